@@ -1,0 +1,15 @@
+//! The ground floor: ids, relative paths, spans, diagnostics and the wording of lists.
+//!
+//! Owns the small types that every room speaks in. It imports nothing of ours, reads no file
+//! and prints nothing.
+
+pub mod diagnostic;
+pub mod id;
+pub mod path;
+pub mod span;
+pub mod text;
+
+pub use diagnostic::{Diagnostic, Label, Level};
+pub use id::{IdMap, ImageId};
+pub use path::RelPath;
+pub use span::{Place, Source, Span, Spanned};

@@ -1,0 +1,149 @@
+//! Paths relative to the repository's root, written with `/` and without `.` or empty parts.
+//!
+//! Owns the normal form. It never touches the disk: `..` is resolved by the text alone.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// A path below the repository's root in its normal form; the root itself is `.`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct RelPath(String);
+
+impl RelPath {
+    /// The root.
+    pub fn root() -> RelPath {
+        RelPath(".".to_owned())
+    }
+
+    /// The normal form of `text`, or nothing where it is absolute or leaves the root.
+    pub fn new(text: &str) -> Option<RelPath> {
+        if text.starts_with('/') {
+            return None;
+        }
+        let mut parts: Vec<&str> = Vec::new();
+        for part in text.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parts.pop()?;
+                }
+                part => parts.push(part),
+            }
+        }
+        Some(if parts.is_empty() { RelPath::root() } else { RelPath(parts.join("/")) })
+    }
+
+    /// The normal form of a path that was found below the root by walking.
+    ///
+    /// A name that is not UTF-8 is shown with replacement characters.
+    pub fn from_path(path: &Path) -> Option<RelPath> {
+        RelPath::new(&path.to_string_lossy())
+    }
+
+    /// The text, `.` for the root.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the root itself.
+    pub fn is_root(&self) -> bool {
+        self.0 == "."
+    }
+
+    /// The last part, or nothing for the root.
+    pub fn file_name(&self) -> Option<&str> {
+        if self.is_root() { None } else { self.0.rsplit('/').next() }
+    }
+
+    /// The folder that holds this path; the root's is the root.
+    pub fn parent(&self) -> RelPath {
+        match self.0.rsplit_once('/') {
+            Some((folder, _)) => RelPath(folder.to_owned()),
+            None => RelPath::root(),
+        }
+    }
+
+    /// This path followed by `below`, or nothing where that leaves the root.
+    pub fn join(&self, below: &str) -> Option<RelPath> {
+        RelPath::new(&format!("{}/{below}", self.0))
+    }
+
+    /// The parts from the root down; none for the root.
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('/').filter(|part| *part != ".")
+    }
+
+    /// The path on disk below `root`.
+    pub fn under(&self, root: &Path) -> PathBuf {
+        if self.is_root() { root.to_owned() } else { root.join(&self.0) }
+    }
+
+    /// What is left of this path below `folder`, `.` where they are equal, or nothing where it
+    /// does not lie there.
+    pub fn strip_folder(&self, folder: &RelPath) -> Option<&str> {
+        if folder.is_root() {
+            return Some(&self.0);
+        }
+        match self.0.strip_prefix(folder.as_str())? {
+            "" => Some("."),
+            rest => rest.strip_prefix('/'),
+        }
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Borrow<str> for RelPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<&str>) {
+        assert_eq!(RelPath::new(text).as_ref().map(RelPath::as_str), expected, "{text}");
+    }
+
+    #[test]
+    fn paths_have_one_normal_form() {
+        check("docker/base", Some("docker/base"));
+        check("./docker//base/", Some("docker/base"));
+        check("docker/../lib", Some("lib"));
+        check("", Some("."));
+        check(".", Some("."));
+        check("a/..", Some("."));
+        check("..", None);
+        check("a/../..", None);
+        check("/etc", None);
+    }
+
+    #[test]
+    fn parts_and_parents() {
+        let path = RelPath::new("docker/base/Dockerfile").unwrap();
+        assert_eq!(path.file_name(), Some("Dockerfile"));
+        assert_eq!(path.parent().as_str(), "docker/base");
+        assert_eq!(path.parts().count(), 3);
+        assert_eq!(RelPath::root().parts().count(), 0);
+        assert_eq!(RelPath::root().join("x").unwrap().as_str(), "x");
+        assert_eq!(path.strip_folder(&RelPath::new("docker").unwrap()), Some("base/Dockerfile"));
+        assert_eq!(path.strip_folder(&RelPath::new("dock").unwrap()), None);
+        assert_eq!(path.strip_folder(&RelPath::root()), Some("docker/base/Dockerfile"));
+        assert_eq!(path.strip_folder(&path), Some("."));
+    }
+}

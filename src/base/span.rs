@@ -1,0 +1,184 @@
+//! Where text stands: byte spans, and files that turn them into lines and columns.
+//!
+//! Owns positions. It does not know what the text means.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::RelPath;
+
+/// A half-open range of bytes in one file's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The span from byte `start` to before byte `end`.
+    ///
+    /// # Panics
+    /// Panics where a bound does not fit in 32 bits; files of 4 GiB are refused before.
+    pub fn new(start: usize, end: usize) -> Span {
+        let narrow = |n: usize| u32::try_from(n).expect("a file smaller than 4 GiB");
+        Span { start: narrow(start), end: narrow(end) }
+    }
+
+    /// The span as a range of indexes.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The smallest span that holds both.
+    pub fn to(self, other: Span) -> Span {
+        Span { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
+    /// How many bytes it holds.
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether it holds no byte.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// A value and where it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is written.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// The value with its place.
+    pub fn new(value: T, span: Span) -> Spanned<T> {
+        Spanned { value, span }
+    }
+}
+
+/// A text file of the repository as it was read, cheap to clone.
+#[derive(Clone)]
+pub struct Source {
+    inner: Arc<SourceInner>,
+}
+
+struct SourceInner {
+    path: RelPath,
+    text: String,
+    /// The offset of each line's first byte.
+    lines: Vec<u32>,
+}
+
+impl Source {
+    /// A file and its text.
+    pub fn new(path: RelPath, text: impl Into<String>) -> Source {
+        let text = text.into();
+        let ends = memchr_lines(&text);
+        Source { inner: Arc::new(SourceInner { path, text, lines: ends }) }
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &RelPath {
+        &self.inner.path
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.inner.text
+    }
+
+    /// The text that a span covers.
+    pub fn slice(&self, span: Span) -> &str {
+        &self.inner.text[span.range()]
+    }
+
+    /// The line of a byte offset, from 1.
+    pub fn line_of(&self, offset: u32) -> u32 {
+        let line = self.inner.lines.partition_point(|start| *start <= offset);
+        u32::try_from(line).expect("fewer lines than bytes")
+    }
+
+    /// Where a span begins, as file, line and column.
+    pub fn place(&self, span: Span) -> Place {
+        let line = self.line_of(span.start);
+        let start = self.inner.lines[line as usize - 1] as usize;
+        let before = &self.inner.text[start..span.start as usize];
+        let column = u32::try_from(before.chars().count()).expect("a line shorter than 4 GiB") + 1;
+        Place { file: self.path().clone(), line, column }
+    }
+
+    /// The span of a line (from 1) without its line end; nothing past the end of the file.
+    pub fn line_span(&self, line: u32) -> Option<Span> {
+        let index = (line as usize).checked_sub(1)?;
+        let start = *self.inner.lines.get(index)? as usize;
+        let text = &self.inner.text[start..];
+        let line = text.split('\n').next().unwrap_or(text);
+        Some(Span::new(start, start + line.trim_end_matches('\r').len()))
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.path())
+    }
+}
+
+fn memchr_lines(text: &str) -> Vec<u32> {
+    let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+    std::iter::once(0).chain(starts.map(|(at, _)| Span::new(at + 1, at + 1).start)).collect()
+}
+
+/// A place in a file that a person can go to: `docker/dev/Dockerfile:3:6`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The file.
+    pub file: RelPath,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl serde::Serialize for Place {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let source = Source::new(RelPath::new("d/Dockerfile").unwrap(), "FROM a\r\nRUN é x\n");
+        assert_eq!(source.place(Span::new(0, 4)).to_string(), "d/Dockerfile:1:1");
+        assert_eq!(source.place(Span::new(5, 6)).to_string(), "d/Dockerfile:1:6");
+        assert_eq!(source.place(Span::new(15, 16)).to_string(), "d/Dockerfile:2:7");
+        assert_eq!(source.slice(source.line_span(1).unwrap()), "FROM a");
+        assert_eq!(source.slice(source.line_span(2).unwrap()), "RUN é x");
+        assert_eq!(source.slice(source.line_span(3).unwrap()), "");
+        assert_eq!(source.line_span(4), None);
+    }
+
+    #[test]
+    fn an_empty_file_has_one_line() {
+        let source = Source::new(RelPath::root(), "");
+        assert_eq!(source.place(Span::new(0, 0)).line, 1);
+        assert_eq!(source.line_span(1), Some(Span::new(0, 0)));
+    }
+}

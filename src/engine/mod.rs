@@ -1,0 +1,233 @@
+//! What builds: the trait, its vocabulary, and one file per engine.
+//!
+//! Owns the conversation with Docker and its like. It knows neither the graph nor the plan: a
+//! request says all there is to build one image. The trait is blocking; only `docker` knows that
+//! async exists.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub mod docker;
+pub mod fake;
+
+/// An engine that builds images. Every call blocks the calling thread; calls may come from
+/// several threads at once.
+pub trait Engine: Send + Sync {
+    /// Asks the engine who it is. Done once, before anything is built.
+    ///
+    /// # Errors
+    /// Where nothing answers, or what answers can't build; the error ends with a `hint:` line.
+    fn describe(&self) -> anyhow::Result<EngineInfo>;
+
+    /// Builds one image and tells `sink` what happens meanwhile.
+    ///
+    /// A build that fails is [`BuildOutcome::Failed`]. Returns soon after `cancel` is set, with
+    /// [`BuildOutcome::Cancelled`], and leaves nothing running in the engine.
+    ///
+    /// # Errors
+    /// Where the machinery failed: the engine went away, or the context could not be read.
+    fn build(
+        &self,
+        request: &BuildRequest,
+        sink: &mut dyn FnMut(BuildUpdate),
+        cancel: &Cancel,
+    ) -> anyhow::Result<BuildOutcome>;
+}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `docker`, `fake`, …
+    pub name: String,
+    /// Its version as it says it, such as `20.10.24`.
+    pub version: String,
+    /// The platform it builds for when nothing is asked, such as `linux/amd64`.
+    pub platform: String,
+    /// How many processors it has, where it says.
+    pub cpus: Option<usize>,
+}
+
+/// All that goes into the build of one image.
+#[derive(Clone)]
+pub struct BuildRequest {
+    /// The Dockerfile's whole text.
+    pub dockerfile: String,
+    /// The stage to build; the last one where nothing is said.
+    pub target: Option<String>,
+    /// The references that the image gets.
+    pub references: Vec<String>,
+    /// The labels that the image gets beside its own.
+    pub labels: BTreeMap<String, String>,
+    /// Build arguments.
+    pub build_args: BTreeMap<String, String>,
+    /// The platform to build for; the engine's own where nothing is said.
+    pub platform: Option<String>,
+    /// Whether the engine's own cache is to be left unused.
+    pub no_cache: bool,
+    /// Whether externals are to be asked for newer versions.
+    pub pull: bool,
+    /// The files that the build may read.
+    pub context: Arc<dyn ContextFiles>,
+}
+
+/// The files of a context, written as a tar stream when the engine asks for them.
+pub trait ContextFiles: Send + Sync {
+    /// Writes all files as one tar archive: sorted, owner 0:0, paths relative to the context.
+    ///
+    /// # Errors
+    /// Where a file can't be read, or the reader of the stream went away.
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()>;
+}
+
+/// A step of a build as the engine names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Step {
+    /// The stage it belongs to, where the engine names one.
+    pub stage: Option<String>,
+    /// Which step of its stage it is, from 1; 0 for what is no instruction (`exporting`, …).
+    pub number: u32,
+    /// How many steps the stage has; 0 likewise.
+    pub total: u32,
+    /// The instruction as the engine words it, such as `RUN make`.
+    pub text: String,
+}
+
+/// What happens while an image is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildUpdate {
+    /// A step began to run.
+    StepStarted(Step),
+    /// A step ended well.
+    StepFinished {
+        /// Which.
+        step: Step,
+        /// Whether the engine had its result already.
+        cached: bool,
+        /// How long it ran in the engine.
+        took: Duration,
+    },
+    /// A step wrote something: raw bytes, not yet cut into lines, not to be trusted.
+    Output {
+        /// Which.
+        step: Step,
+        /// What it wrote.
+        bytes: Vec<u8>,
+    },
+    /// The engine warns of something in the Dockerfile.
+    Warning(String),
+}
+
+/// How the build of an image ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildOutcome {
+    /// The image is in the engine under its references.
+    Built {
+        /// The image's ID in the engine (`sha256:…`).
+        image_id: String,
+    },
+    /// The image could not be built.
+    Failed(BuildFailure),
+    /// The build was cancelled.
+    Cancelled,
+}
+
+/// Why an image could not be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildFailure {
+    /// The step that failed, where one did.
+    pub step: Option<Step>,
+    /// The engine's message, without its decoration.
+    pub message: String,
+}
+
+/// Tells running builds to stop. Cheap to clone; set once, never unset.
+#[derive(Clone, Default)]
+pub struct Cancel {
+    inner: Arc<cancel::Inner>,
+}
+
+impl Cancel {
+    /// Sets it and runs what waits for it.
+    pub fn set(&self) {
+        self.inner.set();
+    }
+
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        self.inner.is_set()
+    }
+
+    /// Runs `wake` when it is set, at once where it is set already. Called by engines that wait
+    /// for something else meanwhile. Dropping the guard forgets `wake`.
+    #[must_use]
+    pub fn on_set(&self, wake: impl Fn() + Send + 'static) -> CancelGuard {
+        CancelGuard { key: self.inner.add(Box::new(wake)), cancel: self.clone() }
+    }
+}
+
+impl fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cancel({})", self.is_set())
+    }
+}
+
+/// Forgets a wake-up when dropped.
+pub struct CancelGuard {
+    key: u64,
+    cancel: Cancel,
+}
+
+impl Drop for CancelGuard {
+    fn drop(&mut self) {
+        self.cancel.inner.remove(self.key);
+    }
+}
+
+mod cancel {
+    //! The one shared cell of the program: a flag and who waits for it.
+
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, PoisonError};
+
+    type Wake = Box<dyn Fn() + Send>;
+
+    #[derive(Default)]
+    pub(super) struct Inner {
+        flag: AtomicBool,
+        waiting: Mutex<(u64, BTreeMap<u64, Wake>)>,
+    }
+
+    impl Inner {
+        pub(super) fn is_set(&self) -> bool {
+            self.flag.load(Ordering::SeqCst)
+        }
+
+        pub(super) fn set(&self) {
+            let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            self.flag.store(true, Ordering::SeqCst);
+            for wake in waiting.1.values() {
+                wake();
+            }
+        }
+
+        pub(super) fn add(&self, wake: Wake) -> u64 {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.is_set() {
+                wake();
+            }
+            waiting.0 += 1;
+            let key = waiting.0;
+            waiting.1.insert(key, wake);
+            key
+        }
+
+        pub(super) fn remove(&self, key: u64) {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.1.remove(&key);
+        }
+    }
+}

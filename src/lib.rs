@@ -1,0 +1,7 @@
+//! `layers` builds the container images of one repository in dependency order.
+
+pub mod base;
+pub mod engine;
+pub mod graph;
+pub mod parse;
+pub mod scan;
