@@ -4,4 +4,5 @@ pub mod base;
 pub mod engine;
 pub mod graph;
 pub mod parse;
+pub mod process;
 pub mod scan;

@@ -35,6 +35,62 @@ pub trait Engine: Send + Sync {
         sink: &mut dyn FnMut(BuildUpdate),
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome>;
+
+    /// What the engine holds under a reference or an ID; `None` where it holds nothing.
+    ///
+    /// # Errors
+    /// Where the engine can't be asked.
+    fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>>;
+
+    /// The images that carry the label, whatever its value, in the order of their IDs. One
+    /// question, however many there are.
+    ///
+    /// # Errors
+    /// Where the engine can't be asked.
+    fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>>;
+
+    /// Takes a reference away, and the image with it when it was the last. A reference that is
+    /// not there is no error.
+    ///
+    /// # Errors
+    /// Where the engine can't be asked, or refuses.
+    fn remove(&self, reference: &str) -> anyhow::Result<()>;
+}
+
+/// An image in an engine's store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    /// Its ID (`sha256:…`).
+    pub id: String,
+    /// What it runs on, such as `linux/amd64` or `linux/arm/v7`.
+    pub platform: String,
+    /// When it was made, as the engine says it (RFC 3339).
+    pub created: String,
+    /// Its size in bytes, as the engine counts.
+    pub size: u64,
+    /// The instructions that a child begins with.
+    pub on_build: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The digests of its layers, unpacked, lowest first.
+    pub diff_ids: Vec<String>,
+    /// The references that it has here, with tags.
+    pub references: Vec<String>,
+    /// The references by digest under which registries know it.
+    pub digests: Vec<String>,
+    /// Its runtime configuration, the whole `Config` object as the engine gives it.
+    pub config: serde_json::Value,
+}
+
+/// An image as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    /// Its ID (`sha256:…`).
+    pub id: String,
+    /// The references that it has here, with tags.
+    pub references: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What an engine says of itself.

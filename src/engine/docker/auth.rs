@@ -1,0 +1,159 @@
+//! Registry credentials from the docker configuration.
+//!
+//! Owns the reading of `auths`, `credsStore` and `credHelpers` in `config.json` and the protocol
+//! of credential helpers. Nothing is read before a registry asks, nothing is kept, and no secret
+//! is ever part of a message.
+//!
+//! A helper that is named for a registry, or for all, is asked instead of `auths`, as docker's
+//! own `cli/config/credentials` does.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::endpoint::read_json;
+use crate::process::{self, Run};
+
+/// The key under which docker keeps the credentials of Docker Hub.
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// More than this a helper does not answer.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// Credentials for one registry. An empty user name means that the secret is an identity token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The user's name.
+    pub username: String,
+    /// The password or the identity token.
+    pub secret: String,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(…)")
+    }
+}
+
+/// Finds credentials in one docker configuration folder.
+#[derive(Debug, Clone)]
+pub struct CredentialStore {
+    folder: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ConfigFile {
+    auths: HashMap<String, AuthEntry>,
+    #[serde(rename = "credsStore")]
+    store: Option<String>,
+    #[serde(rename = "credHelpers")]
+    helpers: HashMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AuthEntry {
+    auth: String,
+    username: String,
+    password: String,
+    identitytoken: String,
+}
+
+#[derive(Deserialize)]
+struct HelperAnswer {
+    #[serde(rename = "Username")]
+    username: String,
+    #[serde(rename = "Secret")]
+    secret: String,
+}
+
+impl CredentialStore {
+    /// The credentials of `folder/config.json`; none where there is no folder.
+    pub fn new(folder: Option<PathBuf>) -> CredentialStore {
+        CredentialStore { folder }
+    }
+
+    /// The credentials for a registry's host, as the engine names it. `None` means anonymous.
+    ///
+    /// # Errors
+    /// Where the configuration can't be read, or a credential helper fails or is missing.
+    pub fn lookup(&self, host: &str) -> anyhow::Result<Option<Credential>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let config: ConfigFile = read_json(&folder.join("config.json"))?.unwrap_or_default();
+        let key = match host {
+            "registry-1.docker.io" | "docker.io" | "index.docker.io" => HUB,
+            other => other,
+        };
+        let helper = config.helpers.get(key).or_else(|| config.helpers.get(host));
+        if let Some(helper) = helper.or(config.store.as_ref()).filter(|name| !name.is_empty()) {
+            return ask_helper(helper, key);
+        }
+        let entry = config.auths.get(key).or_else(|| {
+            config.auths.iter().find(|(name, _)| host_of(name) == host_of(key)).map(|(_, at)| at)
+        });
+        entry.map_or(Ok(None), |entry| read_entry(entry, key))
+    }
+}
+
+/// Keys are hosts, or addresses such as `https://registry.example.com/v1/`.
+fn host_of(key: &str) -> &str {
+    let key = key.strip_prefix("https://").or(key.strip_prefix("http://")).unwrap_or(key);
+    key.split('/').next().unwrap_or(key)
+}
+
+fn read_entry(entry: &AuthEntry, key: &str) -> anyhow::Result<Option<Credential>> {
+    if !entry.identitytoken.is_empty() {
+        let secret = entry.identitytoken.clone();
+        return Ok(Some(Credential { username: String::new(), secret }));
+    }
+    if entry.auth.is_empty() {
+        let credential =
+            Credential { username: entry.username.clone(), secret: entry.password.clone() };
+        return Ok(Some(credential).filter(|found| !found.username.is_empty()));
+    }
+    let unreadable = || format!("the `auth` of `{key}` in the docker configuration is unreadable");
+    let bytes = STANDARD.decode(entry.auth.trim()).ok().with_context(unreadable)?;
+    let text = String::from_utf8(bytes).ok().with_context(unreadable)?;
+    let (username, secret) = text.split_once(':').with_context(unreadable)?;
+    // Old docker commands padded the text with zero bytes.
+    let secret = secret.trim_end_matches('\0').to_owned();
+    Ok(Some(Credential { username: username.to_owned(), secret }))
+}
+
+fn ask_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
+    let program = format!("docker-credential-{helper}");
+    let get = format!(
+        "install `{program}`, or take `{helper}` out of `credsStore` and `credHelpers` in the \
+         docker configuration"
+    );
+    let finished = process::run(Run {
+        program: &program,
+        arguments: &[OsStr::new("get")],
+        stdin: Some(key.as_bytes()),
+        most: LONGEST_ANSWER,
+        get: &get,
+    })?;
+    if !finished.status.success() {
+        // Helpers say on standard output what is wrong.
+        let said = String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+        if said.contains("credentials not found") {
+            return Ok(None);
+        }
+        anyhow::bail!("`{program}` gave no credentials for `{key}`: {said}");
+    }
+    let answer: HelperAnswer = serde_json::from_slice(&finished.stdout)
+        .ok()
+        .with_context(|| format!("`{program}` answered something unreadable"))?;
+    let username = if answer.username == "<token>" { String::new() } else { answer.username };
+    Ok(Some(Credential { username, secret: answer.secret }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+use std::fs;
+
+use super::*;
+
+const CONFIG: &str = r#"{
+    "auths": {
+        "https://index.docker.io/v1/": {"auth": "aHVibmFtZTpwdzp3aXRo"},
+        "https://old.example.com/v1/": {"auth": "b2xkOnB3AAA="},
+        "token.example.com": {"auth": "eDp5", "identitytoken": "t0ken"},
+        "plain.example.com": {"username": "u", "password": "p"},
+        "empty.example.com": {},
+        "broken.example.com": {"auth": "?"}
+    },
+    "credHelpers": {"helped.example.com": "layers-test-that-does-not-exist"}
+}"#;
+
+fn store(config: &str) -> (tempfile::TempDir, CredentialStore) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), config).unwrap();
+    let store = CredentialStore::new(Some(folder.path().to_owned()));
+    (folder, store)
+}
+
+#[test]
+fn credentials_are_found_by_host() {
+    let (_folder, store) = store(CONFIG);
+    let check = |host: &str, expected: Option<(&str, &str)>| {
+        let found = store.lookup(host).unwrap();
+        let found = found.as_ref().map(|c| (c.username.as_str(), c.secret.as_str()));
+        assert_eq!(found, expected, "{host}");
+    };
+    check("registry-1.docker.io", Some(("hubname", "pw:with")));
+    check("old.example.com", Some(("old", "pw")));
+    check("token.example.com", Some(("", "t0ken")));
+    check("plain.example.com", Some(("u", "p")));
+    check("empty.example.com", None);
+    check("unknown.example.com", None);
+}
+
+#[test]
+fn what_can_not_be_had_is_said_without_the_secret() {
+    let (_folder, store) = store(CONFIG);
+    let check = |host: &str, expected: &str| {
+        let error = store.lookup(host).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    };
+    check("broken.example.com", "the `auth` of `broken.example.com` in the docker");
+    check("helped.example.com", "there is no program `docker-credential-layers-test-that");
+    let credential = Credential { username: "u".into(), secret: "hidden".into() };
+    assert!(!format!("{credential:?}").contains("hidden"));
+}
+
+#[test]
+fn no_configuration_means_anonymous() {
+    assert_eq!(CredentialStore::new(None).lookup("a").unwrap(), None);
+    let folder = tempfile::tempdir().unwrap();
+    let store = CredentialStore::new(Some(folder.path().to_owned()));
+    assert_eq!(store.lookup("a").unwrap(), None);
+}

@@ -1,0 +1,270 @@
+//! Where the engine is: the rules by which the docker command finds it.
+//!
+//! Owns the reading of `DOCKER_HOST`, `DOCKER_CONTEXT` and the docker configuration's contexts,
+//! given as a value. It opens no connection and reads no environment of its own.
+//!
+//! Order (docker/cli `cli/command/cli.go`, `resolveContextName`): `DOCKER_HOST`, else
+//! `DOCKER_CONTEXT`, else `currentContext` of `config.json`, else the default socket. A context
+//! lies in `contexts/meta/<sha256 of its name>/meta.json`, its TLS files in `contexts/tls/`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::trouble::hinted;
+
+/// The socket that is used when nothing else is said.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// What the process environment says about the engine, as a value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `DOCKER_HOST`
+    pub host: Option<String>,
+    /// `DOCKER_CONTEXT`
+    pub context: Option<String>,
+    /// `DOCKER_TLS_VERIFY`: any text asks for TLS.
+    pub tls_verify: Option<String>,
+    /// `DOCKER_TLS`: asks for TLS without a check of the engine's certificate.
+    pub tls: Option<String>,
+    /// `DOCKER_CERT_PATH`
+    pub cert_path: Option<PathBuf>,
+    /// `DOCKER_CONFIG`, else `~/.docker`, where a home folder is known.
+    pub config: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Reads it through `var`, which answers as [`std::env::var_os`] does. Empty is unset.
+    pub fn read(var: impl Fn(&str) -> Option<OsString>) -> Environment {
+        let value = |name: &str| var(name).filter(|value| !value.is_empty());
+        let text = |name: &str| value(name).map(|value| value.to_string_lossy().into_owned());
+        let home = value("HOME").map(|home| PathBuf::from(home).join(".docker"));
+        Environment {
+            host: text("DOCKER_HOST"),
+            context: text("DOCKER_CONTEXT"),
+            tls_verify: text("DOCKER_TLS_VERIFY"),
+            tls: text("DOCKER_TLS"),
+            cert_path: value("DOCKER_CERT_PATH").map(PathBuf::from),
+            config: value("DOCKER_CONFIG").map(PathBuf::from).or(home),
+        }
+    }
+}
+
+/// Where an engine listens and how it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address.
+    pub address: Address,
+    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, where TLS is spoken.
+    pub tls: Option<PathBuf>,
+    /// Who named the address, for messages: `DOCKER_HOST`, ``the docker context `x` ``, …
+    pub named_by: String,
+}
+
+/// An address of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A host and a port.
+    Tcp {
+        /// A name or an IP address, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Address::Unix(path) => write!(f, "unix://{}", path.display()),
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+        }
+    }
+}
+
+/// Finds the engine as the docker command does.
+///
+/// # Errors
+/// Where what is named can't be used: an unknown scheme, a context that does not exist. Each
+/// ends with a `hint:` line.
+pub fn resolve(environment: &Environment) -> anyhow::Result<Endpoint> {
+    if let Some(host) = &environment.host {
+        return from_host(host, environment, "DOCKER_HOST".into());
+    }
+    let (name, asked_by) = match &environment.context {
+        Some(name) => (Some(name.clone()), "DOCKER_CONTEXT"),
+        None => (current_context(environment)?, "the docker configuration"),
+    };
+    match name.as_deref() {
+        Some(name) if name != "default" => from_context(name, asked_by, environment),
+        _ => from_host(&format!("unix://{DEFAULT_SOCKET}"), environment, "default".into()),
+    }
+}
+
+fn from_host(host: &str, environment: &Environment, named_by: String) -> anyhow::Result<Endpoint> {
+    let (address, secure) = parse_host(host, environment, &named_by)?;
+    if !secure || matches!(address, Address::Unix(_)) {
+        return Ok(Endpoint { address, tls: None, named_by });
+    }
+    if environment.tls_verify.is_none() && environment.tls.is_some() {
+        return Err(hinted(
+            "DOCKER_TLS asks for TLS without a check of the engine's certificate, which is refused",
+            "set `DOCKER_TLS_VERIFY=1` and put the engine's `ca.pem` into DOCKER_CERT_PATH",
+        ));
+    }
+    match environment.cert_path.clone().or_else(|| environment.config.clone()) {
+        Some(folder) => Ok(Endpoint { address, tls: Some(folder), named_by }),
+        None => Err(hinted(
+            "TLS is asked for, but there is no folder with certificates",
+            "set DOCKER_CERT_PATH to the folder with `ca.pem`, `cert.pem` and `key.pem`",
+        )),
+    }
+}
+
+fn parse_host(
+    host: &str,
+    environment: &Environment,
+    named_by: &str,
+) -> anyhow::Result<(Address, bool)> {
+    let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
+    let asked = environment.tls_verify.is_some() || environment.tls.is_some();
+    let secure = scheme == "https" || (scheme != "http" && asked);
+    let wrong = |what: &str, hint: &str| Err(hinted(format!("{what} `{host}` ({named_by})"), hint));
+    let forms = "use `unix:///path/to/docker.sock` or `tcp://host:port`";
+    match scheme {
+        "unix" if rest.is_empty() => wrong("no path in the engine address", forms),
+        "unix" => Ok((Address::Unix(PathBuf::from(rest)), false)),
+        "tcp" | "http" | "https" => match parse_authority(rest, secure) {
+            Some(address) => Ok((address, secure)),
+            None => wrong("can't read the engine address", forms),
+        },
+        "ssh" => wrong(
+            "can't reach an engine over ssh:",
+            "forward its socket, `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST`, and \
+             set `DOCKER_HOST=unix:///tmp/docker.sock`",
+        ),
+        _ => wrong("unknown scheme in the engine address", forms),
+    }
+}
+
+/// `host`, `host:port`, `[v6]:port`, each with an optional path that means nothing here.
+fn parse_authority(text: &str, secure: bool) -> Option<Address> {
+    let authority = text.split('/').next().unwrap_or_default();
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']')?;
+            (host, after.strip_prefix(':').or(after.is_empty().then_some(""))?)
+        }
+        None => authority.rsplit_once(':').unwrap_or((authority, "")),
+    };
+    let port = match port {
+        "" if secure => 2376,
+        "" => 2375,
+        port => port.parse().ok().filter(|port| *port != 0)?,
+    };
+    let plain = |c: char| c.is_ascii_graphic() && !"@?#%\\<>\"'`{}|^".contains(c);
+    if host.is_empty() || !host.chars().all(plain) {
+        return None;
+    }
+    Some(Address::Tcp { host: host.to_owned(), port })
+}
+
+#[derive(Deserialize)]
+struct ConfigFile {
+    #[serde(default, rename = "currentContext")]
+    current_context: Option<String>,
+}
+
+fn current_context(environment: &Environment) -> anyhow::Result<Option<String>> {
+    let Some(path) = environment.config.as_ref().map(|folder| folder.join("config.json")) else {
+        return Ok(None);
+    };
+    let config: Option<ConfigFile> = read_json(&path)?;
+    Ok(config.and_then(|config| config.current_context).filter(|name| !name.is_empty()))
+}
+
+#[derive(Deserialize)]
+struct ContextFile {
+    #[serde(rename = "Endpoints")]
+    endpoints: ContextEndpoints,
+}
+
+#[derive(Deserialize)]
+struct ContextEndpoints {
+    docker: Option<ContextEndpoint>,
+}
+
+#[derive(Deserialize)]
+struct ContextEndpoint {
+    #[serde(default, rename = "Host")]
+    host: String,
+    #[serde(default, rename = "SkipTLSVerify")]
+    skip_tls_verify: bool,
+}
+
+fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow::Result<Endpoint> {
+    let hash = sha256_hex(name.as_bytes());
+    let unknown = || {
+        hinted(
+            format!("the docker context `{name}` does not exist ({asked_by} names it)"),
+            "`docker context ls` shows which there are; `docker context use default` goes back",
+        )
+    };
+    let folder = environment.config.as_ref().ok_or_else(unknown)?.join("contexts");
+    let meta: ContextFile =
+        read_json(&folder.join("meta").join(&hash).join("meta.json"))?.ok_or_else(unknown)?;
+    let Some(endpoint) = meta.endpoints.docker.filter(|endpoint| !endpoint.host.is_empty()) else {
+        return Err(hinted(
+            format!("the docker context `{name}` names no docker engine"),
+            format!("`docker context inspect {name}` shows what it holds"),
+        ));
+    };
+    let tls = Some(folder.join("tls").join(&hash).join("docker")).filter(|folder| folder.is_dir());
+    if endpoint.skip_tls_verify {
+        return Err(hinted(
+            format!(
+                "the docker context `{name}` skips the check of the engine's certificate, which \
+                 is refused"
+            ),
+            format!("`docker context update {name} --docker host=…,ca=…,cert=…,key=…`"),
+        ));
+    }
+    let verify = tls.is_some().then(|| "1".to_owned());
+    let of_context = Environment { tls_verify: verify, cert_path: tls, ..Environment::default() };
+    from_host(&endpoint.host, &of_context, format!("the docker context `{name}`"))
+}
+
+/// Reads a JSON file; `None` where there is none.
+pub(super) fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Option<T>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => {
+            let hint = "make it readable, or set DOCKER_CONFIG to another folder";
+            return Err(hinted(format!("can't read `{}`: {error}", path.display()), hint));
+        }
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        let hint = "repair it, or set DOCKER_CONFIG to another folder";
+        hinted(format!("`{}` is no docker configuration: {error}", path.display()), hint)
+    })
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+use std::collections::HashMap;
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    let pairs: HashMap<_, _> = pairs.iter().copied().collect();
+    Environment::read(|name| pairs.get(name).map(OsString::from))
+}
+
+fn said(pairs: &[(&str, &str)]) -> String {
+    match resolve(&environment(pairs)) {
+        Ok(Endpoint { address, tls: None, named_by }) => format!("{address} ({named_by})"),
+        Ok(Endpoint { address, tls: Some(tls), named_by }) => {
+            format!("{address} ({named_by}) tls {}", tls.display())
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert_eq!(text.matches("\nhint: ").count(), 1, "{text}");
+            text.lines().next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+#[test]
+fn hosts_are_read_as_docker_reads_them() {
+    let check = |host, expected: &str| assert_eq!(said(&[("DOCKER_HOST", host)]), expected);
+    check("unix:///run/a.sock", "unix:///run/a.sock (DOCKER_HOST)");
+    check("tcp://build:1234", "tcp://build:1234 (DOCKER_HOST)");
+    check("tcp://build", "tcp://build:2375 (DOCKER_HOST)");
+    check("build:99", "tcp://build:99 (DOCKER_HOST)");
+    check("http://build:99/x", "tcp://build:99 (DOCKER_HOST)");
+    check("tcp://[::1]:99", "tcp://[::1]:99 (DOCKER_HOST)");
+    check("", "unix:///var/run/docker.sock (default)");
+    check("unix://", "no path in the engine address `unix://` (DOCKER_HOST)");
+    check("tcp://build:port", "can't read the engine address `tcp://build:port` (DOCKER_HOST)");
+    check("tcp://a b:1", "can't read the engine address `tcp://a b:1` (DOCKER_HOST)");
+    check("tcp://", "can't read the engine address `tcp://` (DOCKER_HOST)");
+    check("ssh://me@h", "can't reach an engine over ssh: `ssh://me@h` (DOCKER_HOST)");
+    check("npipe://x", "unknown scheme in the engine address `npipe://x` (DOCKER_HOST)");
+}
+
+#[test]
+fn tls_is_asked_for_by_the_environment() {
+    let check = |pairs: &[(&str, &str)], expected: &str| assert_eq!(said(pairs), expected);
+    let host = ("DOCKER_HOST", "tcp://build");
+    check(
+        &[host, ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", "/c")],
+        "tcp://build:2376 (DOCKER_HOST) tls /c",
+    );
+    check(
+        &[host, ("DOCKER_TLS_VERIFY", "1"), ("HOME", "/h")],
+        "tcp://build:2376 (DOCKER_HOST) tls /h/.docker",
+    );
+    check(
+        &[host, ("DOCKER_TLS_VERIFY", "1")],
+        "TLS is asked for, but there is no folder with certificates",
+    );
+    check(&[host, ("DOCKER_CERT_PATH", "/c")], "tcp://build:2375 (DOCKER_HOST)");
+    check(
+        &[host, ("DOCKER_TLS", "1"), ("DOCKER_CERT_PATH", "/c")],
+        "DOCKER_TLS asks for TLS without a check of the engine's certificate, which is refused",
+    );
+    check(&[("DOCKER_HOST", "unix:///s"), ("DOCKER_TLS_VERIFY", "1")], "unix:///s (DOCKER_HOST)");
+}
+
+/// A docker configuration with a current context `far` and one `odd` that names no engine.
+fn configuration() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), r#"{"currentContext": "far"}"#).unwrap();
+    let mut add = |name: &str, meta: &str, tls: bool| {
+        let hash = sha256_hex(name.as_bytes());
+        let meta_folder = folder.path().join("contexts/meta").join(&hash);
+        fs::create_dir_all(&meta_folder).unwrap();
+        fs::write(meta_folder.join("meta.json"), meta).unwrap();
+        if tls {
+            fs::create_dir_all(folder.path().join("contexts/tls").join(&hash).join("docker"))
+                .unwrap();
+        }
+    };
+    add("far", r#"{"Name":"far","Endpoints":{"docker":{"Host":"tcp://far:7"}}}"#, false);
+    add("safe", r#"{"Name":"safe","Endpoints":{"docker":{"Host":"tcp://safe:7"}}}"#, true);
+    add("odd", r#"{"Name":"odd","Endpoints":{}}"#, false);
+    folder
+}
+
+#[test]
+fn contexts_are_found_in_the_order_of_docker() {
+    let folder = configuration();
+    let config = ("DOCKER_CONFIG", folder.path().to_str().unwrap());
+    let check = |pairs: &[(&str, &str)], expected: &str| {
+        let pairs: Vec<_> = pairs.iter().copied().chain([config]).collect();
+        assert_eq!(said(&pairs), expected);
+    };
+    check(&[], "tcp://far:7 (the docker context `far`)");
+    check(&[("DOCKER_CONTEXT", "default")], "unix:///var/run/docker.sock (default)");
+    check(&[("DOCKER_CONTEXT", "far"), ("DOCKER_HOST", "h:1")], "tcp://h:1 (DOCKER_HOST)");
+    check(
+        &[("DOCKER_CONTEXT", "none")],
+        "the docker context `none` does not exist (DOCKER_CONTEXT names it)",
+    );
+    check(&[("DOCKER_CONTEXT", "odd")], "the docker context `odd` names no docker engine");
+    let safe = sha256_hex(b"safe");
+    let tls = folder.path().join(format!("contexts/tls/{safe}/docker"));
+    check(
+        &[("DOCKER_CONTEXT", "safe")],
+        &format!("tcp://safe:7 (the docker context `safe`) tls {}", tls.display()),
+    );
+}
+
+#[test]
+fn a_broken_configuration_is_said_and_a_missing_one_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = ("DOCKER_CONFIG", folder.path().to_str().unwrap());
+    assert_eq!(said(&[config]), "unix:///var/run/docker.sock (default)");
+    fs::write(folder.path().join("config.json"), "{").unwrap();
+    assert!(said(&[config]).contains("config.json` is no docker configuration"));
+}

@@ -1,0 +1,101 @@
+//! What the Dockerfile frontend gets as its two inputs: the Dockerfile and the context.
+//!
+//! Owns the two small graphs of BuildKit's low-level format, and why they are two.
+//!
+//! A tar given as the body of `POST /build` has to hold the Dockerfile, since the frontend then
+//! reads it out of the context; a `COPY . .` would copy it along, even where it lies outside the
+//! context or is ignored. The daemon lets no other way through on that path: it prefixes all
+//! that a client can set (`build-arg:`, `label:`), and a `.dockerignore` in such a tar is not
+//! applied to it (`frontend/dockerfile/builder/build.go`: excludes are for local contexts only).
+//! The gRPC path that the docker command's own buildx uses takes *frontend inputs*: a graph for
+//! `dockerfile` and one for `context`. So the Dockerfile's text is one file made in a scratch
+//! layer of its own, and the context is a tar, fetched from us over the session and unpacked.
+
+use std::collections::HashMap;
+
+use bollard_buildkit_proto::pb;
+use prost::Message;
+
+use super::endpoint::sha256_hex;
+
+/// A graph of one file, `Dockerfile`.
+pub(super) fn dockerfile(text: &str) -> pb::Definition {
+    let file = pb::FileActionMkFile {
+        path: "/Dockerfile".into(),
+        mode: 0o644,
+        data: text.as_bytes().to_vec(),
+        owner: None,
+        timestamp: -1,
+    };
+    let mut graph = Graph::default();
+    let made = graph.add(
+        file_op(-1, pb::file_action::Action::Mkfile(file)),
+        Vec::new(),
+        "[internal] load build definition",
+    );
+    graph.finish(made)
+}
+
+/// A graph of the files in the tar that the session's upload service gives under `path`.
+pub(super) fn context(path: &str) -> pb::Definition {
+    let source = pb::SourceOp {
+        // The host by which BuildKit knows that the session is meant (`session/upload`).
+        identifier: format!("http://buildkit-session{path}"),
+        attrs: HashMap::from([("http.filename".to_owned(), "context".to_owned())]),
+    };
+    let unpack = pb::FileActionCopy {
+        src: "/context".into(),
+        dest: "/".into(),
+        mode: -1,
+        timestamp: -1,
+        attempt_unpack_docker_compatibility: true,
+        ..pb::FileActionCopy::default()
+    };
+    let mut graph = Graph::default();
+    let tar = graph.add(pb::op::Op::Source(source), Vec::new(), "[internal] load build context");
+    let files = graph.add(
+        file_op(0, pb::file_action::Action::Copy(unpack)),
+        vec![tar],
+        "[internal] unpack build context",
+    );
+    graph.finish(files)
+}
+
+/// One file action on scratch; `from` is the input that it copies from, or -1.
+fn file_op(from: i64, action: pb::file_action::Action) -> pb::op::Op {
+    let action =
+        pb::FileAction { input: -1, secondary_input: from, output: 0, action: Some(action) };
+    pb::op::Op::File(pb::FileOp { actions: vec![action] })
+}
+
+#[derive(Default)]
+struct Graph {
+    definition: pb::Definition,
+}
+
+impl Graph {
+    /// Adds an operation and gives its digest, by which others name it.
+    fn add(&mut self, op: pb::op::Op, inputs: Vec<String>, name: &str) -> String {
+        let digest = self.push(pb::Op { op: Some(op), ..pb::Op::default() }, inputs);
+        let metadata = pb::OpMetadata {
+            description: HashMap::from([("llb.customname".to_owned(), name.to_owned())]),
+            ..pb::OpMetadata::default()
+        };
+        self.definition.metadata.insert(digest.clone(), metadata);
+        digest
+    }
+
+    /// Ends the graph; an operation without a kind marks its last one.
+    fn finish(mut self, last: String) -> pb::Definition {
+        self.push(pb::Op::default(), vec![last]);
+        self.definition
+    }
+
+    fn push(&mut self, mut op: pb::Op, inputs: Vec<String>) -> String {
+        op.inputs = inputs.into_iter().map(|digest| pb::Input { digest, index: 0 }).collect();
+        let bytes = op.encode_to_vec();
+        let digest = format!("sha256:{}", sha256_hex(&bytes));
+        self.definition.def.push(bytes);
+        digest
+    }
+}

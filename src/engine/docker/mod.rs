@@ -1,0 +1,255 @@
+//! Docker's engine, spoken to directly.
+//!
+//! Owns the conversation with the daemon: plain requests of the Docker Engine API, and for a
+//! build the daemon's BuildKit by gRPC (`/grpc` with a `/session` beside it, as the docker
+//! command's buildx does). Only this folder knows that async exists.
+//!
+//! Every call has a runtime of its own, on the thread that calls, and drops it at its end: with
+//! it go the call's connections and tasks, whatever became of them, so nothing can pile up over
+//! a run of thousands of builds. It costs two connections more a build than a shared runtime.
+//!
+//! Why gRPC and not `POST /build`: see `llb`. The context's files, and nothing else, are what
+//! `COPY . .` finds.
+
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode};
+use tokio::time::timeout;
+
+use self::auth::CredentialStore;
+use self::endpoint::{Endpoint, Environment};
+use self::trouble::{explain, hinted};
+use self::wire::{Answer, Broken, Wire};
+use super::{
+    BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo, ListedImage, StoredImage,
+};
+
+pub mod auth;
+pub mod endpoint;
+mod llb;
+mod session;
+mod solve;
+mod stored;
+mod trace;
+mod trouble;
+mod wire;
+
+/// How long an engine may take to answer a question that costs it nothing.
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long it may take to answer a question about its images.
+const LOOKUP_WITHIN: Duration = Duration::from_secs(60);
+
+/// The oldest API whose BuildKit takes a Dockerfile apart from the context (Docker 20.10).
+const OLDEST_API: (u32, u32) = (1, 41);
+
+/// The newest API that is known here; a newer engine is spoken to in this one.
+const NEWEST_API: (u32, u32) = (1, 51);
+
+/// A Docker engine.
+pub struct Docker {
+    wire: Wire,
+    credentials: Arc<CredentialStore>,
+    api: OnceLock<(u32, u32)>,
+}
+
+impl Docker {
+    /// An engine at an endpoint. Nothing is connected yet.
+    pub fn new(endpoint: Endpoint, credentials: CredentialStore) -> Docker {
+        let credentials = Arc::new(credentials);
+        Docker { wire: Wire::new(endpoint), credentials, api: OnceLock::new() }
+    }
+
+    /// The engine that the docker command would use.
+    ///
+    /// # Errors
+    /// Where what the environment names can't be used; ends with a `hint:` line.
+    pub fn find(environment: &Environment) -> anyhow::Result<Docker> {
+        let credentials = CredentialStore::new(environment.config.clone());
+        Ok(Docker::new(endpoint::resolve(environment)?, credentials))
+    }
+
+    /// Where it is.
+    pub fn endpoint(&self) -> &Endpoint {
+        self.wire.endpoint()
+    }
+
+    /// The version of the API that both sides know, asked for once.
+    async fn api(&self) -> anyhow::Result<(u32, u32)> {
+        if let Some(api) = self.api.get() {
+            return Ok(*api);
+        }
+        let answer = timeout(ANSWER_WITHIN, self.wire.call(Method::GET, "/_ping"))
+            .await
+            .map_err(|_| never_answers(self.endpoint()))?
+            .map_err(|broken| explain(&broken, self.endpoint()))?;
+        let api = judge(&answer, self.endpoint())?;
+        Ok(*self.api.get_or_init(|| api))
+    }
+
+    /// A plain request in the agreed version.
+    async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
+        let (major, minor) = self.api().await?;
+        let path = format!("/v{major}.{minor}{path}");
+        timeout(LOOKUP_WITHIN, self.wire.call(method, &path))
+            .await
+            .map_err(|_| never_answers(self.endpoint()))?
+            .map_err(|broken| explain(&broken, self.endpoint()))
+    }
+
+    /// A plain request whose answer is JSON; `None` where the engine has no such thing.
+    async fn ask_json(&self, path: &str) -> anyhow::Result<Option<serde_json::Value>> {
+        let answer = self.ask(Method::GET, path).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if !answer.status.is_success() {
+            return Err(self.refused(&answer));
+        }
+        let value = serde_json::from_slice(&answer.body);
+        value.map(Some).with_context(|| format!("can't read what the engine says to `{path}`"))
+    }
+
+    fn refused(&self, answer: &Answer) -> anyhow::Error {
+        let said = wire::message_of(&answer.body);
+        explain(&Broken::Refused(answer.status, said), self.endpoint())
+    }
+}
+
+impl Engine for Docker {
+    fn describe(&self) -> anyhow::Result<EngineInfo> {
+        on_own_runtime(async {
+            self.api().await?;
+            let version = self.ask_json("/version").await?.unwrap_or_default();
+            let info = self.ask_json("/info").await?.unwrap_or_default();
+            let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
+            Ok(EngineInfo {
+                name: "docker".into(),
+                version: text("Version"),
+                platform: format!("{}/{}", text("Os"), text("Arch")),
+                cpus: info["NCPU"].as_u64().and_then(|cpus| usize::try_from(cpus).ok()),
+            })
+        })
+    }
+
+    fn build(
+        &self,
+        request: &BuildRequest,
+        sink: &mut dyn FnMut(BuildUpdate),
+        cancel: &Cancel,
+    ) -> anyhow::Result<BuildOutcome> {
+        on_own_runtime(solve::build(&self.wire, &self.credentials, request, sink, cancel))
+    }
+
+    fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
+        let path = format!("/images/{}/json", stored::path_of(reference));
+        let image = on_own_runtime(self.ask_json(&path))?;
+        image.map(stored::read_image).transpose()
+    }
+
+    fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
+        let filters = serde_json::json!({ "label": [label] }).to_string();
+        let path = format!("/images/json?filters={}", stored::query_of(&filters));
+        let images = on_own_runtime(self.ask_json(&path))?;
+        stored::read_list(images.unwrap_or_default())
+    }
+
+    fn remove(&self, reference: &str) -> anyhow::Result<()> {
+        let path = format!("/images/{}?force=true", stored::path_of(reference));
+        let answer = on_own_runtime(self.ask(Method::DELETE, &path))?;
+        if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        Err(self.refused(&answer))
+    }
+}
+
+/// Runs one call to its end on this thread and drops all that it started.
+fn on_own_runtime<T>(call: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let result = runtime.block_on(call);
+    // Not a plain drop, which would wait for a name lookup or a credential helper that hangs.
+    runtime.shutdown_background();
+    result
+}
+
+/// An ID that no other build has: random, 128 bits in hexadecimal.
+fn unique_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // Every `RandomState` has keys of its own, made from the system's randomness.
+    let part = || RandomState::new().hash_one((std::process::id(), count));
+    format!("{:016x}{:016x}", part(), part())
+}
+
+/// Whether what answered the ping is an engine that can build here, and the API to speak.
+fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
+    let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
+    if header(&answer.headers, "libpod-api-version").is_some() {
+        return Err(hinted(
+            format!("the engine at {place} is Podman, which has no BuildKit"),
+            "use `--engine podman`",
+        ));
+    }
+    let api = header(&answer.headers, "api-version").and_then(parse_api);
+    let (Some(api), true) = (api, answer.status.is_success()) else {
+        if answer.status.is_server_error() {
+            let said = wire::message_of(&answer.body);
+            return Err(explain(&Broken::Refused(answer.status, said), endpoint));
+        }
+        return Err(hinted(
+            format!("what answers at {place} is no Docker engine"),
+            "check DOCKER_HOST and `docker context ls`, or unset DOCKER_HOST",
+        ));
+    };
+    if header(&answer.headers, "ostype").is_some_and(|os| os == "windows") {
+        return Err(hinted(
+            format!("the engine at {place} makes Windows containers and has no BuildKit"),
+            "switch it to Linux containers",
+        ));
+    }
+    if api < OLDEST_API {
+        return Err(hinted(
+            format!(
+                "the engine at {place} is too old: it speaks API {}.{}, and its BuildKit can't be \
+                 used before {}.{}",
+                api.0, api.1, OLDEST_API.0, OLDEST_API.1
+            ),
+            "update Docker to 20.10 or newer",
+        ));
+    }
+    if header(&answer.headers, "builder-version").is_some_and(|builder| builder == "1") {
+        return Err(no_buildkit(endpoint));
+    }
+    Ok(api.min(NEWEST_API))
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn parse_api(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.trim().split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
+    hinted(
+        format!("the engine at `{}` builds without BuildKit", endpoint.address),
+        "set `\"features\": {\"buildkit\": true}` in its `daemon.json`, or update Docker",
+    )
+}
+
+fn never_answers(endpoint: &Endpoint) -> anyhow::Error {
+    hinted(
+        format!("the engine at `{}` ({}) does not answer", endpoint.address, endpoint.named_by),
+        "check that it is a Docker engine; `sudo systemctl restart docker` where it hangs",
+    )
+}

@@ -1,0 +1,218 @@
+//! What the engine may ask of us while it builds: the context, credentials, and whether we live.
+//!
+//! Owns the gRPC services of a BuildKit session and the thread that writes the tar. A session
+//! serves one build and ends with the runtime of that build.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use bollard_buildkit_proto::health::health_check_response::ServingStatus;
+use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
+use bollard_buildkit_proto::health::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
+use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
+use bollard_buildkit_proto::moby::filesync::v1::{
+    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
+    GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
+    VerifyTokenAuthorityResponse,
+};
+use bollard_buildkit_proto::moby::upload::v1::BytesMessage;
+use bollard_buildkit_proto::moby::upload::v1::upload_server::{Upload, UploadServer};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::auth::CredentialStore;
+use super::wire::Upgraded;
+use crate::engine::ContextFiles;
+
+/// The methods that the engine is told of, as headers of the session's request.
+pub(super) const METHODS: [&str; 3] = [
+    "/grpc.health.v1.Health/Check",
+    "/moby.filesync.v1.Auth/Credentials",
+    "/moby.upload.v1.Upload/Pull",
+];
+
+/// How many bytes one message of the context holds; BuildKit takes up to 16 MiB.
+const CHUNK: usize = 128 << 10;
+
+/// How many chunks may wait for the engine.
+const WAITING_CHUNKS: usize = 8;
+
+/// Why the context could not be written, kept where the build can find it.
+#[derive(Clone, Default)]
+pub(super) struct ContextFault(Arc<Mutex<Option<io::Error>>>);
+
+impl ContextFault {
+    /// The fault, if there was one.
+    pub(super) fn take(&self) -> Option<io::Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep(&self, error: io::Error) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
+
+/// Serves the session on a connection until either side ends it.
+pub(super) async fn serve(
+    connection: Upgraded,
+    context: Arc<dyn ContextFiles>,
+    path: String,
+    fault: ContextFault,
+    credentials: Arc<CredentialStore>,
+) {
+    let connections = stream::iter([Ok::<_, io::Error>(connection)]);
+    let ended = tonic::transport::Server::builder()
+        .add_service(HealthServer::new(Alive))
+        .add_service(AuthServer::new(Credentials { store: credentials }))
+        .add_service(UploadServer::new(ContextUpload { context, path, fault }))
+        .serve_with_incoming(connections)
+        .await;
+    // A session that breaks breaks the build, which says so itself, with a better cause.
+    drop(ended);
+}
+
+struct Alive;
+
+#[tonic::async_trait]
+impl Health for Alive {
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
+    }
+
+    async fn list(
+        &self,
+        _: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        Err(Status::unimplemented("only checks are answered"))
+    }
+
+    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
+
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("only checks are answered"))
+    }
+}
+
+/// Gives credentials; the engine fetches tokens with them itself, as it does where a client can't.
+struct Credentials {
+    store: Arc<CredentialStore>,
+}
+
+#[tonic::async_trait]
+impl Auth for Credentials {
+    async fn credentials(
+        &self,
+        request: Request<CredentialsRequest>,
+    ) -> Result<Response<CredentialsResponse>, Status> {
+        let host = request.into_inner().host;
+        let store = Arc::clone(&self.store);
+        // A credential helper is a program; the build goes on while it runs.
+        let found = tokio::task::spawn_blocking(move || store.lookup(&host)).await;
+        match found {
+            Ok(Ok(found)) => {
+                let (username, secret) = found.map(|c| (c.username, c.secret)).unwrap_or_default();
+                Ok(Response::new(CredentialsResponse { username, secret }))
+            }
+            Ok(Err(error)) => Err(Status::failed_precondition(format!("{error:#}"))),
+            Err(error) => Err(Status::internal(error.to_string())),
+        }
+    }
+
+    async fn fetch_token(
+        &self,
+        _: Request<FetchTokenRequest>,
+    ) -> Result<Response<FetchTokenResponse>, Status> {
+        Err(Status::unimplemented("the engine fetches tokens"))
+    }
+
+    async fn get_token_authority(
+        &self,
+        _: Request<GetTokenAuthorityRequest>,
+    ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
+        Err(Status::unimplemented("the engine fetches tokens"))
+    }
+
+    async fn verify_token_authority(
+        &self,
+        _: Request<VerifyTokenAuthorityRequest>,
+    ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
+        Err(Status::unimplemented("the engine fetches tokens"))
+    }
+}
+
+struct ContextUpload {
+    context: Arc<dyn ContextFiles>,
+    path: String,
+    fault: ContextFault,
+}
+
+#[tonic::async_trait]
+impl Upload for ContextUpload {
+    type PullStream = BoxStream<'static, Result<BytesMessage, Status>>;
+
+    async fn pull(
+        &self,
+        request: Request<Streaming<BytesMessage>>,
+    ) -> Result<Response<Self::PullStream>, Status> {
+        let asked = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
+        if asked != Some(self.path.as_str()) {
+            return Err(Status::not_found("no such upload"));
+        }
+        let (to, from) = mpsc::channel(WAITING_CHUNKS);
+        let (context, fault) = (Arc::clone(&self.context), self.fault.clone());
+        let write = move || {
+            let mut chunks = Chunks { to, waiting: Vec::with_capacity(CHUNK) };
+            let written = context.write_tar(&mut chunks).and_then(|()| chunks.flush());
+            if let Err(error) = written
+                && !chunks.to.is_closed()
+            {
+                let said = Status::aborted(format!("can't write the context: {error}"));
+                fault.keep(error);
+                // Where the engine has gone meanwhile, nobody needs to be told.
+                drop(chunks.to.blocking_send(Err(said)));
+            }
+        };
+        thread::Builder::new().name("context".into()).spawn(write)?;
+        let messages = stream::unfold(from, |mut from| async {
+            from.recv().await.map(|message| (message, from))
+        });
+        Ok(Response::new(messages.boxed()))
+    }
+}
+
+/// Cuts what is written into messages and waits while the engine is behind.
+struct Chunks {
+    to: mpsc::Sender<Result<BytesMessage, Status>>,
+    waiting: Vec<u8>,
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(CHUNK - self.waiting.len());
+        self.waiting.extend_from_slice(&bytes[..taken]);
+        if self.waiting.len() == CHUNK {
+            self.flush()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let data = std::mem::replace(&mut self.waiting, Vec::with_capacity(CHUNK));
+        self.to
+            .blocking_send(Ok(BytesMessage { data }))
+            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the engine stopped reading"))
+    }
+}

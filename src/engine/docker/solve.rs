@@ -1,0 +1,261 @@
+//! One build: a solve call, its status beside it, and the session that feeds it.
+//!
+//! Owns the BuildKit control call and what its end means. All that a build starts (two
+//! connections, their tasks, the context's thread) ends with it; see [`super::on_own_runtime`].
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
+use bollard_buildkit_proto::moby::buildkit::v1::{
+    CacheOptions, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
+};
+use futures_util::stream::{self, Stream, StreamExt};
+use hyper::StatusCode;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use tonic::codegen::Service;
+use tonic::transport::{Channel, Endpoint as GrpcEndpoint, Uri};
+use tonic::{Code, Response, Status};
+
+use super::auth::CredentialStore;
+use super::session::{self, ContextFault};
+use super::trace::Trace;
+use super::trouble::{explain, hinted, plain_message};
+use super::wire::{Broken, Upgraded, Wire, chain};
+use super::{ANSWER_WITHIN, llb, never_answers};
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel};
+
+/// How long the last status messages may take after the build has ended.
+const STATUS_TAIL: Duration = Duration::from_secs(3);
+
+/// How long the engine may take to let go of a cancelled build.
+const CANCEL_TAIL: Duration = Duration::from_secs(10);
+
+/// BuildKit's own bound for a message.
+const LONGEST_MESSAGE: usize = 16 << 20;
+
+type Control = ControlClient<Channel>;
+
+/// Builds one image. Meant to be the only thing that its runtime does.
+pub(super) async fn build(
+    wire: &Wire,
+    credentials: &Arc<CredentialStore>,
+    request: &BuildRequest,
+    sink: &mut dyn FnMut(BuildUpdate),
+    cancel: &Cancel,
+) -> anyhow::Result<BuildOutcome> {
+    let cancelled = Arc::new(Notify::new());
+    let wake = Arc::clone(&cancelled);
+    let _guard = cancel.on_set(move || wake.notify_one());
+    let id = super::unique_id();
+    let fault = ContextFault::default();
+    let open = open(wire, credentials, request, &id, &fault);
+    let control = tokio::select! {
+        () = cancelled.notified() => return Ok(BuildOutcome::Cancelled),
+        opened = timeout(ANSWER_WITHIN, open) => {
+            opened.map_err(|_| never_answers(wire.endpoint()))??
+        }
+    };
+    let mut trace = Trace::default();
+    let end = follow(control, solve_request(request, &id), &mut trace, sink, &cancelled).await;
+    if cancel.is_set() {
+        return Ok(BuildOutcome::Cancelled);
+    }
+    match end {
+        Some(Ok(response)) => image_of(&response.into_inner()),
+        Some(Err(status)) => match fault.take() {
+            Some(error) => Err(anyhow::Error::new(error).context("can't send the context")),
+            None => failed(&status, trace, wire),
+        },
+        None => Ok(BuildOutcome::Cancelled),
+    }
+}
+
+/// Opens the session and the control connection of a build.
+async fn open(
+    wire: &Wire,
+    credentials: &Arc<CredentialStore>,
+    request: &BuildRequest,
+    id: &str,
+    fault: &ContextFault,
+) -> anyhow::Result<Control> {
+    let explained = |broken: Broken| match broken {
+        Broken::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
+            super::no_buildkit(wire.endpoint())
+        }
+        other => explain(&other, wire.endpoint()),
+    };
+    let mut headers =
+        vec![("X-Docker-Expose-Session-Uuid", id), ("X-Docker-Expose-Session-Name", "layers")];
+    headers.extend(session::METHODS.map(|method| ("X-Docker-Expose-Session-Grpc-Method", method)));
+    let connection = wire.upgrade("/session", &headers).await.map_err(explained)?;
+    tokio::spawn(session::serve(
+        connection,
+        Arc::clone(&request.context),
+        upload_path(id),
+        fault.clone(),
+        Arc::clone(credentials),
+    ));
+    let connection = wire.upgrade("/grpc", &[]).await.map_err(explained)?;
+    let channel = GrpcEndpoint::from_static("http://buildkit")
+        .connect_with_connector(Once(Some(connection)))
+        .await
+        .map_err(|error| explain(&Broken::Talk(chain(&error)), wire.endpoint()))?;
+    Ok(ControlClient::new(channel)
+        .max_decoding_message_size(LONGEST_MESSAGE)
+        .max_encoding_message_size(LONGEST_MESSAGE))
+}
+
+/// Gives gRPC the one connection that is open already; a second is never made.
+struct Once(Option<Upgraded>);
+
+impl Service<Uri> for Once {
+    type Response = hyper_util::rt::TokioIo<Upgraded>;
+    type Error = std::io::Error;
+    type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connection = self.0.take().map(hyper_util::rt::TokioIo::new);
+        std::future::ready(connection.ok_or_else(|| std::io::ErrorKind::NotConnected.into()))
+    }
+}
+
+fn upload_path(id: &str) -> String {
+    format!("/{id}")
+}
+
+fn solve_request(request: &BuildRequest, id: &str) -> SolveRequest {
+    let mut attributes = HashMap::new();
+    for (name, value) in &request.labels {
+        attributes.insert(format!("label:{name}"), value.clone());
+    }
+    for (name, value) in &request.build_args {
+        attributes.insert(format!("build-arg:{name}"), value.clone());
+    }
+    let mut set = |name: &str, value: &str| attributes.insert(name.to_owned(), value.to_owned());
+    if let Some(target) = &request.target {
+        set("target", target);
+    }
+    if let Some(platform) = &request.platform {
+        set("platform", platform);
+    }
+    if request.no_cache {
+        set("no-cache", "");
+    }
+    // Images of this engine come before those of a registry, unless newer ones are asked for:
+    // the words of the daemon's own build endpoint.
+    set("image-resolve-mode", if request.pull { "pull" } else { "default" });
+    let mut export = HashMap::new();
+    if !request.references.is_empty() {
+        export.insert("name".to_owned(), request.references.join(","));
+    }
+    SolveRequest {
+        r#ref: id.to_owned(),
+        session: id.to_owned(),
+        frontend: "dockerfile.v0".into(),
+        frontend_attrs: attributes,
+        frontend_inputs: HashMap::from([
+            ("dockerfile".to_owned(), llb::dockerfile(&request.dockerfile)),
+            ("context".to_owned(), llb::context(&upload_path(id))),
+        ]),
+        // The engine's own image store, whichever it has.
+        exporter_deprecated: "moby".into(),
+        exporter_attrs_deprecated: export,
+        cache: Some(CacheOptions::default()),
+        ..SolveRequest::default()
+    }
+}
+
+/// Runs the build and tells of its status meanwhile. `None` where it was cancelled; the engine
+/// has then let go of it, or took too long to.
+async fn follow(
+    control: Control,
+    request: SolveRequest,
+    trace: &mut Trace,
+    sink: &mut dyn FnMut(BuildUpdate),
+    cancelled: &Notify,
+) -> Option<Result<Response<SolveResponse>, Status>> {
+    let mut updates = pin!(status(control.clone(), request.r#ref.clone()));
+    let mut control = control;
+    let mut solve = Some(Box::pin(async move { control.solve(request).await }));
+    let mut end = None;
+    let mut told_all = false;
+    let mut last = Instant::now();
+    while solve.is_some() || !told_all {
+        tokio::select! {
+            () = cancelled.notified(), if solve.is_some() => {
+                // Dropping the call resets its stream, upon which the engine ends the build.
+                solve = None;
+                last = Instant::now() + CANCEL_TAIL;
+            }
+            answer = async { Some(solve.as_mut()?.await) }, if solve.is_some() => {
+                end = answer;
+                solve = None;
+                last = Instant::now() + STATUS_TAIL;
+            }
+            update = updates.next(), if !told_all => match update {
+                Some(update) => trace.take(update, sink),
+                None => told_all = true,
+            },
+            () = sleep_until(last), if solve.is_none() => break,
+        }
+    }
+    end
+}
+
+/// The status messages of a build, to its end. A status call that breaks ends them too: the
+/// build itself will say why.
+fn status(mut control: Control, id: String) -> impl Stream<Item = StatusResponse> {
+    stream::once(async move { control.status(StatusRequest { r#ref: id }).await.ok() })
+        .filter_map(std::future::ready)
+        .flat_map(|response| {
+            stream::unfold(response.into_inner(), |mut messages| async {
+                let message = messages.message().await.ok()??;
+                Some((message, messages))
+            })
+        })
+}
+
+/// The built image's ID. `containerimage.digest` is what the image is found by in the engine's
+/// store, in the classic one (where it is the digest of the image's configuration) and in
+/// containerd's (where it is that of its manifest).
+fn image_of(response: &SolveResponse) -> anyhow::Result<BuildOutcome> {
+    match response.exporter_response.get("containerimage.digest") {
+        Some(id) => Ok(BuildOutcome::Built { image_id: id.clone() }),
+        None => Err(hinted(
+            "the engine has built the image but does not say which it is",
+            "an engine of version 20.10 or newer says so: `docker version`",
+        )),
+    }
+}
+
+/// What the engine's refusal means: a failed image, or a connection that broke.
+fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOutcome> {
+    let lost = std::error::Error::source(status).is_some()
+        || matches!(status.code(), Code::Unavailable | Code::Unimplemented);
+    if lost {
+        return Err(hinted(
+            format!(
+                "lost the engine at `{}` during the build: {}",
+                wire.endpoint().address,
+                chain(status)
+            ),
+            "check that the engine is still running, and build again",
+        ));
+    }
+    let (step, message) = match trace.into_failed() {
+        Some((step, message)) => (Some(step), message),
+        None => (None, status.message().to_owned()),
+    };
+    Ok(BuildOutcome::Failed(BuildFailure { step, message: plain_message(&message) }))
+}

@@ -1,0 +1,159 @@
+//! Images in the engine's store, as its API describes them.
+//!
+//! Owns the reading of those answers and the writing of references into paths. It asks nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::engine::{ListedImage, StoredImage};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    id: String,
+    os: String,
+    architecture: String,
+    #[serde(default)]
+    variant: Option<String>,
+    #[serde(default)]
+    created: Option<String>,
+    size: u64,
+    repo_tags: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
+    #[serde(default)]
+    config: Value,
+    #[serde(rename = "RootFS")]
+    root: Option<RootFs>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RootFs {
+    layers: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Config {
+    labels: Option<BTreeMap<String, String>>,
+    on_build: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+    repo_tags: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// Reads the answer to `GET /images/…/json`.
+pub(super) fn read_image(answer: Value) -> anyhow::Result<StoredImage> {
+    let image: Image = serde_json::from_value(answer).context(UNREADABLE)?;
+    let config: Option<Config> = Deserialize::deserialize(&image.config).context(UNREADABLE)?;
+    let config = config.unwrap_or_default();
+    let mut platform = format!("{}/{}", image.os, image.architecture);
+    if let Some(variant) = image.variant.filter(|variant| !variant.is_empty()) {
+        platform = format!("{platform}/{variant}");
+    }
+    Ok(StoredImage {
+        id: image.id,
+        platform,
+        created: image.created.unwrap_or_default(),
+        size: image.size,
+        on_build: config.on_build.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default(),
+        diff_ids: image.root.and_then(|root| root.layers).unwrap_or_default(),
+        references: named(image.repo_tags),
+        digests: named(image.repo_digests),
+        config: image.config,
+    })
+}
+
+/// Reads the answer to `GET /images/json`.
+pub(super) fn read_list(answer: Value) -> anyhow::Result<Vec<ListedImage>> {
+    let listed: Vec<Listed> = serde_json::from_value(answer).context(UNREADABLE)?;
+    let read = |image: Listed| ListedImage {
+        id: image.id,
+        references: named(image.repo_tags),
+        labels: image.labels.unwrap_or_default(),
+    };
+    let mut images: Vec<ListedImage> = listed.into_iter().map(read).collect();
+    images.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(images)
+}
+
+const UNREADABLE: &str = "can't read what the engine says of its images";
+
+/// Engines write `<none>:<none>` where there is no name.
+fn named(names: Option<Vec<String>>) -> Vec<String> {
+    let names = names.unwrap_or_default();
+    names.into_iter().filter(|name| !name.contains("<none>")).collect()
+}
+
+/// A reference as a part of a path. What no reference holds is escaped, so that it stays one.
+pub(super) fn path_of(reference: &str) -> String {
+    escape(reference, "/:@._-+")
+}
+
+/// A text as the value of a query.
+pub(super) fn query_of(text: &str) -> String {
+    escape(text, "._-")
+}
+
+fn escape(text: &str, plain: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let as_char = char::from(byte);
+        if as_char.is_ascii_alphanumeric() || plain.contains(as_char) {
+            escaped.push(as_char);
+        } else {
+            // Writing to a string does not fail.
+            write!(escaped, "%{byte:02X}").ok();
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_stay_one_part_of_a_path() {
+        let check = |reference, expected: &str| assert_eq!(path_of(reference), expected);
+        check("acme/shop-base:1.2", "acme/shop-base:1.2");
+        check("a@sha256:00", "a@sha256:00");
+        check("a?b=c#d e", "a%3Fb%3Dc%23d%20e");
+        assert_eq!(query_of("{\"a\":1}"), "%7B%22a%22%3A1%7D");
+    }
+
+    #[test]
+    fn an_image_is_read_with_what_may_be_missing() {
+        let answer = serde_json::json!({
+            "Id": "sha256:1", "Os": "linux", "Architecture": "arm", "Variant": "v7", "Size": 5,
+            "RepoTags": ["a:1", "<none>:<none>"], "RepoDigests": null,
+            "Created": "2024-01-01T00:00:00Z",
+            "Config": {"Labels": {"k": "v"}, "OnBuild": ["RUN x"], "Env": ["A=b"]},
+            "RootFS": {"Type": "layers", "Layers": ["sha256:l"]},
+        });
+        let image = read_image(answer).unwrap();
+        assert_eq!(image.platform, "linux/arm/v7");
+        assert_eq!(image.references, ["a:1"]);
+        assert_eq!(image.digests, [""; 0]);
+        assert_eq!(image.labels["k"], "v");
+        assert_eq!(image.on_build, ["RUN x"]);
+        assert_eq!(image.diff_ids, ["sha256:l"]);
+        assert_eq!(image.config["Env"][0], "A=b");
+        let bare = serde_json::json!({
+            "Id": "sha256:1", "Os": "linux", "Architecture": "amd64", "Size": 0,
+            "RepoTags": null, "RepoDigests": null, "RootFS": {"Type": "layers"},
+        });
+        let image = read_image(bare).unwrap();
+        assert_eq!((image.platform.as_str(), image.diff_ids.len()), ("linux/amd64", 0));
+    }
+}

@@ -1,0 +1,117 @@
+//! BuildKit's status messages as updates of a build.
+//!
+//! Owns the names of vertices, their beginnings and ends, and which one failed. It talks to
+//! nobody, so that a recorded status is enough to test it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard_buildkit_proto::google::protobuf::Timestamp;
+use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
+
+use crate::engine::{BuildUpdate, Step};
+
+/// What is known of a build from its status messages so far.
+#[derive(Default)]
+pub(super) struct Trace {
+    vertices: HashMap<String, Seen>,
+    failed: Option<(Step, String)>,
+}
+
+struct Seen {
+    step: Step,
+    started: bool,
+    finished: bool,
+}
+
+impl Trace {
+    /// Takes in one message and tells `sink` what is new in it.
+    pub(super) fn take(&mut self, status: StatusResponse, sink: &mut dyn FnMut(BuildUpdate)) {
+        // A message may hold the output of a step together with its end: the output is older.
+        let mut ended = Vec::new();
+        for vertex in status.vertexes {
+            self.begin(&vertex, sink);
+            ended.push(vertex);
+        }
+        for log in status.logs {
+            if let Some(seen) = self.vertices.get(&log.vertex) {
+                sink(BuildUpdate::Output { step: seen.step.clone(), bytes: log.msg });
+            }
+        }
+        for vertex in &ended {
+            self.end(vertex, sink);
+        }
+        for warning in status.warnings {
+            sink(BuildUpdate::Warning(String::from_utf8_lossy(&warning.short).into_owned()));
+        }
+    }
+
+    /// The step that failed and its message, where one did.
+    pub(super) fn into_failed(self) -> Option<(Step, String)> {
+        self.failed
+    }
+
+    fn begin(&mut self, vertex: &Vertex, sink: &mut dyn FnMut(BuildUpdate)) {
+        let seen = self.vertices.entry(vertex.digest.clone()).or_insert_with(|| Seen {
+            step: parse_name(&vertex.name),
+            started: false,
+            finished: false,
+        });
+        if vertex.started.is_some() && !seen.started {
+            seen.started = true;
+            sink(BuildUpdate::StepStarted(seen.step.clone()));
+        }
+    }
+
+    /// A vertex may end several times, once for each edge that needs it; the first end counts.
+    fn end(&mut self, vertex: &Vertex, sink: &mut dyn FnMut(BuildUpdate)) {
+        let Some(seen) = self.vertices.get_mut(&vertex.digest) else { return };
+        if !vertex.error.is_empty() {
+            // Steps that ran beside the failed one are cancelled; they are not the cause.
+            if self.failed.is_none() && !vertex.error.contains("context canceled") {
+                self.failed = Some((seen.step.clone(), vertex.error.clone()));
+            }
+            return;
+        }
+        if vertex.completed.is_some() && seen.started && !seen.finished {
+            seen.finished = true;
+            sink(BuildUpdate::StepFinished {
+                step: seen.step.clone(),
+                cached: vertex.cached,
+                took: between(vertex.started.as_ref(), vertex.completed.as_ref()),
+            });
+        }
+    }
+}
+
+/// Reads a vertex's name: `[2/3] RUN make`, `[linux/arm64 build 2/3] RUN make`,
+/// `[internal] load build context`, `exporting to image`.
+pub(super) fn parse_name(name: &str) -> Step {
+    let plain = |text: &str| Step { stage: None, number: 0, total: 0, text: text.to_owned() };
+    let Some((inside, text)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
+        return plain(name);
+    };
+    if inside == "internal" {
+        return plain(text);
+    }
+    let (before, count) = inside.rsplit_once(' ').unwrap_or(("", inside));
+    let numbers = count
+        .split_once('/')
+        .and_then(|(number, total)| Some((number.parse().ok()?, total.parse().ok()?)));
+    let Some((number, total)) = numbers else { return plain(name) };
+    // A platform stands before the stage where more than one is built for, or one is asked for.
+    let stage = before.split(' ').rfind(|word| !word.is_empty() && !word.contains('/'));
+    Step { stage: stage.map(str::to_owned), number, total, text: text.to_owned() }
+}
+
+/// The time between two stamps; none where one is missing or they are the wrong way round.
+fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Duration {
+    let nanoseconds =
+        |stamp: &Timestamp| i128::from(stamp.seconds) * 1_000_000_000 + i128::from(stamp.nanos);
+    let (Some(from), Some(to)) = (from, to) else { return Duration::ZERO };
+    let took = nanoseconds(to).saturating_sub(nanoseconds(from));
+    u64::try_from(took).map(Duration::from_nanos).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

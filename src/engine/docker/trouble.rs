@@ -1,0 +1,149 @@
+//! What goes wrong between us and the engine, in words.
+//!
+//! Owns the messages for an engine that can't be reached or can't build, each with one hint,
+//! and the removal of the decoration that BuildKit puts around a failed step's message.
+
+use std::fmt::Display;
+use std::io::ErrorKind;
+
+use super::endpoint::{Address, Endpoint};
+use super::wire::Broken;
+
+/// An error that ends with a `hint:` line.
+pub(super) fn hinted(message: impl Display, hint: impl Display) -> anyhow::Error {
+    anyhow::anyhow!("{message}\nhint: {hint}")
+}
+
+/// Says why an exchange with the engine failed.
+pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
+    let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
+    match broken {
+        Broken::Connect(error) => explain_connect(error, endpoint, &place),
+        Broken::Tls(cause) => hinted(
+            format!("no TLS connection to the engine at {place}: {cause}"),
+            "check `ca.pem`, `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and that the engine \
+             speaks TLS on this port",
+        ),
+        Broken::Talk(cause) => hinted(
+            format!("no Docker engine answers at {place}: {cause}"),
+            match (&endpoint.address, &endpoint.tls) {
+                (Address::Tcp { .. }, None) => {
+                    "check DOCKER_HOST; where the engine speaks TLS, set `DOCKER_TLS_VERIFY=1`"
+                }
+                _ => "check that this is the engine's address: `docker context ls`",
+            },
+        ),
+        Broken::Refused(status, said) => hinted(
+            format!("the engine at {place} refused: {said} ({status})"),
+            "`docker version` shows whether the docker command can use this engine",
+        ),
+    }
+}
+
+fn explain_connect(error: &std::io::Error, endpoint: &Endpoint, place: &str) -> anyhow::Error {
+    match (error.kind(), &endpoint.address) {
+        (ErrorKind::PermissionDenied, Address::Unix(_)) => hinted(
+            format!("no permission to use the engine's socket {place}"),
+            "add yourself to its group, `sudo usermod -aG docker $USER`, and log in again; or \
+             run this with sudo",
+        ),
+        (ErrorKind::NotFound, Address::Unix(_)) => hinted(
+            format!("no engine is running: there is no socket {place}"),
+            "start Docker, `sudo systemctl start docker`, or set DOCKER_HOST to where it listens",
+        ),
+        (ErrorKind::ConnectionRefused, Address::Unix(_)) => hinted(
+            format!("no engine is running: nothing listens on the socket {place}"),
+            "start Docker, `sudo systemctl start docker`",
+        ),
+        (ErrorKind::ConnectionRefused, Address::Tcp { .. }) => hinted(
+            format!("no engine is running: nothing listens at {place}"),
+            "start Docker there, or unset DOCKER_HOST to use the local engine",
+        ),
+        (_, Address::Tcp { host, .. }) if is_lookup(error) => hinted(
+            format!("the engine's host `{host}` was not found ({}): {error}", endpoint.named_by),
+            "check DOCKER_HOST, or unset it to use the local engine",
+        ),
+        _ => hinted(
+            format!("can't reach the engine at {place}: {error}"),
+            "check that the engine is running and that DOCKER_HOST names it",
+        ),
+    }
+}
+
+/// The standard library has no kind of its own for a name that does not resolve.
+fn is_lookup(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_none() && error.to_string().contains("lookup")
+}
+
+/// Prefixes that engines put before the message of a failed build.
+const DECORATION: [&str; 5] = [
+    "failed to solve with frontend dockerfile.v0: ",
+    "failed to solve with frontend gateway.v0: ",
+    "failed to solve: ",
+    "failed to build LLB: ",
+    "failed to create LLB definition: ",
+];
+
+/// A failed build's message without what engines of several ages put around it.
+///
+/// BuildKit 0.8 says `executor failed running [/bin/sh -c exit 3]: exit code: 3`, later ones
+/// `process "/bin/sh -c exit 3" did not complete successfully: exit code: 3`; the step is known,
+/// so only the end is news.
+pub(super) fn plain_message(message: &str) -> String {
+    let mut rest = message.trim();
+    loop {
+        let before = rest;
+        for prefix in DECORATION {
+            rest = rest.strip_prefix(prefix).unwrap_or(rest);
+        }
+        if let Some((_, after)) =
+            rest.strip_prefix("rpc error: code = ").and_then(|coded| coded.split_once(" desc = "))
+        {
+            rest = after;
+        }
+        if rest == before {
+            break;
+        }
+    }
+    let run =
+        [("executor failed running [", "]: "), ("process \"", "did not complete successfully: ")];
+    for (start, end) in run {
+        if rest.starts_with(start)
+            && let Some(at) = rest.rfind(end)
+        {
+            rest = &rest[at + end.len()..];
+        }
+    }
+    rest.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_lose_their_decoration() {
+        let check = |message, expected| assert_eq!(plain_message(message), expected, "{message}");
+        check(
+            "failed to solve with frontend dockerfile.v0: failed to build LLB: executor failed \
+             running [/bin/sh -c exit 3]: exit code: 3",
+            "exit code: 3",
+        );
+        check(
+            "rpc error: code = Unknown desc = failed to solve: process \"/bin/sh -c [ -f a ]: \
+             exit\" did not complete successfully: exit code: 127",
+            "exit code: 127",
+        );
+        check(
+            "failed to solve: rpc error: code = Unknown desc = executor failed running [sh -c \
+             echo ]: x]: runc did not terminate successfully",
+            "runc did not terminate successfully",
+        );
+        check(
+            "failed to solve with frontend dockerfile.v0: failed to create LLB definition: \
+             dockerfile parse error line 2: unknown instruction: FRM",
+            "dockerfile parse error line 2: unknown instruction: FRM",
+        );
+        check("context canceled", "context canceled");
+    }
+}

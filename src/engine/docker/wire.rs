@@ -1,0 +1,242 @@
+//! Connections to the engine: plain requests, and connections taken over for gRPC.
+//!
+//! Owns sockets, TLS and HTTP/1.1. It knows paths and headers but not what they mean, and
+//! explains nothing: `trouble` turns its failures into messages.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST, HeaderMap, UPGRADE, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+
+use super::endpoint::{Address, Endpoint};
+
+/// More than this no plain answer of an engine is long; it bounds what a stranger can send.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// Why an exchange with the engine failed.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// No connection came about.
+    Connect(io::Error),
+    /// The TLS files can't be used, or the handshake failed.
+    Tls(String),
+    /// A connection came about, but no HTTP was spoken or it broke.
+    Talk(String),
+    /// The engine refused: the status and what it says.
+    Refused(StatusCode, String),
+}
+
+/// An answer, read whole.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Opens connections to one endpoint.
+pub(super) struct Wire {
+    endpoint: Endpoint,
+    tls: std::sync::OnceLock<TlsConnector>,
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+impl Wire {
+    pub(super) fn new(endpoint: Endpoint) -> Wire {
+        Wire { endpoint, tls: std::sync::OnceLock::new() }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sends a request without a body and reads the whole answer, whatever its status.
+    pub(super) async fn call(&self, method: Method, path: &str) -> Result<Answer, Broken> {
+        let request = self.request(method, path).body(Empty::new()).map_err(talk)?;
+        let response = self.send(request).await?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, LONGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| Broken::Talk(chain(&*error)))?.to_bytes();
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// Sends a POST that turns the connection into a gRPC one, and gives the connection.
+    pub(super) async fn upgrade(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Upgraded, Broken> {
+        let mut request = self.request(Method::POST, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header(CONNECTION, "Upgrade").header(UPGRADE, "h2c");
+        let response = self.send(request.body(Empty::new()).map_err(talk)?).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let status = response.status();
+            let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+            let text = body.map(|body| message_of(&body.to_bytes())).unwrap_or_default();
+            return Err(Broken::Refused(status, text));
+        }
+        Ok(Upgraded(TokioIo::new(hyper::upgrade::on(response).await.map_err(talk)?)))
+    }
+
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        let host = match &self.endpoint.address {
+            Address::Unix(_) => "docker",
+            Address::Tcp { host, .. } => host,
+        };
+        let agent = concat!("layers/", env!("CARGO_PKG_VERSION"));
+        Request::builder().method(method).uri(path).header(HOST, host).header(USER_AGENT, agent)
+    }
+
+    async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Broken> {
+        let stream = self.open().await?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
+        // Ends with the exchange, or with the runtime of the call, whichever is first.
+        tokio::spawn(connection.with_upgrades());
+        sender.send_request(request).await.map_err(talk)
+    }
+
+    async fn open(&self) -> Result<Box<dyn Duplex>, Broken> {
+        match &self.endpoint.address {
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(Broken::Connect)?;
+                Ok(Box::new(stream))
+            }
+            Address::Tcp { host, port } => {
+                let stream =
+                    TcpStream::connect((host.as_str(), *port)).await.map_err(Broken::Connect)?;
+                stream.set_nodelay(true).map_err(Broken::Connect)?;
+                let Some(folder) = &self.endpoint.tls else { return Ok(Box::new(stream)) };
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|error| Broken::Tls(error.to_string()))?;
+                let tls = self.tls(folder)?;
+                let stream = tls.connect(name, stream).await;
+                Ok(Box::new(stream.map_err(|error| Broken::Tls(error.to_string()))?))
+            }
+        }
+    }
+
+    fn tls(&self, folder: &Path) -> Result<TlsConnector, Broken> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls.clone());
+        }
+        let tls = TlsConnector::from(Arc::new(read_tls(folder).map_err(Broken::Tls)?));
+        Ok(self.tls.get_or_init(|| tls).clone())
+    }
+}
+
+/// Reads `ca.pem`, and `cert.pem` with `key.pem` where they are.
+fn read_tls(folder: &Path) -> Result<ClientConfig, String> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path).map_err(|error| format!("can't read `{}`: {error}", path.display()))
+    };
+    let certificates = |name: &str| {
+        CertificateDer::pem_slice_iter(&read(name)?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| format!("`{}`: {error}", folder.join(name).display()))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("ca.pem")? {
+        roots.add(certificate).map_err(|error| format!("`ca.pem`: {error}"))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots);
+    if !folder.join("cert.pem").exists() {
+        return Ok(config.with_no_client_auth());
+    }
+    let key = PrivateKeyDer::from_pem_slice(&read("key.pem")?)
+        .map_err(|error| format!("`{}`: {error}", folder.join("key.pem").display()))?;
+    config.with_client_auth_cert(certificates("cert.pem")?, key).map_err(|error| error.to_string())
+}
+
+/// The `message` of an engine's JSON answer, or the answer's own text, cut short.
+pub(super) fn message_of(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        message: String,
+    }
+    match serde_json::from_slice::<Message>(body) {
+        Ok(answer) => answer.message,
+        Err(_) => String::from_utf8_lossy(body).trim().chars().take(200).collect(),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "given to map_err, which passes by value")]
+fn talk(error: impl std::error::Error) -> Broken {
+    Broken::Talk(chain(&error))
+}
+
+/// An error and what caused it, in one line; a cause that its effect quotes already is left out.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A connection that the engine has handed over for gRPC.
+pub(super) struct Upgraded(TokioIo<hyper::upgrade::Upgraded>);
+
+impl AsyncRead for Upgraded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Upgraded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+impl tonic::transport::server::Connected for Upgraded {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}

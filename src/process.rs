@@ -1,0 +1,122 @@
+//! The only spawner of child processes.
+//!
+//! Owns how a program is run: blocking, standard input given or closed, output bounded, errors
+//! that name the program and how to get it. It knows no program by name.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+
+/// What a program wrote and how it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// How a program is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// The program, looked up in `PATH`.
+    pub program: &'a str,
+    /// Its arguments.
+    pub arguments: &'a [&'a OsStr],
+    /// What it reads; its standard input is closed where nothing is given.
+    pub stdin: Option<&'a [u8]>,
+    /// How many bytes it may write to each of its outputs.
+    pub most: usize,
+    /// How to get the program, said in the hint when there is none.
+    pub get: &'a str,
+}
+
+/// Runs a program to its end. A status that is no success is not an error here.
+///
+/// # Errors
+/// Where it can't be started, or writes more than it may; the message names it.
+pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
+    let program = run.program;
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
+    let mut child = Command::new(program)
+        .args(run.arguments)
+        .stdin(if run.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                anyhow::anyhow!("there is no program `{program}`\nhint: {}", run.get)
+            }
+            _ => anyhow::anyhow!("can't run `{program}`: {error}\nhint: {}", run.get),
+        })?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    // All three pipes move at once: a program that writes before it has read would wait forever.
+    let (written, stdout, stderr) = thread::scope(|scope| {
+        let out = scope.spawn(|| read_bounded(stdout, run.most));
+        let err = scope.spawn(|| read_bounded(stderr, run.most));
+        let written = match (stdin, run.stdin) {
+            (Some(mut pipe), Some(bytes)) => pipe.write_all(bytes),
+            _ => Ok(()),
+        };
+        (written, out.join(), err.join())
+    });
+    let status = child.wait()?;
+    // A program may end without having read all; its status tells whether that was well.
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        anyhow::bail!("can't write to `{program}`: {error}");
+    }
+    match (stdout, stderr) {
+        (Ok(Some(stdout)), Ok(Some(stderr))) => Ok(Finished { status, stdout, stderr }),
+        _ => anyhow::bail!("`{program}` wrote more than {} bytes", run.most),
+    }
+}
+
+/// Reads to the end; `None` where that is more than `most` bytes, or can't be read.
+fn read_bounded(pipe: Option<impl Read>, most: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(most).ok()?.saturating_add(1);
+    pipe?.take(limit).read_to_end(&mut bytes).ok()?;
+    (bytes.len() <= most).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, stdin: Option<&[u8]>, most: usize) -> anyhow::Result<Finished> {
+        let arguments = [OsStr::new("-c"), OsStr::new(script)];
+        run(Run { program: "sh", arguments: &arguments, stdin, most, get: "install a shell" })
+    }
+
+    #[test]
+    fn a_program_gets_its_input_and_gives_its_output() {
+        let finished = shell("cat; echo err >&2; exit 3", Some(b"in"), 100).unwrap();
+        assert_eq!(finished.stdout, b"in");
+        assert_eq!(finished.stderr, b"err\n");
+        assert_eq!(finished.status.code(), Some(3));
+        assert_eq!(shell("cat", None, 100).unwrap().stdout, b"", "input is closed");
+    }
+
+    #[test]
+    fn output_is_bounded_and_unread_input_is_no_fault() {
+        assert_eq!(shell("printf 1234", None, 4).unwrap().stdout, b"1234");
+        let error = shell("printf 12345", None, 4).unwrap_err();
+        assert_eq!(error.to_string(), "`sh` wrote more than 4 bytes");
+        assert!(shell("true", Some(&[0; 1 << 20]), 4).unwrap().status.success());
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_how_to_get_it() {
+        let missing =
+            Run { program: "no-such-program", arguments: &[], stdin: None, most: 1, get: "get it" };
+        let error = run(missing).unwrap_err();
+        assert_eq!(error.to_string(), "there is no program `no-such-program`\nhint: get it");
+    }
+}

@@ -1,0 +1,157 @@
+//! What tests on a real engine share: the engine, contexts, and images that go away again.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use layers::engine::docker::Docker;
+use layers::engine::docker::endpoint::Environment;
+use layers::engine::{
+    BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine, EngineInfo,
+};
+
+/// The label that all images of tests carry, so that they can be found and removed.
+pub const TEST_LABEL: &str = "dev.layers.test";
+
+/// The engine that the docker command would use.
+///
+/// Where none answers the test fails, unless `LAYERS_TEST_NO_ENGINE=1` says that there is none:
+/// then it gives `None`, having said so, and the test returns.
+pub fn engine_or_skip() -> Option<Docker> {
+    if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| value == "1") {
+        eprintln!("skipped: LAYERS_TEST_NO_ENGINE=1 says that there is no engine");
+        return None;
+    }
+    let docker = Docker::find(&Environment::read(|name| std::env::var_os(name))).unwrap();
+    if let Err(error) = docker.describe() {
+        panic!("{error:#}\n(set LAYERS_TEST_NO_ENGINE=1 to skip the tests that need an engine)");
+    }
+    Some(docker)
+}
+
+/// What describes the engine of [`engine_or_skip`].
+pub fn describe(docker: &Docker) -> EngineInfo {
+    docker.describe().unwrap()
+}
+
+/// A name that no other test uses, and the removal of all images that got it.
+pub struct Name {
+    text: String,
+    docker: Docker,
+}
+
+impl Name {
+    /// A fresh one.
+    pub fn new() -> Name {
+        let random = RandomState::new().hash_one(std::process::id());
+        let docker = Docker::find(&Environment::read(|name| std::env::var_os(name))).unwrap();
+        Name { text: format!("layers-test-{random:016x}"), docker }
+    }
+
+    /// A reference that begins with it.
+    pub fn reference(&self, rest: &str) -> String {
+        format!("{}{rest}", self.text)
+    }
+
+    /// The value of [`TEST_LABEL`] on its images.
+    pub fn label(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        // By label as well as by name: an image without a name is found so too.
+        for image in self.docker.list(TEST_LABEL).unwrap_or_default() {
+            if image.labels.get(TEST_LABEL) == Some(&self.text) {
+                for name in image.references.iter().chain([&image.id]) {
+                    if let Err(error) = self.docker.remove(name) {
+                        eprintln!("left behind: {name}: {error:#}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The content of a static busybox: Debian's package `busybox-static`.
+pub fn busybox() -> Vec<u8> {
+    fs::read("/bin/busybox").expect("tests on a real engine need /bin/busybox (busybox-static)")
+}
+
+/// Files in memory, with their modes.
+#[derive(Default, Clone)]
+pub struct Files {
+    files: BTreeMap<String, (u32, Vec<u8>)>,
+}
+
+impl Files {
+    /// None yet.
+    pub fn new() -> Files {
+        Files::default()
+    }
+
+    /// The shell and its tools as `bin/busybox` and `bin/sh`.
+    pub fn with_busybox() -> Files {
+        Files::new().and_mode("bin/busybox", 0o755, busybox()).and_mode("bin/sh", 0o755, busybox())
+    }
+
+    /// And a plain file.
+    pub fn and(self, path: &str, content: impl Into<Vec<u8>>) -> Files {
+        self.and_mode(path, 0o644, content)
+    }
+
+    /// And a file with a mode.
+    pub fn and_mode(mut self, path: &str, mode: u32, content: impl Into<Vec<u8>>) -> Files {
+        self.files.insert(path.to_owned(), (mode, content.into()));
+        self
+    }
+}
+
+impl ContextFiles for Files {
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
+        let mut tar = tar::Builder::new(to);
+        for (path, (mode, content)) in &self.files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(*mode);
+            tar.append_data(&mut header, path, content.as_slice())?;
+        }
+        tar.finish()
+    }
+}
+
+/// A request for a Dockerfile's text and some files, named and labelled so that it goes away.
+pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static) -> BuildRequest {
+    BuildRequest {
+        dockerfile: dockerfile.to_owned(),
+        target: None,
+        references: vec![name.reference(":latest")],
+        labels: BTreeMap::from([(TEST_LABEL.to_owned(), name.label().to_owned())]),
+        build_args: BTreeMap::new(),
+        platform: None,
+        no_cache: false,
+        pull: false,
+        context: Arc::new(files),
+    }
+}
+
+/// Builds and gives the outcome with all updates.
+pub fn build(engine: &dyn Engine, request: &BuildRequest) -> (BuildOutcome, Vec<BuildUpdate>) {
+    let mut updates = Vec::new();
+    let outcome =
+        engine.build(request, &mut |update| updates.push(update), &Cancel::default()).unwrap();
+    (outcome, updates)
+}
+
+/// All output of a build, in order.
+pub fn output(updates: &[BuildUpdate]) -> Vec<u8> {
+    let bytes = updates.iter().filter_map(|update| match update {
+        BuildUpdate::Output { bytes, .. } => Some(bytes.as_slice()),
+        _ => None,
+    });
+    bytes.collect::<Vec<_>>().concat()
+}
