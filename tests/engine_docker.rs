@@ -34,10 +34,156 @@ fn a_failing_step_is_named_with_its_output() {
     let step = failure.step.unwrap();
     assert_eq!((step.number, step.total), (2, 2));
     assert!(step.text.starts_with("RUN echo before"), "{step:?}");
-    assert_eq!(output(&updates), b"before\nerr\n");
+    // The engine reads both outputs of a step at once and keeps no order between them.
+    let text = String::from_utf8(output(&updates)).unwrap();
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["before", "err"]);
     assert!(
         !updates
             .iter()
             .any(|u| matches!(u, BuildUpdate::StepFinished { step: s, .. } if *s == step))
     );
+}
+
+#[test]
+fn a_second_build_comes_from_the_cache() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let text = "FROM scratch AS one\nCOPY . .\nRUN echo hello > /made\n";
+    let mut request = request(&name, text, Files::with_busybox());
+    request.no_cache = false;
+    let (first, _) = build(&engine, &request);
+    let (second, updates) = build(&engine, &request);
+    assert_eq!(first, second);
+    let cached = |wanted: &str| {
+        updates.iter().any(|update| {
+            matches!(update, BuildUpdate::StepFinished { step, cached: true, .. }
+                if step.number > 0 && step.text.starts_with(wanted))
+        })
+    };
+    assert!(cached("COPY . .") && cached("RUN echo"), "{updates:#?}");
+    assert_eq!(output(&updates), b"");
+}
+
+#[test]
+fn no_cache_builds_anew() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let text = "FROM scratch\nCOPY . .\nRUN echo once more\n";
+    let request = request(&name, text, Files::with_busybox());
+    build(&engine, &request);
+    assert_eq!(output(&build(&engine, &request).1), b"once more\n");
+}
+
+#[test]
+fn arguments_and_targets_are_passed_on() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let text = "FROM scratch AS tools\nCOPY . .\n\
+                FROM tools AS wanted\nARG WORD=none\nRUN echo $WORD; touch /w\n\
+                FROM tools AS unwanted\nRUN echo never; false\n";
+    let mut request = request(&name, text, Files::with_busybox());
+    request.target = Some("wanted".into());
+    request.build_args.insert("WORD".into(), "two words, = and \"quotes\"".into());
+    let (outcome, updates) = build(&engine, &request);
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    assert_eq!(output(&updates), b"two words, = and \"quotes\"\n");
+    let stages: Vec<_> = updates
+        .iter()
+        .filter_map(|update| match update {
+            BuildUpdate::StepStarted(step) if step.number > 0 => step.stage.as_deref(),
+            _ => None,
+        })
+        .collect();
+    assert!(stages.contains(&"wanted") && !stages.contains(&"unwanted"), "{stages:?}");
+}
+
+#[test]
+fn output_keeps_its_bytes() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let text = "FROM scratch\nCOPY . .\nRUN printf 'a\\377\\000\\033[31m\\r\\nno end'\n";
+    let (_, updates) = build(&engine, &request(&name, text, Files::with_busybox()));
+    assert_eq!(output(&updates), b"a\xff\x00\x1b[31m\r\nno end");
+}
+
+#[test]
+fn copying_all_copies_the_context_and_nothing_else() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let text = "FROM scratch\nCOPY bin /bin\nCOPY . /in/\nWORKDIR /in\n\
+                RUN /bin/busybox find . -type f | /bin/busybox sort; /bin/busybox stat -c '%a %u:%g' ./a\n";
+    let files = Files::with_busybox()
+        .and("a", "1")
+        .and("sub/b", "2")
+        .and("Dockerfile.not-mine", "")
+        // The files are what they are: an ignore file among them is one more file.
+        .and(".dockerignore", "a\n");
+    let (outcome, updates) = build(&engine, &request(&name, text, files));
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    let expected = "./.dockerignore\n./Dockerfile.not-mine\n./a\n./bin/busybox\n./bin/sh\n\
+                    ./sub/b\n644 0:0\n";
+    assert_eq!(String::from_utf8(output(&updates)).unwrap(), expected);
+}
+
+#[test]
+fn a_context_without_files_is_one() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let (outcome, _) = build(&engine, &request(&name, "FROM scratch\nENV A=b\n", Files::new()));
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    let image = engine.inspect(&name.reference("")).unwrap().unwrap();
+    assert!(image.config["Env"].as_array().unwrap().iter().any(|pair| pair == "A=b"));
+    let (outcome, _) = build(&engine, &request(&name, "FROM scratch\nCOPY . .\n", Files::new()));
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_parent_of_this_engine_is_used_as_it_is() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let parent = name.reference("-parent:latest");
+    let mut first = request(
+        &name,
+        "FROM scratch\nCOPY . .\nONBUILD RUN echo of the parent\n",
+        Files::with_busybox(),
+    );
+    first.references = vec![parent.clone()];
+    build(&engine, &first);
+    assert_eq!(engine.inspect(&parent).unwrap().unwrap().on_build, ["RUN echo of the parent"]);
+    let text = format!("FROM {parent}\nRUN echo of the child\n");
+    let (outcome, updates) = build(&engine, &request(&name, &text, Files::new()));
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    assert_eq!(output(&updates), b"of the parent\nof the child\n");
+}
+
+#[test]
+fn what_is_not_there_is_a_failed_image_with_a_plain_message() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let check = |dockerfile: &str, expected: &str| {
+        let (outcome, _) = build(&engine, &request(&name, dockerfile, Files::new()));
+        let BuildOutcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+        eprintln!("{failure:?}");
+        assert!(failure.message.contains(expected), "{failure:?}");
+        for decoration in ["rpc error", "failed to solve", "LLB"] {
+            assert!(!failure.message.contains(decoration), "{failure:?}");
+        }
+    };
+    check("FROM 127.0.0.1:1/none:latest\n", "can't get `127.0.0.1:1/none:latest`: ");
+    check("FROM scratch\nCOPY missing .\n", "missing");
+    check("FROM scratch\nCOPI a .\n", "COPI");
+    check(
+        "FROM scratch AS a\n\nFROM nothing-of-this-name-a AS b\nCOPY --from=a . .\n",
+        "nothing-of",
+    );
+}
+
+#[test]
+fn what_the_engine_does_not_hold_is_none() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    assert_eq!(engine.inspect(&name.reference(":latest")).unwrap(), None);
+    engine.remove(&name.reference(":latest")).unwrap();
 }

@@ -124,7 +124,8 @@ impl ContextFiles for Files {
     }
 }
 
-/// A request for a Dockerfile's text and some files, named and labelled so that it goes away.
+/// A request for a Dockerfile's text and some files, named and labelled so that it goes away. The
+/// engine's cache is left unused, since it may hold what an earlier test made.
 pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static) -> BuildRequest {
     BuildRequest {
         dockerfile: dockerfile.to_owned(),
@@ -133,7 +134,7 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
         labels: BTreeMap::from([(TEST_LABEL.to_owned(), name.label().to_owned())]),
         build_args: BTreeMap::new(),
         platform: None,
-        no_cache: false,
+        no_cache: true,
         pull: false,
         context: Arc::new(files),
     }

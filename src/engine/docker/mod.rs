@@ -57,13 +57,19 @@ pub struct Docker {
     wire: Wire,
     credentials: Arc<CredentialStore>,
     api: OnceLock<(u32, u32)>,
+    answer_within: Duration,
 }
 
 impl Docker {
     /// An engine at an endpoint. Nothing is connected yet.
     pub fn new(endpoint: Endpoint, credentials: CredentialStore) -> Docker {
         let credentials = Arc::new(credentials);
-        Docker { wire: Wire::new(endpoint), credentials, api: OnceLock::new() }
+        Docker {
+            wire: Wire::new(endpoint),
+            credentials,
+            api: OnceLock::new(),
+            answer_within: ANSWER_WITHIN,
+        }
     }
 
     /// The engine that the docker command would use.
@@ -73,6 +79,13 @@ impl Docker {
     pub fn find(environment: &Environment) -> anyhow::Result<Docker> {
         let credentials = CredentialStore::new(environment.config.clone());
         Ok(Docker::new(endpoint::resolve(environment)?, credentials))
+    }
+
+    /// The same engine, given another time to answer a question that costs it nothing.
+    #[must_use]
+    pub fn answering_within(mut self, time: Duration) -> Docker {
+        self.answer_within = time;
+        self
     }
 
     /// Where it is.
@@ -85,7 +98,7 @@ impl Docker {
         if let Some(api) = self.api.get() {
             return Ok(*api);
         }
-        let answer = timeout(ANSWER_WITHIN, self.wire.call(Method::GET, "/_ping"))
+        let answer = timeout(self.answer_within, self.wire.call(Method::GET, "/_ping"))
             .await
             .map_err(|_| never_answers(self.endpoint()))?
             .map_err(|broken| explain(&broken, self.endpoint()))?;

@@ -171,15 +171,11 @@ impl Upload for ContextUpload {
         let (to, from) = mpsc::channel(WAITING_CHUNKS);
         let (context, fault) = (Arc::clone(&self.context), self.fault.clone());
         let write = move || {
-            let mut chunks = Chunks { to, waiting: Vec::with_capacity(CHUNK) };
-            let written = context.write_tar(&mut chunks).and_then(|()| chunks.flush());
-            if let Err(error) = written
-                && !chunks.to.is_closed()
-            {
-                let said = Status::aborted(format!("can't write the context: {error}"));
-                fault.keep(error);
-                // Where the engine has gone meanwhile, nobody needs to be told.
-                drop(chunks.to.blocking_send(Err(said)));
+            let mut chunks = Chunks { to, waiting: Vec::with_capacity(CHUNK), whole: false };
+            match context.write_tar(&mut chunks).and_then(|()| chunks.flush()) {
+                Ok(()) => chunks.whole = true,
+                Err(_) if chunks.to.is_closed() => {}
+                Err(error) => fault.keep(error),
             }
         };
         thread::Builder::new().name("context".into()).spawn(write)?;
@@ -194,6 +190,18 @@ impl Upload for ContextUpload {
 struct Chunks {
     to: mpsc::Sender<Result<BytesMessage, Status>>,
     waiting: Vec<u8>,
+    whole: bool,
+}
+
+impl Drop for Chunks {
+    /// A context that ends early, by a fault or a panic, must not pass for a small one.
+    fn drop(&mut self) {
+        if !self.whole {
+            let said = Status::aborted("the context could not be written");
+            // Where the engine has gone meanwhile, nobody needs to be told.
+            drop(self.to.blocking_send(Err(said)));
+        }
+    }
 }
 
 impl Write for Chunks {

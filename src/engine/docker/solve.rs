@@ -257,5 +257,12 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOut
         Some((step, message)) => (Some(step), message),
         None => (None, status.message().to_owned()),
     };
-    Ok(BuildOutcome::Failed(BuildFailure { step, message: plain_message(&message) }))
+    let mut message = plain_message(&message);
+    // A registry that does not answer is told of by address only.
+    if let Some(Some(base)) = step.as_ref().map(|step| step.text.strip_prefix("load metadata for "))
+        && !message.contains(base)
+    {
+        message = format!("can't get `{base}`: {message}");
+    }
+    Ok(BuildOutcome::Failed(BuildFailure { step, message }))
 }

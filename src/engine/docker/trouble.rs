@@ -122,6 +122,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_socket_without_permission_says_how_to_get_it() {
+        let endpoint = Endpoint {
+            address: Address::Unix("/run/d.sock".into()),
+            tls: None,
+            named_by: "default".into(),
+        };
+        let denied = Broken::Connect(ErrorKind::PermissionDenied.into());
+        let text = explain(&denied, &endpoint).to_string();
+        let expected = "no permission to use the engine's socket `unix:///run/d.sock` (default)\n\
+                        hint: add yourself to its group, `sudo usermod -aG docker $USER`, and log \
+                        in again; or run this with sudo";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
     fn messages_lose_their_decoration() {
         let check = |message, expected| assert_eq!(plain_message(message), expected, "{message}");
         check(

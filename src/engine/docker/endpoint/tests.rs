@@ -67,7 +67,7 @@ fn tls_is_asked_for_by_the_environment() {
 fn configuration() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.json"), r#"{"currentContext": "far"}"#).unwrap();
-    let mut add = |name: &str, meta: &str, tls: bool| {
+    let add = |name: &str, meta: &str, tls: bool| {
         let hash = sha256_hex(name.as_bytes());
         let meta_folder = folder.path().join("contexts/meta").join(&hash);
         fs::create_dir_all(&meta_folder).unwrap();

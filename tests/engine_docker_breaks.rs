@@ -1,0 +1,182 @@
+//! The Docker engine when things break: cancellation, a context that can't be read, an engine
+//! that goes away during a build.
+
+mod common;
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use common::{Files, Name, build, engine_or_skip, request};
+use layers::engine::docker::Docker;
+use layers::engine::docker::auth::CredentialStore;
+use layers::engine::docker::endpoint::{Address, Endpoint};
+use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine};
+
+/// The processes of this machine whose command line holds a word.
+fn processes_with(word: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(word))
+        .collect()
+}
+
+#[test]
+fn a_cancelled_build_leaves_nothing_running() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let word = name.label();
+    // The last command keeps the shell, whose command line holds the word, waiting for the sleep.
+    let text = format!("FROM scratch\nCOPY . .\nRUN echo up; true {word}; sleep 600; true\n");
+    let cancel = Cancel::default();
+    let mut seen = Vec::new();
+    let outcome = engine
+        .build(
+            &request(&name, &text, Files::with_busybox()),
+            &mut |update| {
+                if matches!(update, BuildUpdate::Output { .. }) && !cancel.is_set() {
+                    seen = processes_with(word);
+                    cancel.set();
+                }
+            },
+            &cancel,
+        )
+        .unwrap();
+    assert_eq!(outcome, BuildOutcome::Cancelled);
+    assert!(!seen.is_empty(), "the step was to run when it was cancelled");
+    assert_eq!(processes_with(word), [""; 0]);
+}
+
+#[test]
+fn a_build_that_is_cancelled_before_it_begins_does_not_begin() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let cancel = Cancel::default();
+    cancel.set();
+    let request = request(&name, "FROM scratch\nCOPY . .\n", Files::new());
+    let outcome = engine.build(&request, &mut |_| panic!("nothing may happen"), &cancel).unwrap();
+    assert_eq!(outcome, BuildOutcome::Cancelled);
+}
+
+struct Broken(fn(&mut dyn Write) -> io::Result<()>);
+
+impl ContextFiles for Broken {
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
+        Files::new().and("a", "1").write_tar(to)?;
+        (self.0)(to)
+    }
+}
+
+#[test]
+fn a_context_that_can_not_be_read_is_the_machinerys_fault() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let broken = Broken(|_| Err(io::Error::other("`src/b` changed while it was read")));
+    let request = request(&name, "FROM scratch\nCOPY . .\n", broken);
+    let error = engine.build(&request, &mut |_| (), &Cancel::default()).unwrap_err();
+    assert_eq!(format!("{error:#}"), "can't send the context: `src/b` changed while it was read");
+    assert_eq!(engine.inspect(&name.reference("")).unwrap(), None);
+}
+
+#[test]
+fn a_context_whose_writer_dies_does_not_pass_for_a_small_one() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let request = request(&name, "FROM scratch\nCOPY . .\n", Broken(|_| panic!("on purpose")));
+    let result = engine.build(&request, &mut |_| (), &Cancel::default());
+    assert!(!matches!(result, Ok(BuildOutcome::Built { .. })), "{result:?}");
+    assert_eq!(engine.inspect(&name.reference("")).unwrap(), None);
+}
+
+/// Stands between us and the engine, and can cut all connections.
+struct Between {
+    folder: tempfile::TempDir,
+    open: Arc<Mutex<Vec<UnixStream>>>,
+}
+
+impl Between {
+    fn new(engine: &Docker) -> Between {
+        let Address::Unix(real) = engine.endpoint().address.clone() else {
+            panic!("the test needs an engine on a Unix socket")
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        let open = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&open);
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let far = UnixStream::connect(&real).unwrap();
+                let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
+                for (mut from, mut to) in pairs {
+                    kept.lock().unwrap().push(from.try_clone().unwrap());
+                    thread::spawn(move || {
+                        drop(io::copy(&mut from, &mut to));
+                        drop(to.shutdown(std::net::Shutdown::Both));
+                    });
+                }
+            }
+        });
+        Between { folder, open }
+    }
+
+    fn engine(&self) -> Docker {
+        let address = Address::Unix(self.folder.path().join("s"));
+        let endpoint = Endpoint { address, tls: None, named_by: "a test".into() };
+        Docker::new(endpoint, CredentialStore::new(None))
+    }
+
+    fn cut(&self) {
+        for stream in self.open.lock().unwrap().iter() {
+            drop(stream.shutdown(std::net::Shutdown::Both));
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_goes_away_is_the_machinerys_fault() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let between = Between::new(&engine);
+    let text = format!("FROM scratch\nCOPY . .\nRUN echo up; read {}\n", "x < /dev/zero");
+    let request = request(&name, &text, Files::with_busybox());
+    let result = between.engine().build(
+        &request,
+        &mut |update| {
+            if matches!(update, BuildUpdate::Output { .. }) {
+                between.cut();
+            }
+        },
+        &Cancel::default(),
+    );
+    let text = format!("{:#}", result.unwrap_err());
+    assert!(text.starts_with("lost the engine at `unix://"), "{text}");
+    assert!(text.contains("\nhint: "), "{text}");
+}
+
+/// How many files this process has open.
+fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// How many threads this process has, once those that are ending have ended.
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+#[test]
+fn builds_leave_no_files_and_threads_behind() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let request = request(&name, "FROM scratch\nCOPY . .\n", Files::new().and("a", "1"));
+    build(&engine, &request);
+    let before = (open_files(), threads());
+    for _ in 0..10 {
+        build(&engine, &request);
+    }
+    let after = (open_files(), threads());
+    assert!(after.0 <= before.0 && after.1 <= before.1 + 1, "{before:?} {after:?}");
+}

@@ -1,0 +1,136 @@
+//! Engines that can't be reached or can't build. None of this needs an engine.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::thread;
+use std::time::Duration;
+
+use layers::engine::Engine;
+use layers::engine::docker::Docker;
+use layers::engine::docker::endpoint::Environment;
+
+/// What `describe` says of an engine under `host`, its first line and its hint.
+fn said(host: &str) -> (String, String) {
+    let environment = Environment { host: Some(host.to_owned()), ..Environment::default() };
+    let docker = Docker::find(&environment).unwrap().answering_within(Duration::from_secs(2));
+    let text = format!("{:#}", docker.describe().unwrap_err());
+    let (message, hint) = text.split_once("\nhint: ").expect("an error ends with a hint");
+    assert!(!message.contains('\n') && !hint.contains('\n') && !hint.is_empty(), "{text}");
+    (message.to_owned(), hint.to_owned())
+}
+
+/// A listener on loopback that answers all that comes with `answer`, and its address.
+fn answering(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            if stream.read(&mut request).is_ok() {
+                drop(stream.write_all(answer));
+            }
+        }
+    });
+    format!("tcp://{address}")
+}
+
+#[test]
+fn what_answers_is_judged() {
+    let check = |answer: &'static [u8], expected: &str| {
+        let host = answering(answer);
+        let (message, _) = said(&host);
+        assert_eq!(message.replace(&host, "HOST"), expected);
+    };
+    check(
+        b"HTTP/1.1 200 OK\r\nApi-Version: 1.38\r\nOstype: linux\r\nContent-Length: 2\r\n\r\nOK",
+        "the engine at `HOST` (DOCKER_HOST) is too old: it speaks API 1.38, and its BuildKit \
+         can't be used before 1.41",
+    );
+    check(
+        b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nBuilder-Version: 1\r\nContent-Length: 0\r\n\r\n",
+        "the engine at `HOST` builds without BuildKit",
+    );
+    check(
+        b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n\
+          Content-Length: 0\r\n\r\n",
+        "the engine at `HOST` (DOCKER_HOST) is Podman, which has no BuildKit",
+    );
+    check(
+        b"HTTP/1.1 200 OK\r\nApi-Version: 1.43\r\nOstype: windows\r\nContent-Length: 0\r\n\r\n",
+        "the engine at `HOST` (DOCKER_HOST) makes Windows containers and has no BuildKit",
+    );
+    check(
+        b"HTTP/1.1 200 OK\r\nServer: web\r\nContent-Length: 5\r\n\r\nhello",
+        "what answers at `HOST` (DOCKER_HOST) is no Docker engine",
+    );
+    check(
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        "what answers at `HOST` (DOCKER_HOST) is no Docker engine",
+    );
+    check(
+        b"HTTP/1.1 503 Busy\r\nContent-Length: 21\r\n\r\n{\"message\":\"starting\"}",
+        "the engine at `HOST` (DOCKER_HOST) refused: starting (503 Service Unavailable)",
+    );
+}
+
+#[test]
+fn what_speaks_no_http_is_no_engine() {
+    let (message, hint) = said(&answering(b"SSH-2.0-OpenSSH_9.2\r\n"));
+    assert!(message.starts_with("no Docker engine answers at `tcp://127.0.0.1:"), "{message}");
+    assert!(hint.contains("DOCKER_TLS_VERIFY"), "{hint}");
+    let (message, _) = said(&answering(b""));
+    assert!(message.starts_with("no Docker engine answers at `tcp://127.0.0.1:"), "{message}");
+}
+
+#[test]
+fn an_engine_that_never_answers_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    // Connections wait in its queue, accepted by nobody.
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let (message, _) = said(&format!("unix://{}", socket.display()));
+    assert!(message.ends_with("(DOCKER_HOST) does not answer"), "{message}");
+}
+
+#[test]
+fn where_nothing_listens_it_is_said_what_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let host = format!("unix://{}", socket.display());
+    let (message, hint) = said(&host);
+    let expected = format!("no engine is running: there is no socket `{host}` (DOCKER_HOST)");
+    assert_eq!(message, expected);
+    assert!(hint.contains("systemctl start docker"), "{hint}");
+    drop(UnixListener::bind(&socket).unwrap());
+    let (message, _) = said(&host);
+    let expected = format!("no engine is running: nothing listens on the socket `{host}`");
+    assert!(message.starts_with(&expected), "{message}");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (message, _) = said(&format!("tcp://{free}"));
+    assert_eq!(
+        message,
+        format!("no engine is running: nothing listens at `tcp://{free}` (DOCKER_HOST)")
+    );
+}
+
+#[test]
+fn a_host_that_does_not_exist_is_named() {
+    let (message, hint) = said("tcp://no-such-engine.invalid:2375");
+    assert!(message.contains("no-such-engine.invalid"), "{message}");
+    assert!(hint.contains("DOCKER_HOST"), "{hint}");
+}
+
+#[test]
+fn tls_files_that_are_missing_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = Environment {
+        host: Some(answering(b"")),
+        tls_verify: Some("1".into()),
+        cert_path: Some(folder.path().to_owned()),
+        ..Environment::default()
+    };
+    let text = Docker::find(&environment).unwrap().describe().unwrap_err().to_string();
+    assert!(text.starts_with("no TLS connection to the engine at `tcp://127.0.0.1:"), "{text}");
+    assert!(text.contains("ca.pem"), "{text}");
+}
