@@ -69,7 +69,7 @@ fn what_answers_is_judged() {
         "what answers at `HOST` (DOCKER_HOST) is no Docker engine",
     );
     check(
-        b"HTTP/1.1 503 Busy\r\nContent-Length: 21\r\n\r\n{\"message\":\"starting\"}",
+        b"HTTP/1.1 503 Busy\r\nContent-Length: 22\r\n\r\n{\"message\":\"starting\"}",
         "the engine at `HOST` (DOCKER_HOST) refused: starting (503 Service Unavailable)",
     );
 }

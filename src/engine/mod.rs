@@ -58,7 +58,8 @@ pub trait Engine: Send + Sync {
 }
 
 /// An image in an engine's store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct StoredImage {
     /// Its ID (`sha256:…`).
     pub id: String,

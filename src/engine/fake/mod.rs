@@ -1,0 +1,288 @@
+//! An engine that builds nothing and does as a script says, for tests of the whole program.
+//!
+//! Owns what happens, in which order, and what is recorded of it. The same script and the same
+//! requests give the same updates, IDs and outcomes; no time passes but in gates. The script's
+//! shape is described in `script`.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
+use self::store::Store;
+use super::{
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo, ListedImage,
+    Step, StoredImage,
+};
+
+mod script;
+mod steps;
+mod store;
+
+/// How often a gate that waits for a file looks for it; a file tells nobody that it has come.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The scripted engine.
+pub struct Fake {
+    script: Script,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    store: Store,
+    started: Vec<String>,
+    finished: Vec<String>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.changed.notify_all();
+        result
+    }
+}
+
+impl Fake {
+    /// An engine without a script: every image is built, a step for each of its instructions.
+    pub fn new() -> Fake {
+        Fake { script: Script::default(), shared: Arc::default() }
+    }
+
+    /// An engine that does as a script says.
+    ///
+    /// # Errors
+    /// Where the script or its store can't be read.
+    pub fn scripted(path: &Path) -> anyhow::Result<Fake> {
+        let script = Script::read(path)?;
+        let fake = Fake { shared: Arc::default(), script };
+        fake.shared.lock().store = Store::open(fake.script.store.clone())?;
+        Ok(fake)
+    }
+
+    /// Adds one line to the record, in one write: lines of several processes never mix.
+    fn record(&self, line: &Value) -> anyhow::Result<()> {
+        let Some(path) = &self.script.record else { return Ok(()) };
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        file.write_all(format!("{line}\n").as_bytes())?;
+        Ok(())
+    }
+
+    fn scripted_image(&self, request: &BuildRequest) -> ScriptedImage {
+        let fits = |image: &&ScriptedImage| {
+            let reference = image.reference.as_ref().is_none_or(|part| {
+                request.references.iter().any(|reference| reference.contains(part))
+            });
+            let label = image.label.as_ref().is_none_or(|label| {
+                let (name, value) = match label.split_once('=') {
+                    Some((name, value)) => (name, Some(value)),
+                    None => (label.as_str(), None),
+                };
+                request.labels.get(name).is_some_and(|at| value.is_none_or(|value| at == value))
+            });
+            reference && label
+        };
+        self.script.images.iter().find(fits).cloned().unwrap_or_default()
+    }
+
+    fn platform(&self) -> &str {
+        self.script.platform.as_deref().unwrap_or("linux/amd64")
+    }
+
+    /// Waits until the gate is open, or the build is cancelled.
+    fn pass(&self, gate: &Gate, cancel: &Cancel) {
+        let shared = Arc::clone(&self.shared);
+        // The lock makes sure that whoever is about to wait has looked before this.
+        let _guard = cancel.on_set(move || shared.change(|_| ()));
+        let named = |names: &[String], part: &str| names.iter().any(|name| name.contains(part));
+        let mut state = self.shared.lock();
+        while !cancel.is_set() {
+            let open = match gate {
+                Gate::Started(part) => named(&state.started, part),
+                Gate::Finished(part) => named(&state.finished, part),
+                Gate::File(path) => path.exists(),
+                Gate::Cancelled => false,
+            };
+            if open {
+                return;
+            }
+            state = match gate {
+                Gate::File(_) => {
+                    let waited = self.shared.changed.wait_timeout(state, LOOK_EVERY);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                _ => self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn run(
+        &self,
+        request: &BuildRequest,
+        scripted: &ScriptedImage,
+        context: &[u8],
+        sink: &mut dyn FnMut(BuildUpdate),
+        cancel: &Cancel,
+    ) -> anyhow::Result<BuildOutcome> {
+        if let Some(gate) = &scripted.gate {
+            self.pass(gate, cancel);
+        }
+        if cancel.is_set() {
+            return Ok(BuildOutcome::Cancelled);
+        }
+        let content = scripted.content.as_deref();
+        let image = self.shared.lock().store.derive(request, context, content, self.platform());
+        let held = !request.no_cache && self.shared.lock().store.find(&image.id).is_some();
+        for warning in &scripted.warnings {
+            sink(BuildUpdate::Warning(warning.clone()));
+        }
+        for (index, (step, told)) in plan(request, scripted, held).into_iter().enumerate() {
+            sink(BuildUpdate::StepStarted(step.clone()));
+            if let Some(gate) = &told.gate {
+                self.pass(gate, cancel);
+            }
+            if cancel.is_set() {
+                return Ok(BuildOutcome::Cancelled);
+            }
+            for text in &told.output {
+                let bytes = text.clone().into_bytes();
+                sink(BuildUpdate::Output { step: step.clone(), bytes });
+            }
+            if let Some(fail) = scripted.fail.as_ref().filter(|fail| fail.step == index + 1) {
+                let failure = BuildFailure { step: Some(step), message: fail.message.clone() };
+                return Ok(BuildOutcome::Failed(failure));
+            }
+            let took = Duration::from_millis(told.millis);
+            sink(BuildUpdate::StepFinished { step, cached: told.cached, took });
+        }
+        if let Some(error) = &scripted.error {
+            anyhow::bail!("{error}");
+        }
+        if let Some(fail) = &scripted.fail {
+            let failure = BuildFailure { step: None, message: fail.message.clone() };
+            return Ok(BuildOutcome::Failed(failure));
+        }
+        self.shared.change(|state| state.store.put(&image, &request.references))?;
+        Ok(BuildOutcome::Built { image_id: image.id })
+    }
+}
+
+impl Default for Fake {
+    fn default() -> Fake {
+        Fake::new()
+    }
+}
+
+/// The steps of a build with what the script says of each.
+fn plan(request: &BuildRequest, scripted: &ScriptedImage, held: bool) -> Vec<(Step, ScriptedStep)> {
+    let Some(told) = &scripted.steps else {
+        let plain = ScriptedStep { cached: held, ..ScriptedStep::default() };
+        let steps = steps::steps(&request.dockerfile);
+        return steps.into_iter().map(|step| (step, plain.clone())).collect();
+    };
+    let total = u32::try_from(told.len()).unwrap_or(u32::MAX);
+    let step = |(number, told): (u32, &ScriptedStep)| {
+        let step = Step { stage: told.stage.clone(), number, total, text: told.text.clone() };
+        (step, told.clone())
+    };
+    (1..).zip(told).map(step).collect()
+}
+
+/// The paths in a tar, for the record.
+fn paths(tar: &[u8]) -> anyhow::Result<Vec<String>> {
+    let mut paths = Vec::new();
+    for entry in tar::Archive::new(tar).entries()? {
+        let mut entry = entry?;
+        paths.push(entry.path()?.to_string_lossy().into_owned());
+        std::io::copy(&mut entry.by_ref(), &mut std::io::sink())?;
+    }
+    Ok(paths)
+}
+
+impl Engine for Fake {
+    fn describe(&self) -> anyhow::Result<EngineInfo> {
+        self.record(&json!({ "call": "describe" }))?;
+        if let Some(error) = &self.script.describe_error {
+            anyhow::bail!("{error}");
+        }
+        Ok(EngineInfo {
+            name: "fake".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            platform: self.platform().to_owned(),
+            cpus: Some(self.script.cpus.unwrap_or(4)),
+        })
+    }
+
+    fn build(
+        &self,
+        request: &BuildRequest,
+        sink: &mut dyn FnMut(BuildUpdate),
+        cancel: &Cancel,
+    ) -> anyhow::Result<BuildOutcome> {
+        let mut context = Vec::new();
+        request.context.write_tar(&mut context).context("can't send the context")?;
+        self.record(&json!({
+            "call": "build",
+            "references": request.references,
+            "target": request.target,
+            "labels": request.labels,
+            "build_args": request.build_args,
+            "platform": request.platform,
+            "no_cache": request.no_cache,
+            "pull": request.pull,
+            "dockerfile": request.dockerfile,
+            "context": paths(&context)?,
+        }))?;
+        let scripted = self.scripted_image(request);
+        self.shared.change(|state| state.started.extend(request.references.iter().cloned()));
+        let result = self.run(request, &scripted, &context, sink, cancel);
+        let outcome = match &result {
+            Ok(BuildOutcome::Built { image_id }) => json!({ "built": image_id }),
+            Ok(BuildOutcome::Failed(failure)) => json!({ "failed": failure.message }),
+            Ok(BuildOutcome::Cancelled) => json!("cancelled"),
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        self.record(&json!({
+            "call": "build-ended", "references": request.references, "outcome": outcome,
+        }))?;
+        self.shared.change(|state| state.finished.extend(request.references.iter().cloned()));
+        result
+    }
+
+    fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
+        self.record(&json!({ "call": "inspect", "reference": reference }))?;
+        Ok(self.shared.lock().store.find(reference))
+    }
+
+    fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
+        self.record(&json!({ "call": "list", "label": label }))?;
+        let images = self.shared.lock().store.all();
+        let labelled = images.into_iter().filter(|image| image.labels.contains_key(label));
+        let listed = labelled.map(|StoredImage { id, references, labels, .. }| ListedImage {
+            id,
+            references,
+            labels,
+        });
+        Ok(listed.collect())
+    }
+
+    fn remove(&self, reference: &str) -> anyhow::Result<()> {
+        self.record(&json!({ "call": "remove", "reference": reference }))?;
+        self.shared.change(|state| state.store.remove(reference))
+    }
+}

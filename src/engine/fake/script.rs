@@ -1,0 +1,168 @@
+//! The script of the fake engine: a JSON file that says what happens to which image.
+//!
+//! Owns its shape and its faults. Every field may be left out; an unknown one is an error, so
+//! that a test that misspells one does not pass by luck.
+//!
+//! ```json
+//! {
+//!   "describe_error": "no engine today",
+//!   "platform": "linux/amd64", "cpus": 4,
+//!   "record": "calls.jsonl",
+//!   "store": "store.json",
+//!   "images": [{
+//!     "reference": "shop-base", "label": "name=value",
+//!     "gate": "started:shop-dev",
+//!     "steps": [{"text": "RUN make", "stage": "build", "cached": false, "millis": 1200,
+//!                "output": ["line\n"], "gate": "file:go"}],
+//!     "warnings": ["odd"],
+//!     "content": "what the image holds",
+//!     "fail": {"step": 1, "message": "exit code: 1"},
+//!     "error": "the engine went away"
+//!   }]
+//! }
+//! ```
+//!
+//! - `images`: the first entry counts whose `reference` is a part of one of the asked references
+//!   and whose `label` (`name` or `name=value`) is among the asked labels.
+//! - `gate`: what a build waits for before its first step, or a step before its output:
+//!   `started:PART` or `finished:PART` (another image, by a part of its reference; a failed one
+//!   has finished too), `file:PATH` (until it exists), `cancelled`. A cancelled build leaves
+//!   every gate.
+//! - `steps`: in place of one step for each instruction of the Dockerfile.
+//! - `content`: in place of all that was asked, the base and the context: two builds with one
+//!   content make one and the same image, but for its labels.
+//! - `fail`: the step, from 1, that fails; 0 fails without a step. `error`: the machinery fails
+//!   in place of the image.
+//! - `record`: a file to which each call adds one line of JSON when it begins, and a build
+//!   another when it ends. `store`: a file that holds the images from one process to the next.
+//!   Both are relative to the script's folder, as is `file:PATH`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Deserialize;
+
+/// A script as it is written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Script {
+    pub(super) describe_error: Option<String>,
+    pub(super) platform: Option<String>,
+    pub(super) cpus: Option<usize>,
+    pub(super) record: Option<PathBuf>,
+    pub(super) store: Option<PathBuf>,
+    pub(super) images: Vec<ScriptedImage>,
+}
+
+/// What happens to one image.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ScriptedImage {
+    pub(super) reference: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) gate: Option<Gate>,
+    pub(super) steps: Option<Vec<ScriptedStep>>,
+    pub(super) warnings: Vec<String>,
+    pub(super) content: Option<String>,
+    pub(super) fail: Option<ScriptedFailure>,
+    pub(super) error: Option<String>,
+}
+
+/// One step of an image.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ScriptedStep {
+    pub(super) text: String,
+    pub(super) stage: Option<String>,
+    pub(super) cached: bool,
+    pub(super) millis: u64,
+    pub(super) output: Vec<String>,
+    pub(super) gate: Option<Gate>,
+}
+
+/// How an image fails.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ScriptedFailure {
+    pub(super) step: usize,
+    pub(super) message: String,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) enum Gate {
+    Started(String),
+    Finished(String),
+    File(PathBuf),
+    Cancelled,
+}
+
+impl TryFrom<String> for Gate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Gate, String> {
+        match text.split_once(':').unwrap_or((&text, "")) {
+            ("started", part) if !part.is_empty() => Ok(Gate::Started(part.to_owned())),
+            ("finished", part) if !part.is_empty() => Ok(Gate::Finished(part.to_owned())),
+            ("file", path) if !path.is_empty() => Ok(Gate::File(path.into())),
+            ("cancelled", "") => Ok(Gate::Cancelled),
+            _ => Err(format!("unknown gate `{text}`")),
+        }
+    }
+}
+
+impl Script {
+    /// Reads a script and makes its paths whole.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Script> {
+        let text = fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?;
+        let mut script: Script = serde_json::from_slice(&text)
+            .with_context(|| format!("`{}` is no script", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let whole = |path: &mut PathBuf| *path = folder.join(&*path);
+        script.record.as_mut().map(whole);
+        script.store.as_mut().map(whole);
+        for image in &mut script.images {
+            let of_steps = image.steps.iter_mut().flatten().filter_map(|step| step.gate.as_mut());
+            for gate in of_steps.chain(image.gate.as_mut()) {
+                if let Gate::File(path) = gate {
+                    whole(path);
+                }
+            }
+        }
+        Ok(script)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_are_read() {
+        let check = |text: &str, expected: Result<Gate, &str>| {
+            assert_eq!(Gate::try_from(text.to_owned()), expected.map_err(str::to_owned));
+        };
+        check("started:a:b", Ok(Gate::Started("a:b".into())));
+        check("finished:a", Ok(Gate::Finished("a".into())));
+        check("file:/x/y", Ok(Gate::File("/x/y".into())));
+        check("cancelled", Ok(Gate::Cancelled));
+        check("started:", Err("unknown gate `started:`"));
+        check("soon", Err("unknown gate `soon`"));
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error_and_paths_are_made_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("script.json");
+        fs::write(&path, r#"{"imagez": []}"#).unwrap();
+        assert!(format!("{:#}", Script::read(&path).unwrap_err()).contains("imagez"));
+        fs::write(&path, r#"{"record": "r", "images": [{"steps": [{"gate": "file:g"}]}]}"#)
+            .unwrap();
+        let script = Script::read(&path).unwrap();
+        assert_eq!(script.record, Some(folder.path().join("r")));
+        let gate = script.images[0].steps.as_ref().unwrap()[0].gate.clone();
+        assert_eq!(gate, Some(Gate::File(folder.path().join("g"))));
+    }
+}

@@ -1,0 +1,101 @@
+//! The steps of a Dockerfile, as far as a fake needs them.
+//!
+//! Owns a reading that knows continuation lines and `FROM`, and nothing else of the language.
+
+use crate::engine::Step;
+
+/// A step for each instruction, numbered within its stage.
+pub(super) fn steps(dockerfile: &str) -> Vec<Step> {
+    let mut stages: Vec<(Option<String>, Vec<String>)> = Vec::new();
+    for instruction in instructions(dockerfile) {
+        if let Some((_, name)) = from(&instruction) {
+            stages.push((name, Vec::new()));
+        }
+        if let Some((_, texts)) = stages.last_mut() {
+            texts.push(instruction);
+        }
+    }
+    let numbered = stages.into_iter().flat_map(|(stage, texts)| {
+        let total = u32::try_from(texts.len()).unwrap_or(u32::MAX);
+        (1..).zip(texts).map(move |(number, text)| Step {
+            stage: stage.clone(),
+            number,
+            total,
+            text,
+        })
+    });
+    numbered.collect()
+}
+
+/// What the `FROM` lines name, and `--from=` of a copy, in the order of the text.
+pub(super) fn bases(dockerfile: &str) -> Vec<String> {
+    let named = |instruction: &String| {
+        let base = from(instruction).map(|(base, _)| base);
+        let copied = instruction.split_whitespace().find_map(|word| word.strip_prefix("--from="));
+        base.or_else(|| copied.map(str::to_owned))
+    };
+    instructions(dockerfile).iter().filter_map(named).collect()
+}
+
+/// What the `ONBUILD` lines leave to a child.
+pub(super) fn on_build(dockerfile: &str) -> Vec<String> {
+    let left = |text: &String| {
+        let (word, rest) = text.split_once(' ')?;
+        word.eq_ignore_ascii_case("onbuild").then(|| rest.trim().to_owned())
+    };
+    instructions(dockerfile).iter().filter_map(left).collect()
+}
+
+fn instructions(dockerfile: &str) -> Vec<String> {
+    let mut instructions = Vec::new();
+    let mut open = String::new();
+    for line in dockerfile.lines() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        open.push_str(line.strip_suffix('\\').unwrap_or(line).trim_end());
+        if line.ends_with('\\') {
+            open.push(' ');
+        } else {
+            instructions.push(std::mem::take(&mut open));
+        }
+    }
+    instructions.extend(Some(open.trim_end().to_owned()).filter(|open| !open.is_empty()));
+    instructions
+}
+
+/// The base and the name of a `FROM`.
+fn from(instruction: &str) -> Option<(String, Option<String>)> {
+    let mut words = instruction.split_whitespace();
+    words.next().filter(|word| word.eq_ignore_ascii_case("from"))?;
+    let mut words = words.skip_while(|word| word.starts_with("--"));
+    let base = words.next()?.to_owned();
+    let named = words.next().is_some_and(|word| word.eq_ignore_ascii_case("as"));
+    Some((base, words.next().filter(|_| named).map(str::to_owned)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_become_numbered_steps() {
+        let text =
+            "# c\nARG A\nFROM x:1 AS one\nRUN a \\\n  # c\n  && b\n\nfrom --platform=p one\nCMD c";
+        let said: Vec<_> = steps(text)
+            .iter()
+            .map(|s| format!("{:?} {}/{} {}", s.stage.as_deref(), s.number, s.total, s.text))
+            .collect();
+        let expected = [
+            "Some(\"one\") 1/2 FROM x:1 AS one",
+            "Some(\"one\") 2/2 RUN a && b",
+            "None 1/2 from --platform=p one",
+            "None 2/2 CMD c",
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(bases("FROM a\nCOPY --from=b x y\nRUN c"), ["a", "b"]);
+        assert_eq!(steps("RUN x \\"), []);
+        assert_eq!(on_build("FROM a\nONBUILD RUN x"), ["RUN x"]);
+    }
+}
