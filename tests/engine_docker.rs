@@ -1,8 +1,17 @@
 //! The Docker engine itself: builds, failures and cancellation on a real daemon.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+
 mod common;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+
 use common::{Files, Name, build, engine_or_skip, output, request};
+use layers::engine::docker::Docker;
+use layers::engine::docker::auth::CredentialStore;
 use layers::engine::{BuildOutcome, BuildUpdate, Engine};
 
 #[test]
@@ -11,9 +20,8 @@ fn an_image_gets_all_its_references_and_labels() {
     let name = Name::new();
     let mut request = request(&name, "FROM scratch\nCOPY a b\n", Files::new().and("a", "1"));
     request.references.push(name.reference(":1.2"));
-    let (outcome, updates) = build(&engine, &request);
+    let (outcome, _) = build(&engine, &request);
     let BuildOutcome::Built { image_id } = outcome else { panic!("{outcome:?}") };
-    eprintln!("{updates:#?}");
     let image = engine.inspect(&name.reference(":1.2")).unwrap().unwrap();
     assert_eq!(image.id, image_id);
     let mut references = image.references;
@@ -165,7 +173,6 @@ fn what_is_not_there_is_a_failed_image_with_a_plain_message() {
     let check = |dockerfile: &str, expected: &str| {
         let (outcome, _) = build(&engine, &request(&name, dockerfile, Files::new()));
         let BuildOutcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
-        eprintln!("{failure:?}");
         assert!(failure.message.contains(expected), "{failure:?}");
         for decoration in ["rpc error", "failed to solve", "LLB"] {
             assert!(!failure.message.contains(decoration), "{failure:?}");
@@ -186,4 +193,100 @@ fn what_the_engine_does_not_hold_is_none() {
     let name = Name::new();
     assert_eq!(engine.inspect(&name.reference(":latest")).unwrap(), None);
     engine.remove(&name.reference(":latest")).unwrap();
+}
+
+#[test]
+fn builds_run_beside_each_other() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let said: Vec<String> = thread::scope(|scope| {
+        let building: Vec<_> = (0..6)
+            .map(|number| {
+                let (engine, name) = (&engine, &name);
+                scope.spawn(move || {
+                    let text =
+                        format!("FROM scratch\nCOPY . .\nRUN cat /number; echo of {number}\n");
+                    let files = Files::with_busybox().and("number", format!("{number} "));
+                    let mut request = request(name, &text, files);
+                    request.references = vec![name.reference(&format!("-{number}:latest"))];
+                    String::from_utf8(output(&build(engine, &request).1)).unwrap()
+                })
+            })
+            .collect();
+        building.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let expected: Vec<_> = (0..6).map(|number| format!("{number} of {number}\n")).collect();
+    assert_eq!(said, expected);
+    assert_eq!(
+        engine
+            .list(common::TEST_LABEL)
+            .unwrap()
+            .iter()
+            .filter(|image| {
+                image.labels.get(common::TEST_LABEL).is_some_and(|label| label == name.label())
+            })
+            .count(),
+        6
+    );
+}
+
+#[test]
+fn a_platform_is_asked_for() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let mut request = request(&name, "FROM scratch AS s\nCOPY . .\n", Files::new().and("a", "1"));
+    request.platform = Some("linux/arm64".into());
+    let (outcome, updates) = build(&engine, &request);
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    let image = engine.inspect(&name.reference("")).unwrap().unwrap();
+    assert_eq!(image.platform, "linux/arm64");
+    let copied = updates.iter().any(|update| {
+        matches!(update, BuildUpdate::StepStarted(step)
+            if step.text == "COPY . ." && step.number == 1 && step.stage.as_deref() != Some("linux/arm64"))
+    });
+    assert!(copied, "{updates:?}");
+}
+
+/// A registry on loopback that wants a name and a password, and has no images. Gives its address
+/// and what it was shown.
+fn closed_registry() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (shown, seen) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            head.extend(lines.by_ref().take_while(|line| !line.is_empty()));
+            let mut given = head.iter().filter_map(|line| line.strip_prefix("Authorization: "));
+            let answer = match given.next() {
+                Some(given) => {
+                    drop(shown.send(given.to_owned()));
+                    "404 Not Found"
+                }
+                None => "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"test\"",
+            };
+            let answer =
+                format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            drop((&stream).write_all(answer.as_bytes()));
+        }
+    });
+    (address, seen)
+}
+
+#[test]
+fn a_registry_gets_the_credentials_of_the_docker_configuration() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let (address, seen) = closed_registry();
+    let folder = tempfile::tempdir().unwrap();
+    // `me:secret`
+    let config = format!(r#"{{"auths": {{"{address}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#);
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let credentials = CredentialStore::new(Some(folder.path().to_owned()));
+    let engine = Docker::new(engine.endpoint().clone(), credentials);
+    let text = format!("FROM {address}/closed/image:1\n");
+    let (outcome, _) = build(&engine, &request(&name, &text, Files::new()));
+    assert!(matches!(outcome, BuildOutcome::Failed(_)), "{outcome:?}");
+    assert_eq!(seen.try_recv().as_deref(), Ok("Basic bWU6c2VjcmV0"), "{outcome:?}");
 }

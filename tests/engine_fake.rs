@@ -1,5 +1,7 @@
 //! The scripted engine: what tests of the whole program rely on.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+
 mod common;
 
 use std::collections::BTreeMap;

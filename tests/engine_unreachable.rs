@@ -1,14 +1,18 @@
 //! Engines that can't be reached or can't build. None of this needs an engine.
 
-use std::io::{Read, Write};
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use layers::engine::Engine;
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
+use layers::engine::{BuildRequest, Cancel, ContextFiles, Engine};
 
 /// What `describe` says of an engine under `host`, its first line and its hint.
 fn said(host: &str) -> (String, String) {
@@ -133,4 +137,32 @@ fn tls_files_that_are_missing_are_named() {
     let text = Docker::find(&environment).unwrap().describe().unwrap_err().to_string();
     assert!(text.starts_with("no TLS connection to the engine at `tcp://127.0.0.1:"), "{text}");
     assert!(text.contains("ca.pem"), "{text}");
+}
+
+struct NoFiles;
+
+impl ContextFiles for NoFiles {
+    fn write_tar(&self, _: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
+    let host = answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let environment = Environment { host: Some(host.clone()), ..Environment::default() };
+    let request = BuildRequest {
+        dockerfile: "FROM scratch\n".into(),
+        target: None,
+        references: Vec::new(),
+        labels: BTreeMap::new(),
+        build_args: BTreeMap::new(),
+        platform: None,
+        no_cache: false,
+        pull: false,
+        context: Arc::new(NoFiles),
+    };
+    let docker = Docker::find(&environment).unwrap();
+    let error = docker.build(&request, &mut |_| (), &Cancel::default()).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("the engine at `{host}` builds without BuildKit\nhint: ")));
 }

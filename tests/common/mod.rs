@@ -1,5 +1,7 @@
 //! What tests on a real engine share: the engine, contexts, and images that go away again.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -25,7 +25,7 @@ use super::session::{self, ContextFault};
 use super::trace::Trace;
 use super::trouble::{explain, hinted, plain_message};
 use super::wire::{Broken, Upgraded, Wire, chain};
-use super::{ANSWER_WITHIN, llb, never_answers};
+use super::{LOOKUP_WITHIN, llb, never_answers};
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel};
 
 /// How long the last status messages may take after the build has ended.
@@ -55,7 +55,7 @@ pub(super) async fn build(
     let open = open(wire, credentials, request, &id, &fault);
     let control = tokio::select! {
         () = cancelled.notified() => return Ok(BuildOutcome::Cancelled),
-        opened = timeout(ANSWER_WITHIN, open) => {
+        opened = timeout(LOOKUP_WITHIN, open) => {
             opened.map_err(|_| never_answers(wire.endpoint()))??
         }
     };

@@ -185,7 +185,6 @@ pub(super) fn message_of(body: &[u8]) -> String {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "given to map_err, which passes by value")]
 fn talk(error: impl std::error::Error) -> Broken {
     Broken::Talk(chain(&error))
 }
