@@ -241,9 +241,8 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<BuildOutcome> {
 
 /// What the engine's refusal means: a failed image, or a connection that broke.
 fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOutcome> {
-    let lost = std::error::Error::source(status).is_some()
-        || matches!(status.code(), Code::Unavailable | Code::Unimplemented);
-    if lost {
+    let failed = trace.into_failed();
+    if is_lost(status, failed.is_some()) {
         return Err(hinted(
             format!(
                 "lost the engine at `{}` during the build: {}",
@@ -253,7 +252,7 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOut
             "check that the engine is still running, and build again",
         ));
     }
-    let (step, message) = match trace.into_failed() {
+    let (step, message) = match failed {
         Some((step, message)) => (Some(step), message),
         None => (None, status.message().to_owned()),
     };
@@ -265,4 +264,35 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOut
         message = format!("can't get `{base}`: {message}");
     }
     Ok(BuildOutcome::Failed(BuildFailure { step, message }))
+}
+
+/// Whether the engine or the connection is at fault, and not the image. A status with a source
+/// was made on our side, of a connection that broke. Without a failed step, an engine that says
+/// that it is unavailable or that the build was cancelled (not by us) is shutting down.
+fn is_lost(status: &Status, has_failed_step: bool) -> bool {
+    let on_our_side = std::error::Error::source(status).is_some();
+    let shutting_down = matches!(status.code(), Code::Unavailable | Code::Cancelled)
+        || status.message().ends_with("context canceled")
+        || status.message().contains("no active session");
+    on_our_side || status.code() == Code::Unimplemented || (shutting_down && !has_failed_step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_engine_is_told_from_a_failed_image() {
+        let check = |status: &Status, has_failed_step, expected| {
+            assert_eq!(is_lost(status, has_failed_step), expected, "{status:?}");
+        };
+        let broken = Status::from_error(Box::new(std::io::Error::other("connection reset")));
+        check(&broken, true, true);
+        check(&Status::unknown("exit code: 1"), true, false);
+        check(&Status::unknown("dockerfile parse error"), false, false);
+        check(&Status::unavailable("registry answers 503"), true, false);
+        check(&Status::unavailable("transport is closing"), false, true);
+        check(&Status::unknown("failed to solve: context canceled"), false, true);
+        check(&Status::unimplemented("unknown service"), false, true);
+    }
 }

@@ -30,6 +30,11 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
                 (Address::Tcp { .. }, None) => {
                     "check DOCKER_HOST; where the engine speaks TLS, set `DOCKER_TLS_VERIFY=1`"
                 }
+                // A server may refuse a client's certificate only after the handshake.
+                (Address::Tcp { .. }, Some(_)) => {
+                    "check `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and that this is the \
+                     engine's address"
+                }
                 _ => "check that this is the engine's address: `docker context ls`",
             },
         ),
