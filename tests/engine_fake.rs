@@ -144,16 +144,19 @@ fn gates_make_builds_meet() {
     let scripted = Scripted::new(
         r#"{"record": "record", "images": [
             {"reference": "one", "gate": "started:two"},
+            {"reference": "watch", "gate": "started:one"},
             {"reference": "two", "gate": "finished:one"},
             {"reference": "three", "steps": [{"text": "RUN x", "gate": "file:go"}]}
         ]}"#,
     );
     let engine = scripted.engine();
+    let build = |name| build(&engine, &request(name, "FROM x\n"));
     thread::scope(|scope| {
-        for name in ["one", "two", "three"] {
-            let engine = &engine;
-            scope.spawn(move || build(engine, &request(name, "FROM x\n")));
-        }
+        scope.spawn(|| build("three"));
+        scope.spawn(|| build("one"));
+        build("watch");
+        // `one` has begun, and nothing that it may go on.
+        build("two");
         fs::write(scripted.path("go"), "").unwrap();
     });
     let record = scripted.record();
@@ -161,8 +164,10 @@ fn gates_make_builds_meet() {
         let line = |line: &Value| line["call"] == call && line["references"][0] == name;
         record.iter().position(line).unwrap()
     };
+    assert!(at("build", "one") < at("build-ended", "watch"));
     assert!(at("build", "two") < at("build-ended", "one"));
     assert!(at("build-ended", "one") < at("build-ended", "two"));
+    assert!(at("build-ended", "two") < at("build-ended", "three"));
     assert_eq!(record[at("build", "three")]["context"], serde_json::json!(["a", "sub/b"]));
 }
 

@@ -18,7 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::endpoint::read_json;
-use crate::process::{self, Run};
+use crate::process::{self, Finished, Run};
 
 /// The key under which docker keeps the credentials of Docker Hub.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -140,6 +140,15 @@ fn ask_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
         most: LONGEST_ANSWER,
         get: &get,
     })?;
+    read_answer(&program, key, &finished)
+}
+
+/// Reads what a helper said (docker/docker-credential-helpers, `credentials`).
+fn read_answer(
+    program: &str,
+    key: &str,
+    finished: &Finished,
+) -> anyhow::Result<Option<Credential>> {
     if !finished.status.success() {
         // Helpers say on standard output what is wrong.
         let said = String::from_utf8_lossy(&finished.stdout).trim().to_owned();

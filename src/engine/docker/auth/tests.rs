@@ -1,4 +1,6 @@
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use super::*;
 
@@ -56,4 +58,23 @@ fn no_configuration_means_anonymous() {
     let folder = tempfile::tempdir().unwrap();
     let store = CredentialStore::new(Some(folder.path().to_owned()));
     assert_eq!(store.lookup("a").unwrap(), None);
+}
+
+#[test]
+fn answers_of_helpers_are_read() {
+    let check = |code: i32, stdout: &str, expected: Result<Option<(&str, &str)>, &str>| {
+        let status = ExitStatus::from_raw(code << 8);
+        let finished = Finished { status, stdout: stdout.into(), stderr: Vec::new() };
+        let found = read_answer("helper", "a.example.com", &finished);
+        let found = found.map_err(|error| error.to_string());
+        let found = found.as_ref().map(|found| {
+            found.as_ref().map(|found| (found.username.as_str(), found.secret.as_str()))
+        });
+        assert_eq!(found.map_err(String::as_str), expected, "{stdout}");
+    };
+    check(0, r#"{"ServerURL":"a","Username":"u","Secret":"s"}"#, Ok(Some(("u", "s"))));
+    check(0, r#"{"ServerURL":"a","Username":"<token>","Secret":"t"}"#, Ok(Some(("", "t"))));
+    check(1, "credentials not found in native keychain\n", Ok(None));
+    check(1, "locked\n", Err("`helper` gave no credentials for `a.example.com`: locked"));
+    check(0, "{\"Secret\":\"hidden\"", Err("`helper` answered something unreadable"));
 }
