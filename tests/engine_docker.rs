@@ -148,6 +148,20 @@ fn a_context_without_files_is_one() {
 }
 
 #[test]
+fn an_image_without_a_reference_is_found_by_its_id() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let mut request = request(&name, "FROM scratch\nENV A=b\n", Files::new());
+    request.references.clear();
+    let (outcome, _) = build(&engine, &request);
+    let BuildOutcome::Built { image_id } = outcome else { panic!("{outcome:?}") };
+    let image = engine.inspect(&image_id).unwrap().unwrap();
+    assert_eq!((image.id, image.references), (image_id.clone(), Vec::new()));
+    engine.remove(&image_id).unwrap();
+    assert_eq!(engine.inspect(&image_id).unwrap(), None);
+}
+
+#[test]
 fn a_parent_of_this_engine_is_used_as_it_is() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();

@@ -173,7 +173,7 @@ fn gates_make_builds_meet() {
 
 #[test]
 fn a_cancelled_build_leaves_its_gate() {
-    for gate in ["cancelled", "started:nobody", "file:never"] {
+    for gate in ["cancelled", "started:nobody", "finished:nobody", "file:never"] {
         let scripted =
             Scripted::new(&format!(r#"{{"images": [{{"steps": [{{"gate": "{gate}"}}]}}]}}"#));
         let engine = scripted.engine();

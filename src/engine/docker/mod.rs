@@ -141,8 +141,11 @@ impl Engine for Docker {
     fn describe(&self) -> anyhow::Result<EngineInfo> {
         on_own_runtime(async {
             self.api().await?;
-            let version = self.ask_json("/version").await?.unwrap_or_default();
-            let info = self.ask_json("/info").await?.unwrap_or_default();
+            // A daemon whose containerd hangs answers the ping, but neither of these.
+            let version = timeout(self.answer_within, self.ask_json("/version")).await;
+            let version = version.map_err(|_| never_answers(self.endpoint()))??.unwrap_or_default();
+            let info = timeout(self.answer_within, self.ask_json("/info")).await;
+            let info = info.map_err(|_| never_answers(self.endpoint()))??.unwrap_or_default();
             let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
             Ok(EngineInfo {
                 name: "docker".into(),
