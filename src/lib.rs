@@ -3,5 +3,6 @@
 pub mod base;
 pub mod engine;
 pub mod graph;
+pub mod inputs;
 pub mod parse;
 pub mod scan;
