@@ -61,14 +61,15 @@ impl Pattern {
             }
         };
         let head = text.find(SPECIAL).unwrap_or(text.len());
-        let tail = match text.rfind(SPECIAL) {
-            None => 0,
+        let tail = text.rfind(SPECIAL).map_or(0, |at| match &text[at..] {
+            // The slash after `**` goes with it where it stands for no folder at all.
+            rest if rest.starts_with("*/") => at + 2,
             // The quoted character goes with its backslash.
-            Some(at) if text[at..].starts_with('\\') => {
-                at + 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8)
+            rest if rest.starts_with('\\') => {
+                at + rest.chars().take(2).map(char::len_utf8).sum::<usize>()
             }
-            Some(at) => at + 1,
-        };
+            _ => at + 1,
+        });
         Ok(Pattern { text: text.to_owned(), kind, head, tail })
     }
 
@@ -421,6 +422,8 @@ mod tests {
         check("**fo?", "foo a/foo", "xfoo");
         check("***", "a a/b", "");
         check("**/**", "a a/b", "");
+        check("**/**/a", "a b/a", "ba");
+        check("b**/a", "ba b/a bc/a", "bca");
         check("*a**", "a ba ba/c bac", "b/a");
     }
 
