@@ -14,7 +14,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use tar::{EntryType, Header};
@@ -29,37 +29,44 @@ const ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// The files of a context, ready to be sent.
 pub struct ContextArchive {
-    root: PathBuf,
-    entries: Vec<Entry>,
-    /// For each entry the digest that its content must have, where one is known.
+    context: Arc<Context>,
+    /// The numbers of the entries that are sent, ascending.
+    chosen: Vec<usize>,
+    /// For each of them the digest that its content must have, where one is known.
     digests: Vec<Option<blake3::Hash>>,
 }
 
 impl fmt::Debug for ContextArchive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ContextArchive({}, {} entries)", self.root.display(), self.entries.len())
+        let root = self.context.root.display();
+        write!(f, "ContextArchive({root}, {} entries)", self.chosen.len())
     }
 }
 
 impl ContextArchive {
     /// An archive of all that a walk found.
-    pub fn new(context: Context) -> ContextArchive {
-        ContextArchive::of(context.root, context.entries)
+    pub fn new(context: impl Into<Arc<Context>>) -> ContextArchive {
+        let context = context.into();
+        let all = (0..context.entries.len()).collect();
+        ContextArchive::of(context, all)
     }
 
-    /// An archive of some entries of a context, in the order of the walk.
-    pub fn of(root: PathBuf, entries: Vec<Entry>) -> ContextArchive {
-        ContextArchive { root, digests: vec![None; entries.len()], entries }
+    /// An archive of some entries of a context, by their numbers, as [`super::select`] chooses
+    /// them.
+    pub fn of(context: impl Into<Arc<Context>>, mut chosen: Vec<usize>) -> ContextArchive {
+        chosen.sort_unstable();
+        chosen.dedup();
+        ContextArchive { context: context.into(), digests: vec![None; chosen.len()], chosen }
     }
 
     /// What is sent, in the order in which it is sent.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.chosen.iter().map(|number| &self.context.entries[*number])
     }
 
-    /// The context's folder.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// The context that the entries are taken from.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// For each entry the digest of its content: something for files, nothing for all else.
@@ -70,13 +77,16 @@ impl ContextArchive {
     /// # Errors
     /// Where a file can't be read, or changes meanwhile.
     pub fn digest_files(&mut self) -> io::Result<&[Option<blake3::Hash>]> {
-        let root = &self.root;
+        let context = &self.context;
         self.digests = self
-            .entries
+            .chosen
             .par_iter()
-            .map_init(Buffer::default, |buffer, entry| match entry.kind {
-                EntryKind::File => digest_entry(root, entry, buffer).map(Some),
-                _ => Ok(None),
+            .map_init(Buffer::default, |buffer, number| {
+                let entry = &context.entries[*number];
+                match entry.kind {
+                    EntryKind::File => digest_entry(&context.root, entry, buffer).map(Some),
+                    _ => Ok(None),
+                }
             })
             .collect::<io::Result<_>>()?;
         Ok(&self.digests)
@@ -89,7 +99,7 @@ impl ContextArchive {
     /// Panics where there are more or fewer of them than entries.
     #[must_use]
     pub fn with_digests(mut self, digests: Vec<Option<blake3::Hash>>) -> ContextArchive {
-        assert_eq!(digests.len(), self.entries.len(), "one digest for each entry");
+        assert_eq!(digests.len(), self.chosen.len(), "one digest for each entry");
         self.digests = digests;
         self
     }
@@ -104,12 +114,12 @@ impl ContextArchive {
             let content = if entry.kind == EntryKind::File { entry.stat.size } else { 0 };
             BLOCK as u64 + long(name_of(entry).len()) + long(link_of(entry).len()) + blocks(content)
         };
-        self.entries.iter().map(entry_len).sum::<u64>() + ZEROS.len() as u64
+        self.entries().map(entry_len).sum::<u64>() + ZEROS.len() as u64
     }
 
     /// Whether no entry is sent.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.chosen.is_empty()
     }
 
     /// Writes the archive, hands the content of each file to `seen` piece by piece as it is sent
@@ -122,11 +132,11 @@ impl ContextArchive {
     pub fn write(&self, to: &mut dyn Write, seen: &mut dyn FnMut(usize, &[u8])) -> io::Result<u64> {
         let mut to = Counted { to, bytes: 0 };
         let mut buffer = Buffer::default();
-        for (number, entry) in self.entries.iter().enumerate() {
+        for (number, entry) in self.entries().enumerate() {
             write_head(&mut to, entry)?;
             if entry.kind == EntryKind::File {
                 let known = self.digests[number].as_ref().map_or(Known::Nothing, Known::Digest);
-                read_entry(&self.root, entry, known, &mut buffer, &mut |bytes| {
+                read_entry(&self.context.root, entry, known, &mut buffer, &mut |bytes| {
                     seen(number, bytes);
                     to.write_all(bytes)
                 })?;

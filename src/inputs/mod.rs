@@ -5,5 +5,8 @@
 
 pub mod archive;
 pub mod reading;
+pub mod select;
+pub mod wildcard;
 
 pub use archive::ContextArchive;
+pub use select::{Use, select};

@@ -10,6 +10,7 @@
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -185,22 +186,24 @@ impl Context {
         self.root.join(&entry.path)
     }
 
-    /// The entry at a path, if it is sent.
-    pub fn find(&self, path: &[u8]) -> Option<&Entry> {
-        let at = self.entries.binary_search_by(|entry| walk_order(entry.bytes(), path)).ok()?;
-        Some(&self.entries[at])
+    /// The number of the entry at a path, if it is sent.
+    pub fn position(&self, path: &[u8]) -> Option<usize> {
+        self.entries.binary_search_by(|entry| walk_order(entry.bytes(), path)).ok()
     }
 
-    /// All that lies in a folder, however deep; the folder itself is not among it.
-    pub fn below(&self, folder: &[u8]) -> &[Entry] {
-        let inside = |path: &[u8]| {
-            path.len() > folder.len() && path.starts_with(folder) && path[folder.len()] == b'/'
-        };
+    /// The numbers of all that lies in a folder, however deep; the folder itself is not among
+    /// them. The empty path is the context.
+    pub fn below(&self, folder: &[u8]) -> Range<usize> {
+        if folder.is_empty() {
+            return 0..self.entries.len();
+        }
+        let inside =
+            |path: &[u8]| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/"));
         let start = self
             .entries
             .partition_point(|entry| walk_order(entry.bytes(), folder) != Ordering::Greater);
-        let rest = &self.entries[start..];
-        &rest[..rest.partition_point(|entry| inside(entry.bytes()))]
+        let count = self.entries[start..].partition_point(|entry| inside(entry.bytes()));
+        start..start + count
     }
 }
 

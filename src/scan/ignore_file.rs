@@ -11,9 +11,11 @@
 //! not tried there, and so does not count below either (`a/x` and `!a` leave `a/x` out); and an
 //! ignored folder is not entered where all `!` lines are plain paths that do not lead into it.
 
+mod expression;
 mod pattern;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -120,6 +122,27 @@ impl IgnoreFile {
         (IgnoreFile::new(lines), problems)
     }
 
+    /// The same for patterns that stand in an instruction (`COPY --exclude`, `--parents`): those
+    /// are matched as the lines of an ignore file are, but only the second cleaning is done.
+    ///
+    /// # Errors
+    /// Says which pattern is wrong, and how.
+    pub fn from_patterns<'a>(
+        patterns: impl IntoIterator<Item = &'a str>,
+    ) -> Result<IgnoreFile, String> {
+        let mut lines = Vec::new();
+        for text in patterns {
+            let read = read_pattern(text, Span::default(), |_, _| Span::default());
+            lines.extend(read.map_err(|(message, _)| message)?);
+        }
+        Ok(IgnoreFile::new(lines))
+    }
+
+    /// Whether there is a `!` line.
+    pub fn has_exceptions(&self) -> bool {
+        self.inner.exceptions
+    }
+
     fn new(lines: Vec<Line>) -> IgnoreFile {
         let exceptions = || lines.iter().filter(|line| line.exception);
         let inner = Inner {
@@ -189,12 +212,12 @@ impl IgnoreFile {
     }
 
     /// Whether a path (relative to the context, with `/`) is left out.
-    pub fn ignored(&self, path: &str) -> bool {
+    pub fn ignored(&self, path: impl AsRef<[u8]>) -> bool {
         self.matcher().ignored(path)
     }
 
     /// Whether a folder is left out with all that lies in it.
-    pub fn can_skip_folder(&self, path: &str) -> bool {
+    pub fn can_skip_folder(&self, path: impl AsRef<[u8]>) -> bool {
         self.matcher().can_skip_folder(path)
     }
 
@@ -208,7 +231,7 @@ impl IgnoreFile {
 #[derive(Debug)]
 pub struct Matcher<'a> {
     file: &'a IgnoreFile,
-    folders: HashMap<String, Folder>,
+    folders: HashMap<Vec<u8>, Folder>,
 }
 
 #[derive(Clone, Debug)]
@@ -219,35 +242,34 @@ struct Folder {
 
 impl Matcher<'_> {
     /// Whether a path (relative to the context, with `/`) is left out.
-    pub fn ignored(&mut self, path: &str) -> bool {
-        let file = self.file;
-        match path.rsplit_once('/') {
-            None => file.judge(path.as_bytes(), None).ignored,
-            Some((folder, _)) => {
-                let folder = self.folder(folder);
-                folder.skipped || file.judge(path.as_bytes(), Some(&folder.verdict)).ignored
+    pub fn ignored(&mut self, path: impl AsRef<[u8]>) -> bool {
+        let (file, path) = (self.file, path.as_ref());
+        match path.iter().rposition(|byte| *byte == b'/') {
+            None => file.judge(path, None).ignored,
+            Some(slash) => {
+                let folder = self.folder(&path[..slash]);
+                folder.skipped || file.judge(path, Some(&folder.verdict)).ignored
             }
         }
     }
 
     /// Whether a folder is left out with all that lies in it.
-    pub fn can_skip_folder(&mut self, path: &str) -> bool {
-        self.folder(path).skipped
+    pub fn can_skip_folder(&mut self, path: impl AsRef<[u8]>) -> bool {
+        self.folder(path.as_ref()).skipped
     }
 
-    fn folder(&mut self, path: &str) -> &Folder {
+    fn folder(&mut self, path: &[u8]) -> &Folder {
         // From the root down to `path`, without recursion: paths may be long.
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let mut above: Option<Folder> = None;
-        for end in ends {
+        for end in slashes.chain([path.len()]) {
             let part = &path[..end];
             let folder = match (self.folders.get(part), above) {
                 (Some(known), _) => known.clone(),
                 (None, Some(above)) if above.skipped => above,
                 (None, above) => {
-                    let verdict =
-                        self.file.judge(part.as_bytes(), above.as_ref().map(|a| &a.verdict));
-                    Folder { skipped: self.file.can_skip(part.as_bytes(), &verdict), verdict }
+                    let verdict = self.file.judge(part, above.as_ref().map(|a| &a.verdict));
+                    Folder { skipped: self.file.can_skip(part, &verdict), verdict }
                 }
             };
             self.folders.entry(part.to_owned()).or_insert_with(|| folder.clone());
@@ -287,7 +309,20 @@ fn read_line(line: &str, start: usize) -> Result<Option<Line>, (String, Span)> {
         Some(rest) => format!("!{}", relative(rest.trim())),
         None => relative(written),
     };
-    let trimmed = once.trim();
+    // Where cleaning changed the text, no byte of it has a place of its own.
+    read_pattern(&once, span, |text, at| match written.find(text) {
+        Some(found) => Span::new(offset + found + at.start, offset + found + at.end),
+        None => span,
+    })
+}
+
+/// The second cleaning. `place` says where a part of the cleaned pattern is written.
+fn read_pattern(
+    text: &str,
+    span: Span,
+    place: impl Fn(&str, Range<usize>) -> Span,
+) -> Result<Option<Line>, (String, Span)> {
+    let trimmed = text.trim();
     if trimmed.is_empty() {
         return Ok(None);
     }
@@ -300,12 +335,7 @@ fn read_line(line: &str, start: usize) -> Result<Option<Line>, (String, Span)> {
     match Pattern::new(text) {
         Ok(pattern) => Ok(Some(Line { exception, pattern, span })),
         Err(Fault { at, message }) => {
-            // Where cleaning changed the text, no byte of it has a place of its own.
-            let span = match written.find(text) {
-                Some(found) => Span::new(offset + found + at.start, offset + found + at.end),
-                None => span,
-            };
-            Err((format!("`{text}` is no pattern: {message}"), span))
+            Err((format!("`{text}` is no pattern: {message}"), place(text, at)))
         }
     }
 }
