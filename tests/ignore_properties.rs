@@ -146,7 +146,7 @@ fn walked(lines: &[Line], path: &str) -> bool {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 800,
+        cases: 400,
         // A failure is turned into a row of a table, not kept as a seed.
         failure_persistence: None,
         ..ProptestConfig::default()
