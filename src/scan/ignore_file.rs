@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use self::pattern::{Fault, Name, Pattern};
-use crate::base::{Diagnostic, Source, Span};
+use crate::base::{Diagnostic, RelPath, Source, Span};
 
 /// Go's line scanner, through which the file is read, gives up at this many bytes.
 const LINE_LIMIT: usize = 65_536;
@@ -105,6 +105,43 @@ impl Default for IgnoreFile {
 }
 
 impl IgnoreFile {
+    /// Reads the ignore file that counts for a Dockerfile and its context, both below `root`. Where
+    /// there is none, nothing is ignored.
+    ///
+    /// # Errors
+    /// Where the file is there and can't be read.
+    pub fn load(
+        root: &Path,
+        dockerfile: &RelPath,
+        context: &RelPath,
+    ) -> io::Result<(IgnoreFile, Vec<Diagnostic>)> {
+        let Some(file) = find_ignore_file(&dockerfile.under(root), &context.under(root))? else {
+            return Ok((IgnoreFile::default(), Vec::new()));
+        };
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("can't read `{}`: {error}", file.display()))
+        };
+        let bytes = fs::read(&file).map_err(named)?;
+        let path = file.strip_prefix(root).ok().and_then(RelPath::from_path);
+        let path = path.or_else(|| context.join(".dockerignore")).unwrap_or_else(RelPath::root);
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(IgnoreFile::parse(&Source::new(path, text))),
+            Err(error) => {
+                // Docker compares bytes. Without them a file would be sent that it leaves out.
+                let at = error.utf8_error().valid_up_to();
+                let source = Source::new(path, String::from_utf8_lossy(error.as_bytes()));
+                let (read, mut problems) = IgnoreFile::parse(&source);
+                let span = Span::new(at, at + char::REPLACEMENT_CHARACTER.len_utf8());
+                problems.push(
+                    Diagnostic::error("bad-ignore-line", "the ignore file is not UTF-8")
+                        .at(&source, span, "")
+                        .hint("write the name with `?` in place of each such byte"),
+                );
+                Ok((read, problems))
+            }
+        }
+    }
+
     /// Reads an ignore file. Lines that are wrong are reported and left out; Docker refuses to
     /// build with them, so each is an error.
     pub fn parse(source: &Source) -> (IgnoreFile, Vec<Diagnostic>) {

@@ -1,7 +1,6 @@
 //! Tables for the lines of ignore files and the verdicts on paths.
 
 use super::*;
-use crate::base::RelPath;
 
 fn parse(text: &str) -> (IgnoreFile, Vec<Diagnostic>) {
     IgnoreFile::parse(&Source::new(RelPath::new("c/.dockerignore").unwrap(), text))
@@ -135,4 +134,25 @@ fn the_file_beside_the_dockerfile_comes_first() {
     assert_eq!(find(), Some(context.join(".dockerignore")));
     fs::write(folder.path().join("Build.df.dockerignore"), "").unwrap();
     assert_eq!(find(), Some(folder.path().join("Build.df.dockerignore")));
+}
+
+#[test]
+fn loading_finds_names_and_complains() {
+    let folder = tempfile::tempdir().unwrap();
+    let rel = |path: &str| RelPath::new(path).unwrap();
+    let load = || IgnoreFile::load(folder.path(), &rel("docker/a/Dockerfile"), &rel("docker/a"));
+    assert!(load().unwrap().0.is_empty());
+    let place = folder.path().join("docker/a/.dockerignore");
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "x\nb[\n").unwrap();
+    let (file, problems) = load().unwrap();
+    assert!(file.ignored("x"));
+    assert_eq!(problems[0].labels[0].source.path().as_str(), "docker/a/.dockerignore");
+    fs::write(&place, b"x\ncaf\xe9\n").unwrap();
+    let (_, problems) = load().unwrap();
+    let label = &problems[0].labels[0];
+    assert_eq!(label.source.place(label.span).to_string(), "docker/a/.dockerignore:2:4");
+    fs::remove_file(&place).unwrap();
+    fs::create_dir(&place).unwrap();
+    assert!(load().unwrap_err().to_string().contains(".dockerignore"));
 }
