@@ -3,6 +3,7 @@
 pub mod base;
 pub mod engine;
 pub mod graph;
+pub mod inputs;
 pub mod parse;
 pub mod process;
 pub mod scan;

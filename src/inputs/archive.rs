@@ -1,0 +1,264 @@
+//! The tar archive in which a context is sent.
+//!
+//! Owns the form of the archive: sorted as the walk sorts, owner 0:0 without names, GNU headers
+//! (which carry names of any length and any bytes, and files beyond 8 GiB), hard links as the
+//! copies that BuildKit counts them as. Files are streamed. Sockets can't be in a tar, and extended
+//! attributes are not sent: no system call for them is to be had without `unsafe` or a further
+//! dependency, Git does not keep them, and BuildKit itself does not see them change.
+//!
+//! Times are those on the disk, in whole seconds, as when Docker sends a context. They count for
+//! no key, neither BuildKit's nor ours, but they end up in the image's files, where programs
+//! compare them (make, Python's bytecode): a fixed time would build another image than
+//! `docker build` does.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use tar::{EntryType, Header};
+
+use super::reading::{Buffer, Known, digest_entry, read_entry};
+use crate::engine::ContextFiles;
+use crate::scan::context::{Context, Entry, EntryKind};
+
+/// A tar consists of blocks of this many bytes, and ends with two of zeros.
+const BLOCK: usize = 512;
+const ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+
+/// The files of a context, ready to be sent.
+pub struct ContextArchive {
+    context: Arc<Context>,
+    /// The numbers of the entries that are sent, ascending.
+    chosen: Vec<usize>,
+    /// For each of them the digest that its content must have, where one is known.
+    digests: Vec<Option<blake3::Hash>>,
+}
+
+impl fmt::Debug for ContextArchive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let root = self.context.root.display();
+        write!(f, "ContextArchive({root}, {} entries)", self.chosen.len())
+    }
+}
+
+impl ContextArchive {
+    /// An archive of all that a walk found.
+    pub fn new(context: impl Into<Arc<Context>>) -> ContextArchive {
+        let context = context.into();
+        let all = (0..context.entries.len()).collect();
+        ContextArchive::of(context, all)
+    }
+
+    /// An archive of some entries of a context, by their numbers, as [`super::select`] chooses
+    /// them.
+    pub fn of(context: impl Into<Arc<Context>>, mut chosen: Vec<usize>) -> ContextArchive {
+        chosen.sort_unstable();
+        chosen.dedup();
+        ContextArchive { context: context.into(), digests: vec![None; chosen.len()], chosen }
+    }
+
+    /// What is sent, in the order in which it is sent.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.chosen.iter().map(|number| &self.context.entries[*number])
+    }
+
+    /// The context that the entries are taken from.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// For each entry the digest of its content: something for files, nothing for all else.
+    ///
+    /// From then on the archive sends these very contents or fails, so that what was hashed is
+    /// what is built, however much later. Reads side by side on rayon's pool.
+    ///
+    /// # Errors
+    /// Where a file can't be read, or changes meanwhile.
+    pub fn digest_files(&mut self) -> io::Result<&[Option<blake3::Hash>]> {
+        let context = &self.context;
+        self.digests = self
+            .chosen
+            .par_iter()
+            .map_init(Buffer::default, |buffer, number| {
+                let entry = &context.entries[*number];
+                match entry.kind {
+                    EntryKind::File => digest_entry(&context.root, entry, buffer).map(Some),
+                    _ => Ok(None),
+                }
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(&self.digests)
+    }
+
+    /// Sets the digests that are known already, one for each entry; where there is none, the
+    /// file's times must be those of the walk.
+    ///
+    /// # Panics
+    /// Panics where there are more or fewer of them than entries.
+    #[must_use]
+    pub fn with_digests(mut self, digests: Vec<Option<blake3::Hash>>) -> ContextArchive {
+        assert_eq!(digests.len(), self.chosen.len(), "one digest for each entry");
+        self.digests = digests;
+        self
+    }
+
+    /// How many bytes the archive has, from sizes alone.
+    pub fn len(&self) -> u64 {
+        let blocks = |bytes: u64| bytes.div_ceil(BLOCK as u64) * BLOCK as u64;
+        let long = |bytes: usize| {
+            if bytes > LONGEST_PLAIN { BLOCK as u64 + blocks(bytes as u64 + 1) } else { 0 }
+        };
+        let entry_len = |entry: &Entry| {
+            let content = if entry.kind == EntryKind::File { entry.stat.size } else { 0 };
+            BLOCK as u64 + long(name_of(entry).len()) + long(link_of(entry).len()) + blocks(content)
+        };
+        self.entries().map(entry_len).sum::<u64>() + ZEROS.len() as u64
+    }
+
+    /// Whether no entry is sent.
+    pub fn is_empty(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
+    /// Writes the archive, hands the content of each file to `seen` piece by piece as it is sent
+    /// (the entry's number, the bytes), and returns how many bytes were written.
+    ///
+    /// # Errors
+    /// Where a file can't be read or changed since the walk (the message names it), or `to` fails.
+    /// What was written by then is no whole archive, and no reader takes it for one: the end mark
+    /// is missing.
+    pub fn write(&self, to: &mut dyn Write, seen: &mut dyn FnMut(usize, &[u8])) -> io::Result<u64> {
+        let mut to = Counted { to, bytes: 0 };
+        let mut buffer = Buffer::default();
+        for (number, entry) in self.entries().enumerate() {
+            write_head(&mut to, entry)?;
+            if entry.kind == EntryKind::File {
+                let known = self.digests[number].as_ref().map_or(Known::Nothing, Known::Digest);
+                read_entry(&self.context.root, entry, known, &mut buffer, &mut |bytes| {
+                    seen(number, bytes);
+                    to.write_all(bytes)
+                })?;
+                to.pad()?;
+            }
+        }
+        to.write_all(&ZEROS)?;
+        to.flush()?;
+        Ok(to.bytes)
+    }
+}
+
+impl ContextFiles for ContextArchive {
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.write(to, &mut |_, _| {}).map(|_| ())
+    }
+}
+
+struct Counted<'a> {
+    to: &'a mut dyn Write,
+    bytes: u64,
+}
+
+impl Counted<'_> {
+    /// Fills the last block.
+    fn pad(&mut self) -> io::Result<()> {
+        let used = usize::try_from(self.bytes % BLOCK as u64).unwrap_or(0);
+        if used > 0 { self.write_all(&ZEROS[..BLOCK - used]) } else { Ok(()) }
+    }
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The longest name, and the longest text of a symlink, that fits into a header.
+const LONGEST_PLAIN: usize = 100;
+
+/// The entry's name in the archive; a folder's ends in `/`.
+fn name_of(entry: &Entry) -> Vec<u8> {
+    let mut name = entry.bytes().to_vec();
+    if entry.kind == EntryKind::Folder {
+        name.push(b'/');
+    }
+    name
+}
+
+fn link_of(entry: &Entry) -> &[u8] {
+    match &entry.kind {
+        EntryKind::Symlink(text) => text.as_bytes(),
+        _ => &[],
+    }
+}
+
+fn write_head(to: &mut Counted<'_>, entry: &Entry) -> io::Result<()> {
+    let (name, link) = (name_of(entry), link_of(entry));
+    let mut header = Header::new_gnu();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mode(entry.stat.mode);
+    // The format has no time before 1970 that all readers agree on.
+    header.set_mtime(u64::try_from(entry.stat.mtime).unwrap_or(0));
+    header.set_size(0);
+    match &entry.kind {
+        EntryKind::File => {
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(entry.stat.size);
+        }
+        EntryKind::Folder => header.set_entry_type(EntryType::Directory),
+        EntryKind::Symlink(_) => header.set_entry_type(EntryType::Symlink),
+        EntryKind::Fifo => header.set_entry_type(EntryType::Fifo),
+        EntryKind::CharDevice { major, minor } => {
+            header.set_entry_type(EntryType::Char);
+            header.set_device_major(*major)?;
+            header.set_device_minor(*minor)?;
+        }
+        EntryKind::BlockDevice { major, minor } => {
+            header.set_entry_type(EntryType::Block);
+            header.set_device_major(*major)?;
+            header.set_device_minor(*minor)?;
+        }
+    }
+    // The crate's own setters normalise names (`a//b`, `./x`); a symlink's text must stay as it
+    // is written. Names are cut where they are too long: the real one comes first.
+    if link.len() > LONGEST_PLAIN {
+        write_long(to, EntryType::GNULongLink, link)?;
+    }
+    if name.len() > LONGEST_PLAIN {
+        write_long(to, EntryType::GNULongName, &name)?;
+    }
+    put(&mut header.as_old_mut().name, &name);
+    put(&mut header.as_old_mut().linkname, link);
+    header.set_cksum();
+    to.write_all(header.as_bytes())
+}
+
+/// The GNU form of a long name: an entry of its own whose content is the name and a NUL.
+fn write_long(to: &mut Counted<'_>, kind: EntryType, name: &[u8]) -> io::Result<()> {
+    let mut header = Header::new_gnu();
+    put(&mut header.as_old_mut().name, b"././@LongLink");
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(name.len() as u64 + 1);
+    header.set_entry_type(kind);
+    header.set_cksum();
+    to.write_all(header.as_bytes())?;
+    to.write_all(name)?;
+    to.write_all(&[0])?;
+    to.pad()
+}
+
+fn put(field: &mut [u8; LONGEST_PLAIN], bytes: &[u8]) {
+    let len = bytes.len().min(field.len());
+    field[..len].copy_from_slice(&bytes[..len]);
+}

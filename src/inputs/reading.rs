@@ -1,0 +1,139 @@
+//! Reading one file of a context, once, and noticing when it changes meanwhile.
+//!
+//! Owns the promise that the bytes handed on are the whole content of one state of the file, with
+//! the size that was announced. Both the digest and the archive are made from this reading. It
+//! keeps no file in memory.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::scan::context::{Entry, Stat};
+
+/// How much is read at once. Most files of a context fit.
+const CHUNK: usize = 128 * 1024;
+
+/// Memory to read through, kept from file to file.
+#[derive(Debug)]
+pub struct Buffer(Vec<u8>);
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Buffer(vec![0; CHUNK])
+    }
+}
+
+/// What is known of a file's content before it is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Known<'a> {
+    /// Nothing: its times must still be those that the walk saw.
+    #[default]
+    Nothing,
+    /// Its digest: the content must still have it, whatever its times say.
+    Digest(&'a blake3::Hash),
+}
+
+/// Reads the file behind `entry` and hands each piece of its content to `piece`, in order.
+///
+/// `root` is the context's folder. The size that is handed on is `entry.stat.size`, or there is
+/// an error.
+///
+/// # Errors
+/// Where the file can't be read, where it is not the one that the walk saw or changed while it was
+/// being read (the message names it), and whatever `piece` returns.
+pub fn read_entry(
+    root: &Path,
+    entry: &Entry,
+    known: Known<'_>,
+    buffer: &mut Buffer,
+    piece: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = File::open(root.join(&entry.path)).map_err(|error| unreadable(entry, &error))?;
+    let before = stat(&file, entry)?;
+    let same_file = before.inode == entry.stat.inode && before.device == entry.stat.device;
+    let seen = match known {
+        Known::Nothing => same_file && same_state(&before, &entry.stat),
+        // Editors that write a new file and rename it leave the same content behind another
+        // inode; the digest is the better witness.
+        Known::Digest(_) => before.size == entry.stat.size && before.mode == entry.stat.mode,
+    };
+    if !seen {
+        return Err(changed(entry, "after the context was listed"));
+    }
+    let mut hasher = matches!(known, Known::Digest(_)).then(blake3::Hasher::new);
+    let mut left = before.size;
+    loop {
+        let count =
+            read_some(&mut file, &mut buffer.0).map_err(|error| unreadable(entry, &error))?;
+        if count == 0 {
+            break;
+        }
+        left = left
+            .checked_sub(count as u64)
+            .ok_or_else(|| changed(entry, "while it was being read"))?;
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&buffer.0[..count]);
+        }
+        piece(&buffer.0[..count])?;
+    }
+    if left > 0 || !same_state(&before, &stat(&file, entry)?) {
+        return Err(changed(entry, "while it was being read"));
+    }
+    match (known, hasher) {
+        (Known::Digest(expected), Some(hasher)) if hasher.finalize() != *expected => {
+            Err(changed(entry, "after it was first read"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The digest of the file's content, by the same reading.
+///
+/// # Errors
+/// As [`read_entry`].
+pub fn digest_entry(root: &Path, entry: &Entry, buffer: &mut Buffer) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    read_entry(root, entry, Known::Nothing, buffer, &mut |bytes| {
+        hasher.update(bytes);
+        Ok(())
+    })?;
+    Ok(hasher.finalize())
+}
+
+/// What must not change while a file is read. The ctime is not part of it: a new hard link
+/// elsewhere moves it and changes nothing.
+fn same_state(a: &Stat, b: &Stat) -> bool {
+    let facts = |stat: &Stat| (stat.size, stat.mode, stat.mtime, stat.mtime_nanos);
+    facts(a) == facts(b)
+}
+
+fn read_some(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn stat(file: &File, entry: &Entry) -> io::Result<Stat> {
+    let metadata = file.metadata().map_err(|error| unreadable(entry, &error))?;
+    if metadata.is_file() {
+        Ok(Stat::new(&metadata))
+    } else {
+        Err(changed(entry, "after the context was listed"))
+    }
+}
+
+fn unreadable(entry: &Entry, error: &io::Error) -> io::Error {
+    let path = String::from_utf8_lossy(entry.path.as_bytes());
+    io::Error::new(error.kind(), format!("can't read `{path}`: {error}"))
+}
+
+fn changed(entry: &Entry, when: &str) -> io::Error {
+    let path = String::from_utf8_lossy(entry.path.as_bytes());
+    io::Error::other(format!(
+        "`{path}` changed {when}\nhint: run it again when nothing writes to the context"
+    ))
+}

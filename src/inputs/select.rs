@@ -1,0 +1,286 @@
+//! Which entries of a context the instructions of an image can read.
+//!
+//! Owns the way from a source (`COPY src/*.txt`, a bind mount's `source=`) to entries: wildcards,
+//! symlinks on the way, `--parents` and `--exclude`. It knows no instruction, and looks only at
+//! what the walk found.
+//!
+//! An entry too many costs a build that was not needed; an entry too few is a wrong `fresh`, or a
+//! build that fails. So whatever BuildKit's versions or sources (the walker that sends, the
+//! one that hashes, the one that copies) do not agree on is read in every way, and what can't be
+//! read at all takes the whole context.
+
+use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt;
+
+use super::wildcard::Wildcard;
+use crate::scan::context::{Context, EntryKind};
+use crate::scan::ignore_file::IgnoreFile;
+
+/// The kernel, and BuildKit, follow no more symlinks than this on one way.
+const MOST_LINKS: usize = 255;
+
+/// One place from which an instruction reads the context.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Use {
+    /// The source after expansion, relative to the context; `/x` and `../x` mean `x`, as they do
+    /// for `COPY`. The whole context is `.`.
+    pub pattern: String,
+    /// The patterns of `--exclude`.
+    pub excludes: Vec<String>,
+    /// Whether `--parents` is given: then `**` is any depth, and `/./` parts what is kept.
+    pub parents: bool,
+}
+
+impl Use {
+    /// A source without flags.
+    pub fn of(pattern: impl Into<String>) -> Use {
+        Use { pattern: pattern.into(), excludes: Vec::new(), parents: false }
+    }
+
+    /// The whole context: for what can't be known.
+    pub fn whole() -> Use {
+        Use::of(".")
+    }
+}
+
+/// The numbers of the entries that the uses can read, ascending, with the folders that hold them.
+pub fn select(context: &Context, uses: &[Use]) -> Vec<usize> {
+    let mut chosen = Chosen { context, marks: vec![false; context.entries.len()] };
+    for one in uses {
+        if chosen.add(one).is_none() {
+            return (0..context.entries.len()).collect();
+        }
+    }
+    chosen.with_folders()
+}
+
+/// One name on the way that a source describes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Step {
+    Up,
+    /// Exactly this name.
+    Name(Vec<u8>),
+    /// A name with wildcards. It is also tried as it is written: a bind mount takes it so.
+    Wild(String),
+}
+
+/// Where the search stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    /// The folder, without symlinks; empty for the context.
+    folder: Vec<u8>,
+    /// What is still ahead, the next step last.
+    ahead: Vec<Step>,
+    links: usize,
+}
+
+struct Chosen<'a> {
+    context: &'a Context,
+    marks: Vec<bool>,
+}
+
+impl Chosen<'_> {
+    /// Nothing where only the whole context will do.
+    fn add(&mut self, one: &Use) -> Option<()> {
+        // A `!` among the excludes brings files back by rules that differ with the version; a
+        // pattern that is wrong fails the build. Without them there are only files too many.
+        let excludes = IgnoreFile::from_patterns(one.excludes.iter().map(String::as_str))
+            .ok()
+            .filter(|excludes| !excludes.has_exceptions())
+            .unwrap_or_default();
+        self.follow(Vec::new(), &one.pattern, &excludes)?;
+        if one.parents || one.pattern.contains("**") {
+            self.match_deep(&one.pattern, &excludes)?;
+        }
+        Some(())
+    }
+
+    /// Takes what a path with wildcards leads to, step by step, through symlinks.
+    fn follow(&mut self, folder: Vec<u8>, path: &str, excludes: &IgnoreFile) -> Option<()> {
+        for found in self.resolve(folder, path)? {
+            self.take(&found, excludes)?;
+        }
+        Some(())
+    }
+
+    /// The paths that `path` leads to, none of them a symlink; symlinks on the way are marked.
+    fn resolve(&mut self, folder: Vec<u8>, path: &str) -> Option<Vec<Vec<u8>>> {
+        let mut ahead: Vec<Step> = Vec::new();
+        // A source is cleaned by its text before anything is looked up, so `a/..` never asks
+        // where `a` leads; the text of a symlink is not.
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(ahead.pop()),
+                part if Wildcard::is_in(part) => {
+                    Wildcard::new(part)?;
+                    ahead.push(Step::Wild(part.to_owned()));
+                }
+                part => ahead.push(Step::Name(part.as_bytes().to_vec())),
+            }
+        }
+        ahead.reverse();
+        let mut found = Vec::new();
+        let mut open = vec![Place { folder, ahead, links: 0 }];
+        let mut seen: HashSet<Place> = HashSet::new();
+        while let Some(mut place) = open.pop() {
+            if place.links > MOST_LINKS {
+                return None;
+            }
+            if !seen.insert(place.clone()) {
+                continue;
+            }
+            match place.ahead.pop() {
+                None => found.push(place.folder),
+                Some(Step::Up) => {
+                    let slash = place.folder.iter().rposition(|byte| *byte == b'/');
+                    place.folder.truncate(slash.unwrap_or(0));
+                    open.push(place);
+                }
+                Some(step) => {
+                    let mut entered = false;
+                    for number in self.named(&place.folder, &step)? {
+                        let next = self.enter(number, &place);
+                        entered |= next.is_some();
+                        open.extend(next);
+                    }
+                    // `x/../y` leads to `y` for a lenient reader, though there is no folder `x`.
+                    if let (false, Step::Name(name)) = (entered, &step)
+                        && place.ahead.contains(&Step::Up)
+                    {
+                        open.push(Place { folder: join(&place.folder, name), ..place });
+                    }
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// The entries of a folder that a step may mean.
+    fn named(&self, folder: &[u8], step: &Step) -> Option<Vec<usize>> {
+        let exactly = |name: &[u8]| self.context.position(&join(folder, name));
+        match step {
+            Step::Up => Some(Vec::new()),
+            Step::Name(name) => Some(exactly(name).into_iter().collect()),
+            Step::Wild(text) => {
+                let wildcard = Wildcard::new(text)?;
+                let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
+                let is_match = |number: &usize| {
+                    let name = &self.context.entries[*number].bytes()[start..];
+                    !name.contains(&b'/') && wildcard.matches(name)
+                };
+                let matching = self.context.below(folder).filter(is_match);
+                Some(matching.chain(exactly(text.as_bytes())).collect())
+            }
+        }
+    }
+
+    /// Where the search goes on behind an entry.
+    fn enter(&mut self, number: usize, place: &Place) -> Option<Place> {
+        let entry = &self.context.entries[number];
+        match &entry.kind {
+            EntryKind::Symlink(text) => {
+                self.marks[number] = true;
+                let text = text.as_bytes();
+                let absolute = text.starts_with(b"/");
+                let folder = if absolute { Vec::new() } else { place.folder.clone() };
+                let mut ahead = place.ahead.clone();
+                let names = text.split(|byte| *byte == b'/').rev();
+                ahead.extend(
+                    names.filter(|name| !name.is_empty() && *name != b".").map(|name| {
+                        if name == b".." { Step::Up } else { Step::Name(name.to_vec()) }
+                    }),
+                );
+                Some(Place { folder, ahead, links: place.links + 1 })
+            }
+            EntryKind::Folder => Some(Place { folder: entry.bytes().to_vec(), ..place.clone() }),
+            _ if place.ahead.is_empty() => {
+                Some(Place { folder: entry.bytes().to_vec(), ..place.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Marks an entry and all that lies in it, save what is excluded by every reading of the
+    /// patterns: from the source down, and from the context down.
+    fn take(&mut self, path: &[u8], excludes: &IgnoreFile) -> Option<()> {
+        if let Some(number) = self.context.position(path) {
+            self.marks[number] = true;
+        }
+        let start = if path.is_empty() { 0 } else { path.len() + 1 };
+        let mut matcher = excludes.matcher();
+        for number in self.context.below(path) {
+            let whole = self.context.entries[number].bytes();
+            let excluded =
+                !excludes.is_empty() && matcher.ignored(whole) && matcher.ignored(&whole[start..]);
+            self.marks[number] |= !excluded;
+        }
+        Some(())
+    }
+
+    /// Takes what a pattern matches in the way of ignore files, where `**` is any depth, from
+    /// each folder before a `/./` on.
+    fn match_deep(&mut self, pattern: &str, excludes: &IgnoreFile) -> Option<()> {
+        let (pivot, pattern) = pattern.split_once("/./").unwrap_or(("", pattern));
+        let pattern = pattern.trim_start_matches('/');
+        let wanted = IgnoreFile::from_patterns([pattern]).ok()?;
+        if wanted.has_exceptions() || pattern.starts_with("../") || pattern.contains("/../") {
+            return None;
+        }
+        if matches!(pattern, "" | ".") {
+            return self.follow(Vec::new(), pivot, excludes);
+        }
+        for folder in self.resolve(Vec::new(), pivot)? {
+            let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
+            let mut matcher = wanted.matcher();
+            for number in self.context.below(&folder) {
+                let entry = &self.context.entries[number];
+                if !matcher.ignored(&entry.bytes()[start..]) {
+                    continue;
+                }
+                let path = entry.bytes().to_vec();
+                if matches!(entry.kind, EntryKind::Symlink(_)) {
+                    let (above, name) = split(&path);
+                    // Its name may hold what looks like a wildcard, which then takes too much.
+                    self.follow(above.to_vec(), std::str::from_utf8(name).ok()?, excludes)?;
+                }
+                // What lies below a match matches too, so nothing is taken with it here.
+                let excluded = !excludes.is_empty()
+                    && excludes.ignored(&path)
+                    && excludes.ignored(&path[start..]);
+                self.marks[number] |= !excluded;
+            }
+        }
+        Some(())
+    }
+
+    /// The marked entries with all folders that hold them: their modes are copied too.
+    fn with_folders(mut self) -> Vec<usize> {
+        let mut last: &[u8] = b"";
+        for number in (0..self.marks.len()).rev() {
+            let path = self.context.entries[number].bytes();
+            let holds_last = last.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
+            self.marks[number] |= holds_last;
+            if self.marks[number] {
+                last = path;
+            }
+        }
+        let marked = self.marks.iter().enumerate().filter(|(_, mark)| **mark);
+        marked.map(|(number, _)| number).collect()
+    }
+}
+
+fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
+}
+
+/// The folder that holds a path, and the name in it.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        None => (b"", path),
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+    }
+}
+
+#[cfg(test)]
+mod tests;

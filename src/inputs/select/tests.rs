@@ -1,0 +1,211 @@
+//! Tables: a context in words, a source, and what it reads.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use super::*;
+use crate::scan::context::{Entry, Stat, walk_order};
+
+/// A context from a list of `file`, `folder/` and `symlink>text`; folders come by themselves.
+fn context(list: &str) -> Context {
+    let stat = Stat {
+        size: 0,
+        mode: 0o644,
+        mtime: 0,
+        mtime_nanos: 0,
+        ctime: 0,
+        ctime_nanos: 0,
+        inode: 0,
+        device: 0,
+    };
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut add = |path: &[u8], kind: EntryKind| {
+        if !entries.iter().any(|entry| entry.bytes() == path) {
+            entries.push(Entry { path: OsString::from_vec(path.to_vec()), kind, stat });
+        }
+    };
+    for item in list.split(' ') {
+        let (path, kind) = match item.split_once('>') {
+            Some((path, text)) => (path, EntryKind::Symlink(text.into())),
+            None => match item.strip_suffix('/') {
+                Some(path) => (path, EntryKind::Folder),
+                None => (item, EntryKind::File),
+            },
+        };
+        for (slash, _) in path.match_indices('/') {
+            add(&path.as_bytes()[..slash], EntryKind::Folder);
+        }
+        add(path.as_bytes(), kind);
+    }
+    entries.sort_by(|a, b| walk_order(a.bytes(), b.bytes()));
+    Context { root: PathBuf::from("/nowhere"), entries }
+}
+
+fn chosen(list: &str, uses: &[Use]) -> String {
+    let context = context(list);
+    let names = select(&context, uses)
+        .into_iter()
+        .map(|number| context.entries[number].path.to_string_lossy().into_owned());
+    names.collect::<Vec<_>>().join(" ")
+}
+
+const TREE: &str =
+    "a.txt b.log dir/one dir/sub/two dir/sub/empty/ other/x.txt other/y.md [0] back\\x";
+const ALL: &str = "[0] a.txt b.log back\\x dir dir/one dir/sub dir/sub/empty dir/sub/two other \
+                   other/x.txt other/y.md";
+
+fn check(source: &str, expected: &str) {
+    assert_eq!(chosen(TREE, &[Use::of(source)]), expected, "{source}");
+}
+
+#[test]
+fn plain_sources() {
+    check("a.txt", "a.txt");
+    check("/a.txt", "a.txt");
+    check("./a.txt", "a.txt");
+    check("../../a.txt", "a.txt");
+    check("dir/../a.txt", "a.txt");
+    check("missing/../a.txt", "a.txt");
+    check("dir", "dir dir/one dir/sub dir/sub/empty dir/sub/two");
+    check("dir/", "dir dir/one dir/sub dir/sub/empty dir/sub/two");
+    check("dir/sub/two", "dir dir/sub dir/sub/two");
+    check("dir/sub/empty", "dir dir/sub dir/sub/empty");
+    check("missing", "");
+    check("a.txt/x", "");
+    for whole in [".", "/", "", "./", "dir/..", ".."] {
+        check(whole, ALL);
+    }
+}
+
+#[test]
+fn wildcards() {
+    check("*.txt", "a.txt");
+    check("?.*", "a.txt b.log");
+    check("*/*.txt", "other other/x.txt");
+    check("d*/sub", "dir dir/sub dir/sub/empty dir/sub/two");
+    check("*/sub/t?o", "dir dir/sub dir/sub/two");
+    check("[ab].*", "a.txt b.log");
+    check("[[]0]", "[0]");
+    check("*", ALL);
+    check("**", ALL);
+    check("**/*.txt", "a.txt other other/x.txt");
+    check("**/two", "dir dir/sub dir/sub/two");
+    check("none*", "");
+}
+
+#[test]
+fn what_looks_like_a_wildcard_may_be_a_name() {
+    check("[0]", "[0]");
+    check("back\\x", "back\\x");
+}
+
+#[test]
+fn what_can_t_be_read_takes_everything() {
+    check("[a", ALL);
+    check("dir/[]", ALL);
+    let use_of = |pattern: &str| Use { parents: true, ..Use::of(pattern) };
+    for pattern in ["!dir", "dir/[", "a/../../b"] {
+        assert_eq!(chosen(TREE, &[use_of(pattern)]), ALL, "{pattern}");
+    }
+}
+
+#[test]
+fn several_uses_add_up() {
+    let uses = [Use::of("a.txt"), Use::of("other/*.md"), Use::of("a.txt")];
+    assert_eq!(chosen(TREE, &uses), "a.txt other other/y.md");
+    assert_eq!(chosen(TREE, &[]), "");
+    assert_eq!(chosen(TREE, &[Use::of("a.txt"), Use::whole()]), ALL);
+}
+
+#[test]
+fn symlinks_that_are_sources_are_followed() {
+    let check = |list: &str, source: &str, expected: &str| {
+        assert_eq!(chosen(list, &[Use::of(source)]), expected, "{source} of {list}");
+    };
+    check("l>f f g", "l", "f l");
+    check("l>d d/x g", "l", "d d/x l");
+    check("l>d d/x d/y g", "l/x", "d d/x l");
+    check("l>m m>f f g", "l", "f l m");
+    check("d/l>../f f g", "d/l", "d d/l f");
+    check("d/l>/f f g", "d/l", "d d/l f");
+    check("d/l>../../../f f g", "d/l", "d d/l f");
+    check("d/l>./e/../e//f d/e/f g", "d/l", "d d/e d/e/f d/l");
+    check("l>missing/../f f g", "l", "f l");
+    check("l>f/../f f g", "l", "f l");
+    check("l>. f", "l", "f l");
+    check("l>d d/e/x e/x m/", "l/*", "d d/e d/e/x l");
+    check("a>d d/x b g", "*", "a b d d/x g");
+    check("la>d d/x b g", "l?", "d d/x la");
+    check("la>d d/x b g", "l?/x", "d d/x la");
+    // The name of what a symlink leads to is no wildcard.
+    check("l>f* f* fx", "l", "f* l");
+}
+
+#[test]
+fn symlinks_inside_a_folder_are_not_followed() {
+    assert_eq!(chosen("d/l>../f f", &[Use::of("d")]), "d d/l");
+}
+
+#[test]
+fn symlinks_that_lead_nowhere() {
+    assert_eq!(chosen("l>gone f", &[Use::of("l")]), "l");
+    assert_eq!(chosen("a>b b>a f", &[Use::of("a")]), "a b f");
+    assert_eq!(chosen("a>a/b f", &[Use::of("a")]), "a f");
+}
+
+#[test]
+fn parents_match_at_any_depth() {
+    let check = |pattern: &str, expected: &str| {
+        let one = Use { parents: true, ..Use::of(pattern) };
+        assert_eq!(chosen(TREE, &[one]), expected, "{pattern}");
+    };
+    check("dir/sub/two", "dir dir/sub dir/sub/two");
+    check("**/*.txt", "a.txt other other/x.txt");
+    check("./**/*.txt", "a.txt other other/x.txt");
+    check("dir/./sub/two", "dir dir/sub dir/sub/two");
+    check("dir/./**/two", "dir dir/sub dir/sub/two");
+    check("d*/./**/empty", "dir dir/sub dir/sub/empty");
+    check("**/sub", "dir dir/sub dir/sub/empty dir/sub/two");
+    check(".", ALL);
+    let links = "p>d d/e/f d/l>../g g h";
+    let follow = |pattern: &str, expected: &str| {
+        let one = Use { parents: true, ..Use::of(pattern) };
+        assert_eq!(chosen(links, &[one]), expected, "{pattern}");
+    };
+    // `**` might be a single `*`, and then the symlink `d/l` might lead to an `f`.
+    follow("p/./**/f", "d d/e d/e/f d/l p");
+    follow("p/e/f", "d d/e d/e/f p");
+    follow("**/l", "d d/l g p");
+}
+
+#[test]
+fn what_every_reading_excludes_is_left_out() {
+    let check = |source: &str, excludes: &[&str], expected: &str| {
+        let excludes = excludes.iter().map(|&exclude| exclude.to_owned()).collect();
+        let one = Use { excludes, ..Use::of(source) };
+        assert_eq!(chosen(TREE, &[one]), expected, "{source} without");
+    };
+    check(".", &["dir", "**/*.txt"], "[0] b.log back\\x other other/y.md");
+    check(".", &["dir/**", "other", "[[]0]", "b*"], "a.txt dir");
+    // From the source it is `y.md`, from the context `other/y.md`: both must match.
+    check("other", &["*.md"], "other other/x.txt other/y.md");
+    check("other", &["**/*.md"], "other other/x.txt");
+    check("other/y.md", &["**/*.md"], "other other/y.md");
+    // A pattern of an instruction keeps its leading slash, and then matches nothing.
+    check("other", &["/**/*.md"], "other other/x.txt other/y.md");
+    check("other", &["**/*.md", "!**/y*"], "other other/x.txt other/y.md");
+    check("other", &["**/*.md", "["], "other other/x.txt other/y.md");
+    let overlap =
+        [Use { excludes: vec!["**/*.md".into()], ..Use::of("other") }, Use::of("other/y.md")];
+    assert_eq!(chosen(TREE, &overlap), "other other/x.txt other/y.md");
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_found() {
+    let mut context = context("d/x f");
+    context.entries[1].path = OsString::from_vec(b"d/\xff".to_vec());
+    for source in ["d", "d/*", "*/?", "."] {
+        assert!(select(&context, &[Use::of(source)]).contains(&1), "{source}");
+    }
+}

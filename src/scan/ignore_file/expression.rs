@@ -1,0 +1,139 @@
+//! Regular expressions in Go's syntax, as Docker makes them of patterns, rewritten for the crate
+//! `regex`.
+//!
+//! Owns the differences between the two: classes (Go knows no `&&`, `~~` and nested `[`) and
+//! escapes (Go's are ASCII). It knows nothing of paths.
+
+use std::str::Chars;
+
+/// The same expression in the syntax of the crate `regex`: classes and escapes differ.
+///
+/// Of Go's operators only those occur that `pattern` writes.
+pub(super) fn rust_regex(go: &str) -> Result<String, String> {
+    let mut rust = String::with_capacity(go.len() + 16);
+    let mut chars = go.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match escape(&mut chars)? {
+                Escape::Literal(c) => push_literal(&mut rust, c),
+                Escape::Class(class) => rust.extend(["[", class, "]"]),
+                Escape::Assertion(assertion) => rust.push_str(assertion),
+            },
+            '[' => class(&mut chars, &mut rust)?,
+            '.' | '(' | ')' | '*' | '?' | '^' | '$' => rust.push(c),
+            c => push_literal(&mut rust, c),
+        }
+    }
+    Ok(rust)
+}
+
+fn push_literal(rust: &mut String, c: char) {
+    if c.is_ascii_alphanumeric() || c == '/' || !c.is_ascii() {
+        rust.push(c);
+    } else {
+        rust.push_str(&format!("\\x{{{:X}}}", u32::from(c)));
+    }
+}
+
+enum Escape {
+    Literal(char),
+    /// The inside of a class.
+    Class(&'static str),
+    Assertion(&'static str),
+}
+
+/// What a backslash and the next character mean to Go's regexp package.
+fn escape(chars: &mut Chars<'_>) -> Result<Escape, String> {
+    let c = chars.next().ok_or("the `\\` quotes nothing")?;
+    Ok(match c {
+        'a' => Escape::Literal('\x07'),
+        'f' => Escape::Literal('\x0c'),
+        'n' => Escape::Literal('\n'),
+        'r' => Escape::Literal('\r'),
+        't' => Escape::Literal('\t'),
+        'v' => Escape::Literal('\x0b'),
+        'd' => Escape::Class("0-9"),
+        'D' => Escape::Class("^0-9"),
+        's' => Escape::Class("\\t\\n\\f\\r\\x20"),
+        'S' => Escape::Class("^\\t\\n\\f\\r\\x20"),
+        'w' => Escape::Class("0-9A-Za-z_"),
+        'W' => Escape::Class("^0-9A-Za-z_"),
+        'A' => Escape::Assertion("\\A"),
+        'z' => Escape::Assertion("\\z"),
+        'b' => Escape::Assertion("(?-u:\\b)"),
+        c if c.is_ascii() && !c.is_ascii_alphanumeric() => Escape::Literal(c),
+        // Go refuses most of these too; the others (`\x41`, `\Q`, `\pL`, …) nobody can mean.
+        c => return Err(format!("`\\{c}` is no way to quote; write `{c}` or `/{c}`")),
+    })
+}
+
+const NAMED_CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
+/// Rewrites a class, whose `[` has been read, by the rules of Go's regexp package.
+fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), String> {
+    let open = || "the `[` is never closed".to_owned();
+    rust.push('[');
+    if chars.as_str().starts_with('^') {
+        chars.next();
+        rust.push('^');
+    }
+    let mut first = true;
+    while first || !chars.as_str().starts_with(']') {
+        first = false;
+        if let Some(named) = named_class(chars.as_str())? {
+            rust.push_str(named);
+            *chars = chars.as_str()[named.len()..].chars();
+            continue;
+        }
+        let low = match class_item(chars)?.ok_or_else(open)? {
+            Escape::Literal(c) => c,
+            Escape::Class(class) => {
+                rust.extend(["[", class, "]"]);
+                continue;
+            }
+            Escape::Assertion(_) => return Err("an assertion can't stand in a class".to_owned()),
+        };
+        let rest = chars.as_str();
+        let high = if rest.starts_with('-') && !rest.starts_with("-]") && rest.len() > 1 {
+            chars.next();
+            match class_item(chars)?.ok_or_else(open)? {
+                Escape::Literal(c) => c,
+                _ => return Err("a range in the `[` class has no end".to_owned()),
+            }
+        } else {
+            low
+        };
+        if high < low {
+            return Err(format!("the range `{low}-{high}` is empty"));
+        }
+        rust.push_str(&format!("\\x{{{:X}}}-\\x{{{:X}}}", u32::from(low), u32::from(high)));
+    }
+    chars.next();
+    rust.push(']');
+    Ok(())
+}
+
+/// One item of a class: a character or an escape.
+fn class_item(chars: &mut Chars<'_>) -> Result<Option<Escape>, String> {
+    match chars.next() {
+        None => Ok(None),
+        Some('\\') => escape(chars).map(Some),
+        Some(c) => Ok(Some(Escape::Literal(c))),
+    }
+}
+
+/// The `[:alpha:]` that `rest` begins with.
+fn named_class(rest: &str) -> Result<Option<&str>, String> {
+    let Some(end) = rest.strip_prefix("[:").and_then(|inside| inside.find(":]")) else {
+        return Ok(None);
+    };
+    let (class, name) = (&rest[..end + 4], &rest[2..end + 2]);
+    if NAMED_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+        Ok(Some(class))
+    } else {
+        Err(format!("`{class}` is no class"))
+    }
+}

@@ -1,0 +1,370 @@
+//! One pattern of an ignore file: from its text to something that matches paths.
+//!
+//! Owns the pattern syntax. Docker checks a pattern with Go's `filepath.Match` and then matches
+//! with a regular expression made from it (github.com/moby/patternmatcher), and the two do not
+//! always agree: `\d` passes the first as the letter and matches a digit in the second, `[*]` is
+//! a class of `[`, `^` and `/`. What counts is what Docker sends, so the same two steps are
+//! taken here. It knows neither lines nor their order.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use regex::Regex;
+
+use super::expression::rust_regex;
+
+/// What has a meaning of its own in a pattern, or in the expression made from it.
+const SPECIAL: [char; 6] = ['*', '?', '[', ']', '\\', '^'];
+
+/// A pattern, ready to match.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    text: String,
+    kind: Kind,
+    /// How many bytes at the start of the text every match begins with.
+    head: usize,
+    /// Where in the text begins what every match ends with.
+    tail: usize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// The text itself.
+    Exact,
+    /// All that begins with the text's first bytes: `dir/**`, `x**`.
+    Prefix(usize),
+    /// All that ends with the text after its `**`, and for `**/x` also `x`.
+    Suffix,
+    Regex(Regex),
+}
+
+/// Why a pattern can't be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The bytes of the pattern that are wrong.
+    pub(super) at: Range<usize>,
+    /// What is wrong with them.
+    pub(super) message: String,
+}
+
+impl Pattern {
+    /// The pattern for a cleaned text without its `!`.
+    pub(super) fn new(text: &str) -> Result<Pattern, Fault> {
+        check_syntax(text)?;
+        let whole = |message| Fault { at: 0..text.len(), message };
+        let kind = match translate(text) {
+            Shape::Exact => Kind::Exact,
+            Shape::Prefix => Kind::Prefix(text.len() - 2),
+            Shape::Suffix => Kind::Suffix,
+            Shape::Regex(go) => {
+                let rust = rust_regex(&go).map_err(whole)?;
+                Kind::Regex(Regex::new(&rust).map_err(|error| whole(error.to_string()))?)
+            }
+        };
+        let head = text.find(SPECIAL).unwrap_or(text.len());
+        let tail = text.rfind(SPECIAL).map_or(0, |at| match &text[at..] {
+            // The slash after `**` goes with it where it stands for no folder at all.
+            rest if rest.starts_with("*/") => at + 2,
+            // The quoted character goes with its backslash.
+            rest if rest.starts_with('\\') => {
+                at + rest.chars().take(2).map(char::len_utf8).sum::<usize>()
+            }
+            _ => at + 1,
+        });
+        Ok(Pattern { text: text.to_owned(), kind, head, tail })
+    }
+
+    /// Whether the pattern matches this very path; parents are the caller's affair.
+    pub(super) fn matches(&self, path: &Name<'_>) -> bool {
+        let text = self.text.as_bytes();
+        match &self.kind {
+            Kind::Exact => path.bytes == text,
+            Kind::Prefix(len) => path.bytes.starts_with(&text[..*len]),
+            Kind::Suffix => {
+                let suffix = &text[2..];
+                path.bytes.ends_with(suffix) || suffix.strip_prefix(b"/") == Some(path.bytes)
+            }
+            Kind::Regex(regex) => {
+                // Most paths fail these two, which cost next to nothing.
+                path.bytes.starts_with(&text[..self.head])
+                    && path.bytes.ends_with(&text[self.tail..])
+                    && regex.is_match(&path.text)
+            }
+        }
+    }
+
+    /// Whether some path below `folder` (which ends in `/`) might match.
+    pub(super) fn can_match_below(&self, folder: &[u8]) -> bool {
+        let head = &self.text.as_bytes()[..self.head];
+        match self.kind {
+            Kind::Exact => self.text.as_bytes().starts_with(folder),
+            Kind::Suffix => true,
+            Kind::Prefix(_) | Kind::Regex(_) => {
+                head.starts_with(folder) || folder.starts_with(head)
+            }
+        }
+    }
+
+    /// The text without `/**` and then `/*` at its end: what BuildKit's walker takes as the folder
+    /// that an exception brings back.
+    pub(super) fn folder(&self) -> &str {
+        let text = self.text.strip_suffix("/**").unwrap_or(&self.text);
+        text.strip_suffix("/*").unwrap_or(text)
+    }
+
+    /// Whether that folder is a plain path, by the walker's notion of plain.
+    pub(super) fn folder_is_plain(&self) -> bool {
+        !self.folder().contains(SPECIAL)
+    }
+}
+
+/// A path as patterns see it.
+pub(super) struct Name<'a> {
+    bytes: &'a [u8],
+    text: Cow<'a, str>,
+}
+
+impl<'a> Name<'a> {
+    /// A path in bytes. Go's expressions read each byte that is no UTF-8 as one U+FFFD.
+    pub(super) fn new(bytes: &'a [u8]) -> Name<'a> {
+        let text = std::str::from_utf8(bytes).map_or_else(
+            |_| {
+                let mut text = String::with_capacity(bytes.len() + 8);
+                for chunk in bytes.utf8_chunks() {
+                    text.push_str(chunk.valid());
+                    text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+                }
+                Cow::Owned(text)
+            },
+            Cow::Borrowed,
+        );
+        Name { bytes, text }
+    }
+}
+
+/// Refuses what Go's `filepath.Match` refuses: classes that are empty or not closed, and a
+/// backslash that quotes nothing.
+fn check_syntax(text: &str) -> Result<(), Fault> {
+    let fault = |at: Range<usize>, message: &str| Fault { at, message: message.to_owned() };
+    let mut chars = text.char_indices().peekable();
+    while let Some((start, c)) = chars.next() {
+        match c {
+            '\\' if chars.next().is_none() => {
+                return Err(fault(start..text.len(), "the `\\` quotes nothing"));
+            }
+            '[' => {
+                let open = || fault(start..text.len(), "the `[` is never closed");
+                chars.next_if(|(_, c)| *c == '^');
+                let mut empty = true;
+                loop {
+                    if !empty && chars.next_if(|(_, c)| *c == ']').is_some() {
+                        break;
+                    }
+                    empty = false;
+                    class_character(&mut chars, &fault)?.ok_or_else(open)?;
+                    if chars.next_if(|(_, c)| *c == '-').is_some() {
+                        class_character(&mut chars, &fault)?.ok_or_else(open)?;
+                    }
+                    chars.peek().ok_or_else(open)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+type Indexed<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
+
+/// Takes one character of a class, nothing at the end of the text.
+fn class_character(
+    chars: &mut Indexed<'_>,
+    fault: &dyn Fn(Range<usize>, &str) -> Fault,
+) -> Result<Option<()>, Fault> {
+    match chars.next() {
+        None => Ok(None),
+        Some((at, c @ ('-' | ']'))) => {
+            Err(fault(at..at + 1, &format!("`{c}` can't stand here in a `[` class; quote it")))
+        }
+        Some((_, '\\')) => Ok(chars.next().map(|_| ())),
+        Some(_) => Ok(Some(())),
+    }
+}
+
+enum Shape {
+    Exact,
+    Prefix,
+    Suffix,
+    Regex(String),
+}
+
+/// What Docker makes of a pattern: one of three plain comparisons, or a regular expression in
+/// Go's syntax. The order in which one shape takes the place of another is Docker's, with its
+/// surprises (`**foo` compares the end of the path, `**fo?` needs a whole name).
+fn translate(text: &str) -> Shape {
+    let mut go = "^".to_owned();
+    let mut shape = Shape::Exact;
+    let regex = || Shape::Regex(String::new());
+    let mut chars = text.chars().peekable();
+    let mut first = true;
+    while let Some(c) = chars.next() {
+        match c {
+            '*' if chars.next_if_eq(&'*').is_some() => {
+                chars.next_if_eq(&'/');
+                let exact = matches!(shape, Shape::Exact);
+                if chars.peek().is_some() {
+                    go.push_str("(.*/)?");
+                    shape = regex();
+                } else if exact {
+                    shape = Shape::Prefix;
+                } else {
+                    go.push_str(".*");
+                    shape = regex();
+                }
+                if first {
+                    shape = Shape::Suffix;
+                }
+            }
+            '*' | '?' | '[' | ']' => {
+                match c {
+                    '*' => go.push_str("[^/]*"),
+                    '?' => go.push_str("[^/]"),
+                    c => go.push(c),
+                }
+                shape = regex();
+            }
+            '\\' => {
+                go.push('\\');
+                if let Some(quoted) = chars.next() {
+                    go.push(quoted);
+                    shape = regex();
+                }
+            }
+            '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => go.extend(['\\', c]),
+            c => go.push(c),
+        }
+        first = false;
+    }
+    match shape {
+        Shape::Regex(_) => Shape::Regex(go + "$"),
+        shape => shape,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `yes` and `no` are lists of paths, separated by blanks.
+    fn check(pattern: &str, yes: &str, no: &str) {
+        let compiled = Pattern::new(pattern).unwrap_or_else(|fault| panic!("{pattern}: {fault:?}"));
+        for (paths, expected) in [(yes, true), (no, false)] {
+            for path in paths.split(' ').filter(|path| !path.is_empty()) {
+                let found = compiled.matches(&Name::new(path.as_bytes()));
+                assert_eq!(found, expected, "{pattern} on {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_wildcards() {
+        check("a.txt", "a.txt", "aXtxt b/a.txt a.txt/b");
+        check("*", "a .a [ a\\b", "a/b");
+        check("*.log", "a.log .log", "a/b.log a.logs alog");
+        check("a?c", "abc aéc", "ac a/c abbc");
+        check("?", "é", "ab");
+        check("*/*.log", "a/b.log", "b.log a/b/c.log");
+        check("a+(b)|{c}$", "a+(b)|{c}$", "aab");
+        check("a+(b)|{c}$*", "a+(b)|{c}$x", "aab");
+    }
+
+    #[test]
+    fn double_stars() {
+        check("**", "a a/b .a", "");
+        check("**/x", "x a/x a/b/x", "xx/y x/y");
+        check("**/*.log", "b.log a/b.log a/b/c.log", "a.logs");
+        check("dir/**", "dir/a dir/a/b", "dir dirs/a");
+        check("x**", "x xy x/y xy/z", "ax");
+        check("a/**/b", "a/b a/c/b a/c/d/b", "ab a/cb");
+        check("a**b", "ab a/b ac/b", "acb a");
+        check("**foo", "foo xfoo a/xfoo", "foox");
+        check("**fo?", "foo a/foo", "xfoo");
+        check("***", "a a/b", "");
+        check("**/**", "a a/b", "");
+        check("**/**/a", "a b/a", "ba");
+        check("b**/a", "ba b/a bc/a", "bca");
+        check("*a**", "a ba ba/c bac", "b/a");
+    }
+
+    #[test]
+    fn classes_and_quotes() {
+        check("[ab].*", "a.txt b.log", "c.txt ab.txt");
+        check("[^ab]*", "c /", "a");
+        check("[a-c]", "a b c", "d -");
+        check("[!a]", "! a", "b");
+        check("[\\]]", "]", "\\]");
+        check("[\\-a]", "- a", "b");
+        check("[a&&b]", "a & b", "c");
+        check("[[:alpha:]]", "a", ": ]");
+        check("[a~~b]", "a ~ b", "c");
+        check("\\*", "*", "a");
+        check("\\!a", "!a", "\\!a");
+        check("a\\[b", "a[b", "a\\[b");
+        check("b]", "b]", "b");
+        // Surprises that are Docker's.
+        check("\\d", "7", "d");
+        check("a\\bc", "", "a/bc abc a\\bc");
+        check("[*]", "] [] ///]", "* a");
+        check("a^*", "", "a^b ab");
+        check("a^b", "a^b", "ab");
+        check("[*]x[?]", "[]x^]", "*x?");
+    }
+
+    #[test]
+    fn names_that_are_not_utf8() {
+        let matches =
+            |pattern: &str, name: &[u8]| Pattern::new(pattern).unwrap().matches(&Name::new(name));
+        assert!(matches("a?b", b"a\xffb"));
+        assert!(!matches("a?b", b"a\xe2\x82b"));
+        assert!(matches("a??b", b"a\xe2\x82b"));
+        assert!(matches("a*", b"a\xff\xfe"));
+        assert!(matches("**/b", b"\xff/b"));
+    }
+
+    #[test]
+    fn bad_patterns_say_where() {
+        let check = |pattern: &str, at: Range<usize>| {
+            assert_eq!(Pattern::new(pattern).map(|_| ()).unwrap_err().at, at, "{pattern}");
+        };
+        check("a[", 1..2);
+        check("a[b", 1..3);
+        check("[]", 1..2);
+        check("[]a]", 1..2);
+        check("[-a]", 1..2);
+        check("[a-]", 3..4);
+        check("[^]", 2..3);
+        check("a\\", 1..2);
+        check("[a\\", 0..3);
+        check("[z-a]", 0..5);
+        check("[[:what:]]", 0..10);
+        check("src\\public", 0..10);
+        check("[a-*]", 0..5);
+    }
+
+    #[test]
+    fn folders_that_can_hold_a_match() {
+        let check = |pattern: &str, folder: &str, expected: bool| {
+            let pattern = Pattern::new(pattern).unwrap();
+            assert_eq!(pattern.can_match_below(folder.as_bytes()), expected, "{folder}");
+        };
+        check("a/b", "a/", true);
+        check("a/b", "a/b/", false);
+        check("a", "ab/", false);
+        check("a*/x", "ab/", true);
+        check("a*/x", "b/", false);
+        check("docs/*.md", "node_modules/", false);
+        check("docs/**", "docs/deep/", true);
+        check("**/x", "any/", true);
+        check("*", "any/", true);
+    }
+}

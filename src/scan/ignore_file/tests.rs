@@ -1,0 +1,158 @@
+//! Tables for the lines of ignore files and the verdicts on paths.
+
+use super::*;
+
+fn parse(text: &str) -> (IgnoreFile, Vec<Diagnostic>) {
+    IgnoreFile::parse(&Source::new(RelPath::new("c/.dockerignore").unwrap(), text))
+}
+
+/// `kept` and `left_out` are lists of paths, separated by blanks.
+fn check(text: &str, kept: &str, left_out: &str) {
+    let (file, problems) = parse(text);
+    assert!(problems.is_empty(), "{text}: {problems:?}");
+    let mut matcher = file.matcher();
+    for (paths, expected) in [(kept, false), (left_out, true)] {
+        for path in paths.split(' ').filter(|path| !path.is_empty()) {
+            assert_eq!(file.ignored(path), expected, "{text:?} on {path}");
+            assert_eq!(matcher.ignored(path), expected, "{text:?} on {path}, remembered");
+        }
+    }
+}
+
+#[test]
+fn the_last_line_that_matches_decides() {
+    check("", "a a/b", "");
+    check("a", "b ab b/a", "a a/b a/b/c");
+    check("*\n!a", "a a/b", "b b/a");
+    check("*\n!a\na/b", "a a/c", "a/b a/b/c");
+    check("!a\n*", "", "a b");
+    check("*\n!a/b/c", "a/b/c a/b/c/d", "a a/b a/x a/b/x");
+    check("node_modules\n!**/keep", "node_modules/x/keep", "node_modules/x");
+    check("a\n!a/*.md\na/x.md", "a/y.md", "a a/x.md a/b/y.md");
+}
+
+#[test]
+fn lines_are_cleaned() {
+    check("\u{feff}a\n", "b", "a");
+    check("\u{feff}# a\n", "a", "");
+    check("  a  \r\n\tb\t\n", "c", "a b");
+    check("/a\n./b\nc/../d\ne//f\ng/\n", "c e", "a b d e/f g");
+    check("# a\n #b", "a", "#b");
+    check("a\n!  a", "a", "");
+    check("a\n!/a", "a", "");
+    check(".\n/\n..\n../a\n", "a b/c", "");
+    check("*\n!.", "", "a");
+    check("a\n!../a", "", "a");
+    check("\\#a\n\\!b", "a b", "#a !b");
+    assert!(parse("a b").0.ignored("a b"));
+}
+
+#[test]
+fn surprises_are_docker_s() {
+    // The second cleaning finds another `!`, and blanks that the first laid bare.
+    check("a\n/!a", "a", "");
+    check("/ a", "b", "a");
+    check("a /", "b", "a");
+    // A line that could not change the verdict on the folder does not count inside it.
+    check("a/x\n!a", "a", "a/x");
+    check("!a\na/x", "a a/y", "a/x");
+    // The folder `x/a` is not entered, though the `!` line matches in it.
+    check("*\n!x/*/**", "", "x/a/f");
+    check("*\n!x/*/[f]", "x/a/f", "x/a x/a/g");
+}
+
+#[test]
+fn folders_that_nothing_brings_back_are_skipped() {
+    let check = |text: &str, folder: &str, expected: bool| {
+        assert_eq!(parse(text).0.can_skip_folder(folder), expected, "{text:?} on {folder}");
+    };
+    check("node_modules", "node_modules", true);
+    check("node_modules", "node_modules/deep", true);
+    check("node_modules", "src", false);
+    check("*\n!src", "node_modules", true);
+    check("*\n!src", "src", false);
+    check("*\n!src/a", "src", false);
+    check("*\n!src/a", "src/b", true);
+    check("*\n!src*", "srcs", false);
+    check("*\n!docs/*.md", "node_modules", true);
+    check("*\n!docs/*.md", "docs", false);
+    check("*\n!**/keep", "node_modules", false);
+    check("!**/keep\nnode_modules", "node_modules", true);
+}
+
+#[test]
+fn wrong_lines_are_shown_where_they_are_wrong() {
+    let check = |text: &str, place: &str, token: &str| {
+        let (file, problems) = parse(text);
+        assert_eq!(problems.len(), 1, "{text:?}: {problems:?}");
+        let label = &problems[0].labels[0];
+        let place = format!("c/.dockerignore:{place}");
+        assert_eq!(label.source.place(label.span).to_string(), place, "{text:?}");
+        assert_eq!(label.source.slice(label.span), token, "{text:?}");
+        assert!(problems[0].is_error());
+        assert!(!file.ignored("zz"));
+    };
+    check("a\n!\n", "2:1", "!");
+    check("  !  \n", "1:3", "!");
+    check("!/", "1:1", "!/");
+    check("a\n  b[c\nd", "2:4", "[c");
+    check("!é/[]a]\r\n", "1:5", "]");
+    check("/x/../b[", "1:8", "[");
+    check("b[/./c", "1:1", "b[/./c");
+    check("\u{feff}b[", "1:3", "[");
+    check("a\\\n", "1:2", "\\");
+}
+
+#[test]
+fn a_line_may_not_be_endless() {
+    let long = "x".repeat(LINE_LIMIT);
+    assert_eq!(parse(&format!("a\n{long}\nb")).1.len(), 1);
+    assert!(parse(&long[1..]).1.is_empty());
+}
+
+#[test]
+fn the_deciding_line_is_known() {
+    let source = Source::new(RelPath::new(".dockerignore").unwrap(), "*\n!a\n");
+    let (file, _) = IgnoreFile::parse(&source);
+    let line = |path: &str| {
+        let verdict = file.judge(path.as_bytes(), None);
+        file.deciding_line(&verdict).map(|span| source.slice(span).to_owned())
+    };
+    assert_eq!(line("a").as_deref(), Some("!a"));
+    assert_eq!(line("b").as_deref(), Some("*"));
+}
+
+#[test]
+fn the_file_beside_the_dockerfile_comes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let dockerfile = folder.path().join("Build.df");
+    let context = folder.path().join("context");
+    fs::create_dir(&context).unwrap();
+    let find = || find_ignore_file(&dockerfile, &context).unwrap();
+    assert_eq!(find(), None);
+    fs::write(context.join(".dockerignore"), "a").unwrap();
+    assert_eq!(find(), Some(context.join(".dockerignore")));
+    fs::write(folder.path().join("Build.df.dockerignore"), "").unwrap();
+    assert_eq!(find(), Some(folder.path().join("Build.df.dockerignore")));
+}
+
+#[test]
+fn loading_finds_names_and_complains() {
+    let folder = tempfile::tempdir().unwrap();
+    let rel = |path: &str| RelPath::new(path).unwrap();
+    let load = || IgnoreFile::load(folder.path(), &rel("docker/a/Dockerfile"), &rel("docker/a"));
+    assert!(load().unwrap().0.is_empty());
+    let place = folder.path().join("docker/a/.dockerignore");
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "x\nb[\n").unwrap();
+    let (file, problems) = load().unwrap();
+    assert!(file.ignored("x"));
+    assert_eq!(problems[0].labels[0].source.path().as_str(), "docker/a/.dockerignore");
+    fs::write(&place, b"x\ncaf\xe9\n").unwrap();
+    let (_, problems) = load().unwrap();
+    let label = &problems[0].labels[0];
+    assert_eq!(label.source.place(label.span).to_string(), "docker/a/.dockerignore:2:4");
+    fs::remove_file(&place).unwrap();
+    fs::create_dir(&place).unwrap();
+    assert!(load().unwrap_err().to_string().contains(".dockerignore"));
+}

@@ -1,0 +1,402 @@
+//! Contexts walked, packed, unpacked by the system's `tar`, and compared.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use layers::base::{RelPath, Source};
+use layers::engine::ContextFiles;
+use layers::inputs::ContextArchive;
+use layers::scan::context::{Context, EntryKind, WalkErrorCause};
+use layers::scan::ignore_file::IgnoreFile;
+
+fn walk(root: &Path) -> Context {
+    Context::walk(root, &IgnoreFile::default()).unwrap()
+}
+
+fn walk_ignoring(root: &Path, lines: &str) -> Vec<String> {
+    let source = Source::new(RelPath::new(".dockerignore").unwrap(), lines);
+    let context = Context::walk(root, &IgnoreFile::parse(&source).0).unwrap();
+    context.entries.iter().map(|entry| entry.path.to_string_lossy().into_owned()).collect()
+}
+
+fn pack(root: &Path) -> Vec<u8> {
+    let mut tar = Vec::new();
+    ContextArchive::new(walk(root)).write_tar(&mut tar).unwrap();
+    tar
+}
+
+fn unpack(tar: &[u8], into: &Path) {
+    let mut child = Command::new("tar")
+        .args(["--extract", "--preserve-permissions", "--directory"])
+        .arg(into)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(tar).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn set_mode(place: &Path, mode: u32) {
+    fs::set_permissions(place, Permissions::from_mode(mode)).unwrap();
+}
+
+fn write(place: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, text).unwrap();
+    place
+}
+
+/// What must survive the way through an archive.
+fn facts(root: &Path) -> Vec<(String, EntryKind, u32, i64, Option<String>)> {
+    let context = walk(root);
+    let mut archive = ContextArchive::new(context.clone());
+    let digests = archive.digest_files().unwrap().to_vec();
+    context
+        .entries
+        .into_iter()
+        .zip(digests)
+        .map(|(entry, digest)| {
+            let path = format!("{:?}", entry.path);
+            let digest = digest.map(|digest| digest.to_hex().to_string());
+            (path, entry.kind, entry.stat.mode, entry.stat.mtime, digest)
+        })
+        .collect()
+}
+
+#[test]
+fn every_kind_of_entry_survives() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("context");
+    for (name, mode) in [("plain", 0o644), ("tool", 0o755), ("group", 0o664), ("setuid", 0o4755)] {
+        set_mode(&write(root.join(name), name), mode);
+    }
+    set_mode(&write(root.join("dir/secret"), ""), 0o600);
+    fs::create_dir(root.join("empty")).unwrap();
+    set_mode(&root.join("empty"), 0o1777);
+    fs::hard_link(root.join("plain"), root.join("dir/linked")).unwrap();
+    for (name, text) in
+        [("to-plain", "plain"), ("dangling", "./no//where/../x"), ("absolute", "/etc/hosts")]
+    {
+        symlink(text, root.join(name)).unwrap();
+    }
+    symlink("t".repeat(101), root.join("long-link")).unwrap();
+    symlink("t".repeat(100), root.join("longest-plain-link")).unwrap();
+    let odd: [&[u8]; 7] = [
+        b"not\xff\xfeutf8",
+        "é 日本".as_bytes(),
+        b"two\nlines",
+        b"-dash",
+        b" ",
+        b"back\\slash",
+        b"*",
+    ];
+    for name in odd {
+        write(root.join(OsStr::from_bytes(name)), name);
+    }
+    for len in [98, 99, 100, 101, 255] {
+        write(root.join("n".repeat(len)), "long");
+        fs::create_dir(root.join("d".repeat(len))).unwrap();
+    }
+    write(root.join("p".repeat(200)).join("q".repeat(200)).join("r\u{e9}".repeat(80)), "deep");
+    for (name, len) in [("block", 512), ("block-and-one", 513), ("big", 5_000_001)] {
+        let bytes: Vec<u8> = (0..len).map(|n: u32| n.to_le_bytes()[0] ^ 0x5a).collect();
+        write(root.join(name), bytes);
+    }
+    assert!(Command::new("mkfifo").arg(root.join("pipe")).status().unwrap().success());
+    let old = File::options().write(true).open(root.join("plain")).unwrap();
+    old.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
+
+    let out = folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let tar = pack(&root);
+    unpack(&tar, &out);
+    assert_eq!(facts(&out), facts(&root));
+    assert_eq!(tar.len() as u64, ContextArchive::new(walk(&root)).len());
+}
+
+#[test]
+fn the_archive_says_nothing_of_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path().join("b"), "x");
+    write(folder.path().join("a.txt"), "x");
+    write(folder.path().join("a/z"), "x");
+    let tar = pack(folder.path());
+    let mut archive = tar::Archive::new(tar.as_slice());
+    let mut names = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let entry = entry.unwrap();
+        let header = entry.header();
+        assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
+        assert_eq!(header.username_bytes(), Some(b"".as_slice()));
+        assert_eq!(header.groupname_bytes(), Some(b"".as_slice()));
+        names.push(entry.path().unwrap().to_string_lossy().into_owned());
+    }
+    assert_eq!(names, ["a/", "a/z", "a.txt", "b"]);
+    assert_eq!(tar, pack(folder.path()));
+}
+
+#[test]
+fn the_bytes_seen_are_the_bytes_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path().join("a"), vec![7; 300_000]);
+    write(folder.path().join("d/b"), "b");
+    let mut archive = ContextArchive::new(walk(folder.path()));
+    let mut hashers = vec![blake3::Hasher::new(); archive.entries().len()];
+    let mut tar = Vec::new();
+    let mut seen = |number: usize, bytes: &[u8]| {
+        hashers[number].update(bytes);
+    };
+    let written = archive.write(&mut tar, &mut seen).unwrap();
+    assert_eq!(written, tar.len() as u64);
+    assert_eq!(written, archive.len());
+    let digests = archive.digest_files().unwrap();
+    assert_eq!(digests[0], Some(blake3::hash(&[7; 300_000])));
+    assert_eq!(digests[1], None);
+    for (digest, hasher) in digests.iter().zip(&hashers) {
+        if let Some(digest) = digest {
+            assert_eq!(*digest, hasher.finalize());
+        }
+    }
+}
+
+/// The message of the error that `change` leads to, made after the first piece of `file`.
+fn change_while_read(change: impl Fn(&Path)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let place = write(folder.path().join("d/file"), vec![b'x'; 400_000]);
+    let archive = ContextArchive::new(walk(folder.path()));
+    let mut first = true;
+    let mut tar = Vec::new();
+    let result = archive.write(&mut tar, &mut |_, _| {
+        if std::mem::take(&mut first) {
+            change(&place);
+        }
+    });
+    result.unwrap_err().to_string()
+}
+
+fn touch(place: &Path) {
+    let file = File::options().write(true).open(place).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_named() {
+    let check = |change: &dyn Fn(&Path)| {
+        let message = change_while_read(change);
+        assert!(message.starts_with("`d/file` changed while it was being read"), "{message}");
+    };
+    check(&|place| {
+        File::options().append(true).open(place).unwrap().write_all(b"more").unwrap();
+    });
+    check(&|place| {
+        File::options().write(true).open(place).unwrap().set_len(200_000).unwrap();
+    });
+    check(&touch);
+    check(&|place| set_mode(place, 0o755));
+}
+
+#[test]
+fn a_file_that_changes_after_the_walk_is_named() {
+    let check = |change: &dyn Fn(&Path), hashed: bool, expected: Option<&str>| {
+        let folder = tempfile::tempdir().unwrap();
+        let place = write(folder.path().join("file"), "content");
+        let mut archive = ContextArchive::new(walk(folder.path()));
+        if hashed {
+            archive.digest_files().unwrap();
+        }
+        change(&place);
+        let message = archive.write_tar(&mut io::sink()).map_err(|error| error.to_string()).err();
+        let matches = match (&message, expected) {
+            (Some(message), Some(expected)) => message.contains(expected),
+            (message, expected) => message.is_none() && expected.is_none(),
+        };
+        assert!(matches, "{message:?}, not {expected:?}");
+    };
+    let same_size = |place: &Path| fs::write(place, "CONTENT").unwrap();
+    let other_size = |place: &Path| fs::write(place, "con").unwrap();
+    let remove = |place: &Path| fs::remove_file(place).unwrap();
+    let replace = |place: &Path| {
+        fs::write(place.with_extension("new"), "content").unwrap();
+        fs::rename(place.with_extension("new"), place).unwrap();
+    };
+    let to_folder = |place: &Path| {
+        fs::remove_file(place).unwrap();
+        fs::create_dir(place).unwrap();
+    };
+    check(&touch, false, Some("`file` changed after the context was listed"));
+    check(&touch, true, None);
+    check(&replace, true, None);
+    check(&replace, false, Some("`file` changed after the context was listed"));
+    check(&same_size, true, Some("`file` changed after it was first read"));
+    check(&other_size, true, Some("`file` changed after the context was listed"));
+    check(&other_size, false, Some("`file` changed after the context was listed"));
+    check(&remove, true, Some("can't read `file`"));
+    check(&to_folder, true, Some("`file` changed"));
+}
+
+/// Keeps what it is given until that is enough, then refuses.
+struct Only(Vec<u8>, usize);
+
+impl Write for Only {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() >= self.1 {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "enough"));
+        }
+        self.0.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_beyond_eight_gibibytes_is_streamed() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = 9 << 30;
+    File::create(folder.path().join("huge")).unwrap().set_len(size).unwrap();
+    let archive = ContextArchive::new(walk(folder.path()));
+    assert_eq!(archive.len(), size + 512 + 1024);
+    let mut head = Only(Vec::new(), 512);
+    let error = archive.write_tar(&mut head).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    let header = tar::Header::from_byte_slice(&head.0[..512]);
+    assert_eq!(header.size().unwrap(), size);
+}
+
+#[test]
+fn sockets_and_gitignore() {
+    let folder = tempfile::tempdir().unwrap();
+    let _socket = UnixListener::bind(folder.path().join("socket")).unwrap();
+    write(folder.path().join(".gitignore"), "*\n");
+    write(folder.path().join("a"), "");
+    fs::create_dir(folder.path().join(".git")).unwrap();
+    assert_eq!(walk_ignoring(folder.path(), ""), [".git", ".gitignore", "a"]);
+}
+
+#[test]
+fn folders_come_with_what_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["a/b/c", "a/d/e", "a.txt", "f/g"] {
+        write(folder.path().join(file), "");
+    }
+    fs::create_dir_all(folder.path().join("a/empty")).unwrap();
+    let check = |lines: &str, expected: &str| {
+        assert_eq!(walk_ignoring(folder.path(), lines).join(" "), expected, "{lines:?}");
+    };
+    check("", "a a/b a/b/c a/d a/d/e a/empty a.txt f f/g");
+    check("a\n!a/b", "a a/b a/b/c a.txt f f/g");
+    check("*\n!a/b/c", "a a/b a/b/c");
+    check("*\n!**/c", "a a/b a/b/c");
+    check("*\n!a/empty", "a a/empty");
+    check("**/e", "a a/b a/b/c a/d a/empty a.txt f f/g");
+    check("*\n!f/x", "");
+}
+
+#[test]
+fn a_context_is_found_by_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["a/b/c", "a/d", "a.txt", "a!/x"] {
+        write(folder.path().join(file), "");
+    }
+    let context = walk(folder.path());
+    let below = |path: &str| {
+        let numbers = context.below(path.as_bytes());
+        let paths = context.entries[numbers].iter().map(|entry| entry.path.to_str().unwrap());
+        paths.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(below("a"), "a/b a/b/c a/d");
+    assert_eq!(below("a.txt"), "");
+    assert_eq!(below("a!"), "a!/x");
+    assert_eq!(below("zz"), "");
+    assert_eq!(context.below(b""), 0..context.entries.len());
+    for (number, entry) in context.entries.iter().enumerate() {
+        assert_eq!(context.position(entry.bytes()), Some(number));
+    }
+    assert_eq!(context.position(b"b"), None);
+}
+
+#[test]
+fn a_context_that_is_none_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path().join("file"), "");
+    let fail = |root: &Path| Context::walk(root, &IgnoreFile::default()).unwrap_err();
+    let missing = fail(&folder.path().join("missing"));
+    assert!(matches!(missing.cause, WalkErrorCause::Missing));
+    assert!(missing.to_string().ends_with("/missing` does not exist"), "{missing}");
+    assert!(matches!(fail(&file).cause, WalkErrorCause::NotAFolder));
+    symlink(folder.path(), folder.path().join("link")).unwrap();
+    assert_eq!(walk(&folder.path().join("link")).entries.len(), 2);
+}
+
+#[test]
+fn a_folder_that_can_t_be_read_is_named_unless_it_is_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    set_mode(&closed, 0);
+    if fs::read_dir(&closed).is_err() {
+        let error = Context::walk(folder.path(), &IgnoreFile::default()).unwrap_err();
+        assert_eq!(error.path.file_name(), Some(OsStr::new("closed")));
+        assert_eq!(walk_ignoring(folder.path(), "closed\n!**/x"), Vec::<String>::new());
+    }
+    set_mode(&closed, 0o755);
+}
+
+#[test]
+fn deep_trees_do_not_overflow_the_stack() {
+    let folder = tempfile::tempdir().unwrap();
+    // As deep as a path may get: the system takes no path beyond 4096 bytes.
+    let depth = 1950;
+    fs::create_dir_all(folder.path().join("d/".repeat(depth))).unwrap();
+    assert_eq!(walk(folder.path()).entries.len(), depth);
+    assert_eq!(walk_ignoring(folder.path(), "**/x\n").len(), depth);
+}
+
+#[test]
+#[ignore = "a measurement: cargo nextest run --release --run-ignored only --no-capture"]
+fn measure_thirty_thousand_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..30_000_u32 {
+        let name = format!("d{}/e{}/f{number}.txt", number % 30, number % 300);
+        write(folder.path().join(name), vec![b'x'; 200 + (number % 4000) as usize]);
+    }
+    let patterns: Vec<String> = (0..50).map(|n| format!("**/skip{n}*/**/*.tmp{n}")).collect();
+    let source = Source::new(RelPath::new(".dockerignore").unwrap(), patterns.join("\n"));
+    let (ignore, _) = IgnoreFile::parse(&source);
+    // These get past the comparison of their plain ends, so that each needs its expression.
+    let patterns: Vec<String> = (0..50).map(|n| format!("**/*{n}x*t")).collect();
+    let source = Source::new(RelPath::new(".dockerignore").unwrap(), patterns.join("\n"));
+    let (slow, _) = IgnoreFile::parse(&source);
+    for round in 0..3 {
+        let mut last = Instant::now();
+        let mut lap = |what: &str| {
+            println!("{round}: {what} {:?}", last.elapsed());
+            last = Instant::now();
+        };
+        let context = walk(folder.path());
+        lap("walk");
+        Context::walk(folder.path(), &ignore).unwrap();
+        lap("walk with 50 patterns");
+        Context::walk(folder.path(), &slow).unwrap();
+        lap("walk with 50 slow patterns");
+        let mut archive = ContextArchive::new(context);
+        archive.write_tar(&mut io::sink()).unwrap();
+        lap("tar");
+        archive.digest_files().unwrap();
+        lap("digests");
+        archive.write_tar(&mut io::sink()).unwrap();
+        lap("tar, checked against digests");
+    }
+}
