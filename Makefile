@@ -1,0 +1,34 @@
+# The commands of this repository. What they do is written in scripts/; `make` lists them.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build install lint bench clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: ## build the example in docker/ twice: once for real, once to see that nothing is to do
+	@scripts/demo.sh
+
+test: ## format, lints and all tests, those on the real engine included
+	@scripts/test.sh
+
+build: ## the program, as it is released
+	@scripts/build.sh
+
+install: build ## put the program into PREFIX/bin (PREFIX=/usr/local)
+	@install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 "$(TARGET_DIR)/release/layers" "$(DESTDIR)$(PREFIX)/bin/layers"
+
+lint: ## format and lints only
+	@scripts/lint.sh
+
+bench: ## the measurements of benches/
+	@scripts/bench.sh
+
+clean: ## remove what was compiled, and what `layers` remembers of its runs
+	@cargo clean
+	@rm -rf .layers

@@ -1,0 +1,1 @@
+"""A shop of three goods, served by Python's own HTTP server."""

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs the measurements, on a release build.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+[ -x benches/run.sh ] || fail "there is no benches/run.sh"
+scripts/engine.sh
+scripts/external-images.sh
+scripts/build.sh
+exec benches/run.sh "$@"

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Compiles the program as it is released.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+need_rust
+cargo build --release --locked
