@@ -1,9 +1,37 @@
 //! `layers` builds the container images of one repository in dependency order.
+//!
+//! The pipeline, from left to right, one room after another:
+//!
+//! ```text
+//! options → sources → Dockerfiles + diagnostics → graph → plan → events → tally → exit code
+//!           scan      parse                       graph   plan   schedule         exit
+//! ```
+//!
+//! [`scan`] finds Dockerfiles and reads them; [`parse`] turns each into a tree with spans and
+//! never fails; [`graph`] evaluates them with their arguments, gives images their names, and
+//! links what they need into an acyclic graph; [`plan`] says what a run has to do; [`schedule`]
+//! does it on an [`engine`], with the files that [`inputs`] packs, and tells it as [`event`]s;
+//! [`report`] says those events to people. [`command`] has a verb per file, each a prefix of this
+//! pipeline. [`base`] holds the small types that all rooms speak in.
+//!
+//! ARCHITECTURE.md says which room may import which, and why.
+
+// The file, line and reason of a failure must reach the user. Tests may unwrap.
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+// Printing is report's affair; a stray print would break the standard output for scripts.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod base;
+pub mod cli;
+pub mod command;
 pub mod engine;
+pub mod event;
+pub mod exit;
 pub mod graph;
 pub mod inputs;
 pub mod parse;
+pub mod plan;
 pub mod process;
+pub mod report;
 pub mod scan;
+pub mod schedule;

@@ -5,8 +5,10 @@
 
 pub mod archive;
 pub mod reading;
+pub mod request;
 pub mod select;
 pub mod wildcard;
 
 pub use archive::ContextArchive;
+pub use request::request;
 pub use select::{Use, select};

@@ -1,6 +1,9 @@
-//! What lies on the disk: ignore files and the files of a context.
+//! What lies on the disk: Dockerfiles, the configuration, ignore files and contexts.
 //!
-//! Owns finding and listing. It reads no Dockerfile and knows no image.
+//! Owns finding, reading and listing. It knows no Dockerfile syntax and no images.
 
+pub mod config;
 pub mod context;
+pub mod dockerfiles;
+pub mod glob;
 pub mod ignore_file;

@@ -1,0 +1,130 @@
+//! What one image costs when the engine has all its steps cached: `layers build --all` beside one
+//! `docker build` command line an image, on the same engine, in turns.
+//!
+//! `cargo bench --bench per_image [-- IMAGES]` prints wall time and client CPU of both and their
+//! ratio, pair by pair. Both build with two at once; the command lines run as `make -j2` would.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark drives programs and prints what it measured"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PAIRS: usize = 5;
+
+/// What a program and all its children took.
+#[derive(Clone, Copy)]
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+}
+
+fn main() {
+    let images = std::env::args().filter_map(|it| it.parse().ok()).next().unwrap_or(20);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let app = format!("bench{}", std::process::id());
+    lay_out(folder.path(), &app, images);
+    layers(folder.path());
+    command_lines(folder.path(), &app, images);
+    let mut pairs = Vec::new();
+    for _ in 0..PAIRS {
+        let ours = measure(|| layers(folder.path()));
+        let theirs = measure(|| command_lines(folder.path(), &app, images));
+        pairs.push((ours, theirs));
+    }
+    report(&pairs, images);
+    for image in 0..images {
+        docker(&["image", "rm", "--force", &format!("{app}/x-i{image:03}:latest")]);
+    }
+}
+
+/// A base of busybox, a tenth of the images in the middle, the rest on those.
+fn lay_out(root: &Path, app: &str, images: usize) {
+    let busybox =
+        ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|it| Path::new(it).exists());
+    let busybox = busybox.expect("a static busybox (Debian package busybox-static)");
+    for image in 0..images {
+        let folder = root.join(format!("docker/i{image:03}"));
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        let base = match image {
+            0 => "scratch".to_owned(),
+            image if image <= images / 10 => format!("{app}/x-i000"),
+            image => format!("{app}/x-i{:03}", 1 + image % (images / 10).max(1)),
+        };
+        let copy = if image == 0 { "COPY busybox /bin/\n" } else { "" };
+        let text =
+            format!("FROM {base}\n{copy}COPY file /f{image}\nRUN [\"/bin/busybox\", \"true\"]\n");
+        fs::write(folder.join("Dockerfile"), text).expect("a file can be written");
+        fs::write(folder.join("file"), format!("{image}\n")).expect("a file can be written");
+        if image == 0 {
+            fs::copy(busybox, folder.join("busybox")).expect("busybox can be copied");
+        }
+    }
+}
+
+fn layers(root: &Path) {
+    run(Command::new(env!("CARGO_BIN_EXE_layers"))
+        .args(["build", "--all", "-j2", "--progress", "quiet", "-C"])
+        .arg(root));
+}
+
+/// One command line an image, in dependency order, two at once: the base, the middle, the rest.
+fn command_lines(root: &Path, app: &str, images: usize) {
+    let middle = images / 10;
+    for part in [0..1, 1..middle + 1, middle + 1..images] {
+        let lines = part.map(|image| {
+            format!("docker build -q -t {app}/x-i{image:03}:latest docker/i{image:03}\n")
+        });
+        let lines: String = lines.collect();
+        let script = format!("printf '%s' '{lines}' | xargs -P2 -I{{}} sh -c '{{}} >/dev/null'");
+        run(Command::new("sh").args(["-c", &script]).current_dir(root).env("DOCKER_BUILDKIT", "1"));
+    }
+}
+
+fn docker(arguments: &[&str]) {
+    run(Command::new("docker").args(arguments));
+}
+
+fn run(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().expect("the program can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn measure(work: impl FnOnce()) -> Cost {
+    let (start, before) = (Instant::now(), children_cpu());
+    work();
+    Cost { wall: start.elapsed(), cpu: children_cpu() - before }
+}
+
+/// The CPU time of all children that have ended (proc(5), `stat`, fields 16 and 17), in steps
+/// of 10 ms.
+fn children_cpu() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().expect("fields follow the name").split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<u64>().expect("a number of ticks");
+    Duration::from_millis((ticks(13) + ticks(14)) * 10)
+}
+
+fn report(pairs: &[(Cost, Cost)], images: usize) {
+    let row = |name: &str, mut values: Vec<f64>, unit: &str| {
+        values.sort_by(f64::total_cmp);
+        let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
+        println!("{name:<34} {min:>8.3} {median:>8.3} {max:>8.3} {unit}");
+    };
+    let per_image = images as f64;
+    println!("{images} images, all steps cached, 2 at once, {PAIRS} pairs");
+    println!("{:<34} {:>8} {:>8} {:>8}", "", "min", "median", "max");
+    let of = |pick: fn(&(Cost, Cost)) -> f64| pairs.iter().map(pick).collect::<Vec<_>>();
+    row("layers: wall", of(|it| it.0.wall.as_secs_f64()), "s");
+    row("command lines: wall", of(|it| it.1.wall.as_secs_f64()), "s");
+    row("ratio of wall", of(|it| it.0.wall.as_secs_f64() / it.1.wall.as_secs_f64()), "");
+    let cpu = |values: Vec<f64>| values.into_iter().map(|it| it * 1000.0 / per_image).collect();
+    row("layers: client CPU an image", cpu(of(|it| it.0.cpu.as_secs_f64())), "ms");
+    row("command lines: client CPU an image", cpu(of(|it| it.1.cpu.as_secs_f64())), "ms");
+}

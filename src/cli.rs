@@ -1,0 +1,168 @@
+//! The command line, as clap reads it.
+//!
+//! Owns the words and their help. What they do is `command/`'s affair.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Builds a repository's container images in dependency order.
+///
+/// Reads docker/*/Dockerfile, finds out which image needs which, and builds them in that order,
+/// independent ones at the same time.
+#[derive(Debug, Parser)]
+#[command(name = "layers", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Act as if started in DIR.
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+
+    /// Set a build argument of all images; without a value, the environment's is taken.
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]", global = true)]
+    pub build_args: Vec<String>,
+
+    /// Build for a platform, such as linux/arm64.
+    #[arg(long, value_name = "PLATFORM", global = true)]
+    pub platform: Option<String>,
+
+    /// Build this stage of the Dockerfiles that have it.
+    #[arg(long, value_name = "STAGE", global = true)]
+    pub target: Option<String>,
+
+    /// What stands before the app in references [env: REPO_NS].
+    #[arg(long, value_name = "NAME", global = true)]
+    pub namespace: Option<String>,
+
+    /// What all images are called after [env: IMAGE_NAME, APP_NAME].
+    #[arg(long, value_name = "NAME", global = true)]
+    pub app: Option<String>,
+
+    /// A further tag for every image [env: VERSION, REPO_VERSION].
+    #[arg(long, value_name = "TAG", global = true)]
+    pub tag: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build images, and what they need, in dependency order.
+    Build(Build),
+    /// Show which image needs which.
+    Graph(Graph),
+    /// List the images with their references.
+    List(List),
+    /// Check the Dockerfiles without building anything.
+    Check,
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `layers build`
+#[derive(Debug, Args)]
+pub struct Build {
+    /// Images to build, with what they need: names, folders (docker/base) or globs of names.
+    #[arg(value_name = "IMAGE", required_unless_present = "all", conflicts_with = "all")]
+    pub images: Vec<String>,
+
+    /// Build all images.
+    #[arg(long, short)]
+    pub all: bool,
+
+    /// How many images are built at once [default: number of CPUs].
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+
+    /// Go on with all that is independent of a failure.
+    #[arg(long, short)]
+    pub keep_going: bool,
+
+    /// Leave the engine's own cache unused.
+    #[arg(long)]
+    pub no_cache: bool,
+
+    /// What builds.
+    #[arg(long, value_enum, default_value_t = EngineName::Docker)]
+    pub engine: EngineName,
+
+    /// How progress is shown.
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+}
+
+/// The engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// The Docker Engine API: DOCKER_HOST, the docker context, or the default socket.
+    Docker,
+    /// A scripted engine for tests (LAYERS_FAKE_SCRIPT names its script).
+    #[value(hide = true)]
+    Fake,
+}
+
+/// The ways of showing progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// Live on a terminal, plain lines elsewhere.
+    Auto,
+    /// Live rows and a bar.
+    Tty,
+    /// One line a fact.
+    Plain,
+    /// Only the end.
+    Quiet,
+}
+
+/// `layers graph`
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// How to draw it [default: a tree].
+    #[command(flatten)]
+    pub format: GraphFormat,
+
+    /// Write to FILE instead of the standard output; the ending (.json, .dot, .mmd) names the
+    /// format where no option does.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Compare with graph.json (or --output FILE) and fail with the difference.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// At most one of the formats.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct GraphFormat {
+    /// Draw for Graphviz.
+    #[arg(long)]
+    pub dot: bool,
+    /// Draw for Mermaid.
+    #[arg(long)]
+    pub mermaid: bool,
+    /// Print as JSON, the format of graph.json.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `layers list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// Print as JSON.
+    #[arg(long)]
+    pub json: bool,
+}

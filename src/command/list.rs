@@ -1,0 +1,69 @@
+//! `layers list`: each image, what it is called, and where its name came from.
+
+use serde::Serialize;
+
+use crate::cli::{Global, List};
+use crate::exit::Exit;
+use crate::graph::Graph;
+use crate::graph::reference::Reference;
+use crate::report::say;
+
+use super::{Surroundings, load};
+
+pub fn run(options: &List, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    let repository = load::load(global, at)?;
+    if let Some(exit) = repository.refuse_errors(at)? {
+        return Ok(exit);
+    }
+    let graph = &repository.graph;
+    say::out(&if options.json { draw_json(graph)? } else { draw_table(graph) })?;
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    references: Vec<String>,
+    dockerfile: &'a str,
+    context: &'a str,
+    target: Option<&'a str>,
+    named_by: String,
+}
+
+fn rows(graph: &Graph) -> Vec<Row<'_>> {
+    let images = graph.images.values();
+    images
+        .map(|image| Row {
+            name: &image.name,
+            references: image.references.iter().map(Reference::familiar).collect(),
+            dockerfile: image.dockerfile.as_str(),
+            context: image.context.as_str(),
+            target: image.target.as_deref(),
+            named_by: image.named_by.to_string(),
+        })
+        .collect()
+}
+
+fn draw_json(graph: &Graph) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&rows(graph))? + "\n")
+}
+
+/// Columns wide enough for all, blanks between.
+fn draw_table(graph: &Graph) -> String {
+    let mut lines: Vec<[String; 4]> =
+        vec![["IMAGE", "REFERENCES", "DOCKERFILE", "NAMED BY"].map(str::to_owned)];
+    for row in rows(graph) {
+        let references = row.references.join(" ");
+        lines.push([row.name.to_owned(), references, row.dockerfile.to_owned(), row.named_by]);
+    }
+    let width = |column: usize| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: [usize; 3] = std::array::from_fn(width);
+    let mut text = String::new();
+    for [name, references, dockerfile, named_by] in &lines {
+        let [a, b, c] = widths;
+        text.push_str(&format!("{name:<a$}  {references:<b$}  {dockerfile:<c$}  {named_by}\n"));
+    }
+    text
+}

@@ -1,0 +1,239 @@
+//! The part of the pipeline that all verbs share: options → sources → Dockerfiles → graph.
+//!
+//! Owns where the repository begins and which setting wins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rayon::prelude::*;
+
+use crate::base::text::list;
+use crate::base::{Diagnostic, RelPath};
+use crate::cli::Global;
+use crate::exit::Exit;
+use crate::graph::images::{self, Candidate};
+use crate::graph::link::{self, Read, Wanted};
+use crate::graph::naming::{self, Given, Origin, Wishes};
+use crate::graph::{Graph, Image};
+use crate::parse;
+use crate::report::{diagnostics, say};
+use crate::scan::config::{self, ConfigFile, Setting};
+use crate::scan::dockerfiles;
+use crate::scan::ignore_file::IgnoreFile;
+
+use super::environment::Environment;
+use super::{Surroundings, usage};
+
+/// A repository, read and linked.
+pub struct Repository {
+    /// Its root.
+    pub root: PathBuf,
+    /// Where the command was given, below the root.
+    pub current: RelPath,
+    /// Its images and what they need.
+    pub graph: Graph,
+    /// What is wrong with its files.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads and links the repository that the options mean.
+///
+/// # Errors
+/// Where the folder can't be read, or has no Dockerfiles.
+pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
+    let start = start_folder(global)?;
+    let root = find_root(&start);
+    let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
+    let (file, mut problems) = config::read(&root)?;
+    let found = find_dockerfiles(&root, &file)?;
+    let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
+    let folder = naming::as_app(&folder.unwrap_or_default());
+    let (candidates, mistakes) = images::collect(&found, &file, &folder);
+    problems.extend(mistakes);
+    if candidates.is_empty() && problems.is_empty() {
+        return Err(describe_nothing(&root, &file));
+    }
+    let (read, unreadable) = read_all(&root, candidates);
+    problems.extend(unreadable);
+    let wishes = wishes_of(global, &at.environment, &file, folder);
+    let wanted = wanted_of(global, &at.environment, &file);
+    let (graph, mistakes) = link::link(read, &wishes, &wanted);
+    problems.extend(mistakes);
+    check_target(global, &graph)?;
+    let current = current.unwrap_or_else(RelPath::root);
+    Ok(Repository { root, current, graph, diagnostics: problems })
+}
+
+impl Repository {
+    /// Reads the ignore files of all images too; what is wrong with them joins the rest.
+    ///
+    /// # Errors
+    /// Where one is there and can't be read.
+    pub fn read_ignore_files(&mut self) -> anyhow::Result<()> {
+        let images: Vec<&Image> = self.graph.images.values().collect();
+        let problems: Vec<Vec<Diagnostic>> = images
+            .par_iter()
+            .map(|image| {
+                let loaded = IgnoreFile::load(&self.root, &image.dockerfile, &image.context);
+                loaded.map(|(_, problems)| problems)
+            })
+            .collect::<Result<_, _>>()?;
+        let mut seen = BTreeSet::new();
+        for problem in problems.into_iter().flatten() {
+            let place = problem.labels.first().map(|label| label.source.place(label.span));
+            // Images may share a context, and with it an ignore file.
+            if seen.insert((place, problem.message.clone())) {
+                self.diagnostics.push(problem);
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what is wrong. Returns how to end where it forbids going on.
+    pub fn refuse_errors(&self, at: &Surroundings) -> anyhow::Result<Option<Exit>> {
+        say::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
+        let has_errors = self.diagnostics.iter().any(Diagnostic::is_error);
+        Ok(has_errors.then_some(Exit::Files))
+    }
+}
+
+fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
+    let current = std::env::current_dir().context("can't tell the current folder")?;
+    let Some(wanted) = &global.directory else { return Ok(current) };
+    let folder = current.join(wanted);
+    folder.canonicalize().map_err(|error| usage(format!("`{}`: {error}", wanted.display())))
+}
+
+/// The nearest folder from `start` upwards that has a `layers.toml` or Dockerfiles where they
+/// are looked for; it does not look beyond the repository that git knows. `start` itself where
+/// there is none.
+fn find_root(start: &Path) -> PathBuf {
+    for folder in start.ancestors() {
+        if folder.join(config::FILE_NAME).is_file() || has_dockerfiles(folder) {
+            return folder.to_owned();
+        }
+        if folder.join(".git").exists() {
+            break;
+        }
+    }
+    start.to_owned()
+}
+
+fn has_dockerfiles(folder: &Path) -> bool {
+    folder.join("docker").is_dir()
+        && dockerfiles::find(folder, &dockerfiles::DEFAULT_GLOBS, &[])
+            .is_ok_and(|found| !found.is_empty())
+}
+
+fn find_dockerfiles(root: &Path, file: &ConfigFile) -> anyhow::Result<Vec<RelPath>> {
+    let texts = |settings: &'_ [Setting]| -> Vec<String> {
+        settings.iter().map(|setting| setting.get_ref().clone()).collect()
+    };
+    let globs = match &file.config.dockerfiles {
+        Some(globs) => texts(globs),
+        None => dockerfiles::DEFAULT_GLOBS.map(str::to_owned).to_vec(),
+    };
+    dockerfiles::find(root, &globs, &texts(&file.config.exclude))
+}
+
+fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
+    let globs = match &file.config.dockerfiles {
+        Some(globs) => list(globs.iter().map(|glob| glob.get_ref().as_str())),
+        None => list(dockerfiles::DEFAULT_GLOBS),
+    };
+    usage(format!(
+        "no Dockerfile in `{}`: looked for {globs}\n\
+         hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
+        root.display()
+    ))
+}
+
+fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnostic>) {
+    let results: Vec<Result<Read, Box<Diagnostic>>> = candidates
+        .into_par_iter()
+        .map(|candidate| {
+            let source = dockerfiles::read(root, &candidate.dockerfile)?;
+            Ok(Read { file: parse::parse(&source), candidate })
+        })
+        .collect();
+    let mut read = Vec::with_capacity(results.len());
+    let mut problems = Vec::new();
+    for result in results {
+        match result {
+            Ok(image) => read.push(image),
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    (read, problems)
+}
+
+/// Command line, then environment, then `layers.toml`.
+fn wishes_of(global: &Global, env: &Environment, file: &ConfigFile, folder: String) -> Wishes {
+    let option = |value: &Option<String>| {
+        value.clone().map(|value| Given { value, origin: Origin::CommandLine })
+    };
+    let setting = |setting: &Option<Setting>| {
+        setting.as_ref().map(|setting| Given {
+            value: setting.get_ref().clone(),
+            origin: Origin::Config(file.source.place(ConfigFile::span(setting))),
+        })
+    };
+    let config = &file.config;
+    Wishes {
+        namespace: option(&global.namespace)
+            .or_else(|| env.given(&["REPO_NS"]))
+            .or_else(|| setting(&config.namespace)),
+        app: option(&global.app)
+            .or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]))
+            .or_else(|| setting(&config.app)),
+        version: option(&global.tag)
+            .or_else(|| env.given(&["VERSION", "REPO_VERSION"]))
+            .or_else(|| setting(&config.version)),
+        template: setting(&config.reference),
+        folder,
+    }
+}
+
+fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
+    let platform = global.platform.clone();
+    let configured = file.config.platform.as_ref().map(|platform| platform.get_ref().clone());
+    Wanted {
+        build_args: build_args_of(global, env),
+        platform: platform.or(configured),
+        build_platform: machine_platform(),
+        target: global.target.clone(),
+    }
+}
+
+/// `NAME=VALUE`, or `NAME` for the environment's value; one that the environment lacks is left
+/// out, as `docker build` does.
+fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
+    global
+        .build_args
+        .iter()
+        .filter_map(|argument| match argument.split_once('=') {
+            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+            None => Some((argument.clone(), env.var(argument)?.to_owned())),
+        })
+        .collect()
+}
+
+/// The platform of this machine in the words of OCI images; engines build for it by default.
+fn machine_platform() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    };
+    format!("linux/{architecture}")
+}
+
+fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
+    let Some(target) = &global.target else { return Ok(()) };
+    let has_it = graph.images.values().any(|image| image.target.as_ref() == Some(target));
+    if has_it { Ok(()) } else { Err(usage(format!("no Dockerfile has a stage `{target}`"))) }
+}

@@ -1,0 +1,73 @@
+//! One file per verb, each a prefix of the pipeline.
+//!
+//! Owns the way from the command line to an exit code: it reads the environment once, calls the
+//! rooms in their order, and hands what they say to `report/`.
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::report::paint::Paint;
+use crate::report::say;
+
+mod build;
+mod check;
+mod completions;
+mod environment;
+mod graph;
+mod list;
+mod load;
+
+use environment::Environment;
+
+/// What a verb knows of its surroundings.
+struct Surroundings {
+    environment: Environment,
+    /// Colours of the standard error stream.
+    paint: Paint,
+}
+
+/// Does what the command line says.
+pub fn run(cli: Cli) -> Exit {
+    let environment = Environment::read();
+    let paint = environment.paint();
+    let at = Surroundings { environment, paint };
+    let Cli { command, global } = cli;
+    let result = match command {
+        Command::Build(options) => build::run(&options, &global, &at),
+        Command::Graph(options) => graph::run(&options, &global, &at),
+        Command::List(options) => list::run(&options, &global, &at),
+        Command::Check => check::run(&global, &at),
+        Command::Completions { shell } => completions::run(shell),
+    };
+    result.unwrap_or_else(|error| {
+        let is_usage = error.downcast_ref::<UsageError>().is_some();
+        if is_closed_pipe(&error) {
+            // Whoever read our output has seen enough, as `head` does.
+            return Exit::Done;
+        }
+        say::error(&error, at.paint);
+        if is_usage { Exit::Usage } else { Exit::Machinery }
+    })
+}
+
+/// A mistake on the command line that clap can't see, such as an image that does not exist.
+#[derive(Debug)]
+struct UsageError(String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Marks an error as a mistake on the command line.
+fn usage(message: impl std::fmt::Display) -> anyhow::Error {
+    anyhow::Error::new(UsageError(message.to_string()))
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

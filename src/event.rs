@@ -1,0 +1,211 @@
+//! The public vocabulary of a run: all that is ever said of it, in order.
+//!
+//! Owns the events. Terminal views, plain lines, logs, summaries and exit codes are functions of
+//! this stream and of nothing else, so an event carries all that telling it needs.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::base::Place;
+use crate::engine::Step;
+
+/// An event and when it happened.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stamped {
+    /// Time since the run began.
+    #[serde(rename = "at_ms", serialize_with = "millis")]
+    pub at: Duration,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// One fact of a run.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// The engine and its version, such as `docker 20.10.24`.
+        engine: String,
+        /// How many images are built at once at most.
+        jobs: usize,
+        /// All images of the run in dependency order.
+        images: Vec<String>,
+    },
+    /// An image begins to be built.
+    ImageStarted {
+        /// The image.
+        image: String,
+    },
+    /// A step of an image begins to run.
+    StepStarted {
+        /// The image.
+        image: String,
+        /// The step.
+        step: StepInfo,
+    },
+    /// A step of an image ended well.
+    StepFinished {
+        /// The image.
+        image: String,
+        /// The step.
+        step: StepInfo,
+        /// Whether the engine had its result already.
+        cached: bool,
+        /// How long it ran.
+        #[serde(rename = "took_ms", serialize_with = "millis")]
+        took: Duration,
+    },
+    /// A step wrote a line. It is what the build wrote and not to be trusted: whoever shows it
+    /// must clean it first.
+    Output {
+        /// The image.
+        image: String,
+        /// The step.
+        step: StepInfo,
+        /// The line without its end.
+        line: String,
+    },
+    /// The engine warns of something.
+    Warning {
+        /// The image.
+        image: String,
+        /// What it says; not to be trusted either.
+        message: String,
+    },
+    /// An image was built.
+    ImageBuilt {
+        /// The image.
+        image: String,
+        /// Its ID in the engine.
+        image_id: String,
+        /// The references it now has.
+        references: Vec<String>,
+        /// How many of its steps ran, and how many the engine had already.
+        steps: StepCounts,
+        /// From start to end.
+        #[serde(rename = "took_ms", serialize_with = "millis")]
+        took: Duration,
+    },
+    /// An image could not be built.
+    ImageFailed {
+        /// The image.
+        image: String,
+        /// Why.
+        failure: Failure,
+        /// From start to end.
+        #[serde(rename = "took_ms", serialize_with = "millis")]
+        took: Duration,
+    },
+    /// An image was not begun.
+    ImageSkipped {
+        /// The image.
+        image: String,
+        /// Why.
+        because: Skip,
+    },
+    /// The build of an image was cancelled in the engine.
+    ImageCancelled {
+        /// The image.
+        image: String,
+        /// From start to end.
+        #[serde(rename = "took_ms", serialize_with = "millis")]
+        took: Duration,
+    },
+    /// The run was asked to stop.
+    Interrupted {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The run ended; nothing follows.
+    RunFinished,
+}
+
+/// How many steps ran and how many were cached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct StepCounts {
+    /// Steps that ran.
+    pub ran: u32,
+    /// Steps whose result the engine had already.
+    pub cached: u32,
+}
+
+/// A step as events name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepInfo {
+    /// The stage, where the engine names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Which step of its stage, from 1; 0 for what is no instruction.
+    pub number: u32,
+    /// How many steps the stage has; 0 likewise.
+    pub total: u32,
+    /// The instruction, or what the engine does.
+    pub text: String,
+}
+
+impl From<&Step> for StepInfo {
+    fn from(step: &Step) -> StepInfo {
+        StepInfo {
+            stage: step.stage.clone(),
+            number: step.number,
+            total: step.total,
+            text: step.text.clone(),
+        }
+    }
+}
+
+/// Why an image could not be built.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// Whose fault it is.
+    pub kind: FailureKind,
+    /// What is wrong, in one line or a few.
+    pub message: String,
+    /// The step that failed, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepInfo>,
+    /// The failing instruction as it is written, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<Excerpt>,
+    /// The last lines that the step wrote; not to be trusted.
+    pub log_tail: Vec<String>,
+}
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The build said no: a step failed, a file is not there.
+    Build,
+    /// The machinery did: the engine went away, the context could not be read.
+    Machinery,
+}
+
+/// A piece of a Dockerfile, carried along so that it can be drawn without the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excerpt {
+    /// Where the piece begins.
+    pub place: Place,
+    /// The whole lines that it stands on.
+    pub text: String,
+}
+
+/// Why an image was not begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skip {
+    /// Something it needs, at any distance, failed.
+    NeedFailed {
+        /// What failed.
+        image: String,
+    },
+    /// The run stopped starting images after another failure or a signal.
+    Stopped,
+}
+
+fn millis<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
+}

@@ -1,0 +1,184 @@
+//! Order and cycles, by petgraph, which appears in this file only.
+//!
+//! Owns the algorithms on bare ids. Nothing here recurses: chains of 10,000 images are in use.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::base::{IdMap, ImageId};
+
+/// Sorts images so that each comes after all that it needs; among those that could come next,
+/// the lowest id comes first, so that the order depends on nothing but the graph.
+///
+/// # Errors
+/// Where there are cycles: the shortest one of each tangle, every image of it after the one
+/// that needs it.
+pub fn sort(parents: &IdMap<Vec<ImageId>>) -> Result<Vec<ImageId>, Vec<Vec<ImageId>>> {
+    let graph = build(parents);
+    let mut missing: Vec<usize> =
+        graph.node_indices().map(|node| graph.neighbors(node).count()).collect();
+    let mut free: BinaryHeap<Reverse<usize>> =
+        (0..missing.len()).filter(|node| missing[*node] == 0).map(Reverse).collect();
+    let mut order = Vec::with_capacity(missing.len());
+    while let Some(Reverse(node)) = free.pop() {
+        order.push(ImageId::from_index(node));
+        let node = NodeIndex::new(node);
+        for child in graph.neighbors_directed(node, petgraph::Direction::Incoming) {
+            let missing = &mut missing[child.index()];
+            *missing -= 1;
+            if *missing == 0 {
+                free.push(Reverse(child.index()));
+            }
+        }
+    }
+    if order.len() == missing.len() { Ok(order) } else { Err(cycles(&graph)) }
+}
+
+/// Everything that can be reached from `from` over `edges`, `from` included, as a flag per id.
+pub fn reach(edges: &IdMap<Vec<ImageId>>, from: &[ImageId]) -> IdMap<bool> {
+    let mut reached = IdMap::from_fn(edges.len(), |_| false);
+    let mut stack: Vec<ImageId> = from.to_vec();
+    while let Some(image) = stack.pop() {
+        if !std::mem::replace(&mut reached[image], true) {
+            stack.extend(edges[image].iter().copied().filter(|next| !reached[*next]));
+        }
+    }
+    reached
+}
+
+/// An edge leads from an image to what it needs. Parallel edges count once.
+fn build(parents: &IdMap<Vec<ImageId>>) -> DiGraph<(), ()> {
+    let edges = parents.values().map(Vec::len).sum();
+    let mut graph = DiGraph::with_capacity(parents.len(), edges);
+    for _ in parents.ids() {
+        graph.add_node(());
+    }
+    for (image, needs) in parents.iter() {
+        let mut needs: Vec<ImageId> = needs.clone();
+        needs.sort_unstable();
+        needs.dedup();
+        for need in needs {
+            graph.add_edge(NodeIndex::new(image.index()), NodeIndex::new(need.index()), ());
+        }
+    }
+    graph
+}
+
+/// The shortest cycle of each strongly connected component, lowest id first, in the order of
+/// ids.
+fn cycles(graph: &DiGraph<(), ()>) -> Vec<Vec<ImageId>> {
+    let mut cycles: Vec<Vec<ImageId>> = kosaraju_scc(graph)
+        .into_iter()
+        .filter_map(|component| shortest_cycle(graph, &component))
+        .map(|cycle| {
+            let lowest = cycle.iter().enumerate().min_by_key(|(_, node)| **node);
+            let start = lowest.map_or(0, |(at, _)| at);
+            let nodes = cycle[start..].iter().chain(&cycle[..start]);
+            nodes.map(|node| ImageId::from_index(node.index())).collect()
+        })
+        .collect();
+    cycles.sort_unstable();
+    cycles
+}
+
+/// How much is searched for the shortest cycle of one tangle, in images looked at. A tangle too
+/// large for that still shows a true cycle, perhaps not the very shortest.
+const MOST_STEPS: usize = 5_000_000;
+
+fn shortest_cycle(graph: &DiGraph<(), ()>, component: &[NodeIndex]) -> Option<Vec<NodeIndex>> {
+    let mut starts = component.to_vec();
+    starts.sort_unstable();
+    let mut inside = vec![false; graph.node_count()];
+    for node in &starts {
+        inside[node.index()] = true;
+    }
+    let mut best: Option<Vec<NodeIndex>> = None;
+    for start in starts.into_iter().take((MOST_STEPS / component.len().max(1)).max(1)) {
+        let cycle = cycle_through(graph, &inside, start);
+        let is_better =
+            |cycle: &Vec<NodeIndex>| best.as_ref().is_none_or(|best| cycle.len() < best.len());
+        if let Some(cycle) = cycle.filter(is_better) {
+            best = Some(cycle);
+        }
+    }
+    best
+}
+
+/// The shortest way from a node back to itself.
+fn cycle_through(
+    graph: &DiGraph<(), ()>,
+    inside: &[bool],
+    start: NodeIndex,
+) -> Option<Vec<NodeIndex>> {
+    let mut came_from: Vec<Option<NodeIndex>> = vec![None; graph.node_count()];
+    let mut queue = VecDeque::from([start]);
+    while let Some(node) = queue.pop_front() {
+        let mut next: Vec<NodeIndex> = graph.neighbors(node).collect();
+        next.sort_unstable();
+        for next in next.into_iter().filter(|next| inside[next.index()]) {
+            if next == start {
+                let mut cycle = vec![node];
+                while let Some(before) = cycle.last().and_then(|node| came_from[node.index()]) {
+                    cycle.push(before);
+                }
+                cycle.reverse();
+                return Some(cycle);
+            }
+            if came_from[next.index()].is_none() {
+                came_from[next.index()] = Some(node);
+                queue.push_back(next);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(parents: &[&[u32]]) -> IdMap<Vec<ImageId>> {
+        parents.iter().map(|needs| needs.iter().copied().map(ImageId).collect()).collect()
+    }
+
+    fn check(parents: &[&[u32]], expected: Result<&[u32], &[&[u32]]>) {
+        let ids = |ids: &[u32]| ids.iter().copied().map(ImageId).collect::<Vec<_>>();
+        let expected = expected
+            .map(ids)
+            .map_err(|cycles| cycles.iter().map(|cycle| ids(cycle)).collect::<Vec<_>>());
+        assert_eq!(sort(&graph(parents)), expected, "{parents:?}");
+    }
+
+    #[test]
+    fn images_come_after_what_they_need() {
+        check(&[], Ok(&[]));
+        check(&[&[], &[], &[]], Ok(&[0, 1, 2]));
+        check(&[&[2], &[0], &[]], Ok(&[2, 0, 1]));
+        check(&[&[1, 1], &[]], Ok(&[1, 0]));
+        check(&[&[], &[0], &[0], &[1, 2]], Ok(&[0, 1, 2, 3]));
+    }
+
+    #[test]
+    fn every_tangle_shows_its_shortest_cycle() {
+        check(&[&[0]], Err(&[&[0]]));
+        check(&[&[1], &[0]], Err(&[&[0, 1]]));
+        check(&[&[1], &[2], &[3], &[0, 2]], Err(&[&[2, 3]]));
+        check(&[&[1], &[0], &[3], &[2], &[0]], Err(&[&[0, 1], &[2, 3]]));
+    }
+
+    #[test]
+    fn a_long_chain_does_not_overflow() {
+        let len = 100_000;
+        let mut parents: Vec<Vec<ImageId>> =
+            (0..len).map(|at| if at == 0 { vec![] } else { vec![ImageId(at - 1)] }).collect();
+        let chain: IdMap<Vec<ImageId>> = parents.clone().into_iter().collect();
+        assert_eq!(sort(&chain).unwrap().len(), len as usize);
+        assert!(reach(&chain, &[ImageId(len - 1)]).values().all(|reached| *reached));
+        parents[0].push(ImageId(len - 1));
+        let circle: IdMap<Vec<ImageId>> = parents.into_iter().collect();
+        assert_eq!(sort(&circle).unwrap_err()[0].len(), len as usize);
+    }
+}

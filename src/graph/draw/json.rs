@@ -1,0 +1,86 @@
+//! `graph.json`: the committed lock of the graph.
+//!
+//! Owns its format, version 1. No volatile data, stable order, one line a fact, so that a
+//! reviewer sees an edge appear.
+
+use serde::Serialize;
+
+use crate::graph::reference::Reference;
+use crate::graph::{Edge, External, Graph, Image};
+
+use super::kind_word;
+
+/// The format's version.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Lock<'a> {
+    version: u32,
+    images: Vec<LockImage<'a>>,
+}
+
+#[derive(Serialize)]
+struct LockImage<'a> {
+    name: &'a str,
+    dockerfile: &'a str,
+    context: &'a str,
+    target: Option<&'a str>,
+    references: Vec<String>,
+    parents: Vec<LockParent<'a>>,
+    externals: Vec<LockExternal>,
+}
+
+#[derive(Serialize)]
+struct LockParent<'a> {
+    image: &'a str,
+    kind: &'static str,
+    reference: String,
+    at: String,
+}
+
+#[derive(Serialize)]
+struct LockExternal {
+    reference: String,
+    kind: &'static str,
+    at: String,
+    digest: Option<String>,
+}
+
+/// The graph as JSON with a line end.
+pub fn draw(graph: &Graph) -> String {
+    let images = graph.images.values().map(|image| describe(graph, image)).collect();
+    let lock = Lock { version: VERSION, images };
+    let mut text = serde_json::to_string_pretty(&lock).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn describe<'a>(graph: &'a Graph, image: &'a Image) -> LockImage<'a> {
+    LockImage {
+        name: &image.name,
+        dockerfile: image.dockerfile.as_str(),
+        context: image.context.as_str(),
+        target: image.target.as_deref(),
+        references: image.references.iter().map(Reference::familiar).collect(),
+        parents: image.parents.iter().map(|edge| describe_parent(graph, edge)).collect(),
+        externals: image.externals.iter().map(describe_external).collect(),
+    }
+}
+
+fn describe_parent<'a>(graph: &'a Graph, edge: &Edge) -> LockParent<'a> {
+    LockParent {
+        image: &graph.images[edge.parent].name,
+        kind: kind_word(edge.kind),
+        reference: edge.reference.normalised(),
+        at: edge.place().to_string(),
+    }
+}
+
+fn describe_external(external: &External) -> LockExternal {
+    LockExternal {
+        reference: external.reference.normalised(),
+        kind: kind_word(external.kind),
+        at: external.place().to_string(),
+        digest: external.reference.digest.clone(),
+    }
+}

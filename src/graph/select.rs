@@ -1,0 +1,78 @@
+//! Choosing images: by name, by path, by glob, with what they need.
+//!
+//! Owns the meaning of the words a user gives on the command line. A word that chooses nothing
+//! is an error: a typo must not build less than was meant.
+
+use anyhow::bail;
+
+use crate::base::{ImageId, RelPath, text};
+use crate::scan::glob;
+
+use super::{Graph, dag};
+
+/// The images that the words choose, in the order of names, each once.
+///
+/// A word is an image's name, the path of its folder or Dockerfile, or a glob of names.
+/// `current` is the folder, relative to the root, that paths are relative to beside the root
+/// itself.
+///
+/// # Errors
+/// Where a word chooses nothing; says what was probably meant.
+pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
+    let mut chosen = Vec::new();
+    for word in words {
+        let images = choose_one(graph, word, current)?;
+        if images.is_empty() {
+            bail!(describe_miss(graph, word));
+        }
+        chosen.extend(images);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+/// The chosen images and all that they need, at any distance, in the order of names.
+pub fn with_needs(graph: &Graph, chosen: &[ImageId]) -> Vec<ImageId> {
+    let parents = crate::base::IdMap::from_fn(graph.images.len(), |image| graph.parents_of(image));
+    let reached = dag::reach(&parents, chosen);
+    graph.images.ids().filter(|image| reached[*image]).collect()
+}
+
+fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
+    if let Some(image) = graph.find(word) {
+        return Ok(vec![image]);
+    }
+    for path in [current.join(word), RelPath::new(word)].into_iter().flatten() {
+        let at_path = by_path(graph, &path);
+        if !at_path.is_empty() {
+            return Ok(at_path);
+        }
+    }
+    if glob::is_glob(word) {
+        let pattern = glob::compile(word)?;
+        let images = graph.images.iter();
+        return Ok(images
+            .filter(|(_, image)| pattern.is_match(&image.name))
+            .map(|(id, _)| id)
+            .collect());
+    }
+    Ok(Vec::new())
+}
+
+fn by_path(graph: &Graph, path: &RelPath) -> Vec<ImageId> {
+    let images = graph.images.iter();
+    images
+        .filter(|(_, image)| image.dockerfile == *path || image.dockerfile.parent() == *path)
+        .map(|(id, _)| id)
+        .collect()
+}
+
+fn describe_miss(graph: &Graph, word: &str) -> String {
+    let names = graph.images.values().map(|image| image.name.as_str());
+    let wanted = word.trim_end_matches('/').rsplit('/').next().unwrap_or(word);
+    match text::closest(wanted, names) {
+        Some(name) => format!("there is no image `{word}`\nhint: did you mean `{name}`?"),
+        None => format!("there is no image `{word}`\nhint: `layers list` shows those there are"),
+    }
+}

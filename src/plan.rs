@@ -1,0 +1,86 @@
+//! What a run has to do: the chosen images, what each of them waits for, and what waits behind it.
+//!
+//! Owns the order of work as data. It starts nothing and asks nobody.
+
+use crate::base::{IdMap, ImageId};
+use crate::graph::Graph;
+
+/// The images of a run and what they need of one another.
+#[derive(Debug)]
+pub struct Plan {
+    order: Vec<ImageId>,
+    needs: IdMap<Vec<ImageId>>,
+    children: IdMap<Vec<ImageId>>,
+    remaining: IdMap<u64>,
+}
+
+impl Plan {
+    /// The plan that builds `chosen`, and nothing else: what a chosen image needs must be chosen
+    /// too, or it is taken from the engine as it is.
+    pub fn new(graph: &Graph, chosen: &[ImageId]) -> Plan {
+        let len = graph.images.len();
+        let mut is_chosen = vec![false; len];
+        for image in chosen {
+            is_chosen[image.index()] = true;
+        }
+        let order: Vec<ImageId> =
+            graph.order().iter().copied().filter(|image| is_chosen[image.index()]).collect();
+        let needs = IdMap::from_fn(len, |image| {
+            let parents = graph.parents_of(image).into_iter();
+            parents.filter(|parent| is_chosen[image.index()] && is_chosen[parent.index()]).collect()
+        });
+        Plan::from_needs(order, needs)
+    }
+
+    /// The plan of the images `order`, each after all that it needs by `needs`.
+    pub fn from_needs(order: Vec<ImageId>, needs: IdMap<Vec<ImageId>>) -> Plan {
+        let mut children = IdMap::from_fn(needs.len(), |_| Vec::new());
+        for image in &order {
+            for parent in &needs[*image] {
+                children[*parent].push(*image);
+            }
+        }
+        let remaining = longest_paths(&order, &children);
+        Plan { order, needs, children, remaining }
+    }
+
+    /// How many images the graph has, chosen or not.
+    pub fn len(&self) -> usize {
+        self.needs.len()
+    }
+
+    /// Whether the run has nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The chosen images, each after all that it needs.
+    pub fn order(&self) -> &[ImageId] {
+        &self.order
+    }
+
+    /// The chosen images that `image` needs directly, each once.
+    pub fn needs(&self, image: ImageId) -> &[ImageId] {
+        &self.needs[image]
+    }
+
+    /// The chosen images that need `image` directly, each once.
+    pub fn children(&self, image: ImageId) -> &[ImageId] {
+        &self.children[image]
+    }
+
+    /// The cost of the longest chain that begins with `image`, itself included.
+    pub fn remaining(&self, image: ImageId) -> u64 {
+        self.remaining[image]
+    }
+}
+
+/// Every image costs one: what an image takes is not known before it was built.
+fn longest_paths(order: &[ImageId], children: &IdMap<Vec<ImageId>>) -> IdMap<u64> {
+    let mut remaining = IdMap::from_fn(children.len(), |_| 0);
+    for image in order.iter().rev() {
+        let behind = children[*image].iter().map(|child| remaining[*child]).max().unwrap_or(0);
+        remaining[*image] = 1 + behind;
+    }
+    remaining
+}

@@ -1,0 +1,26 @@
+//! Saying what happened: one file per way of saying it.
+//!
+//! Owns every sentence about a run and every character that reaches the terminal; nothing else
+//! prints. Each reporter is a function of the event stream. What a build wrote is not to be
+//! trusted and passes through `clean` before it is shown.
+
+use std::io;
+
+use crate::event::Stamped;
+
+pub mod clean;
+pub mod diagnostics;
+pub mod live;
+pub mod paint;
+pub mod plain;
+pub mod say;
+pub mod summary;
+
+/// Something that shows a run while it goes on.
+pub trait Reporter {
+    /// Shows one event.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    fn show(&mut self, event: &Stamped) -> io::Result<()>;
+}

@@ -1,0 +1,190 @@
+//! `layers.toml`: what a repository says where inference is not enough.
+//!
+//! Owns the file's shape and its errors. It resolves nothing: what a setting means is the
+//! business of the room that uses it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::base::{Diagnostic, RelPath, Source, Span};
+
+/// The file's name, at the repository's root.
+pub const FILE_NAME: &str = "layers.toml";
+
+/// A setting and where it is written.
+pub type Setting = toml::Spanned<String>;
+
+/// All that `layers.toml` can say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// What comes before the app in references, such as `acme` or `registry.example:5000/acme`.
+    pub namespace: Option<Setting>,
+    /// What all images of the repository are called after.
+    pub app: Option<Setting>,
+    /// A tag that every built image gets beside its usual one.
+    pub version: Option<Setting>,
+    /// How a reference is made of `{namespace}`, `{app}` and `{name}`.
+    pub reference: Option<Setting>,
+    /// Globs of Dockerfiles, relative to the root.
+    pub dockerfiles: Option<Vec<Setting>>,
+    /// Globs of Dockerfiles that are no images.
+    #[serde(default)]
+    pub exclude: Vec<Setting>,
+    /// The platform to build for.
+    pub platform: Option<Setting>,
+    /// Build arguments of all images.
+    #[serde(default)]
+    pub args: BTreeMap<String, Value>,
+    /// Settings of single images by name.
+    #[serde(default)]
+    pub image: BTreeMap<toml::Spanned<String>, ImageConfig>,
+}
+
+/// What `[image.NAME]` can say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ImageConfig {
+    /// The Dockerfile, relative to the root; names an image that no glob finds.
+    pub dockerfile: Option<Setting>,
+    /// The context, relative to the root.
+    pub context: Option<Setting>,
+    /// The stage to build.
+    pub target: Option<Setting>,
+    /// The whole reference, tag included where there is one.
+    pub reference: Option<Setting>,
+    /// Build arguments of this image; they win over those of all.
+    #[serde(default)]
+    pub args: BTreeMap<String, Value>,
+}
+
+/// A build argument's value: text, or a number or truth value that is taken as text.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Float(f64),
+    /// `true` or `false`.
+    Boolean(bool),
+}
+
+impl Value {
+    /// The value as the text that a build gets.
+    pub fn to_text(&self) -> String {
+        match self {
+            Value::Text(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            Value::Float(number) => number.to_string(),
+            Value::Boolean(truth) => truth.to_string(),
+        }
+    }
+}
+
+/// The configuration with the file it came from, so that settings can be pointed at.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    /// The file; empty where there is none.
+    pub source: Source,
+    /// What it says; all defaults where there is none or it can't be read.
+    pub config: Config,
+}
+
+impl ConfigFile {
+    /// The span of a setting in the file.
+    pub fn span<T>(setting: &toml::Spanned<T>) -> Span {
+        let range = setting.span();
+        Span::new(range.start, range.end)
+    }
+}
+
+/// Reads `layers.toml` at `root`; a missing file says nothing.
+///
+/// # Errors
+/// Where the file is there and can't be read. A mistake in it is a diagnostic instead.
+pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
+    let path = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
+    let bytes = match fs::read(path.under(root)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).context(format!("can't read `{FILE_NAME}`")),
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        let source = Source::new(path, "");
+        let problem = Diagnostic::error("not-utf8", format!("`{FILE_NAME}` is not UTF-8")).at(
+            &source,
+            Span::default(),
+            "",
+        );
+        return Ok((ConfigFile { source, config: Config::default() }, vec![problem]));
+    };
+    Ok(parse(&Source::new(path, text)))
+}
+
+/// Reads the text of a configuration.
+pub fn parse(source: &Source) -> (ConfigFile, Vec<Diagnostic>) {
+    match toml::from_str(source.text()) {
+        Ok(config) => (ConfigFile { source: source.clone(), config }, Vec::new()),
+        Err(error) => {
+            let span = error.span().map_or(Span::default(), |at| Span::new(at.start, at.end));
+            let message = error.message().lines().next().unwrap_or("it can't be read");
+            let problem = Diagnostic::error("config", format!("`{FILE_NAME}`: {message}"))
+                .at(source, span, "");
+            let config = Config::default();
+            (ConfigFile { source: source.clone(), config }, vec![problem])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, problem: Option<&str>) -> Config {
+        let source = Source::new(RelPath::new(FILE_NAME).unwrap(), text);
+        let (file, problems) = parse(&source);
+        let shown = problems.first().map(|problem| {
+            format!("{}: {}", source.place(problem.labels[0].span), problem.message)
+        });
+        assert_eq!(shown.as_deref(), problem);
+        file.config
+    }
+
+    #[test]
+    fn settings_are_read_with_their_places() {
+        let config = check(
+            "namespace = 'acme'\n[args]\nPY = 3.12\nN = 4\n[image.app]\ncontext = '.'\n",
+            None,
+        );
+        let namespace = config.namespace.unwrap();
+        assert_eq!((namespace.get_ref().as_str(), namespace.span()), ("acme", 12..18));
+        assert_eq!(config.args["PY"].to_text(), "3.12");
+        assert_eq!(config.args["N"].to_text(), "4");
+        assert_eq!(config.image["app"].context.as_ref().unwrap().get_ref(), ".");
+    }
+
+    #[test]
+    fn mistakes_point_at_the_line() {
+        check("", None);
+        check(
+            "app = 'x'\nnamspace = 'acme'\n",
+            Some(
+                "layers.toml:2:1: `layers.toml`: unknown field `namspace`, expected one of \
+                 `namespace`, `app`, `version`, `reference`, `dockerfiles`, `exclude`, \
+                 `platform`, `args`, `image`",
+            ),
+        );
+        check(
+            "app = 7\n",
+            Some("layers.toml:1:7: `layers.toml`: invalid type: integer `7`, expected a string"),
+        );
+    }
+}

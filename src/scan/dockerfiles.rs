@@ -1,0 +1,188 @@
+//! Finds Dockerfiles by globs and reads them.
+//!
+//! Owns which files count and in which order. It does not parse them and does not know images.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::Context;
+use ignore::WalkBuilder;
+use rayon::prelude::*;
+
+use crate::base::{Diagnostic, RelPath, Source, Span};
+
+use super::glob;
+
+/// Where Dockerfiles lie when nothing else is said.
+pub const DEFAULT_GLOBS: [&str; 2] = ["docker/*/Dockerfile", "docker/*/Containerfile"];
+
+/// The paths below `root` that a glob of `globs` matches and none of `exclude`, sorted.
+///
+/// # Errors
+/// Where a glob is malformed, or a folder that has to be looked into can't be read.
+pub fn find<S: AsRef<str>>(
+    root: &Path,
+    globs: &[S],
+    exclude: &[S],
+) -> anyhow::Result<Vec<RelPath>> {
+    let exclude: Vec<_> =
+        exclude.iter().map(|glob| glob::compile(glob.as_ref())).collect::<Result<_, _>>()?;
+    let mut found = Vec::new();
+    for glob in globs {
+        let glob = glob.as_ref().trim_start_matches("./");
+        found.extend(find_one(root, glob).with_context(|| format!("can't look for `{glob}`"))?);
+    }
+    found.retain(|path| !exclude.iter().any(|exclude| exclude.is_match(path.as_str())));
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
+    let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty()).collect();
+    let mut folders = vec![RelPath::root()];
+    for (index, part) in parts.iter().enumerate() {
+        let is_last = index + 1 == parts.len();
+        if part.contains("**") {
+            return walk(root, &folders, glob);
+        }
+        folders = if glob::is_glob(part) {
+            let pattern = glob::compile(part)?;
+            let below = folders
+                .par_iter()
+                .map(|folder| list(root, folder, is_last, |name| pattern.is_match(name)))
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            below.into_iter().flatten().collect()
+        } else {
+            let below = folders.par_iter().filter_map(|folder| folder.join(part));
+            if is_last {
+                below.filter(|path| path.under(root).is_file()).collect()
+            } else {
+                below.collect()
+            }
+        };
+    }
+    Ok(folders)
+}
+
+/// The files (or folders) of a folder whose names are wanted. A folder that is not there has
+/// none.
+fn list(
+    root: &Path,
+    folder: &RelPath,
+    files: bool,
+    wanted: impl Fn(&str) -> bool,
+) -> anyhow::Result<Vec<RelPath>> {
+    let entries = match fs::read_dir(folder.under(root)) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error).context(format!("can't read the folder `{folder}`")),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("can't read the folder `{folder}`"))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        // A link to a Dockerfile or to a folder counts, as it does for a shell's glob; a hidden
+        // folder does not.
+        if !name.starts_with('.') && wanted(name) && entry.path().is_file() == files {
+            found.extend(folder.join(name));
+        }
+    }
+    Ok(found)
+}
+
+/// Everything below the folders that the whole glob matches. Looks into no hidden folder and
+/// into none that git ignores, where copies of Dockerfiles lie about.
+fn walk(root: &Path, folders: &[RelPath], glob: &str) -> anyhow::Result<Vec<RelPath>> {
+    let pattern = glob::compile(glob)?;
+    let mut found = Vec::new();
+    for folder in folders {
+        let start = folder.under(root);
+        if !start.is_dir() {
+            continue;
+        }
+        for entry in WalkBuilder::new(&start).require_git(false).build() {
+            let entry = entry?;
+            let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            let is_file = entry.file_type().is_some_and(|kind| !kind.is_dir());
+            found.extend(
+                RelPath::from_path(path).filter(|path| is_file && pattern.is_match(path.as_str())),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// Reads a Dockerfile. What can't be read, or is not UTF-8, becomes a diagnostic.
+pub fn read(root: &Path, path: &RelPath) -> Result<Source, Box<Diagnostic>> {
+    let empty = || Source::new(path.clone(), "");
+    let problem = |code, message: String| {
+        Box::new(Diagnostic::error(code, message).at(&empty(), Span::default(), ""))
+    };
+    let bytes = fs::read(path.under(root))
+        .map_err(|error| problem("unreadable-file", format!("can't read `{path}`: {error}")))?;
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(problem("unreadable-file", format!("`{path}` is larger than 4 GiB")));
+    }
+    String::from_utf8(bytes).map(|text| Source::new(path.clone(), text)).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let source = Source::new(path.clone(), text);
+        let end = good + char::REPLACEMENT_CHARACTER.len_utf8();
+        let diagnostic = Diagnostic::error("not-utf8", format!("`{path}` is not UTF-8"))
+            .at(&source, Span::new(good, end), "this byte")
+            .hint("save the file as UTF-8");
+        Box::new(diagnostic)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(globs: &[&str], exclude: &[&str], expected: &[&str]) {
+        let root = tempfile::tempdir().unwrap();
+        for path in [
+            "Dockerfile",
+            "docker/base/Dockerfile",
+            "docker/dev/Containerfile",
+            "docker/dev/Dockerfile.test",
+            "docker/.hidden/Dockerfile",
+            "images/a/b/Dockerfile",
+            "docker/README.md",
+        ] {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "FROM scratch\n").unwrap();
+        }
+        let found = find(root.path(), globs, exclude).unwrap();
+        assert_eq!(found.iter().map(RelPath::as_str).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn globs_find_files() {
+        check(&DEFAULT_GLOBS, &[], &["docker/base/Dockerfile", "docker/dev/Containerfile"]);
+        check(&DEFAULT_GLOBS, &["docker/dev/**"], &["docker/base/Dockerfile"]);
+        check(
+            &["**/Dockerfile"],
+            &[],
+            &["Dockerfile", "docker/base/Dockerfile", "images/a/b/Dockerfile"],
+        );
+        check(&["docker/*/Dockerfile.*"], &[], &["docker/dev/Dockerfile.test"]);
+        check(&["./Dockerfile", "Dockerfile"], &[], &["Dockerfile"]);
+        check(&["none/*/Dockerfile"], &[], &[]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf8_points_at_the_byte() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("Dockerfile"), b"FROM a\nRUN \xff\n").unwrap();
+        let problem = read(root.path(), &RelPath::new("Dockerfile").unwrap()).unwrap_err();
+        let label = &problem.labels[0];
+        assert_eq!(label.source.place(label.span).to_string(), "Dockerfile:2:5");
+    }
+}

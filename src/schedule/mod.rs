@@ -1,0 +1,266 @@
+//! The loop that runs a plan.
+//!
+//! One thread owns all state: it receives messages from workers and from the signal handler,
+//! decides what starts next, and emits events. Workers know one image each. There are no locks,
+//! and nothing is polled: an image starts the moment all that it needs is done and a place is
+//! free. This room never prints; whoever wants to see a run reads its events.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Instant;
+
+use crate::base::{IdMap, ImageId};
+use crate::engine::{Cancel, Engine};
+use crate::event::{Event, FailureKind, Skip, Stamped, StepCounts};
+use crate::plan::Plan;
+
+mod lines;
+mod states;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use states::State;
+pub use worker::Recipes;
+
+use states::States;
+use worker::{Ending, Message, Progress};
+
+/// How a run is to be done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What the engine calls itself, for the first event.
+    pub engine: String,
+    /// How many images are built at once at most; at least 1.
+    pub jobs: usize,
+    /// Whether independent images go on after a failure.
+    pub keep_going: bool,
+}
+
+/// How a run ended, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Images that were built.
+    pub built: usize,
+    /// Images that could not be built.
+    pub failed: usize,
+    /// Images that were not begun.
+    pub skipped: usize,
+    /// Images whose build was cancelled.
+    pub cancelled: usize,
+    /// Whether a failure was the machinery's.
+    pub machinery_failed: bool,
+    /// The signal that stopped the run, if one did.
+    pub signal: Option<i32>,
+}
+
+/// Hands signals to a running loop from another thread.
+#[derive(Clone)]
+pub struct Interrupter {
+    to_loop: Sender<Message>,
+}
+
+impl Interrupter {
+    /// Asks the run to stop: nothing new starts, and running builds are cancelled in the engine.
+    pub fn interrupt(&self, signal: i32) {
+        // Nobody listens once the run is over, and then nothing is left to stop.
+        drop(self.to_loop.send(Message::Signal(signal)));
+    }
+}
+
+/// A run that is ready to begin.
+pub struct Run<'a> {
+    plan: &'a Plan,
+    recipes: &'a dyn Recipes,
+    engine: &'a dyn Engine,
+    options: Options,
+    to_loop: Sender<Message>,
+    messages: Receiver<Message>,
+}
+
+impl<'a> Run<'a> {
+    /// Makes a run of `plan`; nothing starts yet.
+    pub fn new(
+        plan: &'a Plan,
+        recipes: &'a dyn Recipes,
+        engine: &'a dyn Engine,
+        options: Options,
+    ) -> Run<'a> {
+        let (to_loop, messages) = mpsc::channel();
+        Run { plan, recipes, engine, options, to_loop, messages }
+    }
+
+    /// A handle by which another thread can stop the run.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter { to_loop: self.to_loop.clone() }
+    }
+
+    /// Builds everything and hands each event to `sink`; returns when every image has ended.
+    pub fn execute(self, sink: &mut dyn FnMut(&Stamped)) -> Tally {
+        let Run { plan, recipes, engine, options, to_loop, messages } = self;
+        let cancel = Cancel::default();
+        let workers = options.jobs.clamp(1, plan.order().len().max(1));
+        std::thread::scope(|scope| {
+            let desks: Vec<Sender<ImageId>> = (0..workers)
+                .map(|number| {
+                    let (desk, images) = mpsc::channel();
+                    let (to_loop, cancel) = (to_loop.clone(), cancel.clone());
+                    scope.spawn(move || {
+                        worker::work(number, &images, &to_loop, engine, recipes, &cancel);
+                    });
+                    desk
+                })
+                .collect();
+            let idle = (0..workers).rev().collect();
+            let mut the_loop = Loop {
+                plan,
+                recipes,
+                options,
+                cancel: cancel.clone(),
+                states: States::new(plan),
+                started: IdMap::from_fn(plan.len(), |_| None),
+                steps: IdMap::from_fn(plan.len(), |_| StepCounts::default()),
+                tally: Tally::default(),
+                stopping: false,
+                desks,
+                idle,
+                clock: Instant::now(),
+                sink,
+            };
+            the_loop.run(&messages)
+        })
+    }
+}
+
+/// All state of a run, owned by one thread.
+struct Loop<'a, 's> {
+    plan: &'a Plan,
+    recipes: &'a dyn Recipes,
+    options: Options,
+    cancel: Cancel,
+    states: States<'a>,
+    started: IdMap<Option<Instant>>,
+    steps: IdMap<StepCounts>,
+    tally: Tally,
+    /// Whether nothing new may start.
+    stopping: bool,
+    desks: Vec<Sender<ImageId>>,
+    idle: Vec<usize>,
+    clock: Instant,
+    sink: &'s mut dyn FnMut(&Stamped),
+}
+
+impl Loop<'_, '_> {
+    fn run(&mut self, messages: &Receiver<Message>) -> Tally {
+        let images = self.plan.order().iter().map(|image| self.name(*image)).collect();
+        let (engine, jobs) = (self.options.engine.clone(), self.options.jobs);
+        self.emit(Event::RunStarted { engine, jobs, images });
+        self.start_what_can();
+        while !self.states.all_ended() {
+            // The loop holds a sender itself, so this waits for a message and never fails.
+            let Ok(message) = messages.recv() else { break };
+            self.handle(message);
+            self.start_what_can();
+        }
+        self.emit(Event::RunFinished);
+        self.tally
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Progress(image, progress) => self.report(image, progress),
+            Message::Ended { worker, image, ending } => {
+                self.idle.push(worker);
+                self.end(image, ending);
+            }
+            Message::Signal(signal) => self.interrupt(signal),
+        }
+    }
+
+    fn start_what_can(&mut self) {
+        while !self.stopping && !self.idle.is_empty() {
+            let Some(image) = self.states.start_next() else { return };
+            let Some(worker) = self.idle.pop() else { return };
+            self.started[image] = Some(Instant::now());
+            self.emit(Event::ImageStarted { image: self.name(image) });
+            self.desks[worker].send(image).expect("a worker ends when its desk does");
+        }
+    }
+
+    fn report(&mut self, image: ImageId, progress: Progress) {
+        let name = self.name(image);
+        let event = match progress {
+            Progress::StepStarted(step) => Event::StepStarted { image: name, step },
+            Progress::StepFinished { step, cached, took } => {
+                if step.number > 0 {
+                    self.steps[image].cached += u32::from(cached);
+                    self.steps[image].ran += u32::from(!cached);
+                }
+                Event::StepFinished { image: name, step, cached, took }
+            }
+            Progress::Output { step, line } => Event::Output { image: name, step, line },
+            Progress::Warning(message) => Event::Warning { image: name, message },
+        };
+        self.emit(event);
+    }
+
+    fn end(&mut self, image: ImageId, ending: Ending) {
+        let name = self.name(image);
+        let took = self.started[image].map(|start| start.elapsed()).unwrap_or_default();
+        match ending {
+            Ending::Built { image_id, references } => {
+                self.tally.built += 1;
+                self.states.finish(image);
+                let steps = self.steps[image];
+                self.emit(Event::ImageBuilt { image: name, image_id, references, steps, took });
+            }
+            Ending::Cancelled => {
+                self.tally.cancelled += 1;
+                self.states.cancel(image);
+                self.emit(Event::ImageCancelled { image: name, took });
+                self.stop();
+            }
+            Ending::Failed(failure) => {
+                self.tally.failed += 1;
+                self.tally.machinery_failed |= failure.kind == FailureKind::Machinery;
+                self.emit(Event::ImageFailed { image: name.clone(), failure, took });
+                let lost = self.states.fail(image);
+                self.skip(&lost, &Skip::NeedFailed { image: name });
+                if !self.options.keep_going {
+                    self.stop();
+                }
+            }
+        }
+    }
+
+    fn interrupt(&mut self, signal: i32) {
+        if self.tally.signal.is_none() {
+            self.tally.signal = Some(signal);
+            self.emit(Event::Interrupted { signal });
+            self.cancel.set();
+            self.stop();
+        }
+    }
+
+    /// Nothing new starts from here on.
+    fn stop(&mut self) {
+        self.stopping = true;
+        let rest = self.states.skip_rest();
+        self.skip(&rest, &Skip::Stopped);
+    }
+
+    fn skip(&mut self, images: &[ImageId], because: &Skip) {
+        self.tally.skipped += images.len();
+        for image in images {
+            let image = self.name(*image);
+            self.emit(Event::ImageSkipped { image, because: because.clone() });
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        (self.sink)(&Stamped { at: self.clock.elapsed(), event });
+    }
+
+    fn name(&self, image: ImageId) -> String {
+        self.recipes.name(image).to_owned()
+    }
+}

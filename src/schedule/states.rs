@@ -1,0 +1,163 @@
+//! In which state each image of a run is.
+//!
+//! Owns the one map of states, its one setter, and what is derived from them: the count of open
+//! images and the queue of images that may start. It knows neither clocks nor threads.
+
+use std::collections::BinaryHeap;
+
+use crate::base::{IdMap, ImageId};
+use crate::plan::Plan;
+
+/// The state of an image. It moves from the top of this list to the bottom and ends once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not part of the run.
+    Absent,
+    /// Something it needs is not done.
+    Waiting,
+    /// All that it needs is done; it waits for a place.
+    Ready,
+    /// A worker has it.
+    Running,
+    /// It is in the engine.
+    Done,
+    /// It could not be built.
+    Failed,
+    /// It was begun and cancelled.
+    Cancelled,
+    /// It was never begun.
+    Skipped,
+}
+
+impl State {
+    /// Whether nothing more can happen to the image.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            State::Absent | State::Done | State::Failed | State::Cancelled | State::Skipped
+        )
+    }
+}
+
+/// The states of all images of a run.
+pub struct States<'a> {
+    plan: &'a Plan,
+    states: IdMap<State>,
+    /// How many of its needs are not done.
+    missing: IdMap<usize>,
+    ready: BinaryHeap<Ready>,
+    open: usize,
+}
+
+/// Longest remaining path first, then the order of the plan.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Ready {
+    priority: u64,
+    earlier: std::cmp::Reverse<ImageId>,
+}
+
+impl<'a> States<'a> {
+    /// All images of the plan before anything ran.
+    pub fn new(plan: &'a Plan) -> States<'a> {
+        let mut states = States {
+            plan,
+            states: IdMap::from_fn(plan.len(), |_| State::Absent),
+            missing: IdMap::from_fn(plan.len(), |image| plan.needs(image).len()),
+            ready: BinaryHeap::new(),
+            open: 0,
+        };
+        for image in plan.order() {
+            let nothing_missing = states.missing[*image] == 0;
+            states.set(*image, if nothing_missing { State::Ready } else { State::Waiting });
+        }
+        states
+    }
+
+    /// Whether every image has ended.
+    pub fn all_ended(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Takes the next image that may start and sets it running.
+    pub fn start_next(&mut self) -> Option<ImageId> {
+        let image = loop {
+            let image = self.ready.pop()?.earlier.0;
+            if self.states[image] == State::Ready {
+                break image;
+            }
+        };
+        self.set(image, State::Running);
+        Some(image)
+    }
+
+    /// Records that a running image is in the engine; its dependents may become ready.
+    pub fn finish(&mut self, image: ImageId) {
+        self.set(image, State::Done);
+        for child in self.plan.children(image) {
+            self.missing[*child] -= 1;
+            if self.missing[*child] == 0 && self.states[*child] == State::Waiting {
+                self.set(*child, State::Ready);
+            }
+        }
+    }
+
+    /// Records that a running image failed. Returns all that can never be built because of it,
+    /// now skipped, in the order of the plan.
+    pub fn fail(&mut self, image: ImageId) -> Vec<ImageId> {
+        self.set(image, State::Failed);
+        let mut lost = vec![false; self.plan.len()];
+        let mut stack = vec![image];
+        while let Some(next) = stack.pop() {
+            for child in self.plan.children(next) {
+                if !std::mem::replace(&mut lost[child.index()], true) {
+                    stack.push(*child);
+                }
+            }
+        }
+        self.skip_where(|image, state| lost[image.index()] && !state.is_final())
+    }
+
+    /// Records that a running image was cancelled.
+    pub fn cancel(&mut self, image: ImageId) {
+        self.set(image, State::Cancelled);
+    }
+
+    /// Skips all that has not begun. Returns it in the order of the plan.
+    pub fn skip_rest(&mut self) -> Vec<ImageId> {
+        self.skip_where(|_, state| matches!(state, State::Waiting | State::Ready))
+    }
+
+    fn skip_where(&mut self, wanted: impl Fn(ImageId, State) -> bool) -> Vec<ImageId> {
+        let plan = self.plan;
+        let skipped: Vec<ImageId> = plan
+            .order()
+            .iter()
+            .copied()
+            .filter(|image| wanted(*image, self.states[*image]))
+            .collect();
+        for image in &skipped {
+            self.set(*image, State::Skipped);
+        }
+        skipped
+    }
+
+    /// The only place where a state changes.
+    fn set(&mut self, image: ImageId, to: State) {
+        let from = std::mem::replace(&mut self.states[image], to);
+        let legal = match to {
+            State::Absent => false,
+            State::Waiting => from == State::Absent,
+            State::Ready => matches!(from, State::Absent | State::Waiting),
+            State::Running => from == State::Ready,
+            State::Done | State::Failed | State::Cancelled => from == State::Running,
+            State::Skipped => matches!(from, State::Waiting | State::Ready),
+        };
+        assert!(legal, "image {} can't go from {from:?} to {to:?}", image.index());
+        self.open += usize::from(from == State::Absent);
+        self.open -= usize::from(to.is_final());
+        if to == State::Ready {
+            let priority = self.plan.remaining(image);
+            self.ready.push(Ready { priority, earlier: std::cmp::Reverse(image) });
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Properties of the loop over random graphs, outcomes and limits, with an engine of the test's
+//! own that remembers what ran when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::{
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, ContextFiles, EngineInfo, ListedImage,
+    StoredImage,
+};
+use crate::event::Excerpt;
+
+/// A run: what each image needs, which images fail, and how many are built at once.
+#[derive(Debug, Clone)]
+struct Script {
+    needs: Vec<Vec<ImageId>>,
+    fails: Vec<bool>,
+    jobs: usize,
+    keep_going: bool,
+}
+
+struct NoFiles;
+
+impl ContextFiles for NoFiles {
+    fn write_tar(&self, _: &mut dyn io::Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Builds in no time; an image's number is its Dockerfile's text.
+struct Instant<'a> {
+    script: &'a Script,
+    running: Mutex<(usize, usize)>,
+    started: Mutex<Vec<usize>>,
+}
+
+impl Engine for Instant<'_> {
+    fn describe(&self) -> anyhow::Result<EngineInfo> {
+        anyhow::bail!("never asked here")
+    }
+
+    fn build(
+        &self,
+        request: &BuildRequest,
+        _: &mut dyn FnMut(BuildUpdate),
+        _: &Cancel,
+    ) -> anyhow::Result<BuildOutcome> {
+        let image: usize = request.dockerfile.parse()?;
+        self.started.lock().unwrap().push(image);
+        {
+            let mut running = self.running.lock().unwrap();
+            running.0 += 1;
+            running.1 = running.1.max(running.0);
+        }
+        std::thread::yield_now();
+        self.running.lock().unwrap().0 -= 1;
+        Ok(if self.script.fails[image] {
+            BuildOutcome::Failed(BuildFailure { step: None, message: "as scripted".to_owned() })
+        } else {
+            BuildOutcome::Built { image_id: format!("sha256:{image}") }
+        })
+    }
+
+    fn inspect(&self, _: &str) -> anyhow::Result<Option<StoredImage>> {
+        anyhow::bail!("never asked here")
+    }
+
+    fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
+        anyhow::bail!("never asked here")
+    }
+
+    fn remove(&self, _: &str) -> anyhow::Result<()> {
+        anyhow::bail!("never asked here")
+    }
+}
+
+struct Names(Vec<String>);
+
+impl Recipes for Names {
+    fn name(&self, image: ImageId) -> &str {
+        &self.0[image.index()]
+    }
+
+    fn request(&self, image: ImageId) -> anyhow::Result<BuildRequest> {
+        Ok(BuildRequest {
+            dockerfile: self.name(image).to_owned(),
+            target: None,
+            references: Vec::new(),
+            labels: BTreeMap::new(),
+            build_args: BTreeMap::new(),
+            platform: None,
+            no_cache: false,
+            pull: false,
+            context: Arc::new(NoFiles),
+        })
+    }
+
+    fn excerpt(&self, _: ImageId, _: &crate::engine::Step) -> Option<Excerpt> {
+        None
+    }
+}
+
+struct Seen {
+    tally: Tally,
+    events: Vec<Event>,
+    most_at_once: usize,
+    started: Vec<usize>,
+}
+
+fn execute(script: &Script) -> Seen {
+    let len = script.needs.len();
+    let order = (0..len).map(ImageId::from_index).collect();
+    let plan = Plan::from_needs(order, script.needs.iter().cloned().collect());
+    let engine = Instant { script, running: Mutex::new((0, 0)), started: Mutex::new(Vec::new()) };
+    let names = Names((0..len).map(|image| image.to_string()).collect());
+    let options =
+        Options { engine: "test".to_owned(), jobs: script.jobs, keep_going: script.keep_going };
+    let mut events = Vec::new();
+    let tally = Run::new(&plan, &names, &engine, options)
+        .execute(&mut |event| events.push(event.event.clone()));
+    let most_at_once = engine.running.lock().unwrap().1;
+    let started = engine.started.lock().unwrap().clone();
+    Seen { tally, events, most_at_once, started }
+}
+
+fn scripts() -> impl Strategy<Value = Script> {
+    (1usize..24, 1usize..6, any::<bool>()).prop_flat_map(|(len, jobs, keep_going)| {
+        let edges = proptest::collection::vec(any::<u32>(), len);
+        let fails = proptest::collection::vec(proptest::bool::weighted(0.15), len);
+        (edges, fails).prop_map(move |(edges, fails)| {
+            let needs = edges.iter().enumerate().map(|(image, bits)| {
+                let earlier = (0..image).filter(|at| bits >> (at % 32) & 3 == 3);
+                earlier.map(ImageId::from_index).collect()
+            });
+            Script { needs: needs.collect(), fails, jobs, keep_going }
+        })
+    })
+}
+
+/// All that an image needs, at any distance.
+fn needs_of(script: &Script, image: usize) -> BTreeSet<usize> {
+    let mut all = BTreeSet::new();
+    let mut stack = vec![image];
+    while let Some(next) = stack.pop() {
+        for need in &script.needs[next] {
+            if all.insert(need.index()) {
+                stack.push(need.index());
+            }
+        }
+    }
+    all
+}
+
+fn number(image: &str) -> usize {
+    image.parse().unwrap()
+}
+
+fn check(script: &Script) {
+    let seen = execute(script);
+    let mut ended = BTreeMap::new();
+    let mut done = BTreeSet::new();
+    for event in &seen.events {
+        match event {
+            Event::ImageStarted { image } => {
+                for need in &script.needs[number(image)] {
+                    assert!(done.contains(&need.index()), "{image} began before {need:?} was done");
+                }
+            }
+            Event::ImageBuilt { image, .. } => {
+                done.insert(number(image));
+                assert!(ended.insert(number(image), "built").is_none());
+            }
+            Event::ImageFailed { image, .. } => {
+                assert!(ended.insert(number(image), "failed").is_none());
+            }
+            Event::ImageSkipped { image, because } => {
+                let needs = needs_of(script, number(image));
+                match because {
+                    Skip::NeedFailed { image: failed } => {
+                        assert!(needs.contains(&number(failed)) && script.fails[number(failed)]);
+                    }
+                    Skip::Stopped => assert!(!script.keep_going && seen.tally.failed > 0),
+                }
+                assert!(ended.insert(number(image), "skipped").is_none());
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(ended.len(), script.needs.len(), "every image ends");
+    assert!(matches!(seen.events.last(), Some(Event::RunFinished)));
+    assert!(seen.most_at_once <= script.jobs);
+    if script.keep_going {
+        for (image, end) in &ended {
+            let doomed = needs_of(script, *image).iter().any(|need| script.fails[*need]);
+            let expected = match (doomed, script.fails[*image]) {
+                (true, _) => "skipped",
+                (false, true) => "failed",
+                (false, false) => "built",
+            };
+            assert_eq!(*end, expected, "image {image}");
+        }
+    }
+    let Tally { built, failed, skipped, .. } = seen.tally;
+    assert_eq!(built + failed + skipped, script.needs.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_image_ends_once_and_in_order(script in scripts()) {
+        check(&script);
+    }
+
+    #[test]
+    fn one_job_runs_in_the_same_order(script in scripts()) {
+        let script = Script { jobs: 1, ..script };
+        prop_assert_eq!(execute(&script).started, execute(&script).started);
+    }
+}
+
+#[test]
+fn the_longest_chain_goes_first() {
+    let needs = |images: &[u32]| images.iter().copied().map(ImageId).collect::<Vec<_>>();
+    // 0, 1 and 2 stand alone; 3 ← 4 ← 5 is a chain that sorts last.
+    let script = Script {
+        needs: vec![vec![], vec![], vec![], vec![], needs(&[3]), needs(&[4])],
+        fails: vec![false; 6],
+        jobs: 1,
+        keep_going: false,
+    };
+    assert_eq!(execute(&script).started, [3, 4, 0, 1, 2, 5]);
+}
+
+#[test]
+fn a_run_of_nothing_ends() {
+    let script = Script { needs: vec![], fails: vec![], jobs: 3, keep_going: false };
+    assert_eq!(execute(&script).tally, Tally::default());
+}

@@ -1,0 +1,111 @@
+//! `layers build` on the scripted engine: order, failure, and what is said of it.
+
+use crate::harness::Project;
+
+#[test]
+fn all_images_are_built_in_order() {
+    Project::shop().script("{}").run("build --all --engine fake -j1").code(0).stdout("").stderr("");
+}
+
+#[test]
+fn an_image_is_built_with_what_it_needs() {
+    let built = |words: &str| -> String {
+        let project = Project::shop().script(r#"{"record": "calls.jsonl"}"#);
+        project.run(&format!("build {words} --engine fake -j1 --progress quiet")).code(0);
+        let calls = project.read(".layers/calls.jsonl");
+        let calls = calls.lines().map(|line| serde_json::from_str(line).unwrap());
+        let begun = calls.filter_map(|call: serde_json::Value| {
+            let reference = call["references"][0].as_str()?.to_owned();
+            (call["call"] == "build").then_some(reference)
+        });
+        begun.collect::<Vec<_>>().join(" ")
+    };
+    let chain = "acme/shop-base:latest acme/shop-builder:latest";
+    assert_eq!(built("dev"), format!("{chain} acme/shop-dev:latest"));
+    assert_eq!(built("docker/release"), format!("{chain} acme/shop-release:latest"));
+    assert_eq!(built("docker/base/"), "acme/shop-base:latest");
+    assert_eq!(built("./docker/base/Dockerfile"), "acme/shop-base:latest");
+    assert_eq!(built("a* base"), "acme/shop-agent:latest acme/shop-base:latest");
+}
+
+#[test]
+fn independent_images_are_built_at_the_same_time() {
+    // Each waits for the other to have begun: one after the other would never end.
+    let project = Project::shop().script(
+        r#"{"images": [
+            {"reference": "shop-builder", "gate": "started:shop-agent"},
+            {"reference": "shop-agent", "gate": "started:shop-builder"}
+        ]}"#,
+    );
+    project.run("build --all --engine fake -j2").code(0);
+}
+
+#[test]
+fn dependents_start_the_moment_their_needs_are_done() {
+    // agent only ends when dev has: level by level, dev would wait for agent.
+    let project = Project::shop().script(
+        r#"{"images": [{"reference": "shop-agent", "gate": "finished:shop-dev"}]}"#,
+    );
+    project.run("build --all --engine fake -j2").code(0);
+}
+
+#[test]
+fn a_failure_shows_all_that_is_needed() {
+    let project = Project::shop()
+        .dockerfile("builder", "FROM acme/shop-base\n\n# wheels\nRUN make \\\n    wheels\n")
+        .script(
+            r#"{"images": [
+                {"reference": "shop-builder", "gate": "started:shop-agent",
+                 "steps": [{"text": "RUN make     wheels", "output": ["\u001b[31mmake: *** no rule\u001b[0m\n", "stop\n"]}],
+                 "fail": {"step": 1, "message": "exit code: 2"}}
+            ]}"#,
+        );
+    project.run("build --all --engine fake -j2 --progress quiet").code(1).stdout("").stderr("");
+}
+
+#[test]
+fn keep_going_builds_what_is_independent() {
+    let script = r#"{"images": [{"reference": "shop-agent", "fail": {"step": 0, "message": "no"}}]}"#;
+    let project = Project::shop().script(script);
+    let stopped = project.run("build --all --engine fake -j1").code(1).err();
+    assert!(stopped.contains("not started:"), "{stopped}");
+    let went_on = project.run("build --all --engine fake -j1 -k").code(1).err();
+    assert!(went_on.contains("4 built, 1 failed of 5 images"), "{went_on}");
+}
+
+#[test]
+fn a_fault_of_the_machinery_is_no_failed_build() {
+    let script = r#"{"images": [{"reference": "shop-base", "error": "the engine went away"}]}"#;
+    let ran = Project::shop().script(script).run("build base --engine fake --progress quiet");
+    ran.code(4).stdout("").stderr("");
+}
+
+#[test]
+fn no_engine_is_said_clearly() {
+    let script = r#"{"describe_error": "no engine today\nhint: start one"}"#;
+    let ran = Project::shop().script(script).run("build base --engine fake");
+    ran.code(4).stdout("").stderr("error: no engine today\nhint: start one\n");
+}
+
+#[test]
+fn what_is_asked_for_reaches_the_engine() {
+    let project = Project::shop()
+        .dockerfile("base", "ARG PY=1\nFROM debian AS slim\nARG PY\nFROM slim AS full\n")
+        .file("layers.toml", "[args]\nPY = 3.12\n[image.base]\ntarget = 'slim'\n")
+        .var("VERSION", "1.2")
+        .var("TOKEN", "from-environment")
+        .script(r#"{"record": "calls.jsonl"}"#);
+    let words = "build base --engine fake --build-arg A=b=c --build-arg TOKEN --build-arg UNSET --no-cache";
+    project.run(words).code(0);
+    let calls = project.read(".layers/calls.jsonl");
+    let call: serde_json::Value = calls
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|call: &serde_json::Value| call["call"] == "build")
+        .unwrap();
+    assert_eq!(call["references"], serde_json::json!(["acme/shop-base:latest", "acme/shop-base:1.2"]));
+    let args = serde_json::json!({"A": "b=c", "PY": "3.12", "TOKEN": "from-environment"});
+    assert_eq!(call["build_args"], args);
+    assert_eq!(call["target"], "slim");
+    assert_eq!(call["no_cache"], true);
+}

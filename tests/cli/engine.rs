@@ -1,0 +1,209 @@
+//! The same on a real engine, with images made of nothing but a static busybox.
+//!
+//! Needs an engine and Debian's busybox-static; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::harness::Project;
+
+/// A repository whose images get a name of their own, and are gone when the test ends.
+struct Real {
+    project: Project,
+    namespace: String,
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        let filter = format!("reference={}/*", self.namespace);
+        let listed = docker(&["image", "ls", "--quiet", "--filter", &filter]);
+        let mut ids: Vec<String> =
+            String::from_utf8_lossy(&listed.stdout).split_whitespace().map(str::to_owned).collect();
+        ids.sort();
+        ids.dedup();
+        if !ids.is_empty() {
+            let mut arguments = vec!["image", "rm", "--force"];
+            arguments.extend(ids.iter().map(String::as_str));
+            docker(&arguments);
+        }
+    }
+}
+
+fn docker(arguments: &[&str]) -> Output {
+    Command::new("docker").args(arguments).stdin(Stdio::null()).output().expect("docker can be run")
+}
+
+impl Real {
+    /// The tree of most tests, or nothing (said aloud) where no engine is meant to be there.
+    fn shop() -> Option<Real> {
+        if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| value == "1") {
+            println!("skipped: LAYERS_TEST_NO_ENGINE=1 says that there is no engine");
+            return None;
+        }
+        let version = docker(&["version", "--format", "{{.Server.Version}}"]);
+        assert!(
+            version.status.success(),
+            "no engine answers, and LAYERS_TEST_NO_ENGINE=1 is not set: {}",
+            String::from_utf8_lossy(&version.stderr)
+        );
+        let namespace = format!("layerstest{:016x}", RandomState::new().hash_one(std::process::id()));
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|it| Path::new(it).exists());
+        let busybox = busybox.expect("busybox is installed (Debian package busybox-static)");
+        let project = Project::new()
+            .file("docker/base/busybox", std::fs::read(busybox).unwrap())
+            .dockerfile(
+                "base",
+                "FROM scratch\nCOPY --chown=0:0 busybox /bin/busybox\nRUN [\"/bin/busybox\", \"chmod\", \"755\", \"/bin/busybox\"]\nRUN [\"/bin/busybox\", \"ln\", \"-s\", \"busybox\", \"/bin/sh\"]\n",
+            )
+            .dockerfile(
+                "builder",
+                &format!("FROM {namespace}/shop-base\nCOPY . /src\nRUN busybox mkdir /wheels && busybox cp /src/wheel /wheels/\n"),
+            )
+            .file("docker/builder/wheel", "round\n")
+            .file("docker/builder/junk", "junk\n")
+            .file("docker/builder/.dockerignore", "junk\nDockerfile\n")
+            .dockerfile("dev", &format!("FROM {namespace}/shop-builder:latest\nRUN busybox true\n"))
+            .dockerfile(
+                "release",
+                &format!("FROM {namespace}/shop-base:latest\nCOPY --from={namespace}/shop-builder:latest /wheels /wheels\nRUN --mount=from={namespace}/shop-agent,target=/agent busybox cp /agent/f /f\n"),
+            )
+            .dockerfile("agent", "FROM scratch\nCOPY f /\n")
+            .file("docker/agent/f", namespace.as_bytes())
+            .var("HOME", "/nonexistent");
+        let project = match std::env::var("DOCKER_HOST") {
+            Ok(host) => project.var("DOCKER_HOST", host),
+            Err(_) => project,
+        };
+        Some(Real { project, namespace })
+    }
+
+    fn image(&self, name: &str) -> String {
+        format!("{}/shop-{name}:latest", self.namespace)
+    }
+
+    /// What a command in an image prints.
+    fn run(&self, name: &str, command: &[&str]) -> String {
+        let image = self.image(name);
+        let mut arguments = vec!["run", "--rm", "--network=none", &image];
+        arguments.extend(command);
+        let output = docker(&arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn id(&self, name: &str) -> Option<String> {
+        let output = docker(&["image", "inspect", "--format", "{{.Id}}", &self.image(name)]);
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+#[test]
+fn a_tree_is_built_in_order_and_again_from_the_cache() {
+    let Some(real) = Real::shop() else { return };
+    let said = real.project.run("build --all -j2 --progress plain").code(0).err();
+    assert!(said.contains("5 built of 5 images"), "{said}");
+    let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("no `{what}` in {said}"));
+    assert!(at("base: built") < at("builder: started"));
+    assert!(at("builder: built") < at("dev: started"));
+    assert!(at("builder: built") < at("release: started"));
+    assert!(at("agent: built") < at("release: started"));
+    assert!(at("agent: started") < at("base: built"), "agent overlaps with base: {said}");
+    assert_eq!(real.run("release", &["/bin/busybox", "cat", "/wheels/wheel"]), "round\n");
+    assert_eq!(real.run("release", &["/bin/busybox", "cat", "/f"]), real.namespace);
+    let ids: Vec<_> = ["base", "builder", "dev", "release", "agent"].map(|it| real.id(it)).to_vec();
+    assert!(ids.iter().all(Option::is_some));
+    let again = real.project.run("build --all -j2 --progress plain").code(0).err();
+    for name in ["base", "builder", "dev", "release", "agent"] {
+        let line = again.lines().find(|line| line.contains(&format!("{name}: built"))).unwrap();
+        let (_, counts) = line.split_once('(').unwrap();
+        let numbers: Vec<&str> = counts.split(|it: char| !it.is_ascii_digit()).filter(|it| !it.is_empty()).collect();
+        assert_eq!(numbers[0], numbers[1], "all steps of {name} are cached: {line}");
+    }
+    let again: Vec<_> = ["base", "builder", "dev", "release", "agent"].map(|it| real.id(it)).to_vec();
+    assert_eq!(ids, again);
+}
+
+#[test]
+fn copying_all_copies_the_context_and_no_more() {
+    let Some(real) = Real::shop() else { return };
+    real.project.run("build builder --progress quiet").code(0);
+    assert_eq!(real.run("builder", &["/bin/busybox", "find", "/src", "-type", "f"]).lines().collect::<Vec<_>>().len(), 2);
+    let files = real.run("builder", &["/bin/busybox", "ls", "-A", "/src"]);
+    assert_eq!(files, ".dockerignore\nwheel\n");
+}
+
+#[test]
+fn a_version_adds_a_tag() {
+    let Some(mut real) = Real::shop() else { return };
+    real.project = std::mem::replace(&mut real.project, Project::new()).var("VERSION", "1.2");
+    real.project.run("build agent --progress quiet").code(0);
+    let versioned = format!("{}/shop-agent:1.2", real.namespace);
+    let ids = docker(&["image", "inspect", "--format", "{{.Id}}", &versioned, &real.image("agent")]);
+    let ids = String::from_utf8(ids.stdout).unwrap();
+    let ids: Vec<&str> = ids.lines().collect();
+    assert!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
+}
+
+#[test]
+fn a_failing_instruction_is_shown_where_it_is() {
+    let Some(mut real) = Real::shop() else { return };
+    let text = format!(
+        "FROM {}/shop-base\n# wheels\nRUN busybox echo working && \\\n    busybox false\n",
+        real.namespace
+    );
+    real.project = std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
+    let said = real.project.run("build --all -j2 --progress quiet").code(1).err();
+    for part in [
+        "error: builder failed at docker/builder/Dockerfile:3",
+        "3 | / RUN busybox echo working && \\",
+        "exit code: 1",
+        "| working",
+        "skipped because of it: dev, release",
+        "2 built, 1 failed, 2 skipped of 5 images",
+        "try again: layers build builder",
+    ] {
+        assert!(said.contains(part), "`{part}` is missing in\n{said}");
+    }
+    assert!(real.id("agent").is_some() && real.id("dev").is_none());
+}
+
+#[test]
+fn an_interrupted_build_is_stopped_in_the_engine() {
+    let Some(mut real) = Real::shop() else { return };
+    let marker = format!("{}", 100_000 + RandomState::new().hash_one(7) % 100_000);
+    let text = format!("FROM {}/shop-base\nRUN echo asleep && busybox sleep {marker}\n", real.namespace);
+    real.project = std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
+    let mut child = real
+        .project
+        .command(&["build", "builder", "--progress", "plain"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("| asleep") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(2), "{said}");
+    assert!(said.contains("builder: cancelled"), "{said}");
+    let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
+    assert!(!processes.contains(&format!("busybox sleep {marker}")), "{processes}");
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_an_error_with_a_hint() {
+    for host in ["unix:///nonexistent/docker.sock", "tcp://127.0.0.1:1", "nonsense://x"] {
+        let project = Project::shop().var("DOCKER_HOST", host);
+        let said = project.run("build base").code(4).err();
+        assert!(said.starts_with("error: ") && said.contains("\nhint: "), "{host}: {said}");
+    }
+}

@@ -1,0 +1,90 @@
+//! Mistakes: each is shown where it is, and says what to do.
+
+use crate::harness::Project;
+
+#[test]
+fn a_cycle_shows_every_edge() {
+    Project::new()
+        .dockerfile("a", "FROM acme/b\n")
+        .dockerfile("b", "FROM scratch\nCOPY --from=acme/c / /\n")
+        .dockerfile("c", "FROM acme/a\n")
+        .dockerfile("d", "FROM acme/a\n")
+        .run("graph")
+        .code(3)
+        .stdout("")
+        .stderr("");
+}
+
+#[test]
+fn an_image_that_needs_itself_is_a_cycle() {
+    Project::new()
+        .dockerfile("a", "FROM acme/x-a\n")
+        .dockerfile("b", "FROM acme/x-a\n")
+        .run("check")
+        .code(3)
+        .stdout("")
+        .stderr("");
+}
+
+#[test]
+fn all_broken_files_are_reported() {
+    Project::new()
+        .dockerfile("a", "FORM scratch\n")
+        .dockerfile("b", "FROM scratch\nCOPY --from=nowhere:x:y / /\n")
+        .dockerfile("good", "FROM scratch\n")
+        .file("docker/c/Dockerfile", b"FROM scratch\nRUN \xff\n")
+        .run("check")
+        .code(3)
+        .stdout("")
+        .stderr("");
+}
+
+#[test]
+fn another_tag_of_a_sibling_is_external_with_a_warning() {
+    let project = Project::new()
+        .dockerfile("base", "FROM scratch\n")
+        .dockerfile("dev", "FROM acme/shop-base:latest\n")
+        .dockerfile("old", "FROM acme/shop-base:1.0\n");
+    project.run("check").code(0).stdout("").stderr("");
+}
+
+#[test]
+fn words_on_the_command_line() {
+    let project = Project::shop();
+    project
+        .run("build bsae --engine fake")
+        .code(2)
+        .stderr("error: there is no image `bsae`\nhint: did you mean `base`?\n");
+    project.run("build docker/nothing --engine fake").code(2).stderr(
+        "error: there is no image `docker/nothing`\nhint: `layers list` shows those there are\n",
+    );
+    project.run("build").code(2);
+    project.run("build --all base").code(2);
+    project.run("build --all --jobs 0").code(2);
+    project
+        .run("graph --target nothing")
+        .code(2)
+        .stderr("error: no Dockerfile has a stage `nothing`\n");
+    project
+        .run("graph -C nowhere")
+        .code(2)
+        .stderr("error: `nowhere`: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn a_repository_without_dockerfiles_says_where_it_looked() {
+    Project::new().run("build --all").code(2).stdout("").stderr(
+        "error: no Dockerfile in `[root]`: looked for `docker/*/Dockerfile` and `docker/*/Containerfile`\n\
+         hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]\n",
+    );
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_shown() {
+    Project::shop()
+        .file("layers.toml", "namespace = 'acme'\nap = 'x'\n")
+        .run("list")
+        .code(3)
+        .stdout("")
+        .stderr("");
+}

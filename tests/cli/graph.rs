@@ -1,0 +1,201 @@
+//! `layers graph` in all its forms.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::harness::Project;
+
+#[test]
+fn the_tree_has_a_line_for_each_image() {
+    Project::shop().run("graph").code(0).stderr("").stdout(
+        "\
+agent  (from debian:bookworm-slim)
+base  (from debian:bookworm-slim)
+├── builder
+│   └── dev
+└── release  (copy builder)
+",
+    );
+}
+
+#[test]
+fn json_is_the_lock() {
+    let project = Project::new()
+        .dockerfile("base", "FROM debian:bookworm-slim@sha256:ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11\n")
+        .dockerfile(
+            "dev",
+            "FROM acme/shop-base\nCOPY --from=docker.io/nginx /a /b\nRUN --mount=type=bind,from=acme/shop-tools,target=/t true\n",
+        )
+        .dockerfile("tools", "FROM scratch\nCOPY . /\n");
+    project.run("graph --json").code(0).stderr("").stdout(
+        r#"{
+  "version": 1,
+  "images": [
+    {
+      "name": "base",
+      "dockerfile": "docker/base/Dockerfile",
+      "context": "docker/base",
+      "target": null,
+      "references": [
+        "acme/shop-base:latest"
+      ],
+      "parents": [],
+      "externals": [
+        {
+          "reference": "docker.io/library/debian:bookworm-slim@sha256:ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11",
+          "kind": "from",
+          "at": "docker/base/Dockerfile:1:6",
+          "digest": "sha256:ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11"
+        }
+      ]
+    },
+    {
+      "name": "dev",
+      "dockerfile": "docker/dev/Dockerfile",
+      "context": "docker/dev",
+      "target": null,
+      "references": [
+        "acme/shop-dev:latest"
+      ],
+      "parents": [
+        {
+          "image": "base",
+          "kind": "from",
+          "reference": "docker.io/acme/shop-base:latest",
+          "at": "docker/dev/Dockerfile:1:6"
+        },
+        {
+          "image": "tools",
+          "kind": "mount",
+          "reference": "docker.io/acme/shop-tools:latest",
+          "at": "docker/dev/Dockerfile:3:28"
+        }
+      ],
+      "externals": [
+        {
+          "reference": "docker.io/library/nginx:latest",
+          "kind": "copy",
+          "at": "docker/dev/Dockerfile:2:13",
+          "digest": null
+        }
+      ]
+    },
+    {
+      "name": "tools",
+      "dockerfile": "docker/tools/Dockerfile",
+      "context": "docker/tools",
+      "target": null,
+      "references": [
+        "acme/shop-tools:latest"
+      ],
+      "parents": [],
+      "externals": []
+    }
+  ]
+}
+"#,
+    );
+}
+
+#[test]
+fn dot_is_drawn_by_graphviz() {
+    let dot = Project::shop().run("graph --dot").code(0).stderr("").out();
+    assert!(dot.contains("\"base\" -> \"builder\" [style=solid];"), "{dot}");
+    assert!(dot.contains("\"builder\" -> \"release\" [style=dashed, label=\"copy\"];"), "{dot}");
+    let mut graphviz = Command::new("dot")
+        .arg("-Tsvg")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("graphviz is installed (Debian package graphviz)");
+    graphviz.stdin.take().unwrap().write_all(dot.as_bytes()).unwrap();
+    let output = graphviz.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let svg = String::from_utf8(output.stdout).unwrap();
+    for name in ["agent", "base", "builder", "dev", "release", "debian:bookworm-slim"] {
+        assert!(svg.contains(&format!(">{name}</text>")), "{name} is missing in {svg}");
+    }
+}
+
+#[test]
+fn mermaid_is_drawn() {
+    Project::shop().run("graph --mermaid").code(0).stderr("").stdout(
+        r#"flowchart LR
+  i0["agent"]
+  i1["base"]
+  i2["builder"]
+  i3["dev"]
+  i4["release"]
+  x0(["debian:bookworm-slim"]):::external
+  x0 --> i0
+  x0 --> i1
+  i1 --> i2
+  i2 --> i3
+  i1 --> i4
+  i2 -. copy .-> i4
+  classDef external stroke-dasharray: 4 3
+"#,
+    );
+}
+
+#[test]
+fn the_lock_is_written_and_checked() {
+    let project = Project::shop();
+    project.run("graph --check").code(1);
+    project.run("graph --output graph.json").code(0).stdout("").stderr("");
+    assert_eq!(project.read("graph.json"), project.run("graph --json").out());
+    project.run("graph --check").code(0).stdout("").stderr("");
+    let project = project.dockerfile("dev", "FROM acme/shop-base\n");
+    project
+        .run("graph --check")
+        .code(1)
+        .stderr("`graph.json` is out of date\nhint: layers graph --output graph.json\n")
+        .stdout(
+            r#"--- graph.json (committed)
++++ graph.json (from the Dockerfiles)
+@@ -61,9 +61,9 @@
+       ],
+       "parents": [
+         {
+-          "image": "builder",
++          "image": "base",
+           "kind": "from",
+-          "reference": "docker.io/acme/shop-builder:latest",
++          "reference": "docker.io/acme/shop-base:latest",
+           "at": "docker/dev/Dockerfile:1:6"
+         }
+       ],
+"#,
+        );
+}
+
+#[test]
+fn an_ending_names_the_format() {
+    let project = Project::shop();
+    project.run("graph --output g.dot").code(0);
+    assert!(project.read("g.dot").starts_with("digraph"));
+    project.run("graph --output g.mmd").code(0);
+    assert!(project.read("g.mmd").starts_with("flowchart"));
+    project.run("graph --mermaid --output g.txt").code(0);
+    assert!(project.read("g.txt").starts_with("flowchart"));
+    project.run("graph --output g").code(2).stderr(
+        "error: `g` does not say which format is meant\nhint: add --dot, --mermaid or --json\n",
+    );
+}
+
+#[test]
+fn the_command_works_from_below_the_root() {
+    let project = Project::shop();
+    let output =
+        project.command(&["graph"]).current_dir(project.root().join("docker/dev")).output();
+    let output = output.unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), project.run("graph").out());
+    let from_elsewhere = project.command(&["graph", "-C", project.root().to_str().unwrap()]);
+    let mut from_elsewhere = from_elsewhere;
+    let output = from_elsewhere.current_dir("/").output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), project.run("graph").out());
+}

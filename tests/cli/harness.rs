@@ -1,0 +1,157 @@
+//! Lays out a small repository, runs the binary in it, and compares all that it says.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A repository in a folder of its own, called `shop`.
+pub struct Project {
+    _folder: TempDir,
+    root: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+/// How a run of the binary ended.
+pub struct Ran {
+    output: Output,
+    root: PathBuf,
+}
+
+impl Project {
+    /// An empty repository.
+    pub fn new() -> Project {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("shop");
+        fs::create_dir_all(root.join(".git")).unwrap();
+        Project { _folder: folder, root: root.canonicalize().unwrap(), variables: Vec::new() }
+    }
+
+    /// The tree of most tests: base ← builder ← dev, release copying from builder, agent alone.
+    pub fn shop() -> Project {
+        Project::new()
+            .dockerfile("base", "FROM debian:bookworm-slim\nRUN true\n")
+            .dockerfile("builder", "FROM acme/shop-base\nRUN make wheels\n")
+            .dockerfile("dev", "FROM acme/shop-builder:latest\nRUN make test\n")
+            .dockerfile(
+                "release",
+                "FROM acme/shop-base:latest\nCOPY --from=acme/shop-builder:latest /wheels /wheels\n",
+            )
+            .dockerfile("agent", "FROM debian:bookworm-slim\nRUN true\n")
+    }
+
+    /// Adds a file.
+    pub fn file(self, path: &str, text: impl AsRef<[u8]>) -> Project {
+        let path = self.root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    /// Adds `docker/NAME/Dockerfile`.
+    pub fn dockerfile(self, name: &str, text: &str) -> Project {
+        self.file(&format!("docker/{name}/Dockerfile"), text)
+    }
+
+    /// Sets an environment variable for the runs.
+    pub fn var(mut self, name: &str, value: impl Into<String>) -> Project {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Gives the fake engine a script.
+    pub fn script(self, json: &str) -> Project {
+        let path = self.root.join(".layers/fake.json");
+        let project = self.file(".layers/fake.json", json);
+        project.var("LAYERS_FAKE_SCRIPT", path.to_string_lossy())
+    }
+
+    /// The repository's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The text of a file.
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.root.join(path)).unwrap()
+    }
+
+    /// A command that runs the binary at the root, with an environment of nothing but what it
+    /// needs.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+        command
+            .args(arguments)
+            .current_dir(&self.root)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.root.parent().unwrap())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary with arguments divided by blanks.
+    pub fn run(&self, arguments: &str) -> Ran {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let output = self.command(&arguments).output().unwrap();
+        Ran { output, root: self.root.clone() }
+    }
+}
+
+impl Ran {
+    /// Checks the exit code; shows all that was said where it is another.
+    #[track_caller]
+    pub fn code(self, expected: i32) -> Ran {
+        assert_eq!(self.output.status.code(), Some(expected), "{}", self.everything());
+        self
+    }
+
+    /// Compares the whole standard output.
+    #[track_caller]
+    pub fn stdout(self, expected: &str) -> Ran {
+        assert_same(&self.text(&self.output.stdout), expected);
+        self
+    }
+
+    /// Compares the whole standard error stream.
+    #[track_caller]
+    pub fn stderr(self, expected: &str) -> Ran {
+        assert_same(&self.text(&self.output.stderr), expected);
+        self
+    }
+
+    /// What was written to the standard output.
+    pub fn out(&self) -> String {
+        self.text(&self.output.stdout)
+    }
+
+    /// What was written to the standard error stream.
+    pub fn err(&self) -> String {
+        self.text(&self.output.stderr)
+    }
+
+    fn everything(&self) -> String {
+        format!("stdout:\n{}\nstderr:\n{}", self.out(), self.err())
+    }
+
+    /// What was said, with what differs from run to run made the same: the root is `[root]`,
+    /// times are `0.0s`.
+    fn text(&self, bytes: &[u8]) -> String {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let text = text.replace(self.root.to_str().unwrap(), "[root]");
+        let times = regex::Regex::new(r"\b\d+\.\ds").unwrap();
+        let stamps = regex::Regex::new(r"(?m)^\[ *\d+\.\ds\] ").unwrap();
+        let text = stamps.replace_all(&text, "[0.0s] ");
+        times.replace_all(&text, "0.0s").into_owned()
+    }
+}
+
+/// Whole texts, shown whole where they differ, so that a new expectation can be read off.
+#[track_caller]
+pub fn assert_same(found: &str, expected: &str) {
+    assert!(found == expected, "found:\n{found}\n\nexpected:\n{expected}");
+}

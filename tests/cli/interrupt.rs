@@ -1,0 +1,41 @@
+//! Signals: nothing new starts, what runs is cancelled, and the process dies of the signal.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use crate::harness::Project;
+
+/// Runs a build that never ends by itself, sends a signal once it is under way, and returns the
+/// signal the process died of and all it said.
+fn interrupt(signal: &str) -> (Option<i32>, String) {
+    let project = Project::shop()
+        .script(r#"{"images": [{"reference": "shop-base", "gate": "cancelled"}]}"#);
+    let mut child = project
+        .command(&["build", "--all", "--engine", "fake", "-j1", "--progress", "plain"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("base: started") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    stderr.read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().signal(), said)
+}
+
+#[test]
+fn the_process_dies_of_the_signal_after_saying_what_it_did() {
+    for (name, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
+        let (signal, said) = interrupt(name);
+        assert_eq!(signal, Some(number), "{said}");
+        assert!(said.contains("base: cancelled"), "{said}");
+        assert!(said.contains("not started: "), "{said}");
+        assert!(!said.contains("builder: started"), "{said}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The binary on small trees, with its whole output compared.
+
+mod build;
+mod engine;
+mod errors;
+mod graph;
+mod harness;
+mod interrupt;
+mod names;

@@ -1,0 +1,151 @@
+//! The house's invariants: which room may import which, that every file says what it owns, that
+//! files can be read in one sitting, and that only the rooms meant for it print or spawn.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The floors of the house: a room imports from rooms of lower floors, from none of its own
+/// floor, and from nothing above.
+const FLOORS: &[&[&str]] = &[
+    &["base"],
+    &["process"],
+    &["parse", "scan", "engine"],
+    &["graph"],
+    &["inputs"],
+    &["plan"],
+    &["event"],
+    &["schedule", "report"],
+    &["exit", "cli"],
+    &["command"],
+];
+
+/// A file should be read in one sitting.
+const MOST_LINES: usize = 500;
+
+fn files(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut stack = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = stack.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                stack.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+                found.push((path.strip_prefix(root).unwrap().to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+/// The room of a file of `src/`: its folder, or its own name.
+fn room(path: &Path) -> String {
+    let below = path.strip_prefix("src").unwrap();
+    let first = below.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// The rooms that a file names by `crate::room`, in code and not in comments.
+fn imports(text: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for part in line.split("crate::").skip(1) {
+            let names = match part.strip_prefix('{') {
+                Some(group) => group.split('}').next().unwrap().split(',').collect::<Vec<_>>(),
+                None => vec![part],
+            };
+            for name in names {
+                let end = name.trim_start().find(|c: char| !c.is_alphanumeric() && c != '_');
+                let name = name.trim_start();
+                rooms.push(name[..end.unwrap_or(name.len())].to_owned());
+            }
+        }
+    }
+    rooms
+}
+
+#[test]
+fn rooms_import_only_from_lower_floors() {
+    let mut wrong = Vec::new();
+    for (path, text) in files("src") {
+        let own = room(&path);
+        if own == "main" || own == "lib" {
+            continue;
+        }
+        let own_floor = floor(&own).unwrap_or_else(|| panic!("`{own}` has no floor"));
+        for other in imports(&text) {
+            let Some(other_floor) = floor(&other) else {
+                wrong.push(format!("{}: `crate::{other}` is no room", path.display()));
+                continue;
+            };
+            if other != own && other_floor >= own_floor {
+                wrong.push(format!("{}: {own} must not import {other}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_and_fits_one_sitting() {
+    let mut wrong = Vec::new();
+    for (path, text) in files("src").into_iter().chain(files("tests")) {
+        let path = path.display();
+        if !text.starts_with("//!") {
+            wrong.push(format!("{path}: must open with what it owns"));
+        }
+        let lines = text.lines().count();
+        if lines > MOST_LINES {
+            wrong.push(format!("{path}: {lines} lines; split it by meaning"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What only some files may mention, and why.
+const RESERVED: &[(&str, &[&str], &str)] = &[
+    ("Command::new(", &["src/process.rs"], "process.rs is the only spawner"),
+    ("petgraph::", &["src/graph/dag.rs"], "petgraph holds the graph, in one file"),
+    ("indicatif::", &["src/report/live.rs"], "indicatif draws, in one file"),
+    ("tokio::", &["src/engine/docker/"], "only the docker engine knows that async exists"),
+    ("io::stdout()", &["src/report/say.rs"], "data is printed in one place"),
+    ("SystemTime::now", &["src/base/clock.rs"], "clocks make results differ without cause"),
+    ("#[ignore", &[], "a test that does not run proves nothing"),
+];
+
+#[test]
+fn reserved_things_stay_where_they_belong() {
+    let mut wrong = Vec::new();
+    for (path, text) in files("src") {
+        for (word, allowed, why) in RESERVED {
+            let is_allowed = allowed.iter().any(|start| path.to_string_lossy().starts_with(start));
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            if !is_allowed && code.into_iter().any(|line| line.contains(word)) {
+                wrong.push(format!("{}: `{word}`: {why}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_architecture_names_every_room() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let mut rooms: BTreeMap<String, bool> = BTreeMap::new();
+    for (path, _) in files("src") {
+        let own = room(&path);
+        rooms.insert(own.clone(), text.contains(&format!("`{own}`")));
+    }
+    let missing: Vec<_> = rooms.iter().filter(|(_, named)| !**named).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not name {missing:?}");
+}
