@@ -224,7 +224,7 @@ impl Chosen<'_> {
         let (pivot, pattern) = pattern.split_once("/./").unwrap_or(("", pattern));
         let pattern = pattern.trim_start_matches('/');
         let wanted = IgnoreFile::from_patterns([pattern]).ok()?;
-        if wanted.has_exceptions() || pattern.starts_with("../") || pattern.contains("/../") {
+        if wanted.has_exceptions() || pattern.split('/').any(|part| part == "..") {
             return None;
         }
         if matches!(pattern, "" | ".") {

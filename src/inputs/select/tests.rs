@@ -105,7 +105,7 @@ fn what_can_t_be_read_takes_everything() {
     check("[a", ALL);
     check("dir/[]", ALL);
     let use_of = |pattern: &str| Use { parents: true, ..Use::of(pattern) };
-    for pattern in ["!dir", "dir/[", "a/../../b"] {
+    for pattern in ["!dir", "dir/[", "a/../../b", "dir/./..", "**/.."] {
         assert_eq!(chosen(TREE, &[use_of(pattern)]), ALL, "{pattern}");
     }
 }
