@@ -1,0 +1,209 @@
+//! The example in `docker/`, built by the program on the real engine and then used.
+//!
+//! Owns a copy of the example under a namespace of its own, so that neither the user's images nor
+//! another run's are touched, and removes all that it made, also where it fails.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::unwrap_used, reason = "a test's fault is told by its panic")]
+#![expect(clippy::print_stderr, reason = "a test that is left out says so")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+const IMAGES: [&str; 5] = ["agent", "base", "builder", "dev", "release"];
+
+#[test]
+fn the_example_is_built_and_works() {
+    if !engine_or_skip() {
+        return;
+    }
+    run(Command::new(root().join("scripts/external-images.sh")));
+    let example = Example::copied();
+    run(layers(example.folder.path(), &["build", "--all"]));
+
+    release_answers(&example);
+    agent_sees_the_release(&example);
+    let tests =
+        run(docker(&["run", "--rm", "--name", &example.container("dev"), &example.image("dev")]));
+    assert!(tests.contains(" passed"), "{tests}");
+
+    let before = example.image_ids();
+    run(layers(example.folder.path(), &["build", "--all"]));
+    assert_eq!(before, example.image_ids(), "nothing changed, so nothing is built again");
+}
+
+#[test]
+fn the_committed_graph_is_the_graph() {
+    let committed = fs::read_to_string(root().join("graph.json")).unwrap();
+    assert_eq!(run(layers(&root(), &["graph", "--json"])), committed);
+    run(layers(&root(), &["graph", "--check"]));
+}
+
+/// Starts the release, waits until it says that it is open, and asks it for its page.
+fn release_answers(example: &Example) {
+    let name = example.container("release");
+    run(docker(&[
+        "run",
+        "-d",
+        "--name",
+        &name,
+        "-p",
+        "127.0.0.1::8000",
+        &example.image("release"),
+    ]));
+
+    let mut log = docker(&["logs", "--follow", &name]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(log.stdout.take().unwrap()).lines();
+    let open = lines.any(|line| line.unwrap() == "the shop is open on port 8000");
+    log.kill().unwrap();
+    log.wait().unwrap();
+    assert!(open, "the release ended before it was open");
+
+    let address = run(docker(&["port", &name, "8000/tcp"]));
+    let page = ask(address.lines().next().unwrap(), "/");
+    assert!(page.starts_with("HTTP/1.0 200 OK\r\n"), "{page}");
+    assert!(page.contains("<li>Rocket skates: 129.50</li>"), "{page}");
+}
+
+/// Runs the agent in the release's network, where it finds the shop well.
+fn agent_sees_the_release(example: &Example) {
+    let seen = run(docker(&[
+        "run",
+        "--rm",
+        "--name",
+        &example.container("agent"),
+        "--network",
+        &format!("container:{}", example.container("release")),
+        "--env",
+        "SHOP_URL=http://127.0.0.1:8000",
+        &example.image("agent"),
+        "once",
+    ]));
+    assert!(seen.contains("\"well\":true"), "{seen}");
+}
+
+/// A whole HTTP answer, head and body.
+fn ask(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A copy of the example whose images lie in a namespace of their own.
+struct Example {
+    folder: tempfile::TempDir,
+    namespace: String,
+}
+
+impl Example {
+    fn copied() -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+        let namespace = format!("layerstest{}x{now}", std::process::id());
+        let folder = tempfile::tempdir().unwrap();
+        copy(&root().join("docker"), &folder.path().join("docker"), &|text| {
+            text.replace("acme/", &format!("{namespace}/"))
+        });
+        Self { folder, namespace }
+    }
+
+    fn image(&self, name: &str) -> String {
+        format!("{}/shop-{name}:latest", self.namespace)
+    }
+
+    fn container(&self, name: &str) -> String {
+        format!("{}-{name}", self.namespace)
+    }
+
+    fn image_ids(&self) -> Vec<String> {
+        let id = |name| run(docker(&["image", "inspect", "-f", "{{.Id}}", &self.image(name)]));
+        IMAGES.into_iter().map(id).collect()
+    }
+}
+
+impl Drop for Example {
+    /// Removes containers before images. Nothing here panics: it may run during a panic.
+    fn drop(&mut self) {
+        for name in IMAGES {
+            quietly(docker(&["rm", "--force", "--volumes", &self.container(name)]));
+        }
+        let pattern = format!("reference={}/*", self.namespace);
+        let mut list = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let Ok(found) = list.args(["--filter", &pattern]).output() else { return };
+        for reference in String::from_utf8_lossy(&found.stdout).lines() {
+            quietly(docker(&["image", "rm", "--force", reference]));
+        }
+    }
+}
+
+/// Copies a folder with its permissions; `edit` changes the Dockerfiles on the way.
+fn copy(from: &Path, to: &Path, edit: &dyn Fn(&str) -> String) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if path.is_dir() {
+            copy(&path, &to.join(name), edit);
+        } else if name == "Dockerfile" {
+            fs::write(to.join(name), edit(&fs::read_to_string(&path).unwrap())).unwrap();
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// Whether there is an engine to test with. Without one this fails, unless the user said that
+/// there is none: a test that did not run must not look like one that passed.
+fn engine_or_skip() -> bool {
+    if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| !value.is_empty()) {
+        eprintln!("left out: LAYERS_TEST_NO_ENGINE is set");
+        return false;
+    }
+    run(docker(&["version", "--format", "{{.Server.Version}}"]));
+    true
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn docker(arguments: &[&str]) -> Command {
+    let mut command = Command::new("docker");
+    command.args(arguments);
+    command
+}
+
+/// The program, in a folder, without what the user's environment says of names.
+fn layers(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+    command.args(arguments).arg("-C").arg(folder);
+    for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command that has to succeed; what it wrote to stdout.
+fn run(mut command: Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// Runs a command of which nothing is expected.
+fn quietly(mut command: Command) {
+    drop(command.stdin(Stdio::null()).output());
+}
