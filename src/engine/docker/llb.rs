@@ -23,6 +23,9 @@ use prost::Message;
 
 use super::endpoint::sha256_hex;
 
+/// The name of the step that sends the context.
+pub(super) const LOAD_CONTEXT: &str = "[internal] load build context";
+
 /// A graph of one file, `Dockerfile`.
 pub(super) fn dockerfile(text: &str) -> pb::Definition {
     let file = pb::FileActionMkFile {
@@ -41,12 +44,27 @@ pub(super) fn dockerfile(text: &str) -> pb::Definition {
     graph.finish(made)
 }
 
-/// A graph of the files in the tar that the session's upload service gives under `path`.
-pub(super) fn context(path: &str) -> pb::Definition {
+/// The path under which the session's upload service gives the tar with this SHA-256.
+pub(super) fn upload_path(digest: &str) -> String {
+    format!("/{digest}")
+}
+
+/// A graph of the files in the tar with this SHA-256.
+///
+/// The checksum is the cache key of the tar, known before it is sent: where the engine has all
+/// steps that read the context, it never asks for it, and keeps no further copy of it. It also
+/// checks what it gets, so that a file that changes between being hashed and being sent can't
+/// slip in. Two builds of one context name it alike, which BuildKit makes one step of; it may
+/// then ask either session, and either has it.
+pub(super) fn context(digest: &str) -> pb::Definition {
+    let attribute = |name: &str, value: String| (name.to_owned(), value);
     let source = pb::SourceOp {
         // The host by which BuildKit knows that the session is meant (`session/upload`).
-        identifier: format!("http://buildkit-session{path}"),
-        attrs: HashMap::from([("http.filename".to_owned(), "context".to_owned())]),
+        identifier: format!("http://buildkit-session{}", upload_path(digest)),
+        attrs: HashMap::from([
+            attribute("http.filename", "context".to_owned()),
+            attribute("http.checksum", format!("sha256:{digest}")),
+        ]),
     };
     let unpack = pb::FileActionCopy {
         src: "/context".into(),
@@ -57,7 +75,7 @@ pub(super) fn context(path: &str) -> pb::Definition {
         ..pb::FileActionCopy::default()
     };
     let mut graph = Graph::default();
-    let tar = graph.add(pb::op::Op::Source(source), Vec::new(), "[internal] load build context");
+    let tar = graph.add(pb::op::Op::Source(source), Vec::new(), LOAD_CONTEXT);
     let files = graph.add(
         file_op(0, pb::file_action::Action::Copy(unpack)),
         vec![tar],

@@ -162,7 +162,12 @@ impl Engine for Docker {
         sink: &mut dyn FnMut(BuildUpdate),
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
-        on_own_runtime(solve::build(&self.wire, &self.credentials, request, sink, cancel))
+        let digest = session::digest_context(request.context.as_ref(), cancel);
+        let Some(digest) = digest.context("can't read the context")? else {
+            return Ok(BuildOutcome::Cancelled);
+        };
+        let build = solve::build(&self.wire, &self.credentials, request, &digest, sink, cancel);
+        on_own_runtime(build)
     }
 
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {

@@ -25,8 +25,9 @@ use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::auth::CredentialStore;
+use super::endpoint::hex;
 use super::wire::Upgraded;
-use crate::engine::ContextFiles;
+use crate::engine::{Cancel, ContextFiles};
 
 /// The methods that the engine is told of, as headers of the session's request.
 pub(super) const METHODS: [&str; 3] = [
@@ -40,6 +41,39 @@ const CHUNK: usize = 128 << 10;
 
 /// How many chunks may wait for the engine.
 const WAITING_CHUNKS: usize = 8;
+
+/// The SHA-256 of a context's tar, in hexadecimal; `None` where it was cancelled meanwhile.
+pub(super) fn digest_context(
+    context: &dyn ContextFiles,
+    cancel: &Cancel,
+) -> io::Result<Option<String>> {
+    let state = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut hash = Hash { state, cancel };
+    match context.write_tar(&mut hash) {
+        _ if cancel.is_set() => Ok(None),
+        Ok(()) => Ok(Some(hex(hash.state.finish().as_ref()))),
+        Err(error) => Err(error),
+    }
+}
+
+struct Hash<'a> {
+    state: ring::digest::Context,
+    cancel: &'a Cancel,
+}
+
+impl Write for Hash<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.cancel.is_set() {
+            return Err(io::Error::other("cancelled"));
+        }
+        self.state.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Why the context could not be written, kept where the build can find it.
 #[derive(Clone, Default)]

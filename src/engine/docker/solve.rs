@@ -22,7 +22,7 @@ use tonic::{Code, Response, Status};
 
 use super::auth::CredentialStore;
 use super::session::{self, ContextFault};
-use super::trace::Trace;
+use super::trace::{Trace, parse_name};
 use super::trouble::{explain, hinted, plain_message};
 use super::wire::{Broken, Upgraded, Wire, chain};
 use super::{LOOKUP_WITHIN, llb, never_answers};
@@ -39,11 +39,13 @@ const LONGEST_MESSAGE: usize = 16 << 20;
 
 type Control = ControlClient<Channel>;
 
-/// Builds one image. Meant to be the only thing that its runtime does.
+/// Builds one image, whose context's tar has the given SHA-256. Meant to be the only thing that
+/// its runtime does.
 pub(super) async fn build(
     wire: &Wire,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
+    digest: &str,
     sink: &mut dyn FnMut(BuildUpdate),
     cancel: &Cancel,
 ) -> anyhow::Result<BuildOutcome> {
@@ -52,7 +54,7 @@ pub(super) async fn build(
     let _guard = cancel.on_set(move || wake.notify_one());
     let id = super::unique_id();
     let fault = ContextFault::default();
-    let open = open(wire, credentials, request, &id, &fault);
+    let open = open(wire, credentials, request, &id, digest, &fault);
     let control = tokio::select! {
         () = cancelled.notified() => return Ok(BuildOutcome::Cancelled),
         opened = timeout(LOOKUP_WITHIN, open) => {
@@ -60,14 +62,15 @@ pub(super) async fn build(
         }
     };
     let mut trace = Trace::default();
-    let end = follow(control, solve_request(request, &id), &mut trace, sink, &cancelled).await;
+    let end =
+        follow(control, solve_request(request, &id, digest), &mut trace, sink, &cancelled).await;
     if cancel.is_set() {
         return Ok(BuildOutcome::Cancelled);
     }
     match end {
         Some(Ok(response)) => image_of(&response.into_inner()),
         Some(Err(status)) => match fault.take() {
-            Some(error) => Err(anyhow::Error::new(error).context("can't send the context")),
+            Some(error) => Err(anyhow::Error::new(error).context("can't read the context")),
             None => failed(&status, trace, wire),
         },
         None => Ok(BuildOutcome::Cancelled),
@@ -80,6 +83,7 @@ async fn open(
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
     id: &str,
+    digest: &str,
     fault: &ContextFault,
 ) -> anyhow::Result<Control> {
     let explained = |broken: Broken| match broken {
@@ -95,7 +99,7 @@ async fn open(
     tokio::spawn(session::serve(
         connection,
         Arc::clone(&request.context),
-        upload_path(id),
+        llb::upload_path(digest),
         fault.clone(),
         Arc::clone(credentials),
     ));
@@ -130,11 +134,7 @@ impl Service<Uri> for Once {
     }
 }
 
-fn upload_path(id: &str) -> String {
-    format!("/{id}")
-}
-
-fn solve_request(request: &BuildRequest, id: &str) -> SolveRequest {
+fn solve_request(request: &BuildRequest, id: &str, digest: &str) -> SolveRequest {
     let mut attributes = HashMap::new();
     for (name, value) in &request.labels {
         attributes.insert(format!("label:{name}"), value.clone());
@@ -166,7 +166,7 @@ fn solve_request(request: &BuildRequest, id: &str) -> SolveRequest {
         frontend_attrs: attributes,
         frontend_inputs: HashMap::from([
             ("dockerfile".to_owned(), llb::dockerfile(&request.dockerfile)),
-            ("context".to_owned(), llb::context(&upload_path(id))),
+            ("context".to_owned(), llb::context(digest)),
         ]),
         // The engine's own image store, whichever it has.
         exporter_deprecated: "moby".into(),
@@ -242,6 +242,11 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<BuildOutcome> {
 /// What the engine's refusal means: a failed image, or a connection that broke.
 fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOutcome> {
     let failed = trace.into_failed();
+    if status.message().contains("digest mismatch")
+        && failed.as_ref().is_none_or(|(step, _)| *step == parse_name(llb::LOAD_CONTEXT))
+    {
+        return Err(hinted("the context's files changed while they were sent", "build again"));
+    }
     if is_lost(status, failed.is_some()) {
         return Err(hinted(
             format!(
