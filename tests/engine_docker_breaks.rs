@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 
 use common::{Files, Name, build, engine_or_skip, request};
@@ -115,10 +115,7 @@ fn a_context_that_can_not_be_read_is_the_machinerys_fault() {
         Files::new().and("b", times.to_string()).write_tar(&mut tar)?;
         to.write_all(&tar[..1024])
     };
-    check(
-        Broken::new(changing),
-        "the context's files changed while they were sent\nhint: build again",
-    );
+    check(Broken::new(changing), "can't read the context: its files changed while they were sent");
 }
 
 #[test]
@@ -155,6 +152,80 @@ fn a_context_that_the_engine_has_is_not_sent_again() {
     assert_eq!(written.load(Ordering::SeqCst), 2);
     build(&engine, &request);
     assert_eq!(written.load(Ordering::SeqCst), 3);
+}
+
+/// A context whose sending says that it has begun and then waits.
+struct Waiting {
+    files: Files,
+    written: AtomicUsize,
+    begun: mpsc::Sender<()>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl ContextFiles for Waiting {
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
+        if self.written.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.begun.send(()).unwrap();
+            self.go_on.lock().unwrap().recv().unwrap_or_default();
+        }
+        self.files.write_tar(to)
+    }
+}
+
+#[test]
+fn a_build_outlives_another_that_was_sending_their_context() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let files = Files::new().and("a", name.label());
+    let (begun, has_begun) = mpsc::channel();
+    let (release, go_on) = mpsc::channel();
+    let waiting = Waiting {
+        files: files.clone(),
+        written: AtomicUsize::new(0),
+        begun,
+        go_on: Mutex::new(go_on),
+    };
+    let mut first = request(&name, "FROM scratch\nCOPY . .\nENV A=1\n", waiting);
+    let mut second = request(&name, "FROM scratch\nCOPY . .\nENV A=2\n", files);
+    (first.no_cache, second.no_cache) = (false, false);
+    let cancel = Cancel::default();
+    let outcomes = thread::scope(|scope| {
+        let first = scope.spawn(|| engine.build(&first, &mut |_| (), &cancel).unwrap());
+        has_begun.recv().unwrap();
+        let mut on_update = |update| {
+            if matches!(update, BuildUpdate::StepStarted(step) if step.text == "load build context")
+            {
+                cancel.set();
+            }
+        };
+        let second = engine.build(&second, &mut on_update, &Cancel::default()).unwrap();
+        release.send(()).unwrap();
+        (first.join().unwrap(), second)
+    });
+    assert_eq!(outcomes.0, BuildOutcome::Cancelled);
+    assert!(matches!(outcomes.1, BuildOutcome::Built { .. }), "{outcomes:?}");
+}
+
+#[test]
+fn builds_of_one_context_do_not_share_their_failures() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let files = Files::new().and("a", name.label()).and("b", common::busybox());
+    let built: Vec<bool> = thread::scope(|scope| {
+        let building: Vec<_> = (0..8)
+            .map(|number| {
+                let last = if number % 2 == 0 { "ENV A=b" } else { "COPY missing ." };
+                let text = format!("FROM scratch\nCOPY . .\nENV N={number}\n{last}\n");
+                let mut request = request(&name, &text, files.clone());
+                request.no_cache = false;
+                request.references = vec![name.reference(&format!("-{number}"))];
+                let engine = &engine;
+                scope.spawn(move || matches!(build(engine, &request).0, BuildOutcome::Built { .. }))
+            })
+            .collect();
+        building.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(built, [true, false, true, false, true, false, true, false]);
 }
 
 /// Stands between us and the engine, and can cut all connections.

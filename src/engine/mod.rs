@@ -24,6 +24,8 @@ pub trait Engine: Send + Sync {
 
     /// Builds one image and tells `sink` what happens meanwhile.
     ///
+    /// A step may begin more than once, where the engine had to try again.
+    ///
     /// A build that fails is [`BuildOutcome::Failed`]. Returns soon after `cancel` is set, with
     /// [`BuildOutcome::Cancelled`], and leaves nothing running in the engine.
     ///

@@ -44,27 +44,20 @@ pub(super) fn dockerfile(text: &str) -> pb::Definition {
     graph.finish(made)
 }
 
-/// The path under which the session's upload service gives the tar with this SHA-256.
-pub(super) fn upload_path(digest: &str) -> String {
-    format!("/{digest}")
-}
-
-/// A graph of the files in the tar with this SHA-256.
+/// A graph of the files in the tar that the session gives under `path`, with its SHA-256 where
+/// the engine is to know it before.
 ///
-/// The checksum is the cache key of the tar, known before it is sent: where the engine has all
-/// steps that read the context, it never asks for it, and keeps no further copy of it. It also
-/// checks what it gets, so that a file that changes between being hashed and being sent can't
-/// slip in. Two builds of one context name it alike, which BuildKit makes one step of; it may
-/// then ask either session, and either has it.
-pub(super) fn context(digest: &str) -> pb::Definition {
-    let attribute = |name: &str, value: String| (name.to_owned(), value);
+/// The checksum is the cache key of the tar: where the engine has all steps that read the
+/// context, it never asks for it, and keeps no further copy of it.
+pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
+    let mut attrs = HashMap::from([("http.filename".to_owned(), "context".to_owned())]);
+    if let Some(digest) = digest {
+        attrs.insert("http.checksum".to_owned(), format!("sha256:{digest}"));
+    }
     let source = pb::SourceOp {
         // The host by which BuildKit knows that the session is meant (`session/upload`).
-        identifier: format!("http://buildkit-session{}", upload_path(digest)),
-        attrs: HashMap::from([
-            attribute("http.filename", "context".to_owned()),
-            attribute("http.checksum", format!("sha256:{digest}")),
-        ]),
+        identifier: format!("http://buildkit-session{path}"),
+        attrs,
     };
     let unpack = pb::FileActionCopy {
         src: "/context".into(),

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 use self::auth::CredentialStore;
 use self::endpoint::{Endpoint, Environment};
+use self::solve::{End, Sending};
 use self::trouble::{explain, hinted};
 use self::wire::{Answer, Broken, Wire};
 use super::{
@@ -166,8 +167,16 @@ impl Engine for Docker {
         let Some(digest) = digest.context("can't read the context")? else {
             return Ok(BuildOutcome::Cancelled);
         };
-        let build = solve::build(&self.wire, &self.credentials, request, &digest, sink, cancel);
-        on_own_runtime(build)
+        let mut why = String::new();
+        for sending in [Sending::Shared, Sending::Alone] {
+            let context = (digest.as_str(), sending);
+            let build = solve::build(&self.wire, &self.credentials, request, context, sink, cancel);
+            match on_own_runtime(build)? {
+                End::Done(outcome) => return Ok(outcome),
+                End::ContextLost(message) => why = message,
+            }
+        }
+        Err(hinted(format!("can't send the context: {why}"), "build again"))
     }
 
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
