@@ -304,3 +304,13 @@ fn a_registry_gets_the_credentials_of_the_docker_configuration() {
     assert!(matches!(outcome, BuildOutcome::Failed(_)), "{outcome:?}");
     assert_eq!(seen.try_recv().as_deref(), Ok("Basic bWU6c2VjcmV0"), "{outcome:?}");
 }
+
+#[test]
+fn an_engine_says_who_it_is() {
+    let Some(engine) = engine_or_skip() else { return };
+    let info = engine.describe().unwrap();
+    assert_eq!(info.name, "docker");
+    assert!(info.version.starts_with(|c: char| c.is_ascii_digit()), "{info:?}");
+    assert!(info.platform.starts_with("linux/"), "{info:?}");
+    assert!(info.cpus.is_some_and(|cpus| cpus > 0), "{info:?}");
+}

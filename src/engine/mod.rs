@@ -136,6 +136,10 @@ pub struct BuildRequest {
 pub trait ContextFiles: Send + Sync {
     /// Writes all files as one tar archive: sorted, owner 0:0, paths relative to the context.
     ///
+    /// Called as often as the engine needs it, from any thread: to name the context by its hash,
+    /// and to send it where the engine has not got it. The same bytes each time; others are an
+    /// error of the build.
+    ///
     /// # Errors
     /// Where a file can't be read, or the reader of the stream went away.
     fn write_tar(&self, to: &mut dyn Write) -> io::Result<()>;

@@ -6,9 +6,10 @@
 //!
 //! Every call has a runtime of its own, on the thread that calls, and drops it at its end: with
 //! it go the call's connections and tasks, whatever became of them, so nothing can pile up over
-//! a run of thousands of builds. It costs two connections and one runtime for each build: all in
-//! all 6 ms of our processor time and 60 ms of waiting for a cached build of a small context,
-//! without optimisation, against Docker 20.10.24 on two cores; no time worth saving is in it.
+//! a run of thousands of builds. That costs two connections and a runtime for each build; all in
+//! all a build that is cached takes 4 ms of our processor time and 50 ms of waiting, and 1 ms
+//! more for each MB of its context, which is hashed (without optimisation, Docker 20.10.24, two
+//! cores). Over 500 builds neither side's open files grew, nor this side's memory and threads.
 //!
 //! Why gRPC and not `POST /build`: see `llb`. The context's files, and nothing else, are what
 //! `COPY . .` finds.
