@@ -304,3 +304,37 @@ fn a_registry_gets_the_credentials_of_the_docker_configuration() {
     assert!(matches!(outcome, BuildOutcome::Failed(_)), "{outcome:?}");
     assert_eq!(seen.try_recv().as_deref(), Ok("Basic bWU6c2VjcmV0"), "{outcome:?}");
 }
+
+#[test]
+fn an_engine_says_who_it_is() {
+    let Some(engine) = engine_or_skip() else { return };
+    let info = engine.describe().unwrap();
+    assert_eq!(info.name, "docker");
+    assert!(info.version.starts_with(|c: char| c.is_ascii_digit()), "{info:?}");
+    assert!(info.platform.starts_with("linux/"), "{info:?}");
+    assert!(info.cpus.is_some_and(|cpus| cpus > 0), "{info:?}");
+}
+
+#[test]
+fn a_child_gets_its_parent_as_it_was_built_last() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let parent = name.reference("-parent");
+    let child = format!("FROM {parent}\nCOPY c c\n");
+    let mut below = Vec::new();
+    for number in 1..=3 {
+        let files = Files::new().and("a", format!("{number} {}", name.label()));
+        let mut first = request(&name, "FROM scratch\nCOPY . .\n", files);
+        first.references = vec![parent.clone()];
+        let mut second = request(&name, &child, Files::new().and("c", "same"));
+        (first.no_cache, second.no_cache) = (false, false);
+        build(&engine, &first);
+        build(&engine, &second);
+        let parent = engine.inspect(&parent).unwrap().unwrap().diff_ids;
+        let child = engine.inspect(&name.reference("")).unwrap().unwrap().diff_ids;
+        assert_eq!(child[..1], parent[..]);
+        below.extend(parent);
+    }
+    below.dedup();
+    assert_eq!(below.len(), 3);
+}

@@ -6,9 +6,11 @@
 mod common;
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 
 use common::{Files, Name, build, engine_or_skip, request};
@@ -64,12 +66,30 @@ fn a_build_that_is_cancelled_before_it_begins_does_not_begin() {
     assert_eq!(outcome, BuildOutcome::Cancelled);
 }
 
-struct Broken(fn(&mut dyn Write) -> io::Result<()>);
+/// A file, and after it what `then` does, told how often the context was written before.
+struct Broken {
+    written: AtomicUsize,
+    then: fn(usize, &mut dyn Write) -> io::Result<()>,
+}
+
+impl Broken {
+    fn new(then: fn(usize, &mut dyn Write) -> io::Result<()>) -> Broken {
+        Broken { written: AtomicUsize::new(0), then }
+    }
+}
 
 impl ContextFiles for Broken {
     fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
-        Files::new().and("a", "1").write_tar(to)?;
-        (self.0)(to)
+        // No two builds of a test have one context, or the engine would not ask for it.
+        let random = RandomState::new().hash_one(());
+        static CONTENT: OnceLock<String> = OnceLock::new();
+        let content = CONTENT.get_or_init(|| random.to_string());
+        let mut tar = Vec::new();
+        Files::new().and("a", content.as_str()).write_tar(&mut tar)?;
+        // Without the two empty blocks at its end, so that more may follow.
+        to.write_all(&tar[..1024])?;
+        (self.then)(self.written.fetch_add(1, Ordering::SeqCst), to)?;
+        to.write_all(&[0; 1024])
     }
 }
 
@@ -77,21 +97,135 @@ impl ContextFiles for Broken {
 fn a_context_that_can_not_be_read_is_the_machinerys_fault() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
-    let broken = Broken(|_| Err(io::Error::other("`src/b` changed while it was read")));
-    let request = request(&name, "FROM scratch\nCOPY . .\n", broken);
-    let error = engine.build(&request, &mut |_| (), &Cancel::default()).unwrap_err();
-    assert_eq!(format!("{error:#}"), "can't send the context: `src/b` changed while it was read");
-    assert_eq!(engine.inspect(&name.reference("")).unwrap(), None);
+    let check = |broken: Broken, expected: &str| {
+        let request = request(&name, "FROM scratch\nCOPY . .\n", broken);
+        let error = engine.build(&request, &mut |_| (), &Cancel::default()).unwrap_err();
+        assert_eq!(format!("{error:#}"), expected);
+        assert_eq!(engine.inspect(&name.reference("")).unwrap(), None);
+    };
+    let unreadable = "can't read the context: `src/b` can't be opened";
+    check(Broken::new(|_, _| Err(io::Error::other("`src/b` can't be opened"))), unreadable);
+    let late = |times: usize, _: &mut dyn Write| match times {
+        0 => Ok(()),
+        _ => Err(io::Error::other("`src/b` can't be opened")),
+    };
+    check(Broken::new(late), unreadable);
+    let changing = |times: usize, to: &mut dyn Write| {
+        let mut tar = Vec::new();
+        Files::new().and("b", times.to_string()).write_tar(&mut tar)?;
+        to.write_all(&tar[..1024])
+    };
+    check(Broken::new(changing), "can't read the context: its files changed while they were sent");
 }
 
 #[test]
 fn a_context_whose_writer_dies_does_not_pass_for_a_small_one() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
-    let request = request(&name, "FROM scratch\nCOPY . .\n", Broken(|_| panic!("on purpose")));
+    let dying = Broken::new(|times, _| if times == 0 { Ok(()) } else { panic!("on purpose") });
+    let request = request(&name, "FROM scratch\nCOPY . .\n", dying);
     let result = engine.build(&request, &mut |_| (), &Cancel::default());
     assert!(!matches!(result, Ok(BuildOutcome::Built { .. })), "{result:?}");
     assert_eq!(engine.inspect(&name.reference("")).unwrap(), None);
+}
+
+/// A context that counts how often it is written.
+struct Counted(Files, Arc<AtomicUsize>);
+
+impl ContextFiles for Counted {
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.write_tar(to)
+    }
+}
+
+#[test]
+fn a_context_that_the_engine_has_is_not_sent_again() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let written = Arc::new(AtomicUsize::new(0));
+    let files = Counted(Files::new().and("a", name.label()), Arc::clone(&written));
+    let mut request = request(&name, "FROM scratch\nCOPY . .\n", files);
+    request.no_cache = false;
+    build(&engine, &request);
+    // Once to be hashed, once to be sent.
+    assert_eq!(written.load(Ordering::SeqCst), 2);
+    build(&engine, &request);
+    assert_eq!(written.load(Ordering::SeqCst), 3);
+}
+
+/// A context whose sending says that it has begun and then waits.
+struct Waiting {
+    files: Files,
+    written: AtomicUsize,
+    begun: mpsc::Sender<()>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl ContextFiles for Waiting {
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
+        if self.written.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.begun.send(()).unwrap();
+            self.go_on.lock().unwrap().recv().unwrap_or_default();
+        }
+        self.files.write_tar(to)
+    }
+}
+
+#[test]
+fn a_build_outlives_another_that_was_sending_their_context() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let files = Files::new().and("a", name.label());
+    let (begun, has_begun) = mpsc::channel();
+    let (release, go_on) = mpsc::channel();
+    let waiting = Waiting {
+        files: files.clone(),
+        written: AtomicUsize::new(0),
+        begun,
+        go_on: Mutex::new(go_on),
+    };
+    let mut first = request(&name, "FROM scratch\nCOPY . .\nENV A=1\n", waiting);
+    let mut second = request(&name, "FROM scratch\nCOPY . .\nENV A=2\n", files);
+    (first.no_cache, second.no_cache) = (false, false);
+    let cancel = Cancel::default();
+    let outcomes = thread::scope(|scope| {
+        let first = scope.spawn(|| engine.build(&first, &mut |_| (), &cancel).unwrap());
+        has_begun.recv().unwrap();
+        let mut on_update = |update| {
+            if matches!(update, BuildUpdate::StepStarted(step) if step.text == "load build context")
+            {
+                cancel.set();
+            }
+        };
+        let second = engine.build(&second, &mut on_update, &Cancel::default()).unwrap();
+        release.send(()).unwrap();
+        (first.join().unwrap(), second)
+    });
+    assert_eq!(outcomes.0, BuildOutcome::Cancelled);
+    assert!(matches!(outcomes.1, BuildOutcome::Built { .. }), "{outcomes:?}");
+}
+
+#[test]
+fn builds_of_one_context_do_not_share_their_failures() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let files = Files::new().and("a", name.label()).and("b", common::busybox());
+    let built: Vec<bool> = thread::scope(|scope| {
+        let building: Vec<_> = (0..8)
+            .map(|number| {
+                let last = if number % 2 == 0 { "ENV A=b" } else { "COPY missing ." };
+                let text = format!("FROM scratch\nCOPY . .\nENV N={number}\n{last}\n");
+                let mut request = request(&name, &text, files.clone());
+                request.no_cache = false;
+                request.references = vec![name.reference(&format!("-{number}"))];
+                let engine = &engine;
+                scope.spawn(move || matches!(build(engine, &request).0, BuildOutcome::Built { .. }))
+            })
+            .collect();
+        building.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(built, [true, false, true, false, true, false, true, false]);
 }
 
 /// Stands between us and the engine, and can cut all connections.

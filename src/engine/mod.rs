@@ -24,6 +24,8 @@ pub trait Engine: Send + Sync {
 
     /// Builds one image and tells `sink` what happens meanwhile.
     ///
+    /// A step may begin more than once, where the engine had to try again.
+    ///
     /// A build that fails is [`BuildOutcome::Failed`]. Returns soon after `cancel` is set, with
     /// [`BuildOutcome::Cancelled`], and leaves nothing running in the engine.
     ///
@@ -133,6 +135,10 @@ pub struct BuildRequest {
 /// The files of a context, written as a tar stream when the engine asks for them.
 pub trait ContextFiles: Send + Sync {
     /// Writes all files as one tar archive: sorted, owner 0:0, paths relative to the context.
+    ///
+    /// Called as often as the engine needs it, from any thread: to name the context by its hash,
+    /// and to send it where the engine has not got it. The same bytes each time; others are an
+    /// error of the build.
     ///
     /// # Errors
     /// Where a file can't be read, or the reader of the stream went away.

@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
-use layers::engine::{
-    BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine, EngineInfo,
-};
+use layers::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine};
 
 /// The label that all images of tests carry, so that they can be found and removed.
 pub const TEST_LABEL: &str = "dev.layers.test";
@@ -32,11 +30,6 @@ pub fn engine_or_skip() -> Option<Docker> {
         panic!("{error:#}\n(set LAYERS_TEST_NO_ENGINE=1 to skip the tests that need an engine)");
     }
     Some(docker)
-}
-
-/// What describes the engine of [`engine_or_skip`].
-pub fn describe(docker: &Docker) -> EngineInfo {
-    docker.describe().unwrap()
 }
 
 /// A name that no other test uses, and the removal of all images that got it.

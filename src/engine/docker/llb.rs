@@ -23,6 +23,9 @@ use prost::Message;
 
 use super::endpoint::sha256_hex;
 
+/// The name of the step that sends the context.
+pub(super) const LOAD_CONTEXT: &str = "[internal] load build context";
+
 /// A graph of one file, `Dockerfile`.
 pub(super) fn dockerfile(text: &str) -> pb::Definition {
     let file = pb::FileActionMkFile {
@@ -41,12 +44,20 @@ pub(super) fn dockerfile(text: &str) -> pb::Definition {
     graph.finish(made)
 }
 
-/// A graph of the files in the tar that the session's upload service gives under `path`.
-pub(super) fn context(path: &str) -> pb::Definition {
+/// A graph of the files in the tar that the session gives under `path`, with its SHA-256 where
+/// the engine is to know it before.
+///
+/// The checksum is the cache key of the tar: where the engine has all steps that read the
+/// context, it never asks for it, and keeps no further copy of it.
+pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
+    let mut attrs = HashMap::from([("http.filename".to_owned(), "context".to_owned())]);
+    if let Some(digest) = digest {
+        attrs.insert("http.checksum".to_owned(), format!("sha256:{digest}"));
+    }
     let source = pb::SourceOp {
         // The host by which BuildKit knows that the session is meant (`session/upload`).
         identifier: format!("http://buildkit-session{path}"),
-        attrs: HashMap::from([("http.filename".to_owned(), "context".to_owned())]),
+        attrs,
     };
     let unpack = pb::FileActionCopy {
         src: "/context".into(),
@@ -57,7 +68,7 @@ pub(super) fn context(path: &str) -> pb::Definition {
         ..pb::FileActionCopy::default()
     };
     let mut graph = Graph::default();
-    let tar = graph.add(pb::op::Op::Source(source), Vec::new(), "[internal] load build context");
+    let tar = graph.add(pb::op::Op::Source(source), Vec::new(), LOAD_CONTEXT);
     let files = graph.add(
         file_op(0, pb::file_action::Action::Copy(unpack)),
         vec![tar],

@@ -6,9 +6,10 @@
 //!
 //! Every call has a runtime of its own, on the thread that calls, and drops it at its end: with
 //! it go the call's connections and tasks, whatever became of them, so nothing can pile up over
-//! a run of thousands of builds. It costs two connections and one runtime for each build: all in
-//! all 6 ms of our processor time and 60 ms of waiting for a cached build of a small context,
-//! without optimisation, against Docker 20.10.24 on two cores; no time worth saving is in it.
+//! a run of thousands of builds. That costs two connections and a runtime for each build; all in
+//! all a build that is cached takes 4 ms of our processor time and 50 ms of waiting, and 1 ms
+//! more for each MB of its context, which is hashed (without optimisation, Docker 20.10.24, two
+//! cores). Over 500 builds neither side's open files grew, nor this side's memory and threads.
 //!
 //! Why gRPC and not `POST /build`: see `llb`. The context's files, and nothing else, are what
 //! `COPY . .` finds.
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 
 use self::auth::CredentialStore;
 use self::endpoint::{Endpoint, Environment};
+use self::solve::{End, Sending};
 use self::trouble::{explain, hinted};
 use self::wire::{Answer, Broken, Wire};
 use super::{
@@ -162,7 +164,20 @@ impl Engine for Docker {
         sink: &mut dyn FnMut(BuildUpdate),
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
-        on_own_runtime(solve::build(&self.wire, &self.credentials, request, sink, cancel))
+        let digest = session::digest_context(request.context.as_ref(), cancel);
+        let Some(digest) = digest.context("can't read the context")? else {
+            return Ok(BuildOutcome::Cancelled);
+        };
+        let mut why = String::new();
+        for sending in [Sending::Shared, Sending::Alone] {
+            let context = (digest.as_str(), sending);
+            let build = solve::build(&self.wire, &self.credentials, request, context, sink, cancel);
+            match on_own_runtime(build)? {
+                End::Done(outcome) => return Ok(outcome),
+                End::ContextLost(message) => why = message,
+            }
+        }
+        Err(hinted(format!("can't send the context: {why}"), "build again"))
     }
 
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {

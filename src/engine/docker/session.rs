@@ -25,8 +25,9 @@ use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::auth::CredentialStore;
+use super::endpoint::hex;
 use super::wire::Upgraded;
-use crate::engine::ContextFiles;
+use crate::engine::{Cancel, ContextFiles};
 
 /// The methods that the engine is told of, as headers of the session's request.
 pub(super) const METHODS: [&str; 3] = [
@@ -40,6 +41,39 @@ const CHUNK: usize = 128 << 10;
 
 /// How many chunks may wait for the engine.
 const WAITING_CHUNKS: usize = 8;
+
+/// The SHA-256 of a context's tar, in hexadecimal; `None` where it was cancelled meanwhile.
+pub(super) fn digest_context(
+    context: &dyn ContextFiles,
+    cancel: &Cancel,
+) -> io::Result<Option<String>> {
+    let state = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut hash = Hash { state, cancel };
+    match context.write_tar(&mut hash) {
+        _ if cancel.is_set() => Ok(None),
+        Ok(()) => Ok(Some(hex(hash.state.finish().as_ref()))),
+        Err(error) => Err(error),
+    }
+}
+
+struct Hash<'a> {
+    state: ring::digest::Context,
+    cancel: &'a Cancel,
+}
+
+impl Write for Hash<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.cancel.is_set() {
+            return Err(io::Error::other("cancelled"));
+        }
+        self.state.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Why the context could not be written, kept where the build can find it.
 #[derive(Clone, Default)]
@@ -56,19 +90,30 @@ impl ContextFault {
     }
 }
 
+/// What the session gives of the context.
+#[derive(Clone)]
+pub(super) struct ContextOffer {
+    /// The context.
+    pub(super) files: Arc<dyn ContextFiles>,
+    /// The SHA-256 that its tar had when it was hashed.
+    pub(super) digest: String,
+    /// The path under which it is given.
+    pub(super) path: String,
+    /// Where it is kept that it could not be written.
+    pub(super) fault: ContextFault,
+}
+
 /// Serves the session on a connection until either side ends it.
 pub(super) async fn serve(
     connection: Upgraded,
-    context: Arc<dyn ContextFiles>,
-    path: String,
-    fault: ContextFault,
+    offer: ContextOffer,
     credentials: Arc<CredentialStore>,
 ) {
     let connections = stream::iter([Ok::<_, io::Error>(connection)]);
     let ended = tonic::transport::Server::builder()
         .add_service(HealthServer::new(Alive))
         .add_service(AuthServer::new(Credentials { store: credentials }))
-        .add_service(UploadServer::new(ContextUpload { context, path, fault }))
+        .add_service(UploadServer::new(ContextUpload(offer)))
         .serve_with_incoming(connections)
         .await;
     // A session that breaks breaks the build, which says so itself, with a better cause.
@@ -150,11 +195,7 @@ impl Auth for Credentials {
     }
 }
 
-struct ContextUpload {
-    context: Arc<dyn ContextFiles>,
-    path: String,
-    fault: ContextFault,
-}
+struct ContextUpload(ContextOffer);
 
 #[tonic::async_trait]
 impl Upload for ContextUpload {
@@ -165,17 +206,18 @@ impl Upload for ContextUpload {
         request: Request<Streaming<BytesMessage>>,
     ) -> Result<Response<Self::PullStream>, Status> {
         let asked = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
-        if asked != Some(self.path.as_str()) {
+        if asked != Some(self.0.path.as_str()) {
             return Err(Status::not_found("no such upload"));
         }
         let (to, from) = mpsc::channel(WAITING_CHUNKS);
-        let (context, fault) = (Arc::clone(&self.context), self.fault.clone());
+        let offer = self.0.clone();
         let write = move || {
-            let mut chunks = Chunks { to, waiting: Vec::with_capacity(CHUNK), whole: false };
-            match context.write_tar(&mut chunks).and_then(|()| chunks.flush()) {
+            let hash = ring::digest::Context::new(&ring::digest::SHA256);
+            let mut chunks = Chunks { to, waiting: Vec::with_capacity(CHUNK), hash, whole: false };
+            match offer.files.write_tar(&mut chunks).and_then(|()| chunks.finish(&offer.digest)) {
                 Ok(()) => chunks.whole = true,
                 Err(_) if chunks.to.is_closed() => {}
-                Err(error) => fault.keep(error),
+                Err(error) => offer.fault.keep(error),
             }
         };
         thread::Builder::new().name("context".into()).spawn(write)?;
@@ -190,7 +232,19 @@ impl Upload for ContextUpload {
 struct Chunks {
     to: mpsc::Sender<Result<BytesMessage, Status>>,
     waiting: Vec<u8>,
+    hash: ring::digest::Context,
     whole: bool,
+}
+
+impl Chunks {
+    /// Sends what waits, unless it is not what was hashed: a file that changes meanwhile must not
+    /// slip in under the name of its former content.
+    fn finish(&mut self, digest: &str) -> io::Result<()> {
+        if hex(self.hash.clone().finish().as_ref()) != digest {
+            return Err(io::Error::other("its files changed while they were sent"));
+        }
+        self.flush()
+    }
 }
 
 impl Drop for Chunks {
@@ -208,6 +262,7 @@ impl Write for Chunks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(CHUNK - self.waiting.len());
         self.waiting.extend_from_slice(&bytes[..taken]);
+        self.hash.update(&bytes[..taken]);
         if self.waiting.len() == CHUNK {
             self.flush()?;
         }

@@ -12,6 +12,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::{
     CacheOptions, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
 };
+use bollard_buildkit_proto::pb;
 use futures_util::stream::{self, Stream, StreamExt};
 use hyper::StatusCode;
 use tokio::sync::Notify;
@@ -21,8 +22,8 @@ use tonic::transport::{Channel, Endpoint as GrpcEndpoint, Uri};
 use tonic::{Code, Response, Status};
 
 use super::auth::CredentialStore;
-use super::session::{self, ContextFault};
-use super::trace::Trace;
+use super::session::{self, ContextFault, ContextOffer};
+use super::trace::{Trace, parse_name};
 use super::trouble::{explain, hinted, plain_message};
 use super::wire::{Broken, Upgraded, Wire, chain};
 use super::{LOOKUP_WITHIN, llb, never_answers};
@@ -34,43 +35,86 @@ const STATUS_TAIL: Duration = Duration::from_secs(3);
 /// How long the engine may take to let go of a cancelled build.
 const CANCEL_TAIL: Duration = Duration::from_secs(10);
 
+/// What the engine says when a session that it was reading from has gone.
+const SESSION_BROKE: [&str; 4] = [
+    "transport is closing",
+    "error reading from server",
+    "client connection is closing",
+    "no active session",
+];
+
 /// BuildKit's own bound for a message.
 const LONGEST_MESSAGE: usize = 16 << 20;
 
+/// How the engine gets the context.
+///
+/// Builds of one context that run at once name it alike; BuildKit makes one step of it and asks
+/// the session of any of them, which spares the others the sending. But when the build that sends
+/// it ends early, it breaks for the others too. They then try again, each for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// Under a name that other builds of the same context share.
+    Shared,
+    /// Under a name of its own.
+    Alone,
+}
+
+/// How one try to build ended.
+pub(super) enum End {
+    /// For good.
+    Done(BuildOutcome),
+    /// The context did not arrive, through no fault of this build, and why.
+    ContextLost(String),
+}
+
 type Control = ControlClient<Channel>;
 
-/// Builds one image. Meant to be the only thing that its runtime does.
+/// Builds one image, whose context's tar has the given SHA-256. Meant to be the only thing that
+/// its runtime does.
 pub(super) async fn build(
     wire: &Wire,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
+    (digest, sending): (&str, Sending),
     sink: &mut dyn FnMut(BuildUpdate),
     cancel: &Cancel,
-) -> anyhow::Result<BuildOutcome> {
+) -> anyhow::Result<End> {
     let cancelled = Arc::new(Notify::new());
     let wake = Arc::clone(&cancelled);
     let _guard = cancel.on_set(move || wake.notify_one());
     let id = super::unique_id();
     let fault = ContextFault::default();
-    let open = open(wire, credentials, request, &id, &fault);
+    let path = match sending {
+        Sending::Shared => format!("/{digest}"),
+        Sending::Alone => format!("/{digest}/{id}"),
+    };
+    let known = (sending == Sending::Shared).then_some(digest);
+    let solve = solve_request(request, &id, llb::context(&path, known));
+    let offer = ContextOffer {
+        files: Arc::clone(&request.context),
+        digest: digest.to_owned(),
+        path,
+        fault: fault.clone(),
+    };
+    let open = open(wire, credentials, &id, offer);
     let control = tokio::select! {
-        () = cancelled.notified() => return Ok(BuildOutcome::Cancelled),
+        () = cancelled.notified() => return Ok(End::Done(BuildOutcome::Cancelled)),
         opened = timeout(LOOKUP_WITHIN, open) => {
             opened.map_err(|_| never_answers(wire.endpoint()))??
         }
     };
     let mut trace = Trace::default();
-    let end = follow(control, solve_request(request, &id), &mut trace, sink, &cancelled).await;
+    let end = follow(control, solve, &mut trace, sink, &cancelled).await;
     if cancel.is_set() {
-        return Ok(BuildOutcome::Cancelled);
+        return Ok(End::Done(BuildOutcome::Cancelled));
     }
     match end {
         Some(Ok(response)) => image_of(&response.into_inner()),
         Some(Err(status)) => match fault.take() {
-            Some(error) => Err(anyhow::Error::new(error).context("can't send the context")),
+            Some(error) => Err(anyhow::Error::new(error).context("can't read the context")),
             None => failed(&status, trace, wire),
         },
-        None => Ok(BuildOutcome::Cancelled),
+        None => Ok(End::Done(BuildOutcome::Cancelled)),
     }
 }
 
@@ -78,9 +122,8 @@ pub(super) async fn build(
 async fn open(
     wire: &Wire,
     credentials: &Arc<CredentialStore>,
-    request: &BuildRequest,
     id: &str,
-    fault: &ContextFault,
+    offer: ContextOffer,
 ) -> anyhow::Result<Control> {
     let explained = |broken: Broken| match broken {
         Broken::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
@@ -92,13 +135,7 @@ async fn open(
         vec![("X-Docker-Expose-Session-Uuid", id), ("X-Docker-Expose-Session-Name", "layers")];
     headers.extend(session::METHODS.map(|method| ("X-Docker-Expose-Session-Grpc-Method", method)));
     let connection = wire.upgrade("/session", &headers).await.map_err(explained)?;
-    tokio::spawn(session::serve(
-        connection,
-        Arc::clone(&request.context),
-        upload_path(id),
-        fault.clone(),
-        Arc::clone(credentials),
-    ));
+    tokio::spawn(session::serve(connection, offer, Arc::clone(credentials)));
     let connection = wire.upgrade("/grpc", &[]).await.map_err(explained)?;
     let channel = GrpcEndpoint::from_static("http://buildkit")
         .connect_with_connector(Once(Some(connection)))
@@ -130,11 +167,7 @@ impl Service<Uri> for Once {
     }
 }
 
-fn upload_path(id: &str) -> String {
-    format!("/{id}")
-}
-
-fn solve_request(request: &BuildRequest, id: &str) -> SolveRequest {
+fn solve_request(request: &BuildRequest, id: &str, context: pb::Definition) -> SolveRequest {
     let mut attributes = HashMap::new();
     for (name, value) in &request.labels {
         attributes.insert(format!("label:{name}"), value.clone());
@@ -166,7 +199,7 @@ fn solve_request(request: &BuildRequest, id: &str) -> SolveRequest {
         frontend_attrs: attributes,
         frontend_inputs: HashMap::from([
             ("dockerfile".to_owned(), llb::dockerfile(&request.dockerfile)),
-            ("context".to_owned(), llb::context(&upload_path(id))),
+            ("context".to_owned(), context),
         ]),
         // The engine's own image store, whichever it has.
         exporter_deprecated: "moby".into(),
@@ -229,9 +262,9 @@ fn status(mut control: Control, id: String) -> impl Stream<Item = StatusResponse
 /// The built image's ID. `containerimage.digest` is what the image is found by in the engine's
 /// store, in the classic one (where it is the digest of the image's configuration) and in
 /// containerd's (where it is that of its manifest).
-fn image_of(response: &SolveResponse) -> anyhow::Result<BuildOutcome> {
+fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
     match response.exporter_response.get("containerimage.digest") {
-        Some(id) => Ok(BuildOutcome::Built { image_id: id.clone() }),
+        Some(id) => Ok(End::Done(BuildOutcome::Built { image_id: id.clone() })),
         None => Err(hinted(
             "the engine has built the image but does not say which it is",
             "an engine of version 20.10 or newer says so: `docker version`",
@@ -240,7 +273,7 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<BuildOutcome> {
 }
 
 /// What the engine's refusal means: a failed image, or a connection that broke.
-fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOutcome> {
+fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
         return Err(hinted(
@@ -252,10 +285,18 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOut
             "check that the engine is still running, and build again",
         ));
     }
+    let loading = parse_name(llb::LOAD_CONTEXT);
     let (step, message) = match failed {
+        Some((step, message)) if step == loading => {
+            return Ok(End::ContextLost(plain_message(&message)));
+        }
         Some((step, message)) => (Some(step), message),
         None => (None, status.message().to_owned()),
     };
+    // A step that broke before this build joined it is not told of.
+    if step.is_none() && SESSION_BROKE.iter().any(|words| message.contains(words)) {
+        return Ok(End::ContextLost(plain_message(&message)));
+    }
     let mut message = plain_message(&message);
     // A registry that does not answer is told of by address only.
     if let Some(Some(base)) = step.as_ref().map(|step| step.text.strip_prefix("load metadata for "))
@@ -263,7 +304,7 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOut
     {
         message = format!("can't get `{base}`: {message}");
     }
-    Ok(BuildOutcome::Failed(BuildFailure { step, message }))
+    Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message })))
 }
 
 /// Whether the engine or the connection is at fault, and not the image. A status with a source
@@ -272,8 +313,7 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<BuildOut
 fn is_lost(status: &Status, has_failed_step: bool) -> bool {
     let on_our_side = std::error::Error::source(status).is_some();
     let shutting_down = matches!(status.code(), Code::Unavailable | Code::Cancelled)
-        || status.message().ends_with("context canceled")
-        || status.message().contains("no active session");
+        || status.message().ends_with("context canceled");
     on_our_side || status.code() == Code::Unimplemented || (shutting_down && !has_failed_step)
 }
 
@@ -291,7 +331,7 @@ mod tests {
         check(&Status::unknown("exit code: 1"), true, false);
         check(&Status::unknown("dockerfile parse error"), false, false);
         check(&Status::unavailable("registry answers 503"), true, false);
-        check(&Status::unavailable("transport is closing"), false, true);
+        check(&Status::unavailable("shutting down"), false, true);
         check(&Status::unknown("failed to solve: context canceled"), false, true);
         check(&Status::unimplemented("unknown service"), false, true);
     }

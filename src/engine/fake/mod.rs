@@ -235,7 +235,7 @@ impl Engine for Fake {
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         let mut context = Vec::new();
-        request.context.write_tar(&mut context).context("can't send the context")?;
+        request.context.write_tar(&mut context).context("can't read the context")?;
         self.record(&json!({
             "call": "build",
             "references": request.references,
