@@ -1,0 +1,329 @@
+//! Image references: how they are read, their normal form, and when two name one image.
+//!
+//! Owns the grammar, which is that of github.com/distribution/reference as Docker uses it. It
+//! asks no registry anything.
+
+use std::fmt;
+
+/// The registry of names that have none.
+const DEFAULT_DOMAIN: &str = "docker.io";
+/// Its old name.
+const LEGACY_DOMAIN: &str = "index.docker.io";
+/// Where names of one part live on it.
+const OFFICIAL: &str = "library/";
+/// The longest path, in bytes.
+const LONGEST_PATH: usize = 255;
+/// The longest tag, in bytes.
+const LONGEST_TAG: usize = 128;
+
+/// The name of an image in its normal form: equal references are one image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    /// The registry, such as `docker.io` or `localhost:5000`. Empty for the odd name whose first
+    /// part has a dot but is no host name, such as `a__b.c/d`.
+    pub domain: String,
+    /// The repository on it, such as `library/alpine`.
+    pub path: String,
+    /// The tag: `latest` where the text has neither tag nor digest; nothing where it has a digest
+    /// alone.
+    pub tag: Option<String>,
+    /// The digest with its algorithm, `sha256:…`.
+    pub digest: Option<String>,
+}
+
+/// Why a text is no reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReferenceError {
+    /// It does not have the form `[domain/]path[:tag][@digest]`.
+    Format,
+    /// The path has upper-case letters; it is given.
+    UpperCase(String),
+    /// It is 64 hexadecimal digits, which would be an image's ID.
+    Identifier,
+    /// The path is longer than 255 bytes.
+    TooLong,
+    /// The digest has an unknown algorithm or the wrong number of digits.
+    Digest,
+}
+
+impl fmt::Display for ReferenceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReferenceError::Format => f.write_str("invalid reference format"),
+            ReferenceError::UpperCase(path) => {
+                write!(f, "invalid reference format: the repository `{path}` must be lower-case")
+            }
+            ReferenceError::Identifier => {
+                f.write_str("64 hexadecimal digits are an image's ID, not its name")
+            }
+            ReferenceError::TooLong => {
+                write!(f, "the repository has more than {LONGEST_PATH} characters")
+            }
+            ReferenceError::Digest => {
+                f.write_str("unknown digest algorithm or wrong number of digits")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReferenceError {}
+
+impl Reference {
+    /// Reads a reference as a `FROM` line takes it.
+    ///
+    /// # Errors
+    /// Where the text does not have the form of a reference.
+    pub fn parse(text: &str) -> Result<Reference, ReferenceError> {
+        if text.len() == 64 && text.bytes().all(is_lower_hex) {
+            return Err(ReferenceError::Identifier);
+        }
+        let (domain, rest) = split_domain(text);
+        let name = rest.split(':').next().unwrap_or(rest);
+        let official = domain == DEFAULT_DOMAIN && !rest.contains('/');
+        if name.chars().any(|c| c.is_uppercase()) {
+            let shown = if official { format!("{OFFICIAL}{name}") } else { name.to_owned() };
+            return Err(ReferenceError::UpperCase(shown));
+        }
+        let (rest, digest) = match rest.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (rest, None),
+        };
+        let (path, tag) = match rest.split_once(':') {
+            Some((path, tag)) => (path, Some(tag)),
+            None => (rest, None),
+        };
+        if !is_path(path) || !tag.is_none_or(is_tag) || !digest.is_none_or(has_digest_form) {
+            return Err(ReferenceError::Format);
+        }
+        let mut path = if official { format!("{OFFICIAL}{path}") } else { path.to_owned() };
+        let mut domain = domain.to_owned();
+        if !is_host(&domain) {
+            // What is no host may still be the first part of a path, for example `a__b.c/d`.
+            if !is_path(&domain) {
+                return Err(ReferenceError::Format);
+            }
+            path = format!("{domain}/{path}");
+            domain.clear();
+        }
+        if path.len() > LONGEST_PATH {
+            return Err(ReferenceError::TooLong);
+        }
+        if !digest.is_none_or(is_known_digest) {
+            return Err(ReferenceError::Digest);
+        }
+        let tag = tag.or(if digest.is_none() { Some("latest") } else { None });
+        let (tag, digest) = (tag.map(str::to_owned), digest.map(str::to_owned));
+        Ok(Reference { domain, path, tag, digest })
+    }
+
+    /// The full form, such as `docker.io/library/alpine:latest`.
+    pub fn normalised(&self) -> String {
+        self.to_string()
+    }
+
+    /// The form that people write, without `docker.io/` and `library/`: `alpine:latest`.
+    pub fn familiar(&self) -> String {
+        let repository = self.repository();
+        let short = match repository.strip_prefix("docker.io/") {
+            Some(path) if self.domain == DEFAULT_DOMAIN => match path.strip_prefix(OFFICIAL) {
+                Some(name) if !name.contains('/') => name,
+                _ => path,
+            },
+            _ => &repository,
+        };
+        format!("{short}{}", Suffix(self))
+    }
+
+    /// The reference without tag and digest: `docker.io/library/alpine`.
+    pub fn repository(&self) -> String {
+        if self.domain.is_empty() {
+            return self.path.clone();
+        }
+        format!("{}/{}", self.domain, self.path)
+    }
+
+    /// Whether both are in one repository.
+    pub fn same_repository(&self, other: &Reference) -> bool {
+        self.domain == other.domain && self.path == other.path
+    }
+
+    /// Whether both name one image: one repository and one digest, or no digest and one tag.
+    /// Beside a digest the tag is decoration.
+    pub fn same_image(&self, other: &Reference) -> bool {
+        let same_version = match (&self.digest, &other.digest) {
+            (None, None) => self.tag == other.tag,
+            (one, other) => one == other,
+        };
+        same_version && self.same_repository(other)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.domain.is_empty() {
+            write!(f, "{}/", self.domain)?;
+        }
+        write!(f, "{}{}", self.path, Suffix(self))
+    }
+}
+
+/// The tag and the digest with their signs.
+struct Suffix<'a>(&'a Reference);
+
+impl fmt::Display for Suffix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(tag) = &self.0.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.0.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The registry and the rest. The part before the first `/` is a registry only where it can't be
+/// the first part of a repository's name.
+fn split_domain(text: &str) -> (&str, &str) {
+    let Some((first, rest)) = text.split_once('/') else { return (DEFAULT_DOMAIN, text) };
+    if first == LEGACY_DOMAIN {
+        return (DEFAULT_DOMAIN, rest);
+    }
+    let is_domain = first == "localhost"
+        || first.contains(['.', ':'])
+        || first.chars().any(|c| c.is_uppercase());
+    if is_domain { (first, rest) } else { (DEFAULT_DOMAIN, text) }
+}
+
+/// Parts of lower-case letters and digits, joined by one `.`, one or two `_`, or any number of
+/// `-`, with `/` between parts.
+fn is_path(path: &str) -> bool {
+    path.split('/').all(is_path_part)
+}
+
+fn is_path_part(part: &str) -> bool {
+    let mut separator = "";
+    let mut words = 0;
+    let mut rest = part;
+    while !rest.is_empty() {
+        let word = run(rest, |b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let between = words == 0 || matches!(separator, "." | "_" | "__");
+        if word == 0 || !(between || separator.bytes().all(|b| b == b'-')) {
+            return false;
+        }
+        words += 1;
+        rest = &rest[word..];
+        let length = run(rest, |b| matches!(b, b'.' | b'_' | b'-'));
+        separator = &rest[..length];
+        rest = &rest[length..];
+    }
+    words > 0 && separator.is_empty()
+}
+
+/// How many bytes at the beginning are of a kind.
+fn run(text: &str, is: impl Fn(u8) -> bool) -> usize {
+    text.bytes().position(|b| !is(b)).unwrap_or(text.len())
+}
+
+/// A letter, digit or `_`, then up to 127 more, `.` and `-` among them.
+fn is_tag(tag: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    tag.len() <= LONGEST_TAG
+        && tag.bytes().next().is_some_and(is_word)
+        && tag.bytes().all(|b| is_word(b) || matches!(b, b'.' | b'-'))
+}
+
+/// `algorithm:digits`, at least 32 of them.
+fn has_digest_form(digest: &str) -> bool {
+    let Some((algorithm, digits)) = digest.split_once(':') else { return false };
+    let is_word = |word: &str| {
+        word.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
+            && word.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    algorithm.split(['-', '_', '+', '.']).all(is_word)
+        && digits.len() >= 32
+        && digits.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn is_known_digest(digest: &str) -> bool {
+    let Some((algorithm, digits)) = digest.split_once(':') else { return false };
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha384" => 96,
+        "sha512" => 128,
+        _ => return false,
+    };
+    digits.len() == length && digits.bytes().all(is_lower_hex)
+}
+
+fn is_lower_hex(b: u8) -> bool {
+    b.is_ascii_digit() || matches!(b, b'a'..=b'f')
+}
+
+/// A host name or an address in brackets, then perhaps a port.
+fn is_host(domain: &str) -> bool {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    if let Some(address) = domain.strip_prefix('[') {
+        let Some((address, port)) = address.split_once(']') else { return false };
+        return !address.is_empty()
+            && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':')
+            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    let (name, port) = match domain.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (domain, None),
+    };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    name.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_references_are_read_as_docker_does() {
+        let check = |text: &str, expected: Result<&str, ReferenceError>| {
+            let read = Reference::parse(text).map(|reference| reference.normalised());
+            assert_eq!(read.as_deref().map_err(Clone::clone), expected, "{text}");
+        };
+        let format = || Err(ReferenceError::Format);
+        check("a__b.c/d", Ok("a__b.c/d:latest"));
+        check("[::1]:5000/x", Ok("[::1]:5000/x:latest"));
+        check("[::1/x", format());
+        check("localhost/x", Ok("localhost/x:latest"));
+        check("local/x", Ok("docker.io/local/x:latest"));
+        check("host:/x", format());
+        check("a--b", Ok("docker.io/library/a--b:latest"));
+        check("a..b", format());
+        check("a-", format());
+        check("a/", format());
+        check("a//b", format());
+        check("é", format());
+        check("x:é", format());
+        check(&format!("x:{}", "a".repeat(129)), format());
+        check(&"ab".repeat(32), Err(ReferenceError::Identifier));
+        check(&format!("q/{}", "a".repeat(254)), Err(ReferenceError::TooLong));
+        check(&format!("x@sha256:{}", "A".repeat(64)), Err(ReferenceError::Digest));
+        check(&format!("x@md5:{}", "a".repeat(32)), Err(ReferenceError::Digest));
+    }
+
+    #[test]
+    fn a_digest_makes_the_tag_decoration() {
+        let digest = format!("@sha256:{}", "a".repeat(64));
+        let check = |one: &str, other: &str, same: bool| {
+            let one = Reference::parse(one).unwrap();
+            assert_eq!(one.same_image(&Reference::parse(other).unwrap()), same, "{one} {other}");
+        };
+        check("x", "docker.io/library/x:latest", true);
+        check("x:1", "x", false);
+        check(&format!("x:1{digest}"), &format!("x{digest}"), true);
+        check(&format!("x:1{digest}"), "x:1", false);
+        check("x", "y", false);
+    }
+}
