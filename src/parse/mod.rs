@@ -1,24 +1,130 @@
-//! stub
-#![allow(missing_docs)]
-use crate::base::*;
-#[derive(Debug)]
-pub struct Dockerfile {
-    pub source: Source,
-    pub stages: Vec<Stage>,
-    pub diagnostics: Vec<Diagnostic>,
+//! Text to Dockerfile: total, with the place of every word.
+//!
+//! Owns the reading of one file. It never fails, never panics, reads no disk and knows no other
+//! file; what is wrong becomes a diagnostic. Variables stay as they are written: `graph` expands
+//! them with [`expand::expand`].
+//!
+//! The rules are those of BuildKit's Dockerfile frontend, in its newest version. It reads in two
+//! steps: `lexer` knows lines (comments, continuations, here-documents) and no meaning;
+//! `instruction` and its neighbours know meaning and no lines.
+
+use std::collections::HashMap;
+
+use crate::base::{Diagnostic, Source, Span};
+
+mod directive;
+pub mod expand;
+mod files;
+mod flags;
+mod healthcheck;
+mod heredoc;
+mod instruction;
+mod lexer;
+pub mod logical;
+mod pattern;
+mod reader;
+mod run;
+pub mod syntax;
+mod words;
+
+pub use syntax::{
+    Add, Command, Copy, Declaration, Directives, Dockerfile, Files, Heredoc, Instruction,
+    InstructionKind, Mount, MountField, Onbuild, Pair, Piece, PieceKind, Run, Stage,
+};
+
+use instruction::Read;
+
+/// Reads a Dockerfile. Whatever is wrong with it is in its diagnostics.
+pub fn parse(source: &Source) -> Dockerfile {
+    let lexed = lexer::lex(source);
+    let mut file = Dockerfile {
+        source: source.clone(),
+        directives: lexed.directives,
+        globals: Vec::new(),
+        stages: Vec::new(),
+        diagnostics: lexed.diagnostics,
+        pieces: lexed.pieces,
+    };
+    let is_empty = lexed.lines.is_empty();
+    let mut homeless = None;
+    for line in lexed.lines {
+        let escape = file.directives.escape;
+        match instruction::read(source, line, escape, &mut file.diagnostics) {
+            Read::From(stage) => file.stages.push(stage),
+            Read::Instruction(instruction) => match file.stages.last_mut() {
+                Some(stage) => stage.instructions.push(instruction),
+                None => {
+                    if !matches!(
+                        instruction.kind,
+                        InstructionKind::Arg(_) | InstructionKind::Invalid
+                    ) {
+                        homeless.get_or_insert(instruction.keyword.clone());
+                    }
+                    file.globals.push(instruction);
+                }
+            },
+        }
+    }
+    file.globals.retain(|global| matches!(global.kind, InstructionKind::Arg(_)));
+    if let Some(keyword) = homeless {
+        let message = format!("{} stands before the first FROM", keyword.value);
+        let diagnostic = Diagnostic::error("instruction-before-from", message)
+            .hint("begin with `FROM`; only `ARG` may come before it");
+        file.diagnostics.push(diagnostic.at(source, keyword.span, ""));
+    }
+    tell_missing_stages(&mut file, is_empty);
+    tell_duplicate_stages(&mut file);
+    file
 }
-#[derive(Debug)]
-pub struct Stage {
-    pub name: Option<Spanned<String>>,
-    pub from: Span,
-    pub instructions: Vec<Instruction>,
+
+/// Reads the text of an `ONBUILD` trigger, as a file of one instruction with the usual escape.
+/// Nothing where it is no single instruction that may be a trigger; the diagnostics say why.
+pub fn parse_trigger(source: &Source) -> (Option<Instruction>, Vec<Diagnostic>) {
+    let lexed = lexer::lex(source);
+    let mut diagnostics = lexed.diagnostics;
+    let escape = lexed.directives.escape;
+    let mut lines = lexed.lines.into_iter();
+    let read = match (lines.next(), lines.next()) {
+        (Some(line), None) => Some(instruction::read(source, line, escape, &mut diagnostics)),
+        _ => None,
+    };
+    if let Some(Read::Instruction(instruction)) = read {
+        return (Some(instruction), diagnostics);
+    }
+    let message = "the trigger is no single instruction that may follow ONBUILD";
+    let span = Span::new(0, source.text().len());
+    diagnostics.push(Diagnostic::error("invalid-trigger", message).at(source, span, ""));
+    (None, diagnostics)
 }
-#[derive(Debug)]
-pub struct Instruction {
-    pub span: Span,
-    pub keyword: Spanned<String>,
-    pub text: String,
+
+fn tell_missing_stages(file: &mut Dockerfile, is_empty: bool) {
+    if !file.stages.is_empty() {
+        return;
+    }
+    let text = file.source.text();
+    let (code, message) = match (text.is_empty(), is_empty) {
+        (true, _) => ("empty-file", "the Dockerfile is empty"),
+        (_, true) => ("no-instructions", "the Dockerfile has no instructions"),
+        _ => ("no-stages", "the Dockerfile has no FROM"),
+    };
+    // The end of the last line, which is where one would go on writing.
+    let end = text.strip_suffix('\n').unwrap_or(text).len();
+    let last = Span::new(end, end);
+    let diagnostic = Diagnostic::error(code, message).hint("begin with `FROM`");
+    file.diagnostics.push(diagnostic.at(&file.source, last, ""));
 }
-pub fn parse(_: &Source) -> Dockerfile {
-    todo!()
+
+/// Two stages of one name are allowed, and rarely meant.
+fn tell_duplicate_stages(file: &mut Dockerfile) {
+    let mut first: HashMap<&str, Span> = HashMap::new();
+    for stage in &file.stages {
+        let Some(name) = &stage.name else { continue };
+        let Some(earlier) = first.insert(&name.value, name.span) else { continue };
+        let message = format!("the stage name `{}` is used twice", name.value);
+        let diagnostic = Diagnostic::warning("duplicate-stage", message)
+            .at(&file.source, name.span, "used again")
+            .at(&file.source, earlier, "used before")
+            .hint("give each stage its own name");
+        file.diagnostics.push(diagnostic);
+    }
 }

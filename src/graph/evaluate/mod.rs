@@ -1,0 +1,11 @@
+//! What a Dockerfile means under some settings: its stages, what the target reaches, which
+//! images that needs, and what is read from the build context.
+
+mod scope;
+mod view;
+
+pub use scope::{Scope, Value};
+pub use view::{
+    Base, ContextKind, ContextUse, Download, Evaluation, Need, NeedKind, Settings, StageFrom,
+    StageView, Trigger,
+};

@@ -1,0 +1,215 @@
+//! What an evaluation takes and what it gives.
+//!
+//! Owns the types that the linker reads. No rule of Docker's is in here.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Diagnostic, Source, Span};
+use crate::graph::reference::Reference;
+use crate::parse::logical::TextMap;
+
+use super::scope::Scope;
+
+/// What a build is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `--build-arg`
+    pub build_args: BTreeMap<String, String>,
+    /// The platform to build for, such as `linux/amd64`.
+    pub platform: String,
+    /// The platform that builds.
+    pub build_platform: String,
+    /// `--target`; the last stage where nothing is said.
+    pub target: Option<String>,
+    /// `--build-context`: a name, and `docker-image://…`, a folder or an address.
+    pub contexts: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            build_args: BTreeMap::new(),
+            platform: "linux/amd64".to_owned(),
+            build_platform: "linux/amd64".to_owned(),
+            target: None,
+            contexts: BTreeMap::new(),
+        }
+    }
+}
+
+/// An `ONBUILD` instruction that runs in another image's build.
+#[derive(Debug, Clone)]
+pub struct Trigger {
+    /// What runs, as the image carries it: one line, then its here-documents.
+    pub text: String,
+    /// The file it is written in.
+    pub source: Source,
+    /// The whole `ONBUILD` instruction there.
+    pub span: Span,
+    /// Where the bytes of `text`'s first line stand in the file, where that is known.
+    pub map: Option<TextMap>,
+}
+
+/// What a Dockerfile means under some settings.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// Every stage of the file, reached or not.
+    pub stages: Vec<StageView>,
+    /// The stage that is built; nothing where there is none of that name.
+    pub target: Option<usize>,
+    /// The images that the reached stages need, in the order written, each as often as written.
+    pub needs: Vec<Need>,
+    /// What reached stages read from the build context.
+    pub context_uses: Vec<ContextUse>,
+    /// What reached `ADD`s download: addresses and git repositories, expanded.
+    pub downloads: Vec<Download>,
+    /// The triggers that the built image will carry.
+    pub onbuild: Vec<Trigger>,
+    /// Each `ARG` that the global part or a reached stage declares, and the value it took last.
+    pub used_args: BTreeMap<String, Option<String>>,
+    /// What is wrong.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A stage as the settings make it.
+#[derive(Debug, Clone)]
+pub struct StageView {
+    /// Its name, lower-cased.
+    pub name: Option<String>,
+    /// The line of its `FROM`, from 1.
+    pub line: u32,
+    /// The text of its base after expansion.
+    pub base_text: String,
+    /// What the base is; nothing where that could not be found out, and a diagnostic says why.
+    pub base: Option<Base>,
+    /// `--platform` after expansion, in its normal form.
+    pub platform: Option<String>,
+    /// Whether the target needs it.
+    pub reached: bool,
+    /// Which sources its `COPY --from` and mounts name, in the order written.
+    pub froms: Vec<StageFrom>,
+    /// The triggers that run after its `FROM`, its base's own.
+    pub triggers: Vec<Trigger>,
+    /// The arguments and environment that hold at its end, those it inherits included. Empty
+    /// for a stage that is not reached.
+    pub values: Scope,
+}
+
+/// What a stage starts from, or what a `--from` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// An image.
+    Image(Reference),
+    /// A stage of this file, by its index.
+    Stage(usize),
+    /// Nothing.
+    Scratch,
+    /// A named context that is no image; its name.
+    Context(String),
+}
+
+/// A source of a `COPY --from` or a mount's `from`.
+#[derive(Debug, Clone)]
+pub struct StageFrom {
+    /// What is written.
+    pub written: String,
+    /// What it names; nothing where that is an error.
+    pub names: Option<Base>,
+    /// Whether a mount says it.
+    pub mount: bool,
+    /// The file it is written in; a trigger's may be another one than the Dockerfile.
+    pub source: Source,
+    /// Where.
+    pub span: Span,
+}
+
+/// How an image is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NeedKind {
+    /// By a `FROM`.
+    From,
+    /// By a `COPY --from`.
+    Copy,
+    /// By a `RUN --mount=from=`.
+    Mount,
+    /// By an `ADD`; no form of today's `ADD` names an image.
+    Add,
+    /// By a named context that stands for what is written.
+    Context,
+}
+
+/// An image that a reached stage needs.
+#[derive(Debug, Clone)]
+pub struct Need {
+    /// How.
+    pub kind: NeedKind,
+    /// The words in the file.
+    pub written: String,
+    /// The image.
+    pub reference: Reference,
+    /// The platform it is wanted for, in its normal form.
+    pub platform: Option<String>,
+    /// The file that names it; a trigger's is the parent's Dockerfile.
+    pub source: Source,
+    /// Where it is named.
+    pub span: Span,
+    /// The stage that needs it.
+    pub stage: usize,
+}
+
+/// Who reads from the build context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ContextKind {
+    /// A `COPY`.
+    Copy,
+    /// An `ADD`.
+    Add,
+    /// A bind mount.
+    Bind,
+    /// Nobody: BuildKit sends the path for a `tmpfs` mount, and nothing can read it.
+    Sent,
+}
+
+/// What one source of an instruction reads from the build context.
+#[derive(Debug, Clone)]
+pub struct ContextUse {
+    /// Who reads.
+    pub kind: ContextKind,
+    /// The path or pattern below the context, expanded, in its normal form, without a leading
+    /// `/`; `.` for all of it.
+    pub pattern: String,
+    /// The same as it was after expansion, with the `/./` that `--parents` heeds.
+    pub written: String,
+    /// The `--exclude` patterns.
+    pub excludes: Vec<String>,
+    /// Whether `--parents` is set.
+    pub parents: bool,
+    /// Whether the pattern is certain. It is not where it depends on a variable that the
+    /// environment of an image may set.
+    pub certain: bool,
+    /// The file that says it; a trigger's is the parent's Dockerfile.
+    pub source: Source,
+    /// Where.
+    pub span: Span,
+    /// The stage that reads.
+    pub stage: usize,
+}
+
+/// What an `ADD` downloads.
+#[derive(Debug, Clone)]
+pub struct Download {
+    /// The address after expansion.
+    pub address: String,
+    /// Whether it is a git repository.
+    pub git: bool,
+    /// `--checksum` after expansion; empty where there is none.
+    pub checksum: String,
+    /// Whether it is certain, as for [`ContextUse::certain`].
+    pub certain: bool,
+    /// The file that says it.
+    pub source: Source,
+    /// Where.
+    pub span: Span,
+    /// The stage that adds it.
+    pub stage: usize,
+}

@@ -1,0 +1,127 @@
+//! The parser directives at the top of a file: `# escape=`, `# syntax=`, `# check=`.
+//!
+//! Owns both readers of them. BuildKit has two, which differ: the parser's own heeds all three
+//! and allows blanks before `#`, and the one that picks the frontend looks for `syntax` alone,
+//! also behind a `#!` line, after `//`, and in a file that is JSON.
+
+use crate::base::Spanned;
+
+use super::words::Place;
+
+/// One `# name=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Directive {
+    /// In lower case.
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    /// Where the value stands in the line.
+    pub(super) place: Place,
+}
+
+const NAMES: [&str; 3] = ["syntax", "escape", "check"];
+
+/// Blanks as `\s` has them in Go.
+const BLANKS: [char; 5] = ['\t', '\n', '\x0c', '\r', ' '];
+
+/// Reads a line that begins with the comment sign; nothing where it is no directive.
+pub(super) fn read(line: &str, sign: &str) -> Option<Directive> {
+    let text = line.strip_prefix(sign)?.trim_start();
+    let length = text.find(|c: char| !c.is_ascii_alphanumeric())?;
+    let (name, rest) = text.split_at(length);
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let name = NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
+    let value = rest.trim_start_matches(BLANKS).strip_prefix('=')?;
+    let value = match value.trim_matches(BLANKS) {
+        // Blanks alone are a value: the last of them.
+        "" => &value[value.len().checked_sub(1)?..],
+        value => value,
+    };
+    let start = value.as_ptr() as usize - line.as_ptr() as usize;
+    Some(Directive { name, value: value.to_owned(), place: start..start + value.len() })
+}
+
+/// The frontend that the text asks for.
+pub(super) fn detect_syntax(text: &str) -> Option<Spanned<String>> {
+    let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let start = match text[start..].strip_prefix("#!") {
+        Some(rest) => text.len() - rest.split_once('\n')?.1.len(),
+        None => start,
+    };
+    let found = syntax_after(text, start, "#").or_else(|| syntax_after(text, start, "//"));
+    if found.is_some() || !text[start..].trim_start().starts_with('{') {
+        return found;
+    }
+    let json: serde_json::Value = serde_json::from_str(&text[start..]).ok()?;
+    let syntax = json.get("syntax")?.as_str()?.to_owned();
+    Some(Spanned::new(syntax, crate::base::Span::new(start, text.len())))
+}
+
+/// Looks for `syntax` among the directives with this comment sign.
+fn syntax_after(text: &str, start: usize, sign: &str) -> Option<Spanned<String>> {
+    let mut seen = [false; NAMES.len()];
+    let mut at = start;
+    for line in text[start..].split_inclusive('\n') {
+        let content = line.strip_suffix('\n').unwrap_or(line);
+        let directive = read(content.strip_suffix('\r').unwrap_or(content), sign)?;
+        let index = NAMES.iter().position(|name| *name == directive.name)?;
+        // A second one of a name is an error, which ends the search.
+        if std::mem::replace(&mut seen[index], true) {
+            return None;
+        }
+        if directive.name == "syntax" {
+            // What follows a blank are options of the frontend.
+            let value = directive.value.split(' ').next().unwrap_or_default().to_owned();
+            let start = at + directive.place.start;
+            let span = crate::base::Span::new(start, start + value.len());
+            return Some(Spanned::new(value, span));
+        }
+        at += line.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directives_of_a_line() {
+        let check = |line: &str, expected: Option<(&str, &str)>| {
+            let read = read(line, "#");
+            let read = read.as_ref().map(|found| (found.name, found.value.as_str()));
+            assert_eq!(read, expected, "{line:?}");
+        };
+        check("#escape=`", Some(("escape", "`")));
+        check("#  EsCaPe \t = ` ", Some(("escape", "`")));
+        check("# syntax=a b=c", Some(("syntax", "a b=c")));
+        check("# escape=  ", Some(("escape", " ")));
+        check("# escape=", None);
+        check("# escape", None);
+        check("# other=1", None);
+        check("## escape=`", None);
+        check("escape=`", None);
+    }
+
+    #[test]
+    fn the_frontend_is_looked_for_elsewhere_too() {
+        let check = |text: &str, expected: Option<&str>| {
+            let found = detect_syntax(text);
+            assert_eq!(found.as_ref().map(|found| found.value.as_str()), expected, "{text:?}");
+            if let Some(found) = found.filter(|_| !text.starts_with('{')) {
+                assert_eq!(&text[found.span.range()], found.value, "{text:?}");
+            }
+        };
+        check("# syntax=a/b:1\nFROM x", Some("a/b:1"));
+        check("\u{feff}# syntax=a x=y\n", Some("a"));
+        check("#!/bin/x\n# check=skip=all\n#syntax = a\r\n", Some("a"));
+        check(" # syntax=a\n", None);
+        check("# x\n# syntax=a\n", None);
+        check("# escape=`\n# escape=`\n# syntax=a\n", None);
+        check("// syntax=a\n", Some("a"));
+        check("{\"syntax\": \"a\"}", Some("a"));
+        check("{\"x\": ", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,95 @@
+//! What `COPY` and `ADD` copy, and how.
+//!
+//! Owns their flags, sources and destination. Which sources are addresses is only known after
+//! expansion.
+
+use crate::base::Spanned;
+
+use super::flags::{self, Given, Takes};
+use super::heredoc::read_opening;
+use super::instruction::read_list;
+use super::reader::Reader;
+use super::syntax::{Add, Copy, Files, Heredoc};
+use super::words::Parts;
+
+const COPY_FLAGS: [(&str, Takes); 6] = [
+    ("chown", Takes::Value),
+    ("from", Takes::Value),
+    ("chmod", Takes::Value),
+    ("link", Takes::Switch),
+    ("exclude", Takes::Values),
+    ("parents", Takes::Switch),
+];
+
+const ADD_FLAGS: [(&str, Takes); 7] = [
+    ("chown", Takes::Value),
+    ("chmod", Takes::Value),
+    ("link", Takes::Switch),
+    ("keep-git-dir", Takes::Switch),
+    ("checksum", Takes::Value),
+    ("unpack", Takes::Switch),
+    ("exclude", Takes::Values),
+];
+
+/// Reads a `COPY`. Nothing where it is wrong, as a diagnostic says.
+pub(super) fn read_copy(reader: &mut Reader<'_>, parts: &Parts) -> Option<Copy> {
+    let given = flags::check(reader, &parts.flags, &COPY_FLAGS)?;
+    let files = read_files(reader, parts, &given, "COPY")?;
+    let parents = given.switch("parents") == Some(true);
+    Some(Copy { files, from: given.value("from"), parents })
+}
+
+/// Reads an `ADD`. Nothing where it is wrong, as a diagnostic says.
+pub(super) fn read_add(reader: &mut Reader<'_>, parts: &Parts) -> Option<Add> {
+    let given = flags::check(reader, &parts.flags, &ADD_FLAGS)?;
+    Some(Add {
+        files: read_files(reader, parts, &given, "ADD")?,
+        keep_git_dir: given.switch("keep-git-dir"),
+        checksum: given.value("checksum"),
+        unpack: given.switch("unpack"),
+    })
+}
+
+fn read_files(
+    reader: &mut Reader<'_>,
+    parts: &Parts,
+    given: &Given,
+    keyword: &str,
+) -> Option<Files> {
+    let mut words = read_list(reader, parts.arguments.clone())?;
+    let destination = words.pop().filter(|_| !words.is_empty());
+    let Some(destination) = destination else {
+        let message = format!("{keyword} takes at least one source and a destination");
+        return reader.fail(message, parts.keyword.start..parts.arguments.end);
+    };
+    if matches!(read_opening(&destination.value), Ok(Some(_))) {
+        let message = format!("a here-document can't be the destination of {keyword}");
+        return reader.fail(message, parts.arguments.clone());
+    }
+    let mut sources: Vec<Spanned<String>> = Vec::new();
+    let mut inline = Vec::new();
+    for word in words {
+        let Ok(Some(opening)) = read_opening(&word.value) else {
+            sources.push(word);
+            continue;
+        };
+        let of_name = |heredoc: &&Heredoc| heredoc.name == opening.name;
+        let body = reader.line.heredocs.iter().rev().find(of_name);
+        inline.push(Heredoc {
+            expand: opening.expand,
+            chomp: opening.chomp,
+            content: body.map(|body| body.content.clone()).unwrap_or_default(),
+            span: body.map_or(word.span, |body| body.span),
+            name: opening.name,
+        });
+    }
+    Some(Files {
+        sources,
+        inline,
+        destination,
+        chown: given.value("chown"),
+        chmod: given.value("chmod"),
+        link: given.switch("link") == Some(true),
+        excludes: given.values("exclude"),
+    })
+}

@@ -1,0 +1,107 @@
+//! `HEALTHCHECK`.
+//!
+//! Owns its form and its flags, among them lengths of time as Go writes them.
+
+use crate::base::Diagnostic;
+
+use super::flags::{self, Takes};
+use super::instruction::read_command;
+use super::reader::Reader;
+use super::syntax::Command;
+use super::words::Parts;
+
+const TIMES: [&str; 4] = ["interval", "timeout", "start-period", "start-interval"];
+
+/// Reads one. The outer nothing: it is wrong, as a diagnostic says; the inner: it is `NONE`.
+pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Command>> {
+    let place = parts.arguments.clone();
+    let text = &reader.text()[place.clone()];
+    let end = place.start + text.find(char::is_whitespace).unwrap_or(text.len());
+    let form = place.start..end;
+    let rest = super::words::trim(reader.text(), end..place.end);
+    if form.is_empty() {
+        return reader.fail("HEALTHCHECK takes at least one argument", parts.keyword.clone());
+    }
+    let command = read_command(reader, rest.clone())?;
+    let is_form = |word: &str| reader.text()[form.clone()].eq_ignore_ascii_case(word);
+    if is_form("NONE") {
+        if !command.words.is_empty() {
+            return reader.fail("HEALTHCHECK NONE takes no arguments", rest);
+        }
+        return Some(None);
+    }
+    let is_command = is_form("CMD");
+    let [one, two, three, four] = TIMES.map(|name| (name, Takes::Value));
+    let known = [one, two, three, four, ("retries", Takes::Value)];
+    let given = flags::check(reader, &parts.flags, &known)?;
+    if !is_command {
+        let message = format!("`{}` is no form of HEALTHCHECK", &reader.text()[form.clone()]);
+        let hint = "write `HEALTHCHECK CMD …` or `HEALTHCHECK NONE`";
+        reader.tell(Diagnostic::error("parse-error", message).hint(hint), form);
+        return None;
+    }
+    if command.words.is_empty() {
+        return reader.fail("HEALTHCHECK CMD takes a command", form);
+    }
+    let times = TIMES.iter().filter_map(|name| given.value(name));
+    let mut wrong: Vec<_> = times.filter(|time| !is_time(&time.value)).collect();
+    let retries = given.value("retries");
+    wrong.extend(retries.filter(|count| {
+        let digits = count.value.strip_prefix('+').unwrap_or(&count.value);
+        !(digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<i32>().is_ok())
+    }));
+    let Some(wrong) = wrong.into_iter().next() else { return Some(Some(command)) };
+    let message = format!("`{}` is not what the flag takes", wrong.value);
+    let hint = "a time is such as `1m30s`, at least `1ms`; retries are a number";
+    let diagnostic = Diagnostic::error("invalid-flag", message).hint(hint);
+    reader.diagnostics.push(diagnostic.at(reader.source, wrong.span, ""));
+    None
+}
+
+/// Whether a text is a length of time as Go's `time.ParseDuration` reads it, 0 or from 1 ms on.
+fn is_time(text: &str) -> bool {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    if text == "0" || text == "-0" {
+        return true;
+    }
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        let number: Result<f64, _> = rest[..digits].parse();
+        let units = &rest[digits..];
+        let unit = units.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(units.len());
+        let size = match &units[..unit] {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return false,
+        };
+        let Ok(number) = number else { return false };
+        seconds += number * size;
+        rest = &units[unit..];
+    }
+    !text.is_empty() && (seconds == 0.0 || seconds >= 1e-3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_time;
+
+    #[test]
+    fn times_are_those_of_go() {
+        let check = |text: &str, expected: bool| assert_eq!(is_time(text), expected, "{text}");
+        check("1m30s", true);
+        check("1.5s", true);
+        check("0", true);
+        check("1ms", true);
+        check("1us", false);
+        check("5", false);
+        check("", false);
+        check("s", false);
+        check("-1s", false);
+    }
+}

@@ -1,0 +1,100 @@
+//! Which here-documents a line begins.
+//!
+//! Owns that question only; `lexer` reads their lines.
+
+use super::expand::{ExpandError, shell_words};
+use super::words::{Json, Place, is_blank, read_json, split_instruction};
+
+/// The beginning of a here-document: what follows `<<`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Opening {
+    /// The word that ends it, without quotes.
+    pub(super) name: String,
+    /// Whether no part of the word was quoted.
+    pub(super) expand: bool,
+    /// Whether it began with `<<-`.
+    pub(super) chomp: bool,
+}
+
+/// The here-documents that the line of an instruction begins, in order.
+///
+/// # Errors
+/// Where the word of one is not well formed.
+pub(super) fn openings(line: &str, escape: char) -> Result<Vec<Opening>, ExpandError> {
+    if !line.contains("<<") || !may_have_heredocs(line, escape) {
+        return Ok(Vec::new());
+    }
+    // A line that the shell could not split has none. The escape is always the backslash here.
+    let words = shell_words(line, true, true).unwrap_or_default();
+    let openings = words.iter().map(|word| read_opening(word).transpose());
+    openings.flatten().collect()
+}
+
+/// `ADD`, `COPY` and `RUN` may, not in JSON form, and `ONBUILD` before one of these.
+fn may_have_heredocs(line: &str, escape: char) -> bool {
+    let is = |place: Place, keyword: &str| line[place].eq_ignore_ascii_case(keyword);
+    let mut parts = split_instruction(line, 0..line.len(), escape);
+    if is(parts.keyword.clone(), "ONBUILD") {
+        parts = split_instruction(line, parts.arguments, escape);
+    }
+    ["ADD", "COPY", "RUN"].into_iter().any(|keyword| is(parts.keyword.clone(), keyword))
+        && !matches!(read_json(line, parts.arguments), Json::Words(_))
+}
+
+/// Reads `[number]<<[-]word`; nothing where the text is something else.
+///
+/// # Errors
+/// Where the word is not well formed.
+pub(super) fn read_opening(text: &str) -> Result<Option<Opening>, ExpandError> {
+    let Some(rest) = text.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")
+    else {
+        return Ok(None);
+    };
+    let (chomp, rest) = match rest.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    let rest = rest.trim_start_matches(|c| is_blank(c) && c != '\x0b');
+    if rest.is_empty() || rest.contains('<') {
+        return Ok(None);
+    }
+    let mut words = shell_words(rest, false, false)?;
+    let (Some(name), true) = (words.pop(), words.is_empty()) else { return Ok(None) };
+    let quoted = shell_words(rest, true, false)?.concat();
+    let quotes = |text: &str| text.matches(['\'', '"']).count();
+    let expand = quotes(&name) == quotes(&quoted);
+    Ok(Some(Opening { name, expand, chomp }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openings_of_a_line() {
+        let check = |line: &str, expected: &[(&str, bool, bool)]| {
+            let read = openings(line, '\\').unwrap();
+            let read: Vec<_> =
+                read.iter().map(|doc| (doc.name.as_str(), doc.expand, doc.chomp)).collect();
+            assert_eq!(read, expected, "{line}");
+        };
+        check("RUN <<EOF", &[("EOF", true, false)]);
+        check("RUN << EOF", &[("EOF", true, false)]);
+        check("RUN <<- EOF", &[]);
+        check("RUN 3<<-'E F' <<\"G\"H", &[("E F", false, true), ("GH", false, false)]);
+        check("RUN <<\\EOF", &[("EOF", true, false)]);
+        check("RUN x<<EOF", &[]);
+        check("RUN cat <<<EOF", &[]);
+        check("RUN $(( 1 << 2 ))", &[("2", true, false)]);
+        check("RUN $((1<<2))", &[]);
+        check("RUN it's <<EOF", &[]);
+        check("RUN ${X^^} <<EOF", &[]);
+        check("RUN ${X:-a b} <<EOF", &[("EOF", true, false)]);
+        check("RUN <<$X <<${Y}", &[("$X", true, false), ("${Y}", true, false)]);
+        check("CMD <<EOF", &[]);
+        check("ONBUILD COPY <<EOF /x", &[("EOF", true, false)]);
+        check("ONBUILD CMD <<EOF", &[]);
+        check("RUN [\"<<EOF\"]", &[]);
+        check("RUN --x=\"<<EOF\" a", &[]);
+    }
+}

@@ -1,0 +1,320 @@
+//! A logical line read as an instruction.
+//!
+//! Owns the forms of all instructions but the files of `COPY` and `ADD` and the mounts of `RUN`,
+//! which have their own rooms. It says what an instruction is, not what it does.
+//!
+//! The rules are those of moby/buildkit `frontend/dockerfile/instructions`.
+
+use crate::base::{Diagnostic, Source, Spanned, text};
+
+use super::flags::{self, Takes};
+use super::lexer::Logical;
+use super::reader::Reader;
+use super::syntax::{Command, Declaration, Instruction, InstructionKind, Onbuild, Pair, Stage};
+use super::words::{Json, Parts, Place, read_json, split_blanks, split_instruction, split_quoted};
+use super::{files, healthcheck, run, words};
+
+/// Every instruction.
+const KEYWORDS: [&str; 18] = [
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// What a line turned out to be.
+pub(super) enum Read {
+    /// A `FROM`: a stage without instructions so far.
+    From(Stage),
+    /// Anything else.
+    Instruction(Instruction),
+}
+
+/// Reads a line.
+pub(super) fn read(
+    source: &Source,
+    line: Logical,
+    escape: char,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Read {
+    let mut reader = Reader { source, line: &line, escape, diagnostics };
+    let parts = split_instruction(&line.text, 0..line.text.len(), escape);
+    let mut keyword = reader.spanned(parts.keyword.clone());
+    keyword.value.make_ascii_uppercase();
+    if keyword.value == "FROM" {
+        let mut stage = read_from(&mut reader, &parts);
+        stage.text = line.text;
+        return Read::From(stage);
+    }
+    let kind = read_kind(&mut reader, &keyword.value, &parts).unwrap_or(InstructionKind::Invalid);
+    let Logical { text, map, span, heredocs } = line;
+    Read::Instruction(Instruction { span, keyword, text, map, heredocs, kind })
+}
+
+fn read_kind(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<InstructionKind> {
+    let place = parts.arguments.clone();
+    // These take no flags; two of them do not even look.
+    if !matches!(keyword, "ADD" | "COPY" | "RUN" | "HEALTHCHECK" | "ARG" | "STOPSIGNAL")
+        && KEYWORDS.contains(&keyword)
+    {
+        flags::check(reader, &parts.flags, &[])?;
+    }
+    Some(match keyword {
+        "ADD" => InstructionKind::Add(files::read_add(reader, parts)?),
+        "ARG" => InstructionKind::Arg(read_declarations(reader, parts)?),
+        "CMD" => InstructionKind::Cmd(read_command(reader, place)?),
+        "COPY" => InstructionKind::Copy(files::read_copy(reader, parts)?),
+        "ENTRYPOINT" => InstructionKind::Entrypoint(read_command(reader, place)?),
+        "ENV" => InstructionKind::Env(read_pairs(reader, keyword, parts)?),
+        "EXPOSE" => {
+            let words = split_blanks(reader.text(), place);
+            let words = words.into_iter().map(|word| reader.spanned(word)).collect();
+            InstructionKind::Expose(at_least_one(reader, keyword, parts, words)?)
+        }
+        "HEALTHCHECK" => InstructionKind::Healthcheck(healthcheck::read(reader, parts)?),
+        "LABEL" => InstructionKind::Label(read_pairs(reader, keyword, parts)?),
+        "MAINTAINER" => InstructionKind::Maintainer(read_text(reader, keyword, parts)?),
+        "ONBUILD" => InstructionKind::Onbuild(read_onbuild(reader, parts)?),
+        "RUN" => InstructionKind::Run(run::read(reader, parts)?),
+        "SHELL" => {
+            let command = read_command(reader, place)?;
+            if !command.json || command.words.is_empty() {
+                let message = "SHELL takes a JSON array of at least one string";
+                return reader.fail(message, parts.keyword.start..parts.arguments.end);
+            }
+            InstructionKind::Shell(command.words)
+        }
+        "STOPSIGNAL" => InstructionKind::Stopsignal(read_text(reader, keyword, parts)?),
+        "USER" => InstructionKind::User(read_text(reader, keyword, parts)?),
+        "VOLUME" => InstructionKind::Volume(read_volumes(reader, keyword, parts)?),
+        "WORKDIR" => InstructionKind::Workdir(read_text(reader, keyword, parts)?),
+        _ => return unknown(reader, keyword, parts),
+    })
+}
+
+fn unknown<T>(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<T> {
+    let shown = &reader.text()[parts.keyword.clone()];
+    let message = format!("unknown instruction `{shown}`");
+    let mut diagnostic = Diagnostic::error("unknown-instruction", message);
+    if let Some(near) = text::closest(keyword, KEYWORDS) {
+        diagnostic = diagnostic.hint(format!("write `{near}`"));
+    }
+    reader.tell(diagnostic, parts.keyword.clone());
+    None
+}
+
+/// `FROM [--platform=p] image [AS name]`. What is wrong leaves a stage nonetheless, so that the
+/// instructions after it have one to be in.
+fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
+    let line = reader.text();
+    let words = split_blanks(line, parts.arguments.clone());
+    let mut name = None;
+    match words.as_slice() {
+        [_] => {}
+        [_, between, word] if line[between.clone()].eq_ignore_ascii_case("AS") => {
+            let mut spanned = reader.spanned(word.clone());
+            spanned.value = spanned.value.to_lowercase();
+            if is_stage_name(&spanned.value) {
+                name = Some(spanned);
+            } else {
+                let message = format!("`{}` can't be the name of a stage", &line[word.clone()]);
+                let hint = "begin with a letter, go on with letters, digits, `-`, `_` and `.`";
+                let diagnostic = Diagnostic::error("invalid-stage-name", message).hint(hint);
+                reader.tell(diagnostic, word.clone());
+            }
+        }
+        words => {
+            let place = parts.keyword.start..parts.arguments.end.max(parts.keyword.end);
+            let comment = words.iter().any(|word| line[word.clone()].starts_with('#'));
+            let hint = if comment {
+                "a comment needs a line of its own"
+            } else {
+                "write `FROM image` or `FROM image AS name`"
+            };
+            let message = "FROM takes one word, or three with `AS` in the middle";
+            reader.tell(Diagnostic::error("parse-error", message).hint(hint), place);
+        }
+    }
+    let given = flags::check(reader, &parts.flags, &[("platform", Takes::Value)]);
+    let end = parts.keyword.end;
+    Stage {
+        name,
+        base: reader.spanned(words.into_iter().next().unwrap_or(end..end)),
+        platform: given.and_then(|given| given.value("platform")),
+        from: reader.line.span,
+        text: String::new(),
+        instructions: Vec::new(),
+    }
+}
+
+fn is_stage_name(name: &str) -> bool {
+    let is_later =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
+    name.bytes().next().is_some_and(|b| b.is_ascii_lowercase()) && name.bytes().all(is_later)
+}
+
+/// The rest of the line as one text.
+fn read_text(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<Spanned<String>> {
+    if parts.arguments.is_empty() {
+        let message = format!("{keyword} takes exactly one argument");
+        return reader.fail(message, parts.keyword.clone());
+    }
+    Some(reader.spanned(parts.arguments.clone()))
+}
+
+fn at_least_one<T>(
+    reader: &mut Reader<'_>,
+    keyword: &str,
+    parts: &Parts,
+    items: Vec<T>,
+) -> Option<Vec<T>> {
+    if items.is_empty() {
+        let message = format!("{keyword} takes at least one argument");
+        return reader.fail(message, parts.keyword.clone());
+    }
+    Some(items)
+}
+
+/// The JSON form or one line.
+pub(super) fn read_command(reader: &mut Reader<'_>, place: Place) -> Option<Command> {
+    match read_json(reader.text(), place.clone()) {
+        Json::Words(words) => {
+            let words = words.into_iter().map(|(word, _)| word).collect();
+            Some(Command { words, json: true })
+        }
+        Json::NotStrings => not_strings(reader, place),
+        Json::No if place.is_empty() => Some(Command::default()),
+        Json::No => Some(Command { words: vec![reader.text()[place].to_owned()], json: false }),
+    }
+}
+
+/// The JSON form or words between blanks.
+pub(super) fn read_list(reader: &mut Reader<'_>, place: Place) -> Option<Vec<Spanned<String>>> {
+    match read_json(reader.text(), place.clone()) {
+        Json::Words(words) => {
+            let words = words.into_iter();
+            Some(words.map(|(word, place)| Spanned::new(word, reader.span(place))).collect())
+        }
+        Json::NotStrings => not_strings(reader, place),
+        Json::No => {
+            let words = split_blanks(reader.text(), place).into_iter();
+            Some(words.map(|word| reader.spanned(word)).collect())
+        }
+    }
+}
+
+fn not_strings<T>(reader: &mut Reader<'_>, place: Place) -> Option<T> {
+    reader.fail("the JSON array holds something else than strings", place)
+}
+
+fn read_volumes(
+    reader: &mut Reader<'_>,
+    keyword: &str,
+    parts: &Parts,
+) -> Option<Vec<Spanned<String>>> {
+    let volumes = read_list(reader, parts.arguments.clone())?;
+    if volumes.iter().any(|volume| volume.value.trim().is_empty()) {
+        return reader.fail("a volume can't be empty", parts.arguments.clone());
+    }
+    at_least_one(reader, keyword, parts, volumes)
+}
+
+fn read_declarations(reader: &mut Reader<'_>, parts: &Parts) -> Option<Vec<Declaration>> {
+    let line = reader.text();
+    let mut declarations = Vec::new();
+    for word in split_quoted(line, parts.arguments.clone(), reader.escape) {
+        let (name, default) = match line[word.clone()].find('=') {
+            Some(0) => return reader.fail("the name of an ARG can't be blank", word),
+            Some(at) => (word.start..word.start + at, Some(word.start + at + 1..word.end)),
+            None => (word, None),
+        };
+        let default = default.map(|default| reader.spanned(default));
+        declarations.push(Declaration { name: reader.spanned(name), default });
+    }
+    at_least_one(reader, "ARG", parts, declarations)
+}
+
+/// `name=value …`, or the old `name value`.
+fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<Vec<Pair>> {
+    let line = reader.text();
+    let place = parts.arguments.clone();
+    let words = split_quoted(line, place.clone(), reader.escape);
+    let mut pairs = Vec::new();
+    if let Some(first) = words.first()
+        && !line[first.clone()].contains('=')
+    {
+        let text = &line[place.clone()];
+        let Some(end) = text.find(words::is_blank) else {
+            let message = format!("{keyword} takes a name and a value");
+            let diagnostic = Diagnostic::error("parse-error", message);
+            reader.tell(diagnostic.hint(format!("write `{keyword} {text}=…`")), place);
+            return None;
+        };
+        let value = text[end..].trim_start_matches(words::is_blank);
+        let name = reader.spanned(place.start..place.start + end);
+        let value = reader.spanned(place.end - value.len()..place.end);
+        return Some(vec![Pair { name, value, spaced: true }]);
+    }
+    for word in words {
+        let Some(at) = line[word.clone()].find('=') else {
+            let message = format!("no `=` in `{}`", &line[word.clone()]);
+            let hint = "write `name=value`, with quotes round blanks";
+            reader.tell(Diagnostic::error("parse-error", message).hint(hint), word);
+            return None;
+        };
+        if at == 0 {
+            return reader.fail(format!("the name of a {keyword} can't be blank"), word);
+        }
+        let name = reader.spanned(word.start..word.start + at);
+        let value = reader.spanned(word.start + at + 1..word.end);
+        pairs.push(Pair { name, value, spaced: false });
+    }
+    at_least_one(reader, keyword, parts, pairs)
+}
+
+/// An `ONBUILD`. Of the trigger only what BuildKit's line parser sees is checked here; the rest is
+/// when it fires.
+fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
+    let line = reader.text();
+    if parts.arguments.is_empty() {
+        return reader.fail("ONBUILD takes an instruction", parts.keyword.clone());
+    }
+    let trigger = split_instruction(line, parts.arguments.clone(), reader.escape);
+    let keyword = line[trigger.keyword.clone()].to_ascii_uppercase();
+    match keyword.as_str() {
+        "ONBUILD" | "FROM" | "MAINTAINER" => {
+            let message = format!("{keyword} can't be an ONBUILD trigger");
+            reader.tell(Diagnostic::error("invalid-trigger", message), trigger.keyword);
+            return None;
+        }
+        "ENV" | "LABEL" if !trigger.arguments.is_empty() => {
+            read_pairs(reader, &keyword, &trigger)?;
+        }
+        "ADD" | "COPY" | "VOLUME" | "RUN" | "CMD" | "ENTRYPOINT" | "SHELL" => {
+            read_command(reader, trigger.arguments.clone())?;
+        }
+        _ => {}
+    }
+    let start = trigger.keyword.start;
+    let mut expression = line[start..].to_owned();
+    for heredoc in &reader.line.heredocs {
+        expression.push('\n');
+        expression.push_str(&heredoc.content);
+        expression.push_str(&heredoc.name);
+    }
+    Some(Onbuild { expression, map: reader.line.map.without_first(start), keyword })
+}

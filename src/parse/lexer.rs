@@ -1,0 +1,261 @@
+//! Text to logical lines: directives, comments, continuations and here-documents.
+//!
+//! Owns the lexical quirks of Dockerfiles. It knows of instructions only which of them take
+//! here-documents. Its pieces tile the text.
+//!
+//! The rules are those of moby/buildkit `frontend/dockerfile/parser`.
+
+use crate::base::{Diagnostic, Source, Span, Spanned};
+
+use super::heredoc::{self, Opening};
+use super::logical::TextMap;
+use super::syntax::{Directives, Heredoc, Piece, PieceKind};
+use super::{directive, words};
+
+/// The longest line, in bytes, that BuildKit reads.
+const LONGEST_LINE: usize = 65_535;
+
+/// A text cut into logical lines.
+pub(super) struct Lexed {
+    pub(super) directives: Directives,
+    pub(super) lines: Vec<Logical>,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// The line of an instruction after joining, without white space at its ends.
+pub(super) struct Logical {
+    pub(super) text: String,
+    pub(super) map: TextMap,
+    /// From the first line to the last, here-documents included, without the line end.
+    pub(super) span: Span,
+    pub(super) heredocs: Vec<Heredoc>,
+}
+
+/// Cuts a text.
+pub(super) fn lex(source: &Source) -> Lexed {
+    let text = source.text();
+    let mut lexer = Lexer {
+        source,
+        text,
+        at: 0,
+        directives: Directives::default(),
+        directives_done: false,
+        seen: [None; 3],
+        diagnostics: Vec::new(),
+    };
+    let (mut lines, mut pieces) = (Vec::new(), Vec::new());
+    while let Some(line) = lexer.next_line() {
+        let content = Line { start: line.content_start(text), ..line };
+        let kind = match content.text(text).bytes().next() {
+            None => {
+                lexer.directives_done = true;
+                PieceKind::Blank
+            }
+            Some(b'#') => lexer.comment(content),
+            Some(_) => {
+                lexer.directives_done = true;
+                lines.push(lexer.instruction(content));
+                PieceKind::Instruction
+            }
+        };
+        pieces.push(Piece { kind, span: Span::new(line.start, lexer.at) });
+    }
+    lexer.directives.syntax = directive::detect_syntax(text);
+    Lexed { directives: lexer.directives, lines, pieces, diagnostics: lexer.diagnostics }
+}
+
+/// A line without its line end.
+#[derive(Clone, Copy)]
+struct Line {
+    start: usize,
+    end: usize,
+}
+
+impl Line {
+    fn text(self, text: &str) -> &str {
+        &text[self.start..self.end]
+    }
+
+    /// Where the line begins when the byte-order mark and leading white space are dropped.
+    fn content_start(self, text: &str) -> usize {
+        let mut line = self.text(text);
+        if self.start == 0 {
+            line = line.strip_prefix('\u{feff}').unwrap_or(line);
+        }
+        self.end - line.trim_start().len()
+    }
+}
+
+struct Lexer<'a> {
+    source: &'a Source,
+    text: &'a str,
+    /// Where the next line begins.
+    at: usize,
+    directives: Directives,
+    directives_done: bool,
+    /// Where each directive stands that was met.
+    seen: [Option<Span>; 3],
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Lexer<'_> {
+    /// The next line, without `\n` and the `\r`s before it.
+    fn next_line(&mut self) -> Option<Line> {
+        let start = self.at;
+        let rest = &self.text[start..];
+        if rest.is_empty() {
+            return None;
+        }
+        let end = rest.find('\n');
+        self.at = start + end.map_or(rest.len(), |end| end + 1);
+        let length = end.unwrap_or(rest.len());
+        if length > LONGEST_LINE {
+            self.fail(
+                Diagnostic::error(
+                    "line-too-long",
+                    format!("the line has {length} bytes, more than {LONGEST_LINE}"),
+                )
+                .hint("break the line with continuations"),
+                Span::new(start, start),
+            );
+        }
+        Some(Line { start, end: start + rest[..length].trim_end_matches('\r').len() })
+    }
+
+    fn fail(&mut self, diagnostic: Diagnostic, span: Span) {
+        self.diagnostics.push(diagnostic.at(self.source, span, ""));
+    }
+
+    /// A line that begins with `#`.
+    fn comment(&mut self, line: Line) -> PieceKind {
+        if self.directives_done {
+            return PieceKind::Comment;
+        }
+        let Some(found) = directive::read(line.text(self.text), "#") else {
+            self.directives_done = true;
+            return PieceKind::Comment;
+        };
+        let span = Span::new(line.start + found.place.start, line.start + found.place.end);
+        let index = usize::from(found.name == "escape") + 2 * usize::from(found.name == "check");
+        if let Some(first) = self.seen[index] {
+            let message = format!("only one `{}` directive can be used", found.name);
+            let diagnostic = Diagnostic::error("duplicate-directive", message)
+                .at(self.source, span, "given again")
+                .at(self.source, first, "given first");
+            self.diagnostics.push(diagnostic.hint("remove one of them"));
+            return PieceKind::Directive;
+        }
+        self.seen[index] = Some(span);
+        match (found.name, found.value.as_str()) {
+            ("escape", "\\") => self.directives.escape = '\\',
+            ("escape", "`") => self.directives.escape = '`',
+            ("escape", value) => {
+                let message = format!("`{value}` can't be the escape character");
+                let diagnostic = Diagnostic::error("invalid-escape", message);
+                self.fail(
+                    diagnostic.hint("write `# escape=\\` or `# escape=` and a backtick"),
+                    span,
+                );
+            }
+            ("check", _) => self.directives.check = Some(Spanned::new(found.value, span)),
+            _ => {}
+        }
+        PieceKind::Directive
+    }
+
+    /// An instruction from its first line on.
+    fn instruction(&mut self, first: Line) -> Logical {
+        let (mut line, mut continues) = self.without_escape(first);
+        let mut text = line.text(self.text).to_owned();
+        let mut map = TextMap::starting_at(line.start);
+        let mut span = Span::new(first.start, first.end);
+        let mut empty = None;
+        while continues {
+            let Some(next) = self.next_line() else { break };
+            span.end = Span::new(next.end, next.end).end;
+            match next.text(self.text).trim_start().bytes().next() {
+                Some(b'#') => continue,
+                None => {
+                    empty.get_or_insert(Span::new(next.start, next.end));
+                    continue;
+                }
+                Some(_) => {}
+            }
+            (line, continues) = self.without_escape(next);
+            map.push(text.len(), line.start);
+            text.push_str(line.text(self.text));
+        }
+        if let Some(empty) = empty {
+            let diagnostic =
+                Diagnostic::warning("empty-continuation", "an empty line continues nothing");
+            self.fail(diagnostic.hint("remove the empty line"), empty);
+        }
+        let kept = words::trim(&text, 0..text.len());
+        if kept.start > 0 {
+            map = map.without_first(kept.start);
+            text = text[kept].to_owned();
+        } else {
+            text.truncate(kept.end);
+        }
+        let mut logical = Logical { text, map, span, heredocs: Vec::new() };
+        self.read_heredocs(&mut logical);
+        logical
+    }
+
+    /// The line without the escape at its end, and whether there was one. The escape may be
+    /// followed by blanks, and must not follow another one.
+    fn without_escape(&self, line: Line) -> (Line, bool) {
+        let text = line.text(self.text).trim_end_matches([' ', '\t']);
+        match text.strip_suffix(self.directives.escape) {
+            Some(before) if !before.ends_with(self.directives.escape) => {
+                (Line { start: line.start, end: line.start + before.len() }, true)
+            }
+            _ => (line, false),
+        }
+    }
+
+    fn read_heredocs(&mut self, logical: &mut Logical) {
+        let openings = match heredoc::openings(&logical.text, self.directives.escape) {
+            Ok(openings) => openings,
+            Err(error) => {
+                let message = format!("a here-document's word can't be read: {error}");
+                let span = logical.map.span(0..logical.text.len());
+                self.fail(Diagnostic::error("invalid-heredoc", message), span);
+                return;
+            }
+        };
+        for opening in openings {
+            let start = self.at;
+            let Some(end) = self.find_end(&opening) else {
+                let message = format!("the here-document `{}` has no end", opening.name);
+                let at = logical.text.find("<<").unwrap_or_default();
+                let span = logical.map.span(at..logical.text.len());
+                let hint = format!("end it with a line that is `{}` alone", opening.name);
+                self.fail(Diagnostic::error("unterminated-heredoc", message).hint(hint), span);
+                logical.span.end = Span::new(self.at, self.at).end;
+                return;
+            };
+            logical.heredocs.push(Heredoc {
+                name: opening.name,
+                expand: opening.expand,
+                chomp: opening.chomp,
+                content: self.text[start..end.start].to_owned(),
+                span: Span::new(start, end.start),
+            });
+            logical.span.end = Span::new(end.end, end.end).end;
+        }
+    }
+
+    /// The line that ends a here-document.
+    fn find_end(&mut self, opening: &Opening) -> Option<Line> {
+        while let Some(line) = self.next_line() {
+            let text = line.text(self.text);
+            let text = if opening.chomp { text.trim_start_matches('\t') } else { text };
+            if text == opening.name {
+                return Some(line);
+            }
+        }
+        None
+    }
+}

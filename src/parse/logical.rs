@@ -1,0 +1,93 @@
+//! Joined lines, and the way back from a byte of them to the byte of the file.
+//!
+//! Owns the map only; who joins is `lexer`.
+
+use std::ops::Range;
+
+use crate::base::Span;
+
+/// Where the bytes of a text that was put together from a file stand in that file.
+///
+/// A list of runs: the text from one run's start to the next one's stands in the file without
+/// a gap.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TextMap {
+    first: Run,
+    more: Vec<Run>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Run {
+    text: u32,
+    file: u32,
+}
+
+impl TextMap {
+    /// The map of a text that begins at `file` and has no gap so far.
+    pub fn starting_at(file: usize) -> TextMap {
+        TextMap { first: Run { text: 0, file: narrow(file) }, more: Vec::new() }
+    }
+
+    /// Says that from `text` on the bytes stand at `file` in the file.
+    pub(super) fn push(&mut self, text: usize, file: usize) {
+        self.more.push(Run { text: narrow(text), file: narrow(file) });
+    }
+
+    /// The map of the text without its first `count` bytes.
+    #[must_use]
+    pub fn without_first(&self, count: usize) -> TextMap {
+        let count = narrow(count);
+        let at = self.more.partition_point(|run| run.text <= count);
+        let run = if at == 0 { self.first } else { self.more[at - 1] };
+        let later = self.more[at..].iter();
+        TextMap {
+            first: Run { text: 0, file: run.file + (count - run.text) },
+            more: later.map(|run| Run { text: run.text - count, file: run.file }).collect(),
+        }
+    }
+
+    /// Where a byte of the text stands.
+    pub fn offset(&self, text: usize) -> usize {
+        let text = narrow(text);
+        let at = self.more.partition_point(|run| run.text <= text);
+        let run = if at == 0 { self.first } else { self.more[at - 1] };
+        (run.file + (text - run.text)) as usize
+    }
+
+    /// The span from the first to the last byte of a piece of the text. Where the piece lies on
+    /// several lines, the span holds what stands between them too.
+    pub fn span(&self, text: Range<usize>) -> Span {
+        let start = self.offset(text.start);
+        if text.is_empty() {
+            return Span::new(start, start);
+        }
+        Span::new(start, self.offset(text.end - 1) + 1)
+    }
+}
+
+fn narrow(n: usize) -> u32 {
+    Span::new(n, n).start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_find_their_way_back() {
+        let mut map = TextMap::starting_at(10);
+        map.push(5, 20);
+        map.push(8, 40);
+        let check = |map: &TextMap, range: Range<usize>, expected: (usize, usize)| {
+            assert_eq!(map.span(range.clone()), Span::new(expected.0, expected.1), "{range:?}");
+        };
+        check(&map, 0..5, (10, 15));
+        check(&map, 4..6, (14, 21));
+        check(&map, 5..5, (20, 20));
+        check(&map, 8..9, (40, 41));
+        let rest = map.without_first(6);
+        check(&rest, 0..2, (21, 23));
+        check(&rest, 2..3, (40, 41));
+        check(&map.without_first(2), 0..3, (12, 15));
+    }
+}

@@ -1,0 +1,81 @@
+//! The patterns of `${V#p}`, `${V%p}` and `${V/p/w}`: `*`, `?` and `\`, no brackets.
+//!
+//! Owns matching. Such words are rare, so each is turned into a regular expression when it is
+//! met, as BuildKit does: which of several matches is meant is then the same by construction.
+
+use regex::Regex;
+
+/// A pattern escapes what cannot be escaped, or is too big.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadPattern;
+
+/// The value without its shortest (or longest) beginning that the pattern matches.
+pub(super) fn cut_prefix(pattern: &str, value: &str, longest: bool) -> Result<String, BadPattern> {
+    let regex = compile(pattern, longest, true)?;
+    let end = regex.find(value).map_or(0, |found| found.end());
+    Ok(value[end..].to_owned())
+}
+
+/// The value without its shortest (or longest) end that the pattern matches.
+pub(super) fn cut_suffix(pattern: &str, value: &str, longest: bool) -> Result<String, BadPattern> {
+    // A search finds the leftmost match; read from behind, that is the one wanted.
+    let value: String = value.chars().rev().collect();
+    let rest = cut_prefix(&reverse_pattern(pattern), &value, longest)?;
+    Ok(rest.chars().rev().collect())
+}
+
+/// The value with the first match, or all matches, replaced.
+pub(super) fn replace(
+    pattern: &str,
+    value: &str,
+    word: &str,
+    all: bool,
+) -> Result<String, BadPattern> {
+    let regex = compile(pattern, true, false)?;
+    if all {
+        // Here `$0` in the word stands for the match, in BuildKit too.
+        return Ok(regex.replace_all(value, word).into_owned());
+    }
+    Ok(match regex.find(value) {
+        Some(found) => [&value[..found.start()], word, &value[found.end()..]].concat(),
+        None => value.to_owned(),
+    })
+}
+
+fn compile(pattern: &str, longest: bool, anchored: bool) -> Result<Regex, BadPattern> {
+    let mut regex = String::with_capacity(pattern.len() + 8);
+    if anchored {
+        regex.push('^');
+    }
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' => regex.push_str(if longest { ".*" } else { ".*?" }),
+            '?' => regex.push('.'),
+            '\\' => match chars.next_if(|next| !matches!(next, '}' | '/')) {
+                Some(escaped @ ('*' | '?' | '\\')) => {
+                    regex.push('\\');
+                    regex.push(escaped);
+                }
+                Some(_) => return Err(BadPattern),
+                // `\}` and `\/` are how these are written in `${…}`; the sign itself follows.
+                None if chars.peek().is_some() => {}
+                None => return Err(BadPattern),
+            },
+            c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    Regex::new(&regex).map_err(|_| BadPattern)
+}
+
+/// The pattern from behind, with each escape still before what it escapes.
+fn reverse_pattern(pattern: &str) -> String {
+    let mut items: Vec<&str> = Vec::new();
+    let mut chars = pattern.char_indices();
+    while let Some((start, c)) = chars.next() {
+        let escaped = if c == '\\' { chars.next() } else { None };
+        let end = escaped.map_or(start + c.len_utf8(), |(at, c)| at + c.len_utf8());
+        items.push(&pattern[start..end]);
+    }
+    items.into_iter().rev().collect()
+}

@@ -1,0 +1,155 @@
+//! `RUN` and the fields of its mounts.
+//!
+//! Owns the form. Which keys a mount may have and what their values mean is only looked at when
+//! its stage is built, after expansion; only `from` is never expanded and is checked at once.
+
+use crate::base::{Diagnostic, Spanned};
+
+use super::flags::{self, Takes};
+use super::instruction::read_command;
+use super::reader::Reader;
+use super::syntax::{Mount, MountField, Run};
+use super::words::{Flag, Parts};
+
+const FLAGS: [(&str, Takes); 4] = [
+    ("mount", Takes::Values),
+    ("network", Takes::Value),
+    ("security", Takes::Value),
+    ("device", Takes::Values),
+];
+
+/// Reads a `RUN`. Nothing where it is wrong, as a diagnostic says.
+pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Run> {
+    let given = flags::check(reader, &parts.flags, &FLAGS)?;
+    let mut mounts = Vec::new();
+    for flag in parts.flags.iter().filter(|flag| flag.text.starts_with("--mount=")) {
+        mounts.push(read_mount(reader, flag)?);
+    }
+    let devices = given.values("device");
+    for device in &devices {
+        if split_csv(&device.value).is_none() {
+            return wrong_value(reader, "device", device);
+        }
+    }
+    let network = given.values("network").pop();
+    let security = given.values("security").pop();
+    let modes = [
+        ("network", &network, ["default", "none", "host"].as_slice()),
+        ("security", &security, ["sandbox", "insecure"].as_slice()),
+    ];
+    for (name, value, known) in modes {
+        if let Some(value) = value
+            && !known.contains(&value.value.as_str())
+        {
+            return wrong_value(reader, name, value);
+        }
+    }
+    let command = read_command(reader, parts.arguments.clone())?;
+    Some(Run { mounts, network, security, devices, command })
+}
+
+fn wrong_value<T>(reader: &mut Reader<'_>, name: &str, value: &Spanned<String>) -> Option<T> {
+    let message = format!("`{}` is no value of `--{name}`", value.value);
+    let diagnostic = Diagnostic::error("invalid-flag", message);
+    reader.diagnostics.push(diagnostic.at(reader.source, value.span, ""));
+    None
+}
+
+fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
+    let start = "--mount=".len();
+    let Some(fields) = split_csv(&flag.text[start..]) else {
+        let message = "the mount is no list of `key=value` with commas between";
+        reader.tell(Diagnostic::error("invalid-mount", message), flag.place.clone());
+        return None;
+    };
+    let mut mount =
+        Mount { span: reader.span(flag.place_of(start..flag.text.len())), fields: Vec::new() };
+    for (field, at) in fields {
+        let at = start + at;
+        let (key, value) = match field.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (field.as_str(), None),
+        };
+        let value = value.map(|value| {
+            let from = at + key.len() + 1;
+            let place = flag.place_of(from..(from + value.len()).min(flag.text.len()));
+            Spanned::new(value.to_owned(), reader.span(place))
+        });
+        let place = flag.place_of(at..(at + key.len()).min(flag.text.len()));
+        let key = Spanned::new(key.to_lowercase(), reader.span(place));
+        if let Some(value) = value.as_ref().filter(|_| key.value == "from")
+            && value.value.find('$').is_some_and(|at| at + 1 < value.value.len())
+        {
+            let message = format!("variables are not replaced in `from={}`", value.value);
+            let hint = "name a stage there, and give that stage `FROM` with a global ARG";
+            let diagnostic = Diagnostic::error("variable-in-from", message).hint(hint);
+            reader.diagnostics.push(diagnostic.at(reader.source, value.span, ""));
+            return None;
+        }
+        mount.fields.push(MountField { key, value });
+    }
+    Some(mount)
+}
+
+/// Splits one line of comma-separated values, each with where it begins. Nothing where it is
+/// empty or a quote is out of place. The rules are those of github.com/tonistiigi/go-csvvalue.
+fn split_csv(text: &str) -> Option<Vec<(String, usize)>> {
+    let mut fields = Vec::new();
+    let mut at = 0;
+    if text.is_empty() {
+        return None;
+    }
+    loop {
+        let rest = &text[at..];
+        let Some(quoted) = rest.strip_prefix('"') else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            if rest[..end].contains('"') {
+                return None;
+            }
+            fields.push((rest[..end].to_owned(), at));
+            if end == rest.len() {
+                return Some(fields);
+            }
+            at += end + 1;
+            continue;
+        };
+        let mut field = String::new();
+        let mut rest = quoted;
+        loop {
+            let end = rest.find('"')?;
+            field.push_str(&rest[..end]);
+            rest = &rest[end + 1..];
+            let Some(more) = rest.strip_prefix('"') else { break };
+            field.push('"');
+            rest = more;
+        }
+        fields.push((field, at + 1));
+        if rest.is_empty() {
+            return Some(fields);
+        }
+        at = text.len() - rest.strip_prefix(',')?.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_csv;
+
+    #[test]
+    fn commas_split_and_quotes_join() {
+        let check = |text: &str, expected: Option<&[&str]>| {
+            let fields = split_csv(text);
+            let fields: Option<Vec<&str>> = fields
+                .as_ref()
+                .map(|fields| fields.iter().map(|(field, _)| field.as_str()).collect());
+            assert_eq!(fields.as_deref(), expected, "{text}");
+        };
+        check("type=bind,from=x", Some(&["type=bind", "from=x"]));
+        check("\"a,b\"\",c\"", None);
+        check("\"a,b\",c", Some(&["a,b", "c"]));
+        check("\"a\"\"b\"", Some(&["a\"b"]));
+        check("a,", Some(&["a", ""]));
+        check("a\"b", None);
+        check("", None);
+    }
+}

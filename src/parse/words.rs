@@ -1,0 +1,333 @@
+//! An instruction's line cut into keyword, flags and arguments.
+//!
+//! Owns the four ways in which Dockerfiles split words: by blanks, by blanks outside quotes, the
+//! flags at the front, and JSON. All results keep their place in the line; nothing is expanded.
+//!
+//! The rules are those of moby/buildkit `frontend/dockerfile/parser`.
+
+use std::ops::Range;
+
+/// What stands between words: not every Unicode space, so a no-break space is part of a word.
+pub(super) fn is_blank(c: char) -> bool {
+    matches!(c, '\t' | '\x0b' | '\x0c' | '\r' | ' ')
+}
+
+/// A piece of a line.
+pub(super) type Place = Range<usize>;
+
+/// The part of `place` that is left when white space at both ends is dropped.
+pub(super) fn trim(line: &str, place: Place) -> Place {
+    let text = &line[place.clone()];
+    let start = place.start + (text.len() - text.trim_start().len());
+    start..start + text.trim().len()
+}
+
+/// A line cut into its parts.
+pub(super) struct Parts {
+    pub(super) keyword: Place,
+    pub(super) flags: Vec<Flag>,
+    /// What follows, without white space at the ends.
+    pub(super) arguments: Place,
+}
+
+/// Cuts the part of a line into keyword, flags and the rest.
+pub(super) fn split_instruction(line: &str, place: Place, escape: char) -> Parts {
+    let place = trim(line, place);
+    let text = &line[place.clone()];
+    let end = text.find(is_blank).unwrap_or(text.len());
+    let keyword = place.start..place.start + end;
+    let rest = &text[end..];
+    let blanks = rest.len() - rest.trim_start_matches(is_blank).len();
+    let mut flags = Vec::new();
+    let start = keyword.end + blanks;
+    let start = take_flags(line, start..place.end, escape, &mut flags);
+    Parts { keyword, flags, arguments: trim(line, start..place.end) }
+}
+
+/// A word at the front of an instruction that begins with `--`, without quotes and escapes.
+pub(super) struct Flag {
+    pub(super) text: String,
+    /// Where it stands, quotes included.
+    pub(super) place: Place,
+    /// Where each byte of the text stands; nothing where nothing was dropped.
+    offsets: Option<Vec<usize>>,
+}
+
+impl Flag {
+    /// Where a part of the text stands.
+    pub(super) fn place_of(&self, part: Range<usize>) -> Place {
+        let offset = |at: usize| match &self.offsets {
+            None => self.place.start + at,
+            Some(offsets) => offsets.get(at).copied().unwrap_or(self.place.end),
+        };
+        if part.is_empty() {
+            return offset(part.start)..offset(part.start);
+        }
+        offset(part.start)..offset(part.end - 1) + 1
+    }
+}
+
+/// Reads the flags at the front and gives where the rest begins.
+fn take_flags(line: &str, place: Place, escape: char, flags: &mut Vec<Flag>) -> usize {
+    let mut at = place.start;
+    loop {
+        let rest = &line[at..place.end];
+        at += rest.len() - rest.trim_start().len();
+        if !line[at..place.end].starts_with("--") {
+            return at;
+        }
+        let (flag, closed) = take_flag(line, at..place.end, escape);
+        at = flag.place.end;
+        if flag.text == "--" {
+            return at;
+        }
+        flags.push(flag);
+        if !closed {
+            return at;
+        }
+    }
+}
+
+/// Reads one flag, and says whether something may follow it.
+fn take_flag(line: &str, place: Place, escape: char) -> (Flag, bool) {
+    let mut text = String::new();
+    let mut offsets: Option<Vec<usize>> = None;
+    let mut quote = None;
+    let mut chars = line[place.clone()].char_indices();
+    while let Some((at, c)) = chars.next() {
+        let mut kept = (at, c);
+        if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && c.is_whitespace() {
+            let place = place.start..place.start + at;
+            return (Flag { text, place, offsets }, true);
+        } else if quote.is_none() && matches!(c, '\'' | '"') {
+            quote = Some(c);
+        } else {
+            if c == escape {
+                match chars.next() {
+                    Some(escaped) => kept = escaped,
+                    // An escape at the end vanishes.
+                    None => break,
+                }
+            }
+            let (at, c) = kept;
+            if at > text.len() && offsets.is_none() {
+                offsets = Some((place.start..place.start + text.len()).collect());
+            }
+            text.push(c);
+            if let Some(offsets) = &mut offsets {
+                offsets.extend(place.start + at..place.start + at + c.len_utf8());
+            }
+        }
+    }
+    (Flag { text, place, offsets }, false)
+}
+
+/// Splits by blanks.
+pub(super) fn split_blanks(line: &str, place: Place) -> Vec<Place> {
+    let mut words = Vec::new();
+    let mut at = place.start;
+    while at < place.end {
+        let rest = &line[at..place.end];
+        let word = rest.find(is_blank).unwrap_or(rest.len());
+        if word > 0 {
+            words.push(at..at + word);
+        }
+        let rest = &rest[word..];
+        at += word + (rest.len() - rest.trim_start_matches(is_blank).len());
+    }
+    words
+}
+
+/// Splits by white space outside quotes. Quotes and escapes stay, but for an escape at the end.
+pub(super) fn split_quoted(line: &str, place: Place, escape: char) -> Vec<Place> {
+    let mut words = Vec::new();
+    let mut start = None;
+    let mut quote = None;
+    let mut end = place.end;
+    let mut chars = line[place.clone()].char_indices();
+    while let Some((at, c)) = chars.next() {
+        let at = place.start + at;
+        if quote.is_none() && c.is_whitespace() {
+            words.extend(start.take().map(|start| start..at));
+            continue;
+        }
+        start.get_or_insert(at);
+        if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && matches!(c, '\'' | '"') {
+            quote = Some(c);
+        } else if c == escape && quote != Some('\'') && chars.next().is_none() {
+            end = at;
+        }
+    }
+    words.extend(start.map(|start| start..end).filter(|word| !word.is_empty()));
+    words
+}
+
+/// What the arguments are when looked at as JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Json {
+    /// An array of strings, with the place of each.
+    Words(Vec<(String, Place)>),
+    /// An array of something else, which is an error.
+    NotStrings,
+    /// No array: the other form is meant.
+    No,
+}
+
+/// Reads the arguments as a JSON array, as Go's `encoding/json` does.
+pub(super) fn read_json(line: &str, place: Place) -> Json {
+    let text = &line[place.clone()];
+    if !text.starts_with('[') {
+        return Json::No;
+    }
+    if let Some(words) = json_strings(text) {
+        let shift = |word: Place| place.start + word.start..place.start + word.end;
+        return Json::Words(words.into_iter().map(|(word, at)| (word, shift(at))).collect());
+    }
+    match serde_json::from_str::<Vec<serde_json::Value>>(text) {
+        Ok(values) if values.iter().all(serde_json::Value::is_string) => Json::No,
+        Ok(_) => Json::NotStrings,
+        Err(_) => Json::No,
+    }
+}
+
+/// The strings of an array that has nothing else.
+fn json_strings(text: &str) -> Option<Vec<(String, Place)>> {
+    let skip = |at: usize| {
+        let rest = &text[at..];
+        at + (rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len())
+    };
+    let mut words = Vec::new();
+    let mut at = skip(1);
+    if text[at..].starts_with(']') {
+        return text[at + 1..].trim_matches([' ', '\t', '\r', '\n']).is_empty().then_some(words);
+    }
+    loop {
+        let (word, end) = json_string(text, at)?;
+        words.push((word, at + 1..end - 1));
+        at = skip(end);
+        match text.as_bytes().get(at)? {
+            b',' => at = skip(at + 1),
+            b']' => return (skip(at + 1) == text.len()).then_some(words),
+            _ => return None,
+        }
+    }
+}
+
+/// The string that begins at `at`, and where it ends.
+fn json_string(text: &str, at: usize) -> Option<(String, usize)> {
+    if !text[at..].starts_with('"') {
+        return None;
+    }
+    let mut word = String::new();
+    let mut chars = text[at + 1..].char_indices();
+    while let Some((offset, c)) = chars.next() {
+        match c {
+            '"' => return Some((word, at + 1 + offset + 1)),
+            '\\' => match chars.next()?.1 {
+                c @ ('"' | '\\' | '/') => word.push(c),
+                'b' => word.push('\x08'),
+                'f' => word.push('\x0c'),
+                'n' => word.push('\n'),
+                'r' => word.push('\r'),
+                't' => word.push('\t'),
+                'u' => {
+                    let unit = hex_unit(&mut chars)?;
+                    word.push(code_point(unit, &mut chars)?);
+                }
+                _ => return None,
+            },
+            '\0'..='\x1f' => return None,
+            c => word.push(c),
+        }
+    }
+    None
+}
+
+fn hex_unit(chars: &mut std::str::CharIndices<'_>) -> Option<u32> {
+    let mut unit = 0;
+    for _ in 0..4 {
+        unit = unit * 16 + chars.next()?.1.to_digit(16)?;
+    }
+    Some(unit)
+}
+
+/// The character of a `\u` escape; half a pair becomes the replacement character, as in Go.
+fn code_point(unit: u32, chars: &mut std::str::CharIndices<'_>) -> Option<char> {
+    if let Some(c) = char::from_u32(unit) {
+        return Some(c);
+    }
+    let mut ahead = chars.clone();
+    if unit < 0xdc00
+        && ahead.next().is_some_and(|(_, c)| c == '\\')
+        && ahead.next().is_some_and(|(_, c)| c == 'u')
+    {
+        let low = hex_unit(&mut ahead)?;
+        if (0xdc00..0xe000).contains(&low) {
+            *chars = ahead;
+            return char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
+        }
+    }
+    Some(char::REPLACEMENT_CHARACTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts<'a>(line: &'a str, words: &[Place]) -> Vec<&'a str> {
+        words.iter().map(|word| &line[word.clone()]).collect()
+    }
+
+    #[test]
+    fn quotes_and_escapes_keep_words_together() {
+        let check = |line: &str, expected: &[&str]| {
+            assert_eq!(texts(line, &split_quoted(line, 0..line.len(), '\\')), expected, "{line}");
+        };
+        check("A=1  B=2", &["A=1", "B=2"]);
+        check(r#"A="x y" B='p q'"#, &[r#"A="x y""#, "B='p q'"]);
+        check(r"A=x\ y B=z\", &[r"A=x\ y", "B=z"]);
+        check(r#"A="x\"y z" B"#, &[r#"A="x\"y z""#, "B"]);
+        check(r"A='x\' B", &[r"A='x\'", "B"]);
+        check(r#"A="x y"#, &[r#"A="x y"#]);
+        check("A=1\u{a0}B=2", &["A=1", "B=2"]);
+        check("\\", &[]);
+    }
+
+    #[test]
+    fn flags_lose_quotes_and_keep_their_place() {
+        let line = r#"COPY --from="a b" --x=\-y  -- --z /p"#;
+        let parts = split_instruction(line, 0..line.len(), '\\');
+        let flags: Vec<&str> = parts.flags.iter().map(|flag| flag.text.as_str()).collect();
+        assert_eq!(flags, ["--from=a b", "--x=-y"]);
+        assert_eq!(&line[parts.arguments.clone()], "--z /p");
+        assert_eq!(&line[parts.flags[0].place_of(7..10)], "a b");
+        assert_eq!(&line[parts.flags[1].place_of(4..6)], "-y");
+    }
+
+    #[test]
+    fn json_is_an_array_of_strings_or_it_is_not() {
+        let check = |text: &str, expected: Option<&[&str]>| {
+            let read = match read_json(text, 0..text.len()) {
+                Json::Words(words) => Some(words.into_iter().map(|(word, _)| word).collect()),
+                _ => None::<Vec<String>>,
+            };
+            let expected: Option<Vec<String>> =
+                expected.map(|words| words.iter().map(ToString::to_string).collect());
+            assert_eq!(read, expected, "{text}");
+        };
+        check(r#"["a b", "\u00e9\ud83d\ude00\n"]"#, Some(&["a b", "é😀\n"]));
+        check(r#"[ "\ud800x" ] "#, Some(&["\u{fffd}x"]));
+        check("[]", Some(&[]));
+        check("[ ] x", None);
+        check("['a']", None);
+        check(r#"["a",]"#, None);
+        check(r#"["a"] b"#, None);
+        assert_eq!(read_json("[1]", 0..3), Json::NotStrings);
+        assert_eq!(read_json("[[\"a\"]]", 0..7), Json::NotStrings);
+        assert_eq!(read_json("[1", 0..2), Json::No);
+    }
+}
