@@ -96,7 +96,7 @@ pub struct Build {
     pub no_cache: bool,
 
     /// What builds.
-    #[arg(long, value_enum, default_value_t = EngineName::Docker)]
+    #[arg(long, value_enum, env = "LAYERS_ENGINE", default_value_t = EngineName::Docker)]
     pub engine: EngineName,
 
     /// How progress is shown.

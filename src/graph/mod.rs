@@ -1,6 +1,173 @@
-//! Names, references and what a Dockerfile means; edges between images.
+//! Which image needs which: names, edges, the acyclic graph, choosing from it and drawing it.
 //!
-//! Owns resolution. It reads no file and asks no engine.
+//! Owns the truth that lies in the Dockerfiles. It hashes nothing and builds nothing. Stages of
+//! this room: `evaluate` (one Dockerfile with its arguments), `naming` (what images are called),
+//! `link` (needs become edges), `dag` (order and cycles), `select`, `draw`.
 
+pub mod dag;
+pub mod draw;
 pub mod evaluate;
+pub mod images;
+pub mod link;
+pub mod locate;
+pub mod naming;
 pub mod reference;
+pub mod select;
+
+use std::collections::BTreeMap;
+
+use crate::base::{Diagnostic, IdMap, ImageId, Place, RelPath, Source, Span};
+use crate::parse::Dockerfile;
+
+use evaluate::{Evaluation, NeedKind};
+use naming::Origin;
+use reference::Reference;
+
+/// All images of a repository and what they need.
+#[derive(Debug)]
+pub struct Graph {
+    /// The images in the order of their names.
+    pub images: IdMap<Image>,
+    order: Vec<ImageId>,
+    by_name: BTreeMap<String, ImageId>,
+}
+
+/// One thing that we build.
+#[derive(Debug)]
+pub struct Image {
+    /// Its name, unique in the repository.
+    pub name: String,
+    /// Its Dockerfile.
+    pub dockerfile: RelPath,
+    /// The folder whose files its build may read.
+    pub context: RelPath,
+    /// The stage to build; the last one where nothing is said.
+    pub target: Option<String>,
+    /// Build arguments that were set for it.
+    pub build_args: BTreeMap<String, String>,
+    /// What it is tagged with; siblings know it by the first.
+    pub references: Vec<Reference>,
+    /// Where its name came from.
+    pub named_by: Origin,
+    /// Its Dockerfile, read.
+    pub file: Dockerfile,
+    /// What its Dockerfile means with its arguments.
+    pub evaluation: Evaluation,
+    /// The images of this repository that it needs, in the order written.
+    pub parents: Vec<Edge>,
+    /// The images that it needs and this repository does not build, in the order written.
+    pub externals: Vec<External>,
+}
+
+/// A need of an image that another image of the repository meets.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// The image that is needed.
+    pub parent: ImageId,
+    /// In which way.
+    pub kind: NeedKind,
+    /// The reference, normalised.
+    pub reference: Reference,
+    /// The file that says so.
+    pub source: Source,
+    /// Where it says so.
+    pub span: Span,
+}
+
+impl Edge {
+    /// Where the need is written.
+    pub fn place(&self) -> Place {
+        self.source.place(self.span)
+    }
+}
+
+/// A need of an image that this repository does not build.
+#[derive(Debug, Clone)]
+pub struct External {
+    /// What is needed.
+    pub reference: Reference,
+    /// In which way.
+    pub kind: NeedKind,
+    /// The file that says so.
+    pub source: Source,
+    /// Where it says so.
+    pub span: Span,
+}
+
+impl External {
+    /// Where the need is written.
+    pub fn place(&self) -> Place {
+        self.source.place(self.span)
+    }
+}
+
+impl Graph {
+    /// A graph of linked images. A cycle becomes an error that shows every edge of it; the order
+    /// is empty then.
+    pub fn new(images: IdMap<Image>) -> (Graph, Vec<Diagnostic>) {
+        let parents = IdMap::from_fn(images.len(), |image| {
+            images[image].parents.iter().map(|edge| edge.parent).collect()
+        });
+        let by_name = images.iter().map(|(id, image)| (image.name.clone(), id)).collect();
+        let (order, cycles) = match dag::sort(&parents) {
+            Ok(order) => (order, Vec::new()),
+            Err(cycles) => (Vec::new(), cycles),
+        };
+        let problems = cycles.iter().map(|cycle| describe_cycle(&images, cycle)).collect();
+        (Graph { images, order, by_name }, problems)
+    }
+
+    /// All images, each after all that it needs; names decide where needs do not. Empty where
+    /// the graph has a cycle.
+    pub fn order(&self) -> &[ImageId] {
+        &self.order
+    }
+
+    /// The image of that name.
+    pub fn find(&self, name: &str) -> Option<ImageId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The images that an image needs directly, each once, in the order written.
+    pub fn parents_of(&self, image: ImageId) -> Vec<ImageId> {
+        let mut parents: Vec<ImageId> = Vec::new();
+        for edge in &self.images[image].parents {
+            if !parents.contains(&edge.parent) {
+                parents.push(edge.parent);
+            }
+        }
+        parents
+    }
+
+    /// For every image those that need it directly, each once, in the order of names.
+    pub fn children(&self) -> IdMap<Vec<ImageId>> {
+        let mut children = IdMap::from_fn(self.images.len(), |_| Vec::new());
+        for image in self.images.ids() {
+            for parent in self.parents_of(image) {
+                children[parent].push(image);
+            }
+        }
+        children
+    }
+}
+
+/// An error that shows every edge of a cycle: `a` needs `b` needs … needs `a`.
+fn describe_cycle(images: &IdMap<Image>, cycle: &[ImageId]) -> Diagnostic {
+    let names: Vec<&str> =
+        cycle.iter().chain(cycle.first()).map(|image| images[*image].name.as_str()).collect();
+    let message = match names.as_slice() {
+        [name, _] => format!("`{name}` needs itself"),
+        _ => format!("images need one another in a circle: {}", names.join(" → ")),
+    };
+    let mut problem = Diagnostic::error("cycle", message);
+    for (at, image) in cycle.iter().enumerate() {
+        let next = cycle[(at + 1) % cycle.len()];
+        let edge = images[*image].parents.iter().find(|edge| edge.parent == next);
+        if let Some(edge) = edge {
+            let text = format!("`{}` needs `{}`", images[*image].name, images[next].name);
+            problem = problem.at(&edge.source, edge.span, text);
+        }
+    }
+    problem
+        .hint("take one of these references out, or move what both need into an image of its own")
+}

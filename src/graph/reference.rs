@@ -123,15 +123,18 @@ impl Reference {
 
     /// The form that people write, without `docker.io/` and `library/`: `alpine:latest`.
     pub fn familiar(&self) -> String {
-        let repository = self.repository();
-        let short = match repository.strip_prefix("docker.io/") {
-            Some(path) if self.domain == DEFAULT_DOMAIN => match path.strip_prefix(OFFICIAL) {
-                Some(name) if !name.contains('/') => name,
-                _ => path,
-            },
-            _ => &repository,
-        };
-        format!("{short}{}", Suffix(self))
+        format!("{}{}", self.familiar_repository(), Suffix(self))
+    }
+
+    /// The same without tag and digest: `alpine`.
+    pub fn familiar_repository(&self) -> String {
+        if self.domain != DEFAULT_DOMAIN {
+            return self.repository();
+        }
+        match self.path.strip_prefix(OFFICIAL) {
+            Some(name) if !name.contains('/') => name.to_owned(),
+            _ => self.path.clone(),
+        }
     }
 
     /// The reference without tag and digest: `docker.io/library/alpine`.

@@ -43,9 +43,8 @@ fn independent_images_are_built_at_the_same_time() {
 #[test]
 fn dependents_start_the_moment_their_needs_are_done() {
     // agent only ends when dev has: level by level, dev would wait for agent.
-    let project = Project::shop().script(
-        r#"{"images": [{"reference": "shop-agent", "gate": "finished:shop-dev"}]}"#,
-    );
+    let project = Project::shop()
+        .script(r#"{"images": [{"reference": "shop-agent", "gate": "finished:shop-dev"}]}"#);
     project.run("build --all --engine fake -j2").code(0);
 }
 
@@ -65,7 +64,8 @@ fn a_failure_shows_all_that_is_needed() {
 
 #[test]
 fn keep_going_builds_what_is_independent() {
-    let script = r#"{"images": [{"reference": "shop-agent", "fail": {"step": 0, "message": "no"}}]}"#;
+    let script =
+        r#"{"images": [{"reference": "shop-agent", "fail": {"step": 0, "message": "no"}}]}"#;
     let project = Project::shop().script(script);
     let stopped = project.run("build --all --engine fake -j1").code(1).err();
     assert!(stopped.contains("not started:"), "{stopped}");
@@ -95,7 +95,8 @@ fn what_is_asked_for_reaches_the_engine() {
         .var("VERSION", "1.2")
         .var("TOKEN", "from-environment")
         .script(r#"{"record": "calls.jsonl"}"#);
-    let words = "build base --engine fake --build-arg A=b=c --build-arg TOKEN --build-arg UNSET --no-cache";
+    let words =
+        "build base --engine fake --build-arg A=b=c --build-arg TOKEN --build-arg UNSET --no-cache";
     project.run(words).code(0);
     let calls = project.read(".layers/calls.jsonl");
     let call: serde_json::Value = calls
@@ -103,7 +104,10 @@ fn what_is_asked_for_reaches_the_engine() {
         .map(|line| serde_json::from_str(line).unwrap())
         .find(|call: &serde_json::Value| call["call"] == "build")
         .unwrap();
-    assert_eq!(call["references"], serde_json::json!(["acme/shop-base:latest", "acme/shop-base:1.2"]));
+    assert_eq!(
+        call["references"],
+        serde_json::json!(["acme/shop-base:latest", "acme/shop-base:1.2"])
+    );
     let args = serde_json::json!({"A": "b=c", "PY": "3.12", "TOKEN": "from-environment"});
     assert_eq!(call["build_args"], args);
     assert_eq!(call["target"], "slim");

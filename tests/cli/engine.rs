@@ -51,8 +51,10 @@ impl Real {
             "no engine answers, and LAYERS_TEST_NO_ENGINE=1 is not set: {}",
             String::from_utf8_lossy(&version.stderr)
         );
-        let namespace = format!("layerstest{:016x}", RandomState::new().hash_one(std::process::id()));
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|it| Path::new(it).exists());
+        let namespace =
+            format!("layerstest{:016x}", RandomState::new().hash_one(std::process::id()));
+        let busybox =
+            ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|it| Path::new(it).exists());
         let busybox = busybox.expect("busybox is installed (Debian package busybox-static)");
         let project = Project::new()
             .file("docker/base/busybox", std::fs::read(busybox).unwrap())
@@ -121,10 +123,12 @@ fn a_tree_is_built_in_order_and_again_from_the_cache() {
     for name in ["base", "builder", "dev", "release", "agent"] {
         let line = again.lines().find(|line| line.contains(&format!("{name}: built"))).unwrap();
         let (_, counts) = line.split_once('(').unwrap();
-        let numbers: Vec<&str> = counts.split(|it: char| !it.is_ascii_digit()).filter(|it| !it.is_empty()).collect();
+        let numbers: Vec<&str> =
+            counts.split(|it: char| !it.is_ascii_digit()).filter(|it| !it.is_empty()).collect();
         assert_eq!(numbers[0], numbers[1], "all steps of {name} are cached: {line}");
     }
-    let again: Vec<_> = ["base", "builder", "dev", "release", "agent"].map(|it| real.id(it)).to_vec();
+    let again: Vec<_> =
+        ["base", "builder", "dev", "release", "agent"].map(|it| real.id(it)).to_vec();
     assert_eq!(ids, again);
 }
 
@@ -132,7 +136,13 @@ fn a_tree_is_built_in_order_and_again_from_the_cache() {
 fn copying_all_copies_the_context_and_no_more() {
     let Some(real) = Real::shop() else { return };
     real.project.run("build builder --progress quiet").code(0);
-    assert_eq!(real.run("builder", &["/bin/busybox", "find", "/src", "-type", "f"]).lines().collect::<Vec<_>>().len(), 2);
+    assert_eq!(
+        real.run("builder", &["/bin/busybox", "find", "/src", "-type", "f"])
+            .lines()
+            .collect::<Vec<_>>()
+            .len(),
+        2
+    );
     let files = real.run("builder", &["/bin/busybox", "ls", "-A", "/src"]);
     assert_eq!(files, ".dockerignore\nwheel\n");
 }
@@ -143,7 +153,8 @@ fn a_version_adds_a_tag() {
     real.project = std::mem::replace(&mut real.project, Project::new()).var("VERSION", "1.2");
     real.project.run("build agent --progress quiet").code(0);
     let versioned = format!("{}/shop-agent:1.2", real.namespace);
-    let ids = docker(&["image", "inspect", "--format", "{{.Id}}", &versioned, &real.image("agent")]);
+    let ids =
+        docker(&["image", "inspect", "--format", "{{.Id}}", &versioned, &real.image("agent")]);
     let ids = String::from_utf8(ids.stdout).unwrap();
     let ids: Vec<&str> = ids.lines().collect();
     assert!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
@@ -156,7 +167,8 @@ fn a_failing_instruction_is_shown_where_it_is() {
         "FROM {}/shop-base\n# wheels\nRUN busybox echo working && \\\n    busybox false\n",
         real.namespace
     );
-    real.project = std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
+    real.project =
+        std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
     let said = real.project.run("build --all -j2 --progress quiet").code(1).err();
     for part in [
         "error: builder failed at docker/builder/Dockerfile:3",
@@ -176,8 +188,10 @@ fn a_failing_instruction_is_shown_where_it_is() {
 fn an_interrupted_build_is_stopped_in_the_engine() {
     let Some(mut real) = Real::shop() else { return };
     let marker = format!("{}", 100_000 + RandomState::new().hash_one(7) % 100_000);
-    let text = format!("FROM {}/shop-base\nRUN echo asleep && busybox sleep {marker}\n", real.namespace);
-    real.project = std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
+    let text =
+        format!("FROM {}/shop-base\nRUN echo asleep && busybox sleep {marker}\n", real.namespace);
+    real.project =
+        std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
     let mut child = real
         .project
         .command(&["build", "builder", "--progress", "plain"])

@@ -11,8 +11,8 @@ use crate::harness::Project;
 /// Runs a build that never ends by itself, sends a signal once it is under way, and returns the
 /// signal the process died of and all it said.
 fn interrupt(signal: &str) -> (Option<i32>, String) {
-    let project = Project::shop()
-        .script(r#"{"images": [{"reference": "shop-base", "gate": "cancelled"}]}"#);
+    let project =
+        Project::shop().script(r#"{"images": [{"reference": "shop-base", "gate": "cancelled"}]}"#);
     let mut child = project
         .command(&["build", "--all", "--engine", "fake", "-j1", "--progress", "plain"])
         .stderr(Stdio::piped())
