@@ -10,15 +10,18 @@ use crate::parse::{Dockerfile, Instruction, Stage};
 
 /// The span of the instruction that a step runs. Where the number leads to an instruction with
 /// another keyword, or to none, the instruction of that text is taken; nothing where there is
-/// none or more than one.
+/// none or more than one. Number 0 means that only the text is known.
 pub fn find_step(
     file: &Dockerfile,
     stage_name: Option<&str>,
     number: u32,
     text: &str,
 ) -> Option<Span> {
-    let stage = find_stage(file, stage_name)?;
     let keyword = text.split_whitespace().next()?;
+    if number == 0 {
+        return find_text(file, text);
+    }
+    let stage = find_stage(file, stage_name)?;
     if keyword.eq_ignore_ascii_case("FROM") {
         return Some(stage.from);
     }
@@ -42,6 +45,14 @@ pub fn find_step(
         ([], [first, ..]) => Some(first.span),
         _ => None,
     }
+}
+
+/// The only instruction of the whole file that has this text.
+fn find_text(file: &Dockerfile, text: &str) -> Option<Span> {
+    let all = file.stages.iter().flat_map(|stage| &stage.instructions);
+    let mut same = all.filter(|it| is_counted(it) && is_same_text(&it.text, text));
+    let first = same.next()?;
+    same.next().is_none().then_some(first.span)
 }
 
 fn find_stage<'a>(file: &'a Dockerfile, name: Option<&str>) -> Option<&'a Stage> {

@@ -57,10 +57,10 @@ impl Real {
             ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|it| Path::new(it).exists());
         let busybox = busybox.expect("busybox is installed (Debian package busybox-static)");
         let project = Project::new()
-            .file("docker/base/busybox", std::fs::read(busybox).unwrap())
+            .program("docker/base/busybox", Path::new(busybox))
             .dockerfile(
                 "base",
-                "FROM scratch\nCOPY --chown=0:0 busybox /bin/busybox\nRUN [\"/bin/busybox\", \"chmod\", \"755\", \"/bin/busybox\"]\nRUN [\"/bin/busybox\", \"ln\", \"-s\", \"busybox\", \"/bin/sh\"]\n",
+                "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"ln\", \"-s\", \"busybox\", \"/bin/sh\"]\n",
             )
             .dockerfile(
                 "builder",
