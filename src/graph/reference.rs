@@ -108,7 +108,7 @@ impl Reference {
         if path.len() > LONGEST_PATH {
             return Err(ReferenceError::TooLong);
         }
-        if !digest.is_none_or(is_known_digest) {
+        if !digest.is_none_or(is_digest) {
             return Err(ReferenceError::Digest);
         }
         let tag = tag.or(if digest.is_none() { Some("latest") } else { None });
@@ -245,7 +245,8 @@ fn has_digest_form(digest: &str) -> bool {
         && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn is_known_digest(digest: &str) -> bool {
+/// Whether a text is a digest of an algorithm that Docker knows, such as `sha256:…`.
+pub(super) fn is_digest(digest: &str) -> bool {
     let Some((algorithm, digits)) = digest.split_once(':') else { return false };
     let length = match algorithm {
         "sha256" => 64,

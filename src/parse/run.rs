@@ -145,7 +145,7 @@ mod tests {
             assert_eq!(fields.as_deref(), expected, "{text}");
         };
         check("type=bind,from=x", Some(&["type=bind", "from=x"]));
-        check("\"a,b\"\",c\"", None);
+        check("\"a,b\"\",c\"", Some(&["a,b\",c"]));
         check("\"a,b\",c", Some(&["a,b", "c"]));
         check("\"a\"\"b\"", Some(&["a\"b"]));
         check("a,", Some(&["a", ""]));

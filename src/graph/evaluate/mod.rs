@@ -1,7 +1,29 @@
 //! What a Dockerfile means under some settings: its stages, what the target reaches, which
 //! images that needs, and what is read from the build context.
+//!
+//! Owns the order of things, which is BuildKit's (`dockerfile2llb/convert.go`): the global
+//! arguments; every stage's base, reached or not; every `--from`; the target and what it
+//! reaches, triggers included; and only then, for what is reached, the instructions one by one.
+//! Unlike BuildKit it goes on after an error and tells them all. It knows one Dockerfile: which
+//! images are built here is the linker's affair.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::base::{Diagnostic, Source, Span};
+use crate::graph::reference::Reference;
+use crate::parse::expand::expand;
+use crate::parse::{Dockerfile, Instruction, InstructionKind, Stage, parse_trigger};
+
+mod complain;
+mod mount;
+mod platform;
+mod remote;
 mod scope;
+mod sources;
+mod steps;
+mod variables;
 mod view;
 
 pub use scope::{Scope, Value};
@@ -9,3 +31,324 @@ pub use view::{
     Base, ContextKind, ContextUse, Download, Evaluation, Need, NeedKind, Settings, StageFrom,
     StageView, Trigger,
 };
+
+use platform::Platform;
+use sources::{Extra, Named};
+use variables::{Asked, Globals};
+
+/// Gives a Dockerfile its meaning. What is wrong is in the diagnostics; those of the reading are
+/// not repeated.
+///
+/// `triggers` gives the `ONBUILD` instructions that an image carries, in their order: they run in
+/// the stages that start from it.
+pub fn evaluate(
+    file: &Dockerfile,
+    settings: &Settings,
+    triggers: &dyn Fn(&Reference) -> Vec<Trigger>,
+) -> Evaluation {
+    let mut evaluator = Evaluator::new(file, settings, triggers);
+    evaluator.read_stages();
+    let target = evaluator.find_target();
+    evaluator.resolve_sources();
+    evaluator.check_cycles();
+    evaluator.reach(target);
+    for index in 0..evaluator.stages.len() {
+        evaluator.run_stage(index);
+    }
+    evaluator.finish(target)
+}
+
+/// The `ONBUILD` instructions of one stage, as an image built from it carries them.
+pub fn triggers_of(file: &Dockerfile, stage: usize) -> Vec<Trigger> {
+    let instructions = file.stages.get(stage).into_iter().flat_map(|stage| &stage.instructions);
+    let triggers = instructions.filter_map(|instruction| match &instruction.kind {
+        InstructionKind::Onbuild(onbuild) => Some(Trigger {
+            text: onbuild.expression.clone(),
+            source: file.source.clone(),
+            span: instruction.span,
+            map: Some(onbuild.map.clone()),
+        }),
+        _ => None,
+    });
+    triggers.collect()
+}
+
+struct Evaluator<'a> {
+    file: &'a Dockerfile,
+    settings: &'a Settings,
+    triggers: &'a dyn Fn(&Reference) -> Vec<Trigger>,
+    platform: Platform,
+    /// The architecture that builds.
+    local: String,
+    globals: Globals,
+    /// The named contexts by their names in short form.
+    contexts: HashMap<String, &'a str>,
+    /// The last stage of each name, so far while stages are read, of the file after that.
+    names: HashMap<&'a str, usize>,
+    stages: Vec<StageState<'a>>,
+    extras: Vec<Extra<'a>>,
+    needs: Vec<Need>,
+    context_uses: Vec<ContextUse>,
+    downloads: Vec<Download>,
+    used_args: BTreeMap<String, Option<String>>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// A stage while it is worked on.
+struct StageState<'a> {
+    view: StageView,
+    stage: &'a Stage,
+    platform: Option<Platform>,
+    /// The named context that stands for the whole stage.
+    context: Option<&'a str>,
+    /// The named context that stands for the image it starts from.
+    base_context: Option<&'a str>,
+    /// The global arguments that its FROM used.
+    used: Vec<String>,
+    steps: Vec<Step<'a>>,
+}
+
+/// An instruction to run, with the sources that its `--from`s name.
+struct Step<'a> {
+    instruction: Cow<'a, Instruction>,
+    /// The trigger that it is.
+    trigger: Option<Arc<Trigger>>,
+    sources: Vec<Option<Named>>,
+}
+
+impl<'a> Evaluator<'a> {
+    fn new(
+        file: &'a Dockerfile,
+        settings: &'a Settings,
+        triggers: &'a dyn Fn(&Reference) -> Vec<Trigger>,
+    ) -> Evaluator<'a> {
+        let mut diagnostics = Vec::new();
+        let mut read =
+            |text, what| variables::read_platform(text, what, &file.source, &mut diagnostics);
+        let build = read(&settings.build_platform, "build");
+        let platform = read(&settings.platform, "target");
+        let globals = Globals::read(file, settings, [&build, &platform], &mut diagnostics);
+        let contexts = settings.contexts.iter().map(|(name, value)| {
+            let name = sources::context_name(name).unwrap_or_else(|| name.clone());
+            (name, value.as_str())
+        });
+        Evaluator {
+            file,
+            settings,
+            triggers,
+            platform,
+            local: build.architecture,
+            globals,
+            contexts: contexts.collect(),
+            names: HashMap::new(),
+            stages: Vec::with_capacity(file.stages.len()),
+            extras: Vec::new(),
+            needs: Vec::new(),
+            context_uses: Vec::new(),
+            downloads: Vec::new(),
+            used_args: BTreeMap::new(),
+            diagnostics,
+        }
+    }
+
+    fn tell(&mut self, diagnostic: Diagnostic, span: Span) {
+        self.diagnostics.push(diagnostic.at(&self.file.source, span, ""));
+    }
+
+    /// Finds out what each stage starts from. A stage sees the stages above it only, the last of
+    /// a name, and in the very spelling of the name.
+    fn read_stages(&mut self) {
+        for (index, stage) in self.file.stages.iter().enumerate() {
+            let name = stage.name.as_ref().map(|name| name.value.as_str());
+            let asked = Asked::of(&self.globals);
+            let escape = self.file.directives.escape;
+            let text = expand(&stage.base.value, escape, &asked);
+            let platform_text =
+                stage.platform.as_ref().map(|p| (p, expand(&p.value, escape, &asked)));
+            let (used, missing) = asked.into_names();
+            let base_text = match text {
+                Ok(text) => text.into_owned(),
+                Err(error) => {
+                    let diagnostic = complain::expansion(&error, &stage.base.value);
+                    self.tell(complain::with_missing(diagnostic, &missing), stage.base.span);
+                    String::new()
+                }
+            };
+            let expanded = base_text != stage.base.value;
+            let context = name.and_then(|name| self.context_of_stage(name, stage));
+            let base = if base_text.is_empty() {
+                None
+            } else {
+                self.find_base(stage, &base_text, if expanded { &missing } else { &[] })
+            };
+            if base_text.is_empty() && !stage.base.value.is_empty() && !self.was_told(stage) {
+                let diagnostic = complain::blank_base(&stage.base.value);
+                self.tell(complain::with_missing(diagnostic, &missing), stage.base.span);
+            }
+            let mut platform = None;
+            if let Some((written, text)) = platform_text {
+                let text = text.map_err(|error| complain::expansion(&error, &written.value));
+                match text.and_then(|text| self.read_platform(&text, &written.value)) {
+                    Ok(read) => platform = Some(read),
+                    Err(diagnostic) => {
+                        self.tell(complain::with_missing(diagnostic, &missing), written.span);
+                    }
+                }
+            }
+            let base_context = match &base {
+                Some(Base::Image(reference)) => self.context_of_image(reference, platform.as_ref()),
+                _ => None,
+            };
+            let base = match base {
+                Some(Base::Image(reference)) if base_context.is_some() => {
+                    Some(Base::Context(sources::short_name(&reference)))
+                }
+                base => base,
+            };
+            if let Some(name) = name {
+                self.names.insert(name, index);
+            }
+            self.stages.push(StageState {
+                view: StageView {
+                    name: name.map(str::to_owned),
+                    line: self.file.source.line_of(stage.from.start),
+                    base_text,
+                    base,
+                    platform: platform.as_ref().map(Platform::to_string),
+                    reached: false,
+                    froms: Vec::new(),
+                    triggers: Vec::new(),
+                    arguments: Vec::new(),
+                    values: Scope::new(false),
+                },
+                stage,
+                platform,
+                context,
+                base_context,
+                used,
+                steps: Vec::new(),
+            });
+        }
+    }
+
+    /// Whether the expansion of the stage's base is what was complained of last.
+    fn was_told(&self, stage: &Stage) -> bool {
+        let last = self.diagnostics.last().and_then(|diagnostic| diagnostic.labels.first());
+        last.is_some_and(|label| label.span == stage.base.span)
+    }
+
+    fn read_platform(&self, text: &str, written: &str) -> Result<Platform, Diagnostic> {
+        let wrong = |what| {
+            let message = format!("the platform `{written}` {what}");
+            Err(Diagnostic::error("invalid-platform", message))
+        };
+        if text.is_empty() {
+            return wrong("is blank after expansion");
+        }
+        match Platform::parse(text, &self.local) {
+            Some(platform) => Ok(platform),
+            None => wrong("is none; one is such as `linux/arm64`"),
+        }
+    }
+
+    fn find_base(&mut self, stage: &Stage, text: &str, missing: &[String]) -> Option<Base> {
+        if let Some(index) = self.names.get(text) {
+            return Some(Base::Stage(*index));
+        }
+        if text == "scratch" {
+            return Some(Base::Scratch);
+        }
+        match Reference::parse(text) {
+            Ok(reference) => Some(Base::Image(reference)),
+            Err(error) => {
+                let diagnostic = complain::reference(&error, &stage.base.value, text);
+                self.tell(complain::with_missing(diagnostic, missing), stage.base.span);
+                None
+            }
+        }
+    }
+
+    fn find_target(&mut self) -> Option<usize> {
+        let Some(name) = self.settings.target.as_deref().filter(|name| !name.is_empty()) else {
+            return self.stages.len().checked_sub(1);
+        };
+        let found = self.names.get(name.to_lowercase().as_str()).copied();
+        if found.is_none() && !self.stages.is_empty() {
+            let names = self.stages.iter().filter_map(|stage| stage.view.name.as_deref());
+            let diagnostic = complain::target(name, names);
+            // There is no place for it in the file.
+            self.diagnostics.push(diagnostic);
+        }
+        found
+    }
+
+    /// Marks what the target needs, and adds the triggers that fire on the way.
+    fn reach(&mut self, target: Option<usize>) {
+        let mut waiting: Vec<usize> = target.into_iter().collect();
+        while let Some(index) = waiting.pop() {
+            let state = &mut self.stages[index];
+            if std::mem::replace(&mut state.view.reached, true) {
+                continue;
+            }
+            if let (Some(Base::Stage(base)), None) = (&state.view.base, state.context) {
+                waiting.push(*base);
+            }
+            self.fire_triggers(index);
+            let named = self.stages[index].steps.iter().flat_map(|step| &step.sources);
+            waiting.extend(named.filter_map(|named| match named {
+                Some(Named::Stage(index)) => Some(*index),
+                _ => None,
+            }));
+        }
+    }
+
+    /// The triggers of what a stage starts from run right after its FROM.
+    fn fire_triggers(&mut self, index: usize) {
+        let state = &self.stages[index];
+        let triggers = match (&state.view.base, state.context, state.base_context) {
+            (_, Some(_), _) => return,
+            (Some(Base::Stage(base)), ..) => triggers_of(self.file, *base),
+            (Some(Base::Image(reference)), ..) => (self.triggers)(reference),
+            (_, _, Some(context)) => match sources::context_image(context) {
+                Some(Ok(reference)) => (self.triggers)(&reference),
+                _ => return,
+            },
+            _ => return,
+        };
+        let mut steps = Vec::with_capacity(triggers.len());
+        for trigger in &triggers {
+            let text = Source::new(trigger.source.path().clone(), trigger.text.clone());
+            let (instruction, diagnostics) = parse_trigger(&text);
+            for mut diagnostic in diagnostics {
+                for label in &mut diagnostic.labels {
+                    label.span = trigger.locate(label.span);
+                    label.source = trigger.source.clone();
+                }
+                let from = self.stages[index].stage.from;
+                self.diagnostics.push(diagnostic.at(&self.file.source, from, "it fires here"));
+            }
+            let Some(instruction) = instruction else { continue };
+            let sources = self.resolve(&instruction, Some(trigger));
+            let trigger = Some(Arc::new(trigger.clone()));
+            steps.push(Step { instruction: Cow::Owned(instruction), trigger, sources });
+        }
+        let state = &mut self.stages[index];
+        steps.append(&mut state.steps);
+        state.steps = steps;
+        state.view.triggers = triggers;
+    }
+
+    fn finish(self, target: Option<usize>) -> Evaluation {
+        let onbuild = target.map(|target| triggers_of(self.file, target)).unwrap_or_default();
+        Evaluation {
+            stages: self.stages.into_iter().map(|state| state.view).collect(),
+            target,
+            needs: self.needs,
+            context_uses: self.context_uses,
+            downloads: self.downloads,
+            onbuild,
+            used_args: self.used_args,
+            diagnostics: self.diagnostics,
+        }
+    }
+}

@@ -50,6 +50,17 @@ pub struct Trigger {
     pub map: Option<TextMap>,
 }
 
+impl Trigger {
+    /// Where a span of `text` stands in the file.
+    pub fn locate(&self, span: Span) -> Span {
+        let line = self.text.find('\n').unwrap_or(self.text.len());
+        match &self.map {
+            Some(map) if span.range().end <= line => map.span(span.range()),
+            _ => self.span,
+        }
+    }
+}
+
 /// What a Dockerfile means under some settings.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
@@ -65,7 +76,8 @@ pub struct Evaluation {
     pub downloads: Vec<Download>,
     /// The triggers that the built image will carry.
     pub onbuild: Vec<Trigger>,
-    /// Each `ARG` that the global part or a reached stage declares, and the value it took last.
+    /// Each argument that a reached stage declares or its FROM uses, and the value it took. A
+    /// stage that gives a name another value than an earlier one has an entry `NAME#stage`.
     pub used_args: BTreeMap<String, Option<String>>,
     /// What is wrong.
     pub diagnostics: Vec<Diagnostic>,
@@ -90,6 +102,9 @@ pub struct StageView {
     pub froms: Vec<StageFrom>,
     /// The triggers that run after its `FROM`, its base's own.
     pub triggers: Vec<Trigger>,
+    /// Each argument that it declares or its FROM uses, with the value it took, in order. Empty
+    /// for a stage that is not reached.
+    pub arguments: Vec<(String, Option<String>)>,
     /// The arguments and environment that hold at its end, those it inherits included. Empty
     /// for a stage that is not reached.
     pub values: Scope,

@@ -1,0 +1,201 @@
+//! What a mount of a `RUN` means once its variables are replaced.
+//!
+//! Owns the keys, their values, and which may stand together, by BuildKit's
+//! `instructions/commands_runmount.go`.
+
+use crate::base::{Diagnostic, Span, text};
+use crate::parse::{Mount, MountField};
+
+/// What is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum MountType {
+    #[default]
+    Bind,
+    Cache,
+    Tmpfs,
+    Secret,
+    Ssh,
+}
+
+const TYPES: [(&str, MountType); 5] = [
+    ("bind", MountType::Bind),
+    ("cache", MountType::Cache),
+    ("tmpfs", MountType::Tmpfs),
+    ("secret", MountType::Secret),
+    ("ssh", MountType::Ssh),
+];
+
+const KEYS: [&str; 19] = [
+    "type",
+    "from",
+    "source",
+    "target",
+    "readonly",
+    "id",
+    "sharing",
+    "required",
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "src",
+    "dst",
+    "destination",
+    "ro",
+    "rw",
+    "readwrite",
+    "env",
+];
+
+/// A mount after expansion: what matters for what is read.
+#[derive(Debug, Default)]
+pub(super) struct Meaning {
+    pub(super) kind: MountType,
+    pub(super) from: String,
+    pub(super) source: String,
+    /// Where the source is written, or the whole mount where it is not.
+    pub(super) source_span: Option<Span>,
+    target: String,
+    id: String,
+    sharing: bool,
+    owner: Option<&'static str>,
+}
+
+/// What is wrong, and where.
+pub(super) type Complaint = (Diagnostic, Span);
+
+/// Gives a mount its meaning; `expand` replaces the variables of a value.
+///
+/// # Errors
+/// What BuildKit refuses when it builds the stage.
+pub(super) fn read(
+    mount: &Mount,
+    expand: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
+) -> Result<Meaning, Complaint> {
+    let mut meaning = Meaning::default();
+    for field in &mount.fields {
+        match &field.value {
+            Some(value) => {
+                let text = expand(&value.value).map_err(|diagnostic| (diagnostic, value.span))?;
+                let place = (field, value.span);
+                set(&mut meaning, place, text).map_err(|diagnostic| (diagnostic, value.span))?;
+            }
+            None => {
+                check_bare(&meaning, field).map_err(|diagnostic| (diagnostic, field.key.span))?
+            }
+        }
+    }
+    check_together(&meaning)
+        .map_err(|message| (Diagnostic::error("invalid-mount", message), mount.span))?;
+    Ok(meaning)
+}
+
+fn invalid(message: String) -> Diagnostic {
+    Diagnostic::error("invalid-mount", message)
+}
+
+/// A key without a value.
+fn check_bare(meaning: &Meaning, field: &MountField) -> Result<(), Diagnostic> {
+    let key = &field.key.value;
+    match key.as_str() {
+        "readonly" | "ro" | "readwrite" | "rw" => Ok(()),
+        "required" if matches!(meaning.kind, MountType::Secret | MountType::Ssh) => Ok(()),
+        "required" => Err(invalid("only secrets and ssh can be `required`".to_owned())),
+        _ => Err(unknown_key(key, format!("`{key}` of a mount needs a value"))),
+    }
+}
+
+fn unknown_key(key: &str, message: String) -> Diagnostic {
+    match text::closest(key, KEYS) {
+        Some(near) if !KEYS.contains(&key) => invalid(message).hint(format!("write `{near}=…`")),
+        _ => invalid(message),
+    }
+}
+
+fn set(
+    meaning: &mut Meaning,
+    (field, span): (&MountField, Span),
+    value: String,
+) -> Result<(), Diagnostic> {
+    let key = field.key.value.as_str();
+    let wrong = || invalid(format!("`{value}` is no value of `{key}`"));
+    let is_flag = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
+        .contains(&value.as_str());
+    let is_number = |radix| {
+        let digits = value.bytes().all(|b| b.is_ascii_alphanumeric());
+        digits && u32::from_str_radix(&value, radix).is_ok()
+    };
+    match key {
+        "type" => {
+            let kind = value.to_lowercase();
+            let Some((_, kind)) = TYPES.iter().find(|(name, _)| *name == kind) else {
+                let diagnostic = invalid(format!("unsupported mount type `{value}`"));
+                let near = text::closest(&kind, TYPES.map(|(name, _)| name));
+                return Err(match near {
+                    Some(near) => diagnostic.hint(format!("write `type={near}`")),
+                    None => diagnostic,
+                });
+            };
+            meaning.kind = *kind;
+        }
+        "from" => meaning.from = value,
+        "source" | "src" => {
+            meaning.source = value;
+            meaning.source_span = Some(span);
+        }
+        "target" | "dst" | "destination" => meaning.target = value,
+        "readonly" | "ro" | "readwrite" | "rw" if is_flag => {}
+        "required" if matches!(meaning.kind, MountType::Secret | MountType::Ssh) && is_flag => {}
+        "size" if meaning.kind == MountType::Tmpfs && is_size(&value) => {}
+        "id" => meaning.id = value,
+        "sharing" if ["shared", "private", "locked"].contains(&value.to_lowercase().as_str()) => {
+            meaning.sharing = true;
+        }
+        "mode" if is_number(8) => meaning.owner = Some("mode"),
+        "uid" if is_number(10) => meaning.owner = Some("uid"),
+        "gid" if is_number(10) => meaning.owner = Some("gid"),
+        "env" => {}
+        key if KEYS.contains(&key) => return Err(wrong()),
+        key => return Err(unknown_key(key, format!("a mount has no key `{key}`"))),
+    }
+    Ok(())
+}
+
+/// What may not stand together.
+fn check_together(meaning: &Meaning) -> Result<(), String> {
+    let has_owner = matches!(meaning.kind, MountType::Secret | MountType::Ssh | MountType::Cache);
+    if let Some(key) = meaning.owner.filter(|_| !has_owner) {
+        return Err(format!("this type of mount has no `{key}`"));
+    }
+    if meaning.sharing && meaning.kind != MountType::Cache {
+        return Err("only a cache mount has `sharing`".to_owned());
+    }
+    if meaning.kind == MountType::Secret {
+        if !meaning.from.is_empty() {
+            return Err("a secret has no `from`".to_owned());
+        }
+        if meaning.source.is_empty() && meaning.target.is_empty() && meaning.id.is_empty() {
+            return Err("a secret needs an `id`, a `source` or a `target`".to_owned());
+        }
+        if !meaning.source.is_empty() && !meaning.id.is_empty() {
+            return Err("a secret has either a `source` or an `id`".to_owned());
+        }
+    }
+    let is_file_system =
+        matches!(meaning.kind, MountType::Bind | MountType::Cache | MountType::Tmpfs);
+    let is_root =
+        meaning.target.starts_with('/') && super::steps::clean_path(&meaning.target) == ".";
+    if is_file_system && is_root {
+        return Err(format!("the target `{}` of a mount can't be the root", meaning.target));
+    }
+    Ok(())
+}
+
+/// A number of bytes such as `64m`, as github.com/docker/go-units reads it.
+fn is_size(text: &str) -> bool {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let unit = text[end..].strip_prefix(' ').unwrap_or(&text[end..]).to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let unit = unit.strip_suffix('i').unwrap_or(unit);
+    text[..end].parse::<f64>().is_ok() && matches!(unit, "" | "k" | "m" | "g" | "t" | "p")
+}

@@ -1,0 +1,333 @@
+//! What a `--from` names: a stage, nothing, or an image; and named contexts, which come before.
+//!
+//! Owns the lookup and the search for circles. Every `--from` of the file is looked up, needed or
+//! not, because BuildKit refuses a file for one that is not well formed.
+
+use std::borrow::Cow;
+
+use crate::base::{Diagnostic, Source, Span, Spanned};
+use crate::graph::reference::{Reference, ReferenceError};
+use crate::parse::expand::{NoVariables, expand};
+use crate::parse::{Instruction, InstructionKind, Stage};
+
+use super::complain;
+use super::platform::Platform;
+use super::view::{Base, StageFrom, Trigger};
+use super::{Evaluator, Step};
+
+/// What a `--from` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// A stage of the file.
+    Stage(usize),
+    /// Something else, by its number.
+    Extra(usize),
+}
+
+/// A source that is no stage.
+#[derive(Debug)]
+pub(super) struct Extra<'a> {
+    /// An image or nothing.
+    pub(super) base: Base,
+    /// The named context that stands for it.
+    pub(super) context: Option<&'a str>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Looks up every `--from` of every stage.
+    pub(super) fn resolve_sources(&mut self) {
+        let file = self.file;
+        for (index, stage) in file.stages.iter().enumerate() {
+            let mut steps = Vec::with_capacity(stage.instructions.len());
+            for instruction in &stage.instructions {
+                let sources = self.resolve(instruction, None);
+                self.note_froms(index, instruction, &sources);
+                let instruction = Cow::Borrowed(instruction);
+                steps.push(Step { instruction, trigger: None, sources });
+            }
+            self.stages[index].steps = steps;
+        }
+    }
+
+    /// Looks up the sources of one instruction, in the order written.
+    pub(super) fn resolve(
+        &mut self,
+        instruction: &Instruction,
+        trigger: Option<&Trigger>,
+    ) -> Vec<Option<Named>> {
+        let mut sources = Vec::new();
+        match &instruction.kind {
+            InstructionKind::Copy(copy) => {
+                sources.extend(copy.from.as_ref().map(|from| self.resolve_copy(from, trigger)));
+            }
+            InstructionKind::Run(run) => {
+                for mount in &run.mounts {
+                    // Without `from`, BuildKit looks for `scratch` all the same: a stage of that
+                    // name is then reached, though nothing of it is mounted.
+                    let scratch = Spanned::new("scratch".to_owned(), mount.span);
+                    let from = mount.from().unwrap_or(&scratch);
+                    sources.push(self.resolve_name(from, trigger));
+                }
+            }
+            _ => {}
+        }
+        sources
+    }
+
+    /// `COPY --from`: an index, a name, or an image.
+    fn resolve_copy(&mut self, from: &Spanned<String>, trigger: Option<&Trigger>) -> Option<Named> {
+        let text = from.value.as_str();
+        match expand(text, self.file.directives.escape, &NoVariables) {
+            Ok(expanded) if expanded == text => {}
+            Ok(_) => {
+                self.tell_at(complain::variable_in_from(text), from.span, trigger);
+                return None;
+            }
+            Err(error) => {
+                self.tell_at(complain::expansion(&error, text), from.span, trigger);
+                return None;
+            }
+        }
+        let Some(index) = whole_number(text) else { return self.resolve_name(from, trigger) };
+        // In BuildKit the images that earlier `--from`s named have indexes too, after the stages.
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let stages = self.stages.len();
+        if index < stages {
+            return Some(Named::Stage(index));
+        }
+        if index - stages < self.extras.len() {
+            return Some(Named::Extra(index - stages));
+        }
+        self.tell_at(complain::stage_index(text, stages), from.span, trigger);
+        None
+    }
+
+    /// A stage of the name in any case, the last of the file; else an image.
+    fn resolve_name(&mut self, from: &Spanned<String>, trigger: Option<&Trigger>) -> Option<Named> {
+        let text = from.value.as_str();
+        let named = match self.names.get(text) {
+            Some(index) => Some(index),
+            None => self.names.get(text.to_lowercase().as_str()),
+        };
+        if let Some(index) = named {
+            return Some(Named::Stage(*index));
+        }
+        let (base, context) = if text == "scratch" {
+            (Base::Scratch, None)
+        } else {
+            match Reference::parse(text) {
+                Ok(reference) => {
+                    let context = self.context_of_image(&reference, None);
+                    (Base::Image(reference), context)
+                }
+                Err(error) => {
+                    self.tell_at(complain::reference(&error, text, text), from.span, trigger);
+                    return None;
+                }
+            }
+        };
+        self.extras.push(Extra { base, context });
+        Some(Named::Extra(self.extras.len() - 1))
+    }
+
+    /// Adds a diagnostic at a place of this file or of a trigger's.
+    pub(super) fn tell_at(
+        &mut self,
+        diagnostic: Diagnostic,
+        span: Span,
+        trigger: Option<&Trigger>,
+    ) {
+        let (source, span) = self.place(span, trigger);
+        self.diagnostics.push(diagnostic.at(&source, span, ""));
+    }
+
+    /// Where a span of an instruction stands.
+    pub(super) fn place(&self, span: Span, trigger: Option<&Trigger>) -> (Source, Span) {
+        match trigger {
+            Some(trigger) => (trigger.source.clone(), trigger.locate(span)),
+            None => (self.file.source.clone(), span),
+        }
+    }
+
+    fn note_froms(&mut self, index: usize, instruction: &Instruction, sources: &[Option<Named>]) {
+        let mut froms = Vec::new();
+        match &instruction.kind {
+            InstructionKind::Copy(copy) => froms.extend(copy.from.iter().map(|from| (from, false))),
+            InstructionKind::Run(run) => {
+                for (mount, source) in run.mounts.iter().zip(sources) {
+                    if let Some(from) = mount.from() {
+                        let from = self.stage_from(from, true, *source);
+                        self.stages[index].view.froms.push(from);
+                    }
+                }
+            }
+            _ => {}
+        }
+        for ((from, mount), source) in froms.into_iter().zip(sources) {
+            let from = self.stage_from(from, mount, *source);
+            self.stages[index].view.froms.push(from);
+        }
+    }
+
+    fn stage_from(&self, from: &Spanned<String>, mount: bool, source: Option<Named>) -> StageFrom {
+        StageFrom {
+            written: from.value.clone(),
+            names: source.map(|source| match source {
+                Named::Stage(index) => Base::Stage(index),
+                Named::Extra(index) => self.extras[index].base.clone(),
+            }),
+            mount,
+            source: self.file.source.clone(),
+            span: from.span,
+        }
+    }
+
+    /// Looks for stages that need each other through `COPY --from` and mounts, reached or not.
+    /// One circle is told, as in BuildKit.
+    pub(super) fn check_cycles(&mut self) {
+        const NEW: u8 = 0;
+        const OPEN: u8 = 1;
+        const DONE: u8 = 2;
+        let edges: Vec<Vec<(usize, Span)>> =
+            (0..self.stages.len()).map(|i| self.edges(i)).collect();
+        let mut states = vec![NEW; edges.len()];
+        for start in 0..edges.len() {
+            // The open stages, each with the number of its edges that were followed.
+            let mut path: Vec<(usize, usize)> = Vec::new();
+            if states[start] == NEW {
+                states[start] = OPEN;
+                path.push((start, 0));
+            }
+            while let Some((stage, next)) = path.last_mut() {
+                let Some((to, _)) = edges[*stage].get(*next) else {
+                    states[*stage] = DONE;
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                match states[*to] {
+                    NEW => {
+                        states[*to] = OPEN;
+                        path.push((*to, 0));
+                    }
+                    OPEN => {
+                        let from = path.iter().position(|(stage, _)| stage == to).unwrap_or(0);
+                        let circle = path[from..].iter().map(|(stage, next)| {
+                            let (to, span) = edges[*stage][*next - 1];
+                            (*stage, to, span)
+                        });
+                        let circle = circle.collect();
+                        self.tell_cycle(circle);
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn edges(&self, index: usize) -> Vec<(usize, Span)> {
+        let mut edges = Vec::new();
+        for step in &self.stages[index].steps {
+            let spans: Vec<Span> = match &step.instruction.kind {
+                InstructionKind::Copy(copy) => copy.from.iter().map(|from| from.span).collect(),
+                InstructionKind::Run(run) => run
+                    .mounts
+                    .iter()
+                    .map(|mount| mount.from().map_or(mount.span, |from| from.span))
+                    .collect(),
+                _ => continue,
+            };
+            let stages = step.sources.iter().zip(spans).filter_map(|(source, span)| match source {
+                Some(Named::Stage(index)) => Some((*index, span)),
+                _ => None,
+            });
+            edges.extend(stages);
+        }
+        edges
+    }
+
+    fn tell_cycle(&mut self, circle: Vec<(usize, usize, Span)>) {
+        let name = |index: usize| match &self.stages[index].view.name {
+            Some(name) => format!("`{name}`"),
+            None => format!("number {index}"),
+        };
+        let first = circle.first().map_or(0, |(stage, ..)| *stage);
+        let message = match circle.as_slice() {
+            [_] => format!("the stage {} copies from itself", name(first)),
+            _ => format!("the stage {} needs itself", name(first)),
+        };
+        let mut diagnostic = Diagnostic::error("stage-cycle", message);
+        for (stage, to, span) in circle {
+            let text = format!("{} needs {}", name(stage), name(to));
+            diagnostic = diagnostic.at(&self.file.source, span, text);
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// The named context that stands for a stage.
+    pub(super) fn context_of_stage(&self, name: &str, stage: &Stage) -> Option<&'a str> {
+        if self.contexts.is_empty() || name == "context" {
+            return None;
+        }
+        let platform = stage.platform.as_ref();
+        let platform = platform.and_then(|text| Platform::parse(&text.value, &self.local));
+        self.context_of_image(&Reference::parse(name).ok()?, platform.as_ref())
+    }
+
+    /// The named context that stands for an image.
+    pub(super) fn context_of_image(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+    ) -> Option<&'a str> {
+        if self.contexts.is_empty() {
+            return None;
+        }
+        let name = short_name(reference);
+        if name.eq_ignore_ascii_case("scratch") || name.eq_ignore_ascii_case("context") {
+            return None;
+        }
+        let platform = platform.unwrap_or(&self.platform);
+        let exact = self.contexts.get(&format!("{name}::{platform}"));
+        exact.or_else(|| self.contexts.get(&name)).copied()
+    }
+}
+
+/// The name under which a context stands for an image.
+pub(super) fn short_name(reference: &Reference) -> String {
+    let mut name = reference.familiar();
+    if let Some(length) = name.strip_suffix(":latest").map(str::len) {
+        name.truncate(length);
+    }
+    name
+}
+
+/// The short form of the name of a context, which may end in `::platform`.
+pub(super) fn context_name(name: &str) -> Option<String> {
+    let (image, platform) = match name.split_once("::") {
+        Some((image, platform)) => (image, Some(platform)),
+        None => (name, None),
+    };
+    let short = short_name(&Reference::parse(image).ok()?);
+    Some(match platform {
+        Some(platform) => format!("{short}::{platform}"),
+        None => short,
+    })
+}
+
+/// The image that a named context is, where it is one.
+pub(super) fn context_image(context: &str) -> Option<Result<Reference, ReferenceError>> {
+    let image = context.strip_prefix("docker-image:")?;
+    let image = image.strip_prefix("//").unwrap_or(image);
+    (image != "scratch").then(|| Reference::parse(image))
+}
+
+/// A number as Go's `strconv.Atoi` reads it; a negative one becomes one that no stage has.
+fn whole_number(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}

@@ -1,0 +1,403 @@
+//! The instructions of a reached stage, one by one.
+//!
+//! Owns what each does to the variables, and what it needs and reads. What it does to the image
+//! is the engine's affair, but for the errors that can be seen from here.
+
+use crate::base::{Diagnostic, Span, Spanned};
+use crate::graph::reference::is_digest;
+use crate::parse::expand::{Variables, expand, expand_body};
+use crate::parse::{Add, Copy, Declaration, Files, Instruction, InstructionKind, Pair, Run};
+
+use super::mount::{self, MountType};
+use super::remote::{Origin, origin};
+use super::scope::Scope;
+use super::sources::{Named, context_image};
+use super::variables::Watched;
+use super::view::{Base, ContextKind, ContextUse, Download, Need, NeedKind, Trigger};
+use super::{Evaluator, complain};
+
+/// What a shell finds where no image says otherwise.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// One instruction of a stage while it runs.
+struct Turn<'s> {
+    index: usize,
+    scope: &'s mut Scope,
+    trigger: Option<&'s Trigger>,
+    sources: &'s [Option<Named>],
+}
+
+impl Evaluator<'_> {
+    /// Runs the instructions of a stage, where it is reached.
+    pub(super) fn run_stage(&mut self, index: usize) {
+        if !self.stages[index].view.reached {
+            return;
+        }
+        self.need_base(index);
+        if self.stages[index].context.is_some() {
+            self.stages[index].view.values = Scope::new(true);
+            return;
+        }
+        let mut scope = match &self.stages[index].view.base {
+            Some(Base::Stage(base)) => self.stages[*base].view.values.inherit(),
+            base => {
+                let on_image = *base != Some(Base::Scratch);
+                let mut scope = Scope::new(on_image);
+                scope.set("PATH", PATH, !on_image);
+                scope
+            }
+        };
+        for name in std::mem::take(&mut self.stages[index].used) {
+            let value = self.globals.value(&name).map(str::to_owned);
+            self.use_argument(index, &name, value);
+        }
+        let steps = std::mem::take(&mut self.stages[index].steps);
+        for step in &steps {
+            let mut run = Turn {
+                index,
+                scope: &mut scope,
+                trigger: step.trigger.as_deref(),
+                sources: &step.sources,
+            };
+            self.run_step(&mut run, &step.instruction);
+        }
+        self.stages[index].view.values = scope;
+    }
+
+    /// The image that a stage starts from is needed.
+    fn need_base(&mut self, index: usize) {
+        let state = &self.stages[index];
+        let (written, span) = (state.stage.base.value.clone(), state.stage.base.span);
+        let platform = state.platform.as_ref().unwrap_or(&self.platform).to_string();
+        let context = state.context.or(state.base_context);
+        let base = state.view.base.clone();
+        let name = Spanned::new(written, span);
+        match (context, base) {
+            (Some(context), _) => self.need_context(index, context, &name, platform, None),
+            (None, Some(Base::Image(reference))) => {
+                let source = self.file.source.clone();
+                let (written, platform) = (name.value, Some(platform));
+                let kind = NeedKind::From;
+                let stage = index;
+                self.needs.push(Need { kind, written, reference, platform, source, span, stage });
+            }
+            _ => {}
+        }
+    }
+
+    /// What a named context stands for is needed, where it is an image.
+    fn need_context(
+        &mut self,
+        stage: usize,
+        context: &str,
+        name: &Spanned<String>,
+        platform: String,
+        trigger: Option<&Trigger>,
+    ) {
+        let (source, span) = self.place(name.span, trigger);
+        match context_image(context) {
+            None => {}
+            Some(Ok(reference)) => self.needs.push(Need {
+                kind: NeedKind::Context,
+                written: name.value.clone(),
+                reference,
+                platform: Some(platform),
+                source,
+                span,
+                stage,
+            }),
+            Some(Err(error)) => {
+                let diagnostic = complain::reference(&error, &name.value, context);
+                self.diagnostics.push(diagnostic.at(&source, span, ""));
+            }
+        }
+    }
+
+    /// Notes the value of an argument that a stage uses. Where another stage gave it another
+    /// value already, it gets an entry of its own.
+    fn use_argument(&mut self, stage: usize, name: &str, value: Option<String>) {
+        self.stages[stage].view.arguments.push((name.to_owned(), value.clone()));
+        match self.used_args.get(name) {
+            None => self.used_args.insert(name.to_owned(), value),
+            Some(first) if *first == value => None,
+            Some(_) => self.used_args.insert(format!("{name}#{stage}"), value),
+        };
+    }
+
+    fn run_step(&mut self, run: &mut Turn<'_>, instruction: &Instruction) {
+        match &instruction.kind {
+            InstructionKind::Arg(items) => self.declare(run, items),
+            InstructionKind::Env(pairs) => {
+                // All of a line see the variables as they were before it.
+                let values = self.expand_pairs(run, pairs);
+                for (name, value, certain) in values {
+                    run.scope.set(&name, &value, certain);
+                }
+            }
+            InstructionKind::Label(pairs) => {
+                self.expand_pairs(run, pairs);
+            }
+            InstructionKind::Copy(copy) => self.copy(run, copy),
+            InstructionKind::Add(add) => self.add(run, add),
+            InstructionKind::Run(command) => self.run_mounts(run, command),
+            InstructionKind::Workdir(word)
+            | InstructionKind::User(word)
+            | InstructionKind::Stopsignal(word) => {
+                self.expand(run, word);
+            }
+            InstructionKind::Volume(words) | InstructionKind::Expose(words) => {
+                for word in words {
+                    self.expand(run, word);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Expands a word, and says whether the result is certain.
+    fn expand(&mut self, run: &Turn<'_>, word: &Spanned<String>) -> Option<(String, bool)> {
+        let watched = Watched::of(run.scope);
+        match expand(&word.value, self.file.directives.escape, &watched) {
+            Ok(text) => Some((text.into_owned(), watched.is_certain())),
+            Err(error) => {
+                let diagnostic = complain::expansion(&error, &word.value);
+                self.tell_at(diagnostic, word.span, run.trigger);
+                None
+            }
+        }
+    }
+
+    fn expand_pairs(&mut self, run: &Turn<'_>, pairs: &[Pair]) -> Vec<(String, String, bool)> {
+        let expanded = pairs.iter().filter_map(|pair| {
+            let (name, certain_name) = self.expand(run, &pair.name)?;
+            let (value, certain) = self.expand(run, &pair.value)?;
+            Some((name, value, certain && certain_name))
+        });
+        expanded.collect()
+    }
+
+    /// `ARG`: what `--build-arg` says, else its own default, else the global value; else it keeps
+    /// what it had.
+    fn declare(&mut self, run: &mut Turn<'_>, items: &[Declaration]) {
+        for item in items {
+            let name = item.name.value.as_str();
+            let given = self.settings.build_args.get(name);
+            let value = match (given, &item.default) {
+                (Some(value), _) => Some((value.clone(), true)),
+                (None, Some(default)) => match self.expand(run, default) {
+                    Some(value) => Some(value),
+                    None => continue,
+                },
+                (None, None) => self.globals.value(name).map(|value| (value.to_owned(), true)),
+            };
+            // Two that belong to the scanner of finished images never reach the environment.
+            let is_variable = !name.starts_with("BUILDKIT_SBOM_SCAN_");
+            if let Some((text, certain)) = value.as_ref().filter(|_| is_variable) {
+                run.scope.set(name, text, *certain);
+            }
+            self.use_argument(run.index, name, value.map(|(text, _)| text));
+        }
+    }
+
+    fn copy(&mut self, run: &mut Turn<'_>, copy: &Copy) {
+        let Some(sources) = self.expand_files(run, &copy.files) else { return };
+        for (word, (source, _)) in copy.files.sources.iter().zip(&sources) {
+            if origin(source) != Origin::Context {
+                let message = format!("COPY can't download `{source}`");
+                let diagnostic = Diagnostic::error("copy-address", message).hint("use ADD");
+                self.tell_at(diagnostic, word.span, run.trigger);
+                return;
+            }
+        }
+        match &copy.from {
+            Some(from) => self.need_source(run, 0, from, NeedKind::Copy),
+            None => {
+                for (word, source) in copy.files.sources.iter().zip(sources) {
+                    let kind = ContextKind::Copy;
+                    self.use_context(run, kind, word.span, source, &copy.files.excludes);
+                    if let Some(last) = self.context_uses.last_mut() {
+                        last.parents = copy.parents;
+                    }
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, run: &mut Turn<'_>, add: &Add) {
+        let checksum = match &add.checksum {
+            Some(checksum) => self.expand(run, checksum),
+            None => Some((String::new(), true)),
+        };
+        let Some((checksum, certain_checksum)) = checksum else { return };
+        let Some(sources) = self.expand_files(run, &add.files) else { return };
+        if let Some(word) = add.checksum.as_ref().filter(|_| !checksum.is_empty()) {
+            let complaint = match sources.as_slice() {
+                [(source, _)] => match origin(source) {
+                    Origin::Context => Some("a checksum is for addresses only"),
+                    Origin::Web if !is_digest(&checksum) => Some("the checksum is no digest"),
+                    _ => None,
+                },
+                _ => Some("a checksum is for one source"),
+            };
+            if let Some(message) = complaint {
+                self.tell_at(Diagnostic::error("checksum", message), word.span, run.trigger);
+                return;
+            }
+        }
+        for (word, (address, certain)) in add.files.sources.iter().zip(sources) {
+            let from = origin(&address);
+            if from == Origin::Context {
+                let source = (address, certain);
+                self.use_context(run, ContextKind::Add, word.span, source, &add.files.excludes);
+                continue;
+            }
+            let (source, span) = self.place(word.span, run.trigger);
+            self.downloads.push(Download {
+                address,
+                git: from == Origin::Git,
+                checksum: checksum.clone(),
+                certain: certain && certain_checksum,
+                source,
+                span,
+                stage: run.index,
+            });
+        }
+    }
+
+    /// Expands what COPY and ADD have in common, and gives the sources.
+    fn expand_files(&mut self, run: &Turn<'_>, files: &Files) -> Option<Vec<(String, bool)>> {
+        if let Some(owner) = &files.chown {
+            self.expand(run, owner)?;
+        }
+        if let Some(mode) = &files.chmod {
+            let (text, certain) = self.expand(run, mode)?;
+            let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            let is_mode = u32::from_str_radix(&text, 8).is_ok_and(|mode| mode <= 0o7777);
+            if certain && is_number && !is_mode {
+                let message = format!("`{text}` is no file mode");
+                let diagnostic = Diagnostic::error("invalid-mode", message);
+                self.tell_at(
+                    diagnostic.hint("write an octal number up to 7777"),
+                    mode.span,
+                    run.trigger,
+                );
+                return None;
+            }
+        }
+        let mut sources = Vec::with_capacity(files.sources.len());
+        for word in &files.sources {
+            sources.push(self.expand(run, word)?);
+        }
+        self.expand(run, &files.destination)?;
+        for body in files.inline.iter().filter(|body| body.expand) {
+            let watched = Watched::of(run.scope);
+            if let Err(error) = expand_body(&body.text(), &watched) {
+                let diagnostic = complain::expansion(&error, &body.name);
+                self.tell_at(diagnostic, body.span, run.trigger);
+                return None;
+            }
+        }
+        Some(sources)
+    }
+
+    fn run_mounts(&mut self, run: &mut Turn<'_>, command: &Run) {
+        for (number, mount) in command.mounts.iter().enumerate() {
+            let escape = self.file.directives.escape;
+            let watched = Watched::of(run.scope);
+            let mut expand_value = |text: &str| {
+                let expanded = expand(text, escape, &watched);
+                let expanded = expanded.map(std::borrow::Cow::into_owned);
+                expanded.map_err(|error| complain::expansion(&error, text))
+            };
+            let meaning = match mount::read(mount, &mut expand_value) {
+                Ok(meaning) => meaning,
+                Err((diagnostic, span)) => {
+                    self.tell_at(diagnostic, span, run.trigger);
+                    continue;
+                }
+            };
+            let certain = watched.is_certain();
+            if let Some(from) = mount.from().filter(|_| !meaning.from.is_empty()) {
+                self.need_source(run, number, from, NeedKind::Mount);
+                continue;
+            }
+            let kind = match meaning.kind {
+                MountType::Bind => ContextKind::Bind,
+                // BuildKit sends the context for these as if they were bound.
+                MountType::Tmpfs => ContextKind::Sent,
+                MountType::Cache | MountType::Secret | MountType::Ssh => continue,
+            };
+            let span = meaning.source_span.unwrap_or(mount.span);
+            self.use_context(run, kind, span, (meaning.source, certain), &[]);
+        }
+    }
+
+    /// The source number `number` of an instruction is needed.
+    fn need_source(
+        &mut self,
+        run: &Turn<'_>,
+        number: usize,
+        from: &Spanned<String>,
+        kind: NeedKind,
+    ) {
+        match run.sources.get(number).copied().flatten() {
+            None => {}
+            Some(Named::Stage(stage)) => {
+                let is_ready = stage <= run.index || self.stages[stage].context.is_some();
+                if !is_ready {
+                    self.tell_at(complain::later_stage(&from.value), from.span, run.trigger);
+                }
+            }
+            Some(Named::Extra(extra)) => {
+                let platform = self.platform.to_string();
+                let extra = &self.extras[extra];
+                if let Some(context) = extra.context {
+                    self.need_context(run.index, context, from, platform, run.trigger);
+                    return;
+                }
+                let Base::Image(reference) = extra.base.clone() else { return };
+                let (source, span) = self.place(from.span, run.trigger);
+                let (written, platform) = (from.value.clone(), Some(platform));
+                let stage = run.index;
+                self.needs.push(Need { kind, written, reference, platform, source, span, stage });
+            }
+        }
+    }
+
+    fn use_context(
+        &mut self,
+        run: &Turn<'_>,
+        kind: ContextKind,
+        span: Span,
+        (written, certain): (String, bool),
+        excludes: &[Spanned<String>],
+    ) {
+        let (source, span) = self.place(span, run.trigger);
+        self.context_uses.push(ContextUse {
+            kind,
+            pattern: clean_path(&written),
+            written,
+            excludes: excludes.iter().map(|exclude| exclude.value.clone()).collect(),
+            parents: false,
+            certain,
+            source,
+            span,
+            stage: run.index,
+        });
+    }
+}
+
+/// A path below the context in its normal form: `..` does not leave it, and `.` is all of it.
+pub(super) fn clean_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+}

@@ -1,0 +1,157 @@
+//! Where the variables of a Dockerfile come from: the global part, and the scope of a stage.
+//!
+//! Owns the global values and the watch on what an expansion looked up.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use crate::base::{Diagnostic, Source};
+use crate::parse::expand::{Variables, expand};
+use crate::parse::{Dockerfile, InstructionKind};
+
+use super::complain;
+use super::platform::Platform;
+use super::scope::Scope;
+use super::view::Settings;
+
+/// The values of the global part when it is read to its end.
+#[derive(Debug, Default)]
+pub(super) struct Globals {
+    values: HashMap<String, String>,
+}
+
+impl Globals {
+    /// Reads the global part: first the automatic arguments, then each `ARG` in order.
+    pub(super) fn read(
+        file: &Dockerfile,
+        settings: &Settings,
+        platforms: [&Platform; 2],
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Globals {
+        let mut globals = Globals::default();
+        globals.set_automatic(file, settings, platforms);
+        let items = file.globals.iter().filter_map(|global| match &global.kind {
+            InstructionKind::Arg(items) => Some(items),
+            _ => None,
+        });
+        for item in items.flatten() {
+            let name = &item.name.value;
+            if let Some(value) = settings.build_args.get(name) {
+                globals.values.insert(name.clone(), value.clone());
+            } else if let Some(default) = &item.default {
+                match expand(&default.value, file.directives.escape, &globals) {
+                    Ok(value) => {
+                        let value = value.into_owned();
+                        globals.values.insert(name.clone(), value);
+                    }
+                    Err(error) => diagnostics.push(complain::expansion(&error, &default.value).at(
+                        &file.source,
+                        default.span,
+                        "",
+                    )),
+                }
+            }
+        }
+        globals
+    }
+
+    fn set_automatic(&mut self, file: &Dockerfile, settings: &Settings, platforms: [&Platform; 2]) {
+        let last = file.stages.last().and_then(|stage| stage.name.as_ref());
+        let stage = settings.target.as_deref().filter(|target| !target.is_empty());
+        let stage = stage.or(last.map(|name| name.value.as_str())).unwrap_or("default");
+        self.set("TARGETSTAGE", stage, settings);
+        for (prefix, platform) in ["BUILD", "TARGET"].into_iter().zip(platforms) {
+            let mut full = platform.clone();
+            if prefix == "BUILD" {
+                // Only the target's name carries the version of the system.
+                full.version.clear();
+            }
+            self.set(&format!("{prefix}PLATFORM"), &full.to_string(), settings);
+            self.set(&format!("{prefix}OS"), &platform.os, settings);
+            self.set(&format!("{prefix}OSVERSION"), &platform.version, settings);
+            self.set(&format!("{prefix}ARCH"), &platform.architecture, settings);
+            self.set(&format!("{prefix}VARIANT"), &platform.variant, settings);
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &str, settings: &Settings) {
+        let value = settings.build_args.get(name).map_or(value, String::as_str);
+        self.values.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+impl Variables for Globals {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+}
+
+/// Global values, with a note of which were asked for.
+pub(super) struct Asked<'a> {
+    globals: &'a Globals,
+    found: RefCell<Vec<String>>,
+    missing: RefCell<Vec<String>>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn of(globals: &'a Globals) -> Asked<'a> {
+        Asked { globals, found: RefCell::default(), missing: RefCell::default() }
+    }
+
+    /// The names that were found and those that were not.
+    pub(super) fn into_names(self) -> (Vec<String>, Vec<String>) {
+        (self.found.into_inner(), self.missing.into_inner())
+    }
+}
+
+impl Variables for Asked<'_> {
+    fn value(&self, name: &str) -> Option<&str> {
+        let value = self.globals.value(name);
+        let names = if value.is_some() { &self.found } else { &self.missing };
+        names.borrow_mut().push(name.to_owned());
+        value
+    }
+}
+
+/// The scope of a stage, with a note whether all that was asked for is certain.
+pub(super) struct Watched<'a> {
+    scope: &'a Scope,
+    certain: Cell<bool>,
+}
+
+impl<'a> Watched<'a> {
+    pub(super) fn of(scope: &'a Scope) -> Watched<'a> {
+        Watched { scope, certain: Cell::new(true) }
+    }
+
+    pub(super) fn is_certain(&self) -> bool {
+        self.certain.get()
+    }
+}
+
+impl Variables for Watched<'_> {
+    fn value(&self, name: &str) -> Option<&str> {
+        let value = self.scope.value(name);
+        if !value.map_or(!self.scope.is_open(), |value| value.certain) {
+            self.certain.set(false);
+        }
+        value.map(|value| &*value.text)
+    }
+}
+
+/// The platform that a text names, or the usual one with a diagnostic.
+pub(super) fn read_platform(
+    text: &str,
+    what: &str,
+    source: &Source,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Platform {
+    Platform::parse(text, "amd64").unwrap_or_else(|| {
+        let message = format!("the {what} platform `{text}` is none");
+        let diagnostic = Diagnostic::error("invalid-platform", message);
+        let start = crate::base::Span::default();
+        diagnostics.push(diagnostic.at(source, start, "").hint("write `linux/amd64` or the like"));
+        let (os, architecture) = ("linux".to_owned(), "amd64".to_owned());
+        Platform { os, version: String::new(), architecture, variant: String::new() }
+    })
+}

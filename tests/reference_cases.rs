@@ -1,0 +1,25 @@
+//! Image references against the normal forms that Docker's own code gave.
+
+use layers::graph::reference::Reference;
+use serde_json::Value;
+
+#[test]
+fn references_have_the_normal_form_of_docker() {
+    let cases: Vec<Value> = serde_json::from_str(include_str!("cases/references.json")).unwrap();
+    assert!(!cases.is_empty());
+    for case in &cases {
+        let (id, text, expected) = (&case["id"], case["ref"].as_str().unwrap(), &case["expect"]);
+        let read = Reference::parse(text);
+        if expected["error"].is_string() {
+            assert!(read.is_err(), "{id}: {text} was read as {read:?}");
+            continue;
+        }
+        let read = read.unwrap_or_else(|error| panic!("{id}: {text}: {error}"));
+        assert_eq!(Some(read.normalised().as_str()), expected["normalised"].as_str(), "{id}");
+        assert_eq!(Some(read.domain.as_str()), expected["domain"].as_str(), "{id}");
+        assert_eq!(Some(read.path.as_str()), expected["path"].as_str(), "{id}");
+        assert_eq!(Some(read.familiar().as_str()), expected["familiar"].as_str(), "{id}");
+        // The normal form is one: reading it again changes nothing.
+        assert_eq!(Reference::parse(&read.normalised()), Ok(read), "{id}");
+    }
+}
