@@ -297,7 +297,7 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
     if step.is_none() && SESSION_BROKE.iter().any(|words| message.contains(words)) {
         return Ok(End::ContextLost(plain_message(&message)));
     }
-    let step = step.or_else(|| failed_command(&message).map(untold_step));
+    let step = step.or_else(|| failed_command(&message).as_deref().map(untold_step));
     let mut message = plain_message(&message);
     // A registry that does not answer is told of by address only.
     if let Some(Some(base)) = step.as_ref().map(|step| step.text.strip_prefix("load metadata for "))
@@ -310,7 +310,7 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
 
 /// A step of which only the command is known: builds that share a failing step may all fail
 /// before the engine has told each of them about it.
-fn untold_step(command: String) -> Step {
+fn untold_step(command: &str) -> Step {
     Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") }
 }
 
