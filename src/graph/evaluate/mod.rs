@@ -214,6 +214,7 @@ impl<'a> Evaluator<'a> {
                     line: self.file.source.line_of(stage.from.start),
                     base_text,
                     base,
+                    unset: missing,
                     platform: platform.as_ref().map(Platform::to_string),
                     reached: false,
                     froms: Vec::new(),

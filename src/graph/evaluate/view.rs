@@ -94,6 +94,8 @@ pub struct StageView {
     pub base_text: String,
     /// What the base is; nothing where that could not be found out, and a diagnostic says why.
     pub base: Option<Base>,
+    /// The variables that its FROM asks for and that are not set, as often as it asks.
+    pub unset: Vec<String>,
     /// `--platform` after expansion, in its normal form.
     pub platform: Option<String>,
     /// Whether the target needs it.
