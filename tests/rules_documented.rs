@@ -38,7 +38,9 @@ fn every_code_in_the_sources_has_a_rule() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (path, text) in sources() {
-        for found in told.captures_iter(&text) {
+        // What tests make up is not told to anyone.
+        let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        for found in told.captures_iter(text) {
             count += 1;
             let level = if &found[1] == "error" { Level::Error } else { Level::Warning };
             let rule = rules::find(&found[2]);

@@ -45,7 +45,7 @@ pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
 
 /// Warnings about what works and is unwise. `problems` are those known so far.
 pub fn advice(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
-    let mut advice = stages::unused(graph);
+    let mut advice = stages::unused(graph, problems);
     if is_complete(problems) {
         advice.extend(externals::without_tag(graph, problems));
     }

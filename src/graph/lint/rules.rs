@@ -48,7 +48,6 @@ pub const RULES: &[Rule] = &[
     error("invalid-check"),
     error("invalid-escape"),
     error("invalid-flag"),
-    error("invalid-heredoc"),
     error("invalid-mode"),
     error("invalid-mount"),
     error("invalid-name"),

@@ -3,7 +3,7 @@
 //!
 //! Owns these three rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::text::closest;
 use crate::base::{Diagnostic, RelPath, Source, Span};
@@ -12,10 +12,17 @@ use crate::graph::{Edge, Graph, Image};
 use crate::parse::InstructionKind;
 
 /// Stages that nothing names: no FROM, `--from` or mount, and no image's target. The last stage
-/// of a file is what a plain build makes, and needs no one to name it.
-pub(super) fn unused(graph: &Graph) -> Vec<Diagnostic> {
+/// of a file is what a plain build makes, and needs no one to name it. Where one of `problems`
+/// says that a file names its stages wrongly, it is not known what is unused.
+pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
+    let doubtful: BTreeSet<&RelPath> = problems
+        .iter()
+        .filter(|problem| problem.is_error() || problem.code == "unknown-stage")
+        .flat_map(|problem| &problem.labels)
+        .map(|label| label.source.path())
+        .collect();
     let mut files: BTreeMap<&RelPath, (&Image, Vec<bool>)> = BTreeMap::new();
-    for image in graph.images.values() {
+    for image in graph.images.values().filter(|image| !doubtful.contains(&image.dockerfile)) {
         let stages = &image.evaluation.stages;
         let entry = files.entry(&image.dockerfile);
         let (_, used) = entry.or_insert_with(|| (image, vec![false; stages.len()]));
