@@ -312,7 +312,7 @@ impl Evaluator<'_> {
             let meaning = match mount::read(mount, &mut expand_value) {
                 Ok(meaning) => meaning,
                 Err((diagnostic, span)) => {
-                    self.tell_at(diagnostic, span, run.trigger);
+                    self.tell_at(*diagnostic, span, run.trigger);
                     continue;
                 }
             };
