@@ -193,16 +193,17 @@ impl<'a> Evaluator<'a> {
         }
         let name = stage.name.as_ref().map(|name| name.value.as_str());
         let context = name.and_then(|name| self.context_of_stage(name, platform.as_ref()));
-        let (base, base_context) = match base {
-            Some(Base::Image(reference)) => {
-                match self.context_of_image(&reference, platform.as_ref()) {
-                    Some(context) => {
-                        (Some(Base::Context(sources::short_name(&reference))), Some(context))
-                    }
-                    None => (Some(Base::Image(reference)), None),
-                }
+        let base_context = match &base {
+            Some(Base::Image(reference)) => self.context_of_image(reference, platform.as_ref()),
+            _ => None,
+        };
+        let base = match (base, base_context) {
+            (Some(Base::Image(image)), Some(context))
+                if sources::context_image(context).is_none() =>
+            {
+                Some(Base::Context(sources::short_name(&image)))
             }
-            base => (base, None),
+            (base, _) => base,
         };
         StageState {
             view: StageView {
@@ -210,6 +211,7 @@ impl<'a> Evaluator<'a> {
                 line: self.file.source.line_of(stage.from.start),
                 base_text,
                 base,
+                context: context.or(base_context).map(str::to_owned),
                 platform: platform.as_ref().map(Platform::to_string),
                 reached: false,
                 froms: Vec::new(),
@@ -296,14 +298,14 @@ impl<'a> Evaluator<'a> {
     /// The triggers of what a stage starts from run right after its FROM.
     fn fire_triggers(&mut self, index: usize) {
         let state = &self.stages[index];
-        let triggers = match (&state.view.base, state.context, state.base_context) {
-            (_, Some(_), _) => return,
-            (Some(Base::Stage(base)), ..) => triggers_of(self.file, *base),
-            (Some(Base::Image(reference)), ..) => (self.triggers)(reference),
-            (_, _, Some(context)) => match sources::context_image(context) {
+        let triggers = match (&state.view.base, state.base_context) {
+            _ if state.context.is_some() => return,
+            (Some(Base::Stage(base)), _) => triggers_of(self.file, *base),
+            (_, Some(context)) => match sources::context_image(context) {
                 Some(Ok(reference)) => (self.triggers)(&reference),
                 _ => return,
             },
+            (Some(Base::Image(reference)), None) => (self.triggers)(reference),
             _ => return,
         };
         let mut steps = Vec::with_capacity(triggers.len());
