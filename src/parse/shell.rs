@@ -286,7 +286,8 @@ impl<'a> Lexer<'a> {
             }
             Some('+' | '-' | '?' | '#' | '%') => self.modified(name, sign, false, result),
             Some('/') => self.replaced(name, result),
-            sign => Err(ExpandError::Modifier(sign.map(String::from).unwrap_or_default())),
+            Some(sign) => Err(ExpandError::Modifier(sign.to_string())),
+            None => Err(ExpandError::MissingBrace),
         }
     }
 
