@@ -2,7 +2,8 @@
 //!
 //! Owns that question only; `lexer` reads their lines.
 
-use super::expand::{ExpandError, shell_words};
+use super::expand::ExpandError;
+use super::shell::shell_words;
 use super::words::{Json, Place, is_blank, read_json, split_instruction};
 
 /// The beginning of a here-document: what follows `<<`.

@@ -39,7 +39,7 @@ impl Evaluator<'_> {
             return;
         }
         let mut scope = match &self.stages[index].view.base {
-            Some(Base::Stage(base)) => self.stages[*base].view.values.inherit(),
+            Some(Base::Stage(base)) => self.stages[*base].view.values.clone(),
             base => {
                 let on_image = *base != Some(Base::Scratch);
                 let mut scope = Scope::new(on_image);
@@ -312,7 +312,7 @@ impl Evaluator<'_> {
             let meaning = match mount::read(mount, &mut expand_value) {
                 Ok(meaning) => meaning,
                 Err((diagnostic, span)) => {
-                    self.tell_at(diagnostic, span, run.trigger);
+                    self.tell_at(*diagnostic, span, run.trigger);
                     continue;
                 }
             };
