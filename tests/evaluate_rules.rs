@@ -161,6 +161,12 @@ fn the_environment_of_an_image_is_not_known() {
     check("FROM a\nENV W=$V\nCOPY x$W /\n", "a | x?");
     check("FROM a AS s\nFROM s\nCOPY x$V /\n", "a | x?");
     check("FROM scratch AS s\nFROM s\nCOPY x$V /\n", "| x");
+    // What would be wrong without a variable of the image is not told as wrong.
+    check("FROM a\nENV W=${V:?}\nCOPY ${V:?} /\n", "a | .?");
+    check("FROM scratch\nENV W=${V:?}\n", "|  | required-variable@2");
+    check("FROM a\nRUN --mount=type=$T,target=/t true\n", "a | .?");
+    check("FROM a\nCOPY <<A /x\n${V:?}\nA\n", "a");
+    check("FROM a\nCOPY ${V:-https://h/x} /\n", "a | https:/h/x?");
 }
 
 #[test]
