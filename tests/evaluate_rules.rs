@@ -144,6 +144,8 @@ fn arguments() {
     check(&[], "FROM scratch\nARG V=x\nENV V=y\nCOPY $V /\n", "| y");
     check(&[("V", "z")], "FROM scratch\nARG V=x\nENV V=y\nCOPY $V /\n", "| y");
     check(&[], "FROM scratch\nENV V=1\nENV V=2 W=$V\nCOPY $W /\n", "| 1");
+    check(&[], "FROM scratch\nENV V=1 V=2\nCOPY $V /\n", "| 2");
+    check(&[], "FROM scratch\nENV V=1\nARG V=2\nCOPY $V /\n", "| 2");
     check(&[], "FROM scratch\nARG V=1 W=$V\nCOPY $W /\n", "| 1");
     check(&[], "FROM scratch\nARG TARGETARCH\nCOPY x-$TARGETARCH /\n", "| x-amd64");
     check(&[], "FROM scratch\nCOPY x-$TARGETARCH /\n", "| x-");
