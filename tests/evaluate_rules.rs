@@ -144,6 +144,8 @@ fn arguments() {
     check(&[], "FROM scratch\nARG V=x\nENV V=y\nCOPY $V /\n", "| y");
     check(&[("V", "z")], "FROM scratch\nARG V=x\nENV V=y\nCOPY $V /\n", "| y");
     check(&[], "FROM scratch\nENV V=1\nENV V=2 W=$V\nCOPY $W /\n", "| 1");
+    check(&[], "FROM scratch\nENV V=1 V=2\nCOPY $V /\n", "| 2");
+    check(&[], "FROM scratch\nENV V=1\nARG V=2\nCOPY $V /\n", "| 2");
     check(&[], "FROM scratch\nARG V=1 W=$V\nCOPY $W /\n", "| 1");
     check(&[], "FROM scratch\nARG TARGETARCH\nCOPY x-$TARGETARCH /\n", "| x-amd64");
     check(&[], "FROM scratch\nCOPY x-$TARGETARCH /\n", "| x-");
@@ -161,6 +163,12 @@ fn the_environment_of_an_image_is_not_known() {
     check("FROM a\nENV W=$V\nCOPY x$W /\n", "a | x?");
     check("FROM a AS s\nFROM s\nCOPY x$V /\n", "a | x?");
     check("FROM scratch AS s\nFROM s\nCOPY x$V /\n", "| x");
+    // What would be wrong without a variable of the image is not told as wrong.
+    check("FROM a\nENV W=${V:?}\nCOPY ${V:?} /\n", "a | .?");
+    check("FROM scratch\nENV W=${V:?}\n", "|  | required-variable@2");
+    check("FROM a\nRUN --mount=type=$T,target=/t true\n", "a | .?");
+    check("FROM a\nCOPY <<A /x\n${V:?}\nA\n", "a");
+    check("FROM a\nCOPY ${V:-https://h/x} /\n", "a | https:/h/x?");
 }
 
 #[test]

@@ -92,6 +92,8 @@ mod tests {
         check("RUN ${X^^} <<EOF", &[]);
         check("RUN ${X:-a b} <<EOF", &[("EOF", true, false)]);
         check("RUN <<$X <<${Y}", &[("$X", true, false), ("${Y}", true, false)]);
+        // The nested word makes BuildKit forget the `<<E` before it.
+        check("RUN <<E${X:-c}", &[]);
         check("CMD <<EOF", &[]);
         check("ONBUILD COPY <<EOF /x", &[("EOF", true, false)]);
         check("ONBUILD CMD <<EOF", &[]);
