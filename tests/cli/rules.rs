@@ -252,6 +252,7 @@ fn siblings_with_a_typing_error() {
     check("acme/shop-bar:1", &[]);
     check("debian:12-foo", &[]);
     check(&format!("x-foo@sha256:{}", "a".repeat(64)), &[]);
+    check("acme/fooo2:1", &[]);
     // Where other references tell how images are called, a stranger's name is its own.
     let named = Project::new()
         .dockerfile("fooo", "FROM scratch\n")

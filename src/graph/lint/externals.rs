@@ -148,7 +148,7 @@ impl<'a> Families<'a> {
         for ((prefix, suffix), names) in &self.names {
             let name = repository.strip_prefix(prefix.as_str());
             let name = name.and_then(|name| name.strip_suffix(suffix.as_str()));
-            let near = name.and_then(|name| names.closest_of_all(name));
+            let near = name.and_then(|name| closest_sibling(names, name));
             if near.is_some() {
                 return near;
             }
@@ -156,8 +156,16 @@ impl<'a> Families<'a> {
         let last = repository.rsplit('/').next().unwrap_or(&repository);
         let tails = last.match_indices(['-', '_', '.']).map(|(at, _)| &last[at + 1..]);
         let mut tails = tails.filter(|tail| self.assumed && tail.len() > 2);
-        tails.find_map(|tail| self.all.closest_of_all(tail))
+        tails.find_map(|tail| closest_sibling(&self.all, tail))
     }
+}
+
+/// The nearest name, unless it differs in digits alone: `python3.11` is a version of its own and
+/// no typing error of `python3.12`.
+fn closest_sibling<'a>(names: &Names<'a>, name: &str) -> Option<&'a str> {
+    let letters =
+        |text: &str| -> String { text.chars().filter(|letter| !letter.is_ascii_digit()).collect() };
+    names.closest_of_all(name).filter(|near| letters(near) != letters(name))
 }
 
 /// `FROM acme/shop-bsae` where there is an image `base`.
