@@ -15,6 +15,7 @@ mod environment;
 mod graph;
 mod list;
 mod load;
+mod on_disk;
 
 use environment::Environment;
 

@@ -215,9 +215,8 @@ fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().map_or(Span::default(), |at| Span::new(at.start, at.end));
     let message = error.message().lines().next().unwrap_or("it can't be read");
     let Some(rest) = message.strip_prefix("unknown field `") else {
-        return Diagnostic::error("config", format!("`{FILE_NAME}`: {message}")).at(
-            source, span, "",
-        );
+        return Diagnostic::error("config", format!("`{FILE_NAME}`: {message}"))
+            .at(source, span, "");
     };
     // "unknown field `ap`, expected one of `app`, `args`": every second piece is a name.
     let mut names = rest.split('`').step_by(2);
@@ -264,9 +263,7 @@ mod tests {
         check("", None);
         check(
             "app = 'x'\nnamspace = 'acme'\n",
-            Some(
-                "layers.toml:2:1: there is no setting `namspace` here; did you mean `namespace`?",
-            ),
+            Some("layers.toml:2:1: there is no setting `namspace` here; did you mean `namespace`?"),
         );
         check(
             "app = 7\n",

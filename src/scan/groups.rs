@@ -109,8 +109,11 @@ impl Search<'_> {
         if found.is_empty() {
             let span = group.dockerfiles.first().or(group.pattern.as_ref());
             let span = span.map_or(whole, ConfigFile::span);
-            let problem = Diagnostic::warning("empty-group", "this group finds no Dockerfile")
-                .at(&self.file.source, span, "");
+            let problem = Diagnostic::warning("empty-group", "this group finds no Dockerfile").at(
+                &self.file.source,
+                span,
+                "",
+            );
             self.problems.push(match elsewhere {
                 0 => problem.hint("correct where it looks, or take the group out"),
                 _ => problem
