@@ -84,7 +84,7 @@ pub fn read_graph(
 }
 
 /// Images may share a Dockerfile or a setting; what is wrong with it is said once.
-fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> {
+pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
     problems
         .filter(|problem| {
@@ -129,7 +129,11 @@ impl Repository {
     }
 }
 
-fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
+/// The folder that the command means.
+///
+/// # Errors
+/// Where there is none.
+pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let current = std::env::current_dir().context("can't tell the current folder")?;
     let Some(wanted) = &global.directory else { return Ok(current) };
     let folder = current.join(wanted);
@@ -139,7 +143,7 @@ fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// The nearest folder from `start` upwards that has a `layers.toml` or Dockerfiles where they
 /// are looked for; it does not look beyond the repository that git knows. `start` itself where
 /// there is none.
-fn find_root(start: &Path) -> PathBuf {
+pub fn find_root(start: &Path) -> PathBuf {
     for folder in start.ancestors() {
         if folder.join(config::FILE_NAME).is_file() || has_dockerfiles(folder) {
             return folder.to_owned();
@@ -151,7 +155,8 @@ fn find_root(start: &Path) -> PathBuf {
     start.to_owned()
 }
 
-fn has_dockerfiles(folder: &Path) -> bool {
+/// Whether Dockerfiles lie where they do by convention.
+pub fn has_dockerfiles(folder: &Path) -> bool {
     folder.join("docker").is_dir()
         && dockerfiles::find(folder, &dockerfiles::DEFAULT_GLOBS, &[])
             .is_ok_and(|found| !found.is_empty())
