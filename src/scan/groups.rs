@@ -135,6 +135,17 @@ impl Search<'_> {
             !self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
                 && !self.taken.contains(path)
         });
+        if let (true, [first, ..], false) = (
+            paths.is_empty(),
+            self.file.config.dockerfiles.as_deref().unwrap_or_default(),
+            self.taken.is_empty(),
+        ) {
+            let problem = Diagnostic::warning("empty-group", "these globs find no Dockerfile")
+                .at(&self.file.source, ConfigFile::span(first), "")
+                .note("what groups take is not looked at again")
+                .hint("correct where they look, or take them out");
+            self.problems.push(problem);
+        }
         Ok(paths.into_iter().map(Found::plain).collect())
     }
 

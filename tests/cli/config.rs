@@ -297,5 +297,33 @@ fn init_explains_itself() {
         .file("images/b/dev/Dockerfile", "FROM acme/shop-b-base\n")
         .run("init --print")
         .code(0)
-        .stdout("");
+        .stdout(
+            r#"# What `layers` can't read out of the Dockerfiles. Which image needs which is not said
+# here: FROM, COPY --from and RUN --mount=from= say it.
+
+# Where the Dockerfiles lie. Leave some out with: exclude = ["old/**"]
+dockerfiles = [
+    "images/a/*/Dockerfile",
+    "images/b/*/Dockerfile",
+]
+
+# How names are made of the folders.
+name = "{parent}-{dir}"
+
+# How images are called: inferred from images/a/dev/Dockerfile:1:6.
+namespace = "acme"
+app = "shop"
+reference = "{namespace}/{app}-{name}"
+
+# The images as they are called now. For settings of one, write for example:
+# [image.NAME]
+# context = "."
+# target = "release"
+#
+#   a-base  acme/shop-a-base:latest
+#   a-dev   acme/shop-a-dev:latest
+#   b-base  acme/shop-b-base:latest
+#   b-dev   acme/shop-b-dev:latest
+"#,
+        );
 }
