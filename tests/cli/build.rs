@@ -4,7 +4,32 @@ use crate::harness::Project;
 
 #[test]
 fn all_images_are_built_in_order() {
-    Project::shop().script("{}").run("build --all --engine fake -j1").code(0).stdout("").stderr("");
+    Project::shop().script("{}").run("build --all --engine fake -j1").code(0).stdout("").stderr(
+        "\
+[0.0s] building 5 images with fake 0.1.0, 1 at once
+[0.0s] base: started
+[0.0s] base: [1/2] FROM debian:bookworm-slim (0.0s)
+[0.0s] base: [2/2] RUN true (0.0s)
+[0.0s] base: built in 0.0s (1 step, 0 cached)
+[0.0s] builder: started
+[0.0s] builder: [1/2] FROM acme/shop-base (0.0s)
+[0.0s] builder: [2/2] RUN make wheels (0.0s)
+[0.0s] builder: built in 0.0s (1 step, 0 cached)
+[0.0s] agent: started
+[0.0s] agent: [1/2] FROM debian:bookworm-slim (cached)
+[0.0s] agent: [2/2] RUN true (cached)
+[0.0s] agent: built in 0.0s (1 step, 1 cached)
+[0.0s] dev: started
+[0.0s] dev: [1/2] FROM acme/shop-builder:latest (0.0s)
+[0.0s] dev: [2/2] RUN make test (0.0s)
+[0.0s] dev: built in 0.0s (1 step, 0 cached)
+[0.0s] release: started
+[0.0s] release: [1/2] FROM acme/shop-base:latest (0.0s)
+[0.0s] release: [2/2] COPY --from=acme/shop-builder:latest /wheels /wheels (0.0s)
+[0.0s] release: built in 0.0s (1 step, 0 cached)
+5 built of 5 images in 0.0s
+",
+    );
 }
 
 #[test]
@@ -59,7 +84,23 @@ fn a_failure_shows_all_that_is_needed() {
                  "fail": {"step": 1, "message": "exit code: 2"}}
             ]}"#,
         );
-    project.run("build --all --engine fake -j2 --progress quiet").code(1).stdout("").stderr("");
+    project.run("build --all --engine fake -j2 --progress quiet").code(1).stdout("").stderr(
+        "
+error: builder failed at docker/builder/Dockerfile:4
+ --> docker/builder/Dockerfile:4:1
+  |
+4 | / RUN make \\
+5 | |     wheels
+  | |__________^ exit code: 2
+  last 2 lines of its log:
+  | make: *** no rule
+  | stop
+  skipped because of it: dev, release
+
+2 built, 1 failed, 2 skipped of 5 images in 0.0s
+try again: layers build builder
+",
+    );
 }
 
 #[test]
@@ -77,7 +118,14 @@ fn keep_going_builds_what_is_independent() {
 fn a_fault_of_the_machinery_is_no_failed_build() {
     let script = r#"{"images": [{"reference": "shop-base", "error": "the engine went away"}]}"#;
     let ran = Project::shop().script(script).run("build base --engine fake --progress quiet");
-    ran.code(4).stdout("").stderr("");
+    ran.code(4).stdout("").stderr(
+        "
+error: base failed
+  the engine went away
+
+0 built, 1 failed of 1 image in 0.0s
+",
+    );
 }
 
 #[test]

@@ -21,14 +21,14 @@ struct Real {
 impl Drop for Real {
     fn drop(&mut self) {
         let filter = format!("reference={}/*", self.namespace);
-        let listed = docker(&["image", "ls", "--quiet", "--filter", &filter]);
-        let mut ids: Vec<String> =
-            String::from_utf8_lossy(&listed.stdout).split_whitespace().map(str::to_owned).collect();
-        ids.sort();
-        ids.dedup();
-        if !ids.is_empty() {
+        let format = "{{.Repository}}:{{.Tag}}";
+        let listed = docker(&["image", "ls", "--format", format, "--filter", &filter]);
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        // By reference and not by ID: equal images of other tests are one image with this one.
+        let references: Vec<&str> = listed.split_whitespace().collect();
+        if !references.is_empty() {
             let mut arguments = vec!["image", "rm", "--force"];
-            arguments.extend(ids.iter().map(String::as_str));
+            arguments.extend(references);
             docker(&arguments);
         }
     }
@@ -57,10 +57,10 @@ impl Real {
             ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|it| Path::new(it).exists());
         let busybox = busybox.expect("busybox is installed (Debian package busybox-static)");
         let project = Project::new()
-            .file("docker/base/busybox", std::fs::read(busybox).unwrap())
+            .program("docker/base/busybox", Path::new(busybox))
             .dockerfile(
                 "base",
-                "FROM scratch\nCOPY --chown=0:0 busybox /bin/busybox\nRUN [\"/bin/busybox\", \"chmod\", \"755\", \"/bin/busybox\"]\nRUN [\"/bin/busybox\", \"ln\", \"-s\", \"busybox\", \"/bin/sh\"]\n",
+                "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"ln\", \"-s\", \"busybox\", \"/bin/sh\"]\n",
             )
             .dockerfile(
                 "builder",

@@ -12,7 +12,29 @@ fn a_cycle_shows_every_edge() {
         .run("graph")
         .code(3)
         .stdout("")
-        .stderr("");
+        .stderr(
+            "\
+error[cycle]: images need one another in a circle: a → b → c → a
+ --> docker/a/Dockerfile:1:6
+  |
+1 | FROM acme/b
+  |      ^^^^^^ `a` needs `b`
+  |
+ ::: docker/b/Dockerfile:2:13
+  |
+2 | COPY --from=acme/c / /
+  |             ------ `b` needs `c`
+  |
+ ::: docker/c/Dockerfile:1:6
+  |
+1 | FROM acme/a
+  |      ------ `c` needs `a`
+  |
+  = hint: take one of these references out, or move what both need into an image of its own
+
+1 error
+",
+        );
 }
 
 #[test]
@@ -23,7 +45,19 @@ fn an_image_that_needs_itself_is_a_cycle() {
         .run("check")
         .code(3)
         .stdout("")
-        .stderr("");
+        .stderr(
+            "\
+error[cycle]: `a` needs itself
+ --> docker/a/Dockerfile:1:6
+  |
+1 | FROM acme/x-a
+  |      ^^^^^^^^ `a` needs `a`
+  |
+  = hint: take one of these references out, or move what both need into an image of its own
+
+1 error
+",
+        );
 }
 
 #[test]
@@ -36,7 +70,41 @@ fn all_broken_files_are_reported() {
         .run("check")
         .code(3)
         .stdout("")
-        .stderr("");
+        .stderr(
+            "\
+error[unknown-instruction]: unknown instruction `FORM`
+ --> docker/a/Dockerfile:1:1
+  |
+1 | FORM scratch
+  | ^^^^
+  |
+  = hint: write `FROM`
+
+error[no-stages]: the Dockerfile has no FROM
+ --> docker/a/Dockerfile:1:13
+  |
+1 | FORM scratch
+  |             ^
+  |
+  = hint: begin with `FROM`
+
+error[invalid-reference]: `nowhere:x:y` names no image: invalid reference format
+ --> docker/b/Dockerfile:2:13
+  |
+2 | COPY --from=nowhere:x:y / /
+  |             ^^^^^^^^^^^
+
+error[not-utf8]: `docker/c/Dockerfile` is not UTF-8
+ --> docker/c/Dockerfile:2:5
+  |
+2 | RUN \u{fffd}
+  |     ^ this byte
+  |
+  = hint: save the file as UTF-8
+
+4 errors
+",
+        );
 }
 
 #[test]
@@ -45,7 +113,20 @@ fn another_tag_of_a_sibling_is_external_with_a_warning() {
         .dockerfile("base", "FROM scratch\n")
         .dockerfile("dev", "FROM acme/shop-base:latest\n")
         .dockerfile("old", "FROM acme/shop-base:1.0\n");
-    project.run("check").code(0).stdout("").stderr("");
+    project.run("check").code(0).stdout("").stderr(
+        "\
+warning[sibling-tag]: `acme/shop-base:1.0` names an image of this repository with a tag that is not built here
+ --> docker/old/Dockerfile:1:6
+  |
+1 | FROM acme/shop-base:1.0
+  |      ^^^^^^^^^^^^^^^^^^ taken from outside
+  |
+  = note: the image is built as `latest`
+  = hint: write the tag `latest` to depend on the image of this repository
+
+1 warning
+",
+    );
 }
 
 #[test]
@@ -86,5 +167,15 @@ fn a_mistake_in_the_configuration_is_shown() {
         .run("list")
         .code(3)
         .stdout("")
-        .stderr("");
+        .stderr(
+            "\
+error[config]: `layers.toml`: unknown field `ap`, expected one of `namespace`, `app`, `version`, `reference`, `dockerfiles`, `exclude`, `platform`, `args`, `image`
+ --> layers.toml:2:1
+  |
+2 | ap = 'x'
+  | ^^
+
+1 error
+",
+        );
 }

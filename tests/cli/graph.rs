@@ -29,74 +29,7 @@ fn json_is_the_lock() {
             "FROM acme/shop-base\nCOPY --from=docker.io/nginx /a /b\nRUN --mount=type=bind,from=acme/shop-tools,target=/t true\n",
         )
         .dockerfile("tools", "FROM scratch\nCOPY . /\n");
-    project.run("graph --json").code(0).stderr("").stdout(
-        r#"{
-  "version": 1,
-  "images": [
-    {
-      "name": "base",
-      "dockerfile": "docker/base/Dockerfile",
-      "context": "docker/base",
-      "target": null,
-      "references": [
-        "acme/shop-base:latest"
-      ],
-      "parents": [],
-      "externals": [
-        {
-          "reference": "docker.io/library/debian:bookworm-slim@sha256:ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11",
-          "kind": "from",
-          "at": "docker/base/Dockerfile:1:6",
-          "digest": "sha256:ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11"
-        }
-      ]
-    },
-    {
-      "name": "dev",
-      "dockerfile": "docker/dev/Dockerfile",
-      "context": "docker/dev",
-      "target": null,
-      "references": [
-        "acme/shop-dev:latest"
-      ],
-      "parents": [
-        {
-          "image": "base",
-          "kind": "from",
-          "reference": "docker.io/acme/shop-base:latest",
-          "at": "docker/dev/Dockerfile:1:6"
-        },
-        {
-          "image": "tools",
-          "kind": "mount",
-          "reference": "docker.io/acme/shop-tools:latest",
-          "at": "docker/dev/Dockerfile:3:28"
-        }
-      ],
-      "externals": [
-        {
-          "reference": "docker.io/library/nginx:latest",
-          "kind": "copy",
-          "at": "docker/dev/Dockerfile:2:13",
-          "digest": null
-        }
-      ]
-    },
-    {
-      "name": "tools",
-      "dockerfile": "docker/tools/Dockerfile",
-      "context": "docker/tools",
-      "target": null,
-      "references": [
-        "acme/shop-tools:latest"
-      ],
-      "parents": [],
-      "externals": []
-    }
-  ]
-}
-"#,
-    );
+    project.run("graph --json").code(0).stderr("").stdout(include_str!("lock.json"));
 }
 
 #[test]
@@ -115,7 +48,7 @@ fn dot_is_drawn_by_graphviz() {
     let output = graphviz.wait_with_output().unwrap();
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    let svg = String::from_utf8(output.stdout).unwrap();
+    let svg = String::from_utf8(output.stdout).unwrap().replace("&#45;", "-");
     for name in ["agent", "base", "builder", "dev", "release", "debian:bookworm-slim"] {
         assert!(svg.contains(&format!(">{name}</text>")), "{name} is missing in {svg}");
     }
@@ -157,7 +90,7 @@ fn the_lock_is_written_and_checked() {
         .stdout(
             r#"--- graph.json (committed)
 +++ graph.json (from the Dockerfiles)
-@@ -61,9 +61,9 @@
+@@ -65,9 +65,9 @@
        ],
        "parents": [
          {
@@ -171,6 +104,30 @@ fn the_lock_is_written_and_checked() {
        ],
 "#,
         );
+}
+
+#[test]
+fn triggers_of_a_sibling_fire_in_its_children() {
+    let graph = Project::new()
+        .dockerfile("base", "FROM scratch\nONBUILD COPY --from=acme/shop-tools /a /a\n")
+        .dockerfile("dev", "FROM acme/shop-base\n")
+        .dockerfile("tools", "FROM scratch\n")
+        .run("graph --json")
+        .code(0)
+        .out();
+    let graph: serde_json::Value = serde_json::from_str(&graph).unwrap();
+    let parents = |image: usize| graph["images"][image]["parents"].clone();
+    assert_eq!(parents(0), serde_json::json!([]), "the trigger does not run in base itself");
+    let shown: Vec<String> = parents(1)
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|edge| format!("{} {} {}", edge["kind"], edge["image"], edge["at"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        shown,
+        ["from base docker/dev/Dockerfile:1:6", "copy tools docker/base/Dockerfile:2:21"]
+    );
 }
 
 #[test]

@@ -51,6 +51,14 @@ impl Project {
         self
     }
 
+    /// Adds a copy of a program that can be run.
+    pub fn program(self, path: &str, from: &Path) -> Project {
+        let to = self.root.join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, &to).unwrap();
+        self
+    }
+
     /// Adds `docker/NAME/Dockerfile`.
     pub fn dockerfile(self, name: &str, text: &str) -> Project {
         self.file(&format!("docker/{name}/Dockerfile"), text)

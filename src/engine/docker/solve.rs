@@ -24,10 +24,10 @@ use tonic::{Code, Response, Status};
 use super::auth::CredentialStore;
 use super::session::{self, ContextFault, ContextOffer};
 use super::trace::{Trace, parse_name};
-use super::trouble::{explain, hinted, plain_message};
+use super::trouble::{explain, failed_command, hinted, plain_message};
 use super::wire::{Broken, Upgraded, Wire, chain};
 use super::{LOOKUP_WITHIN, llb, never_answers};
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel};
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Step};
 
 /// How long the last status messages may take after the build has ended.
 const STATUS_TAIL: Duration = Duration::from_secs(3);
@@ -297,6 +297,7 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
     if step.is_none() && SESSION_BROKE.iter().any(|words| message.contains(words)) {
         return Ok(End::ContextLost(plain_message(&message)));
     }
+    let step = step.or_else(|| failed_command(&message).as_deref().map(untold_step));
     let mut message = plain_message(&message);
     // A registry that does not answer is told of by address only.
     if let Some(Some(base)) = step.as_ref().map(|step| step.text.strip_prefix("load metadata for "))
@@ -305,6 +306,12 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
         message = format!("can't get `{base}`: {message}");
     }
     Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message })))
+}
+
+/// A step of which only the command is known: builds that share a failing step may all fail
+/// before the engine has told each of them about it.
+fn untold_step(command: &str) -> Step {
+    Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") }
 }
 
 /// Whether the engine or the connection is at fault, and not the image. A status with a source

@@ -110,21 +110,53 @@ pub(super) fn plain_message(message: &str) -> String {
             break;
         }
     }
-    let run =
-        [("executor failed running [", "]: "), ("process \"", "did not complete successfully: ")];
-    for (start, end) in run {
-        if rest.starts_with(start)
-            && let Some(at) = rest.rfind(end)
-        {
-            rest = &rest[at + end.len()..];
-        }
-    }
-    rest.trim().to_owned()
+    split_command(rest).map_or(rest, |(_, after)| after).trim().to_owned()
+}
+
+/// The command that a failed build's message names, as the shell got it: all that is known of
+/// the step where a build that shared it with another failed before it was told of it.
+pub(super) fn failed_command(message: &str) -> Option<String> {
+    let start = COMMANDS.iter().filter_map(|(start, _)| message.find(start)).min()?;
+    let (command, _) = split_command(&message[start..])?;
+    let command = command.trim_end_matches(['"', ' ']);
+    Some(command.strip_prefix("/bin/sh -c ").unwrap_or(command).to_owned())
+}
+
+/// What stands around the command in the messages of several ages.
+const COMMANDS: [(&str, &str); 2] =
+    [("executor failed running [", "]: "), ("process \"", "did not complete successfully: ")];
+
+/// The command in a message that begins with naming one, and what follows it.
+fn split_command(message: &str) -> Option<(&str, &str)> {
+    COMMANDS.iter().find_map(|(start, end)| {
+        let rest = message.strip_prefix(start)?;
+        let at = rest.rfind(end)?;
+        Some((&rest[..at], &rest[at + end.len()..]))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_names_the_command_that_failed() {
+        let check = |message: &str, command: Option<&str>, plain: &str| {
+            assert_eq!(failed_command(message).as_deref(), command, "{message}");
+            assert_eq!(plain_message(message), plain, "{message}");
+        };
+        check(
+            "executor failed running [/bin/sh -c make]: exit code: 2",
+            Some("make"),
+            "exit code: 2",
+        );
+        check(
+            "process \"/bin/sh -c make all\" did not complete successfully: exit code: 3",
+            Some("make all"),
+            "exit code: 3",
+        );
+        check("failed to solve: no such thing", None, "no such thing");
+    }
 
     #[test]
     fn a_socket_without_permission_says_how_to_get_it() {

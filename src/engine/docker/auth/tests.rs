@@ -1,3 +1,4 @@
+//! Tables of `auth`.
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

@@ -1,3 +1,4 @@
+//! Tables of `endpoint`.
 use std::collections::HashMap;
 
 use super::*;

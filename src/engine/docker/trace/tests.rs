@@ -1,3 +1,4 @@
+//! Tables of `trace`.
 use bollard_buildkit_proto::moby::buildkit::v1::{VertexLog, VertexWarning};
 
 use super::*;
