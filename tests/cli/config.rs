@@ -252,6 +252,10 @@ fn every_mistake_points_at_its_setting() {
             "[image.x]\ndockerfile = 'x/Dockerfile'\n",
             ["there is no file `x/Dockerfile`", ":2:14", "relative to the folder"],
         ),
+        (
+            "[image.base]\ntargets = ['nope']\n",
+            ["error[unknown-target]: there is no stage `nope`", ":2:12", "no stage has a name"],
+        ),
         ("args.X = '{namespace}'\n", ["`{namespace}` is not set", ":1:11", "REPO_NS"]),
     ] {
         check_mistake(&pair().file("layers.toml", config), &expected);
