@@ -17,7 +17,7 @@ use super::{Surroundings, load};
 
 pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
-    repository.read_ignore_files()?;
+    repository.read_ignore_files();
     let problems = all_problems(&repository);
     let in_actions = at.environment.var("GITHUB_ACTIONS") == Some("true");
     let usual = if in_actions { CheckFormat::Github } else { CheckFormat::Text };
