@@ -26,7 +26,7 @@ use super::{Surroundings, load, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
-    repository.read_ignore_files()?;
+    repository.read_ignore_files();
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use rayon::prelude::*;
 
 use crate::base::text::list;
-use crate::base::{Diagnostic, RelPath};
+use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::graph::images::{self, Candidate};
@@ -105,18 +105,18 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
 
 impl Repository {
     /// Reads the ignore files of all images too; what is wrong with them joins the rest.
-    ///
-    /// # Errors
-    /// Where one is there and can't be read.
-    pub fn read_ignore_files(&mut self) -> anyhow::Result<()> {
+    pub fn read_ignore_files(&mut self) {
         let images: Vec<&Image> = self.graph.images.values().collect();
         let problems: Vec<Vec<Diagnostic>> = images
             .par_iter()
             .map(|image| {
                 let loaded = IgnoreFile::load(&self.root, &image.dockerfile, &image.context);
-                loaded.map(|(_, problems)| problems)
+                loaded.map_or_else(
+                    |error| vec![describe_unreadable(&self.root, image, &error)],
+                    |(_, problems)| problems,
+                )
             })
-            .collect::<Result<_, _>>()?;
+            .collect();
         let mut seen = BTreeSet::new();
         for problem in problems.into_iter().flatten() {
             let place = problem.labels.first().map(|label| label.source.place(label.span));
@@ -125,7 +125,6 @@ impl Repository {
                 self.diagnostics.push(problem);
             }
         }
-        Ok(())
     }
 
     /// Prints what is wrong. Returns how to end where it forbids going on.
@@ -134,6 +133,13 @@ impl Repository {
         let has_errors = self.diagnostics.iter().any(Diagnostic::is_error);
         Ok(has_errors.then_some(Exit::Files))
     }
+}
+
+fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Diagnostic {
+    // The error names the file by its whole path.
+    let message = error.to_string().replace(&format!("{}/", root.display()), "");
+    let source = Source::new(image.dockerfile.clone(), "");
+    Diagnostic::error("unreadable-file", message).at(&source, Span::default(), "")
 }
 
 /// The folder that the command means.
