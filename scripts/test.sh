@@ -28,8 +28,6 @@ scripts/lint.sh
 heading "Tests"
 if have cargo-nextest; then
     cargo nextest run --locked --no-fail-fast
-    heading "Examples in the documentation"
-    cargo test --locked --doc
 else
     echo "cargo-nextest is not installed: running \`cargo test\`"
     cargo test --locked --no-fail-fast

@@ -2,6 +2,8 @@
 //!
 //! Each case compares everything that it expects; none is left out.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use layers::base::{Diagnostic, RelPath, Source};

@@ -84,6 +84,7 @@ fn agent_sees_the_release(example: &Example) {
         "once",
     ]));
     assert!(seen.contains("\"well\":true"), "{seen}");
+    assert!(seen.contains("\"connect_ms\":") && !seen.contains("null"), "{seen}");
 }
 
 /// A whole HTTP answer, head and body.

@@ -5,6 +5,16 @@
 #   agent watch    asks every INTERVAL seconds, for ever
 set -eu
 
+# connect: how many milliseconds it takes to reach the shop's port, or nothing.
+connect() {
+    address=${SHOP_URL#*://}
+    address=${address%%/*}
+    case $address in
+    *:*) probe "${address%:*}" "${address##*:}" || : ;;
+    *) probe "$address" 80 || : ;;
+    esac
+}
+
 ask() {
     if code=$(curl --silent --show-error --max-time 5 --output /dev/null \
         --write-out '%{http_code}' "$SHOP_URL/health" 2>/tmp/agent-error); then
@@ -13,8 +23,9 @@ ask() {
         error=$(cat /tmp/agent-error)
     fi
     jq --null-input --compact-output \
-        --arg url "$SHOP_URL" --arg code "$code" --arg error "$error" \
-        '{url: $url, code: ($code | tonumber), well: ($code == "200"), error: $error}'
+        --arg url "$SHOP_URL" --arg code "$code" --arg error "$error" --arg connect "$(connect)" \
+        '{url: $url, code: ($code | tonumber), well: ($code == "200"), error: $error,
+          connect_ms: ($connect | tonumber? // null)}'
     [ "$code" = 200 ]
 }
 

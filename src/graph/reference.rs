@@ -80,7 +80,7 @@ impl Reference {
         let (domain, rest) = split_domain(text);
         let name = rest.split(':').next().unwrap_or(rest);
         let official = domain == DEFAULT_DOMAIN && !rest.contains('/');
-        if name.chars().any(|c| c.is_uppercase()) {
+        if name.chars().any(char::is_uppercase) {
             let shown = if official { format!("{OFFICIAL}{name}") } else { name.to_owned() };
             return Err(ReferenceError::UpperCase(shown));
         }
@@ -192,9 +192,8 @@ fn split_domain(text: &str) -> (&str, &str) {
     if first == LEGACY_DOMAIN {
         return (DEFAULT_DOMAIN, rest);
     }
-    let is_domain = first == "localhost"
-        || first.contains(['.', ':'])
-        || first.chars().any(|c| c.is_uppercase());
+    let is_domain =
+        first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase);
     if is_domain { (first, rest) } else { (DEFAULT_DOMAIN, text) }
 }
 

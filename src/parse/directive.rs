@@ -1,10 +1,10 @@
 //! The parser directives at the top of a file: `# escape=`, `# syntax=`, `# check=`.
 //!
-//! Owns both readers of them. BuildKit has two, which differ: the parser's own heeds all three
-//! and allows blanks before `#`, and the one that picks the frontend looks for `syntax` alone,
-//! also behind a `#!` line, after `//`, and in a file that is JSON.
+//! Owns both readers of them. BuildKit has two, which differ: the parser's own is after `escape`
+//! and allows blanks before `#`; the other one is after `syntax` and `check`, does not, and looks
+//! behind a `#!` line, for `syntax` also after `//` and in a file that is JSON.
 
-use crate::base::Spanned;
+use crate::base::{Span, Spanned};
 
 use super::words::Place;
 
@@ -44,22 +44,47 @@ pub(super) fn read(line: &str, sign: &str) -> Option<Directive> {
 
 /// The frontend that the text asks for.
 pub(super) fn detect_syntax(text: &str) -> Option<Spanned<String>> {
-    let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    let start = match text[start..].strip_prefix("#!") {
-        Some(rest) => text.len() - rest.split_once('\n')?.1.len(),
-        None => start,
-    };
-    let found = syntax_after(text, start, "#").or_else(|| syntax_after(text, start, "//"));
+    let start = after_shebang(text)?;
+    let found = find("syntax", text, start, "#").or_else(|| find("syntax", text, start, "//"));
     if found.is_some() || !text[start..].trim_start().starts_with('{') {
         return found;
     }
     let json: serde_json::Value = serde_json::from_str(&text[start..]).ok()?;
     let syntax = json.get("syntax")?.as_str()?.to_owned();
-    Some(Spanned::new(syntax, crate::base::Span::new(start, text.len())))
+    Some(Spanned::new(syntax, Span::new(start, text.len())))
 }
 
-/// Looks for `syntax` among the directives with this comment sign.
-fn syntax_after(text: &str, start: usize, sign: &str) -> Option<Spanned<String>> {
+/// The options of the checks that the text asks for.
+pub(super) fn detect_check(text: &str) -> Option<Spanned<String>> {
+    find("check", text, after_shebang(text)?, "#")
+}
+
+/// Whether the options of the checks are such that BuildKit takes them.
+pub(super) fn is_check(options: &str) -> bool {
+    const FLAGS: [&str; 12] =
+        ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
+    options.trim().is_empty()
+        || options.trim().splitn(3, ';').all(|option| match option.split_once('=') {
+            Some((name, value)) => match name.trim() {
+                "skip" | "experimental" => true,
+                "error" => FLAGS.contains(&value.trim()),
+                _ => false,
+            },
+            None => false,
+        })
+}
+
+/// Where the text goes on after a byte-order mark and a `#!` line.
+fn after_shebang(text: &str) -> Option<usize> {
+    let start = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
+    match text[start..].strip_prefix("#!") {
+        Some(rest) => Some(text.len() - rest.split_once('\n')?.1.len()),
+        None => Some(start),
+    }
+}
+
+/// Looks for a directive with this comment sign.
+fn find(name: &str, text: &str, start: usize, sign: &str) -> Option<Spanned<String>> {
     let mut seen = [false; NAMES.len()];
     let mut at = start;
     for line in text[start..].split_inclusive('\n') {
@@ -70,11 +95,11 @@ fn syntax_after(text: &str, start: usize, sign: &str) -> Option<Spanned<String>>
         if std::mem::replace(&mut seen[index], true) {
             return None;
         }
-        if directive.name == "syntax" {
-            // What follows a blank are options of the frontend.
+        if directive.name == name {
+            // What follows a blank is for the frontend.
             let value = directive.value.split(' ').next().unwrap_or_default().to_owned();
             let start = at + directive.place.start;
-            let span = crate::base::Span::new(start, start + value.len());
+            let span = Span::new(start, start + value.len());
             return Some(Spanned::new(value, span));
         }
         at += line.len();
@@ -102,6 +127,17 @@ mod tests {
         check("# other=1", None);
         check("## escape=`", None);
         check("escape=`", None);
+    }
+
+    #[test]
+    fn options_of_checks_are_known_or_wrong() {
+        let check = |options: &str, expected: bool| assert_eq!(is_check(options), expected);
+        check("skip=all", true);
+        check("skip=A,B;error=true;experimental=all", true);
+        check("error=yes", false);
+        check("skip", false);
+        check("skip=A;", false);
+        check("other=1", false);
     }
 
     #[test]

@@ -1,25 +1,12 @@
-//! Variables, quotes and escapes in a word, as the shell lexer of BuildKit treats them.
+//! Variables, quotes and escapes in a word: what is asked, what is answered, what goes wrong.
 //!
-//! Owns the replacement of `$V` in all its forms. It does not know which variables there are,
-//! and splits no instruction into words; the here-document scanner borrows its word splitting.
-//!
-//! The rules are those of moby/buildkit `frontend/dockerfile/shell`, including that a nested
-//! `${…}` makes the word splitter forget what it had of the current word.
+//! Owns the entry to expansion. It does not know which variables there are; how a word is read
+//! is in `shell`.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::LazyLock;
 
-use regex::Regex;
-
-use super::pattern;
-
-/// How deep `${A:-${B:-…}}` may nest. Far beyond what anyone writes, and far from the end of a
-/// thread's stack.
-const DEPTH: usize = 128;
-/// How much longer than the word its expansion may be: the most that Linux accepts for one
-/// variable of an environment. It bounds `ARG A=$A$A` written forty times.
-const GROWTH: usize = 128 * 1024;
+use super::shell::{Lexer, Mode};
 
 /// Where values come from.
 pub trait Variables {
@@ -112,405 +99,142 @@ pub fn expand_body<'a>(
     Lexer::new(body, mode, variables).run(None, false).map(Cow::Owned)
 }
 
-/// Splits a line into the words of a shell with every quote and escape in place, or, for the word
-/// of a here-document, without (`raw` says which). Variables stay as they are.
-pub(super) fn shell_words(
-    line: &str,
-    raw_quotes: bool,
-    raw_escapes: bool,
-) -> Result<Vec<String>, ExpandError> {
-    let mode = Mode { raw_quotes, keep_unset: true, ..Mode::WORD };
-    let mut lexer = Lexer::new(line, mode, &NoVariables);
-    lexer.raw_escapes = raw_escapes;
-    lexer.splitting = true;
-    lexer.run(None, raw_escapes)?;
-    let mut words = lexer.words;
-    if !lexer.buffer.is_empty() {
-        words.push(lexer.buffer);
-    }
-    Ok(words)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What the lexer leaves alone.
-#[derive(Clone, Copy)]
-struct Mode {
-    escape: char,
-    /// Quotes group, but stay in the text.
-    raw_quotes: bool,
-    /// Quotes are text.
-    keep_quotes: bool,
-    /// A variable that is not set stays as it is written.
-    keep_unset: bool,
-}
+    struct Few;
 
-impl Mode {
-    const WORD: Mode =
-        Mode { escape: '\\', raw_quotes: false, keep_quotes: false, keep_unset: false };
-}
-
-struct Lexer<'a> {
-    rest: &'a str,
-    mode: Mode,
-    variables: &'a dyn Variables,
-    raw_escapes: bool,
-    depth: usize,
-    /// How many more bytes the results may have.
-    budget: usize,
-    splitting: bool,
-    words: Vec<String>,
-    /// The word that is being split off.
-    buffer: String,
-    in_word: bool,
-}
-
-impl<'a> Lexer<'a> {
-    fn new(text: &'a str, mode: Mode, variables: &'a dyn Variables) -> Lexer<'a> {
-        Lexer {
-            // The scanner that BuildKit uses drops a byte-order mark.
-            rest: text.strip_prefix('\u{feff}').unwrap_or(text),
-            mode,
-            variables,
-            raw_escapes: false,
-            depth: 0,
-            budget: GROWTH + text.len().saturating_mul(DEPTH),
-            splitting: false,
-            words: Vec::new(),
-            buffer: String::new(),
-            in_word: false,
-        }
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.rest.chars().next()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let mut chars = self.rest.chars();
-        let next = chars.next();
-        self.rest = chars.as_str();
-        next
-    }
-
-    /// Reads up to `stop`, or to the end where there is none, and gives what it stands for.
-    fn run(&mut self, stop: Option<char>, raw_escapes: bool) -> Result<String, ExpandError> {
-        let outer = std::mem::replace(&mut self.raw_escapes, raw_escapes);
-        let result = self.read_until(stop);
-        self.raw_escapes = outer;
-        let result = result?;
-        self.budget = self.budget.checked_sub(result.len()).ok_or(ExpandError::Limit)?;
-        Ok(result)
-    }
-
-    fn read_until(&mut self, stop: Option<char>) -> Result<String, ExpandError> {
-        let outermost = stop.is_none();
-        let mut result = String::new();
-        while let Some(c) = self.peek() {
-            if stop == Some(c) {
-                self.next();
-                return Ok(result);
-            }
-            match c {
-                '\'' if !self.mode.keep_quotes => {
-                    let start = result.len();
-                    self.single_quoted(&mut result)?;
-                    self.split_raw(outermost, &result[start..]);
-                }
-                '"' if !self.mode.keep_quotes => {
-                    let start = result.len();
-                    self.double_quoted(&mut result)?;
-                    self.split_raw(outermost, &result[start..]);
-                }
-                '$' => {
-                    let start = result.len();
-                    self.dollar(&mut result)?;
-                    self.split_text(outermost, &result[start..]);
-                }
-                '<' => {
-                    let sign = self.less_than();
-                    self.split_raw(outermost, sign);
-                    result.push_str(sign);
-                }
-                _ => self.plain(outermost, &mut result),
-            }
-            if result.len() > self.budget {
-                return Err(ExpandError::Limit);
-            }
-        }
-        // The caller that waits for `stop` says what is missing.
-        if outermost { Ok(result) } else { Err(ExpandError::MissingBrace) }
-    }
-
-    /// One character that is not special, or an escape and what it escapes.
-    fn plain(&mut self, outermost: bool, result: &mut String) {
-        let Some(c) = self.next() else { return };
-        let mut utf8 = [0; 4];
-        if c != self.mode.escape {
-            self.split_text(outermost, c.encode_utf8(&mut utf8));
-            result.push(c);
-            return;
-        }
-        if self.raw_escapes {
-            self.split_raw(outermost, c.encode_utf8(&mut utf8));
-            result.push(c);
-        }
-        if let Some(escaped) = self.next() {
-            self.split_raw(outermost, escaped.encode_utf8(&mut utf8));
-            result.push(escaped);
-        }
-    }
-
-    fn single_quoted(&mut self, result: &mut String) -> Result<(), ExpandError> {
-        self.next();
-        let end = self.rest.find('\'').ok_or(ExpandError::Unclosed('\''))?;
-        let quoted = &self.rest[..end];
-        self.rest = &self.rest[end + 1..];
-        if self.mode.raw_quotes {
-            result.push('\'');
-            result.push_str(quoted);
-            result.push('\'');
-        } else {
-            result.push_str(quoted);
-        }
-        Ok(())
-    }
-
-    fn double_quoted(&mut self, result: &mut String) -> Result<(), ExpandError> {
-        self.next();
-        if self.mode.raw_quotes {
-            result.push('"');
-        }
-        loop {
-            match self.peek().ok_or(ExpandError::Unclosed('"'))? {
-                '"' => {
-                    self.next();
-                    if self.mode.raw_quotes {
-                        result.push('"');
-                    }
-                    return Ok(());
-                }
-                '$' => {
-                    self.dollar(result)?;
-                    if result.len() > self.budget {
-                        return Err(ExpandError::Limit);
-                    }
-                }
-                c => {
-                    self.next();
-                    let mut shown = c;
-                    if c == self.mode.escape {
-                        if self.raw_escapes {
-                            result.push(c);
-                        }
-                        match self.peek() {
-                            None => continue,
-                            // Only these can be escaped within quotes; before others the escape
-                            // is text.
-                            Some(next) if matches!(next, '"' | '$') || next == c => {
-                                self.next();
-                                shown = next;
-                            }
-                            Some(_) => {}
-                        }
-                    }
-                    result.push(shown);
-                }
+    impl Variables for Few {
+        fn value(&self, name: &str) -> Option<&str> {
+            match name {
+                "V" => Some("1.2-beta"),
+                "P" => Some("a/b/a"),
+                "S" => Some("x*y\\z"),
+                "EMPTY" => Some(""),
+                "한국" => Some("k"),
+                _ => None,
             }
         }
     }
 
-    /// `<`, or `<<` with the blanks after it: these do not end a word.
-    fn less_than(&mut self) -> &'a str {
-        let text = self.rest;
-        self.next();
-        if self.peek() == Some('<') {
-            self.next();
-            self.rest = self.rest.trim_start_matches(['\t', '\r', ' ']);
-        }
-        &text[..text.len() - self.rest.len()]
+    /// `None` stands for any error.
+    fn check(word: &str, expected: Option<&str>) {
+        let expanded = expand(word, '\\', &Few);
+        assert_eq!(expanded.as_deref().ok(), expected, "{word}: {expanded:?}");
     }
 
-    /// A `$` and what belongs to it.
-    fn dollar(&mut self, result: &mut String) -> Result<(), ExpandError> {
-        let start = self.rest;
-        self.next();
-        if self.peek() != Some('{') {
-            let name = self.name();
-            match self.variables.value(name) {
-                _ if name.is_empty() => result.push('$'),
-                Some(value) => result.push_str(value),
-                None if self.mode.keep_unset => {
-                    result.push_str(&start[..start.len() - self.rest.len()]);
-                }
-                None => {}
-            }
-            return Ok(());
-        }
-        self.next();
-        match self.peek() {
-            None => return Err(ExpandError::MissingBrace),
-            Some('{' | '}' | ':') => return Err(ExpandError::BadSubstitution),
-            Some(_) => {}
-        }
-        let name = self.name();
-        let sign = self.next();
-        match sign {
-            Some('}') => {
-                match self.variables.value(name) {
-                    Some(value) => result.push_str(value),
-                    None if self.mode.keep_unset => {
-                        result.push_str("${");
-                        result.push_str(name);
-                        result.push('}');
-                    }
-                    None => {}
-                }
-                Ok(())
-            }
-            Some(':') => {
-                let sign = self.next();
-                self.modified(name, sign, true, result)
-            }
-            Some('+' | '-' | '?' | '#' | '%') => self.modified(name, sign, false, result),
-            Some('/') => self.replaced(name, result),
-            sign => Err(ExpandError::Modifier(sign.map(String::from).unwrap_or_default())),
-        }
+    #[test]
+    fn quotes_and_escapes_vanish() {
+        check("he'll'o", Some("hello"));
+        check("he'llo", None);
+        check(r"he\'llo", Some("he'llo"));
+        check(r"he\\'llo", None);
+        check(r"abc\tdef", Some("abctdef"));
+        check(r#""abc\tdef""#, Some(r"abc\tdef"));
+        check(r#""abc\\tdef""#, Some(r"abc\tdef"));
+        check(r"'abc\tdef'", Some(r"abc\tdef"));
+        check(r"hello\", Some("hello"));
+        check(r#""hello\""#, None);
+        check(r#""a\"$V\$V""#, Some(r#"a"1.2-beta$V"#));
+        check(r"'$V'", Some("$V"));
+        check(r#""'$V'""#, Some("'1.2-beta'"));
+        check(r"\$V", Some("$V"));
+        check("\u{feff}a", Some("a"));
+        check("a <<b", Some("a <<b"));
+        assert_eq!(expand(r"`$V\a", '`', &Few).as_deref(), Ok(r"$V\a"));
     }
 
-    /// Reads the word within `${…}` up to `stop`.
-    fn nested(&mut self, stop: char, raw_escapes: bool) -> Result<String, ExpandError> {
-        if self.depth == DEPTH {
-            return Err(ExpandError::Limit);
-        }
-        self.depth += 1;
-        // Shared with the outer word in BuildKit, which thereby loses its beginning.
-        self.buffer.clear();
-        let word = self.run(Some(stop), raw_escapes);
-        self.depth -= 1;
-        match word {
-            Err(ExpandError::MissingBrace) if stop == '/' => Err(ExpandError::MissingSlash),
-            word => word,
-        }
+    #[test]
+    fn names_end_where_the_shell_ends_them() {
+        check("$V.x", Some("1.2-beta.x"));
+        check("$V_x", Some(""));
+        check("$.", Some("$."));
+        check("a$", Some("a$"));
+        check("$1x$12y$@z$*$#$?$-$$$!", Some("xyz"));
+        check("$001aaa", Some("aaa"));
+        check("$한국", Some("k"));
+        check("${V}x", Some("1.2-betax"));
+        check("${}", None);
+        check("${.}", None);
+        check("${V", None);
+        check("${{V}", None);
+        check("${:-x}", None);
+        check("${999:-b}a", Some("ba"));
+        check("${@:+b}", Some(""));
     }
 
-    /// `${V:-w}` and its like, from after the sign.
-    fn modified(
-        &mut self,
-        name: &str,
-        sign: Option<char>,
-        colon: bool,
-        result: &mut String,
-    ) -> Result<(), ExpandError> {
-        let signs = || [colon.then_some(':'), sign].into_iter().flatten().collect::<String>();
-        let raw_escapes = matches!(sign, Some('#' | '%'));
-        if colon && raw_escapes {
-            return Err(ExpandError::Modifier(signs()));
-        }
-        let word = self.nested('}', raw_escapes)?;
-        let value = self.variables.value(name);
-        if value.is_none() && self.mode.keep_unset {
-            result.push_str(&format!("${{{name}{}{word}}}", signs()));
-            return Ok(());
-        }
-        let filled = value.filter(|value| !(colon && value.is_empty()));
-        match sign {
-            Some('-') => result.push_str(filled.unwrap_or(&word)),
-            Some('+') => result.push_str(if filled.is_some() { &word } else { "" }),
-            Some('?') => match filled {
-                Some(value) => result.push_str(value),
-                None => {
-                    let unsaid = if value.is_none() { "unset" } else { "empty" };
-                    let unsaid = format!("is not allowed to be {unsaid}");
-                    let message = if word.is_empty() { unsaid } else { word };
-                    return Err(ExpandError::Required { name: name.to_owned(), message });
-                }
-            },
-            Some(sign @ ('#' | '%')) => {
-                // Written twice, it takes the longest match instead of the shortest.
-                let (word, longest) = match word.strip_prefix(sign) {
-                    Some(word) => (word, true),
-                    None => (word.as_str(), false),
-                };
-                let value = value.unwrap_or_default();
-                let cut = if sign == '#' { pattern::cut_prefix } else { pattern::cut_suffix };
-                let rest = cut(word, value, longest);
-                result.push_str(&rest.map_err(|_| ExpandError::Pattern(word.to_owned()))?);
-            }
-            _ => return Err(ExpandError::Modifier(signs())),
-        }
-        Ok(())
-    }
-
-    /// `${V/pattern/word}` and `${V//pattern/word}`, from after the first `/`.
-    fn replaced(&mut self, name: &str, result: &mut String) -> Result<(), ExpandError> {
-        let all = self.peek() == Some('/');
-        if all {
-            self.next();
-        }
-        let pattern = self.nested('/', true)?;
-        let word = self.nested('}', true)?;
-        match self.variables.value(name) {
-            None if self.mode.keep_unset => {
-                result.push_str(&format!("${{{name}/{pattern}/{word}}}"));
-            }
-            value => {
-                let replaced = pattern::replace(&pattern, value.unwrap_or_default(), &word, all);
-                result.push_str(&replaced.map_err(|_| ExpandError::Pattern(pattern))?);
-            }
-        }
-        Ok(())
-    }
-
-    /// The name after `$`: letters, digits and `_`; or digits alone; or one special sign.
-    fn name(&mut self) -> &'a str {
-        let text = self.rest;
-        let length = match self.peek() {
-            // `0` is a sign of its own for the shell, but the digits are read first.
-            Some(c) if is_digit(c) => text.find(|c| !is_digit(c)),
-            Some('@' | '*' | '#' | '?' | '-' | '$' | '!') => Some(1),
-            _ => text.find(|c| !(c == '_' || is_digit(c) || is_letter(c))),
+    #[test]
+    fn modifiers_choose() {
+        check("${N:-w}${N-w}", Some("ww"));
+        check("${EMPTY:-w}${EMPTY-w}", Some("w"));
+        check("${V:-w}${V-w}", Some("1.2-beta1.2-beta"));
+        check("${N:+w}${N+w}", Some(""));
+        check("${EMPTY:+w}${EMPTY+w}", Some("w"));
+        check("${N:-${M:-$V}}", Some("1.2-beta"));
+        check("${N:-\\${V}z}x", Some("${Vz}x"));
+        check("${V:+$V:}x", Some("1.2-beta:x"));
+        check("${N?}", None);
+        check("${EMPTY?}", Some(""));
+        check("${EMPTY:?}", None);
+        check("${V:=x}", None);
+        check("${V^^}", None);
+        check("${V:0:1}", None);
+        check("${!V}", None);
+        check("${N:-'a b'}", Some("a b"));
+        let required = |message: &str| {
+            let message = message.to_owned();
+            Err(ExpandError::Required { name: "N".to_owned(), message })
         };
-        let (name, rest) = text.split_at(length.unwrap_or(text.len()));
-        self.rest = rest;
-        name
+        assert_eq!(expand("${N:?no $V}", '\\', &Few), required("no 1.2-beta"));
+        assert_eq!(expand("${N?}", '\\', &Few), required("is not allowed to be unset"));
     }
 
-    /// Adds to the word that is split off; blanks end it.
-    fn split_text(&mut self, outermost: bool, text: &str) {
-        if !(self.splitting && outermost) {
-            return;
-        }
-        for c in text.chars() {
-            if !c.is_whitespace() {
-                self.buffer.push(c);
-                self.in_word = true;
-            } else if self.in_word && !self.buffer.is_empty() {
-                self.words.push(std::mem::take(&mut self.buffer));
-                self.in_word = false;
+    #[test]
+    fn patterns_cut_and_replace() {
+        check("${V#1.}", Some("2-beta"));
+        check("${V#*[.]}", Some("1.2-beta"));
+        check("${V##*-}", Some("beta"));
+        check("${V#*?}", Some(".2-beta"));
+        check("${V%-*}", Some("1.2"));
+        check("${V%%.*}", Some("1"));
+        check("${V%b?ta}", Some("1.2-"));
+        check("${V:#1}", None);
+        check("${N#x}", Some(""));
+        check("${P/a/x}", Some("x/b/a"));
+        check("${P//a/x}", Some("x/b/x"));
+        check(r"${P//\//-}", Some("a-b-a"));
+        check("${P/a}", None);
+        check("${P/a/", None);
+        check("${P/?*/$V}", Some("1.2-beta"));
+        check(r"${S/\*/+}", Some(r"x+y\z"));
+        check(r"${S%\\z}", Some("x*y"));
+        check(r"${S#x\*}", Some(r"y\z"));
+        check(r"${V#\a}", None);
+        check(r"${P//a/<$0>}", Some("<>/b/<>"));
+        check(r"${V#${N:-1}.}", Some("2-beta"));
+    }
+
+    #[test]
+    fn bodies_keep_their_quotes() {
+        let body = "it's \"$V\" \\$V ${N:-x}\n";
+        let expanded = expand_body(body, &Few);
+        assert_eq!(expanded.as_deref(), Ok("it's \"1.2-beta\" $V x\n"));
+    }
+
+    #[test]
+    fn neither_depth_nor_size_is_without_bound() {
+        let deep = "${N:-".repeat(100_000);
+        assert_eq!(expand(&deep, '\\', &Few), Err(ExpandError::Limit));
+        struct Long(String);
+        impl Variables for Long {
+            fn value(&self, _name: &str) -> Option<&str> {
+                Some(&self.0)
             }
         }
+        let long = Long("x".repeat(100_000));
+        assert_eq!(expand("$A$A$A$A", '\\', &long), Err(ExpandError::Limit));
+        assert_eq!(expand("\"$A$A$A$A\"", '\\', &long), Err(ExpandError::Limit));
+        assert_eq!(expand("$A", '\\', &long).map(|text| text.len()), Ok(100_000));
     }
-
-    /// Adds to the word that is split off, blanks and all.
-    fn split_raw(&mut self, outermost: bool, text: &str) {
-        if self.splitting && outermost {
-            self.buffer.push_str(text);
-            self.in_word = true;
-        }
-    }
-}
-
-/// Whether Go's `unicode.IsLetter` says so.
-fn is_letter(c: char) -> bool {
-    static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{L}$").ok());
-    c.is_ascii_alphabetic() || (!c.is_ascii() && is_of_class(&LETTER, c))
-}
-
-/// Whether Go's `unicode.IsDigit` says so.
-fn is_digit(c: char) -> bool {
-    static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{Nd}$").ok());
-    c.is_ascii_digit() || (!c.is_ascii() && is_of_class(&DIGIT, c))
-}
-
-fn is_of_class(class: &Option<Regex>, c: char) -> bool {
-    class.as_ref().is_some_and(|class| class.is_match(c.encode_utf8(&mut [0; 4])))
 }

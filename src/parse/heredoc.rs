@@ -2,7 +2,8 @@
 //!
 //! Owns that question only; `lexer` reads their lines.
 
-use super::expand::{ExpandError, shell_words};
+use super::expand::ExpandError;
+use super::shell::shell_words;
 use super::words::{Json, Place, is_blank, read_json, split_instruction};
 
 /// The beginning of a here-document: what follows `<<`.
@@ -91,6 +92,8 @@ mod tests {
         check("RUN ${X^^} <<EOF", &[]);
         check("RUN ${X:-a b} <<EOF", &[("EOF", true, false)]);
         check("RUN <<$X <<${Y}", &[("$X", true, false), ("${Y}", true, false)]);
+        // The nested word makes BuildKit forget the `<<E` before it.
+        check("RUN <<E${X:-c}", &[]);
         check("CMD <<EOF", &[]);
         check("ONBUILD COPY <<EOF /x", &[("EOF", true, false)]);
         check("ONBUILD CMD <<EOF", &[]);

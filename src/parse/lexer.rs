@@ -5,7 +5,7 @@
 //!
 //! The rules are those of moby/buildkit `frontend/dockerfile/parser`.
 
-use crate::base::{Diagnostic, Source, Span, Spanned};
+use crate::base::{Diagnostic, Source, Span};
 
 use super::heredoc::{self, Opening};
 use super::logical::TextMap;
@@ -62,6 +62,14 @@ pub(super) fn lex(source: &Source) -> Lexed {
         pieces.push(Piece { kind, span: Span::new(line.start, lexer.at) });
     }
     lexer.directives.syntax = directive::detect_syntax(text);
+    lexer.directives.check = directive::detect_check(text);
+    if let Some(check) =
+        lexer.directives.check.clone().filter(|one| !directive::is_check(&one.value))
+    {
+        let message = format!("`{}` is no option of the checks", check.value);
+        let hint = "write `skip=` or `error=true`, with `;` between and no blanks";
+        lexer.fail(Diagnostic::error("invalid-check", message).hint(hint), check.span);
+    }
     Lexed { directives: lexer.directives, lines, pieces, diagnostics: lexer.diagnostics }
 }
 
@@ -158,7 +166,6 @@ impl Lexer<'_> {
                     span,
                 );
             }
-            ("check", _) => self.directives.check = Some(Spanned::new(found.value, span)),
             _ => {}
         }
         PieceKind::Directive

@@ -24,6 +24,7 @@ pub mod logical;
 mod pattern;
 mod reader;
 mod run;
+mod shell;
 pub mod syntax;
 mod words;
 

@@ -72,6 +72,8 @@ fn sentence(event: &Event) -> Option<String> {
 pub(super) fn describe_step(step: &StepInfo) -> String {
     let stage = step.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
     let text = clean::line(step.text.lines().next().unwrap_or_default());
+    // Joined continuation lines keep their indentation, which only costs room here.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if step.number == 0 {
         text
     } else {

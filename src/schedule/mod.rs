@@ -191,7 +191,8 @@ impl Loop<'_, '_> {
         let event = match progress {
             Progress::StepStarted(step) => Event::StepStarted { image: name, step },
             Progress::StepFinished { step, cached, took } => {
-                if step.number > 0 {
+                // Taking a base runs nothing, and engines call it cached or not as it suits them.
+                if step.number > 0 && !step.text.starts_with("FROM ") {
                     self.steps[image].cached += u32::from(cached);
                     self.steps[image].ran += u32::from(!cached);
                 }

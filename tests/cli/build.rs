@@ -10,23 +10,23 @@ fn all_images_are_built_in_order() {
 [0.0s] base: started
 [0.0s] base: [1/2] FROM debian:bookworm-slim (0.0s)
 [0.0s] base: [2/2] RUN true (0.0s)
-[0.0s] base: built in 0.0s (2 steps, 0 cached)
+[0.0s] base: built in 0.0s (1 step, 0 cached)
 [0.0s] builder: started
 [0.0s] builder: [1/2] FROM acme/shop-base (0.0s)
 [0.0s] builder: [2/2] RUN make wheels (0.0s)
-[0.0s] builder: built in 0.0s (2 steps, 0 cached)
+[0.0s] builder: built in 0.0s (1 step, 0 cached)
 [0.0s] agent: started
 [0.0s] agent: [1/2] FROM debian:bookworm-slim (cached)
 [0.0s] agent: [2/2] RUN true (cached)
-[0.0s] agent: built in 0.0s (2 steps, 2 cached)
+[0.0s] agent: built in 0.0s (1 step, 1 cached)
 [0.0s] dev: started
 [0.0s] dev: [1/2] FROM acme/shop-builder:latest (0.0s)
 [0.0s] dev: [2/2] RUN make test (0.0s)
-[0.0s] dev: built in 0.0s (2 steps, 0 cached)
+[0.0s] dev: built in 0.0s (1 step, 0 cached)
 [0.0s] release: started
 [0.0s] release: [1/2] FROM acme/shop-base:latest (0.0s)
 [0.0s] release: [2/2] COPY --from=acme/shop-builder:latest /wheels /wheels (0.0s)
-[0.0s] release: built in 0.0s (2 steps, 0 cached)
+[0.0s] release: built in 0.0s (1 step, 0 cached)
 5 built of 5 images in 0.0s
 ",
     );

@@ -29,74 +29,7 @@ fn json_is_the_lock() {
             "FROM acme/shop-base\nCOPY --from=docker.io/nginx /a /b\nRUN --mount=type=bind,from=acme/shop-tools,target=/t true\n",
         )
         .dockerfile("tools", "FROM scratch\nCOPY . /\n");
-    project.run("graph --json").code(0).stderr("").stdout(
-        r#"{
-  "version": 1,
-  "images": [
-    {
-      "name": "base",
-      "dockerfile": "docker/base/Dockerfile",
-      "context": "docker/base",
-      "target": null,
-      "references": [
-        "acme/shop-base:latest"
-      ],
-      "parents": [],
-      "externals": [
-        {
-          "reference": "docker.io/library/debian:bookworm-slim@sha256:ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11",
-          "kind": "from",
-          "at": "docker/base/Dockerfile:1:6",
-          "digest": "sha256:ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11"
-        }
-      ]
-    },
-    {
-      "name": "dev",
-      "dockerfile": "docker/dev/Dockerfile",
-      "context": "docker/dev",
-      "target": null,
-      "references": [
-        "acme/shop-dev:latest"
-      ],
-      "parents": [
-        {
-          "image": "base",
-          "kind": "from",
-          "reference": "docker.io/acme/shop-base:latest",
-          "at": "docker/dev/Dockerfile:1:6"
-        },
-        {
-          "image": "tools",
-          "kind": "mount",
-          "reference": "docker.io/acme/shop-tools:latest",
-          "at": "docker/dev/Dockerfile:3:28"
-        }
-      ],
-      "externals": [
-        {
-          "reference": "docker.io/library/nginx:latest",
-          "kind": "copy",
-          "at": "docker/dev/Dockerfile:2:13",
-          "digest": null
-        }
-      ]
-    },
-    {
-      "name": "tools",
-      "dockerfile": "docker/tools/Dockerfile",
-      "context": "docker/tools",
-      "target": null,
-      "references": [
-        "acme/shop-tools:latest"
-      ],
-      "parents": [],
-      "externals": []
-    }
-  ]
-}
-"#,
-    );
+    project.run("graph --json").code(0).stderr("").stdout(include_str!("lock.json"));
 }
 
 #[test]

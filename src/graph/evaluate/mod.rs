@@ -159,82 +159,73 @@ impl<'a> Evaluator<'a> {
     /// a name, and in the very spelling of the name.
     fn read_stages(&mut self) {
         for (index, stage) in self.file.stages.iter().enumerate() {
-            let name = stage.name.as_ref().map(|name| name.value.as_str());
-            let asked = Asked::of(&self.globals);
-            let escape = self.file.directives.escape;
-            let text = expand(&stage.base.value, escape, &asked);
-            let platform_text =
-                stage.platform.as_ref().map(|p| (p, expand(&p.value, escape, &asked)));
-            let (used, missing) = asked.into_names();
-            let base_text = match text {
-                Ok(text) => text.into_owned(),
-                Err(error) => {
-                    let diagnostic = complain::expansion(&error, &stage.base.value);
-                    self.tell(complain::with_missing(diagnostic, &missing), stage.base.span);
-                    String::new()
-                }
-            };
-            let expanded = base_text != stage.base.value;
-            let context = name.and_then(|name| self.context_of_stage(name, stage));
-            let base = if base_text.is_empty() {
-                None
-            } else {
-                self.find_base(stage, &base_text, if expanded { &missing } else { &[] })
-            };
-            if base_text.is_empty() && !stage.base.value.is_empty() && !self.was_told(stage) {
-                let diagnostic = complain::blank_base(&stage.base.value);
-                self.tell(complain::with_missing(diagnostic, &missing), stage.base.span);
+            let state = self.read_stage(stage);
+            self.stages.push(state);
+            if let Some(name) = &stage.name {
+                self.names.insert(&name.value, index);
             }
-            let mut platform = None;
-            if let Some((written, text)) = platform_text {
-                let text = text.map_err(|error| complain::expansion(&error, &written.value));
-                match text.and_then(|text| self.read_platform(&text, &written.value)) {
-                    Ok(read) => platform = Some(read),
-                    Err(diagnostic) => {
-                        self.tell(complain::with_missing(diagnostic, &missing), written.span);
-                    }
-                }
-            }
-            let base_context = match &base {
-                Some(Base::Image(reference)) => self.context_of_image(reference, platform.as_ref()),
-                _ => None,
-            };
-            let base = match base {
-                Some(Base::Image(reference)) if base_context.is_some() => {
-                    Some(Base::Context(sources::short_name(&reference)))
-                }
-                base => base,
-            };
-            if let Some(name) = name {
-                self.names.insert(name, index);
-            }
-            self.stages.push(StageState {
-                view: StageView {
-                    name: name.map(str::to_owned),
-                    line: self.file.source.line_of(stage.from.start),
-                    base_text,
-                    base,
-                    platform: platform.as_ref().map(Platform::to_string),
-                    reached: false,
-                    froms: Vec::new(),
-                    triggers: Vec::new(),
-                    arguments: Vec::new(),
-                    values: Scope::new(false),
-                },
-                stage,
-                platform,
-                context,
-                base_context,
-                used,
-                steps: Vec::new(),
-            });
         }
     }
 
-    /// Whether the expansion of the stage's base is what was complained of last.
-    fn was_told(&self, stage: &Stage) -> bool {
-        let last = self.diagnostics.last().and_then(|diagnostic| diagnostic.labels.first());
-        last.is_some_and(|label| label.span == stage.base.span)
+    fn read_stage(&mut self, stage: &'a Stage) -> StageState<'a> {
+        let escape = self.file.directives.escape;
+        let asked = Asked::of(&self.globals);
+        let base_text = expand(&stage.base.value, escape, &asked);
+        let platform_text = stage.platform.as_ref().map(|text| expand(&text.value, escape, &asked));
+        let (used, missing) = asked.into_names();
+        let (base_text, base) = match base_text {
+            Ok(text) => (text.to_string(), self.find_base(stage, &text, &missing)),
+            Err(error) => {
+                let diagnostic = complain::expansion(&error, &stage.base.value);
+                self.tell(diagnostic, stage.base.span);
+                (String::new(), None)
+            }
+        };
+        let mut platform = None;
+        if let (Some(written), Some(text)) = (&stage.platform, platform_text) {
+            let text = text.map_err(|error| complain::expansion(&error, &written.value));
+            match text.and_then(|text| self.read_platform(&text, &written.value)) {
+                Ok(read) => platform = Some(read),
+                Err(diagnostic) => {
+                    self.tell(complain::with_missing(diagnostic, &missing), written.span);
+                }
+            }
+        }
+        let name = stage.name.as_ref().map(|name| name.value.as_str());
+        let context = name.and_then(|name| self.context_of_stage(name, platform.as_ref()));
+        let base_context = match &base {
+            Some(Base::Image(reference)) => self.context_of_image(reference, platform.as_ref()),
+            _ => None,
+        };
+        let base = match (base, base_context) {
+            (Some(Base::Image(image)), Some(context))
+                if sources::context_image(context).is_none() =>
+            {
+                Some(Base::Context(sources::short_name(&image)))
+            }
+            (base, _) => base,
+        };
+        StageState {
+            view: StageView {
+                name: name.map(str::to_owned),
+                line: self.file.source.line_of(stage.from.start),
+                base_text,
+                base,
+                context: context.or(base_context).map(str::to_owned),
+                platform: platform.as_ref().map(Platform::to_string),
+                reached: false,
+                froms: Vec::new(),
+                triggers: Vec::new(),
+                arguments: Vec::new(),
+                values: Scope::new(false),
+            },
+            stage,
+            platform,
+            context,
+            base_context,
+            used,
+            steps: Vec::new(),
+        }
     }
 
     fn read_platform(&self, text: &str, written: &str) -> Result<Platform, Diagnostic> {
@@ -252,20 +243,22 @@ impl<'a> Evaluator<'a> {
     }
 
     fn find_base(&mut self, stage: &Stage, text: &str, missing: &[String]) -> Option<Base> {
+        let written = stage.base.value.as_str();
         if let Some(index) = self.names.get(text) {
             return Some(Base::Stage(*index));
         }
-        if text == "scratch" {
-            return Some(Base::Scratch);
-        }
-        match Reference::parse(text) {
-            Ok(reference) => Some(Base::Image(reference)),
-            Err(error) => {
-                let diagnostic = complain::reference(&error, &stage.base.value, text);
-                self.tell(complain::with_missing(diagnostic, missing), stage.base.span);
-                None
-            }
-        }
+        let diagnostic = match text {
+            "scratch" => return Some(Base::Scratch),
+            // A FROM without any word was told when it was read.
+            "" if written.is_empty() => return None,
+            "" => complain::blank_base(written),
+            text => match Reference::parse(text) {
+                Ok(reference) => return Some(Base::Image(reference)),
+                Err(error) => complain::reference(&error, written, text),
+            },
+        };
+        self.tell(complain::with_missing(diagnostic, missing), stage.base.span);
+        None
     }
 
     fn find_target(&mut self) -> Option<usize> {
@@ -305,14 +298,14 @@ impl<'a> Evaluator<'a> {
     /// The triggers of what a stage starts from run right after its FROM.
     fn fire_triggers(&mut self, index: usize) {
         let state = &self.stages[index];
-        let triggers = match (&state.view.base, state.context, state.base_context) {
-            (_, Some(_), _) => return,
-            (Some(Base::Stage(base)), ..) => triggers_of(self.file, *base),
-            (Some(Base::Image(reference)), ..) => (self.triggers)(reference),
-            (_, _, Some(context)) => match sources::context_image(context) {
+        let triggers = match (&state.view.base, state.base_context) {
+            _ if state.context.is_some() => return,
+            (Some(Base::Stage(base)), _) => triggers_of(self.file, *base),
+            (_, Some(context)) => match sources::context_image(context) {
                 Some(Ok(reference)) => (self.triggers)(&reference),
                 _ => return,
             },
+            (Some(Base::Image(reference)), None) => (self.triggers)(reference),
             _ => return,
         };
         let mut steps = Vec::with_capacity(triggers.len());

@@ -62,7 +62,7 @@ pub(super) struct Meaning {
 }
 
 /// What is wrong, and where.
-pub(super) type Complaint = (Diagnostic, Span);
+pub(super) type Complaint = (Box<Diagnostic>, Span);
 
 /// Gives a mount its meaning; `expand` replaces the variables of a value.
 ///
@@ -72,21 +72,18 @@ pub(super) fn read(
     mount: &Mount,
     expand: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
 ) -> Result<Meaning, Complaint> {
+    let at = |span| move |diagnostic| (Box::new(diagnostic), span);
     let mut meaning = Meaning::default();
     for field in &mount.fields {
         match &field.value {
             Some(value) => {
-                let text = expand(&value.value).map_err(|diagnostic| (diagnostic, value.span))?;
-                let place = (field, value.span);
-                set(&mut meaning, place, text).map_err(|diagnostic| (diagnostic, value.span))?;
+                let text = expand(&value.value).map_err(at(value.span))?;
+                set(&mut meaning, (field, value.span), text).map_err(at(value.span))?;
             }
-            None => {
-                check_bare(&meaning, field).map_err(|diagnostic| (diagnostic, field.key.span))?
-            }
+            None => check_bare(&meaning, field).map_err(at(field.key.span))?,
         }
     }
-    check_together(&meaning)
-        .map_err(|message| (Diagnostic::error("invalid-mount", message), mount.span))?;
+    check_together(&meaning).map_err(|message| at(mount.span)(invalid(message)))?;
     Ok(meaning)
 }
 

@@ -1,22 +1,36 @@
 //! The variables that hold in a stage.
 //!
 //! Owns lookup and inheritance. It does not know where a value comes from.
+//!
+//! A scope is a search tree whose nodes are shared with the scopes that it came from, so that ten
+//! thousand stages that each add a variable to those of the stage below cost neither the square
+//! of their number in copies nor in steps of a lookup. It is a treap: each node's priority is the
+//! hash of its name, which keeps the tree shallow in whatever order names come.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// How many scopes may stand on each other before they are made one. A chain of stages that each
-/// set a variable would otherwise cost its length for every lookup, or its square in copies.
-const DEPTH: usize = 32;
-
-/// A set of variables on top of those of the stage below; cheap to clone.
+/// A set of variables; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    own: Arc<BTreeMap<Arc<str>, Value>>,
-    below: Option<Arc<Scope>>,
-    depth: usize,
+    root: Tree,
     /// Whether an image below may set more variables than are known.
     open: bool,
+}
+
+type Tree = Option<Arc<Node>>;
+
+#[derive(Debug, Clone)]
+struct Node {
+    name: Arc<str>,
+    value: Value,
+    priority: u64,
+    /// The names before this one.
+    left: Tree,
+    /// The names after it.
+    right: Tree,
 }
 
 /// The value of a variable.
@@ -33,31 +47,20 @@ impl Scope {
     /// The variables of a stage that starts from an image, whose own environment is not known,
     /// or from nothing.
     pub(super) fn new(on_image: bool) -> Scope {
-        Scope { open: on_image, ..Scope::default() }
-    }
-
-    /// The variables of a stage that starts from the stage with this scope.
-    pub(super) fn inherit(&self) -> Scope {
-        if self.own.is_empty() {
-            return self.clone();
-        }
-        if self.depth < DEPTH {
-            let below = Some(Arc::new(self.clone()));
-            return Scope { own: Arc::default(), below, depth: self.depth + 1, open: self.open };
-        }
-        let own = self.flatten().into_iter().collect();
-        Scope { own: Arc::new(own), below: None, depth: 0, open: self.open }
+        Scope { root: None, open: on_image }
     }
 
     /// The value of a variable.
     pub fn value(&self, name: &str) -> Option<&Value> {
-        let mut scope = self;
-        loop {
-            if let Some(value) = scope.own.get(name) {
-                return Some(value);
-            }
-            scope = scope.below.as_deref()?;
+        let mut tree = &self.root;
+        while let Some(node) = tree {
+            tree = match name.cmp(&node.name) {
+                Ordering::Less => &node.left,
+                Ordering::Equal => return Some(&node.value),
+                Ordering::Greater => &node.right,
+            };
         }
+        None
     }
 
     /// Whether a variable that is not set here may be set by an image.
@@ -66,25 +69,50 @@ impl Scope {
     }
 
     pub(super) fn set(&mut self, name: &str, text: &str, certain: bool) {
-        Arc::make_mut(&mut self.own).insert(name.into(), Value { text: text.into(), certain });
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        insert(&mut self.root, name, Value { text: text.into(), certain }, hasher.finish());
     }
 
     /// All variables with their texts, sorted by name.
     pub fn all(&self) -> BTreeMap<String, String> {
-        let all = self.flatten().into_iter();
-        all.map(|(name, value)| (name.to_string(), value.text.to_string())).collect()
-    }
-
-    fn flatten(&self) -> BTreeMap<Arc<str>, Value> {
-        let mut layers = vec![self];
-        while let Some(below) = layers[layers.len() - 1].below.as_deref() {
-            layers.push(below);
-        }
         let mut all = BTreeMap::new();
-        for layer in layers.into_iter().rev() {
-            all.extend(layer.own.iter().map(|(name, value)| (Arc::clone(name), value.clone())));
+        let mut waiting: Vec<&Node> = self.root.as_deref().into_iter().collect();
+        while let Some(node) = waiting.pop() {
+            all.insert(node.name.to_string(), node.value.text.to_string());
+            waiting.extend([&node.left, &node.right].into_iter().filter_map(Option::as_deref));
         }
         all
+    }
+}
+
+/// Sets a value. Nodes that another scope has too are copied on the way.
+fn insert(tree: &mut Tree, name: &str, value: Value, priority: u64) {
+    let Some(node) = tree else {
+        let (left, right) = (None, None);
+        *tree = Some(Arc::new(Node { name: name.into(), value, priority, left, right }));
+        return;
+    };
+    let node = Arc::make_mut(node);
+    match name.cmp(&node.name) {
+        Ordering::Equal => node.value = value,
+        Ordering::Less => {
+            insert(&mut node.left, name, value, priority);
+            // A child of higher priority takes its parent's place.
+            if let Some(mut child) = node.left.take_if(|child| child.priority > node.priority) {
+                node.left = Arc::make_mut(&mut child).right.take();
+                let parent = std::mem::replace(node, Node::clone(&child));
+                node.right = Some(Arc::new(parent));
+            }
+        }
+        Ordering::Greater => {
+            insert(&mut node.right, name, value, priority);
+            if let Some(mut child) = node.right.take_if(|child| child.priority > node.priority) {
+                node.right = Arc::make_mut(&mut child).left.take();
+                let parent = std::mem::replace(node, Node::clone(&child));
+                node.left = Some(Arc::new(parent));
+            }
+        }
     }
 }
 
@@ -93,16 +121,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deep_chains_keep_every_variable() {
-        let mut scope = Scope::new(false);
-        for n in 0..100 {
+    fn a_scope_keeps_what_it_had_when_another_grows_from_it() {
+        let mut scopes = vec![Scope::new(false)];
+        for n in 0..200 {
+            let mut scope = scopes[n].clone();
             scope.set(&format!("V{n}"), "x", true);
-            scope.set("LAST", &n.to_string(), true);
-            scope = scope.inherit();
+            scope.set("LAST", &n.to_string(), n % 2 == 0);
+            scopes.push(scope);
         }
-        assert_eq!(scope.all().len(), 101);
-        assert_eq!(scope.value("V0").map(|value| &*value.text), Some("x"));
-        assert_eq!(scope.value("LAST").map(|value| &*value.text), Some("99"));
-        assert_eq!(scope.value("V100"), None);
+        for (n, scope) in scopes.iter().enumerate().skip(1) {
+            assert_eq!(scope.all().len(), n + 1);
+            let last = scope.value("LAST").unwrap();
+            assert_eq!((&*last.text, last.certain), ((n - 1).to_string().as_str(), n % 2 == 1));
+            for name in 0..200 {
+                assert_eq!(scope.value(&format!("V{name}")).is_some(), name < n, "{name} in {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_tree_is_shallow_whatever_the_order() {
+        let mut scope = Scope::new(true);
+        for n in 0..5_000 {
+            scope.set(&format!("V{n:05}"), "x", true);
+        }
+        let mut deepest = 0;
+        let mut waiting: Vec<(&Node, usize)> = scope.root.iter().map(|node| (&**node, 1)).collect();
+        while let Some((node, depth)) = waiting.pop() {
+            deepest = deepest.max(depth);
+            for child in [&node.left, &node.right].into_iter().flatten() {
+                assert!(child.priority <= node.priority);
+                waiting.push((child, depth + 1));
+            }
+        }
+        assert!(deepest < 60, "{deepest}");
     }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::base::{Diagnostic, Source, Span, Spanned};
 use crate::graph::reference::{Reference, ReferenceError};
 use crate::parse::expand::{NoVariables, expand};
-use crate::parse::{Instruction, InstructionKind, Stage};
+use crate::parse::{Instruction, InstructionKind};
 
 use super::complain;
 use super::platform::Platform;
@@ -266,13 +266,15 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The named context that stands for a stage.
-    pub(super) fn context_of_stage(&self, name: &str, stage: &Stage) -> Option<&'a str> {
-        if self.contexts.is_empty() || name == "context" {
+    pub(super) fn context_of_stage(
+        &self,
+        name: &str,
+        platform: Option<&Platform>,
+    ) -> Option<&'a str> {
+        if self.contexts.is_empty() {
             return None;
         }
-        let platform = stage.platform.as_ref();
-        let platform = platform.and_then(|text| Platform::parse(&text.value, &self.local));
-        self.context_of_image(&Reference::parse(name).ok()?, platform.as_ref())
+        self.context_of_image(&Reference::parse(name).ok()?, platform)
     }
 
     /// The named context that stands for an image.

@@ -5,7 +5,7 @@
 
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::graph::reference::is_digest;
-use crate::parse::expand::{Variables, expand, expand_body};
+use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
 use crate::parse::{Add, Copy, Declaration, Files, Instruction, InstructionKind, Pair, Run};
 
 use super::mount::{self, MountType};
@@ -39,7 +39,7 @@ impl Evaluator<'_> {
             return;
         }
         let mut scope = match &self.stages[index].view.base {
-            Some(Base::Stage(base)) => self.stages[*base].view.values.inherit(),
+            Some(Base::Stage(base)) => self.stages[*base].view.values.clone(),
             base => {
                 let on_image = *base != Some(Base::Scratch);
                 let mut scope = Scope::new(on_image);
@@ -159,6 +159,10 @@ impl Evaluator<'_> {
         let watched = Watched::of(run.scope);
         match expand(&word.value, self.file.directives.escape, &watched) {
             Ok(text) => Some((text.into_owned(), watched.is_certain())),
+            // The image may well have the variable that is missing here.
+            Err(ExpandError::Required { .. }) if !watched.is_certain() => {
+                Some((String::new(), false))
+            }
             Err(error) => {
                 let diagnostic = complain::expansion(&error, &word.value);
                 self.tell_at(diagnostic, word.span, run.trigger);
@@ -201,8 +205,8 @@ impl Evaluator<'_> {
 
     fn copy(&mut self, run: &mut Turn<'_>, copy: &Copy) {
         let Some(sources) = self.expand_files(run, &copy.files) else { return };
-        for (word, (source, _)) in copy.files.sources.iter().zip(&sources) {
-            if origin(source) != Origin::Context {
+        for (word, (source, certain)) in copy.files.sources.iter().zip(&sources) {
+            if *certain && origin(source) != Origin::Context {
                 let message = format!("COPY can't download `{source}`");
                 let diagnostic = Diagnostic::error("copy-address", message).hint("use ADD");
                 self.tell_at(diagnostic, word.span, run.trigger);
@@ -230,7 +234,9 @@ impl Evaluator<'_> {
         };
         let Some((checksum, certain_checksum)) = checksum else { return };
         let Some(sources) = self.expand_files(run, &add.files) else { return };
-        if let Some(word) = add.checksum.as_ref().filter(|_| !checksum.is_empty()) {
+        let all_certain = certain_checksum && sources.iter().all(|(_, certain)| *certain);
+        let has_checksum = !checksum.is_empty() && all_certain;
+        if let Some(word) = add.checksum.as_ref().filter(|_| has_checksum) {
             let complaint = match sources.as_slice() {
                 [(source, _)] => match origin(source) {
                     Origin::Context => Some("a checksum is for addresses only"),
@@ -291,7 +297,10 @@ impl Evaluator<'_> {
         self.expand(run, &files.destination)?;
         for body in files.inline.iter().filter(|body| body.expand) {
             let watched = Watched::of(run.scope);
-            if let Err(error) = expand_body(&body.text(), &watched) {
+            let expanded = expand_body(&body.text(), &watched).map(|_| ());
+            if let Err(error) = expanded
+                && (watched.is_certain() || !matches!(error, ExpandError::Required { .. }))
+            {
                 let diagnostic = complain::expansion(&error, &body.name);
                 self.tell_at(diagnostic, body.span, run.trigger);
                 return None;
@@ -311,8 +320,14 @@ impl Evaluator<'_> {
             };
             let meaning = match mount::read(mount, &mut expand_value) {
                 Ok(meaning) => meaning,
+                // What an image's environment may set right could be anything.
+                Err(_) if !watched.is_certain() => {
+                    let all = (".".to_owned(), false);
+                    self.use_context(run, ContextKind::Bind, mount.span, all, &[]);
+                    continue;
+                }
                 Err((diagnostic, span)) => {
-                    self.tell_at(diagnostic, span, run.trigger);
+                    self.tell_at(*diagnostic, span, run.trigger);
                     continue;
                 }
             };

@@ -94,6 +94,9 @@ pub struct StageView {
     pub base_text: String,
     /// What the base is; nothing where that could not be found out, and a diagnostic says why.
     pub base: Option<Base>,
+    /// The named context that stands for the stage or for the image that it starts from, as
+    /// the settings give it. The need is then for what that names.
+    pub context: Option<String>,
     /// `--platform` after expansion, in its normal form.
     pub platform: Option<String>,
     /// Whether the target needs it.
@@ -119,7 +122,7 @@ pub enum Base {
     Stage(usize),
     /// Nothing.
     Scratch,
-    /// A named context that is no image; its name.
+    /// A named context that is no image, which stands for the image that is written; its name.
     Context(String),
 }
 

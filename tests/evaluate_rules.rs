@@ -1,0 +1,269 @@
+//! The rules of BuildKit's frontend beyond the shared cases, one line each: what a Dockerfile
+//! needs, what it reads from the context, and what is wrong with it.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
+
+use std::collections::BTreeMap;
+
+use layers::base::{RelPath, Source};
+use layers::graph::evaluate::{Settings, Trigger, evaluate, triggers_of};
+use layers::graph::reference::Reference;
+use layers::parse::parse;
+
+fn source(path: &str, text: &str) -> Source {
+    Source::new(RelPath::new(path).unwrap(), text)
+}
+
+/// `needs, … | paths, … | code@line, …`
+fn describe(text: &str, settings: &Settings, parent: &str) -> String {
+    let file = parse(&source("Dockerfile", text));
+    let parent = parse(&source("parent/Dockerfile", parent));
+    let triggers = |image: &Reference| -> Vec<Trigger> {
+        if image.path == "acme/base" {
+            triggers_of(&parent, parent.stages.len() - 1)
+        } else {
+            vec![]
+        }
+    };
+    let evaluation = evaluate(&file, settings, &triggers);
+    let needs = evaluation.needs.iter().map(|need| {
+        let short = need.reference.familiar();
+        short.strip_suffix(":latest").unwrap_or(&short).to_owned()
+    });
+    let paths = evaluation.context_uses.iter().map(|one| {
+        let doubt = if one.certain { "" } else { "?" };
+        format!("{}{doubt}", one.pattern)
+    });
+    let all = file.diagnostics.iter().chain(&evaluation.diagnostics);
+    let errors = all.filter(|one| one.is_error()).map(|one| {
+        let line = one.labels.first().map_or(0, |one| one.source.line_of(one.span.start));
+        format!("{}@{line}", one.code)
+    });
+    let join = |items: Vec<String>| items.join(", ");
+    let parts = [join(needs.collect()), join(paths.collect()), join(errors.collect())];
+    parts.join(" | ").trim_end_matches([' ', '|']).trim().to_owned()
+}
+
+fn check(text: &str, expected: &str) {
+    assert_eq!(describe(text, &Settings::default(), ""), expected, "{text}");
+}
+
+fn with_args(args: &[(&str, &str)]) -> Settings {
+    let pairs = args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings { build_args: pairs.collect(), ..Settings::default() }
+}
+
+#[test]
+fn lines() {
+    check("FROM a \\\\\n", "a |  | parse-error@1");
+    check("  FROM a\n\tCOPY x /\n", "a | x");
+    check("FROM a\r\nCOPY x \\\r\n  y /\r\n", "a | x, y");
+    check("# syntax=x\n# escape=q\nFROM a\n", "a |  | invalid-escape@2");
+    check("# escape=`\nFROM a\nCOPY x `\n  y\\z /\n", "a | x, y\\z");
+    check("FROM a\nCOPY x\\\n y /\n", "a | x, y");
+    check("FROM a\nRUN x\\\\\nCOPY x /\n", "a | x");
+    check("\\\nFROM a\n", "a");
+    check("FROM a\n\\\n", "a |  | unknown-instruction@2");
+    check("FROM a\nCOPY\u{a0}x /\n", "a |  | unknown-instruction@2");
+    check("# check=nothing\nFROM a\n", "a |  | invalid-check@1");
+    check(&format!("FROM a\nRUN {}\n", "x".repeat(65_531)), "a");
+    check(&format!("FROM a\nRUN {}\n", "x".repeat(65_532)), "a |  | line-too-long@2");
+    check("FROM a b\n", "a |  | parse-error@1");
+    check("FROM a AS \"x\"\n", "a |  | invalid-stage-name@1");
+    check("ARG N=x\nFROM a AS $N\n", "a |  | invalid-stage-name@2");
+}
+
+#[test]
+fn here_documents() {
+    check("FROM a\nCOPY <<A <<B x /\n1\nA\n2\nB\n", "a | x");
+    check("FROM a\nCOPY [\"<<A\", \"x\", \"/\"]\nUSER u\n", "a | x");
+    check("FROM a\nONBUILD COPY <<A /\nFROM b\nA\nCOPY x /\n", "a | x");
+    check("FROM a\nENV V=<<A\nFROM b\n", "b");
+    check("FROM a\nRUN cat <<<A\nFROM b\n", "b");
+    check("FROM a\nRUN it's <<A\nFROM b\n", "b");
+    check("FROM a\nCOPY <<A /\n${V^^}\nA\n", "a |  | unsupported-modifier@3");
+    check("FROM a\nCOPY <<'A' /\n${V^^}\nA\n", "a");
+    check("FROM a\nRUN <<A\n${V^^}\nA\n", "a");
+    check("# escape=`\nFROM a\nRUN <<\\A\nFROM no\nA\n", "a");
+}
+
+#[test]
+fn sources() {
+    check("FROM a\nFROM b\nCOPY --from=00 x y\n", "a, b");
+    check("FROM a AS x\nFROM b\nCOPY --from=+0 p y\nCOPY --from=X q y\n", "a, b");
+    check("FROM a\nCOPY --from=b x y\nCOPY --from=1 x y\n", "a, b, b");
+    check("FROM a\nCOPY --from=1 x y\n", "a |  | stage-index@2");
+    check("FROM a\nCOPY --from=$X x y\n", "a |  | variable-in-from@2");
+    check("FROM a\nCOPY --from=\"'b'\" x y\n", "a |  | variable-in-from@2");
+    check("FROM a\nCOPY \"--from=b\" x y\n", "a | --from=b, x");
+    check("FROM a\nCOPY --from='b' x y\n", "a, b");
+    check("FROM a\nRUN --mount=from=$X,target=/t true\n", "a |  | variable-in-from@2");
+    check("FROM a\nRUN --mount=from=b$,target=/t true\n", "a |  | invalid-reference@2");
+    check("FROM a\nRUN true --mount=from=b,target=/t\n", "a");
+    check("FROM a\nRUN --mount=type=cache,from=b,target=/t true\n", "a, b");
+    check("FROM a\nRUN --mount=type=cache,target=/t true\n", "a");
+    check("FROM a\nRUN --mount=type=secret,id=x,from=b true\n", "a |  | invalid-mount@2");
+    check("FROM a\nRUN --mount=type=nothing,target=/t true\n", "a |  | invalid-mount@2");
+    check("FROM a\nRUN --mount=typ=bind,target=/t true\n", "a |  | invalid-mount@2");
+    check("FROM a AS x\nRUN --mount=typ=bind true\nFROM b\n", "b");
+    check("FROM a\nARG T=cache\nRUN --mount=type=$T,target=/t true\n", "a");
+    check("FROM a AS x\nCOPY --from=y p q\nFROM b AS y\nCOPY --from=x p q\n", {
+        "a, b |  | stage-cycle@2, later-stage@2"
+    });
+    check("FROM a AS x\nCOPY --from=BAD_ p q\nFROM b\n", "b |  | invalid-reference@2");
+}
+
+#[test]
+fn bases() {
+    check("FROM a AS scratch\nFROM scratch\n", "a");
+    check("FROM scratch AS x\nRUN --mount=target=/t true\n", "| .");
+    check("FROM a AS scratch\nFROM b\nRUN --mount=target=/t true\n", "a, b | .");
+    check("FROM a AS Build\nFROM Build\n", "|  | invalid-reference@2");
+    check("FROM a AS a\nFROM a\n", "a");
+    check("FROM --platform=linux/arm64 a AS x\nFROM --platform=linux/s390x x\n", "a");
+    check("FROM --platform=\"linux/arm64\" a\n", "a");
+    check("FROM --platform=what a\n", "a |  | invalid-platform@1");
+    check("ARG P\nFROM --platform=$P a\n", "a |  | invalid-platform@2");
+    check("FROM --platform=a --platform=b a\n", "a |  | duplicate-flag@1");
+    check("FROM a${V\n", "|  | bad-substitution@1");
+    check("FROM \"a\n", "|  | unclosed-quote@1");
+}
+
+#[test]
+fn arguments() {
+    let check = |args: &[(&str, &str)], text: &str, expected: &str| {
+        assert_eq!(describe(text, &with_args(args), ""), expected, "{text}");
+    };
+    check(&[("V", "2")], "ARG V=1\nFROM a:$V\n", "a:2");
+    check(&[("V", "2")], "ARG V\nFROM a:$V\n", "a:2");
+    check(&[], "ARG V=1 W=$V\nFROM a:$W\n", "a:1");
+    check(&[], "ARG V=$TARGETARCH\nFROM a:$V\n", "a:amd64");
+    check(&[("V", "x")], "FROM scratch\nARG V=y\nCOPY $V /\n", "| x");
+    check(&[], "ARG V=x\nFROM scratch\nARG V\nCOPY $V /\n", "| x");
+    check(&[], "ARG V=x\nFROM scratch\nARG V=y\nCOPY $V /\n", "| y");
+    check(&[], "FROM scratch\nARG V=x\nENV V=y\nCOPY $V /\n", "| y");
+    check(&[("V", "z")], "FROM scratch\nARG V=x\nENV V=y\nCOPY $V /\n", "| y");
+    check(&[], "FROM scratch\nENV V=1\nENV V=2 W=$V\nCOPY $W /\n", "| 1");
+    check(&[], "FROM scratch\nENV V=1 V=2\nCOPY $V /\n", "| 2");
+    check(&[], "FROM scratch\nENV V=1\nARG V=2\nCOPY $V /\n", "| 2");
+    check(&[], "FROM scratch\nARG V=1 W=$V\nCOPY $W /\n", "| 1");
+    check(&[], "FROM scratch\nARG TARGETARCH\nCOPY x-$TARGETARCH /\n", "| x-amd64");
+    check(&[], "FROM scratch\nCOPY x-$TARGETARCH /\n", "| x-");
+    check(&[], "FROM scratch AS s\nARG V=x\nENV W=y\nFROM s\nCOPY $V $W /\n", "| x, y");
+    check(&[], "FROM scratch\nENV A x  y\nCOPY \"$A\" /\n", "| x  y");
+    check(&[("V", "ok")], "FROM scratch\nARG V=${X^^}\nCOPY $V /\n", "| ok");
+    check(&[], "FROM scratch\nARG V=${X^^}\n", "|  | unsupported-modifier@2");
+    check(&[], "FROM scratch AS s\nARG V=${X^^}\nFROM scratch\n", "");
+}
+
+#[test]
+fn the_environment_of_an_image_is_not_known() {
+    check("FROM a\nCOPY x$V y${V:-1} z /\n", "a | x?, y1?, z");
+    check("FROM a\nARG V=1\nCOPY x$V /\n", "a | x1");
+    check("FROM a\nENV W=$V\nCOPY x$W /\n", "a | x?");
+    check("FROM a AS s\nFROM s\nCOPY x$V /\n", "a | x?");
+    check("FROM scratch AS s\nFROM s\nCOPY x$V /\n", "| x");
+    // What would be wrong without a variable of the image is not told as wrong.
+    check("FROM a\nENV W=${V:?}\nCOPY ${V:?} /\n", "a | .?");
+    check("FROM scratch\nENV W=${V:?}\n", "|  | required-variable@2");
+    check("FROM a\nRUN --mount=type=$T,target=/t true\n", "a | .?");
+    check("FROM a\nCOPY <<A /x\n${V:?}\nA\n", "a");
+    check("FROM a\nCOPY ${V:-https://h/x} /\n", "a | https:/h/x?");
+}
+
+#[test]
+fn the_context() {
+    check("FROM scratch\nCOPY *.txt d/../e ./f/ /\n", "| *.txt, e, f");
+    check("FROM scratch\nCOPY --parents a/./b/c /\n", "| a/b/c");
+    check("FROM scratch\nCOPY https://h/x /\n", "|  | copy-address@2");
+    check("FROM scratch\nCOPY git@h:x /\n", "|  | copy-address@2");
+    check("FROM scratch\nADD git@h:x https://h/y z /\n", "| z");
+    check("FROM scratch\nADD --checksum=x y /\n", "|  | checksum@2");
+    check("FROM scratch\nCOPY --chmod=8 x /\n", "|  | invalid-mode@2");
+    check("FROM scratch\nCOPY \"a b\" /\n", "|  | unclosed-quote@2");
+    check("FROM scratch AS s\nCOPY x /\nFROM scratch\nCOPY y /\n", "| y");
+    check("FROM scratch\nRUN --mount=type=ssh --mount=type=secret,id=a true\n", "");
+}
+
+#[test]
+fn triggers() {
+    let check = |parent: &str, text: &str, expected: &str| {
+        assert_eq!(describe(text, &Settings::default(), parent), expected, "{text}");
+    };
+    let parent = "FROM x\nONBUILD COPY app /\nONBUILD COPY --from=tools /a /\n";
+    check(parent, "FROM acme/base\n", "acme/base, tools | app");
+    // A stage of the child comes first.
+    check(parent, "FROM t AS tools\nFROM acme/base\n", "t, acme/base | app");
+    check(parent, "FROM acme/base AS tools\n", "acme/base | app");
+    check(parent, "FROM acme/base AS s\nFROM b\n", "b");
+    check("FROM x\nONBUILD ARG V=1\nONBUILD COPY $V /\n", "FROM acme/base\nCOPY x$V /\n", {
+        "acme/base | 1, x1"
+    });
+    check("FROM x\nONBUILD COPY x\n", "FROM acme/base\n", "acme/base |  | parse-error@2");
+    check("FROM x\nONBUILD WHAT x\n", "FROM acme/base\n", "acme/base |  | unknown-instruction@2");
+    check("", "FROM a AS s\nONBUILD COPY --from=b x /\nFROM s\nFROM s\n", "a, b");
+    check("", "FROM a AS s\nONBUILD COPY x /\nFROM s AS t\nFROM t\n", "a | x");
+    check("", "FROM a AS s\nONBUILD COPY x /\n", "a");
+    check("", "FROM a AS s\nONBUILD COPY --from=z x /\nFROM s AS t\nFROM b AS z\nFROM t\n", {
+        "a, b |  | later-stage@2"
+    });
+}
+
+#[test]
+fn named_contexts() {
+    let check = |contexts: &[(&str, &str)], text: &str, expected: &str| {
+        let pairs = contexts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let contexts: BTreeMap<String, String> = pairs.collect();
+        let settings = Settings { contexts, ..Settings::default() };
+        assert_eq!(describe(text, &settings, ""), expected, "{text}");
+    };
+    check(&[("b", "docker-image://c:1")], "FROM b\n", "c:1");
+    check(&[("b", "docker-image://c:1")], "FROM docker.io/library/b:latest\n", "c:1");
+    check(&[("docker.io/library/b:latest", "docker-image://c:1")], "FROM b\n", "c:1");
+    check(&[("b", "docker-image://c:1")], "FROM b:2\n", "b:2");
+    check(&[("b", "../dir")], "FROM b\nCOPY x /\n", "| x");
+    check(&[("b::linux/arm64", "docker-image://c:1")], "FROM b\n", "b");
+    check(&[("b::linux/amd64", "docker-image://c:1")], "FROM b\n", "c:1");
+    check(&[("scratch", "docker-image://c:1")], "FROM scratch\n", "");
+    check(&[("s", "docker-image://c")], "FROM a AS s\nCOPY x /\nFROM s\n", "c");
+    check(&[("t", "docker-image://c")], "FROM a\nRUN --mount=from=t,target=/t true\n", "a, c");
+    check(&[("t", "docker-image://BAD")], "FROM t\n", "|  | invalid-reference@1");
+}
+
+#[test]
+fn instructions() {
+    check("FROM a\nCOPY --form=x a b\n", "a |  | unknown-flag@2");
+    check("FROM a\nUSER --x y\n", "a |  | unknown-flag@2");
+    check("FROM a\nSTOPSIGNAL --x 9\n", "a");
+    check("FROM a\nENV A\n", "a |  | parse-error@2");
+    check("FROM a\nENV A=1 B\n", "a |  | parse-error@2");
+    check("FROM a\nENV =1\n", "a |  | parse-error@2");
+    check("FROM a\nWORKDIR\n", "a |  | parse-error@2");
+    check("FROM a\nSHELL sh -c\n", "a |  | parse-error@2");
+    check("FROM a\nCMD [1]\n", "a |  | parse-error@2");
+    check("FROM a\nCMD ['x']\n", "a");
+    check("FROM a\nRUN --network=x true\n", "a |  | invalid-flag@2");
+    check("FROM a\nRUN --mount=\"type true\n", "a |  | invalid-mount@2");
+    check("FROM a\nHEALTHCHECK NONE\nHEALTHCHECK --interval=5m CMD x\n", "a");
+    check("FROM a\nHEALTHCHECK WHAT\n", "a |  | parse-error@2");
+    check("FROM a\nCOPY --link=maybe x /\n", "a |  | invalid-flag@2");
+    check("FROM a\nCOPY --link= x /\n", "a |  | flag-without-value@2");
+    check("FROM a\nCOPY --exclude=a --exclude=b x /\n", "a | x");
+    check("FROM a\nONBUILD ENV A\n", "a |  | parse-error@2");
+    check("FROM a\nONBUILD\n", "a |  | parse-error@2");
+    check("WHAT\nFROM a\n", "a |  | unknown-instruction@1");
+}
+
+#[test]
+fn each_value_that_an_argument_takes_is_told() {
+    let file = parse(&source(
+        "Dockerfile",
+        "ARG Y=1\nARG X=$Y\nFROM scratch AS a\nARG X\nFROM scratch\nARG X=2\nARG Z\n\
+         COPY --from=a x y\n",
+    ));
+    let evaluation = evaluate(&file, &Settings::default(), &|_: &Reference| Vec::new());
+    let expected = [("X", Some("1")), ("X#1", Some("2")), ("Z", None)];
+    let found = evaluation.used_args.iter();
+    let found: Vec<_> = found.map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+    assert_eq!(found, expected);
+}
