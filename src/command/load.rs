@@ -110,7 +110,7 @@ fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// there is none.
 fn find_root(start: &Path) -> PathBuf {
     for folder in start.ancestors() {
-        if folder.join(config::FILE_NAME).is_file() || has_dockerfiles(folder) {
+        if folder.join(config::FILE_NAME).is_file() || dockerfiles::has_any(folder) {
             return folder.to_owned();
         }
         if folder.join(".git").exists() {
@@ -118,12 +118,6 @@ fn find_root(start: &Path) -> PathBuf {
         }
     }
     start.to_owned()
-}
-
-fn has_dockerfiles(folder: &Path) -> bool {
-    folder.join("docker").is_dir()
-        && dockerfiles::find(folder, &dockerfiles::DEFAULT_GLOBS, &[])
-            .is_ok_and(|found| !found.is_empty())
 }
 
 fn find_dockerfiles(root: &Path, file: &ConfigFile) -> anyhow::Result<Vec<RelPath>> {

@@ -164,8 +164,19 @@ fn fire_triggers(
 
 /// The references of all images, for looking up what a need means.
 struct Siblings {
-    by_repository: HashMap<String, Vec<(String, ImageId)>>,
+    by_repository: HashMap<String, Tags>,
 }
+
+/// The images of one repository. There may be thousands, where the tag is the name.
+#[derive(Default)]
+struct Tags {
+    by_tag: HashMap<String, ImageId>,
+    /// The first few tags, for those who have to be told of some.
+    shown: Vec<String>,
+}
+
+/// How many tags a message names.
+const MOST_SHOWN: usize = 5;
 
 /// What a reference means in this repository.
 enum Meaning {
@@ -184,25 +195,27 @@ struct Linked {
 
 impl Siblings {
     fn new(names: &[super::naming::Named]) -> Siblings {
-        let mut by_repository: HashMap<String, Vec<(String, ImageId)>> = HashMap::new();
+        let mut by_repository: HashMap<String, Tags> = HashMap::new();
         for (at, named) in names.iter().enumerate() {
             for reference in &named.references {
                 let tag = tag_of(reference).to_owned();
-                let entry = by_repository.entry(reference.repository()).or_default();
-                entry.push((tag, ImageId::from_index(at)));
+                let tags = by_repository.entry(reference.repository()).or_default();
+                if tags.shown.len() < MOST_SHOWN {
+                    tags.shown.push(tag.clone());
+                }
+                tags.by_tag.entry(tag).or_insert(ImageId::from_index(at));
             }
         }
         Siblings { by_repository }
     }
 
     fn find(&self, reference: &Reference) -> Meaning {
-        let Some(images) = self.by_repository.get(&reference.repository()) else {
+        let Some(tags) = self.by_repository.get(&reference.repository()) else {
             return Meaning::Stranger;
         };
-        let same_tag = images.iter().find(|(tag, _)| tag == tag_of(reference));
-        match same_tag {
-            Some((_, image)) if reference.digest.is_none() => Meaning::Sibling(*image),
-            _ => Meaning::OtherTag(images.iter().map(|(tag, _)| tag.clone()).collect()),
+        match tags.by_tag.get(tag_of(reference)) {
+            Some(image) if reference.digest.is_none() => Meaning::Sibling(*image),
+            _ => Meaning::OtherTag(tags.shown.clone()),
         }
     }
 

@@ -39,6 +39,18 @@ pub fn find<S: AsRef<str>>(
     Ok(found)
 }
 
+/// Whether `root` has a Dockerfile where they lie when nothing else is said. Looks no further
+/// than the first.
+pub fn has_any(root: &Path) -> bool {
+    DEFAULT_GLOBS.iter().filter_map(|glob| glob.split_once("/*/")).any(|(folder, name)| {
+        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| {
+            !entry.file_name().as_encoded_bytes().starts_with(b".")
+                && entry.path().join(name).is_file()
+        })
+    })
+}
+
 fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
     let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty()).collect();
     let mut folders = vec![RelPath::root()];
@@ -87,8 +99,12 @@ fn list(
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         // A link to a Dockerfile or to a folder counts, as it does for a shell's glob; a hidden
-        // folder does not.
-        if !name.starts_with('.') && wanted(name) && entry.path().is_file() == files {
+        // folder does not. The system tells the type along with the name, but not a link's.
+        let is_file = || match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_file(),
+            _ => entry.path().is_file(),
+        };
+        if !name.starts_with('.') && wanted(name) && is_file() == files {
             found.extend(folder.join(name));
         }
     }
