@@ -45,8 +45,10 @@ seed() {
             done < <(grep -oE '"dockerfile": "([^"\\]|\\.)*"' tests/cases/dockerfile.json)
             ;;
         ignore) printf '*\n!a/**/b\n**/[a-c]?\n!c\0a/x/b\0c/d\0b/ca' >"$corpus/first" ;;
-        # shellcheck disable=SC2016 # the variables are meant for the fuzzer
-        expand) printf '"a${A:-${B}c}"$C${D##*/}${E/x/y}\none\ntwo\n\na/b\nxx' >"$corpus/first" ;;
+        expand)
+            # shellcheck disable=SC2016 # the variables are meant for the fuzzer
+            printf '"a${A:-${B}c}"$C${D##*/}${E/x/y}\none\ntwo\n\na/b\nxx' >"$corpus/first"
+            ;;
     esac
 }
 
