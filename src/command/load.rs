@@ -14,6 +14,7 @@ use crate::cli::Global;
 use crate::exit::Exit;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, Read, Wanted};
+use crate::graph::lint::{self, Silence};
 use crate::graph::naming::{self, Given, Origin, Wishes};
 use crate::graph::{Graph, Image};
 use crate::parse;
@@ -35,6 +36,8 @@ pub struct Repository {
     pub graph: Graph,
     /// What is wrong with its files.
     pub diagnostics: Vec<Diagnostic>,
+    /// What is not to be told.
+    pub silence: Silence,
 }
 
 /// Reads and links the repository that the options mean.
@@ -61,8 +64,12 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     let (graph, mistakes) = link::link(read, &wishes, &wanted);
     problems.extend(mistakes);
     check_target(global, &graph)?;
+    problems.extend(lint::doubts(&graph, &problems));
+    let (silence, mistakes) = Silence::read(&graph, &file);
+    problems.extend(mistakes);
+    let problems = silence.apply(problems);
     let current = current.unwrap_or_else(RelPath::root);
-    Ok(Repository { root, current, graph, diagnostics: problems })
+    Ok(Repository { root, current, graph, diagnostics: problems, silence })
 }
 
 impl Repository {

@@ -35,7 +35,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Build(options) => build::run(&options, &global, &at),
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
-        Command::Check => check::run(&global, &at),
+        Command::Check(options) => check::run(&options, &global, &at),
         Command::Completions { shell } => completions::run(shell),
     };
     result.unwrap_or_else(|error| {

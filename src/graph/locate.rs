@@ -80,3 +80,57 @@ fn is_same_text(a: &str, b: &str) -> bool {
     };
     words(a) == words(b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{RelPath, Source};
+
+    const TEXT: &str = "\
+FROM debian AS tools
+RUN make tools
+
+FROM tools AS build
+COPY . /src
+RUN make \\
+    all
+WORKDIR /src
+RUN make $GOAL
+
+FROM scratch
+COPY --from=build /src/out /
+RUN make all
+";
+
+    fn check(stage: Option<&str>, number: u32, text: &str, line: Option<u32>) {
+        let path = RelPath::new("docker/x/Dockerfile").unwrap();
+        let file = crate::parse::parse(&Source::new(path, TEXT));
+        let found = find_step(&file, stage, number, text);
+        let found = found.map(|span| file.source.place(span).line);
+        assert_eq!(found, line, "{stage:?} {number} {text}");
+    }
+
+    #[test]
+    fn steps_are_found_by_number_and_text() {
+        // A base that is an image is the first step.
+        check(Some("tools"), 1, "FROM docker.io/library/debian", Some(1));
+        check(Some("tools"), 2, "RUN make tools", Some(2));
+        // A base that is a stage is none.
+        check(Some("build"), 1, "COPY . /src", Some(5));
+        check(Some("build"), 2, "RUN make     all", Some(6));
+        check(Some("BUILD"), 3, "WORKDIR /src", Some(8));
+        // The engine expands variables; the keyword and the number still lead there.
+        check(Some("build"), 4, "RUN make fast", Some(9));
+        check(Some("stage-2"), 1, "COPY --from=build /src/out /", Some(12));
+        check(None, 2, "RUN make all", Some(13));
+        check(Some("nowhere"), 1, "RUN make", None);
+        check(Some("tools"), 7, "RUN something else", None);
+    }
+
+    #[test]
+    fn a_text_alone_is_found_where_it_stands_once() {
+        check(None, 0, "RUN make tools", Some(2));
+        check(None, 0, "RUN make all", None);
+        check(None, 0, "RUN nothing", None);
+    }
+}

@@ -44,6 +44,18 @@ pub struct Config {
     /// Settings of single images by name.
     #[serde(default)]
     pub image: BTreeMap<toml::Spanned<String>, ImageConfig>,
+    /// What `layers` keeps quiet about.
+    #[serde(default)]
+    pub check: CheckConfig,
+}
+
+/// What `[check]` can say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CheckConfig {
+    /// Codes of warnings that are not told.
+    #[serde(default)]
+    pub skip: Vec<Setting>,
 }
 
 /// What `[image.NAME]` can say.
@@ -179,7 +191,7 @@ mod tests {
             Some(
                 "layers.toml:2:1: `layers.toml`: unknown field `namspace`, expected one of \
                  `namespace`, `app`, `version`, `reference`, `dockerfiles`, `exclude`, \
-                 `platform`, `args`, `image`",
+                 `platform`, `args`, `image`, `check`",
             ),
         );
         check(

@@ -169,7 +169,7 @@ fn a_mistake_in_the_configuration_is_shown() {
         .stdout("")
         .stderr(
             "\
-error[config]: `layers.toml`: unknown field `ap`, expected one of `namespace`, `app`, `version`, `reference`, `dockerfiles`, `exclude`, `platform`, `args`, `image`
+error[config]: `layers.toml`: unknown field `ap`, expected one of `namespace`, `app`, `version`, `reference`, `dockerfiles`, `exclude`, `platform`, `args`, `image`, `check`
  --> layers.toml:2:1
   |
 2 | ap = 'x'

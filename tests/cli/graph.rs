@@ -107,6 +107,30 @@ fn the_lock_is_written_and_checked() {
 }
 
 #[test]
+fn triggers_of_a_sibling_fire_in_its_children() {
+    let graph = Project::new()
+        .dockerfile("base", "FROM scratch\nONBUILD COPY --from=acme/shop-tools /a /a\n")
+        .dockerfile("dev", "FROM acme/shop-base\n")
+        .dockerfile("tools", "FROM scratch\n")
+        .run("graph --json")
+        .code(0)
+        .out();
+    let graph: serde_json::Value = serde_json::from_str(&graph).unwrap();
+    let parents = |image: usize| graph["images"][image]["parents"].clone();
+    assert_eq!(parents(0), serde_json::json!([]), "the trigger does not run in base itself");
+    let shown: Vec<String> = parents(1)
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|edge| format!("{} {} {}", edge["kind"], edge["image"], edge["at"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        shown,
+        ["from base docker/dev/Dockerfile:1:6", "copy tools docker/base/Dockerfile:2:21"]
+    );
+}
+
+#[test]
 fn an_ending_names_the_format() {
     let project = Project::shop();
     project.run("graph --output g.dot").code(0);

@@ -7,3 +7,4 @@ mod graph;
 mod harness;
 mod interrupt;
 mod names;
+mod rules;
