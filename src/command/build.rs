@@ -55,7 +55,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         }
     });
     say::err(&summary.draw(at.paint))?;
-    trouble.context("can't show the progress")?;
+    say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))
 }
 

@@ -158,7 +158,7 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// there is none.
 pub fn find_root(start: &Path) -> PathBuf {
     for folder in start.ancestors() {
-        if folder.join(config::FILE_NAME).is_file() || has_dockerfiles(folder) {
+        if folder.join(config::FILE_NAME).is_file() || dockerfiles::has_any(folder) {
             return folder.to_owned();
         }
         if folder.join(".git").exists() {
@@ -166,13 +166,6 @@ pub fn find_root(start: &Path) -> PathBuf {
         }
     }
     start.to_owned()
-}
-
-/// Whether Dockerfiles lie where they do by convention.
-pub fn has_dockerfiles(folder: &Path) -> bool {
-    folder.join("docker").is_dir()
-        && dockerfiles::find(folder, &dockerfiles::DEFAULT_GLOBS, &[])
-            .is_ok_and(|found| !found.is_empty())
 }
 
 fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
