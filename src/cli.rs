@@ -64,7 +64,7 @@ pub enum Command {
     /// List the images with their references.
     List(List),
     /// Check the Dockerfiles without building anything.
-    Check,
+    Check(Check),
     /// Write the layers.toml that the Dockerfiles suggest.
     Init(Init),
     /// Print a completion script for a shell.
@@ -159,6 +159,36 @@ pub struct GraphFormat {
     /// Print as JSON, the format of graph.json.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `layers check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// How problems are told [default: text; github where GITHUB_ACTIONS=true].
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<CheckFormat>,
+
+    /// Fail where there are warnings, too.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+}
+
+/// The ways of telling problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// Drawn, with the source lines.
+    Text,
+    /// One JSON array, on the standard output.
+    Json,
+    /// Annotations for GitHub Actions on the standard output, beside the text.
+    Github,
+}
+
+/// What a check does not let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Deny {
+    /// Warnings.
+    Warnings,
 }
 
 /// `layers list`

@@ -14,6 +14,7 @@ use crate::cli::Global;
 use crate::exit::Exit;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, Read, Wanted};
+use crate::graph::lint::{self, Silence};
 use crate::graph::naming::{self, Given, Origin, Wishes};
 use crate::graph::{Graph, Image};
 use crate::parse;
@@ -36,6 +37,8 @@ pub struct Repository {
     pub graph: Graph,
     /// What is wrong with its files.
     pub diagnostics: Vec<Diagnostic>,
+    /// What is not to be told.
+    pub silence: Silence,
 }
 
 /// Reads and links the repository that the options mean.
@@ -48,14 +51,18 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
     let (file, mistakes) = config::read(&root)?;
     let (graph, problems) = read_graph(&root, &file, global, at)?;
-    let diagnostics = once_each(mistakes.into_iter().chain(problems));
-    let has_errors = diagnostics.iter().any(Diagnostic::is_error);
+    let mut problems = once_each(mistakes.into_iter().chain(problems));
+    let has_errors = problems.iter().any(Diagnostic::is_error);
     if graph.images.is_empty() && !has_errors {
         return Err(describe_nothing(&root, &file));
     }
     check_target(global, &graph)?;
+    problems.extend(lint::doubts(&graph, &problems));
+    let (silence, mistakes) = Silence::read(&graph, &file);
+    problems.extend(mistakes);
+    let diagnostics = silence.apply(problems);
     let current = current.unwrap_or_else(RelPath::root);
-    Ok(Repository { root, current, graph, diagnostics })
+    Ok(Repository { root, current, graph, diagnostics, silence })
 }
 
 /// The graph that a configuration describes, and what is wrong with it.

@@ -37,7 +37,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Build(options) => build::run(&options, &global, &at),
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
-        Command::Check => check::run(&global, &at),
+        Command::Check(options) => check::run(&options, &global, &at),
         Command::Init(options) => init::run(&options, &global, &at),
         Command::Completions { shell } => completions::run(shell),
     };

@@ -2,13 +2,14 @@
 //!
 //! Owns the truth that lies in the Dockerfiles. It hashes nothing and builds nothing. Stages of
 //! this room: `evaluate` (one Dockerfile with its arguments), `naming` (what images are called),
-//! `link` (needs become edges), `dag` (order and cycles), `select`, `draw`.
+//! `link` (needs become edges), `dag` (order and cycles), `lint`, `select`, `draw`.
 
 pub mod dag;
 pub mod draw;
 pub mod evaluate;
 pub mod images;
 pub mod link;
+pub mod lint;
 pub mod locate;
 pub mod naming;
 pub mod reference;

@@ -4,6 +4,7 @@
 //! and the archive in which they are sent. It starts no build.
 
 pub mod archive;
+pub mod missing;
 pub mod reading;
 pub mod request;
 pub mod select;

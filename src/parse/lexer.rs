@@ -228,7 +228,7 @@ impl Lexer<'_> {
             Err(error) => {
                 let message = format!("a here-document's word can't be read: {error}");
                 let span = logical.map.span(0..logical.text.len());
-                self.fail(Diagnostic::error("invalid-heredoc", message), span);
+                self.fail(Diagnostic::error("parse-error", message), span);
                 return;
             }
         };

@@ -15,19 +15,24 @@ pub fn draw(diagnostics: &[Diagnostic], paint: Paint) -> String {
     if diagnostics.is_empty() {
         return String::new();
     }
-    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
-    sorted.sort_by_key(|diagnostic| {
-        let place = diagnostic.labels.first().map(|label| label.source.place(label.span));
-        (std::cmp::Reverse(diagnostic.level), place, diagnostic.code)
-    });
     let mut text = String::new();
-    for diagnostic in sorted {
+    for diagnostic in sort(diagnostics) {
         text.push_str(&draw_one(diagnostic, paint));
         text.push_str("\n\n");
     }
     text.push_str(&counts(diagnostics));
     text.push('\n');
     text
+}
+
+/// Errors first, then in the order of files and places.
+pub(super) fn sort(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
+    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+    sorted.sort_by_cached_key(|diagnostic| {
+        let place = diagnostic.labels.first().map(|label| label.source.place(label.span));
+        (std::cmp::Reverse(diagnostic.level), place, diagnostic.code)
+    });
+    sorted
 }
 
 /// `2 errors, 1 warning`

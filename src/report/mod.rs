@@ -8,8 +8,10 @@ use std::io;
 
 use crate::event::Stamped;
 
+pub mod annotations;
 pub mod clean;
 pub mod diagnostics;
+pub mod diagnostics_json;
 pub mod live;
 pub mod paint;
 pub mod plain;

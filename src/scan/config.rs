@@ -64,6 +64,18 @@ pub struct Config {
     /// Settings of single images by name.
     #[serde(default)]
     pub image: BTreeMap<toml::Spanned<String>, ImageConfig>,
+    /// What `layers` keeps quiet about.
+    #[serde(default)]
+    pub check: CheckConfig,
+}
+
+/// What `[check]` can say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CheckConfig {
+    /// Codes of warnings that are not told.
+    #[serde(default)]
+    pub skip: Vec<Setting>,
 }
 
 /// What `[[group]]` can say of the Dockerfiles that it finds. What it leaves out is as for all.

@@ -8,3 +8,4 @@ mod graph;
 mod harness;
 mod interrupt;
 mod names;
+mod rules;

@@ -212,6 +212,7 @@ impl<'a> Evaluator<'a> {
                 base_text,
                 base,
                 context: context.or(base_context).map(str::to_owned),
+                unset: missing,
                 platform: platform.as_ref().map(Platform::to_string),
                 reached: false,
                 froms: Vec::new(),

@@ -97,6 +97,8 @@ pub struct StageView {
     /// The named context that stands for the stage or for the image that it starts from, as
     /// the settings give it. The need is then for what that names.
     pub context: Option<String>,
+    /// The variables that its FROM asks for and that are not set, as often as it asks.
+    pub unset: Vec<String>,
     /// `--platform` after expansion, in its normal form.
     pub platform: Option<String>,
     /// Whether the target needs it.

@@ -1,0 +1,67 @@
+//! The nearest of many names, found without measuring each.
+//!
+//! Owns a cheap sieve in front of [`closest`]: names whose letters differ too much can't be near.
+//! Thousands of images are looked through for every reference that none of them meets.
+
+use crate::base::text::closest;
+
+/// Names to be found again.
+#[derive(Debug, Default)]
+pub(super) struct Names<'a> {
+    names: Vec<(&'a str, usize, u64)>,
+}
+
+/// No name is as near as that with more changes ([`closest`] allows no more than three).
+const MOST_CHANGES: usize = 3;
+
+impl<'a> Names<'a> {
+    pub(super) fn push(&mut self, name: &'a str) {
+        self.names.push((name, name.chars().count(), letters(name)));
+    }
+
+    /// The nearest of the first `count` names, in the order they were added.
+    pub(super) fn closest(&self, text: &str, count: usize) -> Option<&'a str> {
+        let (length, own) = (text.chars().count(), letters(text));
+        let names = self.names.iter().take(count);
+        let near = names.filter(|(_, other_length, other)| {
+            // A change takes one letter away at most, and brings one.
+            length.abs_diff(*other_length) <= MOST_CHANGES
+                && (own & !other).count_ones() as usize <= MOST_CHANGES
+                && (other & !own).count_ones() as usize <= MOST_CHANGES
+        });
+        closest(text, near.map(|(name, ..)| *name))
+    }
+
+    /// The nearest of all names.
+    pub(super) fn closest_of_all(&self, text: &str) -> Option<&'a str> {
+        self.closest(text, self.names.len())
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Names<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(iter: I) -> Names<'a> {
+        let mut names = Names::default();
+        iter.into_iter().for_each(|name| names.push(name));
+        names
+    }
+}
+
+/// Which letters a name has, as a set of 64; letters may share a place.
+fn letters(name: &str) -> u64 {
+    name.chars().fold(0, |set, letter| set | 1 << (u32::from(letter) % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sieve_loses_no_name() {
+        let all = ["base", "builder", "dev", "release-candidate", "größe", "b"];
+        let names: Names<'_> = all.into_iter().collect();
+        for text in ["bsae", "bulider", "de", "relaese-cnadidat", "grosse", "x", "base", "bab"] {
+            assert_eq!(names.closest_of_all(text), closest(text, all), "{text}");
+        }
+        assert_eq!(names.closest("bulider", 1), None);
+    }
+}

@@ -1,0 +1,232 @@
+//! Who may keep quiet about what: `[check] skip` in `layers.toml`, and `# check=` at the top of a
+//! Dockerfile.
+//!
+//! Owns both readings. The directive is BuildKit's
+//! (<https://docs.docker.com/reference/dockerfile/#check>): `skip=all`, or `skip=` with names
+//! between commas; `error=true`; `;` between the two. Names are those of BuildKit's checks or
+//! our codes. Only warnings can be silenced: what is an error can't be built.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::base::text::closest;
+use crate::base::{Diagnostic, Level, RelPath, Span};
+use crate::graph::Graph;
+use crate::parse::Dockerfile;
+use crate::scan::config::ConfigFile;
+
+use super::rules::{self, FOREIGN};
+
+/// What is not told, and where warnings are errors.
+#[derive(Debug, Clone, Default)]
+pub struct Silence {
+    everywhere: BTreeSet<&'static str>,
+    files: BTreeMap<RelPath, FileChecks>,
+}
+
+/// What the directive of one Dockerfile says.
+#[derive(Debug, Clone, Default)]
+struct FileChecks {
+    /// `skip=all`
+    all: bool,
+    skip: BTreeSet<&'static str>,
+    /// `error=true`
+    error: bool,
+}
+
+impl Silence {
+    /// Reads what the configuration and the Dockerfiles say of checks, with what is wrong in it.
+    pub fn read(graph: &Graph, config: &ConfigFile) -> (Silence, Vec<Diagnostic>) {
+        let mut silence = Silence::default();
+        let mut problems = Vec::new();
+        for setting in &config.config.check.skip {
+            let span = ConfigFile::span(setting);
+            match read_name(setting.get_ref()) {
+                Ok(codes) => silence.everywhere.extend(codes),
+                Err(mistake) => problems.push(mistake.describe("config", Level::Error).at(
+                    &config.source,
+                    span,
+                    "",
+                )),
+            }
+        }
+        for image in graph.images.values() {
+            // The images of one Dockerfile share its directive.
+            if image.file.directives.check.is_some()
+                && !silence.files.contains_key(&image.dockerfile)
+            {
+                let checks = read_directive(&image.file, &mut problems);
+                silence.files.insert(image.dockerfile.clone(), checks);
+            }
+        }
+        (silence, problems)
+    }
+
+    /// Leaves out the warnings that are silenced, and what is said a second time: images of one
+    /// Dockerfile have its problems in common.
+    pub fn apply(&self, problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let mut seen = HashSet::new();
+        let mut told = Vec::with_capacity(problems.len());
+        for problem in problems {
+            debug_assert!(rules::find(problem.code).is_some(), "no rule `{}`", problem.code);
+            if !self.is_silenced(&problem) {
+                let place = problem.labels.first().map(|label| label.source.place(label.span));
+                let key = (problem.code, place, problem.message.clone());
+                if key.1.is_none() || seen.insert(key) {
+                    told.push(problem);
+                }
+            }
+        }
+        told
+    }
+
+    /// Makes errors of the warnings of those Dockerfiles that ask for it.
+    pub fn escalate(&self, problems: &mut [Diagnostic]) {
+        for problem in problems {
+            if self.checks_of(problem).is_some_and(|checks| checks.error) {
+                problem.level = Level::Error;
+            }
+        }
+    }
+
+    fn is_silenced(&self, problem: &Diagnostic) -> bool {
+        let in_file = |checks: &FileChecks| checks.all || checks.skip.contains(problem.code);
+        !problem.is_error()
+            && (self.everywhere.contains(problem.code)
+                || self.checks_of(problem).is_some_and(in_file))
+    }
+
+    /// The file that a problem is mainly about decides.
+    fn checks_of(&self, problem: &Diagnostic) -> Option<&FileChecks> {
+        self.files.get(problem.labels.first()?.source.path())
+    }
+}
+
+/// Why a name silences nothing.
+enum Mistake<'a> {
+    Unknown(&'a str),
+    Error(&'a str),
+}
+
+impl Mistake<'_> {
+    fn describe(&self, code: &'static str, level: Level) -> Diagnostic {
+        let (message, hint) = match self {
+            Mistake::Unknown(name) => {
+                let hint = match closest(name, rules::names().chain(FOREIGN.iter().copied())) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "the codes stand in brackets before each message".to_owned(),
+                };
+                (format!("there is no rule `{name}`"), hint)
+            }
+            Mistake::Error(name) => (
+                format!("`{name}` is an error, which can't be silenced"),
+                "take the name out".to_owned(),
+            ),
+        };
+        let problem = match level {
+            Level::Error => Diagnostic::error(code, message),
+            Level::Warning => Diagnostic::warning(code, message),
+        };
+        problem.hint(hint)
+    }
+}
+
+/// The codes that a name silences; none for a check that only BuildKit has.
+fn read_name(name: &str) -> Result<Vec<&'static str>, Mistake<'_>> {
+    let rules = rules::named(name);
+    if rules.is_empty() && !FOREIGN.contains(&name) {
+        return Err(Mistake::Unknown(name));
+    }
+    if rules.iter().any(|rule| rule.level == Level::Error) {
+        return Err(Mistake::Error(name));
+    }
+    Ok(rules.into_iter().map(|rule| rule.code).collect())
+}
+
+/// Reads `skip=…;error=…`. What BuildKit refuses in it is told where the file is read; a name that
+/// nobody knows is a warning, since BuildKit lets it pass.
+fn read_directive(file: &Dockerfile, problems: &mut Vec<Diagnostic>) -> FileChecks {
+    let mut checks = FileChecks::default();
+    let Some(directive) = &file.directives.check else { return checks };
+    for (part, span) in split(&directive.value, directive.span, ';') {
+        let Some((key, value)) = part.split_once('=') else { continue };
+        match (key.trim(), value.trim()) {
+            ("skip", "all") => checks.all = true,
+            ("skip", _) => {
+                let start = span.range().end - value.len();
+                let names = split(value, Span::new(start, span.range().end), ',');
+                for (name, span) in names.into_iter().filter(|(name, _)| !name.is_empty()) {
+                    match read_name(name) {
+                        Ok(codes) => checks.skip.extend(codes),
+                        Err(mistake) => {
+                            let problem = mistake.describe("unknown-rule", Level::Warning);
+                            problems.push(problem.at(&file.source, span, ""));
+                        }
+                    }
+                }
+            }
+            ("error", truth) => checks.error = is_true(truth),
+            // What BuildKit only tries out has no rule here.
+            _ => {}
+        }
+    }
+    checks
+}
+
+/// The parts of a text without the blanks around them, each with its place.
+fn split(text: &str, span: Span, sign: char) -> Vec<(&str, Span)> {
+    let mut at = span.range().start;
+    let mut parts = Vec::new();
+    for part in text.split(sign) {
+        let trimmed = part.trim();
+        let start = at + (part.len() - part.trim_start().len());
+        parts.push((trimmed, Span::new(start, start + trimmed.len())));
+        at += part.len() + sign.len_utf8();
+    }
+    parts
+}
+
+/// As Go's `strconv.ParseBool` reads it.
+fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Source;
+
+    fn check(directive: &str, expected: &str, mistakes: &[&str]) {
+        let text = format!("# check={directive}\nFROM scratch\n");
+        let source = Source::new(RelPath::root(), text);
+        let mut problems = Vec::new();
+        let checks = read_directive(&crate::parse::parse(&source), &mut problems);
+        let shown = format!("all={} skip={:?} error={}", checks.all, checks.skip, checks.error);
+        assert_eq!(shown, expected, "{directive}");
+        let told: Vec<String> = problems
+            .iter()
+            .map(|it| format!("{}: {}", source.slice(it.labels[0].span), it.message))
+            .collect();
+        assert_eq!(told, mistakes, "{directive}");
+    }
+
+    #[test]
+    fn directives_say_what_to_skip() {
+        check("skip=all", "all=true skip={} error=false", &[]);
+        check("error=true", "all=false skip={} error=true", &[]);
+        check(
+            "skip=CopyIgnoredFile,unused-stage;error=T",
+            r#"all=false skip={"ignored-file", "unused-stage"} error=true"#,
+            &[],
+        );
+        check("skip=FromAsCasing;experimental=all", "all=false skip={} error=false", &[]);
+        check(
+            "skip=unused-stag,cycle",
+            "all=false skip={} error=false",
+            &[
+                "unused-stag: there is no rule `unused-stag`",
+                "cycle: `cycle` is an error, which can't be silenced",
+            ],
+        );
+        check("skip;errors=true;error=0", "all=false skip={} error=false", &[]);
+    }
+}

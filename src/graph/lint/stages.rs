@@ -1,0 +1,229 @@
+//! What stages say: whether anything needs them, whether the variables of their FROM are set,
+//! and whether their base is built for the platform that they want.
+//!
+//! Owns these three rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::text::closest;
+use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::graph::evaluate::{Base, NeedKind};
+use crate::graph::{Edge, Graph, Image};
+use crate::parse::InstructionKind;
+
+/// Stages that nothing names: no FROM, `--from` or mount, and no image's target. The last stage
+/// of a file is what a plain build makes, and needs no one to name it. Where one of `problems`
+/// says that a file names its stages wrongly, it is not known what is unused.
+pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
+    let doubtful: BTreeSet<&RelPath> = problems
+        .iter()
+        .filter(|problem| problem.is_error() || problem.code == "unknown-stage")
+        .flat_map(|problem| &problem.labels)
+        .map(|label| label.source.path())
+        .collect();
+    let mut files: BTreeMap<&RelPath, (&Image, Vec<bool>)> = BTreeMap::new();
+    for image in graph.images.values().filter(|image| !doubtful.contains(&image.dockerfile)) {
+        let stages = &image.evaluation.stages;
+        let entry = files.entry(&image.dockerfile);
+        let (_, used) = entry.or_insert_with(|| (image, vec![false; stages.len()]));
+        for view in stages {
+            let froms = view.froms.iter().filter_map(|from| from.names.as_ref());
+            for base in froms.chain(&view.base) {
+                if let Base::Stage(index) = base {
+                    used[*index] = true;
+                }
+            }
+        }
+        for (used, view) in used.iter_mut().zip(stages) {
+            *used |= view.reached;
+        }
+    }
+    let mut problems = Vec::new();
+    for (image, used) in files.into_values() {
+        let stages = &image.file.stages;
+        let all_but_last = stages.len().saturating_sub(1);
+        for (index, stage) in stages.iter().enumerate().take(all_but_last) {
+            if used[index] {
+                continue;
+            }
+            let (message, span) = match &stage.name {
+                Some(name) => (format!("nothing needs the stage `{}`", name.value), name.span),
+                None => ("nothing needs this stage".to_owned(), stage.base.span),
+            };
+            problems.push(
+                Diagnostic::warning("unused-stage", message)
+                    .at(&image.file.source, span, "")
+                    .hint("remove it, or name it as the `target` of an image in `layers.toml`"),
+            );
+        }
+    }
+    problems
+}
+
+/// FROM lines that use a variable which no global ARG declares, and still name an image.
+pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
+    let declared: Vec<&str> = declared(image.file.globals.iter().map(|global| &global.kind));
+    let mut problems = Vec::new();
+    for (view, stage) in image.evaluation.stages.iter().zip(&image.file.stages) {
+        // Where the base can't be read, an error tells of the variables too.
+        if view.base.is_none() {
+            continue;
+        }
+        let mut names: Vec<&String> = view.unset.iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let written = [Some(&stage.base), stage.platform.as_ref()];
+            let found = written.into_iter().flatten().find_map(|word| {
+                let place = find_use(&word.value, name)?;
+                // What stands in the file is the word itself, unless a line was continued in it.
+                let is_whole = image.file.source.slice(word.span) == word.value;
+                let start = word.span.range().start;
+                let span = Span::new(start + place.start, start + place.end);
+                Some(if is_whole { span } else { word.span })
+            });
+            if let Some(span) = found.filter(|_| !declared.contains(&name.as_str())) {
+                problems.push(describe_unset(image, name, span, &declared));
+            }
+        }
+    }
+    problems
+}
+
+fn declared<'a>(kinds: impl Iterator<Item = &'a InstructionKind>) -> Vec<&'a str> {
+    let items = kinds.filter_map(|kind| match kind {
+        InstructionKind::Arg(items) => Some(items),
+        _ => None,
+    });
+    items.flatten().map(|item| item.name.value.as_str()).collect()
+}
+
+/// The first use of a variable that has nothing to fall back on: `$V` or `${V}`, also with a
+/// pattern, but not `${V:-word}` and its like, which say what an unset one means.
+fn find_use(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices('$').find_map(|(start, _)| {
+        let rest = &text[start + 1..];
+        match rest.strip_prefix('{') {
+            None => {
+                let after = rest.strip_prefix(name)?;
+                (!after.starts_with(is_word)).then(|| start..start + 1 + name.len())
+            }
+            Some(braced) => {
+                let after = braced.strip_prefix(name)?;
+                let end = start + 2 + name.len() + after.find('}').unwrap_or(after.len());
+                after.starts_with(['}', '#', '%', '/']).then(|| start..(end + 1).min(text.len()))
+            }
+        }
+    })
+}
+
+fn describe_unset(image: &Image, name: &str, span: Span, declared: &[&str]) -> Diagnostic {
+    let source = &image.file.source;
+    let message = format!("`{name}` is not set, and replaced by nothing");
+    let problem = Diagnostic::warning("unset-variable", message).at(source, span, "");
+    let in_stages = image.file.stages.iter().flat_map(|stage| &stage.instructions);
+    let late = in_stages.into_iter().find(|instruction| match &instruction.kind {
+        InstructionKind::Arg(items) => items.iter().any(|item| item.name.value == *name),
+        _ => false,
+    });
+    match (late, closest(name, declared.iter().copied())) {
+        (Some(late), _) => problem
+            .at(source, late.span, "declared here, after a FROM")
+            .hint(format!("declare `ARG {name}` before the first FROM")),
+        (None, Some(near)) => problem.hint(format!("did you mean `{near}`?")),
+        (None, None) => problem.hint(format!("declare `ARG {name}=…` before the first FROM")),
+    }
+}
+
+/// Parents whose own FROM fixes a platform that is not the one wanted of them.
+pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    for edge in &image.parents {
+        let parent = &graph.images[edge.parent];
+        let Some((offered, source, span)) = fixed_platform(parent) else { continue };
+        let need = image.evaluation.needs.iter().find(|need| {
+            need.span == edge.span
+                && need.kind == edge.kind
+                && need.source.path() == edge.source.path()
+        });
+        let Some((need, wanted)) = need.and_then(|need| Some((need, need.platform.as_ref()?)))
+        else {
+            continue;
+        };
+        if normal(&offered) == normal(wanted) {
+            continue;
+        }
+        let (source_of_need, span_of_need) = place_of_wish(image, edge, need.stage);
+        let name = &parent.name;
+        let message = format!("`{wanted}` is wanted of `{name}`, which is built for `{offered}`");
+        problems.push(
+            Diagnostic::warning("platform-mismatch", message)
+                .at(&source_of_need, span_of_need, format!("for `{wanted}`"))
+                .at(&source, span, format!("`{name}` is always for `{offered}`"))
+                .hint(format!("take `--platform` out of one of them, or write `{offered}` here")),
+        );
+    }
+    problems
+}
+
+/// The platform that a Dockerfile fixes for its image, with where it says so.
+fn fixed_platform(image: &Image) -> Option<(String, Source, Span)> {
+    let stages = &image.evaluation.stages;
+    let mut index = image.evaluation.target?;
+    // A stage starts from one above it, so this ends.
+    loop {
+        let view = stages.get(index)?;
+        if let Some(platform) = &view.platform {
+            let stage = image.file.stages.get(index)?;
+            let span = stage.platform.as_ref().map_or(stage.from, |written| written.span);
+            return Some((platform.clone(), image.file.source.clone(), span));
+        }
+        match view.base {
+            Some(Base::Stage(below)) if below < index => index = below,
+            _ => return None,
+        }
+    }
+}
+
+/// Where a platform is asked for: at the flag of the FROM, or at the reference.
+fn place_of_wish(image: &Image, edge: &Edge, stage: usize) -> (Source, Span) {
+    let flag = image.file.stages.get(stage).and_then(|stage| stage.platform.as_ref());
+    match flag.filter(|_| edge.kind == NeedKind::From) {
+        Some(flag) => (image.file.source.clone(), flag.span),
+        None => (edge.source.clone(), edge.span),
+    }
+}
+
+/// A platform without the variant that its architecture has where none is said.
+fn normal(platform: &str) -> &str {
+    match platform {
+        "linux/arm64/v8" => "linux/arm64",
+        "linux/arm/v7" => "linux/arm",
+        platform => platform,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_without_a_fallback_are_found() {
+        let check = |text: &str, expected: Option<&str>| {
+            let found = find_use(text, "V").map(|place| &text[place]);
+            assert_eq!(found, expected, "{text}");
+        };
+        check("a$V", Some("$V"));
+        check("a${V}b", Some("${V}"));
+        check("${V#x}", Some("${V#x}"));
+        check("$VX", None);
+        check("${VX}", None);
+        check("${V:-x}", None);
+        check("${V-x}", None);
+        check("${V+x}", None);
+        check("${V:?x}", None);
+        check("${V:-x}$V", Some("$V"));
+        check("$W", None);
+    }
+}

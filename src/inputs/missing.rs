@@ -1,0 +1,239 @@
+//! Files that instructions name and the context does not hold: forgotten, misspelt, or hidden by
+//! the ignore file.
+//!
+//! Owns these warnings. They say no more than is certain: a source that depends on a variable of
+//! an image is left alone, and so is whatever BuildKit's versions read in different ways. A
+//! missing file is a warning and no error, since a step before the build may make it.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::select::{Use, select};
+use super::wildcard::Wildcard;
+use crate::base::text::closest;
+use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::graph::evaluate::{ContextKind, ContextUse};
+use crate::graph::{Graph, Image};
+use crate::scan::context::{Context, Entry, WalkErrorCause};
+use crate::scan::ignore_file::{IgnoreFile, Verdict, find_ignore_file};
+
+/// What is missing in the contexts of all images of the repository at `root`. Walks each context
+/// that some instruction reads a part of; uses rayon's pool.
+pub fn find(root: &Path, graph: &Graph) -> Vec<Diagnostic> {
+    // Images with one context and one ignore file are looked at together, with one walk.
+    let mut groups: BTreeMap<(&RelPath, Option<RelPath>), Vec<&Image>> = BTreeMap::new();
+    for image in graph.images.values().filter(|image| certain_uses(image).next().is_some()) {
+        // An ignore file that can't be looked for is told of where ignore files are read.
+        let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));
+        let Ok(file) = find_ignore_file(&dockerfile, &context) else { continue };
+        let file = file.and_then(|file| RelPath::from_path(file.strip_prefix(root).ok()?));
+        groups.entry((&image.context, file)).or_default().push(image);
+    }
+    let groups: Vec<_> = groups.into_values().collect();
+    let found: Vec<Vec<Diagnostic>> =
+        groups.into_par_iter().map(|images| find_in_group(root, &images)).collect();
+    found.into_iter().flatten().collect()
+}
+
+/// The sources that say for certain what they read, and not all of the context.
+fn certain_uses(image: &Image) -> impl Iterator<Item = &ContextUse> {
+    image
+        .evaluation
+        .context_uses
+        .iter()
+        .filter(|one| one.certain && one.pattern != "." && !matches!(one.kind, ContextKind::Sent))
+}
+
+fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
+    let Some(first) = images.first() else { return Vec::new() };
+    let Ok((ignore, mistakes)) = IgnoreFile::load(root, &first.dockerfile, &first.context) else {
+        return Vec::new();
+    };
+    if !mistakes.is_empty() {
+        // What it hides is not known; its mistakes are told elsewhere.
+        return Vec::new();
+    }
+    let folder = first.context.under(root);
+    let context = match Context::walk(&folder, &ignore) {
+        Ok(context) => context,
+        Err(error) => return images.iter().map(|it| describe_context(it, &error)).collect(),
+    };
+    let shelf = Shelf { root, context: &context, ignore: &ignore, everything: OnceCell::new() };
+    images.iter().flat_map(|image| shelf.look_for(image)).collect()
+}
+
+fn describe_context(image: &Image, error: &crate::scan::context::WalkError) -> Diagnostic {
+    let message = match &error.cause {
+        WalkErrorCause::Missing => format!("the context `{}` does not exist", image.context),
+        WalkErrorCause::NotAFolder => format!("the context `{}` is no folder", image.context),
+        WalkErrorCause::Unreadable(cause) => {
+            format!("the context `{}` can't be read: {cause}", image.context)
+        }
+    };
+    let source = &image.file.source;
+    Diagnostic::error("unreadable-context", message)
+        .at(source, first_from(image), "for this build")
+        .hint(format!("set `context` of `[image.{}]` in `layers.toml`", image.name))
+}
+
+fn first_from(image: &Image) -> Span {
+    let stage = image.evaluation.target.and_then(|target| image.file.stages.get(target));
+    stage.map_or(Span::default(), |stage| stage.from)
+}
+
+/// A context, as it is sent and as it lies on the disk.
+struct Shelf<'a> {
+    root: &'a Path,
+    context: &'a Context,
+    ignore: &'a IgnoreFile,
+    /// All files, the ignored ones too; walked when it is first asked for. Nothing inside where
+    /// that can't be done.
+    everything: OnceCell<Option<Context>>,
+}
+
+impl Shelf<'_> {
+    fn look_for(&self, image: &Image) -> Vec<Diagnostic> {
+        certain_uses(image).filter_map(|one| self.look_for_one(image, one)).collect()
+    }
+
+    fn look_for_one(&self, image: &Image, one: &ContextUse) -> Option<Diagnostic> {
+        let wanted = Use {
+            pattern: if one.parents { one.written.clone() } else { one.pattern.clone() },
+            excludes: Vec::new(),
+            parents: one.parents,
+        };
+        let parts = || one.pattern.split('/');
+        if parts().any(|part| Wildcard::is_in(part) && Wildcard::new(part).is_none())
+            || !select(self.context, std::slice::from_ref(&wanted)).is_empty()
+        {
+            return None;
+        }
+        let everything = self
+            .everything
+            .get_or_init(|| Context::walk(&self.context.root, &IgnoreFile::default()).ok())
+            .as_ref()?;
+        let hidden = select(everything, &[wanted]);
+        // What the pattern names itself, or else what lies deepest: folders on the way come first.
+        let named = everything.position(one.pattern.as_bytes());
+        match named.as_ref().or(hidden.last()).map(|entry| &everything.entries[*entry]) {
+            Some(entry) => Some(self.describe_ignored(image, one, entry)),
+            None => Some(describe_missing(self.root, everything, image, one)),
+        }
+    }
+
+    fn describe_ignored(&self, image: &Image, one: &ContextUse, entry: &Entry) -> Diagnostic {
+        let path = String::from_utf8_lossy(entry.bytes());
+        let what = match Wildcard::is_in(&one.pattern) {
+            true => format!("all that `{}` matches is hidden by the ignore file", one.pattern),
+            false => format!("`{}` is hidden by the ignore file", one.pattern),
+        };
+        let problem = place(Diagnostic::warning("ignored-file", what), image, one);
+        let Some((source, span)) = self.hiding_line(image, entry) else {
+            return problem;
+        };
+        problem
+            .at(&source, span, format!("hides `{path}`"))
+            .hint(format!("add a line `!{path}` below, or take this one out"))
+    }
+
+    /// The line of the ignore file that leaves an entry out.
+    fn hiding_line(&self, image: &Image, entry: &Entry) -> Option<(Source, Span)> {
+        let (dockerfile, context) =
+            (image.dockerfile.under(self.root), image.context.under(self.root));
+        let file = find_ignore_file(&dockerfile, &context).ok()??;
+        let path = RelPath::from_path(file.strip_prefix(self.root).ok()?)?;
+        let source = Source::new(path, std::fs::read_to_string(&file).ok()?);
+        let bytes = entry.bytes();
+        let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut verdict: Option<Verdict> = None;
+        for end in slashes.map(|(at, _)| at).chain([bytes.len()]) {
+            let judged = self.ignore.judge(&bytes[..end], verdict.as_ref());
+            let is_final = self.ignore.can_skip(&bytes[..end], &judged);
+            verdict = Some(judged);
+            if is_final {
+                break;
+            }
+        }
+        let span = self.ignore.deciding_line(&verdict?)?;
+        // The file may have been changed since it was read.
+        (span.range().end <= source.text().len()).then_some((source, span))
+    }
+}
+
+fn describe_missing(
+    root: &Path,
+    everything: &Context,
+    image: &Image,
+    one: &ContextUse,
+) -> Diagnostic {
+    let pattern = &one.pattern;
+    let is_pattern = one.kind != ContextKind::Bind && Wildcard::is_in(pattern);
+    let context = &image.context;
+    let where_ = if context.is_root() {
+        "the repository's root".to_owned()
+    } else {
+        format!("the context `{context}`")
+    };
+    let message = match is_pattern {
+        true => format!("nothing in {where_} matches `{pattern}`"),
+        false => format!("`{pattern}` does not exist in {where_}"),
+    };
+    let problem = place(Diagnostic::warning("missing-file", message), image, one);
+    if is_pattern {
+        return problem;
+    }
+    if let Some(near) = find_near(everything, pattern) {
+        return problem.hint(format!("did you mean `{near}`?"));
+    }
+    // A path from the root is the usual mistake of who thinks of another context.
+    let inside = RelPath::new(pattern).and_then(|path| {
+        let below = path.strip_folder(context).filter(|_| !context.is_root())?;
+        context.join(below).filter(|path| path.under(root).exists()).map(|_| below.to_owned())
+    });
+    if let Some(inside) = inside {
+        return problem.hint(format!("paths begin in the context: write `{inside}`"));
+    }
+    let at_root = RelPath::new(pattern).is_some_and(|path| path.under(root).exists());
+    if at_root && !context.is_root() {
+        let name = &image.name;
+        return problem.hint(format!(
+            "it lies in the repository's root: set `context = \".\"` of `[image.{name}]` in \
+             `layers.toml`"
+        ));
+    }
+    problem
+}
+
+/// Another name in the folder where the path ends, that is nearly the one which is missing.
+fn find_near(everything: &Context, path: &str) -> Option<String> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
+    let below = &everything.entries[everything.below(folder.as_bytes())];
+    let names = below.iter().filter_map(|entry| {
+        let name = std::str::from_utf8(&entry.path.as_bytes()[start..]).ok()?;
+        (!name.contains('/')).then_some(name)
+    });
+    let near = closest(name, names)?;
+    Some(if folder.is_empty() { near.to_owned() } else { format!("{folder}/{near}") })
+}
+
+/// Points at the source. A trigger stands in another Dockerfile, and reads the context of the one
+/// whose FROM fires it.
+fn place(problem: Diagnostic, image: &Image, one: &ContextUse) -> Diagnostic {
+    if one.source.path() == image.file.source.path() {
+        return problem.at(&one.source, one.span, "");
+    }
+    let from = image.file.stages.get(one.stage).map_or(Span::default(), |stage| stage.base.span);
+    problem.at(&image.file.source, from, "it reads this image's context").at(
+        &one.source,
+        one.span,
+        "named by this trigger",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Small contexts on the disk, and what is said of one Dockerfile over them.
+
+use std::fs;
+
+use super::*;
+use crate::graph::images::{Candidate, Said};
+use crate::graph::link::{Read, Wanted, link};
+use crate::graph::naming::Wishes;
+
+/// `files` lie in the context `app`; the Dockerfile's instructions follow `FROM debian:12`.
+fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for file in files.iter().chain(&["Dockerfile"]) {
+        let path = root.join("app").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "x").unwrap();
+    }
+    fs::write(root.join("at-root.txt"), "x").unwrap();
+    if !ignore.is_empty() {
+        fs::write(root.join("app/.dockerignore"), ignore).unwrap();
+    }
+    let dockerfile = RelPath::new("app/Dockerfile").unwrap();
+    let text = format!("FROM debian:12\n{instructions}\n");
+    let candidate = Candidate {
+        name: "app".to_owned(),
+        dockerfile: dockerfile.clone(),
+        context: dockerfile.parent(),
+        target: None,
+        reference: None,
+        args: BTreeMap::new(),
+        contexts: Vec::new(),
+        said: Said::default(),
+    };
+    let file = crate::parse::parse(&Source::new(dockerfile, text));
+    let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
+    let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
+    let (graph, problems) = link(vec![Read { candidate, file }], &wishes, &wanted);
+    assert!(problems.is_empty(), "{problems:?}");
+    let told: Vec<String> = find(root, &graph)
+        .into_iter()
+        .map(|it| {
+            let labels: Vec<String> = it
+                .labels
+                .iter()
+                .map(|label| format!("{}:{}", label.source.path(), label.source.slice(label.span)))
+                .collect();
+            let hint = it.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{}: {} [{}]{hint}", it.code, it.message, labels.join(" "))
+        })
+        .collect();
+    assert_eq!(told, expected, "{instructions}");
+}
+
+#[test]
+fn what_is_there_is_not_missing() {
+    let files = ["a.txt", "src/main.py", "src/lib/x.py", "docs/[1].md"];
+    for instructions in [
+        "COPY a.txt /",
+        "COPY . /",
+        "COPY / /",
+        "COPY ./src/../a.txt ../a.txt /",
+        "COPY *.txt src/*/x.py /",
+        "COPY --parents ./src/./**/x.py /",
+        "COPY --exclude=*.py src /src",
+        "COPY docs/[[]1].md /",
+        "ADD https://example.com/nothing.tgz /",
+        "ADD git@example.com:a/b.git /b",
+        "COPY <<EOF /x\nnothing\nEOF",
+        "COPY --from=debian:12 /nothing /x",
+        "RUN --mount=type=bind,source=src,target=/src true",
+        "RUN --mount=type=cache,source=nothing,target=/x true",
+        "ENV V=1\nCOPY $UNKNOWN/x ${UNKNOWN}y /",
+        "ARG D=src\nCOPY $D/main.py /",
+        "ONBUILD COPY nothing /",
+    ] {
+        check(&files, "", instructions, &[]);
+    }
+}
+
+#[test]
+fn what_is_not_there_is_missing() {
+    let files = ["requirements.txt", "src/main.py"];
+    check(
+        &files,
+        "",
+        "COPY requirments.txt src/main.pyy /x/",
+        &[
+            "missing-file: `requirments.txt` does not exist in the context `app` \
+             [app/Dockerfile:requirments.txt] (did you mean `requirements.txt`?)",
+            "missing-file: `src/main.pyy` does not exist in the context `app` \
+             [app/Dockerfile:src/main.pyy] (did you mean `src/main.py`?)",
+        ],
+    );
+    check(
+        &files,
+        "",
+        "COPY app/src/main.py at-root.txt /x/",
+        &[
+            "missing-file: `app/src/main.py` does not exist in the context `app` \
+             [app/Dockerfile:app/src/main.py] (paths begin in the context: write `src/main.py`)",
+            "missing-file: `at-root.txt` does not exist in the context `app` \
+             [app/Dockerfile:at-root.txt] (it lies in the repository's root: set \
+             `context = \".\"` of `[image.app]` in `layers.toml`)",
+        ],
+    );
+    check(
+        &files,
+        "",
+        "ADD *.whl /x/\nRUN --mount=source=wheels,target=/w true\nCOPY --parents lib/**/*.py /",
+        &[
+            "missing-file: nothing in the context `app` matches `*.whl` [app/Dockerfile:*.whl]",
+            "missing-file: `wheels` does not exist in the context `app` [app/Dockerfile:wheels]",
+            "missing-file: nothing in the context `app` matches `lib/**/*.py` \
+             [app/Dockerfile:lib/**/*.py]",
+        ],
+    );
+    check(
+        &files,
+        "",
+        "FROM debian:12 AS x\nCOPY a /\nFROM debian:12 AS y\nONBUILD COPY b /\nFROM y",
+        &["missing-file: `b` does not exist in the context `app` [app/Dockerfile:b]"],
+    );
+}
+
+#[test]
+fn the_line_that_hides_a_file_is_shown() {
+    let files = ["a.txt", "dist/app/x.js", "keep/a", "keep/b"];
+    check(
+        &files,
+        "# comment\n*.txt\ndist\nkeep/*\n!keep/b\n",
+        "COPY a.txt dist/app/x.js dist keep keep/b /x/",
+        &[
+            "ignored-file: `a.txt` is hidden by the ignore file [app/Dockerfile:a.txt \
+             app/.dockerignore:*.txt] (add a line `!a.txt` below, or take this one out)",
+            "ignored-file: `dist/app/x.js` is hidden by the ignore file \
+             [app/Dockerfile:dist/app/x.js app/.dockerignore:dist] (add a line `!dist/app/x.js` \
+             below, or take this one out)",
+            "ignored-file: `dist` is hidden by the ignore file [app/Dockerfile:dist \
+             app/.dockerignore:dist] (add a line `!dist` below, or take this one out)",
+        ],
+    );
+    check(
+        &files,
+        "*\n",
+        "COPY *.txt /x/\nRUN --mount=source=keep/b,target=/b true",
+        &[
+            "ignored-file: all that `*.txt` matches is hidden by the ignore file \
+             [app/Dockerfile:*.txt app/.dockerignore:*] (add a line `!a.txt` below, or take this \
+             one out)",
+            "ignored-file: `keep/b` is hidden by the ignore file [app/Dockerfile:keep/b \
+             app/.dockerignore:*] (add a line `!keep/b` below, or take this one out)",
+        ],
+    );
+}

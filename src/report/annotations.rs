@@ -1,0 +1,96 @@
+//! Diagnostics as annotations of GitHub Actions, which show them beside the lines of a change.
+//!
+//! Owns the form of a workflow command
+//! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
+
+use crate::base::{Diagnostic, Level};
+
+use super::diagnostics::sort;
+use super::diagnostics_json::Region;
+
+/// One line for each diagnostic. `folder` is where the repository's root lies below the folder
+/// that the workflow has checked out; it is empty where they are the same.
+pub fn render(diagnostics: &[Diagnostic], folder: &str) -> String {
+    sort(diagnostics).into_iter().map(|diagnostic| render_one(diagnostic, folder) + "\n").collect()
+}
+
+fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
+    let level = match diagnostic.level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+    };
+    let place = diagnostic.labels.first().map(Region::of).unwrap_or_default();
+    let mut properties: Vec<(&str, String)> = Vec::new();
+    if let Some(file) = place.file {
+        let file = if folder.is_empty() { file.to_string() } else { format!("{folder}/{file}") };
+        properties.push(("file", file));
+    }
+    let is_one_line = place.line == place.end_line;
+    // Columns are only understood where the piece does not leave its line.
+    let numbers = [
+        ("line", place.line),
+        ("endLine", place.end_line.filter(|_| !is_one_line)),
+        ("col", place.column.filter(|_| is_one_line)),
+        ("endColumn", place.end_column.filter(|_| is_one_line)),
+    ];
+    let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
+    properties.extend(numbers.map(|(name, number)| (name, number.to_string())));
+    properties.push(("title", diagnostic.code.to_owned()));
+    let properties: Vec<String> = properties
+        .into_iter()
+        .map(|(name, value)| format!("{name}={}", escape_property(&value)))
+        .collect();
+    format!("::{level} {}::{}", properties.join(","), escape(&words(diagnostic)))
+}
+
+/// The message with all that is said below it.
+fn words(diagnostic: &Diagnostic) -> String {
+    let mut words = diagnostic.message.clone();
+    for note in &diagnostic.notes {
+        words.push_str(&format!("\nnote: {note}"));
+    }
+    if let Some(hint) = &diagnostic.hint {
+        words.push_str(&format!("\nhint: {hint}"));
+    }
+    words
+}
+
+fn escape(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn escape_property(text: &str) -> String {
+    escape(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{RelPath, Source, Span};
+
+    #[test]
+    fn what_has_a_meaning_is_escaped() {
+        let source = Source::new(RelPath::new("a,b/100%:/Dockerfile").unwrap(), "FROM x\nRUN a\n");
+        let check = |span, folder: &str, expected: &str| {
+            let problem = Diagnostic::error("cycle", "50%\r: a, b")
+                .at(&source, span, "here")
+                .note("more")
+                .hint("less");
+            assert_eq!(render(&[problem], folder), format!("{expected}\n"));
+        };
+        check(
+            Span::new(5, 6),
+            "",
+            "::error file=a%2Cb/100%25%3A/Dockerfile,line=1,col=6,endColumn=7,title=cycle\
+             ::50%25%0D: a, b%0Anote: more%0Ahint: less",
+        );
+        check(
+            Span::new(5, 12),
+            "sub/x",
+            "::error file=sub/x/a%2Cb/100%25%3A/Dockerfile,line=1,endLine=2,title=cycle\
+             ::50%25%0D: a, b%0Anote: more%0Ahint: less",
+        );
+        let homeless = Diagnostic::warning("cycle", "x");
+        assert_eq!(render(&[homeless], "sub"), "::warning title=cycle::x\n");
+    }
+}
