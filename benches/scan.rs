@@ -99,7 +99,8 @@ fn dockerfile(image: usize) -> String {
     let header = "# syntax=docker/dockerfile:1\n#\n# One of many images of a large repository.\n";
     match image % 20 {
         0 => {
-            let trigger = if group % 200 == 0 { "ONBUILD COPY conf /etc/conf\n" } else { "" };
+            let trigger =
+                if group.is_multiple_of(200) { "ONBUILD COPY conf /etc/conf\n" } else { "" };
             format!(
                 "{header}ARG DEBIAN=bookworm\nFROM debian:${{DEBIAN}}-slim\n\
                  # What all images have.\n\

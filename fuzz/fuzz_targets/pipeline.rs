@@ -5,7 +5,6 @@
 
 #![no_main]
 
-use std::collections::BTreeMap;
 
 use layers::base::{RelPath, Source};
 use layers::graph::draw::{dot, json, mermaid, tree};

@@ -1,8 +1,6 @@
 //! Readers that go away, and places that are full: what a command says may be lost, how it ends
 //! may not.
 
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
-
 use std::fs::File;
 use std::io;
 use std::process::{Command, Stdio};
