@@ -41,7 +41,8 @@ pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
 }
 
 fn missing(what: &str, path: &str, (source, span): &Spot) -> Diagnostic {
-    Diagnostic::error("config", format!("there is no {what} `{path}`"))
+    let code = if what == "file" { "unreadable-file" } else { "unreadable-context" };
+    Diagnostic::error(code, format!("there is no {what} `{path}`"))
         .at(source, *span, "")
         .hint("paths are relative to the folder of `layers.toml`")
 }
