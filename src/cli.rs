@@ -65,6 +65,8 @@ pub enum Command {
     List(List),
     /// Check the Dockerfiles without building anything.
     Check(Check),
+    /// Write the layers.toml that the Dockerfiles suggest.
+    Init(Init),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -195,4 +197,12 @@ pub struct List {
     /// Print as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `layers init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Print it instead of writing the file.
+    #[arg(long)]
+    pub print: bool,
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns where the repository begins and which setting wins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -21,10 +21,11 @@ use crate::parse;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, ConfigFile, Setting};
 use crate::scan::dockerfiles;
+use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
 use super::environment::Environment;
-use super::{Surroundings, usage};
+use super::{Surroundings, on_disk, usage};
 
 /// A repository, read and linked.
 pub struct Repository {
@@ -48,28 +49,58 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     let start = start_folder(global)?;
     let root = find_root(&start);
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
-    let (file, mut problems) = config::read(&root)?;
-    let found = find_dockerfiles(&root, &file)?;
-    let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
-    let folder = naming::as_app(&folder.unwrap_or_default());
-    let (candidates, mistakes) = images::collect(&found, &file, &folder);
-    problems.extend(mistakes);
-    if candidates.is_empty() && problems.is_empty() {
+    let (file, mistakes) = config::read(&root)?;
+    let (graph, problems) = read_graph(&root, &file, global, at)?;
+    let mut problems = once_each(mistakes.into_iter().chain(problems));
+    let has_errors = problems.iter().any(Diagnostic::is_error);
+    if graph.images.is_empty() && !has_errors {
         return Err(describe_nothing(&root, &file));
     }
-    let (read, unreadable) = read_all(&root, candidates);
-    problems.extend(unreadable);
-    let wishes = wishes_of(global, &at.environment, &file, folder);
-    let wanted = wanted_of(global, &at.environment, &file);
-    let (graph, mistakes) = link::link(read, &wishes, &wanted);
-    problems.extend(mistakes);
     check_target(global, &graph)?;
     problems.extend(lint::doubts(&graph, &problems));
     let (silence, mistakes) = Silence::read(&graph, &file);
     problems.extend(mistakes);
-    let problems = silence.apply(problems);
+    let diagnostics = silence.apply(problems);
     let current = current.unwrap_or_else(RelPath::root);
-    Ok(Repository { root, current, graph, diagnostics: problems, silence })
+    Ok(Repository { root, current, graph, diagnostics, silence })
+}
+
+/// The graph that a configuration describes, and what is wrong with it.
+///
+/// # Errors
+/// Where a folder can't be read.
+pub fn read_graph(
+    root: &Path,
+    file: &ConfigFile,
+    global: &Global,
+    at: &Surroundings,
+) -> anyhow::Result<(Graph, Vec<Diagnostic>)> {
+    let (found, mut problems) = groups::find(root, file)?;
+    let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
+    let folder = naming::as_app(&folder.unwrap_or_default());
+    let wishes = wishes_of(global, &at.environment, file, folder);
+    let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
+    problems.extend(mistakes);
+    problems.extend(on_disk::look(root, &mut candidates));
+    let (read, unreadable) = read_all(root, candidates);
+    problems.extend(unreadable);
+    let wanted = wanted_of(global, &at.environment, file);
+    let (graph, mistakes) = link::link(read, &wishes, &wanted);
+    problems.extend(mistakes);
+    Ok((graph, problems))
+}
+
+/// Images may share a Dockerfile or a setting; what is wrong with it is said once.
+pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen = HashSet::new();
+    problems
+        .filter(|problem| {
+            let labels = problem.labels.iter();
+            let places: Vec<_> =
+                labels.map(|label| (label.source.path().clone(), label.span)).collect();
+            seen.insert((problem.code, problem.message.clone(), places))
+        })
+        .collect()
 }
 
 impl Repository {
@@ -111,7 +142,11 @@ fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Di
     Diagnostic::error("unreadable-file", message).at(&source, Span::default(), "")
 }
 
-fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
+/// The folder that the command means.
+///
+/// # Errors
+/// Where there is none.
+pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let current = std::env::current_dir().context("can't tell the current folder")?;
     let Some(wanted) = &global.directory else { return Ok(current) };
     let folder = current.join(wanted);
@@ -121,7 +156,7 @@ fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// The nearest folder from `start` upwards that has a `layers.toml` or Dockerfiles where they
 /// are looked for; it does not look beyond the repository that git knows. `start` itself where
 /// there is none.
-fn find_root(start: &Path) -> PathBuf {
+pub fn find_root(start: &Path) -> PathBuf {
     for folder in start.ancestors() {
         if folder.join(config::FILE_NAME).is_file() || has_dockerfiles(folder) {
             return folder.to_owned();
@@ -133,27 +168,17 @@ fn find_root(start: &Path) -> PathBuf {
     start.to_owned()
 }
 
-fn has_dockerfiles(folder: &Path) -> bool {
+/// Whether Dockerfiles lie where they do by convention.
+pub fn has_dockerfiles(folder: &Path) -> bool {
     folder.join("docker").is_dir()
         && dockerfiles::find(folder, &dockerfiles::DEFAULT_GLOBS, &[])
             .is_ok_and(|found| !found.is_empty())
 }
 
-fn find_dockerfiles(root: &Path, file: &ConfigFile) -> anyhow::Result<Vec<RelPath>> {
-    let texts = |settings: &'_ [Setting]| -> Vec<String> {
-        settings.iter().map(|setting| setting.get_ref().clone()).collect()
-    };
-    let globs = match &file.config.dockerfiles {
-        Some(globs) => texts(globs),
-        None => dockerfiles::DEFAULT_GLOBS.map(str::to_owned).to_vec(),
-    };
-    dockerfiles::find(root, &globs, &texts(&file.config.exclude))
-}
-
 fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
-    let globs = match &file.config.dockerfiles {
-        Some(globs) => list(globs.iter().map(|glob| glob.get_ref().as_str())),
-        None => list(dockerfiles::DEFAULT_GLOBS),
+    let globs = match file.globs(&dockerfiles::DEFAULT_GLOBS) {
+        globs if globs.is_empty() => "the groups of `layers.toml`".to_owned(),
+        globs => list(&globs),
     };
     usage(format!(
         "no Dockerfile in `{}`: looked for {globs}\n\
@@ -203,7 +228,6 @@ fn wishes_of(global: &Global, env: &Environment, file: &ConfigFile, folder: Stri
         version: option(&global.tag)
             .or_else(|| env.given(&["VERSION", "REPO_VERSION"]))
             .or_else(|| setting(&config.version)),
-        template: setting(&config.reference),
         folder,
     }
 }

@@ -13,8 +13,10 @@ mod check;
 mod completions;
 mod environment;
 mod graph;
+mod init;
 mod list;
 mod load;
+mod on_disk;
 
 use environment::Environment;
 
@@ -36,6 +38,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
         Command::Check(options) => check::run(&options, &global, &at),
+        Command::Init(options) => init::run(&options, &global, &at),
         Command::Completions { shell } => completions::run(shell),
     };
     result.unwrap_or_else(|error| {

@@ -1,14 +1,23 @@
-//! Which images there are: one for each Dockerfile that was found, as `layers.toml` changes it.
+//! Which images there are: one for each Dockerfile that was found, or one for each of its targets,
+//! as `layers.toml` says.
 //!
-//! Owns the way from files and settings to images without edges. What they need is `link`'s
-//! affair.
+//! Owns the way from files and settings to images without edges: `[image.NAME]` wins over the
+//! group, the group over what is said for all. What images need is `link`'s affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Diagnostic, RelPath, Source, Span};
-use crate::scan::config::{Config, ConfigFile, ImageConfig, Setting};
+use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, Setting, Template};
+use crate::scan::groups::Found;
 
-use super::naming::{Given, Origin};
+use super::naming::{Origin, Pattern, Wishes};
+
+mod values;
+
+use values::Values;
+
+/// Where something is said.
+pub type Spot = (Source, Span);
 
 /// An image before its Dockerfile was read.
 #[derive(Debug, Clone)]
@@ -22,101 +31,380 @@ pub struct Candidate {
     /// The stage to build, where one is set.
     pub target: Option<String>,
     /// The reference that is set for it, where one is.
-    pub reference: Option<Given>,
+    pub reference: Option<Pattern>,
     /// Build arguments from the configuration.
     pub args: BTreeMap<String, String>,
+    /// Named contexts from the configuration.
+    pub contexts: Vec<NamedContext>,
+    /// Where the configuration says what.
+    pub said: Said,
 }
 
-/// The images of the Dockerfiles `found`, sorted by name. `root_name` names an image whose
-/// Dockerfile lies at the root.
-pub fn collect(
-    found: &[RelPath],
-    file: &ConfigFile,
-    root_name: &str,
-) -> (Vec<Candidate>, Vec<Diagnostic>) {
-    let mut problems = Vec::new();
-    let mut images: BTreeMap<String, Candidate> = BTreeMap::new();
-    for path in found {
-        let folder = path.parent();
-        let name = folder.file_name().unwrap_or(root_name).to_owned();
-        if let Some(first) = images.get(&name) {
-            problems.push(describe_double(&name, &first.dockerfile, path));
-            continue;
-        }
-        images.insert(name.clone(), Candidate::new(name, path.clone(), &file.config));
-    }
-    for (name, config) in &file.config.image {
-        let image = match (images.get_mut(name.get_ref()), &config.dockerfile) {
-            (Some(image), _) => image,
-            (None, Some(dockerfile)) => {
-                let Some(path) = relative(file, dockerfile, &mut problems) else { continue };
-                let image = Candidate::new(name.get_ref().clone(), path, &file.config);
-                images.entry(name.get_ref().clone()).or_insert(image)
-            }
-            (None, None) => {
-                problems.push(describe_unknown(file, name, images.keys()));
-                continue;
-            }
-        };
-        apply(image, file, config, &mut problems);
-    }
-    (images.into_values().collect(), problems)
+/// A named context as the configuration gives it.
+#[derive(Debug, Clone)]
+pub struct NamedContext {
+    /// What a `FROM` or `--from` calls it.
+    pub name: String,
+    /// An image's name or reference, a folder, or an address.
+    pub value: String,
+    /// Whether a folder of that name is there.
+    pub is_folder: bool,
+    /// Where it is said.
+    pub spot: Spot,
+}
+
+/// Where the settings of an image stand; nothing for what is not set.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Its name.
+    pub name: Option<Spot>,
+    /// Its Dockerfile.
+    pub dockerfile: Option<Spot>,
+    /// Its context.
+    pub context: Option<Spot>,
+    /// Its target.
+    pub target: Option<Spot>,
 }
 
 impl Candidate {
-    fn new(name: String, dockerfile: RelPath, config: &Config) -> Candidate {
-        let args = config.args.iter().map(|(name, value)| (name.clone(), value.to_text()));
-        let context = dockerfile.parent();
-        let args = args.collect();
-        Candidate { name, dockerfile, context, target: None, reference: None, args }
+    /// An image of which only name and Dockerfile are known; the Dockerfile's folder is its
+    /// context.
+    pub fn new(name: impl Into<String>, dockerfile: RelPath) -> Candidate {
+        Candidate {
+            name: name.into(),
+            context: dockerfile.parent(),
+            dockerfile,
+            target: None,
+            reference: None,
+            args: BTreeMap::new(),
+            contexts: Vec::new(),
+            said: Said::default(),
+        }
     }
 }
 
-fn apply(
-    image: &mut Candidate,
+/// The images of the Dockerfiles `found`, sorted by name. The wishes give what `{namespace}`,
+/// `{app}` and `{version}` stand for; their folder names an image whose Dockerfile lies at the
+/// root.
+pub fn collect(
+    found: &[Found],
     file: &ConfigFile,
-    config: &ImageConfig,
-    problems: &mut Vec<Diagnostic>,
-) {
-    if let Some(path) = config.dockerfile.as_ref().and_then(|path| relative(file, path, problems)) {
-        image.context = path.parent();
-        image.dockerfile = path;
+    wishes: &Wishes,
+) -> (Vec<Candidate>, Vec<Diagnostic>) {
+    let mut collector = Collector {
+        file,
+        wishes,
+        images: BTreeMap::new(),
+        used: BTreeSet::new(),
+        problems: Vec::new(),
+    };
+    for found in found {
+        collector.add_found(found);
     }
-    if let Some(path) = config.context.as_ref().and_then(|path| relative(file, path, problems)) {
-        image.context = path;
-    }
-    image.target = config.target.as_ref().map(|target| target.get_ref().clone());
-    image.reference = config.reference.as_ref().map(|reference| Given {
-        value: reference.get_ref().clone(),
-        origin: Origin::Config(file.source.place(ConfigFile::span(reference))),
-    });
-    image.args.extend(config.args.iter().map(|(name, value)| (name.clone(), value.to_text())));
+    collector.add_configured();
+    (collector.images.into_values().collect(), collector.problems)
 }
 
-fn relative(
-    file: &ConfigFile,
-    setting: &Setting,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<RelPath> {
-    let path = RelPath::new(setting.get_ref());
-    if path.is_none() {
-        let message = format!("`{}` does not lie in the repository", setting.get_ref());
-        problems.push(
-            Diagnostic::error("config", message)
-                .at(&file.source, ConfigFile::span(setting), "")
-                .hint("paths are relative to the folder of `layers.toml`"),
-        );
-    }
-    path
+/// What one place in the configuration says of an image.
+#[derive(Clone, Copy, Default)]
+struct Layer<'a> {
+    name: Option<&'a Setting>,
+    reference: Option<&'a Setting>,
+    context: Option<&'a Setting>,
+    target: Option<&'a Setting>,
+    targets: &'a [Setting],
+    args: Option<&'a Args>,
+    contexts: Option<&'a Contexts>,
 }
 
-fn describe_double(name: &str, first: &RelPath, second: &RelPath) -> Diagnostic {
+impl<'a> Layer<'a> {
+    fn of_image(image: &'a ImageConfig) -> Layer<'a> {
+        Layer {
+            name: None,
+            reference: image.reference.as_ref(),
+            context: image.context.as_ref(),
+            target: image.target.as_ref(),
+            targets: &image.targets,
+            args: Some(&image.args),
+            contexts: Some(&image.contexts),
+        }
+    }
+}
+
+/// An image whose settings are known and not yet read.
+#[derive(Clone)]
+struct Draft<'a> {
+    path: RelPath,
+    captures: &'a BTreeMap<String, String>,
+    /// From the most general to the most special.
+    layers: Vec<Layer<'a>>,
+    said: Said,
+}
+
+impl<'a> Draft<'a> {
+    fn last<T>(&self, of: impl Fn(&Layer<'a>) -> Option<T>) -> Option<T> {
+        self.layers.iter().rev().find_map(of)
+    }
+}
+
+struct Collector<'a> {
+    file: &'a ConfigFile,
+    wishes: &'a Wishes,
+    images: BTreeMap<String, Candidate>,
+    /// The `[image.NAME]`s that were heeded.
+    used: BTreeSet<&'a str>,
+    problems: Vec<Diagnostic>,
+}
+
+static NO_CAPTURES: BTreeMap<String, String> = BTreeMap::new();
+
+impl<'a> Collector<'a> {
+    fn for_all(&self) -> Layer<'a> {
+        let config = &self.file.config;
+        Layer {
+            name: config.name.as_ref(),
+            reference: config.reference.as_ref(),
+            context: config.context.as_ref(),
+            args: Some(&config.args),
+            contexts: Some(&config.contexts),
+            ..Layer::default()
+        }
+    }
+
+    fn add_found(&mut self, found: &'a Found) {
+        let mut draft = Draft {
+            path: found.path.clone(),
+            captures: &found.captures,
+            layers: vec![self.for_all()],
+            said: Said::default(),
+        };
+        if let Some(group) = found.group.and_then(|at| self.file.config.group.get(at)) {
+            let group = group.get_ref();
+            draft.layers.push(Layer {
+                name: group.name.as_ref(),
+                reference: group.reference.as_ref(),
+                context: group.context.as_ref(),
+                target: group.target.as_ref(),
+                targets: &group.targets,
+                args: Some(&group.args),
+                contexts: Some(&group.contexts),
+            });
+        }
+        let template = draft.last(|layer| layer.name);
+        draft.said.name = template.map(|setting| self.spot(setting));
+        if template.is_some_and(|name| Template::parse(name.get_ref()).mentions("target")) {
+            // The name of each target is written out; there is none to put a target behind.
+            let targets = targets_of(&draft);
+            if targets.is_empty() {
+                let Some(name) = self.name(&draft, None) else { return };
+                self.add(&name, draft, true);
+                return;
+            }
+            for target in targets {
+                let Some(name) = self.name(&draft, Some(target)) else { return };
+                let mut draft = draft.clone();
+                draft.layers.push(Layer { target: Some(target), ..Layer::default() });
+                self.add(&name, draft, true);
+            }
+        } else if let Some(name) = self.name(&draft, None) {
+            self.add(&name, draft, false);
+        }
+    }
+
+    /// Images that only the configuration knows, and those that it should not know.
+    fn add_configured(&mut self) {
+        for (name, config) in &self.file.config.image {
+            if self.used.contains(name.get_ref().as_str()) {
+                continue;
+            }
+            let Some(dockerfile) = &config.dockerfile else {
+                // A target of an image that comes later by name may be meant.
+                continue;
+            };
+            let Some(path) = self.relative(ConfigFile::said(dockerfile)) else { continue };
+            let draft = Draft {
+                path,
+                captures: &NO_CAPTURES,
+                layers: vec![Layer { name: None, ..self.for_all() }],
+                said: Said { name: Some(self.spot(name)), ..Said::default() },
+            };
+            self.add(name.get_ref(), draft, false);
+        }
+        for name in self.file.config.image.keys() {
+            if !self.used.contains(name.get_ref().as_str()) {
+                self.problems.push(describe_unknown(self.file, name, self.images.keys()));
+            }
+        }
+    }
+
+    /// Adds the image of that name, or one for each of its targets.
+    fn add(&mut self, name: &str, mut draft: Draft<'a>, is_target: bool) {
+        self.heed(name, &mut draft);
+        let targets = if is_target { &[] } else { targets_of(&draft) };
+        if let ([first, ..], Some(target)) = (targets, draft.last(|layer| layer.target)) {
+            let message = "`target` and `targets` can't both be set";
+            let problem = Diagnostic::error("config", message)
+                .at(&self.file.source, ConfigFile::span(target), "")
+                .at(&self.file.source, ConfigFile::span(first), "")
+                .hint("take one of them out");
+            self.problems.push(problem);
+            return;
+        }
+        if targets.is_empty() {
+            self.finish(name, &draft);
+        }
+        for target in targets {
+            let mut draft = draft.clone();
+            draft.layers.push(Layer { target: Some(target), ..Layer::default() });
+            draft.said.name = Some(self.spot(target));
+            let name = format!("{name}-{}", target.get_ref());
+            self.heed(&name, &mut draft);
+            self.finish(&name, &draft);
+        }
+    }
+
+    /// Lets `[image.NAME]` have its say.
+    fn heed(&mut self, name: &str, draft: &mut Draft<'a>) {
+        let file = self.file;
+        let Some((key, config)) = file.config.image.get_key_value(name) else { return };
+        self.used.insert(key.get_ref());
+        draft.layers.push(Layer::of_image(config));
+        if let Some(dockerfile) = &config.dockerfile
+            && let Some(path) = self.relative(ConfigFile::said(dockerfile))
+        {
+            draft.path = path;
+            draft.said.dockerfile = Some(self.spot(dockerfile));
+        }
+    }
+
+    fn finish(&mut self, name: &str, draft: &Draft<'a>) {
+        if let Some(first) = self.images.get(name) {
+            let problem = describe_double(name, first, draft);
+            self.problems.push(problem);
+            return;
+        }
+        let candidate = self.candidate(name, draft);
+        self.images.insert(name.to_owned(), candidate);
+    }
+
+    fn candidate(&mut self, name: &str, draft: &Draft<'a>) -> Candidate {
+        let mut image = Candidate::new(name, draft.path.clone());
+        image.said = draft.said.clone();
+        let target = draft.last(|layer| layer.target);
+        let mut values = self.values(draft, target);
+        image.target = target.and_then(|target| {
+            image.said.target = Some(self.spot(target));
+            self.fill(ConfigFile::said(target), &values)
+        });
+        values.target = image.target.clone();
+        values.name = Some(name.to_owned());
+        if let Some(context) = draft.last(|layer| layer.context) {
+            let path = self.fill(ConfigFile::said(context), &values);
+            let span = ConfigFile::span(context);
+            image.said.context = Some(self.spot(context));
+            if let Some(path) = path.and_then(|path| self.relative((&path, span))) {
+                image.context = path;
+            }
+        }
+        if let Some(reference) = draft.last(|layer| layer.reference) {
+            image.reference = self.reference(reference, &values);
+        }
+        for (name, value) in draft.layers.iter().filter_map(|layer| layer.args).flatten() {
+            let text = value.get_ref().to_text();
+            if let Some(text) = self.fill((&text, ConfigFile::span(value)), &values) {
+                image.args.insert(name.clone(), text);
+            }
+        }
+        let mut contexts = BTreeMap::new();
+        for (name, value) in draft.layers.iter().filter_map(|layer| layer.contexts).flatten() {
+            if let Some(text) = self.fill(ConfigFile::said(value), &values) {
+                let spot = self.spot(value);
+                let (name, value) = (name.clone(), text);
+                let context = NamedContext { name: name.clone(), value, is_folder: false, spot };
+                contexts.insert(name, context);
+            }
+        }
+        image.contexts = contexts.into_values().collect();
+        image
+    }
+
+    /// A reference as far as it can be filled now: namespace and app may be inferred later.
+    fn reference(&mut self, setting: &Setting, values: &Values<'_>) -> Option<Pattern> {
+        let values = Values { leaves_names_open: true, ..values.clone() };
+        let text = self.fill(ConfigFile::said(setting), &values)?;
+        let spot = self.spot(setting);
+        Some(Pattern {
+            text,
+            origin: Origin::Config(spot.0.place(spot.1)),
+            spot: Some(spot),
+            has_version: Template::parse(setting.get_ref()).mentions("version"),
+        })
+    }
+
+    fn name(&mut self, draft: &Draft<'a>, target: Option<&Setting>) -> Option<String> {
+        let values = Values { is_name: true, ..self.values(draft, target) };
+        match draft.last(|layer| layer.name) {
+            Some(template) => self.fill(ConfigFile::said(template), &values),
+            None => Some(values.usual_name()),
+        }
+    }
+
+    fn values(&self, draft: &Draft<'a>, target: Option<&Setting>) -> Values<'a> {
+        let target = target.map(|target| target.get_ref().clone());
+        Values::new(draft.path.clone(), draft.captures, target, self.wishes)
+    }
+
+    fn fill(&mut self, said: (&str, Span), values: &Values<'_>) -> Option<String> {
+        if !said.0.contains('{') {
+            return Some(said.0.to_owned());
+        }
+        match self.file.fill(said, values.captures, &|name| values.find(name)) {
+            Ok(text) => Some(text),
+            Err(problem) => {
+                self.problems.push(*problem);
+                None
+            }
+        }
+    }
+
+    fn relative(&mut self, (text, span): (&str, Span)) -> Option<RelPath> {
+        let path = RelPath::new(text);
+        if path.is_none() {
+            let message = format!("`{text}` does not lie in the repository");
+            self.problems.push(
+                Diagnostic::error("config", message)
+                    .at(&self.file.source, span, "")
+                    .hint("paths are relative to the folder of `layers.toml`"),
+            );
+        }
+        path
+    }
+
+    fn spot(&self, setting: &Setting) -> Spot {
+        (self.file.source.clone(), ConfigFile::span(setting))
+    }
+}
+
+/// The most special list of targets that is not empty.
+fn targets_of<'a>(draft: &Draft<'a>) -> &'a [Setting] {
+    draft.last(|layer| Some(layer.targets).filter(|it| !it.is_empty())).unwrap_or_default()
+}
+
+fn describe_double(name: &str, first: &Candidate, second: &Draft<'_>) -> Diagnostic {
     let empty = |path: &RelPath| Source::new(path.clone(), "");
-    Diagnostic::error("duplicate-image", format!("two images are called `{name}`"))
-        .at(&empty(first), Span::default(), "")
-        .at(&empty(second), Span::default(), "")
-        .note(format!("`{first}` and `{second}` lie in folders of one name"))
-        .hint("rename one of the folders, or leave one out with `exclude` in `layers.toml`")
+    let mut problem =
+        Diagnostic::error("duplicate-image", format!("two images are called `{name}`"))
+            .at(&empty(&first.dockerfile), Span::default(), "")
+            .at(&empty(&second.path), Span::default(), "");
+    if let Some((source, span)) = &second.said.name {
+        problem = problem.at(source, *span, "named here");
+    }
+    if first.dockerfile == second.path {
+        return problem.hint("name each of them once");
+    }
+    problem
+        .note(format!("`{}` and `{}` get one name", first.dockerfile, second.path))
+        .hint("set `name = \"{parent}-{dir}\"` in `layers.toml`, or leave one out with `exclude`")
 }
 
 fn describe_unknown<'a>(
@@ -133,62 +421,4 @@ fn describe_unknown<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(found: &[&str], config: &str, expected: &[&str], problems: &[&str]) {
-        let source = Source::new(RelPath::new("layers.toml").unwrap(), config);
-        let (file, mistakes) = crate::scan::config::parse(&source);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
-        let found: Vec<RelPath> = found.iter().map(|path| RelPath::new(path).unwrap()).collect();
-        let (images, diagnostics) = collect(&found, &file, "repo");
-        let images: Vec<String> = images
-            .iter()
-            .map(|it| format!("{} {} {} {:?}", it.name, it.dockerfile, it.context, it.args))
-            .collect();
-        assert_eq!(images, expected);
-        let messages: Vec<&str> = diagnostics.iter().map(|it| it.message.as_str()).collect();
-        assert_eq!(messages, problems);
-    }
-
-    #[test]
-    fn folders_name_images() {
-        check(
-            &["docker/dev/Dockerfile", "docker/base/Dockerfile", "Dockerfile"],
-            "",
-            &[
-                "base docker/base/Dockerfile docker/base {}",
-                "dev docker/dev/Dockerfile docker/dev {}",
-                "repo Dockerfile . {}",
-            ],
-            &[],
-        );
-    }
-
-    #[test]
-    fn the_configuration_changes_and_adds_images() {
-        check(
-            &["docker/dev/Dockerfile"],
-            "[args]\nA = 1\nB = 2\n[image.dev]\ncontext = '.'\nargs.A = 3\n[image.x]\ndockerfile = 'x/D'\n",
-            &[
-                r#"dev docker/dev/Dockerfile . {"A": "3", "B": "2"}"#,
-                r#"x x/D x {"A": "1", "B": "2"}"#,
-            ],
-            &[],
-        );
-    }
-
-    #[test]
-    fn mistakes_are_collected() {
-        check(
-            &["a/base/Dockerfile", "b/base/Dockerfile"],
-            "[image.bsae]\n[image.base]\ncontext = '../x'\n",
-            &["base a/base/Dockerfile a/base {}"],
-            &[
-                "two images are called `base`",
-                "`../x` does not lie in the repository",
-                "there is no image `bsae`",
-            ],
-        );
-    }
-}
+mod tests;

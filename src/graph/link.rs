@@ -5,16 +5,19 @@
 //! with a warning that says so. ONBUILD lines of an image are handed to the images built on it,
 //! where they bring edges of their own.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use rayon::prelude::*;
 
-use crate::base::{Diagnostic, IdMap, ImageId, Span};
+use crate::base::text::{closest, list};
+use crate::base::{Diagnostic, IdMap, ImageId, Source, Span};
 use crate::parse::Dockerfile;
 
 use super::evaluate::{self, Evaluation, Need, NeedKind, Settings, Trigger};
-use super::images::Candidate;
-use super::naming::{Naming, Vote, Wishes};
+use super::images::{Candidate, NamedContext};
+use super::naming::{self, Named, Origin, Unnamed, Vote, Wishes};
 use super::reference::Reference;
 use super::{Edge, External, Graph, Image};
 
@@ -41,7 +44,7 @@ pub struct Read {
 
 /// Links images into a graph. Problems of single Dockerfiles come with those of the whole.
 pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Diagnostic>) {
-    let settings: Vec<Settings> =
+    let mut settings: Vec<Settings> =
         read.iter().map(|image| settings_of(&image.candidate, &image.file, wanted)).collect();
     let no_triggers = |_: &Reference| Vec::new();
     let mut evaluations: Vec<Evaluation> = read
@@ -50,7 +53,9 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
         .map(|(image, settings)| evaluate::evaluate(&image.file, settings, &no_triggers))
         .collect();
     let (names, mut problems) = name_images(&read, &evaluations, wishes);
-    let siblings = Siblings::new(&names);
+    let (siblings, doubles) = Siblings::new(&read, &names);
+    problems.extend(doubles);
+    problems.extend(siblings.stand_for_contexts(&read, &names, &mut settings, &mut evaluations));
     fire_triggers(&read, &settings, &siblings, &mut evaluations);
     let linked: Vec<Linked> =
         evaluations.par_iter().map(|evaluation| siblings.link(evaluation)).collect();
@@ -68,6 +73,7 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
                 context: read.candidate.context,
                 target: settings.target,
                 build_args: settings.build_args,
+                contexts: settings.contexts,
                 references: named.references,
                 named_by: named.origin,
                 file: read.file,
@@ -98,16 +104,27 @@ fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Set
         platform,
         build_platform: wanted.build_platform.clone(),
         target,
-        ..Settings::default()
+        contexts: candidate.contexts.iter().map(open_context).collect(),
     }
+}
+
+/// A context before it is known what its value is: whoever uses it needs some image.
+fn open_context(context: &NamedContext) -> (String, String) {
+    (context.name.clone(), "docker-image://not-known-yet".to_owned())
 }
 
 fn name_images(
     read: &[Read],
     evaluations: &[Evaluation],
     wishes: &Wishes,
-) -> (Vec<super::naming::Named>, Vec<Diagnostic>) {
-    let names: Vec<&str> = read.iter().map(|image| image.candidate.name.as_str()).collect();
+) -> (Vec<Named>, Vec<Diagnostic>) {
+    let unnamed: Vec<Unnamed<'_>> = read
+        .iter()
+        .map(|Read { candidate, .. }| Unnamed {
+            name: &candidate.name,
+            reference: candidate.reference.as_ref(),
+        })
+        .collect();
     let votes: Vec<Vote<'_>> = read
         .iter()
         .zip(evaluations)
@@ -116,26 +133,28 @@ fn name_images(
             evaluation.needs.iter().map(move |need| Vote { image, need })
         })
         .collect();
-    let naming = Naming::infer(wishes, &names, &votes);
     let mut problems = Vec::new();
-    let named = read
-        .iter()
-        .map(|image| {
-            let named = match &image.candidate.reference {
-                Some(reference) => naming.given(reference),
-                None => naming.references(&image.candidate.name),
-            };
-            named.unwrap_or_else(|message| {
-                let problem = Diagnostic::error("invalid-name", message)
-                    .at(&image.file.source, Span::default(), "")
-                    .hint("rename the folder, or set `reference` in `layers.toml`");
-                problems.push(problem);
-                let origin = super::naming::Origin::Folder;
-                super::naming::Named { references: Vec::new(), origin }
-            })
+    let named = naming::name_all(wishes, &unnamed, &votes).into_iter().zip(read);
+    let named = named.map(|(named, image)| {
+        named.unwrap_or_else(|message| {
+            let (source, span) = spot_of_name(image);
+            let problem = Diagnostic::error("invalid-name", message).at(&source, span, "").hint(
+                "rename the folder, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`",
+            );
+            problems.push(problem);
+            Named { references: Vec::new(), origin: Origin::Folder }
         })
-        .collect();
+    });
+    let named = named.collect();
     (named, problems)
+}
+
+/// What gave an image its reference: a setting, or else its Dockerfile.
+fn spot_of_name(image: &Read) -> (Source, Span) {
+    let candidate = &image.candidate;
+    let spot = candidate.reference.as_ref().and_then(|reference| reference.spot.clone());
+    spot.or_else(|| candidate.said.name.clone())
+        .unwrap_or_else(|| (image.file.source.clone(), Span::default()))
 }
 
 /// Evaluates once more what is built on an image that carries ONBUILD lines.
@@ -164,13 +183,14 @@ fn fire_triggers(
 
 /// The references of all images, for looking up what a need means.
 struct Siblings {
-    by_repository: HashMap<String, Vec<(String, ImageId)>>,
+    by_repository: HashMap<String, BTreeMap<String, ImageId>>,
 }
 
 /// What a reference means in this repository.
 enum Meaning {
     Sibling(ImageId),
     /// A sibling's repository, but a tag or digest that none of ours has.
+    /// Those of our tags that are nearest to it.
     OtherTag(Vec<String>),
     Stranger,
 }
@@ -183,26 +203,102 @@ struct Linked {
 }
 
 impl Siblings {
-    fn new(names: &[super::naming::Named]) -> Siblings {
-        let mut by_repository: HashMap<String, Vec<(String, ImageId)>> = HashMap::new();
+    /// Two images of one reference are an error: only the one that is built last would keep it.
+    fn new(read: &[Read], names: &[Named]) -> (Siblings, Vec<Diagnostic>) {
+        let mut by_repository: HashMap<String, BTreeMap<String, ImageId>> = HashMap::new();
+        let mut problems = Vec::new();
         for (at, named) in names.iter().enumerate() {
             for reference in &named.references {
-                let tag = tag_of(reference).to_owned();
-                let entry = by_repository.entry(reference.repository()).or_default();
-                entry.push((tag, ImageId::from_index(at)));
+                let tags = by_repository.entry(reference.repository()).or_default();
+                match tags.entry(tag_of(reference).to_owned()) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(ImageId::from_index(at));
+                    }
+                    Entry::Occupied(entry) => {
+                        let first = &read[entry.get().index()];
+                        problems.push(describe_double(reference, first, &read[at]));
+                        break;
+                    }
+                }
             }
         }
-        Siblings { by_repository }
+        (Siblings { by_repository }, problems)
     }
 
     fn find(&self, reference: &Reference) -> Meaning {
         let Some(images) = self.by_repository.get(&reference.repository()) else {
             return Meaning::Stranger;
         };
-        let same_tag = images.iter().find(|(tag, _)| tag == tag_of(reference));
-        match same_tag {
-            Some((_, image)) if reference.digest.is_none() => Meaning::Sibling(*image),
-            _ => Meaning::OtherTag(images.iter().map(|(tag, _)| tag.clone()).collect()),
+        let tag = tag_of(reference);
+        match images.get(tag) {
+            Some(image) if reference.digest.is_none() => Meaning::Sibling(*image),
+            _ => {
+                // Thousands of images may share a repository.
+                let before = images.range::<str, _>((Unbounded, Excluded(tag))).rev().take(2);
+                let after = images.range::<str, _>((Included(tag), Unbounded)).take(2);
+                let mut near: Vec<String> =
+                    before.chain(after).map(|(tag, _)| tag.clone()).collect();
+                near.sort_unstable();
+                Meaning::OtherTag(near)
+            }
+        }
+    }
+
+    /// Finds out what the named contexts stand for, and evaluates those who have some again.
+    fn stand_for_contexts(
+        &self,
+        read: &[Read],
+        names: &[Named],
+        settings: &mut [Settings],
+        evaluations: &mut [Evaluation],
+    ) -> Vec<Diagnostic> {
+        if read.iter().all(|image| image.candidate.contexts.is_empty()) {
+            return Vec::new();
+        }
+        let by_name: HashMap<&str, &Named> = read
+            .iter()
+            .zip(names)
+            .map(|(image, named)| (image.candidate.name.as_str(), named))
+            .collect();
+        let mut problems = Vec::new();
+        for (image, settings) in read.iter().zip(settings.iter_mut()) {
+            for context in &image.candidate.contexts {
+                match self.stand_for(context, &by_name) {
+                    Some(value) => {
+                        settings.contexts.insert(context.name.clone(), value);
+                    }
+                    None => {
+                        settings.contexts.remove(&context.name);
+                        problems.push(describe_context(context, &by_name));
+                    }
+                }
+            }
+        }
+        let no_triggers = |_: &Reference| Vec::new();
+        evaluations.par_iter_mut().enumerate().for_each(|(at, evaluation)| {
+            if !read[at].candidate.contexts.is_empty() {
+                *evaluation = evaluate::evaluate(&read[at].file, &settings[at], &no_triggers);
+            }
+        });
+        problems
+    }
+
+    /// What a context stands for: an address as it is, a folder where the value begins like a
+    /// path, an image by its name or reference, and a folder that is there.
+    fn stand_for(&self, context: &NamedContext, by_name: &HashMap<&str, &Named>) -> Option<String> {
+        let value = context.value.as_str();
+        if value.contains("://") || value.starts_with(['.', '/']) {
+            return Some(value.to_owned());
+        }
+        if let Some(named) = by_name.get(value) {
+            // An image without a valid reference was complained about.
+            let reference = named.references.first().map(Reference::familiar);
+            return Some(format!("docker-image://{}", reference.unwrap_or_default()));
+        }
+        let reference = Reference::parse(value).ok();
+        match reference.map(|reference| self.find(&reference)) {
+            Some(Meaning::Sibling(_)) => Some(format!("docker-image://{value}")),
+            _ => context.is_folder.then(|| value.to_owned()),
         }
     }
 
@@ -245,7 +341,7 @@ fn external(need: &Need) -> External {
 
 fn describe_other_tag(need: &Need, tags: &[String]) -> Diagnostic {
     let written = need.reference.familiar();
-    let ours = crate::base::text::list(tags);
+    let ours = list(tags);
     let what = if need.reference.digest.is_some() { "a digest" } else { "a tag" };
     Diagnostic::warning(
         "sibling-tag",
@@ -254,4 +350,30 @@ fn describe_other_tag(need: &Need, tags: &[String]) -> Diagnostic {
     .at(&need.source, need.span, "taken from outside")
     .note(format!("the image is built as {ours}"))
     .hint(format!("write the tag {ours} to depend on the image of this repository"))
+}
+
+fn describe_double(reference: &Reference, first: &Read, second: &Read) -> Diagnostic {
+    let names = [first, second].map(|image| image.candidate.name.as_str());
+    let message = format!("{} are both called `{}`", list(names), reference.familiar());
+    let empty = |image: &Read| Source::new(image.candidate.dockerfile.clone(), "");
+    let (source, span) = spot_of_name(second);
+    let mut problem = Diagnostic::error("duplicate-reference", message);
+    for image in [first, second] {
+        problem = problem.at(&empty(image), Span::default(), format!("`{}`", image.candidate.name));
+    }
+    if !span.is_empty() {
+        problem = problem.at(&source, span, "called so here");
+    }
+    problem.hint("give each a `reference` of its own in `layers.toml`, with `{name}` in it")
+}
+
+fn describe_context(context: &NamedContext, by_name: &HashMap<&str, &Named>) -> Diagnostic {
+    let value = &context.value;
+    let (source, span) = &context.spot;
+    let message = format!("`{value}` is neither an image of this repository nor a folder");
+    let problem = Diagnostic::error("config", message).at(source, *span, "");
+    match closest(value, by_name.keys().copied()) {
+        Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
+        None => problem.hint(format!("an image from outside is `docker-image://{value}`")),
+    }
 }

@@ -46,6 +46,9 @@ pub struct Image {
     pub target: Option<String>,
     /// Build arguments that were set for it.
     pub build_args: BTreeMap<String, String>,
+    /// Named contexts: a name, and `docker-image://REFERENCE`, a folder relative to the root or
+    /// an address.
+    pub contexts: BTreeMap<String, String>,
     /// What it is tagged with; siblings know it by the first.
     pub references: Vec<Reference>,
     /// Where its name came from.

@@ -5,12 +5,12 @@
 //! `FROM acme/shop-base:latest` and an image `base` exists, images are called
 //! `acme/shop-{name}`. It owns names only; edges are drawn in `link`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-use crate::base::Place;
+use crate::base::{Place, Source, Span};
 
-use super::evaluate::Need;
+use super::evaluate::{Need, NeedKind};
 use super::reference::Reference;
 
 /// Where a part of a name was found.
@@ -58,26 +58,30 @@ pub struct Wishes {
     pub app: Option<Given>,
     /// A further tag for every image.
     pub version: Option<Given>,
-    /// The template, such as `{namespace}/{app}-{name}`.
-    pub template: Option<Given>,
     /// The name of the repository's folder, the app of last resort.
     pub folder: String,
 }
 
-/// How references are made from images' names.
+/// A reference that is set for an image.
 #[derive(Debug, Clone)]
-pub struct Naming {
-    /// Text before and after the image's name.
-    prefix: String,
-    suffix: String,
-    /// A tag that the template itself fixes.
-    template_tag: Option<String>,
-    /// The tag by which siblings name an image that no FROM line names.
-    usual_tag: String,
-    /// Tags that FROM lines use, by repository, where all of them agree.
-    tags: BTreeMap<String, String>,
-    version: Option<String>,
-    origin: Origin,
+pub struct Pattern {
+    /// The text, in which `{namespace}` and `{app}` may still stand.
+    pub text: String,
+    /// Where it was found.
+    pub origin: Origin,
+    /// Where it is written.
+    pub spot: Option<(Source, Span)>,
+    /// Whether the version is part of it already.
+    pub has_version: bool,
+}
+
+/// An image that is to be called something.
+#[derive(Debug, Clone, Copy)]
+pub struct Unnamed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The reference that is set for it, where one is.
+    pub reference: Option<&'a Pattern>,
 }
 
 /// What one image is called.
@@ -97,89 +101,125 @@ pub struct Vote<'a> {
     pub need: &'a Need,
 }
 
-const LATEST: &str = "latest";
+/// The tag of a reference that has none.
+pub const LATEST: &str = "latest";
 
-impl Naming {
-    /// Works out how the images `names` are called.
-    pub fn infer(wishes: &Wishes, names: &[&str], votes: &[Vote<'_>]) -> Naming {
-        let inferred = infer_prefix(names, votes);
-        let (before, after, origin) = match &wishes.template {
-            Some(template) => {
-                let filled = fill(&template.value, wishes, inferred.as_ref());
-                let (before, after) = filled.split_once("{name}").unwrap_or((&filled, ""));
-                (before.to_owned(), after.to_owned(), template.origin.clone())
+/// Works out what each of the images is called.
+///
+/// A version is a further tag beside the one by which siblings know an image. Where several
+/// images share a repository, the tag says which one is meant, and the version follows it:
+/// `ros:jazzy-1.2`.
+///
+/// # Errors
+/// For each image: where what it would be called is no valid reference; the message says why.
+pub fn name_all(
+    wishes: &Wishes,
+    images: &[Unnamed<'_>],
+    votes: &[Vote<'_>],
+) -> Vec<Result<Named, String>> {
+    let names: HashSet<&str> = images.iter().map(|image| image.name).collect();
+    let inferred = infer_prefix(&names, votes);
+    let (prefix, origin) = prefix_of(wishes, inferred.as_ref());
+    let drafts: Vec<Result<Draft, String>> = images
+        .iter()
+        .map(|image| match image.reference {
+            Some(pattern) => Draft::of_pattern(pattern, wishes, inferred.as_ref()),
+            None => Draft::of_name(&prefix, image.name, origin.clone()),
+        })
+        .collect();
+    let tags = Tags::infer(images, &drafts, votes);
+    let mut shared: HashMap<&str, u32> = HashMap::new();
+    for draft in drafts.iter().flatten() {
+        *shared.entry(&draft.normal).or_default() += 1;
+    }
+    let shares = |draft: &Draft| shared.get(draft.normal.as_str()).is_some_and(|count| *count > 1);
+    drafts
+        .iter()
+        .map(|draft| {
+            let draft = draft.as_ref().map_err(Clone::clone)?;
+            let tag = draft.tag.as_deref().unwrap_or_else(|| tags.of(&draft.normal));
+            let mut references = vec![parse(&format!("{}:{tag}", draft.repository))?];
+            let version = wishes.version.as_ref().map(|version| version.value.as_str());
+            if let Some(version) = version.filter(|it| *it != tag && !draft.has_version) {
+                let before = if shares(draft) { format!("{tag}-") } else { String::new() };
+                references.push(parse(&format!("{}:{before}{version}", draft.repository))?);
             }
-            None => {
-                let (prefix, origin) = prefix_of(wishes, inferred.as_ref());
-                (prefix, String::new(), origin)
-            }
-        };
-        let (suffix, template_tag) = match after.rsplit_once(':') {
-            Some((suffix, tag)) => (suffix.to_owned(), Some(tag.to_owned())),
-            None => (after, None),
-        };
-        let mut naming = Naming {
-            prefix: before,
-            suffix,
-            template_tag,
-            usual_tag: LATEST.to_owned(),
-            tags: BTreeMap::new(),
-            version: wishes.version.as_ref().map(|version| version.value.clone()),
-            origin,
-        };
-        naming.infer_tags(names, votes);
-        naming
+            Ok(Named { references, origin: draft.origin.clone() })
+        })
+        .collect()
+}
+
+/// What an image is called but for the tags that are not written out.
+struct Draft {
+    repository: String,
+    /// The repository in its normal form.
+    normal: String,
+    tag: Option<String>,
+    origin: Origin,
+    has_version: bool,
+    /// Whether siblings may say the tag.
+    takes_votes: bool,
+}
+
+impl Draft {
+    fn of_name(prefix: &str, name: &str, origin: Origin) -> Result<Draft, String> {
+        let repository = format!("{prefix}{name}");
+        let normal = parse(&repository)?.repository();
+        // Without any prefix `python:3.12` is more likely the world's python than ours.
+        let takes_votes = !prefix.is_empty();
+        Ok(Draft { repository, normal, tag: None, origin, has_version: false, takes_votes })
     }
 
-    /// The references of the image called `name`.
-    ///
-    /// # Errors
-    /// Where they are no valid references; the message says why.
-    pub fn references(&self, name: &str) -> Result<Named, String> {
-        let repository = format!("{}{name}{}", self.prefix, self.suffix);
-        let plain = parse(&repository)?;
-        let usual = match &self.template_tag {
-            Some(tag) => tag,
-            None => self.tags.get(&plain.repository()).unwrap_or(&self.usual_tag),
+    fn of_pattern(
+        pattern: &Pattern,
+        wishes: &Wishes,
+        inferred: Option<&Inferred>,
+    ) -> Result<Draft, String> {
+        let text = fill(&pattern.text, wishes, inferred);
+        let reference = parse(&text)?;
+        if reference.digest.is_some() {
+            return Err(format!("`{text}` has a digest, which nobody knows before the build"));
+        }
+        let (repository, tag) = match text.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag.to_owned())),
+            _ => (text.as_str(), None),
         };
-        let mut references = vec![parse(&format!("{repository}:{usual}"))?];
-        if let Some(version) = self.version.as_ref().filter(|version| *version != usual) {
-            references.push(parse(&format!("{repository}:{version}"))?);
-        }
-        Ok(Named { references, origin: self.origin.clone() })
+        Ok(Draft {
+            repository: repository.to_owned(),
+            normal: reference.repository(),
+            takes_votes: tag.is_none() && repository.contains(['/', '-', '_', '.']),
+            tag,
+            origin: pattern.origin.clone(),
+            has_version: pattern.has_version,
+        })
     }
+}
 
-    /// The references of an image whose reference is given whole.
-    ///
-    /// # Errors
-    /// Where it is no valid reference; the message says why.
-    pub fn given(&self, reference: &Given) -> Result<Named, String> {
-        let first = parse(&reference.value)?;
-        let mut references = vec![first.clone()];
-        let tag = first.tag.as_deref().unwrap_or(LATEST);
-        if let Some(version) = self.version.as_ref().filter(|version| *version != tag) {
-            references.push(Reference { tag: Some(version.clone()), ..first });
-        }
-        Ok(Named { references, origin: reference.origin.clone() })
-    }
+/// By which tags the FROM lines name siblings whose tag is not set.
+struct Tags {
+    /// Where all lines about an image agree, by repository.
+    by_repository: HashMap<String, String>,
+    /// For those that no line names.
+    usual: String,
+}
 
-    /// Which tags the FROM lines use for siblings. One tag that all of them agree on is the
-    /// usual one; where they disagree about an image, `latest` is.
-    fn infer_tags(&mut self, names: &[&str], votes: &[Vote<'_>]) {
-        if self.prefix.is_empty() {
-            // Without any prefix `python:3.12` is more likely the world's python than ours.
-            return;
-        }
-        let mut siblings = BTreeMap::new();
-        for name in names {
-            if let Ok(reference) = parse(&format!("{}{name}{}", self.prefix, self.suffix)) {
-                siblings.insert(reference.repository(), *name);
+impl Tags {
+    /// One tag that all lines agree on is the usual one; where they disagree about an image,
+    /// `latest` is.
+    fn infer(images: &[Unnamed<'_>], drafts: &[Result<Draft, String>], votes: &[Vote<'_>]) -> Tags {
+        let mut siblings: HashMap<&str, &str> = HashMap::new();
+        for (image, draft) in images.iter().zip(drafts) {
+            if let Ok(draft) = draft
+                && draft.takes_votes
+            {
+                siblings.insert(&draft.normal, image.name);
             }
         }
         let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for vote in votes {
+        for vote in votes.iter().filter(|vote| vote.need.kind != NeedKind::Context) {
             let repository = vote.need.reference.repository();
-            let is_other = siblings.get(&repository).is_some_and(|name| *name != vote.image);
+            let is_other =
+                siblings.get(repository.as_str()).is_some_and(|name| *name != vote.image);
             if !is_other || vote.need.reference.digest.is_some() {
                 continue;
             }
@@ -192,10 +232,11 @@ impl Naming {
         let mut agreed: Vec<&String> = seen.values().flatten().collect();
         agreed.sort_unstable();
         agreed.dedup();
-        if let [only] = agreed.as_slice() {
-            self.usual_tag = (*only).clone();
-        }
-        self.tags = seen
+        let usual = match agreed.as_slice() {
+            [only] => (*only).clone(),
+            _ => LATEST.to_owned(),
+        };
+        let by_repository = seen
             .into_iter()
             .filter_map(|(repository, tags)| match <[String; 1]>::try_from(tags) {
                 Ok([only]) => Some((repository, only)),
@@ -204,6 +245,11 @@ impl Naming {
                 }
             })
             .collect();
+        Tags { by_repository, usual }
+    }
+
+    fn of(&self, repository: &str) -> &str {
+        self.by_repository.get(repository).unwrap_or(&self.usual)
     }
 }
 
@@ -230,12 +276,11 @@ impl Inferred {
 }
 
 /// The prefix that most different siblings are called by; the longer one where two tie.
-fn infer_prefix(names: &[&str], votes: &[Vote<'_>]) -> Option<Inferred> {
-    let names: HashSet<&str> = names.iter().copied().collect();
+fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<Inferred> {
     let mut by_prefix: BTreeMap<String, (HashSet<String>, Place)> = BTreeMap::new();
-    for vote in votes {
+    for vote in votes.iter().filter(|vote| vote.need.kind != NeedKind::Context) {
         let repository = vote.need.reference.familiar_repository();
-        let Some(at) = sibling_at(&repository, vote.image, &names) else { continue };
+        let Some(at) = sibling_at(&repository, vote.image, names) else { continue };
         let (prefix, name) = repository.split_at(at);
         let tag = vote.need.reference.tag.as_deref().unwrap_or(LATEST);
         if prefix.is_empty() && (tag != LATEST || vote.need.reference.digest.is_some()) {

@@ -11,13 +11,23 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::base::{Diagnostic, RelPath, Source, Span, text};
+
+mod template;
+
+pub use template::{BUILT_IN, Filled, Template, Unfilled};
 
 /// The file's name, at the repository's root.
 pub const FILE_NAME: &str = "layers.toml";
 
 /// A setting and where it is written.
 pub type Setting = toml::Spanned<String>;
+
+/// Build arguments by name.
+pub type Args = BTreeMap<String, toml::Spanned<Value>>;
+
+/// Named contexts: what a `FROM` or `--from` calls it, and what it stands for.
+pub type Contexts = BTreeMap<String, Setting>;
 
 /// All that `layers.toml` can say.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,8 +39,12 @@ pub struct Config {
     pub app: Option<Setting>,
     /// A tag that every built image gets beside its usual one.
     pub version: Option<Setting>,
-    /// How a reference is made of `{namespace}`, `{app}` and `{name}`.
+    /// How an image's name is made of its Dockerfile's path.
+    pub name: Option<Setting>,
+    /// How a reference is made of `{namespace}`, `{app}`, `{name}` and parts of the path.
     pub reference: Option<Setting>,
+    /// The context of all images.
+    pub context: Option<Setting>,
     /// Globs of Dockerfiles, relative to the root.
     pub dockerfiles: Option<Vec<Setting>>,
     /// Globs of Dockerfiles that are no images.
@@ -40,7 +54,13 @@ pub struct Config {
     pub platform: Option<Setting>,
     /// Build arguments of all images.
     #[serde(default)]
-    pub args: BTreeMap<String, Value>,
+    pub args: Args,
+    /// Named contexts of all images.
+    #[serde(default)]
+    pub contexts: Contexts,
+    /// Dockerfiles that are described together.
+    #[serde(default)]
+    pub group: Vec<toml::Spanned<Group>>,
     /// Settings of single images by name.
     #[serde(default)]
     pub image: BTreeMap<toml::Spanned<String>, ImageConfig>,
@@ -58,6 +78,38 @@ pub struct CheckConfig {
     pub skip: Vec<Setting>,
 }
 
+/// What `[[group]]` can say of the Dockerfiles that it finds. What it leaves out is as for all.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Group {
+    /// Globs of Dockerfiles, relative to the root.
+    #[serde(default)]
+    pub dockerfiles: Vec<Setting>,
+    /// A regular expression that must match a Dockerfile's whole path; its named captures are
+    /// parts of the path.
+    pub pattern: Option<Setting>,
+    /// Globs of Dockerfiles that the group leaves alone.
+    #[serde(default)]
+    pub exclude: Vec<Setting>,
+    /// How the names are made.
+    pub name: Option<Setting>,
+    /// How the references are made.
+    pub reference: Option<Setting>,
+    /// The context.
+    pub context: Option<Setting>,
+    /// The stage to build.
+    pub target: Option<Setting>,
+    /// Stages that are an image each.
+    #[serde(default)]
+    pub targets: Vec<Setting>,
+    /// Build arguments; they win over those of all.
+    #[serde(default)]
+    pub args: Args,
+    /// Named contexts; they win over those of all.
+    #[serde(default)]
+    pub contexts: Contexts,
+}
+
 /// What `[image.NAME]` can say.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -68,11 +120,17 @@ pub struct ImageConfig {
     pub context: Option<Setting>,
     /// The stage to build.
     pub target: Option<Setting>,
+    /// Stages that are an image each, in place of this one.
+    #[serde(default)]
+    pub targets: Vec<Setting>,
     /// The whole reference, tag included where there is one.
     pub reference: Option<Setting>,
-    /// Build arguments of this image; they win over those of all.
+    /// Build arguments of this image; they win over those of its group and of all.
     #[serde(default)]
-    pub args: BTreeMap<String, Value>,
+    pub args: Args,
+    /// Named contexts of this image; they win over those of its group and of all.
+    #[serde(default)]
+    pub contexts: Contexts,
 }
 
 /// A build argument's value: text, or a number or truth value that is taken as text.
@@ -111,6 +169,18 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// The globs that are looked for outside of groups: those that are set, or `default` where
+    /// there are no groups either.
+    pub fn globs(&self, default: &[&str]) -> Vec<String> {
+        match &self.config.dockerfiles {
+            Some(globs) => globs.iter().map(|glob| glob.get_ref().clone()).collect(),
+            None if self.config.group.is_empty() => {
+                default.iter().map(|glob| (*glob).to_owned()).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
     /// The span of a setting in the file.
     pub fn span<T>(setting: &toml::Spanned<T>) -> Span {
         let range = setting.span();
@@ -146,13 +216,29 @@ pub fn parse(source: &Source) -> (ConfigFile, Vec<Diagnostic>) {
     match toml::from_str(source.text()) {
         Ok(config) => (ConfigFile { source: source.clone(), config }, Vec::new()),
         Err(error) => {
-            let span = error.span().map_or(Span::default(), |at| Span::new(at.start, at.end));
-            let message = error.message().lines().next().unwrap_or("it can't be read");
-            let problem = Diagnostic::error("config", format!("`{FILE_NAME}`: {message}"))
-                .at(source, span, "");
             let config = Config::default();
-            (ConfigFile { source: source.clone(), config }, vec![problem])
+            (ConfigFile { source: source.clone(), config }, vec![describe(source, &error)])
         }
+    }
+}
+
+/// What the TOML reader says, in our words where it names a setting that there is not.
+fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
+    let span = error.span().map_or(Span::default(), |at| Span::new(at.start, at.end));
+    let message = error.message().lines().next().unwrap_or("it can't be read");
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return Diagnostic::error("config", format!("`{FILE_NAME}`: {message}"))
+            .at(source, span, "");
+    };
+    // "unknown field `ap`, expected one of `app`, `args`": every second piece is a name.
+    let mut names = rest.split('`').step_by(2);
+    let unknown = names.next().unwrap_or_default();
+    let known: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    let problem = Diagnostic::error("config", format!("there is no setting `{unknown}` here"))
+        .at(source, span, "");
+    match text::closest(unknown, known.iter().copied()) {
+        Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
+        None => problem.hint(format!("there are {}", text::list(&known))),
     }
 }
 
@@ -164,7 +250,8 @@ mod tests {
         let source = Source::new(RelPath::new(FILE_NAME).unwrap(), text);
         let (file, problems) = parse(&source);
         let shown = problems.first().map(|problem| {
-            format!("{}: {}", source.place(problem.labels[0].span), problem.message)
+            let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            format!("{}: {}{hint}", source.place(problem.labels[0].span), problem.message)
         });
         assert_eq!(shown.as_deref(), problem);
         file.config
@@ -178,8 +265,8 @@ mod tests {
         );
         let namespace = config.namespace.unwrap();
         assert_eq!((namespace.get_ref().as_str(), namespace.span()), ("acme", 12..18));
-        assert_eq!(config.args["PY"].to_text(), "3.12");
-        assert_eq!(config.args["N"].to_text(), "4");
+        assert_eq!(config.args["PY"].get_ref().to_text(), "3.12");
+        assert_eq!(config.args["N"].get_ref().to_text(), "4");
         assert_eq!(config.image["app"].context.as_ref().unwrap().get_ref(), ".");
     }
 
@@ -188,11 +275,7 @@ mod tests {
         check("", None);
         check(
             "app = 'x'\nnamspace = 'acme'\n",
-            Some(
-                "layers.toml:2:1: `layers.toml`: unknown field `namspace`, expected one of \
-                 `namespace`, `app`, `version`, `reference`, `dockerfiles`, `exclude`, \
-                 `platform`, `args`, `image`, `check`",
-            ),
+            Some("layers.toml:2:1: there is no setting `namspace` here; did you mean `namespace`?"),
         );
         check(
             "app = 7\n",

@@ -6,4 +6,5 @@ pub mod config;
 pub mod context;
 pub mod dockerfiles;
 pub mod glob;
+pub mod groups;
 pub mod ignore_file;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::graph::images::Candidate;
+use crate::graph::images::{Candidate, Said};
 use crate::graph::link::{Read, Wanted, link};
 use crate::graph::naming::Wishes;
 
@@ -29,6 +29,8 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
         target: None,
         reference: None,
         args: BTreeMap::new(),
+        contexts: Vec::new(),
+        said: Said::default(),
     };
     let file = crate::parse::parse(&Source::new(dockerfile, text));
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };

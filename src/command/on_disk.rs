@@ -1,0 +1,47 @@
+//! Whether what `layers.toml` names is there: Dockerfiles, contexts, folders of named contexts.
+//!
+//! Owns the complaints about what is missing, at the setting that names it. What no setting names
+//! is complained about by whoever reads it.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::base::{Diagnostic, RelPath};
+use crate::graph::images::{Candidate, Spot};
+
+/// Looks for what the settings of the images name. Notes which named contexts are folders, and
+/// takes out images whose Dockerfile is missing.
+pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    let mut folders: HashMap<RelPath, bool> = HashMap::new();
+    let mut is_folder = |path: &RelPath| {
+        *folders.entry(path.clone()).or_insert_with_key(|path| path.under(root).is_dir())
+    };
+    candidates.retain_mut(|image| {
+        for context in &mut image.contexts {
+            let path = RelPath::new(&context.value);
+            context.is_folder = path.is_some_and(|path| is_folder(&path));
+            if context.value.starts_with('.') && !context.is_folder {
+                problems.push(missing("folder", &context.value, &context.spot));
+            }
+        }
+        if let Some(spot) = &image.said.context
+            && !is_folder(&image.context)
+        {
+            problems.push(missing("folder", image.context.as_str(), spot));
+        }
+        let Some(spot) = &image.said.dockerfile else { return true };
+        let is_there = image.dockerfile.under(root).is_file();
+        if !is_there {
+            problems.push(missing("file", image.dockerfile.as_str(), spot));
+        }
+        is_there
+    });
+    problems
+}
+
+fn missing(what: &str, path: &str, (source, span): &Spot) -> Diagnostic {
+    Diagnostic::error("config", format!("there is no {what} `{path}`"))
+        .at(source, *span, "")
+        .hint("paths are relative to the folder of `layers.toml`")
+}

@@ -1,0 +1,125 @@
+//! What the placeholders of a template stand for, for one Dockerfile.
+//!
+//! Owns the parts of a Dockerfile's path, and the name an image gets where nothing is set.
+
+use std::collections::BTreeMap;
+
+use crate::base::RelPath;
+use crate::graph::naming::{LATEST, Wishes};
+use crate::scan::config::Unfilled;
+
+/// The values of one image.
+#[derive(Clone)]
+pub(super) struct Values<'a> {
+    pub(super) path: RelPath,
+    /// The captures of its group's pattern.
+    pub(super) captures: &'a BTreeMap<String, String>,
+    /// The stage that is built, where one is set.
+    pub(super) target: Option<String>,
+    /// The image's name, once it is known.
+    pub(super) name: Option<String>,
+    pub(super) wishes: &'a Wishes,
+    /// Whether `{namespace}` and `{app}` stay as they are, to be filled by inference.
+    pub(super) leaves_names_open: bool,
+    /// Whether a name is filled, where a path's `/` becomes `-`.
+    pub(super) is_name: bool,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(
+        path: RelPath,
+        captures: &'a BTreeMap<String, String>,
+        target: Option<String>,
+        wishes: &'a Wishes,
+    ) -> Values<'a> {
+        let (name, leaves_names_open, is_name) = (None, false, false);
+        Values { path, captures, target, name, wishes, leaves_names_open, is_name }
+    }
+
+    /// The value of a placeholder; nothing where there is none of that name.
+    pub(super) fn find(&self, name: &str) -> Option<Result<String, Unfilled>> {
+        let given = |wish: &Option<crate::graph::naming::Given>, hint: &str| match wish {
+            _ if self.leaves_names_open => Ok(format!("{{{name}}}")),
+            Some(given) => Ok(given.value.clone()),
+            None => Err(Unfilled::unset(name, hint)),
+        };
+        let value = match name {
+            "dir" => Ok(self.folder()),
+            "parent" => Ok(self.above()),
+            "path" => Ok(self.whole_folder()),
+            "stem" => Ok(self.stem().unwrap_or_else(|| self.folder())),
+            "target" => Ok(self.target.clone().unwrap_or_default()),
+            "name" => match &self.name {
+                Some(name) => Ok(name.clone()),
+                None => Err(Unfilled::unset(name, "use `{dir}`, the folder's name")),
+            },
+            "version" => Ok(match &self.wishes.version {
+                Some(version) => version.value.clone(),
+                None => LATEST.to_owned(),
+            }),
+            "namespace" => {
+                given(&self.wishes.namespace, "set `namespace` in `layers.toml`, or REPO_NS")
+            }
+            "app" => given(&self.wishes.app, "set `app` in `layers.toml`, or APP_NAME"),
+            _ => return None,
+        };
+        Some(value)
+    }
+
+    /// The name where none is set: the folder's for a plain Dockerfile, the folder's and the
+    /// ending of `Dockerfile.dev`, and the beginning of `app.Dockerfile`. What lies at the root
+    /// needs no folder in its name.
+    pub(super) fn usual_name(&self) -> String {
+        match (self.stem(), self.ending()) {
+            (Some(ending), true) if !self.path.parent().is_root() => {
+                format!("{}-{ending}", self.folder())
+            }
+            (Some(stem), _) => stem,
+            (None, _) => self.folder(),
+        }
+    }
+
+    fn folder(&self) -> String {
+        self.path.parent().file_name().unwrap_or(&self.wishes.folder).to_owned()
+    }
+
+    fn above(&self) -> String {
+        self.path.parent().parent().file_name().unwrap_or(&self.wishes.folder).to_owned()
+    }
+
+    fn whole_folder(&self) -> String {
+        let folder = self.path.parent();
+        match self.is_name {
+            true if folder.is_root() => self.wishes.folder.clone(),
+            true => folder.as_str().replace('/', "-"),
+            false => folder.as_str().to_owned(),
+        }
+    }
+
+    /// What the file's name says beside `Dockerfile`; nothing for a plain one.
+    fn stem(&self) -> Option<String> {
+        let file = self.path.file_name().unwrap_or_default();
+        let stem = match (plain_word(file), self.ending()) {
+            (Some(word), true) => &file[word..],
+            (Some(_), false) => return None,
+            (None, _) => file.rsplit_once('.').map_or(file, |(stem, _)| stem),
+        };
+        let stem = stem.trim_matches(['.', '-', '_']);
+        (!stem.is_empty()).then(|| stem.to_owned())
+    }
+
+    /// Whether the file is called `Dockerfile` with something behind it.
+    fn ending(&self) -> bool {
+        let file = self.path.file_name().unwrap_or_default();
+        plain_word(file).is_some_and(|word| file.len() > word)
+    }
+}
+
+/// How long the word `Dockerfile` (or `Containerfile`) is with which a file's name begins.
+fn plain_word(file: &str) -> Option<usize> {
+    ["dockerfile", "containerfile"].into_iter().map(str::len).find(|length| {
+        file.get(..*length).is_some_and(|word| {
+            word.eq_ignore_ascii_case("dockerfile") || word.eq_ignore_ascii_case("containerfile")
+        })
+    })
+}

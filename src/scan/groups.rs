@@ -1,0 +1,321 @@
+//! Which Dockerfiles belong to which group of `layers.toml`.
+//!
+//! Owns the order (a Dockerfile belongs to the first group that takes it, and to the globs outside
+//! of groups where none does), the excludes, and the captures of a group's pattern. It names no
+//! images.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use regex::Regex;
+
+use crate::base::{Diagnostic, RelPath};
+
+use super::config::{ConfigFile, Group, Setting};
+use super::{dockerfiles, glob};
+
+/// A Dockerfile that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its path.
+    pub path: RelPath,
+    /// The group that took it, by its place in the file; nothing for the globs outside of groups.
+    pub group: Option<usize>,
+    /// The named captures of the group's pattern; empty text for those that took no part.
+    pub captures: BTreeMap<String, String>,
+}
+
+impl Found {
+    /// A Dockerfile that no group describes.
+    pub fn plain(path: RelPath) -> Found {
+        Found { path, group: None, captures: BTreeMap::new() }
+    }
+}
+
+/// All Dockerfiles below `root` that the configuration asks for, sorted by path. Mistakes in
+/// globs and patterns are diagnostics, and so is (as a warning) a group that finds nothing.
+///
+/// # Errors
+/// Where a folder that has to be looked into can't be read.
+pub fn find(root: &Path, file: &ConfigFile) -> anyhow::Result<(Vec<Found>, Vec<Diagnostic>)> {
+    let mut search =
+        Search { root, file, exclude: Vec::new(), taken: HashSet::new(), problems: Vec::new() };
+    search.exclude = search.globs(&file.config.exclude).into_iter().map(|(_, glob)| glob).collect();
+    let mut found = Vec::new();
+    for (at, group) in file.config.group.iter().enumerate() {
+        found.extend(search.find_group(at, group)?);
+    }
+    found.extend(search.find_rest()?);
+    found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok((found, search.problems))
+}
+
+struct Search<'a> {
+    root: &'a Path,
+    file: &'a ConfigFile,
+    exclude: Vec<Regex>,
+    taken: HashSet<RelPath>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Search<'_> {
+    fn find_group(
+        &mut self,
+        at: usize,
+        group: &toml::Spanned<Group>,
+    ) -> anyhow::Result<Vec<Found>> {
+        let whole = ConfigFile::span(group);
+        let group = group.get_ref();
+        let before = self.problems.len();
+        let exclude = self.globs(&group.exclude);
+        let mut globs: Vec<String> =
+            self.globs(&group.dockerfiles).into_iter().map(|(glob, _)| glob).collect();
+        let pattern = group.pattern.as_ref().and_then(|pattern| self.pattern(pattern));
+        if self.problems.len() > before {
+            return Ok(Vec::new());
+        }
+        match (&group.pattern, group.dockerfiles.is_empty()) {
+            (Some(pattern), true) => globs = vec![fixed_part(pattern.get_ref()) + "**"],
+            (None, true) => {
+                let problem = Diagnostic::error("config", "a group must say where its files lie")
+                    .at(&self.file.source, self.head(whole), "")
+                    .hint("add `dockerfiles = [\"images/*/Dockerfile\"]`, or a `pattern`");
+                self.problems.push(problem);
+                return Ok(Vec::new());
+            }
+            _ => {}
+        }
+        let mut found = Vec::new();
+        let mut elsewhere = 0;
+        for path in dockerfiles::find(self.root, &globs, &[])? {
+            let is_excluded = self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
+                || exclude.iter().any(|(_, glob)| glob.is_match(path.as_str()));
+            if is_excluded {
+                continue;
+            }
+            let captures = match &pattern {
+                None => BTreeMap::new(),
+                Some(pattern) => match captures(pattern, path.as_str()) {
+                    Some(captures) => captures,
+                    None => continue,
+                },
+            };
+            if self.taken.insert(path.clone()) {
+                found.push(Found { path, group: Some(at), captures });
+            } else {
+                elsewhere += 1;
+            }
+        }
+        if found.is_empty() {
+            let span = group.dockerfiles.first().or(group.pattern.as_ref());
+            let span = span.map_or(whole, ConfigFile::span);
+            let problem = Diagnostic::warning("empty-group", "this group finds no Dockerfile").at(
+                &self.file.source,
+                span,
+                "",
+            );
+            self.problems.push(match elsewhere {
+                0 => problem.hint("correct where it looks, or take the group out"),
+                _ => problem
+                    .note("all that it finds belongs to groups before it")
+                    .hint("move it before them"),
+            });
+        }
+        Ok(found)
+    }
+
+    /// The globs outside of groups.
+    fn find_rest(&mut self) -> anyhow::Result<Vec<Found>> {
+        let mut globs = self.file.globs(&dockerfiles::DEFAULT_GLOBS);
+        if let Some(settings) = &self.file.config.dockerfiles {
+            globs = self.globs(settings).into_iter().map(|(glob, _)| glob).collect();
+        }
+        let mut paths = dockerfiles::find(self.root, &globs, &[])?;
+        paths.retain(|path| {
+            !self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
+                && !self.taken.contains(path)
+        });
+        if let (true, [first, ..], false) = (
+            paths.is_empty(),
+            self.file.config.dockerfiles.as_deref().unwrap_or_default(),
+            self.taken.is_empty(),
+        ) {
+            let problem = Diagnostic::warning("empty-group", "these globs find no Dockerfile")
+                .at(&self.file.source, ConfigFile::span(first), "")
+                .note("what groups take is not looked at again")
+                .hint("correct where they look, or take them out");
+            self.problems.push(problem);
+        }
+        Ok(paths.into_iter().map(Found::plain).collect())
+    }
+
+    /// Those of the globs that are well-formed.
+    fn globs(&mut self, settings: &[Setting]) -> Vec<(String, Regex)> {
+        let mut globs = Vec::new();
+        for setting in settings {
+            let glob = setting.get_ref().trim_start_matches("./");
+            match glob::compile(glob) {
+                Ok(regex) => globs.push((glob.to_owned(), regex)),
+                Err(error) => {
+                    let message =
+                        format!("`{}` is no glob: {}", setting.get_ref(), error.root_cause());
+                    let problem = Diagnostic::error("config", message)
+                        .at(&self.file.source, ConfigFile::span(setting), "")
+                        .hint("`*` stands for a part of a path, `**` for any number of parts");
+                    self.problems.push(problem);
+                }
+            }
+        }
+        globs
+    }
+
+    fn pattern(&mut self, setting: &Setting) -> Option<Regex> {
+        match Regex::new(&format!("^(?:{})$", setting.get_ref())) {
+            Ok(regex) => Some(regex),
+            Err(error) => {
+                let text = error.to_string();
+                let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                let message = format!("the pattern is no regular expression: {cause}");
+                let problem = Diagnostic::error("config", message)
+                    .at(&self.file.source, ConfigFile::span(setting), "")
+                    .hint("write it in single quotes, with captures as `(?<name>[^/]+)`");
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// The first line of a longer span.
+    fn head(&self, span: crate::base::Span) -> crate::base::Span {
+        let line = self.file.source.line_of(span.start);
+        self.file.source.line_span(line).unwrap_or(span)
+    }
+}
+
+fn captures(pattern: &Regex, path: &str) -> Option<BTreeMap<String, String>> {
+    let found = pattern.captures(path)?;
+    let names = pattern.capture_names().flatten();
+    let text = |name: &str| found.name(name).map_or("", |text| text.as_str()).to_owned();
+    Some(names.map(|name| (name.to_owned(), text(name))).collect())
+}
+
+/// The folders with which every path that a pattern matches begins, with a `/` at the end where
+/// there are any, so that no more than them is looked through.
+fn fixed_part(pattern: &str) -> String {
+    let mut depth = 0_i32;
+    for character in pattern.chars() {
+        match character {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            '|' if depth == 0 => return String::new(),
+            _ => {}
+        }
+    }
+    let end = pattern.find(|c: char| r"\.+*?()|[]{}^$#&~".contains(c)).unwrap_or(pattern.len());
+    let mut fixed = &pattern[..end];
+    if pattern[end..].starts_with(['*', '?', '{']) {
+        // What stands before is not certain to be there.
+        let last = fixed.chars().next_back().map_or(0, char::len_utf8);
+        fixed = &fixed[..fixed.len() - last];
+    }
+    fixed.rfind('/').map_or(String::new(), |slash| fixed[..=slash].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Source;
+    use crate::scan::config;
+
+    #[track_caller]
+    fn check(config: &str, expected: &[&str], problems: &[&str]) {
+        let root = tempfile::tempdir().unwrap();
+        for path in [
+            "docker/base/Dockerfile",
+            "ros/humble/base/Dockerfile",
+            "ros/jazzy/core/Dockerfile",
+            "ros/jazzy/core/README.md",
+            "old/x/Dockerfile",
+        ] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "FROM scratch\n").unwrap();
+        }
+        let (file, mistakes) =
+            config::parse(&Source::new(RelPath::new(config::FILE_NAME).unwrap(), config));
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (found, diagnostics) = find(root.path(), &file).unwrap();
+        let shown: Vec<String> = found
+            .iter()
+            .map(|found| {
+                let group = found.group.map_or("-".to_owned(), |group| group.to_string());
+                format!("{group} {} {:?}", found.path, found.captures)
+            })
+            .collect();
+        assert_eq!(shown, expected);
+        let shown: Vec<String> = diagnostics
+            .iter()
+            .map(|it| {
+                let label = &it.labels[0];
+                format!("{} {}", label.source.slice(label.span), it.message)
+            })
+            .collect();
+        assert_eq!(shown, problems);
+    }
+
+    #[test]
+    fn the_first_group_takes_a_dockerfile() {
+        check("", &["- docker/base/Dockerfile {}"], &[]);
+        check(
+            "[[group]]\npattern = 'ros/(?<distro>[^/]+)/(?<variant>core|desktop)(-x)?/Dockerfile'\n\
+             [[group]]\ndockerfiles = ['ros/**/Dockerfile', 'old/*/Dockerfile']\nexclude = ['old/**']\n",
+            &[
+                "1 ros/humble/base/Dockerfile {}",
+                r#"0 ros/jazzy/core/Dockerfile {"distro": "jazzy", "variant": "core"}"#,
+            ],
+            &[],
+        );
+        check(
+            "dockerfiles = ['*/*/Dockerfile']\nexclude = ['old/**']\n[[group]]\ndockerfiles = ['docker/*/Dockerfile']\n",
+            &["0 docker/base/Dockerfile {}"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn mistakes_point_at_the_setting() {
+        check(
+            "[[group]]\ndockerfiles = ['ros/**/Dockerfile']\n[[group]]\npattern = 'ros/.*/Dockerfile'\n\
+             [[group]]\ndockerfiles = ['none/*']\n",
+            &["0 ros/humble/base/Dockerfile {}", "0 ros/jazzy/core/Dockerfile {}"],
+            &[
+                "'ros/.*/Dockerfile' this group finds no Dockerfile",
+                "'none/*' this group finds no Dockerfile",
+            ],
+        );
+        check(
+            "[[group]]\nname = 'x'\n[[group]]\ndockerfiles = ['a[']\n[[group]]\npattern = 'a(b'\n",
+            &[],
+            &[
+                "[[group]] a group must say where its files lie",
+                "'a[' `a[` is no glob: a `[` is not closed",
+                "'a(b' the pattern is no regular expression: unclosed group",
+            ],
+        );
+    }
+
+    #[test]
+    fn only_certain_folders_are_fixed() {
+        for (pattern, expected) in [
+            ("ros/(?<a>[^/]+)/Dockerfile", "ros/"),
+            ("a/b/Dockerfile", "a/b/"),
+            ("a/b/?x", "a/"),
+            ("a|b/c", ""),
+            (r"a\.b/c", ""),
+            ("docker/app(/x)?/D", "docker/"),
+            (".*", ""),
+        ] {
+            assert_eq!(fixed_part(pattern), expected, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! `layers.toml` describes repositories of any layout. The trees are small ones of the shapes that
+//! large public repositories have.
+
+use crate::harness::Project;
+
+/// The images of a tree with their references, and `parent →kind child` for each edge.
+#[track_caller]
+fn check(project: &Project, expected: &str) {
+    let ran = project.run("graph --json").code(0);
+    let graph: serde_json::Value = serde_json::from_str(&ran.out()).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().replace("docker.io/", "");
+    let mut shown = Vec::new();
+    let mut edges = Vec::new();
+    for image in graph["images"].as_array().unwrap() {
+        let references: Vec<String> =
+            image["references"].as_array().unwrap().iter().map(text).collect();
+        shown.push(format!("{}={}", text(&image["name"]), references.join(",")));
+        for parent in image["parents"].as_array().unwrap() {
+            let (parent, kind) = (text(&parent["image"]), text(&parent["kind"]));
+            edges.push(format!("{parent} →{kind} {}", text(&image["name"])));
+        }
+    }
+    shown.extend(edges);
+    assert_eq!(shown.join("\n").replace("library/", ""), expected);
+}
+
+/// What is said of a mistake, the drawing left out: message, place and hint.
+#[track_caller]
+fn check_mistake(project: &Project, expected: &[&str]) {
+    let said = project.run("list").code(3).err();
+    for part in expected {
+        assert!(said.contains(part), "`{part}` is missing in\n{said}");
+    }
+}
+
+#[test]
+fn arguments_name_parents_and_variants_are_tags() {
+    // The shape of jupyter/docker-stacks.
+    let notebook = |base: &str| {
+        format!(
+            "ARG REGISTRY=quay.io\nARG OWNER=org\nARG BASE=$REGISTRY/$OWNER/{base}\nFROM $BASE\n"
+        )
+    };
+    let project = Project::new()
+        .file("images/base/Dockerfile", "ARG ROOT=ubuntu:24.04\nFROM $ROOT\n")
+        .file("images/sci/Dockerfile", notebook("base"))
+        .file("images/torch/Dockerfile", notebook("sci"))
+        .file("images/torch/cuda12/Dockerfile", notebook("sci"))
+        .file("examples/x/Dockerfile", notebook("base"));
+    let config = "namespace = 'quay.io/org'\nreference = '{namespace}/{name}'\n\
+        [[group]]\ndockerfiles = ['images/*/Dockerfile']\n\
+        [[group]]\npattern = 'images/(?<image>[^/]+)/(?<variant>cuda\\d+)/Dockerfile'\n\
+        name = '{image}-{variant}'\nreference = '{namespace}/{image}:{variant}-latest'\n";
+    let project = project.file("layers.toml", config);
+    check(
+        &project,
+        "base=quay.io/org/base:latest\nsci=quay.io/org/sci:latest\ntorch=quay.io/org/torch:latest\n\
+         torch-cuda12=quay.io/org/torch:cuda12-latest\n\
+         base →from sci\nsci →from torch\nsci →from torch-cuda12",
+    );
+    // What the build command sets replaces the default, and the images' names follow.
+    let args = "[args]\nREGISTRY = 'localhost:5000'\nOWNER = '{app}'\n";
+    let config = config.replace("'quay.io/org'", "'localhost:5000/us'\napp = 'us'");
+    let project = project.file(
+        "layers.toml",
+        config.replace("[[group]]\ndocker", &format!("{args}[[group]]\ndocker")),
+    );
+    check(
+        &project,
+        "base=localhost:5000/us/base:latest\nsci=localhost:5000/us/sci:latest\n\
+         torch=localhost:5000/us/torch:latest\ntorch-cuda12=localhost:5000/us/torch:cuda12-latest\n\
+         base →from sci\nsci →from torch\nsci →from torch-cuda12",
+    );
+}
+
+#[test]
+fn one_dockerfile_is_several_images_by_argument() {
+    // The shape of SeleniumHQ/docker-selenium.
+    let from = |base: &str| {
+        format!("ARG NAMESPACE=grid\nARG VERSION=latest\nFROM ${{NAMESPACE}}/{base}:${{VERSION}}\n")
+    };
+    let project = Project::new()
+        .file("Base/Dockerfile", "FROM ubuntu:24.04\n")
+        .file("NodeBase/Dockerfile", from("base"))
+        .file("NodeChrome/Dockerfile", from("node-base"))
+        .file("NodeFirefox/Dockerfile", from("node-base"))
+        .file("Standalone/Dockerfile", format!("ARG BASE=x\n{}", from("${BASE}")))
+        .file(
+            "layers.toml",
+            "namespace = 'grid'\nname = '{dir:kebab}'\nreference = '{namespace}/{name}'\n\
+             dockerfiles = ['*/Dockerfile']\nexclude = ['Standalone/**']\n\
+             [args]\nNAMESPACE = '{namespace}'\nVERSION = '{version}'\n\
+             [image.chrome]\ndockerfile = 'Standalone/Dockerfile'\nargs.BASE = 'node-chrome'\n\
+             [image.firefox]\ndockerfile = 'Standalone/Dockerfile'\nargs.BASE = 'node-firefox'\n",
+        );
+    let edges = "base →from node-base\nnode-base →from node-chrome\nnode-base →from node-firefox\n";
+    let graph = |namespace: &str, tag: &str| {
+        let mut text = String::new();
+        for name in ["base", "chrome", "firefox", "node-base", "node-chrome", "node-firefox"] {
+            text.push_str(&format!("{name}={namespace}/{name}:{tag}\n"));
+        }
+        text + "node-chrome →from chrome\nnode-firefox →from firefox\n" + edges.trim_end()
+    };
+    check(&project, &graph("grid", "latest"));
+    // A version reaches the Dockerfiles through their argument, and is the tag then.
+    check(&project.var("VERSION", "4.2").var("REPO_NS", "mine"), &graph("mine", "4.2"));
+}
+
+#[test]
+fn the_tag_decides_the_edge() {
+    // The shape of osrf/docker_images: some hundred images in two repositories.
+    let mut project = Project::new();
+    for (distro, release) in [("humble", "jammy"), ("jazzy", "noble")] {
+        let path = |variant| format!("ros/{distro}/ubuntu/{release}/{variant}/Dockerfile");
+        let from = |variant| format!("FROM ros:{distro}-{variant}-{release}\n");
+        project = project
+            .file(&path("core"), format!("FROM ubuntu:{release}\n"))
+            .file(&path("base"), from("core"))
+            .file(&path("desktop"), from("base"));
+    }
+    let project = project.file(
+        "layers.toml",
+        "name = '{distro}-{variant}-{release}'\n\
+         [[group]]\npattern = 'ros/(?<distro>[^/]+)/[^/]+/(?<release>[^/]+)/(?<variant>core|base)/Dockerfile'\n\
+         reference = 'ros:{name}'\n\
+         [[group]]\npattern = 'ros/(?<distro>[^/]+)/[^/]+/(?<release>[^/]+)/(?<variant>[^/]+)/Dockerfile'\n\
+         reference = 'osrf/ros:{name}'\n",
+    );
+    check(
+        &project,
+        "humble-base-jammy=ros:humble-base-jammy\nhumble-core-jammy=ros:humble-core-jammy\n\
+         humble-desktop-jammy=osrf/ros:humble-desktop-jammy\njazzy-base-noble=ros:jazzy-base-noble\n\
+         jazzy-core-noble=ros:jazzy-core-noble\njazzy-desktop-noble=osrf/ros:jazzy-desktop-noble\n\
+         humble-core-jammy →from humble-base-jammy\nhumble-base-jammy →from humble-desktop-jammy\n\
+         jazzy-core-noble →from jazzy-base-noble\njazzy-base-noble →from jazzy-desktop-noble",
+    );
+    // A version must not make one image of all that share a repository.
+    let rows = project.run("list --json --tag 7").code(0).out();
+    assert!(rows.contains("\"ros:jazzy-core-noble-7\""), "{rows}");
+}
+
+#[test]
+fn files_of_one_folder_are_images_with_one_context() {
+    // The shape of rocker-org/rocker-versioned2.
+    let project = Project::new()
+        .file("dockerfiles/r-ver_4.6.Dockerfile", "FROM ubuntu:noble\nCOPY scripts /s\n")
+        .file("dockerfiles/verse_4.6.Dockerfile", "FROM r/r-ver:4.6\n")
+        .file("dockerfiles/verse_devel.Dockerfile", "FROM r/r-ver:latest\n")
+        .file("dockerfiles/geo-dev.Dockerfile", "FROM r/verse:4.6\n")
+        .file("scripts/s.sh", "")
+        .file(
+            "layers.toml",
+            "context = '.'\n[[group]]\npattern = 'dockerfiles/(?<image>[^/_]+)_(?<tag>[^/]+)\\.Dockerfile'\n\
+             name = '{image}-{tag}'\nreference = 'r/{image}:{tag}'\n\
+             [[group]]\ndockerfiles = ['dockerfiles/*.Dockerfile']\nreference = 'r/geo:dev'\n",
+        );
+    check(
+        &project,
+        "geo-dev=r/geo:dev\nr-ver-4.6=r/r-ver:4.6\nverse-4.6=r/verse:4.6\nverse-devel=r/verse:devel\n\
+         verse-4.6 →from geo-dev\nr-ver-4.6 →from verse-4.6",
+    );
+    let rows = project.run("list --json").code(0);
+    assert_eq!(rows.out().matches("\"context\": \".\"").count(), 4);
+    let said = project.run("check").code(0).err();
+    assert!(said.contains("warning[sibling-tag]: `r/r-ver:latest`"), "{said}");
+}
+
+#[test]
+fn targets_are_images_of_their_own() {
+    let project = Project::new()
+        .dockerfile(
+            "app",
+            "FROM debian:12 AS build\nFROM build AS dev\nFROM debian:12 AS release\nCOPY --from=build /x /x\n",
+        )
+        .dockerfile("app-tests", "FROM acme/app-dev\nCOPY --from=acme/app-release / /r\n")
+        .file("layers.toml", "[image.app]\ntargets = ['dev', 'release']\n");
+    check(
+        &project,
+        "app-dev=acme/app-dev:latest\napp-release=acme/app-release:latest\n\
+         app-tests=acme/app-tests:latest\napp-dev →from app-tests\napp-release →copy app-tests",
+    );
+    let project = project.script(r#"{"record": "calls.jsonl"}"#);
+    project.run("build docker/app --engine fake -j1 --progress quiet").code(0);
+    let calls = project.read(".layers/calls.jsonl");
+    assert_eq!(calls.matches("\"target\":\"dev\"").count(), 1, "{calls}");
+    assert_eq!(calls.matches("\"target\":\"release\"").count(), 1, "{calls}");
+}
+
+#[test]
+fn named_contexts_are_edges() {
+    let project = Project::new()
+        .dockerfile("product-base", "FROM debian:12\n")
+        .dockerfile(
+            "java",
+            "FROM product-base AS x\nCOPY --from=tools /t /t\nCOPY --from=src . /s\n",
+        )
+        .dockerfile("tools", "FROM scratch\n")
+        .file("src/x", "")
+        .file(
+            "layers.toml",
+            "namespace = 'acme'\n[contexts]\nproduct-base = 'product-base'\n\
+             [image.java.contexts]\ntools = 'acme/shop-tools'\nsrc = './src'\n",
+        );
+    check(
+        &project,
+        "java=acme/shop-java:latest\nproduct-base=acme/shop-product-base:latest\n\
+         tools=acme/shop-tools:latest\nproduct-base →context java\ntools →context java",
+    );
+    let wrong = "[image.java.contexts]\nproduct-base = 'prodct-base'\n";
+    check_mistake(
+        &project.file("layers.toml", wrong),
+        &[
+            "error[config]: `prodct-base` is neither an image of this repository nor a folder",
+            "--> layers.toml:2:16",
+            "hint: did you mean `product-base`?",
+        ],
+    );
+}
+
+#[test]
+fn every_mistake_points_at_its_setting() {
+    let pair = || Project::shop();
+    for (config, expected) in [
+        ("ap = 'x'\n", ["there is no setting `ap` here", ":1:1", "did you mean `app`?"]),
+        ("name = 'a-{dri}'\n", ["there is no placeholder `dri`", ":1:11", "did you mean `dir`?"]),
+        ("context = 'nope'\n", ["there is no folder `nope`", ":1:11", "relative to the folder"]),
+        ("name = 'x'\n", ["two images are called `x`", ":1:8", "set `name = "]),
+        (
+            "reference = 'acme/x'\n",
+            ["`agent` and `base` are both called `acme/x:latest`", ":1:13", "with `{name}` in it"],
+        ),
+        ("reference = 'acme/X-{name}'\n", ["must be lower-case", ":1:13", "{dir:kebab}"]),
+        ("dockerfiles = ['a[']\n", ["`a[` is no glob: a `[` is not closed", ":1:16", "`**` for"]),
+        (
+            "[[group]]\npattern = 'a(b'\n",
+            ["no regular expression: unclosed group", ":2:11", "single quotes"],
+        ),
+        ("[[group]]\nname = 'x'\n", ["must say where its files lie", ":1:1", "dockerfiles = ["]),
+        (
+            "[image.x]\ndockerfile = 'x/Dockerfile'\n",
+            ["there is no file `x/Dockerfile`", ":2:14", "relative to the folder"],
+        ),
+        ("args.X = '{namespace}'\n", ["`{namespace}` is not set", ":1:11", "REPO_NS"]),
+    ] {
+        check_mistake(&pair().file("layers.toml", config), &expected);
+    }
+}
+
+#[test]
+fn a_group_that_finds_nothing_is_a_warning() {
+    let project = Project::shop().file(
+        "layers.toml",
+        "dockerfiles = ['docker/*/Dockerfile']\n[[group]]\ndockerfiles = ['nothing/*']\n",
+    );
+    let said = project.run("check").code(0).err();
+    assert!(said.contains("warning[empty-group]: this group finds no Dockerfile"), "{said}");
+    assert!(said.contains("--> layers.toml:3:16"), "{said}");
+}
+
+#[test]
+fn init_writes_what_was_inferred() {
+    for project in [
+        Project::shop(),
+        Project::new().dockerfile("base", "FROM scratch\n"),
+        Project::new().dockerfile("base", "FROM scratch\n").dockerfile("dev", "FROM acme/base:7\n"),
+        Project::new()
+            .file("a/base/Dockerfile", "FROM scratch\n")
+            .file("b/base/Dockerfile", "FROM acme/a-base\n"),
+        Project::new()
+            .file("Base/Dockerfile", "FROM scratch\n")
+            .file("EventBus/Dockerfile", "FROM acme/base\n"),
+    ] {
+        let usual = project.run("list --json").out();
+        project.run("init").code(0).stdout("");
+        let text = project.read("layers.toml");
+        let list = project.run("list --json").code(0).out();
+        let references = |rows: &str| -> Vec<String> {
+            rows.lines().filter(|line| line.contains(':')).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let kept = |rows: &str| -> Vec<String> {
+            references(rows).into_iter().filter(|line| !line.contains("named_by")).collect()
+        };
+        if !usual.is_empty() {
+            assert_eq!(kept(&usual), kept(&list), "{text}");
+        }
+        project.run("init").code(2);
+        assert_eq!(project.run("init --print").code(0).out(), text);
+    }
+}
+
+#[test]
+fn init_explains_itself() {
+    Project::new()
+        .file("images/a/base/Dockerfile", "FROM debian:12\n")
+        .file("images/a/dev/Dockerfile", "FROM acme/shop-a-base\n")
+        .file("images/b/base/Dockerfile", "FROM debian:12\n")
+        .file("images/b/dev/Dockerfile", "FROM acme/shop-b-base\n")
+        .run("init --print")
+        .code(0)
+        .stdout(
+            r#"# What `layers` can't read out of the Dockerfiles. Which image needs which is not said
+# here: FROM, COPY --from and RUN --mount=from= say it.
+
+# Where the Dockerfiles lie. Leave some out with: exclude = ["old/**"]
+dockerfiles = [
+    "images/a/*/Dockerfile",
+    "images/b/*/Dockerfile",
+]
+
+# How names are made of the folders.
+name = "{parent}-{dir}"
+
+# How images are called: inferred from images/a/dev/Dockerfile:1:6.
+namespace = "acme"
+app = "shop"
+reference = "{namespace}/{app}-{name}"
+
+# The images as they are called now. For settings of one, write for example:
+# [image.NAME]
+# context = "."
+# target = "release"
+#
+#   a-base  acme/shop-a-base:latest
+#   a-dev   acme/shop-a-dev:latest
+#   b-base  acme/shop-b-base:latest
+#   b-dev   acme/shop-b-dev:latest
+"#,
+        );
+}
