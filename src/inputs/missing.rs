@@ -18,15 +18,15 @@ use crate::base::text::closest;
 use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::graph::evaluate::{ContextKind, ContextUse};
 use crate::graph::{Graph, Image};
-use crate::scan::context::{Context, Entry, WalkErrorCause};
+use crate::scan::context::{Context, Entry};
 use crate::scan::ignore_file::{IgnoreFile, Verdict, find_ignore_file};
 
-/// What is missing in the contexts of all images of the repository at `root`, or that a context is
-/// missing itself. Walks each context that some instruction reads a part of; uses rayon's pool.
+/// What is missing in the contexts of all images of the repository at `root`. Walks each context
+/// that some instruction reads a part of; uses rayon's pool.
 pub fn find(root: &Path, graph: &Graph) -> Vec<Diagnostic> {
     // Images with one context and one ignore file are looked at together, with one walk.
     let mut groups: BTreeMap<(&RelPath, Option<RelPath>), Vec<&Image>> = BTreeMap::new();
-    for image in graph.images.values() {
+    for image in graph.images.values().filter(|image| certain_uses(image).next().is_some()) {
         // An ignore file that can't be looked for is told of where ignore files are read.
         let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));
         let Ok(file) = find_ignore_file(&dockerfile, &context) else { continue };
@@ -51,10 +51,6 @@ fn certain_uses(image: &Image) -> impl Iterator<Item = &ContextUse> {
 fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
     let Some(first) = images.first() else { return Vec::new() };
     let folder = first.context.under(root);
-    // Where nothing says for certain what it reads, it is enough that the folder is there.
-    if folder.is_dir() && images.iter().all(|image| certain_uses(image).next().is_none()) {
-        return Vec::new();
-    }
     let Ok((ignore, mistakes)) = IgnoreFile::load(root, &first.dockerfile, &first.context) else {
         return Vec::new();
     };
@@ -62,31 +58,10 @@ fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
         // What it hides is not known; its mistakes are told elsewhere.
         return Vec::new();
     }
-    let context = match Context::walk(&folder, &ignore) {
-        Ok(context) => context,
-        Err(error) => return images.iter().map(|it| describe_context(it, &error)).collect(),
-    };
+    // A context that can't be read is told of where it is set, or by the build.
+    let Ok(context) = Context::walk(&folder, &ignore) else { return Vec::new() };
     let shelf = Shelf { root, context: &context, ignore: &ignore, everything: OnceCell::new() };
     images.iter().flat_map(|image| shelf.look_for(image)).collect()
-}
-
-fn describe_context(image: &Image, error: &crate::scan::context::WalkError) -> Diagnostic {
-    let message = match &error.cause {
-        WalkErrorCause::Missing => format!("the context `{}` does not exist", image.context),
-        WalkErrorCause::NotAFolder => format!("the context `{}` is no folder", image.context),
-        WalkErrorCause::Unreadable(cause) => {
-            format!("the context `{}` can't be read: {cause}", image.context)
-        }
-    };
-    let source = &image.file.source;
-    Diagnostic::error("unreadable-context", message)
-        .at(source, first_from(image), "for this build")
-        .hint(format!("set `context` of `[image.{}]` in `layers.toml`", image.name))
-}
-
-fn first_from(image: &Image) -> Span {
-    let stage = image.evaluation.target.and_then(|target| image.file.stages.get(target));
-    stage.map_or(Span::default(), |stage| stage.from)
 }
 
 /// A context, as it is sent and as it lies on the disk.

@@ -306,25 +306,17 @@ warning[unset-variable]: `SUFFIX` is not set, and replaced by nothing
 
 #[test]
 fn what_is_no_file_is_told_with_the_rest() {
-    let project = Project::shop()
-        .file("docker/base/.dockerignore/x", "")
-        .file("layers.toml", "[image.dev]\ncontext = 'nowhere'\n");
-    project.run("check").code(3).stdout("").stderr(
-        "\
+    let project = Project::shop().file("docker/base/.dockerignore/x", "");
+    for arguments in ["check", "build --all --engine fake"] {
+        project.run(arguments).code(3).stdout("").stderr(
+            "\
 error[unreadable-file]: can't read `docker/base/.dockerignore`: Is a directory (os error 21)
 --> docker/base/Dockerfile
 
-error[unreadable-context]: there is no folder `nowhere`
- --> layers.toml:2:11
-  |
-2 | context = 'nowhere'
-  |           ^^^^^^^^^
-  |
-  = hint: paths are relative to the folder of `layers.toml`
-
-2 errors
+1 error
 ",
-    );
+        );
+    }
 }
 
 #[test]

@@ -22,8 +22,14 @@ use super::Graph;
 
 /// Codes of problems that leave an image out of the graph. What refers to it looks then as if it
 /// referred to something else, which must not be held against it.
-const INCOMPLETE: [&str; 5] =
-    ["unreadable-file", "not-utf8", "duplicate-image", "invalid-name", "config"];
+const INCOMPLETE: [&str; 6] = [
+    "unreadable-file",
+    "not-utf8",
+    "duplicate-image",
+    "duplicate-reference",
+    "invalid-name",
+    "config",
+];
 
 /// Warnings that the graph may not be what the author meant. `problems` are those known so far.
 pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
