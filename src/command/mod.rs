@@ -13,8 +13,11 @@ mod check;
 mod completions;
 mod environment;
 mod graph;
+mod kitchen;
 mod list;
 mod load;
+mod plan;
+mod why;
 
 use environment::Environment;
 
@@ -33,6 +36,8 @@ pub fn run(cli: Cli) -> Exit {
     let Cli { command, global } = cli;
     let result = match command {
         Command::Build(options) => build::run(&options, &global, &at),
+        Command::Plan(options) => plan::run(&options, &global, &at),
+        Command::Why(options) => why::run(&options, &global, &at),
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
         Command::Check => check::run(&global, &at),
