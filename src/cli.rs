@@ -57,8 +57,12 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Build images, and what they need, in dependency order.
+    /// Build images, and what they need, in dependency order: those that are not fresh.
     Build(Build),
+    /// Show what a build would do, and why.
+    Plan(Plan),
+    /// Show why an image would be built, or what says that it is fresh.
+    Why(Why),
     /// Show which image needs which.
     Graph(Graph),
     /// List the images with their references.
@@ -77,7 +81,8 @@ pub enum Command {
 /// `layers build`
 #[derive(Debug, Args)]
 pub struct Build {
-    /// Images to build, with what they need: names, folders (docker/base) or globs of names.
+    /// Images to build, with what they need: names, folders (docker/base), globs of names or
+    /// /regexes/; NAME+ is an image with all that needs it.
     #[arg(value_name = "IMAGE", required_unless_present = "all", conflicts_with = "all")]
     pub images: Vec<String>,
 
@@ -93,17 +98,81 @@ pub struct Build {
     #[arg(long, short)]
     pub keep_going: bool,
 
-    /// Leave the engine's own cache unused.
+    /// Leave these images out, also where others need them; those take them as they are.
+    #[arg(long, value_name = "IMAGE")]
+    pub exclude: Vec<String>,
+
+    /// Build the chosen images also where they are fresh.
+    #[arg(long)]
+    pub force: bool,
+
+    /// Build the chosen images without the engine's own cache, also where they are fresh.
     #[arg(long)]
     pub no_cache: bool,
 
-    /// What builds.
-    #[arg(long, value_enum, env = "LAYERS_ENGINE", default_value_t = EngineName::Docker)]
-    pub engine: EngineName,
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Which engine.
+    #[command(flatten)]
+    pub engine: EngineChoice,
 
     /// How progress is shown.
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
+}
+
+/// Which engine.
+#[derive(Debug, Args)]
+pub struct EngineChoice {
+    /// What builds.
+    #[arg(long, value_enum, env = "LAYERS_ENGINE", default_value_t = EngineName::Docker)]
+    pub engine: EngineName,
+}
+
+/// `layers plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Images to plan, with what they need, as for build [default: all].
+    #[arg(value_name = "IMAGE", conflicts_with = "all")]
+    pub images: Vec<String>,
+
+    /// Plan all images.
+    #[arg(long, short)]
+    pub all: bool,
+
+    /// Leave these images out.
+    #[arg(long, value_name = "IMAGE")]
+    pub exclude: Vec<String>,
+
+    /// Print as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// End with exit code 1 when there is anything to do.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Which engine.
+    #[command(flatten)]
+    pub engine: EngineChoice,
+}
+
+/// `layers why`
+#[derive(Debug, Args)]
+pub struct Why {
+    /// The image.
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+
+    /// Print all that counts for the image's key, as JSON.
+    #[arg(long)]
+    pub inputs: bool,
+
+    /// Which engine.
+    #[command(flatten)]
+    pub engine: EngineChoice,
 }
 
 /// The engines.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::base::Place;
 use crate::engine::Step;
+use crate::plan::Reason;
 
 /// An event and when it happened.
 #[derive(Debug, Clone, Serialize)]
@@ -38,6 +39,21 @@ pub enum Event {
     ImageStarted {
         /// The image.
         image: String,
+    },
+    /// There is nothing to do for an image, as planned or as it turned out when all that it needs
+    /// was there.
+    ImageFresh {
+        /// The image.
+        image: String,
+        /// Its ID in the engine.
+        image_id: String,
+    },
+    /// An image that began is not fresh, and is built.
+    ImageStale {
+        /// The image.
+        image: String,
+        /// Why.
+        reason: Reason,
     },
     /// A step of an image begins to run.
     StepStarted {

@@ -3,6 +3,7 @@
 //! Owns the small types that every room speaks in. It imports nothing of ours, reads no file
 //! and prints nothing.
 
+pub mod clock;
 pub mod diagnostic;
 pub mod id;
 pub mod path;

@@ -14,9 +14,12 @@ mod completions;
 mod environment;
 mod graph;
 mod init;
+mod kitchen;
 mod list;
 mod load;
 mod on_disk;
+mod plan;
+mod why;
 
 use environment::Environment;
 
@@ -35,6 +38,8 @@ pub fn run(cli: Cli) -> Exit {
     let Cli { command, global } = cli;
     let result = match command {
         Command::Build(options) => build::run(&options, &global, &at),
+        Command::Plan(options) => plan::run(&options, &global, &at),
+        Command::Why(options) => why::run(&options, &global, &at),
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
         Command::Check(options) => check::run(&options, &global, &at),

@@ -12,8 +12,9 @@ use super::{Graph, dag};
 
 /// The images that the words choose, in the order of names, each once.
 ///
-/// A word is an image's name, the path of its folder or Dockerfile, or a glob of names.
-/// `current` is the folder, relative to the root, that paths are relative to beside the root
+/// A word is an image's name, the path of its folder or Dockerfile, a glob of names or a regular
+/// expression for them between slashes. `WORD+` adds all that needs such an image, `+WORD` all
+/// that it needs, at any distance. `current` is the folder, relative to the root, that paths are relative to beside the root
 /// itself.
 ///
 /// # Errors
@@ -21,9 +22,16 @@ use super::{Graph, dag};
 pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
     let mut chosen = Vec::new();
     for word in words {
-        let images = choose_one(graph, word, current)?;
+        let (bare, up, down) = split_marks(graph, word);
+        let images = choose_one(graph, bare, current)?;
         if images.is_empty() {
-            bail!(describe_miss(graph, word));
+            bail!(describe_miss(graph, bare));
+        }
+        if up {
+            chosen.extend(with_needs(graph, &images));
+        }
+        if down {
+            chosen.extend(with_dependents(graph, &images));
         }
         chosen.extend(images);
     }
@@ -39,9 +47,40 @@ pub fn with_needs(graph: &Graph, chosen: &[ImageId]) -> Vec<ImageId> {
     graph.images.ids().filter(|image| reached[*image]).collect()
 }
 
+/// The chosen images and all that needs them, at any distance, in the order of names.
+pub fn with_dependents(graph: &Graph, chosen: &[ImageId]) -> Vec<ImageId> {
+    let reached = dag::reach(&graph.children(), chosen);
+    graph.images.ids().filter(|image| reached[*image]).collect()
+}
+
+/// A word without its `+`s, and whether one stood before and behind it. An image that is called
+/// so comes first.
+fn split_marks<'a>(graph: &Graph, word: &'a str) -> (&'a str, bool, bool) {
+    if graph.find(word).is_some() {
+        return (word, false, false);
+    }
+    let (up, rest) = match word.strip_prefix('+') {
+        Some(rest) => (true, rest),
+        None => (false, word),
+    };
+    if graph.find(rest).is_some() {
+        return (rest, up, false);
+    }
+    match rest.strip_suffix('+') {
+        Some(bare) => (bare, up, true),
+        None => (rest, up, false),
+    }
+}
+
 fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
     if let Some(image) = graph.find(word) {
         return Ok(vec![image]);
+    }
+    if let Some(pattern) = word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
+        let pattern = regex::Regex::new(pattern)
+            .map_err(|error| anyhow::anyhow!("`{word}` is no regular expression: {error}"))?;
+        let images = graph.images.iter().filter(|(_, image)| pattern.is_match(&image.name));
+        return Ok(images.map(|(id, _)| id).collect());
     }
     for path in [current.join(word), RelPath::new(word)].into_iter().flatten() {
         let at_path = by_path(graph, &path);

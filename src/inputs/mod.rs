@@ -1,15 +1,28 @@
 //! What an image is made of.
 //!
-//! Owns the files of a context as they are read: which of them an image can read, their digests,
-//! and the archive in which they are sent. It starts no build.
+//! Owns the files of a context as they are read (which of them an image can read, their digests,
+//! the archive in which they are sent), an image's inputs and the key that is their hash, what a
+//! built image is to a child, the difference between two keys, and what is remembered of all that
+//! under `.layers/`. It starts no build and asks no engine.
 
 pub mod archive;
+mod canonical;
+pub mod diff;
+pub mod digests;
+pub mod gather;
+pub mod identity;
+pub mod key;
+pub mod memory;
 pub mod missing;
+mod own;
 pub mod reading;
-pub mod request;
 pub mod select;
 pub mod wildcard;
 
 pub use archive::ContextArchive;
-pub use request::request;
+pub use diff::Change;
+pub use gather::{Externals, NeedOf, Outside, Own, gather};
+pub use identity::{Identity, KEY_LABEL};
+pub use key::Inputs;
+pub use memory::Memory;
 pub use select::{Use, select};

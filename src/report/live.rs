@@ -15,7 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::event::{Event, Stamped, StepInfo};
 
 use super::paint::Paint;
-use super::{Reporter, clean, plain, summary};
+use super::{Reporter, clean, plain, reasons, summary};
 
 /// More rows than this would push what has ended off the screen.
 const MOST_ROWS: usize = 8;
@@ -147,6 +147,8 @@ impl Screen {
                 let mark = self.paint.good("✓");
                 self.close(&image, &format!("{mark} {image}  {time}  built{how}"));
             }
+            // What is fresh is counted; hundreds of lines that say so would tell nothing.
+            Event::ImageFresh { image, .. } => self.close_silently(&image),
             Event::ImageFailed { image, failure, took } => {
                 let mark = self.paint.bad("✗");
                 let at = summary::failed_at(&failure);
@@ -168,6 +170,11 @@ impl Screen {
             Event::Warning { image, message } => {
                 let mark = self.paint.careful("!");
                 self.line(&format!("{mark} {image}  {}", clean::line(&message)));
+            }
+            Event::ImageStale { image, reason } => {
+                if let Some(row) = self.rows.get_mut(&image) {
+                    row.last_line = reasons::describe(&reason);
+                }
             }
             Event::StepFinished { .. } | Event::RunFinished => {}
         }
@@ -194,13 +201,17 @@ impl Screen {
     }
 
     fn close(&mut self, image: &str, line: &str) {
+        self.close_silently(image);
+        self.line(line);
+    }
+
+    fn close_silently(&mut self, image: &str) {
         self.done += 1;
         if let Some(bar) = self.rows.remove(image).and_then(|row| row.bar) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
         self.give_rows();
-        self.line(line);
     }
 
     fn line(&self, line: &str) {

@@ -15,8 +15,11 @@ pub mod diagnostics_json;
 pub mod live;
 pub mod paint;
 pub mod plain;
+pub mod plan;
+pub mod reasons;
 pub mod say;
 pub mod summary;
+pub mod why;
 
 /// Something that shows a run while it goes on.
 pub trait Reporter {

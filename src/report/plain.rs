@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use crate::base::text::count;
 use crate::event::{Event, Skip, Stamped, StepInfo};
 
-use super::{Reporter, clean, summary};
+use super::{Reporter, clean, reasons, summary};
 
 /// Writes a line for each event that says something.
 pub struct Plain<W> {
@@ -35,6 +35,8 @@ fn sentence(event: &Event) -> Option<String> {
             format!("building {} with {engine}, {jobs} at once", count(images.len(), "image"))
         }
         Event::ImageStarted { image } => format!("{image}: started"),
+        Event::ImageFresh { image, .. } => format!("{image}: fresh"),
+        Event::ImageStale { image, reason } => format!("{image}: {}", reasons::describe(reason)),
         Event::StepStarted { .. } | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,
         Event::StepFinished { image, step, cached: true, .. } => {

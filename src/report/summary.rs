@@ -20,6 +20,7 @@ pub struct Summary {
     failures: Vec<(String, Failure)>,
     skipped: Vec<(String, Skip)>,
     built: usize,
+    fresh: usize,
     cancelled: Vec<String>,
     total: usize,
     took: Duration,
@@ -32,6 +33,7 @@ impl Summary {
         match &event.event {
             Event::RunStarted { images, .. } => self.total = images.len(),
             Event::ImageBuilt { .. } => self.built += 1,
+            Event::ImageFresh { .. } => self.fresh += 1,
             Event::ImageFailed { image, failure, .. } => {
                 self.failures.push((image.clone(), failure.clone()));
             }
@@ -110,6 +112,9 @@ impl Summary {
 
     fn draw_counts(&self, paint: Paint) -> String {
         let mut parts = vec![format!("{} built", self.built)];
+        if self.fresh > 0 {
+            parts.push(format!("{} fresh", self.fresh));
+        }
         if !self.failures.is_empty() {
             parts.push(paint.bad(&format!("{} failed", self.failures.len())));
         }

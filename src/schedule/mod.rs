@@ -11,7 +11,8 @@ use std::time::Instant;
 use crate::base::{IdMap, ImageId};
 use crate::engine::{Cancel, Engine};
 use crate::event::{Event, FailureKind, Skip, Stamped, StepCounts};
-use crate::plan::Plan;
+use crate::inputs::Identity;
+use crate::plan::{Plan, Verdict};
 
 mod lines;
 mod states;
@@ -20,10 +21,10 @@ mod tests;
 mod worker;
 
 pub use states::State;
-pub use worker::Recipes;
+pub use worker::{Prepared, Recipes};
 
 use states::States;
-use worker::{Ending, Message, Progress};
+use worker::{Ending, Message, Order, Progress};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct Options {
 pub struct Tally {
     /// Images that were built.
     pub built: usize,
+    /// Images for which there was nothing to do.
+    pub fresh: usize,
     /// Images that could not be built.
     pub failed: usize,
     /// Images that were not begun.
@@ -100,12 +103,12 @@ impl<'a> Run<'a> {
         let cancel = Cancel::default();
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
-            let desks: Vec<Sender<ImageId>> = (0..workers)
+            let desks: Vec<Sender<Order>> = (0..workers)
                 .map(|number| {
-                    let (desk, images) = mpsc::channel();
+                    let (desk, orders) = mpsc::channel();
                     let (to_loop, cancel) = (to_loop.clone(), cancel.clone());
                     scope.spawn(move || {
-                        worker::work(number, &images, &to_loop, engine, recipes, &cancel);
+                        worker::work(number, &orders, &to_loop, engine, recipes, &cancel);
                     });
                     desk
                 })
@@ -119,6 +122,7 @@ impl<'a> Run<'a> {
                 states: States::new(plan),
                 started: IdMap::from_fn(plan.len(), |_| None),
                 steps: IdMap::from_fn(plan.len(), |_| StepCounts::default()),
+                identities: IdMap::from_fn(plan.len(), |image| plan.identity(image).cloned()),
                 tally: Tally::default(),
                 stopping: false,
                 desks,
@@ -140,10 +144,12 @@ struct Loop<'a, 's> {
     states: States<'a>,
     started: IdMap<Option<Instant>>,
     steps: IdMap<StepCounts>,
+    /// What the images are that are done and needed.
+    identities: IdMap<Option<Identity>>,
     tally: Tally,
     /// Whether nothing new may start.
     stopping: bool,
-    desks: Vec<Sender<ImageId>>,
+    desks: Vec<Sender<Order>>,
     idle: Vec<usize>,
     clock: Instant,
     sink: &'s mut dyn FnMut(&Stamped),
@@ -154,6 +160,13 @@ impl Loop<'_, '_> {
         let images = self.plan.order().iter().map(|image| self.name(*image)).collect();
         let (engine, jobs) = (self.options.engine.clone(), self.options.jobs);
         self.emit(Event::RunStarted { engine, jobs, images });
+        for image in self.plan.order() {
+            if let Some(Verdict::Fresh { image_id }) = self.plan.verdict(*image) {
+                self.tally.fresh += 1;
+                let (image, image_id) = (self.name(*image), image_id.clone());
+                self.emit(Event::ImageFresh { image, image_id });
+            }
+        }
         self.start_what_can();
         while !self.states.all_ended() {
             // The loop holds a sender itself, so this waits for a message and never fails.
@@ -182,13 +195,20 @@ impl Loop<'_, '_> {
             let Some(worker) = self.idle.pop() else { return };
             self.started[image] = Some(Instant::now());
             self.emit(Event::ImageStarted { image: self.name(image) });
-            self.desks[worker].send(image).expect("a worker ends when its desk does");
+            let identity_of = |need: &ImageId| Some((*need, self.identities[*need].clone()?));
+            let order = Order {
+                image,
+                needs: self.plan.needs(image).iter().filter_map(identity_of).collect(),
+                is_needed: !self.plan.children(image).is_empty(),
+            };
+            self.desks[worker].send(order).expect("a worker ends when its desk does");
         }
     }
 
     fn report(&mut self, image: ImageId, progress: Progress) {
         let name = self.name(image);
         let event = match progress {
+            Progress::Stale(reason) => Event::ImageStale { image: name, reason },
             Progress::StepStarted(step) => Event::StepStarted { image: name, step },
             Progress::StepFinished { step, cached, took } => {
                 // Taking a base runs nothing, and engines call it cached or not as it suits them.
@@ -208,8 +228,15 @@ impl Loop<'_, '_> {
         let name = self.name(image);
         let took = self.started[image].map(|start| start.elapsed()).unwrap_or_default();
         match ending {
-            Ending::Built { image_id, references } => {
+            Ending::Fresh { image_id, identity } => {
+                self.tally.fresh += 1;
+                self.identities[image] = identity;
+                self.states.finish(image);
+                self.emit(Event::ImageFresh { image: name, image_id });
+            }
+            Ending::Built { image_id, references, identity } => {
                 self.tally.built += 1;
+                self.identities[image] = identity;
                 self.states.finish(image);
                 let steps = self.steps[image];
                 self.emit(Event::ImageBuilt { image: name, image_id, references, steps, took });

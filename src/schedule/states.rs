@@ -62,13 +62,21 @@ impl<'a> States<'a> {
         let mut states = States {
             plan,
             states: IdMap::from_fn(plan.len(), |_| State::Absent),
-            missing: IdMap::from_fn(plan.len(), |image| plan.needs(image).len()),
+            missing: IdMap::from_fn(plan.len(), |image| {
+                plan.needs(image).iter().filter(|need| !plan.is_fresh(**need)).count()
+            }),
             ready: BinaryHeap::new(),
             open: 0,
         };
         for image in plan.order() {
-            let nothing_missing = states.missing[*image] == 0;
-            states.set(*image, if nothing_missing { State::Ready } else { State::Waiting });
+            states.set(
+                *image,
+                match states.missing[*image] {
+                    _ if plan.is_fresh(*image) => State::Done,
+                    0 => State::Ready,
+                    _ => State::Waiting,
+                },
+            );
         }
         states
     }
@@ -149,7 +157,8 @@ impl<'a> States<'a> {
             State::Waiting => from == State::Absent,
             State::Ready => matches!(from, State::Absent | State::Waiting),
             State::Running => from == State::Ready,
-            State::Done | State::Failed | State::Cancelled => from == State::Running,
+            State::Done => matches!(from, State::Absent | State::Running),
+            State::Failed | State::Cancelled => from == State::Running,
             State::Skipped => matches!(from, State::Waiting | State::Ready),
         };
         assert!(legal, "image {} can't go from {from:?} to {to:?}", image.index());

@@ -65,8 +65,8 @@ impl Engine for Instant<'_> {
         })
     }
 
-    fn inspect(&self, _: &str) -> anyhow::Result<Option<StoredImage>> {
-        anyhow::bail!("never asked here")
+    fn inspect(&self, id: &str) -> anyhow::Result<Option<StoredImage>> {
+        Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
     }
 
     fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
@@ -85,8 +85,13 @@ impl Recipes for Names {
         &self.0[image.index()]
     }
 
-    fn request(&self, image: ImageId) -> anyhow::Result<BuildRequest> {
-        Ok(BuildRequest {
+    fn prepare(
+        &self,
+        image: ImageId,
+        _: &[(ImageId, Identity)],
+        _: &dyn Engine,
+    ) -> anyhow::Result<Prepared> {
+        let request = BuildRequest {
             dockerfile: self.name(image).to_owned(),
             target: None,
             references: Vec::new(),
@@ -97,7 +102,8 @@ impl Recipes for Names {
             no_cache: false,
             pull: false,
             context: Arc::new(NoFiles),
-        })
+        };
+        Ok(Prepared::Build { request, reason: crate::plan::Reason::NoImage })
     }
 
     fn excerpt(&self, _: ImageId, _: &crate::engine::Step) -> Option<Excerpt> {

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, Sender};
 use crate::base::ImageId;
 use crate::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Step};
 use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
+use crate::inputs::Identity;
+use crate::plan::Reason;
 
 use super::lines::Lines;
 
@@ -16,14 +18,45 @@ pub trait Recipes: Sync {
     /// The image's name.
     fn name(&self, image: ImageId) -> &str;
 
-    /// All that the engine needs to build it.
+    /// What is to be done for it, now that all that it needs is there: `needs` are the images of
+    /// the run that it needs, as they are now.
     ///
     /// # Errors
-    /// Where the image's files can't be read.
-    fn request(&self, image: ImageId) -> anyhow::Result<BuildRequest>;
+    /// Where the image's files can't be read, or the engine can't be asked.
+    fn prepare(
+        &self,
+        image: ImageId,
+        needs: &[(ImageId, Identity)],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Prepared>;
 
     /// The instruction behind a step as it is written, where it can be found.
     fn excerpt(&self, image: ImageId, step: &Step) -> Option<Excerpt>;
+}
+
+/// What is to be done for an image.
+pub enum Prepared {
+    /// Nothing: the engine holds what would come out.
+    Fresh {
+        /// The image's ID.
+        image_id: String,
+    },
+    /// It is built.
+    Build {
+        /// All that the engine needs for it.
+        request: BuildRequest,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// An image to be taken care of.
+pub(super) struct Order {
+    pub(super) image: ImageId,
+    /// What the images are that it needs.
+    pub(super) needs: Vec<(ImageId, Identity)>,
+    /// Whether another image of the run needs it.
+    pub(super) is_needed: bool,
 }
 
 /// What a worker says to the loop.
@@ -37,6 +70,7 @@ pub(super) enum Message {
 }
 
 pub(super) enum Progress {
+    Stale(Reason),
     StepStarted(StepInfo),
     StepFinished { step: StepInfo, cached: bool, took: std::time::Duration },
     Output { step: StepInfo, line: String },
@@ -44,7 +78,8 @@ pub(super) enum Progress {
 }
 
 pub(super) enum Ending {
-    Built { image_id: String, references: Vec<String> },
+    Built { image_id: String, references: Vec<String>, identity: Option<Identity> },
+    Fresh { image_id: String, identity: Option<Identity> },
     Failed(Failure),
     Cancelled,
 }
@@ -52,14 +87,16 @@ pub(super) enum Ending {
 /// Takes images until the loop hangs up.
 pub(super) fn work(
     worker: usize,
-    images: &Receiver<ImageId>,
+    orders: &Receiver<Order>,
     to_loop: &Sender<Message>,
     engine: &dyn Engine,
     recipes: &dyn Recipes,
     cancel: &Cancel,
 ) {
-    for image in images {
-        let build = std::panic::AssertUnwindSafe(|| build(image, to_loop, engine, recipes, cancel));
+    for order in orders {
+        let image = order.image;
+        let build = || build(&order, to_loop, engine, recipes, cancel);
+        let build = std::panic::AssertUnwindSafe(build);
         // A panic must end one image with a word, not leave the loop waiting for this worker.
         let ending = std::panic::catch_unwind(build).unwrap_or_else(|_| {
             Ending::Failed(machinery("the worker panicked; this is a fault in layers".to_owned()))
@@ -71,34 +108,61 @@ pub(super) fn work(
 }
 
 fn build(
-    image: ImageId,
+    order: &Order,
     to_loop: &Sender<Message>,
     engine: &dyn Engine,
     recipes: &dyn Recipes,
     cancel: &Cancel,
 ) -> Ending {
+    let image = order.image;
     // The loop outlives every worker; a message that it no longer takes needs no answer.
     let say = |progress| drop(to_loop.send(Message::Progress(image, progress)));
     let mut lines = Lines::default();
-    let result = recipes.request(image).and_then(|request| {
+    let result = recipes.prepare(image, &order.needs, engine).and_then(|prepared| {
+        let (request, reason) = match prepared {
+            Prepared::Fresh { image_id } => {
+                let identity = identify(order, &image_id, engine)?;
+                return Ok(Ending::Fresh { image_id, identity });
+            }
+            Prepared::Build { request, reason } => (request, reason),
+        };
+        say(Progress::Stale(reason));
         let outcome = engine.build(&request, &mut |update| tell(update, &mut lines, &say), cancel);
-        outcome.map(|outcome| (outcome, request.references))
+        match outcome? {
+            BuildOutcome::Built { image_id } => {
+                let identity = identify(order, &image_id, engine)?;
+                Ok(Ending::Built { image_id, references: request.references, identity })
+            }
+            BuildOutcome::Cancelled => Ok(Ending::Cancelled),
+            BuildOutcome::Failed(failure) => Ok(Ending::Failed(Failure {
+                kind: FailureKind::Build,
+                message: failure.message,
+                excerpt: failure.step.as_ref().and_then(|step| recipes.excerpt(image, step)),
+                log_tail: failure.step.as_ref().map(|step| lines.tail(step)).unwrap_or_default(),
+                step: failure.step.as_ref().map(StepInfo::from),
+            })),
+        }
     });
     lines.finish(|step, line| say(Progress::Output { step: step.into(), line }));
     match result {
-        Ok((BuildOutcome::Built { image_id }, references)) => {
-            Ending::Built { image_id, references }
-        }
-        Ok((BuildOutcome::Cancelled, _)) => Ending::Cancelled,
-        Ok((BuildOutcome::Failed(failure), _)) => Ending::Failed(Failure {
-            kind: FailureKind::Build,
-            message: failure.message,
-            excerpt: failure.step.as_ref().and_then(|step| recipes.excerpt(image, step)),
-            log_tail: failure.step.as_ref().map(|step| lines.tail(step)).unwrap_or_default(),
-            step: failure.step.as_ref().map(StepInfo::from),
-        }),
+        Ok(ending) => ending,
         Err(_) if cancel.is_set() => Ending::Cancelled,
         Err(error) => Ending::Failed(machinery(format!("{error:#}"))),
+    }
+}
+
+/// What an image is to those that need it, where any does.
+fn identify(
+    order: &Order,
+    image_id: &str,
+    engine: &dyn Engine,
+) -> anyhow::Result<Option<Identity>> {
+    if !order.is_needed {
+        return Ok(None);
+    }
+    match engine.inspect(image_id)? {
+        Some(image) => Ok(Some(Identity::of(&image))),
+        None => anyhow::bail!("the engine does not hold `{image_id}`, which it has just named"),
     }
 }
 

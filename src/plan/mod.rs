@@ -1,9 +1,20 @@
-//! What a run has to do: the chosen images, what each of them waits for, and what waits behind it.
+//! What a run has to do: the chosen images, what each of them waits for, what waits behind it,
+//! and whether there is anything to do at all.
 //!
-//! Owns the order of work as data. It starts nothing and asks nobody.
+//! Owns the order of work and the verdicts as data. It starts nothing; only `judge` asks the
+//! engine, and only what it holds.
+
+mod held;
+mod judge;
+mod verdict;
+
+pub use held::{Held, HeldImage, Holder};
+pub use judge::{Judge, Settled, ask_externals, ask_held, ask_unchosen};
+pub use verdict::{Reason, Verdict};
 
 use crate::base::{IdMap, ImageId};
 use crate::graph::Graph;
+use crate::inputs::Identity;
 
 /// The images of a run and what they need of one another.
 #[derive(Debug)]
@@ -12,6 +23,8 @@ pub struct Plan {
     needs: IdMap<Vec<ImageId>>,
     children: IdMap<Vec<ImageId>>,
     remaining: IdMap<u64>,
+    verdicts: IdMap<Option<Verdict>>,
+    identities: IdMap<Option<Identity>>,
 }
 
 impl Plan {
@@ -41,7 +54,39 @@ impl Plan {
             }
         }
         let remaining = longest_paths(&order, &children);
-        Plan { order, needs, children, remaining }
+        let verdicts = IdMap::from_fn(needs.len(), |_| None);
+        let identities = IdMap::from_fn(needs.len(), |_| None);
+        Plan { order, needs, children, remaining, verdicts, identities }
+    }
+
+    /// What the plan says of an image; nothing where it was not judged, and is built.
+    pub fn verdict(&self, image: ImageId) -> Option<&Verdict> {
+        self.verdicts[image].as_ref()
+    }
+
+    /// Whether there is nothing to do for an image.
+    pub fn is_fresh(&self, image: ImageId) -> bool {
+        matches!(self.verdicts[image], Some(Verdict::Fresh { .. }))
+    }
+
+    /// Whether there is nothing to do for any image.
+    pub fn is_all_fresh(&self) -> bool {
+        self.order.iter().all(|image| self.is_fresh(*image))
+    }
+
+    /// What a fresh image is that others need.
+    pub fn identity(&self, image: ImageId) -> Option<&Identity> {
+        self.identities[image].as_ref()
+    }
+
+    /// Says what is to be done for an image.
+    pub fn set_verdict(&mut self, image: ImageId, verdict: Verdict) {
+        self.verdicts[image] = Some(verdict);
+    }
+
+    /// Says what a fresh image is.
+    pub fn set_identity(&mut self, image: ImageId, identity: Identity) {
+        self.identities[image] = Some(identity);
     }
 
     /// How many images the graph has, chosen or not.

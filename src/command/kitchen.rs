@@ -1,0 +1,187 @@
+//! What `build`, `plan` and `why` share: choosing images, asking the engine, judging.
+//!
+//! Owns the way from a repository to a plan, and the requests of the images when their turn
+//! comes.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use anyhow::bail;
+
+use crate::base::ImageId;
+use crate::cli::EngineName;
+use crate::engine::docker::{Docker, endpoint};
+use crate::engine::fake::Fake;
+use crate::engine::{BuildRequest, Engine, EngineInfo, Step};
+use crate::event::Excerpt;
+use crate::graph::reference::Reference;
+use crate::graph::{Graph, locate, select};
+use crate::inputs::gather::Asked;
+use crate::inputs::{Identity, KEY_LABEL, Memory, gather};
+use crate::plan::{Judge, Plan, Reason, Settled, ask_externals, ask_held, ask_unchosen};
+use crate::schedule::{Prepared, Recipes};
+
+use super::load::Repository;
+use super::{Surroundings, usage};
+
+/// The images that words choose, and all that is to be looked at because of them.
+pub struct Chosen {
+    /// Those that were named.
+    pub named: Vec<ImageId>,
+    /// Those and what they need.
+    pub all: Vec<ImageId>,
+}
+
+/// What is asked for.
+pub struct Wish {
+    /// The images.
+    pub chosen: Chosen,
+    /// Whether the named ones are built in any case.
+    pub force: bool,
+    /// Whether they are built without the engine's cache.
+    pub no_cache: bool,
+}
+
+/// Chooses images by words; all where `everything` is set.
+///
+/// # Errors
+/// Where a word chooses nothing.
+pub fn choose(
+    repository: &Repository,
+    words: &[String],
+    everything: bool,
+    excluded: &[String],
+) -> anyhow::Result<Chosen> {
+    let graph = &repository.graph;
+    let by_words = |words: &[String]| {
+        let chosen = select::choose(graph, words, &repository.current);
+        chosen.map_err(|error| usage(format!("{error:#}")))
+    };
+    let mut named = if everything { graph.images.ids().collect() } else { by_words(words)? };
+    let excluded = by_words(excluded)?;
+    let mut all = select::with_needs(graph, &named);
+    for images in [&mut named, &mut all] {
+        images.retain(|image| !excluded.contains(image));
+    }
+    Ok(Chosen { named, all })
+}
+
+/// Finds the engine that is meant. Nothing is asked of it yet.
+pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn Engine>> {
+    Ok(match name {
+        EngineName::Docker => Box::new(Docker::find(&docker_environment(at))?),
+        EngineName::Fake => Box::new(connect_fake(at)?),
+    })
+}
+
+fn connect_fake(at: &Surroundings) -> anyhow::Result<Fake> {
+    match at.environment.path("LAYERS_FAKE_SCRIPT") {
+        Some(script) => Fake::scripted(&script),
+        None => Ok(Fake::new()),
+    }
+}
+
+fn docker_environment(at: &Surroundings) -> endpoint::Environment {
+    endpoint::Environment::read(|name| at.environment.var(name).map(OsString::from))
+}
+
+/// Makes requests of images when their turn comes.
+pub struct Kitchen<'a> {
+    /// What decides.
+    pub judge: Judge<'a>,
+    graph: &'a Graph,
+    no_cache: bool,
+    platform: Option<String>,
+}
+
+impl<'a> Kitchen<'a> {
+    /// Asks the engine what it holds, gathers the inputs of what is chosen, and judges.
+    ///
+    /// # Errors
+    /// Where the engine can't be asked.
+    pub fn open(
+        repository: &'a Repository,
+        wish: Wish,
+        engine: &dyn Engine,
+        info: &EngineInfo,
+    ) -> anyhow::Result<(Kitchen<'a>, Plan)> {
+        let graph = &repository.graph;
+        let Wish { chosen, force, no_cache } = wish;
+        let platform = repository.platform.as_deref();
+        let target = platform.unwrap_or(&info.platform);
+        let memory = Memory::of(&repository.root);
+        let externals = ask_externals(graph, &chosen.all, target, engine)?;
+        let mut digests = memory.digests();
+        let asked =
+            Asked { root: &repository.root, graph, platform: target, externals: &externals };
+        let own = gather(asked, &chosen.all, &mut digests);
+        // Without them all is read again next time, that is all.
+        drop(memory.keep_digests(&digests));
+        let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
+        let held = ask_held(engine)?;
+        let unchosen = ask_unchosen(graph, &chosen.all, engine)?;
+        let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
+        let plan = judge.plan(&chosen.all, engine)?;
+        let platform = platform.map(str::to_owned);
+        Ok((Kitchen { judge, graph, no_cache, platform }, plan))
+    }
+
+    fn request(&self, image: ImageId, key: &str) -> anyhow::Result<BuildRequest> {
+        let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
+        let described = &self.graph.images[image];
+        for (name, value) in &described.contexts {
+            if !value.contains("://") {
+                bail!(
+                    "the named context `{name}` is the folder `{value}`, and folders beside the \
+                     context can't be sent\nhint: make a wider folder the context, or an image of it"
+                );
+            }
+        }
+        Ok(BuildRequest {
+            dockerfile: described.file.source.text().to_owned(),
+            target: described.target.clone(),
+            references: described.references.iter().map(Reference::familiar).collect(),
+            labels: [(KEY_LABEL.to_owned(), key.to_owned())].into(),
+            build_args: described.build_args.clone(),
+            contexts: described.contexts.clone(),
+            platform: self.platform.clone(),
+            no_cache: self.no_cache && self.judge.forced.contains(&image),
+            pull: false,
+            context: Arc::clone(&own.archive) as _,
+        })
+    }
+}
+
+impl Recipes for Kitchen<'_> {
+    fn name(&self, image: ImageId) -> &str {
+        &self.graph.images[image].name
+    }
+
+    fn prepare(
+        &self,
+        image: ImageId,
+        needs: &[(ImageId, Identity)],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Prepared> {
+        let identity_of = |parent: ImageId| {
+            needs.iter().find(|(need, _)| *need == parent).map(|(_, identity)| identity.clone())
+        };
+        match self.judge.settle(image, &identity_of, engine)? {
+            Settled::Fresh { image_id } => Ok(Prepared::Fresh { image_id }),
+            Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
+            Settled::Build { reason, inputs, key } => {
+                // Without them a later plan can't name what differs, that is all.
+                drop(self.judge.memory.keep(self.name(image), &key, &inputs));
+                Ok(Prepared::Build { request: self.request(image, &key)?, reason })
+            }
+        }
+    }
+
+    fn excerpt(&self, image: ImageId, step: &Step) -> Option<Excerpt> {
+        let file = &self.graph.images[image].file;
+        let span = locate::find_step(file, step.stage.as_deref(), step.number, &step.text)?;
+        let place = file.source.place(span);
+        Some(Excerpt { place, text: file.source.slice(span).trim_end().to_owned() })
+    }
+}

@@ -1,0 +1,67 @@
+//! `layers why`: the way from what changed to the image; on a fresh image, what was compared.
+
+use crate::base::ImageId;
+use crate::cli::{Global, Why};
+use crate::exit::Exit;
+use crate::graph::{Edge, Graph};
+use crate::plan::{Plan, Settled, Verdict};
+use crate::report::{say, why};
+
+use super::kitchen::{self, Kitchen, Wish};
+use super::{Surroundings, load, usage};
+
+pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    let mut repository = load::load(global, at)?;
+    repository.read_ignore_files();
+    if let Some(exit) = repository.refuse_errors(at)? {
+        return Ok(exit);
+    }
+    let chosen = kitchen::choose(&repository, std::slice::from_ref(&options.image), false, &[])?;
+    let [image] = chosen.named.as_slice() else {
+        return Err(usage(format!("`{}` is more than one image", options.image)));
+    };
+    let image = *image;
+    let wish = Wish { chosen, force: false, no_cache: false };
+    let engine = kitchen::connect(options.engine.engine, at)?;
+    let info = engine.describe()?;
+    let (kitchen, plan) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;
+    let graph = &repository.graph;
+    let own = match &kitchen.judge.own[image] {
+        Some(Ok(own)) => own,
+        Some(Err(message)) => anyhow::bail!("{message}"),
+        None => anyhow::bail!("the inputs of `{}` were never gathered", options.image),
+    };
+    let identity_of = |parent: ImageId| plan.identity(parent).cloned();
+    let text = if options.inputs {
+        let inputs = match kitchen.judge.settle(image, &identity_of, engine.as_ref())? {
+            Settled::Build { inputs, .. } => *inputs,
+            Settled::Fresh { .. } => kitchen.judge.complete(own, &identity_of).inputs,
+        };
+        why::draw_inputs(&inputs)?
+    } else {
+        match plan.verdict(image) {
+            Some(Verdict::Fresh { image_id }) => {
+                let inputs = kitchen.judge.complete(own, &identity_of).inputs;
+                why::draw_fresh(&graph.images[image].name, image_id, &inputs)
+            }
+            _ => why::draw_chain(graph, &plan, image, &way_to(graph, &plan, image)),
+        }
+    };
+    say::out(&text)?;
+    Ok(Exit::Done)
+}
+
+/// The edges from an image down to the first cause, nearest first: as long as it waits, to the
+/// first of its parents that is not fresh.
+fn way_to<'a>(graph: &'a Graph, plan: &Plan, image: ImageId) -> Vec<(ImageId, &'a Edge)> {
+    let mut way = Vec::new();
+    let mut at = image;
+    while let Some(Verdict::Waits { .. }) = plan.verdict(at) {
+        let stale =
+            |edge: &&Edge| plan.verdict(edge.parent).is_some() && !plan.is_fresh(edge.parent);
+        let Some(edge) = graph.images[at].parents.iter().find(stale) else { break };
+        way.push((at, edge));
+        at = edge.parent;
+    }
+    way
+}

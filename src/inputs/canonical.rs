@@ -1,0 +1,199 @@
+//! Instructions in a form that knows no formatting.
+//!
+//! Owns which part of an instruction's text can make another image. The case of a keyword, blanks
+//! between words, continuation lines and the names of stages can't; the blanks inside the
+//! command of a shell-form `RUN`, the bodies of here-documents and every flag can. Words are
+//! quoted, so that two instructions never look alike by chance.
+
+use std::fmt::Write;
+
+use crate::graph::evaluate::{Base, StageFrom};
+use crate::parse::{Command, Files, Heredoc, Instruction, InstructionKind, Mount, Pair};
+
+/// What the sources of a stage's `COPY --from` and mounts name, handed out in the order written.
+pub(super) struct Froms<'a> {
+    rest: std::slice::Iter<'a, StageFrom>,
+    /// For each stage of the file its place among those that count.
+    places: &'a [Option<usize>],
+}
+
+impl<'a> Froms<'a> {
+    pub(super) fn new(froms: &'a [StageFrom], places: &'a [Option<usize>]) -> Froms<'a> {
+        Froms { rest: froms.iter(), places }
+    }
+
+    /// What the next source names, and its words where nobody knows.
+    fn take(&mut self, written: &str) -> String {
+        match self.rest.next() {
+            Some(StageFrom { names: Some(base), .. }) => describe_base(base, self.places),
+            _ => quote(written),
+        }
+    }
+}
+
+/// What a base is, in words without the name of a stage.
+pub(super) fn describe_base(base: &Base, places: &[Option<usize>]) -> String {
+    match base {
+        Base::Image(reference) => format!("image {}", reference.normalised()),
+        Base::Scratch => "scratch".to_owned(),
+        Base::Context(name) => format!("context {}", quote(name)),
+        Base::Stage(index) => match places.get(*index).copied().flatten() {
+            Some(place) => format!("stage {place}"),
+            // A stage that does not count can't be named by one that does.
+            None => format!("stage {index} of the file"),
+        },
+    }
+}
+
+/// An instruction without its formatting.
+pub(super) fn describe(instruction: &Instruction, froms: &mut Froms<'_>) -> String {
+    let mut text = instruction.keyword.value.clone();
+    match &instruction.kind {
+        InstructionKind::Arg(items) => {
+            for item in items {
+                put(&mut text, &quote(&item.name.value));
+                // The values count by themselves. One that is made of variables may depend on an
+                // image's environment, and then the words do.
+                if let Some(default) = item.default.as_ref().filter(|it| it.value.contains('$')) {
+                    text.push('=');
+                    text.push_str(&quote(&default.value));
+                }
+            }
+        }
+        InstructionKind::Env(pairs) | InstructionKind::Label(pairs) => put_pairs(&mut text, pairs),
+        InstructionKind::Copy(copy) => {
+            if let Some(from) = &copy.from {
+                put(&mut text, &format!("--from=({})", froms.take(&from.value)));
+            }
+            put_set(&mut text, "--parents", copy.parents);
+            put_files(&mut text, &copy.files);
+        }
+        InstructionKind::Add(add) => {
+            put_flag(&mut text, "--checksum", add.checksum.as_ref().map(|it| it.value.as_str()));
+            for (name, value) in [("--keep-git-dir", add.keep_git_dir), ("--unpack", add.unpack)] {
+                put_flag(&mut text, name, value.map(|it| if it { "true" } else { "false" }));
+            }
+            put_files(&mut text, &add.files);
+        }
+        InstructionKind::Run(run) => {
+            for mount in &run.mounts {
+                put(&mut text, &format!("--mount=({})", describe_mount(mount, froms)));
+            }
+            put_flag(&mut text, "--network", run.network.as_ref().map(|it| it.value.as_str()));
+            put_flag(&mut text, "--security", run.security.as_ref().map(|it| it.value.as_str()));
+            for device in &run.devices {
+                put_flag(&mut text, "--device", Some(&device.value));
+            }
+            put_command(&mut text, &run.command);
+            put_heredocs(&mut text, &instruction.heredocs);
+        }
+        InstructionKind::Onbuild(onbuild) => put(&mut text, &quote(&onbuild.expression)),
+        InstructionKind::Workdir(word)
+        | InstructionKind::User(word)
+        | InstructionKind::Stopsignal(word)
+        | InstructionKind::Maintainer(word) => put(&mut text, &quote(&word.value)),
+        InstructionKind::Volume(words) | InstructionKind::Expose(words) => {
+            words.iter().for_each(|word| put(&mut text, &quote(&word.value)));
+        }
+        InstructionKind::Shell(words) => words.iter().for_each(|it| put(&mut text, &quote(it))),
+        InstructionKind::Cmd(command) | InstructionKind::Entrypoint(command) => {
+            put_command(&mut text, command);
+            put_heredocs(&mut text, &instruction.heredocs);
+        }
+        // Its options are not kept apart, so all of its text counts.
+        InstructionKind::Healthcheck(_) | InstructionKind::Invalid => {
+            put(&mut text, &quote(&instruction.text));
+            put_heredocs(&mut text, &instruction.heredocs);
+        }
+    }
+    text
+}
+
+fn describe_mount(mount: &Mount, froms: &mut Froms<'_>) -> String {
+    let from = mount.from().map(|from| froms.take(&from.value));
+    let mut text = String::new();
+    for field in &mount.fields {
+        let value = match (&field.value, &from) {
+            (Some(value), Some(from)) if field.key.value == "from" && !value.value.is_empty() => {
+                Some(from.clone())
+            }
+            (value, _) => value.as_ref().map(|value| quote(&value.value)),
+        };
+        put(&mut text, &quote(&field.key.value));
+        if let Some(value) = value {
+            text.push('=');
+            text.push_str(&value);
+        }
+    }
+    text
+}
+
+fn put_files(text: &mut String, files: &Files) {
+    put_flag(text, "--chown", files.chown.as_ref().map(|it| it.value.as_str()));
+    put_flag(text, "--chmod", files.chmod.as_ref().map(|it| it.value.as_str()));
+    put_set(text, "--link", files.link);
+    for exclude in &files.excludes {
+        put_flag(text, "--exclude", Some(&exclude.value));
+    }
+    for source in &files.sources {
+        put(text, &quote(&source.value));
+    }
+    put_heredocs(text, &files.inline);
+    put(text, &format!("to {}", quote(&files.destination.value)));
+}
+
+fn put_heredocs(text: &mut String, heredocs: &[Heredoc]) {
+    for heredoc in heredocs {
+        let Heredoc { name, expand, chomp, content, .. } = heredoc;
+        // Whether variables and tabs are looked at is part of what the body says.
+        let how = format!("<<{}{}", if *chomp { "-" } else { "" }, if *expand { "" } else { "'" });
+        put(text, &format!("{how}{} {}", quote(name), quote(content)));
+    }
+}
+
+fn put_pairs(text: &mut String, pairs: &[Pair]) {
+    for pair in pairs {
+        let sign = if pair.spaced { " to " } else { "=" };
+        put(text, &format!("{}{sign}{}", quote(&pair.name.value), quote(&pair.value.value)));
+    }
+}
+
+fn put_command(text: &mut String, command: &Command) {
+    put(text, if command.json { "exec" } else { "shell" });
+    command.words.iter().for_each(|word| put(text, &quote(word)));
+}
+
+fn put_flag(text: &mut String, name: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        put(text, &format!("{name}={}", quote(value)));
+    }
+}
+
+fn put_set(text: &mut String, name: &str, set: bool) {
+    if set {
+        put(text, name);
+    }
+}
+
+fn put(text: &mut String, part: &str) {
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(part);
+}
+
+/// A text between quotes; what is no visible character is escaped.
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // Writing to a string does not fail.
+            c if c.is_control() => write!(quoted, "\\u{{{:x}}}", u32::from(c)).unwrap_or(()),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

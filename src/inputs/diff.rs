@@ -1,0 +1,214 @@
+//! The difference between two keys, as data.
+//!
+//! Owns what may differ between the inputs of an image now and those that it was built from. The
+//! order is that in which a person wants to know: what they wrote, then files, then what lies
+//! below. Sentences are `report/`'s affair.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::gather::{NeedOf, Own};
+use super::key::{FileInputs, Inputs, NeedInputs};
+use crate::base::{ImageId, Place};
+
+/// One thing that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum Change {
+    /// A file has other content, or is another kind of thing.
+    FileChanged {
+        /// Its path below the repository's root.
+        path: String,
+    },
+    /// A file is new.
+    FileAdded {
+        /// Its path.
+        path: String,
+    },
+    /// A file is gone, or not read any more.
+    FileRemoved {
+        /// Its path.
+        path: String,
+    },
+    /// A file or folder has other permissions.
+    ModeChanged {
+        /// Its path.
+        path: String,
+        /// The bits now, in octal.
+        now: String,
+        /// The bits that they were.
+        was: String,
+    },
+    /// An instruction says something else; it may be the one after those that are gone.
+    Instruction {
+        /// Where.
+        at: Place,
+    },
+    /// The `ONBUILD` lines of a base differ.
+    Triggers {
+        /// The `FROM` upon which they run.
+        at: Place,
+    },
+    /// A build argument, or an option of the builder, has another value.
+    Argument {
+        /// Its name.
+        name: String,
+        /// Its value; nothing where it has none.
+        now: Option<String>,
+        /// The value that it had.
+        was: Option<String>,
+    },
+    /// It is built for another platform.
+    Platform {
+        /// The platform.
+        now: String,
+        /// The one before.
+        was: String,
+    },
+    /// Another frontend reads the Dockerfile.
+    Syntax,
+    /// An external is another one than before.
+    External {
+        /// Its reference, normalised.
+        reference: String,
+    },
+    /// An image of the repository is another one than before.
+    Parent {
+        /// Its name.
+        image: String,
+    },
+}
+
+/// What differs in an image, given the inputs that it was built from. `name` says what images
+/// are called.
+pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> Vec<Change> {
+    let now = &own.inputs;
+    let mut changes = Vec::new();
+    if (&now.syntax, now.escape) != (&was.syntax, was.escape) {
+        changes.push(Change::Syntax);
+    }
+    if now.platform != was.platform {
+        let (now, was) = (now.platform.clone(), was.platform.clone());
+        changes.push(Change::Platform { now, was });
+    }
+    changes.extend(changed_instructions(own, was));
+    changes.extend(changed_arguments(now, was));
+    changes.extend(changed_files(own, was));
+    changes.extend(changed_needs(own, was, name));
+    changes
+}
+
+/// Whether anything but the identities of what is needed differs: then it is certain that the
+/// image must be built, whatever becomes of its parents.
+pub fn differs_by_itself(now: &Inputs, was: &Inputs) -> bool {
+    let without = |inputs: &Inputs| {
+        let mut inputs = inputs.clone();
+        inputs.needs.iter_mut().for_each(|need| need.identify(None));
+        inputs
+    };
+    without(now) != without(was)
+}
+
+/// The first place in each stage where the instructions part.
+fn changed_instructions(own: &Own, was: &Inputs) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let now = &own.inputs;
+    for (number, (stage, places)) in now.stages.iter().zip(&own.places).enumerate() {
+        let Some(old) = was.stages.get(number) else {
+            changes.push(Change::Instruction { at: places.from.clone() });
+            continue;
+        };
+        if (&stage.base, &stage.platform, &stage.name) != (&old.base, &old.platform, &old.name) {
+            changes.push(Change::Instruction { at: places.from.clone() });
+        }
+        if stage.triggers != old.triggers {
+            changes.push(Change::Triggers { at: places.from.clone() });
+        }
+        if stage.instructions != old.instructions {
+            let pairs = stage.instructions.iter().zip(&old.instructions);
+            let same = pairs.take_while(|(now, old)| now == old).count();
+            let at = places.instructions.get(same).or(places.instructions.last());
+            changes.push(Change::Instruction { at: at.unwrap_or(&places.from).clone() });
+        }
+    }
+    let fewer = now.stages.len() < was.stages.len() || now.target != was.target;
+    if let (true, true, Some(last)) = (changes.is_empty(), fewer, own.places.last()) {
+        changes.push(Change::Instruction { at: last.from.clone() });
+    }
+    changes
+}
+
+fn changed_arguments(now: &Inputs, was: &Inputs) -> Vec<Change> {
+    let all = |inputs: &Inputs| -> BTreeMap<String, Option<String>> {
+        let declared = inputs.stages.iter().flat_map(|stage| &stage.arguments);
+        let declared = declared.map(|argument| (argument.name.clone(), argument.value.clone()));
+        let settings = inputs.settings.iter();
+        declared.chain(settings.map(|(name, value)| (name.clone(), Some(value.clone())))).collect()
+    };
+    let (now, was) = (all(now), all(was));
+    let names: BTreeMap<&String, ()> =
+        now.keys().chain(was.keys()).map(|name| (name, ())).collect();
+    let values = names.into_keys().map(|name| (name, now.get(name), was.get(name)));
+    values
+        .filter(|(_, now, was)| now != was)
+        .map(|(name, now, was)| Change::Argument {
+            name: name.clone(),
+            now: now.cloned().flatten(),
+            was: was.cloned().flatten(),
+        })
+        .collect()
+}
+
+fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
+    let by_path = |files: &'_ [FileInputs]| -> BTreeMap<String, FileInputs> {
+        files.iter().map(|file| (file.path.clone(), file.clone())).collect()
+    };
+    let (now, mut gone) = (by_path(&own.inputs.files), by_path(&was.files));
+    let whole = |path: &str| match own.context.join(path) {
+        Some(path) => path.as_str().to_owned(),
+        None => path.to_owned(),
+    };
+    // A folder that comes or goes with the files in it is not worth naming first.
+    let rank = |file: &FileInputs| if file.kind == "folder" { 2 } else { 1 };
+    let mut changes = Vec::new();
+    for (path, file) in &now {
+        let path_shown = whole(path);
+        match gone.remove(path) {
+            None => changes.push((rank(file), Change::FileAdded { path: path_shown })),
+            Some(old) if (&old.kind, &old.content) != (&file.kind, &file.content) => {
+                changes.push((0, Change::FileChanged { path: path_shown }));
+            }
+            Some(old) if old.mode != file.mode => {
+                let (path, now, was) = (path_shown, file.mode.clone(), old.mode);
+                changes.push((1, Change::ModeChanged { path, now, was }));
+            }
+            Some(_) => {}
+        }
+    }
+    for (path, old) in gone {
+        changes.push((rank(&old), Change::FileRemoved { path: whole(&path) }));
+    }
+    changes.sort_by_key(|(rank, _)| *rank);
+    changes.into_iter().map(|(_, change)| change).collect()
+}
+
+fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
+        let same = |old: &&NeedInputs| {
+            (&old.reference, &old.kind, &old.platform)
+                == (&need.reference, &need.kind, &need.platform)
+        };
+        // A need that is new is told by the instruction that brings it.
+        let Some(old) = was.needs.iter().find(same).filter(|old| *old != need) else { continue };
+        let change = match of {
+            NeedOf::Image(image) => Change::Parent { image: name(*image) },
+            NeedOf::External(_) => Change::External { reference: old.reference.clone() },
+        };
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    changes
+}

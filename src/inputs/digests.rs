@@ -1,0 +1,214 @@
+//! The stat cache: which content a file had when the disk last said the same of it.
+//!
+//! Owns `.layers/files`. A file whose size, times, inode and device are those of a kept record
+//! has the content that was read then, so a second plan reads no contents. As in git, a record is
+//! only kept where the file was clearly older than the moment it was read: one that is changed
+//! again within the same tick of the clock looks the same to the disk. Losing the file, or
+//! finding it damaged, costs reading.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::scan::context::Stat;
+
+use super::memory::write_whole;
+
+/// The form of the file, raised when it changes.
+const MAGIC: &[u8; 16] = b"layers files 1\n\0";
+
+/// A record: the path's hash, eight numbers, the digest.
+const RECORD: usize = 16 + 8 * 8 + 32;
+
+/// How old a file must be when it is read: the longest tick of a kernel's clock where the disk
+/// keeps fractions of seconds, and the coarsest disk in use (two seconds) where it does not.
+const FINE: Duration = Duration::from_millis(20);
+const COARSE: Duration = Duration::from_millis(2100);
+
+type PathHash = [u8; 16];
+
+/// What is known of files' contents.
+#[derive(Debug, Default)]
+pub struct Digests {
+    file: Option<PathBuf>,
+    records: HashMap<PathHash, Record>,
+    changed: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Record {
+    facts: [u8; 64],
+    digest: [u8; 32],
+    used: bool,
+}
+
+impl Digests {
+    /// What a file says; nothing where it is not there or damaged.
+    pub fn open(file: PathBuf) -> Digests {
+        let records = fs::read(&file).ok().and_then(|bytes| read(&bytes)).unwrap_or_default();
+        Digests { file: Some(file), records, changed: false }
+    }
+
+    /// The digest of the file at a path, where the disk says the same of it as when it was read.
+    pub fn find(&mut self, path: &Path, stat: &Stat) -> Option<blake3::Hash> {
+        let record = self.records.get_mut(&hash_path(path))?;
+        if record.facts != facts(stat) {
+            return None;
+        }
+        record.used = true;
+        Some(blake3::Hash::from_bytes(record.digest))
+    }
+
+    /// Keeps a digest that was made by a reading that began at `read_at` (since 1970).
+    pub fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash) {
+        if is_settled(stat, read_at) {
+            let record = Record { facts: facts(stat), digest: *digest.as_bytes(), used: true };
+            self.records.insert(hash_path(path), record);
+            self.changed = true;
+        }
+    }
+
+    /// Whether there is anything new to be saved.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Writes what is new, whole or not at all.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn save(&self) -> io::Result<()> {
+        let (Some(file), true) = (&self.file, self.changed) else { return Ok(()) };
+        let used = self.records.values().filter(|record| record.used).count();
+        // Files come and go; what nobody asked for is only dropped when it is most of it.
+        let keep_all = self.records.len() < 4 * used + 10_000;
+        let kept = self.records.iter().filter(|(_, record)| keep_all || record.used);
+        let mut bytes = MAGIC.to_vec();
+        for (path, record) in kept {
+            bytes.extend_from_slice(path);
+            bytes.extend_from_slice(&record.facts);
+            bytes.extend_from_slice(&record.digest);
+        }
+        let sum = blake3::hash(&bytes);
+        bytes.extend_from_slice(sum.as_bytes());
+        write_whole(file, &bytes)
+    }
+}
+
+fn read(bytes: &[u8]) -> Option<HashMap<PathHash, Record>> {
+    let (body, sum) = bytes.split_last_chunk::<32>()?;
+    let records = body.strip_prefix(MAGIC)?;
+    if blake3::hash(body).as_bytes() != sum || records.len() % RECORD != 0 {
+        return None;
+    }
+    let read_one = |record: &[u8]| {
+        let (path, rest) = record.split_first_chunk::<16>()?;
+        let (facts, rest) = rest.split_first_chunk::<64>()?;
+        let digest = rest.first_chunk::<32>()?;
+        Some((*path, Record { facts: *facts, digest: *digest, used: false }))
+    };
+    records.chunks_exact(RECORD).map(read_one).collect()
+}
+
+fn hash_path(path: &Path) -> PathHash {
+    let mut hash = PathHash::default();
+    hash.copy_from_slice(&blake3::hash(path.as_os_str().as_bytes()).as_bytes()[..16]);
+    hash
+}
+
+fn facts(stat: &Stat) -> [u8; 64] {
+    let numbers = [
+        stat.size.to_le_bytes(),
+        u64::from(stat.mode).to_le_bytes(),
+        stat.mtime.to_le_bytes(),
+        stat.mtime_nanos.to_le_bytes(),
+        stat.ctime.to_le_bytes(),
+        stat.ctime_nanos.to_le_bytes(),
+        stat.inode.to_le_bytes(),
+        stat.device.to_le_bytes(),
+    ];
+    let mut facts = [0; 64];
+    facts.copy_from_slice(&numbers.concat());
+    facts
+}
+
+/// Whether a later change of the file would show in its times.
+fn is_settled(stat: &Stat, read_at: Duration) -> bool {
+    let margin = if stat.mtime_nanos == 0 && stat.ctime_nanos == 0 { COARSE } else { FINE };
+    let times = [(stat.mtime, stat.mtime_nanos), (stat.ctime, stat.ctime_nanos)];
+    times.into_iter().all(|(seconds, nanos)| {
+        // A time before 1970 is older than any reading.
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        let touched =
+            Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+        touched.checked_add(margin).is_some_and(|limit| limit < read_at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(mtime: (i64, i64), ctime: (i64, i64)) -> Stat {
+        Stat {
+            size: 3,
+            mode: 0o644,
+            mtime: mtime.0,
+            mtime_nanos: mtime.1,
+            ctime: ctime.0,
+            ctime_nanos: ctime.1,
+            inode: 7,
+            device: 1,
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_just_touched_is_read_again() {
+        let read_at = Duration::from_secs(1000);
+        let check = |mtime, ctime, settled| {
+            assert_eq!(is_settled(&stat(mtime, ctime), read_at), settled, "{mtime:?} {ctime:?}");
+        };
+        check((900, 5), (900, 5), true);
+        check((900, 5), (999, 990_000_000), false);
+        check((999, 990_000_000), (900, 5), false);
+        check((999, 970_000_000), (999, 970_000_000), true);
+        // A disk without fractions may be two seconds late.
+        check((998, 0), (998, 0), false);
+        check((997, 0), (997, 0), true);
+        check((2000, 0), (900, 0), false);
+        check((-5, 0), (900, 0), true);
+        check((i64::MAX, 0), (900, 0), false);
+    }
+
+    #[test]
+    fn records_outlive_the_process_and_know_the_facts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("files");
+        let (path, old) = (Path::new("/a/b"), stat((10, 1), (10, 2)));
+        let digest = blake3::hash(b"abc");
+        let mut digests = Digests::open(file.clone());
+        assert_eq!(digests.find(path, &old), None);
+        digests.note(path, &old, Duration::from_secs(1000), &digest);
+        digests.note(Path::new("/young"), &old, Duration::from_secs(10), &digest);
+        digests.save().unwrap();
+        let mut digests = Digests::open(file.clone());
+        assert_eq!(digests.find(path, &old), Some(digest));
+        assert_eq!(digests.find(Path::new("/young"), &old), None);
+        for other in [
+            Stat { size: 4, ..old },
+            Stat { mtime: 11, ..old },
+            Stat { ctime_nanos: 3, ..old },
+            Stat { inode: 8, ..old },
+            Stat { device: 2, ..old },
+        ] {
+            assert_eq!(digests.find(path, &other), None, "{other:?}");
+        }
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[40] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        assert_eq!(Digests::open(file).find(path, &old), None, "damaged");
+    }
+}

@@ -1,0 +1,128 @@
+//! The key of an image: the hash of a readable struct.
+//!
+//! Owns what feeds a key. Everything that BuildKit would look at before it takes a step from its
+//! cache is in [`Inputs`], and nothing else is: comments, blank lines, the case of keywords, the
+//! names of stages, stages that the target does not reach, files that no instruction can read,
+//! times and owners are not. One serialisation makes both the hash and what `layers why --inputs`
+//! prints, so that the explanation can't drift from the key.
+//!
+//! The struct only grows by raising [`FORMAT`], which makes every key another one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Identity;
+
+/// The form of [`Inputs`].
+pub const FORMAT: u32 = 1;
+
+/// All that an image is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// [`FORMAT`] when it was written.
+    pub format: u32,
+    /// The frontend that the Dockerfile asks for.
+    pub syntax: Option<String>,
+    /// The escape character of the Dockerfile.
+    pub escape: char,
+    /// The platform that is built for.
+    pub platform: String,
+    /// The Dockerfile as it is, where its frontend is not known here.
+    pub text: Option<String>,
+    /// Build arguments that mean something to the builder itself.
+    pub settings: BTreeMap<String, String>,
+    /// The stages that the target needs, in the order written.
+    pub stages: Vec<StageInputs>,
+    /// The target, by its place in `stages`.
+    pub target: Option<usize>,
+    /// The images that those stages need.
+    pub needs: Vec<NeedInputs>,
+    /// What they download.
+    pub downloads: Vec<DownloadInputs>,
+    /// Whether all files count, because nobody knows which are read.
+    pub whole_context: bool,
+    /// The files that those stages can read, in the order of a walk.
+    pub files: Vec<FileInputs>,
+}
+
+/// A stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageInputs {
+    /// What it starts from; another stage by its place among those that count.
+    pub base: String,
+    /// `--platform` after expansion.
+    pub platform: Option<String>,
+    /// Its name, only where triggers run, which name stages by their names.
+    pub name: Option<String>,
+    /// The `ONBUILD` lines of its base.
+    pub triggers: Vec<String>,
+    /// The arguments that it declares or its `FROM` uses, with their values.
+    pub arguments: Vec<ArgumentInputs>,
+    /// The instructions in a form that knows no formatting.
+    pub instructions: Vec<String>,
+}
+
+/// A build argument.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArgumentInputs {
+    /// Its name.
+    pub name: String,
+    /// Its value; an empty one is not the same as none.
+    pub value: Option<String>,
+}
+
+/// An image that is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedInputs {
+    /// Its reference, normalised.
+    pub reference: String,
+    /// How it is needed: `from`, `copy`, `mount`, …
+    pub kind: String,
+    /// The platform it is wanted for.
+    pub platform: Option<String>,
+    /// The identity of its layers; nothing where the engine does not hold it.
+    pub layers: Option<String>,
+    /// The identity of its configuration, where that is inherited.
+    pub config: Option<String>,
+}
+
+impl NeedInputs {
+    /// Sets what the needed image is.
+    pub fn identify(&mut self, identity: Option<&Identity>) {
+        let inherits = !matches!(self.kind.as_str(), "copy" | "mount");
+        self.layers = identity.map(|identity| identity.layers.clone());
+        self.config = identity.filter(|_| inherits).map(|identity| identity.config.clone());
+    }
+}
+
+/// Something that an `ADD` downloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadInputs {
+    /// Its address after expansion.
+    pub address: String,
+    /// The checksum that it must have; empty where there is none.
+    pub checksum: String,
+}
+
+/// A file, folder or other entry of the context.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileInputs {
+    /// The path below the context.
+    pub path: String,
+    /// `file`, `folder`, `symlink`, …
+    pub kind: String,
+    /// The permission bits in octal, with setuid, setgid and sticky.
+    pub mode: String,
+    /// A file's digest, a symlink's text, a device's numbers.
+    pub content: Option<String>,
+}
+
+impl Inputs {
+    /// The key: the hash of the canonical serialisation.
+    pub fn key(&self) -> String {
+        // Strings, numbers, lists and maps with strings for names always become JSON.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        blake3::hash(&text).to_hex().to_string()
+    }
+}

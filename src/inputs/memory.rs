@@ -1,0 +1,145 @@
+//! What is remembered from one run to the next, beside the engine: `.layers/`.
+//!
+//! Owns the inputs behind the keys of built images, so that a difference can be named, and the
+//! identities of images by their IDs, which never change. None of it decides what is fresh:
+//! deleting the folder costs time and words, never correctness.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Identity;
+use super::digests::Digests;
+use super::key::Inputs;
+
+/// The folder's name, at the repository's root.
+pub const FOLDER: &str = ".layers";
+
+/// How many inputs of one image are kept.
+const MOST_KEPT: usize = 4;
+
+/// How many identities are kept.
+const MOST_IDENTITIES: usize = 2000;
+
+/// The folder of a repository.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    folder: PathBuf,
+}
+
+impl Memory {
+    /// The memory of the repository at `root`. Nothing is written yet.
+    pub fn of(root: &Path) -> Memory {
+        Memory { folder: root.join(FOLDER) }
+    }
+
+    /// The digests of files.
+    pub fn digests(&self) -> Digests {
+        Digests::open(self.folder.join("files"))
+    }
+
+    /// Keeps the inputs behind a key of an image, and forgets the oldest of that image.
+    ///
+    /// # Errors
+    /// Where they can't be written.
+    pub fn keep(&self, image: &str, key: &str, inputs: &Inputs) -> io::Result<()> {
+        let folder = self.keys_of(image);
+        self.prepare(&folder)?;
+        write_whole(&folder.join(format!("{key}.json")), &serde_json::to_vec_pretty(inputs)?)?;
+        let mut kept: Vec<(_, PathBuf)> = fs::read_dir(&folder)?
+            .filter_map(|item| {
+                let item = item.ok()?;
+                Some((item.metadata().ok()?.modified().ok()?, item.path()))
+            })
+            .collect();
+        kept.sort_unstable();
+        let too_many = kept.len().saturating_sub(MOST_KEPT);
+        for (_, path) in kept.into_iter().take(too_many) {
+            // Another process may have forgotten it already.
+            drop(fs::remove_file(path));
+        }
+        Ok(())
+    }
+
+    /// The inputs behind a key of an image, where they are kept and can be read.
+    pub fn recall(&self, image: &str, key: &str) -> Option<Inputs> {
+        if !key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            // A label is whatever somebody wrote; a path is not.
+            return None;
+        }
+        let text = fs::read(self.keys_of(image).join(format!("{key}.json"))).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Whether any inputs of an image are kept: it was built from here.
+    pub fn knows(&self, image: &str) -> bool {
+        fs::read_dir(self.keys_of(image)).is_ok_and(|mut items| items.next().is_some())
+    }
+
+    /// The identities of images by their IDs.
+    pub fn identities(&self) -> BTreeMap<String, Identity> {
+        let text = fs::read(self.folder.join("identities.json"));
+        text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// Keeps identities. An engine can be asked again for those that are too many.
+    ///
+    /// # Errors
+    /// Where they can't be written.
+    pub fn keep_identities(&self, mut identities: BTreeMap<String, Identity>) -> io::Result<()> {
+        while identities.len() > MOST_IDENTITIES {
+            identities.pop_first();
+        }
+        self.prepare(&self.folder)?;
+        write_whole(&self.folder.join("identities.json"), &serde_json::to_vec(&identities)?)
+    }
+
+    /// Saves digests.
+    ///
+    /// # Errors
+    /// Where they can't be written.
+    pub fn keep_digests(&self, digests: &Digests) -> io::Result<()> {
+        if !digests.is_changed() {
+            return Ok(());
+        }
+        self.prepare(&self.folder)?;
+        digests.save()
+    }
+
+    /// Makes a folder, and tells git to leave all of it alone.
+    fn prepare(&self, folder: &Path) -> io::Result<()> {
+        if !folder.is_dir() {
+            fs::create_dir_all(folder)?;
+        }
+        let ignore = self.folder.join(".gitignore");
+        if ignore.exists() { Ok(()) } else { write_whole(&ignore, b"*\n") }
+    }
+
+    /// An image's name may hold what no file name may.
+    fn keys_of(&self, image: &str) -> PathBuf {
+        let mut name = String::with_capacity(image.len());
+        for byte in image.bytes() {
+            match char::from(byte) {
+                c if c.is_ascii_alphanumeric() || c == '-' || c == '_' => name.push(c),
+                _ => name.push_str(&format!("%{byte:02x}")),
+            }
+        }
+        self.folder.join("keys").join(name)
+    }
+}
+
+/// Writes a file beside its place and renames it: whoever reads finds a whole one.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    // Threads of one process may write the same file too.
+    let thread = format!("{:?}", std::thread::current().id());
+    let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
+    beside.push(format!(".{}-{thread}.tmp", std::process::id()));
+    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // The half-written copy is of no use; that it may stay is not worth a second error.
+        drop(fs::remove_file(&beside));
+    }
+    written
+}

@@ -1,0 +1,219 @@
+//! What of one image counts: its uses of the context, and all else that its Dockerfile says.
+//!
+//! Owns the step from an evaluated Dockerfile to [`Inputs`], and the cases in which exactness
+//! can't be had, where the whole context counts: a frontend that is not known here, a source that
+//! depends on a variable of an image, a base whose `ONBUILD` lines nobody here has seen.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::Use;
+use super::canonical::{Froms, describe, describe_base};
+use super::gather::{Externals, NeedOf, StagePlaces};
+use super::key::{
+    ArgumentInputs, DownloadInputs, FORMAT, FileInputs, Inputs, NeedInputs, StageInputs,
+};
+use crate::base::Span;
+use crate::graph::Image;
+use crate::graph::evaluate::{Need, NeedKind, StageView};
+use crate::graph::reference::Reference;
+use crate::scan::context::{Entry, EntryKind};
+
+/// A build argument that chooses the frontend.
+const SYNTAX: &str = "BUILDKIT_SYNTAX";
+
+/// What an image reads of its context, and whether that is all of it for want of knowledge.
+pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, bool) {
+    let is_unknown_base = |need: &Need| {
+        matches!(need.kind, NeedKind::From | NeedKind::Context)
+            && match externals.get(&need.reference.normalised()) {
+                Some(Some(outside)) => outside.has_triggers,
+                Some(None) => true,
+                // Built here, where its triggers are known.
+                None => false,
+            }
+    };
+    let evaluation = &image.evaluation;
+    let whole = has_unknown_frontend(image)
+        || evaluation.context_uses.iter().any(|one| !one.certain)
+        || evaluation.needs.iter().any(is_unknown_base);
+    if whole {
+        return (vec![Use::whole()], true);
+    }
+    let uses = evaluation.context_uses.iter().map(|one| Use {
+        pattern: one.written.clone(),
+        excludes: one.excludes.clone(),
+        parents: one.parents,
+    });
+    (uses.collect(), false)
+}
+
+fn syntax_of(image: &Image) -> Option<&str> {
+    let given = image.build_args.get(SYNTAX).map(String::as_str);
+    given.or(image.file.directives.syntax.as_ref().map(|syntax| syntax.value.as_str()))
+}
+
+/// Whether the Dockerfile is read by something else than Docker's own frontend of version 1.
+fn has_unknown_frontend(image: &Image) -> bool {
+    let Some(syntax) = syntax_of(image) else { return false };
+    // What follows the name are options of that frontend.
+    let name = syntax.split_whitespace().next().unwrap_or_default();
+    let Ok(reference) = Reference::parse(name) else { return true };
+    let is_version_one = |tag: &str| {
+        tag.strip_prefix('1').is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+    };
+    reference.repository() != "docker.io/docker/dockerfile"
+        || !reference.tag.as_deref().is_some_and(is_version_one)
+}
+
+/// The inputs of an image with the files that it reads.
+pub(super) fn inputs_of(
+    image: &Image,
+    platform: &str,
+    files: Vec<FileInputs>,
+    whole_context: bool,
+) -> Inputs {
+    let evaluation = &image.evaluation;
+    let unknown = has_unknown_frontend(image);
+    // Options of the builder. All others count where they are declared, and a proxy never does.
+    let is_setting =
+        |name: &str| unknown || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH";
+    let settings = image.build_args.iter().filter(|(name, _)| is_setting(name));
+    let places = places_among_reached(&evaluation.stages);
+    let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
+    let downloads = evaluation.downloads.iter().map(|download| DownloadInputs {
+        address: download.address.clone(),
+        checksum: download.checksum.clone(),
+    });
+    Inputs {
+        format: FORMAT,
+        syntax: syntax_of(image).map(str::to_owned),
+        escape: image.file.directives.escape,
+        platform: platform.to_owned(),
+        text: unknown.then(|| image.file.source.text().to_owned()),
+        settings: settings.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &places)).collect(),
+        target: evaluation.target.and_then(|target| places[target]),
+        needs: distinct_needs(image).into_iter().map(need_inputs).collect(),
+        downloads: downloads.collect(),
+        whole_context,
+        files,
+    }
+}
+
+/// What each of the needs in the inputs is.
+pub(super) fn needs_of(image: &Image) -> Vec<NeedOf> {
+    let siblings: BTreeMap<String, _> =
+        image.parents.iter().map(|edge| (edge.reference.normalised(), edge.parent)).collect();
+    let needs = distinct_needs(image).into_iter();
+    let of = |need: &Need| {
+        let reference = need.reference.normalised();
+        match siblings.get(&reference) {
+            Some(parent) => NeedOf::Image(*parent),
+            None => NeedOf::External(reference),
+        }
+    };
+    needs.map(of).collect()
+}
+
+/// Where the instructions in the inputs are written.
+pub(super) fn places_of(image: &Image) -> Vec<StagePlaces> {
+    let views = image.evaluation.stages.iter().zip(&image.file.stages);
+    let place = |span: Span| image.file.source.place(span);
+    views
+        .filter(|(view, _)| view.reached)
+        .map(|(_, stage)| StagePlaces {
+            from: place(stage.from),
+            instructions: stage.instructions.iter().map(|it| place(it.span)).collect(),
+        })
+        .collect()
+}
+
+fn places_among_reached(stages: &[StageView]) -> Vec<Option<usize>> {
+    let mut next = 0..;
+    stages.iter().map(|stage| if stage.reached { next.next() } else { None }).collect()
+}
+
+fn stage_inputs(
+    image: &Image,
+    index: usize,
+    view: &StageView,
+    places: &[Option<usize>],
+) -> StageInputs {
+    let base = match (&view.context, &view.base) {
+        (Some(context), _) => format!("named context {context}"),
+        (None, Some(base)) => describe_base(base, places),
+        (None, None) => view.base_text.clone(),
+    };
+    // Triggers name stages by their names, so where one runs anywhere, names count.
+    let names_count =
+        image.evaluation.stages.iter().any(|it| it.reached && !it.triggers.is_empty());
+    let mut froms = Froms::new(&view.froms, places);
+    let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
+    let arguments = view.arguments.iter();
+    StageInputs {
+        base,
+        platform: view.platform.clone(),
+        name: view.name.clone().filter(|_| names_count),
+        triggers: view.triggers.iter().map(|trigger| trigger.text.clone()).collect(),
+        arguments: arguments
+            .map(|(name, value)| ArgumentInputs { name: name.clone(), value: value.clone() })
+            .collect(),
+        instructions: instructions.map(|it| describe(it, &mut froms)).collect(),
+    }
+}
+
+/// The needs of an image, each once for each way and platform.
+fn distinct_needs(image: &Image) -> Vec<&Need> {
+    let mut needs: BTreeMap<_, &Need> = BTreeMap::new();
+    for need in &image.evaluation.needs {
+        let same = (need.reference.normalised(), need.kind, need.platform.clone());
+        needs.entry(same).or_insert(need);
+    }
+    needs.into_values().collect()
+}
+
+fn need_inputs(need: &Need) -> NeedInputs {
+    let kind = match need.kind {
+        NeedKind::From => "from",
+        NeedKind::Copy => "copy",
+        NeedKind::Mount => "mount",
+        NeedKind::Add => "add",
+        NeedKind::Context => "context",
+    };
+    NeedInputs {
+        reference: need.reference.normalised(),
+        kind: kind.to_owned(),
+        platform: need.platform.clone(),
+        layers: None,
+        config: None,
+    }
+}
+
+/// An entry of the context as an input.
+pub(super) fn file_of(entry: &Entry, digest: Option<blake3::Hash>) -> FileInputs {
+    let (kind, content) = match &entry.kind {
+        EntryKind::File => ("file", digest.map(|digest| digest.to_hex().to_string())),
+        EntryKind::Folder => ("folder", None),
+        EntryKind::Symlink(text) => ("symlink", Some(readable(text))),
+        EntryKind::Fifo => ("fifo", None),
+        EntryKind::CharDevice { major, minor } => ("char", Some(format!("{major}:{minor}"))),
+        EntryKind::BlockDevice { major, minor } => ("block", Some(format!("{major}:{minor}"))),
+    };
+    FileInputs {
+        path: readable(&entry.path),
+        kind: kind.to_owned(),
+        mode: format!("{:04o}", entry.stat.mode),
+        content,
+    }
+}
+
+/// A name as text. One that is no UTF-8 is escaped behind a NUL, which no name holds, so that two
+/// names never become one.
+fn readable(name: &OsStr) -> String {
+    match name.to_str() {
+        Some(text) => text.to_owned(),
+        None => format!("\0{}", name.as_bytes().escape_ascii()),
+    }
+}

@@ -1,0 +1,85 @@
+//! Why an image is built, in words.
+//!
+//! Owns the sentences for reasons and differences. Names of files and values come from the user's
+//! files and environment, and are cleaned like all that reaches a terminal.
+
+use crate::base::text::count;
+use crate::inputs::Change;
+use crate::plan::Reason;
+
+use super::clean;
+
+/// A reason in a few words; where several things differ, the first and how many more.
+pub fn describe(reason: &Reason) -> String {
+    match reason {
+        Reason::NoImage => "no image in the engine".to_owned(),
+        Reason::TagMoved { reference } => {
+            format!("`{}` is not the image that was built here", clean::line(reference))
+        }
+        Reason::Changed { changes } => match changes.as_slice() {
+            [] => describe(&Reason::OtherInputs),
+            [only] => describe_change(only),
+            [first, rest @ ..] => {
+                format!("{}, and {}", describe_change(first), count(rest.len(), "more change"))
+            }
+        },
+        Reason::OtherInputs => "built from other inputs".to_owned(),
+        Reason::Forced => "asked for".to_owned(),
+        Reason::Unreadable { message } => clean::line(message.lines().next().unwrap_or_default()),
+    }
+}
+
+/// One difference in a few words.
+pub fn describe_change(change: &Change) -> String {
+    let text = match change {
+        Change::FileChanged { path } => format!("{path} changed"),
+        Change::FileAdded { path } => format!("{path} is new"),
+        Change::FileRemoved { path } => format!("{path} is gone"),
+        Change::ModeChanged { path, now, was } => format!("{path} has mode {now}, had {was}"),
+        Change::Instruction { at } => format!("{at} changed"),
+        Change::Triggers { at } => format!("the ONBUILD lines of the base at {at} changed"),
+        Change::Argument { name, now, was } => match (now, was) {
+            (Some(now), Some(was)) => format!("ARG {name} is {now}, was {was}"),
+            (Some(now), None) => format!("ARG {name} is {now}, was not set"),
+            (None, Some(was)) => format!("ARG {name} is not set, was {was}"),
+            (None, None) => format!("ARG {name} is declared elsewhere"),
+        },
+        Change::Platform { now, was } => format!("the platform is {now}, was {was}"),
+        Change::Syntax => "the frontend that reads the Dockerfile changed".to_owned(),
+        Change::External { reference } => {
+            format!("external {} moved", reference.trim_start_matches("docker.io/library/"))
+        }
+        Change::Parent { image } => format!("{image} was rebuilt and differs"),
+    };
+    clean::line(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_read_as_sentences() {
+        let check = |reason: Reason, expected: &str| assert_eq!(describe(&reason), expected);
+        let file = || Change::FileChanged { path: "docker/base/a".to_owned() };
+        let (name, was) = ("PY".to_owned(), Some("3.11".to_owned()));
+        let argument = Change::Argument { name, now: Some("3.12".to_owned()), was };
+        let external = "docker.io/library/debian:bookworm-slim".to_owned();
+        check(Reason::NoImage, "no image in the engine");
+        check(Reason::OtherInputs, "built from other inputs");
+        check(Reason::Changed { changes: vec![file()] }, "docker/base/a changed");
+        check(Reason::Changed { changes: vec![argument] }, "ARG PY is 3.12, was 3.11");
+        check(
+            Reason::Changed { changes: vec![Change::External { reference: external }] },
+            "external debian:bookworm-slim moved",
+        );
+        check(
+            Reason::Changed { changes: vec![file(), file(), file()] },
+            "docker/base/a changed, and 2 more changes",
+        );
+        check(
+            Reason::Changed { changes: vec![Change::Parent { image: "base".to_owned() }] },
+            "base was rebuilt and differs",
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! Why an image is built, at length: the chain from what changed to the image.
+//!
+//! Owns how the chain and the comparison look.
+
+use crate::base::ImageId;
+use crate::base::text::count;
+use crate::graph::evaluate::NeedKind;
+use crate::graph::{Edge, Graph};
+use crate::inputs::Inputs;
+use crate::plan::{Plan, Reason, Verdict};
+
+use super::reasons;
+
+/// How many differences are shown.
+const MOST_SHOWN: usize = 20;
+
+/// The chain from the cause to the image. `way` holds the edges from the image down.
+pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &Edge)]) -> String {
+    let name = |image: ImageId| graph.images[image].name.as_str();
+    let root = way.last().map_or(image, |(_, edge)| edge.parent);
+    let mut text = match plan.verdict(root) {
+        Some(Verdict::Build { reason: Reason::Changed { changes } }) => {
+            let mut lines: Vec<String> =
+                changes.iter().take(MOST_SHOWN).map(reasons::describe_change).collect();
+            if changes.len() > MOST_SHOWN {
+                lines.push(count(changes.len() - MOST_SHOWN, "more change"));
+            }
+            lines.join("\n")
+        }
+        Some(Verdict::Build { reason }) => reasons::describe(reason),
+        _ => String::new(),
+    };
+    text.push_str(&format!("\n→ {}  is built\n", name(root)));
+    for (child, edge) in way.iter().rev() {
+        let kind = match edge.kind {
+            NeedKind::From => "from",
+            NeedKind::Copy => "copy",
+            NeedKind::Mount => "mount",
+            NeedKind::Add => "add",
+            NeedKind::Context => "context",
+        };
+        text.push_str(&format!("→ {}  {kind}, {}\n", name(*child), edge.place()));
+    }
+    if !way.is_empty() {
+        let what = name(root);
+        text.push_str(&format!(
+            "{} is fresh after all if {what} comes out the same\n",
+            name(image)
+        ));
+    }
+    text
+}
+
+/// What was compared, and with what.
+pub fn draw_fresh(name: &str, image_id: &str, inputs: &Inputs) -> String {
+    let instructions: usize = inputs.stages.iter().map(|stage| stage.instructions.len()).sum();
+    let arguments: usize = inputs.stages.iter().map(|stage| stage.arguments.len()).sum();
+    let mut text = format!("{name} is fresh: {image_id} carries its key {}\n", inputs.key());
+    text.push_str(&format!(
+        "compared: {} of {}, {}, {}\n",
+        count(instructions, "instruction"),
+        count(inputs.stages.len(), "stage"),
+        count(arguments, "argument"),
+        count(inputs.files.len(), "path") + " of the context",
+    ));
+    for need in &inputs.needs {
+        let what = match (&need.layers, &need.config) {
+            (Some(_), Some(_)) => "its layers and configuration",
+            (Some(_), None) => "its layers",
+            _ => "not in the engine",
+        };
+        text.push_str(&format!("{} {}: {what}\n", need.kind, need.reference));
+    }
+    text.push_str(&format!("hint: layers why --inputs {name}\n"));
+    text
+}
+
+/// All that counts, as it is hashed.
+///
+/// # Errors
+/// Never in practice: all of it is text.
+pub fn draw_inputs(inputs: &Inputs) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(inputs)? + "\n")
+}
