@@ -69,7 +69,7 @@ fn lay_out(root: &Path, app: &str, images: usize) {
 
 fn layers(root: &Path) {
     run(Command::new(env!("CARGO_BIN_EXE_layers"))
-        .args(["build", "--all", "-j2", "--progress", "quiet", "-C"])
+        .args(["build", "--all", "--force", "-j2", "--progress", "quiet", "-C"])
         .arg(root));
 }
 
