@@ -153,7 +153,12 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let current = std::env::current_dir().context("can't tell the current folder")?;
     let Some(wanted) = &global.directory else { return Ok(current) };
     let folder = current.join(wanted);
-    folder.canonicalize().map_err(|error| usage(format!("`{}`: {error}", wanted.display())))
+    let found = folder.canonicalize();
+    let found = found.map_err(|error| usage(format!("`{}`: {error}", wanted.display())))?;
+    if !found.is_dir() {
+        return Err(usage(format!("`{}` is no folder", wanted.display())));
+    }
+    Ok(found)
 }
 
 /// The nearest folder from `start` upwards that has a `layers.toml` or Dockerfiles where they

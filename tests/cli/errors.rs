@@ -150,6 +150,10 @@ fn words_on_the_command_line() {
         .run("graph -C nowhere")
         .code(2)
         .stderr("error: `nowhere`: No such file or directory (os error 2)\n");
+    project
+        .run("graph -C docker/base/Dockerfile")
+        .code(2)
+        .stderr("error: `docker/base/Dockerfile` is no folder\n");
 }
 
 #[test]
