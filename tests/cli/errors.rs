@@ -169,11 +169,13 @@ fn a_mistake_in_the_configuration_is_shown() {
         .stdout("")
         .stderr(
             "\
-error[config]: `layers.toml`: unknown field `ap`, expected one of `namespace`, `app`, `version`, `reference`, `dockerfiles`, `exclude`, `platform`, `args`, `image`, `check`
+error[config]: there is no setting `ap` here
  --> layers.toml:2:1
   |
 2 | ap = 'x'
   | ^^
+  |
+  = hint: did you mean `app`?
 
 1 error
 ",
