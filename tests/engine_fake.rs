@@ -23,6 +23,7 @@ fn request(reference: &str, dockerfile: &str) -> BuildRequest {
         labels: BTreeMap::from([("key".to_owned(), reference.to_owned())]),
         build_args: BTreeMap::new(),
         platform: None,
+        contexts: BTreeMap::new(),
         no_cache: false,
         pull: false,
         context: Arc::new(Files::new().and("a", "1").and("sub/b", "2")),

@@ -158,6 +158,7 @@ fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
         labels: BTreeMap::new(),
         build_args: BTreeMap::new(),
         platform: None,
+        contexts: BTreeMap::new(),
         no_cache: false,
         pull: false,
         context: Arc::new(NoFiles),

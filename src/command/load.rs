@@ -33,6 +33,8 @@ pub struct Repository {
     pub root: PathBuf,
     /// Where the command was given, below the root.
     pub current: RelPath,
+    /// The platform to build for, where one is asked for.
+    pub platform: Option<String>,
     /// Its images and what they need.
     pub graph: Graph,
     /// What is wrong with its files.
@@ -62,7 +64,8 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
     let current = current.unwrap_or_else(RelPath::root);
-    Ok(Repository { root, current, graph, diagnostics, silence })
+    let platform = platform_of(global, &file);
+    Ok(Repository { root, current, platform, graph, diagnostics, silence })
 }
 
 /// The graph that a configuration describes, and what is wrong with it.
@@ -158,7 +161,7 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// there is none.
 pub fn find_root(start: &Path) -> PathBuf {
     for folder in start.ancestors() {
-        if folder.join(config::FILE_NAME).is_file() || has_dockerfiles(folder) {
+        if folder.join(config::FILE_NAME).is_file() || dockerfiles::has_any(folder) {
             return folder.to_owned();
         }
         if folder.join(".git").exists() {
@@ -166,13 +169,6 @@ pub fn find_root(start: &Path) -> PathBuf {
         }
     }
     start.to_owned()
-}
-
-/// Whether Dockerfiles lie where they do by convention.
-pub fn has_dockerfiles(folder: &Path) -> bool {
-    folder.join("docker").is_dir()
-        && dockerfiles::find(folder, &dockerfiles::DEFAULT_GLOBS, &[])
-            .is_ok_and(|found| !found.is_empty())
 }
 
 fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
@@ -233,11 +229,9 @@ fn wishes_of(global: &Global, env: &Environment, file: &ConfigFile, folder: Stri
 }
 
 fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
-    let platform = global.platform.clone();
-    let configured = file.config.platform.as_ref().map(|platform| platform.get_ref().clone());
     Wanted {
         build_args: build_args_of(global, env),
-        platform: platform.or(configured),
+        platform: platform_of(global, file),
         build_platform: machine_platform(),
         target: global.target.clone(),
     }
@@ -254,6 +248,12 @@ fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String>
             None => Some((argument.clone(), env.var(argument)?.to_owned())),
         })
         .collect()
+}
+
+/// The platform that is asked for; the engine's own where none is.
+fn platform_of(global: &Global, file: &ConfigFile) -> Option<String> {
+    let configured = || file.config.platform.as_ref().map(|platform| platform.get_ref().clone());
+    global.platform.clone().or_else(configured)
 }
 
 /// The platform of this machine in the words of OCI images; engines build for it by default.

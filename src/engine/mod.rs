@@ -122,6 +122,9 @@ pub struct BuildRequest {
     pub labels: BTreeMap<String, String>,
     /// Build arguments.
     pub build_args: BTreeMap<String, String>,
+    /// Named contexts: what a `FROM` or `--from` calls it, and `docker-image://REFERENCE` or an
+    /// address.
+    pub contexts: BTreeMap<String, String>,
     /// The platform to build for; the engine's own where nothing is said.
     pub platform: Option<String>,
     /// Whether the engine's own cache is to be left unused.

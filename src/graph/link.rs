@@ -61,7 +61,14 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
         evaluations.par_iter().map(|evaluation| siblings.link(evaluation)).collect();
     for (image, evaluation) in read.iter().zip(&evaluations) {
         problems.extend(image.file.diagnostics.iter().cloned());
-        problems.extend(evaluation.diagnostics.iter().cloned());
+        let target = image.candidate.said.target.as_ref();
+        problems.extend(evaluation.diagnostics.iter().cloned().map(|problem| match target {
+            // The Dockerfile does not say the target; whoever sets it has to be shown.
+            Some((source, span)) if problem.code == "unknown-target" => {
+                problem.at(source, *span, "")
+            }
+            _ => problem,
+        }));
     }
     let parts = read.into_iter().zip(settings).zip(evaluations).zip(names).zip(linked);
     let images: IdMap<Image> = parts

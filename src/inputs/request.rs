@@ -21,6 +21,14 @@ use super::ContextArchive;
 /// # Errors
 /// Where the context is missing or can't be read, or its ignore file is wrong.
 pub fn request(root: &Path, image: &Image) -> anyhow::Result<BuildRequest> {
+    for (name, value) in &image.contexts {
+        if !value.contains("://") {
+            bail!(
+                "the named context `{name}` is the folder `{value}`, and folders beside the \
+                 context can't be sent\nhint: make a wider folder the context, or an image of it"
+            );
+        }
+    }
     let folder = image.context.under(root);
     let ignore = read_ignore_file(root, image)?;
     let context = Context::walk(&folder, &ignore)?;
@@ -30,6 +38,7 @@ pub fn request(root: &Path, image: &Image) -> anyhow::Result<BuildRequest> {
         references: image.references.iter().map(Reference::familiar).collect(),
         labels: std::collections::BTreeMap::new(),
         build_args: image.build_args.clone(),
+        contexts: image.contexts.clone(),
         platform: None,
         no_cache: false,
         pull: false,

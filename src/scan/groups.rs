@@ -278,7 +278,7 @@ mod tests {
         check(
             "dockerfiles = ['*/*/Dockerfile']\nexclude = ['old/**']\n[[group]]\ndockerfiles = ['docker/*/Dockerfile']\n",
             &["0 docker/base/Dockerfile {}"],
-            &[],
+            &["'*/*/Dockerfile' these globs find no Dockerfile"],
         );
     }
 

@@ -93,6 +93,7 @@ impl Recipes for Names {
             labels: BTreeMap::new(),
             build_args: BTreeMap::new(),
             platform: None,
+            contexts: BTreeMap::new(),
             no_cache: false,
             pull: false,
             context: Arc::new(NoFiles),

@@ -206,6 +206,18 @@ fn named_contexts_are_edges() {
         "java=acme/shop-java:latest\nproduct-base=acme/shop-product-base:latest\n\
          tools=acme/shop-tools:latest\nproduct-base →context java\ntools →context java",
     );
+    let project = project.script(r#"{"record": "calls.jsonl"}"#);
+    let said = project.run("build java --engine fake -j1 --progress quiet").code(4).err();
+    assert!(said.contains("the named context `src` is the folder `./src`"), "{said}");
+    let config = project.read("layers.toml").replace("src = './src'\n", "");
+    let project = project
+        .file("layers.toml", config)
+        .dockerfile("java", "FROM product-base\nCOPY --from=tools /t /t\n");
+    project.run("build java --engine fake -j1 --progress quiet").code(0);
+    let contexts = "{\"product-base\":\"docker-image://acme/shop-product-base:latest\",\
+                    \"tools\":\"docker-image://acme/shop-tools\"}";
+    let calls = project.read(".layers/calls.jsonl");
+    assert!(calls.contains(contexts), "{calls}");
     let wrong = "[image.java.contexts]\nproduct-base = 'prodct-base'\n";
     check_mistake(
         &project.file("layers.toml", wrong),
@@ -239,6 +251,10 @@ fn every_mistake_points_at_its_setting() {
         (
             "[image.x]\ndockerfile = 'x/Dockerfile'\n",
             ["there is no file `x/Dockerfile`", ":2:14", "relative to the folder"],
+        ),
+        (
+            "[image.base]\ntargets = ['nope']\n",
+            ["error[unknown-target]: there is no stage `nope`", ":2:12", "no stage has a name"],
         ),
         ("args.X = '{namespace}'\n", ["`{namespace}` is not set", ":1:11", "REPO_NS"]),
     ] {

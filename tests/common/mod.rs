@@ -129,6 +129,7 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
         labels: BTreeMap::from([(TEST_LABEL.to_owned(), name.label().to_owned())]),
         build_args: BTreeMap::new(),
         platform: None,
+        contexts: BTreeMap::new(),
         no_cache: true,
         pull: false,
         context: Arc::new(files),

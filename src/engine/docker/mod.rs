@@ -44,6 +44,9 @@ mod trace;
 mod trouble;
 mod wire;
 
+/// The first major version of Docker whose own frontend knows named contexts.
+const FIRST_WITH_CONTEXTS: u32 = 23;
+
 /// How long an engine may take to answer a question that costs it nothing.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
@@ -133,6 +136,21 @@ impl Docker {
         value.map(Some).with_context(|| format!("can't read what the engine says to `{path}`"))
     }
 
+    /// Named contexts need BuildKit 0.10, which Docker 23 was the first to have; older ones pass
+    /// over them without a word, and build something else.
+    async fn check_contexts(&self) -> anyhow::Result<()> {
+        let version = self.ask_json("/version").await?.unwrap_or_default();
+        let version = version["Version"].as_str().unwrap_or_default();
+        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_none_or(|major| major >= FIRST_WITH_CONTEXTS) {
+            return Ok(());
+        }
+        Err(hinted(
+            format!("the engine is too old for named contexts: Docker {version}"),
+            "use Docker 23 or newer, or begin the Dockerfile with `# syntax=docker/dockerfile:1`",
+        ))
+    }
+
     fn refused(&self, answer: &Answer) -> anyhow::Error {
         let said = wire::message_of(&answer.body);
         explain(&Broken::Refused(answer.status, said), self.endpoint())
@@ -164,6 +182,9 @@ impl Engine for Docker {
         sink: &mut dyn FnMut(BuildUpdate),
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
+        if !request.contexts.is_empty() && !names_frontend(&request.dockerfile) {
+            on_own_runtime(self.check_contexts())?;
+        }
         let digest = session::digest_context(request.context.as_ref(), cancel);
         let Some(digest) = digest.context("can't read the context")? else {
             return Ok(BuildOutcome::Cancelled);
@@ -201,6 +222,14 @@ impl Engine for Docker {
         }
         Err(self.refused(&answer))
     }
+}
+
+/// Whether a Dockerfile names the frontend that reads it, which then need not be the engine's.
+fn names_frontend(dockerfile: &str) -> bool {
+    let comments = dockerfile.lines().map_while(|line| line.trim_start().strip_prefix('#'));
+    comments
+        .filter_map(|comment| comment.split_once('='))
+        .any(|(name, _)| name.trim().eq_ignore_ascii_case("syntax"))
 }
 
 /// Runs one call to its end on this thread and drops all that it started.

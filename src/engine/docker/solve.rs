@@ -175,6 +175,9 @@ fn solve_request(request: &BuildRequest, id: &str, context: pb::Definition) -> S
     for (name, value) in &request.build_args {
         attributes.insert(format!("build-arg:{name}"), value.clone());
     }
+    for (name, value) in &request.contexts {
+        attributes.insert(format!("context:{name}"), value.clone());
+    }
     let mut set = |name: &str, value: &str| attributes.insert(name.to_owned(), value.to_owned());
     if let Some(target) = &request.target {
         set("target", target);

@@ -242,6 +242,7 @@ impl Engine for Fake {
             "target": request.target,
             "labels": request.labels,
             "build_args": request.build_args,
+            "contexts": request.contexts,
             "platform": request.platform,
             "no_cache": request.no_cache,
             "pull": request.pull,

@@ -76,6 +76,7 @@ pub const RULES: &[Rule] = &[
     warning("unknown-sibling", &[]),
     warning("unknown-stage", &[]),
     error("unknown-target"),
+    error("unreadable-context"),
     error("unreadable-file"),
     warning("unset-variable", &["UndefinedArgInFrom", "UndefinedVar"]),
     error("unsupported-modifier"),
