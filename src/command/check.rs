@@ -40,11 +40,7 @@ pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Resul
 fn all_problems(repository: &Repository) -> Vec<Diagnostic> {
     let mut problems = repository.diagnostics.clone();
     problems.extend(lint::advice(&repository.graph, &problems));
-    // A context that a setting names was complained about at the setting.
-    let context = "unreadable-context";
-    let is_told = problems.iter().any(|problem| problem.code == context);
-    let missing = missing::find(&repository.root, &repository.graph);
-    problems.extend(missing.into_iter().filter(|it| !(is_told && it.code == context)));
+    problems.extend(missing::find(&repository.root, &repository.graph));
     let mut problems = repository.silence.apply(problems);
     repository.silence.escalate(&mut problems);
     problems
