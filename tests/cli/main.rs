@@ -3,6 +3,7 @@
 mod build;
 mod engine;
 mod errors;
+mod fresh;
 mod graph;
 mod harness;
 mod interrupt;
