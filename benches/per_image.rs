@@ -75,15 +75,23 @@ fn layers(root: &Path) {
 
 /// One command line an image, in dependency order, two at once: the base, the middle, the rest.
 fn command_lines(root: &Path, app: &str, images: usize) {
-    let middle = images / 10;
+    let (middle, client) = (images / 10, client());
     for part in [0..1, 1..middle + 1, middle + 1..images] {
         let lines = part.map(|image| {
-            format!("docker build -q -t {app}/x-i{image:03}:latest docker/i{image:03}\n")
+            format!("{client} build -q -t {app}/x-i{image:03}:latest docker/i{image:03}\n")
         });
         let lines: String = lines.collect();
         let script = format!("printf '%s' '{lines}' | xargs -P2 -I{{}} sh -c '{{}} >/dev/null'");
         run(Command::new("sh").args(["-c", &script]).current_dir(root).env("DOCKER_BUILDKIT", "1"));
     }
+}
+
+/// A docker command that builds with BuildKit: a newer one needs its buildx for that, and where
+/// that is missing, an older one beside it does without.
+fn client() -> &'static str {
+    let has_buildx = Command::new("docker").args(["buildx", "version"]).output();
+    let has_buildx = has_buildx.is_ok_and(|output| output.status.success());
+    if has_buildx || !Path::new("/usr/bin/docker").exists() { "docker" } else { "/usr/bin/docker" }
 }
 
 fn docker(arguments: &[&str]) {

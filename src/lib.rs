@@ -3,14 +3,15 @@
 //! The pipeline, from left to right, one room after another:
 //!
 //! ```text
-//! options → sources → Dockerfiles + diagnostics → graph → plan → events → tally → exit code
-//!           scan      parse                       graph   plan   schedule         exit
+//! options → sources → Dockerfiles + diagnostics → graph → inputs → plan → events → tally → exit code
+//!           scan      parse                       graph   inputs   plan   schedule         exit
 //! ```
 //!
 //! [`scan`] finds Dockerfiles and reads them; [`parse`] turns each into a tree with spans and
 //! never fails; [`graph`] evaluates them with their arguments, gives images their names, and
-//! links what they need into an acyclic graph; [`plan`] says what a run has to do; [`schedule`]
-//! does it on an [`engine`], with the files that [`inputs`] packs, and tells it as [`event`]s;
+//! links what they need into an acyclic graph; [`inputs`] says what each image is made of; [`plan`]
+//! compares that with what an [`engine`] holds and says what a run has to do; [`schedule`] does it,
+//! and tells it as [`event`]s;
 //! [`report`] says those events to people. [`command`] has a verb per file, each a prefix of this
 //! pipeline. [`base`] holds the small types that all rooms speak in.
 //!

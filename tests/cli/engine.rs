@@ -223,3 +223,69 @@ fn an_engine_that_is_not_there_is_an_error_with_a_hint() {
         assert!(said.starts_with("error: ") && said.contains("\nhint: "), "{host}: {said}");
     }
 }
+
+#[test]
+fn only_what_changed_is_built() {
+    let Some(real) = Real::shop() else { return };
+    let build = |words: &str| {
+        let said = real.project.run(&format!("build {words} -j2 --progress quiet")).code(0).err();
+        said.replace(" in 0.0s\n", "")
+    };
+    let write = |path: &str, text: &str| {
+        std::fs::write(real.project.root().join(path), text).unwrap();
+    };
+    assert_eq!(build("--all"), "5 built of 5 images");
+    assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
+    let folder = real.project.root().join(".layers");
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
+    write("docker/base/unread", "nobody reads this");
+    write("docker/agent/Dockerfile", "# a comment\nFROM scratch\nCOPY   f  /\n");
+    assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
+    // A file that makes no other result: builder's layers differ, but not what release copies.
+    write("docker/agent/f", "another");
+    let plan = real.project.run("plan").code(0).out();
+    assert!(plan.contains("agent    build  docker/agent/f changed\n"), "{plan}");
+    assert!(plan.contains("release  waits  for agent\n"), "{plan}");
+    assert_eq!(build("--all"), "2 built, 3 fresh of 5 images");
+    assert_eq!(real.run("release", &["/bin/busybox", "cat", "/f"]), "another");
+    // A label of the base is inherited by all that is built on it.
+    let base = real.project.read("docker/base/Dockerfile");
+    write("docker/base/Dockerfile", &format!("{base}LABEL a=b\n"));
+    assert_eq!(build("--all"), "4 built, 1 fresh of 5 images");
+}
+
+#[test]
+fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
+    let Some(real) = Real::shop() else { return };
+    let quiet = "build --all -j2 --progress quiet";
+    real.project.run(quiet).code(0);
+    // Another instruction, but no other image: the context is copied to the same place.
+    let path = real.project.root().join("docker/base/Dockerfile");
+    let text = real.project.read("docker/base/Dockerfile");
+    std::fs::write(path, text.replace("/bin/busybox\nRUN", "/bin/\nRUN")).unwrap();
+    let plan = real.project.run("plan dev").code(0).out();
+    assert!(plan.contains("base     build  docker/base/Dockerfile:2:1 changed\n"), "{plan}");
+    assert!(plan.contains("dev      waits  for builder\n"), "{plan}");
+    let said = real.project.run(quiet).code(0).err();
+    println!("{said}");
+    assert!(real.project.run("plan --check").code(0).out().contains("5 fresh of 5 images"));
+}
+
+#[test]
+fn what_somebody_did_to_the_images_is_noticed() {
+    let Some(real) = Real::shop() else { return };
+    real.project.run("build --all -j2 --progress quiet").code(0);
+    let verdict = |name: &str| -> String {
+        let plan = real.project.run("plan").code(0).out();
+        plan.lines().find(|line| line.starts_with(name)).unwrap().to_owned()
+    };
+    docker(&["image", "rm", "--force", &real.image("dev")]);
+    assert_eq!(verdict("dev"), "dev      build  no image in the engine");
+    assert!(docker(&["tag", &real.image("agent"), &real.image("dev")]).status.success());
+    assert_eq!(verdict("dev"), "dev      build  built from other inputs");
+    assert!(docker(&["tag", &real.image("agent"), &real.image("builder")]).status.success());
+    assert_eq!(verdict("release"), "release  waits  for builder");
+    real.project.run("build --all -j2 --progress quiet").code(0);
+    real.project.run("plan --check").code(0);
+}

@@ -4,6 +4,7 @@ mod build;
 mod config;
 mod engine;
 mod errors;
+mod fresh;
 mod graph;
 mod harness;
 mod interrupt;

@@ -1,0 +1,356 @@
+//! What is fresh and what is built, on the scripted engine with a store that outlives the runs.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Project, assert_same};
+
+const STORE: &str = r#"{"store": "store.json", "record": "calls.jsonl"}"#;
+
+/// Like `Project::shop`, on nothing from outside, with a file that is read and one that is not.
+fn shop(script: &str) -> Project {
+    Project::new()
+        .dockerfile("base", "FROM scratch\nCOPY requirements.txt /\nRUN true\n")
+        .file("docker/base/requirements.txt", "six\n")
+        .file("docker/base/README.md", "read me\n")
+        .dockerfile("builder", "FROM acme/shop-base\nARG PY=3.11\nRUN make wheels\n")
+        .dockerfile("dev", "FROM acme/shop-builder:latest\nRUN make test\n")
+        .dockerfile(
+            "release",
+            "FROM acme/shop-base:latest\nCOPY --from=acme/shop-builder:latest /wheels /wheels\n",
+        )
+        .dockerfile("agent", "FROM scratch\nCOPY . /agent\n")
+        .script(script)
+}
+
+fn write(project: &Project, path: &str, text: &str) {
+    fs::write(project.root().join(path), text).unwrap();
+}
+
+/// Builds everything; returns the counts.
+fn build(project: &Project, words: &str) -> String {
+    let said = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
+    said.err().lines().last().unwrap().replace(" in 0.0s", "")
+}
+
+fn plan(project: &Project, words: &str) -> String {
+    project.run(&format!("plan {words} --engine fake")).code(0).out()
+}
+
+/// The line of one image in a plan of all.
+fn verdict(project: &Project, image: &str) -> String {
+    let all = plan(project, "");
+    let line = all.lines().find(|line| line.split_whitespace().next() == Some(image)).unwrap();
+    line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+}
+
+fn built() -> Project {
+    let project = shop(STORE);
+    assert_eq!(build(&project, "--all"), "5 built of 5 images");
+    project
+}
+
+#[test]
+fn the_first_plan_has_all_to_do_and_the_second_nothing() {
+    let project = shop(STORE);
+    assert_same(
+        &plan(&project, "--all"),
+        "\
+agent    build  no image in the engine
+base     build  no image in the engine
+builder  build  no image in the engine
+dev      build  no image in the engine
+release  build  no image in the engine
+5 to build, 0 waiting, 0 fresh of 5 images
+",
+    );
+    project.run("plan --check --engine fake").code(1);
+    assert_eq!(build(&project, "--all"), "5 built of 5 images");
+    assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
+    project.run("plan --check --engine fake").code(0);
+    let calls = || project.read(".layers/calls.jsonl").lines().count();
+    let before = calls();
+    project.run("plan --engine fake").code(0);
+    // Who are you, and what carries a key: identities are known by their IDs.
+    assert_eq!(calls() - before, 2);
+}
+
+#[test]
+fn what_makes_no_other_image_is_fresh() {
+    let check = |path: &str, text: &str| {
+        let project = built();
+        write(&project, path, text);
+        assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images", "{path}: {text}");
+    };
+    check("docker/base/README.md", "another\n");
+    check("docker/base/new", "nobody reads this\n");
+    let text = "# a comment\nfrom scratch\n\ncopy   requirements.txt \\\n   /\nRun true\n";
+    check("docker/base/Dockerfile", text);
+    check("docker/builder/Dockerfile", "FROM acme/shop-base AS b\nARG PY=3.11\nRUN make wheels\n");
+    check(
+        "docker/dev/Dockerfile",
+        "FROM scratch AS x\nRUN y\nFROM acme/shop-builder\nRUN make test\n",
+    );
+}
+
+#[test]
+fn what_changed_is_named() {
+    let check = |edit: &dyn Fn(&Project), image: &str, expected: &str| {
+        let project = built();
+        edit(&project);
+        assert_eq!(verdict(&project, image), expected);
+    };
+    let requirements = "docker/base/requirements.txt";
+    check(
+        &|it| write(it, requirements, "seven\n"),
+        "base",
+        "build docker/base/requirements.txt changed",
+    );
+    check(&|it| write(it, "docker/agent/new", ""), "agent", "build docker/agent/new is new");
+    check(
+        &|it| {
+            write(
+                it,
+                "docker/builder/Dockerfile",
+                "FROM acme/shop-base\nARG PY=3.12\nRUN make wheels\n",
+            )
+        },
+        "builder",
+        "build ARG PY is 3.12, was 3.11",
+    );
+    check(
+        &|it| write(it, "docker/dev/Dockerfile", "FROM acme/shop-builder\nRUN make  test\n"),
+        "dev",
+        "build docker/dev/Dockerfile:2:1 changed",
+    );
+    let keys = ".layers/keys";
+    check(
+        &|it| {
+            write(it, requirements, "seven\n");
+            fs::remove_dir_all(it.root().join(keys)).unwrap();
+        },
+        "base",
+        "build built from other inputs",
+    );
+    check(&|it| write(it, requirements, "seven\n"), "dev", "waits for builder");
+    check(&|it| write(it, requirements, "seven\n"), "agent", "fresh");
+}
+
+#[test]
+fn a_change_below_builds_what_needs_it_and_names_the_parent() {
+    let project = built();
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    let said = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
+    assert!(said.contains("base: docker/base/requirements.txt changed"), "{said}");
+    assert!(said.contains("builder: base was rebuilt and differs"), "{said}");
+    assert!(said.contains("agent: fresh"), "{said}");
+    assert!(said.ends_with("4 built, 1 fresh of 5 images in 0.0s\n"), "{said}");
+    assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
+}
+
+#[test]
+fn a_parent_that_comes_out_the_same_ends_the_run_early() {
+    let script = r#"{"store": "store.json",
+        "images": [{"reference": "shop-base", "content": "always the same"}]}"#;
+    let project = shop(script);
+    assert_eq!(build(&project, "--all"), "5 built of 5 images");
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    assert_eq!(verdict(&project, "builder"), "waits for base");
+    assert_eq!(build(&project, "--all"), "1 built, 4 fresh of 5 images");
+    assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
+}
+
+#[test]
+fn what_somebody_did_to_the_store_is_noticed() {
+    let edit_store =
+        |project: &Project, edit: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
+            let mut store = serde_json::from_str(&project.read(".layers/store.json")).unwrap();
+            edit(&mut store);
+            write(project, ".layers/store.json", &serde_json::to_string(&store).unwrap());
+        };
+    let dev = "acme/shop-dev:latest";
+    let project = built();
+    edit_store(&project, &|store| drop(store.remove(dev)));
+    assert_eq!(verdict(&project, "dev"), "build no image in the engine");
+    assert_eq!(build(&project, "--all"), "1 built, 4 fresh of 5 images");
+    // The tag leads to another of ours.
+    edit_store(&project, &|store| {
+        let agent = store["acme/shop-agent:latest"].clone();
+        store.insert(dev.to_owned(), agent);
+    });
+    assert_eq!(verdict(&project, "dev"), "build built from other inputs");
+    // It leads to something that carries no key.
+    edit_store(&project, &|store| {
+        store[dev]["labels"] = serde_json::json!({});
+        store[dev]["id"] = serde_json::json!("sha256:somebody's");
+    });
+    assert_eq!(
+        verdict(&project, "dev"),
+        "build `acme/shop-dev:latest` is not the image that was built here"
+    );
+    // A parent that was replaced makes its children wait.
+    let project = built();
+    edit_store(&project, &|store| {
+        let agent = store["acme/shop-agent:latest"].clone();
+        store.insert("acme/shop-builder:latest".to_owned(), agent);
+    });
+    assert_eq!(verdict(&project, "dev"), "waits for builder");
+}
+
+#[test]
+fn what_is_remembered_decides_nothing() {
+    let project = built();
+    for path in [".layers/keys", ".layers/files", ".layers/identities.json"] {
+        let path = project.root().join(path);
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap_or(());
+    }
+    assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
+    // A second checkout with the same engine.
+    let store = project.root().join(".layers/store.json").to_string_lossy().into_owned();
+    let second = shop(&format!(r#"{{"store": "{store}"}}"#));
+    assert_eq!(build(&second, "--all"), "0 built, 5 fresh of 5 images");
+}
+
+#[test]
+fn only_what_is_read_is_sent() {
+    let project = built();
+    let calls = project.read(".layers/calls.jsonl");
+    let calls: Vec<serde_json::Value> =
+        calls.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sent = |image: &str| {
+        let is_it = |call: &&serde_json::Value| {
+            call["call"] == "build"
+                && call["references"][0].as_str().is_some_and(|it| it.contains(image))
+        };
+        let call = calls.iter().find(is_it).unwrap();
+        assert_eq!(call["labels"]["dev.layers.key"].as_str().unwrap().len(), 64);
+        call["context"].to_string()
+    };
+    assert_eq!(sent("base"), r#"["requirements.txt"]"#);
+    assert_eq!(sent("builder"), "[]");
+    assert_eq!(sent("agent"), r#"["Dockerfile"]"#);
+}
+
+#[test]
+fn our_own_folder_is_nobodys_input() {
+    let project = Project::new()
+        .file("docker/all/Dockerfile", "FROM scratch\nCOPY . /\n")
+        .file("layers.toml", "[image.all]\ncontext = '.'\n")
+        .script(STORE);
+    assert_eq!(build(&project, "--all"), "1 built of 1 image");
+    assert_eq!(build(&project, "--all"), "0 built, 1 fresh of 1 image");
+}
+
+#[test]
+fn building_can_be_forced_and_tried_dry() {
+    let project = built();
+    assert_eq!(build(&project, "dev --force"), "1 built, 2 fresh of 3 images");
+    assert_eq!(build(&project, "dev --no-cache"), "1 built, 2 fresh of 3 images");
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    let dry = project.run("build dev --dry-run --engine fake").code(0).out();
+    assert_same(
+        &dry,
+        "\
+base     build  docker/base/requirements.txt changed
+builder  waits  for base
+dev      waits  for builder
+1 to build, 2 waiting, 0 fresh of 3 images
+",
+    );
+    assert_eq!(build(&project, "base+ --exclude release"), "3 built of 3 images");
+    assert_eq!(build(&project, "--all"), "1 built, 4 fresh of 5 images");
+}
+
+#[test]
+fn an_excluded_parent_is_taken_as_it_is() {
+    let project = built();
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    assert_eq!(build(&project, "builder --exclude base"), "0 built, 1 fresh of 1 image");
+}
+
+#[test]
+fn words_choose_with_marks_and_expressions() {
+    let project = built();
+    let chosen = |words: &str| -> String {
+        let all = plan(&project, words);
+        let names = all.lines().filter_map(|line| line.split_once(' ')).map(|(name, _)| name);
+        let names = names.filter(|name| name.chars().all(char::is_alphabetic));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(chosen("builder+"), "base builder dev release");
+    assert_eq!(chosen("+dev"), "base builder dev");
+    assert_eq!(chosen("+builder+"), "base builder dev release");
+    assert_eq!(chosen("/^b/"), "base builder");
+    assert_eq!(chosen("--exclude b* --exclude dev"), "agent release");
+    project.run("plan /(/ --engine fake").code(2);
+    project.run("plan nobody+ --engine fake").code(2);
+}
+
+#[test]
+fn the_way_from_the_cause_is_shown() {
+    let project = built();
+    let fresh = project.run("why dev --engine fake").code(0).out();
+    assert!(fresh.starts_with("dev is fresh: sha256:"), "{fresh}");
+    assert!(
+        fresh.contains("from docker.io/acme/shop-builder:latest: its layers and conf"),
+        "{fresh}"
+    );
+    let inputs = project.run("why base --inputs --engine fake").code(0).out();
+    let inputs: serde_json::Value = serde_json::from_str(&inputs).unwrap();
+    assert_eq!(inputs["files"][0]["path"], "requirements.txt");
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    assert_same(
+        &project.run("why dev --engine fake").code(0).out(),
+        "\
+docker/base/requirements.txt changed
+→ base  is built
+→ builder  from, docker/builder/Dockerfile:1:6
+→ dev  from, docker/dev/Dockerfile:1:6
+dev is fresh after all if base comes out the same
+",
+    );
+}
+
+#[test]
+fn a_plan_is_told_as_json() {
+    let project = built();
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    let rows = plan(&project, "builder --json");
+    let rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
+    let expected = serde_json::json!([
+        {"image": "base", "verdict": "build", "reason": {"reason": "changed", "changes": [
+            {"change": "file-changed", "path": "docker/base/requirements.txt"}]}},
+        {"image": "builder", "verdict": "waits", "on": ["base"]},
+    ]);
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn a_file_that_changes_after_it_was_hashed_fails_the_image() {
+    // dev's file changes while base is being built: base waits for a file that we write then.
+    let script = r#"{"images": [{"reference": "shop-base", "gate": "file:go"}]}"#;
+    let project = shop(script)
+        .dockerfile("dev", "FROM acme/shop-builder\nCOPY f /f\n")
+        .file("docker/dev/f", "one\n");
+    let root = project.root().to_owned();
+    let mut child = project
+        .command(&["build", "dev", "--engine", "fake", "-j1", "--progress", "plain"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("base: no image") {
+        assert!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap() > 0, "{said}");
+    }
+    change(&root);
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(4), "{said}");
+    assert!(said.contains("`f` changed after it was first read"), "{said}");
+    assert!(said.contains("2 built, 1 failed of 3 images"), "{said}");
+}
+
+fn change(root: &Path) {
+    fs::write(root.join("docker/dev/f"), "two\n").unwrap();
+    fs::write(root.join(".layers/go"), "").unwrap();
+}
