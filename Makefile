@@ -5,7 +5,7 @@ DESTDIR ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install lint bench clean
+.PHONY: help demo test build install lint bench fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ lint: ## format and lints only
 
 bench: ## the measurements of benches/
 	@scripts/bench.sh
+
+fuzz: ## look for inputs that break the program, a minute for each part of it
+	@scripts/fuzz.sh
 
 clean: ## remove what was compiled, and what `layers` remembers of its runs
 	@cargo clean

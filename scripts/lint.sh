@@ -35,7 +35,7 @@ fi
 heading "Scripts"
 if have shellcheck; then
     # The paths after `source=` are seen from the top of the repository.
-    shellcheck --external-sources .ci/run scripts/*.sh docker/*/*.sh
+    shellcheck --external-sources .ci/run scripts/*.sh benches/*.sh docker/*/*.sh
     echo "ok"
 else
     echo "left out: shellcheck is not installed"

@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use layers::base::{RelPath, Source};
 use layers::engine::ContextFiles;
@@ -362,41 +362,4 @@ fn deep_trees_do_not_overflow_the_stack() {
     fs::create_dir_all(folder.path().join("d/".repeat(depth))).unwrap();
     assert_eq!(walk(folder.path()).entries.len(), depth);
     assert_eq!(walk_ignoring(folder.path(), "**/x\n").len(), depth);
-}
-
-#[test]
-#[ignore = "a measurement: cargo nextest run --release --run-ignored only --no-capture"]
-fn measure_thirty_thousand_files() {
-    let folder = tempfile::tempdir().unwrap();
-    for number in 0..30_000_u32 {
-        let name = format!("d{}/e{}/f{number}.txt", number % 30, number % 300);
-        write(folder.path().join(name), vec![b'x'; 200 + (number % 4000) as usize]);
-    }
-    let patterns: Vec<String> = (0..50).map(|n| format!("**/skip{n}*/**/*.tmp{n}")).collect();
-    let source = Source::new(RelPath::new(".dockerignore").unwrap(), patterns.join("\n"));
-    let (ignore, _) = IgnoreFile::parse(&source);
-    // These get past the comparison of their plain ends, so that each needs its expression.
-    let patterns: Vec<String> = (0..50).map(|n| format!("**/*{n}x*t")).collect();
-    let source = Source::new(RelPath::new(".dockerignore").unwrap(), patterns.join("\n"));
-    let (slow, _) = IgnoreFile::parse(&source);
-    for round in 0..3 {
-        let mut last = Instant::now();
-        let mut lap = |what: &str| {
-            println!("{round}: {what} {:?}", last.elapsed());
-            last = Instant::now();
-        };
-        let context = walk(folder.path());
-        lap("walk");
-        Context::walk(folder.path(), &ignore).unwrap();
-        lap("walk with 50 patterns");
-        Context::walk(folder.path(), &slow).unwrap();
-        lap("walk with 50 slow patterns");
-        let mut archive = ContextArchive::new(context);
-        archive.write_tar(&mut io::sink()).unwrap();
-        lap("tar");
-        archive.digest_files().unwrap();
-        lap("digests");
-        archive.write_tar(&mut io::sink()).unwrap();
-        lap("tar, checked against digests");
-    }
 }

@@ -26,7 +26,7 @@ use super::{Surroundings, load, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
-    repository.read_ignore_files()?;
+    repository.read_ignore_files();
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
@@ -34,7 +34,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     let engine = connect(options.engine, at)?;
     let info = engine.describe()?;
     let plan = Plan::new(&repository.graph, &chosen);
-    let recipes = Kitchen::new(&repository, options, global);
+    let recipes = Kitchen::new(&repository, options);
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs_of(options),
@@ -55,7 +55,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         }
     });
     say::err(&summary.draw(at.paint))?;
-    trouble.context("can't show the progress")?;
+    say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))
 }
 
@@ -144,13 +144,13 @@ struct Kitchen<'a> {
 }
 
 impl<'a> Kitchen<'a> {
-    fn new(repository: &'a Repository, options: &Build, global: &Global) -> Kitchen<'a> {
+    fn new(repository: &'a Repository, options: &Build) -> Kitchen<'a> {
         let graph = &repository.graph;
         Kitchen {
             root: repository.root.clone(),
             graph,
             no_cache: options.no_cache,
-            platform: global.platform.clone(),
+            platform: repository.platform.clone(),
             names: graph.images.values().map(|image| image.name.clone()).collect(),
         }
     }

@@ -17,7 +17,7 @@ use super::{Surroundings, load};
 
 pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
-    repository.read_ignore_files()?;
+    repository.read_ignore_files();
     let problems = all_problems(&repository);
     let in_actions = at.environment.var("GITHUB_ACTIONS") == Some("true");
     let usual = if in_actions { CheckFormat::Github } else { CheckFormat::Text };
@@ -40,7 +40,11 @@ pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Resul
 fn all_problems(repository: &Repository) -> Vec<Diagnostic> {
     let mut problems = repository.diagnostics.clone();
     problems.extend(lint::advice(&repository.graph, &problems));
-    problems.extend(missing::find(&repository.root, &repository.graph));
+    // A context that a setting names was complained about at the setting.
+    let context = "unreadable-context";
+    let is_told = problems.iter().any(|problem| problem.code == context);
+    let missing = missing::find(&repository.root, &repository.graph);
+    problems.extend(missing.into_iter().filter(|it| !(is_told && it.code == context)));
     let mut problems = repository.silence.apply(problems);
     repository.silence.escalate(&mut problems);
     problems

@@ -89,7 +89,12 @@ fn draw(graph: &Graph, format: Format) -> String {
 fn check(path: &Path, wanted: &str) -> anyhow::Result<Exit> {
     let found = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // All of the graph would be the difference.
+            let name = path.file_name().map_or(path, Path::new).display();
+            say::err(&format!("there is no `{name}`\nhint: layers graph --output {name}\n"))?;
+            return Ok(Exit::Failed);
+        }
         Err(error) => return Err(error).context(format!("can't read `{}`", path.display())),
     };
     if found == wanted {

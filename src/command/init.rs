@@ -73,7 +73,7 @@ struct Draft {
 /// else where git's is.
 fn root_for(start: &Path) -> PathBuf {
     let root = load::find_root(start);
-    if root.join(FILE_NAME).is_file() || load::has_dockerfiles(&root) {
+    if root.join(FILE_NAME).is_file() || dockerfiles::has_any(&root) {
         return root;
     }
     let git = start.ancestors().find(|folder| folder.join(".git").exists());
@@ -82,7 +82,7 @@ fn root_for(start: &Path) -> PathBuf {
 
 /// Globs for all Dockerfiles; none where the usual ones find some.
 fn survey(root: &Path) -> anyhow::Result<Vec<String>> {
-    if load::has_dockerfiles(root) {
+    if dockerfiles::has_any(root) {
         return Ok(Vec::new());
     }
     let mut found = match dockerfiles::find(root, &ANYWHERE, &["**/*.dockerignore"]) {

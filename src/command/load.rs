@@ -9,7 +9,7 @@ use anyhow::Context;
 use rayon::prelude::*;
 
 use crate::base::text::list;
-use crate::base::{Diagnostic, RelPath};
+use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::graph::images::{self, Candidate};
@@ -33,6 +33,8 @@ pub struct Repository {
     pub root: PathBuf,
     /// Where the command was given, below the root.
     pub current: RelPath,
+    /// The platform to build for, where one is asked for.
+    pub platform: Option<String>,
     /// Its images and what they need.
     pub graph: Graph,
     /// What is wrong with its files.
@@ -62,7 +64,8 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
     let current = current.unwrap_or_else(RelPath::root);
-    Ok(Repository { root, current, graph, diagnostics, silence })
+    let platform = platform_of(global, &file);
+    Ok(Repository { root, current, platform, graph, diagnostics, silence })
 }
 
 /// The graph that a configuration describes, and what is wrong with it.
@@ -105,18 +108,18 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
 
 impl Repository {
     /// Reads the ignore files of all images too; what is wrong with them joins the rest.
-    ///
-    /// # Errors
-    /// Where one is there and can't be read.
-    pub fn read_ignore_files(&mut self) -> anyhow::Result<()> {
+    pub fn read_ignore_files(&mut self) {
         let images: Vec<&Image> = self.graph.images.values().collect();
         let problems: Vec<Vec<Diagnostic>> = images
             .par_iter()
             .map(|image| {
                 let loaded = IgnoreFile::load(&self.root, &image.dockerfile, &image.context);
-                loaded.map(|(_, problems)| problems)
+                loaded.map_or_else(
+                    |error| vec![describe_unreadable(&self.root, image, &error)],
+                    |(_, problems)| problems,
+                )
             })
-            .collect::<Result<_, _>>()?;
+            .collect();
         let mut seen = BTreeSet::new();
         for problem in problems.into_iter().flatten() {
             let place = problem.labels.first().map(|label| label.source.place(label.span));
@@ -125,7 +128,6 @@ impl Repository {
                 self.diagnostics.push(problem);
             }
         }
-        Ok(())
     }
 
     /// Prints what is wrong. Returns how to end where it forbids going on.
@@ -134,6 +136,13 @@ impl Repository {
         let has_errors = self.diagnostics.iter().any(Diagnostic::is_error);
         Ok(has_errors.then_some(Exit::Files))
     }
+}
+
+fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Diagnostic {
+    // The error names the file by its whole path.
+    let message = error.to_string().replace(&format!("{}/", root.display()), "");
+    let source = Source::new(image.dockerfile.clone(), "");
+    Diagnostic::error("unreadable-file", message).at(&source, Span::default(), "")
 }
 
 /// The folder that the command means.
@@ -152,7 +161,7 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
 /// there is none.
 pub fn find_root(start: &Path) -> PathBuf {
     for folder in start.ancestors() {
-        if folder.join(config::FILE_NAME).is_file() || has_dockerfiles(folder) {
+        if folder.join(config::FILE_NAME).is_file() || dockerfiles::has_any(folder) {
             return folder.to_owned();
         }
         if folder.join(".git").exists() {
@@ -160,13 +169,6 @@ pub fn find_root(start: &Path) -> PathBuf {
         }
     }
     start.to_owned()
-}
-
-/// Whether Dockerfiles lie where they do by convention.
-pub fn has_dockerfiles(folder: &Path) -> bool {
-    folder.join("docker").is_dir()
-        && dockerfiles::find(folder, &dockerfiles::DEFAULT_GLOBS, &[])
-            .is_ok_and(|found| !found.is_empty())
 }
 
 fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
@@ -227,11 +229,9 @@ fn wishes_of(global: &Global, env: &Environment, file: &ConfigFile, folder: Stri
 }
 
 fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
-    let platform = global.platform.clone();
-    let configured = file.config.platform.as_ref().map(|platform| platform.get_ref().clone());
     Wanted {
         build_args: build_args_of(global, env),
-        platform: platform.or(configured),
+        platform: platform_of(global, file),
         build_platform: machine_platform(),
         target: global.target.clone(),
     }
@@ -248,6 +248,12 @@ fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String>
             None => Some((argument.clone(), env.var(argument)?.to_owned())),
         })
         .collect()
+}
+
+/// The platform that is asked for; the engine's own where none is.
+fn platform_of(global: &Global, file: &ConfigFile) -> Option<String> {
+    let configured = || file.config.platform.as_ref().map(|platform| platform.get_ref().clone());
+    global.platform.clone().or_else(configured)
 }
 
 /// The platform of this machine in the words of OCI images; engines build for it by default.

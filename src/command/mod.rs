@@ -43,10 +43,6 @@ pub fn run(cli: Cli) -> Exit {
     };
     result.unwrap_or_else(|error| {
         let is_usage = error.downcast_ref::<UsageError>().is_some();
-        if is_closed_pipe(&error) {
-            // Whoever read our output has seen enough, as `head` does.
-            return Exit::Done;
-        }
         say::error(&error, at.paint);
         if is_usage { Exit::Usage } else { Exit::Machinery }
     })
@@ -67,10 +63,4 @@ impl std::error::Error for UsageError {}
 /// Marks an error as a mistake on the command line.
 fn usage(message: impl std::fmt::Display) -> anyhow::Error {
     anyhow::Error::new(UsageError(message.to_string()))
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -22,26 +22,27 @@ pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
             let path = RelPath::new(&context.value);
             context.is_folder = path.is_some_and(|path| is_folder(&path));
             if context.value.starts_with('.') && !context.is_folder {
-                problems.push(missing("folder", &context.value, &context.spot));
+                problems.push(missing("config", "folder", &context.value, &context.spot));
             }
         }
         if let Some(spot) = &image.said.context
             && !is_folder(&image.context)
         {
-            problems.push(missing("folder", image.context.as_str(), spot));
+            let path = image.context.as_str();
+            problems.push(missing("unreadable-context", "folder", path, spot));
         }
         let Some(spot) = &image.said.dockerfile else { return true };
         let is_there = image.dockerfile.under(root).is_file();
         if !is_there {
-            problems.push(missing("file", image.dockerfile.as_str(), spot));
+            let path = image.dockerfile.as_str();
+            problems.push(missing("unreadable-file", "file", path, spot));
         }
         is_there
     });
     problems
 }
 
-fn missing(what: &str, path: &str, (source, span): &Spot) -> Diagnostic {
-    let code = if what == "file" { "unreadable-file" } else { "unreadable-context" };
+fn missing(code: &'static str, what: &str, path: &str, (source, span): &Spot) -> Diagnostic {
     Diagnostic::error(code, format!("there is no {what} `{path}`"))
         .at(source, *span, "")
         .hint("paths are relative to the folder of `layers.toml`")

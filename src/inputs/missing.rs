@@ -21,12 +21,12 @@ use crate::graph::{Graph, Image};
 use crate::scan::context::{Context, Entry, WalkErrorCause};
 use crate::scan::ignore_file::{IgnoreFile, Verdict, find_ignore_file};
 
-/// What is missing in the contexts of all images of the repository at `root`. Walks each context
-/// that some instruction reads a part of; uses rayon's pool.
+/// What is missing in the contexts of all images of the repository at `root`, or that a context is
+/// missing itself. Walks each context that some instruction reads a part of; uses rayon's pool.
 pub fn find(root: &Path, graph: &Graph) -> Vec<Diagnostic> {
     // Images with one context and one ignore file are looked at together, with one walk.
     let mut groups: BTreeMap<(&RelPath, Option<RelPath>), Vec<&Image>> = BTreeMap::new();
-    for image in graph.images.values().filter(|image| certain_uses(image).next().is_some()) {
+    for image in graph.images.values() {
         // An ignore file that can't be looked for is told of where ignore files are read.
         let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));
         let Ok(file) = find_ignore_file(&dockerfile, &context) else { continue };
@@ -50,6 +50,11 @@ fn certain_uses(image: &Image) -> impl Iterator<Item = &ContextUse> {
 
 fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
     let Some(first) = images.first() else { return Vec::new() };
+    let folder = first.context.under(root);
+    // Where nothing says for certain what it reads, it is enough that the folder is there.
+    if folder.is_dir() && images.iter().all(|image| certain_uses(image).next().is_none()) {
+        return Vec::new();
+    }
     let Ok((ignore, mistakes)) = IgnoreFile::load(root, &first.dockerfile, &first.context) else {
         return Vec::new();
     };
@@ -57,7 +62,6 @@ fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
         // What it hides is not known; its mistakes are told elsewhere.
         return Vec::new();
     }
-    let folder = first.context.under(root);
     let context = match Context::walk(&folder, &ignore) {
         Ok(context) => context,
         Err(error) => return images.iter().map(|it| describe_context(it, &error)).collect(),

@@ -66,6 +66,10 @@ pub fn parse(source: &Source) -> Dockerfile {
             },
         }
     }
+    // Many files are kept in memory at once; none of them grows any more.
+    file.stages.iter_mut().for_each(|stage| stage.instructions.shrink_to_fit());
+    file.stages.shrink_to_fit();
+    file.pieces.shrink_to_fit();
     file.globals.retain(|global| matches!(global.kind, InstructionKind::Arg(_)));
     if let Some(keyword) = homeless {
         let message = format!("{} stands before the first FROM", keyword.value);

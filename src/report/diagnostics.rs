@@ -2,10 +2,13 @@
 //!
 //! Owns how a problem in the user's files looks. The order is that of files, then of places.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 use annotate_snippets::{AnnotationKind, Group, Level as DrawLevel, Origin, Snippet};
 
 use crate::base::text::count;
-use crate::base::{Diagnostic, Level};
+use crate::base::{Diagnostic, Label, Level, Source, Span};
 
 use super::paint::Paint;
 use super::summary;
@@ -53,30 +56,30 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
     let mut group = Group::with_title(title);
-    let mut drawn: Vec<&str> = Vec::new();
-    for label in &diagnostic.labels {
-        let path = label.source.path().as_str();
-        if drawn.contains(&path) {
-            continue;
-        }
-        drawn.push(path);
-        if label.source.text().is_empty() {
+    // All places in one file are drawn in one piece of it.
+    for (number, labels) in by_file(&diagnostic.labels).into_iter().enumerate() {
+        let Some(Label { source, .. }) = labels.first() else { continue };
+        let path = source.path().as_str();
+        if source.text().is_empty() {
             group = group.element(Origin::path(path));
             continue;
         }
-        // All places in one file are drawn in one piece of it.
-        let in_file = diagnostic.labels.iter().filter(|other| other.source.path().as_str() == path);
-        let is_first_file = drawn.len() == 1;
-        let annotations = in_file.enumerate().map(|(at, label)| {
-            let kind = if at == 0 && is_first_file {
+        let piece = piece_around(source, &labels);
+        let annotations = labels.iter().enumerate().map(|(at, label)| {
+            let kind = if at == 0 && number == 0 {
                 AnnotationKind::Primary
             } else {
                 AnnotationKind::Context
             };
-            let annotation = kind.span(label.span.range());
+            let Range { start, end } = label.span.range();
+            let annotation = kind.span(start - piece.start..end - piece.start);
             if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
         });
-        let snippet = Snippet::source(label.source.text()).path(path).annotations(annotations);
+        let line = source.line_of(Span::new(piece.start, piece.start).start);
+        let snippet = Snippet::source(&source.text()[piece.clone()])
+            .line_start(line as usize)
+            .path(path)
+            .annotations(annotations);
         group = group.element(snippet);
     }
     for note in &diagnostic.notes {
@@ -89,10 +92,35 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
     summary::renderer(paint).render(&[group])
 }
 
+/// The labels of each file, the files in the order in which they are named.
+fn by_file(labels: &[Label]) -> Vec<Vec<&Label>> {
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    let mut files: Vec<Vec<&Label>> = Vec::new();
+    for label in labels {
+        let number = *numbers.entry(label.source.path().as_str()).or_insert(files.len());
+        match files.get_mut(number) {
+            Some(file) => file.push(label),
+            None => files.push(vec![label]),
+        }
+    }
+    files
+}
+
+/// The lines that are pointed at, and one more. The drawer goes through all of the text that it
+/// is given, which would be a megabyte for each of the thousands of mistakes in a large file.
+fn piece_around(source: &Source, labels: &[&Label]) -> Range<usize> {
+    let start = labels.iter().map(|label| label.span.start).min().unwrap_or_default();
+    let end = labels.iter().map(|label| label.span.end).max().unwrap_or_default();
+    let first = source.line_span(source.line_of(start));
+    let last = source.line_span(source.line_of(end) + 1);
+    let start = first.map_or(0, |line| line.range().start);
+    start..last.map_or(source.text().len(), |line| line.range().end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{RelPath, Source, Span};
+    use crate::base::RelPath;
 
     #[test]
     fn problems_are_drawn_with_carets() {
@@ -111,6 +139,29 @@ error[unknown-stage]: there is no stage `y`
   |
   = note: stages are `x`
   = hint: did you mean `x`?
+
+1 error
+";
+        assert_eq!(draw(&[problem], Paint::plain()), expected);
+    }
+
+    #[test]
+    fn lines_far_down_keep_their_numbers() {
+        let text = format!("FROM x\n{}COPY --from=y / /\r\n\n", "# x\n".repeat(998));
+        let source = Source::new(RelPath::new("d/Dockerfile").unwrap(), text);
+        let at = source.text().find('y').unwrap();
+        let problem = Diagnostic::error("unknown-stage", "there is no stage `y`")
+            .at(&source, Span::new(at, at + 1), "")
+            .at(&source, Span::new(0, 6), "the only stage");
+        let expected = "\
+error[unknown-stage]: there is no stage `y`
+    --> d/Dockerfile:1000:13
+     |
+   1 | FROM x
+     | ------ the only stage
+...
+1000 | COPY --from=y / /
+     |             ^
 
 1 error
 ";

@@ -14,21 +14,29 @@ use super::paint::Paint;
 /// Writes data to the standard output.
 ///
 /// # Errors
-/// Where it can't be written; a closed pipe is an [`io::Error`] of that kind.
+/// Where it can't be written. A closed pipe is none: whoever read it has seen enough, as `head`
+/// does, and how a command ends must not depend on that.
 pub fn out(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()?;
-    Ok(())
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    unless_closed(written).context("can't write to the standard output")
 }
 
 /// Writes words to the standard error stream.
 ///
 /// # Errors
-/// Where it can't be written.
+/// Where it can't be written. A closed pipe is none, as for [`out`].
 pub fn err(text: &str) -> anyhow::Result<()> {
-    io::stderr().lock().write_all(text.as_bytes())?;
-    Ok(())
+    let written = io::stderr().lock().write_all(text.as_bytes());
+    unless_closed(written).context("can't write to the standard error stream")
+}
+
+/// What was written, where it is no error that nobody reads any more.
+pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Says why a command could not be done. Lines of the error that begin with `hint:` come last.

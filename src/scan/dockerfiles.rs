@@ -39,6 +39,18 @@ pub fn find<S: AsRef<str>>(
     Ok(found)
 }
 
+/// Whether `root` has a Dockerfile where they lie when nothing else is said. Looks no further
+/// than the first.
+pub fn has_any(root: &Path) -> bool {
+    DEFAULT_GLOBS.iter().filter_map(|glob| glob.split_once("/*/")).any(|(folder, name)| {
+        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| {
+            !entry.file_name().as_encoded_bytes().starts_with(b".")
+                && is_file(&entry.path().join(name))
+        })
+    })
+}
+
 fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
     let parts: Vec<&str> = glob.split('/').filter(|part| !part.is_empty()).collect();
     let mut folders = vec![RelPath::root()];
@@ -57,13 +69,24 @@ fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
         } else {
             let below = folders.par_iter().filter_map(|folder| folder.join(part));
             if is_last {
-                below.filter(|path| path.under(root).is_file()).collect()
+                below.filter(|path| is_file(&path.under(root))).collect()
             } else {
                 below.collect()
             }
         };
     }
     Ok(folders)
+}
+
+/// Whether a file lies there, or a link to one. A link that leads nowhere counts too: the image is
+/// meant to be there, and whoever reads it will say what is wrong.
+fn is_file(path: &Path) -> bool {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => {
+            fs::metadata(path).map_or(true, |target| target.is_file())
+        }
+        metadata => metadata.is_ok_and(|metadata| metadata.is_file()),
+    }
 }
 
 /// The files (or folders) of a folder whose names are wanted. A folder that is not there has
@@ -87,8 +110,12 @@ fn list(
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         // A link to a Dockerfile or to a folder counts, as it does for a shell's glob; a hidden
-        // folder does not.
-        if !name.starts_with('.') && wanted(name) && entry.path().is_file() == files {
+        // folder does not. The system tells the type along with the name, but not a link's.
+        let entry_is_file = || match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_file(),
+            _ => is_file(&entry.path()),
+        };
+        if !name.starts_with('.') && wanted(name) && entry_is_file() == files {
             found.extend(folder.join(name));
         }
     }
@@ -175,6 +202,24 @@ mod tests {
         check(&["docker/*/Dockerfile.*"], &[], &["docker/dev/Dockerfile.test"]);
         check(&["./Dockerfile", "Dockerfile"], &[], &["Dockerfile"]);
         check(&["none/*/Dockerfile"], &[], &[]);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_not_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, target) in [("gone", "nowhere"), ("folder", "."), ("file", "file.txt")] {
+            let folder = root.path().join("docker").join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("file.txt"), "FROM scratch\n").unwrap();
+            std::os::unix::fs::symlink(target, folder.join("Dockerfile")).unwrap();
+        }
+        for glob in ["docker/*/Dockerfile", "docker/*/Dockerfil*"] {
+            let found = find(root.path(), &[glob], &[]).unwrap();
+            let found: Vec<&str> = found.iter().map(RelPath::as_str).collect();
+            assert_eq!(found, ["docker/file/Dockerfile", "docker/gone/Dockerfile"], "{glob}");
+        }
+        let problem = read(root.path(), &RelPath::new("docker/gone/Dockerfile").unwrap());
+        assert_eq!(problem.unwrap_err().code, "unreadable-file");
     }
 
     #[test]

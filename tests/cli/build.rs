@@ -139,7 +139,10 @@ fn no_engine_is_said_clearly() {
 fn what_is_asked_for_reaches_the_engine() {
     let project = Project::shop()
         .dockerfile("base", "ARG PY=1\nFROM debian AS slim\nARG PY\nFROM slim AS full\n")
-        .file("layers.toml", "[args]\nPY = 3.12\n[image.base]\ntarget = 'slim'\n")
+        .file(
+            "layers.toml",
+            "platform = 'linux/arm64'\n[args]\nPY = 3.12\n[image.base]\ntarget = 'slim'\n",
+        )
         .var("VERSION", "1.2")
         .var("TOKEN", "from-environment")
         .script(r#"{"record": "calls.jsonl"}"#);
@@ -160,4 +163,5 @@ fn what_is_asked_for_reaches_the_engine() {
     assert_eq!(call["build_args"], args);
     assert_eq!(call["target"], "slim");
     assert_eq!(call["no_cache"], true);
+    assert_eq!(call["platform"], "linux/arm64");
 }

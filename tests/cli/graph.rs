@@ -78,7 +78,11 @@ fn mermaid_is_drawn() {
 #[test]
 fn the_lock_is_written_and_checked() {
     let project = Project::shop();
-    project.run("graph --check").code(1);
+    project
+        .run("graph --check")
+        .code(1)
+        .stdout("")
+        .stderr("there is no `graph.json`\nhint: layers graph --output graph.json\n");
     project.run("graph --output graph.json").code(0).stdout("").stderr("");
     assert_eq!(project.read("graph.json"), project.run("graph --json").out());
     project.run("graph --check").code(0).stdout("").stderr("");

@@ -8,4 +8,5 @@ mod graph;
 mod harness;
 mod interrupt;
 mod names;
+mod pipes;
 mod rules;

@@ -280,6 +280,11 @@ fn variables_of_from_that_nothing_sets() {
     check("ARG SUFFIX\nFROM debian:12$SUFFIX\n", &[]);
     check("FROM debian:12${SUFFIX:-}\n", &[]);
     check("FROM debian:${TAG:-12}\n", &[]);
+    // The error about what comes of it names the variable.
+    check(
+        "FROM --platform=$TARGETPLATFROM debian:12\n",
+        &["error invalid-platform docker/app/Dockerfile:1:17"],
+    );
     let late = "FROM debian:12\nARG SUFFIX=x\nFROM debian:12$SUFFIX\nCOPY --from=0 / /\n";
     let project = Project::new().dockerfile("app", late);
     project.run("graph").code(0).stderr(
@@ -295,6 +300,29 @@ warning[unset-variable]: `SUFFIX` is not set, and replaced by nothing
   = hint: declare `ARG SUFFIX` before the first FROM
 
 1 warning
+",
+    );
+}
+
+#[test]
+fn what_is_no_file_is_told_with_the_rest() {
+    let project = Project::shop()
+        .file("docker/base/.dockerignore/x", "")
+        .file("layers.toml", "[image.dev]\ncontext = 'nowhere'\n");
+    project.run("check").code(3).stdout("").stderr(
+        "\
+error[unreadable-file]: can't read `docker/base/.dockerignore`: Is a directory (os error 21)
+--> docker/base/Dockerfile
+
+error[unreadable-context]: there is no folder `nowhere`
+ --> layers.toml:2:11
+  |
+2 | context = 'nowhere'
+  |           ^^^^^^^^^
+  |
+  = hint: paths are relative to the folder of `layers.toml`
+
+2 errors
 ",
     );
 }

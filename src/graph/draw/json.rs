@@ -3,7 +3,7 @@
 //! Owns its format, version 1. No volatile data, stable order, one line a fact, so that a
 //! reviewer sees an edge appear.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::graph::reference::Reference;
 use crate::graph::{Edge, External, Graph, Image};
@@ -16,7 +16,8 @@ const VERSION: u32 = 1;
 #[derive(Serialize)]
 struct Lock<'a> {
     version: u32,
-    images: Vec<LockImage<'a>>,
+    #[serde(serialize_with = "each_in_turn")]
+    images: &'a Graph,
 }
 
 #[derive(Serialize)]
@@ -48,11 +49,15 @@ struct LockExternal {
 
 /// The graph as JSON with a line end.
 pub fn draw(graph: &Graph) -> String {
-    let images = graph.images.values().map(|image| describe(graph, image)).collect();
-    let lock = Lock { version: VERSION, images };
+    let lock = Lock { version: VERSION, images: graph };
     let mut text = serde_json::to_string_pretty(&lock).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// One image after the other, so that only one is described at a time.
+fn each_in_turn<S: Serializer>(graph: &Graph, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(graph.images.values().map(|image| describe(graph, image)))
 }
 
 fn describe<'a>(graph: &'a Graph, image: &'a Image) -> LockImage<'a> {

@@ -1,7 +1,10 @@
 //! The graph as a tree for the terminal.
 //!
 //! An image stands under the first image that it needs; where it needs more, the line says so.
-//! So each image has one line, however many ways lead to it.
+//! So each image has one line, however many ways lead to it; only one at which a very deep tree
+//! is cut comes again where it goes on.
+
+use std::collections::VecDeque;
 
 use crate::base::{IdMap, ImageId};
 use crate::graph::Graph;
@@ -9,35 +12,79 @@ use crate::graph::evaluate::NeedKind;
 
 use super::kind_word;
 
+/// How many levels are drawn within each other. What lies deeper is drawn anew at the margin: a
+/// chain of thousands would otherwise be mostly blanks, a megabyte for every few lines.
+const DEEPEST: usize = 50;
+
+/// A line that is still to be drawn.
+struct Row {
+    image: ImageId,
+    level: usize,
+    /// What stands before the image's name.
+    branch: String,
+    /// What stands before all that is below it.
+    indent: String,
+}
+
 /// The graph as lines with branches.
 pub fn draw(graph: &Graph) -> String {
     let mut below: IdMap<Vec<ImageId>> = IdMap::from_fn(graph.images.len(), |_| Vec::new());
-    let mut roots = Vec::new();
+    let mut roots = VecDeque::new();
     for (id, _) in graph.images.iter() {
         match trunk(graph, id) {
             Some(parent) => below[parent].push(id),
-            None => roots.push(id),
+            None => roots.push_back((id, line(graph, id))),
         }
     }
     let mut text = String::new();
-    // A stack, not recursion: chains of 10,000 images are drawn too.
-    let mut stack: Vec<(ImageId, String, String)> = Vec::new();
-    for root in roots {
-        stack.push((root, String::new(), String::new()));
-        while let Some((image, branch, indent)) = stack.pop() {
-            text.push_str(&branch);
-            text.push_str(&line(graph, image));
-            text.push('\n');
-            let children = &below[image];
-            for (at, child) in children.iter().enumerate().rev() {
-                let is_last = at + 1 == children.len();
-                let (corner, bar) =
-                    if is_last { ("└── ", "    ") } else { ("├── ", "│   ") };
-                stack.push((*child, format!("{indent}{corner}"), format!("{indent}{bar}")));
-            }
+    while let Some((root, title)) = roots.pop_front() {
+        let cut = draw_root(graph, &below, root, &title, &mut text);
+        for image in cut.into_iter().rev() {
+            roots.push_front((image, format!("{}  (continued)", graph.images[image].name)));
         }
     }
     text
+}
+
+/// Draws an image and what is below it, and gives the images whose children were left out.
+fn draw_root(
+    graph: &Graph,
+    below: &IdMap<Vec<ImageId>>,
+    root: ImageId,
+    title: &str,
+    text: &mut String,
+) -> Vec<ImageId> {
+    let mut cut = Vec::new();
+    // A stack, not recursion: chains of 10,000 images are drawn too.
+    let mut stack =
+        vec![Row { image: root, level: 0, branch: String::new(), indent: String::new() }];
+    while let Some(Row { image, level, branch, indent }) = stack.pop() {
+        text.push_str(&branch);
+        if level == 0 {
+            text.push_str(title);
+        } else {
+            text.push_str(&line(graph, image));
+        }
+        let children = &below[image];
+        if level == DEEPEST && !children.is_empty() {
+            text.push_str("  …\n");
+            cut.push(image);
+            continue;
+        }
+        text.push('\n');
+        for (at, child) in children.iter().enumerate().rev() {
+            let is_last = at + 1 == children.len();
+            let (corner, bar) =
+                if is_last { ("└── ", "    ") } else { ("├── ", "│   ") };
+            stack.push(Row {
+                image: *child,
+                level: level + 1,
+                branch: format!("{indent}{corner}"),
+                indent: format!("{indent}{bar}"),
+            });
+        }
+    }
+    cut
 }
 
 /// The image under which another is drawn: the one of its last FROM, for that is what it is

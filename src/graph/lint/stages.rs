@@ -11,6 +11,19 @@ use crate::graph::evaluate::{Base, NeedKind};
 use crate::graph::{Edge, Graph, Image};
 use crate::parse::InstructionKind;
 
+/// Arguments that FROM may use without declaring them.
+const AUTOMATIC: [&str; 9] = [
+    "BUILDARCH",
+    "BUILDOS",
+    "BUILDPLATFORM",
+    "BUILDVARIANT",
+    "TARGETARCH",
+    "TARGETOS",
+    "TARGETPLATFORM",
+    "TARGETSTAGE",
+    "TARGETVARIANT",
+];
+
 /// Stages that nothing names: no FROM, `--from` or mount, and no image's target. The last stage
 /// of a file is what a plain build makes, and needs no one to name it. Where one of `problems`
 /// says that a file names its stages wrongly, it is not known what is unused.
@@ -65,8 +78,8 @@ pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
     let declared: Vec<&str> = declared(image.file.globals.iter().map(|global| &global.kind));
     let mut problems = Vec::new();
     for (view, stage) in image.evaluation.stages.iter().zip(&image.file.stages) {
-        // Where the base can't be read, an error tells of the variables too.
-        if view.base.is_none() {
+        // Where the base or the platform can't be read, an error tells of the variables too.
+        if view.base.is_none() || view.platform.is_none() && stage.platform.is_some() {
             continue;
         }
         let mut names: Vec<&String> = view.unset.iter().collect();
@@ -127,7 +140,8 @@ fn describe_unset(image: &Image, name: &str, span: Span, declared: &[&str]) -> D
         InstructionKind::Arg(items) => items.iter().any(|item| item.name.value == *name),
         _ => false,
     });
-    match (late, closest(name, declared.iter().copied())) {
+    let known = declared.iter().copied().chain(AUTOMATIC);
+    match (late, closest(name, known)) {
         (Some(late), _) => problem
             .at(source, late.span, "declared here, after a FROM")
             .hint(format!("declare `ARG {name}` before the first FROM")),

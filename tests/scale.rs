@@ -1,0 +1,167 @@
+//! Sizes that a program must not mind: deep chains, huge files, many images. What they cost is
+//! measured in benches/; here they only have to end, with the right result.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+
+use std::collections::BTreeSet;
+
+use layers::base::{Diagnostic, RelPath, Source};
+use layers::graph::draw::{dot, json, mermaid, tree};
+use layers::graph::images::Candidate;
+use layers::graph::link::{Read, Wanted, link};
+use layers::graph::naming::{Origin, Pattern, Wishes};
+use layers::graph::{Graph, select};
+use layers::parse::parse;
+
+/// Links as many images; `text` makes the Dockerfile of each from its number.
+fn build(count: usize, text: impl Fn(usize) -> String) -> (Graph, Vec<Diagnostic>) {
+    link_all((0..count).map(|number| read(number, text(number))).collect())
+}
+
+fn link_all(read: Vec<Read>) -> (Graph, Vec<Diagnostic>) {
+    let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
+    let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
+    link(read, &wishes, &wanted)
+}
+
+fn read(number: usize, text: String) -> Read {
+    let name = name(number);
+    let dockerfile = RelPath::new(&format!("docker/{name}/Dockerfile")).unwrap();
+    let candidate = Candidate::new(name, dockerfile.clone());
+    Read { candidate, file: parse(&Source::new(dockerfile, text)) }
+}
+
+fn name(number: usize) -> String {
+    format!("i{number:05}")
+}
+
+#[test]
+fn a_chain_of_ten_thousand_images() {
+    const COUNT: usize = 10_000;
+    let (graph, problems) = build(COUNT, |number| match number.checked_sub(1) {
+        None => "FROM debian\nONBUILD COPY conf /conf\n".to_owned(),
+        Some(below) => format!("FROM acme/shop-{}\nRUN true\n", name(below)),
+    });
+    assert!(problems.is_empty(), "{:?}", problems.first());
+    assert!(graph.order().iter().copied().eq(graph.images.ids()));
+    let last = graph.find(&name(COUNT - 1)).unwrap();
+    assert_eq!(select::with_needs(&graph, &[last]).len(), COUNT);
+    let text = tree::draw(&graph);
+    // Every image has its line, and lines do not grow with the chain.
+    assert!(text.lines().count() >= COUNT);
+    assert!(text.lines().all(|line| line.chars().count() < 250));
+    let drawn: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches(['└', '─', ' ']).split("  ").next())
+        .collect();
+    assert!(graph.images.values().all(|image| drawn.contains(image.name.as_str())));
+    assert!(json::draw(&graph).contains("\"image\": \"i09998\""));
+    assert!(dot::draw(&graph).contains("\"i09998\" -> \"i09999\""));
+    assert!(mermaid::draw(&graph).contains("i9998 --> i9999"));
+}
+
+#[test]
+fn a_circle_of_ten_thousand_images() {
+    const COUNT: usize = 10_000;
+    let (graph, problems) =
+        build(COUNT, |number| format!("FROM acme/shop-{}\n", name((number + 1) % COUNT)));
+    assert!(graph.order().is_empty());
+    let [problem] = problems.as_slice() else { panic!("{} problems", problems.len()) };
+    assert_eq!((problem.code, problem.labels.len()), ("cycle", COUNT));
+}
+
+#[test]
+fn ten_thousand_images_link() {
+    let (graph, problems) = build(10_000, |number| match number % 20 {
+        0 => "ARG V=1\nFROM debian:$V\n".to_owned(),
+        at @ 1..=3 => format!("FROM acme/shop-{} AS a\nRUN true\n", name(number - at)),
+        at => format!(
+            "FROM acme/shop-{}\nCOPY --from=acme/shop-{} /a /b\n",
+            name(number - at),
+            name(number - at + 1)
+        ),
+    });
+    assert!(problems.is_empty(), "{:?}", problems.first());
+    let edges: usize = graph.images.values().map(|image| image.parents.len()).sum();
+    let externals: usize = graph.images.values().map(|image| image.externals.len()).sum();
+    assert_eq!((edges, externals), (500 * (3 + 16 * 2), 500));
+    assert_eq!(graph.order().len(), 10_000);
+    // Every drawing ends; none takes the square of their number.
+    assert_eq!(tree::draw(&graph).lines().count(), 10_000);
+    let lock: serde_json::Value = serde_json::from_str(&json::draw(&graph)).unwrap();
+    assert_eq!(lock["images"].as_array().unwrap().len(), 10_000);
+}
+
+#[test]
+fn ten_thousand_images_of_one_repository() {
+    // Where the tag is the name, all images are in one repository.
+    let read = (0..10_000).map(|number| {
+        let text = match number {
+            0 => "FROM debian\n".to_owned(),
+            5_000 => "FROM acme/shop:other\n".to_owned(),
+            number => format!("FROM acme/shop:{}\n", name(number / 2)),
+        };
+        let mut read = read(number, text);
+        read.candidate.reference = Some(Pattern {
+            text: format!("acme/shop:{}", name(number)),
+            origin: Origin::CommandLine,
+            spot: None,
+            has_version: false,
+        });
+        read
+    });
+    let (graph, problems) = link_all(read.collect());
+    let [problem] = problems.as_slice() else { panic!("{:?}", problems.first()) };
+    // One message does not name ten thousand tags.
+    assert!(problem.code == "sibling-tag" && problem.notes[0].len() < 200, "{problem:?}");
+    let edges: usize = graph.images.values().map(|image| image.parents.len()).sum();
+    assert_eq!(edges, 9_998);
+}
+
+#[test]
+fn a_dockerfile_of_one_megabyte() {
+    let mut text = String::from("FROM debian AS s0\n");
+    let mut stages = 1;
+    while text.len() < 1_000_000 {
+        let below = stages - 1;
+        text.push_str(&format!("FROM s{below} AS s{stages}\nARG V{stages}=${{V{below}:-x}}\n"));
+        text.push_str(&format!("COPY --from=s{below} /a /b\nENV E{stages}=\"$E{below}\"\n"));
+        text.push_str("RUN true \\\n    # a comment within\n    && true\n");
+        text.push_str("RUN <<END\necho \"$HOME\"\nEND\n");
+        stages += 1;
+    }
+    let (graph, problems) = build(1, |_| text.clone());
+    assert!(problems.is_empty(), "{:?}", problems.first());
+    let image = &graph.images.values().next().unwrap();
+    assert_eq!(image.evaluation.stages.len(), stages);
+    assert!(image.evaluation.stages.iter().all(|stage| stage.reached));
+    assert_eq!(image.externals.len(), 1);
+}
+
+#[test]
+fn very_much_of_one_thing() {
+    let check = |name: &str, text: String| {
+        let (graph, problems) = build(1, |_| text.clone());
+        drop((json::draw(&graph), problems));
+        assert_eq!(graph.images.len(), 1, "{name}");
+    };
+    check("comments", "# x\n".repeat(250_000));
+    check("blank lines", "\n".repeat(1_000_000));
+    check("stages", "FROM a\n".repeat(70_000));
+    check("stages of one name", "FROM a AS a\n".repeat(40_000));
+    check("mistakes", "X\n".repeat(50_000));
+    check("a continuation", format!("FROM a\nRUN true{}", " \\\n&& a".repeat(140_000)));
+    check("pairs", format!("FROM a\nENV{}\n", " A=b \\\n".repeat(140_000)));
+    check("variables", format!("FROM a\nENV A={}\n", "${A:-b} \\\n".repeat(100_000)));
+    check("open braces", format!("FROM a\nENV A={}\n", "${A:-".repeat(10_000)));
+    check("brackets", format!("FROM a\nCMD {}\n", "[".repeat(60_000)));
+    check("here-documents", format!("FROM a\n{}", "RUN <<A\nx\nA\n".repeat(80_000)));
+    check("openings", format!("FROM a\nRUN {}\n", "<<A ".repeat(16_000)));
+    check("unclosed openings", format!("FROM a\n{}", "RUN <<A\n".repeat(120_000)));
+    check(
+        "mounts",
+        format!("FROM a\nRUN {} true\n", "--mount=type=cache,target=/a ".repeat(2_000)),
+    );
+    check("sources", format!("FROM a\nCOPY {} /\n", "a ".repeat(30_000)));
+    check("exposed ports", format!("FROM a\n{}", "EXPOSE 1\n".repeat(110_000)));
+}
