@@ -10,7 +10,7 @@ use std::path::Path;
 
 use layers::base::{ImageId, RelPath, Source};
 use layers::engine::StoredImage;
-use layers::graph::images;
+use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::Wishes;
 use layers::inputs::digests::Digests;
@@ -18,21 +18,19 @@ use layers::inputs::gather::Asked;
 use layers::inputs::key::NeedInputs;
 use layers::inputs::{Externals, Identity, Inputs, gather};
 use layers::parse::parse;
-use layers::scan::config;
 
 /// The inputs of the one Dockerfile in a folder.
 fn inputs(root: &Path, arguments: &str) -> Inputs {
     let path = RelPath::new("Dockerfile").unwrap();
     let text = fs::read_to_string(root.join("Dockerfile")).unwrap();
-    let (file, _) = config::parse(&Source::new(RelPath::new("layers.toml").unwrap(), ""));
-    let (mut candidates, _) = images::collect(std::slice::from_ref(&path), &file, "image");
+    let candidate = Candidate::new("image", path.clone());
     let build_args = arguments.split_whitespace().map(|it| it.split_once('=').unwrap());
     let wanted = Wanted {
         build_args: build_args.map(|(a, b)| (a.to_owned(), b.to_owned())).collect(),
         build_platform: "linux/amd64".to_owned(),
         ..Wanted::default()
     };
-    let read = Read { candidate: candidates.remove(0), file: parse(&Source::new(path, text)) };
+    let read = Read { candidate, file: parse(&Source::new(path, text)) };
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
     let (graph, problems) = link(vec![read], &wishes, &wanted);
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");

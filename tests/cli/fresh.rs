@@ -113,7 +113,7 @@ fn what_changed_is_named() {
                 it,
                 "docker/builder/Dockerfile",
                 "FROM acme/shop-base\nARG PY=3.12\nRUN make wheels\n",
-            )
+            );
         },
         "builder",
         "build ARG PY is 3.12, was 3.11",
