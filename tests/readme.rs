@@ -121,10 +121,12 @@ fn every_make_target_of_the_readme_exists() {
 
 #[test]
 fn every_option_of_the_readme_exists() {
-    let output = Command::new(env!("CARGO_BIN_EXE_layers")).args(["build", "--help"]).output();
-    let help = String::from_utf8(output.unwrap().stdout).unwrap();
-    let graph = Command::new(env!("CARGO_BIN_EXE_layers")).args(["graph", "--help"]).output();
-    let help = help + &String::from_utf8(graph.unwrap().stdout).unwrap();
+    let help_of = |command: &str| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_layers")).args([command, "--help"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help: String = ["build", "graph", "plan", "why", "check"].map(help_of).concat();
     let mut seen = 0;
     let prose = README.split("```").step_by(2);
     let codes = prose.flat_map(|prose| prose.split('`').skip(1).step_by(2));

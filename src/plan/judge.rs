@@ -193,6 +193,10 @@ impl Judge<'_> {
         let reason = match holder {
             _ if self.forced.contains(&image) => Reason::Forced,
             Holder::One(held) if held.key == key => {
+                if self.memory.recall(&self.name(image), &key).is_none() {
+                    // Built from elsewhere, or forgotten: what it was made of is known now.
+                    drop(self.memory.keep(&self.name(image), &key, &own.inputs));
+                }
                 return Ok(Settled::Fresh { image_id: held.id.clone() });
             }
             Holder::One(held) => self.explain(image, &own, &key, &held.key),
