@@ -105,8 +105,6 @@ pub struct EngineInfo {
     pub version: String,
     /// The platform it builds for when nothing is asked, such as `linux/amd64`.
     pub platform: String,
-    /// How many processors it has, where it says.
-    pub cpus: Option<usize>,
 }
 
 /// All that goes into the build of one image.

@@ -6,7 +6,7 @@
 //! ```json
 //! {
 //!   "describe_error": "no engine today",
-//!   "platform": "linux/amd64", "cpus": 4,
+//!   "platform": "linux/amd64",
 //!   "record": "calls.jsonl",
 //!   "store": "store.json",
 //!   "images": [{
@@ -49,7 +49,6 @@ use serde::Deserialize;
 pub(super) struct Script {
     pub(super) describe_error: Option<String>,
     pub(super) platform: Option<String>,
-    pub(super) cpus: Option<usize>,
     pub(super) record: Option<PathBuf>,
     pub(super) store: Option<PathBuf>,
     pub(super) images: Vec<ScriptedImage>,
