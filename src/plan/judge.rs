@@ -193,7 +193,7 @@ impl Judge<'_> {
         let reason = match holder {
             _ if self.forced.contains(&image) => Reason::Forced,
             Holder::One(held) if held.key == key => {
-                if self.memory.recall(&self.name(image), &key).is_none() {
+                if !self.memory.keeps(&self.name(image), &key) {
                     // Built from elsewhere, or forgotten: what it was made of is known now.
                     drop(self.memory.keep(&self.name(image), &key, &own.inputs));
                 }
