@@ -115,11 +115,16 @@ impl<'a> Kitchen<'a> {
         let mut digests = memory.digests();
         let asked =
             Asked { root: &repository.root, graph, platform: target, externals: &externals };
-        let own = gather(asked, &chosen.all, &mut digests);
+        // The engine takes as long to list its images as the files take to be looked at.
+        let (own, held) = std::thread::scope(|scope| {
+            let held = scope.spawn(|| ask_held(engine));
+            let own = gather(asked, &chosen.all, &mut digests);
+            (own, held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
         // Without them all is read again next time, that is all.
         drop(memory.keep_digests(&digests));
+        let held = held?;
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
-        let held = ask_held(engine)?;
         let unchosen = ask_unchosen(graph, &chosen.all, engine)?;
         let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
         let plan = judge.plan(&chosen.all, engine)?;
