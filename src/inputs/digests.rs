@@ -36,8 +36,11 @@ type PathHash = [u8; 16];
 pub struct Digests {
     file: Option<PathBuf>,
     /// The file as it was read, or nothing. Its records stand in the order of their paths'
-    /// hashes, so that they are searched where they lie: a plan of 100,000 files fills no table.
+    /// hashes, so that they are searched where they lie: a plan of 100,000 files fills no table with them.
     kept: Vec<u8>,
+    /// Where in them the hashes begin that share their first bits, as many as there are records:
+    /// a search looks at one or two.
+    starts: Vec<usize>,
     /// For each of those records whether anybody asked for it.
     used: Vec<AtomicBool>,
     noted: BTreeMap<PathHash, Record>,
@@ -53,8 +56,9 @@ impl Digests {
     /// What a file says; nothing where it is not there or damaged.
     pub fn open(file: PathBuf) -> Digests {
         let kept = fs::read(&file).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
+        let starts = starts(records(&kept));
         let used = (0..records(&kept).len()).map(|_| AtomicBool::new(false)).collect();
-        Digests { file: Some(file), kept, used, noted: BTreeMap::new() }
+        Digests { file: Some(file), kept, starts, used, noted: BTreeMap::new() }
     }
 
     /// The digest of the file at a path, where the disk says the same of it as when it was read.
@@ -66,7 +70,9 @@ impl Digests {
             return (noted.facts == facts).then_some(digest);
         }
         let records = records(&self.kept);
-        let at = records.binary_search_by(|record| record[..16].cmp(&hash)).ok()?;
+        let slot = slot(&hash, records.len());
+        let range = *self.starts.get(slot)?..*self.starts.get(slot + 1)?;
+        let at = range.into_iter().find(|at| records[*at][..16] == hash)?;
         let (known, digest) = records[at][16..].split_last_chunk::<32>()?;
         if known != facts {
             return None;
@@ -130,6 +136,25 @@ fn is_whole(bytes: &[u8]) -> bool {
 fn records(bytes: &[u8]) -> &[[u8; RECORD]] {
     let end = bytes.len().saturating_sub(32);
     bytes.get(MAGIC.len()..end).unwrap_or_default().as_chunks().0
+}
+
+/// The slot of a hash among as many slots as there are records.
+fn slot(hash: &[u8], records: usize) -> usize {
+    let mut first = [0; 4];
+    first.copy_from_slice(&hash[..4]);
+    let slot = u64::from(u32::from_be_bytes(first)) * records as u64;
+    usize::try_from(slot >> 32).unwrap_or_default()
+}
+
+/// For each slot the number of the first record that is in it or behind it, and the end.
+fn starts(records: &[[u8; RECORD]]) -> Vec<usize> {
+    let mut starts = Vec::with_capacity(records.len() + 1);
+    for (number, record) in records.iter().enumerate() {
+        let slots = slot(record, records.len()) + 1;
+        starts.resize(starts.len().max(slots), number);
+    }
+    starts.resize(records.len() + 1, records.len());
+    starts
 }
 
 fn hash_path(path: &Path) -> PathHash {

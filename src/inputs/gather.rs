@@ -4,7 +4,7 @@
 //! file is read once however many images read it, and not at all where its digest is known. What
 //! is hashed is what will be sent: the archive carries the digests along.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::digests::Digests;
+use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::{ContextArchive, Inputs, Use, own, select};
 use crate::base::{IdMap, ImageId, Place, RelPath, clock};
@@ -100,19 +101,8 @@ pub fn gather(
     let walked: Vec<Walked<'_>> =
         walks.into_par_iter().map(|(_, readers)| walk(asked.root, &kept, readers)).collect();
     let read = read_files(&walked, digests);
-    let owned: Vec<Vec<(ImageId, Result<Own, String>)>> = walked
-        .into_par_iter()
-        .zip(read)
-        .map(|(walked, read)| {
-            let Walked { readers, context, chosen } = walked;
-            let each = readers.into_par_iter().zip(chosen);
-            each.map(|(reader, chosen)| match &context {
-                Ok(context) => (reader.id, reader.own(asked, context, chosen, &read)),
-                Err(message) => (reader.id, Err(message.clone())),
-            })
-            .collect()
-        })
-        .collect();
+    let owned: Vec<Vec<(ImageId, Result<Own, String>)>> =
+        walked.into_par_iter().zip(read).map(|(walked, read)| walked.own(asked, &read)).collect();
     for (image, own) in owned.into_iter().flatten() {
         gathered[image] = Some(own);
     }
@@ -139,40 +129,58 @@ impl<'a> Reader<'a> {
         Ok(Reader { id, image, uses, whole, walk: (image.context.clone(), ignore) })
     }
 
-    fn own(
-        &self,
-        asked: Asked<'_>,
-        context: &Arc<Context>,
-        chosen: Vec<usize>,
-        read: &Read,
-    ) -> Result<Own, String> {
-        let unreadable = |number: &usize| read.failures.get(number);
-        if let (false, Some(message)) =
-            (read.failures.is_empty(), chosen.iter().find_map(unreadable))
-        {
-            return Err(message.clone());
-        }
-        let digests: Vec<Option<blake3::Hash>> =
-            chosen.iter().map(|number| read.digests[*number]).collect();
-        let entries = chosen.iter().map(|number| &context.entries[*number]);
-        let files = entries.zip(&digests).map(|(entry, digest)| own::file_of(entry, *digest));
-        let inputs = own::inputs_of(self.image, asked.platform, files.collect(), self.whole);
-        let archive = ContextArchive::of(Arc::clone(context), chosen).with_digests(digests);
-        Ok(Own {
-            inputs,
+    fn own(&self, asked: Asked<'_>, files: FileList, archive: Arc<ContextArchive>) -> Own {
+        Own {
+            inputs: own::inputs_of(self.image, asked.platform, files, self.whole),
             needs: own::needs_of(self.image),
-            archive: Arc::new(archive),
+            archive,
             places: own::places_of(self.image),
             context: self.image.context.clone(),
-        })
+        }
     }
 }
 
-/// One walk, and what each of its readers takes of it.
+/// One walk, and what its readers take of it.
 struct Walked<'a> {
-    readers: Vec<Reader<'a>>,
+    /// Each with the number of its choice.
+    readers: Vec<(Reader<'a>, usize)>,
     context: Result<Arc<Context>, String>,
-    chosen: Vec<Vec<usize>>,
+    /// The entries that are read, ascending. Images that read by the same words share a choice.
+    choices: Vec<Vec<usize>>,
+}
+
+impl Walked<'_> {
+    fn own(self, asked: Asked<'_>, read: &Read) -> Vec<(ImageId, Result<Own, String>)> {
+        let Walked { readers, context, choices } = self;
+        let taken: Vec<Result<_, String>> = choices
+            .into_par_iter()
+            .map(|chosen| take(context.as_ref().map_err(Clone::clone)?, chosen, read))
+            .collect();
+        readers
+            .into_par_iter()
+            .map(|(reader, choice)| {
+                let taken = taken[choice].clone();
+                (reader.id, taken.map(|(files, archive)| reader.own(asked, files, archive)))
+            })
+            .collect()
+    }
+}
+
+/// The chosen files of a context, as inputs and ready to be sent.
+fn take(
+    context: &Arc<Context>,
+    chosen: Vec<usize>,
+    read: &Read,
+) -> Result<(FileList, Arc<ContextArchive>), String> {
+    if let Some(message) = chosen.iter().find_map(|number| read.failures.get(number)) {
+        return Err(message.clone());
+    }
+    let digests: Vec<Option<blake3::Hash>> =
+        chosen.iter().map(|number| read.digests[*number]).collect();
+    let entries = chosen.iter().map(|number| &context.entries[*number]);
+    let files = FileList::of(entries.zip(digests.iter().copied()));
+    let archive = ContextArchive::of(Arc::clone(context), chosen).with_digests(digests);
+    Ok((files, Arc::new(archive)))
 }
 
 /// The folder in which we keep what we know, which is nobody's input, or nothing would ever be
@@ -186,19 +194,30 @@ fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
         || Err("nobody reads this context".to_owned()),
         |reader| walk_for(root, reader.image, readers.iter().all(|it| it.uses.is_empty())),
     );
-    let chosen = match &context {
+    let mut numbers: HashMap<Vec<Use>, usize> = HashMap::new();
+    let readers: Vec<(Reader<'a>, usize)> = readers
+        .into_iter()
+        .map(|reader| {
+            let next = numbers.len();
+            let number = *numbers.entry(reader.uses.clone()).or_insert(next);
+            (reader, number)
+        })
+        .collect();
+    let mut uses: Vec<(Vec<Use>, usize)> = numbers.into_iter().collect();
+    uses.sort_unstable_by_key(|(_, number)| *number);
+    let choices = match &context {
         Ok(context) => {
             let kept = kept_of(context, kept);
-            let choose = |reader: &Reader<'_>| -> Vec<usize> {
-                let mut chosen = select(context, &reader.uses);
+            let choose = |(uses, _): &(Vec<Use>, usize)| -> Vec<usize> {
+                let mut chosen = select(context, uses);
                 chosen.retain(|number| !kept.contains(number));
                 chosen
             };
-            readers.par_iter().map(choose).collect()
+            uses.par_iter().map(choose).collect()
         }
-        Err(_) => vec![Vec::new(); readers.len()],
+        Err(_) => vec![Vec::new(); uses.len()],
     };
-    Walked { readers, context: context.map(Arc::new), chosen }
+    Walked { readers, context: context.map(Arc::new), choices }
 }
 
 /// The entries of a context that we keep ourselves.
@@ -275,7 +294,7 @@ fn look_up(walked: &Walked<'_>, digests: &Digests) -> (Read, Vec<usize>) {
         return (Read { digests: Vec::new(), failures: BTreeMap::new() }, Vec::new());
     };
     let mut wanted = vec![false; context.entries.len()];
-    for number in walked.chosen.iter().flatten() {
+    for number in walked.choices.iter().flatten() {
         wanted[*number] = context.entries[*number].kind == EntryKind::File;
     }
     let find = |(entry, wanted): (&Entry, &bool)| {
