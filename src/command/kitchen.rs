@@ -112,17 +112,17 @@ impl<'a> Kitchen<'a> {
         let target = platform.unwrap_or(&info.platform);
         let memory = Memory::of(&repository.root);
         let externals = ask_externals(graph, &chosen.all, target, engine)?;
-        let mut digests = memory.digests();
         let asked =
             Asked { root: &repository.root, graph, platform: target, externals: &externals };
         // The engine takes as long to list its images as the files take to be looked at.
         let (own, held) = std::thread::scope(|scope| {
             let held = scope.spawn(|| ask_held(engine));
+            let mut digests = memory.digests();
             let own = gather(asked, &chosen.all, &mut digests);
+            // Without them all is read again next time, that is all.
+            drop(memory.keep_digests(&digests));
             (own, held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        // Without them all is read again next time, that is all.
-        drop(memory.keep_digests(&digests));
         let held = held?;
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
         let unchosen = ask_unchosen(graph, &chosen.all, engine)?;

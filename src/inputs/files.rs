@@ -47,7 +47,8 @@ struct Inner {
 impl FileList {
     /// The list of some entries of a context, the files among them with their digests.
     pub fn of<'a>(entries: impl Iterator<Item = (&'a Entry, Option<blake3::Hash>)>) -> FileList {
-        let mut text = Vec::new();
+        // Room for a digest, the names of the fields and a path of usual length.
+        let mut text = Vec::with_capacity(entries.size_hint().0 * 160);
         let mut len = 0;
         for (entry, digest) in entries {
             text.push(if len == 0 { b'[' } else { b',' });
