@@ -168,7 +168,7 @@ impl Recipes for Kitchen<'_> {
             needs.iter().find(|(need, _)| *need == parent).map(|(_, identity)| identity.clone())
         };
         match self.judge.settle(image, &identity_of, engine)? {
-            Settled::Fresh { image_id } => Ok(Prepared::Fresh { image_id }),
+            Settled::Fresh { image_id, lost } => Ok(Prepared::Fresh { image_id, lost }),
             Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
             Settled::Build { reason, inputs, key } => {
                 // Without them a later plan can't name what differs, that is all.

@@ -27,5 +27,5 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     } else {
         plan::draw(&todo, &name, Paint::plain())
     })?;
-    Ok(if options.check && !todo.is_all_fresh() { Exit::Failed } else { Exit::Done })
+    Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })
 }

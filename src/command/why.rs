@@ -40,7 +40,7 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
         why::draw_inputs(&inputs)?
     } else {
         match plan.verdict(image) {
-            Some(Verdict::Fresh { image_id }) => {
+            Some(Verdict::Fresh { image_id, .. }) => {
                 let inputs = kitchen.judge.complete(own, &identity_of).inputs;
                 why::draw_fresh(&graph.images[image].name, image_id, &inputs)
             }

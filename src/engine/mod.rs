@@ -51,6 +51,12 @@ pub trait Engine: Send + Sync {
     /// Where the engine can't be asked.
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>>;
 
+    /// Puts a reference on an image, which is named by its ID; another image that had it loses it.
+    ///
+    /// # Errors
+    /// Where the engine holds no such image, can't be asked, or refuses.
+    fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()>;
+
     /// Takes a reference away, and the image with it when it was the last. A reference that is
     /// not there is no error.
     ///
@@ -90,6 +96,8 @@ pub struct StoredImage {
 pub struct ListedImage {
     /// Its ID (`sha256:…`).
     pub id: String,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
     /// The references that it has here, with tags.
     pub references: Vec<String>,
     /// Its labels.

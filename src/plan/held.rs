@@ -2,6 +2,7 @@
 //!
 //! Owns one answer of the engine, looked up by reference and by key.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::engine::ListedImage;
@@ -13,6 +14,7 @@ use crate::inputs::KEY_LABEL;
 pub struct Held {
     images: Vec<HeldImage>,
     by_reference: HashMap<String, usize>,
+    by_key: HashMap<String, Vec<usize>>,
 }
 
 /// An image that carries a key.
@@ -37,7 +39,9 @@ pub enum Holder<'a> {
 
 impl Held {
     /// Reads a listing by [`KEY_LABEL`].
-    pub fn read(listed: Vec<ListedImage>) -> Held {
+    pub fn read(mut listed: Vec<ListedImage>) -> Held {
+        // Where several images carry one key, the youngest is met first.
+        listed.sort_by_key(|image| Reverse(image.created));
         let mut held = Held::default();
         for mut image in listed {
             let Some(key) = image.labels.remove(KEY_LABEL) else { continue };
@@ -46,6 +50,7 @@ impl Held {
                     held.by_reference.insert(reference.normalised(), held.images.len());
                 }
             }
+            held.by_key.entry(key.clone()).or_default().push(held.images.len());
             held.images.push(HeldImage { id: image.id, key });
         }
         held
@@ -73,8 +78,18 @@ impl Held {
         references.iter().any(|it| self.by_reference.contains_key(&it.normalised()))
     }
 
-    /// Whether any image carries this key.
-    pub fn carries(&self, key: &str) -> bool {
-        self.images.iter().any(|image| image.key == key)
+    /// The image that carries a key, and those of `references` that do not lead to it, as people
+    /// write them. Of several images one that has the first reference is taken, else the youngest.
+    pub fn carrier(
+        &self,
+        key: &str,
+        references: &[Reference],
+    ) -> Option<(&HeldImage, Vec<String>)> {
+        let carriers = self.by_key.get(key)?;
+        let leads_to = |reference: &Reference| self.by_reference.get(&reference.normalised());
+        let named = references.first().and_then(leads_to).filter(|at| carriers.contains(at));
+        let at = named.or(carriers.first())?;
+        let lost = references.iter().filter(|reference| leads_to(reference) != Some(at));
+        Some((&self.images[*at], lost.map(Reference::familiar).collect()))
     }
 }

@@ -1,7 +1,8 @@
 //! Graph, inputs and what the engine holds become verdicts.
 //!
-//! Owns the rule of freshness: every reference of an image leads to one image that carries the
-//! key computed now, from its inputs and from the identities of what it needs *now*. The engine is
+//! Owns the rule of freshness: the engine holds an image that carries the key computed now, from
+//! its inputs and from the identities of what it needs *now*. Where that image has lost a
+//! reference, it gets it back, and nothing is built. The engine is
 //! asked once for all images that carry a key, once for each external, and once for each image
 //! that others need, as long as its ID is not known.
 
@@ -37,10 +38,12 @@ pub struct Judge<'a> {
 /// What becomes of an image once all that it needs is there.
 #[derive(Debug)]
 pub enum Settled {
-    /// There is nothing to do.
+    /// There is nothing to build.
     Fresh {
         /// The image's ID.
         image_id: String,
+        /// Its references that lead elsewhere or nowhere.
+        lost: Vec<String>,
     },
     /// It is built.
     Build {
@@ -137,7 +140,7 @@ impl Judge<'_> {
             let verdict = if stale.is_empty() {
                 let of = |parent: ImageId| plan.identity(parent).cloned();
                 match self.settle(image, &of, engine)? {
-                    Settled::Fresh { image_id } => Verdict::Fresh { image_id },
+                    Settled::Fresh { image_id, lost } => Verdict::Fresh { image_id, lost },
                     Settled::Build { reason, .. } => Verdict::Build { reason },
                 }
             } else {
@@ -146,7 +149,7 @@ impl Judge<'_> {
                     None => Verdict::Waits { on: stale },
                 }
             };
-            if let (Verdict::Fresh { image_id }, false) =
+            if let (Verdict::Fresh { image_id, .. }, false) =
                 (&verdict, plan.children(image).is_empty())
             {
                 let identity = match identities.get(image_id) {
@@ -189,17 +192,17 @@ impl Judge<'_> {
         let own = self.complete(own, identity_of);
         let key = own.inputs.key();
         let references = &self.graph.images[image].references;
-        let holder = self.held.holder(references);
-        let reason = match holder {
-            _ if self.forced.contains(&image) => Reason::Forced,
-            Holder::One(held) if held.key == key => {
-                if self.memory.recall(&self.name(image), &key).is_none() {
-                    // Built from elsewhere, or forgotten: what it was made of is known now.
-                    drop(self.memory.keep(&self.name(image), &key, &own.inputs));
-                }
-                return Ok(Settled::Fresh { image_id: held.id.clone() });
+        let is_forced = self.forced.contains(&image);
+        if let (false, Some((held, lost))) = (is_forced, self.held.carrier(&key, references)) {
+            if self.memory.recall(&self.name(image), &key).is_none() {
+                // Built from elsewhere, or forgotten: what it was made of is known now.
+                drop(self.memory.keep(&self.name(image), &key, &own.inputs));
             }
-            Holder::One(held) => self.explain(image, &own, &key, &held.key),
+            return Ok(Settled::Fresh { image_id: held.id.clone(), lost });
+        }
+        let reason = match self.held.holder(references) {
+            _ if is_forced => Reason::Forced,
+            Holder::One(held) => self.explain(image, &own, &held.key),
             Holder::Missing(reference) | Holder::Several(reference) => {
                 self.explain_missing(image, reference, engine)?
             }
@@ -256,14 +259,8 @@ impl Judge<'_> {
     }
 
     /// Why an image that carries another key is not the one of today.
-    fn explain(&self, image: ImageId, own: &Own, key: &str, held_key: &str) -> Reason {
+    fn explain(&self, image: ImageId, own: &Own, held_key: &str) -> Reason {
         let name = self.name(image);
-        // The right one is there without its name.
-        if self.held.carries(key) {
-            let references = &self.graph.images[image].references;
-            let reference = references.first().map(Reference::familiar).unwrap_or_default();
-            return Reason::TagMoved { reference };
-        }
         let changes = self
             .memory
             .recall(&name, held_key)

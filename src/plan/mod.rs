@@ -64,14 +64,19 @@ impl Plan {
         self.verdicts[image].as_ref()
     }
 
-    /// Whether there is nothing to do for an image.
+    /// Whether an image is not built, whatever becomes of the others.
     pub fn is_fresh(&self, image: ImageId) -> bool {
         matches!(self.verdicts[image], Some(Verdict::Fresh { .. }))
     }
 
+    /// Whether there is nothing at all to do for an image: it is fresh and has its references.
+    pub fn is_settled(&self, image: ImageId) -> bool {
+        matches!(&self.verdicts[image], Some(Verdict::Fresh { lost, .. }) if lost.is_empty())
+    }
+
     /// Whether there is nothing to do for any image.
-    pub fn is_all_fresh(&self) -> bool {
-        self.order.iter().all(|image| self.is_fresh(*image))
+    pub fn is_all_settled(&self) -> bool {
+        self.order.iter().all(|image| self.is_settled(*image))
     }
 
     /// What a fresh image is that others need.

@@ -73,6 +73,10 @@ impl Engine for Instant<'_> {
         anyhow::bail!("never asked here")
     }
 
+    fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
+        anyhow::bail!("never asked here")
+    }
+
     fn remove(&self, _: &str) -> anyhow::Result<()> {
         anyhow::bail!("never asked here")
     }

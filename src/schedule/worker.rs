@@ -36,10 +36,12 @@ pub trait Recipes: Sync {
 
 /// What is to be done for an image.
 pub enum Prepared {
-    /// Nothing: the engine holds what would come out.
+    /// Nothing is built: the engine holds what would come out.
     Fresh {
         /// The image's ID.
         image_id: String,
+        /// The references that it has lost, and gets back.
+        lost: Vec<String>,
     },
     /// It is built.
     Build {
@@ -79,7 +81,7 @@ pub(super) enum Progress {
 
 pub(super) enum Ending {
     Built { image_id: String, references: Vec<String>, identity: Option<Identity> },
-    Fresh { image_id: String, identity: Option<Identity> },
+    Fresh { image_id: String, tagged: Vec<String>, identity: Option<Identity> },
     Failed(Failure),
     Cancelled,
 }
@@ -120,9 +122,12 @@ fn build(
     let mut lines = Lines::default();
     let result = recipes.prepare(image, &order.needs, engine).and_then(|prepared| {
         let (request, reason) = match prepared {
-            Prepared::Fresh { image_id } => {
+            Prepared::Fresh { image_id, lost } => {
+                for reference in &lost {
+                    engine.tag(&image_id, reference)?;
+                }
                 let identity = identify(order, &image_id, engine)?;
-                return Ok(Ending::Fresh { image_id, identity });
+                return Ok(Ending::Fresh { image_id, tagged: lost, identity });
             }
             Prepared::Build { request, reason } => (request, reason),
         };

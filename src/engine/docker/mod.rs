@@ -214,6 +214,29 @@ impl Engine for Docker {
         stored::read_list(images.unwrap_or_default())
     }
 
+    fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
+        // A colon before the last slash is a registry's port.
+        let last = reference.rfind('/').map_or(0, |slash| slash + 1);
+        let (repository, tag) = match reference[last..].split_once(':') {
+            Some((name, tag)) => (&reference[..last + name.len()], tag),
+            None => (reference, "latest"),
+        };
+        let path = format!(
+            "/images/{}/tag?repo={}&tag={}",
+            stored::path_of(id),
+            stored::query_of(repository),
+            stored::query_of(tag)
+        );
+        let answer = on_own_runtime(self.ask(Method::POST, &path))?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Err(hinted(
+                format!("the engine does not hold `{id}` any more"),
+                "somebody removed it meanwhile; run it again",
+            ));
+        }
+        if answer.status.is_success() { Ok(()) } else { Err(self.refused(&answer)) }
+    }
+
     fn remove(&self, reference: &str) -> anyhow::Result<()> {
         let path = format!("/images/{}?force=true", stored::path_of(reference));
         let answer = on_own_runtime(self.ask(Method::DELETE, &path))?;

@@ -47,6 +47,8 @@ struct Config {
 #[serde(rename_all = "PascalCase")]
 struct Listed {
     id: String,
+    #[serde(default)]
+    created: i64,
     repo_tags: Option<Vec<String>>,
     labels: Option<BTreeMap<String, String>>,
 }
@@ -79,6 +81,7 @@ pub(super) fn read_list(answer: Value) -> anyhow::Result<Vec<ListedImage>> {
     let listed: Vec<Listed> = serde_json::from_value(answer).context(UNREADABLE)?;
     let read = |image: Listed| ListedImage {
         id: image.id,
+        created: image.created,
         references: named(image.repo_tags),
         labels: image.labels.unwrap_or_default(),
     };

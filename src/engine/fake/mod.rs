@@ -276,10 +276,19 @@ impl Engine for Fake {
         let labelled = images.into_iter().filter(|image| image.labels.contains_key(label));
         let listed = labelled.map(|StoredImage { id, references, labels, .. }| ListedImage {
             id,
+            created: 0,
             references,
             labels,
         });
         Ok(listed.collect())
+    }
+
+    fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
+        self.record(&json!({ "call": "tag", "id": id, "reference": reference }))?;
+        self.shared.change(|state| {
+            let image = state.store.find(id).with_context(|| format!("there is no `{id}`"))?;
+            state.store.put(&image, &[reference.to_owned()])
+        })
     }
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {
