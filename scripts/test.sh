@@ -20,6 +20,7 @@ if [ -n "${LAYERS_TEST_NO_ENGINE:-}" ]; then
 else
     scripts/engine.sh
     need mmdebstrap mmdebstrap
+    need docker-registry docker-registry
     scripts/external-images.sh
 fi
 

@@ -110,6 +110,10 @@ pub struct Build {
     #[arg(long)]
     pub no_cache: bool,
 
+    /// Ask the registries for newer externals first.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub pull: bool,
+
     /// Show what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,

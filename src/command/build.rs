@@ -14,6 +14,7 @@ use crate::report::{Reporter, plan, say};
 use crate::schedule::{Interrupter, Options, Run, Tally};
 
 use super::kitchen::{self, Kitchen, Wish};
+use super::pulling::Pull;
 use super::{Surroundings, load};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -27,6 +28,8 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         chosen: kitchen::choose(&repository, &options.images, all, &options.exclude)?,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
+        pull: pull_of(options),
+        tell: options.progress != Progress::Quiet,
     };
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
@@ -58,6 +61,14 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     say::err(&summary.draw(at.paint))?;
     say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))
+}
+
+fn pull_of(options: &Build) -> Pull {
+    match (options.dry_run, options.pull) {
+        (true, _) => Pull::Nothing,
+        (false, true) => Pull::Newer,
+        (false, false) => Pull::Missing,
+    }
 }
 
 fn jobs_of(options: &Build) -> usize {

@@ -19,10 +19,11 @@ use crate::graph::reference::Reference;
 use crate::graph::{Graph, locate, select};
 use crate::inputs::gather::Asked;
 use crate::inputs::{Identity, KEY_LABEL, Memory, gather};
-use crate::plan::{Judge, Plan, Reason, Settled, ask_externals, ask_held, ask_unchosen};
+use crate::plan::{Judge, Plan, Reason, Settled, ask_held, ask_unchosen};
 use crate::schedule::{Prepared, Recipes};
 
 use super::load::Repository;
+use super::pulling::{Pull, Search, find_externals};
 use super::{Surroundings, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
@@ -41,6 +42,17 @@ pub struct Wish {
     pub force: bool,
     /// Whether they are built without the engine's cache.
     pub no_cache: bool,
+    /// What is fetched before.
+    pub pull: Pull,
+    /// Whether to say what is fetched.
+    pub tell: bool,
+}
+
+impl Wish {
+    /// Only to look, and to do nothing.
+    pub fn look(chosen: Chosen) -> Wish {
+        Wish { chosen, force: false, no_cache: false, pull: Pull::Nothing, tell: false }
+    }
 }
 
 /// Chooses images by words; all where `everything` is set.
@@ -107,11 +119,12 @@ impl<'a> Kitchen<'a> {
         info: &EngineInfo,
     ) -> anyhow::Result<(Kitchen<'a>, Plan)> {
         let graph = &repository.graph;
-        let Wish { chosen, force, no_cache } = wish;
+        let Wish { chosen, force, no_cache, pull, tell } = wish;
         let platform = repository.platform.as_deref();
         let target = platform.unwrap_or(&info.platform);
         let memory = Memory::of(&repository.root);
-        let externals = ask_externals(graph, &chosen.all, target, engine)?;
+        let search = Search { graph, asked: platform, platform: target, pull, tell };
+        let externals = find_externals(search, &chosen.all, engine)?;
         let mut digests = memory.digests();
         let asked =
             Asked { root: &repository.root, graph, platform: target, externals: &externals };
@@ -147,7 +160,6 @@ impl<'a> Kitchen<'a> {
             contexts: described.contexts.clone(),
             platform: self.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&image),
-            pull: false,
             context: Arc::clone(&own.archive) as _,
         })
     }

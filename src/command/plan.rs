@@ -17,7 +17,7 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     }
     let all = options.all || options.images.is_empty();
     let chosen = kitchen::choose(&repository, &options.images, all, &options.exclude)?;
-    let wish = Wish { chosen, force: false, no_cache: false };
+    let wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (_, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;

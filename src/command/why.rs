@@ -21,7 +21,7 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
         return Err(usage(format!("`{}` is more than one image", options.image)));
     };
     let image = *image;
-    let wish = Wish { chosen, force: false, no_cache: false };
+    let wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (kitchen, plan) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;

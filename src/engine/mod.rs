@@ -51,6 +51,19 @@ pub trait Engine: Send + Sync {
     /// Where the engine can't be asked.
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>>;
 
+    /// Fetches an image from its registry into the store, where that has a newer one than the store;
+    /// for the engine's own platform where none is given. `begun` is called once, when the
+    /// registry has answered and the fetching begins.
+    ///
+    /// # Errors
+    /// Where the registry can't be asked or has no such image; ends with a `hint:` line.
+    fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        begun: &mut dyn FnMut(),
+    ) -> anyhow::Result<()>;
+
     /// Puts a reference on an image, which is named by its ID; another image that had it loses it.
     ///
     /// # Errors
@@ -137,8 +150,6 @@ pub struct BuildRequest {
     pub platform: Option<String>,
     /// Whether the engine's own cache is to be left unused.
     pub no_cache: bool,
-    /// Whether externals are to be asked for newer versions.
-    pub pull: bool,
     /// The files that the build may read.
     pub context: Arc<dyn ContextFiles>,
 }

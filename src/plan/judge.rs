@@ -12,7 +12,7 @@ use super::Plan;
 use super::held::{Held, Holder};
 use super::verdict::{Reason, Verdict};
 use crate::base::{IdMap, ImageId};
-use crate::engine::Engine;
+use crate::engine::{Engine, StoredImage};
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
 use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Outside, Own, diff};
@@ -64,31 +64,18 @@ pub fn ask_held(engine: &dyn Engine) -> anyhow::Result<Held> {
     Ok(Held::read(engine.list(KEY_LABEL)?))
 }
 
-/// Asks the engine for the externals of some images, each once.
-///
-/// # Errors
-/// Where it can't be asked.
-pub fn ask_externals(
-    graph: &Graph,
-    images: &[ImageId],
-    platform: &str,
-    engine: &dyn Engine,
-) -> anyhow::Result<Externals> {
+/// The externals of some images by their normalised references.
+pub fn externals_of<'a>(graph: &'a Graph, images: &[ImageId]) -> BTreeMap<String, &'a Reference> {
     let all = images.iter().flat_map(|image| &graph.images[*image].externals);
-    let by_name: BTreeMap<String, &Reference> =
-        all.map(|it| (it.reference.normalised(), &it.reference)).collect();
-    let mut externals = Externals::new();
-    for (name, reference) in by_name {
-        let stored = engine.inspect(&reference.familiar())?;
-        // What is there for another platform is not what will be taken.
-        let stored = stored.filter(|image| same_platform(&image.platform, platform));
-        let outside = stored.map(|image| Outside {
-            identity: Identity::of(&image),
-            has_triggers: !image.on_build.is_empty(),
-        });
-        externals.insert(name, outside);
-    }
-    Ok(externals)
+    all.map(|it| (it.reference.normalised(), &it.reference)).collect()
+}
+
+/// What an external is to a build for `platform`, given what the engine holds under its name.
+pub fn judge_external(stored: Option<StoredImage>, platform: &str) -> Option<Outside> {
+    // What is there for another platform is not what will be taken.
+    let stored = stored.filter(|image| same_platform(&image.platform, platform))?;
+    let has_triggers = !stored.on_build.is_empty();
+    Some(Outside { identity: Identity::of(&stored), has_triggers })
 }
 
 /// Asks the engine for the images that some of `chosen` need and that are not chosen themselves,

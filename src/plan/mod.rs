@@ -9,7 +9,7 @@ mod judge;
 mod verdict;
 
 pub use held::{Held, HeldImage, Holder};
-pub use judge::{Judge, Settled, ask_externals, ask_held, ask_unchosen};
+pub use judge::{Judge, Settled, ask_held, ask_unchosen, externals_of, judge_external};
 pub use verdict::{Reason, Verdict};
 
 use crate::base::{IdMap, ImageId};

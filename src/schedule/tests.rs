@@ -73,6 +73,10 @@ impl Engine for Instant<'_> {
         anyhow::bail!("never asked here")
     }
 
+    fn pull(&self, _: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+        anyhow::bail!("never asked here")
+    }
+
     fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
         anyhow::bail!("never asked here")
     }
@@ -104,7 +108,6 @@ impl Recipes for Names {
             platform: None,
             contexts: BTreeMap::new(),
             no_cache: false,
-            pull: false,
             context: Arc::new(NoFiles),
         };
         Ok(Prepared::Build { request, reason: crate::plan::Reason::NoImage })

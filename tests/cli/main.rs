@@ -10,4 +10,5 @@ mod harness;
 mod interrupt;
 mod names;
 mod pipes;
+mod pull;
 mod rules;

@@ -131,7 +131,6 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
         platform: None,
         contexts: BTreeMap::new(),
         no_cache: true,
-        pull: false,
         context: Arc::new(files),
     }
 }

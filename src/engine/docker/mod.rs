@@ -37,6 +37,7 @@ use super::{
 pub mod auth;
 pub mod endpoint;
 mod llb;
+mod pull;
 mod session;
 mod solve;
 mod stored;
@@ -215,12 +216,7 @@ impl Engine for Docker {
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
-        // A colon before the last slash is a registry's port.
-        let last = reference.rfind('/').map_or(0, |slash| slash + 1);
-        let (repository, tag) = match reference[last..].split_once(':') {
-            Some((name, tag)) => (&reference[..last + name.len()], tag),
-            None => (reference, "latest"),
-        };
+        let (repository, tag) = stored::split_reference(reference);
         let path = format!(
             "/images/{}/tag?repo={}&tag={}",
             stored::path_of(id),
@@ -235,6 +231,20 @@ impl Engine for Docker {
             ));
         }
         if answer.status.is_success() { Ok(()) } else { Err(self.refused(&answer)) }
+    }
+
+    fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        begun: &mut dyn FnMut(),
+    ) -> anyhow::Result<()> {
+        on_own_runtime(async {
+            let (major, minor) = self.api().await?;
+            let version = format!("/v{major}.{minor}");
+            let what = (reference, platform);
+            pull::pull(&self.wire, &self.credentials, &version, what, begun).await
+        })
     }
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {

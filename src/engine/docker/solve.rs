@@ -188,9 +188,10 @@ fn solve_request(request: &BuildRequest, id: &str, context: pb::Definition) -> S
     if request.no_cache {
         set("no-cache", "");
     }
-    // Images of this engine come before those of a registry, unless newer ones are asked for:
-    // the words of the daemon's own build endpoint.
-    set("image-resolve-mode", if request.pull { "pull" } else { "default" });
+    // Images of this engine come before those of a registry: the word of the daemon's own build
+    // endpoint. Newer externals are pulled before a plan is made, never by a build, which would ask
+    // a registry for the images of the repository too.
+    set("image-resolve-mode", "default");
     let mut export = HashMap::new();
     if !request.references.is_empty() {
         export.insert("name".to_owned(), request.references.join(","));

@@ -245,7 +245,6 @@ impl Engine for Fake {
             "contexts": request.contexts,
             "platform": request.platform,
             "no_cache": request.no_cache,
-            "pull": request.pull,
             "dockerfile": request.dockerfile,
             "context": paths(&context)?,
         }))?;
@@ -281,6 +280,23 @@ impl Engine for Fake {
             labels,
         });
         Ok(listed.collect())
+    }
+
+    fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        begun: &mut dyn FnMut(),
+    ) -> anyhow::Result<()> {
+        self.record(&json!({ "call": "pull", "reference": reference, "platform": platform }))?;
+        let Some(content) = self.script.registry.get(reference) else {
+            anyhow::bail!("can't pull `{reference}`: the registry has no such image");
+        };
+        begun();
+        let platform = platform.unwrap_or(self.platform());
+        self.shared.change(|state| {
+            state.store.put(&Store::external(content, platform), &[reference.to_owned()])
+        })
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {

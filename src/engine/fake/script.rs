@@ -9,6 +9,7 @@
 //!   "platform": "linux/amd64", "cpus": 4,
 //!   "record": "calls.jsonl",
 //!   "store": "store.json",
+//!   "registry": {"debian:bookworm-slim": "what the image holds"},
 //!   "images": [{
 //!     "reference": "shop-base", "label": "name=value",
 //!     "gate": "started:shop-dev",
@@ -22,6 +23,7 @@
 //! }
 //! ```
 //!
+//! - `registry`: the images that can be pulled.
 //! - `images`: the first entry counts whose `reference` is a part of one of the asked references
 //!   and whose `label` (`name` or `name=value`) is among the asked labels.
 //! - `gate`: what a build waits for before its first step, or a step before its output:
@@ -37,6 +39,7 @@
 //!   another when it ends. `store`: a file that holds the images from one process to the next.
 //!   Both are relative to the script's folder, as is `file:PATH`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +55,7 @@ pub(super) struct Script {
     pub(super) cpus: Option<usize>,
     pub(super) record: Option<PathBuf>,
     pub(super) store: Option<PathBuf>,
+    pub(super) registry: BTreeMap<String, String>,
     pub(super) images: Vec<ScriptedImage>,
 }
 

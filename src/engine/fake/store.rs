@@ -80,6 +80,18 @@ impl Store {
             .with_context(|| format!("can't write `{}`", file.display()))
     }
 
+    /// An image of a registry, given what it holds.
+    pub(super) fn external(content: &str, platform: &str) -> StoredImage {
+        let layer = format!("sha256:{}", blake3::hash(content.as_bytes()).to_hex());
+        StoredImage {
+            id: format!("sha256:{}", blake3::hash(layer.as_bytes()).to_hex()),
+            platform: platform.to_owned(),
+            created: "2000-01-01T00:00:00Z".to_owned(),
+            diff_ids: vec![layer],
+            ..StoredImage::default()
+        }
+    }
+
     /// The image that a request makes, given its context's bytes, or `content` in place of all.
     pub(super) fn derive(
         &self,
