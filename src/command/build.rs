@@ -13,7 +13,7 @@ use crate::report::summary::Summary;
 use crate::report::{Reporter, plan, say};
 use crate::schedule::{Interrupter, Options, Run, Tally};
 
-use super::kitchen::{self, Kitchen, Wish};
+use super::kitchen::{self, Kitchen, Wish, Words};
 use super::pulling::Pull;
 use super::{Surroundings, load};
 
@@ -23,14 +23,22 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let all = options.all;
+    let words = Words {
+        images: &options.images,
+        excluded: &options.exclude,
+        since: options.since.as_deref(),
+    };
     let wish = Wish {
-        chosen: kitchen::choose(&repository, &options.images, all, &options.exclude)?,
+        chosen: kitchen::choose(&repository, words, global, at)?,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
         pull: pull_of(options),
         tell: options.progress != Progress::Quiet,
     };
+    if let (Some(revision), true) = (&options.since, wish.chosen.named.is_empty()) {
+        say::err(&format!("no image differs from `{revision}`\n"))?;
+        return Ok(Exit::Done);
+    }
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;

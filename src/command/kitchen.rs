@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use crate::base::ImageId;
-use crate::cli::EngineName;
+use crate::cli::{EngineName, Global};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
 use crate::engine::{BuildRequest, Engine, EngineInfo, Step};
@@ -24,7 +24,7 @@ use crate::schedule::{Prepared, Recipes};
 
 use super::load::Repository;
 use super::pulling::{Pull, Search, find_externals};
-use super::{Surroundings, usage};
+use super::{Surroundings, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -55,23 +55,39 @@ impl Wish {
     }
 }
 
-/// Chooses images by words; all where `everything` is set.
+/// The words by which images are chosen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Words<'a> {
+    /// Images; all where there is none.
+    pub images: &'a [String],
+    /// Images that are left out.
+    pub excluded: &'a [String],
+    /// A git revision: only images that differ from it, and those that need them.
+    pub since: Option<&'a str>,
+}
+
+/// Chooses images by words.
 ///
 /// # Errors
-/// Where a word chooses nothing.
+/// Where a word chooses nothing, or there is no such revision.
 pub fn choose(
     repository: &Repository,
-    words: &[String],
-    everything: bool,
-    excluded: &[String],
+    words: Words<'_>,
+    global: &Global,
+    at: &Surroundings,
 ) -> anyhow::Result<Chosen> {
     let graph = &repository.graph;
+    let everything = words.images.is_empty();
     let by_words = |words: &[String]| {
         let chosen = select::choose(graph, words, &repository.current);
         chosen.map_err(|error| usage(format!("{error:#}")))
     };
-    let mut named = if everything { graph.images.ids().collect() } else { by_words(words)? };
-    let excluded = by_words(excluded)?;
+    let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
+    let excluded = by_words(words.excluded)?;
+    if let Some(revision) = words.since {
+        let affected = since::affected(repository, revision, global, at)?;
+        named.retain(|image| affected.images.binary_search(image).is_ok());
+    }
     let mut all = select::with_needs(graph, &named);
     for images in [&mut named, &mut all] {
         images.retain(|image| !excluded.contains(image));

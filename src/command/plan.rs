@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::report::paint::Paint;
 use crate::report::{plan, say};
 
-use super::kitchen::{self, Kitchen, Wish};
+use super::kitchen::{self, Kitchen, Wish, Words};
 use super::{Surroundings, load};
 
 pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -15,8 +15,12 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let all = options.all || options.images.is_empty();
-    let chosen = kitchen::choose(&repository, &options.images, all, &options.exclude)?;
+    let words = Words {
+        images: &options.images,
+        excluded: &options.exclude,
+        since: options.since.as_deref(),
+    };
+    let chosen = kitchen::choose(&repository, words, global, at)?;
     let wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;

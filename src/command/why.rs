@@ -7,7 +7,7 @@ use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{say, why};
 
-use super::kitchen::{self, Kitchen, Wish};
+use super::kitchen::{self, Kitchen, Wish, Words};
 use super::{Surroundings, load, usage};
 
 pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -16,7 +16,8 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let chosen = kitchen::choose(&repository, std::slice::from_ref(&options.image), false, &[])?;
+    let words = Words { images: std::slice::from_ref(&options.image), ..Words::default() };
+    let chosen = kitchen::choose(&repository, words, global, at)?;
     let [image] = chosen.named.as_slice() else {
         return Err(usage(format!("`{}` is more than one image", options.image)));
     };

@@ -195,7 +195,11 @@ fn walk<'a>(root: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
     Walked { readers, context: context.map(Arc::new), chosen }
 }
 
-fn walk_for(root: &Path, image: &Image, nothing_is_read: bool) -> Result<Context, String> {
+pub(super) fn walk_for(
+    root: &Path,
+    image: &Image,
+    nothing_is_read: bool,
+) -> Result<Context, String> {
     let folder = image.context.under(root);
     if nothing_is_read && folder.is_dir() {
         return Ok(Context { root: folder, entries: Vec::new() });

@@ -211,7 +211,7 @@ pub(super) fn file_of(entry: &Entry, digest: Option<blake3::Hash>) -> FileInputs
 
 /// A name as text. One that is no UTF-8 is escaped behind a NUL, which no name holds, so that two
 /// names never become one.
-fn readable(name: &OsStr) -> String {
+pub(super) fn readable(name: &OsStr) -> String {
     match name.to_str() {
         Some(text) => text.to_owned(),
         None => format!("\0{}", name.as_bytes().escape_ascii()),

@@ -12,3 +12,4 @@ mod names;
 mod pipes;
 mod pull;
 mod rules;
+mod since;
