@@ -206,6 +206,18 @@ impl Recipes for Kitchen<'_> {
         }
     }
 
+    fn confirm(
+        &self,
+        image: ImageId,
+        needs: &[(ImageId, Identity)],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let identity_of = |parent: ImageId| {
+            needs.iter().find(|(need, _)| *need == parent).map(|(_, identity)| identity.clone())
+        };
+        self.judge.confirm(image, &identity_of, engine)
+    }
+
     fn excerpt(&self, image: ImageId, step: &Step) -> Option<Excerpt> {
         let file = &self.graph.images[image].file;
         let span = locate::find_step(file, step.stage.as_deref(), step.number, &step.text)?;

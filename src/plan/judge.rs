@@ -215,6 +215,38 @@ impl Judge<'_> {
         own
     }
 
+    /// Makes sure that all that an image was built on is what it was when its key was made.
+    ///
+    /// # Errors
+    /// Where a reference leads elsewhere by now, or the engine can't be asked.
+    pub fn confirm(
+        &self,
+        image: ImageId,
+        identity_of: &dyn Fn(ImageId) -> Option<Identity>,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
+        let own = self.complete(own, identity_of);
+        for need in &own.inputs.needs {
+            // What the engine did not hold was fetched by the build itself.
+            if need.layers.is_none() {
+                continue;
+            }
+            let reference = Reference::parse(&need.reference)
+                .map_or_else(|_| need.reference.clone(), |reference| reference.familiar());
+            let mut now = need.clone();
+            now.identify(engine.inspect(&reference)?.as_ref().map(Identity::of).as_ref());
+            if now != *need {
+                anyhow::bail!(
+                    "`{reference}` was moved to another image while `{}` was built on it\n\
+                     hint: build again when nothing else builds or tags these images",
+                    self.name(image)
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Why an image is built whatever becomes of its parents; nothing where that is not certain.
     fn certain_reason(
         &self,

@@ -113,6 +113,10 @@ impl Recipes for Names {
         Ok(Prepared::Build { request, reason: crate::plan::Reason::NoImage })
     }
 
+    fn confirm(&self, _: ImageId, _: &[(ImageId, Identity)], _: &dyn Engine) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn excerpt(&self, _: ImageId, _: &crate::engine::Step) -> Option<Excerpt> {
         None
     }

@@ -30,6 +30,18 @@ pub trait Recipes: Sync {
         engine: &dyn Engine,
     ) -> anyhow::Result<Prepared>;
 
+    /// Makes sure, once an image is built, that all it was to be built on is still there under its
+    /// references: whoever moves one of them meanwhile makes another image of it than its key says.
+    ///
+    /// # Errors
+    /// Where something was moved, or the engine can't be asked.
+    fn confirm(
+        &self,
+        image: ImageId,
+        needs: &[(ImageId, Identity)],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()>;
+
     /// The instruction behind a step as it is written, where it can be found.
     fn excerpt(&self, image: ImageId, step: &Step) -> Option<Excerpt>;
 }
@@ -135,6 +147,11 @@ fn build(
         let outcome = engine.build(&request, &mut |update| tell(update, &mut lines, &say), cancel);
         match outcome? {
             BuildOutcome::Built { image_id } => {
+                if let Err(error) = recipes.confirm(image, &order.needs, engine) {
+                    // It carries a key that it does not deserve.
+                    engine.remove(&image_id)?;
+                    return Err(error);
+                }
                 let identity = identify(order, &image_id, engine)?;
                 Ok(Ending::Built { image_id, references: request.references, identity })
             }

@@ -306,6 +306,34 @@ fn what_somebody_did_to_the_images_is_noticed() {
 }
 
 #[test]
+fn a_parent_that_is_moved_while_its_child_is_built_fails_the_child() {
+    let Some(mut real) = Real::shop() else { return };
+    let text = format!("FROM {}/shop-base\nRUN echo asleep && busybox sleep 3\n", real.namespace);
+    real.project =
+        std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
+    real.project.run("build agent --progress quiet").code(0);
+    let mut child = real
+        .project
+        .command(&["build", "builder", "--progress", "plain"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("| asleep") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    assert!(docker(&["tag", &real.image("agent"), &real.image("base")]).status.success());
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(4), "{said}");
+    let moved = format!("`{}/shop-base:latest` was moved to another image", real.namespace);
+    assert!(said.contains(&moved), "{said}");
+    assert!(real.id("builder").is_none(), "what was built on the wrong base is gone");
+    let again = real.project.run("build builder --progress quiet").code(0).err();
+    assert_eq!(again, "1 built, 1 fresh of 2 images in 0.0s\n");
+}
+
+#[test]
 fn a_file_restored_makes_all_fresh_again() {
     let Some(real) = Real::shop() else { return };
     let quiet = "build --all -j2 --progress quiet";
