@@ -4,16 +4,20 @@ use anyhow::Context;
 
 use crate::base::ImageId;
 use crate::cli::{Build, Global, Progress};
+use crate::engine::EngineInfo;
 use crate::event::{Event, Stamped};
 use crate::exit::Exit;
+use crate::graph::lint::frontend::newer_than;
+use crate::plan::Plan;
 use crate::report::live::Live;
 use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::summary::Summary;
-use crate::report::{Reporter, plan, say};
+use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, Options, Run, Tally};
 
 use super::kitchen::{self, Kitchen, Wish, Words};
+use super::load::Repository;
 use super::pulling::Pull;
 use super::{Surroundings, load};
 
@@ -47,6 +51,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
     }
+    warn_of_age(&repository, &todo, &info, at)?;
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs_of(options),
@@ -69,6 +74,20 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     say::err(&summary.draw(at.paint))?;
     say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))
+}
+
+/// Says what the engine's own frontend will not know, before it says so in its own way.
+fn warn_of_age(
+    repository: &Repository,
+    todo: &Plan,
+    info: &EngineInfo,
+    at: &Surroundings,
+) -> anyhow::Result<()> {
+    let Some(frontend) = info.frontend else { return Ok(()) };
+    let images = todo.order().iter().filter(|image| !todo.is_fresh(**image));
+    let images = images.map(|image| &repository.graph.images[*image]);
+    let problems = newer_than(images, frontend);
+    say::err(&diagnostics::draw(&repository.silence.apply(problems), at.paint))
 }
 
 fn pull_of(options: &Build) -> Pull {

@@ -128,6 +128,9 @@ pub struct EngineInfo {
     pub platform: String,
     /// How many processors it has, where it says.
     pub cpus: Option<usize>,
+    /// The version of `docker/dockerfile` that reads Dockerfiles which name none; nothing where it
+    /// is not known, or so new that it does not matter.
+    pub frontend: Option<(u32, u32)>,
 }
 
 /// All that goes into the build of one image.

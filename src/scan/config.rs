@@ -76,6 +76,8 @@ pub struct CheckConfig {
     /// Codes of warnings that are not told.
     #[serde(default)]
     pub skip: Vec<Setting>,
+    /// The oldest version of Docker's frontend that is to read these Dockerfiles, such as `1.4`.
+    pub frontend: Option<Setting>,
 }
 
 /// What `[[group]]` can say of the Dockerfiles that it finds. What it leaves out is as for all.

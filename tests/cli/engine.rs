@@ -308,7 +308,9 @@ fn what_somebody_did_to_the_images_is_noticed() {
 #[test]
 fn a_parent_that_is_moved_while_its_child_is_built_fails_the_child() {
     let Some(mut real) = Real::shop() else { return };
-    let text = format!("FROM {}/shop-base\nRUN echo asleep && busybox sleep 3\n", real.namespace);
+    // With a word of its own, or the engine has the step from another time.
+    let name = &real.namespace;
+    let text = format!("FROM {name}/shop-base\nRUN echo asleep {name} && busybox sleep 3\n");
     real.project =
         std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
     real.project.run("build agent --progress quiet").code(0);
@@ -331,6 +333,25 @@ fn a_parent_that_is_moved_while_its_child_is_built_fails_the_child() {
     assert!(real.id("builder").is_none(), "what was built on the wrong base is gone");
     let again = real.project.run("build builder --progress quiet").code(0).err();
     assert_eq!(again, "1 built, 1 fresh of 2 images in 0.0s\n");
+}
+
+#[test]
+fn what_the_engines_frontend_does_not_know_is_said_before() {
+    let Some(mut real) = Real::shop() else { return };
+    let version = docker(&["version", "--format", "{{.Server.Version}}"]);
+    let version = String::from_utf8(version.stdout).unwrap();
+    if !version.starts_with("20.") {
+        println!("skipped: Docker {version} knows here-documents");
+        return;
+    }
+    let text = format!("FROM {}/shop-base\nRUN <<EOF\nbusybox true\nEOF\n", real.namespace);
+    real.project =
+        std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
+    let said = real.project.run("build builder --progress quiet").code(1).err();
+    let warning = "warning[old-frontend]: a here-document came with version 1.4 of Docker's \
+                   frontend, and 1.2 will read this";
+    assert!(said.starts_with(warning), "{said}");
+    assert!(said.contains("docker/builder/Dockerfile:2:1"), "{said}");
 }
 
 #[test]

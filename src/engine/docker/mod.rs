@@ -173,6 +173,7 @@ impl Engine for Docker {
                 version: text("Version"),
                 platform: format!("{}/{}", text("Os"), text("Arch")),
                 cpus: info["NCPU"].as_u64().and_then(|cpus| usize::try_from(cpus).ok()),
+                frontend: frontend_of(&text("Version")),
             })
         })
     }
@@ -254,6 +255,21 @@ impl Engine for Docker {
             return Ok(());
         }
         Err(self.refused(&answer))
+    }
+}
+
+/// The frontend that an engine brings along: that of the BuildKit in it (the engine's release
+/// notes and BuildKit's).
+fn frontend_of(version: &str) -> Option<(u32, u32)> {
+    match version.split('.').next()?.parse::<u32>().ok()? {
+        ..23 => Some((1, 2)),
+        23 => Some((1, 4)),
+        24 => Some((1, 5)),
+        25 => Some((1, 6)),
+        26 => Some((1, 7)),
+        27 => Some((1, 8)),
+        28 => Some((1, 14)),
+        _ => None,
     }
 }
 

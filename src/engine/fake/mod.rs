@@ -225,6 +225,7 @@ impl Engine for Fake {
             version: env!("CARGO_PKG_VERSION").into(),
             platform: self.platform().to_owned(),
             cpus: Some(self.script.cpus.unwrap_or(4)),
+            frontend: None,
         })
     }
 
