@@ -1,0 +1,71 @@
+//! Ways to a wrong `fresh` that were closed: each is a small tree, an edit that makes another
+//! image, and the verdict that must notice.
+
+use std::fs;
+
+use crate::harness::Project;
+
+const STORE: &str = r#"{"store": "store.json", "record": "calls.jsonl"}"#;
+
+fn write(project: &Project, path: &str, text: &str) {
+    fs::write(project.root().join(path), text).unwrap();
+}
+
+fn build(project: &Project, words: &str) -> String {
+    let said = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
+    said.err().lines().last().unwrap().replace(" in 0.0s", "")
+}
+
+/// What a plan says of an image.
+fn verdict(project: &Project, image: &str, words: &str) -> String {
+    let all = project.run(&format!("plan {words} --engine fake")).code(0).out();
+    let line = all.lines().find(|line| line.split_whitespace().next() == Some(image)).unwrap();
+    line.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+/// The files that the last build of an image was sent.
+fn sent(project: &Project, image: &str) -> String {
+    let calls = project.read(".layers/calls.jsonl");
+    let calls = calls.lines().map(|line| serde_json::from_str(line).unwrap());
+    let builds: Vec<serde_json::Value> = calls
+        .filter(|call: &serde_json::Value| {
+            let reference = call["references"][0].as_str();
+            call["call"] == "build" && reference.is_some_and(|it| it.contains(image))
+        })
+        .collect();
+    builds.last().unwrap()["context"].to_string()
+}
+
+fn contexts(values: &str) -> String {
+    format!("namespace = 'acme'\n[image.user.contexts]\n{values}")
+}
+
+/// Two siblings, and one that reads them by the names of contexts.
+fn with_contexts(values: &str) -> Project {
+    Project::new()
+        .dockerfile("one", "FROM scratch\nCOPY f /\n")
+        .file("docker/one/f", "1")
+        .dockerfile("two", "FROM scratch\nCOPY f /\n")
+        .file("docker/two/f", "2")
+        .dockerfile("user", "FROM scratch\nCOPY --from=first /f /a\nCOPY --from=second /f /b\n")
+        .file("layers.toml", contexts(values))
+        .script(STORE)
+}
+
+#[test]
+fn what_named_contexts_stand_for_counts() {
+    let check = |before: &str, after: &str, expected: &str| {
+        let project = with_contexts(before);
+        build(&project, "--all");
+        assert_eq!(verdict(&project, "user", ""), "fresh");
+        write(&project, "layers.toml", &contexts(after));
+        assert_eq!(verdict(&project, "user", ""), expected, "{before} -> {after}");
+    };
+    check("first = 'one'\nsecond = 'two'\n", "first = 'two'\nsecond = 'one'\n", "build");
+    let to =
+        |address: &str| format!("first = 'one'\nsecond = 'https://example.com/{address}.git'\n");
+    check(&to("a"), &to("b"), "build");
+    // One that nobody names does not count.
+    let both = "first = 'one'\nsecond = 'two'\n";
+    check(both, &format!("{both}third = 'two'\n"), "fresh");
+}
