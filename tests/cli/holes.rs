@@ -69,3 +69,17 @@ fn what_named_contexts_stand_for_counts() {
     let both = "first = 'one'\nsecond = 'two'\n";
     check(both, &format!("{both}third = 'two'\n"), "fresh");
 }
+
+#[test]
+fn triggers_of_a_base_behind_a_named_context_fire() {
+    let project = Project::new()
+        .dockerfile("base", "FROM scratch\nONBUILD COPY f /\n")
+        .dockerfile("user", "FROM parent\n")
+        .file("docker/user/f", "1")
+        .file("layers.toml", contexts("parent = 'base'\n"))
+        .script(STORE);
+    build(&project, "--all");
+    assert_eq!(sent(&project, "user"), r#"["f"]"#);
+    write(&project, "docker/user/f", "2");
+    assert_eq!(verdict(&project, "user", ""), "build");
+}
