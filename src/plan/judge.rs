@@ -13,7 +13,7 @@ use super::verdict::{Reason, Verdict};
 use crate::base::{IdMap, ImageId};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image};
+use crate::graph::{Edge, Graph, Image};
 use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Outside, Own, diff};
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
@@ -89,7 +89,8 @@ pub fn ask_externals(
 }
 
 /// Asks the engine for the images that some of `chosen` need and that are not chosen themselves,
-/// each once.
+/// each once. They are taken as they are, so one whose triggers are not those of its Dockerfile
+/// of today joins `externals`: nobody here knows what its triggers read.
 ///
 /// # Errors
 /// Where it can't be asked.
@@ -97,18 +98,28 @@ pub fn ask_unchosen(
     graph: &Graph,
     chosen: &[ImageId],
     engine: &dyn Engine,
+    externals: &mut Externals,
 ) -> anyhow::Result<BTreeMap<ImageId, Identity>> {
     let is_chosen: BTreeSet<ImageId> = chosen.iter().copied().collect();
     let of_chosen = chosen.iter().flat_map(|image| &graph.images[*image].parents);
-    let needed: BTreeMap<ImageId, &Reference> = of_chosen
+    let needed: BTreeMap<String, &Edge> = of_chosen
         .filter(|edge| !is_chosen.contains(&edge.parent))
-        .map(|edge| (edge.parent, &edge.reference))
+        .map(|edge| (edge.reference.normalised(), edge))
         .collect();
     let mut identities = BTreeMap::new();
-    for (image, reference) in needed {
-        if let Some(stored) = engine.inspect(&reference.familiar())? {
-            identities.insert(image, Identity::of(&stored));
+    for (name, Edge { parent, reference, .. }) in needed {
+        let stored = engine.inspect(&reference.familiar())?;
+        let Some(stored) = stored else {
+            externals.insert(name, None);
+            continue;
+        };
+        let identity = Identity::of(&stored);
+        let known = graph.images[*parent].evaluation.onbuild.iter().map(|trigger| &trigger.text);
+        if !known.eq(&stored.on_build) {
+            let outside = Outside { identity: identity.clone(), has_triggers: true };
+            externals.insert(name, Some(outside));
         }
+        identities.insert(*parent, identity);
     }
     Ok(identities)
 }

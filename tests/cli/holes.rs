@@ -83,3 +83,21 @@ fn triggers_of_a_base_behind_a_named_context_fire() {
     write(&project, "docker/user/f", "2");
     assert_eq!(verdict(&project, "user", ""), "build");
 }
+
+#[test]
+fn triggers_of_an_excluded_base_are_those_of_the_image() {
+    let project = Project::new()
+        .dockerfile("base", "FROM scratch\nONBUILD COPY a /\n")
+        .dockerfile("user", "FROM acme/shop-base\n")
+        .file("docker/user/a", "1")
+        .file("docker/user/b", "1")
+        .script(STORE);
+    build(&project, "--all");
+    // The image that the engine holds reads `a` still.
+    write(&project, "docker/base/Dockerfile", "FROM scratch\nONBUILD COPY b /\n");
+    build(&project, "user --exclude base");
+    assert!(sent(&project, "user").contains("\"a\""), "{}", sent(&project, "user"));
+    assert_eq!(verdict(&project, "user", "user --exclude base"), "fresh");
+    write(&project, "docker/user/a", "2");
+    assert_eq!(verdict(&project, "user", "user --exclude base"), "build");
+}
