@@ -101,3 +101,15 @@ fn triggers_of_an_excluded_base_are_those_of_the_image() {
     write(&project, "docker/user/a", "2");
     assert_eq!(verdict(&project, "user", "user --exclude base"), "build");
 }
+
+#[test]
+fn an_argument_that_old_frontends_empty_reads_all() {
+    let project = Project::new()
+        .dockerfile("user", "FROM scratch\nENV D=a\nARG D\nCOPY x$D* /\n")
+        .file("docker/user/xa", "1")
+        .file("docker/user/xb", "1")
+        .script(STORE);
+    build(&project, "--all");
+    write(&project, "docker/user/xb", "2");
+    assert_eq!(verdict(&project, "user", ""), "build");
+}
