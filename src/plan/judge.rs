@@ -77,11 +77,11 @@ pub fn ask_externals(
     let mut externals = Externals::new();
     for (name, reference) in by_name {
         let stored = engine.inspect(&reference.familiar())?;
-        // What is there for another platform is not what will be taken.
-        let stored = stored.filter(|image| same_platform(&image.platform, platform));
+        // What is there for another platform may be what a `FROM --platform` takes; if it is not,
+        // nobody has seen what will be.
         let outside = stored.map(|image| Outside {
             identity: Identity::of(&image),
-            has_triggers: !image.on_build.is_empty(),
+            has_triggers: !image.on_build.is_empty() || !same_platform(&image.platform, platform),
         });
         externals.insert(name, outside);
     }

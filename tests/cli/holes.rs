@@ -113,3 +113,25 @@ fn an_argument_that_old_frontends_empty_reads_all() {
     write(&project, "docker/user/xb", "2");
     assert_eq!(verdict(&project, "user", ""), "build");
 }
+
+#[test]
+fn an_external_of_another_platform_counts() {
+    let store = |layer: &str| {
+        format!(
+            r#"{{"debian:12": {{"id": "sha256:{layer}", "platform": "linux/arm64", "diff_ids": ["{layer}"]}}}}"#
+        )
+    };
+    let project = Project::new()
+        .dockerfile("user", "FROM --platform=linux/arm64 debian:12\nRUN true\n")
+        .script(STORE)
+        .file(".layers/store.json", store("a"));
+    build(&project, "--all");
+    assert_eq!(verdict(&project, "user", ""), "fresh");
+    let held = project.read(".layers/store.json");
+    write(
+        &project,
+        ".layers/store.json",
+        &held.replace("\"a\"", "\"b\"").replace("sha256:a\"", "sha256:b\""),
+    );
+    assert_eq!(verdict(&project, "user", ""), "build");
+}
