@@ -13,6 +13,7 @@ use crate::inputs::KEY_LABEL;
 pub struct Held {
     images: Vec<HeldImage>,
     by_reference: HashMap<String, usize>,
+    by_key: HashMap<String, Vec<usize>>,
 }
 
 /// An image that carries a key.
@@ -46,6 +47,7 @@ impl Held {
                     held.by_reference.insert(reference.normalised(), held.images.len());
                 }
             }
+            held.by_key.entry(key.clone()).or_default().push(held.images.len());
             held.images.push(HeldImage { id: image.id, key });
         }
         held
@@ -75,6 +77,12 @@ impl Held {
 
     /// Whether any image carries this key.
     pub fn carries(&self, key: &str) -> bool {
-        self.images.iter().any(|image| image.key == key)
+        self.by_key.contains_key(key)
+    }
+
+    /// The other images that carry the same key.
+    pub fn namesakes<'a>(&'a self, image: &'a HeldImage) -> impl Iterator<Item = &'a HeldImage> {
+        let all = self.by_key.get(&image.key).into_iter().flatten();
+        all.map(|at| &self.images[*at]).filter(|other| other.id != image.id)
     }
 }

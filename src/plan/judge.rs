@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Plan;
-use super::held::{Held, Holder};
+use super::held::{Held, HeldImage, Holder};
 use super::verdict::{Reason, Verdict};
 use crate::base::{IdMap, ImageId};
 use crate::engine::Engine;
@@ -203,6 +203,10 @@ impl Judge<'_> {
         let holder = self.held.holder(references);
         let reason = match holder {
             _ if self.forced.contains(&image) => Reason::Forced,
+            Holder::One(held) if held.key == key && self.is_built_upon(held, engine)? => {
+                let reference = references.first().map(Reference::familiar).unwrap_or_default();
+                Reason::TagMoved { reference }
+            }
             Holder::One(held) if held.key == key => {
                 if self.memory.recall(&self.name(image), &key).is_none() {
                     // Built from elsewhere, or forgotten: what it was made of is known now.
@@ -216,6 +220,24 @@ impl Judge<'_> {
             }
         };
         Ok(Settled::Build { reason, inputs: Box::new(own.inputs), key })
+    }
+
+    /// Whether an image only inherited its key: somebody started from the image that was built
+    /// with it (`FROM`, `docker commit`), added layers, and gave the outcome its name.
+    fn is_built_upon(&self, held: &HeldImage, engine: &dyn Engine) -> anyhow::Result<bool> {
+        let mut namesakes = self.held.namesakes(held).peekable();
+        if namesakes.peek().is_none() {
+            return Ok(false);
+        }
+        let Some(own) = engine.inspect(&held.id)? else { return Ok(false) };
+        for other in namesakes {
+            let Some(other) = engine.inspect(&other.id)? else { continue };
+            let (below, all) = (&other.diff_ids, &own.diff_ids);
+            if below.len() < all.len() && all.starts_with(below) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Own inputs with the identities of all that is needed.

@@ -135,3 +135,31 @@ fn an_external_of_another_platform_counts() {
     );
     assert_eq!(verdict(&project, "user", ""), "build");
 }
+
+#[test]
+fn an_image_that_was_built_upon_ours_is_not_ours() {
+    let project = Project::new()
+        .dockerfile("user", "FROM scratch\nCOPY f /\n")
+        .file("docker/user/f", "1")
+        .script(STORE);
+    build(&project, "--all");
+    let path = ".layers/store.json";
+    let mut store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
+    let images = store.as_object_mut().unwrap();
+    let (name, ours) = images.iter().next().map(|(a, b)| (a.clone(), b.clone())).unwrap();
+    // A commit of a container: the labels stay, a layer is added, and it gets the name.
+    let mut theirs = ours.clone();
+    theirs["id"] = "sha256:theirs".into();
+    theirs["diff_ids"].as_array_mut().unwrap().push("sha256:patch".into());
+    images.insert(ours["id"].as_str().unwrap().to_owned(), ours.clone());
+    images.insert(name.clone(), theirs.clone());
+    write(&project, path, &store.to_string());
+    assert_eq!(verdict(&project, "user", ""), "build");
+    assert_eq!(build(&project, "--all"), "1 built of 1 image");
+    assert_eq!(verdict(&project, "user", ""), "fresh");
+    // That it is there under another name is no matter.
+    let mut store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
+    store.as_object_mut().unwrap().insert("patched:1".to_owned(), theirs);
+    write(&project, path, &store.to_string());
+    assert_eq!(verdict(&project, "user", ""), "fresh");
+}
