@@ -140,7 +140,8 @@ impl<'a> Kitchen<'a> {
         let target = platform.unwrap_or(&info.platform);
         let memory = Memory::of(&repository.root);
         let search = Search { graph, asked: platform, platform: target, pull, tell };
-        let externals = find_externals(search, &chosen.all, engine)?;
+        let mut externals = find_externals(search, &chosen.all, engine)?;
+        let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
         let mut digests = memory.digests();
         let asked =
             Asked { root: &repository.root, graph, platform: target, externals: &externals };
@@ -149,7 +150,6 @@ impl<'a> Kitchen<'a> {
         drop(memory.keep_digests(&digests));
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
         let held = ask_held(engine)?;
-        let unchosen = ask_unchosen(graph, &chosen.all, engine)?;
         let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
         let plan = judge.plan(&chosen.all, engine)?;
         let platform = platform.map(str::to_owned);

@@ -24,6 +24,8 @@ pub struct HeldImage {
     pub id: String,
     /// Its key, as its label says.
     pub key: String,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
 }
 
 /// To what the references of an image lead.
@@ -51,7 +53,7 @@ impl Held {
                 }
             }
             held.by_key.entry(key.clone()).or_default().push(held.images.len());
-            held.images.push(HeldImage { id: image.id, key });
+            held.images.push(HeldImage { id: image.id, key, created: image.created });
         }
         held
     }
@@ -78,18 +80,19 @@ impl Held {
         references.iter().any(|it| self.by_reference.contains_key(&it.normalised()))
     }
 
-    /// The image that carries a key, and those of `references` that do not lead to it, as people
-    /// write them. Of several images one that has the first reference is taken, else the youngest.
-    pub fn carrier(
-        &self,
-        key: &str,
-        references: &[Reference],
-    ) -> Option<(&HeldImage, Vec<String>)> {
-        let carriers = self.by_key.get(key)?;
-        let leads_to = |reference: &Reference| self.by_reference.get(&reference.normalised());
-        let named = references.first().and_then(leads_to).filter(|at| carriers.contains(at));
-        let at = named.or(carriers.first())?;
-        let lost = references.iter().filter(|reference| leads_to(reference) != Some(at));
-        Some((&self.images[*at], lost.map(Reference::familiar).collect()))
+    /// The images that carry a key, the youngest first.
+    pub fn carriers(&self, key: &str) -> impl Iterator<Item = &HeldImage> {
+        let carriers = self.by_key.get(key).into_iter().flatten();
+        carriers.map(|at| &self.images[*at])
+    }
+
+    /// Those of some references that do not lead to an image, as people write them.
+    pub fn lost(&self, image: &HeldImage, references: &[Reference]) -> Vec<String> {
+        let leads_to = |reference: &&Reference| {
+            let at = self.by_reference.get(&reference.normalised());
+            at.is_some_and(|at| self.images[*at].id == image.id)
+        };
+        let lost = references.iter().filter(|reference| !leads_to(reference));
+        lost.map(Reference::familiar).collect()
     }
 }

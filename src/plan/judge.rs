@@ -8,14 +8,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Plan;
 use super::held::{Held, Holder};
 use super::verdict::{Reason, Verdict};
+use super::{Plan, carrier};
 use crate::base::{IdMap, ImageId};
-use crate::engine::{Engine, StoredImage};
+use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Outside, Own, diff};
+use crate::inputs::{Externals, Identity, Inputs, Memory, NeedOf, Own, diff};
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {
@@ -54,58 +54,6 @@ pub enum Settled {
         /// Their key.
         key: String,
     },
-}
-
-/// Asks the engine for the images that carry a key.
-///
-/// # Errors
-/// Where it can't be asked.
-pub fn ask_held(engine: &dyn Engine) -> anyhow::Result<Held> {
-    Ok(Held::read(engine.list(KEY_LABEL)?))
-}
-
-/// The externals of some images by their normalised references.
-pub fn externals_of<'a>(graph: &'a Graph, images: &[ImageId]) -> BTreeMap<String, &'a Reference> {
-    let all = images.iter().flat_map(|image| &graph.images[*image].externals);
-    all.map(|it| (it.reference.normalised(), &it.reference)).collect()
-}
-
-/// What an external is to a build for `platform`, given what the engine holds under its name.
-pub fn judge_external(stored: Option<StoredImage>, platform: &str) -> Option<Outside> {
-    // What is there for another platform is not what will be taken.
-    let stored = stored.filter(|image| same_platform(&image.platform, platform))?;
-    let has_triggers = !stored.on_build.is_empty();
-    Some(Outside { identity: Identity::of(&stored), has_triggers })
-}
-
-/// Asks the engine for the images that some of `chosen` need and that are not chosen themselves,
-/// each once.
-///
-/// # Errors
-/// Where it can't be asked.
-pub fn ask_unchosen(
-    graph: &Graph,
-    chosen: &[ImageId],
-    engine: &dyn Engine,
-) -> anyhow::Result<BTreeMap<ImageId, Identity>> {
-    let is_chosen: BTreeSet<ImageId> = chosen.iter().copied().collect();
-    let of_chosen = chosen.iter().flat_map(|image| &graph.images[*image].parents);
-    let needed: BTreeMap<ImageId, &Reference> = of_chosen
-        .filter(|edge| !is_chosen.contains(&edge.parent))
-        .map(|edge| (edge.parent, &edge.reference))
-        .collect();
-    let mut identities = BTreeMap::new();
-    for (image, reference) in needed {
-        if let Some(stored) = engine.inspect(&reference.familiar())? {
-            identities.insert(image, Identity::of(&stored));
-        }
-    }
-    Ok(identities)
-}
-
-/// System and architecture; engines disagree on when to name a variant.
-fn same_platform(a: &str, b: &str) -> bool {
-    a.split('/').take(2).eq(b.split('/').take(2))
 }
 
 impl Judge<'_> {
@@ -180,7 +128,11 @@ impl Judge<'_> {
         let key = own.inputs.key();
         let references = &self.graph.images[image].references;
         let is_forced = self.forced.contains(&image);
-        if let (false, Some((held, lost))) = (is_forced, self.held.carrier(&key, references)) {
+        let carrier = match is_forced {
+            true => None,
+            false => carrier::find(&self.held, &key, references, engine)?,
+        };
+        if let Some((held, lost)) = carrier {
             if self.memory.recall(&self.name(image), &key).is_none() {
                 // Built from elsewhere, or forgotten: what it was made of is known now.
                 drop(self.memory.keep(&self.name(image), &key, &own.inputs));
@@ -189,7 +141,7 @@ impl Judge<'_> {
         }
         let reason = match self.held.holder(references) {
             _ if is_forced => Reason::Forced,
-            Holder::One(held) => self.explain(image, &own, &held.key),
+            Holder::One(held) => self.explain(image, &own, &key, &held.key),
             Holder::Missing(reference) | Holder::Several(reference) => {
                 self.explain_missing(image, reference, engine)?
             }
@@ -278,8 +230,14 @@ impl Judge<'_> {
     }
 
     /// Why an image that carries another key is not the one of today.
-    fn explain(&self, image: ImageId, own: &Own, held_key: &str) -> Reason {
+    fn explain(&self, image: ImageId, own: &Own, key: &str, held_key: &str) -> Reason {
         let name = self.name(image);
+        // It only inherited its key from the image that it was built on.
+        if key == held_key {
+            let references = &self.graph.images[image].references;
+            let reference = references.first().map(Reference::familiar).unwrap_or_default();
+            return Reason::TagMoved { reference };
+        }
         let changes = self
             .memory
             .recall(&name, held_key)

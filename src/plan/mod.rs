@@ -4,12 +4,15 @@
 //! Owns the order of work and the verdicts as data. It starts nothing; only `judge` asks the
 //! engine, and only what it holds.
 
+mod ask;
+mod carrier;
 mod held;
 mod judge;
 mod verdict;
 
+pub use ask::{ask_held, ask_unchosen, externals_of, judge_external};
 pub use held::{Held, HeldImage, Holder};
-pub use judge::{Judge, Settled, ask_held, ask_unchosen, externals_of, judge_external};
+pub use judge::{Judge, Settled};
 pub use verdict::{Reason, Verdict};
 
 use crate::base::{IdMap, ImageId};

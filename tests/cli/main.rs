@@ -7,6 +7,7 @@ mod errors;
 mod fresh;
 mod graph;
 mod harness;
+mod holes;
 mod interrupt;
 mod names;
 mod pipes;

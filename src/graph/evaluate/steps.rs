@@ -194,6 +194,12 @@ impl Evaluator<'_> {
                 },
                 (None, None) => self.globals.value(name).map(|value| (value.to_owned(), true)),
             };
+            // Frontends before 0.14 make it empty; later ones leave it as it was.
+            if value.is_none()
+                && let Some(was) = run.scope.value(name).map(|was| was.text.clone())
+            {
+                run.scope.set(name, &was, false);
+            }
             // Two that belong to the scanner of finished images never reach the environment.
             let is_variable = !name.starts_with("BUILDKIT_SBOM_SCAN_");
             if let Some((text, certain)) = value.as_ref().filter(|_| is_variable) {

@@ -135,6 +135,8 @@ pub struct StageFrom {
     pub written: String,
     /// What it names; nothing where that is an error.
     pub names: Option<Base>,
+    /// The named context that stands for it, as the settings give it.
+    pub context: Option<String>,
     /// Whether a mount says it.
     pub mount: bool,
     /// The file it is written in; a trigger's may be another one than the Dockerfile.
