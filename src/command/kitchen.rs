@@ -13,7 +13,7 @@ use crate::base::ImageId;
 use crate::cli::EngineName;
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
-use crate::engine::{BuildRequest, Engine, EngineInfo, Step};
+use crate::engine::{BuildRequest, Engine, EngineInfo, Secrets, Step};
 use crate::event::Excerpt;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, locate, select};
@@ -148,6 +148,7 @@ impl<'a> Kitchen<'a> {
             platform: self.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&image),
             pull: false,
+            secrets: Secrets::default(),
             context: Arc::clone(&own.archive) as _,
         })
     }
@@ -173,7 +174,8 @@ impl Recipes for Kitchen<'_> {
             Settled::Build { reason, inputs, key } => {
                 // Without them a later plan can't name what differs, that is all.
                 drop(self.judge.memory.keep(self.name(image), &key, &inputs));
-                Ok(Prepared::Build { request: self.request(image, &key)?, reason })
+                let request = Box::new(self.request(image, &key)?);
+                Ok(Prepared::Build { request, reason })
             }
         }
     }

@@ -12,6 +12,10 @@ use std::time::Duration;
 
 pub mod docker;
 pub mod fake;
+pub mod mask;
+pub mod secret;
+
+pub use secret::Secrets;
 
 /// An engine that builds images. Every call blocks the calling thread; calls may come from
 /// several threads at once.
@@ -131,6 +135,8 @@ pub struct BuildRequest {
     pub no_cache: bool,
     /// Whether externals are to be asked for newer versions.
     pub pull: bool,
+    /// The secrets and ssh agents that the build may ask for.
+    pub secrets: Secrets,
     /// The files that the build may read.
     pub context: Arc<dyn ContextFiles>,
 }

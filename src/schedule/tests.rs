@@ -101,9 +101,10 @@ impl Recipes for Names {
             contexts: BTreeMap::new(),
             no_cache: false,
             pull: false,
+            secrets: crate::engine::Secrets::default(),
             context: Arc::new(NoFiles),
         };
-        Ok(Prepared::Build { request, reason: crate::plan::Reason::NoImage })
+        Ok(Prepared::Build { request: Box::new(request), reason: crate::plan::Reason::NoImage })
     }
 
     fn excerpt(&self, _: ImageId, _: &crate::engine::Step) -> Option<Excerpt> {

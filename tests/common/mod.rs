@@ -132,6 +132,7 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
         contexts: BTreeMap::new(),
         no_cache: true,
         pull: false,
+        secrets: layers::engine::Secrets::default(),
         context: Arc::new(files),
     }
 }
