@@ -37,6 +37,7 @@ use super::{
 pub mod auth;
 pub mod endpoint;
 mod llb;
+mod secrets;
 mod session;
 mod solve;
 mod stored;
