@@ -10,13 +10,15 @@ use crate::report::live::Live;
 use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::summary::Summary;
-use crate::report::{Reporter, plan, say};
+use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, Options, Run, Tally};
 
 use super::kitchen::{self, Kitchen, Wish};
+use super::secrets::Given;
 use super::{Surroundings, load};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    let given = Given::read(options, &load::start_folder(global)?, at)?;
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();
     if let Some(exit) = repository.refuse_errors(at)? {
@@ -36,6 +38,14 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
     }
+    let gifts = match given.complete(&repository, &todo, at)? {
+        Ok(gifts) => gifts,
+        Err(problems) => {
+            say::err(&diagnostics::draw(&problems, at.paint))?;
+            return Ok(Exit::Usage);
+        }
+    };
+    let kitchen = kitchen.with_secrets(gifts.secrets.clone());
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs_of(options),

@@ -93,6 +93,7 @@ pub struct Kitchen<'a> {
     graph: &'a Graph,
     no_cache: bool,
     platform: Option<String>,
+    secrets: Secrets,
 }
 
 impl<'a> Kitchen<'a> {
@@ -124,7 +125,15 @@ impl<'a> Kitchen<'a> {
         let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
         let plan = judge.plan(&chosen.all, engine)?;
         let platform = platform.map(str::to_owned);
-        Ok((Kitchen { judge, graph, no_cache, platform }, plan))
+        let secrets = Secrets::default();
+        Ok((Kitchen { judge, graph, no_cache, platform, secrets }, plan))
+    }
+
+    /// Hands over what builds may ask for.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Kitchen<'a> {
+        self.secrets = secrets;
+        self
     }
 
     fn request(&self, image: ImageId, key: &str) -> anyhow::Result<BuildRequest> {
@@ -148,7 +157,7 @@ impl<'a> Kitchen<'a> {
             platform: self.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&image),
             pull: false,
-            secrets: Secrets::default(),
+            secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
         })
     }

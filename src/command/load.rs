@@ -41,6 +41,8 @@ pub struct Repository {
     pub diagnostics: Vec<Diagnostic>,
     /// What is not to be told.
     pub silence: Silence,
+    /// What `layers.toml` says.
+    pub config: ConfigFile,
 }
 
 /// Reads and links the repository that the options mean.
@@ -65,7 +67,8 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     let diagnostics = silence.apply(problems);
     let current = current.unwrap_or_else(RelPath::root);
     let platform = platform_of(global, &file);
-    Ok(Repository { root, current, platform, graph, diagnostics, silence })
+    let config = file;
+    Ok(Repository { root, current, platform, graph, diagnostics, silence, config })
 }
 
 /// The graph that a configuration describes, and what is wrong with it.

@@ -19,6 +19,7 @@ mod list;
 mod load;
 mod on_disk;
 mod plan;
+mod secrets;
 mod why;
 
 use environment::Environment;

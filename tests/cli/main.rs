@@ -11,3 +11,4 @@ mod interrupt;
 mod names;
 mod pipes;
 mod rules;
+mod secrets;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use layers::engine::docker::Docker;
@@ -103,6 +105,18 @@ impl Files {
     pub fn and_mode(mut self, path: &str, mode: u32, content: impl Into<Vec<u8>>) -> Files {
         self.files.insert(path.to_owned(), (mode, content.into()));
         self
+    }
+}
+
+impl Files {
+    /// Writes them to the disk.
+    pub fn write_below(&self, folder: &Path) {
+        for (path, (mode, content)) in &self.files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+        }
     }
 }
 
