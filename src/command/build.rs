@@ -45,6 +45,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
             return Ok(Exit::Usage);
         }
     };
+    say::err(&diagnostics::draw(&gifts.doubts, at.paint))?;
     let kitchen = kitchen.with_secrets(gifts.secrets.clone());
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),

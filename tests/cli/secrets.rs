@@ -105,6 +105,10 @@ fn paths_begin_where_they_are_written() {
         .file("../pip", "of the home");
     build(&project, "").code(0);
     assert_eq!(asked(&project), r#"["npm","pip"] []"#);
+    let folder = project.root().join("docker/app");
+    let words = ["build", "app", "--force", "--engine=fake", "--progress=quiet"];
+    assert!(project.command(&words).current_dir(folder).status().unwrap().success());
+    assert_eq!(asked(&project), r#"["npm","pip"] []; ["npm","pip"] []"#);
     let said = build(&project, "-C docker/app --secret id=npm,src=token --force").code(0).err();
     assert!(said.contains("token: ***"), "{said}");
     let said = build(&project, "--secret id=npm,src=token --force").code(2).err();
@@ -207,6 +211,24 @@ error[missing-secret]: the ssh agent `default` is required, and is not given
 }
 
 #[test]
+fn a_secret_with_the_wrong_name_is_doubted() {
+    let project = printing();
+    let said = build(&project, "--secret id=nmp,env=HOME").code(0).err();
+    let warning = "\
+warning[misspelt-secret]: no image mounts the secret `nmp`
+ |
+ = hint: did you mean `npm`?
+
+1 warning
+";
+    assert!(said.starts_with(warning), "{said}");
+    for given in ["--secret id=npm,env=HOME", "--secret id=other,env=HOME", ""] {
+        let said = build(&project, &format!("--force {given}")).code(0).err();
+        assert!(!said.contains("warning"), "{said}");
+    }
+}
+
+#[test]
 fn what_layers_toml_gives_is_only_missed_where_it_is_mounted() {
     let project = Project::new()
         .dockerfile("app", MOUNTS)
@@ -238,4 +260,14 @@ error[missing-secret]: the secret `npm` can't be read: the variable `NPM_TOKEN` 
     assert_eq!(asked(&project), r#"[] []; ["npm"] []"#);
     let project = project.var("NPM_TOKEN", VALUE);
     build(&project, "--force").code(0);
+    // An agent likewise; its path begins at the root.
+    let text = "FROM scratch\nRUN --mount=type=ssh,id=work git clone\n";
+    let project = project.dockerfile("app", text);
+    let said = build(&project, "").code(2).err();
+    let why = "the ssh agent `work` can't be read: SSH_AUTH_SOCK is not set\n";
+    assert!(said.contains(why) && said.contains("layers.toml:1:8"), "{said}");
+    let _agent = UnixListener::bind(project.root().join("agent")).unwrap();
+    let project = project.file("layers.toml", "ssh = ['work=agent']\n");
+    project.run("-C docker/app build app --engine fake").code(0);
+    assert!(asked(&project).ends_with(r#"; [] ["work"]"#), "{}", asked(&project));
 }

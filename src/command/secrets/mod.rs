@@ -7,13 +7,15 @@
 //! given to all builds, for not every wish for it can be seen in a Dockerfile: a base from outside
 //! may mount it by `ONBUILD`, and an `ADD` of a private repository asks for it too.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::base::text::closest;
 use crate::base::{Diagnostic, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
+use crate::graph::Graph;
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::plan::Plan;
 use crate::scan::config::ConfigFile;
@@ -32,6 +34,9 @@ use source::{Agent, Lacking, Place};
 /// know what a command will be given.
 const MISSING: &str = "missing-secret";
 
+/// The code of what is said where a secret has the wrong name, as it seems.
+const MISSPELT: &str = "misspelt-secret";
+
 /// What was given so far.
 pub struct Given {
     secrets: BTreeMap<String, Vec<u8>>,
@@ -42,6 +47,8 @@ pub struct Given {
 pub struct Gifts {
     /// What the engine may ask for.
     pub secrets: Secrets,
+    /// What is suspicious about them.
+    pub doubts: Vec<Diagnostic>,
     /// The agents that run for it, and end with it.
     _agents: Vec<KeyAgent>,
 }
@@ -89,8 +96,10 @@ impl Given {
         let images = images.map(|image| &repository.graph.images[*image]);
         let uses: Vec<&SecretUse> = images.flat_map(|it| &it.evaluation.secret_uses).collect();
         if plan.is_all_fresh() {
-            return Ok(Ok(Gifts { secrets: Secrets::default(), _agents: Vec::new() }));
+            let (secrets, doubts) = (Secrets::default(), Vec::new());
+            return Ok(Ok(Gifts { secrets, doubts, _agents: Vec::new() }));
         }
+        let doubts = self.misspelt(&repository.graph);
         let unread = self.add_configured(repository, at);
         let missing = uses.iter().filter_map(|it| self.missing(it, &unread, &repository.config));
         let missing: Vec<Diagnostic> = once_each(missing);
@@ -112,7 +121,7 @@ impl Given {
             sockets.insert(id, socket);
         }
         let secrets = Secrets::new(self.secrets, sockets)?;
-        Ok(Ok(Gifts { secrets, _agents: agents }))
+        Ok(Ok(Gifts { secrets, doubts, _agents: agents }))
     }
 
     /// Adds what `layers.toml` gives and is not given yet, as far as it can be had.
@@ -146,6 +155,25 @@ impl Given {
             }
         }
         unread
+    }
+
+    /// Secrets of the command line that no image mounts, where one mounts something that is called
+    /// nearly so and was not given. A mount that is not required would be absent without a word.
+    fn misspelt(&self, graph: &Graph) -> Vec<Diagnostic> {
+        let uses = graph.images.values().flat_map(|image| &image.evaluation.secret_uses);
+        let mounted: BTreeSet<&str> = uses
+            .filter(|it| it.kind == SecretKind::Value && it.certain)
+            .map(|it| it.id.as_str())
+            .collect();
+        let absent = mounted.iter().copied().filter(|id| !self.secrets.contains_key(*id));
+        let absent: Vec<&str> = absent.collect();
+        let unused = self.secrets.keys().filter(|id| !mounted.contains(id.as_str()));
+        let doubts = unused.filter_map(|id| {
+            let near = closest(id, absent.iter().copied())?;
+            let message = format!("no image mounts the secret `{id}`");
+            Some(Diagnostic::warning(MISSPELT, message).hint(format!("did you mean `{near}`?")))
+        });
+        doubts.collect()
     }
 
     /// What is said of a mount whose secret was not given and must be, or was and can't be read.
