@@ -124,6 +124,15 @@ pub struct Build {
     /// Ask the registries for newer externals first.
     #[arg(long, conflicts_with = "dry_run")]
     pub pull: bool,
+    /// Give a secret to the builds that mount it: a file or an environment variable, the one
+    /// called ID where neither is said.
+    #[arg(long, value_name = "id=ID[,src=FILE|,env=NAME]")]
+    pub secret: Vec<String>,
+
+    /// Let builds that mount it use an ssh agent, the one of SSH_AUTH_SOCK where nothing is said,
+    /// or these private keys.
+    #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]")]
+    pub ssh: Vec<String>,
 
     /// Show what would be done, and do nothing.
     #[arg(long)]

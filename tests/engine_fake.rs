@@ -25,6 +25,7 @@ fn request(reference: &str, dockerfile: &str) -> BuildRequest {
         platform: None,
         contexts: BTreeMap::new(),
         no_cache: false,
+        secrets: layers::engine::Secrets::default(),
         context: Arc::new(Files::new().and("a", "1").and("sub/b", "2")),
     }
 }

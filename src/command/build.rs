@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use crate::base::ImageId;
 use crate::cli::{Build, Global, Progress};
-use crate::engine::EngineInfo;
+use crate::engine::{Engine, EngineInfo};
 use crate::event::{Event, Stamped};
 use crate::exit::Exit;
 use crate::graph::lint::frontend::newer_than;
@@ -19,9 +19,11 @@ use crate::schedule::{Interrupter, Options, Run, Tally};
 use super::kitchen::{self, Kitchen, Wish, Words};
 use super::load::Repository;
 use super::pulling::Pull;
+use super::secrets::Given;
 use super::{Surroundings, load};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    let given = Given::read(options, &load::start_folder(global)?, at)?;
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();
     if let Some(exit) = repository.refuse_errors(at)? {
@@ -52,12 +54,32 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         return Ok(Exit::Done);
     }
     warn_of_age(&repository, &todo, &info, at)?;
+    let gifts = match given.complete(&repository, &todo, at)? {
+        Ok(gifts) => gifts,
+        Err(problems) => {
+            say::err(&diagnostics::draw(&problems, at.paint))?;
+            return Ok(Exit::Usage);
+        }
+    };
+    say::err(&diagnostics::draw(&gifts.doubts, at.paint))?;
+    let kitchen = kitchen.with_secrets(gifts.secrets.clone());
+    perform(options, &todo, &kitchen, (engine.as_ref(), &info), at)
+}
+
+/// Runs the plan, and shows it.
+fn perform(
+    options: &Build,
+    todo: &Plan,
+    kitchen: &Kitchen<'_>,
+    (engine, info): (&dyn Engine, &EngineInfo),
+    at: &Surroundings,
+) -> anyhow::Result<Exit> {
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs_of(options),
         keep_going: options.keep_going,
     };
-    let run = Run::new(&todo, &kitchen, engine.as_ref(), run_options);
+    let run = Run::new(todo, kitchen, engine, run_options);
     listen_for_signals(run.interrupter())?;
     let mut reporter = reporter_of(options.progress, at);
     let mut summary = Summary::default();

@@ -13,7 +13,7 @@ use crate::base::ImageId;
 use crate::cli::{EngineName, Global};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
-use crate::engine::{BuildRequest, Engine, EngineInfo, Step};
+use crate::engine::{BuildRequest, Engine, EngineInfo, Secrets, Step};
 use crate::event::Excerpt;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, locate, select};
@@ -121,6 +121,7 @@ pub struct Kitchen<'a> {
     graph: &'a Graph,
     no_cache: bool,
     platform: Option<String>,
+    secrets: Secrets,
 }
 
 impl<'a> Kitchen<'a> {
@@ -153,7 +154,15 @@ impl<'a> Kitchen<'a> {
         let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
         let plan = judge.plan(&chosen.all, engine)?;
         let platform = platform.map(str::to_owned);
-        Ok((Kitchen { judge, graph, no_cache, platform }, plan))
+        let secrets = Secrets::default();
+        Ok((Kitchen { judge, graph, no_cache, platform, secrets }, plan))
+    }
+
+    /// Hands over what builds may ask for.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Kitchen<'a> {
+        self.secrets = secrets;
+        self
     }
 
     fn request(&self, image: ImageId, key: &str) -> anyhow::Result<BuildRequest> {
@@ -176,6 +185,7 @@ impl<'a> Kitchen<'a> {
             contexts: described.contexts.clone(),
             platform: self.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&image),
+            secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
         })
     }
@@ -201,7 +211,8 @@ impl Recipes for Kitchen<'_> {
             Settled::Build { reason, inputs, key } => {
                 // Without them a later plan can't name what differs, that is all.
                 drop(self.judge.memory.keep(self.name(image), &key, &inputs));
-                Ok(Prepared::Build { request: self.request(image, &key)?, reason })
+                let request = Box::new(self.request(image, &key)?);
+                Ok(Prepared::Build { request, reason })
             }
         }
     }

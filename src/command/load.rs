@@ -44,6 +44,8 @@ pub struct Repository {
     pub silence: Silence,
     /// The oldest frontend that is to read the Dockerfiles, where `layers.toml` says so.
     pub frontend: Option<Version>,
+    /// What `layers.toml` says.
+    pub config: ConfigFile,
 }
 
 /// Reads and links the repository that the options mean.
@@ -70,7 +72,8 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     let diagnostics = silence.apply(problems);
     let current = current.unwrap_or_else(RelPath::root);
     let platform = platform_of(global, &file);
-    Ok(Repository { root, current, platform, graph, diagnostics, silence, frontend })
+    let config = file;
+    Ok(Repository { root, current, platform, graph, diagnostics, silence, frontend, config })
 }
 
 /// The graph that a configuration describes, and what is wrong with it.

@@ -21,6 +21,7 @@ mod load;
 mod on_disk;
 mod plan;
 mod pulling;
+mod secrets;
 mod since;
 mod why;
 

@@ -12,6 +12,10 @@ use std::time::Duration;
 
 pub mod docker;
 pub mod fake;
+pub mod mask;
+pub mod secret;
+
+pub use secret::Secrets;
 
 /// An engine that builds images. Every call blocks the calling thread; calls may come from
 /// several threads at once.
@@ -153,6 +157,8 @@ pub struct BuildRequest {
     pub platform: Option<String>,
     /// Whether the engine's own cache is to be left unused.
     pub no_cache: bool,
+    /// The secrets and ssh agents that the build may ask for.
+    pub secrets: Secrets,
     /// The files that the build may read.
     pub context: Arc<dyn ContextFiles>,
 }

@@ -258,6 +258,7 @@ impl Git {
         process::run(Run {
             program: "git",
             arguments: &all,
+            variables: &[],
             stdin,
             most: LONGEST_ANSWER,
             get: "install git",

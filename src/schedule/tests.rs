@@ -108,9 +108,10 @@ impl Recipes for Names {
             platform: None,
             contexts: BTreeMap::new(),
             no_cache: false,
+            secrets: crate::engine::Secrets::default(),
             context: Arc::new(NoFiles),
         };
-        Ok(Prepared::Build { request, reason: crate::plan::Reason::NoImage })
+        Ok(Prepared::Build { request: Box::new(request), reason: crate::plan::Reason::NoImage })
     }
 
     fn confirm(&self, _: ImageId, _: &[(ImageId, Identity)], _: &dyn Engine) -> anyhow::Result<()> {

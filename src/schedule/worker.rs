@@ -6,6 +6,7 @@
 use std::sync::mpsc::{Receiver, Sender};
 
 use crate::base::ImageId;
+use crate::engine::mask::Mask;
 use crate::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Step};
 use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
 use crate::inputs::Identity;
@@ -58,7 +59,7 @@ pub enum Prepared {
     /// It is built.
     Build {
         /// All that the engine needs for it.
-        request: BuildRequest,
+        request: Box<BuildRequest>,
         /// Why.
         reason: Reason,
     },
@@ -131,6 +132,7 @@ fn build(
     let image = order.image;
     // The loop outlives every worker; a message that it no longer takes needs no answer.
     let say = |progress| drop(to_loop.send(Message::Progress(image, progress)));
+    let mut mask = Mask::default();
     let mut lines = Lines::default();
     let result = recipes.prepare(image, &order.needs, engine).and_then(|prepared| {
         let (request, reason) = match prepared {
@@ -144,8 +146,10 @@ fn build(
             Prepared::Build { request, reason } => (request, reason),
         };
         say(Progress::Stale(reason));
-        let outcome = engine.build(&request, &mut |update| tell(update, &mut lines, &say), cancel);
-        match outcome? {
+        mask = request.secrets.mask().clone();
+        lines = Lines::hiding(mask.clone());
+        let mut sink = |update| tell(update, &mut lines, &mask, &say);
+        match engine.build(&request, &mut sink, cancel)? {
             BuildOutcome::Built { image_id } => {
                 if let Err(error) = recipes.confirm(image, &order.needs, engine) {
                     // It carries a key that it does not deserve.
@@ -158,19 +162,26 @@ fn build(
             BuildOutcome::Cancelled => Ok(Ending::Cancelled),
             BuildOutcome::Failed(failure) => Ok(Ending::Failed(Failure {
                 kind: FailureKind::Build,
-                message: failure.message,
+                message: mask.hide_in(failure.message),
                 excerpt: failure.step.as_ref().and_then(|step| recipes.excerpt(image, step)),
                 log_tail: failure.step.as_ref().map(|step| lines.tail(step)).unwrap_or_default(),
-                step: failure.step.as_ref().map(StepInfo::from),
+                step: failure.step.as_ref().map(|step| name(step, &mask)),
             })),
         }
     });
-    lines.finish(|step, line| say(Progress::Output { step: step.into(), line }));
+    lines.finish(|step, line| say(Progress::Output { step: name(step, &mask), line }));
     match result {
         Ok(ending) => ending,
         Err(_) if cancel.is_set() => Ending::Cancelled,
-        Err(error) => Ending::Failed(machinery(format!("{error:#}"))),
+        Err(error) => Ending::Failed(machinery(mask.hide_in(format!("{error:#}")))),
     }
+}
+
+/// A step as events name it: an engine may put the values of variables into the instruction.
+fn name(step: &Step, mask: &Mask) -> StepInfo {
+    let mut info = StepInfo::from(step);
+    info.text = mask.hide_in(info.text);
+    info
 }
 
 /// What an image is to those that need it, where any does.
@@ -188,16 +199,16 @@ fn identify(
     }
 }
 
-fn tell(update: BuildUpdate, lines: &mut Lines, say: &dyn Fn(Progress)) {
+fn tell(update: BuildUpdate, lines: &mut Lines, mask: &Mask, say: &dyn Fn(Progress)) {
     match update {
-        BuildUpdate::StepStarted(step) => say(Progress::StepStarted((&step).into())),
+        BuildUpdate::StepStarted(step) => say(Progress::StepStarted(name(&step, mask))),
         BuildUpdate::StepFinished { step, cached, took } => {
-            say(Progress::StepFinished { step: (&step).into(), cached, took });
+            say(Progress::StepFinished { step: name(&step, mask), cached, took });
         }
         BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, |line| {
-            say(Progress::Output { step: (&step).into(), line });
+            say(Progress::Output { step: name(&step, mask), line });
         }),
-        BuildUpdate::Warning(message) => say(Progress::Warning(message)),
+        BuildUpdate::Warning(message) => say(Progress::Warning(mask.hide_in(message))),
     }
 }
 

@@ -13,4 +13,5 @@ mod names;
 mod pipes;
 mod pull;
 mod rules;
+mod secrets;
 mod since;

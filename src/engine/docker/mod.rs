@@ -38,6 +38,7 @@ pub mod auth;
 pub mod endpoint;
 mod llb;
 mod pull;
+mod secrets;
 mod session;
 mod solve;
 mod stored;

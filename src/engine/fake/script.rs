@@ -14,7 +14,7 @@
 //!     "reference": "shop-base", "label": "name=value",
 //!     "gate": "started:shop-dev",
 //!     "steps": [{"text": "RUN make", "stage": "build", "cached": false, "millis": 1200,
-//!                "output": ["line\n"], "gate": "file:go"}],
+//!                "output": ["line\n"], "secret": "npm", "gate": "file:go"}],
 //!     "warnings": ["odd"],
 //!     "content": "what the image holds",
 //!     "fail": {"step": 1, "message": "exit code: 1"},
@@ -31,6 +31,7 @@
 //!   has finished too), `file:PATH` (until it exists), `cancelled`. A cancelled build leaves
 //!   every gate.
 //! - `steps`: in place of one step for each instruction of the Dockerfile.
+//! - `secret`: the ID of one that the step writes after its output, in two pieces.
 //! - `content`: in place of all that was asked, the base and the context: two builds with one
 //!   content make one and the same image, but for its labels.
 //! - `fail`: the step, from 1, that fails; 0 fails without a step. `error`: the machinery fails
@@ -82,6 +83,7 @@ pub(super) struct ScriptedStep {
     pub(super) cached: bool,
     pub(super) millis: u64,
     pub(super) output: Vec<String>,
+    pub(super) secret: Option<String>,
     pub(super) gate: Option<Gate>,
 }
 
