@@ -222,7 +222,8 @@ warning[misspelt-secret]: no image mounts the secret `nmp`
 1 warning
 ";
     assert!(said.starts_with(warning), "{said}");
-    for given in ["--secret id=npm,env=HOME", "--secret id=other,env=HOME", ""] {
+    let both = "--secret id=npm,env=HOME --secret id=nmp,env=HOME";
+    for given in ["--secret id=npm,env=HOME", "--secret id=other,env=HOME", both, ""] {
         let said = build(&project, &format!("--force {given}")).code(0).err();
         assert!(!said.contains("warning"), "{said}");
     }
@@ -260,6 +261,12 @@ error[missing-secret]: the secret `npm` can't be read: the variable `NPM_TOKEN` 
     assert_eq!(asked(&project), r#"[] []; ["npm"] []"#);
     let project = project.var("NPM_TOKEN", VALUE);
     build(&project, "--force").code(0);
+    // What is fresh does not need it either.
+    let project = project
+        .dockerfile("plain", "FROM scratch\nRUN another\n")
+        .file("layers.toml", "ssh = ['work']\n[secrets]\nnpm = { env = 'UNSET' }\n");
+    let said = build(&project, "").code(0).err();
+    assert!(said.ends_with("1 built, 1 fresh of 2 images in 0.0s\n"), "{said}");
     // An agent likewise; its path begins at the root.
     let text = "FROM scratch\nRUN --mount=type=ssh,id=work git clone\n";
     let project = project.dockerfile("app", text);
