@@ -15,11 +15,13 @@ need git git
 need busybox busybox-static
 need dot graphviz
 need tar tar
+need ssh-agent openssh-client
 if [ -n "${LAYERS_TEST_NO_ENGINE:-}" ]; then
     echo "LAYERS_TEST_NO_ENGINE is set: tests on the real engine are left out"
 else
     scripts/engine.sh
     need mmdebstrap mmdebstrap
+    need docker-registry docker-registry
     scripts/external-images.sh
 fi
 

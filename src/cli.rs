@@ -63,6 +63,8 @@ pub enum Command {
     Plan(Plan),
     /// Show why an image would be built, or what says that it is fresh.
     Why(Why),
+    /// List the images that differ from a git revision, and all that needs them.
+    Affected(Affected),
     /// Show which image needs which.
     Graph(Graph),
     /// List the images with their references.
@@ -83,12 +85,21 @@ pub enum Command {
 pub struct Build {
     /// Images to build, with what they need: names, folders (docker/base), globs of names or
     /// /regexes/; NAME+ is an image with all that needs it.
-    #[arg(value_name = "IMAGE", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(
+        value_name = "IMAGE",
+        required_unless_present_any = ["all", "since"],
+        conflicts_with = "all"
+    )]
     pub images: Vec<String>,
 
     /// Build all images.
     #[arg(long, short)]
     pub all: bool,
+
+    /// Of the images, choose those that differ from this git revision and those that need them;
+    /// REV... is where REV and HEAD parted.
+    #[arg(long, value_name = "REV")]
+    pub since: Option<String>,
 
     /// How many images are built at once [default: number of CPUs].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -109,6 +120,19 @@ pub struct Build {
     /// Build the chosen images without the engine's own cache, also where they are fresh.
     #[arg(long)]
     pub no_cache: bool,
+
+    /// Ask the registries for newer externals first.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub pull: bool,
+    /// Give a secret to the builds that mount it: a file or an environment variable, the one
+    /// called ID where neither is said.
+    #[arg(long, value_name = "id=ID[,src=FILE|,env=NAME]")]
+    pub secret: Vec<String>,
+
+    /// Let builds that mount it use an ssh agent, the one of SSH_AUTH_SOCK where nothing is said,
+    /// or these private keys.
+    #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]")]
+    pub ssh: Vec<String>,
 
     /// Show what would be done, and do nothing.
     #[arg(long)]
@@ -141,6 +165,10 @@ pub struct Plan {
     /// Plan all images.
     #[arg(long, short)]
     pub all: bool,
+
+    /// Of the images, choose those that differ from this git revision and those that need them.
+    #[arg(long, value_name = "REV")]
+    pub since: Option<String>,
 
     /// Leave these images out.
     #[arg(long, value_name = "IMAGE")]
@@ -260,9 +288,36 @@ pub enum Deny {
     Warnings,
 }
 
+/// `layers affected`
+#[derive(Debug, Args)]
+pub struct Affected {
+    /// The git revision; REV... is where REV and HEAD parted.
+    #[arg(long, value_name = "REV")]
+    pub since: String,
+
+    /// How they are listed.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = AffectedFormat::Text)]
+    pub format: AffectedFormat,
+}
+
+/// The ways of listing affected images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AffectedFormat {
+    /// A line for each, with a reason.
+    Text,
+    /// A JSON array with all reasons.
+    Json,
+    /// `matrix={…}` for the output of a job in GitHub Actions.
+    Github,
+}
+
 /// `layers list`
 #[derive(Debug, Args)]
 pub struct List {
+    /// List those that differ from this git revision and those that need them.
+    #[arg(long, value_name = "REV")]
+    pub since: Option<String>,
+
     /// Print as JSON.
     #[arg(long)]
     pub json: bool,

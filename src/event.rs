@@ -40,13 +40,16 @@ pub enum Event {
         /// The image.
         image: String,
     },
-    /// There is nothing to do for an image, as planned or as it turned out when all that it needs
-    /// was there.
+    /// There is nothing to build for an image, as planned or as it turned out when all that it
+    /// needs was there.
     ImageFresh {
         /// The image.
         image: String,
         /// Its ID in the engine.
         image_id: String,
+        /// The references that it had lost and has now again.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tagged: Vec<String>,
     },
     /// An image that began is not fresh, and is built.
     ImageStale {

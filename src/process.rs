@@ -4,10 +4,13 @@
 //! that name the program and how to get it. It knows no program by name.
 
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
+
+/// More than this the first line of a program that is kept does not hold.
+const LONGEST_LINE: u64 = 4096;
 
 /// What a program wrote and how it ended.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Run<'a> {
     pub program: &'a str,
     /// Its arguments.
     pub arguments: &'a [&'a OsStr],
+    /// Variables that it gets beside those of this process.
+    pub variables: &'a [(&'a str, &'a OsStr)],
     /// What it reads; its standard input is closed where nothing is given.
     pub stdin: Option<&'a [u8]>,
     /// How many bytes it may write to each of its outputs.
@@ -44,16 +49,12 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
     let mut child = Command::new(program)
         .args(run.arguments)
+        .envs(run.variables.iter().copied())
         .stdin(if run.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                anyhow::anyhow!("there is no program `{program}`\nhint: {}", run.get)
-            }
-            _ => anyhow::anyhow!("can't run `{program}`: {error}\nhint: {}", run.get),
-        })?;
+        .map_err(|error| cannot_start(program, &error, run.get))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     // All three pipes move at once: a program that writes before it has read would wait forever.
     let (written, stdout, stderr) = thread::scope(|scope| {
@@ -78,6 +79,67 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
     }
 }
 
+fn cannot_start(program: &str, error: &io::Error, get: &str) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            anyhow::anyhow!("there is no program `{program}`\nhint: {get}")
+        }
+        _ => anyhow::anyhow!("can't run `{program}`: {error}\nhint: {get}"),
+    }
+}
+
+/// A program that runs as long as it is kept. It must end when its standard input does: that
+/// happens when this is dropped, and also when this process dies, whatever it dies of.
+#[derive(Debug)]
+pub struct Kept {
+    child: Child,
+    /// Kept open, so that whoever writes on is not ended for it; read no further.
+    stdout: Option<BufReader<ChildStdout>>,
+    first_line: String,
+}
+
+impl Kept {
+    /// Starts a program and waits for the first line that it writes. `get` says how to get it.
+    ///
+    /// # Errors
+    /// Where it can't be started, or ends without a line.
+    pub fn start(program: &str, arguments: &[&OsStr], get: &str) -> anyhow::Result<Kept> {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| cannot_start(program, &error, get))?;
+        let mut first_line = String::new();
+        let mut stdout = child.stdout.take().map(BufReader::new);
+        let read = match &mut stdout {
+            Some(pipe) => pipe.take(LONGEST_LINE).read_line(&mut first_line),
+            None => Ok(0),
+        };
+        let kept = Kept { child, stdout, first_line: first_line.trim_end().to_owned() };
+        match read {
+            Ok(_) if !kept.first_line.is_empty() => Ok(kept),
+            _ => anyhow::bail!("`{program}` does not start\nhint: {get}"),
+        }
+    }
+
+    /// The first line that it wrote.
+    pub fn first_line(&self) -> &str {
+        &self.first_line
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        drop(self.stdout.take());
+        // How it ended changes nothing any more.
+        drop(self.child.wait());
+    }
+}
+
 /// Reads to the end; `None` where that is more than `most` bytes, or can't be read.
 fn read_bounded(pipe: Option<impl Read>, most: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -92,7 +154,10 @@ mod tests {
 
     fn shell(script: &str, stdin: Option<&[u8]>, most: usize) -> anyhow::Result<Finished> {
         let arguments = [OsStr::new("-c"), OsStr::new(script)];
-        run(Run { program: "sh", arguments: &arguments, stdin, most, get: "install a shell" })
+        let variables = [("WORD", OsStr::new("of ours"))];
+        let get = "install a shell";
+        let program = "sh";
+        run(Run { program, arguments: &arguments, variables: &variables, stdin, most, get })
     }
 
     #[test]
@@ -113,10 +178,40 @@ mod tests {
     }
 
     #[test]
+    fn a_program_gets_variables() {
+        let script = r#"printf %s "$WORD" "${PATH:+ and of all}""#;
+        assert_eq!(shell(script, None, 100).unwrap().stdout, b"of ours and of all");
+    }
+
+    #[test]
+    fn a_kept_program_ends_when_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = folder.path().join("ended");
+        let script = "echo ready; cat; touch \"$0\"";
+        let arguments = [OsStr::new("-c"), OsStr::new(script), ended.as_os_str()];
+        let kept = Kept::start("sh", &arguments, "install a shell").unwrap();
+        assert_eq!(kept.first_line(), "ready");
+        assert!(!ended.exists());
+        drop(kept);
+        assert!(ended.exists());
+        let silent = [OsStr::new("-c"), OsStr::new("exit 1")];
+        let error = Kept::start("sh", &silent, "install a shell").unwrap_err();
+        assert_eq!(error.to_string(), "`sh` does not start\nhint: install a shell");
+    }
+
+    #[test]
     fn a_missing_program_is_named_with_how_to_get_it() {
-        let missing =
-            Run { program: "no-such-program", arguments: &[], stdin: None, most: 1, get: "get it" };
-        let error = run(missing).unwrap_err();
-        assert_eq!(error.to_string(), "there is no program `no-such-program`\nhint: get it");
+        let missing = Run {
+            program: "no-such-program",
+            arguments: &[],
+            variables: &[],
+            stdin: None,
+            most: 1,
+            get: "get it",
+        };
+        let said = "there is no program `no-such-program`\nhint: get it";
+        assert_eq!(run(missing).unwrap_err().to_string(), said);
+        let error = Kept::start("no-such-program", &[], "get it").unwrap_err();
+        assert_eq!(error.to_string(), said);
     }
 }

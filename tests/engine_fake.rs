@@ -25,7 +25,7 @@ fn request(reference: &str, dockerfile: &str) -> BuildRequest {
         platform: None,
         contexts: BTreeMap::new(),
         no_cache: false,
-        pull: false,
+        secrets: layers::engine::Secrets::default(),
         context: Arc::new(Files::new().and("a", "1").and("sub/b", "2")),
     }
 }

@@ -160,7 +160,7 @@ fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
         platform: None,
         contexts: BTreeMap::new(),
         no_cache: false,
-        pull: false,
+        secrets: layers::engine::Secrets::default(),
         context: Arc::new(NoFiles),
     };
     let docker = Docker::find(&environment).unwrap();

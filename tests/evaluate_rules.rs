@@ -267,3 +267,36 @@ fn each_value_that_an_argument_takes_is_told() {
     let found: Vec<_> = found.map(|(name, value)| (name.as_str(), value.as_deref())).collect();
     assert_eq!(found, expected);
 }
+
+#[test]
+fn secrets_that_are_mounted() {
+    const PARENT: &str = "FROM scratch\nONBUILD RUN --mount=type=secret,id=t,required make\n";
+    let check = |text: &str, expected: &str| {
+        let file = parse(&source("Dockerfile", text));
+        let parent = parse(&source("parent/Dockerfile", PARENT));
+        let triggers = |_: &Reference| triggers_of(&parent, 0);
+        let evaluation = evaluate(&file, &Settings::default(), &triggers);
+        let told = evaluation.secret_uses.iter().map(|it| {
+            let marks = [if it.required { "!" } else { "" }, if it.certain { "" } else { "?" }];
+            format!("{}{}@{}", it.id, marks.concat(), it.source.place(it.span))
+        });
+        assert_eq!(told.collect::<Vec<_>>().join(", "), expected, "{text}");
+    };
+    let parent = "t!@parent/Dockerfile:2:21";
+    let at = |mount: &str| format!("FROM scratch\nRUN --mount={mount} make\n");
+    check(&at("type=secret,id=a"), "a@Dockerfile:2:13");
+    check(&at("type=secret,source=a,target=/b"), "a@Dockerfile:2:13");
+    check(&at("type=secret,target=/run/b/"), "b@Dockerfile:2:13");
+    check(&at("type=secret,id=a,required"), "a!@Dockerfile:2:13");
+    check(&at("type=secret,id=a,required=1"), "a!@Dockerfile:2:13");
+    check(&at("type=secret,id=a,required=False"), "a@Dockerfile:2:13");
+    check(&at("type=ssh"), "default@Dockerfile:2:13");
+    check(&at("type=ssh,id=a,required=true"), "a!@Dockerfile:2:13");
+    check(&at("type=cache,target=/c"), "");
+    // What an image's environment may say is not certain; what it starts brings its own along.
+    check(
+        "FROM a\nRUN --mount=type=secret,id=a$A make\n",
+        &format!("{parent}, a?@Dockerfile:2:13"),
+    );
+    check("FROM scratch AS a\nRUN --mount=type=ssh make\nFROM b\n", parent);
+}

@@ -73,6 +73,15 @@ fn every_command_runs_and_says_what_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     copy(&root.join("docker"), &folder.path().join("docker"));
+    // Commands that ask git compare with `main`.
+    for arguments in ["init -q -b main", "add -A", "commit -q -m x"] {
+        let git = Command::new("git")
+            .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
+            .args(arguments.split(' '))
+            .current_dir(folder.path())
+            .status();
+        assert!(git.unwrap().success());
+    }
     let binary = Path::new(env!("CARGO_BIN_EXE_layers")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
     let run = |command: &str| {
@@ -126,7 +135,7 @@ fn every_option_of_the_readme_exists() {
             Command::new(env!("CARGO_BIN_EXE_layers")).args([command, "--help"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let help: String = ["build", "graph", "plan", "why", "check"].map(help_of).concat();
+    let help: String = ["build", "graph", "plan", "why", "check", "affected"].map(help_of).concat();
     let mut seen = 0;
     let prose = README.split("```").step_by(2);
     let codes = prose.flat_map(|prose| prose.split('`').skip(1).step_by(2));

@@ -4,30 +4,47 @@ use anyhow::Context;
 
 use crate::base::ImageId;
 use crate::cli::{Build, Global, Progress};
+use crate::engine::{Engine, EngineInfo};
 use crate::event::{Event, Stamped};
 use crate::exit::Exit;
+use crate::graph::lint::frontend::newer_than;
+use crate::plan::Plan;
 use crate::report::live::Live;
 use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::summary::Summary;
-use crate::report::{Reporter, plan, say};
+use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, Options, Run, Tally};
 
-use super::kitchen::{self, Kitchen, Wish};
+use super::kitchen::{self, Kitchen, Wish, Words};
+use super::load::Repository;
+use super::pulling::Pull;
+use super::secrets::Given;
 use super::{Surroundings, load};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    let given = Given::read(options, &load::start_folder(global)?, at)?;
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let all = options.all;
+    let words = Words {
+        images: &options.images,
+        excluded: &options.exclude,
+        since: options.since.as_deref(),
+    };
     let wish = Wish {
-        chosen: kitchen::choose(&repository, &options.images, all, &options.exclude)?,
+        chosen: kitchen::choose(&repository, words, global, at)?,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
+        pull: pull_of(options),
+        tell: options.progress != Progress::Quiet,
     };
+    if let (Some(revision), true) = (&options.since, wish.chosen.named.is_empty()) {
+        say::err(&format!("no image differs from `{revision}`\n"))?;
+        return Ok(Exit::Done);
+    }
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;
@@ -36,12 +53,33 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
     }
+    warn_of_age(&repository, &todo, &info, at)?;
+    let gifts = match given.complete(&repository, &todo, at)? {
+        Ok(gifts) => gifts,
+        Err(problems) => {
+            say::err(&diagnostics::draw(&problems, at.paint))?;
+            return Ok(Exit::Usage);
+        }
+    };
+    say::err(&diagnostics::draw(&gifts.doubts, at.paint))?;
+    let kitchen = kitchen.with_secrets(gifts.secrets.clone());
+    perform(options, &todo, &kitchen, (engine.as_ref(), &info), at)
+}
+
+/// Runs the plan, and shows it.
+fn perform(
+    options: &Build,
+    todo: &Plan,
+    kitchen: &Kitchen<'_>,
+    (engine, info): (&dyn Engine, &EngineInfo),
+    at: &Surroundings,
+) -> anyhow::Result<Exit> {
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs_of(options),
         keep_going: options.keep_going,
     };
-    let run = Run::new(&todo, &kitchen, engine.as_ref(), run_options);
+    let run = Run::new(todo, kitchen, engine, run_options);
     listen_for_signals(run.interrupter())?;
     let mut reporter = reporter_of(options.progress, at);
     let mut summary = Summary::default();
@@ -58,6 +96,28 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     say::err(&summary.draw(at.paint))?;
     say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))
+}
+
+/// Says what the engine's own frontend will not know, before it says so in its own way.
+fn warn_of_age(
+    repository: &Repository,
+    todo: &Plan,
+    info: &EngineInfo,
+    at: &Surroundings,
+) -> anyhow::Result<()> {
+    let Some(frontend) = info.frontend else { return Ok(()) };
+    let images = todo.order().iter().filter(|image| !todo.is_fresh(**image));
+    let images = images.map(|image| &repository.graph.images[*image]);
+    let problems = newer_than(images, frontend);
+    say::err(&diagnostics::draw(&repository.silence.apply(problems), at.paint))
+}
+
+fn pull_of(options: &Build) -> Pull {
+    match (options.dry_run, options.pull) {
+        (true, _) => Pull::Nothing,
+        (false, true) => Pull::Newer,
+        (false, false) => Pull::Missing,
+    }
 }
 
 fn jobs_of(options: &Build) -> usize {

@@ -41,6 +41,9 @@ fn all_problems(repository: &Repository) -> Vec<Diagnostic> {
     let mut problems = repository.diagnostics.clone();
     problems.extend(lint::advice(&repository.graph, &problems));
     problems.extend(missing::find(&repository.root, &repository.graph));
+    if let Some(frontend) = repository.frontend {
+        problems.extend(lint::frontend::all_newer_than(&repository.graph, frontend));
+    }
     let mut problems = repository.silence.apply(problems);
     repository.silence.escalate(&mut problems);
     problems

@@ -10,20 +10,21 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use crate::base::ImageId;
-use crate::cli::EngineName;
+use crate::cli::{EngineName, Global};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
-use crate::engine::{BuildRequest, Engine, EngineInfo, Step};
+use crate::engine::{BuildRequest, Engine, EngineInfo, Secrets, Step};
 use crate::event::Excerpt;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, locate, select};
 use crate::inputs::gather::Asked;
 use crate::inputs::{Identity, KEY_LABEL, Memory, gather};
-use crate::plan::{Judge, Plan, Reason, Settled, ask_externals, ask_held, ask_unchosen};
+use crate::plan::{Judge, Plan, Reason, Settled, ask_held, ask_unchosen};
 use crate::schedule::{Prepared, Recipes};
 
 use super::load::Repository;
-use super::{Surroundings, usage};
+use super::pulling::{Pull, Search, find_externals};
+use super::{Surroundings, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -41,25 +42,52 @@ pub struct Wish {
     pub force: bool,
     /// Whether they are built without the engine's cache.
     pub no_cache: bool,
+    /// What is fetched before.
+    pub pull: Pull,
+    /// Whether to say what is fetched.
+    pub tell: bool,
 }
 
-/// Chooses images by words; all where `everything` is set.
+impl Wish {
+    /// Only to look, and to do nothing.
+    pub fn look(chosen: Chosen) -> Wish {
+        Wish { chosen, force: false, no_cache: false, pull: Pull::Nothing, tell: false }
+    }
+}
+
+/// The words by which images are chosen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Words<'a> {
+    /// Images; all where there is none.
+    pub images: &'a [String],
+    /// Images that are left out.
+    pub excluded: &'a [String],
+    /// A git revision: only images that differ from it, and those that need them.
+    pub since: Option<&'a str>,
+}
+
+/// Chooses images by words.
 ///
 /// # Errors
-/// Where a word chooses nothing.
+/// Where a word chooses nothing, or there is no such revision.
 pub fn choose(
     repository: &Repository,
-    words: &[String],
-    everything: bool,
-    excluded: &[String],
+    words: Words<'_>,
+    global: &Global,
+    at: &Surroundings,
 ) -> anyhow::Result<Chosen> {
     let graph = &repository.graph;
+    let everything = words.images.is_empty();
     let by_words = |words: &[String]| {
         let chosen = select::choose(graph, words, &repository.current);
         chosen.map_err(|error| usage(format!("{error:#}")))
     };
-    let mut named = if everything { graph.images.ids().collect() } else { by_words(words)? };
-    let excluded = by_words(excluded)?;
+    let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
+    let excluded = by_words(words.excluded)?;
+    if let Some(revision) = words.since {
+        let affected = since::affected(repository, revision, global, at)?;
+        named.retain(|image| affected.images.binary_search(image).is_ok());
+    }
     let mut all = select::with_needs(graph, &named);
     for images in [&mut named, &mut all] {
         images.retain(|image| !excluded.contains(image));
@@ -93,6 +121,7 @@ pub struct Kitchen<'a> {
     graph: &'a Graph,
     no_cache: bool,
     platform: Option<String>,
+    secrets: Secrets,
 }
 
 impl<'a> Kitchen<'a> {
@@ -107,11 +136,13 @@ impl<'a> Kitchen<'a> {
         info: &EngineInfo,
     ) -> anyhow::Result<(Kitchen<'a>, Plan)> {
         let graph = &repository.graph;
-        let Wish { chosen, force, no_cache } = wish;
+        let Wish { chosen, force, no_cache, pull, tell } = wish;
         let platform = repository.platform.as_deref();
         let target = platform.unwrap_or(&info.platform);
         let memory = Memory::of(&repository.root);
-        let externals = ask_externals(graph, &chosen.all, target, engine)?;
+        let search = Search { graph, asked: platform, platform: target, pull, tell };
+        let mut externals = find_externals(search, &chosen.all, engine)?;
+        let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
         let asked =
             Asked { root: &repository.root, graph, platform: target, externals: &externals };
         // The engine takes as long to list its images as the files take to be looked at.
@@ -125,11 +156,18 @@ impl<'a> Kitchen<'a> {
         });
         let held = held?;
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
-        let unchosen = ask_unchosen(graph, &chosen.all, engine)?;
         let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
         let plan = judge.plan(&chosen.all, engine)?;
         let platform = platform.map(str::to_owned);
-        Ok((Kitchen { judge, graph, no_cache, platform }, plan))
+        let secrets = Secrets::default();
+        Ok((Kitchen { judge, graph, no_cache, platform, secrets }, plan))
+    }
+
+    /// Hands over what builds may ask for.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Kitchen<'a> {
+        self.secrets = secrets;
+        self
     }
 
     fn request(&self, image: ImageId, key: &str) -> anyhow::Result<BuildRequest> {
@@ -152,7 +190,7 @@ impl<'a> Kitchen<'a> {
             contexts: described.contexts.clone(),
             platform: self.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&image),
-            pull: false,
+            secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
         })
     }
@@ -173,14 +211,27 @@ impl Recipes for Kitchen<'_> {
             needs.iter().find(|(need, _)| *need == parent).map(|(_, identity)| identity.clone())
         };
         match self.judge.settle(image, &identity_of, engine)? {
-            Settled::Fresh { image_id } => Ok(Prepared::Fresh { image_id }),
+            Settled::Fresh { image_id, lost } => Ok(Prepared::Fresh { image_id, lost }),
             Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
             Settled::Build { reason, inputs, key } => {
                 // Without them a later plan can't name what differs, that is all.
                 drop(self.judge.memory.keep(self.name(image), &key, &inputs));
-                Ok(Prepared::Build { request: self.request(image, &key)?, reason })
+                let request = Box::new(self.request(image, &key)?);
+                Ok(Prepared::Build { request, reason })
             }
         }
+    }
+
+    fn confirm(
+        &self,
+        image: ImageId,
+        needs: &[(ImageId, Identity)],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let identity_of = |parent: ImageId| {
+            needs.iter().find(|(need, _)| *need == parent).map(|(_, identity)| identity.clone())
+        };
+        self.judge.confirm(image, &identity_of, engine)
     }
 
     fn excerpt(&self, image: ImageId, step: &Step) -> Option<Excerpt> {

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
+use crate::base::ImageId;
 use crate::cli::{Global, List};
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::reference::Reference;
 use crate::report::say;
 
-use super::{Surroundings, load};
+use super::{Surroundings, load, since};
 
 pub fn run(options: &List, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let repository = load::load(global, at)?;
@@ -16,7 +17,12 @@ pub fn run(options: &List, global: &Global, at: &Surroundings) -> anyhow::Result
         return Ok(exit);
     }
     let graph = &repository.graph;
-    say::out(&if options.json { draw_json(graph)? } else { draw_table(graph) })?;
+    let chosen = match &options.since {
+        Some(revision) => since::affected(&repository, revision, global, at)?.images,
+        None => graph.images.ids().collect(),
+    };
+    let rows = rows(graph, &chosen);
+    say::out(&if options.json { draw_json(&rows)? } else { draw_table(rows) })?;
     Ok(Exit::Done)
 }
 
@@ -30,8 +36,8 @@ struct Row<'a> {
     named_by: String,
 }
 
-fn rows(graph: &Graph) -> Vec<Row<'_>> {
-    let images = graph.images.values();
+fn rows<'a>(graph: &'a Graph, chosen: &[ImageId]) -> Vec<Row<'a>> {
+    let images = chosen.iter().map(|image| &graph.images[*image]);
     images
         .map(|image| Row {
             name: &image.name,
@@ -44,15 +50,15 @@ fn rows(graph: &Graph) -> Vec<Row<'_>> {
         .collect()
 }
 
-fn draw_json(graph: &Graph) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(&rows(graph))? + "\n")
+fn draw_json(rows: &[Row<'_>]) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(rows)? + "\n")
 }
 
 /// Columns wide enough for all, blanks between.
-fn draw_table(graph: &Graph) -> String {
+fn draw_table(rows: Vec<Row<'_>>) -> String {
     let mut lines: Vec<[String; 4]> =
         vec![["IMAGE", "REFERENCES", "DOCKERFILE", "NAMED BY"].map(str::to_owned)];
-    for row in rows(graph) {
+    for row in rows {
         let references = row.references.join(" ");
         lines.push([row.name.to_owned(), references, row.dockerfile.to_owned(), row.named_by]);
     }

@@ -14,6 +14,7 @@ use crate::cli::Global;
 use crate::exit::Exit;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, Read, Wanted};
+use crate::graph::lint::frontend::{Version, parse_version};
 use crate::graph::lint::{self, Silence};
 use crate::graph::naming::{self, Given, Origin, Wishes};
 use crate::graph::{Graph, Image};
@@ -41,6 +42,10 @@ pub struct Repository {
     pub diagnostics: Vec<Diagnostic>,
     /// What is not to be told.
     pub silence: Silence,
+    /// The oldest frontend that is to read the Dockerfiles, where `layers.toml` says so.
+    pub frontend: Option<Version>,
+    /// What `layers.toml` says.
+    pub config: ConfigFile,
 }
 
 /// Reads and links the repository that the options mean.
@@ -62,10 +67,13 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     problems.extend(lint::doubts(&graph, &problems));
     let (silence, mistakes) = Silence::read(&graph, &file);
     problems.extend(mistakes);
+    let (frontend, mistake) = frontend_of(&file);
+    problems.extend(mistake);
     let diagnostics = silence.apply(problems);
     let current = current.unwrap_or_else(RelPath::root);
     let platform = platform_of(global, &file);
-    Ok(Repository { root, current, platform, graph, diagnostics, silence })
+    let config = file;
+    Ok(Repository { root, current, platform, graph, diagnostics, silence, frontend, config })
 }
 
 /// The graph that a configuration describes, and what is wrong with it.
@@ -136,6 +144,18 @@ impl Repository {
         let has_errors = self.diagnostics.iter().any(Diagnostic::is_error);
         Ok(has_errors.then_some(Exit::Files))
     }
+}
+
+fn frontend_of(file: &ConfigFile) -> (Option<Version>, Option<Diagnostic>) {
+    let Some(setting) = &file.config.check.frontend else { return (None, None) };
+    let version = parse_version(setting.get_ref());
+    let mistake = version.is_none().then(|| {
+        let message = format!("`{}` is no version of Docker's frontend", setting.get_ref());
+        Diagnostic::error("config", message)
+            .at(&file.source, ConfigFile::span(setting), "")
+            .hint("write it as `frontend = \"1.4\"`")
+    });
+    (version, mistake)
 }
 
 fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Diagnostic {

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::report::paint::Paint;
 use crate::report::say;
 
+mod affected;
 mod build;
 mod check;
 mod completions;
@@ -19,6 +20,9 @@ mod list;
 mod load;
 mod on_disk;
 mod plan;
+mod pulling;
+mod secrets;
+mod since;
 mod why;
 
 use environment::Environment;
@@ -39,6 +43,7 @@ pub fn run(cli: Cli) -> Exit {
     let result = match command {
         Command::Build(options) => build::run(&options, &global, &at),
         Command::Plan(options) => plan::run(&options, &global, &at),
+        Command::Affected(options) => affected::run(&options, &global, &at),
         Command::Why(options) => why::run(&options, &global, &at),
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),

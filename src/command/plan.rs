@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::report::paint::Paint;
 use crate::report::{plan, say};
 
-use super::kitchen::{self, Kitchen, Wish};
+use super::kitchen::{self, Kitchen, Wish, Words};
 use super::{Surroundings, load};
 
 pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -15,9 +15,13 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let all = options.all || options.images.is_empty();
-    let chosen = kitchen::choose(&repository, &options.images, all, &options.exclude)?;
-    let wish = Wish { chosen, force: false, no_cache: false };
+    let words = Words {
+        images: &options.images,
+        excluded: &options.exclude,
+        since: options.since.as_deref(),
+    };
+    let chosen = kitchen::choose(&repository, words, global, at)?;
+    let wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (_, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;
@@ -27,5 +31,5 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     } else {
         plan::draw(&todo, &name, Paint::plain())
     })?;
-    Ok(if options.check && !todo.is_all_fresh() { Exit::Failed } else { Exit::Done })
+    Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })
 }

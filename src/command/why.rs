@@ -7,7 +7,7 @@ use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{say, why};
 
-use super::kitchen::{self, Kitchen, Wish};
+use super::kitchen::{self, Kitchen, Wish, Words};
 use super::{Surroundings, load, usage};
 
 pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -16,12 +16,13 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let chosen = kitchen::choose(&repository, std::slice::from_ref(&options.image), false, &[])?;
+    let words = Words { images: std::slice::from_ref(&options.image), ..Words::default() };
+    let chosen = kitchen::choose(&repository, words, global, at)?;
     let [image] = chosen.named.as_slice() else {
         return Err(usage(format!("`{}` is more than one image", options.image)));
     };
     let image = *image;
-    let wish = Wish { chosen, force: false, no_cache: false };
+    let wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (kitchen, plan) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;
@@ -40,7 +41,7 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
         why::draw_inputs(&inputs)?
     } else {
         match plan.verdict(image) {
-            Some(Verdict::Fresh { image_id }) => {
+            Some(Verdict::Fresh { image_id, .. }) => {
                 let inputs = kitchen.judge.complete(own, &identity_of).inputs;
                 why::draw_fresh(&graph.images[image].name, image_id, &inputs)
             }

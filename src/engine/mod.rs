@@ -12,6 +12,10 @@ use std::time::Duration;
 
 pub mod docker;
 pub mod fake;
+pub mod mask;
+pub mod secret;
+
+pub use secret::Secrets;
 
 /// An engine that builds images. Every call blocks the calling thread; calls may come from
 /// several threads at once.
@@ -50,6 +54,25 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// Where the engine can't be asked.
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>>;
+
+    /// Fetches an image from its registry into the store, where that has a newer one than the store;
+    /// for the engine's own platform where none is given. `begun` is called once, when the
+    /// registry has answered and the fetching begins.
+    ///
+    /// # Errors
+    /// Where the registry can't be asked or has no such image; ends with a `hint:` line.
+    fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        begun: &mut dyn FnMut(),
+    ) -> anyhow::Result<()>;
+
+    /// Puts a reference on an image, which is named by its ID; another image that had it loses it.
+    ///
+    /// # Errors
+    /// Where the engine holds no such image, can't be asked, or refuses.
+    fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()>;
 
     /// Takes a reference away, and the image with it when it was the last. A reference that is
     /// not there is no error.
@@ -90,6 +113,8 @@ pub struct StoredImage {
 pub struct ListedImage {
     /// Its ID (`sha256:…`).
     pub id: String,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
     /// The references that it has here, with tags.
     pub references: Vec<String>,
     /// Its labels.
@@ -105,6 +130,9 @@ pub struct EngineInfo {
     pub version: String,
     /// The platform it builds for when nothing is asked, such as `linux/amd64`.
     pub platform: String,
+    /// The version of `docker/dockerfile` that reads Dockerfiles which name none; nothing where it
+    /// is not known, or so new that it does not matter.
+    pub frontend: Option<(u32, u32)>,
 }
 
 /// All that goes into the build of one image.
@@ -127,8 +155,8 @@ pub struct BuildRequest {
     pub platform: Option<String>,
     /// Whether the engine's own cache is to be left unused.
     pub no_cache: bool,
-    /// Whether externals are to be asked for newer versions.
-    pub pull: bool,
+    /// The secrets and ssh agents that the build may ask for.
+    pub secrets: Secrets,
     /// The files that the build may read.
     pub context: Arc<dyn ContextFiles>,
 }

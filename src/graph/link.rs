@@ -181,7 +181,9 @@ fn fire_triggers(
         Meaning::OtherTag(_) | Meaning::Stranger => Vec::new(),
     };
     evaluations.par_iter_mut().enumerate().for_each(|(at, evaluation)| {
-        let bases = evaluation.needs.iter().filter(|need| need.kind == NeedKind::From);
+        // A named context may stand for the base.
+        let may_be_base = |need: &&Need| matches!(need.kind, NeedKind::From | NeedKind::Context);
+        let bases = evaluation.needs.iter().filter(may_be_base);
         if bases.into_iter().any(|need| !triggers(&need.reference).is_empty()) {
             *evaluation = evaluate::evaluate(&read[at].file, &settings[at], &triggers);
         }

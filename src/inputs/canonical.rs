@@ -25,6 +25,8 @@ impl<'a> Froms<'a> {
     /// What the next source names, and its words where nobody knows.
     fn take(&mut self, written: &str) -> String {
         match self.rest.next() {
+            // What it is for is all that counts, not what it is called.
+            Some(StageFrom { context: Some(context), .. }) => format!("context {}", quote(context)),
             Some(StageFrom { names: Some(base), .. }) => describe_base(base, self.places),
             _ => quote(written),
         }

@@ -73,6 +73,8 @@ pub enum Change {
     External {
         /// Its reference, normalised.
         reference: String,
+        /// Whether the engine holds it now.
+        held: bool,
     },
     /// An image of the repository is another one than before.
     Parent {
@@ -172,10 +174,13 @@ fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
     };
     // A folder that comes or goes with the files in it is not worth naming first.
     let rank = |file: &FileInputs<'_>| if file.kind == "folder" { 2 } else { 1 };
+    let reads_otherwise = own.inputs.whole_context != was.whole_context;
     let mut changes = Vec::new();
     for (path, file) in &now {
         let path_shown = whole(path);
         match gone.remove(path) {
+            // Files that count only because nobody knows which are read did not change for that.
+            None if reads_otherwise => {}
             None => changes.push((rank(file), Change::FileAdded { path: path_shown })),
             Some(old) if (&old.kind, &old.content) != (&file.kind, &file.content) => {
                 changes.push((0, Change::FileChanged { path: path_shown }));
@@ -188,7 +193,7 @@ fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
             Some(_) => {}
         }
     }
-    for (path, old) in gone {
+    for (path, old) in gone.into_iter().filter(|_| !reads_otherwise) {
         changes.push((rank(&old), Change::FileRemoved { path: whole(&path) }));
     }
     changes.sort_by_key(|(rank, _)| *rank);
@@ -210,7 +215,10 @@ fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> V
         let Some(old) = was.needs.iter().find(same).filter(|old| *old != need) else { continue };
         let change = match of {
             NeedOf::Image(image) => Change::Parent { image: name(*image) },
-            NeedOf::External(_) => Change::External { reference: old.reference.clone() },
+            NeedOf::External(_) => {
+                let (reference, held) = (old.reference.clone(), need.layers.is_some());
+                Change::External { reference, held }
+            }
         };
         if !changes.contains(&change) {
             changes.push(change);

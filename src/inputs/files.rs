@@ -10,7 +10,6 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::scan::context::{Entry, EntryKind};
@@ -58,6 +57,12 @@ impl FileList {
         }
         text.extend_from_slice(if len == 0 { b"[]" } else { b"]" });
         FileList::from_text(String::from_utf8(text).unwrap_or_default(), len)
+    }
+
+    /// The list of files that are described already.
+    pub fn new(files: &[FileInputs<'_>]) -> FileList {
+        // Text always becomes JSON.
+        FileList::from_text(serde_json::to_string(files).unwrap_or_default(), files.len())
     }
 
     fn from_text(text: String, len: usize) -> FileList {
@@ -116,8 +121,7 @@ impl Serialize for FileList {
 impl<'de> Deserialize<'de> for FileList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FileList, D::Error> {
         let files: Vec<FileInputs<'_>> = Vec::deserialize(deserializer)?;
-        let text = serde_json::to_string(&files).map_err(D::Error::custom)?;
-        Ok(FileList::from_text(text, files.len()))
+        Ok(FileList::new(&files))
     }
 }
 
@@ -147,7 +151,7 @@ fn hex(digest: &blake3::Hash) -> String {
 
 /// A name as text. One that is no UTF-8 is escaped behind a NUL, which no name holds, so that two
 /// names never become one.
-fn readable(name: &OsStr) -> Cow<'_, str> {
+pub(super) fn readable(name: &OsStr) -> Cow<'_, str> {
     match name.to_str() {
         Some(text) => Cow::Borrowed(text),
         None => Cow::Owned(format!("\0{}", name.as_bytes().escape_ascii())),

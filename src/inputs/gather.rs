@@ -231,7 +231,11 @@ fn kept_of(context: &Context, kept: &Path) -> Range<usize> {
     context.position(below).unwrap_or(inside.start)..inside.end
 }
 
-fn walk_for(root: &Path, image: &Image, nothing_is_read: bool) -> Result<Context, String> {
+pub(super) fn walk_for(
+    root: &Path,
+    image: &Image,
+    nothing_is_read: bool,
+) -> Result<Context, String> {
     let folder = image.context.under(root);
     if nothing_is_read && folder.is_dir() {
         return Ok(Context { root: folder, entries: Vec::new() });

@@ -1,17 +1,13 @@
 //! What a built image is, as far as a child can tell.
 //!
 //! Owns the identity: the digests of the unpacked layers, and the parts of the configuration
-//! that a child inherits. When an image was made, by what and under which labels of ours does
-//! not count, so that an image that is rebuilt and comes out the same leaves its dependents
-//! alone.
+//! that a child inherits. When an image was made, by what and under which key does not count, so
+//! that an image that is rebuilt and comes out the same leaves its dependents alone.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::StoredImage;
-
-/// Our own labels begin with this.
-pub const OWN_LABELS: &str = "dev.layers.";
 
 /// The label that carries an image's key.
 pub const KEY_LABEL: &str = "dev.layers.key";
@@ -38,13 +34,13 @@ impl Identity {
 }
 
 /// The configuration without what is empty (engines write `null`, `""`, `[]` or nothing for the
-/// same), without leftovers and without our own labels.
+/// same), without leftovers and without the key.
 fn inherited(config: &Value) -> Value {
     let Value::Object(fields) = config else { return Value::Null };
     let kept = fields.iter().filter(|(name, _)| !LEFTOVERS.contains(&name.as_str()));
     let cleaned = kept.map(|(name, value)| match value {
         Value::Object(labels) if name == "Labels" => {
-            let theirs = labels.iter().filter(|(label, _)| !label.starts_with(OWN_LABELS));
+            let theirs = labels.iter().filter(|(label, _)| *label != KEY_LABEL);
             let theirs = theirs.map(|(label, value)| (label.clone(), value.clone()));
             (name.clone(), Value::Object(theirs.collect()))
         }
@@ -98,6 +94,9 @@ mod tests {
                    "Hostname": "h", "Image": "sha256:1", "OnBuild": null, "User": "", "Tty": false}),
             true,
         );
+        // Only the key is ours; another label is inherited whatever it is called.
+        let other = json!({"x": "y", "dev.layers.other": "0"});
+        check(json!({"Env": ["A=b"], "Labels": other, "Cmd": ["sh"]}), false);
         // K61 to K64: a label, a variable, a trigger.
         check(json!({"Env": ["A=b"], "Labels": {"x": "z"}, "Cmd": ["sh"]}), false);
         check(json!({"Env": ["A=c"], "Labels": {"x": "y"}, "Cmd": ["sh"]}), false);

@@ -18,6 +18,7 @@ pub mod missing;
 mod own;
 pub mod reading;
 pub mod select;
+pub mod since;
 pub mod wildcard;
 
 pub use archive::ContextArchive;

@@ -76,6 +76,10 @@ pub(super) fn inputs_of(
     let is_setting =
         |name: &str| unknown || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH";
     let settings = image.build_args.iter().filter(|(name, _)| is_setting(name));
+    // Where triggers name their sources, or nobody knows what does, all named contexts count.
+    let named = image.contexts.iter().filter(|_| unknown || has_triggers(image));
+    let settings = settings.map(|(name, value)| (name.clone(), value.clone()));
+    let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
     let places = places_among_reached(&evaluation.stages);
     let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
     let downloads = evaluation.downloads.iter().map(|download| DownloadInputs {
@@ -88,7 +92,7 @@ pub(super) fn inputs_of(
         escape: image.file.directives.escape,
         platform: platform.to_owned(),
         text: unknown.then(|| image.file.source.text().to_owned()),
-        settings: settings.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        settings: settings.collect(),
         stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &places)).collect(),
         target: evaluation.target.and_then(|target| places[target]),
         needs: distinct_needs(image).into_iter().map(need_inputs).collect(),
@@ -131,6 +135,11 @@ fn places_among_reached(stages: &[StageView]) -> Vec<Option<usize>> {
     stages.iter().map(|stage| if stage.reached { next.next() } else { None }).collect()
 }
 
+/// Whether triggers run in any stage that counts.
+fn has_triggers(image: &Image) -> bool {
+    image.evaluation.stages.iter().any(|it| it.reached && !it.triggers.is_empty())
+}
+
 fn stage_inputs(
     image: &Image,
     index: usize,
@@ -143,8 +152,7 @@ fn stage_inputs(
         (None, None) => view.base_text.clone(),
     };
     // Triggers name stages by their names, so where one runs anywhere, names count.
-    let names_count =
-        image.evaluation.stages.iter().any(|it| it.reached && !it.triggers.is_empty());
+    let names_count = has_triggers(image);
     let mut froms = Froms::new(&view.froms, places);
     let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
     let arguments = view.arguments.iter();

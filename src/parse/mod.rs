@@ -28,6 +28,7 @@ mod shell;
 pub mod syntax;
 mod words;
 
+pub use run::split_csv;
 pub use syntax::{
     Add, Command, Copy, Declaration, Directives, Dockerfile, Files, Heredoc, Instruction,
     InstructionKind, Mount, MountField, Onbuild, Pair, Piece, PieceKind, Run, Stage,

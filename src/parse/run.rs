@@ -93,7 +93,7 @@ fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
 
 /// Splits one line of comma-separated values, each with where it begins. Nothing where it is
 /// empty or a quote is out of place. The rules are those of github.com/tonistiigi/go-csvvalue.
-fn split_csv(text: &str) -> Option<Vec<(String, usize)>> {
+pub fn split_csv(text: &str) -> Option<Vec<(String, usize)>> {
     let mut fields = Vec::new();
     let mut at = 0;
     if text.is_empty() {

@@ -2,6 +2,7 @@
 //!
 //! Owns one answer of the engine, looked up by reference and by key.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::engine::ListedImage;
@@ -13,6 +14,7 @@ use crate::inputs::KEY_LABEL;
 pub struct Held {
     images: Vec<HeldImage>,
     by_reference: HashMap<String, usize>,
+    by_key: HashMap<String, Vec<usize>>,
 }
 
 /// An image that carries a key.
@@ -22,6 +24,8 @@ pub struct HeldImage {
     pub id: String,
     /// Its key, as its label says.
     pub key: String,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
 }
 
 /// To what the references of an image lead.
@@ -37,7 +41,9 @@ pub enum Holder<'a> {
 
 impl Held {
     /// Reads a listing by [`KEY_LABEL`].
-    pub fn read(listed: Vec<ListedImage>) -> Held {
+    pub fn read(mut listed: Vec<ListedImage>) -> Held {
+        // Where several images carry one key, the youngest is met first.
+        listed.sort_by_key(|image| Reverse(image.created));
         let mut held = Held::default();
         for mut image in listed {
             let Some(key) = image.labels.remove(KEY_LABEL) else { continue };
@@ -46,7 +52,8 @@ impl Held {
                     held.by_reference.insert(reference.normalised(), held.images.len());
                 }
             }
-            held.images.push(HeldImage { id: image.id, key });
+            held.by_key.entry(key.clone()).or_default().push(held.images.len());
+            held.images.push(HeldImage { id: image.id, key, created: image.created });
         }
         held
     }
@@ -73,8 +80,19 @@ impl Held {
         references.iter().any(|it| self.by_reference.contains_key(&it.normalised()))
     }
 
-    /// Whether any image carries this key.
-    pub fn carries(&self, key: &str) -> bool {
-        self.images.iter().any(|image| image.key == key)
+    /// The images that carry a key, the youngest first.
+    pub fn carriers(&self, key: &str) -> impl Iterator<Item = &HeldImage> {
+        let carriers = self.by_key.get(key).into_iter().flatten();
+        carriers.map(|at| &self.images[*at])
+    }
+
+    /// Those of some references that do not lead to an image, as people write them.
+    pub fn lost(&self, image: &HeldImage, references: &[Reference]) -> Vec<String> {
+        let leads_to = |reference: &&Reference| {
+            let at = self.by_reference.get(&reference.normalised());
+            at.is_some_and(|at| self.images[*at].id == image.id)
+        };
+        let lost = references.iter().filter(|reference| !leads_to(reference));
+        lost.map(Reference::familiar).collect()
     }
 }

@@ -1,20 +1,21 @@
 //! Graph, inputs and what the engine holds become verdicts.
 //!
-//! Owns the rule of freshness: every reference of an image leads to one image that carries the
-//! key computed now, from its inputs and from the identities of what it needs *now*. The engine is
+//! Owns the rule of freshness: the engine holds an image that carries the key computed now, from
+//! its inputs and from the identities of what it needs *now*. Where that image has lost a
+//! reference, it gets it back, and nothing is built. The engine is
 //! asked once for all images that carry a key, once for each external, and once for each image
 //! that others need, as long as its ID is not known.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Plan;
 use super::held::{Held, Holder};
 use super::verdict::{Reason, Verdict};
+use super::{Plan, carrier};
 use crate::base::{IdMap, ImageId};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Outside, Own, diff};
+use crate::inputs::{Externals, Identity, Inputs, Memory, NeedOf, Own, diff};
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {
@@ -37,10 +38,12 @@ pub struct Judge<'a> {
 /// What becomes of an image once all that it needs is there.
 #[derive(Debug)]
 pub enum Settled {
-    /// There is nothing to do.
+    /// There is nothing to build.
     Fresh {
         /// The image's ID.
         image_id: String,
+        /// Its references that lead elsewhere or nowhere.
+        lost: Vec<String>,
     },
     /// It is built.
     Build {
@@ -51,71 +54,6 @@ pub enum Settled {
         /// Their key.
         key: String,
     },
-}
-
-/// Asks the engine for the images that carry a key.
-///
-/// # Errors
-/// Where it can't be asked.
-pub fn ask_held(engine: &dyn Engine) -> anyhow::Result<Held> {
-    Ok(Held::read(engine.list(KEY_LABEL)?))
-}
-
-/// Asks the engine for the externals of some images, each once.
-///
-/// # Errors
-/// Where it can't be asked.
-pub fn ask_externals(
-    graph: &Graph,
-    images: &[ImageId],
-    platform: &str,
-    engine: &dyn Engine,
-) -> anyhow::Result<Externals> {
-    let all = images.iter().flat_map(|image| &graph.images[*image].externals);
-    let by_name: BTreeMap<String, &Reference> =
-        all.map(|it| (it.reference.normalised(), &it.reference)).collect();
-    let mut externals = Externals::new();
-    for (name, reference) in by_name {
-        let stored = engine.inspect(&reference.familiar())?;
-        // What is there for another platform is not what will be taken.
-        let stored = stored.filter(|image| same_platform(&image.platform, platform));
-        let outside = stored.map(|image| Outside {
-            identity: Identity::of(&image),
-            has_triggers: !image.on_build.is_empty(),
-        });
-        externals.insert(name, outside);
-    }
-    Ok(externals)
-}
-
-/// Asks the engine for the images that some of `chosen` need and that are not chosen themselves,
-/// each once.
-///
-/// # Errors
-/// Where it can't be asked.
-pub fn ask_unchosen(
-    graph: &Graph,
-    chosen: &[ImageId],
-    engine: &dyn Engine,
-) -> anyhow::Result<BTreeMap<ImageId, Identity>> {
-    let is_chosen: BTreeSet<ImageId> = chosen.iter().copied().collect();
-    let of_chosen = chosen.iter().flat_map(|image| &graph.images[*image].parents);
-    let needed: BTreeMap<ImageId, &Reference> = of_chosen
-        .filter(|edge| !is_chosen.contains(&edge.parent))
-        .map(|edge| (edge.parent, &edge.reference))
-        .collect();
-    let mut identities = BTreeMap::new();
-    for (image, reference) in needed {
-        if let Some(stored) = engine.inspect(&reference.familiar())? {
-            identities.insert(image, Identity::of(&stored));
-        }
-    }
-    Ok(identities)
-}
-
-/// System and architecture; engines disagree on when to name a variant.
-fn same_platform(a: &str, b: &str) -> bool {
-    a.split('/').take(2).eq(b.split('/').take(2))
 }
 
 impl Judge<'_> {
@@ -137,7 +75,7 @@ impl Judge<'_> {
             let verdict = if stale.is_empty() {
                 let of = |parent: ImageId| plan.identity(parent).cloned();
                 match self.settle(image, &of, engine)? {
-                    Settled::Fresh { image_id } => Verdict::Fresh { image_id },
+                    Settled::Fresh { image_id, lost } => Verdict::Fresh { image_id, lost },
                     Settled::Build { reason, .. } => Verdict::Build { reason },
                 }
             } else {
@@ -146,7 +84,7 @@ impl Judge<'_> {
                     None => Verdict::Waits { on: stale },
                 }
             };
-            if let (Verdict::Fresh { image_id }, false) =
+            if let (Verdict::Fresh { image_id, .. }, false) =
                 (&verdict, plan.children(image).is_empty())
             {
                 let identity = match identities.get(image_id) {
@@ -189,16 +127,20 @@ impl Judge<'_> {
         let own = self.complete(own, identity_of);
         let key = own.inputs.key();
         let references = &self.graph.images[image].references;
-        let holder = self.held.holder(references);
-        let reason = match holder {
-            _ if self.forced.contains(&image) => Reason::Forced,
-            Holder::One(held) if held.key == key => {
-                if !self.memory.keeps(&self.name(image), &key) {
-                    // Built from elsewhere, or forgotten: what it was made of is known now.
-                    drop(self.memory.keep(&self.name(image), &key, &own.inputs));
-                }
-                return Ok(Settled::Fresh { image_id: held.id.clone() });
+        let is_forced = self.forced.contains(&image);
+        let carrier = match is_forced {
+            true => None,
+            false => carrier::find(&self.held, &key, references, engine)?,
+        };
+        if let Some((held, lost)) = carrier {
+            if !self.memory.keeps(&self.name(image), &key) {
+                // Built from elsewhere, or forgotten: what it was made of is known now.
+                drop(self.memory.keep(&self.name(image), &key, &own.inputs));
             }
+            return Ok(Settled::Fresh { image_id: held.id.clone(), lost });
+        }
+        let reason = match self.held.holder(references) {
+            _ if is_forced => Reason::Forced,
             Holder::One(held) => self.explain(image, &own, &key, &held.key),
             Holder::Missing(reference) | Holder::Several(reference) => {
                 self.explain_missing(image, reference, engine)?
@@ -223,6 +165,38 @@ impl Judge<'_> {
             need.identify(identity.as_ref());
         }
         own
+    }
+
+    /// Makes sure that all that an image was built on is what it was when its key was made.
+    ///
+    /// # Errors
+    /// Where a reference leads elsewhere by now, or the engine can't be asked.
+    pub fn confirm(
+        &self,
+        image: ImageId,
+        identity_of: &dyn Fn(ImageId) -> Option<Identity>,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
+        let own = self.complete(own, identity_of);
+        for need in &own.inputs.needs {
+            // What the engine did not hold was fetched by the build itself.
+            if need.layers.is_none() {
+                continue;
+            }
+            let reference = Reference::parse(&need.reference)
+                .map_or_else(|_| need.reference.clone(), |reference| reference.familiar());
+            let mut now = need.clone();
+            now.identify(engine.inspect(&reference)?.as_ref().map(Identity::of).as_ref());
+            if now != *need {
+                anyhow::bail!(
+                    "`{reference}` was moved to another image while `{}` was built on it\n\
+                     hint: build again when nothing else builds or tags these images",
+                    self.name(image)
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Why an image is built whatever becomes of its parents; nothing where that is not certain.
@@ -258,8 +232,8 @@ impl Judge<'_> {
     /// Why an image that carries another key is not the one of today.
     fn explain(&self, image: ImageId, own: &Own, key: &str, held_key: &str) -> Reason {
         let name = self.name(image);
-        // The right one is there without its name.
-        if self.held.carries(key) {
+        // It only inherited its key from the image that it was built on.
+        if key == held_key {
             let references = &self.graph.images[image].references;
             let reference = references.first().map(Reference::familiar).unwrap_or_default();
             return Reason::TagMoved { reference };

@@ -4,12 +4,15 @@
 //! Owns the order of work and the verdicts as data. It starts nothing; only `judge` asks the
 //! engine, and only what it holds.
 
+mod ask;
+mod carrier;
 mod held;
 mod judge;
 mod verdict;
 
+pub use ask::{ask_held, ask_unchosen, externals_of, judge_external};
 pub use held::{Held, HeldImage, Holder};
-pub use judge::{Judge, Settled, ask_externals, ask_held, ask_unchosen};
+pub use judge::{Judge, Settled};
 pub use verdict::{Reason, Verdict};
 
 use crate::base::{IdMap, ImageId};
@@ -64,14 +67,19 @@ impl Plan {
         self.verdicts[image].as_ref()
     }
 
-    /// Whether there is nothing to do for an image.
+    /// Whether an image is not built, whatever becomes of the others.
     pub fn is_fresh(&self, image: ImageId) -> bool {
         matches!(self.verdicts[image], Some(Verdict::Fresh { .. }))
     }
 
+    /// Whether there is nothing at all to do for an image: it is fresh and has its references.
+    pub fn is_settled(&self, image: ImageId) -> bool {
+        matches!(&self.verdicts[image], Some(Verdict::Fresh { lost, .. }) if lost.is_empty())
+    }
+
     /// Whether there is nothing to do for any image.
-    pub fn is_all_fresh(&self) -> bool {
-        self.order.iter().all(|image| self.is_fresh(*image))
+    pub fn is_all_settled(&self) -> bool {
+        self.order.iter().all(|image| self.is_settled(*image))
     }
 
     /// What a fresh image is that others need.

@@ -10,10 +10,13 @@ use crate::inputs::Change;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// All its references lead to one image that carries the key of today.
+    /// The engine holds an image that carries the key of today: there is nothing to build.
     Fresh {
         /// The image's ID.
         image_id: String,
+        /// Its references that lead elsewhere or nowhere, and are put back on it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        lost: Vec<String>,
     },
     /// It is built.
     Build {

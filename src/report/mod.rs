@@ -8,6 +8,7 @@ use std::io;
 
 use crate::event::Stamped;
 
+pub mod affected;
 pub mod annotations;
 pub mod clean;
 pub mod diagnostics;

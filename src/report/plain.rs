@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use crate::base::text::count;
+use crate::base::text::{count, list};
 use crate::event::{Event, Skip, Stamped, StepInfo};
 
 use super::{Reporter, clean, reasons, summary};
@@ -35,7 +35,10 @@ fn sentence(event: &Event) -> Option<String> {
             format!("building {} with {engine}, {jobs} at once", count(images.len(), "image"))
         }
         Event::ImageStarted { image } => format!("{image}: started"),
-        Event::ImageFresh { image, .. } => format!("{image}: fresh"),
+        Event::ImageFresh { image, tagged, .. } if tagged.is_empty() => format!("{image}: fresh"),
+        Event::ImageFresh { image, tagged, .. } => {
+            format!("{image}: fresh, is {} again", list(tagged))
+        }
         Event::ImageStale { image, reason } => format!("{image}: {}", reasons::describe(reason)),
         Event::StepStarted { .. } | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,

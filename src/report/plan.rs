@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::base::ImageId;
-use crate::base::text::count;
+use crate::base::text::{count, list};
 use crate::plan::{Plan, Verdict};
 
 use super::paint::Paint;
@@ -19,9 +19,13 @@ pub fn draw(plan: &Plan, name: &dyn Fn(ImageId) -> String, paint: Paint) -> Stri
     let mut text = String::new();
     for (image, name) in plan.order().iter().zip(&names) {
         let (verdict, why) = match plan.verdict(*image) {
-            Some(Verdict::Fresh { .. }) => {
+            Some(Verdict::Fresh { lost, .. }) => {
                 fresh += 1;
-                (paint.good("fresh"), String::new())
+                let tags = match lost.as_slice() {
+                    [] => String::new(),
+                    lost => format!("  and is {} again", list(lost)),
+                };
+                (paint.good("fresh"), tags)
             }
             Some(Verdict::Waits { on }) => {
                 waits += 1;

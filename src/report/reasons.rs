@@ -46,8 +46,9 @@ pub fn describe_change(change: &Change) -> String {
         },
         Change::Platform { now, was } => format!("the platform is {now}, was {was}"),
         Change::Syntax => "the frontend that reads the Dockerfile changed".to_owned(),
-        Change::External { reference } => {
-            format!("external {} moved", reference.trim_start_matches("docker.io/library/"))
+        Change::External { reference, held } => {
+            let what = if *held { "moved" } else { "is not in the engine any more" };
+            format!("external {} {what}", reference.trim_start_matches("docker.io/library/"))
         }
         Change::Parent { image } => format!("{image} was rebuilt and differs"),
     };
@@ -70,7 +71,7 @@ mod tests {
         check(Reason::Changed { changes: vec![file()] }, "docker/base/a changed");
         check(Reason::Changed { changes: vec![argument] }, "ARG PY is 3.12, was 3.11");
         check(
-            Reason::Changed { changes: vec![Change::External { reference: external }] },
+            Reason::Changed { changes: vec![Change::External { reference: external, held: true }] },
             "external debian:bookworm-slim moved",
         );
         check(

@@ -13,8 +13,10 @@ use serde::Deserialize;
 
 use crate::base::{Diagnostic, RelPath, Source, Span, text};
 
+mod secrets;
 mod template;
 
+pub use secrets::{SecretSource, Secrets};
 pub use template::{BUILT_IN, Filled, Template, Unfilled};
 
 /// The file's name, at the repository's root.
@@ -58,6 +60,12 @@ pub struct Config {
     /// Named contexts of all images.
     #[serde(default)]
     pub contexts: Contexts,
+    /// Secrets that builds may ask for.
+    #[serde(default)]
+    pub secrets: Secrets,
+    /// Ssh agents that builds may ask for, as `--ssh` names them.
+    #[serde(default)]
+    pub ssh: Vec<Setting>,
     /// Dockerfiles that are described together.
     #[serde(default)]
     pub group: Vec<toml::Spanned<Group>>,
@@ -76,6 +84,8 @@ pub struct CheckConfig {
     /// Codes of warnings that are not told.
     #[serde(default)]
     pub skip: Vec<Setting>,
+    /// The oldest version of Docker's frontend that is to read these Dockerfiles, such as `1.4`.
+    pub frontend: Option<Setting>,
 }
 
 /// What `[[group]]` can say of the Dockerfiles that it finds. What it leaves out is as for all.
@@ -276,6 +286,21 @@ mod tests {
         check(
             "app = 'x'\nnamspace = 'acme'\n",
             Some("layers.toml:2:1: there is no setting `namspace` here; did you mean `namespace`?"),
+        );
+        check(
+            "[secrets]\nnpm = { src = 'a', env = 'B' }\n",
+            Some("layers.toml:2:7: `layers.toml`: a secret has either an `env` or a `src`"),
+        );
+        check(
+            "[secrets]\nnpm = { evn = 'B' }\n",
+            Some("layers.toml:2:9: there is no setting `evn` here; did you mean `env`?"),
+        );
+        check(
+            "[secrets.npm]\n",
+            Some(
+                "layers.toml:1:1: `layers.toml`: a secret needs an `env = \"NAME\"` or a \
+                 `src = \"FILE\"`",
+            ),
         );
         check(
             "app = 7\n",

@@ -80,7 +80,7 @@ pub enum EntryKind {
 
 /// What the disk says of an entry. Two equal ones of one path mean, as far as the disk can tell,
 /// that nothing was changed in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stat {
     /// Bytes of content; of a symlink, of its text.
     pub size: u64,
@@ -179,7 +179,8 @@ impl Context {
             level = found[first..].iter_mut().filter_map(Found::folder_below).collect();
         }
         found.par_sort_unstable_by(|a, b| walk_order(a.entry.bytes(), b.entry.bytes()));
-        Ok(Context { root, entries: keep_parents(found) })
+        let found = found.into_iter().map(|Found { entry, ignored, .. }| (entry, ignored));
+        Ok(Context { root, entries: keep_parents(found.collect()) })
     }
 
     /// Where an entry lies on the disk.
@@ -371,11 +372,12 @@ fn device_numbers(device: u64) -> (u32, u32) {
     (low(major), low(minor))
 }
 
-/// Drops the ignored folders that turned out to hold nothing that is sent.
-fn keep_parents(found: Vec<Found>) -> Vec<Entry> {
+/// Drops the ignored folders that turned out to hold nothing that is sent. `found` is in the order
+/// of a walk, and says of each entry whether it is ignored.
+pub(super) fn keep_parents(found: Vec<(Entry, bool)>) -> Vec<Entry> {
     let mut kept: Vec<Entry> = Vec::with_capacity(found.len());
     // From the end, so that what lies in a folder is known before the folder.
-    for Found { entry, ignored, .. } in found.into_iter().rev() {
+    for (entry, ignored) in found.into_iter().rev() {
         let holds_last = |last: &Entry| {
             last.bytes().strip_prefix(entry.bytes()).is_some_and(|rest| rest.starts_with(b"/"))
         };

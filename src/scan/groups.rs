@@ -50,6 +50,22 @@ pub fn find(root: &Path, file: &ConfigFile) -> anyhow::Result<(Vec<Found>, Vec<D
     Ok((found, search.problems))
 }
 
+/// Tells of a path whether some glob or pattern of the configuration finds a Dockerfile there, as
+/// long as nothing excludes it. Malformed ones find nothing.
+pub fn finder(file: &ConfigFile) -> impl Fn(&str) -> bool + use<> {
+    let mut globs = file.globs(&dockerfiles::DEFAULT_GLOBS);
+    let mut found = Vec::new();
+    for group in &file.config.group {
+        let group = group.get_ref();
+        globs.extend(group.dockerfiles.iter().map(|glob| glob.get_ref().clone()));
+        if let (Some(pattern), true) = (&group.pattern, group.dockerfiles.is_empty()) {
+            found.extend(Regex::new(&format!("^(?:{})$", pattern.get_ref())).ok());
+        }
+    }
+    found.extend(globs.iter().filter_map(|it| glob::compile(it.trim_start_matches("./")).ok()));
+    move |path| found.iter().any(|regex| regex.is_match(path))
+}
+
 struct Search<'a> {
     root: &'a Path,
     file: &'a ConfigFile,

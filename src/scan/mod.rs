@@ -5,6 +5,9 @@
 pub mod config;
 pub mod context;
 pub mod dockerfiles;
+pub mod git;
 pub mod glob;
 pub mod groups;
 pub mod ignore_file;
+pub mod listing;
+pub mod skeleton;

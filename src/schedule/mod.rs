@@ -161,10 +161,14 @@ impl Loop<'_, '_> {
         let (engine, jobs) = (self.options.engine.clone(), self.options.jobs);
         self.emit(Event::RunStarted { engine, jobs, images });
         for image in self.plan.order() {
-            if let Some(Verdict::Fresh { image_id }) = self.plan.verdict(*image) {
+            let Some(Verdict::Fresh { image_id, lost }) = self.plan.verdict(*image) else {
+                continue;
+            };
+            // One that has lost a reference goes to a worker, which puts it back.
+            if lost.is_empty() {
                 self.tally.fresh += 1;
                 let (image, image_id) = (self.name(*image), image_id.clone());
-                self.emit(Event::ImageFresh { image, image_id });
+                self.emit(Event::ImageFresh { image, image_id, tagged: Vec::new() });
             }
         }
         self.start_what_can();
@@ -228,11 +232,11 @@ impl Loop<'_, '_> {
         let name = self.name(image);
         let took = self.started[image].map(|start| start.elapsed()).unwrap_or_default();
         match ending {
-            Ending::Fresh { image_id, identity } => {
+            Ending::Fresh { image_id, tagged, identity } => {
                 self.tally.fresh += 1;
                 self.identities[image] = identity;
                 self.states.finish(image);
-                self.emit(Event::ImageFresh { image: name, image_id });
+                self.emit(Event::ImageFresh { image: name, image_id, tagged });
             }
             Ending::Built { image_id, references, identity } => {
                 self.tally.built += 1;

@@ -63,7 +63,7 @@ impl<'a> States<'a> {
             plan,
             states: IdMap::from_fn(plan.len(), |_| State::Absent),
             missing: IdMap::from_fn(plan.len(), |image| {
-                plan.needs(image).iter().filter(|need| !plan.is_fresh(**need)).count()
+                plan.needs(image).iter().filter(|need| !plan.is_settled(**need)).count()
             }),
             ready: BinaryHeap::new(),
             open: 0,
@@ -72,7 +72,7 @@ impl<'a> States<'a> {
             states.set(
                 *image,
                 match states.missing[*image] {
-                    _ if plan.is_fresh(*image) => State::Done,
+                    _ if plan.is_settled(*image) => State::Done,
                     0 => State::Ready,
                     _ => State::Waiting,
                 },

@@ -73,6 +73,14 @@ impl Engine for Instant<'_> {
         anyhow::bail!("never asked here")
     }
 
+    fn pull(&self, _: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+        anyhow::bail!("never asked here")
+    }
+
+    fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
+        anyhow::bail!("never asked here")
+    }
+
     fn remove(&self, _: &str) -> anyhow::Result<()> {
         anyhow::bail!("never asked here")
     }
@@ -100,10 +108,14 @@ impl Recipes for Names {
             platform: None,
             contexts: BTreeMap::new(),
             no_cache: false,
-            pull: false,
+            secrets: crate::engine::Secrets::default(),
             context: Arc::new(NoFiles),
         };
-        Ok(Prepared::Build { request, reason: crate::plan::Reason::NoImage })
+        Ok(Prepared::Build { request: Box::new(request), reason: crate::plan::Reason::NoImage })
+    }
+
+    fn confirm(&self, _: ImageId, _: &[(ImageId, Identity)], _: &dyn Engine) -> anyhow::Result<()> {
+        Ok(())
     }
 
     fn excerpt(&self, _: ImageId, _: &crate::engine::Step) -> Option<Excerpt> {

@@ -6,6 +6,7 @@
 use std::sync::mpsc::{Receiver, Sender};
 
 use crate::base::ImageId;
+use crate::engine::mask::Mask;
 use crate::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Step};
 use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
 use crate::inputs::Identity;
@@ -30,21 +31,35 @@ pub trait Recipes: Sync {
         engine: &dyn Engine,
     ) -> anyhow::Result<Prepared>;
 
+    /// Makes sure, once an image is built, that all it was to be built on is still there under its
+    /// references: whoever moves one of them meanwhile makes another image of it than its key says.
+    ///
+    /// # Errors
+    /// Where something was moved, or the engine can't be asked.
+    fn confirm(
+        &self,
+        image: ImageId,
+        needs: &[(ImageId, Identity)],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()>;
+
     /// The instruction behind a step as it is written, where it can be found.
     fn excerpt(&self, image: ImageId, step: &Step) -> Option<Excerpt>;
 }
 
 /// What is to be done for an image.
 pub enum Prepared {
-    /// Nothing: the engine holds what would come out.
+    /// Nothing is built: the engine holds what would come out.
     Fresh {
         /// The image's ID.
         image_id: String,
+        /// The references that it has lost, and gets back.
+        lost: Vec<String>,
     },
     /// It is built.
     Build {
         /// All that the engine needs for it.
-        request: BuildRequest,
+        request: Box<BuildRequest>,
         /// Why.
         reason: Reason,
     },
@@ -79,7 +94,7 @@ pub(super) enum Progress {
 
 pub(super) enum Ending {
     Built { image_id: String, references: Vec<String>, identity: Option<Identity> },
-    Fresh { image_id: String, identity: Option<Identity> },
+    Fresh { image_id: String, tagged: Vec<String>, identity: Option<Identity> },
     Failed(Failure),
     Cancelled,
 }
@@ -117,38 +132,56 @@ fn build(
     let image = order.image;
     // The loop outlives every worker; a message that it no longer takes needs no answer.
     let say = |progress| drop(to_loop.send(Message::Progress(image, progress)));
+    let mut mask = Mask::default();
     let mut lines = Lines::default();
     let result = recipes.prepare(image, &order.needs, engine).and_then(|prepared| {
         let (request, reason) = match prepared {
-            Prepared::Fresh { image_id } => {
+            Prepared::Fresh { image_id, lost } => {
+                for reference in &lost {
+                    engine.tag(&image_id, reference)?;
+                }
                 let identity = identify(order, &image_id, engine)?;
-                return Ok(Ending::Fresh { image_id, identity });
+                return Ok(Ending::Fresh { image_id, tagged: lost, identity });
             }
             Prepared::Build { request, reason } => (request, reason),
         };
         say(Progress::Stale(reason));
-        let outcome = engine.build(&request, &mut |update| tell(update, &mut lines, &say), cancel);
-        match outcome? {
+        mask = request.secrets.mask().clone();
+        lines = Lines::hiding(mask.clone());
+        let mut sink = |update| tell(update, &mut lines, &mask, &say);
+        match engine.build(&request, &mut sink, cancel)? {
             BuildOutcome::Built { image_id } => {
+                if let Err(error) = recipes.confirm(image, &order.needs, engine) {
+                    // It carries a key that it does not deserve.
+                    engine.remove(&image_id)?;
+                    return Err(error);
+                }
                 let identity = identify(order, &image_id, engine)?;
                 Ok(Ending::Built { image_id, references: request.references, identity })
             }
             BuildOutcome::Cancelled => Ok(Ending::Cancelled),
             BuildOutcome::Failed(failure) => Ok(Ending::Failed(Failure {
                 kind: FailureKind::Build,
-                message: failure.message,
+                message: mask.hide_in(failure.message),
                 excerpt: failure.step.as_ref().and_then(|step| recipes.excerpt(image, step)),
                 log_tail: failure.step.as_ref().map(|step| lines.tail(step)).unwrap_or_default(),
-                step: failure.step.as_ref().map(StepInfo::from),
+                step: failure.step.as_ref().map(|step| name(step, &mask)),
             })),
         }
     });
-    lines.finish(|step, line| say(Progress::Output { step: step.into(), line }));
+    lines.finish(|step, line| say(Progress::Output { step: name(step, &mask), line }));
     match result {
         Ok(ending) => ending,
         Err(_) if cancel.is_set() => Ending::Cancelled,
-        Err(error) => Ending::Failed(machinery(format!("{error:#}"))),
+        Err(error) => Ending::Failed(machinery(mask.hide_in(format!("{error:#}")))),
     }
+}
+
+/// A step as events name it: an engine may put the values of variables into the instruction.
+fn name(step: &Step, mask: &Mask) -> StepInfo {
+    let mut info = StepInfo::from(step);
+    info.text = mask.hide_in(info.text);
+    info
 }
 
 /// What an image is to those that need it, where any does.
@@ -166,16 +199,16 @@ fn identify(
     }
 }
 
-fn tell(update: BuildUpdate, lines: &mut Lines, say: &dyn Fn(Progress)) {
+fn tell(update: BuildUpdate, lines: &mut Lines, mask: &Mask, say: &dyn Fn(Progress)) {
     match update {
-        BuildUpdate::StepStarted(step) => say(Progress::StepStarted((&step).into())),
+        BuildUpdate::StepStarted(step) => say(Progress::StepStarted(name(&step, mask))),
         BuildUpdate::StepFinished { step, cached, took } => {
-            say(Progress::StepFinished { step: (&step).into(), cached, took });
+            say(Progress::StepFinished { step: name(&step, mask), cached, took });
         }
         BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, |line| {
-            say(Progress::Output { step: (&step).into(), line });
+            say(Progress::Output { step: name(&step, mask), line });
         }),
-        BuildUpdate::Warning(message) => say(Progress::Warning(message)),
+        BuildUpdate::Warning(message) => say(Progress::Warning(mask.hide_in(message))),
     }
 }
 

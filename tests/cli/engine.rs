@@ -12,6 +12,10 @@ use std::process::{Command, Output, Stdio};
 
 use crate::harness::Project;
 
+/// Every image of a test carries it, with the test's own name, so that none is shared and all are
+/// found again.
+const TEST_LABEL: &str = "dev.layers.test";
+
 /// A repository whose images get a name of their own, and are gone when the test ends.
 struct Real {
     project: Project,
@@ -20,15 +24,16 @@ struct Real {
 
 impl Drop for Real {
     fn drop(&mut self) {
-        let filter = format!("reference={}/*", self.namespace);
-        let format = "{{.Repository}}:{{.Tag}}";
-        let listed = docker(&["image", "ls", "--format", format, "--filter", &filter]);
+        // By label and not by reference: an image that was replaced has none any more.
+        let filter = format!("label={TEST_LABEL}={}", self.namespace);
+        let listed = docker(&["image", "ls", "--quiet", "--no-trunc", "--filter", &filter]);
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        // By reference and not by ID: equal images of other tests are one image with this one.
-        let references: Vec<&str> = listed.split_whitespace().collect();
-        if !references.is_empty() {
+        let mut images: Vec<&str> = listed.split_whitespace().collect();
+        images.sort_unstable();
+        images.dedup();
+        if !images.is_empty() {
             let mut arguments = vec!["image", "rm", "--force"];
-            arguments.extend(references);
+            arguments.extend(images);
             docker(&arguments);
         }
     }
@@ -60,7 +65,7 @@ impl Real {
             .program("docker/base/busybox", Path::new(busybox))
             .dockerfile(
                 "base",
-                "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"ln\", \"-s\", \"busybox\", \"/bin/sh\"]\n",
+                &format!("FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"ln\", \"-s\", \"busybox\", \"/bin/sh\"]\nLABEL {TEST_LABEL}={namespace}\n"),
             )
             .dockerfile(
                 "builder",
@@ -74,7 +79,10 @@ impl Real {
                 "release",
                 &format!("FROM {namespace}/shop-base:latest\nCOPY --from={namespace}/shop-builder:latest /wheels /wheels\nRUN --mount=from={namespace}/shop-agent,target=/agent busybox cp /agent/f /f\n"),
             )
-            .dockerfile("agent", "FROM scratch\nCOPY f /\n")
+            .dockerfile(
+                "agent",
+                &format!("FROM scratch\nCOPY f /\nLABEL {TEST_LABEL}={namespace}\n"),
+            )
             .file("docker/agent/f", namespace.as_bytes())
             .var("HOME", "/nonexistent");
         let project = match std::env::var("DOCKER_HOST") {
@@ -240,7 +248,8 @@ fn only_what_changed_is_built() {
     std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
     write("docker/base/unread", "nobody reads this");
-    write("docker/agent/Dockerfile", "# a comment\nFROM scratch\nCOPY   f  /\n");
+    let agent = real.project.read("docker/agent/Dockerfile").replace("COPY f", "COPY   f ");
+    write("docker/agent/Dockerfile", &format!("# a comment\n{agent}"));
     assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
     // A file that makes no other result: builder's layers differ, but not what release copies.
     write("docker/agent/f", "another");
@@ -284,8 +293,82 @@ fn what_somebody_did_to_the_images_is_noticed() {
     assert_eq!(verdict("dev"), "dev      build  no image in the engine");
     assert!(docker(&["tag", &real.image("agent"), &real.image("dev")]).status.success());
     assert_eq!(verdict("dev"), "dev      build  built from other inputs");
+    // What has only lost its name gets it back.
+    let builder = real.id("builder");
     assert!(docker(&["tag", &real.image("agent"), &real.image("builder")]).status.success());
-    assert_eq!(verdict("release"), "release  waits  for builder");
-    real.project.run("build --all -j2 --progress quiet").code(0);
+    let again = format!("builder  fresh  and is `{}` again", real.image("builder"));
+    assert_eq!(verdict("builder"), again);
+    assert_eq!(verdict("release"), "release  fresh");
+    let said = real.project.run("build --all -j2 --progress quiet").code(0).err();
+    assert_eq!(said, "1 built, 4 fresh of 5 images in 0.0s\n");
+    assert_eq!(real.id("builder"), builder);
     real.project.run("plan --check").code(0);
+}
+
+#[test]
+fn a_parent_that_is_moved_while_its_child_is_built_fails_the_child() {
+    let Some(mut real) = Real::shop() else { return };
+    // With a word of its own, or the engine has the step from another time.
+    let name = &real.namespace;
+    let text = format!("FROM {name}/shop-base\nRUN echo asleep {name} && busybox sleep 3\n");
+    real.project =
+        std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
+    real.project.run("build agent --progress quiet").code(0);
+    let mut child = real
+        .project
+        .command(&["build", "builder", "--progress", "plain"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("| asleep") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    assert!(docker(&["tag", &real.image("agent"), &real.image("base")]).status.success());
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(4), "{said}");
+    let moved = format!("`{}/shop-base:latest` was moved to another image", real.namespace);
+    assert!(said.contains(&moved), "{said}");
+    assert!(real.id("builder").is_none(), "what was built on the wrong base is gone");
+    let again = real.project.run("build builder --progress quiet").code(0).err();
+    assert_eq!(again, "1 built, 1 fresh of 2 images in 0.0s\n");
+}
+
+#[test]
+fn what_the_engines_frontend_does_not_know_is_said_before() {
+    let Some(mut real) = Real::shop() else { return };
+    let version = docker(&["version", "--format", "{{.Server.Version}}"]);
+    let version = String::from_utf8(version.stdout).unwrap();
+    if !version.starts_with("20.") {
+        println!("skipped: Docker {version} knows here-documents");
+        return;
+    }
+    let text = format!("FROM {}/shop-base\nRUN <<EOF\nbusybox true\nEOF\n", real.namespace);
+    real.project =
+        std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
+    let said = real.project.run("build builder --progress quiet").code(1).err();
+    let warning = "warning[old-frontend]: a here-document came with version 1.4 of Docker's \
+                   frontend, and 1.2 will read this";
+    assert!(said.starts_with(warning), "{said}");
+    assert!(said.contains("docker/builder/Dockerfile:2:1"), "{said}");
+}
+
+#[test]
+fn a_file_restored_makes_all_fresh_again() {
+    let Some(real) = Real::shop() else { return };
+    let quiet = "build --all -j2 --progress quiet";
+    let ids = || ["base", "builder", "dev", "release", "agent"].map(|name| real.id(name));
+    let write = |text: &str| {
+        std::fs::write(real.project.root().join("docker/builder/wheel"), text).unwrap();
+    };
+    real.project.run(quiet).code(0);
+    let (before, wheel) = (ids(), real.project.read("docker/builder/wheel"));
+    write("square\n");
+    let said = real.project.run(quiet).code(0).err();
+    assert_eq!(said, "3 built, 2 fresh of 5 images in 0.0s\n");
+    write(&wheel);
+    let said = real.project.run(quiet).code(0).err();
+    assert_eq!(said, "0 built, 5 fresh of 5 images in 0.0s\n");
+    assert_eq!(ids(), before);
 }

@@ -231,6 +231,37 @@ fn what_somebody_did_to_the_store_is_noticed() {
 }
 
 #[test]
+fn what_is_restored_gets_its_references_back_without_a_build() {
+    let project = built();
+    let before = project.read(".layers/store.json");
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    assert_eq!(build(&project, "--all"), "4 built, 1 fresh of 5 images");
+    write(&project, "docker/base/requirements.txt", "six\n");
+    assert_eq!(verdict(&project, "base"), "fresh and is `acme/shop-base:latest` again");
+    project.run("plan --check --engine fake").code(1);
+    let said = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
+    assert!(said.contains("dev: fresh, is `acme/shop-dev:latest` again"), "{said}");
+    assert!(said.ends_with("0 built, 5 fresh of 5 images in 0.0s\n"), "{said}");
+    project.run("plan --check --engine fake").code(0);
+    let ids = |store: &str| {
+        let store: serde_json::Value = serde_json::from_str(store).unwrap();
+        ["base", "builder", "dev", "release", "agent"]
+            .map(|name| store[format!("acme/shop-{name}:latest")]["id"].clone())
+    };
+    assert_eq!(ids(&before), ids(&project.read(".layers/store.json")));
+}
+
+#[test]
+fn a_version_is_a_tag_more_and_no_build() {
+    let project = built().var("VERSION", "1.2");
+    assert_eq!(verdict(&project, "dev"), "fresh and is `acme/shop-dev:1.2` again");
+    assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
+    let store = project.read(".layers/store.json");
+    let store: serde_json::Value = serde_json::from_str(&store).unwrap();
+    assert_eq!(store["acme/shop-dev:1.2"]["id"], store["acme/shop-dev:latest"]["id"]);
+}
+
+#[test]
 fn what_is_remembered_decides_nothing() {
     let project = built();
     for path in [".layers/keys", ".layers/files", ".layers/identities.json"] {

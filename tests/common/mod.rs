@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use layers::engine::docker::Docker;
@@ -106,6 +108,18 @@ impl Files {
     }
 }
 
+impl Files {
+    /// Writes them to the disk.
+    pub fn write_below(&self, folder: &Path) {
+        for (path, (mode, content)) in &self.files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+        }
+    }
+}
+
 impl ContextFiles for Files {
     fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut tar = tar::Builder::new(to);
@@ -131,7 +145,7 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
         platform: None,
         contexts: BTreeMap::new(),
         no_cache: true,
-        pull: false,
+        secrets: layers::engine::Secrets::default(),
         context: Arc::new(files),
     }
 }

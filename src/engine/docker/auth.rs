@@ -136,6 +136,7 @@ fn ask_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
     let finished = process::run(Run {
         program: &program,
         arguments: &[OsStr::new("get")],
+        variables: &[],
         stdin: Some(key.as_bytes()),
         most: LONGEST_ANSWER,
         get: &get,

@@ -37,6 +37,8 @@ use super::{
 pub mod auth;
 pub mod endpoint;
 mod llb;
+mod pull;
+mod secrets;
 mod session;
 mod solve;
 mod stored;
@@ -170,6 +172,7 @@ impl Engine for Docker {
                 name: "docker".into(),
                 version: text("Version"),
                 platform: format!("{}/{}", text("Os"), text("Arch")),
+                frontend: frontend_of(&text("Version")),
             })
         })
     }
@@ -212,6 +215,38 @@ impl Engine for Docker {
         stored::read_list(images.unwrap_or_default())
     }
 
+    fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
+        let (repository, tag) = stored::split_reference(reference);
+        let path = format!(
+            "/images/{}/tag?repo={}&tag={}",
+            stored::path_of(id),
+            stored::query_of(repository),
+            stored::query_of(tag)
+        );
+        let answer = on_own_runtime(self.ask(Method::POST, &path))?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Err(hinted(
+                format!("the engine does not hold `{id}` any more"),
+                "somebody removed it meanwhile; run it again",
+            ));
+        }
+        if answer.status.is_success() { Ok(()) } else { Err(self.refused(&answer)) }
+    }
+
+    fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        begun: &mut dyn FnMut(),
+    ) -> anyhow::Result<()> {
+        on_own_runtime(async {
+            let (major, minor) = self.api().await?;
+            let version = format!("/v{major}.{minor}");
+            let what = (reference, platform);
+            pull::pull(&self.wire, &self.credentials, &version, what, begun).await
+        })
+    }
+
     fn remove(&self, reference: &str) -> anyhow::Result<()> {
         let path = format!("/images/{}?force=true", stored::path_of(reference));
         let answer = on_own_runtime(self.ask(Method::DELETE, &path))?;
@@ -219,6 +254,21 @@ impl Engine for Docker {
             return Ok(());
         }
         Err(self.refused(&answer))
+    }
+}
+
+/// The frontend that an engine brings along: that of the BuildKit in it (the engine's release
+/// notes and BuildKit's).
+fn frontend_of(version: &str) -> Option<(u32, u32)> {
+    match version.split('.').next()?.parse::<u32>().ok()? {
+        ..23 => Some((1, 2)),
+        23 => Some((1, 4)),
+        24 => Some((1, 5)),
+        25 => Some((1, 6)),
+        26 => Some((1, 7)),
+        27 => Some((1, 8)),
+        28 => Some((1, 14)),
+        _ => None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the engine may ask of us while it builds: the context, credentials, and whether we live.
+//! What the engine may ask of us while it builds: the context, credentials, secrets, and whether
+//! we live.
 //!
 //! Owns the gRPC services of a BuildKit session and the thread that writes the tar. A session
 //! serves one build and ends with the runtime of that build.
@@ -12,12 +13,14 @@ use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
 use bollard_buildkit_proto::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
 };
+use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::SecretsServer;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
 use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
     GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
     VerifyTokenAuthorityResponse,
 };
+use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::SshServer;
 use bollard_buildkit_proto::moby::upload::v1::BytesMessage;
 use bollard_buildkit_proto::moby::upload::v1::upload_server::{Upload, UploadServer};
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -26,15 +29,28 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::auth::CredentialStore;
 use super::endpoint::hex;
+use super::secrets::{AGENT_METHODS, Giver, SECRET_METHODS};
 use super::wire::Upgraded;
-use crate::engine::{Cancel, ContextFiles};
+use crate::engine::{Cancel, ContextFiles, Secrets};
 
-/// The methods that the engine is told of, as headers of the session's request.
-pub(super) const METHODS: [&str; 3] = [
+/// The methods that are always served.
+const METHODS: [&str; 3] = [
     "/grpc.health.v1.Health/Check",
     "/moby.filesync.v1.Auth/Credentials",
     "/moby.upload.v1.Upload/Pull",
 ];
+
+/// The methods that the engine is told of, as headers of the session's request.
+pub(super) fn methods(secrets: &Secrets) -> Vec<&'static str> {
+    let mut methods = METHODS.to_vec();
+    if secrets.value_ids().next().is_some() {
+        methods.extend(SECRET_METHODS);
+    }
+    if secrets.agent_ids().next().is_some() {
+        methods.extend(AGENT_METHODS);
+    }
+    methods
+}
 
 /// How many bytes one message of the context holds; BuildKit takes up to 16 MiB.
 const CHUNK: usize = 128 << 10;
@@ -108,12 +124,18 @@ pub(super) async fn serve(
     connection: Upgraded,
     offer: ContextOffer,
     credentials: Arc<CredentialStore>,
+    secrets: Secrets,
 ) {
+    let giver = Giver(secrets);
+    let gives_secrets = giver.0.value_ids().next().is_some();
+    let gives_agents = giver.0.agent_ids().next().is_some();
     let connections = stream::iter([Ok::<_, io::Error>(connection)]);
     let ended = tonic::transport::Server::builder()
         .add_service(HealthServer::new(Alive))
         .add_service(AuthServer::new(Credentials { store: credentials }))
         .add_service(UploadServer::new(ContextUpload(offer)))
+        .add_optional_service(gives_secrets.then(|| SecretsServer::new(giver.clone())))
+        .add_optional_service(gives_agents.then(|| SshServer::new(giver)))
         .serve_with_incoming(connections)
         .await;
     // A session that breaks breaks the build, which says so itself, with a better cause.

@@ -27,7 +27,7 @@ use super::trace::{Trace, parse_name};
 use super::trouble::{explain, failed_command, hinted, plain_message};
 use super::wire::{Broken, Upgraded, Wire, chain};
 use super::{LOOKUP_WITHIN, llb, never_answers};
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Step};
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Secrets, Step};
 
 /// How long the last status messages may take after the build has ended.
 const STATUS_TAIL: Duration = Duration::from_secs(3);
@@ -96,7 +96,7 @@ pub(super) async fn build(
         path,
         fault: fault.clone(),
     };
-    let open = open(wire, credentials, &id, offer);
+    let open = open(wire, credentials, &request.secrets, &id, offer);
     let control = tokio::select! {
         () = cancelled.notified() => return Ok(End::Done(BuildOutcome::Cancelled)),
         opened = timeout(LOOKUP_WITHIN, open) => {
@@ -122,6 +122,7 @@ pub(super) async fn build(
 async fn open(
     wire: &Wire,
     credentials: &Arc<CredentialStore>,
+    secrets: &Secrets,
     id: &str,
     offer: ContextOffer,
 ) -> anyhow::Result<Control> {
@@ -133,9 +134,11 @@ async fn open(
     };
     let mut headers =
         vec![("X-Docker-Expose-Session-Uuid", id), ("X-Docker-Expose-Session-Name", "layers")];
-    headers.extend(session::METHODS.map(|method| ("X-Docker-Expose-Session-Grpc-Method", method)));
+    let methods = session::methods(secrets).into_iter();
+    headers.extend(methods.map(|method| ("X-Docker-Expose-Session-Grpc-Method", method)));
     let connection = wire.upgrade("/session", &headers).await.map_err(explained)?;
-    tokio::spawn(session::serve(connection, offer, Arc::clone(credentials)));
+    let credentials = Arc::clone(credentials);
+    tokio::spawn(session::serve(connection, offer, credentials, secrets.clone()));
     let connection = wire.upgrade("/grpc", &[]).await.map_err(explained)?;
     let channel = GrpcEndpoint::from_static("http://buildkit")
         .connect_with_connector(Once(Some(connection)))
@@ -188,9 +191,10 @@ fn solve_request(request: &BuildRequest, id: &str, context: pb::Definition) -> S
     if request.no_cache {
         set("no-cache", "");
     }
-    // Images of this engine come before those of a registry, unless newer ones are asked for:
-    // the words of the daemon's own build endpoint.
-    set("image-resolve-mode", if request.pull { "pull" } else { "default" });
+    // Images of this engine come before those of a registry: the word of the daemon's own build
+    // endpoint. Newer externals are pulled before a plan is made, never by a build, which would ask
+    // a registry for the images of the repository too.
+    set("image-resolve-mode", "default");
     let mut export = HashMap::new();
     if !request.references.is_empty() {
         export.insert("name".to_owned(), request.references.join(","));

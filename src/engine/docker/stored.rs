@@ -47,6 +47,8 @@ struct Config {
 #[serde(rename_all = "PascalCase")]
 struct Listed {
     id: String,
+    #[serde(default)]
+    created: i64,
     repo_tags: Option<Vec<String>>,
     labels: Option<BTreeMap<String, String>>,
 }
@@ -79,6 +81,7 @@ pub(super) fn read_list(answer: Value) -> anyhow::Result<Vec<ListedImage>> {
     let listed: Vec<Listed> = serde_json::from_value(answer).context(UNREADABLE)?;
     let read = |image: Listed| ListedImage {
         id: image.id,
+        created: image.created,
         references: named(image.repo_tags),
         labels: image.labels.unwrap_or_default(),
     };
@@ -103,6 +106,20 @@ pub(super) fn path_of(reference: &str) -> String {
 /// A text as the value of a query.
 pub(super) fn query_of(text: &str) -> String {
     escape(text, "._-")
+}
+
+/// A reference as the API's queries take it: the repository, and the tag or digest.
+pub(super) fn split_reference(reference: &str) -> (&str, &str) {
+    // With a digest the tag is decoration.
+    if let Some((named, digest)) = reference.split_once('@') {
+        return (split_reference(named).0, digest);
+    }
+    // A colon before the last slash is a registry's port.
+    let last = reference.rfind('/').map_or(0, |slash| slash + 1);
+    match reference[last..].split_once(':') {
+        Some((name, tag)) => (&reference[..last + name.len()], tag),
+        None => (reference, "latest"),
+    }
 }
 
 fn escape(text: &str, plain: &str) -> String {
@@ -130,6 +147,16 @@ mod tests {
         check("a@sha256:00", "a@sha256:00");
         check("a?b=c#d e", "a%3Fb%3Dc%23d%20e");
         assert_eq!(query_of("{\"a\":1}"), "%7B%22a%22%3A1%7D");
+    }
+
+    #[test]
+    fn references_are_split_for_queries() {
+        let check = |reference, expected| assert_eq!(split_reference(reference), expected);
+        check("debian", ("debian", "latest"));
+        check("a/b:1", ("a/b", "1"));
+        check("host:5000/a/b", ("host:5000/a/b", "latest"));
+        check("host:5000/a/b:1@sha256:00", ("host:5000/a/b", "sha256:00"));
+        check("a@sha256:00", ("a", "sha256:00"));
     }
 
     #[test]

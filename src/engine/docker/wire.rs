@@ -77,6 +77,29 @@ impl Wire {
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
+    /// Sends a request without a body, and hands on what the answer brings, piece by piece, as long
+    /// as that takes.
+    pub(super) async fn stream(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        piece: &mut dyn FnMut(&[u8]),
+    ) -> Result<StatusCode, Broken> {
+        let mut request = self.request(method, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.send(request.body(Empty::new()).map_err(talk)?).await?;
+        let (parts, mut body) = response.into_parts();
+        while let Some(frame) = body.frame().await {
+            if let Some(bytes) = frame.map_err(talk)?.data_ref() {
+                piece(bytes);
+            }
+        }
+        Ok(parts.status)
+    }
+
     /// Sends a POST that turns the connection into a gRPC one, and gives the connection.
     pub(super) async fn upgrade(
         &self,

@@ -159,8 +159,10 @@ impl Fake {
             if cancel.is_set() {
                 return Ok(BuildOutcome::Cancelled);
             }
-            for text in &told.output {
-                let bytes = text.clone().into_bytes();
+            let secret = told.secret.as_ref().and_then(|id| request.secrets.value(id));
+            let (begin, end) = secret.map_or(Default::default(), |it| it.split_at(it.len() / 2));
+            let pieces = told.output.iter().map(String::as_bytes).chain([begin, end]);
+            for bytes in pieces.map(<[u8]>::to_vec) {
                 sink(BuildUpdate::Output { step: step.clone(), bytes });
             }
             if let Some(fail) = scripted.fail.as_ref().filter(|fail| fail.step == index + 1) {
@@ -224,6 +226,7 @@ impl Engine for Fake {
             name: "fake".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             platform: self.platform().to_owned(),
+            frontend: None,
         })
     }
 
@@ -244,7 +247,8 @@ impl Engine for Fake {
             "contexts": request.contexts,
             "platform": request.platform,
             "no_cache": request.no_cache,
-            "pull": request.pull,
+            "secrets": request.secrets.value_ids().collect::<Vec<_>>(),
+            "ssh": request.secrets.agent_ids().collect::<Vec<_>>(),
             "dockerfile": request.dockerfile,
             "context": paths(&context)?,
         }))?;
@@ -275,10 +279,36 @@ impl Engine for Fake {
         let labelled = images.into_iter().filter(|image| image.labels.contains_key(label));
         let listed = labelled.map(|StoredImage { id, references, labels, .. }| ListedImage {
             id,
+            created: 0,
             references,
             labels,
         });
         Ok(listed.collect())
+    }
+
+    fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        begun: &mut dyn FnMut(),
+    ) -> anyhow::Result<()> {
+        self.record(&json!({ "call": "pull", "reference": reference, "platform": platform }))?;
+        let Some(content) = self.script.registry.get(reference) else {
+            anyhow::bail!("can't pull `{reference}`: the registry has no such image");
+        };
+        begun();
+        let platform = platform.unwrap_or(self.platform());
+        self.shared.change(|state| {
+            state.store.put(&Store::external(content, platform), &[reference.to_owned()])
+        })
+    }
+
+    fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
+        self.record(&json!({ "call": "tag", "id": id, "reference": reference }))?;
+        self.shared.change(|state| {
+            let image = state.store.find(id).with_context(|| format!("there is no `{id}`"))?;
+            state.store.put(&image, &[reference.to_owned()])
+        })
     }
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {

@@ -9,11 +9,12 @@
 //!   "platform": "linux/amd64",
 //!   "record": "calls.jsonl",
 //!   "store": "store.json",
+//!   "registry": {"debian:bookworm-slim": "what the image holds"},
 //!   "images": [{
 //!     "reference": "shop-base", "label": "name=value",
 //!     "gate": "started:shop-dev",
 //!     "steps": [{"text": "RUN make", "stage": "build", "cached": false, "millis": 1200,
-//!                "output": ["line\n"], "gate": "file:go"}],
+//!                "output": ["line\n"], "secret": "npm", "gate": "file:go"}],
 //!     "warnings": ["odd"],
 //!     "content": "what the image holds",
 //!     "fail": {"step": 1, "message": "exit code: 1"},
@@ -22,6 +23,7 @@
 //! }
 //! ```
 //!
+//! - `registry`: the images that can be pulled.
 //! - `images`: the first entry counts whose `reference` is a part of one of the asked references
 //!   and whose `label` (`name` or `name=value`) is among the asked labels.
 //! - `gate`: what a build waits for before its first step, or a step before its output:
@@ -29,6 +31,7 @@
 //!   has finished too), `file:PATH` (until it exists), `cancelled`. A cancelled build leaves
 //!   every gate.
 //! - `steps`: in place of one step for each instruction of the Dockerfile.
+//! - `secret`: the ID of one that the step writes after its output, in two pieces.
 //! - `content`: in place of all that was asked, the base and the context: two builds with one
 //!   content make one and the same image, but for its labels.
 //! - `fail`: the step, from 1, that fails; 0 fails without a step. `error`: the machinery fails
@@ -37,6 +40,7 @@
 //!   another when it ends. `store`: a file that holds the images from one process to the next.
 //!   Both are relative to the script's folder, as is `file:PATH`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +55,7 @@ pub(super) struct Script {
     pub(super) platform: Option<String>,
     pub(super) record: Option<PathBuf>,
     pub(super) store: Option<PathBuf>,
+    pub(super) registry: BTreeMap<String, String>,
     pub(super) images: Vec<ScriptedImage>,
 }
 
@@ -77,6 +82,7 @@ pub(super) struct ScriptedStep {
     pub(super) cached: bool,
     pub(super) millis: u64,
     pub(super) output: Vec<String>,
+    pub(super) secret: Option<String>,
     pub(super) gate: Option<Gate>,
 }
 

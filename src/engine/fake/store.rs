@@ -37,7 +37,8 @@ impl Store {
         let by_id = || self.images.values().find(|image| image.id == reference);
         let mut image = self.images.get(&reference).or_else(by_id)?.clone();
         let same = self.images.iter().filter(|(_, other)| other.id == image.id);
-        image.references = same.map(|(name, _)| name.clone()).collect();
+        let names = same.map(|(name, _)| name).filter(|name| **name != image.id);
+        image.references = names.cloned().collect();
         Some(image)
     }
 
@@ -53,7 +54,14 @@ impl Store {
         let names =
             if references.is_empty() { std::slice::from_ref(&image.id) } else { references };
         for name in names {
-            self.images.insert(whole_reference(name), image.clone());
+            let displaced = self.images.insert(whole_reference(name), image.clone());
+            // An image that has lost its last reference is still there, under its ID.
+            if let Some(lost) = displaced.filter(|lost| self.find(&lost.id).is_none()) {
+                self.images.insert(lost.id.clone(), lost);
+            }
+        }
+        if !references.is_empty() {
+            self.images.remove(&image.id);
         }
         self.save()
     }
@@ -70,6 +78,18 @@ impl Store {
         let Some(file) = &self.file else { return Ok(()) };
         write_whole(file, &serde_json::to_vec_pretty(&self.images)?)
             .with_context(|| format!("can't write `{}`", file.display()))
+    }
+
+    /// An image of a registry, given what it holds.
+    pub(super) fn external(content: &str, platform: &str) -> StoredImage {
+        let layer = format!("sha256:{}", blake3::hash(content.as_bytes()).to_hex());
+        StoredImage {
+            id: format!("sha256:{}", blake3::hash(layer.as_bytes()).to_hex()),
+            platform: platform.to_owned(),
+            created: "2000-01-01T00:00:00Z".to_owned(),
+            diff_ids: vec![layer],
+            ..StoredImage::default()
+        }
     }
 
     /// The image that a request makes, given its context's bytes, or `content` in place of all.

@@ -28,8 +28,8 @@ mod view;
 
 pub use scope::{Scope, Value};
 pub use view::{
-    Base, ContextKind, ContextUse, Download, Evaluation, Need, NeedKind, Settings, StageFrom,
-    StageView, Trigger,
+    Base, ContextKind, ContextUse, Download, Evaluation, Need, NeedKind, SecretKind, SecretUse,
+    Settings, StageFrom, StageView, Trigger,
 };
 
 use platform::Platform;
@@ -90,6 +90,7 @@ struct Evaluator<'a> {
     needs: Vec<Need>,
     context_uses: Vec<ContextUse>,
     downloads: Vec<Download>,
+    secret_uses: Vec<SecretUse>,
     used_args: BTreeMap<String, Option<String>>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -146,6 +147,7 @@ impl<'a> Evaluator<'a> {
             needs: Vec::new(),
             context_uses: Vec::new(),
             downloads: Vec::new(),
+            secret_uses: Vec::new(),
             used_args: BTreeMap::new(),
             diagnostics,
         }
@@ -340,6 +342,7 @@ impl<'a> Evaluator<'a> {
             needs: self.needs,
             context_uses: self.context_uses,
             downloads: self.downloads,
+            secret_uses: self.secret_uses,
             onbuild,
             used_args: self.used_args,
             diagnostics: self.diagnostics,

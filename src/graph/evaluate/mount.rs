@@ -57,6 +57,7 @@ pub(super) struct Meaning {
     pub(super) source_span: Option<Span>,
     target: String,
     id: String,
+    pub(super) required: bool,
     sharing: bool,
     owner: Option<&'static str>,
 }
@@ -80,7 +81,7 @@ pub(super) fn read(
                 let text = expand(&value.value).map_err(at(value.span))?;
                 set(&mut meaning, (field, value.span), text).map_err(at(value.span))?;
             }
-            None => check_bare(&meaning, field).map_err(at(field.key.span))?,
+            None => set_bare(&mut meaning, field).map_err(at(field.key.span))?,
         }
     }
     check_together(&meaning).map_err(|message| at(mount.span)(invalid(message)))?;
@@ -91,12 +92,27 @@ fn invalid(message: String) -> Diagnostic {
     Diagnostic::error("invalid-mount", message)
 }
 
+impl Meaning {
+    /// The ID of the secret or the ssh agent that is mounted, as BuildKit finds it.
+    pub(super) fn secret_id(&self) -> &str {
+        let named = [&self.source, &self.id].into_iter().find(|name| !name.is_empty());
+        match (named, self.kind) {
+            (Some(id), _) => id,
+            (None, MountType::Ssh) => "default",
+            (None, _) => self.target.trim_end_matches('/').rsplit('/').next().unwrap_or_default(),
+        }
+    }
+}
+
 /// A key without a value.
-fn check_bare(meaning: &Meaning, field: &MountField) -> Result<(), Diagnostic> {
+fn set_bare(meaning: &mut Meaning, field: &MountField) -> Result<(), Diagnostic> {
     let key = &field.key.value;
     match key.as_str() {
         "readonly" | "ro" | "readwrite" | "rw" => Ok(()),
-        "required" if matches!(meaning.kind, MountType::Secret | MountType::Ssh) => Ok(()),
+        "required" if matches!(meaning.kind, MountType::Secret | MountType::Ssh) => {
+            meaning.required = true;
+            Ok(())
+        }
         "required" => Err(invalid("only secrets and ssh can be `required`".to_owned())),
         _ => Err(unknown_key(key, format!("`{key}` of a mount needs a value"))),
     }
@@ -142,7 +158,9 @@ fn set(
         }
         "target" | "dst" | "destination" => meaning.target = value,
         "readonly" | "ro" | "readwrite" | "rw" if is_flag => {}
-        "required" if matches!(meaning.kind, MountType::Secret | MountType::Ssh) && is_flag => {}
+        "required" if matches!(meaning.kind, MountType::Secret | MountType::Ssh) && is_flag => {
+            meaning.required = value.starts_with(['1', 't', 'T']);
+        }
         "size" if meaning.kind == MountType::Tmpfs && is_size(&value) => {}
         "id" => meaning.id = value,
         "sharing" if ["shared", "private", "locked"].contains(&value.to_lowercase().as_str()) => {

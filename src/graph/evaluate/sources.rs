@@ -170,8 +170,13 @@ impl<'a> Evaluator<'a> {
     }
 
     fn stage_from(&self, from: &Spanned<String>, mount: bool, source: Option<Named>) -> StageFrom {
+        let context = match source {
+            Some(Named::Extra(index)) => self.extras[index].context,
+            _ => None,
+        };
         StageFrom {
             written: from.value.clone(),
+            context: context.map(str::to_owned),
             names: source.map(|source| match source {
                 Named::Stage(index) => Base::Stage(index),
                 Named::Extra(index) => self.extras[index].base.clone(),

@@ -8,12 +8,14 @@ use crate::graph::reference::is_digest;
 use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
 use crate::parse::{Add, Copy, Declaration, Files, Instruction, InstructionKind, Pair, Run};
 
-use super::mount::{self, MountType};
+use super::mount::{self, Meaning, MountType};
 use super::remote::{Origin, origin};
 use super::scope::Scope;
 use super::sources::{Named, context_image};
 use super::variables::Watched;
-use super::view::{Base, ContextKind, ContextUse, Download, Need, NeedKind, Trigger};
+use super::view::{
+    Base, ContextKind, ContextUse, Download, Need, NeedKind, SecretKind, SecretUse, Trigger,
+};
 use super::{Evaluator, complain};
 
 /// What a shell finds where no image says otherwise.
@@ -194,6 +196,12 @@ impl Evaluator<'_> {
                 },
                 (None, None) => self.globals.value(name).map(|value| (value.to_owned(), true)),
             };
+            // Frontends before 0.14 make it empty; later ones leave it as it was.
+            if value.is_none()
+                && let Some(was) = run.scope.value(name).map(|was| was.text.clone())
+            {
+                run.scope.set(name, &was, false);
+            }
             // Two that belong to the scanner of finished images never reach the environment.
             let is_variable = !name.starts_with("BUILDKIT_SBOM_SCAN_");
             if let Some((text, certain)) = value.as_ref().filter(|_| is_variable) {
@@ -340,11 +348,28 @@ impl Evaluator<'_> {
                 MountType::Bind => ContextKind::Bind,
                 // BuildKit sends the context for these as if they were bound.
                 MountType::Tmpfs => ContextKind::Sent,
-                MountType::Cache | MountType::Secret | MountType::Ssh => continue,
+                MountType::Cache => continue,
+                MountType::Secret | MountType::Ssh => {
+                    self.use_secret(run, &meaning, certain, mount.span);
+                    continue;
+                }
             };
             let span = meaning.source_span.unwrap_or(mount.span);
             self.use_context(run, kind, span, (meaning.source, certain), &[]);
         }
+    }
+
+    fn use_secret(&mut self, run: &Turn<'_>, mount: &Meaning, certain: bool, span: Span) {
+        let (source, span) = self.place(span, run.trigger);
+        let is_agent = mount.kind == MountType::Ssh;
+        self.secret_uses.push(SecretUse {
+            kind: if is_agent { SecretKind::Agent } else { SecretKind::Value },
+            id: mount.secret_id().to_owned(),
+            required: mount.required,
+            certain,
+            source,
+            span,
+        });
     }
 
     /// The source number `number` of an instruction is needed.

@@ -74,6 +74,8 @@ pub struct Evaluation {
     pub context_uses: Vec<ContextUse>,
     /// What reached `ADD`s download: addresses and git repositories, expanded.
     pub downloads: Vec<Download>,
+    /// The secrets and ssh agents that reached stages mount.
+    pub secret_uses: Vec<SecretUse>,
     /// The triggers that the built image will carry.
     pub onbuild: Vec<Trigger>,
     /// Each argument that a reached stage declares or its FROM uses, and the value it took. A
@@ -135,6 +137,8 @@ pub struct StageFrom {
     pub written: String,
     /// What it names; nothing where that is an error.
     pub names: Option<Base>,
+    /// The named context that stands for it, as the settings give it.
+    pub context: Option<String>,
     /// Whether a mount says it.
     pub mount: bool,
     /// The file it is written in; a trigger's may be another one than the Dockerfile.
@@ -213,6 +217,32 @@ pub struct ContextUse {
     pub span: Span,
     /// The stage that reads.
     pub stage: usize,
+}
+
+/// What a mount asks of whoever starts the build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretKind {
+    /// A value.
+    Value,
+    /// An ssh agent.
+    Agent,
+}
+
+/// A mount of a secret or an ssh agent.
+#[derive(Debug, Clone)]
+pub struct SecretUse {
+    /// What of both.
+    pub kind: SecretKind,
+    /// Its ID; `default` for an agent where nothing is said.
+    pub id: String,
+    /// Whether the step fails without it.
+    pub required: bool,
+    /// Whether it is certain, as for [`ContextUse::certain`].
+    pub certain: bool,
+    /// The file that says it; a trigger's is the parent's Dockerfile.
+    pub source: Source,
+    /// The whole mount.
+    pub span: Span,
 }
 
 /// What an `ADD` downloads.

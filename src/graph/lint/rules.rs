@@ -63,6 +63,7 @@ pub const RULES: &[Rule] = &[
     error("no-instructions"),
     error("no-stages"),
     error("not-utf8"),
+    warning("old-frontend", &[]),
     error("parse-error"),
     warning("platform-mismatch", &["InvalidBaseImagePlatform", "FromPlatformFlagConstDisallowed"]),
     error("required-variable"),

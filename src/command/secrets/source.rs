@@ -1,0 +1,159 @@
+//! Where secrets and agents are, and what they hold.
+//!
+//! Owns the reading of files and variables. A value is read once, before anything is built: what
+//! is missing is then said in time, a pipe is read as well as a file, and all images of a run get
+//! the same. No message holds a value.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use crate::command::environment::Environment;
+use crate::engine::secret::LARGEST;
+use crate::scan::config::SecretSource;
+
+/// More than this a private key does not hold.
+const LARGEST_KEY: usize = 100 * 1024;
+
+/// Why something can't be had, and what helps.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lacking {
+    pub why: String,
+    pub hint: String,
+}
+
+fn lacking(why: impl Into<String>, hint: impl Into<String>) -> Lacking {
+    Lacking { why: why.into(), hint: hint.into() }
+}
+
+/// A key file and what it holds.
+pub struct Key {
+    pub path: String,
+    pub content: Vec<u8>,
+}
+
+/// An agent that can be had.
+pub enum Agent {
+    /// One that runs, at its socket.
+    Socket(PathBuf),
+    /// Private keys, for which one has to be started.
+    Keys(Vec<Key>),
+}
+
+/// Where paths begin, and which variables there are.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub folder: &'a Path,
+    pub environment: &'a Environment,
+}
+
+impl Place<'_> {
+    /// The value of a secret.
+    pub fn value(self, source: &SecretSource) -> Result<Vec<u8>, Lacking> {
+        match source {
+            SecretSource::Variable(name) => match self.environment.var(name) {
+                Some(value) if value.len() <= LARGEST => Ok(value.as_bytes().to_vec()),
+                Some(_) => Err(too_large()),
+                None => Err(lacking(
+                    format!("the variable `{name}` is not set"),
+                    format!("`export {name}=…`, or give a file with `src=`"),
+                )),
+            },
+            SecretSource::File(path) => self.read(path, LARGEST)?.ok_or_else(too_large),
+        }
+    }
+
+    /// The value of a secret of which only the ID is said: of the variable of that name, else of
+    /// the file.
+    pub fn value_of(self, id: &str) -> Result<Vec<u8>, Lacking> {
+        if self.environment.var(id).is_some() {
+            return self.value(&SecretSource::Variable(id.to_owned()));
+        }
+        if self.path(id).exists() {
+            return self.value(&SecretSource::File(id.to_owned()));
+        }
+        Err(lacking(
+            format!("there is neither a variable nor a file `{id}`"),
+            format!("say where it is: `id={id},env=NAME` or `id={id},src=FILE`"),
+        ))
+    }
+
+    /// The agent at a socket, of some keys, or that of the environment where there is no path.
+    pub fn agent(self, paths: &[String]) -> Result<Agent, Lacking> {
+        if paths.is_empty() {
+            let Some(path) = self.environment.path("SSH_AUTH_SOCK") else {
+                return Err(lacking(
+                    "SSH_AUTH_SOCK is not set",
+                    "start an agent with your keys: `eval $(ssh-agent) && ssh-add`",
+                ));
+            };
+            return reach(path);
+        }
+        let mut keys = Vec::new();
+        for written in paths {
+            let path = self.path(written);
+            if fs::metadata(&path).is_ok_and(|it| it.file_type().is_socket()) {
+                return match paths {
+                    [_] => reach(path),
+                    _ => Err(lacking(
+                        format!("`{written}` is a socket, and there is more than it"),
+                        "give one socket, or keys only",
+                    )),
+                };
+            }
+            let is_key = |content: &Vec<u8>| {
+                content.windows(12).any(|words| words.starts_with(b"PRIVATE KEY"))
+            };
+            let Some(content) = self.read(written, LARGEST_KEY)?.filter(is_key) else {
+                return Err(lacking(
+                    format!("`{written}` is neither a socket nor a private key"),
+                    "name the key itself, not its `.pub`",
+                ));
+            };
+            keys.push(Key { path: written.clone(), content });
+        }
+        Ok(Agent::Keys(keys))
+    }
+
+    /// What a file holds; nothing where that is more than `most` bytes.
+    fn read(self, written: &str, most: usize) -> Result<Option<Vec<u8>>, Lacking> {
+        let path = self.path(written);
+        let cant = |error: std::io::Error| {
+            let folder = self.folder.display();
+            lacking(format!("`{written}`: {error}"), format!("paths are relative to `{folder}`"))
+        };
+        let limit = u64::try_from(most).map_or(u64::MAX, |most| most + 1);
+        let mut content = Vec::new();
+        let file = File::open(path).map_err(cant)?;
+        file.take(limit).read_to_end(&mut content).map_err(cant)?;
+        Ok(Some(content).filter(|content| content.len() <= most))
+    }
+
+    /// A path from the folder on; `~/` is the home, which no shell replaces behind a `=`.
+    fn path(self, written: &str) -> PathBuf {
+        match (written.strip_prefix("~/"), self.environment.path("HOME")) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => self.folder.join(written),
+        }
+    }
+}
+
+/// An agent that nobody answers for would only be missed in the middle of a build.
+fn reach(path: PathBuf) -> Result<Agent, Lacking> {
+    match UnixStream::connect(&path) {
+        Ok(_) => Ok(Agent::Socket(path)),
+        Err(error) => Err(lacking(
+            format!("no agent answers at `{}`: {error}", path.display()),
+            "start one with your keys: `eval $(ssh-agent) && ssh-add`",
+        )),
+    }
+}
+
+fn too_large() -> Lacking {
+    lacking(
+        format!("it holds more than {} KiB", LARGEST / 1024),
+        "engines take no larger ones; pack less into it, or divide it",
+    )
+}

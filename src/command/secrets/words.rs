@@ -1,0 +1,147 @@
+//! The words of `--secret` and `--ssh`, as `docker build` reads them.
+//!
+//! Owns their grammar: fields with commas between for a secret, an ID and paths for an agent.
+//! Nothing is looked up here.
+
+use crate::base::text::closest;
+use crate::engine::secret::DEFAULT_AGENT;
+use crate::parse::split_csv;
+use crate::scan::config::SecretSource;
+
+const KEYS: [&str; 5] = ["id", "src", "source", "env", "type"];
+
+/// A secret as it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretWord {
+    /// Its ID.
+    pub id: String,
+    /// Where it is; nothing where only the ID is said.
+    pub source: Option<SecretSource>,
+}
+
+/// Reads `id=ID,src=FILE`, `id=ID,env=NAME` and their like.
+///
+/// # Errors
+/// What is wrong with it, with a hint.
+pub fn read_secret(text: &str) -> Result<SecretWord, String> {
+    let wrong = |what: &str, hint: &str| Err(format!("`--secret {text}`: {what}\nhint: {hint}"));
+    let Some(fields) = split_csv(text) else {
+        return wrong("a quote is out of place", "write `id=ID,src=FILE` or `id=ID,env=NAME`");
+    };
+    let (mut id, mut src, mut env, mut is_env) = (None, None, None, None);
+    for (field, _) in &fields {
+        let Some((key, value)) = field.split_once('=') else {
+            let hint = format!("write `--secret id={field},env=NAME` or `id={field},src=FILE`");
+            return wrong(&format!("`{field}` has no value"), &hint);
+        };
+        let value = Some(value.to_owned()).filter(|value| !value.is_empty());
+        match (key.to_ascii_lowercase().as_str(), value.as_deref()) {
+            ("id", _) => id = value,
+            ("src" | "source", _) => src = value,
+            ("env", _) => env = value,
+            ("type", Some("env")) => is_env = Some(true),
+            ("type", Some("file")) => is_env = Some(false),
+            ("type", _) => {
+                return wrong(
+                    "there are no secrets of that type",
+                    "write `type=file` or `type=env`",
+                );
+            }
+            (other, _) => {
+                let near = closest(other, KEYS).unwrap_or("src");
+                return wrong(&format!("there is no `{key}`"), &format!("did you mean `{near}=`?"));
+            }
+        }
+    }
+    let Some(id) = id else {
+        return wrong("it has no ID", "begin with `id=`, as in `id=npm,env=NPM_TOKEN`");
+    };
+    let source = match (src, env, is_env) {
+        (Some(_), Some(_), _) => return wrong("both a file and a variable", "leave one out"),
+        (None, Some(_), Some(false)) => return wrong("a variable is no file", "write `type=env`"),
+        (Some(name), None, Some(true)) => Some(SecretSource::Variable(name)),
+        (Some(path), None, _) => Some(SecretSource::File(path)),
+        (None, Some(name), _) => Some(SecretSource::Variable(name)),
+        (None, None, Some(true)) => Some(SecretSource::Variable(id.clone())),
+        (None, None, Some(false)) => Some(SecretSource::File(id.clone())),
+        (None, None, None) => None,
+    };
+    Ok(SecretWord { id, source })
+}
+
+/// Reads `default`, `ID`, `ID=SOCKET` or `ID=KEY,KEY`: the ID, and the paths.
+pub fn read_agent(text: &str) -> (String, Vec<String>) {
+    let (id, paths) = text.split_once('=').unwrap_or((text, ""));
+    let id = if id.is_empty() { DEFAULT_AGENT } else { id };
+    let paths = paths.split(',').filter(|path| !path.is_empty());
+    (id.to_owned(), paths.map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_read_as_docker_reads_them() {
+        let file = |path: &str| Some(SecretSource::File(path.to_owned()));
+        let variable = |name: &str| Some(SecretSource::Variable(name.to_owned()));
+        let check = |text: &str, id: &str, source: Option<SecretSource>| {
+            assert_eq!(read_secret(text), Ok(SecretWord { id: id.to_owned(), source }), "{text}");
+        };
+        check("id=npm,src=a/b", "npm", file("a/b"));
+        check("id=npm,source=a/b", "npm", file("a/b"));
+        check("src=a/b,id=npm", "npm", file("a/b"));
+        check("ID=npm,SRC=a=b", "npm", file("a=b"));
+        check("id=npm,env=NPM", "npm", variable("NPM"));
+        check("type=env,id=npm,src=NPM", "npm", variable("NPM"));
+        check("type=env,id=npm,env=NPM", "npm", variable("NPM"));
+        check("type=file,id=npm,src=a", "npm", file("a"));
+        check("id=npm", "npm", None);
+        check("id=npm,src=", "npm", None);
+        check("type=env,id=npm", "npm", variable("npm"));
+        check("type=file,id=npm", "npm", file("npm"));
+        check("id=npm,\"src=a,b\"", "npm", file("a,b"));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_a_hint() {
+        let check = |text: &str, expected: &str| {
+            let message = read_secret(text).unwrap_err();
+            let message = message.strip_prefix(&format!("`--secret {text}`: ")).unwrap();
+            assert_eq!(message, expected);
+        };
+        check(
+            "npm",
+            "`npm` has no value\nhint: write `--secret id=npm,env=NAME` or `id=npm,src=FILE`",
+        );
+        check("src=a", "it has no ID\nhint: begin with `id=`, as in `id=npm,env=NPM_TOKEN`");
+        check("id=,src=a", "it has no ID\nhint: begin with `id=`, as in `id=npm,env=NPM_TOKEN`");
+        check("id=a,evn=B", "there is no `evn`\nhint: did you mean `env=`?");
+        check("id=a,env=B,src=c", "both a file and a variable\nhint: leave one out");
+        check("id=a,type=file,env=B", "a variable is no file\nhint: write `type=env`");
+        check(
+            "id=a,type=x",
+            "there are no secrets of that type\nhint: write `type=file` or `type=env`",
+        );
+        check(
+            "id=a\"",
+            "a quote is out of place\nhint: write `id=ID,src=FILE` or `id=ID,env=NAME`",
+        );
+    }
+
+    #[test]
+    fn agents_are_an_id_and_paths() {
+        let check = |text: &str, id: &str, paths: &[&str]| {
+            let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+            assert_eq!(read_agent(text), (id.to_owned(), paths), "{text}");
+        };
+        check("default", "default", &[]);
+        check("", "default", &[]);
+        check("work", "work", &[]);
+        check("work=", "work", &[]);
+        check("work=/run/agent", "work", &["/run/agent"]);
+        check("=/run/agent", "default", &["/run/agent"]);
+        check("work=a,b", "work", &["a", "b"]);
+        check("work=a=b", "work", &["a=b"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! What a Dockerfile uses that the frontend which will read it may not know yet.
+//!
+//! Owns the table of what came with which version of `docker/dockerfile`
+//! (<https://docs.docker.com/reference/dockerfile/>), and the search for it. The reader follows the
+//! newest rules; an engine brings a frontend of its own age, and what an old one says of new words
+//! is often about another line.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::base::{Diagnostic, Span};
+use crate::graph::{Graph, Image};
+use crate::parse::{Instruction, InstructionKind};
+
+/// A version of `docker/dockerfile`.
+pub type Version = (u32, u32);
+
+/// Forms of `${…}` that came later than `${V:-w}` and `${V:+w}`.
+static EXPANSIONS: LazyLock<[(Regex, &str, Version); 2]> = LazyLock::new(|| {
+    let regex = |text: &str| Regex::new(text).unwrap_or_else(|error| unreachable!("{error}"));
+    [
+        (regex(r"\$\{[A-Za-z_][A-Za-z0-9_]*[-+?]"), "`${V-w}` without a colon", (1, 6)),
+        (regex(r"\$\{[A-Za-z_][A-Za-z0-9_]*[#%/]"), "`${V#p}` and its like", (1, 7)),
+    ]
+});
+
+/// Warnings about what images use and the frontend of a version does not know. Dockerfiles that
+/// name their frontend are left alone.
+pub fn newer_than<'a>(
+    images: impl IntoIterator<Item = &'a Image>,
+    frontend: Version,
+) -> Vec<Diagnostic> {
+    let mut told: BTreeSet<(String, Span, &str)> = BTreeSet::new();
+    let mut problems = Vec::new();
+    for image in images {
+        let names_its_own = image.file.directives.syntax.is_some()
+            || image.build_args.contains_key("BUILDKIT_SYNTAX");
+        if names_its_own {
+            continue;
+        }
+        for (span, what, since) in uses_of(image).into_iter().filter(|it| it.2 > frontend) {
+            // Images may share a Dockerfile.
+            if told.insert((image.dockerfile.to_string(), span, what)) {
+                problems.push(describe(image, span, what, since, frontend));
+            }
+        }
+    }
+    problems
+}
+
+/// The same for all images of a graph.
+pub fn all_newer_than(graph: &Graph, frontend: Version) -> Vec<Diagnostic> {
+    newer_than(graph.images.values(), frontend)
+}
+
+fn describe(
+    image: &Image,
+    span: Span,
+    what: &str,
+    (major, minor): Version,
+    frontend: Version,
+) -> Diagnostic {
+    let (old_major, old_minor) = frontend;
+    let message = format!(
+        "{what} came with version {major}.{minor} of Docker's frontend, and {old_major}.{old_minor} \
+         will read this"
+    );
+    Diagnostic::warning("old-frontend", message)
+        .at(&image.file.source, span, "")
+        .hint("begin the Dockerfile with `# syntax=docker/dockerfile:1`, or use a newer engine")
+}
+
+/// What an image's Dockerfile uses, where, and since when that is known. Stages that are not
+/// needed count too: a frontend reads all of the file.
+fn uses_of(image: &Image) -> Vec<(Span, &'static str, Version)> {
+    let file = &image.file;
+    let mut uses = Vec::new();
+    for stage in &file.stages {
+        uses.extend(expansions(&stage.text, stage.from));
+    }
+    let stages = file.stages.iter().flat_map(|stage| &stage.instructions);
+    for instruction in file.globals.iter().chain(stages) {
+        uses.extend(uses_of_instruction(instruction));
+    }
+    if let (Some(stage), false) = (file.stages.first(), image.contexts.is_empty()) {
+        uses.push((stage.from, "a named context", (1, 4)));
+    }
+    uses
+}
+
+fn uses_of_instruction(instruction: &Instruction) -> Vec<(Span, &'static str, Version)> {
+    let mut found: Vec<(&'static str, Version)> = Vec::new();
+    let mut put = |uses: bool, what, since| found.extend(uses.then_some((what, since)));
+    put(!instruction.heredocs.is_empty(), "a here-document", (1, 4));
+    match &instruction.kind {
+        InstructionKind::Copy(copy) => {
+            put(!copy.files.inline.is_empty(), "a here-document", (1, 4));
+            put(copy.files.link, "`--link`", (1, 4));
+            put(copy.parents, "`--parents`", (1, 20));
+            put(!copy.files.excludes.is_empty(), "`--exclude`", (1, 19));
+        }
+        InstructionKind::Add(add) => {
+            put(!add.files.inline.is_empty(), "a here-document", (1, 4));
+            put(add.files.link, "`--link`", (1, 4));
+            put(add.checksum.is_some(), "`--checksum`", (1, 6));
+            put(add.unpack.is_some(), "`--unpack`", (1, 17));
+            put(!add.files.excludes.is_empty(), "`--exclude`", (1, 19));
+        }
+        InstructionKind::Run(run) => {
+            put(run.network.is_some(), "`--network`", (1, 3));
+            put(run.security.is_some(), "`--security`", (1, 20));
+        }
+        _ => {}
+    }
+    found.dedup();
+    // What a shell expands is none of the frontend's business.
+    let is_shells = matches!(
+        instruction.kind,
+        InstructionKind::Run(_)
+            | InstructionKind::Cmd(_)
+            | InstructionKind::Entrypoint(_)
+            | InstructionKind::Healthcheck(_)
+            | InstructionKind::Onbuild(_)
+            | InstructionKind::Invalid
+    );
+    let text = if is_shells { "" } else { instruction.text.as_str() };
+    let first = instruction.keyword.span;
+    let mut uses: Vec<_> = found.into_iter().map(|(what, since)| (first, what, since)).collect();
+    uses.extend(expansions(text, first));
+    uses
+}
+
+fn expansions(text: &str, span: Span) -> Vec<(Span, &'static str, Version)> {
+    let uses = EXPANSIONS.iter().filter(|(regex, ..)| regex.is_match(text));
+    uses.map(|(_, what, since)| (span, *what, *since)).collect()
+}
+
+/// A version as it is written: `1.4`.
+pub fn parse_version(text: &str) -> Option<Version> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}

@@ -1,0 +1,256 @@
+//! What differs in an image between a revision and the work tree, in git's terms.
+//!
+//! Owns the comparison: both sides are read and evaluated alike, and the files that an image reads
+//! are named by what git says of them: the content by its blob's name, the mode as one of two. No
+//! engine is asked, so what is needed from outside counts by its reference alone; a base is taken
+//! to have no `ONBUILD` lines unless its reference says so. What git ignores is nobody's change.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::diff::{Change, changes};
+use super::files::{FileInputs, FileList, readable};
+use super::gather::{self, Externals, Own};
+use super::{ContextArchive, Use, own, select};
+use crate::base::{IdMap, ImageId, RelPath};
+use crate::graph::{Graph, Image};
+use crate::scan::context::{Context, Entry, EntryKind};
+use crate::scan::git::{Blob, BlobKind, WorkTree};
+use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
+use crate::scan::listing::{self, Listed};
+
+/// Both sides of the comparison.
+#[derive(Clone, Copy)]
+pub struct Sides<'a> {
+    /// The root of the work tree.
+    pub root: &'a Path,
+    /// Its images.
+    pub graph: &'a Graph,
+    /// What git says of it.
+    pub work_tree: &'a WorkTree,
+    /// Where the revision's Dockerfiles and ignore files lie.
+    pub then_root: &'a Path,
+    /// Its images.
+    pub then_graph: &'a Graph,
+    /// All files of the revision.
+    pub then_files: &'a BTreeMap<OsString, Blob>,
+    /// The texts of its symlinks.
+    pub then_links: &'a BTreeMap<OsString, OsString>,
+    /// The platform that is built for.
+    pub platform: &'a str,
+}
+
+/// Why an image of the work tree is not that of the revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "cause", rename_all = "kebab-case")]
+pub enum Cause {
+    /// The revision has no image of that name.
+    New,
+    /// These differ.
+    Changed {
+        /// What differs, what a person wants to know first first.
+        changes: Vec<Change>,
+    },
+    /// It is called otherwise.
+    Renamed,
+    /// Something can't be read.
+    Unreadable {
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// For each image of the work tree why it is another one than in the revision; nothing where it is
+/// not.
+pub fn compare(sides: Sides<'_>) -> IdMap<Option<Cause>> {
+    let mut groups: BTreeMap<(RelPath, Option<PathBuf>), Vec<ImageId>> = BTreeMap::new();
+    let mut causes = IdMap::from_fn(sides.graph.images.len(), |_| None);
+    for (id, image) in sides.graph.images.iter() {
+        let folder = image.context.under(sides.root);
+        match find_ignore_file(&image.dockerfile.under(sides.root), &folder) {
+            Ok(ignore) => groups.entry((image.context.clone(), ignore)).or_default().push(id),
+            Err(error) => {
+                let message = format!("can't look for the ignore file: {error}");
+                causes[id] = Some(Cause::Unreadable { message });
+            }
+        }
+    }
+    let groups: Vec<Vec<ImageId>> = groups.into_values().collect();
+    let found: Vec<Vec<(ImageId, Option<Cause>)>> =
+        groups.par_iter().map(|images| compare_group(sides, images)).collect();
+    for (image, cause) in found.into_iter().flatten() {
+        causes[image] = cause;
+    }
+    causes
+}
+
+/// Compares images that share a context and an ignore file, with one walk.
+fn compare_group(sides: Sides<'_>, images: &[ImageId]) -> Vec<(ImageId, Option<Cause>)> {
+    let Some(first) = images.first().map(|image| &sides.graph.images[*image]) else {
+        return Vec::new();
+    };
+    let nothing = images.iter().all(|it| uses_of(&sides.graph.images[*it]).0.is_empty());
+    match gather::walk_for(sides.root, first, nothing) {
+        Ok(context) => {
+            let context = Arc::new(context);
+            let cause = |id: &ImageId| (*id, compare_one(sides, *id, &context));
+            images.par_iter().map(cause).collect()
+        }
+        Err(message) => {
+            let cause = Cause::Unreadable { message };
+            images.iter().map(|image| (*image, Some(cause.clone()))).collect()
+        }
+    }
+}
+
+fn compare_one(sides: Sides<'_>, id: ImageId, context: &Arc<Context>) -> Option<Cause> {
+    let now = &sides.graph.images[id];
+    let Some(then) = sides.then_graph.find(&now.name) else { return Some(Cause::New) };
+    let then = &sides.then_graph.images[then];
+    let (uses, whole) = uses_of(now);
+    let files = files_now(sides, now, context, &uses);
+    let own = Own {
+        inputs: own::inputs_of(now, sides.platform, files, whole),
+        needs: own::needs_of(now),
+        archive: Arc::new(ContextArchive::of(Arc::clone(context), Vec::new())),
+        places: own::places_of(now),
+        context: now.context.clone(),
+    };
+    let (uses, whole) = uses_of(then);
+    let files = match files_then(sides, then, &uses) {
+        Ok(files) => files,
+        Err(message) => return Some(Cause::Unreadable { message }),
+    };
+    let was = own::inputs_of(then, sides.platform, files, whole);
+    if own.inputs != was {
+        let name = |image: ImageId| sides.graph.images[image].name.clone();
+        return Some(Cause::Changed { changes: changes(&own, &was, &name) });
+    }
+    (now.references != then.references).then_some(Cause::Renamed)
+}
+
+/// What an image reads of its context. Nothing outside of the repository is known here.
+fn uses_of(image: &Image) -> (Vec<Use>, bool) {
+    let says_so = image.externals.iter().map(|external| external.reference.normalised());
+    let externals: Externals =
+        says_so.filter(|name| name.contains("onbuild")).map(|name| (name, None)).collect();
+    own::uses_of(image, &externals)
+}
+
+fn files_now(sides: Sides<'_>, image: &Image, context: &Context, uses: &[Use]) -> FileList {
+    let WorkTree { changed, known, .. } = sides.work_tree;
+    let mut files = Vec::new();
+    let mut nested: BTreeSet<&OsString> = BTreeSet::new();
+    for number in select(context, uses) {
+        let entry = &context.entries[number];
+        if !matches!(entry.kind, EntryKind::File | EntryKind::Symlink(_)) {
+            continue;
+        }
+        let path = below_root(&image.context, &entry.path);
+        if !known.contains(&path) {
+            // In a submodule git knows no files, only that something in it changed.
+            let around = sides.work_tree.nested_around(&path);
+            nested.extend(around.filter(|folder| changed.contains(*folder)));
+            continue;
+        }
+        match sides.then_files.get(&path).filter(|_| !changed.contains(&path)) {
+            Some(blob) => files.push(file_of_blob(&entry.path, blob)),
+            None => files.push(file_of_disk(entry)),
+        }
+    }
+    files.extend(nested.into_iter().map(|folder| submodule(&image.context, folder, "work tree")));
+    FileList::new(&files)
+}
+
+fn files_then(sides: Sides<'_>, image: &Image, uses: &[Use]) -> Result<FileList, String> {
+    let (ignore, _) = IgnoreFile::load(sides.then_root, &image.dockerfile, &image.context)
+        .map_err(|error| error.to_string())?;
+    let paths = paths_then(sides, &image.context);
+    let context = listing::list(image.context.under(sides.then_root), &paths, &ignore);
+    let mut files = Vec::new();
+    for number in select(&context, uses) {
+        let entry = &context.entries[number];
+        let path = below_root(&image.context, &entry.path);
+        let Some(blob) = sides.then_files.get(&path) else { continue };
+        if blob.kind != BlobKind::Submodule {
+            files.push(file_of_blob(&entry.path, blob));
+        } else if sides.work_tree.changed.contains(&path) {
+            files.push(submodule(&image.context, &path, &blob.id));
+        }
+    }
+    Ok(FileList::new(&files))
+}
+
+/// The revision's files in a context, by their paths in it.
+fn paths_then(sides: Sides<'_>, context: &RelPath) -> BTreeMap<OsString, Listed> {
+    let prefix = if context.is_root() { String::new() } else { format!("{context}/") };
+    let from = sides.then_files.range(OsString::from(&prefix)..);
+    let inside = from.map_while(|(path, blob)| {
+        let below = path.as_bytes().strip_prefix(prefix.as_bytes())?;
+        let kind = match blob.kind {
+            BlobKind::Plain | BlobKind::Executable => EntryKind::File,
+            BlobKind::Submodule => EntryKind::Folder,
+            BlobKind::Symlink => {
+                EntryKind::Symlink(sides.then_links.get(path).cloned().unwrap_or_default())
+            }
+        };
+        Some((OsStr::from_bytes(below).to_owned(), Listed { kind, mode: mode_of(blob.kind) }))
+    });
+    inside.collect()
+}
+
+fn below_root(context: &RelPath, path: &OsStr) -> OsString {
+    if context.is_root() {
+        return path.to_owned();
+    }
+    let mut whole = OsString::from(context.as_str());
+    whole.push("/");
+    whole.push(path);
+    whole
+}
+
+fn mode_of(kind: BlobKind) -> u32 {
+    if kind == BlobKind::Plain { 0o644 } else { 0o755 }
+}
+
+fn file_of_blob<'a>(path: &'a OsStr, blob: &'a Blob) -> FileInputs<'a> {
+    let kind = if blob.kind == BlobKind::Symlink { "symlink" } else { "file" };
+    FileInputs {
+        path: readable(path),
+        kind: Cow::Borrowed(kind),
+        mode: Cow::Owned(format!("{:04o}", mode_of(blob.kind))),
+        content: Some(Cow::Borrowed(&blob.id)),
+    }
+}
+
+/// A file that differs from the revision in some way, or that the revision does not have.
+fn file_of_disk(entry: &Entry) -> FileInputs<'_> {
+    let is_symlink = matches!(entry.kind, EntryKind::Symlink(_));
+    let can_run = is_symlink || entry.stat.mode & 0o100 != 0;
+    FileInputs {
+        path: readable(&entry.path),
+        kind: Cow::Borrowed(if is_symlink { "symlink" } else { "file" }),
+        mode: Cow::Borrowed(if can_run { "0755" } else { "0644" }),
+        content: Some(Cow::Borrowed("work tree")),
+    }
+}
+
+fn submodule<'a>(context: &RelPath, folder: &OsStr, content: &'a str) -> FileInputs<'a> {
+    let whole = RelPath::from_path(Path::new(folder));
+    let prefix = if context.is_root() { String::new() } else { format!("{context}/") };
+    let whole = whole.map(|whole| whole.as_str().to_owned()).unwrap_or_default();
+    FileInputs {
+        // A context that lies in the submodule is named as a whole.
+        path: Cow::Owned(whole.strip_prefix(&prefix).unwrap_or(".").to_owned()),
+        kind: Cow::Borrowed("submodule"),
+        mode: Cow::Borrowed("0755"),
+        content: Some(Cow::Borrowed(content)),
+    }
+}

@@ -1,0 +1,77 @@
+//! What is asked of the engine before anything is judged.
+//!
+//! Owns the questions: one for all images that carry a key, one for each external and for each
+//! image that is needed and not looked at. Nothing is decided here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::held::Held;
+use crate::base::ImageId;
+use crate::engine::{Engine, StoredImage};
+use crate::graph::reference::Reference;
+use crate::graph::{Edge, Graph};
+use crate::inputs::{Externals, Identity, KEY_LABEL, Outside};
+
+/// Asks the engine for the images that carry a key.
+///
+/// # Errors
+/// Where it can't be asked.
+pub fn ask_held(engine: &dyn Engine) -> anyhow::Result<Held> {
+    Ok(Held::read(engine.list(KEY_LABEL)?))
+}
+
+/// The externals of some images by their normalised references.
+pub fn externals_of<'a>(graph: &'a Graph, images: &[ImageId]) -> BTreeMap<String, &'a Reference> {
+    let all = images.iter().flat_map(|image| &graph.images[*image].externals);
+    all.map(|it| (it.reference.normalised(), &it.reference)).collect()
+}
+
+/// What an external is to a build for `platform`, given what the engine holds under its name.
+pub fn judge_external(stored: Option<StoredImage>, platform: &str) -> Option<Outside> {
+    let stored = stored?;
+    // What is there for another platform may be what a `FROM --platform` takes; if it is not,
+    // nobody has seen what will be.
+    let has_triggers = !stored.on_build.is_empty() || !same_platform(&stored.platform, platform);
+    Some(Outside { identity: Identity::of(&stored), has_triggers })
+}
+
+/// Asks the engine for the images that some of `chosen` need and that are not chosen themselves,
+/// each once. They are taken as they are, so one whose triggers are not those of its Dockerfile
+/// of today joins `externals`: nobody here knows what its triggers read.
+///
+/// # Errors
+/// Where it can't be asked.
+pub fn ask_unchosen(
+    graph: &Graph,
+    chosen: &[ImageId],
+    engine: &dyn Engine,
+    externals: &mut Externals,
+) -> anyhow::Result<BTreeMap<ImageId, Identity>> {
+    let is_chosen: BTreeSet<ImageId> = chosen.iter().copied().collect();
+    let of_chosen = chosen.iter().flat_map(|image| &graph.images[*image].parents);
+    let needed: BTreeMap<String, &Edge> = of_chosen
+        .filter(|edge| !is_chosen.contains(&edge.parent))
+        .map(|edge| (edge.reference.normalised(), edge))
+        .collect();
+    let mut identities = BTreeMap::new();
+    for (name, Edge { parent, reference, .. }) in needed {
+        let stored = engine.inspect(&reference.familiar())?;
+        let Some(stored) = stored else {
+            externals.insert(name, None);
+            continue;
+        };
+        let identity = Identity::of(&stored);
+        let known = graph.images[*parent].evaluation.onbuild.iter().map(|trigger| &trigger.text);
+        if !known.eq(&stored.on_build) {
+            let outside = Outside { identity: identity.clone(), has_triggers: true };
+            externals.insert(name, Some(outside));
+        }
+        identities.insert(*parent, identity);
+    }
+    Ok(identities)
+}
+
+/// System and architecture; engines disagree on when to name a variant.
+fn same_platform(a: &str, b: &str) -> bool {
+    a.split('/').take(2).eq(b.split('/').take(2))
+}

@@ -1,0 +1,91 @@
+//! The images that differ from a revision: for people, for programs, for a job matrix.
+//!
+//! Owns how they look. A line of the text is one image, so that scripts can cut it.
+
+use serde::Serialize;
+
+use crate::base::text::count;
+use crate::inputs::since::Cause;
+
+use super::{clean, reasons};
+
+/// An image that is affected.
+#[derive(Debug, Serialize)]
+pub struct Row<'a> {
+    /// Its name.
+    pub image: &'a str,
+    /// How many affected images at most come one after the other before it.
+    pub layer: usize,
+    /// Its Dockerfile.
+    pub dockerfile: &'a str,
+    /// Its references.
+    pub references: Vec<String>,
+    /// Why it differs itself.
+    #[serde(flatten)]
+    pub cause: Option<&'a Cause>,
+    /// The affected images that it needs directly.
+    pub needs: Vec<&'a str>,
+}
+
+/// A line for each image with the first reason.
+pub fn draw(rows: &[Row<'_>], total: usize) -> String {
+    let width = rows.iter().map(|row| row.image.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        let why = match row.cause {
+            Some(cause) => describe(cause),
+            None => format!("needs {}", row.needs.join(", ")),
+        };
+        text.push_str(&format!("{:<width$}  {why}\n", row.image));
+    }
+    text.push_str(&format!("{} of {} affected\n", rows.len(), count(total, "image")));
+    text
+}
+
+fn describe(cause: &Cause) -> String {
+    match cause {
+        Cause::New => "is new".to_owned(),
+        Cause::Renamed => "has other references".to_owned(),
+        Cause::Unreadable { message } => clean::line(message.lines().next().unwrap_or_default()),
+        Cause::Changed { changes } => match changes.as_slice() {
+            [] => "changed".to_owned(),
+            [only] => reasons::describe_change(only),
+            [first, rest @ ..] => {
+                let more = count(rest.len(), "more change");
+                format!("{}, and {more}", reasons::describe_change(first))
+            }
+        },
+    }
+}
+
+/// All of it as JSON.
+///
+/// # Errors
+/// Never in practice: all of it is text and numbers.
+pub fn draw_json(rows: &[Row<'_>]) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(rows)? + "\n")
+}
+
+#[derive(Serialize)]
+struct Matrix<'a> {
+    include: Vec<Job<'a>>,
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    image: &'a str,
+    layer: usize,
+    dockerfile: &'a str,
+}
+
+/// One line for `$GITHUB_OUTPUT`: `matrix=` and a job for each image, by layers.
+///
+/// # Errors
+/// Never in practice: all of it is text and numbers.
+pub fn draw_github(rows: &[Row<'_>]) -> anyhow::Result<String> {
+    let rows = rows.iter();
+    let include = rows
+        .map(|row| Job { image: row.image, layer: row.layer, dockerfile: row.dockerfile })
+        .collect();
+    Ok(format!("matrix={}\n", serde_json::to_string(&Matrix { include })?))
+}

@@ -1,0 +1,131 @@
+//! The files of a context that is not on the disk: from a list of paths, after the ignore file.
+//!
+//! Owns the same choice among them that a walk of the folder would make. Folders are those that
+//! the paths go through; of modes it knows what the list says.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::context::{Context, Entry, EntryKind, Stat, keep_parents, walk_order};
+use super::ignore_file::{IgnoreFile, Verdict};
+
+/// A path of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// What `ignore` leaves in of the paths of a context. `root` is what the context's folder is
+/// called; nothing is looked for there.
+pub fn list(root: PathBuf, paths: &BTreeMap<OsString, Listed>, ignore: &IgnoreFile) -> Context {
+    let mut all: Vec<(&OsStr, Listed)> = with_folders(paths);
+    all.sort_unstable_by(|a, b| walk_order(a.0.as_bytes(), b.0.as_bytes()));
+    let mut open: Vec<(&OsStr, Folder)> = Vec::new();
+    let mut found = Vec::new();
+    for (path, listed) in all {
+        while open.last().is_some_and(|(folder, _)| !lies_below(path, folder)) {
+            open.pop();
+        }
+        let verdict = match open.last() {
+            Some((_, Folder::Closed)) => continue,
+            Some((_, Folder::Open(verdict))) => ignore.judge(path.as_bytes(), Some(verdict)),
+            None => ignore.judge(path.as_bytes(), None),
+        };
+        let ignored = verdict.is_ignored();
+        if listed.kind == EntryKind::Folder {
+            let closed = ignored && ignore.can_skip(path.as_bytes(), &verdict);
+            open.push((path, if closed { Folder::Closed } else { Folder::Open(verdict) }));
+            if closed {
+                continue;
+            }
+        } else if ignored {
+            continue;
+        }
+        let stat = Stat { mode: listed.mode, ..Stat::default() };
+        found.push((Entry { path: path.to_owned(), kind: listed.kind, stat }, ignored));
+    }
+    Context { root, entries: keep_parents(found) }
+}
+
+/// A folder on the way to a path.
+enum Folder {
+    /// What lies in it is asked about, given what was said of it.
+    Open(Verdict),
+    /// A walk would not enter it.
+    Closed,
+}
+
+fn with_folders(paths: &BTreeMap<OsString, Listed>) -> Vec<(&OsStr, Listed)> {
+    let mut all: BTreeMap<&OsStr, Listed> = BTreeMap::new();
+    for (path, listed) in paths {
+        all.insert(path, listed.clone());
+        let bytes = path.as_bytes();
+        let slashes = bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
+        for (slash, _) in slashes {
+            let folder = Listed { kind: EntryKind::Folder, mode: 0o755 };
+            if all.insert(OsStr::from_bytes(&bytes[..slash]), folder).is_some() {
+                break;
+            }
+        }
+    }
+    all.into_iter().collect()
+}
+
+fn lies_below(path: &OsStr, folder: &OsStr) -> bool {
+    let rest = path.as_bytes().strip_prefix(folder.as_bytes());
+    rest.is_some_and(|rest| rest.starts_with(b"/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::base::{RelPath, Source};
+
+    /// A list gives what a walk of the same files gives.
+    #[track_caller]
+    fn check(ignore: &str, paths: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut listed = BTreeMap::new();
+        for path in paths {
+            let on_disk = folder.path().join(path);
+            fs::create_dir_all(on_disk.parent().unwrap()).unwrap();
+            fs::write(on_disk, "").unwrap();
+            let file = Listed { kind: EntryKind::File, mode: 0o644 };
+            listed.insert(OsString::from(path), file);
+        }
+        let source = Source::new(RelPath::new(".dockerignore").unwrap(), ignore);
+        let (ignore_file, _) = IgnoreFile::parse(&source);
+        let names = |context: &Context| -> Vec<(OsString, EntryKind)> {
+            context.entries.iter().map(|it| (it.path.clone(), it.kind.clone())).collect()
+        };
+        let walked = Context::walk(folder.path(), &ignore_file).unwrap();
+        let from_list = list(PathBuf::from("/"), &listed, &ignore_file);
+        assert_eq!(names(&from_list), names(&walked), "{ignore:?} {paths:?}");
+    }
+
+    #[test]
+    fn a_list_gives_what_a_walk_gives() {
+        let paths = ["a", "a.txt", "b/c", "b/d/e", "b/d/f.txt", "g/h/i/j", "k/l"];
+        for ignore in [
+            "",
+            "*",
+            "b",
+            "b\n!b/d/e",
+            "*\n!b/d",
+            "**/*.txt",
+            "*\n!**/*.txt",
+            "g/h\n!g/h/i/j\nk",
+            "b/*\n!b/d\nb/d/e",
+            "*\n!*/d/*",
+        ] {
+            check(ignore, &paths);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Ways to a wrong `fresh` that were closed: each is a small tree, an edit that makes another
+//! image, and the verdict that must notice.
+
+use std::fs;
+
+use crate::harness::Project;
+
+const STORE: &str = r#"{"store": "store.json", "record": "calls.jsonl"}"#;
+
+fn write(project: &Project, path: &str, text: &str) {
+    fs::write(project.root().join(path), text).unwrap();
+}
+
+fn build(project: &Project, words: &str) -> String {
+    let said = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
+    said.err().lines().last().unwrap().replace(" in 0.0s", "")
+}
+
+/// What a plan says of an image.
+fn verdict(project: &Project, image: &str, words: &str) -> String {
+    let all = project.run(&format!("plan {words} --engine fake")).code(0).out();
+    let line = all.lines().find(|line| line.split_whitespace().next() == Some(image)).unwrap();
+    line.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+/// The files that the last build of an image was sent.
+fn sent(project: &Project, image: &str) -> String {
+    let calls = project.read(".layers/calls.jsonl");
+    let calls = calls.lines().map(|line| serde_json::from_str(line).unwrap());
+    let builds: Vec<serde_json::Value> = calls
+        .filter(|call: &serde_json::Value| {
+            let reference = call["references"][0].as_str();
+            call["call"] == "build" && reference.is_some_and(|it| it.contains(image))
+        })
+        .collect();
+    builds.last().unwrap()["context"].to_string()
+}
+
+fn contexts(values: &str) -> String {
+    format!("namespace = 'acme'\n[image.user.contexts]\n{values}")
+}
+
+/// Two siblings, and one that reads them by the names of contexts.
+fn with_contexts(values: &str) -> Project {
+    Project::new()
+        .dockerfile("one", "FROM scratch\nCOPY f /\n")
+        .file("docker/one/f", "1")
+        .dockerfile("two", "FROM scratch\nCOPY f /\n")
+        .file("docker/two/f", "2")
+        .dockerfile("user", "FROM scratch\nCOPY --from=first /f /a\nCOPY --from=second /f /b\n")
+        .file("layers.toml", contexts(values))
+        .script(STORE)
+}
+
+#[test]
+fn what_named_contexts_stand_for_counts() {
+    let check = |before: &str, after: &str, expected: &str| {
+        let project = with_contexts(before);
+        build(&project, "--all");
+        assert_eq!(verdict(&project, "user", ""), "fresh");
+        write(&project, "layers.toml", &contexts(after));
+        assert_eq!(verdict(&project, "user", ""), expected, "{before} -> {after}");
+    };
+    check("first = 'one'\nsecond = 'two'\n", "first = 'two'\nsecond = 'one'\n", "build");
+    let to =
+        |address: &str| format!("first = 'one'\nsecond = 'https://example.com/{address}.git'\n");
+    check(&to("a"), &to("b"), "build");
+    // One that nobody names does not count.
+    let both = "first = 'one'\nsecond = 'two'\n";
+    check(both, &format!("{both}third = 'two'\n"), "fresh");
+}
+
+#[test]
+fn triggers_of_a_base_behind_a_named_context_fire() {
+    let project = Project::new()
+        .dockerfile("base", "FROM scratch\nONBUILD COPY f /\n")
+        .dockerfile("user", "FROM parent\n")
+        .file("docker/user/f", "1")
+        .file("layers.toml", contexts("parent = 'base'\n"))
+        .script(STORE);
+    build(&project, "--all");
+    assert_eq!(sent(&project, "user"), r#"["f"]"#);
+    write(&project, "docker/user/f", "2");
+    assert_eq!(verdict(&project, "user", ""), "build");
+}
+
+#[test]
+fn triggers_of_an_excluded_base_are_those_of_the_image() {
+    let project = Project::new()
+        .dockerfile("base", "FROM scratch\nONBUILD COPY a /\n")
+        .dockerfile("user", "FROM acme/shop-base\n")
+        .file("docker/user/a", "1")
+        .file("docker/user/b", "1")
+        .script(STORE);
+    build(&project, "--all");
+    // The image that the engine holds reads `a` still.
+    write(&project, "docker/base/Dockerfile", "FROM scratch\nONBUILD COPY b /\n");
+    build(&project, "user --exclude base");
+    assert!(sent(&project, "user").contains("\"a\""), "{}", sent(&project, "user"));
+    assert_eq!(verdict(&project, "user", "user --exclude base"), "fresh");
+    write(&project, "docker/user/a", "2");
+    assert_eq!(verdict(&project, "user", "user --exclude base"), "build");
+}
+
+#[test]
+fn an_argument_that_old_frontends_empty_reads_all() {
+    let project = Project::new()
+        .dockerfile("user", "FROM scratch\nENV D=a\nARG D\nCOPY x$D* /\n")
+        .file("docker/user/xa", "1")
+        .file("docker/user/xb", "1")
+        .script(STORE);
+    build(&project, "--all");
+    write(&project, "docker/user/xb", "2");
+    assert_eq!(verdict(&project, "user", ""), "build");
+}
+
+#[test]
+fn an_external_of_another_platform_counts() {
+    let store = |layer: &str| {
+        format!(
+            r#"{{"debian:12": {{"id": "sha256:{layer}", "platform": "linux/arm64", "diff_ids": ["{layer}"]}}}}"#
+        )
+    };
+    let project = Project::new()
+        .dockerfile("user", "FROM --platform=linux/arm64 debian:12\nRUN true\n")
+        .script(STORE)
+        .file(".layers/store.json", store("a"));
+    build(&project, "--all");
+    assert_eq!(verdict(&project, "user", ""), "fresh");
+    let held = project.read(".layers/store.json");
+    write(
+        &project,
+        ".layers/store.json",
+        &held.replace("\"a\"", "\"b\"").replace("sha256:a\"", "sha256:b\""),
+    );
+    assert_eq!(verdict(&project, "user", ""), "build");
+}
+
+#[test]
+fn an_image_that_was_built_upon_ours_is_not_ours() {
+    let project = Project::new()
+        .dockerfile("user", "FROM scratch\nCOPY f /\n")
+        .file("docker/user/f", "1")
+        .script(STORE);
+    build(&project, "--all");
+    let path = ".layers/store.json";
+    let mut store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
+    let images = store.as_object_mut().unwrap();
+    let (name, ours) = images.iter().next().map(|(a, b)| (a.clone(), b.clone())).unwrap();
+    // A commit of a container: the labels stay, a layer is added, and it gets the name.
+    let mut theirs = ours.clone();
+    theirs["id"] = "sha256:theirs".into();
+    theirs["diff_ids"].as_array_mut().unwrap().push("sha256:patch".into());
+    images.insert(ours["id"].as_str().unwrap().to_owned(), ours.clone());
+    images.insert(name.clone(), theirs.clone());
+    write(&project, path, &store.to_string());
+    let said = project.run("plan --engine fake").code(0).out();
+    assert!(said.starts_with(&format!("user  fresh  and is `{name}` again\n")), "{said}");
+    assert_eq!(build(&project, "--all"), "0 built, 1 fresh of 1 image");
+    let store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
+    assert_eq!(store[&name]["id"], ours["id"]);
+    // That it is there under another name is no matter.
+    let mut store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
+    store.as_object_mut().unwrap().insert("patched:1".to_owned(), theirs);
+    write(&project, path, &store.to_string());
+    assert_eq!(verdict(&project, "user", ""), "fresh");
+}

@@ -1,0 +1,280 @@
+//! Secrets and ssh agents on the scripted engine: who gives them, what is said where they are
+//! missing, and that no value of them is ever seen.
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use crate::harness::{Project, Ran, assert_same};
+
+/// A value that stands nowhere else.
+const VALUE: &str = "hunter2-of-the-test";
+
+const MOUNTS: &str = "FROM scratch\nRUN --mount=type=secret,id=npm npm ci\n";
+
+/// One image that prints the secret `npm`, in two pieces.
+fn printing() -> Project {
+    let script = r#"{"record": "calls.jsonl", "store": "store.json", "images": [{"steps":
+        [{"text": "RUN npm ci", "output": ["token: "], "secret": "npm"}]}]}"#;
+    Project::new().dockerfile("app", MOUNTS).script(script)
+}
+
+fn build(project: &Project, words: &str) -> Ran {
+    project.run(&format!("build --all --engine fake --progress plain {words}"))
+}
+
+/// What the engine was asked to build with: the IDs of secrets, and those of agents.
+fn asked(project: &Project) -> String {
+    let calls = project.read(".layers/calls.jsonl");
+    let calls = calls.lines().map(|line| serde_json::from_str(line).unwrap());
+    let builds = calls.filter(|call: &serde_json::Value| call["call"] == "build");
+    let asked = builds.map(|call| format!("{} {}", call["secrets"], call["ssh"]));
+    asked.collect::<Vec<_>>().join("; ")
+}
+
+/// The files below a folder that hold a text.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut stack = vec![folder.to_owned()];
+    while let Some(path) = stack.pop() {
+        if path.is_dir() {
+            stack.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if fs::read(&path).is_ok_and(|it| String::from_utf8_lossy(&it).contains(text)) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_build_gets_a_secret_that_nobody_sees() {
+    let project = printing().var("NPM_TOKEN", VALUE);
+    let built = build(&project, "--secret id=npm,env=NPM_TOKEN").code(0);
+    assert!(built.err().contains("token: ***\n"), "{}", built.err());
+    assert_eq!(asked(&project), r#"["npm"] []"#);
+    let mut said = built.out() + &built.err();
+    for words in ["plan --json", "why app", "why app --inputs", "list --json", "graph --json"] {
+        let engine = if words.starts_with(['p', 'w']) { " --engine fake" } else { "" };
+        let ran = project.run(&format!("{words}{engine}")).code(0);
+        said += &(ran.out() + &ran.err());
+    }
+    assert!(!said.contains(VALUE), "{said}");
+    assert_eq!(files_with(project.root(), VALUE), Vec::<String>::new());
+    // The search finds what is there.
+    assert_ne!(files_with(project.root(), "npm"), Vec::<String>::new());
+}
+
+#[test]
+fn another_value_makes_no_other_image() {
+    let project = printing();
+    let build = |value: &str| {
+        let words = ["build", "--all", "--engine=fake", "--progress=quiet", "--secret=id=npm"];
+        let output = project.command(&words).env("npm", value).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(build(VALUE).starts_with("1 built of 1 image"));
+    assert!(build("another").starts_with("0 built, 1 fresh of 1 image"));
+}
+
+#[test]
+fn a_failure_does_not_tell_the_secret() {
+    let script = format!(
+        r#"{{"images": [{{
+            "steps": [{{"text": "RUN curl -u {VALUE}"}},
+                      {{"text": "RUN npm ci", "output": ["tried {VALUE}\n"]}}],
+            "warnings": ["beware of {VALUE}"],
+            "fail": {{"step": 2, "message": "can't log in as {VALUE}"}}}}]}}"#
+    );
+    let project = printing().script(&script).var("npm", VALUE);
+    let failed = build(&project, "--secret id=npm").code(1).err();
+    assert!(!failed.contains(VALUE), "{failed}");
+    for hidden in ["beware of ***", "tried ***", "can't log in as ***", "RUN curl -u ***"] {
+        assert!(failed.contains(hidden), "{failed}");
+    }
+    let script = format!(r#"{{"images": [{{"error": "no answer to {VALUE}"}}]}}"#);
+    let failed = build(&project.script(&script), "--secret id=npm").code(4).err();
+    assert!(failed.contains("no answer to ***") && !failed.contains(VALUE), "{failed}");
+}
+
+#[test]
+fn paths_begin_where_they_are_written() {
+    let project = printing()
+        .file("layers.toml", "[secrets]\nnpm = { src = 'tokens/npm' }\npip = { src = '~/pip' }\n")
+        .file("tokens/npm", "of the root")
+        .file("docker/app/token", "of the folder")
+        .file("../pip", "of the home");
+    build(&project, "").code(0);
+    assert_eq!(asked(&project), r#"["npm","pip"] []"#);
+    let folder = project.root().join("docker/app");
+    let words = ["build", "app", "--force", "--engine=fake", "--progress=quiet"];
+    assert!(project.command(&words).current_dir(folder).status().unwrap().success());
+    assert_eq!(asked(&project), r#"["npm","pip"] []; ["npm","pip"] []"#);
+    let said = build(&project, "-C docker/app --secret id=npm,src=token --force").code(0).err();
+    assert!(said.contains("token: ***"), "{said}");
+    let said = build(&project, "--secret id=npm,src=token --force").code(2).err();
+    assert_same(
+        &said,
+        "\
+error: the secret `npm` can't be read: `token`: No such file or directory (os error 2)
+hint: paths are relative to `[root]`
+",
+    );
+}
+
+#[test]
+fn what_is_given_wrongly_is_told_before_anything_is_done() {
+    let project = printing()
+        .script(r#"{"describe_error": "nobody should ask"}"#)
+        .file("large", vec![b'x'; 500 * 1024 + 1])
+        .file("id_rsa.pub", "ssh-rsa AAAA")
+        .var("SSH_AUTH_SOCK", "/nobody/listens");
+    let check = |words: &str, expected: &str| {
+        let ran = build(&project, words).code(2);
+        assert_eq!(ran.err().lines().next().unwrap(), format!("error: {expected}"), "{words}");
+        assert!(ran.err().contains("\nhint: "), "{words}");
+    };
+    check("--secret npm", "`--secret npm`: `npm` has no value");
+    check(
+        "--secret id=npm,env=NPM_TOKEN",
+        "the secret `npm` can't be read: the variable `NPM_TOKEN` is not set",
+    );
+    check(
+        "--secret id=npm",
+        "the secret `npm` can't be read: there is neither a variable nor a file `npm`",
+    );
+    check(
+        "--secret id=npm,src=docker",
+        "the secret `npm` can't be read: `docker`: Is a directory (os error 21)",
+    );
+    check(
+        "--secret id=npm,src=large",
+        "the secret `npm` can't be read: it holds more than 500 KiB",
+    );
+    let twice = "--secret id=npm,src=id_rsa.pub --secret id=npm,env=HOME";
+    check(twice, "the secret `npm` is given twice");
+    check(
+        "--ssh default",
+        "the ssh agent `default` can't be read: no agent answers at `/nobody/listens`: No such \
+         file or directory (os error 2)",
+    );
+    check(
+        "--ssh a=id_rsa.pub",
+        "the ssh agent `a` can't be read: `id_rsa.pub` is neither a socket nor a private key",
+    );
+}
+
+#[test]
+fn a_secret_that_is_required_and_not_given_is_told_with_its_place() {
+    let project = Project::new()
+        .dockerfile(
+            "app",
+            "FROM scratch AS docs\n\
+             RUN --mount=type=secret,id=docs,required make docs\n\
+             FROM scratch AS deps\n\
+             ARG TOKEN=npm\n\
+             RUN --mount=type=secret,id=$TOKEN,required=true --mount=type=secret,id=pip make\n\
+             FROM deps\n\
+             RUN --mount=type=ssh,required git clone\n",
+        )
+        .script(r#"{"record": "calls.jsonl", "store": "store.json"}"#);
+    build(&project, "").code(2).stdout("").stderr(
+        "\
+error[missing-secret]: the secret `npm` is required, and is not given
+ --> docker/app/Dockerfile:5:13
+  |
+5 | RUN --mount=type=secret,id=$TOKEN,required=true --mount=type=secret,id=pip make
+  |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = hint: give it with `--secret id=npm,src=FILE` or `--secret id=npm,env=NAME`
+
+error[missing-secret]: the ssh agent `default` is required, and is not given
+ --> docker/app/Dockerfile:7:13
+  |
+7 | RUN --mount=type=ssh,required git clone
+  |             ^^^^^^^^^^^^^^^^^
+  |
+  = hint: give it with `--ssh default`
+
+2 errors
+",
+    );
+    assert_eq!(asked(&project), "");
+    // What does not build does not need it.
+    build(&project, "--dry-run").code(0);
+    project.run("check").code(0);
+    let socket = project.root().parent().unwrap().join("agent");
+    let _agent = UnixListener::bind(&socket).unwrap();
+    let ssh = format!("--ssh default={}", socket.display());
+    build(&project, &format!("--secret id=npm,env=HOME {ssh}")).code(0);
+    assert_eq!(asked(&project), r#"["npm"] ["default"]"#);
+    build(&project, "").code(0);
+}
+
+#[test]
+fn a_secret_with_the_wrong_name_is_doubted() {
+    let project = printing();
+    let said = build(&project, "--secret id=nmp,env=HOME").code(0).err();
+    let warning = "\
+warning[misspelt-secret]: no image mounts the secret `nmp`
+ |
+ = hint: did you mean `npm`?
+
+1 warning
+";
+    assert!(said.starts_with(warning), "{said}");
+    let both = "--secret id=npm,env=HOME --secret id=nmp,env=HOME";
+    for given in ["--secret id=npm,env=HOME", "--secret id=other,env=HOME", both, ""] {
+        let said = build(&project, &format!("--force {given}")).code(0).err();
+        assert!(!said.contains("warning"), "{said}");
+    }
+}
+
+#[test]
+fn what_layers_toml_gives_is_only_missed_where_it_is_mounted() {
+    let project = Project::new()
+        .dockerfile("app", MOUNTS)
+        .dockerfile("plain", "FROM scratch\nRUN true\n")
+        .file("layers.toml", "ssh = ['work']\n[secrets]\nnpm = { env = 'NPM_TOKEN' }\n")
+        .script(r#"{"record": "calls.jsonl", "store": "store.json"}"#);
+    project.run("build plain --engine fake").code(0);
+    build(&project, "").code(2).stdout("").stderr(
+        "\
+error[missing-secret]: the secret `npm` can't be read: the variable `NPM_TOKEN` is not set
+ --> docker/app/Dockerfile:2:13
+  |
+2 | RUN --mount=type=secret,id=npm npm ci
+  |             ^^^^^^^^^^^^^^^^^^ mounted here
+  |
+ ::: layers.toml:3:7
+  |
+3 | npm = { env = 'NPM_TOKEN' }
+  |       --------------------- given here
+  |
+  = hint: `export NPM_TOKEN=…`, or give a file with `src=`
+
+1 error
+",
+    );
+    assert_eq!(asked(&project), "[] []");
+    // The command line wins.
+    build(&project, "--secret id=npm,src=/dev/null").code(0);
+    assert_eq!(asked(&project), r#"[] []; ["npm"] []"#);
+    let project = project.var("NPM_TOKEN", VALUE);
+    build(&project, "--force").code(0);
+    // What is fresh does not need it either.
+    let project = project
+        .dockerfile("plain", "FROM scratch\nRUN another\n")
+        .file("layers.toml", "ssh = ['work']\n[secrets]\nnpm = { env = 'UNSET' }\n");
+    let said = build(&project, "").code(0).err();
+    assert!(said.ends_with("1 built, 1 fresh of 2 images in 0.0s\n"), "{said}");
+    // An agent likewise; its path begins at the root.
+    let text = "FROM scratch\nRUN --mount=type=ssh,id=work git clone\n";
+    let project = project.dockerfile("app", text);
+    let said = build(&project, "").code(2).err();
+    let why = "the ssh agent `work` can't be read: SSH_AUTH_SOCK is not set\n";
+    assert!(said.contains(why) && said.contains("layers.toml:1:8"), "{said}");
+    let _agent = UnixListener::bind(project.root().join("agent")).unwrap();
+    let project = project.file("layers.toml", "ssh = ['work=agent']\n");
+    project.run("-C docker/app build app --engine fake").code(0);
+    assert!(asked(&project).ends_with(r#"; [] ["work"]"#), "{}", asked(&project));
+}

@@ -1,0 +1,275 @@
+//! Secrets and ssh agents on a real daemon: builds get them, and nothing keeps them.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::{Files, Name, TEST_LABEL, build, busybox, engine_or_skip, output, request};
+use layers::engine::{BuildOutcome, BuildRequest, Secrets};
+use layers::process::Kept;
+
+/// A value that stands nowhere else, of two lines.
+const VALUE: &str = "hunter2-of-the-first-line\nhunter2-of-the-second-line\n";
+
+fn with_value(mut request: BuildRequest, id: &str, value: &[u8]) -> BuildRequest {
+    let values = BTreeMap::from([(id.to_owned(), value.to_vec())]);
+    request.secrets = Secrets::new(values, BTreeMap::new()).unwrap();
+    request
+}
+
+#[test]
+fn a_step_reads_a_secret_byte_by_byte() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let text = "FROM scratch AS s\nCOPY . .\n\
+                RUN --mount=type=secret,id=x,required=true --mount=type=secret,id=other \
+                cmp /run/secrets/x /expected && ls /run/secrets && stat -c %a /run/secrets/x\n\
+                RUN cat /run/secrets/x 2>/dev/null; echo end\n";
+    // As much as there may be, in every byte there is.
+    let value: Vec<u8> = (0..=255).cycle().take(500 * 1024).collect();
+    let files = Files::with_busybox().and("expected", value.as_slice());
+    let request = with_value(request(&name, text, files), "x", &value);
+    let (outcome, updates) = build(&engine, &request);
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    assert_eq!(String::from_utf8(output(&updates)).unwrap(), "x\n400\nend\n");
+}
+
+#[test]
+fn what_is_not_given_is_absent_or_fails() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let check = |mount: &str, given: &[&str]| {
+        let text = format!(
+            "FROM scratch\nCOPY . .\nRUN --mount={mount} \
+             [ -e /run/secrets/x ] || [ -S \"$SSH_AUTH_SOCK\" ] || echo absent\n"
+        );
+        let mut request = request(&name, &text, Files::with_busybox());
+        for id in given {
+            request = with_value(request, id, b"value");
+        }
+        let (outcome, updates) = build(&engine, &request);
+        (matches!(outcome, BuildOutcome::Built { .. }), output(&updates))
+    };
+    let absent = (true, b"absent\n".to_vec());
+    let failed = (false, Vec::new());
+    assert_eq!(check("type=secret,id=x", &[]), absent);
+    assert_eq!(check("type=secret,id=x", &["y"]), absent);
+    assert_eq!(check("type=secret,id=x,required=true", &[]), failed);
+    assert_eq!(check("type=secret,id=x,required=true", &["y"]), failed);
+    assert_eq!(check("type=ssh", &[]), absent);
+    assert_eq!(check("type=ssh,required=true", &["y"]), failed);
+}
+
+/// A real agent with one key, and the key's file.
+struct TestAgent {
+    folder: tempfile::TempDir,
+    kept: Kept,
+}
+
+impl TestAgent {
+    fn start() -> TestAgent {
+        let get = "tests of ssh need OpenSSH's client (openssh-client)";
+        let script = "echo $SSH_AUTH_SOCK; cat; ssh-agent -k > /dev/null";
+        let kept = Kept::start("ssh-agent", &["sh", "-c", script].map(OsStr::new), get).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let agent = TestAgent { folder, kept };
+        let key = agent.key();
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "layers test", "-f"])
+            .arg(&key)
+            .status();
+        assert!(made.unwrap().success());
+        assert!(agent.ssh_add(&[key.to_str().unwrap()]).status.success());
+        agent
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.kept.first_line().into()
+    }
+
+    fn key(&self) -> PathBuf {
+        self.folder.path().join("key")
+    }
+
+    fn ssh_add(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new("ssh-add");
+        command.args(arguments).env("SSH_AUTH_SOCK", self.socket()).output().unwrap()
+    }
+
+    /// What `ssh-add -l` says of the key.
+    fn keys(&self) -> String {
+        String::from_utf8(self.ssh_add(&["-l"]).stdout).unwrap()
+    }
+}
+
+/// The machine's `ssh-add` with the libraries that it needs, and a shell.
+fn with_ssh_add() -> Files {
+    let mut files = Files::with_busybox().and("etc/passwd", "root:x:0:0::/:/bin/sh\n");
+    let listed = Command::new("ldd").arg("/usr/bin/ssh-add").output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let words = listed.split_whitespace().filter(|word| word.starts_with('/'));
+    for path in words.chain(["/usr/bin/ssh-add"]) {
+        files = files.and_mode(path.trim_start_matches('/'), 0o755, fs::read(path).unwrap());
+    }
+    files
+}
+
+#[test]
+fn a_step_uses_an_agent_and_can_not_change_it() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let agent = TestAgent::start();
+    let text = "FROM scratch AS s\nCOPY . .\n\
+                RUN --mount=type=ssh,required=true --mount=type=ssh,id=none \
+                ssh-add -l; ssh-add -T /key.pub && echo signed; ssh-add -D 2>/dev/null || echo kept; \
+                ssh-add -l\n\
+                RUN --mount=type=ssh,id=work,required=true ssh-add -l\n";
+    let public = fs::read(agent.key().with_extension("pub")).unwrap();
+    let mut request = request(&name, text, with_ssh_add().and("key.pub", public));
+    let sockets = ["default", "work"].map(|id| (id.to_owned(), agent.socket()));
+    request.secrets = Secrets::new(BTreeMap::new(), sockets.into()).unwrap();
+    let (outcome, updates) = build(&engine, &request);
+    let said = String::from_utf8(output(&updates)).unwrap();
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}: {said}");
+    let keys = agent.keys();
+    assert!(keys.contains("layers test"), "{keys}");
+    assert_eq!(said, format!("{keys}signed\nkept\n{keys}{keys}"));
+}
+
+/// A repository of one image, built with the whole program.
+struct Repository {
+    folder: tempfile::TempDir,
+    name: Name,
+}
+
+impl Repository {
+    fn new(run: &str) -> Repository {
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new());
+        let repository = Repository { folder, name };
+        let app = repository.root().join("docker/app");
+        fs::create_dir_all(app.join("bin")).unwrap();
+        for program in ["busybox", "sh"] {
+            fs::copy("/bin/busybox", app.join("bin").join(program)).unwrap();
+        }
+        let label = repository.name.label();
+        let text = format!("FROM scratch\nLABEL {TEST_LABEL}={label}\nCOPY bin /bin\n{run}\n");
+        fs::write(app.join("Dockerfile"), text).unwrap();
+        fs::write(
+            repository.root().join("layers.toml"),
+            format!("namespace = '{label}'\napp = 'a'\n"),
+        )
+        .unwrap();
+        repository
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("shop")
+    }
+
+    fn reference(&self) -> String {
+        self.name.reference("/a-app:latest")
+    }
+
+    /// All that a command says.
+    fn run(&self, words: &[&str], code: i32) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_layers"))
+            .args(words)
+            .current_dir(self.root())
+            .env_remove("SSH_AUTH_SOCK")
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        said
+    }
+}
+
+fn all_files(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        bytes.extend(if path.is_dir() { all_files(&path) } else { fs::read(&path).unwrap() });
+    }
+    bytes
+}
+
+fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn a_secret_is_nowhere_afterwards() {
+    let Some(_) = engine_or_skip() else { return };
+    let run = "RUN --mount=type=secret,id=x,required=true cat /run/secrets/x; \
+               echo \"<$(cat /run/secrets/x)>\"; sed s/hunter2-of/hunter2-o/ /run/secrets/x";
+    let repository = Repository::new(run);
+    let secret = repository.folder.path().join("secret");
+    let given = format!("id=x,src={}", secret.display());
+    let build = ["build", "--all", "--progress", "plain", "--secret", &given];
+    fs::write(&secret, VALUE).unwrap();
+    // The engine's cache may hold what an earlier run made.
+    let no_cache = [&build[..], &["--no-cache"]].concat();
+    let mut said = repository.run(&no_cache, 0);
+    // It was printed, and what is not the value itself is still there.
+    assert!(said.contains("***") && said.contains("<***"), "{said}");
+    assert!(said.contains("hunter2-o-the-second-line"), "{said}");
+    for words in [&["plan", "--json"][..], &["why", "app"], &["why", "app", "--inputs"]] {
+        said += &repository.run(words, 0);
+    }
+    assert!(said.contains("id"), "{said}");
+    let kept = all_files(&repository.root());
+    assert!(has(&kept, "type=secret"));
+    let docker = |words: &[&str]| {
+        let output = Command::new("docker").args(words).output().expect("tests need `docker`");
+        assert!(output.status.success(), "{words:?}");
+        output.stdout
+    };
+    let reference = repository.reference();
+    let image = docker(&["image", "inspect", &reference]);
+    let history = docker(&["history", "--no-trunc", &reference]);
+    // The layers, too.
+    let whole = docker(&["image", "save", &reference]);
+    assert!(has(&image, "dev.layers.key") && has(&history, "cat /run/secrets/x"));
+    assert!(has(&whole, &String::from_utf8_lossy(&busybox()[1..4])), "the layers are there");
+    for line in VALUE.lines() {
+        assert!(!said.contains(line), "{said}");
+        for place in [&kept, &image, &history, &whole] {
+            assert!(!has(place, line));
+        }
+    }
+    // Another value makes no other image.
+    fs::write(&secret, "something else").unwrap();
+    let again = repository.run(&build, 0);
+    assert!(again.contains("\n0 built, 1 fresh of 1 image"), "{again}");
+}
+
+#[test]
+fn a_private_key_is_used_without_an_agent_of_the_user() {
+    let Some(_) = engine_or_skip() else { return };
+    let agent = TestAgent::start();
+    let repository = Repository::new(
+        "COPY . /\nRUN --mount=type=ssh,id=deploy,required=true ssh-add -l && ls -A $SSH_AUTH_SOCK",
+    );
+    with_ssh_add().write_below(&repository.root().join("docker/app"));
+    let given = format!("deploy={}", agent.key().display());
+    let words = ["build", "--all", "--no-cache", "--progress", "plain", "--ssh", &given];
+    let said = repository.run(&words, 0);
+    assert!(said.contains(agent.keys().trim_end()), "{said}");
+    let locked = repository.folder.path().join("locked");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "a passphrase", "-f"])
+        .arg(&locked)
+        .status();
+    assert!(made.unwrap().success());
+    let given = format!("deploy={}", locked.display());
+    let said = repository.run(&["build", "--all", "--force", "--ssh", &given], 2);
+    assert!(said.contains("has a passphrase\nhint: load it into an agent"), "{said}");
+}
