@@ -31,9 +31,6 @@ mod common;
 const ROUNDS: usize = 3;
 const RUNS_A_ROUND: usize = 15;
 
-/// How often a peer may fail in one turn.
-const MOST_TRIES: usize = 5;
-
 /// How many files lie in one folder.
 const FILES_A_FOLDER: usize = 20;
 
@@ -64,7 +61,7 @@ fn main() {
     println!("{} images, {files} files; targets of the peers are {kind}", images.len());
     let made = Images(&app);
     println!("first build: {}", layers(root));
-    measure_nothing_to_do(root, &peers());
+    measure_nothing_to_do(root, &images, &mut peers());
     change_base(root, &images, &app);
     drop(made);
 }
@@ -170,49 +167,69 @@ fn layers(root: &Path) -> String {
     said.lines().last().unwrap_or_default().to_owned()
 }
 
-/// The peers that are installed, with the arguments by which they build everything.
-fn peers() -> Vec<(&'static str, &'static [&'static str])> {
-    let known: [(&str, &str, &[&str]); 2] = [
-        ("docker buildx bake", "buildx", &["bake", "--file=docker-bake.hcl", "--progress=quiet"]),
-        ("docker compose build", "compose", &["--progress=quiet", "build"]),
+/// The peers that are installed.
+fn peers() -> Vec<Peer> {
+    let known: [(&str, &[&str]); 2] = [
+        ("buildx", &["bake", "--file=docker-bake.hcl", "--progress=quiet"]),
+        ("compose", &["--progress=quiet", "build"]),
     ];
     let mut peers = Vec::new();
-    for (name, plugin, arguments) in known {
+    for (plugin, arguments) in known {
         let version = Command::new("docker").args([plugin, "version"]).output();
         match version.ok().filter(|it| it.status.success()) {
             Some(version) => {
-                println!("{name}: {}", String::from_utf8_lossy(&version.stdout).trim());
-                peers.push((plugin, arguments));
+                println!("{}", String::from_utf8_lossy(&version.stdout).trim());
+                peers.push(Peer { plugin, arguments, parts: 1 });
             }
-            None => println!("{name}: docker {plugin} is not installed, left out"),
+            None => println!("docker {plugin} is not installed, left out"),
         }
     }
     peers
 }
 
-/// Builds everything with a peer; returns what it cost. An old engine can lose builds where a peer
-/// starts hundreds at once (`no such job`), so a failed run is told and tried again, uncounted.
-fn build_with(root: &Path, (plugin, arguments): (&str, &[&str])) -> Cost {
-    let mut said = String::new();
-    for _ in 0..MOST_TRIES {
-        let mut output = None;
-        let mut command = Command::new("docker");
-        command.arg(plugin).args(arguments).current_dir(root).stdin(Stdio::null());
-        let cost = measure(|| output = command.output().ok());
-        let output = output.expect("docker can be started");
-        if output.status.success() {
-            return cost;
-        }
-        said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ");
-        println!("docker {plugin} failed after {:.1} s: {said}", cost.wall.as_secs_f64());
-    }
-    panic!("docker {plugin} failed {MOST_TRIES} times: {said}");
+/// Another program that builds the same tree.
+struct Peer {
+    plugin: &'static str,
+    arguments: &'static [&'static str],
+    /// In how many runs it builds everything.
+    parts: usize,
 }
 
-fn measure_nothing_to_do(root: &Path, peers: &[(&str, &[&str])]) {
-    for peer in peers {
-        let first = build_with(root, *peer);
-        println!("first {} run: {:.1} s", peer.0, first.wall.as_secs_f64());
+impl Peer {
+    /// Builds everything; returns what it cost. A peer starts all its builds at once, and an old
+    /// engine loses some of hundreds (`no such job`). Then it gets them in twice as many parts,
+    /// and what failed is not counted.
+    fn build(&mut self, root: &Path, images: &[Image]) -> Cost {
+        loop {
+            let mut said = None;
+            let cost = measure(|| said = self.build_parts(root, images).err());
+            let Some(said) = said else { return cost };
+            println!("docker {} in {} parts failed: {said}", self.plugin, self.parts);
+            assert!(self.parts < images.len(), "docker {} can build nothing", self.plugin);
+            self.parts *= 2;
+        }
+    }
+
+    fn build_parts(&self, root: &Path, images: &[Image]) -> Result<(), String> {
+        for part in images.chunks(images.len().div_ceil(self.parts)) {
+            let mut command = Command::new("docker");
+            command.arg(self.plugin).args(self.arguments).current_dir(root).stdin(Stdio::null());
+            if self.parts > 1 {
+                command.args(part.iter().map(|image| &image.name));
+            }
+            let output = command.output().expect("docker can be started");
+            if !output.status.success() {
+                return Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " "));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn measure_nothing_to_do(root: &Path, images: &[Image], peers: &mut [Peer]) {
+    for peer in &mut *peers {
+        let first = peer.build(root, images);
+        println!("first docker {} run: {:.1} s", peer.plugin, first.wall.as_secs_f64());
     }
     let counted = layers(root);
     println!("then layers: {counted}");
@@ -221,15 +238,16 @@ fn measure_nothing_to_do(root: &Path, peers: &[(&str, &[&str])]) {
     let mut theirs: Vec<Vec<Cost>> = vec![Vec::new(); peers.len()];
     for _ in 0..ROUNDS {
         ours.extend((0..RUNS_A_ROUND).map(|_| measure(|| drop(layers(root)))));
-        for (peer, costs) in peers.iter().zip(&mut theirs) {
-            costs.push(build_with(root, *peer));
+        for (peer, costs) in peers.iter_mut().zip(&mut theirs) {
+            costs.push(peer.build(root, images));
         }
     }
     println!("{:<34} {:>9} {:>9} {:>9}", "nothing to do", "min", "median", "max");
     let (_, fast, _) = print("layers build --all", &ours);
-    for ((plugin, arguments), costs) in peers.iter().zip(&theirs) {
-        let verb = arguments.iter().find(|it| !it.starts_with('-')).unwrap_or(&"");
-        let (_, slow, _) = print(&format!("docker {plugin} {verb}"), costs);
+    for (peer, costs) in peers.iter().zip(&theirs) {
+        let parts =
+            if peer.parts > 1 { format!(" in {} parts", peer.parts) } else { String::new() };
+        let (_, slow, _) = print(&format!("docker {}{parts}", peer.plugin), costs);
         println!("{:<34} {:>9} {:>9.0} times as long", "", "", slow / fast);
     }
 }
