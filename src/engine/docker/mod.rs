@@ -194,7 +194,7 @@ impl Engine for Docker {
         };
         let mut why = String::new();
         for sending in [Sending::Shared, Sending::Alone] {
-            let context = (digest.as_str(), sending);
+            let context = (&digest, sending);
             let build = solve::build(&self.wire, &self.credentials, request, context, sink, cancel);
             match on_own_runtime(build)? {
                 End::Done(outcome) => return Ok(outcome),
