@@ -14,6 +14,10 @@ use crate::event::{Event, Failure, FailureKind, Skip, Stamped};
 use super::paint::Paint;
 use super::{clean, plain};
 
+/// How many columns of a log's line are shown: enough for a compiler's message, too few to push
+/// the error itself off the screen.
+const LONGEST_LINE: usize = 400;
+
 /// Collects what the end will say.
 #[derive(Debug, Default)]
 pub struct Summary {
@@ -91,7 +95,8 @@ impl Summary {
                 format!("{}: {title}\n  {}\n", paint.bad("error"), message.replace('\n', "\n  "))
             }
         };
-        let tail: Vec<String> = failure.log_tail.iter().map(|line| clean::line(line)).collect();
+        let tail = failure.log_tail.iter().map(|line| clean::fit(&clean::line(line), LONGEST_LINE));
+        let tail: Vec<String> = tail.collect();
         if tail.iter().any(|line| !line.is_empty()) {
             text.push_str(&format!("  last {} of its log:\n", count(tail.len(), "line")));
             for line in tail {

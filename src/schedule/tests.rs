@@ -118,7 +118,7 @@ impl Recipes for Names {
         Ok(())
     }
 
-    fn excerpt(&self, _: ImageId, _: &crate::engine::Step) -> Option<Excerpt> {
+    fn excerpt(&self, _: ImageId, _: &BuildFailure) -> Option<Excerpt> {
         None
     }
 }

@@ -218,6 +218,8 @@ fn named_contexts_are_edges() {
                     \"tools\":\"docker-image://acme/shop-tools\"}";
     let calls = project.read(".layers/calls.jsonl");
     assert!(calls.contains(contexts), "{calls}");
+    // Images that do not use a context never hear of it.
+    assert_eq!(calls.matches("\"contexts\":{}").count(), 4, "{calls}");
     let wrong = "[image.java.contexts]\nproduct-base = 'prodct-base'\n";
     check_mistake(
         &project.file("layers.toml", wrong),

@@ -195,6 +195,39 @@ fn a_failing_instruction_is_shown_where_it_is() {
 }
 
 #[test]
+fn what_can_not_be_had_is_shown_where_it_is_named() {
+    let Some(mut real) = Real::shop() else { return };
+    let name = real.namespace.clone();
+    let check = |project: &Project, image: &str, parts: &[&str]| {
+        let said = project.run(&format!("build {image} --progress quiet")).code(1).err();
+        for part in parts {
+            assert!(said.contains(part), "`{part}` is missing in\n{said}");
+        }
+    };
+    real.project = std::mem::replace(&mut real.project, Project::new())
+        .dockerfile("from", "FROM scratch AS x\nFROM 127.0.0.1:1/x:1\n")
+        .dockerfile("copy", "FROM scratch\nLABEL a=b\nCOPY --from=127.0.0.1:1/y:1 /x /y\n")
+        .dockerfile("add", "FROM scratch\nADD http://127.0.0.1:1/z /z\n")
+        .dockerfile("parent", &format!("FROM {name}/shop-base\nONBUILD RUN busybox false {name}\n"))
+        .dockerfile("child", &format!("FROM {name}/shop-parent\n"));
+    let at = |what: &str, line: &str| [format!("error: {what}:{line}"), format!("{line} | ")];
+    for (image, place, line, text) in [
+        ("from", "from failed at docker/from/Dockerfile", "2", "FROM 127.0.0.1:1/x:1"),
+        ("copy", "copy failed at docker/copy/Dockerfile", "3", "COPY --from=127.0.0.1:1/y:1 /x /y"),
+        ("add", "add failed at docker/add/Dockerfile", "2", "ADD http://127.0.0.1:1/z /z"),
+        ("child", "child failed at docker/parent/Dockerfile", "2", "ONBUILD RUN busybox false"),
+    ] {
+        let [error, number] = at(place, line);
+        check(&real.project, image, &[&error, &format!("{number}{text}"), "^^^"]);
+    }
+    // A step that fails says most in its last words, which may have no line end.
+    let text =
+        format!("FROM {name}/shop-base\nRUN busybox printf 'last {name}' && busybox false\n");
+    real.project = std::mem::replace(&mut real.project, Project::new()).dockerfile("dev", &text);
+    check(&real.project, "dev", &["last 1 line of its log", &format!("| last {name}")]);
+}
+
+#[test]
 fn an_interrupted_build_is_stopped_in_the_engine() {
     let Some(mut real) = Real::shop() else { return };
     let marker = format!("{}", 100_000 + RandomState::new().hash_one(7) % 100_000);
