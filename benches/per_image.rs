@@ -12,17 +12,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+
+use crate::common::{Cost, busybox, measure, run, spread};
+
+mod common;
 
 const PAIRS: usize = 5;
-
-/// What a program and all its children took.
-#[derive(Clone, Copy)]
-struct Cost {
-    wall: Duration,
-    cpu: Duration,
-}
 
 fn main() {
     let images = std::env::args().filter_map(|it| it.parse().ok()).next().unwrap_or(20);
@@ -45,9 +41,7 @@ fn main() {
 
 /// A base of busybox, a tenth of the images in the middle, the rest on those.
 fn lay_out(root: &Path, app: &str, images: usize) {
-    let busybox =
-        ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|it| Path::new(it).exists());
-    let busybox = busybox.expect("a static busybox (Debian package busybox-static)");
+    let busybox = busybox();
     for image in 0..images {
         let folder = root.join(format!("docker/i{image:03}"));
         fs::create_dir_all(&folder).expect("a folder can be made");
@@ -98,31 +92,9 @@ fn docker(arguments: &[&str]) {
     run(Command::new("docker").args(arguments));
 }
 
-fn run(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output().expect("the program can be started");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn measure(work: impl FnOnce()) -> Cost {
-    let (start, before) = (Instant::now(), children_cpu());
-    work();
-    Cost { wall: start.elapsed(), cpu: children_cpu() - before }
-}
-
-/// The CPU time of all children that have ended (proc(5), `stat`, fields 16 and 17), in steps
-/// of 10 ms.
-fn children_cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().expect("fields follow the name").split_whitespace().collect();
-    let ticks = |at: usize| fields[at].parse::<u64>().expect("a number of ticks");
-    Duration::from_millis((ticks(13) + ticks(14)) * 10)
-}
-
 fn report(pairs: &[(Cost, Cost)], images: usize) {
-    let row = |name: &str, mut values: Vec<f64>, unit: &str| {
-        values.sort_by(f64::total_cmp);
-        let (min, median, max) = (values[0], values[values.len() / 2], values[values.len() - 1]);
+    let row = |name: &str, values: Vec<f64>, unit: &str| {
+        let (min, median, max) = spread(values);
         println!("{name:<34} {min:>8.3} {median:>8.3} {max:>8.3} {unit}");
     };
     let per_image = images as f64;

@@ -327,7 +327,6 @@ fn an_engine_says_who_it_is() {
     assert_eq!(info.name, "docker");
     assert!(info.version.starts_with(|c: char| c.is_ascii_digit()), "{info:?}");
     assert!(info.platform.starts_with("linux/"), "{info:?}");
-    assert!(info.cpus.is_some_and(|cpus| cpus > 0), "{info:?}");
 }
 
 #[test]

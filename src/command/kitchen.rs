@@ -143,14 +143,19 @@ impl<'a> Kitchen<'a> {
         let search = Search { graph, asked: platform, platform: target, pull, tell };
         let mut externals = find_externals(search, &chosen.all, engine)?;
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
-        let mut digests = memory.digests();
         let asked =
             Asked { root: &repository.root, graph, platform: target, externals: &externals };
-        let own = gather(asked, &chosen.all, &mut digests);
-        // Without them all is read again next time, that is all.
-        drop(memory.keep_digests(&digests));
+        // The engine takes as long to list its images as the files take to be looked at.
+        let (own, held) = std::thread::scope(|scope| {
+            let held = scope.spawn(|| ask_held(engine));
+            let mut digests = memory.digests();
+            let own = gather(asked, &chosen.all, &mut digests);
+            // Without them all is read again next time, that is all.
+            drop(memory.keep_digests(&digests));
+            (own, held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let held = held?;
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
-        let held = ask_held(engine)?;
         let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
         let plan = judge.plan(&chosen.all, engine)?;
         let platform = platform.map(str::to_owned);

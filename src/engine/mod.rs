@@ -130,8 +130,6 @@ pub struct EngineInfo {
     pub version: String,
     /// The platform it builds for when nothing is asked, such as `linux/amd64`.
     pub platform: String,
-    /// How many processors it has, where it says.
-    pub cpus: Option<usize>,
     /// The version of `docker/dockerfile` that reads Dockerfiles which name none; nothing where it
     /// is not known, or so new that it does not matter.
     pub frontend: Option<(u32, u32)>,

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::files::{FileInputs, FileList};
 use super::gather::{NeedOf, Own};
-use super::key::{FileInputs, Inputs, NeedInputs};
+use super::key::{Inputs, NeedInputs};
 use crate::base::{ImageId, Place};
 
 /// One thing that differs.
@@ -163,16 +164,16 @@ fn changed_arguments(now: &Inputs, was: &Inputs) -> Vec<Change> {
 }
 
 fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
-    let by_path = |files: &'_ [FileInputs]| -> BTreeMap<String, FileInputs> {
-        files.iter().map(|file| (file.path.clone(), file.clone())).collect()
-    };
+    if own.inputs.files == was.files {
+        return Vec::new();
+    }
     let (now, mut gone) = (by_path(&own.inputs.files), by_path(&was.files));
     let whole = |path: &str| match own.context.join(path) {
         Some(path) => path.as_str().to_owned(),
         None => path.to_owned(),
     };
     // A folder that comes or goes with the files in it is not worth naming first.
-    let rank = |file: &FileInputs| if file.kind == "folder" { 2 } else { 1 };
+    let rank = |file: &FileInputs<'_>| if file.kind == "folder" { 2 } else { 1 };
     let reads_otherwise = own.inputs.whole_context != was.whole_context;
     let mut changes = Vec::new();
     for (path, file) in &now {
@@ -185,7 +186,8 @@ fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
                 changes.push((0, Change::FileChanged { path: path_shown }));
             }
             Some(old) if old.mode != file.mode => {
-                let (path, now, was) = (path_shown, file.mode.clone(), old.mode);
+                let (now, was) = (file.mode.clone().into_owned(), old.mode.into_owned());
+                let path = path_shown;
                 changes.push((1, Change::ModeChanged { path, now, was }));
             }
             Some(_) => {}
@@ -196,6 +198,10 @@ fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
     }
     changes.sort_by_key(|(rank, _)| *rank);
     changes.into_iter().map(|(_, change)| change).collect()
+}
+
+fn by_path(files: &FileList) -> BTreeMap<String, FileInputs<'_>> {
+    files.read().into_iter().map(|file| (file.path.clone().into_owned(), file)).collect()
 }
 
 fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> Vec<Change> {

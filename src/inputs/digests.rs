@@ -6,11 +6,12 @@
 //! again within the same tick of the clock looks the same to the disk. Losing the file, or
 //! finding it damaged, costs reading.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::scan::context::Stat;
@@ -18,7 +19,7 @@ use crate::scan::context::Stat;
 use super::memory::write_whole;
 
 /// The form of the file, raised when it changes.
-const MAGIC: &[u8; 16] = b"layers files 1\n\0";
+const MAGIC: &[u8; 16] = b"layers files 2\n\0";
 
 /// A record: the path's hash, eight numbers, the digest.
 const RECORD: usize = 16 + 8 * 8 + 32;
@@ -34,46 +35,63 @@ type PathHash = [u8; 16];
 #[derive(Debug, Default)]
 pub struct Digests {
     file: Option<PathBuf>,
-    records: HashMap<PathHash, Record>,
-    changed: bool,
+    /// The file as it was read, or nothing. Its records stand in the order of their paths'
+    /// hashes, so that they are searched where they lie: a plan of 100,000 files fills no table with them.
+    kept: Vec<u8>,
+    /// Where in them the hashes begin that share their first bits, as many as there are records:
+    /// a search looks at one or two.
+    starts: Vec<usize>,
+    /// For each of those records whether anybody asked for it.
+    used: Vec<AtomicBool>,
+    noted: BTreeMap<PathHash, Record>,
 }
 
 #[derive(Debug, Clone)]
 struct Record {
     facts: [u8; 64],
     digest: [u8; 32],
-    used: bool,
 }
 
 impl Digests {
     /// What a file says; nothing where it is not there or damaged.
     pub fn open(file: PathBuf) -> Digests {
-        let records = fs::read(&file).ok().and_then(|bytes| read(&bytes)).unwrap_or_default();
-        Digests { file: Some(file), records, changed: false }
+        let kept = fs::read(&file).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
+        let starts = starts(records(&kept));
+        let used = (0..records(&kept).len()).map(|_| AtomicBool::new(false)).collect();
+        Digests { file: Some(file), kept, starts, used, noted: BTreeMap::new() }
     }
 
     /// The digest of the file at a path, where the disk says the same of it as when it was read.
-    pub fn find(&mut self, path: &Path, stat: &Stat) -> Option<blake3::Hash> {
-        let record = self.records.get_mut(&hash_path(path))?;
-        if record.facts != facts(stat) {
+    /// Can be asked from several threads.
+    pub fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash> {
+        let (hash, facts) = (hash_path(path), facts(stat));
+        if let Some(noted) = self.noted.get(&hash) {
+            let digest = blake3::Hash::from_bytes(noted.digest);
+            return (noted.facts == facts).then_some(digest);
+        }
+        let records = records(&self.kept);
+        let slot = slot(&hash, records.len());
+        let range = *self.starts.get(slot)?..*self.starts.get(slot + 1)?;
+        let at = range.into_iter().find(|at| records[*at][..16] == hash)?;
+        let (known, digest) = records[at][16..].split_last_chunk::<32>()?;
+        if known != facts {
             return None;
         }
-        record.used = true;
-        Some(blake3::Hash::from_bytes(record.digest))
+        self.used[at].store(true, Ordering::Relaxed);
+        Some(blake3::Hash::from_bytes(*digest))
     }
 
     /// Keeps a digest that was made by a reading that began at `read_at` (since 1970).
     pub fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash) {
         if is_settled(stat, read_at) {
-            let record = Record { facts: facts(stat), digest: *digest.as_bytes(), used: true };
-            self.records.insert(hash_path(path), record);
-            self.changed = true;
+            let record = Record { facts: facts(stat), digest: *digest.as_bytes() };
+            self.noted.insert(hash_path(path), record);
         }
     }
 
     /// Whether there is anything new to be saved.
     pub fn is_changed(&self) -> bool {
-        self.changed
+        !self.noted.is_empty()
     }
 
     /// Writes what is new, whole or not at all.
@@ -81,36 +99,62 @@ impl Digests {
     /// # Errors
     /// Where it can't be written.
     pub fn save(&self) -> io::Result<()> {
-        let (Some(file), true) = (&self.file, self.changed) else { return Ok(()) };
-        let used = self.records.values().filter(|record| record.used).count();
+        let (Some(file), true) = (&self.file, self.is_changed()) else { return Ok(()) };
+        let is_used = |used: &AtomicBool| used.load(Ordering::Relaxed);
+        let used = self.used.iter().filter(|used| is_used(used)).count() + self.noted.len();
         // Files come and go; what nobody asked for is only dropped when it is most of it.
-        let keep_all = self.records.len() < 4 * used + 10_000;
-        let kept = self.records.iter().filter(|(_, record)| keep_all || record.used);
-        let mut bytes = MAGIC.to_vec();
-        for (path, record) in kept {
-            bytes.extend_from_slice(path);
-            bytes.extend_from_slice(&record.facts);
-            bytes.extend_from_slice(&record.digest);
+        let keep_all = self.used.len() < 4 * used + 10_000;
+        let kept = records(&self.kept).iter().zip(&self.used);
+        let kept = kept.filter(|(_, used)| keep_all || is_used(used)).map(|(record, _)| *record);
+        let mut all: BTreeMap<PathHash, [u8; RECORD]> =
+            kept.filter_map(|record| Some((*record.first_chunk()?, record))).collect();
+        for (path, Record { facts, digest }) in &self.noted {
+            let mut record = [0; RECORD];
+            record[..16].copy_from_slice(path);
+            record[16..80].copy_from_slice(facts);
+            record[80..].copy_from_slice(digest);
+            all.insert(*path, record);
         }
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(all.values().flatten());
         let sum = blake3::hash(&bytes);
         bytes.extend_from_slice(sum.as_bytes());
         write_whole(file, &bytes)
     }
 }
 
-fn read(bytes: &[u8]) -> Option<HashMap<PathHash, Record>> {
-    let (body, sum) = bytes.split_last_chunk::<32>()?;
-    let records = body.strip_prefix(MAGIC)?;
-    if blake3::hash(body).as_bytes() != sum || records.len() % RECORD != 0 {
-        return None;
+/// Whether a file is as it was written, which says that its records are in order, too.
+fn is_whole(bytes: &[u8]) -> bool {
+    bytes.split_last_chunk::<32>().is_some_and(|(body, sum)| {
+        let records = body.strip_prefix(MAGIC);
+        records.is_some_and(|records| records.len() % RECORD == 0)
+            && blake3::hash(body).as_bytes() == sum
+    })
+}
+
+/// The records of a whole file; none of one that is not there.
+fn records(bytes: &[u8]) -> &[[u8; RECORD]] {
+    let end = bytes.len().saturating_sub(32);
+    bytes.get(MAGIC.len()..end).unwrap_or_default().as_chunks().0
+}
+
+/// The slot of a hash among as many slots as there are records.
+fn slot(hash: &[u8], records: usize) -> usize {
+    let mut first = [0; 4];
+    first.copy_from_slice(&hash[..4]);
+    let slot = u64::from(u32::from_be_bytes(first)) * records as u64;
+    usize::try_from(slot >> 32).unwrap_or_default()
+}
+
+/// For each slot the number of the first record that is in it or behind it, and the end.
+fn starts(records: &[[u8; RECORD]]) -> Vec<usize> {
+    let mut starts = Vec::with_capacity(records.len() + 1);
+    for (number, record) in records.iter().enumerate() {
+        let slots = slot(record, records.len()) + 1;
+        starts.resize(starts.len().max(slots), number);
     }
-    let read_one = |record: &[u8]| {
-        let (path, rest) = record.split_first_chunk::<16>()?;
-        let (facts, rest) = rest.split_first_chunk::<64>()?;
-        let digest = rest.first_chunk::<32>()?;
-        Some((*path, Record { facts: *facts, digest: *digest, used: false }))
-    };
-    records.chunks_exact(RECORD).map(read_one).collect()
+    starts.resize(records.len() + 1, records.len());
+    starts
 }
 
 fn hash_path(path: &Path) -> PathHash {
@@ -131,7 +175,7 @@ fn facts(stat: &Stat) -> [u8; 64] {
         stat.device.to_le_bytes(),
     ];
     let mut facts = [0; 64];
-    facts.copy_from_slice(&numbers.concat());
+    facts.copy_from_slice(numbers.as_flattened());
     facts
 }
 
@@ -194,7 +238,7 @@ mod tests {
         digests.note(path, &old, Duration::from_secs(1000), &digest);
         digests.note(Path::new("/young"), &old, Duration::from_secs(10), &digest);
         digests.save().unwrap();
-        let mut digests = Digests::open(file.clone());
+        let digests = Digests::open(file.clone());
         assert_eq!(digests.find(path, &old), Some(digest));
         assert_eq!(digests.find(Path::new("/young"), &old), None);
         for other in [

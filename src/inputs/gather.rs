@@ -4,13 +4,16 @@
 //! file is read once however many images read it, and not at all where its digest is known. What
 //! is hashed is what will be sent: the archive carries the digests along.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::digests::Digests;
+use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::{ContextArchive, Inputs, Use, own, select};
 use crate::base::{IdMap, ImageId, Place, RelPath, clock};
@@ -94,22 +97,12 @@ pub fn gather(
             Err(message) => gathered[*image] = Some(Err(message)),
         }
     }
+    let kept = kept_in(asked.root);
     let walked: Vec<Walked<'_>> =
-        walks.into_par_iter().map(|(_, readers)| walk(asked.root, readers)).collect();
+        walks.into_par_iter().map(|(_, readers)| walk(asked.root, &kept, readers)).collect();
     let read = read_files(&walked, digests);
-    let owned: Vec<Vec<(ImageId, Result<Own, String>)>> = walked
-        .into_par_iter()
-        .zip(read)
-        .map(|(walked, read)| {
-            let Walked { readers, context, chosen } = walked;
-            let each = readers.iter().zip(chosen);
-            each.map(|(reader, chosen)| match &context {
-                Ok(context) => (reader.id, reader.own(asked, context, chosen, &read)),
-                Err(message) => (reader.id, Err(message.clone())),
-            })
-            .collect()
-        })
-        .collect();
+    let owned: Vec<Vec<(ImageId, Result<Own, String>)>> =
+        walked.into_par_iter().zip(read).map(|(walked, read)| walked.own(asked, &read)).collect();
     for (image, own) in owned.into_iter().flatten() {
         gathered[image] = Some(own);
     }
@@ -136,63 +129,106 @@ impl<'a> Reader<'a> {
         Ok(Reader { id, image, uses, whole, walk: (image.context.clone(), ignore) })
     }
 
-    fn own(
-        &self,
-        asked: Asked<'_>,
-        context: &Arc<Context>,
-        chosen: Vec<usize>,
-        read: &BTreeMap<usize, Result<blake3::Hash, String>>,
-    ) -> Result<Own, String> {
-        let mut digests = Vec::with_capacity(chosen.len());
-        for number in &chosen {
-            digests.push(match read.get(number) {
-                Some(Ok(digest)) => Some(*digest),
-                Some(Err(message)) => return Err(message.clone()),
-                None => None,
-            });
-        }
-        let entries = chosen.iter().map(|number| &context.entries[*number]);
-        let files = entries.zip(&digests).map(|(entry, digest)| own::file_of(entry, *digest));
-        let inputs = own::inputs_of(self.image, asked.platform, files.collect(), self.whole);
-        let archive = ContextArchive::of(Arc::clone(context), chosen).with_digests(digests);
-        Ok(Own {
-            inputs,
+    fn own(&self, asked: Asked<'_>, files: FileList, archive: Arc<ContextArchive>) -> Own {
+        Own {
+            inputs: own::inputs_of(self.image, asked.platform, files, self.whole),
             needs: own::needs_of(self.image),
-            archive: Arc::new(archive),
+            archive,
             places: own::places_of(self.image),
             context: self.image.context.clone(),
-        })
+        }
     }
 }
 
-/// One walk, and what each of its readers takes of it.
+/// One walk, and what its readers take of it.
 struct Walked<'a> {
-    readers: Vec<Reader<'a>>,
+    /// Each with the number of its choice.
+    readers: Vec<(Reader<'a>, usize)>,
     context: Result<Arc<Context>, String>,
-    chosen: Vec<Vec<usize>>,
+    /// The entries that are read, ascending. Images that read by the same words share a choice.
+    choices: Vec<Vec<usize>>,
 }
 
-fn walk<'a>(root: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
+impl Walked<'_> {
+    fn own(self, asked: Asked<'_>, read: &Read) -> Vec<(ImageId, Result<Own, String>)> {
+        let Walked { readers, context, choices } = self;
+        let taken: Vec<Result<_, String>> = choices
+            .into_par_iter()
+            .map(|chosen| take(context.as_ref().map_err(Clone::clone)?, chosen, read))
+            .collect();
+        readers
+            .into_par_iter()
+            .map(|(reader, choice)| {
+                let taken = taken[choice].clone();
+                (reader.id, taken.map(|(files, archive)| reader.own(asked, files, archive)))
+            })
+            .collect()
+    }
+}
+
+/// The chosen files of a context, as inputs and ready to be sent.
+fn take(
+    context: &Arc<Context>,
+    chosen: Vec<usize>,
+    read: &Read,
+) -> Result<(FileList, Arc<ContextArchive>), String> {
+    if let Some(message) = chosen.iter().find_map(|number| read.failures.get(number)) {
+        return Err(message.clone());
+    }
+    let digests: Vec<Option<blake3::Hash>> =
+        chosen.iter().map(|number| read.digests[*number]).collect();
+    let entries = chosen.iter().map(|number| &context.entries[*number]);
+    let files = FileList::of(entries.zip(digests.iter().copied()));
+    let archive = ContextArchive::of(Arc::clone(context), chosen).with_digests(digests);
+    Ok((files, Arc::new(archive)))
+}
+
+/// The folder in which we keep what we know, which is nobody's input, or nothing would ever be
+/// fresh.
+fn kept_in(root: &Path) -> PathBuf {
+    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(super::memory::FOLDER)
+}
+
+fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
     let context = readers.first().map_or_else(
         || Err("nobody reads this context".to_owned()),
         |reader| walk_for(root, reader.image, readers.iter().all(|it| it.uses.is_empty())),
     );
-    let chosen = match &context {
+    let mut numbers: HashMap<Vec<Use>, usize> = HashMap::new();
+    let readers: Vec<(Reader<'a>, usize)> = readers
+        .into_iter()
+        .map(|reader| {
+            let next = numbers.len();
+            let number = *numbers.entry(reader.uses.clone()).or_insert(next);
+            (reader, number)
+        })
+        .collect();
+    let mut uses: Vec<(Vec<Use>, usize)> = numbers.into_iter().collect();
+    uses.sort_unstable_by_key(|(_, number)| *number);
+    let choices = match &context {
         Ok(context) => {
-            // What we keep ourselves is nobody's input, or nothing would ever be fresh.
-            let ours = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-            let ours = ours.join(super::memory::FOLDER);
-            let is_ours =
-                |number: &usize| context.path_of(&context.entries[*number]).starts_with(&ours);
-            let choose = |reader: &Reader<'_>| -> Vec<usize> {
-                let chosen = select(context, &reader.uses).into_iter();
-                chosen.filter(|number| !is_ours(number)).collect()
+            let kept = kept_of(context, kept);
+            let choose = |(uses, _): &(Vec<Use>, usize)| -> Vec<usize> {
+                let mut chosen = select(context, uses);
+                chosen.retain(|number| !kept.contains(number));
+                chosen
             };
-            readers.par_iter().map(choose).collect()
+            uses.par_iter().map(choose).collect()
         }
-        Err(_) => vec![Vec::new(); readers.len()],
+        Err(_) => vec![Vec::new(); uses.len()],
     };
-    Walked { readers, context: context.map(Arc::new), chosen }
+    Walked { readers, context: context.map(Arc::new), choices }
+}
+
+/// The entries of a context that we keep ourselves.
+fn kept_of(context: &Context, kept: &Path) -> Range<usize> {
+    if context.root.starts_with(kept) {
+        return 0..context.entries.len();
+    }
+    let Ok(below) = kept.strip_prefix(&context.root) else { return 0..0 };
+    let below = below.as_os_str().as_bytes();
+    let inside = context.below(below);
+    context.position(below).unwrap_or(inside.start)..inside.end
 }
 
 pub(super) fn walk_for(
@@ -214,29 +250,24 @@ pub(super) fn walk_for(
     Context::walk(&folder, &ignore).map_err(|error| error.to_string())
 }
 
-/// For each walk the digests of the files that anybody reads, by the entries' numbers.
-fn read_files(
-    walked: &[Walked<'_>],
-    digests: &mut Digests,
-) -> Vec<BTreeMap<usize, Result<blake3::Hash, String>>> {
+/// What the files of a walk hold, as far as anybody reads them.
+struct Read {
+    /// By the entries' numbers.
+    digests: Vec<Option<blake3::Hash>>,
+    /// Why some can't be read, likewise.
+    failures: BTreeMap<usize, String>,
+}
+
+/// The contents of the files that anybody reads, for each walk.
+fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
+    let looked_up: Vec<(Read, Vec<usize>)> =
+        walked.par_iter().map(|walked| look_up(walked, digests)).collect();
     let mut read = Vec::with_capacity(walked.len());
     let mut missing: Vec<(usize, usize, &Context, &Entry)> = Vec::new();
-    for (at, walked) in walked.iter().enumerate() {
-        let mut known = BTreeMap::new();
+    for ((known, unknown), walked) in looked_up.into_iter().zip(walked) {
         if let Ok(context) = &walked.context {
-            let mut wanted: Vec<usize> = walked.chosen.concat();
-            wanted.sort_unstable();
-            wanted.dedup();
-            for number in wanted {
-                let entry = &context.entries[number];
-                if entry.kind != EntryKind::File {
-                    continue;
-                }
-                match digests.find(&context.path_of(entry), &entry.stat) {
-                    Some(digest) => drop(known.insert(number, Ok(digest))),
-                    None => missing.push((at, number, context, entry)),
-                }
-            }
+            let of = |number: usize| (read.len(), number, &**context, &context.entries[number]);
+            missing.extend(unknown.into_iter().map(of));
         }
         read.push(known);
     }
@@ -249,10 +280,33 @@ fn read_files(
         })
         .collect();
     for ((at, number, context, entry), digest) in missing.into_iter().zip(found) {
-        if let Ok(digest) = &digest {
-            digests.note(&context.path_of(entry), &entry.stat, read_at, digest);
+        match digest {
+            Ok(digest) => {
+                digests.note(&context.path_of(entry), &entry.stat, read_at, &digest);
+                read[at].digests[number] = Some(digest);
+            }
+            Err(message) => drop(read[at].failures.insert(number, message)),
         }
-        read[at].insert(number, digest);
     }
     read
+}
+
+/// What is known of the files of a walk that anybody reads, and the numbers of those that have to
+/// be read.
+fn look_up(walked: &Walked<'_>, digests: &Digests) -> (Read, Vec<usize>) {
+    let Ok(context) = &walked.context else {
+        return (Read { digests: Vec::new(), failures: BTreeMap::new() }, Vec::new());
+    };
+    let mut wanted = vec![false; context.entries.len()];
+    for number in walked.choices.iter().flatten() {
+        wanted[*number] = context.entries[*number].kind == EntryKind::File;
+    }
+    let find = |(entry, wanted): (&Entry, &bool)| {
+        wanted.then(|| digests.find(&context.path_of(entry), &entry.stat)).flatten()
+    };
+    let entries = context.entries.par_iter().zip(&wanted).with_min_len(1024);
+    let digests: Vec<Option<blake3::Hash>> = entries.map(find).collect();
+    let is_unknown = |number: &usize| wanted[*number] && digests[*number].is_none();
+    let unknown = (0..digests.len()).filter(is_unknown).collect();
+    (Read { digests, failures: BTreeMap::new() }, unknown)
 }

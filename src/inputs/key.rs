@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
+use super::files::FileList;
 
 /// The form of [`Inputs`].
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// All that an image is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub struct Inputs {
     /// Whether all files count, because nobody knows which are read.
     pub whole_context: bool,
     /// The files that those stages can read, in the order of a walk.
-    pub files: Vec<FileInputs>,
+    pub files: FileList,
 }
 
 /// A stage.
@@ -105,24 +106,14 @@ pub struct DownloadInputs {
     pub checksum: String,
 }
 
-/// A file, folder or other entry of the context.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileInputs {
-    /// The path below the context.
-    pub path: String,
-    /// `file`, `folder`, `symlink`, …
-    pub kind: String,
-    /// The permission bits in octal, with setuid, setgid and sticky.
-    pub mode: String,
-    /// A file's digest, a symlink's text, a device's numbers.
-    pub content: Option<String>,
-}
-
 impl Inputs {
-    /// The key: the hash of the canonical serialisation.
+    /// The key: the hash of the canonical serialisation. The files enter by the hash of theirs,
+    /// which is made once, however many images read them and however often one is asked.
     pub fn key(&self) -> String {
+        let rest = Inputs { files: FileList::default(), ..self.clone() };
         // Strings, numbers, lists and maps with strings for names always become JSON.
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        let mut text = serde_json::to_vec(&rest).unwrap_or_default();
+        text.extend_from_slice(self.files.digest().as_bytes());
         blake3::hash(&text).to_hex().to_string()
     }
 }

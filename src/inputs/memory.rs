@@ -72,6 +72,11 @@ impl Memory {
         serde_json::from_slice(&text).ok()
     }
 
+    /// Whether the inputs behind a key of an image are kept. It does not read them.
+    pub fn keeps(&self, image: &str, key: &str) -> bool {
+        fs::metadata(self.keys_of(image).join(format!("{key}.json"))).is_ok_and(|it| it.len() > 0)
+    }
+
     /// Whether any inputs of an image are kept: it was built from here.
     pub fn knows(&self, image: &str) -> bool {
         fs::read_dir(self.keys_of(image)).is_ok_and(|mut items| items.next().is_some())

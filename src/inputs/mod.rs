@@ -9,6 +9,7 @@ pub mod archive;
 mod canonical;
 pub mod diff;
 pub mod digests;
+pub mod files;
 pub mod gather;
 pub mod identity;
 pub mod key;

@@ -5,20 +5,16 @@
 //! depends on a variable of an image, a base whose `ONBUILD` lines nobody here has seen.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use super::Use;
 use super::canonical::{Froms, describe, describe_base};
+use super::files::FileList;
 use super::gather::{Externals, NeedOf, StagePlaces};
-use super::key::{
-    ArgumentInputs, DownloadInputs, FORMAT, FileInputs, Inputs, NeedInputs, StageInputs,
-};
+use super::key::{ArgumentInputs, DownloadInputs, FORMAT, Inputs, NeedInputs, StageInputs};
 use crate::base::Span;
 use crate::graph::Image;
 use crate::graph::evaluate::{Need, NeedKind, StageView};
 use crate::graph::reference::Reference;
-use crate::scan::context::{Entry, EntryKind};
 
 /// A build argument that chooses the frontend.
 const SYNTAX: &str = "BUILDKIT_SYNTAX";
@@ -71,7 +67,7 @@ fn has_unknown_frontend(image: &Image) -> bool {
 pub(super) fn inputs_of(
     image: &Image,
     platform: &str,
-    files: Vec<FileInputs>,
+    files: FileList,
     whole_context: bool,
 ) -> Inputs {
     let evaluation = &image.evaluation;
@@ -196,32 +192,5 @@ fn need_inputs(need: &Need) -> NeedInputs {
         platform: need.platform.clone(),
         layers: None,
         config: None,
-    }
-}
-
-/// An entry of the context as an input.
-pub(super) fn file_of(entry: &Entry, digest: Option<blake3::Hash>) -> FileInputs {
-    let (kind, content) = match &entry.kind {
-        EntryKind::File => ("file", digest.map(|digest| digest.to_hex().to_string())),
-        EntryKind::Folder => ("folder", None),
-        EntryKind::Symlink(text) => ("symlink", Some(readable(text))),
-        EntryKind::Fifo => ("fifo", None),
-        EntryKind::CharDevice { major, minor } => ("char", Some(format!("{major}:{minor}"))),
-        EntryKind::BlockDevice { major, minor } => ("block", Some(format!("{major}:{minor}"))),
-    };
-    FileInputs {
-        path: readable(&entry.path),
-        kind: kind.to_owned(),
-        mode: format!("{:04o}", entry.stat.mode),
-        content,
-    }
-}
-
-/// A name as text. One that is no UTF-8 is escaped behind a NUL, which no name holds, so that two
-/// names never become one.
-pub(super) fn readable(name: &OsStr) -> String {
-    match name.to_str() {
-        Some(text) => text.to_owned(),
-        None => format!("\0{}", name.as_bytes().escape_ascii()),
     }
 }

@@ -5,6 +5,7 @@
 //! engine is asked, so what is needed from outside counts by its reference alone; a base is taken
 //! to have no `ONBUILD` lines unless its reference says so. What git ignores is nobody's change.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,8 +16,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::diff::{Change, changes};
+use super::files::{FileInputs, FileList, readable};
 use super::gather::{self, Externals, Own};
-use super::key::FileInputs;
 use super::{ContextArchive, Use, own, select};
 use crate::base::{IdMap, ImageId, RelPath};
 use crate::graph::{Graph, Image};
@@ -143,7 +144,7 @@ fn uses_of(image: &Image) -> (Vec<Use>, bool) {
     own::uses_of(image, &externals)
 }
 
-fn files_now(sides: Sides<'_>, image: &Image, context: &Context, uses: &[Use]) -> Vec<FileInputs> {
+fn files_now(sides: Sides<'_>, image: &Image, context: &Context, uses: &[Use]) -> FileList {
     let WorkTree { changed, known, .. } = sides.work_tree;
     let mut files = Vec::new();
     let mut nested: BTreeSet<&OsString> = BTreeSet::new();
@@ -165,10 +166,10 @@ fn files_now(sides: Sides<'_>, image: &Image, context: &Context, uses: &[Use]) -
         }
     }
     files.extend(nested.into_iter().map(|folder| submodule(&image.context, folder, "work tree")));
-    files
+    FileList::new(&files)
 }
 
-fn files_then(sides: Sides<'_>, image: &Image, uses: &[Use]) -> Result<Vec<FileInputs>, String> {
+fn files_then(sides: Sides<'_>, image: &Image, uses: &[Use]) -> Result<FileList, String> {
     let (ignore, _) = IgnoreFile::load(sides.then_root, &image.dockerfile, &image.context)
         .map_err(|error| error.to_string())?;
     let paths = paths_then(sides, &image.context);
@@ -184,7 +185,7 @@ fn files_then(sides: Sides<'_>, image: &Image, uses: &[Use]) -> Result<Vec<FileI
             files.push(submodule(&image.context, &path, &blob.id));
         }
     }
-    Ok(files)
+    Ok(FileList::new(&files))
 }
 
 /// The revision's files in a context, by their paths in it.
@@ -219,37 +220,37 @@ fn mode_of(kind: BlobKind) -> u32 {
     if kind == BlobKind::Plain { 0o644 } else { 0o755 }
 }
 
-fn file_of_blob(path: &OsStr, blob: &Blob) -> FileInputs {
+fn file_of_blob<'a>(path: &'a OsStr, blob: &'a Blob) -> FileInputs<'a> {
     let kind = if blob.kind == BlobKind::Symlink { "symlink" } else { "file" };
     FileInputs {
-        path: own::readable(path),
-        kind: kind.to_owned(),
-        mode: format!("{:04o}", mode_of(blob.kind)),
-        content: Some(blob.id.clone()),
+        path: readable(path),
+        kind: Cow::Borrowed(kind),
+        mode: Cow::Owned(format!("{:04o}", mode_of(blob.kind))),
+        content: Some(Cow::Borrowed(&blob.id)),
     }
 }
 
 /// A file that differs from the revision in some way, or that the revision does not have.
-fn file_of_disk(entry: &Entry) -> FileInputs {
+fn file_of_disk(entry: &Entry) -> FileInputs<'_> {
     let is_symlink = matches!(entry.kind, EntryKind::Symlink(_));
     let can_run = is_symlink || entry.stat.mode & 0o100 != 0;
     FileInputs {
-        path: own::readable(&entry.path),
-        kind: if is_symlink { "symlink" } else { "file" }.to_owned(),
-        mode: if can_run { "0755" } else { "0644" }.to_owned(),
-        content: Some("work tree".to_owned()),
+        path: readable(&entry.path),
+        kind: Cow::Borrowed(if is_symlink { "symlink" } else { "file" }),
+        mode: Cow::Borrowed(if can_run { "0755" } else { "0644" }),
+        content: Some(Cow::Borrowed("work tree")),
     }
 }
 
-fn submodule(context: &RelPath, folder: &OsStr, content: &str) -> FileInputs {
+fn submodule<'a>(context: &RelPath, folder: &OsStr, content: &'a str) -> FileInputs<'a> {
     let whole = RelPath::from_path(Path::new(folder));
     let prefix = if context.is_root() { String::new() } else { format!("{context}/") };
     let whole = whole.map(|whole| whole.as_str().to_owned()).unwrap_or_default();
     FileInputs {
         // A context that lies in the submodule is named as a whole.
-        path: whole.strip_prefix(&prefix).unwrap_or(".").to_owned(),
-        kind: "submodule".to_owned(),
-        mode: "0755".to_owned(),
-        content: Some(content.to_owned()),
+        path: Cow::Owned(whole.strip_prefix(&prefix).unwrap_or(".").to_owned()),
+        kind: Cow::Borrowed("submodule"),
+        mode: Cow::Borrowed("0755"),
+        content: Some(Cow::Borrowed(content)),
     }
 }

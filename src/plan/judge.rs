@@ -133,7 +133,7 @@ impl Judge<'_> {
             false => carrier::find(&self.held, &key, references, engine)?,
         };
         if let Some((held, lost)) = carrier {
-            if self.memory.recall(&self.name(image), &key).is_none() {
+            if !self.memory.keeps(&self.name(image), &key) {
                 // Built from elsewhere, or forgotten: what it was made of is known now.
                 drop(self.memory.keep(&self.name(image), &key, &own.inputs));
             }

@@ -9,7 +9,7 @@
 
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs::{self, DirEntry, Metadata};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -19,6 +19,10 @@ use std::{fmt, io};
 use rayon::prelude::*;
 
 use super::ignore_file::{IgnoreFile, Verdict};
+
+/// From how many names on those of one folder are looked at side by side. Fewer are looked at
+/// faster than another thread is told of them, and folders are read side by side themselves.
+const MANY_NAMES: usize = 256;
 
 /// The files of a context.
 #[derive(Debug, Clone)]
@@ -168,13 +172,10 @@ impl Context {
         let mut level = vec![Folder { path: OsString::new(), verdict: None }];
         let mut found: Vec<Found> = Vec::new();
         while !level.is_empty() {
-            let lists: Result<Vec<Vec<Name>>, WalkError> =
-                level.par_iter().map(|folder| list_folder(&root, folder, ignore)).collect();
-            let names: Vec<Name> = lists?.into_iter().flatten().collect();
-            let entries: Result<Vec<Option<Found>>, WalkError> =
-                names.into_par_iter().with_min_len(32).map(|name| look_at(&root, name)).collect();
+            let lists: Result<Vec<Vec<Found>>, WalkError> =
+                level.par_iter().map(|folder| read_folder(&root, folder, ignore)).collect();
             let first = found.len();
-            found.extend(entries?.into_iter().flatten());
+            found.extend(lists?.into_iter().flatten());
             level = found[first..].iter_mut().filter_map(Found::folder_below).collect();
         }
         found.par_sort_unstable_by(|a, b| walk_order(a.entry.bytes(), b.entry.bytes()));
@@ -228,6 +229,7 @@ struct Folder {
 /// A name in a folder that the ignore file leaves in, or a folder that it may have to be asked
 /// about.
 struct Name {
+    item: DirEntry,
     path: OsString,
     verdict: Verdict,
 }
@@ -258,6 +260,17 @@ fn open_root(root: &Path) -> Result<PathBuf, WalkError> {
     if resolved.is_dir() { Ok(resolved) } else { Err(fail(WalkErrorCause::NotAFolder)) }
 }
 
+/// What lies in a folder, as far as it is sent or may hold something that is.
+fn read_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> Result<Vec<Found>, WalkError> {
+    let names = list_folder(root, folder, ignore)?;
+    let looked: Result<Vec<Option<Found>>, WalkError> = if names.len() < MANY_NAMES {
+        names.into_iter().map(look_at).collect()
+    } else {
+        names.into_par_iter().with_min_len(MANY_NAMES / 4).map(look_at).collect()
+    };
+    Ok(looked?.into_iter().flatten().collect())
+}
+
 /// The names in a folder that are sent or may hold something that is.
 fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> Result<Vec<Name>, WalkError> {
     let place = root.join(&folder.path);
@@ -285,7 +298,7 @@ fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> Result<Vec<
                 continue;
             }
         }
-        names.push(Name { path, verdict });
+        names.push(Name { item, path, verdict });
     }
     Ok(names)
 }
@@ -301,16 +314,21 @@ fn join(folder: &OsStr, name: &OsStr) -> OsString {
 }
 
 /// What lies behind a name; nothing for a socket and for what has vanished.
-fn look_at(root: &Path, name: Name) -> Result<Option<Found>, WalkError> {
-    let place = root.join(&name.path);
-    let looked = fs::symlink_metadata(&place)
-        .and_then(|metadata| Ok((kind_of(&place, &metadata)?, Stat::new(&metadata))));
+///
+/// The item asks the system by its name in the open folder, which spares the way from the root
+/// to it: of all that a plan does with an unchanged tree, this is most.
+fn look_at(name: Name) -> Result<Option<Found>, WalkError> {
+    let looked = name
+        .item
+        .metadata()
+        .and_then(|metadata| Ok((kind_of(&name.item, &metadata)?, Stat::new(&metadata))));
     let (kind, stat) = match looked {
         Ok((Some(kind), stat)) => (kind, stat),
         Ok((None, _)) => return Ok(None),
         Err(error) if vanished(&error) => return Ok(None),
         Err(error) => {
-            return Err(WalkError { path: place, cause: WalkErrorCause::Unreadable(error) });
+            let cause = WalkErrorCause::Unreadable(error);
+            return Err(WalkError { path: name.item.path(), cause });
         }
     };
     let ignored = name.verdict.is_ignored();
@@ -326,7 +344,7 @@ fn vanished(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn kind_of(place: &Path, metadata: &Metadata) -> io::Result<Option<EntryKind>> {
+fn kind_of(item: &DirEntry, metadata: &Metadata) -> io::Result<Option<EntryKind>> {
     let kind = metadata.file_type();
     let (major, minor) = device_numbers(metadata.rdev());
     Ok(if kind.is_file() {
@@ -334,7 +352,7 @@ fn kind_of(place: &Path, metadata: &Metadata) -> io::Result<Option<EntryKind>> {
     } else if kind.is_dir() {
         Some(EntryKind::Folder)
     } else if kind.is_symlink() {
-        Some(EntryKind::Symlink(fs::read_link(place)?.into_os_string()))
+        Some(EntryKind::Symlink(fs::read_link(item.path())?.into_os_string()))
     } else if kind.is_fifo() {
         Some(EntryKind::Fifo)
     } else if kind.is_char_device() {

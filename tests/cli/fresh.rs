@@ -75,6 +75,39 @@ release  build  no image in the engine
     assert_eq!(calls() - before, 2);
 }
 
+/// The calls of the engine in one run of `layers build --all` with nothing to do.
+fn calls_of_a_build(project: &Project) -> Vec<String> {
+    fs::remove_file(project.root().join(".layers/calls.jsonl")).unwrap();
+    assert!(build(project, "--all").starts_with("0 built, "));
+    let calls = project.read(".layers/calls.jsonl");
+    let call = |line: &str| {
+        let call: serde_json::Value = serde_json::from_str(line).unwrap();
+        call["call"].as_str().unwrap().to_owned()
+    };
+    calls.lines().map(call).collect()
+}
+
+#[test]
+fn images_that_nobody_needs_cost_the_engine_no_question() {
+    let check = |leaves: usize| {
+        let mut project = Project::new()
+            .dockerfile("base", "FROM scratch\nCOPY . /\n")
+            .dockerfile("builder", "FROM acme/shop-base\nRUN make\n");
+        for leaf in 0..leaves {
+            let text = "FROM acme/shop-base\nCOPY --from=acme/shop-builder /wheels /wheels\n";
+            project = project.dockerfile(&format!("leaf{leaf}"), text);
+        }
+        let project = project.script(STORE);
+        build(&project, "--all");
+        // What the two are that others need has to be asked once, and is known from then on.
+        let calls = calls_of_a_build(&project);
+        assert_eq!(calls, ["describe", "list", "inspect", "inspect"], "{leaves} leaves");
+        assert_eq!(calls_of_a_build(&project), ["describe", "list"], "{leaves} leaves");
+    };
+    check(5);
+    check(50);
+}
+
 #[test]
 fn what_makes_no_other_image_is_fresh() {
     let check = |path: &str, text: &str| {

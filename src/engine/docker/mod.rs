@@ -163,17 +163,15 @@ impl Engine for Docker {
     fn describe(&self) -> anyhow::Result<EngineInfo> {
         on_own_runtime(async {
             self.api().await?;
-            // A daemon whose containerd hangs answers the ping, but neither of these.
+            // A daemon whose containerd hangs answers the ping, but not this. `/info` counts all
+            // images and containers first, and says nothing that is of use here.
             let version = timeout(self.answer_within, self.ask_json("/version")).await;
             let version = version.map_err(|_| never_answers(self.endpoint()))??.unwrap_or_default();
-            let info = timeout(self.answer_within, self.ask_json("/info")).await;
-            let info = info.map_err(|_| never_answers(self.endpoint()))??.unwrap_or_default();
             let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
             Ok(EngineInfo {
                 name: "docker".into(),
                 version: text("Version"),
                 platform: format!("{}/{}", text("Os"), text("Arch")),
-                cpus: info["NCPU"].as_u64().and_then(|cpus| usize::try_from(cpus).ok()),
                 frontend: frontend_of(&text("Version")),
             })
         })

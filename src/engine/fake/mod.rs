@@ -226,7 +226,6 @@ impl Engine for Fake {
             name: "fake".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             platform: self.platform().to_owned(),
-            cpus: Some(self.script.cpus.unwrap_or(4)),
             frontend: None,
         })
     }

@@ -6,7 +6,7 @@
 //! ```json
 //! {
 //!   "describe_error": "no engine today",
-//!   "platform": "linux/amd64", "cpus": 4,
+//!   "platform": "linux/amd64",
 //!   "record": "calls.jsonl",
 //!   "store": "store.json",
 //!   "registry": {"debian:bookworm-slim": "what the image holds"},
@@ -53,7 +53,6 @@ use serde::Deserialize;
 pub(super) struct Script {
     pub(super) describe_error: Option<String>,
     pub(super) platform: Option<String>,
-    pub(super) cpus: Option<usize>,
     pub(super) record: Option<PathBuf>,
     pub(super) store: Option<PathBuf>,
     pub(super) registry: BTreeMap<String, String>,

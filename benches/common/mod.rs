@@ -1,0 +1,50 @@
+//! What benchmarks on a real engine share: running programs, what they cost, rows of a table.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a program and all its children took.
+#[derive(Clone, Copy)]
+pub struct Cost {
+    pub wall: Duration,
+    pub cpu: Duration,
+}
+
+/// Runs a program to its end, which must be a good one.
+pub fn run(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().expect("the program can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// What `work` cost.
+pub fn measure(work: impl FnOnce()) -> Cost {
+    let (start, before) = (Instant::now(), children_cpu());
+    work();
+    Cost { wall: start.elapsed(), cpu: children_cpu() - before }
+}
+
+/// The CPU time of all children that have ended (proc(5), `stat`, fields 16 and 17), in steps
+/// of 10 ms.
+fn children_cpu() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().expect("fields follow the name").split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<u64>().expect("a number of ticks");
+    Duration::from_millis((ticks(13) + ticks(14)) * 10)
+}
+
+/// Smallest, median and largest of some values.
+pub fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[0], values[values.len() / 2], values[values.len() - 1])
+}
+
+/// A static busybox to build images of.
+pub fn busybox() -> &'static Path {
+    let found = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter();
+    let mut found = found.filter(|it| it.exists());
+    found.next().expect("a static busybox (Debian package busybox-static)")
+}

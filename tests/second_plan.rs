@@ -1,0 +1,84 @@
+//! A plan of an unchanged tree reads no file of a context, and one that was changed behind the
+//! back of its time and size is read again.
+//!
+//! The kernel says how much was read: it counts for each process what it and the children that it
+//! has waited for have read. Hence one test in a program of its own.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Much more than all else that a plan reads: programs, Dockerfiles, what is remembered.
+const SIZE: usize = 24 << 20;
+const LITTLE: u64 = 4 << 20;
+
+/// From this age on a file's times tell of every change, on a disk that keeps fractions of
+/// seconds.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// What this process and the children that it has waited for have read so far.
+fn bytes_read() -> u64 {
+    let counts = fs::read_to_string("/proc/self/io").expect("a kernel that counts (TASK_IO)");
+    let read = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+    read.parse().unwrap()
+}
+
+/// The verdict on the one image, and how much was read for it.
+fn plan(root: &Path) -> (String, u64) {
+    let before = bytes_read();
+    let output = Command::new(env!("CARGO_BIN_EXE_layers"))
+        .args(["build", "--all", "--dry-run", "--engine", "fake"])
+        .current_dir(root)
+        .env("LAYERS_FAKE_SCRIPT", root.join("script.json"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    (said.lines().next().unwrap_or_default().to_owned(), bytes_read() - before)
+}
+
+#[test]
+fn only_what_changed_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    fs::create_dir_all(root.join("docker/base")).unwrap();
+    fs::write(root.join("docker/base/Dockerfile"), "FROM scratch\nCOPY big /\n").unwrap();
+    fs::write(root.join("script.json"), r#"{"store": "store.json"}"#).unwrap();
+    let big = root.join("docker/base/big");
+    fs::write(&big, vec![b'a'; SIZE]).unwrap();
+    let written = Instant::now();
+    let read_all = |read: u64| read >= SIZE as u64;
+    assert!(read_all(plan(root).1), "what nobody knows is read");
+    while written.elapsed() < SETTLED {
+        plan(root);
+    }
+    plan(root);
+    let (verdict, read) = plan(root);
+    assert!(read < LITTLE, "{read} bytes were read for `{verdict}`");
+
+    let build = Command::new(env!("CARGO_BIN_EXE_layers"))
+        .args(["build", "--all", "--engine", "fake", "--progress", "quiet"])
+        .current_dir(root)
+        .env("LAYERS_FAKE_SCRIPT", root.join("script.json"))
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
+    let (verdict, read) = plan(root);
+    assert!(verdict.starts_with("base") && verdict.contains("fresh"), "{verdict}");
+    assert!(read < LITTLE, "{read} bytes were read for `{verdict}`");
+
+    // Another byte in the same file, of the same size and with the same time.
+    let modified = fs::metadata(&big).unwrap().modified().unwrap();
+    let mut file = File::options().write(true).open(&big).unwrap();
+    file.write_all(b"b").unwrap();
+    file.set_modified(modified).unwrap();
+    drop(file);
+    assert_eq!(fs::metadata(&big).unwrap().modified().unwrap(), modified);
+    let (verdict, read) = plan(root);
+    assert!(verdict.contains("docker/base/big changed"), "{verdict}");
+    assert!(read_all(read), "{read} bytes were read for `{verdict}`");
+}
