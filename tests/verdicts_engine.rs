@@ -6,7 +6,10 @@
 //! or another image comes out, than the one that was left under its name, that is the fault. The
 //! other way round, edits that make no other image must not have anything built.
 //!
-//! `LAYERS_EDITS` says how many edits are done (40), `LAYERS_SEED` repeats a run. Needs an engine
+//! It was seen to fail: with the modes of files left out of the key it took 29 edits from seed 1 and
+//! 16 from seed 2.
+//!
+//! `LAYERS_EDITS` says how many edits are done (20), `LAYERS_SEED` repeats a run. Needs an engine
 //! and Debian's busybox-static; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -271,7 +274,7 @@ fn number_from(name: &str) -> Option<u64> {
 fn no_image_is_left_alone_that_the_engine_would_build() {
     let Some(docker) = common::engine_or_skip() else { return };
     let seed = number_from("LAYERS_SEED").unwrap_or_else(Dice::fresh_seed);
-    let edits = number_from("LAYERS_EDITS").map_or(40, |edits| usize::try_from(edits).unwrap());
+    let edits = number_from("LAYERS_EDITS").map_or(20, |edits| usize::try_from(edits).unwrap());
     println!("LAYERS_SEED={seed} LAYERS_EDITS={edits}");
     let random = RandomState::new().hash_one(std::process::id());
     let namespace = Namespace(format!("layersverdicts{random:016x}"));
