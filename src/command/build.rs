@@ -1,5 +1,7 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 
 use crate::base::ImageId;
@@ -84,7 +86,13 @@ fn perform(
     let mut reporter = reporter_of(options.progress, at);
     let mut summary = Summary::default();
     let mut trouble = Ok(());
+    let mut ours = BTreeSet::new();
     let tally = run.execute(&mut |event: &Stamped| {
+        if let Event::ImageBuilt { image_id, .. } | Event::ImageFresh { image_id, .. } =
+            &event.event
+        {
+            ours.insert(image_id.clone());
+        }
         summary.take(event);
         if let Some(reporter) = reporter.as_mut().filter(|_| trouble.is_ok()) {
             trouble = reporter.show(event);
@@ -93,6 +101,8 @@ fn perform(
             reporter = None;
         }
     });
+    // Without them the engine is asked once more for each, that is all.
+    drop(kitchen.judge.memory.keep_built(&kitchen.judge.built, ours));
     say::err(&summary.draw(at.paint))?;
     say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))

@@ -156,7 +156,8 @@ impl<'a> Kitchen<'a> {
         });
         let held = held?;
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
-        let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
+        let built = memory.built();
+        let judge = Judge { graph, own, externals, held, memory, unchosen, forced, built };
         let plan = judge.plan(&chosen.all, engine)?;
         let platform = platform.map(str::to_owned);
         let secrets = Secrets::default();

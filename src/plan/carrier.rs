@@ -11,7 +11,8 @@ use crate::inputs::Identity;
 
 /// The image that was built with a key, and those of `references` that do not lead to it, as people
 /// write them. Of several that may be it, one that has the first reference is taken, else the
-/// youngest.
+/// youngest. `is_ours` says of an image whether it was built from the Dockerfile, and not only on
+/// an image that was.
 ///
 /// # Errors
 /// Where the engine can't be asked.
@@ -19,15 +20,22 @@ pub(super) fn find<'a>(
     held: &'a Held,
     key: &str,
     references: &[Reference],
+    is_ours: &dyn Fn(&HeldImage) -> anyhow::Result<bool>,
     engine: &dyn Engine,
 ) -> anyhow::Result<Option<(&'a HeldImage, Vec<String>)>> {
     let mut carriers: Vec<&HeldImage> = held.carriers(key).collect();
     if carriers.len() > 1 {
         carriers = originals(carriers, engine)?;
     }
+    let mut ours = Vec::with_capacity(carriers.len());
+    for image in carriers {
+        if is_ours(image)? {
+            ours.push(image);
+        }
+    }
     let first = references.get(..1).unwrap_or_default();
     let has_first = |image: &&&HeldImage| held.lost(image, first).is_empty();
-    let chosen = carriers.iter().find(has_first).or(carriers.first());
+    let chosen = ours.iter().find(has_first).or(ours.first());
     Ok(chosen.map(|image| (*image, held.lost(image, references))))
 }
 

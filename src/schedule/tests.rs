@@ -69,6 +69,10 @@ impl Engine for Instant<'_> {
         Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
     }
 
+    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+
     fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
         anyhow::bail!("never asked here")
     }

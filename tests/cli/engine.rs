@@ -369,6 +369,40 @@ fn a_parent_that_is_moved_while_its_child_is_built_fails_the_child() {
 }
 
 #[test]
+fn an_image_that_was_built_on_ours_is_not_ours() {
+    let Some(real) = Real::shop() else { return };
+    real.project.run("build dev -j2 --progress quiet").code(0);
+    let verdict = || {
+        let plan = real.project.run("plan dev").code(0).out();
+        plan.lines().find(|line| line.starts_with("dev ")).unwrap().to_owned()
+    };
+    // By what is remembered, and by what the engine says where nothing is.
+    std::fs::remove_dir_all(real.project.root().join(".layers")).unwrap();
+    assert_eq!(verdict(), "dev      fresh");
+    assert_eq!(verdict(), "dev      fresh");
+    // Somebody starts from it, which hands on its key, and ours goes away.
+    let by_hand = |to: &str| {
+        let container = docker(&["create", &real.image("dev"), "true"]).stdout;
+        let container = String::from_utf8(container).unwrap().trim().to_owned();
+        let change = ["commit", "--change", "ENV BY=hand", &container, to];
+        assert!(docker(&change).status.success());
+        docker(&["rm", &container]);
+    };
+    let other = format!("{}/by-hand", real.namespace);
+    by_hand(&other);
+    docker(&["image", "rm", "--force", &real.image("dev")]);
+    assert_eq!(verdict(), "dev      build  no image in the engine");
+    real.project.run("build dev --progress quiet").code(0);
+    // The same under our own name.
+    let ours = real.id("dev").unwrap();
+    by_hand(&real.image("dev"));
+    docker(&["image", "rm", "--force", &ours]);
+    let moved =
+        format!("dev      build  `{}` is not the image that was built here", real.image("dev"));
+    assert_eq!(verdict(), moved);
+}
+
+#[test]
 fn what_the_engines_frontend_does_not_know_is_said_before() {
     let Some(mut real) = Real::shop() else { return };
     let version = docker(&["version", "--format", "{{.Server.Version}}"]);

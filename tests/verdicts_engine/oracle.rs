@@ -110,7 +110,7 @@ fn request(world: &World, image: usize, key: &str) -> BuildRequest {
         platform: None,
         contexts: BTreeMap::new(),
         no_cache: false,
-        pull: false,
+        secrets: layers::engine::Secrets::default(),
         context: Arc::new(Folder { root: context, ignore }),
     }
 }
@@ -188,7 +188,7 @@ pub fn build_by_hand(text: &str, reference: &str) -> bool {
         platform: None,
         contexts: BTreeMap::new(),
         no_cache: false,
-        pull: false,
+        secrets: layers::engine::Secrets::default(),
         context: Arc::new(crate::common::Files::new()),
     };
     let outcome = docker.build(&request, &mut |_| {}, &Cancel::default()).unwrap();

@@ -208,6 +208,12 @@ impl Engine for Docker {
         image.map(stored::read_image).transpose()
     }
 
+    fn newest_step(&self, id: &str) -> anyhow::Result<Option<String>> {
+        let path = format!("/images/{}/history", stored::path_of(id));
+        let history = on_own_runtime(self.ask_json(&path))?.unwrap_or_default();
+        Ok(Some(history[0]["CreatedBy"].as_str().unwrap_or_default().to_owned()))
+    }
+
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
         let filters = serde_json::json!({ "label": [label] }).to_string();
         let path = format!("/images/json?filters={}", stored::query_of(&filters));
