@@ -104,7 +104,7 @@ fn ten_thousand_images_of_one_repository() {
         let mut read = read(number, text);
         read.candidate.reference = Some(Pattern {
             text: format!("acme/shop:{}", name(number)),
-            origin: Origin::CommandLine,
+            origin: Origin::CommandLine("--app"),
             spot: None,
             has_version: false,
         });

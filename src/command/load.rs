@@ -229,8 +229,8 @@ fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnost
 
 /// Command line, then environment, then `layers.toml`.
 fn wishes_of(global: &Global, env: &Environment, file: &ConfigFile, folder: String) -> Wishes {
-    let option = |value: &Option<String>| {
-        value.clone().map(|value| Given { value, origin: Origin::CommandLine })
+    let option = |value: &Option<String>, option| {
+        value.clone().map(|value| Given { value, origin: Origin::CommandLine(option) })
     };
     let setting = |setting: &Option<Setting>| {
         setting.as_ref().map(|setting| Given {
@@ -240,13 +240,13 @@ fn wishes_of(global: &Global, env: &Environment, file: &ConfigFile, folder: Stri
     };
     let config = &file.config;
     Wishes {
-        namespace: option(&global.namespace)
+        namespace: option(&global.namespace, "--namespace")
             .or_else(|| env.given(&["REPO_NS"]))
             .or_else(|| setting(&config.namespace)),
-        app: option(&global.app)
+        app: option(&global.app, "--app")
             .or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]))
             .or_else(|| setting(&config.app)),
-        version: option(&global.tag)
+        version: option(&global.tag, "--tag")
             .or_else(|| env.given(&["VERSION", "REPO_VERSION"]))
             .or_else(|| setting(&config.version)),
         folder,

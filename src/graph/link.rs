@@ -17,9 +17,11 @@ use crate::parse::Dockerfile;
 
 use super::evaluate::{self, Evaluation, Need, NeedKind, Settings, Trigger};
 use super::images::{Candidate, NamedContext};
-use super::naming::{self, Named, Origin, Unnamed, Vote, Wishes};
+use super::naming::{self, Inferred, Named, Naming, Origin, Unnamed, Vote, Wishes};
 use super::reference::Reference;
 use super::{Edge, External, Graph, Image};
+
+mod renamed;
 
 /// What is set for all images when their Dockerfiles are evaluated.
 #[derive(Debug, Clone, Default)]
@@ -52,13 +54,15 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
         .zip(&settings)
         .map(|(image, settings)| evaluate::evaluate(&image.file, settings, &no_triggers))
         .collect();
-    let (names, mut problems) = name_images(&read, &evaluations, wishes);
+    let (names, inferred, mut problems) = name_images(&read, &evaluations, wishes);
     let (siblings, doubles) = Siblings::new(&read, &names);
     problems.extend(doubles);
     problems.extend(siblings.stand_for_contexts(&read, &names, &mut settings, &mut evaluations));
     fire_triggers(&read, &settings, &siblings, &mut evaluations);
     let linked: Vec<Linked> =
         evaluations.par_iter().map(|evaluation| siblings.link(evaluation)).collect();
+    let named = renamed::Names { read: &read, named: &names, inferred: inferred.as_ref(), wishes };
+    problems.extend(renamed::doubts(&named, &linked));
     for (image, evaluation) in read.iter().zip(&evaluations) {
         problems.extend(image.file.diagnostics.iter().cloned());
         let target = image.candidate.said.target.as_ref();
@@ -124,7 +128,7 @@ fn name_images(
     read: &[Read],
     evaluations: &[Evaluation],
     wishes: &Wishes,
-) -> (Vec<Named>, Vec<Diagnostic>) {
+) -> (Vec<Named>, Option<Inferred>, Vec<Diagnostic>) {
     let unnamed: Vec<Unnamed<'_>> = read
         .iter()
         .map(|Read { candidate, .. }| Unnamed {
@@ -141,7 +145,8 @@ fn name_images(
         })
         .collect();
     let mut problems = Vec::new();
-    let named = naming::name_all(wishes, &unnamed, &votes).into_iter().zip(read);
+    let Naming { images, inferred } = naming::name_all(wishes, &unnamed, &votes);
+    let named = images.into_iter().zip(read);
     let named = named.map(|(named, image)| {
         named.unwrap_or_else(|message| {
             let (source, span) = spot_of_name(image);
@@ -153,7 +158,7 @@ fn name_images(
         })
     });
     let named = named.collect();
-    (named, problems)
+    (named, inferred, problems)
 }
 
 /// What gave an image its reference: a setting, or else its Dockerfile.

@@ -16,8 +16,8 @@ use super::reference::Reference;
 /// Where a part of a name was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// An option.
-    CommandLine,
+    /// This option.
+    CommandLine(&'static str),
     /// A variable of the environment.
     Environment(&'static str),
     /// A setting in `layers.toml`.
@@ -31,11 +31,21 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::CommandLine => f.write_str("command line"),
+            Origin::CommandLine(_) => f.write_str("command line"),
             Origin::Environment(variable) => f.write_str(variable),
             Origin::Config(place) => place.fmt(f),
             Origin::Inferred(place) => write!(f, "inferred from {place}"),
             Origin::Folder => f.write_str("repository folder"),
+        }
+    }
+}
+
+impl Origin {
+    /// What the user would change to get another name: an option, a variable, a place.
+    pub fn cause(&self) -> String {
+        match self {
+            Origin::CommandLine(option) => format!("`{option}`"),
+            _ => self.to_string(),
         }
     }
 }
@@ -93,6 +103,15 @@ pub struct Named {
     pub origin: Origin,
 }
 
+/// What all images are called.
+#[derive(Debug)]
+pub struct Naming {
+    /// For each image what it is called; where that is no valid reference, why.
+    pub images: Vec<Result<Named, String>>,
+    /// What the FROM lines say before the names of siblings, whether or not that is heeded.
+    pub inferred: Option<Inferred>,
+}
+
 /// A need of one image, for the vote on what siblings are called.
 pub struct Vote<'a> {
     /// The image that has it.
@@ -109,14 +128,7 @@ pub const LATEST: &str = "latest";
 /// A version is a further tag beside the one by which siblings know an image. Where several
 /// images share a repository, the tag says which one is meant, and the version follows it:
 /// `ros:jazzy-1.2`.
-///
-/// # Errors
-/// For each image: where what it would be called is no valid reference; the message says why.
-pub fn name_all(
-    wishes: &Wishes,
-    images: &[Unnamed<'_>],
-    votes: &[Vote<'_>],
-) -> Vec<Result<Named, String>> {
+pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> Naming {
     let names: HashSet<&str> = images.iter().map(|image| image.name).collect();
     let inferred = infer_prefix(&names, votes);
     let (prefix, origin) = prefix_of(wishes, inferred.as_ref());
@@ -133,7 +145,7 @@ pub fn name_all(
         *shared.entry(&draft.normal).or_default() += 1;
     }
     let shares = |draft: &Draft| shared.get(draft.normal.as_str()).is_some_and(|count| *count > 1);
-    drafts
+    let named = drafts
         .iter()
         .map(|draft| {
             let draft = draft.as_ref().map_err(Clone::clone)?;
@@ -146,7 +158,8 @@ pub fn name_all(
             }
             Ok(Named { references, origin: draft.origin.clone() })
         })
-        .collect()
+        .collect();
+    Naming { images: named, inferred }
 }
 
 /// What an image is called but for the tags that are not written out.
@@ -258,14 +271,16 @@ fn parse(text: &str) -> Result<Reference, String> {
 }
 
 /// What stands before the names of siblings, and the need that shows it best.
-struct Inferred {
-    prefix: String,
+#[derive(Debug)]
+pub struct Inferred {
+    /// Such as `acme/shop-`.
+    pub prefix: String,
     place: Place,
 }
 
 impl Inferred {
     /// The namespace and the app in `acme/shop-`.
-    fn parts(&self) -> (Option<&str>, Option<&str>) {
+    pub fn parts(&self) -> (Option<&str>, Option<&str>) {
         let (namespace, last) = match self.prefix.rsplit_once('/') {
             Some((namespace, last)) => (Some(namespace), last),
             None => (None, self.prefix.as_str()),

@@ -15,6 +15,7 @@ mod externals;
 mod near;
 mod stages;
 
+pub(crate) use externals::is_well_known;
 pub use silence::Silence;
 
 use crate::base::Diagnostic;
@@ -45,7 +46,7 @@ pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
         .collect();
     doubts.extend(externals::misspelt_stages(graph));
     if is_complete(problems) {
-        doubts.extend(externals::misspelt_siblings(graph));
+        doubts.extend(externals::misspelt_siblings(graph, problems));
     }
     doubts
 }
