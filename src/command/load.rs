@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rayon::prelude::*;
 
-use crate::base::text::list;
+use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
 use crate::exit::Exit;
@@ -16,17 +16,17 @@ use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, Read, Wanted};
 use crate::graph::lint::frontend::{Version, parse_version};
 use crate::graph::lint::{self, Silence};
-use crate::graph::naming::{self, Given, Origin, Wishes};
+use crate::graph::naming;
 use crate::graph::{Graph, Image};
 use crate::parse;
 use crate::report::{diagnostics, say};
-use crate::scan::config::{self, ConfigFile, Setting};
+use crate::scan::config::{self, ConfigFile};
 use crate::scan::dockerfiles;
 use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
 use super::environment::Environment;
-use super::{Surroundings, on_disk, usage};
+use super::{Surroundings, on_disk, usage, wishes};
 
 /// A repository, read and linked.
 pub struct Repository {
@@ -51,7 +51,8 @@ pub struct Repository {
 /// Reads and links the repository that the options mean.
 ///
 /// # Errors
-/// Where the folder can't be read, or has no Dockerfiles.
+/// Where the folder can't be read, or has no Dockerfiles; where an option or a variable of the
+/// environment has a value that can't be.
 pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     let start = start_folder(global)?;
     let root = find_root(&start);
@@ -63,13 +64,16 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     if graph.images.is_empty() && !has_errors {
         return Err(describe_nothing(&root, &file));
     }
-    check_target(global, &graph)?;
     problems.extend(lint::doubts(&graph, &problems));
     let (silence, mistakes) = Silence::read(&graph, &file);
     problems.extend(mistakes);
     let (frontend, mistake) = frontend_of(&file);
     problems.extend(mistake);
     let diagnostics = silence.apply(problems);
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        // A file that can't be read may be the one that has the stage.
+        check_target(global, &graph)?;
+    }
     let current = current.unwrap_or_else(RelPath::root);
     let platform = platform_of(global, &file);
     let config = file;
@@ -89,7 +93,7 @@ pub fn read_graph(
     let (found, mut problems) = groups::find(root, file)?;
     let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
     let folder = naming::as_app(&folder.unwrap_or_default());
-    let wishes = wishes_of(global, &at.environment, file, folder);
+    let (wishes, bad_values) = wishes::read(global, &at.environment, file, folder)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
     problems.extend(mistakes);
     problems.extend(on_disk::look(root, &mut candidates));
@@ -98,6 +102,11 @@ pub fn read_graph(
     let wanted = wanted_of(global, &at.environment, file);
     let (graph, mistakes) = link::link(read, &wishes, &wanted);
     problems.extend(mistakes);
+    if !bad_values.is_empty() {
+        // They make all names invalid, and are said once.
+        problems.retain(|problem| problem.code != "invalid-name");
+        problems.extend(bad_values);
+    }
     Ok((graph, problems))
 }
 
@@ -227,32 +236,6 @@ fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnost
     (read, problems)
 }
 
-/// Command line, then environment, then `layers.toml`.
-fn wishes_of(global: &Global, env: &Environment, file: &ConfigFile, folder: String) -> Wishes {
-    let option = |value: &Option<String>, option| {
-        value.clone().map(|value| Given { value, origin: Origin::CommandLine(option) })
-    };
-    let setting = |setting: &Option<Setting>| {
-        setting.as_ref().map(|setting| Given {
-            value: setting.get_ref().clone(),
-            origin: Origin::Config(file.source.place(ConfigFile::span(setting))),
-        })
-    };
-    let config = &file.config;
-    Wishes {
-        namespace: option(&global.namespace, "--namespace")
-            .or_else(|| env.given(&["REPO_NS"]))
-            .or_else(|| setting(&config.namespace)),
-        app: option(&global.app, "--app")
-            .or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]))
-            .or_else(|| setting(&config.app)),
-        version: option(&global.tag, "--tag")
-            .or_else(|| env.given(&["VERSION", "REPO_VERSION"]))
-            .or_else(|| setting(&config.version)),
-        folder,
-    }
-}
-
 fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
     Wanted {
         build_args: build_args_of(global, env),
@@ -296,6 +279,13 @@ fn machine_platform() -> String {
 
 fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
     let Some(target) = &global.target else { return Ok(()) };
-    let has_it = graph.images.values().any(|image| image.target.as_ref() == Some(target));
-    if has_it { Ok(()) } else { Err(usage(format!("no Dockerfile has a stage `{target}`"))) }
+    if graph.images.values().any(|image| image.target.as_ref() == Some(target)) {
+        return Ok(());
+    }
+    let stages = graph.images.values().flat_map(|image| &image.file.stages);
+    let names: BTreeSet<&str> =
+        stages.filter_map(|stage| Some(stage.name.as_ref()?.value.as_str())).collect();
+    let hint = closest(&target.to_lowercase(), names)
+        .map(|near| format!("\nhint: did you mean `{near}`?"));
+    Err(usage(format!("no Dockerfile has a stage `{target}`{}", hint.unwrap_or_default())))
 }

@@ -157,6 +157,59 @@ fn words_on_the_command_line() {
 }
 
 #[test]
+fn a_stage_that_nobody_has() {
+    let project = Project::shop().dockerfile("app", "FROM debian:12 AS Builder\nFROM builder\n");
+    project
+        .run("graph --target bulider")
+        .code(2)
+        .stdout("")
+        .stderr("error: no Dockerfile has a stage `bulider`\nhint: did you mean `builder`?\n");
+    // The file that can't be read may be the one that has it.
+    let said = project.dockerfile("dev", "FORM x\n").run("graph --target nothing").code(3).err();
+    assert!(said.starts_with("error[unknown-instruction]: unknown instruction `FORM`"), "{said}");
+    assert!(!said.contains("stage `nothing`"), "{said}");
+}
+
+#[test]
+fn values_that_are_no_part_of_a_name() {
+    let check = |project: Project, arguments: &str, expected: &str| {
+        let said = project.run(&format!("list {arguments}")).code(2).stdout("").err();
+        let first = said.lines().next().unwrap();
+        assert_eq!(first, format!("error: {expected}"));
+        assert!(said.contains("\nhint: "), "{said}");
+    };
+    let shop = Project::shop;
+    check(shop().var("VERSION", "a:b"), "", "VERSION is `a:b`, which can't be a tag");
+    check(shop().var("REPO_VERSION", "-a"), "", "REPO_VERSION is `-a`, which can't be a tag");
+    check(shop(), "--tag 5000/x", "`--tag` is `5000/x`, which can't be a tag");
+    check(shop().var("REPO_NS", "a/"), "", "REPO_NS is `a/`, which can't be a namespace");
+    check(shop(), "--namespace a:b", "`--namespace` is `a:b`, which can't be a namespace");
+    check(shop(), "--app Shop", "`--app` is `Shop`, which can't be a part of a name");
+    check(shop().var("APP_NAME", "a_"), "", "APP_NAME is `a_`, which can't be a part of a name");
+    // Templates decide what a value may be.
+    let template = "reference = '{namespace}{app}{name}'\n";
+    let templates = shop().file("layers.toml", template);
+    templates.run("list --namespace acme/ --app shop-").code(0);
+    let without = shop().file("layers.toml", "reference = '{namespace}/{name}'\n");
+    without.run("list --namespace acme --app (").code(0);
+    let configured = shop().file("layers.toml", "version = 'a:b'\n");
+    configured.run("list").code(3).stdout("").stderr(
+        "\
+error[invalid-name]: `a:b` can't be a tag
+ --> layers.toml:1:11
+  |
+1 | version = 'a:b'
+  |           ^^^^^
+  |
+  = hint: a tag has letters, digits, `_`, `.` and `-`, and begins with none of the last two
+
+1 error
+",
+    );
+    configured.run("list --tag 1").code(0);
+}
+
+#[test]
 fn a_repository_without_dockerfiles_says_where_it_looked() {
     Project::new().run("build --all").code(2).stdout("").stderr(
         "error: no Dockerfile in `[root]`: looked for `docker/*/Dockerfile` and `docker/*/Containerfile`\n\
