@@ -7,7 +7,7 @@ use crate::base::{Diagnostic, Span};
 use crate::cli::Global;
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::{Reference, is_tag};
-use crate::scan::config::{ConfigFile, Setting, Template};
+use crate::scan::config::{ConfigFile, References, Setting, Template};
 
 use super::environment::Environment;
 use super::usage;
@@ -115,7 +115,7 @@ fn templates(file: &ConfigFile) -> Vec<&str> {
     let config = &file.config;
     let groups = config.group.iter().filter_map(|group| group.get_ref().reference.as_ref());
     let images = config.image.values().filter_map(|image| image.reference.as_ref());
-    let all = config.reference.as_ref().map(|setting| setting.get_ref().as_str());
-    let special = groups.chain(images).map(|setting| setting.get_ref().as_str());
-    special.chain([all.unwrap_or(DEFAULT_TEMPLATE)]).collect()
+    let set = groups.chain(images).chain(&config.reference).flat_map(References::settings);
+    let default = config.reference.is_none().then_some(DEFAULT_TEMPLATE);
+    set.map(|setting| setting.get_ref().as_str()).chain(default).collect()
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Diagnostic, RelPath, Source, Span};
-use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, Setting, Template};
+use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, References, Setting, Template};
 use crate::scan::groups::Found;
 
 use super::naming::{Origin, Pattern, Wishes};
@@ -30,8 +30,8 @@ pub struct Candidate {
     pub context: RelPath,
     /// The stage to build, where one is set.
     pub target: Option<String>,
-    /// The reference that is set for it, where one is.
-    pub reference: Option<Pattern>,
+    /// The references that are set for it, where some are.
+    pub references: Vec<Pattern>,
     /// Build arguments from the configuration.
     pub args: BTreeMap<String, String>,
     /// Named contexts from the configuration.
@@ -75,7 +75,7 @@ impl Candidate {
             context: dockerfile.parent(),
             dockerfile,
             target: None,
-            reference: None,
+            references: Vec::new(),
             args: BTreeMap::new(),
             contexts: Vec::new(),
             said: Said::default(),
@@ -109,7 +109,7 @@ pub fn collect(
 #[derive(Clone, Copy, Default)]
 struct Layer<'a> {
     name: Option<&'a Setting>,
-    reference: Option<&'a Setting>,
+    reference: Option<&'a References>,
     context: Option<&'a Setting>,
     target: Option<&'a Setting>,
     targets: &'a [Setting],
@@ -306,9 +306,9 @@ impl<'a> Collector<'a> {
                 image.context = path;
             }
         }
-        if let Some(reference) = draft.last(|layer| layer.reference) {
-            image.reference = self.reference(reference, &values);
-        }
+        let references = draft.last(|layer| layer.reference).map_or(&[][..], References::settings);
+        image.references =
+            references.iter().filter_map(|setting| self.reference(setting, &values)).collect();
         for (name, value) in draft.layers.iter().filter_map(|layer| layer.args).flatten() {
             let text = value.get_ref().to_text();
             if let Some(text) = self.fill((&text, ConfigFile::span(value)), &values) {

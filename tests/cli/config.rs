@@ -230,6 +230,53 @@ fn named_contexts_are_edges() {
 }
 
 #[test]
+fn an_image_has_several_references() {
+    let project = Project::new()
+        .dockerfile("base", "FROM debian:12\n")
+        .dockerfile("app", "FROM acme/base:1\n")
+        .dockerfile("dev", "FROM acme/base\nCOPY --from=mirror.example.com/us/app / /\n")
+        .file(
+            "layers.toml",
+            "reference = ['acme/{name}', 'mirror.example.com/us/{name}']\n\
+             [image.base]\nreference = ['acme/base:1', 'acme/base:latest', 'acme/base:1']\n",
+        );
+    check(
+        &project,
+        "app=acme/app:latest,mirror.example.com/us/app:latest\nbase=acme/base:1,acme/base:latest\n\
+         dev=acme/dev:latest,mirror.example.com/us/dev:latest\n\
+         base →from app\nbase →from dev\napp →copy dev",
+    );
+    // A version is one more tag in each repository.
+    let rows = project.run("list --tag 7").code(0).out();
+    assert!(rows.contains("acme/base:1 acme/base:latest acme/base:7 "), "{rows}");
+    assert!(rows.contains(" acme/app:7 mirror.example.com/us/app:7 "), "{rows}");
+    let project = project.script(r#"{"record": "calls.jsonl"}"#);
+    project.run("build base --engine fake -j1 --progress quiet").code(0);
+    let calls = project.read(".layers/calls.jsonl");
+    assert!(calls.contains(r#"["acme/base:1","acme/base:latest"]"#), "{calls}");
+    let group = "[[group]]\ndockerfiles = ['docker/*/Dockerfile']\n";
+    let grouped =
+        project.file("layers.toml", format!("{group}reference = ['x/{{name}}', 'y/{{name}}']\n"));
+    let rows = grouped.run("list").code(0).out();
+    assert!(rows.contains("x/app:latest y/app:latest "), "{rows}");
+    for (config, expected) in [
+        ("reference = ['x/{name}', 'X Y']\n", ["`X Y` is no valid reference", ":1:26", "hint"]),
+        (
+            "reference = ['x/{name}', 'x/all']\n",
+            ["`app` and `base` are both called `x/all:latest`", ":1:26", "with `{name}` in it"],
+        ),
+    ] {
+        check_mistake(
+            &Project::new()
+                .dockerfile("base", "FROM debian:12\n")
+                .dockerfile("app", "FROM debian:12\n")
+                .file("layers.toml", config),
+            &expected,
+        );
+    }
+}
+
+#[test]
 fn every_mistake_points_at_its_setting() {
     let pair = || Project::shop();
     for (config, expected) in [

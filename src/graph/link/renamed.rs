@@ -28,7 +28,7 @@ pub(super) fn doubts(names: &Names<'_>, linked: &[Linked]) -> Vec<Diagnostic> {
     let Names { read, wishes, .. } = names;
     let is_set = wishes.namespace.is_some()
         || wishes.app.is_some()
-        || read.iter().any(|image| image.candidate.reference.is_some());
+        || read.iter().any(|image| !image.candidate.references.is_empty());
     if !is_set {
         return Vec::new();
     }
@@ -110,8 +110,8 @@ impl Names<'_> {
     }
 
     fn takes_part(&self, image: usize, placeholder: &str) -> bool {
-        let pattern = self.read[image].candidate.reference.as_ref();
-        pattern.is_none_or(|pattern| pattern.text.contains(placeholder))
+        let patterns = &self.read[image].candidate.references;
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern.text.contains(placeholder))
     }
 
     /// What made the image be called so.
