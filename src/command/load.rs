@@ -16,7 +16,7 @@ use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, Read, Wanted};
 use crate::graph::lint::frontend::{Version, parse_version};
 use crate::graph::lint::{self, Silence};
-use crate::graph::naming;
+use crate::graph::naming::{self, Wishes};
 use crate::graph::{Graph, Image};
 use crate::parse;
 use crate::report::{diagnostics, say};
@@ -91,8 +91,7 @@ pub fn read_graph(
     at: &Surroundings,
 ) -> anyhow::Result<(Graph, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
-    let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
-    let folder = naming::as_app(&folder.unwrap_or_default());
+    let folder = folder_of(root);
     let (wishes, bad_values) = wishes::read(global, &at.environment, file, folder)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
     problems.extend(mistakes);
@@ -108,6 +107,32 @@ pub fn read_graph(
         problems.extend(bad_values);
     }
     Ok((graph, problems))
+}
+
+/// What the repository's folder gives as a part of names.
+pub fn folder_of(root: &Path) -> String {
+    let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
+    naming::as_app(&folder.unwrap_or_default())
+}
+
+/// The images of some Dockerfiles, for looking into them: their names are their paths, and nothing
+/// is complained about.
+pub fn read_unnamed(
+    root: &Path,
+    mut paths: Vec<RelPath>,
+    global: &Global,
+    at: &Surroundings,
+) -> Graph {
+    paths.sort_unstable();
+    let candidates = paths.into_iter().map(|path| Candidate::new(path.to_string(), path));
+    let (read, _) = read_all(root, candidates.collect());
+    let wanted = Wanted {
+        build_args: build_args_of(global, &at.environment),
+        platform: global.platform.clone(),
+        build_platform: machine_platform(),
+        target: None,
+    };
+    link::link(read, &Wishes::default(), &wanted).0
 }
 
 /// Images may share a Dockerfile or a setting; what is wrong with it is said once.
