@@ -1,5 +1,9 @@
 //! Mistakes: each is shown where it is, and says what to do.
 
+#![expect(clippy::disallowed_methods, reason = "a test needs a pipe")]
+
+use std::process::Command;
+
 use crate::harness::Project;
 
 #[test]
@@ -154,6 +158,34 @@ fn words_on_the_command_line() {
         .run("graph -C docker/base/Dockerfile")
         .code(2)
         .stderr("error: `docker/base/Dockerfile` is no folder\n");
+}
+
+#[test]
+fn what_is_no_file_where_a_dockerfile_should_be() {
+    let project = Project::shop().file("docker/web/Dockerfile/x", "");
+    let pipe = project.root().join("docker/pipe/Dockerfile");
+    std::fs::create_dir(pipe.parent().unwrap()).unwrap();
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    project.run("list").code(3).stdout("").stderr(
+        "\
+error[unreadable-file]: `docker/pipe/Dockerfile` is a pipe
+--> docker/pipe/Dockerfile
+ = hint: put a file there, or `exclude = [\"docker/pipe/Dockerfile\"]` in `layers.toml`
+
+error[unreadable-file]: `docker/web/Dockerfile` is a folder
+--> docker/web/Dockerfile
+ = hint: put a file there, or `exclude = [\"docker/web/Dockerfile\"]` in `layers.toml`
+
+2 errors
+",
+    );
+    let config = "exclude = ['docker/{pipe,web}/Dockerfile']\n";
+    let excluded = project.file("layers.toml", config);
+    excluded.run("list").code(0).stderr("");
+    let named = format!("{config}[image.web]\ndockerfile = 'docker/web/Dockerfile'\n");
+    let said = excluded.file("layers.toml", named).run("list").code(3).err();
+    assert!(said.contains("`docker/web/Dockerfile` is a folder\n --> layers.toml:3:14"), "{said}");
 }
 
 #[test]
