@@ -272,7 +272,7 @@ fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
 
 /// `NAME=VALUE`, or `NAME` for the environment's value; one that the environment lacks is left
 /// out, as `docker build` does.
-fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
+pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
     global
         .build_args
         .iter()

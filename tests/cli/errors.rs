@@ -143,7 +143,15 @@ fn words_on_the_command_line() {
     project.run("build docker/nothing --engine fake").code(2).stderr(
         "error: there is no image `docker/nothing`\nhint: `layers list` shows those there are\n",
     );
-    project.run("build").code(2);
+    project
+        .run("build")
+        .code(2)
+        .stderr("error: name images, or `--all`\nhint: `layers list` shows those there are\n");
+    project.run("build --keep-going").code(2);
+    for argument in ["=x", "="] {
+        let said = project.run(&format!("graph --build-arg {argument}")).code(2).err();
+        assert!(said.contains("'--build-arg <NAME[=VALUE]>': it has no name"), "{said}");
+    }
     project.run("build --all base").code(2);
     project.run("build --all --jobs 0").code(2);
     project
@@ -158,6 +166,65 @@ fn words_on_the_command_line() {
         .run("graph -C docker/base/Dockerfile")
         .code(2)
         .stderr("error: `docker/base/Dockerfile` is no folder\n");
+}
+
+#[test]
+fn a_folder_as_a_shell_completes_it_is_an_image() {
+    let project = Project::shop();
+    for arguments in [
+        "plan base/ --engine fake",
+        "plan docker/base/ --engine fake",
+        "plan base/ --engine fake -C docker",
+        "plan +base/ --engine fake",
+    ] {
+        let out = project.run(arguments).code(0).out();
+        assert!(out.contains("base"), "{arguments}: {out}");
+        assert!(!out.contains("dev"), "{arguments}: {out}");
+    }
+    let out = project.run("plan base/+ --engine fake").code(0).out();
+    assert!(out.contains("dev"), "{out}");
+    project
+        .run("plan bsae/ --engine fake")
+        .code(2)
+        .stderr("error: there is no image `bsae/`\nhint: did you mean `base`?\n");
+}
+
+#[test]
+fn build_arguments_that_nobody_declares() {
+    let project = || {
+        Project::new()
+            .dockerfile("base", "ARG TAG=12\nFROM debian:$TAG\nONBUILD ARG LATER\n")
+            .dockerfile("dev", "FROM acme/shop-base\nARG DEBUG\n")
+    };
+    let check = |arguments: &str, expected: &str| {
+        let project = project().var("EMPTY", "");
+        project.run(&format!("plan {arguments} --engine fake")).code(0).stderr(expected);
+    };
+    check("--build-arg TAG=11 --build-arg DEBUG=1 --build-arg LATER=1", "");
+    check("--build-arg HTTP_PROXY=x --build-arg BUILDKIT_X=1 --build-arg TARGETARCH=arm64", "");
+    check("--build-arg UNSET", "");
+    let warning = |rest: &str| {
+        format!("warning[unused-argument]: no Dockerfile declares {rest}\n\n1 warning\n")
+    };
+    check(
+        "--build-arg DEBGU=1",
+        &warning("the build argument `DEBGU`\n |\n = hint: did you mean `DEBUG`?"),
+    );
+    check(
+        "--build-arg NOPE=1 --build-arg EMPTY",
+        &warning(
+            "the build arguments `EMPTY` and `NOPE`\n |\n = hint: declare it where it is used: `ARG EMPTY`",
+        ),
+    );
+    // Only what is built counts.
+    check(
+        "base --build-arg DEBUG=1",
+        &warning(
+            "the build argument `DEBUG`\n |\n = hint: declare it where it is used: `ARG DEBUG`",
+        ),
+    );
+    let other = project().dockerfile("x", "# syntax=example/other\nFROM x:1\n");
+    other.run("plan --build-arg NOPE=1 --engine fake").code(0).stderr("");
 }
 
 #[test]
