@@ -22,9 +22,12 @@ use super::kitchen::{self, Kitchen, Wish, Words};
 use super::load::Repository;
 use super::pulling::Pull;
 use super::secrets::Given;
-use super::{Surroundings, load};
+use super::{Surroundings, load, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    if options.images.is_empty() && !options.all && options.since.is_none() {
+        return Err(usage("name images, or `--all`\nhint: `layers list` shows those there are"));
+    }
     let given = Given::read(options, &load::start_folder(global)?, at)?;
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();
@@ -47,6 +50,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         say::err(&format!("no image differs from `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
+    kitchen::warn_of_arguments(&repository, &wish.chosen, global, at)?;
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;

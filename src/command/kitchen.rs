@@ -15,16 +15,18 @@ use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
 use crate::engine::{BuildFailure, BuildRequest, Engine, EngineInfo, Secrets};
 use crate::event::Excerpt;
+use crate::graph::lint::arguments::undeclared;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image, locate, select};
 use crate::inputs::gather::Asked;
 use crate::inputs::{Identity, KEY_LABEL, Memory, gather};
 use crate::plan::{Judge, Plan, Reason, Settled, ask_held, ask_unchosen};
+use crate::report::{diagnostics, say};
 use crate::schedule::{Prepared, Recipes};
 
 use super::load::Repository;
 use super::pulling::{Pull, Search, find_externals};
-use super::{Surroundings, since, usage};
+use super::{Surroundings, load, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -93,6 +95,19 @@ pub fn choose(
         images.retain(|image| !excluded.contains(image));
     }
     Ok(Chosen { named, all })
+}
+
+/// Says which build arguments of the command line none of the images declares.
+pub fn warn_of_arguments(
+    repository: &Repository,
+    chosen: &Chosen,
+    global: &Global,
+    at: &Surroundings,
+) -> anyhow::Result<()> {
+    let given = load::build_args_of(global, &at.environment);
+    let images = chosen.all.iter().map(|image| &repository.graph.images[*image]);
+    let problem = undeclared(given.keys().map(String::as_str), images);
+    say::err(&diagnostics::draw(problem.as_slice(), at.paint))
 }
 
 /// Finds the engine that is meant. Nothing is asked of it yet.
