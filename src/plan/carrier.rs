@@ -23,15 +23,14 @@ pub(super) fn find<'a>(
     is_ours: &dyn Fn(&HeldImage) -> anyhow::Result<bool>,
     engine: &dyn Engine,
 ) -> anyhow::Result<Option<(&'a HeldImage, Vec<String>)>> {
-    let mut carriers: Vec<&HeldImage> = held.carriers(key).collect();
-    if carriers.len() > 1 {
-        carriers = originals(carriers, engine)?;
-    }
-    let mut ours = Vec::with_capacity(carriers.len());
-    for image in carriers {
+    let mut ours = Vec::new();
+    for image in held.carriers(key) {
         if is_ours(image)? {
             ours.push(image);
         }
+    }
+    if ours.len() > 1 {
+        ours = originals(ours, engine)?;
     }
     let first = references.get(..1).unwrap_or_default();
     let has_first = |image: &&&HeldImage| held.lost(image, first).is_empty();
@@ -65,8 +64,7 @@ fn stands_on(
     if !stored.diff_ids.starts_with(&below.diff_ids) {
         return false;
     }
-    // With the same layers only the configuration was changed. Where nobody can tell which came
-    // first, neither is taken for ours.
+    // With the same layers only the configuration was changed, by whoever came later.
     stored.diff_ids.len() > below.diff_ids.len()
-        || (Identity::of(stored) != Identity::of(below) && other.created <= image.created)
+        || (Identity::of(stored) != Identity::of(below) && other.created < image.created)
 }
