@@ -4,6 +4,8 @@
 //! (`FROM`, `docker commit`) gets its key along with its layers, and may give the outcome its name.
 //! Such an image is none of ours, and stands on one that is.
 
+use std::collections::BTreeSet;
+
 use super::held::{Held, HeldImage};
 use crate::engine::{Engine, StoredImage};
 use crate::graph::reference::Reference;
@@ -11,8 +13,8 @@ use crate::inputs::Identity;
 
 /// The image that was built with a key, and those of `references` that do not lead to it, as people
 /// write them. Of several that may be it, one that has the first reference is taken, else the
-/// youngest. `is_ours` says of an image whether it was built from the Dockerfile, and not only on
-/// an image that was.
+/// youngest. `built` are the IDs of those that are known to be built from their Dockerfiles;
+/// `is_ours` finds out of another whether it was, and not only on an image that was.
 ///
 /// # Errors
 /// Where the engine can't be asked.
@@ -20,13 +22,19 @@ pub(super) fn find<'a>(
     held: &'a Held,
     key: &str,
     references: &[Reference],
+    built: &BTreeSet<String>,
     is_ours: &dyn Fn(&HeldImage) -> anyhow::Result<bool>,
     engine: &dyn Engine,
 ) -> anyhow::Result<Option<(&'a HeldImage, Vec<String>)>> {
-    let mut ours = Vec::new();
-    for image in held.carriers(key) {
-        if is_ours(image)? {
-            ours.push(image);
+    // All that is built on ours carries a key of ours: hundreds of images may have to be asked
+    // about, and none where the right one is known.
+    let mut ours: Vec<&HeldImage> =
+        held.carriers(key).filter(|image| built.contains(&image.id)).collect();
+    if ours.is_empty() {
+        for image in held.carriers(key) {
+            if is_ours(image)? {
+                ours.push(image);
+            }
         }
     }
     if ours.len() > 1 {

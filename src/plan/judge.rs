@@ -108,17 +108,14 @@ impl Judge<'_> {
         Ok(plan)
     }
 
-    /// Whether an image that carries an image's key was built from its Dockerfile: it is known to
-    /// be, or ends with its last instruction.
+    /// Whether an image that carries an image's key was built from its Dockerfile: it ends with its
+    /// last instruction.
     fn is_ours(
         &self,
         image: ImageId,
         held: &HeldImage,
         engine: &dyn Engine,
     ) -> anyhow::Result<bool> {
-        if self.built.contains(&held.id) {
-            return Ok(true);
-        }
         let newest = engine.newest_step(&held.id)?;
         Ok(newest.is_none_or(|newest| origin::ends_with_target(self.image(image), &newest)))
     }
@@ -161,7 +158,7 @@ impl Judge<'_> {
             true => None,
             false => {
                 let is_ours = |held: &HeldImage| self.is_ours(image, held, engine);
-                carrier::find(&self.held, &key, references, &is_ours, engine)?
+                carrier::find(&self.held, &key, references, &self.built, &is_ours, engine)?
             }
         };
         if let Some((held, lost)) = carrier {
