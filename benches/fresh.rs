@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::common::{Cost, busybox, measure, run, spread};
 
@@ -30,6 +30,9 @@ mod common;
 /// How often each peer has its turn, and how often layers has in each of them.
 const ROUNDS: usize = 3;
 const RUNS_A_ROUND: usize = 15;
+
+/// How many images a peer is given at once.
+const AT_ONCE: usize = 30;
 
 /// How many files lie in one folder.
 const FILES_A_FOLDER: usize = 20;
@@ -61,7 +64,8 @@ fn main() {
     println!("{} images, {files} files; targets of the peers are {kind}", images.len());
     let made = Images(&app);
     println!("first build: {}", layers(root));
-    measure_nothing_to_do(root, &images, &mut peers());
+    let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    measure_nothing_to_do(root, &peers(), &names);
     change_base(root, &images, &app);
     drop(made);
 }
@@ -167,69 +171,41 @@ fn layers(root: &Path) -> String {
     said.lines().last().unwrap_or_default().to_owned()
 }
 
-/// The peers that are installed.
-fn peers() -> Vec<Peer> {
-    let known: [(&str, &[&str]); 2] = [
-        ("buildx", &["bake", "--file=docker-bake.hcl", "--progress=quiet"]),
-        ("compose", &["--progress=quiet", "build"]),
+/// The peers that are installed, with the arguments by which they build everything.
+fn peers() -> Vec<(&'static str, &'static [&'static str])> {
+    let known: [(&str, &str, &[&str]); 2] = [
+        ("docker buildx bake", "buildx", &["bake", "--file=docker-bake.hcl", "--progress=quiet"]),
+        ("docker compose build", "compose", &["--progress=quiet", "build"]),
     ];
     let mut peers = Vec::new();
-    for (plugin, arguments) in known {
+    for (name, plugin, arguments) in known {
         let version = Command::new("docker").args([plugin, "version"]).output();
         match version.ok().filter(|it| it.status.success()) {
             Some(version) => {
-                println!("{}", String::from_utf8_lossy(&version.stdout).trim());
-                peers.push(Peer { plugin, arguments, parts: 1 });
+                println!("{name}: {}", String::from_utf8_lossy(&version.stdout).trim());
+                peers.push((plugin, arguments));
             }
-            None => println!("docker {plugin} is not installed, left out"),
+            None => println!("{name}: docker {plugin} is not installed, left out"),
         }
     }
     peers
 }
 
-/// Another program that builds the same tree.
-struct Peer {
-    plugin: &'static str,
-    arguments: &'static [&'static str],
-    /// In how many runs it builds everything.
-    parts: usize,
-}
-
-impl Peer {
-    /// Builds everything; returns what it cost. A peer starts all its builds at once, and an old
-    /// engine loses some of hundreds (`no such job`). Then it gets them in twice as many parts,
-    /// and what failed is not counted.
-    fn build(&mut self, root: &Path, images: &[Image]) -> Cost {
-        loop {
-            let mut said = None;
-            let cost = measure(|| said = self.build_parts(root, images).err());
-            let Some(said) = said else { return cost };
-            println!("docker {} in {} parts failed: {said}", self.plugin, self.parts);
-            assert!(self.parts < images.len(), "docker {} can build nothing", self.plugin);
-            self.parts *= 2;
-        }
-    }
-
-    fn build_parts(&self, root: &Path, images: &[Image]) -> Result<(), String> {
-        for part in images.chunks(images.len().div_ceil(self.parts)) {
+/// What a peer costs for all images, given some at a time: Docker 20.10 loses track of builds (`no
+/// such job`) where many begin at once.
+fn measure_peer(root: &Path, plugin: &str, arguments: &[&str], names: &[&str]) -> Cost {
+    measure(|| {
+        for some in names.chunks(AT_ONCE) {
             let mut command = Command::new("docker");
-            command.arg(self.plugin).args(self.arguments).current_dir(root).stdin(Stdio::null());
-            if self.parts > 1 {
-                command.args(part.iter().map(|image| &image.name));
-            }
-            let output = command.output().expect("docker can be started");
-            if !output.status.success() {
-                return Err(String::from_utf8_lossy(&output.stderr).trim().replace('\n', " "));
-            }
+            drop(run(command.arg(plugin).args(arguments).args(some).current_dir(root)));
         }
-        Ok(())
-    }
+    })
 }
 
-fn measure_nothing_to_do(root: &Path, images: &[Image], peers: &mut [Peer]) {
-    for peer in &mut *peers {
-        let first = peer.build(root, images);
-        println!("first docker {} run: {:.1} s", peer.plugin, first.wall.as_secs_f64());
+fn measure_nothing_to_do(root: &Path, peers: &[(&str, &[&str])], names: &[&str]) {
+    for (plugin, arguments) in peers {
+        let first = measure_peer(root, plugin, arguments, names);
+        println!("first {plugin} run: {:.1} s", first.wall.as_secs_f64());
     }
     let counted = layers(root);
     println!("then layers: {counted}");
@@ -238,16 +214,15 @@ fn measure_nothing_to_do(root: &Path, images: &[Image], peers: &mut [Peer]) {
     let mut theirs: Vec<Vec<Cost>> = vec![Vec::new(); peers.len()];
     for _ in 0..ROUNDS {
         ours.extend((0..RUNS_A_ROUND).map(|_| measure(|| drop(layers(root)))));
-        for (peer, costs) in peers.iter_mut().zip(&mut theirs) {
-            costs.push(peer.build(root, images));
+        for ((plugin, arguments), costs) in peers.iter().zip(&mut theirs) {
+            costs.push(measure_peer(root, plugin, arguments, names));
         }
     }
     println!("{:<34} {:>9} {:>9} {:>9}", "nothing to do", "min", "median", "max");
     let (_, fast, _) = print("layers build --all", &ours);
-    for (peer, costs) in peers.iter().zip(&theirs) {
-        let parts =
-            if peer.parts > 1 { format!(" in {} parts", peer.parts) } else { String::new() };
-        let (_, slow, _) = print(&format!("docker {}{parts}", peer.plugin), costs);
+    for ((plugin, arguments), costs) in peers.iter().zip(&theirs) {
+        let verb = arguments.iter().find(|it| !it.starts_with('-')).unwrap_or(&"");
+        let (_, slow, _) = print(&format!("docker {plugin} {verb}"), costs);
         println!("{:<34} {:>9} {:>9.0} times as long", "", "", slow / fast);
     }
 }

@@ -30,7 +30,12 @@ pub struct Global {
     pub directory: Option<PathBuf>,
 
     /// Set a build argument of all images; without a value, the environment's is taken.
-    #[arg(long = "build-arg", value_name = "NAME[=VALUE]", global = true)]
+    #[arg(
+        long = "build-arg",
+        value_name = "NAME[=VALUE]",
+        value_parser = read_build_arg,
+        global = true
+    )]
     pub build_args: Vec<String>,
 
     /// Build for a platform, such as linux/arm64.
@@ -52,6 +57,13 @@ pub struct Global {
     /// A further tag for every image [env: VERSION, REPO_VERSION].
     #[arg(long, value_name = "TAG", global = true)]
     pub tag: Option<String>,
+}
+
+fn read_build_arg(argument: &str) -> Result<String, String> {
+    match argument.split('=').next() {
+        None | Some("") => Err("it has no name".to_owned()),
+        Some(_) => Ok(argument.to_owned()),
+    }
 }
 
 /// The commands.
@@ -85,11 +97,7 @@ pub enum Command {
 pub struct Build {
     /// Images to build, with what they need: names, folders (docker/base), globs of names or
     /// /regexes/; NAME+ is an image with all that needs it.
-    #[arg(
-        value_name = "IMAGE",
-        required_unless_present_any = ["all", "since"],
-        conflicts_with = "all"
-    )]
+    #[arg(value_name = "IMAGE", conflicts_with = "all")]
     pub images: Vec<String>,
 
     /// Build all images.
@@ -233,7 +241,7 @@ pub struct Graph {
     #[command(flatten)]
     pub format: GraphFormat,
 
-    /// Write to FILE instead of the standard output; the ending (.json, .dot, .mmd) names the
+    /// Write to FILE instead of the standard output, which is also `-`; the ending (.json, .dot, .mmd) names the
     /// format where no option does.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -145,6 +145,21 @@ fn a_context_without_files_is_one() {
     assert!(image.config["Env"].as_array().unwrap().iter().any(|pair| pair == "A=b"));
     let (outcome, _) = build(&engine, &request(&name, "FROM scratch\nCOPY . .\n", Files::new()));
     assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    // Not a file is in it, nor one that is made of its being empty.
+    let base = request(&name, "FROM scratch\nCOPY . .\n", Files::with_busybox());
+    let base =
+        layers::engine::BuildRequest { references: vec![name.reference("-base:latest")], ..base };
+    assert!(matches!(build(&engine, &base).0, BuildOutcome::Built { .. }));
+    let text = format!(
+        "FROM {}\nCOPY . /d\nRUN [\"/bin/busybox\", \"rmdir\", \"/d\"]\n",
+        name.reference("-base")
+    );
+    let (outcome, updates) = build(&engine, &request(&name, &text, Files::new()));
+    let said = String::from_utf8_lossy(&output(&updates)).into_owned();
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?} {said}");
+    let text = "FROM scratch\nCOPY context /d/\n";
+    let (outcome, _) = build(&engine, &request(&name, text, Files::new()));
+    assert!(matches!(outcome, BuildOutcome::Failed(_)), "{outcome:?}");
 }
 
 #[test]

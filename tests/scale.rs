@@ -102,12 +102,12 @@ fn ten_thousand_images_of_one_repository() {
             number => format!("FROM acme/shop:{}\n", name(number / 2)),
         };
         let mut read = read(number, text);
-        read.candidate.reference = Some(Pattern {
+        read.candidate.references = vec![Pattern {
             text: format!("acme/shop:{}", name(number)),
-            origin: Origin::CommandLine,
+            origin: Origin::CommandLine("--app"),
             spot: None,
             has_version: false,
-        });
+        }];
         read
     });
     let (graph, problems) = link_all(read.collect());

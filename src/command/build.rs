@@ -1,5 +1,7 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 
 use crate::base::ImageId;
@@ -20,9 +22,12 @@ use super::kitchen::{self, Kitchen, Wish, Words};
 use super::load::Repository;
 use super::pulling::Pull;
 use super::secrets::Given;
-use super::{Surroundings, load};
+use super::{Surroundings, load, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    if options.images.is_empty() && !options.all && options.since.is_none() {
+        return Err(usage("name images, or `--all`\nhint: `layers list` shows those there are"));
+    }
     let given = Given::read(options, &load::start_folder(global)?, at)?;
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();
@@ -45,6 +50,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         say::err(&format!("no image differs from `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
+    kitchen::warn_of_arguments(&repository, &wish.chosen, global, at)?;
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;
@@ -84,7 +90,13 @@ fn perform(
     let mut reporter = reporter_of(options.progress, at);
     let mut summary = Summary::default();
     let mut trouble = Ok(());
+    let mut ours = BTreeSet::new();
     let tally = run.execute(&mut |event: &Stamped| {
+        if let Event::ImageBuilt { image_id, .. } | Event::ImageFresh { image_id, .. } =
+            &event.event
+        {
+            ours.insert(image_id.clone());
+        }
         summary.take(event);
         if let Some(reporter) = reporter.as_mut().filter(|_| trouble.is_ok()) {
             trouble = reporter.show(event);
@@ -93,6 +105,8 @@ fn perform(
             reporter = None;
         }
     });
+    // Without them the engine is asked once more for each, that is all.
+    drop(kitchen.judge.memory.keep_built(&kitchen.judge.built, ours));
     say::err(&summary.draw(at.paint))?;
     say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))

@@ -16,6 +16,9 @@ use super::{Surroundings, load, usage};
 /// The committed lock of the graph.
 const LOCK: &str = "graph.json";
 
+/// What `--output` calls the standard output.
+const STANDARD_OUTPUT: &str = "-";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     Tree,
@@ -29,7 +32,11 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let output = options.output.as_ref().map(|path| start(global).join(path));
+    let output = options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
+    if options.check && output.is_none() && options.output.is_some() {
+        return Err(usage("`--check` compares with a file, and `-` is the standard output"));
+    }
+    let output = output.map(|path| start(global).join(path));
     if options.check {
         let path = output.unwrap_or_else(|| repository.root.join(LOCK));
         let format = format_of(options, Some(&path)).unwrap_or(Format::Json);

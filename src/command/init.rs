@@ -1,10 +1,9 @@
 //! `layers init`: writes the `layers.toml` that inference arrives at, with comments.
 //!
-//! Owns the survey of a repository that says nothing yet, and the file's wording. It never writes
-//! over a file that is there.
+//! Owns the verb and the file's wording; `survey` finds the Dockerfiles, `naming` chooses how their
+//! names are made. It never writes over a file that is there, and no file that leads to errors of
+//! its own making.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -14,26 +13,18 @@ use crate::base::{Diagnostic, RelPath, Source};
 use crate::cli::{Global, Init};
 use crate::exit::Exit;
 use crate::graph::Graph;
+use crate::graph::evaluate::NeedKind;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, FILE_NAME};
 use crate::scan::dockerfiles;
 
 use super::{Surroundings, load, usage};
 
-/// What Dockerfiles are called, wherever they lie.
-const ANYWHERE: [&str; 3] = [
-    "**/{Dockerfile,Containerfile}",
-    "**/{Dockerfile,Containerfile}.*",
-    "**/*.{Dockerfile,dockerfile,Containerfile}",
-];
+mod naming;
+mod survey;
 
-/// How names are made, tried in this order until all differ and are valid. The first is what
-/// happens where nothing is said.
-const NAMES: [&str; 6] =
-    ["", "{dir:kebab}", "{parent}-{dir}", "{parent:kebab}-{dir:kebab}", "{path}", "{path:kebab}"];
-
-/// More globs than these are drawn together.
-const MOST_GLOBS: usize = 8;
+use naming::{Choice, Mention};
+use survey::Part;
 
 pub fn run(options: &Init, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let root = root_for(&load::start_folder(global)?);
@@ -43,30 +34,34 @@ pub fn run(options: &Init, global: &Global, at: &Surroundings) -> anyhow::Result
             "`{FILE_NAME}` is there already\nhint: `layers init --print` shows what would be written"
         )));
     }
-    let globs = survey(&root)?;
-    let Some(draft) = arrive(&root, &globs, global, at)? else {
+    let parts = survey::survey(&root)?;
+    if parts.iter().all(|part| part.paths.is_empty()) {
         return Err(usage(format!(
             "no Dockerfile in `{}`\nhint: start with docker/base/Dockerfile",
             root.display()
         )));
-    };
-    say::err(&diagnostics::draw(&draft.problems, at.paint))?;
-    let text = compose(&globs, &draft);
+    }
+    let mentions = mentions(&root, &parts, global, at);
+    let choice = naming::choose(&parts, &mentions, &load::folder_of(&root));
+    let text = Text::of(&parts, &choice);
+    let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
+    let (file, _) = config::parse(&Source::new(file, text.settings()));
+    let (graph, problems) = load::read_graph(&root, &file, global, at)?;
+    let problems = load::once_each(problems.into_iter());
+    let has_errors = problems.iter().any(Diagnostic::is_error);
+    say::err(&diagnostics::draw(&problems, at.paint))?;
+    let text = text.compose(&graph);
     if options.print {
         say::out(&text)?;
     } else {
         say::file(&path, &text)?;
-        let images = count(draft.graph.images.len(), "image");
+        let images = count(graph.images.len(), "image");
         say::err(&format!("wrote `{FILE_NAME}`: {images}\n"))?;
+        if has_errors {
+            say::err("hint: mend the Dockerfiles above, or leave them out with `exclude`\n")?;
+        }
     }
-    Ok(if draft.problems.iter().any(Diagnostic::is_error) { Exit::Files } else { Exit::Done })
-}
-
-/// What a configuration comes to.
-struct Draft {
-    name: &'static str,
-    graph: Graph,
-    problems: Vec<Diagnostic>,
+    Ok(if has_errors { Exit::Files } else { Exit::Done })
 }
 
 /// The root of a repository that may say nothing yet: where Dockerfiles or `layers.toml` are,
@@ -80,138 +75,115 @@ fn root_for(start: &Path) -> PathBuf {
     git.unwrap_or(start).to_owned()
 }
 
-/// Globs for all Dockerfiles; none where the usual ones find some.
-fn survey(root: &Path) -> anyhow::Result<Vec<String>> {
-    if dockerfiles::has_any(root) {
-        return Ok(Vec::new());
-    }
-    let mut found = match dockerfiles::find(root, &ANYWHERE, &["**/*.dockerignore"]) {
-        Ok(found) => found,
-        Err(error) if is_missing(&error) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    found.retain(|path| path.file_name().is_some_and(|name| !name.ends_with(".md")));
-    Ok(generalise(&found))
+/// What the Dockerfiles name.
+fn mentions(root: &Path, parts: &[Part], global: &Global, at: &Surroundings) -> Vec<Mention> {
+    let paths = parts.iter().flat_map(|part| part.paths.iter().cloned()).collect();
+    let graph = load::read_unnamed(root, paths, global, at);
+    let images = graph.images.values();
+    images
+        .flat_map(|image| {
+            let needs = image.evaluation.needs.iter();
+            needs.filter(|need| need.kind != NeedKind::Context).map(|need| Mention {
+                by: image.dockerfile.clone(),
+                repository: need.reference.familiar_repository(),
+            })
+        })
+        .collect()
 }
 
-fn is_missing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::NotFound)
+/// The pieces of the file, in their order.
+struct Text {
+    /// Where all Dockerfiles lie and how all are named, where that is said once.
+    general: String,
+    groups: String,
+    singles: String,
 }
 
-/// Few globs that find the paths: what lies in sibling folders under one file name is drawn
-/// together, and what lies in one folder with like names.
-fn generalise(paths: &[RelPath]) -> Vec<String> {
-    let mut by_shape: BTreeMap<String, Vec<&RelPath>> = BTreeMap::new();
-    for path in paths {
-        by_shape.entry(shape(path)).or_default().push(path);
-    }
-    let mut globs: BTreeSet<String> = BTreeSet::new();
-    for (shape, paths) in &by_shape {
-        match paths.as_slice() {
-            [only] => globs.insert(only.to_string()),
-            _ => globs.insert(shape.clone()),
-        };
-    }
-    if globs.len() <= MOST_GLOBS {
-        return globs.into_iter().collect();
-    }
-    let deep = |path: &RelPath| {
-        let file = path.file_name().unwrap_or_default();
-        let file = file_shape(file).unwrap_or_else(|| file.to_owned());
-        match path.as_str().split_once('/') {
-            Some((top, _)) => format!("{top}/**/{file}"),
-            None => file,
+impl Text {
+    fn of(parts: &[Part], choice: &Choice) -> Text {
+        let mut by_template: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (part, template) in parts.iter().zip(&choice.templates) {
+            let glob = part.glob.as_deref();
+            match by_template.iter_mut().find(|(other, _)| other == template) {
+                Some((_, globs)) => globs.extend(glob),
+                None => by_template.push((template, glob.into_iter().collect())),
+            }
         }
-    };
-    paths.iter().map(deep).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// The glob that finds a path and its like.
-fn shape(path: &RelPath) -> String {
-    let file = path.file_name().unwrap_or_default();
-    let folder = path.parent();
-    if let Some(shape) = file_shape(file) {
-        return folder.join(&shape).map_or(shape, |path| path.to_string());
-    }
-    if folder.is_root() {
-        return file.to_owned();
-    }
-    let glob = format!("*/{file}");
-    folder.parent().join(&glob).map_or(glob, |path| path.to_string())
-}
-
-/// The glob of a file name that has more than `Dockerfile` in it.
-fn file_shape(file: &str) -> Option<String> {
-    match file.split_once('.') {
-        Some((word @ ("Dockerfile" | "Containerfile"), _)) => Some(format!("{word}.*")),
-        Some(_) => file.rsplit_once('.').map(|(_, ending)| format!("*.{ending}")),
-        None => None,
-    }
-}
-
-/// The first way of naming under which all names are valid and differ, or the one under which
-/// most are and do; nothing where there is no Dockerfile.
-fn arrive(
-    root: &Path,
-    globs: &[String],
-    global: &Global,
-    at: &Surroundings,
-) -> anyhow::Result<Option<Draft>> {
-    let mut best: Option<(usize, Draft)> = None;
-    for name in NAMES {
-        let path = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
-        let (file, _) = config::parse(&Source::new(path, settings(globs, name)));
-        let (graph, problems) = load::read_graph(root, &file, global, at)?;
-        let draft = Draft { name, graph, problems: load::once_each(problems.into_iter()) };
-        if draft.graph.images.is_empty() && draft.problems.is_empty() {
-            return Ok(None);
+        let mut general = String::new();
+        let mut groups = String::new();
+        match by_template.as_slice() {
+            [(template, globs)] => {
+                if !globs.is_empty() {
+                    general.push_str(
+                        "# Where the Dockerfiles lie. Leave some out with: exclude = [\"old/**\"]\n",
+                    );
+                    general.push_str(&list("dockerfiles", globs));
+                }
+                if !template.is_empty() {
+                    general.push_str("\n# How names are made of the folders.\n");
+                    general.push_str(&format!("name = {}\n", quote(template)));
+                }
+            }
+            several => {
+                groups.push_str(
+                    "# Where the Dockerfiles lie, and how names are made of the folders.\n",
+                );
+                for (template, globs) in several {
+                    groups.push_str(&format!("[[group]]\n{}", list("dockerfiles", globs)));
+                    if !template.is_empty() {
+                        groups.push_str(&format!("name = {}\n", quote(template)));
+                    }
+                    groups.push('\n');
+                }
+            }
         }
-        let is_misnamed = |it: &&Diagnostic| matches!(it.code, "duplicate-image" | "invalid-name");
-        let misnamed = draft.problems.iter().filter(is_misnamed).count();
-        if best.as_ref().is_none_or(|(least, _)| misnamed < *least) {
-            best = Some((misnamed, draft));
+        let mut singles = String::new();
+        for (name, path) in &choice.singles {
+            let path = quote(path.as_str());
+            singles.push_str(&format!("[image.{name}]\ndockerfile = {path}\n\n"));
         }
-        if misnamed == 0 {
-            break;
+        if !singles.is_empty() {
+            let paths: Vec<&str> = choice.singles.iter().map(|(_, path)| path.as_str()).collect();
+            general.push_str("\n# These have names of their own below.\n");
+            general.push_str(&list("exclude", &paths));
+            singles.insert_str(0, "# What no template of names tells apart from the others.\n");
         }
+        Text { general, groups, singles }
     }
-    Ok(best.map(|(_, draft)| draft))
+
+    /// All that is read of the file.
+    fn settings(&self) -> String {
+        format!("{}\n{}\n{}", self.general, self.groups, self.singles)
+    }
+
+    fn compose(&self, graph: &Graph) -> String {
+        let mut text = String::from(
+            "# What `layers` can't read out of the Dockerfiles. Which image needs which is not said\n\
+             # here: FROM, COPY --from and RUN --mount=from= say it.\n\n",
+        );
+        if !self.general.contains("dockerfiles = ") && self.groups.is_empty() {
+            text.push_str("# Dockerfiles are looked for in docker/*/Dockerfile; for others say:\n");
+            text.push_str("# dockerfiles = [\"images/**/Dockerfile\"]\n");
+        }
+        text.push_str(&self.general);
+        if !text.ends_with("\n\n") {
+            text.push('\n');
+        }
+        text.push_str(&references(graph));
+        text.push_str(&self.groups);
+        text.push_str(&self.singles);
+        text.push_str(&inventory(graph));
+        text
+    }
 }
 
-/// The settings by which Dockerfiles are found and named.
-fn settings(globs: &[String], name: &str) -> String {
-    let mut text = String::new();
-    if !globs.is_empty() {
-        let globs: Vec<String> = globs.iter().map(|glob| quote(glob)).collect();
-        text.push_str("# Where the Dockerfiles lie. Leave some out with: exclude = [\"old/**\"]\n");
-        match globs.as_slice() {
-            [only] => text.push_str(&format!("dockerfiles = [{only}]\n")),
-            _ => text.push_str(&format!("dockerfiles = [\n    {},\n]\n", globs.join(",\n    "))),
-        }
-    }
-    if !name.is_empty() {
-        text.push_str("\n# How names are made of the folders.\n");
-        text.push_str(&format!("name = {}\n", quote(name)));
-    }
-    text
-}
-
-fn compose(globs: &[String], draft: &Draft) -> String {
+/// All images, in comments.
+fn inventory(graph: &Graph) -> String {
     let mut text = String::from(
-        "# What `layers` can't read out of the Dockerfiles. Which image needs which is not said\n\
-         # here: FROM, COPY --from and RUN --mount=from= say it.\n\n",
+        "# The images as they are called now. For settings of one, write for example:\n\
+         # [image.NAME]\n# context = \".\"\n# target = \"release\"\n#\n",
     );
-    let found = settings(globs, draft.name);
-    if found.is_empty() {
-        text.push_str("# Dockerfiles are looked for in docker/*/Dockerfile; for others say:\n");
-        text.push_str("# dockerfiles = [\"images/**/Dockerfile\"]\n");
-    }
-    text.push_str(&found);
-    text.push('\n');
-    text.push_str(&references(&draft.graph));
-    text.push_str("# The images as they are called now. For settings of one, write for example:\n");
-    text.push_str("# [image.NAME]\n# context = \".\"\n# target = \"release\"\n#\n");
-    let images = draft.graph.images.values();
+    let images = graph.images.values();
     let width = images.clone().map(|image| image.name.chars().count()).max().unwrap_or_default();
     for image in images {
         let reference = image.references.first().map(crate::graph::reference::Reference::familiar);
@@ -221,6 +193,15 @@ fn compose(globs: &[String], draft: &Draft) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A setting that is a list.
+fn list(name: &str, items: &[&str]) -> String {
+    let items: Vec<String> = items.iter().map(|item| quote(item)).collect();
+    match items.as_slice() {
+        [only] => format!("{name} = [{only}]\n"),
+        _ => format!("{name} = [\n    {},\n]\n", items.join(",\n    ")),
+    }
 }
 
 /// The settings that give all images the references they have, where one template does.
@@ -263,31 +244,4 @@ fn references(graph: &Graph) -> String {
 /// A text as TOML writes it.
 fn quote(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(paths: &[&str], expected: &[&str]) {
-        let paths: Vec<RelPath> = paths.iter().map(|path| RelPath::new(path).unwrap()).collect();
-        assert_eq!(generalise(&paths), expected);
-    }
-
-    #[test]
-    fn paths_are_drawn_together() {
-        check(&[], &[]);
-        check(&["Dockerfile"], &["Dockerfile"]);
-        check(
-            &["images/a/Dockerfile", "images/b/Dockerfile", "x/Dockerfile"],
-            &["images/*/Dockerfile", "x/Dockerfile"],
-        );
-        check(
-            &["d/a.Dockerfile", "d/b.Dockerfile", "e/Dockerfile.dev", "e/Dockerfile.ci"],
-            &["d/*.Dockerfile", "e/Dockerfile.*"],
-        );
-        let deep: Vec<String> =
-            (0..20).map(|at| format!("ros/d{}/v{}/Dockerfile", at / 2, at % 2)).collect();
-        check(&deep.iter().map(String::as_str).collect::<Vec<_>>(), &["ros/**/Dockerfile"]);
-    }
 }

@@ -3,7 +3,7 @@
 //! Owns the way from a repository to a plan, and the requests of the images when their turn
 //! comes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -13,18 +13,20 @@ use crate::base::ImageId;
 use crate::cli::{EngineName, Global};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
-use crate::engine::{BuildRequest, Engine, EngineInfo, Secrets, Step};
+use crate::engine::{BuildFailure, BuildRequest, Engine, EngineInfo, Secrets};
 use crate::event::Excerpt;
+use crate::graph::lint::arguments::undeclared;
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, locate, select};
+use crate::graph::{Graph, Image, locate, select};
 use crate::inputs::gather::Asked;
 use crate::inputs::{Identity, KEY_LABEL, Memory, gather};
 use crate::plan::{Judge, Plan, Reason, Settled, ask_held, ask_unchosen};
+use crate::report::{diagnostics, say};
 use crate::schedule::{Prepared, Recipes};
 
 use super::load::Repository;
 use super::pulling::{Pull, Search, find_externals};
-use super::{Surroundings, since, usage};
+use super::{Surroundings, load, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -95,6 +97,19 @@ pub fn choose(
     Ok(Chosen { named, all })
 }
 
+/// Says which build arguments of the command line none of the images declares.
+pub fn warn_of_arguments(
+    repository: &Repository,
+    chosen: &Chosen,
+    global: &Global,
+    at: &Surroundings,
+) -> anyhow::Result<()> {
+    let given = load::build_args_of(global, &at.environment);
+    let images = chosen.all.iter().map(|image| &repository.graph.images[*image]);
+    let problem = undeclared(given.keys().map(String::as_str), images);
+    say::err(&diagnostics::draw(problem.as_slice(), at.paint))
+}
+
 /// Finds the engine that is meant. Nothing is asked of it yet.
 pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn Engine>> {
     Ok(match name {
@@ -156,7 +171,8 @@ impl<'a> Kitchen<'a> {
         });
         let held = held?;
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
-        let judge = Judge { graph, own, externals, held, memory, unchosen, forced };
+        let built = memory.built();
+        let judge = Judge { graph, own, externals, held, memory, unchosen, forced, built };
         let plan = judge.plan(&chosen.all, engine)?;
         let platform = platform.map(str::to_owned);
         let secrets = Secrets::default();
@@ -173,7 +189,8 @@ impl<'a> Kitchen<'a> {
     fn request(&self, image: ImageId, key: &str) -> anyhow::Result<BuildRequest> {
         let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
         let described = &self.graph.images[image];
-        for (name, value) in &described.contexts {
+        let contexts = used_contexts(described);
+        for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(
                     "the named context `{name}` is the folder `{value}`, and folders beside the \
@@ -187,13 +204,25 @@ impl<'a> Kitchen<'a> {
             references: described.references.iter().map(Reference::familiar).collect(),
             labels: [(KEY_LABEL.to_owned(), key.to_owned())].into(),
             build_args: described.build_args.clone(),
-            contexts: described.contexts.clone(),
+            contexts,
             platform: self.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&image),
             secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
         })
     }
+}
+
+/// The named contexts that an image's Dockerfile uses, or all where another frontend than the
+/// engine's reads it.
+fn used_contexts(image: &Image) -> BTreeMap<String, String> {
+    let names_frontend =
+        image.file.directives.syntax.is_some() || image.build_args.contains_key("BUILDKIT_SYNTAX");
+    let contexts = image.contexts.iter();
+    contexts
+        .filter(|(_, value)| names_frontend || image.evaluation.uses_context(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 impl Recipes for Kitchen<'_> {
@@ -234,10 +263,14 @@ impl Recipes for Kitchen<'_> {
         self.judge.confirm(image, &identity_of, engine)
     }
 
-    fn excerpt(&self, image: ImageId, step: &Step) -> Option<Excerpt> {
-        let file = &self.graph.images[image].file;
-        let span = locate::find_step(file, step.stage.as_deref(), step.number, &step.text)?;
-        let place = file.source.place(span);
-        Some(Excerpt { place, text: file.source.slice(span).trim_end().to_owned() })
+    fn excerpt(&self, image: ImageId, failure: &BuildFailure) -> Option<Excerpt> {
+        let step = failure.step.as_ref().map(|step| locate::StepName {
+            stage: step.stage.as_deref(),
+            number: step.number,
+            text: &step.text,
+        });
+        let image = &self.graph.images[image];
+        let (source, span) = locate::find_failure(image, step, &failure.message)?;
+        Some(Excerpt { place: source.place(span), text: source.slice(span).trim_end().to_owned() })
     }
 }

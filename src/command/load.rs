@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rayon::prelude::*;
 
-use crate::base::text::list;
+use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
 use crate::exit::Exit;
@@ -16,17 +16,17 @@ use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, Read, Wanted};
 use crate::graph::lint::frontend::{Version, parse_version};
 use crate::graph::lint::{self, Silence};
-use crate::graph::naming::{self, Given, Origin, Wishes};
+use crate::graph::naming::{self, Wishes};
 use crate::graph::{Graph, Image};
 use crate::parse;
 use crate::report::{diagnostics, say};
-use crate::scan::config::{self, ConfigFile, Setting};
+use crate::scan::config::{self, ConfigFile};
 use crate::scan::dockerfiles;
 use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
 use super::environment::Environment;
-use super::{Surroundings, on_disk, usage};
+use super::{Surroundings, on_disk, usage, wishes};
 
 /// A repository, read and linked.
 pub struct Repository {
@@ -51,7 +51,8 @@ pub struct Repository {
 /// Reads and links the repository that the options mean.
 ///
 /// # Errors
-/// Where the folder can't be read, or has no Dockerfiles.
+/// Where the folder can't be read, or has no Dockerfiles; where an option or a variable of the
+/// environment has a value that can't be.
 pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     let start = start_folder(global)?;
     let root = find_root(&start);
@@ -63,13 +64,16 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     if graph.images.is_empty() && !has_errors {
         return Err(describe_nothing(&root, &file));
     }
-    check_target(global, &graph)?;
     problems.extend(lint::doubts(&graph, &problems));
     let (silence, mistakes) = Silence::read(&graph, &file);
     problems.extend(mistakes);
     let (frontend, mistake) = frontend_of(&file);
     problems.extend(mistake);
     let diagnostics = silence.apply(problems);
+    if !diagnostics.iter().any(Diagnostic::is_error) {
+        // A file that can't be read may be the one that has the stage.
+        check_target(global, &graph)?;
+    }
     let current = current.unwrap_or_else(RelPath::root);
     let platform = platform_of(global, &file);
     let config = file;
@@ -87,9 +91,8 @@ pub fn read_graph(
     at: &Surroundings,
 ) -> anyhow::Result<(Graph, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
-    let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
-    let folder = naming::as_app(&folder.unwrap_or_default());
-    let wishes = wishes_of(global, &at.environment, file, folder);
+    let folder = folder_of(root);
+    let (wishes, bad_values) = wishes::read(global, &at.environment, file, folder)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
     problems.extend(mistakes);
     problems.extend(on_disk::look(root, &mut candidates));
@@ -98,7 +101,38 @@ pub fn read_graph(
     let wanted = wanted_of(global, &at.environment, file);
     let (graph, mistakes) = link::link(read, &wishes, &wanted);
     problems.extend(mistakes);
+    if !bad_values.is_empty() {
+        // They make all names invalid, and are said once.
+        problems.retain(|problem| problem.code != "invalid-name");
+        problems.extend(bad_values);
+    }
     Ok((graph, problems))
+}
+
+/// What the repository's folder gives as a part of names.
+pub fn folder_of(root: &Path) -> String {
+    let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
+    naming::as_app(&folder.unwrap_or_default())
+}
+
+/// The images of some Dockerfiles, for looking into them: their names are their paths, and nothing
+/// is complained about.
+pub fn read_unnamed(
+    root: &Path,
+    mut paths: Vec<RelPath>,
+    global: &Global,
+    at: &Surroundings,
+) -> Graph {
+    paths.sort_unstable();
+    let candidates = paths.into_iter().map(|path| Candidate::new(path.to_string(), path));
+    let (read, _) = read_all(root, candidates.collect());
+    let wanted = Wanted {
+        build_args: build_args_of(global, &at.environment),
+        platform: global.platform.clone(),
+        build_platform: machine_platform(),
+        target: None,
+    };
+    link::link(read, &Wishes::default(), &wanted).0
 }
 
 /// Images may share a Dockerfile or a setting; what is wrong with it is said once.
@@ -227,32 +261,6 @@ fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnost
     (read, problems)
 }
 
-/// Command line, then environment, then `layers.toml`.
-fn wishes_of(global: &Global, env: &Environment, file: &ConfigFile, folder: String) -> Wishes {
-    let option = |value: &Option<String>| {
-        value.clone().map(|value| Given { value, origin: Origin::CommandLine })
-    };
-    let setting = |setting: &Option<Setting>| {
-        setting.as_ref().map(|setting| Given {
-            value: setting.get_ref().clone(),
-            origin: Origin::Config(file.source.place(ConfigFile::span(setting))),
-        })
-    };
-    let config = &file.config;
-    Wishes {
-        namespace: option(&global.namespace)
-            .or_else(|| env.given(&["REPO_NS"]))
-            .or_else(|| setting(&config.namespace)),
-        app: option(&global.app)
-            .or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]))
-            .or_else(|| setting(&config.app)),
-        version: option(&global.tag)
-            .or_else(|| env.given(&["VERSION", "REPO_VERSION"]))
-            .or_else(|| setting(&config.version)),
-        folder,
-    }
-}
-
 fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
     Wanted {
         build_args: build_args_of(global, env),
@@ -264,7 +272,7 @@ fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
 
 /// `NAME=VALUE`, or `NAME` for the environment's value; one that the environment lacks is left
 /// out, as `docker build` does.
-fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
+pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
     global
         .build_args
         .iter()
@@ -296,6 +304,13 @@ fn machine_platform() -> String {
 
 fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
     let Some(target) = &global.target else { return Ok(()) };
-    let has_it = graph.images.values().any(|image| image.target.as_ref() == Some(target));
-    if has_it { Ok(()) } else { Err(usage(format!("no Dockerfile has a stage `{target}`"))) }
+    if graph.images.values().any(|image| image.target.as_ref() == Some(target)) {
+        return Ok(());
+    }
+    let stages = graph.images.values().flat_map(|image| &image.file.stages);
+    let names: BTreeSet<&str> =
+        stages.filter_map(|stage| Some(stage.name.as_ref()?.value.as_str())).collect();
+    let hint = closest(&target.to_lowercase(), names)
+        .map(|near| format!("\nhint: did you mean `{near}`?"));
+    Err(usage(format!("no Dockerfile has a stage `{target}`{}", hint.unwrap_or_default())))
 }

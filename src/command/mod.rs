@@ -24,6 +24,7 @@ mod pulling;
 mod secrets;
 mod since;
 mod why;
+mod wishes;
 
 use environment::Environment;
 

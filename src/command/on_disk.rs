@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::base::{Diagnostic, RelPath};
 use crate::graph::images::{Candidate, Spot};
+use crate::scan::dockerfiles::what_else;
 
 /// Looks for what the settings of the images name. Notes which named contexts are folders, and
 /// takes out images whose Dockerfile is missing.
@@ -32,9 +33,15 @@ pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
             problems.push(missing("unreadable-context", "folder", path, spot));
         }
         let Some(spot) = &image.said.dockerfile else { return true };
-        let is_there = image.dockerfile.under(root).is_file();
+        let on_disk = image.dockerfile.under(root);
+        let path = image.dockerfile.as_str();
+        if let Some(what) = what_else(&on_disk) {
+            let problem = Diagnostic::error("unreadable-file", format!("`{path}` is {what}"));
+            problems.push(problem.at(&spot.0, spot.1, "").hint("name a Dockerfile"));
+            return false;
+        }
+        let is_there = on_disk.is_file();
         if !is_there {
-            let path = image.dockerfile.as_str();
             problems.push(missing("unreadable-file", "file", path, spot));
         }
         is_there

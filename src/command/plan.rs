@@ -21,6 +21,7 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
         since: options.since.as_deref(),
     };
     let chosen = kitchen::choose(&repository, words, global, at)?;
+    kitchen::warn_of_arguments(&repository, &chosen, global, at)?;
     let wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;

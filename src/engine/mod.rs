@@ -48,6 +48,12 @@ pub trait Engine: Send + Sync {
     /// Where the engine can't be asked.
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>>;
 
+    /// The newest step in an image's history as the engine words it; `None` where it keeps none.
+    ///
+    /// # Errors
+    /// Where the engine can't be asked.
+    fn newest_step(&self, id: &str) -> anyhow::Result<Option<String>>;
+
     /// The images that carry the label, whatever its value, in the order of their IDs. One
     /// question, however many there are.
     ///

@@ -4,14 +4,16 @@
 //! Owns the way from files and settings to images without edges: `[image.NAME]` wins over the
 //! group, the group over what is said for all. What images need is `link`'s affair.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Diagnostic, RelPath, Source, Span};
-use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, Setting, Template};
+use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, References, Setting, Template};
 use crate::scan::groups::Found;
 
-use super::naming::{Origin, Pattern, Wishes};
+use super::naming::{Origin, Pattern, Wishes, as_app};
 
+pub mod templates;
 mod values;
 
 use values::Values;
@@ -30,8 +32,8 @@ pub struct Candidate {
     pub context: RelPath,
     /// The stage to build, where one is set.
     pub target: Option<String>,
-    /// The reference that is set for it, where one is.
-    pub reference: Option<Pattern>,
+    /// The references that are set for it, where some are.
+    pub references: Vec<Pattern>,
     /// Build arguments from the configuration.
     pub args: BTreeMap<String, String>,
     /// Named contexts from the configuration.
@@ -75,7 +77,7 @@ impl Candidate {
             context: dockerfile.parent(),
             dockerfile,
             target: None,
-            reference: None,
+            references: Vec::new(),
             args: BTreeMap::new(),
             contexts: Vec::new(),
             said: Said::default(),
@@ -92,6 +94,8 @@ pub fn collect(
     wishes: &Wishes,
 ) -> (Vec<Candidate>, Vec<Diagnostic>) {
     let mut collector = Collector {
+        found,
+        proposal: OnceCell::new(),
         file,
         wishes,
         images: BTreeMap::new(),
@@ -109,7 +113,7 @@ pub fn collect(
 #[derive(Clone, Copy, Default)]
 struct Layer<'a> {
     name: Option<&'a Setting>,
-    reference: Option<&'a Setting>,
+    reference: Option<&'a References>,
     context: Option<&'a Setting>,
     target: Option<&'a Setting>,
     targets: &'a [Setting],
@@ -148,6 +152,9 @@ impl<'a> Draft<'a> {
 }
 
 struct Collector<'a> {
+    found: &'a [Found],
+    /// The template that would give each Dockerfile a name of its own, once it is asked for.
+    proposal: OnceCell<Option<&'static str>>,
     file: &'a ConfigFile,
     wishes: &'a Wishes,
     images: BTreeMap<String, Candidate>,
@@ -279,12 +286,24 @@ impl<'a> Collector<'a> {
 
     fn finish(&mut self, name: &str, draft: &Draft<'a>) {
         if let Some(first) = self.images.get(name) {
-            let problem = describe_double(name, first, draft);
+            let problem = describe_double(name, first, draft, self.proposal_for(draft));
             self.problems.push(problem);
             return;
         }
         let candidate = self.candidate(name, draft);
         self.images.insert(name.to_owned(), candidate);
+    }
+
+    /// The template that tells the Dockerfile of a draft from all others, where one would.
+    fn proposal_for(&self, draft: &Draft<'a>) -> Option<&'static str> {
+        // A group's own template would stay, and what is described one by one has no template.
+        let is_free = draft.layers.iter().skip(1).all(|layer| layer.name.is_none())
+            && self.found.binary_search_by(|it| it.path.cmp(&draft.path)).is_ok();
+        let find = || {
+            let paths: Vec<&RelPath> = self.found.iter().map(|found| &found.path).collect();
+            templates::shortest(&paths, &self.wishes.folder)
+        };
+        if is_free { *self.proposal.get_or_init(find) } else { None }
     }
 
     fn candidate(&mut self, name: &str, draft: &Draft<'a>) -> Candidate {
@@ -306,9 +325,9 @@ impl<'a> Collector<'a> {
                 image.context = path;
             }
         }
-        if let Some(reference) = draft.last(|layer| layer.reference) {
-            image.reference = self.reference(reference, &values);
-        }
+        let references = draft.last(|layer| layer.reference).map_or(&[][..], References::settings);
+        image.references =
+            references.iter().filter_map(|setting| self.reference(setting, &values)).collect();
         for (name, value) in draft.layers.iter().filter_map(|layer| layer.args).flatten() {
             let text = value.get_ref().to_text();
             if let Some(text) = self.fill((&text, ConfigFile::span(value)), &values) {
@@ -390,7 +409,12 @@ fn targets_of<'a>(draft: &Draft<'a>) -> &'a [Setting] {
     draft.last(|layer| Some(layer.targets).filter(|it| !it.is_empty())).unwrap_or_default()
 }
 
-fn describe_double(name: &str, first: &Candidate, second: &Draft<'_>) -> Diagnostic {
+fn describe_double(
+    name: &str,
+    first: &Candidate,
+    second: &Draft<'_>,
+    proposal: Option<&str>,
+) -> Diagnostic {
     let empty = |path: &RelPath| Source::new(path.clone(), "");
     let mut problem =
         Diagnostic::error("duplicate-image", format!("two images are called `{name}`"))
@@ -402,9 +426,18 @@ fn describe_double(name: &str, first: &Candidate, second: &Draft<'_>) -> Diagnos
     if first.dockerfile == second.path {
         return problem.hint("name each of them once");
     }
-    problem
-        .note(format!("`{}` and `{}` get one name", first.dockerfile, second.path))
-        .hint("set `name = \"{parent}-{dir}\"` in `layers.toml`, or leave one out with `exclude`")
+    let path = &second.path;
+    let problem = problem.note(format!("`{}` and `{path}` get one name", first.dockerfile));
+    match proposal {
+        Some(template) => problem.hint(format!(
+            "set `name = \"{template}\"` in `layers.toml`, or leave one out with `exclude`"
+        )),
+        None => problem.hint(format!(
+            "leave `{path}` out with `exclude` in `layers.toml`; to build it under another name, write \
+             `[image.{}]` with `dockerfile = \"{path}\"`",
+            as_app(path.as_str())
+        )),
+    }
 }
 
 fn describe_unknown<'a>(

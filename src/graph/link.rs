@@ -17,9 +17,11 @@ use crate::parse::Dockerfile;
 
 use super::evaluate::{self, Evaluation, Need, NeedKind, Settings, Trigger};
 use super::images::{Candidate, NamedContext};
-use super::naming::{self, Named, Origin, Unnamed, Vote, Wishes};
+use super::naming::{self, Inferred, Misnamed, Named, Naming, Origin, Unnamed, Vote, Wishes};
 use super::reference::Reference;
 use super::{Edge, External, Graph, Image};
+
+mod renamed;
 
 /// What is set for all images when their Dockerfiles are evaluated.
 #[derive(Debug, Clone, Default)]
@@ -52,13 +54,15 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
         .zip(&settings)
         .map(|(image, settings)| evaluate::evaluate(&image.file, settings, &no_triggers))
         .collect();
-    let (names, mut problems) = name_images(&read, &evaluations, wishes);
+    let (names, inferred, mut problems) = name_images(&read, &evaluations, wishes);
     let (siblings, doubles) = Siblings::new(&read, &names);
     problems.extend(doubles);
     problems.extend(siblings.stand_for_contexts(&read, &names, &mut settings, &mut evaluations));
     fire_triggers(&read, &settings, &siblings, &mut evaluations);
     let linked: Vec<Linked> =
         evaluations.par_iter().map(|evaluation| siblings.link(evaluation)).collect();
+    let named = renamed::Names { read: &read, named: &names, inferred: inferred.as_ref(), wishes };
+    problems.extend(renamed::doubts(&named, &linked));
     for (image, evaluation) in read.iter().zip(&evaluations) {
         problems.extend(image.file.diagnostics.iter().cloned());
         let target = image.candidate.said.target.as_ref();
@@ -124,12 +128,12 @@ fn name_images(
     read: &[Read],
     evaluations: &[Evaluation],
     wishes: &Wishes,
-) -> (Vec<Named>, Vec<Diagnostic>) {
+) -> (Vec<Named>, Option<Inferred>, Vec<Diagnostic>) {
     let unnamed: Vec<Unnamed<'_>> = read
         .iter()
         .map(|Read { candidate, .. }| Unnamed {
             name: &candidate.name,
-            reference: candidate.reference.as_ref(),
+            references: &candidate.references,
         })
         .collect();
     let votes: Vec<Vote<'_>> = read
@@ -141,10 +145,11 @@ fn name_images(
         })
         .collect();
     let mut problems = Vec::new();
-    let named = naming::name_all(wishes, &unnamed, &votes).into_iter().zip(read);
+    let Naming { images, inferred } = naming::name_all(wishes, &unnamed, &votes);
+    let named = images.into_iter().zip(read);
     let named = named.map(|(named, image)| {
-        named.unwrap_or_else(|message| {
-            let (source, span) = spot_of_name(image);
+        named.unwrap_or_else(|Misnamed { message, spot }| {
+            let (source, span) = spot.unwrap_or_else(|| spot_of_name(image, 0));
             let problem = Diagnostic::error("invalid-name", message).at(&source, span, "").hint(
                 "rename the folder, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`",
             );
@@ -153,13 +158,15 @@ fn name_images(
         })
     });
     let named = named.collect();
-    (named, problems)
+    (named, inferred, problems)
 }
 
-/// What gave an image its reference: a setting, or else its Dockerfile.
-fn spot_of_name(image: &Read) -> (Source, Span) {
+/// What gave an image one of its references: a setting, or else its Dockerfile.
+fn spot_of_name(image: &Read, reference: usize) -> (Source, Span) {
     let candidate = &image.candidate;
-    let spot = candidate.reference.as_ref().and_then(|reference| reference.spot.clone());
+    // Behind those that are set come those with a version.
+    let pattern = candidate.references.get(reference).or(candidate.references.first());
+    let spot = pattern.and_then(|pattern| pattern.spot.clone());
     spot.or_else(|| candidate.said.name.clone())
         .unwrap_or_else(|| (image.file.source.clone(), Span::default()))
 }
@@ -217,7 +224,7 @@ impl Siblings {
         let mut by_repository: HashMap<String, BTreeMap<String, ImageId>> = HashMap::new();
         let mut problems = Vec::new();
         for (at, named) in names.iter().enumerate() {
-            for reference in &named.references {
+            for (which, reference) in named.references.iter().enumerate() {
                 let tags = by_repository.entry(reference.repository()).or_default();
                 match tags.entry(tag_of(reference).to_owned()) {
                     Entry::Vacant(entry) => {
@@ -225,7 +232,12 @@ impl Siblings {
                     }
                     Entry::Occupied(entry) => {
                         let first = &read[entry.get().index()];
-                        problems.push(describe_double(reference, first, &read[at]));
+                        problems.push(describe_double(
+                            reference,
+                            first,
+                            &read[at],
+                            spot_of_name(&read[at], which),
+                        ));
                         break;
                     }
                 }
@@ -361,11 +373,15 @@ fn describe_other_tag(need: &Need, tags: &[String]) -> Diagnostic {
     .hint(format!("write the tag {ours} to depend on the image of this repository"))
 }
 
-fn describe_double(reference: &Reference, first: &Read, second: &Read) -> Diagnostic {
+fn describe_double(
+    reference: &Reference,
+    first: &Read,
+    second: &Read,
+    (source, span): (Source, Span),
+) -> Diagnostic {
     let names = [first, second].map(|image| image.candidate.name.as_str());
     let message = format!("{} are both called `{}`", list(names), reference.familiar());
     let empty = |image: &Read| Source::new(image.candidate.dockerfile.clone(), "");
-    let (source, span) = spot_of_name(second);
     let mut problem = Diagnostic::error("duplicate-reference", message);
     for image in [first, second] {
         problem = problem.at(&empty(image), Span::default(), format!("`{}`", image.candidate.name));

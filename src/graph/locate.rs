@@ -1,12 +1,81 @@
-//! Finds the instruction behind a step that an engine names.
+//! Finds the instruction behind a step that an engine names, or behind its message.
 //!
 //! BuildKit words a step as `[stage n/m] TEXT`, where n counts, within the stage, a base that is
 //! an image and then each ADD, COPY, RUN and WORKDIR (moby/buildkit,
 //! `frontend/dockerfile/dockerfile2llb`). An unnamed stage is `stage-N`, or has no name at all
 //! where it is the only one.
 
-use crate::base::Span;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::Image;
+use super::reference::Reference;
+use crate::base::{Source, Span};
 use crate::parse::{Dockerfile, Instruction, Stage};
+
+/// How BuildKit's parser names a line, in its versions.
+static PARSE_ERROR: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)parse error (?:on )?line (\d+)").ok());
+
+/// A step as an engine names it.
+#[derive(Debug, Clone, Copy)]
+pub struct StepName<'a> {
+    /// Its stage, where one is named.
+    pub stage: Option<&'a str>,
+    /// Its number in the stage; 0 for what is no instruction.
+    pub number: u32,
+    /// The instruction, or what the engine does.
+    pub text: &'a str,
+}
+
+/// Where what failed is written: the file and the whole instruction, or the line. The file is
+/// another one than the image's where a trigger of its base failed.
+pub fn find_failure(
+    image: &Image,
+    step: Option<StepName<'_>>,
+    message: &str,
+) -> Option<(Source, Span)> {
+    let by_step = step.and_then(|step| {
+        find_step(&image.file, step.stage, step.number, step.text)
+            .map(|span| (image.file.source.clone(), span))
+            .or_else(|| find_trigger(image, step.text))
+            .or_else(|| find_need(image, step.text))
+    });
+    by_step.or_else(|| {
+        let line = PARSE_ERROR.as_ref()?.captures(message)?[1].parse().ok()?;
+        Some((image.file.source.clone(), image.file.source.line_span(line)?))
+    })
+}
+
+/// The `ONBUILD` line of a base behind a step of that text.
+fn find_trigger(image: &Image, text: &str) -> Option<(Source, Span)> {
+    let triggers = image.evaluation.stages.iter().flat_map(|stage| &stage.triggers);
+    let mut same = triggers.filter(|it| is_same_text(&it.text, text));
+    same.next().map(|trigger| (trigger.source.clone(), trigger.span))
+}
+
+/// The line that needs what the engine could not fetch: `load metadata for REFERENCE`, `FROM
+/// REFERENCE` for the source of a `COPY`, or an address.
+fn find_need(image: &Image, text: &str) -> Option<(Source, Span)> {
+    let evaluation = &image.evaluation;
+    let name = text.strip_prefix("load metadata for ").or(text.strip_prefix("FROM "));
+    let found = match name {
+        Some(name) => {
+            let wanted = Reference::parse(name.trim()).ok()?.normalised();
+            let mut needs = evaluation.needs.iter();
+            let need = needs.find(|need| need.reference.normalised() == wanted)?;
+            (&need.source, need.span)
+        }
+        None => {
+            let mut downloads = evaluation.downloads.iter();
+            let download = downloads.find(|download| download.address == text.trim())?;
+            (&download.source, download.span)
+        }
+    };
+    let (source, span) = found;
+    Some((source.clone(), source.line_span(source.line_of(span.start))?))
+}
 
 /// The span of the instruction that a step runs. Where the number leads to an instruction with
 /// another keyword, or to none, the instruction of that text is taken; nothing where there is

@@ -5,7 +5,7 @@
 //! `FROM acme/shop-base:latest` and an image `base` exists, images are called
 //! `acme/shop-{name}`. It owns names only; edges are drawn in `link`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crate::base::{Place, Source, Span};
@@ -16,8 +16,8 @@ use super::reference::Reference;
 /// Where a part of a name was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// An option.
-    CommandLine,
+    /// This option.
+    CommandLine(&'static str),
     /// A variable of the environment.
     Environment(&'static str),
     /// A setting in `layers.toml`.
@@ -31,11 +31,21 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::CommandLine => f.write_str("command line"),
+            Origin::CommandLine(_) => f.write_str("command line"),
             Origin::Environment(variable) => f.write_str(variable),
             Origin::Config(place) => place.fmt(f),
             Origin::Inferred(place) => write!(f, "inferred from {place}"),
             Origin::Folder => f.write_str("repository folder"),
+        }
+    }
+}
+
+impl Origin {
+    /// What the user would change to get another name: an option, a variable, a place.
+    pub fn cause(&self) -> String {
+        match self {
+            Origin::CommandLine(option) => format!("`{option}`"),
+            _ => self.to_string(),
         }
     }
 }
@@ -80,8 +90,8 @@ pub struct Pattern {
 pub struct Unnamed<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The reference that is set for it, where one is.
-    pub reference: Option<&'a Pattern>,
+    /// The references that are set for it, where some are.
+    pub references: &'a [Pattern],
 }
 
 /// What one image is called.
@@ -91,6 +101,24 @@ pub struct Named {
     pub references: Vec<Reference>,
     /// Where its name came from.
     pub origin: Origin,
+}
+
+/// Why an image can't be called what it would be.
+#[derive(Debug, Clone)]
+pub struct Misnamed {
+    /// What is wrong.
+    pub message: String,
+    /// The setting that says so, where it is one.
+    pub spot: Option<(Source, Span)>,
+}
+
+/// What all images are called.
+#[derive(Debug)]
+pub struct Naming {
+    /// For each image what it is called, or why that is no valid reference.
+    pub images: Vec<Result<Named, Misnamed>>,
+    /// What the FROM lines say before the names of siblings, whether or not that is heeded.
+    pub inferred: Option<Inferred>,
 }
 
 /// A need of one image, for the vote on what siblings are called.
@@ -109,44 +137,57 @@ pub const LATEST: &str = "latest";
 /// A version is a further tag beside the one by which siblings know an image. Where several
 /// images share a repository, the tag says which one is meant, and the version follows it:
 /// `ros:jazzy-1.2`.
-///
-/// # Errors
-/// For each image: where what it would be called is no valid reference; the message says why.
-pub fn name_all(
-    wishes: &Wishes,
-    images: &[Unnamed<'_>],
-    votes: &[Vote<'_>],
-) -> Vec<Result<Named, String>> {
+pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> Naming {
     let names: HashSet<&str> = images.iter().map(|image| image.name).collect();
     let inferred = infer_prefix(&names, votes);
     let (prefix, origin) = prefix_of(wishes, inferred.as_ref());
-    let drafts: Vec<Result<Draft, String>> = images
+    let drafts: Vec<Result<Vec<Draft>, Misnamed>> = images
         .iter()
-        .map(|image| match image.reference {
-            Some(pattern) => Draft::of_pattern(pattern, wishes, inferred.as_ref()),
-            None => Draft::of_name(&prefix, image.name, origin.clone()),
+        .map(|image| match image.references {
+            [] => Ok(vec![Draft::of_name(&prefix, image.name, origin.clone())?]),
+            patterns => {
+                let drafts = patterns.iter();
+                drafts.map(|it| Draft::of_pattern(it, wishes, inferred.as_ref())).collect()
+            }
         })
         .collect();
     let tags = Tags::infer(images, &drafts, votes);
     let mut shared: HashMap<&str, u32> = HashMap::new();
-    for draft in drafts.iter().flatten() {
-        *shared.entry(&draft.normal).or_default() += 1;
+    for drafts in drafts.iter().flatten() {
+        let own: BTreeSet<&str> = drafts.iter().map(|draft| draft.normal.as_str()).collect();
+        own.into_iter().for_each(|repository| *shared.entry(repository).or_default() += 1);
     }
-    let shares = |draft: &Draft| shared.get(draft.normal.as_str()).is_some_and(|count| *count > 1);
-    drafts
+    let version = wishes.version.as_ref().map(|version| version.value.as_str());
+    let named = drafts
         .iter()
-        .map(|draft| {
-            let draft = draft.as_ref().map_err(Clone::clone)?;
-            let tag = draft.tag.as_deref().unwrap_or_else(|| tags.of(&draft.normal));
-            let mut references = vec![parse(&format!("{}:{tag}", draft.repository))?];
-            let version = wishes.version.as_ref().map(|version| version.value.as_str());
-            if let Some(version) = version.filter(|it| *it != tag && !draft.has_version) {
-                let before = if shares(draft) { format!("{tag}-") } else { String::new() };
-                references.push(parse(&format!("{}:{before}{version}", draft.repository))?);
+        .map(|drafts| {
+            let drafts = drafts.as_ref().map_err(Clone::clone)?;
+            let mut references = Vec::new();
+            let mut put = |draft: &Draft, tag: &str| {
+                let reference = draft.parse(&format!("{}:{tag}", draft.repository))?;
+                if !references.contains(&reference) {
+                    references.push(reference);
+                }
+                Ok(())
+            };
+            let tag_of = |draft: &Draft| -> String {
+                draft.tag.as_deref().unwrap_or_else(|| tags.of(&draft.normal)).to_owned()
+            };
+            for draft in drafts {
+                put(draft, &tag_of(draft))?;
             }
-            Ok(Named { references, origin: draft.origin.clone() })
+            for draft in drafts.iter().filter(|draft| !draft.has_version) {
+                let tag = tag_of(draft);
+                let Some(version) = version.filter(|it| *it != tag) else { continue };
+                let is_shared = shared.get(draft.normal.as_str()).is_some_and(|count| *count > 1);
+                let before = if is_shared { format!("{tag}-") } else { String::new() };
+                put(draft, &format!("{before}{version}"))?;
+            }
+            let origin = drafts.first().map_or(Origin::Folder, |draft| draft.origin.clone());
+            Ok(Named { references, origin })
         })
-        .collect()
+        .collect();
+    Naming { images: named, inferred }
 }
 
 /// What an image is called but for the tags that are not written out.
@@ -156,29 +197,32 @@ struct Draft {
     normal: String,
     tag: Option<String>,
     origin: Origin,
+    spot: Option<(Source, Span)>,
     has_version: bool,
     /// Whether siblings may say the tag.
     takes_votes: bool,
 }
 
 impl Draft {
-    fn of_name(prefix: &str, name: &str, origin: Origin) -> Result<Draft, String> {
+    fn of_name(prefix: &str, name: &str, origin: Origin) -> Result<Draft, Misnamed> {
         let repository = format!("{prefix}{name}");
-        let normal = parse(&repository)?.repository();
+        let normal = parse(&repository, None)?.repository();
         // Without any prefix `python:3.12` is more likely the world's python than ours.
         let takes_votes = !prefix.is_empty();
-        Ok(Draft { repository, normal, tag: None, origin, has_version: false, takes_votes })
+        let (tag, spot, has_version) = (None, None, false);
+        Ok(Draft { repository, normal, tag, origin, spot, has_version, takes_votes })
     }
 
     fn of_pattern(
         pattern: &Pattern,
         wishes: &Wishes,
         inferred: Option<&Inferred>,
-    ) -> Result<Draft, String> {
+    ) -> Result<Draft, Misnamed> {
         let text = fill(&pattern.text, wishes, inferred);
-        let reference = parse(&text)?;
+        let reference = parse(&text, pattern.spot.as_ref())?;
         if reference.digest.is_some() {
-            return Err(format!("`{text}` has a digest, which nobody knows before the build"));
+            let message = format!("`{text}` has a digest, which nobody knows before the build");
+            return Err(Misnamed { message, spot: pattern.spot.clone() });
         }
         let (repository, tag) = match text.rsplit_once(':') {
             Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag.to_owned())),
@@ -190,8 +234,13 @@ impl Draft {
             takes_votes: tag.is_none() && repository.contains(['/', '-', '_', '.']),
             tag,
             origin: pattern.origin.clone(),
+            spot: pattern.spot.clone(),
             has_version: pattern.has_version,
         })
+    }
+
+    fn parse(&self, text: &str) -> Result<Reference, Misnamed> {
+        parse(text, self.spot.as_ref())
     }
 }
 
@@ -206,12 +255,14 @@ struct Tags {
 impl Tags {
     /// One tag that all lines agree on is the usual one; where they disagree about an image,
     /// `latest` is.
-    fn infer(images: &[Unnamed<'_>], drafts: &[Result<Draft, String>], votes: &[Vote<'_>]) -> Tags {
+    fn infer(
+        images: &[Unnamed<'_>],
+        drafts: &[Result<Vec<Draft>, Misnamed>],
+        votes: &[Vote<'_>],
+    ) -> Tags {
         let mut siblings: HashMap<&str, &str> = HashMap::new();
-        for (image, draft) in images.iter().zip(drafts) {
-            if let Ok(draft) = draft
-                && draft.takes_votes
-            {
+        for (image, drafts) in images.iter().zip(drafts) {
+            for draft in drafts.iter().flatten().filter(|draft| draft.takes_votes) {
                 siblings.insert(&draft.normal, image.name);
             }
         }
@@ -253,19 +304,24 @@ impl Tags {
     }
 }
 
-fn parse(text: &str) -> Result<Reference, String> {
-    Reference::parse(text).map_err(|error| format!("`{text}` is no valid reference: {error}"))
+fn parse(text: &str, spot: Option<&(Source, Span)>) -> Result<Reference, Misnamed> {
+    Reference::parse(text).map_err(|error| {
+        let message = format!("`{text}` is no valid reference: {error}");
+        Misnamed { message, spot: spot.cloned() }
+    })
 }
 
 /// What stands before the names of siblings, and the need that shows it best.
-struct Inferred {
-    prefix: String,
+#[derive(Debug)]
+pub struct Inferred {
+    /// Such as `acme/shop-`.
+    pub prefix: String,
     place: Place,
 }
 
 impl Inferred {
     /// The namespace and the app in `acme/shop-`.
-    fn parts(&self) -> (Option<&str>, Option<&str>) {
+    pub fn parts(&self) -> (Option<&str>, Option<&str>) {
         let (namespace, last) = match self.prefix.rsplit_once('/') {
             Some((namespace, last)) => (Some(namespace), last),
             None => (None, self.prefix.as_str()),

@@ -228,7 +228,7 @@ fn run(text: &str, is: impl Fn(u8) -> bool) -> usize {
 }
 
 /// A letter, digit or `_`, then up to 127 more, `.` and `-` among them.
-fn is_tag(tag: &str) -> bool {
+pub fn is_tag(tag: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     tag.len() <= LONGEST_TAG
         && tag.bytes().next().is_some_and(is_word)

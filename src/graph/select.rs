@@ -12,7 +12,7 @@ use super::{Graph, dag};
 
 /// The images that the words choose, in the order of names, each once.
 ///
-/// A word is an image's name, the path of its folder or Dockerfile, a glob of names or a regular
+/// A word is an image's name, also with a slash behind it, the path of its folder or Dockerfile, a glob of names or a regular
 /// expression for them between slashes. `WORD+` adds all that needs such an image, `+WORD` all
 /// that it needs, at any distance. `current` is the folder, relative to the root, that paths are relative to beside the root
 /// itself.
@@ -87,6 +87,10 @@ fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Ve
         if !at_path.is_empty() {
             return Ok(at_path);
         }
+    }
+    // A shell completes the name of an image to that of a folder, with a slash behind it.
+    if let Some(image) = word.strip_suffix('/').and_then(|name| graph.find(name)) {
+        return Ok(vec![image]);
     }
     if glob::is_glob(word) {
         let pattern = glob::compile(word)?;

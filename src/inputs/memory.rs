@@ -4,7 +4,7 @@
 //! identities of images by their IDs, which never change. None of it decides what is fresh:
 //! deleting the folder costs time and words, never correctness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,9 @@ const MOST_KEPT: usize = 4;
 
 /// How many identities are kept.
 const MOST_IDENTITIES: usize = 2000;
+
+/// How many IDs of built images are kept.
+const MOST_BUILT: usize = 20_000;
 
 /// The folder of a repository.
 #[derive(Debug, Clone)]
@@ -98,6 +101,27 @@ impl Memory {
         }
         self.prepare(&self.folder)?;
         write_whole(&self.folder.join("identities.json"), &serde_json::to_vec(&identities)?)
+    }
+
+    /// The IDs of images that are known to be built from their Dockerfiles.
+    pub fn built(&self) -> BTreeSet<String> {
+        let text = fs::read_to_string(self.folder.join("built")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Adds IDs to those that are `known`. An engine can be asked again for those that are too many.
+    ///
+    /// # Errors
+    /// Where they can't be written.
+    pub fn keep_built(&self, known: &BTreeSet<String>, new: BTreeSet<String>) -> io::Result<()> {
+        if new.is_subset(known) {
+            return Ok(());
+        }
+        let room = MOST_BUILT.saturating_sub(new.len());
+        let all: BTreeSet<String> = known.iter().take(room).cloned().chain(new).collect();
+        self.prepare(&self.folder)?;
+        let text: String = all.iter().map(|id| format!("{id}\n")).collect();
+        write_whole(&self.folder.join("built"), text.as_bytes())
     }
 
     /// Saves digests.

@@ -4,6 +4,8 @@
 //! (`FROM`, `docker commit`) gets its key along with its layers, and may give the outcome its name.
 //! Such an image is none of ours, and stands on one that is.
 
+use std::collections::BTreeSet;
+
 use super::held::{Held, HeldImage};
 use crate::engine::{Engine, StoredImage};
 use crate::graph::reference::Reference;
@@ -11,7 +13,8 @@ use crate::inputs::Identity;
 
 /// The image that was built with a key, and those of `references` that do not lead to it, as people
 /// write them. Of several that may be it, one that has the first reference is taken, else the
-/// youngest.
+/// youngest. `built` are the IDs of those that are known to be built from their Dockerfiles;
+/// `is_ours` finds out of another whether it was, and not only on an image that was.
 ///
 /// # Errors
 /// Where the engine can't be asked.
@@ -19,15 +22,27 @@ pub(super) fn find<'a>(
     held: &'a Held,
     key: &str,
     references: &[Reference],
+    built: &BTreeSet<String>,
+    is_ours: &dyn Fn(&HeldImage) -> anyhow::Result<bool>,
     engine: &dyn Engine,
 ) -> anyhow::Result<Option<(&'a HeldImage, Vec<String>)>> {
-    let mut carriers: Vec<&HeldImage> = held.carriers(key).collect();
-    if carriers.len() > 1 {
-        carriers = originals(carriers, engine)?;
+    // All that is built on ours carries a key of ours: hundreds of images may have to be asked
+    // about, and none where the right one is known.
+    let mut ours: Vec<&HeldImage> =
+        held.carriers(key).filter(|image| built.contains(&image.id)).collect();
+    if ours.is_empty() {
+        for image in held.carriers(key) {
+            if is_ours(image)? {
+                ours.push(image);
+            }
+        }
+    }
+    if ours.len() > 1 {
+        ours = originals(ours, engine)?;
     }
     let first = references.get(..1).unwrap_or_default();
     let has_first = |image: &&&HeldImage| held.lost(image, first).is_empty();
-    let chosen = carriers.iter().find(has_first).or(carriers.first());
+    let chosen = ours.iter().find(has_first).or(ours.first());
     Ok(chosen.map(|image| (*image, held.lost(image, references))))
 }
 
@@ -57,8 +72,7 @@ fn stands_on(
     if !stored.diff_ids.starts_with(&below.diff_ids) {
         return false;
     }
-    // With the same layers only the configuration was changed. Where nobody can tell which came
-    // first, neither is taken for ours.
+    // With the same layers only the configuration was changed, by whoever came later.
     stored.diff_ids.len() > below.diff_ids.len()
-        || (Identity::of(stored) != Identity::of(below) && other.created <= image.created)
+        || (Identity::of(stored) != Identity::of(below) && other.created < image.created)
 }

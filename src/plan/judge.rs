@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::held::{Held, Holder};
+use super::held::{Held, HeldImage, Holder};
 use super::verdict::{Reason, Verdict};
-use super::{Plan, carrier};
+use super::{Plan, carrier, origin};
 use crate::base::{IdMap, ImageId};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
@@ -33,6 +33,8 @@ pub struct Judge<'a> {
     pub unchosen: BTreeMap<ImageId, Identity>,
     /// The images that are built in any case.
     pub forced: BTreeSet<ImageId>,
+    /// The IDs of images that are known to be built from their Dockerfiles.
+    pub built: BTreeSet<String>,
 }
 
 /// What becomes of an image once all that it needs is there.
@@ -98,11 +100,35 @@ impl Judge<'_> {
             }
             plan.set_verdict(image, verdict);
         }
+        self.remember_built(&plan);
         if identities.len() > known {
             // Without them the engine is asked again, that is all.
             drop(self.memory.keep_identities(identities));
         }
         Ok(plan)
+    }
+
+    /// Whether an image that carries an image's key was built from its Dockerfile: it ends with its
+    /// last instruction.
+    fn is_ours(
+        &self,
+        image: ImageId,
+        held: &HeldImage,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<bool> {
+        let newest = engine.newest_step(&held.id)?;
+        Ok(newest.is_none_or(|newest| origin::ends_with_target(self.image(image), &newest)))
+    }
+
+    /// Remembers which images are ours, so that the engine is asked once for each.
+    fn remember_built(&self, plan: &Plan) {
+        let fresh = plan.order().iter().filter_map(|image| match plan.verdict(*image) {
+            Some(Verdict::Fresh { image_id, .. }) => Some(image_id.clone()),
+            _ => None,
+        });
+        let new: BTreeSet<String> = fresh.filter(|id| !self.built.contains(id)).collect();
+        // Without them the engine is asked again, that is all.
+        drop(self.memory.keep_built(&self.built, new));
     }
 
     /// What becomes of an image, given the identities of the images of the repository that it
@@ -130,7 +156,10 @@ impl Judge<'_> {
         let is_forced = self.forced.contains(&image);
         let carrier = match is_forced {
             true => None,
-            false => carrier::find(&self.held, &key, references, engine)?,
+            false => {
+                let is_ours = |held: &HeldImage| self.is_ours(image, held, engine);
+                carrier::find(&self.held, &key, references, &self.built, &is_ours, engine)?
+            }
         };
         if let Some((held, lost)) = carrier {
             if !self.memory.keeps(&self.name(image), &key) {

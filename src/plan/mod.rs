@@ -8,6 +8,7 @@ mod ask;
 mod carrier;
 mod held;
 mod judge;
+mod origin;
 mod verdict;
 
 pub use ask::{ask_held, ask_unchosen, externals_of, judge_external};

@@ -11,7 +11,6 @@ use crate::base::text::count;
 use crate::base::{Diagnostic, Label, Level, Source, Span};
 
 use super::paint::Paint;
-use super::summary;
 
 /// All diagnostics, each drawn, with a line of counts at the end; empty where there are none.
 pub fn draw(diagnostics: &[Diagnostic], paint: Paint) -> String {
@@ -89,7 +88,7 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
         let level = DrawLevel::HELP.with_name("hint");
         group = group.element(level.message(hint.as_str()));
     }
-    summary::renderer(paint).render(&[group])
+    paint.renderer().render(&[group])
 }
 
 /// The labels of each file, the files in the order in which they are named.

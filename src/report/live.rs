@@ -15,7 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::event::{Event, Stamped, StepInfo};
 
 use super::paint::Paint;
-use super::{Reporter, clean, plain, reasons, summary};
+use super::{Reporter, clean, reasons, words};
 
 /// More rows than this would push what has ended off the screen.
 const MOST_ROWS: usize = 8;
@@ -141,7 +141,7 @@ impl Screen {
                 }
             }
             Event::ImageBuilt { image, steps, took, .. } => {
-                let time = summary::duration(took);
+                let time = words::duration(took);
                 let all_cached = steps.ran == 0 && steps.cached > 0;
                 let how = if all_cached { "  all steps cached" } else { "" };
                 let mark = self.paint.good("✓");
@@ -151,12 +151,12 @@ impl Screen {
             Event::ImageFresh { image, .. } => self.close_silently(&image),
             Event::ImageFailed { image, failure, took } => {
                 let mark = self.paint.bad("✗");
-                let at = summary::failed_at(&failure);
-                let time = summary::duration(took);
+                let at = words::failed_at(&failure);
+                let time = words::duration(took);
                 self.close(&image, &format!("{mark} {image}  {time}  failed{at}"));
             }
             Event::ImageSkipped { image, because } => {
-                let why = summary::skipped_because(&because);
+                let why = words::skipped_because(&because);
                 self.close(&image, &format!("- {image}  skipped{why}"));
             }
             Event::ImageCancelled { image, .. } => {
@@ -164,7 +164,7 @@ impl Screen {
                 self.close(&image, &format!("{mark} {image}  cancelled"));
             }
             Event::Interrupted { signal } => {
-                let name = summary::signal_name(signal);
+                let name = words::signal_name(signal);
                 self.line(&format!("stopping after {name}; once more to leave at once"));
             }
             Event::Warning { image, message } => {
@@ -222,15 +222,15 @@ impl Screen {
     fn draw(&self) {
         for (image, row) in &self.rows {
             let Some(bar) = &row.bar else { continue };
-            let time = summary::duration(row.since.elapsed());
-            let step = row.step.as_ref().map(plain::describe_step).unwrap_or_default();
+            let time = words::duration(row.since.elapsed());
+            let step = row.step.as_ref().map(words::describe_step).unwrap_or_default();
             let last = self.paint.faint(&row.last_line);
             let name = self.paint.strong(image);
             bar.set_message(format!("  {time:>6}  {name}  {step}  {last}"));
         }
         let running = self.rows.len();
         let waiting = self.total.saturating_sub(self.done + running);
-        let time = summary::duration(self.start.elapsed());
+        let time = words::duration(self.start.elapsed());
         let total = self.total;
         let done = self.done;
         self.overall.set_position(done as u64);

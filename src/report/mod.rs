@@ -21,6 +21,7 @@ pub mod reasons;
 pub mod say;
 pub mod summary;
 pub mod why;
+mod words;
 
 /// Something that shows a run while it goes on.
 pub trait Reporter {

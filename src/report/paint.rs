@@ -3,6 +3,7 @@
 //! Owns the decision and the few styles in use. `NO_COLOR` (<https://no-color.org>) and
 //! `TERM=dumb` switch colours off, `CLICOLOR_FORCE` switches them on, else a terminal has them.
 
+use annotate_snippets::Renderer;
 use anstyle::{AnsiColor, Style};
 
 /// Puts styles around words, or leaves them as they are.
@@ -33,9 +34,9 @@ impl Paint {
         Paint { colored: false }
     }
 
-    /// Whether there are colours.
-    pub fn is_colored(self) -> bool {
-        self.colored
+    /// What draws pieces of files.
+    pub(super) fn renderer(self) -> Renderer {
+        if self.colored { Renderer::styled() } else { Renderer::plain() }
     }
 
     fn with(self, style: Style, text: &str) -> String {
@@ -76,7 +77,7 @@ mod tests {
     fn the_environment_decides() {
         let check = |no_color, force, dumb, is_terminal, expected| {
             let paint = Paint::new(Wish { no_color, force, dumb }, is_terminal);
-            assert_eq!(paint.is_colored(), expected);
+            assert_eq!(paint.colored, expected);
         };
         check(false, false, false, true, true);
         check(false, false, false, false, false);

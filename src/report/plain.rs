@@ -5,9 +5,9 @@
 use std::io::{self, Write};
 
 use crate::base::text::{count, list};
-use crate::event::{Event, Skip, Stamped, StepInfo};
+use crate::event::{Event, Stamped};
 
-use super::{Reporter, clean, reasons, summary};
+use super::{Reporter, clean, reasons, words};
 
 /// Writes a line for each event that says something.
 pub struct Plain<W> {
@@ -43,50 +43,30 @@ fn sentence(event: &Event) -> Option<String> {
         Event::StepStarted { .. } | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,
         Event::StepFinished { image, step, cached: true, .. } => {
-            format!("{image}: {} (cached)", describe_step(step))
+            format!("{image}: {} (cached)", words::describe_step(step))
         }
         Event::StepFinished { image, step, took, .. } => {
-            format!("{image}: {} ({})", describe_step(step), summary::duration(*took))
+            format!("{image}: {} ({})", words::describe_step(step), words::duration(*took))
         }
         Event::Output { image, line, .. } => format!("{image}: | {}", clean::line(line)),
         Event::Warning { image, message } => format!("{image}: warning: {}", clean::line(message)),
         Event::ImageBuilt { image, steps, took, .. } => format!(
             "{image}: built in {} ({}, {} cached)",
-            summary::duration(*took),
+            words::duration(*took),
             count((steps.ran + steps.cached) as usize, "step"),
             steps.cached
         ),
-        Event::ImageFailed { image, failure, took } => format!(
-            "{image}: failed after {}{}",
-            summary::duration(*took),
-            summary::failed_at(failure)
-        ),
+        Event::ImageFailed { image, failure, took } => {
+            format!("{image}: failed after {}{}", words::duration(*took), words::failed_at(failure))
+        }
         Event::ImageSkipped { image, because } => {
-            format!("{image}: skipped{}", summary::skipped_because(because))
+            format!("{image}: skipped{}", words::skipped_because(because))
         }
         Event::ImageCancelled { image, took } => {
-            format!("{image}: cancelled after {}", summary::duration(*took))
+            format!("{image}: cancelled after {}", words::duration(*took))
         }
         Event::Interrupted { signal } => {
-            format!("stopping after {}", summary::signal_name(*signal))
+            format!("stopping after {}", words::signal_name(*signal))
         }
     })
-}
-
-/// `builder 2/5 RUN make`
-pub(super) fn describe_step(step: &StepInfo) -> String {
-    let stage = step.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
-    let text = clean::line(step.text.lines().next().unwrap_or_default());
-    // Joined continuation lines keep their indentation, which only costs room here.
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if step.number == 0 {
-        text
-    } else {
-        format!("[{}{}/{}] {text}", clean::line(&stage), step.number, step.total)
-    }
-}
-
-/// Whether an image was skipped for what another did, and not because the run stopped.
-pub(super) fn is_because_of(because: &Skip, image: &str) -> bool {
-    matches!(because, Skip::NeedFailed { image: failed } if failed == image)
 }

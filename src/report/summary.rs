@@ -6,13 +6,17 @@
 
 use std::time::Duration;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Snippet};
 
 use crate::base::text::count;
 use crate::event::{Event, Failure, FailureKind, Skip, Stamped};
 
 use super::paint::Paint;
-use super::{clean, plain};
+use super::{clean, words};
+
+/// How many columns of a log's line are shown: enough for a compiler's message, too few to push
+/// the error itself off the screen.
+const LONGEST_LINE: usize = 400;
 
 /// Collects what the end will say.
 #[derive(Debug, Default)]
@@ -72,7 +76,7 @@ impl Summary {
     }
 
     fn draw_failure(&self, image: &str, failure: &Failure, paint: Paint) -> String {
-        let title = format!("{image} failed{}", failed_at(failure));
+        let title = format!("{image} failed{}", words::failed_at(failure));
         let mut text = match &failure.excerpt {
             Some(excerpt) => {
                 let message = clean_message(&failure.message);
@@ -84,14 +88,15 @@ impl Summary {
                     .path(excerpt.place.file.as_str())
                     .annotation(AnnotationKind::Primary.span(start..end).label(label));
                 let report = [Level::ERROR.primary_title(title).element(snippet)];
-                renderer(paint).render(&report).clone() + "\n"
+                paint.renderer().render(&report).clone() + "\n"
             }
             None => {
                 let message = clean_message(&failure.message);
                 format!("{}: {title}\n  {}\n", paint.bad("error"), message.replace('\n', "\n  "))
             }
         };
-        let tail: Vec<String> = failure.log_tail.iter().map(|line| clean::line(line)).collect();
+        let tail = failure.log_tail.iter().map(|line| clean::fit(&clean::line(line), LONGEST_LINE));
+        let tail: Vec<String> = tail.collect();
         if tail.iter().any(|line| !line.is_empty()) {
             text.push_str(&format!("  last {} of its log:\n", count(tail.len(), "line")));
             for line in tail {
@@ -101,7 +106,7 @@ impl Summary {
         let lost: Vec<&str> = self
             .skipped
             .iter()
-            .filter(|(_, because)| plain::is_because_of(because, image))
+            .filter(|(_, because)| words::is_because_of(because, image))
             .map(|(image, _)| image.as_str())
             .collect();
         if !lost.is_empty() {
@@ -125,7 +130,7 @@ impl Summary {
             parts.push(paint.careful(&format!("{} skipped", self.skipped.len())));
         }
         let total = count(self.total, "image");
-        let time = duration(self.took);
+        let time = words::duration(self.took);
         format!("{} of {total} in {time}\n", parts.join(", "))
     }
 
@@ -144,54 +149,9 @@ fn names(images: &[&str]) -> String {
     images.join(", ")
 }
 
-/// The renderer for pieces of files.
-pub(super) fn renderer(paint: Paint) -> Renderer {
-    if paint.is_colored() { Renderer::styled() } else { Renderer::plain() }
-}
-
 fn clean_message(message: &str) -> String {
     let lines: Vec<String> = message.lines().map(clean::line).collect();
     lines.join("\n")
-}
-
-/// ` at docker/dev/Dockerfile:9`, or nothing where it is not known.
-pub(super) fn failed_at(failure: &Failure) -> String {
-    match (&failure.excerpt, &failure.step) {
-        (Some(excerpt), _) => format!(" at {}:{}", excerpt.place.file, excerpt.place.line),
-        (None, Some(step)) => format!(" in {}", plain::describe_step(step)),
-        (None, None) => String::new(),
-    }
-}
-
-/// `: dev failed`, `: the run was stopped`
-pub(super) fn skipped_because(because: &Skip) -> String {
-    match because {
-        Skip::NeedFailed { image } => format!(": {image} failed"),
-        Skip::Stopped => ": the run stopped before".to_owned(),
-    }
-}
-
-/// A time as people read it: `0.4s`, `12.4s`, `3m05s`, `1h02m`.
-pub fn duration(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    let whole = (time + Duration::from_millis(500)).as_secs();
-    if seconds < 59.95 {
-        format!("{seconds:.1}s")
-    } else if whole < 3600 {
-        format!("{}m{:02}s", whole / 60, whole % 60)
-    } else {
-        format!("{}h{:02}m", whole / 3600, whole % 3600 / 60)
-    }
-}
-
-/// The name of a signal that ends programs.
-pub(super) fn signal_name(signal: i32) -> String {
-    match signal {
-        1 => "SIGHUP".to_owned(),
-        2 => "SIGINT".to_owned(),
-        15 => "SIGTERM".to_owned(),
-        other => format!("signal {other}"),
-    }
 }
 
 #[cfg(test)]
@@ -243,15 +203,5 @@ not started: x
 try again: layers build dev
 ";
         assert_eq!(summary.draw(Paint::plain()), expected);
-    }
-
-    #[test]
-    fn durations_read_well() {
-        let check = |ms, expected| assert_eq!(duration(Duration::from_millis(ms)), expected);
-        check(0, "0.0s");
-        check(12_440, "12.4s");
-        check(59_970, "1m00s");
-        check(185_000, "3m05s");
-        check(3_725_000, "1h02m");
     }
 }

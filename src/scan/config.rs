@@ -13,9 +13,11 @@ use serde::Deserialize;
 
 use crate::base::{Diagnostic, RelPath, Source, Span, text};
 
+mod references;
 mod secrets;
 mod template;
 
+pub use references::References;
 pub use secrets::{SecretSource, Secrets};
 pub use template::{BUILT_IN, Filled, Template, Unfilled};
 
@@ -43,8 +45,8 @@ pub struct Config {
     pub version: Option<Setting>,
     /// How an image's name is made of its Dockerfile's path.
     pub name: Option<Setting>,
-    /// How a reference is made of `{namespace}`, `{app}`, `{name}` and parts of the path.
-    pub reference: Option<Setting>,
+    /// How references are made of `{namespace}`, `{app}`, `{name}` and parts of the path.
+    pub reference: Option<References>,
     /// The context of all images.
     pub context: Option<Setting>,
     /// Globs of Dockerfiles, relative to the root.
@@ -104,7 +106,7 @@ pub struct Group {
     /// How the names are made.
     pub name: Option<Setting>,
     /// How the references are made.
-    pub reference: Option<Setting>,
+    pub reference: Option<References>,
     /// The context.
     pub context: Option<Setting>,
     /// The stage to build.
@@ -133,8 +135,8 @@ pub struct ImageConfig {
     /// Stages that are an image each, in place of this one.
     #[serde(default)]
     pub targets: Vec<Setting>,
-    /// The whole reference, tag included where there is one.
-    pub reference: Option<Setting>,
+    /// Its whole references, tags included where there are some.
+    pub reference: Option<References>,
     /// Build arguments of this image; they win over those of its group and of all.
     #[serde(default)]
     pub args: Args,
@@ -277,6 +279,13 @@ mod tests {
         assert_eq!((namespace.get_ref().as_str(), namespace.span()), ("acme", 12..18));
         assert_eq!(config.args["PY"].get_ref().to_text(), "3.12");
         assert_eq!(config.args["N"].get_ref().to_text(), "4");
+        let config_of = |text| check(text, None).reference.unwrap();
+        let spans = |references: &References| -> Vec<_> {
+            references.settings().iter().map(|it| (it.get_ref().clone(), it.span())).collect()
+        };
+        assert_eq!(spans(&config_of("reference = 'a'\n")), [("a".to_owned(), 12..15)]);
+        let several = config_of("reference = ['a', 'b']\n");
+        assert_eq!(spans(&several), [("a".to_owned(), 13..16), ("b".to_owned(), 18..21)]);
         assert_eq!(config.image["app"].context.as_ref().unwrap().get_ref(), ".");
     }
 
@@ -301,6 +310,14 @@ mod tests {
                 "layers.toml:1:1: `layers.toml`: a secret needs an `env = \"NAME\"` or a \
                  `src = \"FILE\"`",
             ),
+        );
+        check(
+            "[image.x]\nreference = []\n",
+            Some("layers.toml:2:13: `layers.toml`: a list of references needs at least one"),
+        );
+        check(
+            "reference = ['a', 7]\n",
+            Some("layers.toml:1:19: `layers.toml`: invalid type: integer `7`, expected a string"),
         );
         check(
             "app = 7\n",

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -46,7 +47,7 @@ pub fn has_any(root: &Path) -> bool {
         let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
         entries.into_iter().any(|entry| {
             !entry.file_name().as_encoded_bytes().starts_with(b".")
-                && is_file(&entry.path().join(name))
+                && is_there(&entry.path().join(name), false)
         })
     })
 }
@@ -69,7 +70,8 @@ fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
         } else {
             let below = folders.par_iter().filter_map(|folder| folder.join(part));
             if is_last {
-                below.filter(|path| is_file(&path.under(root))).collect()
+                // A folder of just this name is probably none that was meant to be one.
+                below.filter(|path| is_there(&path.under(root), true)).collect()
             } else {
                 below.collect()
             }
@@ -78,14 +80,28 @@ fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
     Ok(folders)
 }
 
-/// Whether a file lies there, or a link to one. A link that leads nowhere counts too: the image is
-/// meant to be there, and whoever reads it will say what is wrong.
-fn is_file(path: &Path) -> bool {
+/// Whether something lies there that is no folder, or a folder where those count. A link is what it
+/// leads to. What is no file, and a link that leads nowhere, counts too: the image is meant to be
+/// there, and whoever reads it will say what is wrong.
+fn is_there(path: &Path, folders_count: bool) -> bool {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_symlink() => {
-            fs::metadata(path).map_or(true, |target| target.is_file())
+        Ok(found) if found.is_symlink() => {
+            folders_count || fs::metadata(path).map_or(true, |target| !target.is_dir())
         }
-        metadata => metadata.is_ok_and(|metadata| metadata.is_file()),
+        found => found.is_ok_and(|found| folders_count || !found.is_dir()),
+    }
+}
+
+/// What lies at a path, where that is no file and can't be read like one: reading a pipe would wait
+/// for somebody to write. Nothing where it is a file or is not there.
+pub fn what_else(path: &Path) -> Option<&'static str> {
+    let kind = fs::metadata(path).ok()?.file_type();
+    match kind {
+        _ if kind.is_file() => None,
+        _ if kind.is_dir() => Some("a folder"),
+        _ if kind.is_fifo() => Some("a pipe"),
+        _ if kind.is_socket() => Some("a socket"),
+        _ => Some("a device"),
     }
 }
 
@@ -111,11 +127,11 @@ fn list(
         let Some(name) = name.to_str() else { continue };
         // A link to a Dockerfile or to a folder counts, as it does for a shell's glob; a hidden
         // folder does not. The system tells the type along with the name, but not a link's.
-        let entry_is_file = || match entry.file_type() {
-            Ok(kind) if !kind.is_symlink() => kind.is_file(),
-            _ => is_file(&entry.path()),
+        let is_no_folder = || match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => !kind.is_dir(),
+            _ => is_there(&entry.path(), false),
         };
-        if !name.starts_with('.') && wanted(name) && entry_is_file() == files {
+        if !name.starts_with('.') && wanted(name) && is_no_folder() == files {
             found.extend(folder.join(name));
         }
     }
@@ -150,6 +166,11 @@ pub fn read(root: &Path, path: &RelPath) -> Result<Source, Box<Diagnostic>> {
     let problem = |code, message: String| {
         Box::new(Diagnostic::error(code, message).at(&empty(), Span::default(), ""))
     };
+    if let Some(what) = what_else(&path.under(root)) {
+        let problem = problem("unreadable-file", format!("`{path}` is {what}"));
+        let hint = format!("put a file there, or `exclude = [\"{path}\"]` in `layers.toml`");
+        return Err(Box::new(problem.hint(hint)));
+    }
     let bytes = fs::read(path.under(root))
         .map_err(|error| problem("unreadable-file", format!("can't read `{path}`: {error}")))?;
     if u32::try_from(bytes.len()).is_err() {
@@ -205,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_nowhere_is_not_passed_over() {
+    fn what_is_no_file_is_not_passed_over() {
         let root = tempfile::tempdir().unwrap();
         for (name, target) in [("gone", "nowhere"), ("folder", "."), ("file", "file.txt")] {
             let folder = root.path().join("docker").join(name);
@@ -213,13 +234,27 @@ mod tests {
             fs::write(folder.join("file.txt"), "FROM scratch\n").unwrap();
             std::os::unix::fs::symlink(target, folder.join("Dockerfile")).unwrap();
         }
-        for glob in ["docker/*/Dockerfile", "docker/*/Dockerfil*"] {
+        let socket = root.path().join("docker/file/Dockerfile.socket");
+        let _socket = std::os::unix::net::UnixListener::bind(socket).unwrap();
+        let check = |glob: &str, expected: &[&str]| {
             let found = find(root.path(), &[glob], &[]).unwrap();
-            let found: Vec<&str> = found.iter().map(RelPath::as_str).collect();
-            assert_eq!(found, ["docker/file/Dockerfile", "docker/gone/Dockerfile"], "{glob}");
+            let found = found.iter().map(|path| path.as_str().trim_start_matches("docker/"));
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{glob}");
+        };
+        let (file, gone) = ("file/Dockerfile", "gone/Dockerfile");
+        check("docker/*/Dockerfile", &[file, "folder/Dockerfile", gone]);
+        // What a `*` finds may be a folder without being meant.
+        check("docker/*/Dockerfil*", &[file, "file/Dockerfile.socket", gone]);
+        for (path, message) in [
+            ("gone/Dockerfile", "can't read `docker/gone/Dockerfile`: No such file"),
+            ("folder/Dockerfile", "`docker/folder/Dockerfile` is a folder"),
+            ("file/Dockerfile.socket", "`docker/file/Dockerfile.socket` is a socket"),
+        ] {
+            let path = RelPath::new(&format!("docker/{path}")).unwrap();
+            let problem = read(root.path(), &path).unwrap_err();
+            assert_eq!(problem.code, "unreadable-file");
+            assert!(problem.message.starts_with(message), "{}", problem.message);
         }
-        let problem = read(root.path(), &RelPath::new("docker/gone/Dockerfile").unwrap());
-        assert_eq!(problem.unwrap_err().code, "unreadable-file");
     }
 
     #[test]

@@ -69,6 +69,10 @@ impl Engine for Instant<'_> {
         Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
     }
 
+    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+
     fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
         anyhow::bail!("never asked here")
     }
@@ -118,7 +122,7 @@ impl Recipes for Names {
         Ok(())
     }
 
-    fn excerpt(&self, _: ImageId, _: &crate::engine::Step) -> Option<Excerpt> {
+    fn excerpt(&self, _: ImageId, _: &BuildFailure) -> Option<Excerpt> {
         None
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use crate::base::ImageId;
 use crate::engine::mask::Mask;
-use crate::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Step};
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Step};
 use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
 use crate::inputs::Identity;
 use crate::plan::Reason;
@@ -43,8 +43,8 @@ pub trait Recipes: Sync {
         engine: &dyn Engine,
     ) -> anyhow::Result<()>;
 
-    /// The instruction behind a step as it is written, where it can be found.
-    fn excerpt(&self, image: ImageId, step: &Step) -> Option<Excerpt>;
+    /// The instruction behind a failure as it is written, where it can be found.
+    fn excerpt(&self, image: ImageId, failure: &BuildFailure) -> Option<Excerpt>;
 }
 
 /// What is to be done for an image.
@@ -149,7 +149,10 @@ fn build(
         mask = request.secrets.mask().clone();
         lines = Lines::hiding(mask.clone());
         let mut sink = |update| tell(update, &mut lines, &mask, &say);
-        match engine.build(&request, &mut sink, cancel)? {
+        let outcome = engine.build(&request, &mut sink, cancel);
+        // What a step wrote last may have no line end, and says most.
+        lines.finish(|step, line| say(Progress::Output { step: name(step, &mask), line }));
+        match outcome? {
             BuildOutcome::Built { image_id } => {
                 if let Err(error) = recipes.confirm(image, &order.needs, engine) {
                     // It carries a key that it does not deserve.
@@ -162,14 +165,13 @@ fn build(
             BuildOutcome::Cancelled => Ok(Ending::Cancelled),
             BuildOutcome::Failed(failure) => Ok(Ending::Failed(Failure {
                 kind: FailureKind::Build,
+                excerpt: recipes.excerpt(image, &failure),
                 message: mask.hide_in(failure.message),
-                excerpt: failure.step.as_ref().and_then(|step| recipes.excerpt(image, step)),
                 log_tail: failure.step.as_ref().map(|step| lines.tail(step)).unwrap_or_default(),
                 step: failure.step.as_ref().map(|step| name(step, &mask)),
             })),
         }
     });
-    lines.finish(|step, line| say(Progress::Output { step: name(step, &mask), line }));
     match result {
         Ok(ending) => ending,
         Err(_) if cancel.is_set() => Ending::Cancelled,

@@ -5,7 +5,7 @@ use crate::harness::Project;
 
 /// The images of a tree with their references, and `parent →kind child` for each edge.
 #[track_caller]
-fn check(project: &Project, expected: &str) {
+pub fn check(project: &Project, expected: &str) {
     let ran = project.run("graph --json").code(0);
     let graph: serde_json::Value = serde_json::from_str(&ran.out()).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().replace("docker.io/", "");
@@ -218,6 +218,8 @@ fn named_contexts_are_edges() {
                     \"tools\":\"docker-image://acme/shop-tools\"}";
     let calls = project.read(".layers/calls.jsonl");
     assert!(calls.contains(contexts), "{calls}");
+    // Images that do not use a context never hear of it.
+    assert_eq!(calls.matches("\"contexts\":{}").count(), 4, "{calls}");
     let wrong = "[image.java.contexts]\nproduct-base = 'prodct-base'\n";
     check_mistake(
         &project.file("layers.toml", wrong),
@@ -227,6 +229,53 @@ fn named_contexts_are_edges() {
             "hint: did you mean `product-base`?",
         ],
     );
+}
+
+#[test]
+fn an_image_has_several_references() {
+    let project = Project::new()
+        .dockerfile("base", "FROM debian:12\n")
+        .dockerfile("app", "FROM acme/base:1\n")
+        .dockerfile("dev", "FROM acme/base\nCOPY --from=mirror.example.com/us/app / /\n")
+        .file(
+            "layers.toml",
+            "reference = ['acme/{name}', 'mirror.example.com/us/{name}']\n\
+             [image.base]\nreference = ['acme/base:1', 'acme/base:latest', 'acme/base:1']\n",
+        );
+    check(
+        &project,
+        "app=acme/app:latest,mirror.example.com/us/app:latest\nbase=acme/base:1,acme/base:latest\n\
+         dev=acme/dev:latest,mirror.example.com/us/dev:latest\n\
+         base →from app\nbase →from dev\napp →copy dev",
+    );
+    // A version is one more tag in each repository.
+    let rows = project.run("list --tag 7").code(0).out();
+    assert!(rows.contains("acme/base:1 acme/base:latest acme/base:7 "), "{rows}");
+    assert!(rows.contains(" acme/app:7 mirror.example.com/us/app:7 "), "{rows}");
+    let project = project.script(r#"{"record": "calls.jsonl"}"#);
+    project.run("build base --engine fake -j1 --progress quiet").code(0);
+    let calls = project.read(".layers/calls.jsonl");
+    assert!(calls.contains(r#"["acme/base:1","acme/base:latest"]"#), "{calls}");
+    let group = "[[group]]\ndockerfiles = ['docker/*/Dockerfile']\n";
+    let grouped =
+        project.file("layers.toml", format!("{group}reference = ['x/{{name}}', 'y/{{name}}']\n"));
+    let rows = grouped.run("list").code(0).out();
+    assert!(rows.contains("x/app:latest y/app:latest "), "{rows}");
+    for (config, expected) in [
+        ("reference = ['x/{name}', 'X Y']\n", ["`X Y` is no valid reference", ":1:26", "hint"]),
+        (
+            "reference = ['x/{name}', 'x/all']\n",
+            ["`app` and `base` are both called `x/all:latest`", ":1:26", "with `{name}` in it"],
+        ),
+    ] {
+        check_mistake(
+            &Project::new()
+                .dockerfile("base", "FROM debian:12\n")
+                .dockerfile("app", "FROM debian:12\n")
+                .file("layers.toml", config),
+            &expected,
+        );
+    }
 }
 
 #[test]
@@ -274,72 +323,30 @@ fn a_group_that_finds_nothing_is_a_warning() {
 }
 
 #[test]
-fn init_writes_what_was_inferred() {
-    for project in [
-        Project::shop(),
-        Project::new().dockerfile("base", "FROM scratch\n"),
-        Project::new().dockerfile("base", "FROM scratch\n").dockerfile("dev", "FROM acme/base:7\n"),
+fn a_double_name_is_mended_by_its_hint() {
+    let project = || {
         Project::new()
-            .file("a/base/Dockerfile", "FROM scratch\n")
-            .file("b/base/Dockerfile", "FROM acme/a-base\n"),
-        Project::new()
-            .file("Base/Dockerfile", "FROM scratch\n")
-            .file("EventBus/Dockerfile", "FROM acme/base\n"),
-    ] {
-        let usual = project.run("list --json").out();
-        project.run("init").code(0).stdout("");
-        let text = project.read("layers.toml");
-        let list = project.run("list --json").code(0).out();
-        let references = |rows: &str| -> Vec<String> {
-            rows.lines().filter(|line| line.contains(':')).map(str::to_owned).collect::<Vec<_>>()
-        };
-        let kept = |rows: &str| -> Vec<String> {
-            references(rows).into_iter().filter(|line| !line.contains("named_by")).collect()
-        };
-        if !usual.is_empty() {
-            assert_eq!(kept(&usual), kept(&list), "{text}");
-        }
-        project.run("init").code(2);
-        assert_eq!(project.run("init --print").code(0).out(), text);
-    }
-}
-
-#[test]
-fn init_explains_itself() {
-    Project::new()
-        .file("images/a/base/Dockerfile", "FROM debian:12\n")
-        .file("images/a/dev/Dockerfile", "FROM acme/shop-a-base\n")
-        .file("images/b/base/Dockerfile", "FROM debian:12\n")
-        .file("images/b/dev/Dockerfile", "FROM acme/shop-b-base\n")
-        .run("init --print")
-        .code(0)
-        .stdout(
-            r#"# What `layers` can't read out of the Dockerfiles. Which image needs which is not said
-# here: FROM, COPY --from and RUN --mount=from= say it.
-
-# Where the Dockerfiles lie. Leave some out with: exclude = ["old/**"]
-dockerfiles = [
-    "images/a/*/Dockerfile",
-    "images/b/*/Dockerfile",
-]
-
-# How names are made of the folders.
-name = "{parent}-{dir}"
-
-# How images are called: inferred from images/a/dev/Dockerfile:1:6.
-namespace = "acme"
-app = "shop"
-reference = "{namespace}/{app}-{name}"
-
-# The images as they are called now. For settings of one, write for example:
-# [image.NAME]
-# context = "."
-# target = "release"
-#
-#   a-base  acme/shop-a-base:latest
-#   a-dev   acme/shop-a-dev:latest
-#   b-base  acme/shop-b-base:latest
-#   b-dev   acme/shop-b-dev:latest
-"#,
-        );
+            .dockerfile("app", "FROM debian:12\n")
+            .file("docker/web/app.Containerfile", "FROM debian:12\n")
+    };
+    let globs = "dockerfiles = ['docker/*/Dockerfile', 'docker/*/*.Containerfile']\n";
+    let doubles = "two images are called `app`";
+    let first = project().file("layers.toml", globs);
+    check_mistake(&first, &[doubles, "hint: set `name = \"{dir:kebab}\"`"]);
+    let first = first.file("layers.toml", format!("name = \"{{dir:kebab}}\"\n{globs}"));
+    first.run("list").code(0);
+    // Where that template would merge others, it is not proposed.
+    let second = first.file("docker/web/Dockerfile", "FROM debian:12\n");
+    let second = second.file("layers.toml", globs);
+    check_mistake(&second, &[doubles, "hint: leave `docker/web/app.Containerfile` out"]);
+    let third = Project::new()
+        .dockerfile("app", "FROM debian:12\n")
+        .file("docker/app/Containerfile", "FROM debian:12\n");
+    let hint = "hint: leave `docker/app/Dockerfile` out with `exclude` in `layers.toml`; to build it \
+                under another name, write `[image.docker-app-dockerfile]` with `dockerfile = \
+                \"docker/app/Dockerfile\"`";
+    check_mistake(&third, &[doubles, hint]);
+    let mended = "exclude = [\"docker/app/Dockerfile\"]\n\
+                  [image.docker-app-dockerfile]\ndockerfile = \"docker/app/Dockerfile\"\n";
+    third.file("layers.toml", mended).run("list").code(0);
 }

@@ -195,6 +195,39 @@ fn a_failing_instruction_is_shown_where_it_is() {
 }
 
 #[test]
+fn what_can_not_be_had_is_shown_where_it_is_named() {
+    let Some(mut real) = Real::shop() else { return };
+    let name = real.namespace.clone();
+    let check = |project: &Project, image: &str, parts: &[&str]| {
+        let said = project.run(&format!("build {image} --progress quiet")).code(1).err();
+        for part in parts {
+            assert!(said.contains(part), "`{part}` is missing in\n{said}");
+        }
+    };
+    real.project = std::mem::replace(&mut real.project, Project::new())
+        .dockerfile("from", "FROM scratch AS x\nFROM 127.0.0.1:1/x:1\n")
+        .dockerfile("copy", "FROM scratch\nLABEL a=b\nCOPY --from=127.0.0.1:1/y:1 /x /y\n")
+        .dockerfile("add", "FROM scratch\nADD http://127.0.0.1:1/z /z\n")
+        .dockerfile("parent", &format!("FROM {name}/shop-base\nONBUILD RUN busybox false {name}\n"))
+        .dockerfile("child", &format!("FROM {name}/shop-parent\n"));
+    let at = |what: &str, line: &str| [format!("error: {what}:{line}"), format!("{line} | ")];
+    for (image, place, line, text) in [
+        ("from", "from failed at docker/from/Dockerfile", "2", "FROM 127.0.0.1:1/x:1"),
+        ("copy", "copy failed at docker/copy/Dockerfile", "3", "COPY --from=127.0.0.1:1/y:1 /x /y"),
+        ("add", "add failed at docker/add/Dockerfile", "2", "ADD http://127.0.0.1:1/z /z"),
+        ("child", "child failed at docker/parent/Dockerfile", "2", "ONBUILD RUN busybox false"),
+    ] {
+        let [error, number] = at(place, line);
+        check(&real.project, image, &[&error, &format!("{number}{text}"), "^^^"]);
+    }
+    // A step that fails says most in its last words, which may have no line end.
+    let text =
+        format!("FROM {name}/shop-base\nRUN busybox printf 'last {name}' && busybox false\n");
+    real.project = std::mem::replace(&mut real.project, Project::new()).dockerfile("dev", &text);
+    check(&real.project, "dev", &["last 1 line of its log", &format!("| last {name}")]);
+}
+
+#[test]
 fn an_interrupted_build_is_stopped_in_the_engine() {
     let Some(mut real) = Real::shop() else { return };
     let marker = format!("{}", 100_000 + RandomState::new().hash_one(7) % 100_000);
@@ -333,6 +366,40 @@ fn a_parent_that_is_moved_while_its_child_is_built_fails_the_child() {
     assert!(real.id("builder").is_none(), "what was built on the wrong base is gone");
     let again = real.project.run("build builder --progress quiet").code(0).err();
     assert_eq!(again, "1 built, 1 fresh of 2 images in 0.0s\n");
+}
+
+#[test]
+fn an_image_that_was_built_on_ours_is_not_ours() {
+    let Some(real) = Real::shop() else { return };
+    real.project.run("build dev -j2 --progress quiet").code(0);
+    let verdict = || {
+        let plan = real.project.run("plan dev").code(0).out();
+        plan.lines().find(|line| line.starts_with("dev ")).unwrap().to_owned()
+    };
+    // By what is remembered, and by what the engine says where nothing is.
+    std::fs::remove_dir_all(real.project.root().join(".layers")).unwrap();
+    assert_eq!(verdict(), "dev      fresh");
+    assert_eq!(verdict(), "dev      fresh");
+    // Somebody starts from it, which hands on its key, and ours goes away.
+    let by_hand = |to: &str| {
+        let container = docker(&["create", &real.image("dev"), "true"]).stdout;
+        let container = String::from_utf8(container).unwrap().trim().to_owned();
+        let change = ["commit", "--change", "ENV BY=hand", &container, to];
+        assert!(docker(&change).status.success());
+        docker(&["rm", &container]);
+    };
+    let other = format!("{}/by-hand", real.namespace);
+    by_hand(&other);
+    docker(&["image", "rm", "--force", &real.image("dev")]);
+    assert_eq!(verdict(), "dev      build  no image in the engine");
+    real.project.run("build dev --progress quiet").code(0);
+    // The same under our own name.
+    let ours = real.id("dev").unwrap();
+    by_hand(&real.image("dev"));
+    docker(&["image", "rm", "--force", &ours]);
+    let moved =
+        format!("dev      build  `{}` is not the image that was built here", real.image("dev"));
+    assert_eq!(verdict(), moved);
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Mistakes: each is shown where it is, and says what to do.
 
+#![expect(clippy::disallowed_methods, reason = "a test needs a pipe")]
+
+use std::process::Command;
+
 use crate::harness::Project;
 
 #[test]
@@ -139,7 +143,15 @@ fn words_on_the_command_line() {
     project.run("build docker/nothing --engine fake").code(2).stderr(
         "error: there is no image `docker/nothing`\nhint: `layers list` shows those there are\n",
     );
-    project.run("build").code(2);
+    project
+        .run("build")
+        .code(2)
+        .stderr("error: name images, or `--all`\nhint: `layers list` shows those there are\n");
+    project.run("build --keep-going").code(2);
+    for argument in ["=x", "="] {
+        let said = project.run(&format!("graph --build-arg {argument}")).code(2).err();
+        assert!(said.contains("'--build-arg <NAME[=VALUE]>': it has no name"), "{said}");
+    }
     project.run("build --all base").code(2);
     project.run("build --all --jobs 0").code(2);
     project
@@ -154,6 +166,146 @@ fn words_on_the_command_line() {
         .run("graph -C docker/base/Dockerfile")
         .code(2)
         .stderr("error: `docker/base/Dockerfile` is no folder\n");
+}
+
+#[test]
+fn a_folder_as_a_shell_completes_it_is_an_image() {
+    let project = Project::shop();
+    for arguments in [
+        "plan base/ --engine fake",
+        "plan docker/base/ --engine fake",
+        "plan base/ --engine fake -C docker",
+        "plan +base/ --engine fake",
+    ] {
+        let out = project.run(arguments).code(0).out();
+        assert!(out.contains("base"), "{arguments}: {out}");
+        assert!(!out.contains("dev"), "{arguments}: {out}");
+    }
+    let out = project.run("plan base/+ --engine fake").code(0).out();
+    assert!(out.contains("dev"), "{out}");
+    project
+        .run("plan bsae/ --engine fake")
+        .code(2)
+        .stderr("error: there is no image `bsae/`\nhint: did you mean `base`?\n");
+}
+
+#[test]
+fn build_arguments_that_nobody_declares() {
+    let project = || {
+        Project::new()
+            .dockerfile("base", "ARG TAG=12\nFROM debian:$TAG\nONBUILD ARG LATER\n")
+            .dockerfile("dev", "FROM acme/shop-base\nARG DEBUG\n")
+    };
+    let check = |arguments: &str, expected: &str| {
+        let project = project().var("EMPTY", "");
+        project.run(&format!("plan {arguments} --engine fake")).code(0).stderr(expected);
+    };
+    check("--build-arg TAG=11 --build-arg DEBUG=1 --build-arg LATER=1", "");
+    check("--build-arg HTTP_PROXY=x --build-arg BUILDKIT_X=1 --build-arg TARGETARCH=arm64", "");
+    check("--build-arg UNSET", "");
+    let warning = |rest: &str| {
+        format!("warning[unused-argument]: no Dockerfile declares {rest}\n\n1 warning\n")
+    };
+    check(
+        "--build-arg DEBGU=1",
+        &warning("the build argument `DEBGU`\n |\n = hint: did you mean `DEBUG`?"),
+    );
+    check(
+        "--build-arg NOPE=1 --build-arg EMPTY",
+        &warning(
+            "the build arguments `EMPTY` and `NOPE`\n |\n = hint: declare it where it is used: `ARG EMPTY`",
+        ),
+    );
+    // Only what is built counts.
+    check(
+        "base --build-arg DEBUG=1",
+        &warning(
+            "the build argument `DEBUG`\n |\n = hint: declare it where it is used: `ARG DEBUG`",
+        ),
+    );
+    let other = project().dockerfile("x", "# syntax=example/other\nFROM x:1\n");
+    other.run("plan --build-arg NOPE=1 --engine fake").code(0).stderr("");
+}
+
+#[test]
+fn what_is_no_file_where_a_dockerfile_should_be() {
+    let project = Project::shop().file("docker/web/Dockerfile/x", "");
+    let pipe = project.root().join("docker/pipe/Dockerfile");
+    std::fs::create_dir(pipe.parent().unwrap()).unwrap();
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    project.run("list").code(3).stdout("").stderr(
+        "\
+error[unreadable-file]: `docker/pipe/Dockerfile` is a pipe
+--> docker/pipe/Dockerfile
+ = hint: put a file there, or `exclude = [\"docker/pipe/Dockerfile\"]` in `layers.toml`
+
+error[unreadable-file]: `docker/web/Dockerfile` is a folder
+--> docker/web/Dockerfile
+ = hint: put a file there, or `exclude = [\"docker/web/Dockerfile\"]` in `layers.toml`
+
+2 errors
+",
+    );
+    let config = "exclude = ['docker/{pipe,web}/Dockerfile']\n";
+    let excluded = project.file("layers.toml", config);
+    excluded.run("list").code(0).stderr("");
+    let named = format!("{config}[image.web]\ndockerfile = 'docker/web/Dockerfile'\n");
+    let said = excluded.file("layers.toml", named).run("list").code(3).err();
+    assert!(said.contains("`docker/web/Dockerfile` is a folder\n --> layers.toml:3:14"), "{said}");
+}
+
+#[test]
+fn a_stage_that_nobody_has() {
+    let project = Project::shop().dockerfile("app", "FROM debian:12 AS Builder\nFROM builder\n");
+    project
+        .run("graph --target bulider")
+        .code(2)
+        .stdout("")
+        .stderr("error: no Dockerfile has a stage `bulider`\nhint: did you mean `builder`?\n");
+    // The file that can't be read may be the one that has it.
+    let said = project.dockerfile("dev", "FORM x\n").run("graph --target nothing").code(3).err();
+    assert!(said.starts_with("error[unknown-instruction]: unknown instruction `FORM`"), "{said}");
+    assert!(!said.contains("stage `nothing`"), "{said}");
+}
+
+#[test]
+fn values_that_are_no_part_of_a_name() {
+    let check = |project: Project, arguments: &str, expected: &str| {
+        let said = project.run(&format!("list {arguments}")).code(2).stdout("").err();
+        let first = said.lines().next().unwrap();
+        assert_eq!(first, format!("error: {expected}"));
+        assert!(said.contains("\nhint: "), "{said}");
+    };
+    let shop = Project::shop;
+    check(shop().var("VERSION", "a:b"), "", "VERSION is `a:b`, which can't be a tag");
+    check(shop().var("REPO_VERSION", "-a"), "", "REPO_VERSION is `-a`, which can't be a tag");
+    check(shop(), "--tag 5000/x", "`--tag` is `5000/x`, which can't be a tag");
+    check(shop().var("REPO_NS", "a/"), "", "REPO_NS is `a/`, which can't be a namespace");
+    check(shop(), "--namespace a:b", "`--namespace` is `a:b`, which can't be a namespace");
+    check(shop(), "--app Shop", "`--app` is `Shop`, which can't be a part of a name");
+    check(shop().var("APP_NAME", "a_"), "", "APP_NAME is `a_`, which can't be a part of a name");
+    // Templates decide what a value may be.
+    let template = "reference = '{namespace}{app}{name}'\n";
+    let templates = shop().file("layers.toml", template);
+    templates.run("list --namespace acme/ --app shop-").code(0);
+    let without = shop().file("layers.toml", "reference = '{namespace}/{name}'\n");
+    without.run("list --namespace acme --app (").code(0);
+    let configured = shop().file("layers.toml", "version = 'a:b'\n");
+    configured.run("list").code(3).stdout("").stderr(
+        "\
+error[invalid-name]: `a:b` can't be a tag
+ --> layers.toml:1:11
+  |
+1 | version = 'a:b'
+  |           ^^^^^
+  |
+  = hint: a tag has letters, digits, `_`, `.` and `-`, and begins with none of the last two
+
+1 error
+",
+    );
+    configured.run("list --tag 1").code(0);
 }
 
 #[test]

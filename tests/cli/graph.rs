@@ -160,3 +160,21 @@ fn the_command_works_from_below_the_root() {
     let output = from_elsewhere.current_dir("/").output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), project.run("graph").out());
 }
+
+#[test]
+fn a_dash_is_the_standard_output() {
+    let project = Project::shop();
+    for (arguments, same) in [
+        ("graph -o -", "graph"),
+        ("graph --dot -o -", "graph --dot"),
+        ("graph --json --output -", "graph --json"),
+    ] {
+        let expected = project.run(same).code(0).out();
+        project.run(arguments).code(0).stdout(&expected).stderr("");
+    }
+    assert!(!project.root().join("-").exists());
+    project
+        .run("graph --check -o -")
+        .code(2)
+        .stderr("error: `--check` compares with a file, and `-` is the standard output\n");
+}

@@ -8,6 +8,7 @@ mod fresh;
 mod graph;
 mod harness;
 mod holes;
+mod init;
 mod interrupt;
 mod names;
 mod pipes;

@@ -118,3 +118,83 @@ fn the_configuration_names_images() {
     let graph = project.run("graph --json").code(0).out();
     assert!(graph.contains("\"image\": \"base\""), "{graph}");
 }
+
+/// What all verbs say of a tree, the drawings left out: the messages, and the hints.
+#[track_caller]
+fn check_doubts(project: &Project, arguments: &str, expected: &[&str]) {
+    let said = project.run(&format!("graph {arguments}")).code(0).err();
+    let lines = said.lines().filter_map(|line| {
+        line.strip_prefix("warning").or_else(|| line.trim_start().strip_prefix("= hint: "))
+    });
+    assert_eq!(lines.collect::<Vec<_>>(), expected, "{said}");
+}
+
+#[test]
+fn a_name_that_cuts_an_edge_is_told() {
+    let renamed = |called: &str, cause: &str| {
+        [
+            format!(
+                "[unknown-sibling]: `acme/shop-base` looks like the image `base`, which is \
+                 called `{called}` because of {cause}"
+            ),
+            format!("write `{called}` here, or take back {cause}"),
+        ]
+    };
+    let check = |project: &Project, arguments: &str, called: &str, cause: &str| {
+        let [message, hint] = renamed(called, cause);
+        check_doubts(project, arguments, &[&message, &hint]);
+    };
+    check(&pair("acme/shop-base").var("REPO_NS", "foo"), "", "foo/shop-base", "REPO_NS");
+    check(&pair("acme/shop-base:1").var("REPO_NS", "foo"), "", "foo/shop-base", "REPO_NS");
+    check(&pair("acme/shop-base").var("IMAGE_NAME", "x"), "", "acme/x-base", "IMAGE_NAME");
+    let twice = pair("acme/shop-base").var("REPO_NS", "foo").var("APP_NAME", "x");
+    check(&twice, "", "foo/x-base", "REPO_NS and APP_NAME");
+    let half = pair("acme/shop-base").var("REPO_NS", "foo").var("APP_NAME", "shop");
+    check(&half, "", "foo/shop-base", "REPO_NS");
+    check(&pair("acme/shop-base"), "--namespace foo", "foo/shop-base", "`--namespace`");
+    check(&pair("acme/shop-base"), "--app x", "acme/x-base", "`--app`");
+    let configured = |text: &str| pair("acme/shop-base").file("layers.toml", text);
+    check(&configured("namespace = 'foo'\n"), "", "foo/shop-base", "layers.toml:1:13");
+    let template = "reference = '{namespace}/{app}.{name}'\n";
+    check(&configured(template).var("REPO_NS", "foo"), "", "foo/shop.base", "REPO_NS");
+    let single = "[image.base]\nreference = 'foo/other'\n";
+    check(&configured(single), "", "foo/other", "layers.toml:2:13");
+    // Where some lines follow the name and others do not, the others are told.
+    let half = pair("acme/shop-base").dockerfile("app", "FROM foo/shop-base\n");
+    check(&half.var("REPO_NS", "foo"), "", "foo/shop-base", "REPO_NS");
+}
+
+#[test]
+fn a_name_that_cuts_no_edge_is_not_told() {
+    check_doubts(&pair("acme/shop-base").var("REPO_NS", "acme"), "", &[]);
+    check_doubts(&pair("debian:12").var("REPO_NS", "foo"), "", &[]);
+    let digest = format!("acme/shop-base@sha256:{}", "a".repeat(64));
+    check_doubts(&pair(&digest).var("REPO_NS", "foo"), "", &[]);
+    // Settings that give edges are right about who is called what.
+    let stranger = pair("acme/base")
+        .dockerfile("app", "FROM mcr.example.com/devcontainers/base:1\n")
+        .file("layers.toml", "namespace = 'acme'\nreference = '{namespace}/{name}'\n");
+    check_doubts(&stranger, "", &[]);
+    let worlds = Project::new()
+        .dockerfile("python", "FROM debian:12\n")
+        .dockerfile("app", "FROM python\n")
+        .var("REPO_NS", "foo");
+    check_doubts(&worlds, "", &[]);
+}
+
+#[test]
+fn a_siblings_other_tag_is_told_once() {
+    let project = Project::new()
+        .dockerfile("spark-base", "FROM debian:12\n")
+        .dockerfile("spark-bass", "FROM prestodb/spark-base:3.5.1\n")
+        .file("layers.toml", "reference = 'prestodb/{name}:unlabelled'\n");
+    check_doubts(
+        &project,
+        "",
+        &[
+            "[sibling-tag]: `prestodb/spark-base:3.5.1` names an image of this repository with a \
+             tag that is not built here",
+            "write the tag `unlabelled` to depend on the image of this repository",
+        ],
+    );
+}

@@ -77,6 +77,25 @@ pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
     graph.finish(files)
 }
 
+/// A graph without files: what stands for a tar that holds none. BuildKit tells an archive by its
+/// first entry, and would take an empty one for a file and copy it as it is.
+pub(super) fn empty_context() -> pb::Definition {
+    let root = pb::FileActionMkDir {
+        path: "/".into(),
+        mode: 0o755,
+        make_parents: true,
+        owner: None,
+        timestamp: -1,
+    };
+    let mut graph = Graph::default();
+    let made = graph.add(
+        file_op(-1, pb::file_action::Action::Mkdir(root)),
+        Vec::new(),
+        "[internal] empty build context",
+    );
+    graph.finish(made)
+}
+
 /// One file action on scratch; `from` is the input that it copies from, or -1.
 fn file_op(from: i64, action: pb::file_action::Action) -> pb::op::Op {
     let action =

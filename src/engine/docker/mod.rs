@@ -192,7 +192,7 @@ impl Engine for Docker {
         };
         let mut why = String::new();
         for sending in [Sending::Shared, Sending::Alone] {
-            let context = (digest.as_str(), sending);
+            let context = (&digest, sending);
             let build = solve::build(&self.wire, &self.credentials, request, context, sink, cancel);
             match on_own_runtime(build)? {
                 End::Done(outcome) => return Ok(outcome),
@@ -206,6 +206,12 @@ impl Engine for Docker {
         let path = format!("/images/{}/json", stored::path_of(reference));
         let image = on_own_runtime(self.ask_json(&path))?;
         image.map(stored::read_image).transpose()
+    }
+
+    fn newest_step(&self, id: &str) -> anyhow::Result<Option<String>> {
+        let path = format!("/images/{}/history", stored::path_of(id));
+        let history = on_own_runtime(self.ask_json(&path))?.unwrap_or_default();
+        Ok(Some(history[0]["CreatedBy"].as_str().unwrap_or_default().to_owned()))
     }
 
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {

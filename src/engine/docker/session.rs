@@ -58,22 +58,34 @@ const CHUNK: usize = 128 << 10;
 /// How many chunks may wait for the engine.
 const WAITING_CHUNKS: usize = 8;
 
-/// The SHA-256 of a context's tar, in hexadecimal; `None` where it was cancelled meanwhile.
+/// What is known of a context's tar before it is sent.
+pub(super) struct Digested {
+    /// Its SHA-256, in hexadecimal.
+    pub(super) sha256: String,
+    /// Whether it holds nothing: it consists of its end mark, which is all zeros.
+    pub(super) is_empty: bool,
+}
+
+/// Writes a context's tar to no end but to know it; `None` where it was cancelled meanwhile.
 pub(super) fn digest_context(
     context: &dyn ContextFiles,
     cancel: &Cancel,
-) -> io::Result<Option<String>> {
+) -> io::Result<Option<Digested>> {
     let state = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut hash = Hash { state, cancel };
+    let mut hash = Hash { state, is_empty: true, cancel };
     match context.write_tar(&mut hash) {
         _ if cancel.is_set() => Ok(None),
-        Ok(()) => Ok(Some(hex(hash.state.finish().as_ref()))),
+        Ok(()) => {
+            let sha256 = hex(hash.state.finish().as_ref());
+            Ok(Some(Digested { sha256, is_empty: hash.is_empty }))
+        }
         Err(error) => Err(error),
     }
 }
 
 struct Hash<'a> {
     state: ring::digest::Context,
+    is_empty: bool,
     cancel: &'a Cancel,
 }
 
@@ -83,6 +95,8 @@ impl Write for Hash<'_> {
             return Err(io::Error::other("cancelled"));
         }
         self.state.update(bytes);
+        // The first entry's name begins the tar, so this looks at one byte of all but empty ones.
+        self.is_empty = self.is_empty && bytes.iter().all(|byte| *byte == 0);
         Ok(bytes.len())
     }
 

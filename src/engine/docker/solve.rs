@@ -22,7 +22,7 @@ use tonic::transport::{Channel, Endpoint as GrpcEndpoint, Uri};
 use tonic::{Code, Response, Status};
 
 use super::auth::CredentialStore;
-use super::session::{self, ContextFault, ContextOffer};
+use super::session::{self, ContextFault, ContextOffer, Digested};
 use super::trace::{Trace, parse_name};
 use super::trouble::{explain, failed_command, hinted, plain_message};
 use super::wire::{Broken, Upgraded, Wire, chain};
@@ -69,13 +69,13 @@ pub(super) enum End {
 
 type Control = ControlClient<Channel>;
 
-/// Builds one image, whose context's tar has the given SHA-256. Meant to be the only thing that
+/// Builds one image with what is known of its context's tar. Meant to be the only thing that
 /// its runtime does.
 pub(super) async fn build(
     wire: &Wire,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
-    (digest, sending): (&str, Sending),
+    (context, sending): (&Digested, Sending),
     sink: &mut dyn FnMut(BuildUpdate),
     cancel: &Cancel,
 ) -> anyhow::Result<End> {
@@ -84,12 +84,14 @@ pub(super) async fn build(
     let _guard = cancel.on_set(move || wake.notify_one());
     let id = super::unique_id();
     let fault = ContextFault::default();
+    let digest = context.sha256.as_str();
     let path = match sending {
         Sending::Shared => format!("/{digest}"),
         Sending::Alone => format!("/{digest}/{id}"),
     };
     let known = (sending == Sending::Shared).then_some(digest);
-    let solve = solve_request(request, &id, llb::context(&path, known));
+    let files = if context.is_empty { llb::empty_context() } else { llb::context(&path, known) };
+    let solve = solve_request(request, &id, files);
     let offer = ContextOffer {
         files: Arc::clone(&request.context),
         digest: digest.to_owned(),

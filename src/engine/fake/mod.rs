@@ -273,6 +273,10 @@ impl Engine for Fake {
         Ok(self.shared.lock().store.find(reference))
     }
 
+    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
         self.record(&json!({ "call": "list", "label": label }))?;
         let images = self.shared.lock().store.all();

@@ -85,6 +85,16 @@ pub struct Evaluation {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Evaluation {
+    /// Whether a named context, as the settings give it, stands for anything in the file.
+    pub fn uses_context(&self, value: &str) -> bool {
+        let is_it = |context: &Option<String>| context.as_deref() == Some(value);
+        self.stages.iter().any(|stage| {
+            is_it(&stage.context) || stage.froms.iter().any(|from| is_it(&from.context))
+        })
+    }
+}
+
 /// A stage as the settings make it.
 #[derive(Debug, Clone)]
 pub struct StageView {

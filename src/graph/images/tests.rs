@@ -34,7 +34,7 @@ fn compare(found: &[Found], config: &str, expected: &[&str], problems: &[&str]) 
             if let Some(target) = &it.target {
                 shown.push_str(&format!(" target {target}"));
             }
-            if let Some(reference) = &it.reference {
+            for reference in &it.references {
                 shown.push_str(&format!(" as {}", reference.text));
             }
             shown

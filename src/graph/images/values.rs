@@ -48,6 +48,7 @@ impl<'a> Values<'a> {
             "parent" => Ok(self.above()),
             "path" => Ok(self.whole_folder()),
             "stem" => Ok(self.stem().unwrap_or_else(|| self.folder())),
+            "usual" => Ok(self.usual_name()),
             "target" => Ok(self.target.clone().unwrap_or_default()),
             "name" => match &self.name {
                 Some(name) => Ok(name.clone()),

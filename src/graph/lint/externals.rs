@@ -58,6 +58,11 @@ const WELL_KNOWN: [&str; 40] = [
     "ubuntu",
 ];
 
+/// Whether a repository is one that many Dockerfiles really mean.
+pub(crate) fn is_well_known(repository: &str) -> bool {
+    WELL_KNOWN.contains(&repository)
+}
+
 /// A place in a file, for looking up what was said about it.
 type At<'a> = (&'a str, Span);
 
@@ -88,7 +93,7 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
         let froms = view.froms.iter().filter(|from| matches!(from.names, Some(Base::Image(_))));
         let froms = froms.map(|from| (&from.written, &from.source, from.span, stages.len()));
         for (text, source, span, seen) in base.into_iter().chain(froms) {
-            let is_doubtful = is_one_word(text) && !WELL_KNOWN.contains(&text.as_str());
+            let is_doubtful = is_one_word(text) && !is_well_known(text);
             if !is_doubtful || siblings.contains(&at(source, span)) {
                 continue;
             }
@@ -122,6 +127,8 @@ struct Families<'a> {
     /// The names by prefix and suffix.
     names: BTreeMap<(String, String), Names<'a>>,
     all: Names<'a>,
+    /// The repositories that are built here.
+    own: HashSet<String>,
     /// Whether no reference names a sibling, so that the prefix is only assumed.
     assumed: bool,
 }
@@ -139,12 +146,18 @@ impl<'a> Families<'a> {
         }
         let all = graph.images.values().map(|image| image.name.as_str()).collect();
         let assumed = graph.images.values().all(|image| image.named_by == Origin::Folder);
-        Families { names, all, assumed }
+        let references = graph.images.values().flat_map(|image| &image.references);
+        let own = references.map(Reference::repository).collect();
+        Families { names, all, own, assumed }
     }
 
     /// The image that a reference to something else was probably meant to name.
     fn closest(&self, reference: &Reference) -> Option<&'a str> {
         let repository = reference.repository();
+        if self.own.contains(&repository) {
+            // Only the tag is a stranger's, which has been told.
+            return None;
+        }
         for ((prefix, suffix), names) in &self.names {
             let name = repository.strip_prefix(prefix.as_str());
             let name = name.and_then(|name| name.strip_suffix(suffix.as_str()));
@@ -169,19 +182,22 @@ fn closest_sibling<'a>(names: &Names<'a>, name: &str) -> Option<&'a str> {
 }
 
 /// `FROM acme/shop-bsae` where there is an image `base`.
-pub(super) fn misspelt_siblings(graph: &Graph) -> Vec<Diagnostic> {
+pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let families = Families::of(graph);
+    let told = places_of(problems, &["unknown-sibling"]);
     let mut known: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
-    let mut problems = Vec::new();
+    let mut found = Vec::new();
     for external in graph.images.values().flat_map(|image| &image.externals) {
         let reference = &external.reference;
-        if reference.digest.is_some() || WELL_KNOWN.contains(&&*reference.familiar_repository()) {
+        let is_told = told.contains(&at(&external.source, external.span));
+        if is_told || reference.digest.is_some() || is_well_known(&reference.familiar_repository())
+        {
             continue;
         }
         let near = *known.entry(reference).or_insert_with(|| families.closest(reference));
-        problems.extend(near.map(|near| describe_sibling(graph, external, near)));
+        found.extend(near.map(|near| describe_sibling(graph, external, near)));
     }
-    problems
+    found
 }
 
 fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnostic {
@@ -202,12 +218,7 @@ fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnosti
 /// `FROM debian`: another image every few months.
 pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     // What is probably no external at all has been told.
-    let told: BTreeSet<At<'_>> = problems
-        .iter()
-        .filter(|problem| matches!(problem.code, "unknown-stage" | "unknown-sibling"))
-        .filter_map(|problem| problem.labels.first())
-        .map(|label| at(&label.source, label.span))
-        .collect();
+    let told = places_of(problems, &["unknown-stage", "unknown-sibling"]);
     let untagged = |image: &Image| -> Vec<Diagnostic> {
         let externals: HashSet<At<'_>> =
             image.externals.iter().map(|it| at(&it.source, it.span)).collect();
@@ -230,6 +241,16 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
             .collect()
     };
     graph.images.values().flat_map(untagged).collect()
+}
+
+/// The places that problems of these codes point at first.
+fn places_of<'a>(problems: &'a [Diagnostic], codes: &[&str]) -> BTreeSet<At<'a>> {
+    problems
+        .iter()
+        .filter(|problem| codes.contains(&problem.code))
+        .filter_map(|problem| problem.labels.first())
+        .map(|label| at(&label.source, label.span))
+        .collect()
 }
 
 /// Whether a reference says which version is meant.

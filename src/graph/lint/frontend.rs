@@ -84,7 +84,8 @@ fn uses_of(image: &Image) -> Vec<(Span, &'static str, Version)> {
     for instruction in file.globals.iter().chain(stages) {
         uses.extend(uses_of_instruction(instruction));
     }
-    if let (Some(stage), false) = (file.stages.first(), image.contexts.is_empty()) {
+    let uses_contexts = image.contexts.values().any(|it| image.evaluation.uses_context(it));
+    if let (Some(stage), true) = (file.stages.first(), uses_contexts) {
         uses.push((stage.from, "a named context", (1, 4)));
     }
     uses

@@ -1,12 +1,15 @@
 //! What is suspicious about a repository that could be built all the same.
 //!
 //! Owns the rules that look at linked images: the table of all codes (`rules`), what references
-//! name (`externals`), what stages say (`stages`), what an old frontend does not know (`frontend`), and who may keep quiet about what (`silence`).
+//! name (`externals`), what stages say (`stages`), what an old frontend does not know (`frontend`),
+//! which build arguments nobody declares (`arguments`), and who may keep quiet about what
+//! (`silence`).
 //! It reads no file; what a context lacks is found by `inputs::missing`.
 //!
 //! There are two kinds. Where the graph may not be what the author meant, every verb says so
 //! ([`doubts`]). What is only unwise is for `layers check` ([`advice`]).
 
+pub mod arguments;
 pub mod frontend;
 pub mod rules;
 pub mod silence;
@@ -15,6 +18,7 @@ mod externals;
 mod near;
 mod stages;
 
+pub(crate) use externals::is_well_known;
 pub use silence::Silence;
 
 use crate::base::Diagnostic;
@@ -45,7 +49,7 @@ pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
         .collect();
     doubts.extend(externals::misspelt_stages(graph));
     if is_complete(problems) {
-        doubts.extend(externals::misspelt_siblings(graph));
+        doubts.extend(externals::misspelt_siblings(graph, problems));
     }
     doubts
 }

@@ -27,7 +27,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
         dockerfile: dockerfile.clone(),
         context: dockerfile.parent(),
         target: None,
-        reference: None,
+        references: Vec::new(),
         args: BTreeMap::new(),
         contexts: Vec::new(),
         said: Said::default(),

@@ -15,8 +15,8 @@ use crate::base::{Diagnostic, Source, Span, text};
 use super::{ConfigFile, Setting};
 
 /// The placeholders that need no capture.
-pub const BUILT_IN: [&str; 9] =
-    ["dir", "parent", "path", "stem", "target", "namespace", "app", "name", "version"];
+pub const BUILT_IN: [&str; 10] =
+    ["dir", "parent", "path", "stem", "usual", "target", "namespace", "app", "name", "version"];
 
 const FILTERS: [&str; 2] = ["lower", "kebab"];
 

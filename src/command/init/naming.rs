@@ -1,0 +1,274 @@
+//! How the names of a repository's images are best made of their paths.
+//!
+//! Owns the choice among templates: names must differ and be valid, then FROM lines should know
+//! them, then they should be short. `FROM acme/spark-base` and `FROM acme/spark-java-template`
+//! speak for `{dir}` of what lies in `base/`, and for `{dir}-{parent}` of `template/java/`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::base::RelPath;
+use crate::graph::images::templates::{PROPOSALS, name_by};
+use crate::graph::naming::as_app;
+
+use super::survey::Part;
+
+/// More ways of putting something before names than these are not looked at.
+const MOST_PREFIXES: usize = 8;
+
+/// How all images are named.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// The template of each part.
+    pub(super) templates: Vec<&'static str>,
+    /// Those that no template names well, with names of their own.
+    pub(super) singles: Vec<(String, RelPath)>,
+}
+
+/// What a Dockerfile's line names: the repository, as people write it.
+pub(super) struct Mention {
+    pub(super) by: RelPath,
+    pub(super) repository: String,
+}
+
+/// Chooses a template for each part; one for all where that is as good.
+pub(super) fn choose(parts: &[Part], mentions: &[Mention], folder: &str) -> Choice {
+    let table = Table::of(parts, folder);
+    let votes = table.count(parts, mentions);
+    let score = |prefix: &str, part: usize, template: usize| {
+        votes.get(prefix).and_then(|votes| votes.get(&(part, template))).map_or(0, BTreeSet::len)
+    };
+    let total = |prefix: &str, templates: &[usize]| -> usize {
+        templates.iter().enumerate().map(|(part, template)| score(prefix, part, *template)).sum()
+    };
+    let prefixes = best_prefixes(&votes, parts.len());
+    let best_of = |templates: &[usize]| {
+        prefixes.iter().map(|prefix| total(prefix, templates)).max().unwrap_or_default()
+    };
+    let mut best: Option<(usize, Vec<usize>)> = None;
+    let mut consider = |templates: Vec<usize>| {
+        let score = best_of(&templates);
+        if best.as_ref().is_none_or(|(most, _)| score > *most) {
+            best = Some((score, templates));
+        }
+    };
+    for template in 0..PROPOSALS.len() {
+        let all = vec![template; parts.len()];
+        if table.are_distinct(&all) {
+            consider(all);
+        }
+    }
+    for prefix in prefixes.iter().copied().chain([""]) {
+        if let Some(templates) = table.assign(&|part, template| score(prefix, part, template)) {
+            consider(templates);
+        }
+    }
+    match best {
+        Some((_, templates)) => {
+            let templates = templates.into_iter().map(|at| PROPOSALS[at]).collect();
+            Choice { templates, singles: Vec::new() }
+        }
+        None => table.with_singles(parts),
+    }
+}
+
+/// The names that the templates make, by part, template and path.
+struct Table {
+    names: Vec<Vec<Vec<Option<String>>>>,
+}
+
+/// By what stands before a name, by part and template: the names that are mentioned so.
+type Votes = BTreeMap<String, BTreeMap<(usize, usize), BTreeSet<String>>>;
+
+impl Table {
+    fn of(parts: &[Part], folder: &str) -> Table {
+        let names_of = |part: &Part| {
+            let by = |template: &&str| {
+                part.paths.iter().map(|path| name_by(template, path, folder)).collect()
+            };
+            PROPOSALS.iter().map(by).collect()
+        };
+        Table { names: parts.iter().map(names_of).collect() }
+    }
+
+    /// The names of a part, where all are valid and differ.
+    fn sound(&self, part: usize, template: usize) -> Option<HashSet<&str>> {
+        let names = &self.names[part][template];
+        let set: HashSet<&str> = names.iter().flatten().map(String::as_str).collect();
+        (set.len() == names.len()).then_some(set)
+    }
+
+    fn are_distinct(&self, templates: &[usize]) -> bool {
+        let mut used = HashSet::new();
+        templates.iter().enumerate().all(|(part, template)| {
+            let names = self.sound(part, *template);
+            names.is_some_and(|names| names.into_iter().all(|name| used.insert(name)))
+        })
+    }
+
+    /// For each part the template with the highest score, and of those the first, that clashes
+    /// with no part before it.
+    fn assign(&self, score: &dyn Fn(usize, usize) -> usize) -> Option<Vec<usize>> {
+        let mut used: HashSet<&str> = HashSet::new();
+        let mut templates = Vec::new();
+        for part in 0..self.names.len() {
+            let mut order: Vec<usize> = (0..PROPOSALS.len()).collect();
+            order.sort_by_key(|template| std::cmp::Reverse(score(part, *template)));
+            let (template, names) = order.into_iter().find_map(|template| {
+                let names = self.sound(part, template)?;
+                names.is_disjoint(&used).then_some((template, names))
+            })?;
+            used.extend(names);
+            templates.push(template);
+        }
+        Some(templates)
+    }
+
+    fn count(&self, parts: &[Part], mentions: &[Mention]) -> Votes {
+        let mut owners: HashMap<&str, Vec<(usize, usize, &RelPath)>> = HashMap::new();
+        for (at, part) in parts.iter().enumerate() {
+            for (template, names) in self.names[at].iter().enumerate() {
+                for (name, path) in names.iter().zip(&part.paths) {
+                    if let Some(name) = name {
+                        owners.entry(name).or_default().push((at, template, path));
+                    }
+                }
+            }
+        }
+        let mut votes = Votes::new();
+        for Mention { by, repository } in mentions {
+            let ends = repository.char_indices().filter(|(_, it)| "-_./".contains(*it));
+            for at in ends.map(|(at, _)| at + 1) {
+                let (prefix, name) = repository.split_at(at);
+                for (part, template, _) in
+                    owners.get(name).into_iter().flatten().filter(|it| it.2 != by)
+                {
+                    let votes = votes.entry(prefix.to_owned()).or_default();
+                    votes.entry((*part, *template)).or_default().insert(name.to_owned());
+                }
+            }
+        }
+        votes
+    }
+
+    /// The template that names most of all parts well, and names of their own for the others.
+    fn with_singles(&self, parts: &[Part]) -> Choice {
+        let split = |template: usize| {
+            let mut used: HashSet<String> = HashSet::new();
+            let mut rest: Vec<&RelPath> = Vec::new();
+            for (part, names) in parts.iter().zip(&self.names) {
+                for (name, path) in names[template].iter().zip(&part.paths) {
+                    match name {
+                        Some(name) if used.insert(name.clone()) => {}
+                        _ => rest.push(path),
+                    }
+                }
+            }
+            (used, rest)
+        };
+        let least = (0..PROPOSALS.len()).min_by_key(|template| split(*template).1.len());
+        let least = least.unwrap_or_default();
+        let (mut used, rest) = split(least);
+        let mut singles = Vec::new();
+        for path in rest {
+            let name = as_app(path.as_str());
+            let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+            let free = std::iter::once(name.clone()).chain(numbered).find(|it| !used.contains(it));
+            let name = free.unwrap_or(name);
+            used.insert(name.clone());
+            singles.push((name, path.clone()));
+        }
+        Choice { templates: vec![PROPOSALS[least]; parts.len()], singles }
+    }
+}
+
+/// The prefixes under which most names could be known.
+fn best_prefixes(votes: &Votes, parts: usize) -> Vec<&str> {
+    let most = |votes: &BTreeMap<(usize, usize), BTreeSet<String>>| -> usize {
+        let of_part = |part: usize| {
+            let own = votes.range((part, 0)..(part + 1, 0));
+            own.map(|(_, names)| names.len()).max().unwrap_or_default()
+        };
+        (0..parts).map(of_part).sum()
+    };
+    let mut ranked: Vec<(usize, &str)> =
+        votes.iter().map(|(prefix, votes)| (most(votes), prefix.as_str())).collect();
+    ranked.sort_by_key(|(most, prefix)| std::cmp::Reverse((*most, prefix.len())));
+    ranked.truncate(MOST_PREFIXES);
+    ranked.into_iter().map(|(_, prefix)| prefix).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Paths are grouped by the word before a `:`, mentions are `PATH>REPOSITORY`.
+    #[track_caller]
+    fn check(parts: &[&[&str]], mentions: &[(&str, &str)], templates: &[&str], singles: &[&str]) {
+        let path = |path: &&str| RelPath::new(path).unwrap();
+        let parts: Vec<Part> = parts
+            .iter()
+            .map(|paths| Part { glob: None, paths: paths.iter().map(path).collect() })
+            .collect();
+        let mentions: Vec<Mention> = mentions
+            .iter()
+            .map(|(by, repository)| Mention { by: path(by), repository: (*repository).to_owned() })
+            .collect();
+        let choice = choose(&parts, &mentions, "shop");
+        assert_eq!(choice.templates, templates);
+        let shown: Vec<String> =
+            choice.singles.iter().map(|(name, path)| format!("{name}={path}")).collect();
+        assert_eq!(shown, singles);
+    }
+
+    #[test]
+    fn the_shortest_template_that_tells_images_apart() {
+        check(&[&["docker/a/Dockerfile", "docker/b/Dockerfile"]], &[], &[""], &[]);
+        check(&[&["Base/Dockerfile", "NodeBase/Dockerfile"]], &[], &["{dir:kebab}"], &[]);
+        check(
+            &[&["Base/Dockerfile"], &["tests/Dockerfile", "tests/Dockerfile.emulator"]],
+            &[],
+            &["{usual:kebab}", "{usual:kebab}"],
+            &[],
+        );
+        check(
+            &[&["a/x/Dockerfile", "a/y/Dockerfile"], &["b/x/Dockerfile"]],
+            &[],
+            &["{parent}-{dir}", "{parent}-{dir}"],
+            &[],
+        );
+        check(
+            &[&["a/b/x/Dockerfile"], &["c/b/x/Dockerfile", "C/d/x/Dockerfile"]],
+            &[],
+            &["{path:kebab}", "{path:kebab}"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn from_lines_speak_for_templates() {
+        let parts: [&[&str]; 3] = [
+            &["base/Dockerfile", "submit/Dockerfile"],
+            &["examples/java/Dockerfile"],
+            &["template/java/Dockerfile", "template/python/Dockerfile"],
+        ];
+        let mentions = [
+            ("submit/Dockerfile", "acme/spark-base"),
+            ("template/java/Dockerfile", "acme/spark-submit"),
+            ("examples/java/Dockerfile", "acme/spark-java-template"),
+        ];
+        check(&parts, &mentions, &["", "", "{dir}-{parent}"], &[]);
+        // What an image says of itself, and one more of the world's names, is no vote.
+        let mentions = [("a/x/Dockerfile", "acme/a-x"), ("a/x/Dockerfile", "debian")];
+        check(&[&["a/x/Dockerfile", "a/y/Dockerfile"]], &mentions, &[""], &[]);
+    }
+
+    #[test]
+    fn what_no_template_tells_apart_gets_names_of_its_own() {
+        check(
+            &[&["docker/a/Containerfile", "docker/a/Dockerfile", "docker/b/Dockerfile"]],
+            &[],
+            &[""],
+            &["docker-a-dockerfile=docker/a/Dockerfile"],
+        );
+    }
+}

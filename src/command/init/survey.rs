@@ -1,0 +1,137 @@
+//! Where the Dockerfiles of a repository lie that says nothing yet.
+//!
+//! Owns the search, and the few globs that stand for what it found. How images are named is
+//! `naming`'s affair.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::base::RelPath;
+use crate::scan::dockerfiles::{self, DEFAULT_GLOBS};
+
+/// What Dockerfiles are called, wherever they lie.
+const ANYWHERE: [&str; 3] = [
+    "**/{Dockerfile,Containerfile}",
+    "**/{Dockerfile,Containerfile}.*",
+    "**/*.{Dockerfile,dockerfile,Containerfile}",
+];
+
+/// More globs than these are drawn together.
+const MOST_GLOBS: usize = 8;
+
+/// Dockerfiles that lie alike.
+pub(super) struct Part {
+    /// The glob that finds them; nothing where no glob has to be said.
+    pub(super) glob: Option<String>,
+    /// All that it finds.
+    pub(super) paths: Vec<RelPath>,
+}
+
+/// All Dockerfiles. Where the usual globs find some, those are all.
+///
+/// # Errors
+/// Where a folder can't be read.
+pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
+    if dockerfiles::has_any(root) {
+        let paths = dockerfiles::find(root, &DEFAULT_GLOBS, &[])?;
+        return Ok(vec![Part { glob: None, paths }]);
+    }
+    let mut found = match dockerfiles::find(root, &ANYWHERE, &["**/*.dockerignore"]) {
+        Ok(found) => found,
+        Err(error) if is_missing(&error) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    found.retain(|path| path.file_name().is_some_and(|name| !name.ends_with(".md")));
+    let mut parts = Vec::new();
+    let mut taken: HashSet<RelPath> = HashSet::new();
+    for glob in generalise(&found) {
+        // A glob may find more than it was made of.
+        let mut paths = dockerfiles::find(root, &[glob.as_str()], &[])?;
+        paths.retain(|path| taken.insert(path.clone()));
+        parts.push(Part { glob: Some(glob), paths });
+    }
+    Ok(parts)
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::NotFound)
+}
+
+/// Few globs that find the paths: what lies in sibling folders under one file name is drawn
+/// together, and what lies in one folder with like names.
+fn generalise(paths: &[RelPath]) -> Vec<String> {
+    let mut by_shape: BTreeMap<String, Vec<&RelPath>> = BTreeMap::new();
+    for path in paths {
+        by_shape.entry(shape(path)).or_default().push(path);
+    }
+    let mut globs: BTreeSet<String> = BTreeSet::new();
+    for (shape, paths) in &by_shape {
+        match paths.as_slice() {
+            [only] => globs.insert(only.to_string()),
+            _ => globs.insert(shape.clone()),
+        };
+    }
+    if globs.len() <= MOST_GLOBS {
+        return globs.into_iter().collect();
+    }
+    let deep = |path: &RelPath| {
+        let file = path.file_name().unwrap_or_default();
+        let file = file_shape(file).unwrap_or_else(|| file.to_owned());
+        match path.as_str().split_once('/') {
+            Some((top, _)) => format!("{top}/**/{file}"),
+            None => file,
+        }
+    };
+    paths.iter().map(deep).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The glob that finds a path and its like.
+fn shape(path: &RelPath) -> String {
+    let file = path.file_name().unwrap_or_default();
+    let folder = path.parent();
+    if let Some(shape) = file_shape(file) {
+        return folder.join(&shape).map_or(shape, |path| path.to_string());
+    }
+    if folder.is_root() {
+        return file.to_owned();
+    }
+    let glob = format!("*/{file}");
+    folder.parent().join(&glob).map_or(glob, |path| path.to_string())
+}
+
+/// The glob of a file name that has more than `Dockerfile` in it.
+fn file_shape(file: &str) -> Option<String> {
+    match file.split_once('.') {
+        Some((word @ ("Dockerfile" | "Containerfile"), _)) => Some(format!("{word}.*")),
+        Some(_) => file.rsplit_once('.').map(|(_, ending)| format!("*.{ending}")),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(paths: &[&str], expected: &[&str]) {
+        let paths: Vec<RelPath> = paths.iter().map(|path| RelPath::new(path).unwrap()).collect();
+        assert_eq!(generalise(&paths), expected);
+    }
+
+    #[test]
+    fn paths_are_drawn_together() {
+        check(&[], &[]);
+        check(&["Dockerfile"], &["Dockerfile"]);
+        check(
+            &["images/a/Dockerfile", "images/b/Dockerfile", "x/Dockerfile"],
+            &["images/*/Dockerfile", "x/Dockerfile"],
+        );
+        check(
+            &["d/a.Dockerfile", "d/b.Dockerfile", "e/Dockerfile.dev", "e/Dockerfile.ci"],
+            &["d/*.Dockerfile", "e/Dockerfile.*"],
+        );
+        let deep: Vec<String> =
+            (0..20).map(|at| format!("ros/d{}/v{}/Dockerfile", at / 2, at % 2)).collect();
+        check(&deep.iter().map(String::as_str).collect::<Vec<_>>(), &["ros/**/Dockerfile"]);
+    }
+}

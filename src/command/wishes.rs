@@ -1,0 +1,121 @@
+//! What is said about names outside the Dockerfiles: by options, the environment and `layers.toml`.
+//!
+//! Owns which of them wins, and whether a value can be a part of a reference at all. A bad one is
+//! complained about where it was given: no Dockerfile is to blame for it.
+
+use crate::base::{Diagnostic, Span};
+use crate::cli::Global;
+use crate::graph::naming::{Given, Origin, Wishes};
+use crate::graph::reference::{Reference, is_tag};
+use crate::scan::config::{ConfigFile, References, Setting, Template};
+
+use super::environment::Environment;
+use super::usage;
+
+/// How references are made where no template is set.
+const DEFAULT_TEMPLATE: &str = "{namespace}/{app}-{name}";
+
+/// Command line, then environment, then `layers.toml`. A bad value in `layers.toml` is a
+/// diagnostic.
+///
+/// # Errors
+/// Where an option or a variable has a value that can't be a part of a reference.
+pub fn read(
+    global: &Global,
+    env: &Environment,
+    file: &ConfigFile,
+    folder: String,
+) -> anyhow::Result<(Wishes, Vec<Diagnostic>)> {
+    let option = |value: &Option<String>, option| {
+        value.clone().map(|value| Given { value, origin: Origin::CommandLine(option) })
+    };
+    let config = &file.config;
+    let namespace = option(&global.namespace, "--namespace").or_else(|| env.given(&["REPO_NS"]));
+    let app = option(&global.app, "--app").or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]));
+    let version = option(&global.tag, "--tag").or_else(|| env.given(&["VERSION", "REPO_VERSION"]));
+    let fits_namespace = |value: &str| fits(file, "namespace", value);
+    let fits_app = |value: &str| fits(file, "app", value);
+    let mut reader = Reader { file, problems: Vec::new() };
+    let wishes = Wishes {
+        namespace: reader.check(
+            namespace,
+            config.namespace.as_ref(),
+            "a namespace",
+            &fits_namespace,
+        )?,
+        app: reader.check(app, config.app.as_ref(), "a part of a name", &fits_app)?,
+        version: reader.check(version, config.version.as_ref(), "a tag", &is_tag)?,
+        folder,
+    };
+    Ok((wishes, reader.problems))
+}
+
+struct Reader<'a> {
+    file: &'a ConfigFile,
+    problems: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    /// The value that was given outside, else that of the setting.
+    fn check(
+        &mut self,
+        given: Option<Given>,
+        setting: Option<&Setting>,
+        what: &str,
+        fits: &dyn Fn(&str) -> bool,
+    ) -> anyhow::Result<Option<Given>> {
+        if let Some(given) = given {
+            if !fits(&given.value) {
+                let (value, cause) = (&given.value, given.origin.cause());
+                return Err(usage(format!(
+                    "{cause} is `{value}`, which can't be {what}\nhint: {}",
+                    hint_of(what)
+                )));
+            }
+            return Ok(Some(given));
+        }
+        let Some(setting) = setting else { return Ok(None) };
+        let span: Span = ConfigFile::span(setting);
+        let value = setting.get_ref().clone();
+        if !fits(&value) {
+            let problem = Diagnostic::error("invalid-name", format!("`{value}` can't be {what}"));
+            self.problems.push(problem.at(&self.file.source, span, "").hint(hint_of(what)));
+        }
+        let origin = Origin::Config(self.file.source.place(span));
+        Ok(Some(Given { value, origin }))
+    }
+}
+
+fn hint_of(what: &str) -> &'static str {
+    match what {
+        "a tag" => {
+            "a tag has letters, digits, `_`, `.` and `-`, and begins with none of the last two"
+        }
+        "a namespace" => "write it as `acme` or `registry.example:5000/acme`",
+        _ => "write it in lower-case letters and digits, with `-`, `_` or `.` between them",
+    }
+}
+
+/// Whether a value can stand for a placeholder in any template of references that has it.
+fn fits(file: &ConfigFile, placeholder: &str, value: &str) -> bool {
+    let is_valid = |template: &Template, value: &str| {
+        let fill = |name: &str| Ok(if name == placeholder { value } else { "x" }.to_owned());
+        template.fill(&fill).is_ok_and(|text| Reference::parse(&text).is_ok())
+    };
+    // What is wrong with a template itself is another matter.
+    let mut templates = templates(file)
+        .into_iter()
+        .map(Template::parse)
+        .filter(|template| template.mentions(placeholder) && is_valid(template, "x"))
+        .peekable();
+    templates.peek().is_none() || templates.any(|template| is_valid(&template, value))
+}
+
+fn templates(file: &ConfigFile) -> Vec<&str> {
+    let config = &file.config;
+    let groups = config.group.iter().filter_map(|group| group.get_ref().reference.as_ref());
+    let images = config.image.values().filter_map(|image| image.reference.as_ref());
+    let set = groups.chain(images).chain(&config.reference).flat_map(References::settings);
+    let default = config.reference.is_none().then_some(DEFAULT_TEMPLATE);
+    set.map(|setting| setting.get_ref().as_str()).chain(default).collect()
+}

@@ -1,0 +1,52 @@
+//! Which templates of names there are to propose, and what they come to.
+//!
+//! Owns the list, the shortest first, and the question whether a template tells Dockerfiles apart.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::base::RelPath;
+use crate::graph::naming::Wishes;
+use crate::graph::reference::{Reference, is_tag};
+use crate::scan::config::Template;
+
+use super::values::Values;
+
+/// Templates to propose, in this order. The empty one is what happens where nothing is set.
+pub const PROPOSALS: [&str; 10] = [
+    "",
+    "{dir:kebab}",
+    "{usual:kebab}",
+    "{parent}-{dir}",
+    "{parent:kebab}-{dir:kebab}",
+    "{parent:kebab}-{usual:kebab}",
+    "{dir}-{parent}",
+    "{dir:kebab}-{parent:kebab}",
+    "{path}",
+    "{path:kebab}",
+];
+
+/// What one of the proposals makes of a Dockerfile's path, where that is a name for a reference.
+/// `folder` is the repository's.
+pub fn name_by(template: &str, path: &RelPath, folder: &str) -> Option<String> {
+    let wishes = Wishes { folder: folder.to_owned(), ..Wishes::default() };
+    let no_captures = BTreeMap::new();
+    let values = Values { is_name: true, ..Values::new(path.clone(), &no_captures, None, &wishes) };
+    let name = match template {
+        "" => values.usual_name(),
+        _ => {
+            let value = |name: &str| values.find(name).unwrap_or_else(|| Ok(String::new()));
+            Template::parse(template).fill(&value).ok()?
+        }
+    };
+    let is_name = is_tag(&name) && Reference::parse(&format!("x/{name}")).is_ok();
+    is_name.then_some(name)
+}
+
+/// The first proposal that gives each of the Dockerfiles a name of its own.
+pub fn shortest(paths: &[&RelPath], folder: &str) -> Option<&'static str> {
+    PROPOSALS.into_iter().filter(|template| !template.is_empty()).find(|template| {
+        let mut seen = HashSet::new();
+        let mut names = paths.iter().map(|path| name_by(template, path, folder));
+        names.all(|name| name.is_some_and(|name| seen.insert(name)))
+    })
+}

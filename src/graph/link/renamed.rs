@@ -1,0 +1,153 @@
+//! References that would name an image of this repository if its name were not set otherwise.
+//!
+//! Owns the doubt about edges that an option, the environment or `layers.toml` cuts: with
+//! `REPO_NS=foo` the image `base` is `foo/shop-base`, and a `FROM acme/shop-base` next door is
+//! taken from outside. The setting is heeded, and the cut is told.
+
+use std::collections::HashMap;
+
+use crate::base::Diagnostic;
+use crate::base::text::and;
+use crate::graph::External;
+use crate::graph::lint::is_well_known;
+use crate::graph::naming::{Given, Inferred, LATEST, Named, Wishes};
+use crate::graph::reference::Reference;
+
+use super::{Linked, Read};
+
+/// The images as they are called now, and as they would be if nothing were set.
+pub(super) struct Names<'a> {
+    pub(super) read: &'a [Read],
+    pub(super) named: &'a [Named],
+    pub(super) inferred: Option<&'a Inferred>,
+    pub(super) wishes: &'a Wishes,
+}
+
+/// A warning for each external that looks like an image whose name was set.
+pub(super) fn doubts(names: &Names<'_>, linked: &[Linked]) -> Vec<Diagnostic> {
+    let Names { read, wishes, .. } = names;
+    let is_set = wishes.namespace.is_some()
+        || wishes.app.is_some()
+        || read.iter().any(|image| !image.candidate.references.is_empty());
+    if !is_set {
+        return Vec::new();
+    }
+    let lookalikes = Lookalikes::of(names, linked);
+    let mut problems = Vec::new();
+    for (at, linked) in linked.iter().enumerate() {
+        for external in linked.externals.iter().filter(|it| it.reference.digest.is_none()) {
+            let image = lookalikes.find(&external.reference).filter(|image| *image != at);
+            problems.extend(image.and_then(|image| names.describe(external, image)));
+        }
+    }
+    problems
+}
+
+/// By what an image is recognised that is called otherwise.
+struct Lookalikes {
+    /// What images would be called if nothing were set.
+    by_repository: HashMap<String, usize>,
+    /// The last part of a repository, such as `shop-base`, where a namespace was set and that part
+    /// says more than the image's name. Nothing where two images share it.
+    by_last_part: HashMap<String, Option<usize>>,
+}
+
+impl Lookalikes {
+    fn of(names: &Names<'_>, linked: &[Linked]) -> Lookalikes {
+        let mut by_repository = HashMap::new();
+        let mut by_last_part: HashMap<String, Option<usize>> = HashMap::new();
+        // Where settings give edges they are right, and what else FROM lines seem to call siblings
+        // is a stranger's family; save where images really are called so.
+        let is_cut = linked.iter().all(|linked| linked.parents.is_empty());
+        let usual: Vec<Option<String>> =
+            (0..names.read.len()).map(|at| names.usual_repository(at)).collect();
+        let own = |at: usize| names.named[at].references.first().map(Reference::repository);
+        let is_heeded =
+            is_cut || usual.iter().enumerate().any(|(at, it)| it.is_some() && *it == own(at));
+        for (at, usual) in usual.into_iter().enumerate() {
+            let Some(reference) = names.named[at].references.first() else { continue };
+            if let Some(usual) = usual.filter(|_| is_heeded) {
+                by_repository.insert(usual, at);
+            }
+            let last = last_part(reference);
+            if last != names.read[at].candidate.name && names.namespace_of(at).is_some() {
+                let images = by_last_part.entry(last.to_owned()).or_insert(Some(at));
+                *images = images.filter(|other| *other == at);
+            }
+        }
+        Lookalikes { by_repository, by_last_part }
+    }
+
+    /// The image that a reference, which names none, looks like.
+    fn find(&self, reference: &Reference) -> Option<usize> {
+        if is_well_known(&reference.familiar_repository()) {
+            return None;
+        }
+        let by_last_part = || self.by_last_part.get(last_part(reference)).copied().flatten();
+        self.by_repository.get(&reference.repository()).copied().or_else(by_last_part)
+    }
+}
+
+fn last_part(reference: &Reference) -> &str {
+    reference.path.rsplit('/').next().unwrap_or(&reference.path)
+}
+
+impl Names<'_> {
+    fn usual_repository(&self, image: usize) -> Option<String> {
+        let name = &self.read[image].candidate.name;
+        let reference = Reference::parse(&format!("{}{name}", self.inferred?.prefix)).ok()?;
+        Some(reference.repository())
+    }
+
+    /// The namespace that was set, where it has a part in what the image is called.
+    fn namespace_of(&self, image: usize) -> Option<&Given> {
+        self.wishes.namespace.as_ref().filter(|_| self.takes_part(image, "{namespace}"))
+    }
+
+    /// The app, likewise.
+    fn app_of(&self, image: usize) -> Option<&Given> {
+        self.wishes.app.as_ref().filter(|_| self.takes_part(image, "{app}"))
+    }
+
+    fn takes_part(&self, image: usize, placeholder: &str) -> bool {
+        let patterns = &self.read[image].candidate.references;
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern.text.contains(placeholder))
+    }
+
+    /// What made the image be called so.
+    fn causes(&self, image: usize) -> Vec<String> {
+        let (namespace, app) = self.inferred.map(Inferred::parts).unwrap_or_default();
+        let given = [(self.namespace_of(image), namespace), (self.app_of(image), app)];
+        let causes: Vec<String> = given
+            .into_iter()
+            .filter_map(|(given, usual)| Some((given?, usual)))
+            .filter(|(given, usual)| Some(given.value.as_str()) != *usual)
+            .map(|(given, _)| given.origin.cause())
+            .collect();
+        if causes.is_empty() { vec![self.named[image].origin.cause()] } else { causes }
+    }
+
+    /// Nothing where the image has the repository that is written: then its tag is the matter.
+    fn describe(&self, external: &External, image: usize) -> Option<Diagnostic> {
+        let references = &self.named[image].references;
+        let own = references.first()?;
+        if references.iter().any(|it| it.same_repository(&external.reference)) {
+            return None;
+        }
+        let written = external.reference.familiar_repository();
+        let name = &self.read[image].candidate.name;
+        let called = own.familiar_repository();
+        let causes = and(&self.causes(image));
+        let message = format!(
+            "`{written}` looks like the image `{name}`, which is called `{called}` because of {causes}"
+        );
+        let wanted = match own.tag.as_deref() {
+            Some(LATEST) | None => called,
+            Some(tag) => format!("{called}:{tag}"),
+        };
+        let problem = Diagnostic::warning("unknown-sibling", message)
+            .at(&external.source, external.span, "taken from outside")
+            .hint(format!("write `{wanted}` here, or take back {causes}"));
+        Some(problem)
+    }
+}

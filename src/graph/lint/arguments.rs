@@ -1,0 +1,84 @@
+//! Build arguments that are given and that no Dockerfile declares.
+//!
+//! Owns the search for declarations, and the names that need none: a builder knows them
+//! (<https://docs.docker.com/reference/dockerfile/#predefined-args>).
+
+use std::collections::BTreeSet;
+
+use crate::base::Diagnostic;
+use crate::base::text::{closest, list};
+use crate::graph::Image;
+use crate::parse::{Dockerfile, InstructionKind};
+
+/// What is told where an argument is declared nowhere. It is no rule of files: it is about the
+/// command line.
+const UNUSED: &str = "unused-argument";
+
+const PREDEFINED: [&str; 6] =
+    ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy", "source_date_epoch"];
+
+/// A warning about those of the names that none of the images declares; nothing where all are.
+pub fn undeclared<'a>(
+    names: impl Iterator<Item = &'a str>,
+    images: impl Iterator<Item = &'a Image> + Clone,
+) -> Option<Diagnostic> {
+    let mut open: BTreeSet<&str> = names.filter(|name| !is_predefined(name)).collect();
+    for image in images.clone() {
+        if open.is_empty() {
+            return None;
+        }
+        if has_other_frontend(image) {
+            // Who knows what it makes of arguments.
+            return None;
+        }
+        each_declared(&image.file, &mut |name| {
+            open.remove(name);
+        });
+    }
+    let first = open.first()?;
+    let mut declared = BTreeSet::new();
+    for image in images {
+        each_declared(&image.file, &mut |name| {
+            declared.insert(name.to_owned());
+        });
+    }
+    let plural = if open.len() > 1 { "s" } else { "" };
+    let message = format!("no Dockerfile declares the build argument{plural} {}", list(&open));
+    let problem = Diagnostic::warning(UNUSED, message);
+    Some(match closest(first, declared.iter().map(String::as_str)) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint(format!("declare it where it is used: `ARG {first}`")),
+    })
+}
+
+/// Names that a build takes without an `ARG`.
+fn is_predefined(name: &str) -> bool {
+    let platform = ["TARGET", "BUILD"].into_iter().filter_map(|prefix| name.strip_prefix(prefix));
+    let mut parts = platform.filter(|part| {
+        matches!(*part, "PLATFORM" | "OS" | "OSVERSION" | "ARCH" | "VARIANT" | "STAGE")
+    });
+    name.starts_with("BUILDKIT_")
+        || PREDEFINED.contains(&name.to_lowercase().as_str())
+        || parts.next().is_some()
+}
+
+fn has_other_frontend(image: &Image) -> bool {
+    let given = image.build_args.get("BUILDKIT_SYNTAX").map(String::as_str);
+    let written = image.file.directives.syntax.as_ref().map(|syntax| syntax.value.as_str());
+    given.or(written).is_some_and(|syntax| !syntax.contains("docker/dockerfile"))
+}
+
+/// Calls `with` for the name of each `ARG`, those of triggers too.
+fn each_declared(file: &Dockerfile, with: &mut dyn FnMut(&str)) {
+    let stages = file.stages.iter().flat_map(|stage| &stage.instructions);
+    for instruction in file.globals.iter().chain(stages) {
+        match &instruction.kind {
+            InstructionKind::Arg(items) => items.iter().for_each(|item| with(&item.name.value)),
+            InstructionKind::Onbuild(trigger) if trigger.keyword == "ARG" => {
+                let words = trigger.expression.split_whitespace().skip(1);
+                words.for_each(|word| with(word.split('=').next().unwrap_or(word)));
+            }
+            _ => {}
+        }
+    }
+}

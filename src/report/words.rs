@@ -1,0 +1,83 @@
+//! The words in which several reports speak of the same things.
+//!
+//! Owns short pieces: a step, a place, a time, why something was skipped. What is taken from a
+//! build passes through `clean` here.
+
+use std::time::Duration;
+
+use crate::event::{Failure, Skip, StepInfo};
+
+use super::clean;
+
+/// `builder 2/5 RUN make`
+pub(super) fn describe_step(step: &StepInfo) -> String {
+    let stage = step.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
+    let text = clean::line(step.text.lines().next().unwrap_or_default());
+    // Joined continuation lines keep their indentation, which only costs room here.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if step.number == 0 {
+        text
+    } else {
+        format!("[{}{}/{}] {text}", clean::line(&stage), step.number, step.total)
+    }
+}
+
+/// Whether an image was skipped for what another did, and not because the run stopped.
+pub(super) fn is_because_of(because: &Skip, image: &str) -> bool {
+    matches!(because, Skip::NeedFailed { image: failed } if failed == image)
+}
+
+/// ` at docker/dev/Dockerfile:9`, or nothing where it is not known.
+pub(super) fn failed_at(failure: &Failure) -> String {
+    match (&failure.excerpt, &failure.step) {
+        (Some(excerpt), _) => format!(" at {}:{}", excerpt.place.file, excerpt.place.line),
+        (None, Some(step)) => format!(" in {}", describe_step(step)),
+        (None, None) => String::new(),
+    }
+}
+
+/// `: dev failed`, `: the run was stopped`
+pub(super) fn skipped_because(because: &Skip) -> String {
+    match because {
+        Skip::NeedFailed { image } => format!(": {image} failed"),
+        Skip::Stopped => ": the run stopped before".to_owned(),
+    }
+}
+
+/// A time as people read it: `0.4s`, `12.4s`, `3m05s`, `1h02m`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    let whole = (time + Duration::from_millis(500)).as_secs();
+    if seconds < 59.95 {
+        format!("{seconds:.1}s")
+    } else if whole < 3600 {
+        format!("{}m{:02}s", whole / 60, whole % 60)
+    } else {
+        format!("{}h{:02}m", whole / 3600, whole % 3600 / 60)
+    }
+}
+
+/// The name of a signal that ends programs.
+pub(super) fn signal_name(signal: i32) -> String {
+    match signal {
+        1 => "SIGHUP".to_owned(),
+        2 => "SIGINT".to_owned(),
+        15 => "SIGTERM".to_owned(),
+        other => format!("signal {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let check = |ms, expected| assert_eq!(duration(Duration::from_millis(ms)), expected);
+        check(0, "0.0s");
+        check(12_440, "12.4s");
+        check(59_970, "1m00s");
+        check(185_000, "3m05s");
+        check(3_725_000, "1h02m");
+    }
+}

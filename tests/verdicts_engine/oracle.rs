@@ -1,0 +1,196 @@
+//! What the engine says: builds of the very files on the disk, and what its images are.
+//!
+//! Owns the comparison. It sends the whole context after the ignore file, read anew and archived
+//! here, so that neither what the program selects nor what it remembers has a part in it. The
+//! engine takes a step from its cache by the contents of what the step reads; where all steps of
+//! an image are taken from there and the image is the same, fresh was the right word.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use layers::base::{RelPath, Source};
+use layers::engine::docker::Docker;
+use layers::engine::{
+    BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine, StoredImage,
+};
+use layers::inputs::Identity;
+use layers::scan::ignore_file::IgnoreFile;
+
+use crate::dockerfile::NAMES;
+use crate::tree;
+use crate::world::World;
+
+const KEY: &str = "dev.layers.key";
+
+/// A folder after its ignore file.
+struct Folder {
+    root: PathBuf,
+    ignore: IgnoreFile,
+}
+
+impl ContextFiles for Folder {
+    fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
+        let mut tar = tar::Builder::new(to);
+        let mut matcher = self.ignore.matcher();
+        let mut waiting = vec![PathBuf::new()];
+        // Folders that are left out, until something in them is not.
+        let mut hidden: BTreeMap<PathBuf, fs::Metadata> = BTreeMap::new();
+        while let Some(folder) = waiting.pop() {
+            let names = fs::read_dir(self.root.join(&folder))?.map(|item| Ok(item?.file_name()));
+            let mut names: Vec<_> = names.collect::<io::Result<_>>()?;
+            names.sort();
+            for name in names.into_iter().filter(|name| name != ".layers") {
+                let path = folder.join(&name);
+                let metadata = fs::symlink_metadata(self.root.join(&path))?;
+                let ignored = matcher.ignored(path.as_os_str().as_bytes());
+                if metadata.is_dir() {
+                    waiting.push(path.clone());
+                }
+                if ignored {
+                    if metadata.is_dir() {
+                        hidden.insert(path, metadata);
+                    }
+                    continue;
+                }
+                for above in path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
+                    if let Some(metadata) = hidden.remove(above) {
+                        append(&mut tar, &self.root, above, &metadata)?;
+                    }
+                }
+                append(&mut tar, &self.root, &path, &metadata)?;
+            }
+        }
+        tar.finish()
+    }
+}
+
+fn append(
+    tar: &mut tar::Builder<&mut dyn Write>,
+    root: &Path,
+    path: &Path,
+    metadata: &fs::Metadata,
+) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(metadata.mode() & 0o7777);
+    header.set_mtime(0);
+    header.set_size(0);
+    if metadata.is_symlink() {
+        header.set_entry_type(tar::EntryType::Symlink);
+        return tar.append_link(&mut header, path, fs::read_link(root.join(path))?);
+    }
+    if metadata.is_dir() {
+        header.set_entry_type(tar::EntryType::Directory);
+        return tar.append_data(&mut header, path, io::empty());
+    }
+    let content = fs::read(root.join(path))?;
+    header.set_size(content.len() as u64);
+    tar.append_data(&mut header, path, content.as_slice())
+}
+
+/// What is to be built for an image, taken from the disk as it is.
+fn request(world: &World, image: usize, key: &str) -> BuildRequest {
+    let (own, context) = (world.own(image), world.context(image));
+    let text = fs::read_to_string(own.join("Dockerfile")).unwrap();
+    let beside = fs::read_to_string(own.join("Dockerfile.dockerignore"));
+    let lines = beside.or_else(|_| fs::read_to_string(context.join(".dockerignore")));
+    let source = Source::new(RelPath::new("ignore").unwrap(), lines.unwrap_or_default());
+    let (ignore, problems) = IgnoreFile::parse(&source);
+    assert!(problems.is_empty(), "{problems:?}");
+    BuildRequest {
+        dockerfile: text,
+        target: world.model.images[image].target.clone(),
+        references: Vec::new(),
+        labels: BTreeMap::from([(KEY.to_owned(), key.to_owned())]),
+        build_args: world.args(image),
+        platform: None,
+        contexts: BTreeMap::new(),
+        no_cache: false,
+        secrets: layers::engine::Secrets::default(),
+        context: Arc::new(Folder { root: context, ignore }),
+    }
+}
+
+/// All that the engine's judgement on an image depends on, given the IDs behind the names.
+pub fn facts(world: &World, image: usize, ids: &[Option<String>]) -> String {
+    let described = &world.model.images[image];
+    let text = world.text(image);
+    let siblings =
+        NAMES.iter().zip(ids).enumerate().filter(|(other, (name, _))| {
+            *other == image || text.contains(&format!("/shop-{name}"))
+        });
+    let siblings: Vec<_> = siblings.map(|(_, (_, id))| id).collect();
+    let files = tree::read(&if described.wide { world.root.clone() } else { world.own(image) });
+    format!("{siblings:?} {files:?} {:?} {:?}", described.target, world.args(image))
+}
+
+/// Builds an image from the disk and says how it differs from the one that its name leads to; what
+/// that one is to a child, where it does not.
+pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity, String> {
+    let reference = world.reference(image);
+    let Some(held) = docker.inspect(&reference).unwrap() else {
+        return Err("there is no image".to_owned());
+    };
+    let key = held.labels.get(KEY).cloned().unwrap_or_default();
+    let mut ran = Vec::new();
+    let mut sink = |update| {
+        if let BuildUpdate::StepFinished { step, cached: false, .. } = update
+            && step.number > 0
+            && !step.text.starts_with("FROM ")
+        {
+            ran.push(step.text);
+        }
+    };
+    let request = request(world, image, &key);
+    let outcome = docker.build(&request, &mut sink, &Cancel::default()).unwrap();
+    let BuildOutcome::Built { image_id } = outcome else {
+        return Err(format!("it can't be built: {outcome:?}"));
+    };
+    let built = docker.inspect(&image_id).unwrap().unwrap();
+    let mut differences = Vec::new();
+    if !ran.is_empty() {
+        differences.push(format!("steps that ran: {ran:?}"));
+    }
+    differences.extend(differ(&held, &built));
+    if differences.is_empty() { Ok(Identity::of(&held)) } else { Err(differences.join("; ")) }
+}
+
+/// How two images differ. Their histories may: they hold the text of instructions as it is
+/// written, which no child can see.
+fn differ(held: &StoredImage, built: &StoredImage) -> Vec<String> {
+    let mut differences = Vec::new();
+    if held.diff_ids != built.diff_ids {
+        differences.push(format!("layers {:?} and {:?}", held.diff_ids, built.diff_ids));
+    }
+    if held.config != built.config {
+        differences.push(format!("configuration {} and {}", held.config, built.config));
+    }
+    if held.platform != built.platform {
+        differences.push(format!("platforms {} and {}", held.platform, built.platform));
+    }
+    differences
+}
+
+/// Builds an image as somebody does who knows nothing of the program; says whether that can be
+/// done (the triggers of a base may need what is not there).
+pub fn build_by_hand(text: &str, reference: &str) -> bool {
+    let docker = crate::common::engine_or_skip().unwrap();
+    let request = BuildRequest {
+        dockerfile: text.to_owned(),
+        target: None,
+        references: vec![reference.to_owned()],
+        labels: BTreeMap::new(),
+        build_args: BTreeMap::new(),
+        platform: None,
+        contexts: BTreeMap::new(),
+        no_cache: false,
+        secrets: layers::engine::Secrets::default(),
+        context: Arc::new(crate::common::Files::new()),
+    };
+    let outcome = docker.build(&request, &mut |_| {}, &Cancel::default()).unwrap();
+    matches!(outcome, BuildOutcome::Built { .. })
+}

@@ -1,0 +1,156 @@
+//! The files of the repository: how they are laid out, kept and put back.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::dice::Dice;
+
+/// Big and never edited.
+pub const SHELL: &str = "busybox";
+
+/// A file, folder or symlink as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub path: PathBuf,
+    pub mode: u32,
+    pub what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    Folder,
+    File(Vec<u8>, SystemTime),
+    Link(PathBuf),
+}
+
+/// All below a folder but the shell and what the program keeps, folders before what they hold.
+pub fn read(root: &Path) -> Vec<Kept> {
+    let mut kept = Vec::new();
+    let mut waiting = vec![root.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for item in fs::read_dir(&folder).unwrap() {
+            let path = item.unwrap().path();
+            let name = path.file_name().unwrap();
+            if name == SHELL || name == ".layers" {
+                continue;
+            }
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let what = if metadata.is_dir() {
+                waiting.push(path.clone());
+                What::Folder
+            } else if metadata.is_symlink() {
+                What::Link(fs::read_link(&path).unwrap())
+            } else {
+                What::File(fs::read(&path).unwrap(), metadata.modified().unwrap())
+            };
+            let mode = metadata.mode() & 0o7777;
+            kept.push(Kept { path: path.strip_prefix(root).unwrap().to_owned(), mode, what });
+        }
+    }
+    kept.sort_by(|a, b| a.path.cmp(&b.path));
+    kept
+}
+
+/// Makes a folder what it was. What is the same already is left alone.
+pub fn put_back(root: &Path, then: &[Kept]) {
+    let now = read(root);
+    for entry in now.iter().rev().filter(|entry| !then.contains(entry)) {
+        let path = root.join(&entry.path);
+        match entry.what {
+            // One that holds the shell stays.
+            What::Folder => drop(fs::remove_dir(path)),
+            _ => fs::remove_file(path).unwrap(),
+        }
+    }
+    for entry in then.iter().filter(|entry| !now.contains(entry)) {
+        let path = root.join(&entry.path);
+        match &entry.what {
+            What::Folder => drop(fs::create_dir(&path)),
+            What::Link(to) => symlink(to, &path).unwrap(),
+            What::File(content, time) => {
+                fs::write(&path, content).unwrap();
+                set_mode(&path, entry.mode);
+                set_time(&path, *time);
+            }
+        }
+        if entry.what == What::Folder {
+            set_mode(&path, entry.mode);
+        }
+    }
+}
+
+/// The tree in words, for a failure.
+pub fn describe(root: &Path) -> String {
+    let mut text = String::new();
+    for Kept { path, mode, what } in read(root) {
+        let what = match what {
+            What::Folder => "/".to_owned(),
+            What::Link(to) => format!(" -> {}", to.display()),
+            What::File(content, _) => {
+                let name = path.file_name().unwrap().as_bytes();
+                let is_text = [&b"Dockerfile"[..], b"ignore", b"toml"];
+                if is_text.iter().any(|end| name.ends_with(end)) {
+                    format!(":\n{}", String::from_utf8_lossy(&content))
+                } else {
+                    format!(" = {}", content[..content.len().min(24)].escape_ascii())
+                }
+            }
+        };
+        text.push_str(&format!("{mode:04o} {}{what}\n", path.to_string_lossy().escape_debug()));
+    }
+    text
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+pub fn set_time(path: &Path, time: SystemTime) {
+    File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+/// The own folder of an image as it is in the beginning.
+pub fn lay_out(folder: &Path, dice: &mut Dice, is_base: bool) {
+    for part in ["dir/sub", "empty"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    for name in ["id", "f1", "f2", "a b", "dir/x", "dir/y", "dir/sub/z", "keep.log", "junk"] {
+        // Few contents, so that files of one content are at several places.
+        let content = format!("{}\n", dice.below(4));
+        fs::write(folder.join(name), content).unwrap();
+    }
+    fs::write(folder.join("run.sh"), "#!/bin/sh\n").unwrap();
+    set_mode(&folder.join("run.sh"), 0o755);
+    fs::hard_link(folder.join("f2"), folder.join("h2")).unwrap();
+    for (name, to) in [("link", "f1"), ("dirlink", "dir"), ("dir/up", "../f2"), ("away", "/f1")] {
+        symlink(to, folder.join(name)).unwrap();
+    }
+    fs::write(folder.join(std::ffi::OsStr::from_bytes(b"odd\xff*[x] \n")), "odd").unwrap();
+    fs::write(folder.join("t.tar"), archive(dice)).unwrap();
+    if is_base {
+        fs::copy("/bin/busybox", folder.join(SHELL)).expect("Debian's busybox-static is there");
+    }
+}
+
+/// A small archive, for `ADD` to unpack.
+pub fn archive(dice: &mut Dice) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let content = format!("{}", dice.below(10));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "in/f", content.as_bytes()).unwrap();
+    tar.into_inner().unwrap()
+}
+
+/// The entries that edits may choose among, of one image's own folder.
+pub fn choices(folder: &Path) -> Vec<PathBuf> {
+    let is_free = |path: &PathBuf| {
+        let name = path.file_name().unwrap().as_bytes();
+        !name.starts_with(b"Dockerfile") && name != b".dockerignore" && path.as_os_str() != "id"
+    };
+    read(folder).into_iter().map(|entry| entry.path).filter(is_free).collect()
+}

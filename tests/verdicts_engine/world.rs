@@ -1,0 +1,168 @@
+//! A random repository: its images, its settings, and their way to the disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::dice::Dice;
+use crate::dockerfile::{File, NAMES};
+use crate::tree::{self, Kept};
+
+/// An image as it is meant.
+#[derive(Debug, Clone)]
+pub struct Image {
+    pub file: File,
+    /// Whether the context is the whole repository.
+    pub wide: bool,
+    /// The stage that `layers.toml` names.
+    pub target: Option<String>,
+    /// Its build arguments in `layers.toml`.
+    pub args: BTreeMap<String, String>,
+}
+
+/// All that an edit can change but the files.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub images: Vec<Image>,
+    /// `--build-arg`
+    pub args: BTreeMap<String, String>,
+}
+
+/// A state to which the repository can be put back.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub model: Model,
+    pub files: Vec<Kept>,
+}
+
+pub struct World {
+    _folder: TempDir,
+    pub root: PathBuf,
+    pub namespace: String,
+    pub model: Model,
+    /// Earlier states that could be built.
+    pub past: Vec<State>,
+}
+
+impl World {
+    /// A repository of three to seven images.
+    pub fn random(dice: &mut Dice, namespace: &str) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap().join("shop");
+        let count = 3 + dice.below(NAMES.len() - 2);
+        let mut images = Vec::new();
+        for (image, name) in NAMES.iter().enumerate().take(count) {
+            let own = root.join("docker").join(name);
+            fs::create_dir_all(&own).unwrap();
+            tree::lay_out(&own, dice, image == 0);
+            let file = File::random(dice, image, namespace);
+            let wide = dice.one_in(5);
+            images.push(Image { file, wide, target: None, args: BTreeMap::new() });
+        }
+        let model = Model { images, args: BTreeMap::new() };
+        let namespace = namespace.to_owned();
+        let world = World { _folder: folder, root, namespace, model, past: Vec::new() };
+        world.write();
+        world
+    }
+
+    /// What an image is called.
+    pub fn reference(&self, image: usize) -> String {
+        format!("{}/shop-{}:latest", self.namespace, NAMES[image])
+    }
+
+    /// The folder that holds an image's Dockerfile.
+    pub fn own(&self, image: usize) -> PathBuf {
+        self.root.join("docker").join(NAMES[image])
+    }
+
+    /// The folder of its context.
+    pub fn context(&self, image: usize) -> PathBuf {
+        if self.model.images[image].wide { self.root.clone() } else { self.own(image) }
+    }
+
+    /// The text of its Dockerfile as it is meant.
+    pub fn text(&self, image: usize) -> String {
+        let described = &self.model.images[image];
+        let prefix =
+            if described.wide { format!("docker/{}/", NAMES[image]) } else { String::new() };
+        described.file.render(image, &prefix, &self.namespace)
+    }
+
+    /// Writes Dockerfiles and `layers.toml` where they differ.
+    pub fn write(&self) {
+        for image in 0..self.model.images.len() {
+            write_new(&self.own(image).join("Dockerfile"), &self.text(image));
+        }
+        let mut toml = format!("namespace = \"{}\"\napp = \"shop\"\n", self.namespace);
+        for (image, described) in self.model.images.iter().enumerate() {
+            toml.push_str(&format!("[image.{}]\n", NAMES[image]));
+            if described.wide {
+                toml.push_str("context = \".\"\n");
+            }
+            if let Some(target) = &described.target {
+                toml.push_str(&format!("target = \"{target}\"\n"));
+            }
+            for (name, value) in &described.args {
+                toml.push_str(&format!("args.{name} = \"{value}\"\n"));
+            }
+        }
+        write_new(&self.root.join("layers.toml"), &toml);
+    }
+
+    /// The state as it is.
+    pub fn state(&self) -> State {
+        State { model: self.model.clone(), files: tree::read(&self.root) }
+    }
+
+    /// Goes back to a state.
+    pub fn restore(&mut self, state: &State) {
+        tree::put_back(&self.root, &state.files);
+        self.model = state.model.clone();
+        self.write();
+    }
+
+    /// The build arguments of an image; the command line's win.
+    pub fn args(&self, image: usize) -> BTreeMap<String, String> {
+        let mut args = self.model.images[image].args.clone();
+        args.extend(self.model.args.clone());
+        args
+    }
+
+    /// Whether any instruction may read a whole context: then nothing is said of files that nobody
+    /// names, and of Dockerfiles, which may be such files.
+    pub fn reads_widely(&self) -> bool {
+        let files = self.model.images.iter().map(|image| &image.file);
+        let mut lines = files.flat_map(|file| &file.stages).flat_map(|stage| &stage.lines);
+        lines.any(|line| {
+            let reads =
+                ["COPY", "ADD", "RUN --mount", "ONBUILD"].iter().any(|it| line.starts_with(it));
+            let widely = ["@. ", " . ", "$", "--mount=target", "tmpfs"];
+            reads && widely.iter().any(|part| line.contains(part))
+        })
+    }
+
+    /// Whether any stage carries triggers: then names of stages count.
+    pub fn has_triggers(&self) -> bool {
+        let files = self.model.images.iter().map(|image| &image.file);
+        let mut lines = files.flat_map(|file| &file.stages).flat_map(|stage| &stage.lines);
+        lines.any(|line| line.starts_with("ONBUILD"))
+    }
+
+    /// Keeps a state that could be built, and a few before it.
+    pub fn remember(&mut self) {
+        let state = self.state();
+        if self.past.len() == 6 {
+            self.past.remove(0);
+        }
+        self.past.push(state);
+    }
+}
+
+fn write_new(path: &std::path::Path, text: &str) {
+    if fs::read_to_string(path).ok().as_deref() != Some(text) {
+        fs::write(path, text).unwrap();
+    }
+}
