@@ -9,6 +9,10 @@ use serde_json::Value;
 
 use crate::engine::StoredImage;
 
+/// What counts for an identity, as a number that is raised whenever that changes: identities of
+/// another are not compared with today's.
+pub(super) const FORMAT: u32 = 2;
+
 /// The label that carries an image's key.
 pub const KEY_LABEL: &str = "dev.layers.key";
 

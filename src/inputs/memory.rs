@@ -9,8 +9,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::Identity;
 use super::digests::Digests;
+use super::identity::FORMAT;
 use super::key::Inputs;
 
 /// The folder's name, at the repository's root.
@@ -20,10 +23,18 @@ pub const FOLDER: &str = ".layers";
 const MOST_KEPT: usize = 4;
 
 /// How many identities are kept.
-const MOST_IDENTITIES: usize = 2000;
+const MOST_IDENTITIES: usize = 20_000;
 
 /// How many IDs of built images are kept.
 const MOST_BUILT: usize = 20_000;
+
+/// The form of `identities.json`.
+#[derive(Serialize, Deserialize)]
+struct Identities {
+    /// What counted for them.
+    format: u32,
+    identities: BTreeMap<String, Identity>,
+}
 
 /// The folder of a repository.
 #[derive(Debug, Clone)]
@@ -85,10 +96,13 @@ impl Memory {
         fs::read_dir(self.keys_of(image)).is_ok_and(|mut items| items.next().is_some())
     }
 
-    /// The identities of images by their IDs.
+    /// The identities of images by their IDs. Those that another version of this program found,
+    /// to which other things counted, are forgotten.
     pub fn identities(&self) -> BTreeMap<String, Identity> {
         let text = fs::read(self.folder.join("identities.json"));
-        text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+        let kept: Option<Identities> = text.ok().and_then(|it| serde_json::from_slice(&it).ok());
+        let kept = kept.filter(|kept| kept.format == FORMAT);
+        kept.map(|kept| kept.identities).unwrap_or_default()
     }
 
     /// Keeps identities. An engine can be asked again for those that are too many.
@@ -100,7 +114,8 @@ impl Memory {
             identities.pop_first();
         }
         self.prepare(&self.folder)?;
-        write_whole(&self.folder.join("identities.json"), &serde_json::to_vec(&identities)?)
+        let kept = Identities { format: FORMAT, identities };
+        write_whole(&self.folder.join("identities.json"), &serde_json::to_vec(&kept)?)
     }
 
     /// The IDs of images that are known to be built from their Dockerfiles.

@@ -276,6 +276,24 @@ fn what_is_remembered_decides_nothing() {
 }
 
 #[test]
+fn identities_by_other_rules_are_forgotten() {
+    let project = built();
+    plan(&project, "");
+    let path = ".layers/identities.json";
+    let mut kept: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
+    let format = kept["format"].as_u64().unwrap();
+    kept["format"] = (format + 1).into();
+    for identity in kept["identities"].as_object_mut().unwrap().values_mut() {
+        identity["layers"] = "found otherwise".into();
+    }
+    write(&project, path, &kept.to_string());
+    assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
+    // A list without a format, as it was kept at first.
+    write(&project, path, &kept["identities"].to_string());
+    assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
+}
+
+#[test]
 fn only_what_is_read_is_sent() {
     let project = built();
     let calls = project.read(".layers/calls.jsonl");
