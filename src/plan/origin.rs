@@ -35,7 +35,9 @@ fn last_step(image: &Image) -> Option<Expected> {
     let mut at = image.evaluation.target?;
     loop {
         let (stage, view) = (image.file.stages.get(at)?, image.evaluation.stages.get(at)?);
-        if let Some(last) = stage.instructions.last() {
+        // An `ONBUILD` is no step of the image that carries it.
+        let is_step = |it: &&Instruction| !matches!(it.kind, InstructionKind::Onbuild(_));
+        if let Some(last) = stage.instructions.iter().rev().find(is_step) {
             return Some(expect(last));
         }
         if let Some(trigger) = view.triggers.last() {

@@ -380,6 +380,12 @@ fn an_image_that_was_built_on_ours_is_not_ours() {
     std::fs::remove_dir_all(real.project.root().join(".layers")).unwrap();
     assert_eq!(verdict(), "dev      fresh");
     assert_eq!(verdict(), "dev      fresh");
+    // An engine keeps no step for an `ONBUILD`.
+    let text = real.project.read("docker/dev/Dockerfile") + "ONBUILD RUN true\n";
+    std::fs::write(real.project.root().join("docker/dev/Dockerfile"), text).unwrap();
+    real.project.run("build dev --progress quiet").code(0);
+    std::fs::remove_dir_all(real.project.root().join(".layers")).unwrap();
+    assert_eq!(verdict(), "dev      fresh");
     // Somebody starts from it, which hands on its key, and ours goes away.
     let by_hand = |to: &str| {
         let container = docker(&["create", &real.image("dev"), "true"]).stdout;
