@@ -3,6 +3,7 @@
 //! Owns the words and their help. What they do is `command/`'s affair.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -66,6 +67,11 @@ fn read_build_arg(argument: &str) -> Result<String, String> {
     }
 }
 
+fn read_time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err("it must be longer than nothing".to_owned()) } else { Ok(time) }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -117,6 +123,19 @@ pub struct Build {
     #[arg(long, short)]
     pub keep_going: bool,
 
+    /// Cancel the running builds upon a failure instead of finishing them.
+    #[arg(long, conflicts_with = "keep_going")]
+    pub fail_fast: bool,
+
+    /// Try an image again up to N times where a registry, the network or the engine failed; a
+    /// failing RUN never is.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
+
+    /// Cancel an image that takes longer than TIME, such as 90s or 1h30m.
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    pub timeout: Option<Duration>,
+
     /// Leave these images out, also where others need them; those take them as they are.
     #[arg(long, value_name = "IMAGE")]
     pub exclude: Vec<String>,
@@ -132,6 +151,7 @@ pub struct Build {
     /// Ask the registries for newer externals first.
     #[arg(long, conflicts_with = "dry_run")]
     pub pull: bool,
+
     /// Give a secret to the builds that mount it: a file or an environment variable, the one
     /// called ID where neither is said.
     #[arg(long, value_name = "id=ID[,src=FILE|,env=NAME]")]
@@ -189,6 +209,14 @@ pub struct Plan {
     /// End with exit code 1 when there is anything to do.
     #[arg(long)]
     pub check: bool,
+
+    /// Say how long the builds will take, by what they took before.
+    #[arg(long)]
+    pub estimate: bool,
+
+    /// How many images are built at once, for the estimate [default: number of CPUs].
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
 
     /// Which engine.
     #[command(flatten)]

@@ -5,17 +5,17 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::Place;
 use crate::engine::Step;
 use crate::plan::Reason;
 
 /// An event and when it happened.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stamped {
     /// Time since the run began.
-    #[serde(rename = "at_ms", serialize_with = "millis")]
+    #[serde(rename = "at_ms", with = "millis")]
     pub at: Duration,
     /// What happened.
     #[serde(flatten)]
@@ -23,7 +23,7 @@ pub struct Stamped {
 }
 
 /// One fact of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// The run begins.
@@ -48,7 +48,7 @@ pub enum Event {
         /// Its ID in the engine.
         image_id: String,
         /// The references that it had lost and has now again.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tagged: Vec<String>,
     },
     /// An image that began is not fresh, and is built.
@@ -57,6 +57,23 @@ pub enum Event {
         image: String,
         /// Why.
         reason: Reason,
+    },
+    /// Another run builds the very same image; what comes out of that is waited for.
+    ImageBlocked {
+        /// The image.
+        image: String,
+    },
+    /// A build failed for a cause that may pass, and is tried again.
+    ImageRetried {
+        /// The image.
+        image: String,
+        /// Which try failed, from 1.
+        attempt: u32,
+        /// What was wrong, in one line or a few.
+        message: String,
+        /// How long is waited before the next try.
+        #[serde(rename = "wait_ms", with = "millis")]
+        wait: Duration,
     },
     /// A step of an image begins to run.
     StepStarted {
@@ -74,7 +91,7 @@ pub enum Event {
         /// Whether the engine had its result already.
         cached: bool,
         /// How long it ran.
-        #[serde(rename = "took_ms", serialize_with = "millis")]
+        #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
     /// A step wrote a line. It is what the build wrote and not to be trusted: whoever shows it
@@ -105,7 +122,7 @@ pub enum Event {
         /// How many of its steps ran, and how many the engine had already.
         steps: StepCounts,
         /// From start to end.
-        #[serde(rename = "took_ms", serialize_with = "millis")]
+        #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
     /// An image could not be built.
@@ -115,7 +132,7 @@ pub enum Event {
         /// Why.
         failure: Failure,
         /// From start to end.
-        #[serde(rename = "took_ms", serialize_with = "millis")]
+        #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
     /// An image was not begun.
@@ -130,7 +147,7 @@ pub enum Event {
         /// The image.
         image: String,
         /// From start to end.
-        #[serde(rename = "took_ms", serialize_with = "millis")]
+        #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
     /// The run was asked to stop.
@@ -143,7 +160,7 @@ pub enum Event {
 }
 
 /// How many steps ran and how many were cached.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCounts {
     /// Steps that ran.
     pub ran: u32,
@@ -152,7 +169,7 @@ pub struct StepCounts {
 }
 
 /// A step as events name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepInfo {
     /// The stage, where the engine names one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,7 +194,7 @@ impl From<&Step> for StepInfo {
 }
 
 /// Why an image could not be built.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
     /// Whose fault it is.
     pub kind: FailureKind,
@@ -194,7 +211,7 @@ pub struct Failure {
 }
 
 /// Whose fault a failure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
     /// The build said no: a step failed, a file is not there.
@@ -204,7 +221,7 @@ pub enum FailureKind {
 }
 
 /// A piece of a Dockerfile, carried along so that it can be drawn without the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
     /// Where the piece begins.
     pub place: Place,
@@ -213,7 +230,7 @@ pub struct Excerpt {
 }
 
 /// Why an image was not begun.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Skip {
     /// Something it needs, at any distance, failed.
@@ -225,6 +242,21 @@ pub enum Skip {
     Stopped,
 }
 
-fn millis<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
+/// Times as milliseconds with a fraction.
+mod millis {
+    use super::{Deserialize, Deserializer, Duration};
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        time: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e3)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        let millis = f64::deserialize(deserializer)?;
+        Duration::try_from_secs_f64(millis / 1e3).map_err(serde::de::Error::custom)
+    }
 }

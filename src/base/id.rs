@@ -75,6 +75,11 @@ impl<T> IdMap<T> {
     pub fn values(&self) -> std::slice::Iter<'_, T> {
         self.values.iter()
     }
+
+    /// All values in the order of their ids, to be changed.
+    pub fn values_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.values.iter_mut()
+    }
 }
 
 impl<T> FromIterator<T> for IdMap<T> {

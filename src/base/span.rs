@@ -159,6 +159,19 @@ impl serde::Serialize for Place {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Place {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Place, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+        let read = || {
+            let (rest, column) = text.rsplit_once(':')?;
+            let (file, line) = rest.rsplit_once(':')?;
+            let file = RelPath::new(file)?;
+            Some(Place { file, line: line.parse().ok()?, column: column.parse().ok()? })
+        };
+        read().ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no place in a file")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::summary::Summary;
 use crate::report::{Reporter, diagnostics, plan, say};
-use crate::schedule::{Interrupter, Options, Run, Tally};
+use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
 
 use super::kitchen::{self, Kitchen, Wish, Words};
 use super::load::Repository;
@@ -82,8 +82,14 @@ fn perform(
 ) -> anyhow::Result<Exit> {
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
-        jobs: jobs_of(options),
-        keep_going: options.keep_going,
+        jobs: jobs_of(options.jobs),
+        on_failure: match (options.keep_going, options.fail_fast) {
+            (true, _) => OnFailure::KeepGoing,
+            (false, true) => OnFailure::Cancel,
+            (false, false) => OnFailure::Finish,
+        },
+        retries: options.retries,
+        timeout: options.timeout,
     };
     let run = Run::new(todo, kitchen, engine, run_options);
     listen_for_signals(run.interrupter())?;
@@ -91,11 +97,18 @@ fn perform(
     let mut summary = Summary::default();
     let mut trouble = Ok(());
     let mut ours = BTreeSet::new();
+    let mut took = Vec::new();
     let tally = run.execute(&mut |event: &Stamped| {
         if let Event::ImageBuilt { image_id, .. } | Event::ImageFresh { image_id, .. } =
             &event.event
         {
             ours.insert(image_id.clone());
+        }
+        // A build of which all was cached says nothing of the next.
+        if let Event::ImageBuilt { image, steps, took: time, .. } = &event.event
+            && steps.ran > 0
+        {
+            took.push((image.clone(), *time));
         }
         summary.take(event);
         if let Some(reporter) = reporter.as_mut().filter(|_| trouble.is_ok()) {
@@ -105,8 +118,14 @@ fn perform(
             reporter = None;
         }
     });
+    let memory = &kitchen.judge.memory;
     // Without them the engine is asked once more for each, that is all.
-    drop(kitchen.judge.memory.keep_built(&kitchen.judge.built, ours));
+    drop(memory.keep_built(&kitchen.judge.built, ours));
+    if tally.built + tally.failed + tally.cancelled > 0 {
+        // Without them the next run starts images in a worse order, that is all.
+        drop(memory.keep_durations(&took));
+        memory.sweep_claims();
+    }
     say::err(&summary.draw(at.paint))?;
     say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))
@@ -134,8 +153,9 @@ fn pull_of(options: &Build) -> Pull {
     }
 }
 
-fn jobs_of(options: &Build) -> usize {
-    match options.jobs {
+/// How many images are built at once.
+pub fn jobs_of(wanted: Option<u16>) -> usize {
+    match wanted {
         Some(jobs) => usize::from(jobs),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     }

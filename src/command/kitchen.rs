@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::base::ImageId;
+use crate::base::{IdMap, ImageId, clock};
 use crate::cli::{EngineName, Global};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
@@ -19,10 +20,10 @@ use crate::graph::lint::arguments::undeclared;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image, locate, select};
 use crate::inputs::gather::Asked;
-use crate::inputs::{Identity, KEY_LABEL, Memory, gather};
+use crate::inputs::{Claimed, Identity, KEY_LABEL, Memory, gather};
 use crate::plan::{Judge, Plan, Reason, Settled, ask_held, ask_unchosen};
 use crate::report::{diagnostics, say};
-use crate::schedule::{Prepared, Recipes};
+use crate::schedule::{Prepared, Recipes, Turn};
 
 use super::load::Repository;
 use super::pulling::{Pull, Search, find_externals};
@@ -137,6 +138,8 @@ pub struct Kitchen<'a> {
     no_cache: bool,
     platform: Option<String>,
     secrets: Secrets,
+    /// When the engine was asked what it holds, as time since 1970.
+    begun: Duration,
 }
 
 impl<'a> Kitchen<'a> {
@@ -155,6 +158,7 @@ impl<'a> Kitchen<'a> {
         let platform = repository.platform.as_deref();
         let target = platform.unwrap_or(&info.platform);
         let memory = Memory::of(&repository.root);
+        let begun = clock::now();
         let search = Search { graph, asked: platform, platform: target, pull, tell };
         let mut externals = find_externals(search, &chosen.all, engine)?;
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
@@ -173,10 +177,11 @@ impl<'a> Kitchen<'a> {
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
         let built = memory.built();
         let judge = Judge { graph, own, externals, held, memory, unchosen, forced, built };
-        let plan = judge.plan(&chosen.all, engine)?;
+        let mut plan = judge.plan(&chosen.all, engine)?;
+        plan.set_costs(costs_of(&judge, &plan));
         let platform = platform.map(str::to_owned);
         let secrets = Secrets::default();
-        Ok((Kitchen { judge, graph, no_cache, platform, secrets }, plan))
+        Ok((Kitchen { judge, graph, no_cache, platform, secrets, begun }, plan))
     }
 
     /// Hands over what builds may ask for.
@@ -213,6 +218,32 @@ impl<'a> Kitchen<'a> {
     }
 }
 
+/// How long each image of a plan is expected to take: nothing where nothing is built.
+fn costs_of(judge: &Judge<'_>, plan: &Plan) -> IdMap<Duration> {
+    let mut costs = IdMap::from_fn(plan.len(), |_| Duration::ZERO);
+    let stale: Vec<ImageId> =
+        plan.order().iter().copied().filter(|image| !plan.is_fresh(*image)).collect();
+    if stale.is_empty() {
+        return costs;
+    }
+    let commands = |image: ImageId| match &judge.own[image] {
+        Some(Ok(own)) => {
+            let instructions = own.inputs.stages.iter().flat_map(|stage| &stage.instructions);
+            instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
+        }
+        _ => 0,
+    };
+    let described: Vec<(&str, usize)> = stale
+        .iter()
+        .map(|image| (judge.graph.images[*image].name.as_str(), commands(*image)))
+        .collect();
+    let expected = judge.memory.durations().expect(&described);
+    for (image, cost) in stale.into_iter().zip(expected) {
+        costs[image] = cost;
+    }
+    costs
+}
+
 /// The named contexts that an image's Dockerfile uses, or all where another frontend than the
 /// engine's reads it.
 fn used_contexts(image: &Image) -> BTreeMap<String, String> {
@@ -235,6 +266,7 @@ impl Recipes for Kitchen<'_> {
         image: ImageId,
         needs: &[(ImageId, Identity)],
         engine: &dyn Engine,
+        turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
         let identity_of = |parent: ImageId| {
             needs.iter().find(|(need, _)| *need == parent).map(|(_, identity)| identity.clone())
@@ -243,10 +275,25 @@ impl Recipes for Kitchen<'_> {
             Settled::Fresh { image_id, lost } => Ok(Prepared::Fresh { image_id, lost }),
             Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
             Settled::Build { reason, inputs, key } => {
+                let (memory, name) = (&self.judge.memory, self.name(image));
+                let is_shared = memory.kept_since(name, &key, self.begun);
+                let (claim, waited) = match memory.claim(name, &key, turn.waits, turn.cancel) {
+                    Ok(Claimed::Ours { claim, waited }) => (Some(claim), waited),
+                    Ok(Claimed::Cancelled) => return Ok(Prepared::Cancelled),
+                    // A disk without locks is no reason not to build: the engine shares the steps.
+                    Err(_) => (None, false),
+                };
+                if (is_shared || waited)
+                    && !self.judge.forced.contains(&image)
+                    && let Some((image_id, lost)) = self.judge.look_again(image, &key, engine)?
+                {
+                    return Ok(Prepared::Fresh { image_id, lost });
+                }
                 // Without them a later plan can't name what differs, that is all.
-                drop(self.judge.memory.keep(self.name(image), &key, &inputs));
+                drop(memory.keep(name, &key, &inputs));
                 let request = Box::new(self.request(image, &key)?);
-                Ok(Prepared::Build { request, reason })
+                let claim = claim.map(|claim| Box::new(claim) as _);
+                Ok(Prepared::Build { request, reason, claim })
             }
         }
     }

@@ -3,9 +3,13 @@
 use crate::base::ImageId;
 use crate::cli::{Global, Plan};
 use crate::exit::Exit;
+use crate::plan::Plan as Todo;
 use crate::report::paint::Paint;
-use crate::report::{plan, say};
+use crate::report::plan::{self as drawn, Estimate};
+use crate::report::say;
+use crate::schedule::estimate::{critical_chain, duration};
 
+use super::build::jobs_of;
 use super::kitchen::{self, Kitchen, Wish, Words};
 use super::{Surroundings, load};
 
@@ -27,10 +31,25 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     let info = engine.describe()?;
     let (_, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;
     let name = |image: ImageId| repository.graph.images[image].name.clone();
-    say::out(&if options.json {
-        plan::draw_json(&todo, &name)?
-    } else {
-        plan::draw(&todo, &name, Paint::plain())
+    let estimate = options.estimate.then(|| estimate(&todo, jobs_of(options.jobs), &name));
+    say::out(&match (options.json, estimate) {
+        (true, estimate) => drawn::draw_json(&todo, estimate, &name)?,
+        (false, None) => drawn::draw(&todo, &name, Paint::plain()),
+        (false, Some(estimate)) => {
+            drawn::draw(&todo, &name, Paint::plain()) + &drawn::draw_estimate(&estimate)
+        }
     })?;
     Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })
+}
+
+/// What the builds of a plan are expected to take.
+fn estimate(plan: &Todo, jobs: usize, name: &dyn Fn(ImageId) -> String) -> Estimate {
+    let chain = critical_chain(plan);
+    Estimate {
+        jobs,
+        time: duration(plan, jobs),
+        one_more: duration(plan, jobs + 1),
+        chain_time: chain.first().map(|image| plan.remaining(*image)).unwrap_or_default(),
+        chain: chain.into_iter().map(name).collect(),
+    }
 }

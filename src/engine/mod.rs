@@ -54,7 +54,7 @@ pub trait Engine: Send + Sync {
     /// Where the engine can't be asked.
     fn newest_step(&self, id: &str) -> anyhow::Result<Option<String>>;
 
-    /// The images that carry the label, whatever its value, in the order of their IDs. One
+    /// The images that carry the label `NAME`, or `NAME=VALUE`, in the order of their IDs. One
     /// question, however many there are.
     ///
     /// # Errors
@@ -239,7 +239,37 @@ pub struct BuildFailure {
     pub step: Option<Step>,
     /// The engine's message, without its decoration.
     pub message: String,
+    /// Whether another try may do better: a registry or the network was at fault, and no command
+    /// of the Dockerfile.
+    pub may_pass: bool,
 }
+
+/// A fault of the machinery that may be gone at the next try: an engine that restarts, a
+/// connection that broke.
+#[derive(Debug)]
+pub struct Passing {
+    message: String,
+}
+
+impl Passing {
+    /// The fault in words; they end with a `hint:` line, as those of every other do.
+    pub fn error(message: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Passing { message: message.into() })
+    }
+
+    /// Whether an error is of this kind.
+    pub fn is(error: &anyhow::Error) -> bool {
+        error.downcast_ref::<Passing>().is_some()
+    }
+}
+
+impl fmt::Display for Passing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Passing {}
 
 /// Tells running builds to stop. Cheap to clone; set once, never unset.
 #[derive(Clone, Default)]

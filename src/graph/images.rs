@@ -6,6 +6,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU16;
 
 use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, References, Setting, Template};
@@ -38,6 +39,8 @@ pub struct Candidate {
     pub args: BTreeMap<String, String>,
     /// Named contexts from the configuration.
     pub contexts: Vec<NamedContext>,
+    /// How many of a run's places its build takes.
+    pub weight: usize,
     /// Where the configuration says what.
     pub said: Said,
 }
@@ -80,6 +83,7 @@ impl Candidate {
             references: Vec::new(),
             args: BTreeMap::new(),
             contexts: Vec::new(),
+            weight: 1,
             said: Said::default(),
         }
     }
@@ -119,6 +123,7 @@ struct Layer<'a> {
     targets: &'a [Setting],
     args: Option<&'a Args>,
     contexts: Option<&'a Contexts>,
+    weight: Option<NonZeroU16>,
 }
 
 impl<'a> Layer<'a> {
@@ -131,6 +136,7 @@ impl<'a> Layer<'a> {
             targets: &image.targets,
             args: Some(&image.args),
             contexts: Some(&image.contexts),
+            weight: image.weight,
         }
     }
 }
@@ -195,6 +201,7 @@ impl<'a> Collector<'a> {
                 targets: &group.targets,
                 args: Some(&group.args),
                 contexts: Some(&group.contexts),
+                weight: group.weight,
             });
         }
         let template = draft.last(|layer| layer.name);
@@ -344,6 +351,7 @@ impl<'a> Collector<'a> {
             }
         }
         image.contexts = contexts.into_values().collect();
+        image.weight = draft.last(|layer| layer.weight).map_or(1, |it| usize::from(it.get()));
         image
     }
 

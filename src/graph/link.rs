@@ -85,6 +85,7 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
                 target: settings.target,
                 build_args: settings.build_args,
                 contexts: settings.contexts,
+                weight: read.candidate.weight,
                 references: named.references,
                 named_by: named.origin,
                 file: read.file,

@@ -49,6 +49,8 @@ pub struct Image {
     /// Named contexts: a name, and `docker-image://REFERENCE`, a folder relative to the root or
     /// an address.
     pub contexts: BTreeMap<String, String>,
+    /// How many of a run's places its build takes.
+    pub weight: usize,
     /// What it is tagged with; siblings know it by the first.
     pub references: Vec<Reference>,
     /// Where its name came from.

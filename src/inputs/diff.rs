@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::files::{FileInputs, FileList};
 use super::gather::{NeedOf, Own};
@@ -14,7 +14,7 @@ use super::key::{Inputs, NeedInputs};
 use crate::base::{ImageId, Place};
 
 /// One thing that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {
     /// A file has other content, or is another kind of thing.

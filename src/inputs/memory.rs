@@ -8,13 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
+use super::claims::{self, Claimed};
 use super::digests::Digests;
+use super::durations::Durations;
 use super::identity::FORMAT;
 use super::key::Inputs;
+use crate::engine::Cancel;
 
 /// The folder's name, at the repository's root.
 pub const FOLDER: &str = ".layers";
@@ -91,6 +95,55 @@ impl Memory {
         fs::metadata(self.keys_of(image).join(format!("{key}.json"))).is_ok_and(|it| it.len() > 0)
     }
 
+    /// Whether the inputs behind a key of an image were kept at a moment (since 1970) or later:
+    /// another run is building that key, or has built it meanwhile.
+    pub fn kept_since(&self, image: &str, key: &str, moment: Duration) -> bool {
+        let file = fs::metadata(self.keys_of(image).join(format!("{key}.json")));
+        let modified = file.and_then(|file| file.modified()).ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        modified.is_some_and(|time| time >= moment)
+    }
+
+    /// Claims the building of a key of an image; `waits` is called where another run has it.
+    ///
+    /// # Errors
+    /// Where the disk refuses, or knows no locks.
+    pub fn claim(
+        &self,
+        image: &str,
+        key: &str,
+        waits: &dyn Fn(),
+        cancel: &Cancel,
+    ) -> io::Result<Claimed> {
+        let folder = self.claims();
+        self.prepare(&folder)?;
+        let file = format!("{}.{}", file_name_of(image), key.get(..16).unwrap_or(key));
+        claims::claim(&folder.join(file), waits, cancel)
+    }
+
+    /// Removes the claims of processes that died.
+    pub fn sweep_claims(&self) {
+        claims::sweep(&self.claims());
+    }
+
+    /// How long builds took.
+    pub fn durations(&self) -> Durations {
+        Durations::open(self.folder.join("durations.json"))
+    }
+
+    /// Keeps how long builds took, beside what another run has kept meanwhile.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn keep_durations(&self, took: &[(String, Duration)]) -> io::Result<()> {
+        self.prepare(&self.folder)?;
+        self.durations().add(took)
+    }
+
+    fn claims(&self) -> PathBuf {
+        self.folder.join("claims")
+    }
+
     /// Whether any inputs of an image are kept: it was built from here.
     pub fn knows(&self, image: &str) -> bool {
         fs::read_dir(self.keys_of(image)).is_ok_and(|mut items| items.next().is_some())
@@ -160,17 +213,21 @@ impl Memory {
         if ignore.exists() { Ok(()) } else { write_whole(&ignore, b"*\n") }
     }
 
-    /// An image's name may hold what no file name may.
     fn keys_of(&self, image: &str) -> PathBuf {
-        let mut name = String::with_capacity(image.len());
-        for byte in image.bytes() {
-            match char::from(byte) {
-                c if c.is_ascii_alphanumeric() || c == '-' || c == '_' => name.push(c),
-                _ => name.push_str(&format!("%{byte:02x}")),
-            }
-        }
-        self.folder.join("keys").join(name)
+        self.folder.join("keys").join(file_name_of(image))
     }
+}
+
+/// The name of an image as that of a file: it may hold what no file name may.
+pub fn file_name_of(image: &str) -> String {
+    let mut name = String::with_capacity(image.len());
+    for byte in image.bytes() {
+        match char::from(byte) {
+            c if c.is_ascii_alphanumeric() || c == '-' || c == '_' => name.push(c),
+            _ => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    name
 }
 
 /// Writes a file beside its place and renames it: whoever reads finds a whole one.

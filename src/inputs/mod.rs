@@ -7,8 +7,10 @@
 
 pub mod archive;
 mod canonical;
+pub mod claims;
 pub mod diff;
 pub mod digests;
+pub mod durations;
 pub mod files;
 pub mod gather;
 pub mod identity;
@@ -22,7 +24,9 @@ pub mod since;
 pub mod wildcard;
 
 pub use archive::ContextArchive;
+pub use claims::{Claim, Claimed};
 pub use diff::Change;
+pub use durations::Durations;
 pub use gather::{Externals, NeedOf, Outside, Own, gather};
 pub use identity::{Identity, KEY_LABEL};
 pub use key::Inputs;

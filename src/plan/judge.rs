@@ -15,7 +15,7 @@ use crate::base::{IdMap, ImageId};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, Memory, NeedOf, Own, diff};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own, diff};
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {
@@ -176,6 +176,24 @@ impl Judge<'_> {
             }
         };
         Ok(Settled::Build { reason, inputs: Box::new(own.inputs), key })
+    }
+
+    /// Looks again for an image that carries a key, which another run may have built meanwhile:
+    /// its ID, and the references that do not lead to it.
+    ///
+    /// # Errors
+    /// Where the engine can't be asked.
+    pub fn look_again(
+        &self,
+        image: ImageId,
+        key: &str,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Option<(String, Vec<String>)>> {
+        let held = Held::read(engine.list(&format!("{KEY_LABEL}={key}"))?);
+        let references = &self.graph.images[image].references;
+        let is_ours = |held: &HeldImage| self.is_ours(image, held, engine);
+        let found = carrier::find(&held, key, references, &self.built, &is_ours, engine)?;
+        Ok(found.map(|(held, lost)| (held.id.clone(), lost)))
     }
 
     /// Own inputs with the identities of all that is needed.

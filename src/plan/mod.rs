@@ -16,6 +16,8 @@ pub use held::{Held, HeldImage, Holder};
 pub use judge::{Judge, Settled};
 pub use verdict::{Reason, Verdict};
 
+use std::time::Duration;
+
 use crate::base::{IdMap, ImageId};
 use crate::graph::Graph;
 use crate::inputs::Identity;
@@ -26,7 +28,9 @@ pub struct Plan {
     order: Vec<ImageId>,
     needs: IdMap<Vec<ImageId>>,
     children: IdMap<Vec<ImageId>>,
-    remaining: IdMap<u64>,
+    costs: IdMap<Duration>,
+    remaining: IdMap<Duration>,
+    weights: IdMap<usize>,
     verdicts: IdMap<Option<Verdict>>,
     identities: IdMap<Option<Identity>>,
 }
@@ -46,7 +50,9 @@ impl Plan {
             let parents = graph.parents_of(image).into_iter();
             parents.filter(|parent| is_chosen[image.index()] && is_chosen[parent.index()]).collect()
         });
-        Plan::from_needs(order, needs)
+        let mut plan = Plan::from_needs(order, needs);
+        plan.set_weights(IdMap::from_fn(len, |image| graph.images[image].weight));
+        plan
     }
 
     /// The plan of the images `order`, each after all that it needs by `needs`.
@@ -57,10 +63,13 @@ impl Plan {
                 children[*parent].push(*image);
             }
         }
-        let remaining = longest_paths(&order, &children);
+        // What an image takes is not known yet: all take the same.
+        let costs = IdMap::from_fn(needs.len(), |_| Duration::from_secs(1));
+        let remaining = longest_paths(&order, &children, &costs);
+        let weights = IdMap::from_fn(needs.len(), |_| 1);
         let verdicts = IdMap::from_fn(needs.len(), |_| None);
         let identities = IdMap::from_fn(needs.len(), |_| None);
-        Plan { order, needs, children, remaining, verdicts, identities }
+        Plan { order, needs, children, costs, remaining, weights, verdicts, identities }
     }
 
     /// What the plan says of an image; nothing where it was not judged, and is built.
@@ -123,18 +132,42 @@ impl Plan {
         &self.children[image]
     }
 
-    /// The cost of the longest chain that begins with `image`, itself included.
-    pub fn remaining(&self, image: ImageId) -> u64 {
+    /// Says how long each image is expected to take.
+    pub fn set_costs(&mut self, costs: IdMap<Duration>) {
+        self.remaining = longest_paths(&self.order, &self.children, &costs);
+        self.costs = costs;
+    }
+
+    /// Says how many places each image takes while it is built.
+    pub fn set_weights(&mut self, weights: IdMap<usize>) {
+        self.weights = weights;
+    }
+
+    /// How long an image is expected to take.
+    pub fn cost(&self, image: ImageId) -> Duration {
+        self.costs[image]
+    }
+
+    /// How many of the places of a run an image takes while it is built; at least one.
+    pub fn weight(&self, image: ImageId) -> usize {
+        self.weights[image].max(1)
+    }
+
+    /// How long the longest chain is expected to take that begins with `image`, itself included.
+    pub fn remaining(&self, image: ImageId) -> Duration {
         self.remaining[image]
     }
 }
 
-/// Every image costs one: what an image takes is not known before it was built.
-fn longest_paths(order: &[ImageId], children: &IdMap<Vec<ImageId>>) -> IdMap<u64> {
-    let mut remaining = IdMap::from_fn(children.len(), |_| 0);
+fn longest_paths(
+    order: &[ImageId],
+    children: &IdMap<Vec<ImageId>>,
+    costs: &IdMap<Duration>,
+) -> IdMap<Duration> {
+    let mut remaining = IdMap::from_fn(children.len(), |_| Duration::ZERO);
     for image in order.iter().rev() {
-        let behind = children[*image].iter().map(|child| remaining[*child]).max().unwrap_or(0);
-        remaining[*image] = 1 + behind;
+        let behind = children[*image].iter().map(|child| remaining[*child]).max();
+        remaining[*image] = costs[*image] + behind.unwrap_or_default();
     }
     remaining
 }

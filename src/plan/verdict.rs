@@ -2,7 +2,7 @@
 //!
 //! Owns the verdicts and the reasons as data. Only `report/` makes sentences of them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::inputs::Change;
 
@@ -31,7 +31,7 @@ pub enum Verdict {
 }
 
 /// Why an image is built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     /// The engine holds no image under any of its references.

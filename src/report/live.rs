@@ -176,6 +176,20 @@ impl Screen {
                     row.last_line = reasons::describe(&reason);
                 }
             }
+            Event::ImageBlocked { image } => {
+                if let Some(row) = self.rows.get_mut(&image) {
+                    words::BLOCKED.clone_into(&mut row.last_line);
+                }
+            }
+            Event::ImageRetried { image, attempt, message, wait } => {
+                let mark = self.paint.careful("!");
+                let again = words::tried_again(attempt, &message, wait);
+                self.line(&format!("{mark} {image}  {again}"));
+                if let Some(row) = self.rows.get_mut(&image) {
+                    row.step = None;
+                    row.last_line.clear();
+                }
+            }
             Event::StepFinished { .. } | Event::RunFinished => {}
         }
     }

@@ -39,6 +39,10 @@ fn sentence(event: &Event) -> Option<String> {
         Event::ImageFresh { image, tagged, .. } => {
             format!("{image}: fresh, is {} again", list(tagged))
         }
+        Event::ImageBlocked { image } => format!("{image}: {}", words::BLOCKED),
+        Event::ImageRetried { image, attempt, message, wait } => {
+            format!("{image}: {}", words::tried_again(*attempt, message, *wait))
+        }
         Event::ImageStale { image, reason } => format!("{image}: {}", reasons::describe(reason)),
         Event::StepStarted { .. } | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,

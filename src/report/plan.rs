@@ -2,6 +2,8 @@
 //!
 //! Owns how verdicts look.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::base::ImageId;
@@ -9,7 +11,7 @@ use crate::base::text::{count, list};
 use crate::plan::{Plan, Verdict};
 
 use super::paint::Paint;
-use super::reasons;
+use super::{reasons, words};
 
 /// A line for each image in the order of work, and the counts.
 pub fn draw(plan: &Plan, name: &dyn Fn(ImageId) -> String, paint: Paint) -> String {
@@ -54,13 +56,65 @@ struct Row<'a> {
     verdict: Option<&'a Verdict>,
 }
 
-/// The verdicts in the order of work, as JSON.
+/// What the builds of a plan are expected to take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Estimate {
+    /// How many images are built at once.
+    pub jobs: usize,
+    /// How long all takes.
+    #[serde(rename = "time_ms", serialize_with = "millis")]
+    pub time: Duration,
+    /// How long all would take with one job more.
+    #[serde(rename = "with_one_more_job_ms", serialize_with = "millis")]
+    pub one_more: Duration,
+    /// The images that are built one after the other, whatever the number of jobs.
+    pub chain: Vec<String>,
+    /// How long they take.
+    #[serde(rename = "chain_ms", serialize_with = "millis")]
+    pub chain_time: Duration,
+}
+
+fn millis<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// What is expected, in lines.
+pub fn draw_estimate(estimate: &Estimate) -> String {
+    let Estimate { jobs, time, one_more, chain, chain_time } = estimate;
+    if chain.is_empty() {
+        return "nothing to build\n".to_owned();
+    }
+    let time = words::duration(*time);
+    let one_more = words::duration(*one_more);
+    let further = match one_more == time {
+        true => format!("-j {} would gain nothing", jobs + 1),
+        false => format!("{one_more} with -j {}", jobs + 1),
+    };
+    let (chain, chain_time) = (chain.join(" → "), words::duration(*chain_time));
+    format!("about {time} with -j {jobs}; {further}\nlongest chain: {chain}, {chain_time}\n")
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    images: Vec<Row<'a>>,
+    estimate: Estimate,
+}
+
+/// The verdicts in the order of work, as JSON; with an estimate they are `images` beside it.
 ///
 /// # Errors
 /// Never in practice: all of it is text.
-pub fn draw_json(plan: &Plan, name: &dyn Fn(ImageId) -> String) -> anyhow::Result<String> {
+pub fn draw_json(
+    plan: &Plan,
+    estimate: Option<Estimate>,
+    name: &dyn Fn(ImageId) -> String,
+) -> anyhow::Result<String> {
     let rows = plan.order().iter();
-    let rows: Vec<Row<'_>> =
+    let images: Vec<Row<'_>> =
         rows.map(|image| Row { image: name(*image), verdict: plan.verdict(*image) }).collect();
-    Ok(serde_json::to_string_pretty(&rows)? + "\n")
+    let text = match estimate {
+        Some(estimate) => serde_json::to_string_pretty(&Whole { images, estimate })?,
+        None => serde_json::to_string_pretty(&images)?,
+    };
+    Ok(text + "\n")
 }

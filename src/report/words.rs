@@ -44,6 +44,16 @@ pub(super) fn skipped_because(because: &Skip) -> String {
     }
 }
 
+/// What an image waits for whose key another run builds.
+pub(super) const BLOCKED: &str = "waits for another run, which builds the same";
+
+/// `try 1 failed: connection refused; again in 2.0s`
+pub(super) fn tried_again(attempt: u32, message: &str, wait: Duration) -> String {
+    // The hint is for somebody who is to do something; here the next try is.
+    let message = message.lines().next().unwrap_or_default();
+    format!("try {attempt} failed: {}; again in {}", clean::line(message), duration(wait))
+}
+
 /// A time as people read it: `0.4s`, `12.4s`, `3m05s`, `1h02m`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();

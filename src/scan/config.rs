@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use anyhow::Context;
@@ -120,6 +121,9 @@ pub struct Group {
     /// Named contexts; they win over those of all.
     #[serde(default)]
     pub contexts: Contexts,
+    /// How many of a run's places its builds take, so that two that need much memory are not
+    /// built at once.
+    pub weight: Option<NonZeroU16>,
 }
 
 /// What `[image.NAME]` can say.
@@ -143,6 +147,9 @@ pub struct ImageConfig {
     /// Named contexts of this image; they win over those of its group and of all.
     #[serde(default)]
     pub contexts: Contexts,
+    /// How many of a run's places its builds take, so that two that need much memory are not
+    /// built at once.
+    pub weight: Option<NonZeroU16>,
 }
 
 /// A build argument's value: text, or a number or truth value that is taken as text.

@@ -5,15 +5,16 @@
 //! and nothing is polled: an image starts the moment all that it needs is done and a place is
 //! free. This room never prints; whoever wants to see a run reads its events.
 
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Instant;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, ImageId};
 use crate::engine::{Cancel, Engine};
-use crate::event::{Event, FailureKind, Skip, Stamped, StepCounts};
+use crate::event::{Event, Failure, FailureKind, Skip, Stamped, StepCounts};
 use crate::inputs::Identity;
 use crate::plan::{Plan, Verdict};
 
+pub mod estimate;
 mod lines;
 mod states;
 #[cfg(test)]
@@ -21,7 +22,7 @@ mod tests;
 mod worker;
 
 pub use states::State;
-pub use worker::{Prepared, Recipes};
+pub use worker::{Claim, Prepared, Recipes, Turn};
 
 use states::States;
 use worker::{Ending, Message, Order, Progress};
@@ -33,8 +34,24 @@ pub struct Options {
     pub engine: String,
     /// How many images are built at once at most; at least 1.
     pub jobs: usize,
-    /// Whether independent images go on after a failure.
-    pub keep_going: bool,
+    /// What becomes of the others when an image fails.
+    pub on_failure: OnFailure,
+    /// How often an image is tried again whose failure may pass.
+    pub retries: u32,
+    /// How long an image may take, tries and waiting between them included.
+    pub timeout: Option<Duration>,
+}
+
+/// What becomes of the other images when one fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Those that run are finished, and nothing new starts.
+    #[default]
+    Finish,
+    /// All go on that do not need it.
+    KeepGoing,
+    /// Those that run are cancelled too.
+    Cancel,
 }
 
 /// How a run ended, counted.
@@ -100,15 +117,14 @@ impl<'a> Run<'a> {
     /// Builds everything and hands each event to `sink`; returns when every image has ended.
     pub fn execute(self, sink: &mut dyn FnMut(&Stamped)) -> Tally {
         let Run { plan, recipes, engine, options, to_loop, messages } = self;
-        let cancel = Cancel::default();
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
             let desks: Vec<Sender<Order>> = (0..workers)
                 .map(|number| {
                     let (desk, orders) = mpsc::channel();
-                    let (to_loop, cancel) = (to_loop.clone(), cancel.clone());
+                    let (to_loop, retries) = (to_loop.clone(), options.retries);
                     scope.spawn(move || {
-                        worker::work(number, &orders, &to_loop, engine, recipes, &cancel);
+                        worker::work(number, &orders, &to_loop, engine, recipes, retries);
                     });
                     desk
                 })
@@ -117,10 +133,9 @@ impl<'a> Run<'a> {
             let mut the_loop = Loop {
                 plan,
                 recipes,
+                states: States::new(plan, options.jobs.max(1)),
                 options,
-                cancel: cancel.clone(),
-                states: States::new(plan),
-                started: IdMap::from_fn(plan.len(), |_| None),
+                running: IdMap::from_fn(plan.len(), |_| None),
                 steps: IdMap::from_fn(plan.len(), |_| StepCounts::default()),
                 identities: IdMap::from_fn(plan.len(), |image| plan.identity(image).cloned()),
                 tally: Tally::default(),
@@ -140,9 +155,8 @@ struct Loop<'a, 's> {
     plan: &'a Plan,
     recipes: &'a dyn Recipes,
     options: Options,
-    cancel: Cancel,
     states: States<'a>,
-    started: IdMap<Option<Instant>>,
+    running: IdMap<Option<Running>>,
     steps: IdMap<StepCounts>,
     /// What the images are that are done and needed.
     identities: IdMap<Option<Identity>>,
@@ -153,6 +167,16 @@ struct Loop<'a, 's> {
     idle: Vec<usize>,
     clock: Instant,
     sink: &'s mut dyn FnMut(&Stamped),
+}
+
+/// An image that a worker has.
+struct Running {
+    since: Instant,
+    /// When it has taken too long.
+    until: Option<Instant>,
+    /// Whether it has, and was cancelled for it.
+    timed_out: bool,
+    cancel: Cancel,
 }
 
 impl Loop<'_, '_> {
@@ -173,9 +197,16 @@ impl Loop<'_, '_> {
         }
         self.start_what_can();
         while !self.states.all_ended() {
-            // The loop holds a sender itself, so this waits for a message and never fails.
-            let Ok(message) = messages.recv() else { break };
-            self.handle(message);
+            // The loop holds a sender itself, so a channel is never without one.
+            let received = match self.next_deadline() {
+                Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
+                Ok(message) => self.handle(message),
+                Err(RecvTimeoutError::Timeout) => self.cancel_overdue(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
             self.start_what_can();
         }
         self.emit(Event::RunFinished);
@@ -197,13 +228,17 @@ impl Loop<'_, '_> {
         while !self.stopping && !self.idle.is_empty() {
             let Some(image) = self.states.start_next() else { return };
             let Some(worker) = self.idle.pop() else { return };
-            self.started[image] = Some(Instant::now());
+            let (since, cancel) = (Instant::now(), Cancel::default());
+            let until = self.options.timeout.and_then(|time| since.checked_add(time));
+            let running = Running { since, until, timed_out: false, cancel: cancel.clone() };
+            self.running[image] = Some(running);
             self.emit(Event::ImageStarted { image: self.name(image) });
             let identity_of = |need: &ImageId| Some((*need, self.identities[*need].clone()?));
             let order = Order {
                 image,
                 needs: self.plan.needs(image).iter().filter_map(identity_of).collect(),
                 is_needed: !self.plan.children(image).is_empty(),
+                cancel,
             };
             self.desks[worker].send(order).expect("a worker ends when its desk does");
         }
@@ -213,6 +248,12 @@ impl Loop<'_, '_> {
         let name = self.name(image);
         let event = match progress {
             Progress::Stale(reason) => Event::ImageStale { image: name, reason },
+            Progress::Blocked => Event::ImageBlocked { image: name },
+            Progress::Retried { attempt, message, wait } => {
+                // What the failed try has done is no part of the image.
+                self.steps[image] = StepCounts::default();
+                Event::ImageRetried { image: name, attempt, message, wait }
+            }
             Progress::StepStarted(step) => Event::StepStarted { image: name, step },
             Progress::StepFinished { step, cached, took } => {
                 // Taking a base runs nothing, and engines call it cached or not as it suits them.
@@ -230,7 +271,9 @@ impl Loop<'_, '_> {
 
     fn end(&mut self, image: ImageId, ending: Ending) {
         let name = self.name(image);
-        let took = self.started[image].map(|start| start.elapsed()).unwrap_or_default();
+        let running = self.running[image].take();
+        let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
+        let timed_out = running.is_some_and(|it| it.timed_out) && self.tally.signal.is_none();
         match ending {
             Ending::Fresh { image_id, tagged, identity } => {
                 self.tally.fresh += 1;
@@ -245,30 +288,70 @@ impl Loop<'_, '_> {
                 let steps = self.steps[image];
                 self.emit(Event::ImageBuilt { image: name, image_id, references, steps, took });
             }
+            Ending::Cancelled if timed_out => self.fail(image, self.overdue(), took),
             Ending::Cancelled => {
                 self.tally.cancelled += 1;
                 self.states.cancel(image);
                 self.emit(Event::ImageCancelled { image: name, took });
                 self.stop();
             }
-            Ending::Failed(failure) => {
-                self.tally.failed += 1;
-                self.tally.machinery_failed |= failure.kind == FailureKind::Machinery;
-                self.emit(Event::ImageFailed { image: name.clone(), failure, took });
-                let lost = self.states.fail(image);
-                self.skip(&lost, &Skip::NeedFailed { image: name });
-                if !self.options.keep_going {
-                    self.stop();
-                }
+            Ending::Failed(failure) => self.fail(image, failure, took),
+        }
+    }
+
+    fn fail(&mut self, image: ImageId, failure: Failure, took: Duration) {
+        let name = self.name(image);
+        self.tally.failed += 1;
+        self.tally.machinery_failed |= failure.kind == FailureKind::Machinery;
+        self.emit(Event::ImageFailed { image: name.clone(), failure, took });
+        let lost = self.states.fail(image);
+        self.skip(&lost, &Skip::NeedFailed { image: name });
+        match self.options.on_failure {
+            OnFailure::KeepGoing => {}
+            OnFailure::Finish => self.stop(),
+            OnFailure::Cancel => {
+                self.stop();
+                self.cancel_where(|_| true);
             }
         }
+    }
+
+    fn overdue(&self) -> Failure {
+        let time = self.options.timeout.unwrap_or_default();
+        Failure {
+            kind: FailureKind::Build,
+            message: format!("it took longer than {}", humantime::format_duration(time)),
+            step: None,
+            excerpt: None,
+            log_tail: Vec::new(),
+        }
+    }
+
+    /// When the next image will have taken too long.
+    fn next_deadline(&self) -> Option<Instant> {
+        self.options.timeout?;
+        let running = self.running.values().flatten().filter(|it| !it.timed_out);
+        running.filter_map(|it| it.until).min()
+    }
+
+    fn cancel_overdue(&mut self) {
+        let now = Instant::now();
+        let is_overdue = |it: &Running| !it.timed_out && it.until.is_some_and(|until| until <= now);
+        for running in self.running.values_mut().flatten().filter(|it| is_overdue(it)) {
+            running.timed_out = true;
+            running.cancel.set();
+        }
+    }
+
+    fn cancel_where(&self, meant: impl Fn(&Running) -> bool) {
+        self.running.values().flatten().filter(|it| meant(it)).for_each(|it| it.cancel.set());
     }
 
     fn interrupt(&mut self, signal: i32) {
         if self.tally.signal.is_none() {
             self.tally.signal = Some(signal);
             self.emit(Event::Interrupted { signal });
-            self.cancel.set();
+            self.cancel_where(|_| true);
             self.stop();
         }
     }

@@ -1,9 +1,11 @@
 //! In which state each image of a run is.
 //!
 //! Owns the one map of states, its one setter, and what is derived from them: the count of open
-//! images and the queue of images that may start. It knows neither clocks nor threads.
+//! images, the places that are taken, and the queue of images that may start. It knows neither
+//! clocks nor threads, so that an estimate can be made with it as well as a run.
 
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use crate::base::{IdMap, ImageId};
 use crate::plan::Plan;
@@ -47,18 +49,23 @@ pub struct States<'a> {
     missing: IdMap<usize>,
     ready: BinaryHeap<Ready>,
     open: usize,
+    /// How many places there are, and how many are taken.
+    places: usize,
+    taken: usize,
+    /// The image that waits for more places than are free, and those that were begun past it.
+    held_back: Option<(ImageId, Vec<ImageId>)>,
 }
 
 /// Longest remaining path first, then the order of the plan.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Ready {
-    priority: u64,
+    priority: Duration,
     earlier: std::cmp::Reverse<ImageId>,
 }
 
 impl<'a> States<'a> {
-    /// All images of the plan before anything ran.
-    pub fn new(plan: &'a Plan) -> States<'a> {
+    /// All images of the plan before anything ran, with `places` for those that run; at least 1.
+    pub fn new(plan: &'a Plan, places: usize) -> States<'a> {
         let mut states = States {
             plan,
             states: IdMap::from_fn(plan.len(), |_| State::Absent),
@@ -67,6 +74,9 @@ impl<'a> States<'a> {
             }),
             ready: BinaryHeap::new(),
             open: 0,
+            places,
+            taken: 0,
+            held_back: None,
         };
         for image in plan.order() {
             states.set(
@@ -86,16 +96,62 @@ impl<'a> States<'a> {
         self.open == 0
     }
 
-    /// Takes the next image that may start and sets it running.
+    /// Takes the next image that may start and sets it running: the one with the longest path
+    /// behind it. Where that needs more places than are free, others go past it, as long as they
+    /// leave enough places for it when those end that run now.
     pub fn start_next(&mut self) -> Option<ImageId> {
-        let image = loop {
-            let image = self.ready.pop()?.earlier.0;
-            if self.states[image] == State::Ready {
-                break image;
+        let mut passed = Vec::new();
+        let mut found = None;
+        while let Some(next) = self.ready.pop() {
+            let image = next.earlier.0;
+            if self.states[image] != State::Ready {
+                continue;
             }
+            if self.fits(image, passed.first()) {
+                found = Some(image);
+                break;
+            }
+            passed.push(next);
+            if self.taken == self.places {
+                break;
+            }
+        }
+        match (&found, passed.first()) {
+            (_, None) => self.held_back = None,
+            (found, Some(first)) => self.hold_back(first.earlier.0, *found),
+        }
+        self.ready.extend(passed);
+        self.set(found?, State::Running);
+        found
+    }
+
+    /// Whether there are places for an image, and for `first`, which is to have its turn before it.
+    fn fits(&self, image: ImageId, first: Option<&Ready>) -> bool {
+        let free = self.places - self.taken;
+        let Some(first) = first.map(|ready| ready.earlier.0) else {
+            return self.weight(image) <= free;
         };
-        self.set(image, State::Running);
-        Some(image)
+        let past = match &self.held_back {
+            Some((held, past)) if *held == first => past.as_slice(),
+            _ => &[],
+        };
+        let runs = |image: &&ImageId| self.states[**image] == State::Running;
+        let past: usize = past.iter().filter(runs).map(|image| self.weight(*image)).sum();
+        let weight = self.weight(image);
+        weight <= free && past + weight + self.weight(first) <= self.places
+    }
+
+    /// Notes that an image waits for places, and which one was begun past it.
+    fn hold_back(&mut self, image: ImageId, begun: Option<ImageId>) {
+        match &mut self.held_back {
+            Some((held, past)) if *held == image => past.extend(begun),
+            _ => self.held_back = Some((image, begun.into_iter().collect())),
+        }
+    }
+
+    /// How many places an image takes; never more than there are.
+    fn weight(&self, image: ImageId) -> usize {
+        self.plan.weight(image).min(self.places)
     }
 
     /// Records that a running image is in the engine; its dependents may become ready.
@@ -164,6 +220,11 @@ impl<'a> States<'a> {
         assert!(legal, "image {} can't go from {from:?} to {to:?}", image.index());
         self.open += usize::from(from == State::Absent);
         self.open -= usize::from(to.is_final());
+        if to == State::Running {
+            self.taken += self.weight(image);
+        } else if from == State::Running {
+            self.taken -= self.weight(image);
+        }
         if to == State::Ready {
             let priority = self.plan.remaining(image);
             self.ready.push(Ready { priority, earlier: std::cmp::Reverse(image) });

@@ -19,8 +19,10 @@ use crate::event::Excerpt;
 struct Script {
     needs: Vec<Vec<ImageId>>,
     fails: Vec<bool>,
+    /// How many places each image takes.
+    weights: Vec<usize>,
     jobs: usize,
-    keep_going: bool,
+    on_failure: OnFailure,
 }
 
 struct NoFiles;
@@ -34,8 +36,15 @@ impl ContextFiles for NoFiles {
 /// Builds in no time; an image's number is its Dockerfile's text.
 struct Instant<'a> {
     script: &'a Script,
+    /// How many places are taken, and how many ever were.
     running: Mutex<(usize, usize)>,
     started: Mutex<Vec<usize>>,
+}
+
+impl Instant<'_> {
+    fn weight(&self, image: usize) -> usize {
+        self.script.weights[image].min(self.script.jobs)
+    }
 }
 
 impl Engine for Instant<'_> {
@@ -53,13 +62,14 @@ impl Engine for Instant<'_> {
         self.started.lock().unwrap().push(image);
         {
             let mut running = self.running.lock().unwrap();
-            running.0 += 1;
+            running.0 += self.weight(image);
             running.1 = running.1.max(running.0);
         }
         std::thread::yield_now();
-        self.running.lock().unwrap().0 -= 1;
+        self.running.lock().unwrap().0 -= self.weight(image);
         Ok(if self.script.fails[image] {
-            BuildOutcome::Failed(BuildFailure { step: None, message: "as scripted".to_owned() })
+            let message = "as scripted".to_owned();
+            BuildOutcome::Failed(BuildFailure { step: None, message, may_pass: false })
         } else {
             BuildOutcome::Built { image_id: format!("sha256:{image}") }
         })
@@ -102,6 +112,7 @@ impl Recipes for Names {
         image: ImageId,
         _: &[(ImageId, Identity)],
         _: &dyn Engine,
+        _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
         let request = BuildRequest {
             dockerfile: self.name(image).to_owned(),
@@ -115,7 +126,8 @@ impl Recipes for Names {
             secrets: crate::engine::Secrets::default(),
             context: Arc::new(NoFiles),
         };
-        Ok(Prepared::Build { request: Box::new(request), reason: crate::plan::Reason::NoImage })
+        let reason = crate::plan::Reason::NoImage;
+        Ok(Prepared::Build { request: Box::new(request), reason, claim: None })
     }
 
     fn confirm(&self, _: ImageId, _: &[(ImageId, Identity)], _: &dyn Engine) -> anyhow::Result<()> {
@@ -137,11 +149,17 @@ struct Seen {
 fn execute(script: &Script) -> Seen {
     let len = script.needs.len();
     let order = (0..len).map(ImageId::from_index).collect();
-    let plan = Plan::from_needs(order, script.needs.iter().cloned().collect());
+    let mut plan = Plan::from_needs(order, script.needs.iter().cloned().collect());
+    plan.set_weights(script.weights.iter().copied().collect());
     let engine = Instant { script, running: Mutex::new((0, 0)), started: Mutex::new(Vec::new()) };
     let names = Names((0..len).map(|image| image.to_string()).collect());
-    let options =
-        Options { engine: "test".to_owned(), jobs: script.jobs, keep_going: script.keep_going };
+    let options = Options {
+        engine: "test".to_owned(),
+        jobs: script.jobs,
+        on_failure: script.on_failure,
+        retries: 0,
+        timeout: None,
+    };
     let mut events = Vec::new();
     let tally = Run::new(&plan, &names, &engine, options)
         .execute(&mut |event| events.push(event.event.clone()));
@@ -151,15 +169,17 @@ fn execute(script: &Script) -> Seen {
 }
 
 fn scripts() -> impl Strategy<Value = Script> {
-    (1usize..24, 1usize..6, any::<bool>()).prop_flat_map(|(len, jobs, keep_going)| {
+    let on_failure = prop_oneof![Just(OnFailure::KeepGoing), Just(OnFailure::Finish)];
+    (1usize..24, 1usize..6, on_failure).prop_flat_map(|(len, jobs, on_failure)| {
         let edges = proptest::collection::vec(any::<u32>(), len);
         let fails = proptest::collection::vec(proptest::bool::weighted(0.15), len);
-        (edges, fails).prop_map(move |(edges, fails)| {
+        let weights = proptest::collection::vec(prop_oneof![4 => Just(1), 1 => 2usize..8], len);
+        (edges, fails, weights).prop_map(move |(edges, fails, weights)| {
             let needs = edges.iter().enumerate().map(|(image, bits)| {
                 let earlier = (0..image).filter(|at| bits >> (at % 32) & 3 == 3);
                 earlier.map(ImageId::from_index).collect()
             });
-            Script { needs: needs.collect(), fails, jobs, keep_going }
+            Script { needs: needs.collect(), fails, weights, jobs, on_failure }
         })
     })
 }
@@ -184,6 +204,7 @@ fn number(image: &str) -> usize {
 
 fn check(script: &Script) {
     let seen = execute(script);
+    let keep_going = script.on_failure == OnFailure::KeepGoing;
     let mut ended = BTreeMap::new();
     let mut done = BTreeSet::new();
     for event in &seen.events {
@@ -206,7 +227,7 @@ fn check(script: &Script) {
                     Skip::NeedFailed { image: failed } => {
                         assert!(needs.contains(&number(failed)) && script.fails[number(failed)]);
                     }
-                    Skip::Stopped => assert!(!script.keep_going && seen.tally.failed > 0),
+                    Skip::Stopped => assert!(!keep_going && seen.tally.failed > 0),
                 }
                 assert!(ended.insert(number(image), "skipped").is_none());
             }
@@ -216,7 +237,7 @@ fn check(script: &Script) {
     assert_eq!(ended.len(), script.needs.len(), "every image ends");
     assert!(matches!(seen.events.last(), Some(Event::RunFinished)));
     assert!(seen.most_at_once <= script.jobs);
-    if script.keep_going {
+    if keep_going {
         for (image, end) in &ended {
             let doomed = needs_of(script, *image).iter().any(|need| script.fails[*need]);
             let expected = match (doomed, script.fails[*image]) {
@@ -253,14 +274,21 @@ fn the_longest_chain_goes_first() {
     let script = Script {
         needs: vec![vec![], vec![], vec![], vec![], needs(&[3]), needs(&[4])],
         fails: vec![false; 6],
+        weights: vec![1; 6],
         jobs: 1,
-        keep_going: false,
+        on_failure: OnFailure::Finish,
     };
     assert_eq!(execute(&script).started, [3, 4, 0, 1, 2, 5]);
 }
 
 #[test]
 fn a_run_of_nothing_ends() {
-    let script = Script { needs: vec![], fails: vec![], jobs: 3, keep_going: false };
+    let script = Script {
+        needs: vec![],
+        fails: vec![],
+        weights: vec![],
+        jobs: 3,
+        on_failure: OnFailure::Finish,
+    };
     assert_eq!(execute(&script).tally, Tally::default());
 }

@@ -3,11 +3,15 @@
 //! Owns the thread's side of the conversation: it takes an image, asks for its request, lets the
 //! engine build it and reports each step. It decides nothing about the run.
 
-use std::sync::mpsc::{Receiver, Sender};
+use std::any::Any;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
 
 use crate::base::ImageId;
 use crate::engine::mask::Mask;
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Step};
+use crate::engine::{
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Passing, Step,
+};
 use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
 use crate::inputs::Identity;
 use crate::plan::Reason;
@@ -29,6 +33,7 @@ pub trait Recipes: Sync {
         image: ImageId,
         needs: &[(ImageId, Identity)],
         engine: &dyn Engine,
+        turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared>;
 
     /// Makes sure, once an image is built, that all it was to be built on is still there under its
@@ -62,7 +67,22 @@ pub enum Prepared {
         request: Box<BuildRequest>,
         /// Why.
         reason: Reason,
+        /// What keeps other runs from building the same meanwhile, until it is dropped.
+        claim: Claim,
     },
+    /// The run was cancelled meanwhile.
+    Cancelled,
+}
+
+/// What is held while an image is built.
+pub type Claim = Option<Box<dyn Any + Send>>;
+
+/// How an image waits for its turn where another run builds the very same.
+pub struct Turn<'a> {
+    /// Called when it has to wait.
+    pub waits: &'a dyn Fn(),
+    /// Ends the waiting.
+    pub cancel: &'a Cancel,
 }
 
 /// An image to be taken care of.
@@ -72,6 +92,8 @@ pub(super) struct Order {
     pub(super) needs: Vec<(ImageId, Identity)>,
     /// Whether another image of the run needs it.
     pub(super) is_needed: bool,
+    /// Ends its build.
+    pub(super) cancel: Cancel,
 }
 
 /// What a worker says to the loop.
@@ -86,8 +108,10 @@ pub(super) enum Message {
 
 pub(super) enum Progress {
     Stale(Reason),
+    Blocked,
+    Retried { attempt: u32, message: String, wait: Duration },
     StepStarted(StepInfo),
-    StepFinished { step: StepInfo, cached: bool, took: std::time::Duration },
+    StepFinished { step: StepInfo, cached: bool, took: Duration },
     Output { step: StepInfo, line: String },
     Warning(String),
 }
@@ -106,11 +130,13 @@ pub(super) fn work(
     to_loop: &Sender<Message>,
     engine: &dyn Engine,
     recipes: &dyn Recipes,
-    cancel: &Cancel,
+    retries: u32,
 ) {
     for order in orders {
         let image = order.image;
-        let build = || build(&order, to_loop, engine, recipes, cancel);
+        // The loop outlives every worker; a message that it no longer takes needs no answer.
+        let say = |progress| drop(to_loop.send(Message::Progress(image, progress)));
+        let build = || build(&order, &say, engine, recipes, retries);
         let build = std::panic::AssertUnwindSafe(build);
         // A panic must end one image with a word, not leave the loop waiting for this worker.
         let ending = std::panic::catch_unwind(build).unwrap_or_else(|_| {
@@ -122,60 +148,127 @@ pub(super) fn work(
     }
 }
 
+/// Builds an image, again where it fails for a cause that may pass.
 fn build(
     order: &Order,
-    to_loop: &Sender<Message>,
+    say: &dyn Fn(Progress),
     engine: &dyn Engine,
     recipes: &dyn Recipes,
-    cancel: &Cancel,
+    retries: u32,
 ) -> Ending {
-    let image = order.image;
-    // The loop outlives every worker; a message that it no longer takes needs no answer.
-    let say = |progress| drop(to_loop.send(Message::Progress(image, progress)));
-    let mut mask = Mask::default();
-    let mut lines = Lines::default();
-    let result = recipes.prepare(image, &order.needs, engine).and_then(|prepared| {
-        let (request, reason) = match prepared {
-            Prepared::Fresh { image_id, lost } => {
-                for reference in &lost {
-                    engine.tag(&image_id, reference)?;
-                }
-                let identity = identify(order, &image_id, engine)?;
-                return Ok(Ending::Fresh { image_id, tagged: lost, identity });
-            }
-            Prepared::Build { request, reason } => (request, reason),
+    for attempt in 1.. {
+        let fault = match try_once(order, say, engine, recipes) {
+            Ok(ending) => return ending,
+            Err(fault) => fault,
         };
-        say(Progress::Stale(reason));
-        mask = request.secrets.mask().clone();
-        lines = Lines::hiding(mask.clone());
-        let mut sink = |update| tell(update, &mut lines, &mask, &say);
-        let outcome = engine.build(&request, &mut sink, cancel);
-        // What a step wrote last may have no line end, and says most.
-        lines.finish(|step, line| say(Progress::Output { step: name(step, &mask), line }));
-        match outcome? {
-            BuildOutcome::Built { image_id } => {
-                if let Err(error) = recipes.confirm(image, &order.needs, engine) {
-                    // It carries a key that it does not deserve.
-                    engine.remove(&image_id)?;
-                    return Err(error);
-                }
-                let identity = identify(order, &image_id, engine)?;
-                Ok(Ending::Built { image_id, references: request.references, identity })
-            }
-            BuildOutcome::Cancelled => Ok(Ending::Cancelled),
-            BuildOutcome::Failed(failure) => Ok(Ending::Failed(Failure {
-                kind: FailureKind::Build,
-                excerpt: recipes.excerpt(image, &failure),
-                message: mask.hide_in(failure.message),
-                log_tail: failure.step.as_ref().map(|step| lines.tail(step)).unwrap_or_default(),
-                step: failure.step.as_ref().map(|step| name(step, &mask)),
-            })),
+        if order.cancel.is_set() && fault.failure.kind == FailureKind::Machinery {
+            return Ending::Cancelled;
         }
-    });
-    match result {
-        Ok(ending) => ending,
-        Err(_) if cancel.is_set() => Ending::Cancelled,
-        Err(error) => Ending::Failed(machinery(mask.hide_in(format!("{error:#}")))),
+        if !fault.may_pass || attempt > retries {
+            return Ending::Failed(fault.failure);
+        }
+        let wait = pause_after(attempt);
+        say(Progress::Retried { attempt, message: fault.failure.message, wait });
+        if !pause(wait, &order.cancel) {
+            break;
+        }
+    }
+    Ending::Cancelled
+}
+
+/// Why a try failed, and whether another may do better.
+struct Fault {
+    failure: Failure,
+    may_pass: bool,
+}
+
+/// How long is waited after a try: one second, then twice as long each time, up to half a minute.
+fn pause_after(attempt: u32) -> Duration {
+    Duration::from_secs(1 << (attempt - 1).min(5)).min(Duration::from_secs(30))
+}
+
+/// Waits; says whether the time went by without a cancellation.
+fn pause(time: Duration, cancel: &Cancel) -> bool {
+    let (wake, woken) = mpsc::channel();
+    // A waiter that has gone needs no waking.
+    let _guard = cancel.on_set(move || wake.send(()).unwrap_or_default());
+    woken.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
+}
+
+fn try_once(
+    order: &Order,
+    say: &dyn Fn(Progress),
+    engine: &dyn Engine,
+    recipes: &dyn Recipes,
+) -> Result<Ending, Fault> {
+    let turn = Turn { waits: &|| say(Progress::Blocked), cancel: &order.cancel };
+    let prepared = recipes.prepare(order.image, &order.needs, engine, &turn);
+    match prepared.map_err(|error| machinery_fault(&error, &Mask::default()))? {
+        Prepared::Fresh { image_id, lost } => restore(order, image_id, lost, engine)
+            .map_err(|error| machinery_fault(&error, &Mask::default())),
+        Prepared::Build { request, reason, claim } => {
+            say(Progress::Stale(reason));
+            let ending = perform(order, &request, say, engine, recipes);
+            drop(claim);
+            ending
+        }
+        Prepared::Cancelled => Ok(Ending::Cancelled),
+    }
+}
+
+/// Puts back the references that a fresh image has lost.
+fn restore(
+    order: &Order,
+    image_id: String,
+    lost: Vec<String>,
+    engine: &dyn Engine,
+) -> anyhow::Result<Ending> {
+    for reference in &lost {
+        engine.tag(&image_id, reference)?;
+    }
+    let identity = identify(order, &image_id, engine)?;
+    Ok(Ending::Fresh { image_id, tagged: lost, identity })
+}
+
+/// Lets the engine build, and makes sure of what came out.
+fn perform(
+    order: &Order,
+    request: &BuildRequest,
+    say: &dyn Fn(Progress),
+    engine: &dyn Engine,
+    recipes: &dyn Recipes,
+) -> Result<Ending, Fault> {
+    let mask = request.secrets.mask();
+    let broke = |error: &anyhow::Error| machinery_fault(error, mask);
+    let mut lines = Lines::hiding(mask.clone());
+    let mut sink = |update| tell(update, &mut lines, mask, say);
+    let outcome = engine.build(request, &mut sink, &order.cancel);
+    // What a step wrote last may have no line end, and says most.
+    lines.finish(|step, line| say(Progress::Output { step: name(step, mask), line }));
+    match outcome.map_err(|error| broke(&error))? {
+        BuildOutcome::Built { image_id } => {
+            if let Err(error) = recipes.confirm(order.image, &order.needs, engine) {
+                // It carries a key that it does not deserve.
+                engine.remove(&image_id).map_err(|error| broke(&error))?;
+                return Err(broke(&error));
+            }
+            let identity = identify(order, &image_id, engine).map_err(|error| broke(&error))?;
+            Ok(Ending::Built { image_id, references: request.references.clone(), identity })
+        }
+        BuildOutcome::Cancelled => Ok(Ending::Cancelled),
+        BuildOutcome::Failed(failure) => {
+            let step = failure.step.as_ref();
+            Err(Fault {
+                may_pass: failure.may_pass,
+                failure: Failure {
+                    kind: FailureKind::Build,
+                    excerpt: recipes.excerpt(order.image, &failure),
+                    log_tail: step.map(|step| lines.tail(step)).unwrap_or_default(),
+                    step: step.map(|step| name(step, mask)),
+                    message: mask.hide_in(failure.message.clone()),
+                },
+            })
+        }
     }
 }
 
@@ -212,6 +305,11 @@ fn tell(update: BuildUpdate, lines: &mut Lines, mask: &Mask, say: &dyn Fn(Progre
         }),
         BuildUpdate::Warning(message) => say(Progress::Warning(mask.hide_in(message))),
     }
+}
+
+fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Fault {
+    let failure = machinery(mask.hide_in(format!("{error:#}")));
+    Fault { failure, may_pass: Passing::is(error) }
 }
 
 fn machinery(message: String) -> Failure {

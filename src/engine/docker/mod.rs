@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use self::auth::CredentialStore;
 use self::endpoint::{Endpoint, Environment};
 use self::solve::{End, Sending};
-use self::trouble::{explain, hinted};
+use self::trouble::{explain, hinted, passing};
 use self::wire::{Answer, Broken, Wire};
 use super::{
     BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo, ListedImage, StoredImage,
@@ -199,7 +199,7 @@ impl Engine for Docker {
                 End::ContextLost(message) => why = message,
             }
         }
-        Err(hinted(format!("can't send the context: {why}"), "build again"))
+        Err(passing(format!("can't send the context: {why}"), "build again"))
     }
 
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
@@ -364,7 +364,7 @@ fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
 }
 
 fn never_answers(endpoint: &Endpoint) -> anyhow::Error {
-    hinted(
+    passing(
         format!("the engine at `{}` ({}) does not answer", endpoint.address, endpoint.named_by),
         "check that it is a Docker engine; `sudo systemctl restart docker` where it hangs",
     )

@@ -24,7 +24,7 @@ use tonic::{Code, Response, Status};
 use super::auth::CredentialStore;
 use super::session::{self, ContextFault, ContextOffer, Digested};
 use super::trace::{Trace, parse_name};
-use super::trouble::{explain, failed_command, hinted, plain_message};
+use super::trouble::{explain, failed_command, hinted, may_pass, passing, plain_message};
 use super::wire::{Broken, Upgraded, Wire, chain};
 use super::{LOOKUP_WITHIN, llb, never_answers};
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Secrets, Step};
@@ -285,7 +285,7 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
 fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
-        return Err(hinted(
+        return Err(passing(
             format!(
                 "lost the engine at `{}` during the build: {}",
                 wire.endpoint().address,
@@ -314,7 +314,8 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
     {
         message = format!("can't get `{base}`: {message}");
     }
-    Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message })))
+    let may_pass = may_pass(step.as_ref(), &message);
+    Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))
 }
 
 /// A step of which only the command is known: builds that share a failing step may all fail

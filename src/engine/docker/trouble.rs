@@ -6,12 +6,20 @@
 use std::fmt::Display;
 use std::io::ErrorKind;
 
+use hyper::StatusCode;
+
 use super::endpoint::{Address, Endpoint};
 use super::wire::Broken;
+use crate::engine::{Passing, Step};
 
 /// An error that ends with a `hint:` line.
 pub(super) fn hinted(message: impl Display, hint: impl Display) -> anyhow::Error {
     anyhow::anyhow!("{message}\nhint: {hint}")
+}
+
+/// The same of a fault that another try may find gone.
+pub(super) fn passing(message: impl Display, hint: impl Display) -> anyhow::Error {
+    Passing::error(format!("{message}\nhint: {hint}"))
 }
 
 /// Says why an exchange with the engine failed.
@@ -24,7 +32,7 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
             "check `ca.pem`, `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and that the engine \
              speaks TLS on this port",
         ),
-        Broken::Talk(cause) => hinted(
+        Broken::Talk(cause) => passing(
             format!("no Docker engine answers at {place}: {cause}"),
             match (&endpoint.address, &endpoint.tls) {
                 (Address::Tcp { .. }, None) => {
@@ -38,10 +46,18 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
                 _ => "check that this is the engine's address: `docker context ls`",
             },
         ),
-        Broken::Refused(status, said) => hinted(
-            format!("the engine at {place} refused: {said} ({status})"),
-            "`docker version` shows whether the docker command can use this engine",
-        ),
+        Broken::Refused(status, said) => {
+            let busy = [
+                StatusCode::BAD_GATEWAY,
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::GATEWAY_TIMEOUT,
+            ];
+            let tell = if busy.contains(status) { passing } else { hinted };
+            tell(
+                format!("the engine at {place} refused: {said} ({status})"),
+                "`docker version` shows whether the docker command can use this engine",
+            )
+        }
     }
 }
 
@@ -52,15 +68,15 @@ fn explain_connect(error: &std::io::Error, endpoint: &Endpoint, place: &str) -> 
             "add yourself to its group, `sudo usermod -aG docker $USER`, and log in again; or \
              run this with sudo",
         ),
-        (ErrorKind::NotFound, Address::Unix(_)) => hinted(
+        (ErrorKind::NotFound, Address::Unix(_)) => passing(
             format!("no engine is running: there is no socket {place}"),
             "start Docker, `sudo systemctl start docker`, or set DOCKER_HOST to where it listens",
         ),
-        (ErrorKind::ConnectionRefused, Address::Unix(_)) => hinted(
+        (ErrorKind::ConnectionRefused, Address::Unix(_)) => passing(
             format!("no engine is running: nothing listens on the socket {place}"),
             "start Docker, `sudo systemctl start docker`",
         ),
-        (ErrorKind::ConnectionRefused, Address::Tcp { .. }) => hinted(
+        (ErrorKind::ConnectionRefused, Address::Tcp { .. }) => passing(
             format!("no engine is running: nothing listens at {place}"),
             "start Docker there, or unset DOCKER_HOST to use the local engine",
         ),
@@ -68,7 +84,7 @@ fn explain_connect(error: &std::io::Error, endpoint: &Endpoint, place: &str) -> 
             format!("the engine's host `{host}` was not found ({}): {error}", endpoint.named_by),
             "check DOCKER_HOST, or unset it to use the local engine",
         ),
-        _ => hinted(
+        _ => passing(
             format!("can't reach the engine at {place}: {error}"),
             "check that the engine is running and that DOCKER_HOST names it",
         ),
@@ -78,6 +94,33 @@ fn explain_connect(error: &std::io::Error, endpoint: &Endpoint, place: &str) -> 
 /// The standard library has no kind of its own for a name that does not resolve.
 fn is_lookup(error: &std::io::Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().contains("lookup")
+}
+
+/// What stands in the messages of an engine that could not reach a registry or a server, or was
+/// told by it to come back later.
+const PASSING: [&str; 15] = [
+    "429 Too Many Requests",
+    "500 Internal Server Error",
+    "502 Bad Gateway",
+    "503 Service Unavailable",
+    "504 Gateway Timeout",
+    "TLS handshake timeout",
+    "Temporary failure in name resolution",
+    "connection refused",
+    "connection reset by peer",
+    "context deadline exceeded",
+    "failed to do request",
+    "i/o timeout",
+    "network is unreachable",
+    "no such host",
+    "unexpected EOF",
+];
+
+/// Whether a failed build may do better at the next try. A `RUN` never does: what it runs may have
+/// done half of its work elsewhere, and only its writer knows.
+pub(super) fn may_pass(step: Option<&Step>, message: &str) -> bool {
+    let runs = step.is_some_and(|step| step.text.starts_with("RUN"));
+    !runs && PASSING.iter().any(|words| message.contains(words))
 }
 
 /// Prefixes that engines put before the message of a failed build.

@@ -17,7 +17,7 @@ use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::Store;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo, ListedImage,
-    Step, StoredImage,
+    Passing, Step, StoredImage,
 };
 
 mod script;
@@ -44,6 +44,14 @@ struct State {
     store: Store,
     started: Vec<String>,
     finished: Vec<String>,
+}
+
+impl State {
+    /// How often an image was begun.
+    fn tries(&self, request: &BuildRequest) -> usize {
+        let is_it = |started: &&String| request.references.first() == Some(*started);
+        self.started.iter().filter(is_it).count()
+    }
 }
 
 impl Shared {
@@ -97,7 +105,12 @@ impl Fake {
             });
             reference && label
         };
-        self.script.images.iter().find(fits).cloned().unwrap_or_default()
+        let mut scripted = self.script.images.iter().find(fits).cloned().unwrap_or_default();
+        let tries = self.shared.lock().tries(request);
+        if scripted.passes_after.is_some_and(|most| tries >= most) {
+            (scripted.fail, scripted.error) = (None, None);
+        }
+        scripted
     }
 
     fn platform(&self) -> &str {
@@ -166,18 +179,18 @@ impl Fake {
                 sink(BuildUpdate::Output { step: step.clone(), bytes });
             }
             if let Some(fail) = scripted.fail.as_ref().filter(|fail| fail.step == index + 1) {
-                let failure = BuildFailure { step: Some(step), message: fail.message.clone() };
-                return Ok(BuildOutcome::Failed(failure));
+                return Ok(failed(scripted, Some(step), &fail.message));
             }
             let took = Duration::from_millis(told.millis);
             sink(BuildUpdate::StepFinished { step, cached: told.cached, took });
         }
-        if let Some(error) = &scripted.error {
-            anyhow::bail!("{error}");
+        match &scripted.error {
+            Some(error) if scripted.passes_after.is_some() => return Err(Passing::error(error)),
+            Some(error) => anyhow::bail!("{error}"),
+            None => {}
         }
         if let Some(fail) = &scripted.fail {
-            let failure = BuildFailure { step: None, message: fail.message.clone() };
-            return Ok(BuildOutcome::Failed(failure));
+            return Ok(failed(scripted, None, &fail.message));
         }
         self.shared.change(|state| state.store.put(&image, &request.references))?;
         Ok(BuildOutcome::Built { image_id: image.id })
@@ -188,6 +201,11 @@ impl Default for Fake {
     fn default() -> Fake {
         Fake::new()
     }
+}
+
+fn failed(scripted: &ScriptedImage, step: Option<Step>, message: &str) -> BuildOutcome {
+    let may_pass = scripted.passes_after.is_some();
+    BuildOutcome::Failed(BuildFailure { step, message: message.to_owned(), may_pass })
 }
 
 /// The steps of a build with what the script says of each.
@@ -280,7 +298,14 @@ impl Engine for Fake {
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
         self.record(&json!({ "call": "list", "label": label }))?;
         let images = self.shared.lock().store.all();
-        let labelled = images.into_iter().filter(|image| image.labels.contains_key(label));
+        let (name, value) = match label.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (label, None),
+        };
+        let is_meant = |image: &StoredImage| {
+            image.labels.get(name).is_some_and(|it| value.is_none_or(|value| it == value))
+        };
+        let labelled = images.into_iter().filter(is_meant);
         let listed = labelled.map(|StoredImage { id, references, labels, .. }| ListedImage {
             id,
             created: 0,

@@ -18,7 +18,8 @@
 //!     "warnings": ["odd"],
 //!     "content": "what the image holds",
 //!     "fail": {"step": 1, "message": "exit code: 1"},
-//!     "error": "the engine went away"
+//!     "error": "the engine went away",
+//!     "passes_after": 1
 //!   }]
 //! }
 //! ```
@@ -36,6 +37,7 @@
 //!   content make one and the same image, but for its labels.
 //! - `fail`: the step, from 1, that fails; 0 fails without a step. `error`: the machinery fails
 //!   in place of the image.
+//! - `passes_after`: how often it fails; then it is built. Such a failure is one that may pass.
 //! - `record`: a file to which each call adds one line of JSON when it begins, and a build
 //!   another when it ends. `store`: a file that holds the images from one process to the next.
 //!   Both are relative to the script's folder, as is `file:PATH`.
@@ -71,6 +73,7 @@ pub(super) struct ScriptedImage {
     pub(super) content: Option<String>,
     pub(super) fail: Option<ScriptedFailure>,
     pub(super) error: Option<String>,
+    pub(super) passes_after: Option<usize>,
 }
 
 /// One step of an image.

@@ -30,6 +30,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
         references: Vec::new(),
         args: BTreeMap::new(),
         contexts: Vec::new(),
+        weight: 1,
         said: Said::default(),
     };
     let file = crate::parse::parse(&Source::new(dockerfile, text));
