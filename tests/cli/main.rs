@@ -14,5 +14,6 @@ mod names;
 mod pipes;
 mod pull;
 mod rules;
+mod run;
 mod secrets;
 mod since;

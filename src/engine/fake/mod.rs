@@ -297,7 +297,10 @@ impl Engine for Fake {
 
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
         self.record(&json!({ "call": "list", "label": label }))?;
-        let images = self.shared.lock().store.all();
+        let images = self.shared.change(|state| {
+            state.store.refresh()?;
+            anyhow::Ok(state.store.all())
+        })?;
         let (name, value) = match label.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (label, None),

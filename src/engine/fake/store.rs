@@ -31,6 +31,14 @@ impl Store {
         Ok(Store { file, images })
     }
 
+    /// Looks again at the file, which another process may have written meanwhile.
+    pub(super) fn refresh(&mut self) -> anyhow::Result<()> {
+        if self.file.is_some() {
+            *self = Store::open(self.file.take())?;
+        }
+        Ok(())
+    }
+
     /// The image under a reference or an ID.
     pub(super) fn find(&self, reference: &str) -> Option<StoredImage> {
         let reference = whole_reference(reference);

@@ -1,0 +1,190 @@
+//! The run: order, failures that pass, bounds, and two runs at once.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Stdio};
+
+use crate::harness::Project;
+
+/// The builds that the fake engine was asked for, and their ends: `shop-base`, `/shop-base`.
+fn builds(project: &Project) -> Vec<String> {
+    let record = project.read(".layers/calls.jsonl");
+    let calls = record.lines().map(|line| serde_json::from_str(line).unwrap());
+    calls
+        .filter_map(|call: serde_json::Value| {
+            let reference = call["references"][0].as_str()?.trim_start_matches("acme/");
+            match call["call"].as_str()? {
+                "build" => Some(reference.to_owned()),
+                "build-ended" => Some(format!("/{reference}")),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn scripted(images: &str) -> Project {
+    Project::shop().script(&format!(
+        r#"{{"record": "calls.jsonl", "store": "store.json", "images": {images}}}"#
+    ))
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    let failing = r#"[{"reference": "shop-base", "passes_after": 2,
+        "fail": {"step": 1, "message": "503 Service Unavailable"}}]"#;
+    let project = scripted(failing);
+    project.run("build base --engine fake --retries 2 --progress plain").code(0).stderr(
+        "[0.0s] building 1 image with fake 0.1.0, 2 at once\n\
+         [0.0s] base: started\n\
+         [0.0s] base: no image in the engine\n\
+         [0.0s] base: try 1 failed: 503 Service Unavailable; again in 0.0s\n\
+         [0.0s] base: no image in the engine\n\
+         [0.0s] base: try 2 failed: 503 Service Unavailable; again in 0.0s\n\
+         [0.0s] base: no image in the engine\n\
+         [0.0s] base: [1/2] FROM debian:bookworm-slim (0.0s)\n\
+         [0.0s] base: [2/2] RUN true (0.0s)\n\
+         [0.0s] base: built in 0.0s (1 step, 0 cached)\n\
+         1 built of 1 image in 0.0s\n",
+    );
+    assert_eq!(builds(&project).len(), 6);
+    let project = scripted(failing);
+    project.run("build base --engine fake").code(1);
+    assert_eq!(builds(&project).len(), 2, "nobody asked for another try");
+}
+
+#[test]
+fn an_engine_that_comes_back_is_waited_for_and_a_failing_command_is_not() {
+    let gone = r#"[{"reference": "shop-base", "passes_after": 1, "error": "lost the engine"}]"#;
+    scripted(gone).run("build base --engine fake --retries 1").code(0);
+    scripted(gone).run("build base --engine fake").code(4);
+    let project =
+        scripted(r#"[{"reference": "shop-base", "fail": {"step": 1, "message": "exit code: 1"}}]"#);
+    project.run("build base --engine fake --retries 9").code(1);
+    assert_eq!(builds(&project), ["shop-base:latest", "/shop-base:latest"]);
+}
+
+#[test]
+fn an_image_that_takes_too_long_fails_and_the_rest_goes_on() {
+    let project = scripted(r#"[{"reference": "shop-base", "gate": "cancelled"}]"#);
+    let ran = project.run("build --all --engine fake -k --timeout 200ms --progress plain").code(1);
+    let said = ran.err();
+    assert!(said.contains("error: base failed\n  it took longer than 200ms\n"), "{said}");
+    assert!(said.contains("skipped because of it: builder, dev, release\n"), "{said}");
+    assert!(said.contains("agent: built"), "{said}");
+    for (time, why) in [("soon", "expected number at 0"), ("0s", "longer than nothing")] {
+        let said = project.run(&format!("build --all --timeout {time}")).code(2).err();
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_failure_cancels_what_runs_only_when_asked() {
+    let project = |gate: &str| {
+        scripted(&format!(
+            r#"[{{"reference": "shop-base", "gate": "started:shop-agent",
+                  "fail": {{"step": 1, "message": "exit code: 1"}}}},
+                {{"reference": "shop-agent", "gate": "{gate}"}}]"#
+        ))
+    };
+    let said = project("cancelled").run("build --all --engine fake -j2 --fail-fast").code(1).err();
+    assert!(said.contains("agent: cancelled") && said.contains("1 failed, 1 cancelled"), "{said}");
+    let said = project("finished:shop-base").run("build --all --engine fake -j2").code(1).err();
+    assert!(said.contains("agent: built") && said.contains("1 built, 1 failed"), "{said}");
+    project("cancelled").run("build --all --engine fake --fail-fast -k").code(2);
+}
+
+#[test]
+fn heavy_images_are_not_built_at_once() {
+    let project =
+        scripted("[]").file("layers.toml", "[image.base]\nweight = 2\n[image.agent]\nweight = 9\n");
+    project.run("build base agent --engine fake -j3").code(0);
+    let builds = builds(&project);
+    assert!(builds[1].starts_with('/'), "one after the other: {builds:?}");
+    let project = scripted("[]").file("layers.toml", "[image.base]\nweight = 0\n");
+    let said = project.run("build --all --engine fake").code(3).err();
+    assert!(said.contains("layers.toml:2:10"), "{said}");
+}
+
+#[test]
+fn a_plan_estimates_by_what_builds_took() {
+    let project = scripted("[]").file(
+        ".layers/durations.json",
+        r#"{"images": {"base": [60000, 1000, 60000], "builder": [90000], "agent": [100000],
+            "dev": [30000], "release": [10000]}}"#,
+    );
+    let said = project.run("plan --engine fake --estimate -j1").code(0).out();
+    let end =
+        "about 4m50s with -j 1; 3m00s with -j 2\nlongest chain: base → builder → dev, 3m00s\n";
+    assert!(said.ends_with(end), "{said}");
+    let said = project.run("plan --engine fake --estimate -j2").code(0).out();
+    assert!(said.contains("about 3m00s with -j 2; -j 3 would gain nothing\n"), "{said}");
+    let said = project.run("plan --engine fake --estimate -j2 --json").code(0).out();
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(json["estimate"]["time_ms"], 180_000);
+    assert_eq!(json["estimate"]["chain"][1], "builder");
+    assert_eq!(json["images"].as_array().unwrap().len(), 5);
+    project.run("build --all --engine fake").code(0);
+    let said = project.run("plan --engine fake --estimate").code(0).out();
+    assert!(said.ends_with("nothing to build\n"), "{said}");
+}
+
+#[test]
+fn what_builds_took_decides_what_starts_first() {
+    let order = |durations: &str| {
+        let project = scripted("[]").file(".layers/durations.json", durations);
+        project.run("build base agent --engine fake -j1").code(0);
+        builds(&project)[0].clone()
+    };
+    assert_eq!(order(r#"{"images": {"base": [9], "agent": [10]}}"#), "shop-agent:latest");
+    assert_eq!(order(r#"{"images": {"base": [10], "agent": [9]}}"#), "shop-base:latest");
+}
+
+/// Starts a build of base and waits until it has said something.
+fn start(project: &Project, until: &str) -> (Child, BufReader<ChildStderr>, String) {
+    let arguments = ["build", "base", "--engine", "fake", "--progress", "plain"];
+    let mut child = project.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains(until) {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
+    (child, stderr, said)
+}
+
+fn finish((mut child, mut stderr, mut said): (Child, BufReader<ChildStderr>, String)) -> String {
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    said
+}
+
+const GATED: &str = r#"[{"reference": "shop-base", "gate": "file:go"}]"#;
+
+#[test]
+fn two_runs_do_not_build_the_same_at_once() {
+    let project = scripted(GATED);
+    let first = start(&project, "base: no image in the engine");
+    let second = start(&project, "base: waits for another run, which builds the same");
+    fs::write(project.root().join(".layers/go"), "").unwrap();
+    let (first, second) = (finish(first), finish(second));
+    assert!(first.contains("base: built"), "{first}");
+    assert!(second.contains("base: fresh"), "{second}");
+    assert_eq!(builds(&project), ["shop-base:latest", "/shop-base:latest"]);
+    let left = fs::read_dir(project.root().join(".layers/claims")).unwrap().count();
+    assert_eq!(left, 0, "a claim is given back");
+}
+
+#[test]
+fn the_claim_of_a_run_that_was_killed_is_taken_over() {
+    let project = scripted(GATED);
+    let (mut first, ..) = start(&project, "base: no image in the engine");
+    let second = start(&project, "base: waits for another run, which builds the same");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    fs::write(project.root().join(".layers/go"), "").unwrap();
+    let said = finish(second);
+    assert!(said.contains("base: built"), "{said}");
+    let left = fs::read_dir(project.root().join(".layers/claims")).unwrap().count();
+    assert_eq!(left, 0, "nothing is left behind");
+}
