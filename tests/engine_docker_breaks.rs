@@ -7,17 +7,18 @@ mod common;
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use common::{Files, Name, build, engine_or_skip, request};
 use layers::engine::docker::Docker;
 use layers::engine::docker::auth::CredentialStore;
 use layers::engine::docker::endpoint::{Address, Endpoint};
-use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine};
+use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine, Passing};
 
 /// The processes of this machine whose command line holds a word.
 fn processes_with(word: &str) -> Vec<String> {
@@ -235,6 +236,7 @@ fn builds_of_one_context_do_not_share_their_failures() {
 struct Between {
     folder: tempfile::TempDir,
     open: Arc<Mutex<Vec<UnixStream>>>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Between {
@@ -246,26 +248,41 @@ impl Between {
         let listener = UnixListener::bind(folder.path().join("s")).unwrap();
         let open = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&open);
+        let hangs = Arc::new(AtomicBool::new(false));
+        let hang = Arc::clone(&hangs);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let far = UnixStream::connect(&real).unwrap();
                 let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
                 for (mut from, mut to) in pairs {
                     kept.lock().unwrap().push(from.try_clone().unwrap());
+                    let hangs = Arc::clone(&hang);
                     thread::spawn(move || {
-                        drop(io::copy(&mut from, &mut to));
+                        let mut bytes = [0; 16384];
+                        while let Ok(count @ 1..) = from.read(&mut bytes) {
+                            if !hangs.load(Ordering::SeqCst)
+                                && to.write_all(&bytes[..count]).is_err()
+                            {
+                                break;
+                            }
+                        }
                         drop(to.shutdown(std::net::Shutdown::Both));
                     });
                 }
             }
         });
-        Between { folder, open }
+        Between { folder, open, hangs }
     }
 
     fn engine(&self) -> Docker {
         let address = Address::Unix(self.folder.path().join("s"));
         let endpoint = Endpoint { address, tls: None, named_by: "a test".into() };
         Docker::new(endpoint, CredentialStore::new(None))
+    }
+
+    /// From now on nothing passes any more, and nothing is closed.
+    fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
     }
 
     fn cut(&self) {
@@ -275,12 +292,18 @@ impl Between {
     }
 }
 
+/// A Dockerfile whose build says a word and never ends. No two are the same, or the engine would
+/// run one step for both, and tell only the first of its words.
+fn endless(name: &Name) -> String {
+    format!("FROM scratch\nCOPY . .\nRUN echo up; true {}; read x < /dev/zero\n", name.label())
+}
+
 #[test]
 fn an_engine_that_goes_away_is_the_machinerys_fault() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let between = Between::new(&engine);
-    let text = format!("FROM scratch\nCOPY . .\nRUN echo up; read {}\n", "x < /dev/zero");
+    let text = endless(&name);
     let request = request(&name, &text, Files::with_busybox());
     let result = between.engine().build(
         &request,
@@ -294,6 +317,32 @@ fn an_engine_that_goes_away_is_the_machinerys_fault() {
     let text = format!("{:#}", result.unwrap_err());
     assert!(text.starts_with("lost the engine at `unix://"), "{text}");
     assert!(text.contains("\nhint: "), "{text}");
+}
+
+#[test]
+fn an_engine_that_hangs_is_the_machinerys_fault_too() {
+    let Some(engine) = engine_or_skip() else { return };
+    let name = Name::new();
+    let between = Between::new(&engine);
+    let text = endless(&name);
+    let request = request(&name, &text, Files::with_busybox());
+    let result = between.engine().answering_within(Duration::from_millis(200)).build(
+        &request,
+        &mut |update| {
+            if matches!(update, BuildUpdate::Output { .. }) {
+                between.hang();
+            }
+        },
+        &Cancel::default(),
+    );
+    between.cut();
+    let error = result.unwrap_err();
+    let text = format!("{error:#}");
+    assert!(
+        text.contains("during the build: ") && text.contains("it has said nothing for "),
+        "{text}"
+    );
+    assert!(Passing::is(&error), "another try may find it again");
 }
 
 /// How many files this process has open.

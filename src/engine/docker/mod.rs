@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 use self::auth::CredentialStore;
 use self::endpoint::{Endpoint, Environment};
-use self::solve::{End, Sending};
+use self::solve::{End, Sending, Watch};
 use self::trouble::{explain, hinted, passing};
 use self::wire::{Answer, Broken, Wire};
 use super::{
@@ -51,6 +51,10 @@ const FIRST_WITH_CONTEXTS: u32 = 23;
 
 /// How long an engine may take to answer a question that costs it nothing.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
+/// After how many such times without a word of a build it is asked whether it is still there, and
+/// how many of them it may take to answer then: it may have much to do.
+const PATIENCE: u32 = 8;
 
 /// How long it may take to answer a question about its images.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(60);
@@ -193,7 +197,8 @@ impl Engine for Docker {
         let mut why = String::new();
         for sending in [Sending::Shared, Sending::Alone] {
             let context = (&digest, sending);
-            let build = solve::build(&self.wire, &self.credentials, request, context, sink, cancel);
+            let watch = Watch { wire: &self.wire, patience: PATIENCE * self.answer_within };
+            let build = solve::build(watch, &self.credentials, request, context, sink, cancel);
             match on_own_runtime(build)? {
                 End::Done(outcome) => return Ok(outcome),
                 End::ContextLost(message) => why = message,

@@ -3,6 +3,7 @@
 //! Owns the BuildKit control call and what its end means. All that a build starts (two
 //! connections, their tasks, the context's thread) ends with it; see [`super::on_own_runtime`].
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
 };
 use bollard_buildkit_proto::pb;
 use futures_util::stream::{self, Stream, StreamExt};
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::codegen::Service;
@@ -69,16 +70,45 @@ pub(super) enum End {
 
 type Control = ControlClient<Channel>;
 
+/// Finds out whether an engine is still there that says nothing: a step may work for an hour
+/// without a word, and an engine that hangs looks the same.
+#[derive(Clone, Copy)]
+pub(super) struct Watch<'a> {
+    pub(super) wire: &'a Wire,
+    /// How long it may say nothing before it is asked, and then take to answer.
+    pub(super) patience: Duration,
+}
+
+impl Watch<'_> {
+    /// Returns once the engine does not answer any more; `heard` is when it last said something.
+    async fn until_gone(self, heard: &Cell<Instant>) -> Status {
+        loop {
+            let ask_at = heard.get() + self.patience;
+            if ask_at > Instant::now() {
+                sleep_until(ask_at).await;
+                continue;
+            }
+            // One that refuses or breaks the connection will break the build's, too.
+            if timeout(self.patience, self.wire.call(Method::GET, "/_ping")).await.is_err() {
+                let silent = heard.get().elapsed().as_secs();
+                return Status::unavailable(format!("it has said nothing for {silent} s"));
+            }
+            heard.set(Instant::now());
+        }
+    }
+}
+
 /// Builds one image with what is known of its context's tar. Meant to be the only thing that
 /// its runtime does.
 pub(super) async fn build(
-    wire: &Wire,
+    watch: Watch<'_>,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
     (context, sending): (&Digested, Sending),
     sink: &mut dyn FnMut(BuildUpdate),
     cancel: &Cancel,
 ) -> anyhow::Result<End> {
+    let wire = watch.wire;
     let cancelled = Arc::new(Notify::new());
     let wake = Arc::clone(&cancelled);
     let _guard = cancel.on_set(move || wake.notify_one());
@@ -106,7 +136,7 @@ pub(super) async fn build(
         }
     };
     let mut trace = Trace::default();
-    let end = follow(control, solve, &mut trace, sink, &cancelled).await;
+    let end = follow(control, solve, &mut trace, sink, &cancelled, watch).await;
     if cancel.is_set() {
         return Ok(End::Done(BuildOutcome::Cancelled));
     }
@@ -226,7 +256,10 @@ async fn follow(
     trace: &mut Trace,
     sink: &mut dyn FnMut(BuildUpdate),
     cancelled: &Notify,
+    watch: Watch<'_>,
 ) -> Option<Result<Response<SolveResponse>, Status>> {
+    let heard = Cell::new(Instant::now());
+    let mut gone = pin!(watch.until_gone(&heard));
     let mut updates = pin!(status(control.clone(), request.r#ref.clone()));
     let mut control = control;
     let mut solve = Some(Box::pin(async move { control.solve(request).await }));
@@ -245,10 +278,14 @@ async fn follow(
                 solve = None;
                 last = Instant::now() + STATUS_TAIL;
             }
-            update = updates.next(), if !told_all => match update {
-                Some(update) => trace.take(update, sink),
-                None => told_all = true,
-            },
+            update = updates.next(), if !told_all => {
+                heard.set(Instant::now());
+                match update {
+                    Some(update) => trace.take(update, sink),
+                    None => told_all = true,
+                }
+            }
+            silence = &mut gone, if solve.is_some() => return Some(Err(silence)),
             () = sleep_until(last), if solve.is_none() => break,
         }
     }
