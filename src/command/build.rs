@@ -121,11 +121,11 @@ fn perform(
     let memory = &kitchen.judge.memory;
     // Without them the engine is asked once more for each, that is all.
     drop(memory.keep_built(&kitchen.judge.built, ours));
-    if tally.built + tally.failed + tally.cancelled > 0 {
+    if !took.is_empty() {
         // Without them the next run starts images in a worse order, that is all.
         drop(memory.keep_durations(&took));
-        memory.sweep_claims();
     }
+    memory.sweep();
     say::err(&summary.draw(at.paint))?;
     say::unless_closed(trouble).context("can't show the progress")?;
     Ok(exit_of(tally))

@@ -96,15 +96,18 @@ fn is_at(file: &File, path: &Path) -> bool {
     (ours.dev(), ours.ino()) == (there.dev(), there.ino())
 }
 
-/// Removes the files that dead processes left behind.
-pub(super) fn sweep(folder: &Path) {
+/// Removes the files that dead processes left behind; says whether there were any.
+pub(super) fn sweep(folder: &Path) -> bool {
+    let mut found = false;
     for item in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = item.path();
         let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
         if file.try_lock().is_ok() && is_at(&file, &path) {
             drop(Claim { _file: file, path });
+            found = true;
         }
     }
+    found
 }
 
 #[cfg(test)]
@@ -169,8 +172,9 @@ mod tests {
         let (left, held) = (folder.path().join("left"), folder.path().join("held"));
         fs::write(&left, "").unwrap();
         let claim = claim(&held, &|| {}, &Cancel::default()).unwrap();
-        sweep(folder.path());
+        assert!(sweep(folder.path()));
         assert!(!left.exists() && held.exists());
+        assert!(!sweep(folder.path()));
         drop(claim);
     }
 }

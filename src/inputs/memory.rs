@@ -121,9 +121,23 @@ impl Memory {
         claims::claim(&folder.join(file), waits, cancel)
     }
 
-    /// Removes the claims of processes that died.
-    pub fn sweep_claims(&self) {
-        claims::sweep(&self.claims());
+    /// Removes what processes left behind that died: their claims, and files that they had not
+    /// yet moved to their places. Where there is neither, it reads two small folders.
+    pub fn sweep(&self) {
+        let mut folders = vec![self.folder.clone()];
+        if claims::sweep(&self.claims()) {
+            // Who builds an image keeps its inputs first.
+            let keys = fs::read_dir(self.folder.join("keys")).into_iter().flatten().flatten();
+            folders.extend(keys.map(|item| item.path()));
+        }
+        for folder in folders {
+            for item in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if writer_of(&item.file_name().to_string_lossy()).is_some_and(is_dead) {
+                    // One that can't be removed blocks nobody.
+                    drop(fs::remove_file(item.path()));
+                }
+            }
+        }
     }
 
     /// How long builds took.
@@ -228,6 +242,17 @@ pub fn file_name_of(image: &str) -> String {
         }
     }
     name
+}
+
+/// The process that writes a file which is not yet at its place, by the file's name.
+fn writer_of(name: &str) -> Option<u32> {
+    let (_, writer) = name.strip_suffix(".tmp")?.rsplit_once('.')?;
+    writer.split_once('-')?.0.parse().ok()
+}
+
+/// Whether there is no such process on this machine, as far as the system tells.
+fn is_dead(process: u32) -> bool {
+    Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{process}")).exists()
 }
 
 /// Writes a file beside its place and renames it: whoever reads finds a whole one.

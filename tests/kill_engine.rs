@@ -1,0 +1,200 @@
+//! kill -9 at random moments on the real engine: the next run goes on from there.
+//!
+//! Each time a run is killed while it builds. What it had said to be built is not built again, the
+//! next run ends well and leaves nothing to do, no step goes on in the engine, and no file of
+//! `.layers/` is left half-written or blocks anything.
+//!
+//! `LAYERS_KILLS` says how often (50), `LAYERS_SEED` repeats the moments. Needs an engine and
+//! Debian's busybox-static; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![expect(clippy::print_stdout, reason = "a failure has to be repeated")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+mod common;
+#[path = "verdicts_engine/dice.rs"]
+mod dice;
+
+use common::{Name, TEST_LABEL};
+use dice::Dice;
+
+/// How long a step may need to end once nobody wants it any more.
+const STEP_ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Images and what they start from.
+const IMAGES: [(&str, &str); 6] = [
+    ("base", "scratch"),
+    ("builder", "base"),
+    ("dev", "builder"),
+    ("test", "dev"),
+    ("agent", "base"),
+    ("tools", "scratch"),
+];
+
+struct Tree {
+    name: Name,
+    root: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Tree {
+    fn new() -> Tree {
+        let (name, folder) = (Name::new(), tempfile::tempdir().unwrap());
+        let root = folder.path().canonicalize().unwrap();
+        let config = format!("namespace = \"{}\"\napp = \"x\"\n", name.label());
+        fs::write(root.join("layers.toml"), config).unwrap();
+        let tree = Tree { name, root, _folder: folder };
+        for (image, base) in IMAGES {
+            let context = tree.root.join("docker").join(image).join("files");
+            fs::create_dir_all(&context).unwrap();
+            fs::write(context.join("name"), image).unwrap();
+            if base == "scratch" {
+                common::Files::with_busybox().write_below(&context);
+            }
+        }
+        tree
+    }
+
+    /// Makes every image another one.
+    fn change(&self, round: usize) {
+        let label = self.name.label();
+        for (image, base) in IMAGES {
+            let from = match base {
+                "scratch" => "scratch".to_owned(),
+                image => format!("{label}/x-{image}"),
+            };
+            // The label's value stands in the command line of the step, by which it is found.
+            let text = format!(
+                "FROM {from}\nLABEL {TEST_LABEL}={label}\nCOPY files /\n\
+                 RUN true {label} {round}; sleep 0.05; echo {image} > /out-{image}\n"
+            );
+            fs::write(self.root.join("docker").join(image).join("Dockerfile"), text).unwrap();
+        }
+    }
+
+    fn layers(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+        command.args(arguments).arg("-C").arg(&self.root).stdin(Stdio::null());
+        for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Kills a build some time after it has begun; what it had said by then.
+    fn killed(&self, after: Duration) -> Vec<String> {
+        let arguments = ["build", "--all", "-j2", "--progress", "plain"];
+        let mut child = self.layers(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                tell.send(line).unwrap_or_default();
+            }
+        });
+        let until = Instant::now() + after;
+        let mut said = Vec::new();
+        loop {
+            match told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => said.push(line),
+                Err(RecvTimeoutError::Timeout) => break,
+                // It was done before.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        said.extend(told);
+        said
+    }
+
+    fn finished(&self) -> Vec<String> {
+        let arguments = ["build", "--all", "-j2", "--progress", "plain"];
+        let output = self.layers(&arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let checked = self.layers(&["plan", "--check"]).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+        said.lines().map(str::to_owned).collect()
+    }
+}
+
+/// The images of which lines say that they were built.
+fn built(lines: &[String]) -> BTreeSet<&str> {
+    let of_line = |line: &'_ String| -> Option<&'static str> {
+        let (image, _) = line.split_once("] ")?.1.split_once(": built in ")?;
+        IMAGES.iter().map(|(name, _)| *name).find(|name| *name == image)
+    };
+    lines.iter().filter_map(of_line).collect()
+}
+
+/// The steps of a test that run in the engine, by their command lines.
+fn running(word: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(word))
+        .collect()
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().flatten();
+    entries
+        .flat_map(|entry| match entry.path() {
+            path if path.is_dir() => files(&path),
+            path => vec![path],
+        })
+        .collect()
+}
+
+#[test]
+fn a_run_that_is_killed_costs_only_what_was_not_finished() {
+    if common::engine_or_skip().is_none() {
+        return;
+    }
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seed = number("LAYERS_SEED").unwrap_or_else(Dice::fresh_seed);
+    let kills = number("LAYERS_KILLS").unwrap_or(50);
+    println!("LAYERS_SEED={seed} LAYERS_KILLS={kills}");
+    let mut dice = Dice::new(seed);
+    let tree = Tree::new();
+    tree.change(0);
+    let begun = Instant::now();
+    tree.finished();
+    let whole = begun.elapsed().as_millis().try_into().unwrap();
+    let mut finished_before = 0;
+    for round in 1..=usize::try_from(kills).unwrap() {
+        tree.change(round);
+        let before = tree.killed(Duration::from_millis(dice.below(whole) as u64));
+        let after = tree.finished();
+        let again: Vec<&str> = built(&before).intersection(&built(&after)).copied().collect();
+        assert!(again.is_empty(), "round {round}: built again: {again:?}\n{before:#?}\n{after:#?}");
+        finished_before += built(&before).len();
+        for file in files(&tree.root.join(".layers")) {
+            let name = file.to_string_lossy().into_owned();
+            assert!(!name.ends_with(".tmp") && !name.contains("/claims/"), "left: {name}");
+            if name.ends_with(".json") {
+                let text = fs::read(&file).unwrap();
+                let read: Result<serde_json::Value, _> = serde_json::from_slice(&text);
+                assert!(read.is_ok(), "half-written: {name}");
+            }
+        }
+    }
+    println!("{finished_before} images were finished before a kill");
+    assert!(kills < 20 || finished_before > 0, "every kill came too early to prove anything");
+    let since = Instant::now();
+    while !running(tree.name.label()).is_empty() {
+        assert!(since.elapsed() < STEP_ENDS_WITHIN, "{:?}", running(tree.name.label()));
+        std::thread::yield_now();
+    }
+}
