@@ -157,6 +157,19 @@ fn arguments() {
 }
 
 #[test]
+fn the_platform_that_is_asked_for() {
+    let check = |platform: &str, text: &str, expected: &str| {
+        let settings = Settings { platform: platform.to_owned(), ..Settings::default() };
+        assert_eq!(describe(text, &settings, ""), expected, "{platform} {text}");
+    };
+    let variant = "FROM scratch\nARG TARGETARCH TARGETVARIANT\nCOPY $TARGETARCH$TARGETVARIANT /\n";
+    check("linux/arm", variant, "| armv7");
+    check("linux/arm/v6", variant, "| armv6");
+    check("linux/arm64/v8", variant, "| arm64");
+    check("linux/arm64", variant, "| arm64");
+}
+
+#[test]
 fn the_environment_of_an_image_is_not_known() {
     check("FROM a\nCOPY x$V y${V:-1} z /\n", "a | x?, y1?, z");
     check("FROM a\nARG V=1\nCOPY x$V /\n", "a | x1");
