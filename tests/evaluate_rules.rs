@@ -150,6 +150,12 @@ fn arguments() {
     check(&[], "FROM scratch\nARG TARGETARCH\nCOPY x-$TARGETARCH /\n", "| x-amd64");
     check(&[], "FROM scratch\nCOPY x-$TARGETARCH /\n", "| x-");
     check(&[], "FROM scratch AS s\nARG V=x\nENV W=y\nFROM s\nCOPY $V $W /\n", "| x, y");
+    check(&[], "FROM scratch AS s\nENV V=1\nARG V=2\nFROM s\nCOPY $V /\n", "| 1");
+    check(&[], "FROM scratch AS s\nENV V=1\nARG V=2\nFROM s\nARG V=3\nCOPY $V /\n", "| 3");
+    check(&[], "FROM scratch AS s\nARG V=2\nENV V=1\nARG V=$V\nFROM s AS t\nFROM t\nCOPY $V /\n", {
+        "| 1"
+    });
+    check(&[], "FROM a AS s\nARG V=2\nCOPY $V /\nFROM s\nCOPY $V /\n", "a | 2, 2?");
     check(&[], "FROM scratch\nENV A x  y\nCOPY \"$A\" /\n", "| x  y");
     check(&[("V", "ok")], "FROM scratch\nARG V=${X^^}\nCOPY $V /\n", "| ok");
     check(&[], "FROM scratch\nARG V=${X^^}\n", "|  | unsupported-modifier@2");

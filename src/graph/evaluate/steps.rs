@@ -41,11 +41,11 @@ impl Evaluator<'_> {
             return;
         }
         let mut scope = match &self.stages[index].view.base {
-            Some(Base::Stage(base)) => self.stages[*base].view.values.clone(),
+            Some(Base::Stage(base)) => self.stages[*base].view.values.inherited(),
             base => {
                 let on_image = *base != Some(Base::Scratch);
                 let mut scope = Scope::new(on_image);
-                scope.set("PATH", PATH, !on_image);
+                scope.set_environment("PATH", PATH, !on_image);
                 scope
             }
         };
@@ -133,7 +133,7 @@ impl Evaluator<'_> {
                 // All of a line see the variables as they were before it.
                 let values = self.expand_pairs(run, pairs);
                 for (name, value, certain) in values {
-                    run.scope.set(&name, &value, certain);
+                    run.scope.set_environment(&name, &value, certain);
                 }
             }
             InstructionKind::Label(pairs) => {
@@ -200,12 +200,12 @@ impl Evaluator<'_> {
             if value.is_none()
                 && let Some(was) = run.scope.value(name).map(|was| was.text.clone())
             {
-                run.scope.set(name, &was, false);
+                run.scope.set_argument(name, &was, false);
             }
             // Two that belong to the scanner of finished images never reach the environment.
             let is_variable = !name.starts_with("BUILDKIT_SBOM_SCAN_");
             if let Some((text, certain)) = value.as_ref().filter(|_| is_variable) {
-                run.scope.set(name, text, *certain);
+                run.scope.set_argument(name, text, *certain);
             }
             self.use_argument(run.index, name, value.map(|(text, _)| text));
         }
