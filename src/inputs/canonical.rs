@@ -102,8 +102,14 @@ pub(super) fn describe(instruction: &Instruction, froms: &mut Froms<'_>) -> Stri
             put_command(&mut text, command);
             put_heredocs(&mut text, &instruction.heredocs);
         }
-        // Its options are not kept apart, so all of its text counts.
-        InstructionKind::Healthcheck(_) | InstructionKind::Invalid => {
+        InstructionKind::Healthcheck(None) => put(&mut text, "none"),
+        InstructionKind::Healthcheck(Some(check)) => {
+            for (name, value) in &check.options {
+                put_flag(&mut text, name, Some(value));
+            }
+            put_command(&mut text, &check.command);
+        }
+        InstructionKind::Invalid => {
             put(&mut text, &quote(&instruction.text));
             put_heredocs(&mut text, &instruction.heredocs);
         }

@@ -7,13 +7,13 @@ use crate::base::Diagnostic;
 use super::flags::{self, Takes};
 use super::instruction::read_command;
 use super::reader::Reader;
-use super::syntax::Command;
+use super::syntax::Healthcheck;
 use super::words::{Parts, Place, trim};
 
 const TIMES: [&str; 4] = ["interval", "timeout", "start-period", "start-interval"];
 
 /// Reads one. The outer nothing: it is wrong, as a diagnostic says; the inner: it is `NONE`.
-pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Command>> {
+pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Healthcheck>> {
     let (form, rest) = split(reader, parts);
     if form.is_empty() {
         return reader.fail("HEALTHCHECK takes at least one argument", parts.keyword.clone());
@@ -46,7 +46,10 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Comm
         let digits = count.value.strip_prefix('+').unwrap_or(&count.value);
         !(digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<i32>().is_ok())
     }));
-    let Some(wrong) = wrong.into_iter().next() else { return Some(Some(command)) };
+    let Some(wrong) = wrong.into_iter().next() else {
+        let options = known.iter().filter_map(|(name, _)| Some((*name, given.value(name)?.value)));
+        return Some(Some(Healthcheck { options: options.collect(), command }));
+    };
     let message = format!("`{}` is not what the flag takes", wrong.value);
     let hint = "a time is such as `1m30s`, at least `1ms`; retries are a number";
     let diagnostic = Diagnostic::error("invalid-flag", message).hint(hint);

@@ -30,8 +30,8 @@ mod words;
 
 pub use run::split_csv;
 pub use syntax::{
-    Add, Command, Copy, Declaration, Directives, Dockerfile, Files, Heredoc, Instruction,
-    InstructionKind, Mount, MountField, Onbuild, Pair, Piece, PieceKind, Run, Stage,
+    Add, Command, Copy, Declaration, Directives, Dockerfile, Files, Healthcheck, Heredoc,
+    Instruction, InstructionKind, Mount, MountField, Onbuild, Pair, Piece, PieceKind, Run, Stage,
 };
 
 use instruction::Read;

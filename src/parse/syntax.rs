@@ -165,7 +165,7 @@ pub enum InstructionKind {
     /// `ENTRYPOINT`
     Entrypoint(Command),
     /// `HEALTHCHECK`; nothing for `NONE`.
-    Healthcheck(Option<Command>),
+    Healthcheck(Option<Healthcheck>),
     /// It could not be read; a diagnostic says why.
     Invalid,
 }
@@ -255,6 +255,15 @@ pub struct Command {
     pub words: Vec<String>,
     /// Whether it was the JSON form.
     pub json: bool,
+}
+
+/// `HEALTHCHECK CMD`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healthcheck {
+    /// Its options with their values as written, always in the same order.
+    pub options: Vec<(&'static str, String)>,
+    /// What is run.
+    pub command: Command,
 }
 
 /// One `--mount` of a `RUN`: its keys and values as written, none of them expanded.

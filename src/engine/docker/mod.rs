@@ -311,7 +311,7 @@ fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
     if header(&answer.headers, "libpod-api-version").is_some() {
         return Err(hinted(
             format!("the engine at {place} is Podman, which has no BuildKit"),
-            "use `--engine podman`",
+            "point DOCKER_HOST at a Docker engine: the builds need its BuildKit",
         ));
     }
     let api = header(&answer.headers, "api-version").and_then(parse_api);
