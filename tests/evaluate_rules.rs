@@ -150,10 +150,33 @@ fn arguments() {
     check(&[], "FROM scratch\nARG TARGETARCH\nCOPY x-$TARGETARCH /\n", "| x-amd64");
     check(&[], "FROM scratch\nCOPY x-$TARGETARCH /\n", "| x-");
     check(&[], "FROM scratch AS s\nARG V=x\nENV W=y\nFROM s\nCOPY $V $W /\n", "| x, y");
+    check(&[], "FROM scratch AS s\nENV V=1\nARG V=2\nFROM s\nCOPY $V /\n", "| 1");
+    check(&[], "FROM scratch AS s\nENV V=1\nARG V=2\nFROM s\nARG V=3\nCOPY $V /\n", "| 3");
+    check(
+        &[],
+        "FROM scratch AS s\nARG V=2\nENV V=1\nARG V=$V\nFROM s AS t\nFROM t\nCOPY $V /\n",
+        "| 1",
+    );
+    check(&[], "FROM a AS s\nARG V=2\nCOPY $V /\nFROM s\nCOPY $V /\n", "a | 2, 2?");
     check(&[], "FROM scratch\nENV A x  y\nCOPY \"$A\" /\n", "| x  y");
     check(&[("V", "ok")], "FROM scratch\nARG V=${X^^}\nCOPY $V /\n", "| ok");
     check(&[], "FROM scratch\nARG V=${X^^}\n", "|  | unsupported-modifier@2");
     check(&[], "FROM scratch AS s\nARG V=${X^^}\nFROM scratch\n", "");
+}
+
+#[test]
+fn the_platform_that_is_asked_for() {
+    let check = |platform: &str, text: &str, expected: &str| {
+        let settings = Settings { platform: platform.to_owned(), ..Settings::default() };
+        assert_eq!(describe(text, &settings, ""), expected, "{platform} {text}");
+    };
+    let variant = "FROM scratch\nARG TARGETARCH TARGETVARIANT\nCOPY $TARGETARCH$TARGETVARIANT /\n";
+    check("linux/arm", variant, "| armv7");
+    check("linux/arm/v6", variant, "| armv6");
+    check("linux/arm64/v8", variant, "| arm64");
+    check("linux/arm64", variant, "| arm64");
+    check("windows/amd64", "FROM scratch\nCOPY x$PATH /\n", "| x");
+    check("windows/amd64", "FROM --platform=linux/amd64 scratch\nCOPY x$PATH /\n", "| x");
 }
 
 #[test]
@@ -203,6 +226,16 @@ fn triggers() {
     check("FROM x\nONBUILD WHAT x\n", "FROM acme/base\n", "acme/base |  | unknown-instruction@2");
     check("", "FROM a AS s\nONBUILD COPY --from=b x /\nFROM s\nFROM s\n", "a, b");
     check("", "FROM a AS s\nONBUILD COPY x /\nFROM s AS t\nFROM t\n", "a | x");
+    // Those of an image that is only copied from do not run, but their sources are looked up.
+    const TOOLS: &str = "FROM x\nONBUILD COPY --from=tools a app /\n";
+    check(TOOLS, "FROM a\nCOPY --from=acme/base x /\n", "a, acme/base, tools");
+    check(TOOLS, "FROM a\nRUN --mount=from=acme/base,target=/t x\n", "a, acme/base, tools");
+    check(TOOLS, "FROM a AS tools\nCOPY y /\nFROM b\nCOPY --from=acme/base x /\n", {
+        "a, b, acme/base | y"
+    });
+    check("FROM x\nONBUILD COPY --from=acme/base a /\n", "FROM a\nCOPY --from=acme/base x /\n", {
+        "a, acme/base, acme/base"
+    });
     check("", "FROM a AS s\nONBUILD COPY x /\n", "a");
     check("", "FROM a AS s\nONBUILD COPY --from=z x /\nFROM s AS t\nFROM b AS z\nFROM t\n", {
         "a, b |  | later-stage@2"
@@ -252,6 +285,34 @@ fn instructions() {
     check("FROM a\nONBUILD ENV A\n", "a |  | parse-error@2");
     check("FROM a\nONBUILD\n", "a |  | parse-error@2");
     check("WHAT\nFROM a\n", "a |  | unknown-instruction@1");
+    check("FROM a\nONBUILD HEALTHCHECK CMD [1]\n", "a |  | parse-error@2");
+    check("FROM a\nRUN []\n", "a |  | parse-error@2");
+    check("FROM a AS x\nRUN [ ]\nFROM b\n", "b");
+    check("FROM a\nCOPY --exclude=é x /\nRUN --mount=source=é,target=/t true\n", "a | x, Ã©");
+    check("FROM a\nCOPY --chown=à x /\n", "a | x");
+    check("FROM a\nCOPY --exclude=àb x /\n", "a | b, x");
+    check("FROM a AS b.\n", "a |  | invalid-stage-name@1");
+    check("FROM a AS b..c\nFROM b\n", "b |  | invalid-stage-name@1");
+}
+
+#[test]
+fn values() {
+    check("FROM scratch\nEXPOSE 80 a\n", "|  | invalid-value@2");
+    check("FROM scratch\nARG P=\"1 2\"\nEXPOSE $P $Q\n", "");
+    check("FROM a\nEXPOSE $P\n", "a");
+    check("FROM scratch\nSTOPSIGNAL $P\n", "|  | invalid-value@2");
+    check("FROM scratch\nVOLUME $P\n", "|  | invalid-value@2");
+    check("FROM scratch\nCOPY --chmod=u+x,go= x /\n", "| x");
+    check("FROM scratch\nCOPY --chmod=rwx x /\n", "|  | invalid-mode@2");
+    check("FROM scratch\nCOPY --chmod=$M x /\n", "| x");
+    check("FROM scratch\nRUN --device=v/c=a,required=maybe x\n", "|  | invalid-flag@2");
+    check("FROM scratch\nRUN --device=name=a,name=b x\n", "|  | invalid-flag@2");
+    check("FROM scratch\nRUN --device=v/c=a,required --device=required,b x\n", "");
+    check("FROM a\nRUN --mount=type=ssh,source=x true\n", "a |  | invalid-mount@2");
+    check("FROM a\nRUN --mount=target=/ true\n", "a |  | invalid-mount@2");
+    check("FROM a\nRUN --mount=target=/x/.. true\n", "a | .");
+    check("FROM scratch\nADD --checksum=x github.com/a/b /\n", "| github.com/a/b");
+    check("FROM scratch\nADD https://h/%zz.git https://h/%41.git /\n", "");
 }
 
 #[test]
@@ -287,11 +348,13 @@ fn secrets_that_are_mounted() {
     check(&at("type=secret,id=a"), "a@Dockerfile:2:13");
     check(&at("type=secret,source=a,target=/b"), "a@Dockerfile:2:13");
     check(&at("type=secret,target=/run/b/"), "b@Dockerfile:2:13");
+    check(&at("type=secret,target=/"), "/@Dockerfile:2:13");
     check(&at("type=secret,id=a,required"), "a!@Dockerfile:2:13");
     check(&at("type=secret,id=a,required=1"), "a!@Dockerfile:2:13");
     check(&at("type=secret,id=a,required=False"), "a@Dockerfile:2:13");
     check(&at("type=ssh"), "default@Dockerfile:2:13");
     check(&at("type=ssh,id=a,required=true"), "a!@Dockerfile:2:13");
+    check(&at("type=ssh,from=scratch"), "default@Dockerfile:2:13");
     check(&at("type=cache,target=/c"), "");
     // What an image's environment may say is not certain; what it starts brings its own along.
     check(

@@ -3,6 +3,7 @@
 //! Owns where the repository begins and which setting wins.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -48,12 +49,13 @@ pub struct Repository {
     pub config: ConfigFile,
 }
 
-/// Reads and links the repository that the options mean.
+/// Reads and links the repository that the options mean. It is never given back: a command looks at
+/// it to its end, and to take 10,000 images apart only to leave costs a sixth of the time.
 ///
 /// # Errors
 /// Where the folder can't be read, or has no Dockerfiles; where an option or a variable of the
 /// environment has a value that can't be.
-pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
+pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<Repository>> {
     let start = start_folder(global)?;
     let root = find_root(&start);
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
@@ -77,7 +79,9 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<Repository> {
     let current = current.unwrap_or_else(RelPath::root);
     let platform = platform_of(global, &file);
     let config = file;
-    Ok(Repository { root, current, platform, graph, diagnostics, silence, frontend, config })
+    let repository =
+        Repository { root, current, platform, graph, diagnostics, silence, frontend, config };
+    Ok(ManuallyDrop::new(repository))
 }
 
 /// The graph that a configuration describes, and what is wrong with it.

@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
+use rayon::prelude::*;
+
 use crate::base::{Place, Source, Span};
 
 use super::evaluate::{Need, NeedKind};
@@ -142,7 +144,7 @@ pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> 
     let inferred = infer_prefix(&names, votes);
     let (prefix, origin) = prefix_of(wishes, inferred.as_ref());
     let drafts: Vec<Result<Vec<Draft>, Misnamed>> = images
-        .iter()
+        .par_iter()
         .map(|image| match image.references {
             [] => Ok(vec![Draft::of_name(&prefix, image.name, origin.clone())?]),
             patterns => {
@@ -159,7 +161,7 @@ pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> 
     }
     let version = wishes.version.as_ref().map(|version| version.value.as_str());
     let named = drafts
-        .iter()
+        .par_iter()
         .map(|drafts| {
             let drafts = drafts.as_ref().map_err(Clone::clone)?;
             let mut references = Vec::new();

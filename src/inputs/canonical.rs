@@ -8,7 +8,9 @@
 use std::fmt::Write;
 
 use crate::graph::evaluate::{Base, StageFrom};
-use crate::parse::{Command, Files, Heredoc, Instruction, InstructionKind, Mount, Pair};
+use crate::parse::{
+    Command, Declaration, Files, Healthcheck, Heredoc, Instruction, InstructionKind, Mount, Pair,
+};
 
 /// What the sources of a stage's `COPY --from` and mounts name, handed out in the order written.
 pub(super) struct Froms<'a> {
@@ -51,17 +53,7 @@ pub(super) fn describe_base(base: &Base, places: &[Option<usize>]) -> String {
 pub(super) fn describe(instruction: &Instruction, froms: &mut Froms<'_>) -> String {
     let mut text = instruction.keyword.value.clone();
     match &instruction.kind {
-        InstructionKind::Arg(items) => {
-            for item in items {
-                put(&mut text, &quote(&item.name.value));
-                // The values count by themselves. One that is made of variables may depend on an
-                // image's environment, and then the words do.
-                if let Some(default) = item.default.as_ref().filter(|it| it.value.contains('$')) {
-                    text.push('=');
-                    text.push_str(&quote(&default.value));
-                }
-            }
-        }
+        InstructionKind::Arg(items) => put_declarations(&mut text, items),
         InstructionKind::Env(pairs) | InstructionKind::Label(pairs) => put_pairs(&mut text, pairs),
         InstructionKind::Copy(copy) => {
             if let Some(from) = &copy.from {
@@ -102,13 +94,7 @@ pub(super) fn describe(instruction: &Instruction, froms: &mut Froms<'_>) -> Stri
             put_command(&mut text, command);
             put_heredocs(&mut text, &instruction.heredocs);
         }
-        InstructionKind::Healthcheck(None) => put(&mut text, "none"),
-        InstructionKind::Healthcheck(Some(check)) => {
-            for (name, value) in &check.options {
-                put_flag(&mut text, name, Some(value));
-            }
-            put_command(&mut text, &check.command);
-        }
+        InstructionKind::Healthcheck(check) => put_healthcheck(&mut text, check.as_ref()),
         InstructionKind::Invalid => {
             put(&mut text, &quote(&instruction.text));
             put_heredocs(&mut text, &instruction.heredocs);
@@ -157,6 +143,26 @@ fn put_heredocs(text: &mut String, heredocs: &[Heredoc]) {
         let how = format!("<<{}{}", if *chomp { "-" } else { "" }, if *expand { "" } else { "'" });
         put(text, &format!("{how}{} {}", quote(name), quote(content)));
     }
+}
+
+fn put_declarations(text: &mut String, items: &[Declaration]) {
+    for item in items {
+        put(text, &quote(&item.name.value));
+        // The values count by themselves. One that is made of variables may depend on an image's
+        // environment, and then the words do.
+        if let Some(default) = item.default.as_ref().filter(|it| it.value.contains('$')) {
+            text.push('=');
+            text.push_str(&quote(&default.value));
+        }
+    }
+}
+
+fn put_healthcheck(text: &mut String, check: Option<&Healthcheck>) {
+    let Some(check) = check else { return put(text, "none") };
+    for (name, value) in &check.options {
+        put_flag(text, name, Some(value));
+    }
+    put_command(text, &check.command);
 }
 
 fn put_pairs(text: &mut String, pairs: &[Pair]) {

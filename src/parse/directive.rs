@@ -6,6 +6,7 @@
 
 use crate::base::{Span, Spanned};
 
+use super::flags::is_switch;
 use super::words::Place;
 
 /// One `# name=value`.
@@ -61,13 +62,11 @@ pub(super) fn detect_check(text: &str) -> Option<Spanned<String>> {
 
 /// Whether the options of the checks are such that BuildKit takes them.
 pub(super) fn is_check(options: &str) -> bool {
-    const FLAGS: [&str; 12] =
-        ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
     options.trim().is_empty()
         || options.trim().splitn(3, ';').all(|option| match option.split_once('=') {
             Some((name, value)) => match name.trim() {
                 "skip" | "experimental" => true,
-                "error" => FLAGS.contains(&value.trim()),
+                "error" => is_switch(value.trim()),
                 _ => false,
             },
             None => false,

@@ -207,6 +207,7 @@ mod tests {
         check("${P/a}", None);
         check("${P/a/", None);
         check("${P/?*/$V}", Some("1.2-beta"));
+        check("${P/\u{feff}b/x}", Some("a/x/a"));
         check(r"${S/\*/+}", Some(r"x+y\z"));
         check(r"${S%\\z}", Some("x*y"));
         check(r"${S#x\*}", Some(r"y\z"));

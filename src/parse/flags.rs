@@ -43,6 +43,12 @@ impl Given {
     }
 }
 
+/// Whether Go's `strconv.ParseBool` reads a text.
+pub(super) fn is_switch(text: &str) -> bool {
+    ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
+        .contains(&text)
+}
+
 /// Checks the flags of an instruction. Nothing where one is wrong; diagnostics say what.
 pub(super) fn check(
     reader: &mut Reader<'_>,

@@ -8,17 +8,13 @@ use super::flags::{self, Takes};
 use super::instruction::read_command;
 use super::reader::Reader;
 use super::syntax::Healthcheck;
-use super::words::Parts;
+use super::words::{Parts, Place, trim};
 
 const TIMES: [&str; 4] = ["interval", "timeout", "start-period", "start-interval"];
 
 /// Reads one. The outer nothing: it is wrong, as a diagnostic says; the inner: it is `NONE`.
 pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Healthcheck>> {
-    let place = parts.arguments.clone();
-    let text = &reader.text()[place.clone()];
-    let end = place.start + text.find(char::is_whitespace).unwrap_or(text.len());
-    let form = place.start..end;
-    let rest = super::words::trim(reader.text(), end..place.end);
+    let (form, rest) = split(reader, parts);
     if form.is_empty() {
         return reader.fail("HEALTHCHECK takes at least one argument", parts.keyword.clone());
     }
@@ -59,6 +55,20 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
     let diagnostic = Diagnostic::error("invalid-flag", message).hint(hint);
     reader.diagnostics.push(diagnostic.at(reader.source, wrong.span, ""));
     None
+}
+
+/// The first word, and where the command may be.
+fn split(reader: &Reader<'_>, parts: &Parts) -> (Place, Place) {
+    let place = parts.arguments.clone();
+    let text = &reader.text()[place.clone()];
+    let end = place.start + text.find(char::is_whitespace).unwrap_or(text.len());
+    (place.start..end, trim(reader.text(), end..place.end))
+}
+
+/// Checks of one that is a trigger what BuildKit's line parser sees: the command.
+pub(super) fn check_trigger(reader: &mut Reader<'_>, parts: &Parts) -> Option<()> {
+    let (_, rest) = split(reader, parts);
+    read_command(reader, rest).map(|_| ())
 }
 
 /// Whether a text is a length of time as Go's `time.ParseDuration` reads it, 0 or from 1 ms on.

@@ -307,6 +307,7 @@ fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
         "ADD" | "COPY" | "VOLUME" | "RUN" | "CMD" | "ENTRYPOINT" | "SHELL" => {
             read_command(reader, trigger.arguments.clone())?;
         }
+        "HEALTHCHECK" => healthcheck::check_trigger(reader, &trigger)?,
         _ => {}
     }
     let start = trigger.keyword.start;

@@ -47,7 +47,8 @@ fn compile(pattern: &str, longest: bool, anchored: bool) -> Result<Regex, BadPat
     if anchored {
         regex.push('^');
     }
-    let mut chars = pattern.chars().peekable();
+    // The scanner that BuildKit uses drops a byte-order mark.
+    let mut chars = pattern.strip_prefix('\u{feff}').unwrap_or(pattern).chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '*' => regex.push_str(if longest { ".*" } else { ".*?" }),

@@ -27,7 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Run> {
     }
     let devices = given.values("device");
     for device in &devices {
-        if split_csv(&device.value).is_none() {
+        if !is_device(&device.value) {
             return wrong_value(reader, "device", device);
         }
     }
@@ -46,6 +46,25 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Run> {
     }
     let command = read_command(reader, parts.arguments.clone())?;
     Some(Run { mounts, network, security, devices, command })
+}
+
+/// Whether a text names one device: `name`, or `name=…`, and perhaps whether it is `required`.
+fn is_device(text: &str) -> bool {
+    let Some(fields) = split_csv(text) else { return false };
+    let mut is_named = false;
+    fields.iter().all(|(field, _)| {
+        let (key, value) = match field.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (field.as_str(), None),
+        };
+        match (key.to_lowercase().as_str(), value) {
+            ("required", None) => true,
+            ("required", Some(value)) => flags::is_switch(value),
+            // The first of another kind is the name as a whole, `vendor/class=name`.
+            ("name", Some(value)) => !std::mem::replace(&mut is_named, !value.is_empty()),
+            _ => !std::mem::replace(&mut is_named, !field.is_empty()),
+        }
+    })
 }
 
 fn wrong_value<T>(reader: &mut Reader<'_>, name: &str, value: &Spanned<String>) -> Option<T> {

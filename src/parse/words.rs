@@ -49,21 +49,20 @@ pub(super) struct Flag {
     pub(super) text: String,
     /// Where it stands, quotes included.
     pub(super) place: Place,
-    /// Where each byte of the text stands; nothing where nothing was dropped.
-    offsets: Option<Vec<usize>>,
+    /// Where the character stands that each byte of the text comes from; nothing where the text is
+    /// as it is written.
+    places: Option<Vec<Place>>,
 }
 
 impl Flag {
     /// Where a part of the text stands.
     pub(super) fn place_of(&self, part: Range<usize>) -> Place {
-        let offset = |at: usize| match &self.offsets {
-            None => self.place.start + at,
-            Some(offsets) => offsets.get(at).copied().unwrap_or(self.place.end),
+        let place = |at: usize| match &self.places {
+            None => self.place.start + at..self.place.start + at + 1,
+            Some(places) => places.get(at).cloned().unwrap_or(self.place.end..self.place.end),
         };
-        if part.is_empty() {
-            return offset(part.start)..offset(part.start);
-        }
-        offset(part.start)..offset(part.end - 1) + 1
+        let start = place(part.start).start;
+        if part.is_empty() { start..start } else { start..place(part.end - 1).end }
     }
 }
 
@@ -72,56 +71,67 @@ fn take_flags(line: &str, place: Place, escape: char, flags: &mut Vec<Flag>) -> 
     let mut at = place.start;
     loop {
         let rest = &line[at..place.end];
-        at += rest.len() - rest.trim_start().len();
+        at += rest.len() - rest.trim_start_matches(is_blank).len();
         if !line[at..place.end].starts_with("--") {
             return at;
         }
-        let (flag, closed) = take_flag(line, at..place.end, escape);
-        at = flag.place.end;
+        let (flag, next) = take_flag(line, at..place.end, escape);
+        at = next.unwrap_or(place.end);
         if flag.text == "--" {
             return at;
         }
         flags.push(flag);
-        if !closed {
+        if next.is_none() {
             return at;
         }
     }
 }
 
-/// Reads one flag, and says whether something may follow it.
-fn take_flag(line: &str, place: Place, escape: char) -> (Flag, bool) {
+/// Reads one flag, and says where the line goes on after it, if it does.
+///
+/// BuildKit takes each byte of a flag for a character: `é` becomes `Ã©`, and a character that has
+/// a byte 0x85 or 0xa0, such as `à`, ends the flag in its middle.
+fn take_flag(line: &str, place: Place, escape: char) -> (Flag, Option<usize>) {
+    let bytes = line.as_bytes();
     let mut text = String::new();
-    let mut offsets: Option<Vec<usize>> = None;
+    let mut places: Option<Vec<Place>> = None;
     let mut quote = None;
-    let mut chars = line[place.clone()].char_indices();
-    while let Some((at, c)) = chars.next() {
-        let mut kept = (at, c);
+    let mut at = place.start;
+    while at < place.end {
+        let c = char::from(bytes[at]);
         if quote == Some(c) {
             quote = None;
         } else if quote.is_none() && c.is_whitespace() {
-            let place = place.start..place.start + at;
-            return (Flag { text, place, offsets }, true);
+            let Place { start: end, end: next } = around(line, at..at);
+            return (Flag { text, place: place.start..end, places }, Some(next));
         } else if quote.is_none() && matches!(c, '\'' | '"') {
             quote = Some(c);
         } else {
-            if c == escape {
-                match chars.next() {
-                    Some(escaped) => kept = escaped,
-                    // An escape at the end vanishes.
-                    None => break,
-                }
+            let is_escape = c == escape;
+            at += usize::from(is_escape);
+            // An escape at the end vanishes.
+            let Some(byte) = bytes[..place.end].get(at) else { break };
+            let is_odd = !byte.is_ascii() || at > place.start + text.len();
+            if is_odd && places.is_none() {
+                places =
+                    Some((place.start..place.start + text.len()).map(|at| at..at + 1).collect());
             }
-            let (at, c) = kept;
-            if at > text.len() && offsets.is_none() {
-                offsets = Some((place.start..place.start + text.len()).collect());
-            }
+            let c = char::from(*byte);
             text.push(c);
-            if let Some(offsets) = &mut offsets {
-                offsets.extend(place.start + at..place.start + at + c.len_utf8());
+            if let Some(places) = &mut places {
+                places.extend(std::iter::repeat_n(around(line, at..at + 1), c.len_utf8()));
             }
         }
+        at += 1;
     }
-    (Flag { text, place, offsets }, false)
+    (Flag { text, place, places }, None)
+}
+
+/// The whole characters of which some bytes are, or an empty place between two characters.
+fn around(line: &str, bytes: Place) -> Place {
+    let start = (0..=bytes.start).rev().find(|at| line.is_char_boundary(*at));
+    let end = (bytes.end..=line.len()).find(|at| line.is_char_boundary(*at));
+    start.unwrap_or(bytes.start)..end.unwrap_or(bytes.end)
 }
 
 /// Splits by blanks.
@@ -306,6 +316,20 @@ mod tests {
         assert_eq!(&line[parts.arguments.clone()], "--z /p");
         assert_eq!(&line[parts.flags[0].place_of(7..10)], "a b");
         assert_eq!(&line[parts.flags[1].place_of(4..6)], "-y");
+    }
+
+    #[test]
+    fn flags_are_read_byte_by_byte() {
+        let line = "COPY --exclude=é --chown=内部 --link à\u{3000}--x";
+        let parts = split_instruction(line, 0..line.len(), '\\');
+        let flags: Vec<&str> = parts.flags.iter().map(|flag| flag.text.as_str()).collect();
+        assert_eq!(flags, ["--exclude=Ã©", "--chown=å\u{86}"]);
+        assert_eq!(&line[parts.arguments.clone()], "部 --link à\u{3000}--x");
+        assert_eq!(&line[parts.flags[0].place_of(10..14)], "é");
+        assert_eq!(&line[parts.flags[0].place_of(9..10)], "=");
+        let line = "RUN \u{3000}--mount=x";
+        let parts = split_instruction(line, 0..line.len(), '\\');
+        assert!(parts.flags.is_empty());
     }
 
     #[test]

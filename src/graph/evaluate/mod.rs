@@ -8,7 +8,7 @@
 //! images are built here is the linker's affair.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::{Diagnostic, Source, Span};
@@ -17,6 +17,7 @@ use crate::parse::expand::expand;
 use crate::parse::{Dockerfile, Instruction, InstructionKind, Stage, parse_trigger};
 
 mod complain;
+mod forms;
 mod mount;
 mod platform;
 mod remote;
@@ -88,6 +89,9 @@ struct Evaluator<'a> {
     stages: Vec<StageState<'a>>,
     extras: Vec<Extra<'a>>,
     needs: Vec<Need>,
+    /// The images whose triggers were followed, and what those triggers need.
+    followed: HashSet<Reference>,
+    followed_needs: Vec<Need>,
     context_uses: Vec<ContextUse>,
     downloads: Vec<Download>,
     secret_uses: Vec<SecretUse>,
@@ -145,6 +149,8 @@ impl<'a> Evaluator<'a> {
             stages: Vec::with_capacity(file.stages.len()),
             extras: Vec::new(),
             needs: Vec::new(),
+            followed: HashSet::new(),
+            followed_needs: Vec::new(),
             context_uses: Vec::new(),
             downloads: Vec::new(),
             secret_uses: Vec::new(),
@@ -193,6 +199,7 @@ impl<'a> Evaluator<'a> {
                 }
             }
         }
+        self.check_name(stage);
         let name = stage.name.as_ref().map(|name| name.value.as_str());
         let context = name.and_then(|name| self.context_of_stage(name, platform.as_ref()));
         let base_context = match &base {
@@ -228,6 +235,17 @@ impl<'a> Evaluator<'a> {
             base_context,
             used,
             steps: Vec::new(),
+        }
+    }
+
+    /// A stage's name is looked up among the named contexts, so it must be one of an image too.
+    fn check_name(&mut self, stage: &Stage) {
+        let Some(name) = &stage.name else { return };
+        if Reference::parse(&name.value).is_err() {
+            let message = format!("`{}` can't be the name of a stage", name.value);
+            let hint = "end with a letter or digit, and write one sign between two";
+            let diagnostic = Diagnostic::error("invalid-stage-name", message).hint(hint);
+            self.tell(diagnostic, name.span);
         }
     }
 
@@ -290,6 +308,7 @@ impl<'a> Evaluator<'a> {
                 waiting.push(*base);
             }
             self.fire_triggers(index);
+            waiting.extend(self.follow_images(index));
             let named = self.stages[index].steps.iter().flat_map(|step| &step.sources);
             waiting.extend(named.filter_map(|named| match named {
                 Some(Named::Stage(index)) => Some(*index),
@@ -313,17 +332,8 @@ impl<'a> Evaluator<'a> {
         };
         let mut steps = Vec::with_capacity(triggers.len());
         for trigger in &triggers {
-            let text = Source::new(trigger.source.path().clone(), trigger.text.clone());
-            let (instruction, diagnostics) = parse_trigger(&text);
-            for mut diagnostic in diagnostics {
-                for label in &mut diagnostic.labels {
-                    label.span = trigger.locate(label.span);
-                    label.source = trigger.source.clone();
-                }
-                let from = self.stages[index].stage.from;
-                self.diagnostics.push(diagnostic.at(&self.file.source, from, "it fires here"));
-            }
-            let Some(instruction) = instruction else { continue };
+            let from = self.stages[index].stage.from;
+            let Some(instruction) = self.read_trigger(trigger, from) else { continue };
             let sources = self.resolve(&instruction, Some(trigger));
             let trigger = Some(Arc::new(trigger.clone()));
             steps.push(Step { instruction: Cow::Owned(instruction), trigger, sources });
@@ -334,12 +344,26 @@ impl<'a> Evaluator<'a> {
         state.view.triggers = triggers;
     }
 
+    /// Reads a trigger that fires at a place of this file.
+    fn read_trigger(&mut self, trigger: &Trigger, fires: Span) -> Option<Instruction> {
+        let text = Source::new(trigger.source.path().clone(), trigger.text.clone());
+        let (instruction, diagnostics) = parse_trigger(&text);
+        for mut diagnostic in diagnostics {
+            for label in &mut diagnostic.labels {
+                label.span = trigger.locate(label.span);
+                label.source = trigger.source.clone();
+            }
+            self.diagnostics.push(diagnostic.at(&self.file.source, fires, "it fires here"));
+        }
+        instruction
+    }
+
     fn finish(self, target: Option<usize>) -> Evaluation {
         let onbuild = target.map(|target| triggers_of(self.file, target)).unwrap_or_default();
         Evaluation {
             stages: self.stages.into_iter().map(|state| state.view).collect(),
             target,
-            needs: self.needs,
+            needs: [self.needs, self.followed_needs].concat(),
             context_uses: self.context_uses,
             downloads: self.downloads,
             secret_uses: self.secret_uses,

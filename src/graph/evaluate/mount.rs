@@ -99,7 +99,11 @@ impl Meaning {
         match (named, self.kind) {
             (Some(id), _) => id,
             (None, MountType::Ssh) => "default",
-            (None, _) => self.target.trim_end_matches('/').rsplit('/').next().unwrap_or_default(),
+            (None, _) => match self.target.trim_end_matches('/') {
+                // Go's name of the root.
+                "" => "/",
+                target => target.rsplit('/').next().unwrap_or_default(),
+            },
         }
     }
 }
@@ -185,6 +189,9 @@ fn check_together(meaning: &Meaning) -> Result<(), String> {
     if meaning.sharing && meaning.kind != MountType::Cache {
         return Err("only a cache mount has `sharing`".to_owned());
     }
+    if meaning.kind == MountType::Ssh && !meaning.source.is_empty() {
+        return Err("an ssh mount has no `source`".to_owned());
+    }
     if meaning.kind == MountType::Secret {
         if !meaning.from.is_empty() {
             return Err("a secret has no `from`".to_owned());
@@ -198,10 +205,9 @@ fn check_together(meaning: &Meaning) -> Result<(), String> {
     }
     let is_file_system =
         matches!(meaning.kind, MountType::Bind | MountType::Cache | MountType::Tmpfs);
-    let is_root =
-        meaning.target.starts_with('/') && super::steps::clean_path(&meaning.target) == ".";
-    if is_file_system && is_root {
-        return Err(format!("the target `{}` of a mount can't be the root", meaning.target));
+    // By its text: of `/x/..` BuildKit does not see it.
+    if is_file_system && meaning.target == "/" {
+        return Err("the target of a mount can't be the root".to_owned());
     }
     Ok(())
 }

@@ -109,6 +109,14 @@ impl Platform {
         };
         Some(Platform { os, version, architecture, variant })
     }
+
+    /// The form in which BuildKit takes the platforms that a build is asked for: there `linux/arm`
+    /// is `linux/arm/v7`, and `linux/arm64/v8` is `linux/arm64`, as `TARGETVARIANT` shows.
+    #[must_use]
+    pub(super) fn requested(self) -> Platform {
+        let (architecture, variant) = normal_architecture(&self.architecture, &self.variant);
+        Platform { architecture, variant, ..self }
+    }
 }
 
 /// `arm` alone means `arm/v7`, which is then not said.
@@ -175,5 +183,20 @@ mod tests {
         check("linux/a/b/c", None);
         check("", None);
         check("*/x", None);
+    }
+
+    #[test]
+    fn a_requested_platform_says_the_variant_of_arm_only() {
+        let check = |text: &str, expected: &str| {
+            let read = Platform::parse(text, "amd64").unwrap().requested();
+            assert_eq!(read.to_string(), expected, "{text}");
+        };
+        check("linux/arm", "linux/arm/v7");
+        check("linux/armhf", "linux/arm/v7");
+        check("linux/arm/v6", "linux/arm/v6");
+        check("linux/arm64/v8", "linux/arm64");
+        check("linux/arm64/v9", "linux/arm64/v9");
+        check("linux/amd64/v2", "linux/amd64/v2");
+        check("windows(10.0.17763)/amd64", "windows(10.0.17763)/amd64");
     }
 }

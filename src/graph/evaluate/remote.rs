@@ -18,8 +18,8 @@ pub(super) fn origin(source: &str) -> Origin {
     let scheme = source.split_once("://").map(|(scheme, rest)| (scheme.to_lowercase(), rest));
     match scheme {
         Some((scheme, rest)) if is_word(&scheme, "") => match scheme.as_str() {
-            "git" | "ssh" => Origin::Git,
-            "http" | "https" if is_git_path(rest) => Origin::Git,
+            "git" | "ssh" if is_address(rest) => Origin::Git,
+            "http" | "https" if is_git_path(rest) && is_address(rest) => Origin::Git,
             "http" | "https" if source.starts_with(&format!("{scheme}://")) => Origin::Web,
             _ => Origin::Context,
         },
@@ -33,6 +33,32 @@ fn is_git_path(rest: &str) -> bool {
     let rest = rest.split('#').next().unwrap_or_default();
     let rest = rest.split('?').next().unwrap_or_default();
     rest.split_once('/').is_some_and(|(_, path)| path.ends_with(".git"))
+}
+
+/// Whether Go can read what follows the scheme of an address. What it can't read is no git
+/// repository, and then a web address or a path by its beginning.
+fn is_address(rest: &str) -> bool {
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let rest = rest.split('?').next().unwrap_or_default();
+    let host = rest.split('/').next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let after = match host.strip_prefix('[') {
+        Some(address) => match address.split_once(']') {
+            Some((_, after)) => after,
+            None => return false,
+        },
+        None => host.find(':').map_or("", |at| &host[at..]),
+    };
+    let is_port = after.strip_prefix(':').unwrap_or(after).bytes().all(|b| b.is_ascii_digit());
+    let is_quoted = |text: &str| {
+        text.split('%')
+            .skip(1)
+            .all(|quoted| quoted.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
+    };
+    is_port
+        && is_quoted(rest)
+        && is_quoted(fragment)
+        && !rest.bytes().chain(fragment.bytes()).any(|b| b.is_ascii_control())
 }
 
 /// `user@host:path`, as ssh takes it.
@@ -60,6 +86,13 @@ mod tests {
         check("https://example.com/a.git?x=y#v1:dir", Origin::Git);
         check("https://example.com/a.git/raw", Origin::Web);
         check("https://a.git", Origin::Web);
+        check("https://example.com/%zz.git", Origin::Web);
+        check("https://example.com/%20.git#%zz", Origin::Web);
+        check("https://example.com:x/a.git", Origin::Web);
+        check("https://u:p@example.com:443/a.git", Origin::Git);
+        check("https://[::1]:443/a.git", Origin::Git);
+        check("https://[::1/a.git", Origin::Web);
+        check("ssh://h/%zz", Origin::Context);
         check("git://h/x", Origin::Git);
         check("ssh://h/x", Origin::Git);
         check("git@github.com:a/b", Origin::Git);

@@ -16,6 +16,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     root: Tree,
+    /// What the stage's own `ARG`s set.
+    arguments: Vec<Arc<str>>,
     /// Whether an image below may set more variables than are known.
     open: bool,
 }
@@ -25,12 +27,20 @@ type Tree = Option<Arc<Node>>;
 #[derive(Debug, Clone)]
 struct Node {
     name: Arc<str>,
-    value: Value,
+    held: Held,
     priority: u64,
     /// The names before this one.
     left: Tree,
     /// The names after it.
     right: Tree,
+}
+
+/// What is known of one variable.
+#[derive(Debug, Clone)]
+struct Held {
+    value: Value,
+    /// What the image itself would carry on: the value of the last `ENV`, where there was one.
+    environment: Option<Value>,
 }
 
 /// The value of a variable.
@@ -47,16 +57,39 @@ impl Scope {
     /// The variables of a stage that starts from an image, whose own environment is not known,
     /// or from nothing.
     pub(super) fn new(on_image: bool) -> Scope {
-        Scope { root: None, open: on_image }
+        Scope { root: None, arguments: Vec::new(), open: on_image }
+    }
+
+    /// The variables of a stage that starts from the stage with this scope.
+    ///
+    /// It has the arguments too, but the environment that the image carries is set once more
+    /// after them: an `ENV`, also one of the image below, wins over an `ARG` of the stage that
+    /// is started from.
+    pub(super) fn inherited(&self) -> Scope {
+        let mut scope = Scope { arguments: Vec::new(), ..self.clone() };
+        for name in &self.arguments {
+            let Some(mut held) = scope.held(name).cloned() else { continue };
+            match &held.environment {
+                Some(environment) => held.value = environment.clone(),
+                None if scope.open => held.value.certain = false,
+                None => continue,
+            }
+            scope.insert(name, held);
+        }
+        scope
     }
 
     /// The value of a variable.
     pub fn value(&self, name: &str) -> Option<&Value> {
+        self.held(name).map(|held| &held.value)
+    }
+
+    fn held(&self, name: &str) -> Option<&Held> {
         let mut tree = &self.root;
         while let Some(node) = tree {
             tree = match name.cmp(&node.name) {
                 Ordering::Less => &node.left,
-                Ordering::Equal => return Some(&node.value),
+                Ordering::Equal => return Some(&node.held),
                 Ordering::Greater => &node.right,
             };
         }
@@ -68,10 +101,24 @@ impl Scope {
         self.open
     }
 
-    pub(super) fn set(&mut self, name: &str, text: &str, certain: bool) {
+    /// Sets a variable of the environment, as `ENV` does.
+    pub(super) fn set_environment(&mut self, name: &str, text: &str, certain: bool) {
+        let value = Value { text: text.into(), certain };
+        self.insert(name, Held { environment: Some(value.clone()), value });
+    }
+
+    /// Sets an argument, as `ARG` does. The image does not carry it.
+    pub(super) fn set_argument(&mut self, name: &str, text: &str, certain: bool) {
+        let value = Value { text: text.into(), certain };
+        let environment = self.held(name).and_then(|held| held.environment.clone());
+        self.insert(name, Held { value, environment });
+        self.arguments.push(name.into());
+    }
+
+    fn insert(&mut self, name: &str, held: Held) {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
-        insert(&mut self.root, name, Value { text: text.into(), certain }, hasher.finish());
+        insert(&mut self.root, name, held, hasher.finish());
     }
 
     /// All variables with their texts, sorted by name.
@@ -79,7 +126,7 @@ impl Scope {
         let mut all = BTreeMap::new();
         let mut waiting: Vec<&Node> = self.root.as_deref().into_iter().collect();
         while let Some(node) = waiting.pop() {
-            all.insert(node.name.to_string(), node.value.text.to_string());
+            all.insert(node.name.to_string(), node.held.value.text.to_string());
             waiting.extend([&node.left, &node.right].into_iter().filter_map(Option::as_deref));
         }
         all
@@ -87,17 +134,17 @@ impl Scope {
 }
 
 /// Sets a value. Nodes that another scope has too are copied on the way.
-fn insert(tree: &mut Tree, name: &str, value: Value, priority: u64) {
+fn insert(tree: &mut Tree, name: &str, held: Held, priority: u64) {
     let Some(node) = tree else {
         let (left, right) = (None, None);
-        *tree = Some(Arc::new(Node { name: name.into(), value, priority, left, right }));
+        *tree = Some(Arc::new(Node { name: name.into(), held, priority, left, right }));
         return;
     };
     let node = Arc::make_mut(node);
     match name.cmp(&node.name) {
-        Ordering::Equal => node.value = value,
+        Ordering::Equal => node.held = held,
         Ordering::Less => {
-            insert(&mut node.left, name, value, priority);
+            insert(&mut node.left, name, held, priority);
             // A child of higher priority takes its parent's place.
             if let Some(mut child) = node.left.take_if(|child| child.priority > node.priority) {
                 node.left = Arc::make_mut(&mut child).right.take();
@@ -106,7 +153,7 @@ fn insert(tree: &mut Tree, name: &str, value: Value, priority: u64) {
             }
         }
         Ordering::Greater => {
-            insert(&mut node.right, name, value, priority);
+            insert(&mut node.right, name, held, priority);
             if let Some(mut child) = node.right.take_if(|child| child.priority > node.priority) {
                 node.right = Arc::make_mut(&mut child).left.take();
                 let parent = std::mem::replace(node, Node::clone(&child));
@@ -125,8 +172,8 @@ mod tests {
         let mut scopes = vec![Scope::new(false)];
         for n in 0..200 {
             let mut scope = scopes[n].clone();
-            scope.set(&format!("V{n}"), "x", true);
-            scope.set("LAST", &n.to_string(), n % 2 == 0);
+            scope.set_environment(&format!("V{n}"), "x", true);
+            scope.set_argument("LAST", &n.to_string(), n % 2 == 0);
             scopes.push(scope);
         }
         for (n, scope) in scopes.iter().enumerate().skip(1) {
@@ -140,10 +187,29 @@ mod tests {
     }
 
     #[test]
+    fn what_an_image_carries_wins_over_the_arguments_below() {
+        let value = |scope: &Scope, name: &str| {
+            scope.value(name).map(|value| (value.text.to_string(), value.certain))
+        };
+        let some = |text: &str, certain| Some((text.to_owned(), certain));
+        for open in [false, true] {
+            let mut scope = Scope::new(open);
+            scope.set_environment("ENV", "image", true);
+            scope.set_argument("ENV", "argument", true);
+            scope.set_argument("ARG", "argument", true);
+            assert_eq!(value(&scope, "ENV"), some("argument", true));
+            let child = scope.inherited();
+            assert_eq!(value(&child, "ENV"), some("image", true));
+            assert_eq!(value(&child, "ARG"), some("argument", !open));
+            assert_eq!(value(&scope, "ENV"), some("argument", true));
+        }
+    }
+
+    #[test]
     fn the_tree_is_shallow_whatever_the_order() {
         let mut scope = Scope::new(true);
         for n in 0..5_000 {
-            scope.set(&format!("V{n:05}"), "x", true);
+            scope.set_environment(&format!("V{n:05}"), "x", true);
         }
         let mut deepest = 0;
         let mut waiting: Vec<(&Node, usize)> = scope.root.iter().map(|node| (&**node, 1)).collect();

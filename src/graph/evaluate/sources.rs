@@ -12,7 +12,7 @@ use crate::parse::{Instruction, InstructionKind};
 
 use super::complain;
 use super::platform::Platform;
-use super::view::{Base, StageFrom, Trigger};
+use super::view::{Base, Need, NeedKind, StageFrom, Trigger};
 use super::{Evaluator, Step};
 
 /// What a `--from` names.
@@ -128,6 +128,69 @@ impl<'a> Evaluator<'a> {
         };
         self.extras.push(Extra { base, context });
         Some(Named::Extra(self.extras.len() - 1))
+    }
+
+    /// Follows the triggers of the images that the `--from`s of a stage name, and gives the stages
+    /// that these name.
+    ///
+    /// Such triggers do not run. But BuildKit looks up their own sources all the same, so that the
+    /// build fails where one of those is missing.
+    pub(super) fn follow_images(&mut self, stage: usize) -> Vec<usize> {
+        let sources = self.stages[stage].steps.iter().flat_map(|step| &step.sources).flatten();
+        let mut named: Vec<Named> = sources.copied().collect();
+        named.retain(|named| matches!(named, Named::Extra(_)));
+        let fires = self.stages[stage].stage.from;
+        let mut stages = Vec::new();
+        while let Some(one) = named.pop() {
+            let extra = match one {
+                Named::Stage(index) => {
+                    stages.push(index);
+                    continue;
+                }
+                Named::Extra(index) => &self.extras[index],
+            };
+            let image = match (extra.context.and_then(context_image), &extra.base) {
+                (Some(Ok(image)), _) => image,
+                (None, Base::Image(image)) if extra.context.is_none() => image.clone(),
+                _ => continue,
+            };
+            // BuildKit runs in circles where a trigger names its own image.
+            if !self.followed.insert(image.clone()) {
+                continue;
+            }
+            for trigger in (self.triggers)(&image) {
+                let Some(instruction) = self.read_trigger(&trigger, fires) else { continue };
+                let sources = self.resolve(&instruction, Some(&trigger));
+                for ((from, kind), source) in froms(&instruction).into_iter().zip(&sources) {
+                    if let (Some(from), Some(Named::Extra(extra))) = (from, source) {
+                        let need = self.need_of(stage, *extra, from, kind, Some(&trigger));
+                        self.followed_needs.extend(need);
+                    }
+                }
+                named.extend(sources.into_iter().flatten());
+            }
+        }
+        stages
+    }
+
+    /// What a source that is no stage needs: an image, by its name or by a named context.
+    pub(super) fn need_of(
+        &mut self,
+        stage: usize,
+        extra: usize,
+        from: &Spanned<String>,
+        kind: NeedKind,
+        trigger: Option<&Trigger>,
+    ) -> Option<Need> {
+        let platform = self.platform.to_string();
+        let extra = &self.extras[extra];
+        if let Some(context) = extra.context {
+            return self.need_of_context(stage, context, from, platform, trigger);
+        }
+        let Base::Image(reference) = extra.base.clone() else { return None };
+        let (source, span) = self.place(from.span, trigger);
+        let (written, platform) = (from.value.clone(), Some(platform));
+        Some(Need { kind, written, reference, platform, source, span, stage })
     }
 
     /// Adds a diagnostic at a place of this file or of a trigger's.
@@ -298,6 +361,19 @@ impl<'a> Evaluator<'a> {
         let platform = platform.unwrap_or(&self.platform);
         let exact = self.contexts.get(&format!("{name}::{platform}"));
         exact.or_else(|| self.contexts.get(&name)).copied()
+    }
+}
+
+/// The `--from`s of an instruction, one for each of its sources; nothing for a mount without one.
+fn froms(instruction: &Instruction) -> Vec<(Option<&Spanned<String>>, NeedKind)> {
+    match &instruction.kind {
+        InstructionKind::Copy(copy) => {
+            copy.from.iter().map(|from| (Some(from), NeedKind::Copy)).collect()
+        }
+        InstructionKind::Run(run) => {
+            run.mounts.iter().map(|mount| (mount.from(), NeedKind::Mount)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

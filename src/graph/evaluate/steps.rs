@@ -8,6 +8,7 @@ use crate::graph::reference::is_digest;
 use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
 use crate::parse::{Add, Copy, Declaration, Files, Instruction, InstructionKind, Pair, Run};
 
+use super::forms;
 use super::mount::{self, Meaning, MountType};
 use super::remote::{Origin, origin};
 use super::scope::Scope;
@@ -41,11 +42,15 @@ impl Evaluator<'_> {
             return;
         }
         let mut scope = match &self.stages[index].view.base {
-            Some(Base::Stage(base)) => self.stages[*base].view.values.clone(),
+            Some(Base::Stage(base)) => self.stages[*base].view.values.inherited(),
             base => {
                 let on_image = *base != Some(Base::Scratch);
+                // What starts from nothing is for the target's platform whatever its FROM says.
+                let platform = self.stages[index].platform.as_ref().filter(|_| on_image);
                 let mut scope = Scope::new(on_image);
-                scope.set("PATH", PATH, !on_image);
+                if platform.unwrap_or(&self.platform).os != "windows" {
+                    scope.set_environment("PATH", PATH, !on_image);
+                }
                 scope
             }
         };
@@ -75,7 +80,10 @@ impl Evaluator<'_> {
         let base = state.view.base.clone();
         let name = Spanned::new(written, span);
         match (context, base) {
-            (Some(context), _) => self.need_context(index, context, &name, platform, None),
+            (Some(context), _) => {
+                let need = self.need_of_context(index, context, &name, platform, None);
+                self.needs.extend(need);
+            }
             (None, Some(Base::Image(reference))) => {
                 let source = self.file.source.clone();
                 let (written, platform) = (name.value, Some(platform));
@@ -88,18 +96,18 @@ impl Evaluator<'_> {
     }
 
     /// What a named context stands for is needed, where it is an image.
-    fn need_context(
+    pub(super) fn need_of_context(
         &mut self,
         stage: usize,
         context: &str,
         name: &Spanned<String>,
         platform: String,
         trigger: Option<&Trigger>,
-    ) {
+    ) -> Option<Need> {
         let (source, span) = self.place(name.span, trigger);
         match context_image(context) {
-            None => {}
-            Some(Ok(reference)) => self.needs.push(Need {
+            None => None,
+            Some(Ok(reference)) => Some(Need {
                 kind: NeedKind::Context,
                 written: name.value.clone(),
                 reference,
@@ -111,6 +119,7 @@ impl Evaluator<'_> {
             Some(Err(error)) => {
                 let diagnostic = complain::reference(&error, &name.value, context);
                 self.diagnostics.push(diagnostic.at(&source, span, ""));
+                None
             }
         }
     }
@@ -133,7 +142,7 @@ impl Evaluator<'_> {
                 // All of a line see the variables as they were before it.
                 let values = self.expand_pairs(run, pairs);
                 for (name, value, certain) in values {
-                    run.scope.set(&name, &value, certain);
+                    run.scope.set_environment(&name, &value, certain);
                 }
             }
             InstructionKind::Label(pairs) => {
@@ -141,15 +150,29 @@ impl Evaluator<'_> {
             }
             InstructionKind::Copy(copy) => self.copy(run, copy),
             InstructionKind::Add(add) => self.add(run, add),
-            InstructionKind::Run(command) => self.run_mounts(run, command),
-            InstructionKind::Workdir(word)
-            | InstructionKind::User(word)
-            | InstructionKind::Stopsignal(word) => {
+            InstructionKind::Run(command) => {
+                if command.command.json && command.command.words.is_empty() {
+                    let diagnostic = Diagnostic::error("parse-error", "RUN takes a command");
+                    self.tell_at(diagnostic, instruction.keyword.span, run.trigger);
+                }
+                self.run_mounts(run, command);
+            }
+            InstructionKind::Workdir(word) | InstructionKind::User(word) => {
                 self.expand(run, word);
             }
-            InstructionKind::Volume(words) | InstructionKind::Expose(words) => {
+            InstructionKind::Stopsignal(word) => {
+                self.expand_form(run, word, "signal", forms::is_signal);
+            }
+            InstructionKind::Volume(words) => {
                 for word in words {
-                    self.expand(run, word);
+                    self.expand_form(run, word, "volume", |text| !text.is_empty());
+                }
+            }
+            InstructionKind::Expose(words) => {
+                for word in words {
+                    // A variable may hold several.
+                    let are_ports = |text: &str| text.split_whitespace().all(forms::is_port);
+                    self.expand_form(run, word, "port", are_ports);
                 }
             }
             _ => {}
@@ -170,6 +193,25 @@ impl Evaluator<'_> {
                 self.tell_at(diagnostic, word.span, run.trigger);
                 None
             }
+        }
+    }
+
+    /// Expands a word that must then have a form.
+    fn expand_form(
+        &mut self,
+        run: &Turn<'_>,
+        word: &Spanned<String>,
+        what: &str,
+        has_form: impl Fn(&str) -> bool,
+    ) {
+        let Some((text, certain)) = self.expand(run, word) else { return };
+        if certain && !has_form(&text) {
+            let message = format!("`{text}` is no {what}");
+            let mut diagnostic = Diagnostic::error("invalid-value", message);
+            if text != word.value {
+                diagnostic = diagnostic.note(format!("written as `{}`", word.value));
+            }
+            self.tell_at(diagnostic, word.span, run.trigger);
         }
     }
 
@@ -200,12 +242,12 @@ impl Evaluator<'_> {
             if value.is_none()
                 && let Some(was) = run.scope.value(name).map(|was| was.text.clone())
             {
-                run.scope.set(name, &was, false);
+                run.scope.set_argument(name, &was, false);
             }
             // Two that belong to the scanner of finished images never reach the environment.
             let is_variable = !name.starts_with("BUILDKIT_SBOM_SCAN_");
             if let Some((text, certain)) = value.as_ref().filter(|_| is_variable) {
-                run.scope.set(name, text, *certain);
+                run.scope.set_argument(name, text, *certain);
             }
             self.use_argument(run.index, name, value.map(|(text, _)| text));
         }
@@ -247,6 +289,8 @@ impl Evaluator<'_> {
         if let Some(word) = add.checksum.as_ref().filter(|_| has_checksum) {
             let complaint = match sources.as_slice() {
                 [(source, _)] => match origin(source) {
+                    // This one is copied from the context, and its checksum is passed over.
+                    Origin::Context if source.starts_with("github.com/") => None,
                     Origin::Context => Some("a checksum is for addresses only"),
                     Origin::Web if !is_digest(&checksum) => Some("the checksum is no digest"),
                     _ => None,
@@ -285,13 +329,12 @@ impl Evaluator<'_> {
         }
         if let Some(mode) = &files.chmod {
             let (text, certain) = self.expand(run, mode)?;
-            let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-            let is_mode = u32::from_str_radix(&text, 8).is_ok_and(|mode| mode <= 0o7777);
-            if certain && is_number && !is_mode {
+            // One that comes to nothing is as if it were not there.
+            if certain && !text.is_empty() && !forms::is_mode(&text) {
                 let message = format!("`{text}` is no file mode");
                 let diagnostic = Diagnostic::error("invalid-mode", message);
                 self.tell_at(
-                    diagnostic.hint("write an octal number up to 7777"),
+                    diagnostic.hint("write an octal number up to 7777, or changes such as `u+x`"),
                     mode.span,
                     run.trigger,
                 );
@@ -342,6 +385,10 @@ impl Evaluator<'_> {
             let certain = watched.is_certain();
             if let Some(from) = mount.from().filter(|_| !meaning.from.is_empty()) {
                 self.need_source(run, number, from, NeedKind::Mount);
+                // An agent is asked for all the same; nothing of the source is mounted.
+                if meaning.kind == MountType::Ssh {
+                    self.use_secret(run, &meaning, certain, mount.span);
+                }
                 continue;
             }
             let kind = match meaning.kind {
@@ -389,17 +436,8 @@ impl Evaluator<'_> {
                 }
             }
             Some(Named::Extra(extra)) => {
-                let platform = self.platform.to_string();
-                let extra = &self.extras[extra];
-                if let Some(context) = extra.context {
-                    self.need_context(run.index, context, from, platform, run.trigger);
-                    return;
-                }
-                let Base::Image(reference) = extra.base.clone() else { return };
-                let (source, span) = self.place(from.span, run.trigger);
-                let (written, platform) = (from.value.clone(), Some(platform));
-                let stage = run.index;
-                self.needs.push(Need { kind, written, reference, platform, source, span, stage });
+                let need = self.need_of(run.index, extra, from, kind, run.trigger);
+                self.needs.extend(need);
             }
         }
     }

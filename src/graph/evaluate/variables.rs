@@ -139,14 +139,14 @@ impl Variables for Watched<'_> {
     }
 }
 
-/// The platform that a text names, or the usual one with a diagnostic.
+/// The platform that a text of the settings names, or the usual one with a diagnostic.
 pub(super) fn read_platform(
     text: &str,
     what: &str,
     source: &Source,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Platform {
-    Platform::parse(text, "amd64").unwrap_or_else(|| {
+    Platform::parse(text, "amd64").map(Platform::requested).unwrap_or_else(|| {
         let message = format!("the {what} platform `{text}` is none");
         let diagnostic = Diagnostic::error("invalid-platform", message);
         let start = crate::base::Span::default();

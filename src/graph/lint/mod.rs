@@ -21,6 +21,8 @@ mod stages;
 pub(crate) use externals::is_well_known;
 pub use silence::Silence;
 
+use rayon::prelude::*;
+
 use crate::base::Diagnostic;
 
 use super::Graph;
@@ -41,7 +43,9 @@ pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let mut doubts: Vec<Diagnostic> = graph
         .images
         .values()
-        .flat_map(|image| {
+        .as_slice()
+        .par_iter()
+        .flat_map_iter(|image| {
             let mut found = stages::unset_variables(image);
             found.extend(stages::platforms(graph, image));
             found

@@ -57,6 +57,7 @@ pub const RULES: &[Rule] = &[
     error("invalid-reference"),
     error("invalid-stage-name"),
     error("invalid-trigger"),
+    error("invalid-value"),
     error("later-stage"),
     error("line-too-long"),
     warning("missing-file", &[]),

@@ -1,8 +1,8 @@
 //! Regular expressions in Go's syntax, as Docker makes them of patterns, rewritten for the crate
 //! `regex`.
 //!
-//! Owns the differences between the two: classes (Go knows no `&&`, `~~` and nested `[`) and
-//! escapes (Go's are ASCII). It knows nothing of paths.
+//! Owns the differences between the two: classes (Go knows no `&&`, `~~` and nested `[`), escapes
+//! (Go's are ASCII) and braces (Go's are text where they hold no count). It knows nothing of paths.
 
 use std::str::Chars;
 
@@ -12,7 +12,24 @@ use std::str::Chars;
 pub(super) fn rust_regex(go: &str) -> Result<String, String> {
     let mut rust = String::with_capacity(go.len() + 16);
     let mut chars = go.chars();
+    let mut before = Before::Nothing;
     while let Some(c) = chars.next() {
+        if let Some(count) = repetition(c, chars.as_str())? {
+            match before {
+                Before::Nothing => return Err(format!("`{{{count}` repeats nothing")),
+                Before::Repetition => return Err(format!("`{{{count}` repeats a repetition")),
+                Before::Item => {}
+            }
+            rust.extend(["{", count]);
+            chars = chars.as_str()[count.len()..].chars();
+            before = Before::Repetition;
+            continue;
+        }
+        before = match c {
+            '(' | '|' => Before::Nothing,
+            '*' | '?' => Before::Repetition,
+            _ => Before::Item,
+        };
         match c {
             '\\' => match escape(&mut chars)? {
                 Escape::Literal(c) => push_literal(&mut rust, c),
@@ -20,11 +37,45 @@ pub(super) fn rust_regex(go: &str) -> Result<String, String> {
                 Escape::Assertion(assertion) => rust.push_str(assertion),
             },
             '[' => class(&mut chars, &mut rust)?,
-            '.' | '(' | ')' | '*' | '?' | '^' | '$' => rust.push(c),
+            '.' | '(' | ')' | '*' | '?' | '^' | '$' | '|' => rust.push(c),
             c => push_literal(&mut rust, c),
         }
     }
     Ok(rust)
+}
+
+/// What stands before a place where a repetition may be.
+enum Before {
+    Nothing,
+    Item,
+    Repetition,
+}
+
+/// The `2}`, `2,}` or `2,5}` that stands after a `{`; nothing where the brace is but text.
+fn repetition(c: char, rest: &str) -> Result<Option<&str>, String> {
+    const MOST: u32 = 1000;
+    let Some(end) = rest.find('}').filter(|_| c == '{') else { return Ok(None) };
+    let (low, high) = match rest[..end].split_once(',') {
+        None => (&rest[..end], None),
+        Some((low, high)) => (low, Some(high)),
+    };
+    let is_number = |text: &str| {
+        let is_long = text.len() > 1;
+        text.bytes().all(|b| b.is_ascii_digit()) && !(is_long && text.starts_with('0'))
+    };
+    if low.is_empty() || !is_number(low) || !high.is_none_or(is_number) {
+        return Ok(None);
+    }
+    let too_many = || format!("`{{{}` is no count of repetitions", &rest[..=end]);
+    let low: u32 = low.parse().map_err(|_| too_many())?;
+    let high = match high {
+        None | Some("") => low,
+        Some(high) => high.parse().map_err(|_| too_many())?,
+    };
+    if low > MOST || high > MOST || high < low {
+        return Err(too_many());
+    }
+    Ok(Some(&rest[..=end]))
 }
 
 fn push_literal(rust: &mut String, c: char) {

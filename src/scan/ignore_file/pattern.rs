@@ -52,7 +52,9 @@ impl Pattern {
     pub(super) fn new(text: &str) -> Result<Pattern, Fault> {
         check_syntax(text)?;
         let whole = |message| Fault { at: 0..text.len(), message };
-        let kind = match translate(text) {
+        // Docker's scanner drops a byte-order mark where it makes the expression, there only.
+        let scanned = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let kind = match translate(scanned) {
             Shape::Exact => Kind::Exact,
             Shape::Prefix => Kind::Prefix(text.len() - 2),
             Shape::Suffix => Kind::Suffix,
@@ -61,15 +63,20 @@ impl Pattern {
                 Kind::Regex(Regex::new(&rust).map_err(|error| whole(error.to_string()))?)
             }
         };
-        let head = text.find(SPECIAL).unwrap_or(text.len());
-        let tail = text.rfind(SPECIAL).map_or(0, |at| match &text[at..] {
-            // The slash after `**` goes with it where it stands for no folder at all.
-            rest if rest.starts_with("*/") => at + 2,
-            // The quoted character goes with its backslash.
-            rest if rest.starts_with('\\') => {
-                at + rest.chars().take(2).map(char::len_utf8).sum::<usize>()
-            }
-            _ => at + 1,
+        // With these in it, nothing of the text is sure to be in what matches.
+        let is_loose = scanned.len() < text.len() || text.contains(['|', '{']);
+        let head = if is_loose { 0 } else { text.find(SPECIAL).unwrap_or(text.len()) };
+        let tail = if is_loose { Some(text.len()) } else { None };
+        let tail = tail.unwrap_or_else(|| {
+            text.rfind(SPECIAL).map_or(0, |at| match &text[at..] {
+                // The slash after `**` goes with it where it stands for no folder at all.
+                rest if rest.starts_with("*/") => at + 2,
+                // The quoted character goes with its backslash.
+                rest if rest.starts_with('\\') => {
+                    at + rest.chars().take(2).map(char::len_utf8).sum::<usize>()
+                }
+                _ => at + 1,
+            })
         });
         Ok(Pattern { text: text.to_owned(), kind, head, tail })
     }
@@ -240,7 +247,9 @@ fn translate(text: &str) -> Shape {
                     shape = regex();
                 }
             }
-            '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => go.extend(['\\', c]),
+            // Docker means to quote `|`, `{` and `}` too, and does not: `a|b*` is two patterns, and
+            // `a{2}*` counts.
+            '.' | '+' | '(' | ')' | '$' => go.extend(['\\', c]),
             c => go.push(c),
         }
         first = false;
@@ -275,7 +284,21 @@ mod tests {
         check("?", "é", "ab");
         check("*/*.log", "a/b.log", "b.log a/b/c.log");
         check("a+(b)|{c}$", "a+(b)|{c}$", "aab");
-        check("a+(b)|{c}$*", "a+(b)|{c}$x", "aab");
+        check("a+(b){c}$*", "a+(b){c}$x", "aab");
+    }
+
+    #[test]
+    fn bars_and_counts() {
+        check("a|b", "a|b", "a b");
+        check("a|b?", "a ax a/x xbc bc", "b xa");
+        check("*.a|*.b", "x.a x.ay x/y.b", "x/y.a");
+        check("x{2}*", "xx xxy", "x xy x{2}y");
+        check("x{0,1}?", "x xy y", "xyy");
+        check("x{1,}y?", "xya xxya", "ya");
+        check("*.{js,ts}", "a.{js,ts}", "a.js a.ts");
+        check("x{01}?", "x{01}a", "xa");
+        check("\u{feff}a?", "ab", "\u{feff}ab");
+        check("\u{feff}a", "\u{feff}a", "a");
     }
 
     #[test]
@@ -349,6 +372,10 @@ mod tests {
         check("[[:what:]]", 0..10);
         check("src\\public", 0..10);
         check("[a-*]", 0..5);
+        check("*{2}", 0..4);
+        check("a|{2}?", 0..6);
+        check("a{1001}?", 0..8);
+        check("a{3,2}?", 0..7);
     }
 
     #[test]
