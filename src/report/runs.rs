@@ -49,8 +49,8 @@ pub fn read(run: &Kept) -> Row {
     let mut state = if run.is_written() { State::Running } else { State::Died };
     let mut summary = Summary::default();
     let mut signal = None;
-    let events = run.events().and_then(|mut events| {
-        events.try_for_each(|event| {
+    let events = run.events().and_then(|events| {
+        events.only_facts().try_for_each(|event| {
             let event = event?;
             summary.take(&event);
             match event.event {

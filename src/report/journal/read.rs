@@ -21,13 +21,24 @@ pub struct Events {
     line: Vec<u8>,
     /// A first line that is no head, and may be an event.
     first: bool,
+    /// Whether what steps wrote is passed over unread.
+    only_facts: bool,
+    /// The last line that was passed over.
+    passed: Vec<u8>,
 }
 
 impl Events {
     pub(super) fn open(path: &Path) -> anyhow::Result<Events> {
         let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
         let lines = BufReader::new(file);
-        let mut events = Events { lines, path: path.to_owned(), line: Vec::new(), first: true };
+        let mut events = Events {
+            lines,
+            path: path.to_owned(),
+            line: Vec::new(),
+            first: true,
+            only_facts: false,
+            passed: Vec::new(),
+        };
         events.read_line()?;
         let head: Option<Head> = serde_json::from_slice(&events.line).ok();
         if let Some(version) = head.map(|head| head.version).filter(|version| *version > FORM) {
@@ -38,6 +49,14 @@ impl Events {
             );
         }
         Ok(events)
+    }
+
+    /// The same without what steps wrote, which is nearly all of a log, unless it is the last
+    /// thing that happened.
+    #[must_use]
+    pub fn only_facts(mut self) -> Events {
+        self.only_facts = true;
+        self
     }
 
     /// Reads the next line into `line`; empty at the end.
@@ -60,13 +79,25 @@ impl Iterator for Events {
                 return Some(Err(error));
             }
             if self.line.is_empty() {
-                return None;
+                let last = std::mem::take(&mut self.passed);
+                return serde_json::from_slice(&last).ok().map(Ok);
+            }
+            self.passed.clear();
+            if self.only_facts && is_output(&self.line) {
+                std::mem::swap(&mut self.passed, &mut self.line);
+                continue;
             }
             if let Ok(event) = serde_json::from_slice(&self.line) {
                 return Some(Ok(event));
             }
         }
     }
+}
+
+/// Whether a line is an event of what a step wrote, in the form in which they are written here.
+fn is_output(line: &[u8]) -> bool {
+    let rest = line.splitn(2, |byte| *byte == b',').nth(1);
+    rest.is_some_and(|rest| rest.starts_with(b"\"event\":\"output\","))
 }
 
 /// The error is no `io::Error`, which is one of writing for `say`.

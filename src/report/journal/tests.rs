@@ -219,6 +219,25 @@ fn a_log_is_read_as_it_was_written() {
 }
 
 #[test]
+fn what_steps_wrote_can_be_passed_over() {
+    let is_output = |event: &Event| matches!(event, Event::Output { .. });
+    let check = |events: &[Stamped], expected: &[Stamped]| {
+        let logged = Logged::new();
+        drop(logged.log(1, events));
+        let facts = logged.only().events().unwrap().only_facts().map(Result::unwrap);
+        assert_eq!(format!("{:?}", facts.collect::<Vec<_>>()), format!("{expected:?}"));
+    };
+    let events = every_event();
+    let (output, facts): (Vec<_>, Vec<_>) =
+        events.iter().cloned().partition(|it| is_output(&it.event));
+    assert_eq!(output.len(), 1);
+    check(&events, &facts);
+    // The last one says how long the run lived.
+    let until = events.iter().position(|it| is_output(&it.event)).unwrap();
+    check(&events[..=until], &events[..=until]);
+}
+
+#[test]
 fn a_run_that_begins_nothing_leaves_nothing() {
     let logged = Logged::new();
     let is_start = |event: &&Stamped| matches!(event.event, Event::ImageStarted { .. });
