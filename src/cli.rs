@@ -83,6 +83,10 @@ pub enum Command {
     Why(Why),
     /// List the images that differ from a git revision, and all that needs them.
     Affected(Affected),
+    /// Show the log of a run, or of an image in it.
+    Log(Log),
+    /// List the last runs that built something.
+    Runs(Runs),
     /// Show which image needs which.
     Graph(Graph),
     /// List the images with their references.
@@ -237,6 +241,26 @@ pub struct Why {
     /// Which engine.
     #[command(flatten)]
     pub engine: EngineChoice,
+}
+
+/// `layers log`
+#[derive(Debug, Args)]
+pub struct Log {
+    /// An image: all that its build wrote [default: the run told again].
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+
+    /// The run, as `layers runs` calls it [default: the last one].
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// `layers runs`
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// Print as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The engines.

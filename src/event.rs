@@ -159,6 +159,28 @@ pub enum Event {
     RunFinished,
 }
 
+impl Event {
+    /// The image that it is about; nothing where it is about the run.
+    pub fn image(&self) -> Option<&str> {
+        match self {
+            Event::ImageStarted { image }
+            | Event::ImageFresh { image, .. }
+            | Event::ImageStale { image, .. }
+            | Event::ImageBlocked { image }
+            | Event::ImageRetried { image, .. }
+            | Event::StepStarted { image, .. }
+            | Event::StepFinished { image, .. }
+            | Event::Output { image, .. }
+            | Event::Warning { image, .. }
+            | Event::ImageBuilt { image, .. }
+            | Event::ImageFailed { image, .. }
+            | Event::ImageSkipped { image, .. }
+            | Event::ImageCancelled { image, .. } => Some(image),
+            Event::RunStarted { .. } | Event::Interrupted { .. } | Event::RunFinished => None,
+        }
+    }
+}
+
 /// How many steps ran and how many were cached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCounts {

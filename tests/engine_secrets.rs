@@ -224,9 +224,15 @@ fn a_secret_is_nowhere_afterwards() {
     for words in [&["plan", "--json"][..], &["why", "app"], &["why", "app", "--inputs"]] {
         said += &repository.run(words, 0);
     }
+    for words in [&["log"][..], &["log", "app"]] {
+        let told = repository.run(words, 0);
+        assert!(told.contains("<***"), "{told}");
+        said += &told;
+    }
     assert!(said.contains("id"), "{said}");
     let kept = all_files(&repository.root());
-    assert!(has(&kept, "type=secret"));
+    // The log of the run is among the files: it says what was hidden.
+    assert!(has(&kept, "type=secret") && has(&kept, "\nhunter2-o-the-second-line\n"));
     let docker = |words: &[&str]| {
         let output = Command::new("docker").args(words).output().expect("tests need `docker`");
         assert!(output.status.success(), "{words:?}");

@@ -135,7 +135,8 @@ fn every_option_of_the_readme_exists() {
             Command::new(env!("CARGO_BIN_EXE_layers")).args([command, "--help"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let help: String = ["build", "graph", "plan", "why", "check", "affected"].map(help_of).concat();
+    let commands = ["build", "graph", "plan", "why", "check", "affected", "log", "runs"];
+    let help: String = commands.map(help_of).concat();
     let mut seen = 0;
     let prose = README.split("```").step_by(2);
     let codes = prose.flat_map(|prose| prose.split('`').skip(1).step_by(2));

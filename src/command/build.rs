@@ -1,23 +1,21 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
-use std::collections::BTreeSet;
-
 use anyhow::Context;
 
 use crate::base::ImageId;
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
-use crate::event::{Event, Stamped};
+use crate::event::Stamped;
 use crate::exit::Exit;
 use crate::graph::lint::frontend::newer_than;
 use crate::plan::Plan;
 use crate::report::live::Live;
 use crate::report::paint::Paint;
 use crate::report::plain::Plain;
-use crate::report::summary::Summary;
 use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
 
+use super::audience::Audience;
 use super::kitchen::{self, Kitchen, Wish, Words};
 use super::load::Repository;
 use super::pulling::Pull;
@@ -93,41 +91,10 @@ fn perform(
     };
     let run = Run::new(todo, kitchen, engine, run_options);
     listen_for_signals(run.interrupter())?;
-    let mut reporter = reporter_of(options.progress, at);
-    let mut summary = Summary::default();
-    let mut trouble = Ok(());
-    let mut ours = BTreeSet::new();
-    let mut took = Vec::new();
-    let tally = run.execute(&mut |event: &Stamped| {
-        if let Event::ImageBuilt { image_id, .. } | Event::ImageFresh { image_id, .. } =
-            &event.event
-        {
-            ours.insert(image_id.clone());
-        }
-        // A build of which all was cached says nothing of the next.
-        if let Event::ImageBuilt { image, steps, took: time, .. } = &event.event
-            && steps.ran > 0
-        {
-            took.push((image.clone(), *time));
-        }
-        summary.take(event);
-        if let Some(reporter) = reporter.as_mut().filter(|_| trouble.is_ok()) {
-            trouble = reporter.show(event);
-        }
-        if matches!(event.event, Event::RunFinished) {
-            reporter = None;
-        }
-    });
-    let memory = &kitchen.judge.memory;
-    // Without them the engine is asked once more for each, that is all.
-    drop(memory.keep_built(&kitchen.judge.built, ours));
-    if !took.is_empty() {
-        // Without them the next run starts images in a worse order, that is all.
-        drop(memory.keep_durations(&took));
-    }
-    memory.sweep();
-    say::err(&summary.draw(at.paint))?;
-    say::unless_closed(trouble).context("can't show the progress")?;
+    let view = reporter_of(options.progress, at);
+    let mut audience = Audience::new(view, &kitchen.judge.memory);
+    let tally = run.execute(&mut |event: &Stamped| audience.hear(event));
+    audience.leave(&kitchen.judge, at)?;
     Ok(exit_of(tally))
 }
 

@@ -9,6 +9,7 @@ use crate::report::paint::Paint;
 use crate::report::say;
 
 mod affected;
+mod audience;
 mod build;
 mod check;
 mod completions;
@@ -18,9 +19,11 @@ mod init;
 mod kitchen;
 mod list;
 mod load;
+mod log;
 mod on_disk;
 mod plan;
 mod pulling;
+mod runs;
 mod secrets;
 mod since;
 mod why;
@@ -46,6 +49,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Plan(options) => plan::run(&options, &global, &at),
         Command::Affected(options) => affected::run(&options, &global, &at),
         Command::Why(options) => why::run(&options, &global, &at),
+        Command::Log(options) => log::run(&options, &global),
+        Command::Runs(options) => runs::run(&options, &global),
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
         Command::Check(options) => check::run(&options, &global, &at),

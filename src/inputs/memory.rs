@@ -154,6 +154,21 @@ impl Memory {
         self.durations().add(took)
     }
 
+    /// The folder of the logs of runs, which may not be there.
+    pub fn runs(&self) -> PathBuf {
+        self.folder.join("runs")
+    }
+
+    /// Makes that folder.
+    ///
+    /// # Errors
+    /// Where it can't be made.
+    pub fn prepare_runs(&self) -> io::Result<PathBuf> {
+        let folder = self.runs();
+        self.prepare(&folder)?;
+        Ok(folder)
+    }
+
     fn claims(&self) -> PathBuf {
         self.folder.join("claims")
     }

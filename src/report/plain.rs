@@ -23,51 +23,58 @@ impl<W: Write> Plain<W> {
 
 impl<W: Write> Reporter for Plain<W> {
     fn show(&mut self, event: &Stamped) -> io::Result<()> {
-        let Some(line) = sentence(&event.event) else { return Ok(()) };
-        writeln!(self.to, "[{:>6.1}s] {line}", event.at.as_secs_f64())
+        match line(event) {
+            Some(line) => writeln!(self.to, "{line}"),
+            None => Ok(()),
+        }
     }
 }
 
-/// What an event says in one line; nothing where it says nothing new.
-fn sentence(event: &Event) -> Option<String> {
+/// The line of an event, without its end; nothing where it says nothing new.
+pub(super) fn line(event: &Stamped) -> Option<String> {
+    let words = words_of(&event.event)?;
+    let about = event.event.image().map(|image| format!("{image}: ")).unwrap_or_default();
+    Some(format!("[{:>6.1}s] {about}{words}", event.at.as_secs_f64()))
+}
+
+/// What an event says of its image, or of the run; nothing where it says nothing new.
+pub(super) fn words_of(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunStarted { engine, jobs, images } => {
             format!("building {} with {engine}, {jobs} at once", count(images.len(), "image"))
         }
-        Event::ImageStarted { image } => format!("{image}: started"),
-        Event::ImageFresh { image, tagged, .. } if tagged.is_empty() => format!("{image}: fresh"),
-        Event::ImageFresh { image, tagged, .. } => {
-            format!("{image}: fresh, is {} again", list(tagged))
+        Event::ImageStarted { .. } => "started".to_owned(),
+        Event::ImageFresh { tagged, .. } if tagged.is_empty() => "fresh".to_owned(),
+        Event::ImageFresh { tagged, .. } => format!("fresh, is {} again", list(tagged)),
+        Event::ImageBlocked { .. } => words::BLOCKED.to_owned(),
+        Event::ImageRetried { attempt, message, wait, .. } => {
+            words::tried_again(*attempt, message, *wait)
         }
-        Event::ImageBlocked { image } => format!("{image}: {}", words::BLOCKED),
-        Event::ImageRetried { image, attempt, message, wait } => {
-            format!("{image}: {}", words::tried_again(*attempt, message, *wait))
-        }
-        Event::ImageStale { image, reason } => format!("{image}: {}", reasons::describe(reason)),
+        Event::ImageStale { reason, .. } => reasons::describe(reason),
         Event::StepStarted { .. } | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,
-        Event::StepFinished { image, step, cached: true, .. } => {
-            format!("{image}: {} (cached)", words::describe_step(step))
+        Event::StepFinished { step, cached: true, .. } => {
+            format!("{} (cached)", words::describe_step(step))
         }
-        Event::StepFinished { image, step, took, .. } => {
-            format!("{image}: {} ({})", words::describe_step(step), words::duration(*took))
+        Event::StepFinished { step, took, .. } => {
+            format!("{} ({})", words::describe_step(step), words::duration(*took))
         }
-        Event::Output { image, line, .. } => format!("{image}: | {}", clean::line(line)),
-        Event::Warning { image, message } => format!("{image}: warning: {}", clean::line(message)),
-        Event::ImageBuilt { image, steps, took, .. } => format!(
-            "{image}: built in {} ({}, {} cached)",
+        Event::Output { line, .. } => format!("| {}", clean::line(line)),
+        Event::Warning { message, .. } => format!("warning: {}", clean::line(message)),
+        Event::ImageBuilt { steps, took, .. } => format!(
+            "built in {} ({}, {} cached)",
             words::duration(*took),
-            count((steps.ran + steps.cached) as usize, "step"),
+            count((steps.ran as usize).saturating_add(steps.cached as usize), "step"),
             steps.cached
         ),
-        Event::ImageFailed { image, failure, took } => {
-            format!("{image}: failed after {}{}", words::duration(*took), words::failed_at(failure))
+        Event::ImageFailed { failure, took, .. } => {
+            format!("failed after {}{}", words::duration(*took), words::failed_at(failure))
         }
-        Event::ImageSkipped { image, because } => {
-            format!("{image}: skipped{}", words::skipped_because(because))
+        Event::ImageSkipped { because, .. } => {
+            format!("skipped{}", words::skipped_because(because))
         }
-        Event::ImageCancelled { image, took } => {
-            format!("{image}: cancelled after {}", words::duration(*took))
+        Event::ImageCancelled { took, .. } => {
+            format!("cancelled after {}", words::duration(*took))
         }
         Event::Interrupted { signal } => {
             format!("stopping after {}", words::signal_name(*signal))

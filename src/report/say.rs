@@ -22,6 +22,23 @@ pub fn out(text: &str) -> anyhow::Result<()> {
     unless_closed(written).context("can't write to the standard output")
 }
 
+/// Lets `write` write data to the standard output, piece by piece. An `io::Error` that it returns
+/// is one of writing; what else may go wrong is of another kind.
+///
+/// # Errors
+/// As [`out`], and what `write` returns.
+pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let written = write(&mut stdout).and_then(|()| Ok(stdout.flush()?));
+    // What could not be written is not tried again when the buffer is dropped.
+    drop(stdout.into_parts());
+    match written.map_err(anyhow::Error::downcast::<io::Error>) {
+        Ok(()) => Ok(()),
+        Err(Ok(error)) => unless_closed(Err(error)).context("can't write to the standard output"),
+        Err(Err(other)) => Err(other),
+    }
+}
+
 /// Writes words to the standard error stream.
 ///
 /// # Errors
@@ -50,6 +67,14 @@ pub fn error(error: &anyhow::Error, paint: Paint) {
     }
     // Where even this can't be written, nobody is there to be told.
     drop(err(&message));
+}
+
+/// Warns of what does not keep a command from being done.
+///
+/// # Errors
+/// As [`err`].
+pub fn warning(message: &str, paint: Paint) -> anyhow::Result<()> {
+    err(&format!("{}: {message}\n", paint.careful("warning")))
 }
 
 /// Writes a file so that it is there whole or not at all: beside its place first, then renamed.

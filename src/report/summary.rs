@@ -4,9 +4,11 @@
 //! is written, the last lines of its log, what was skipped because of it, and the command that
 //! tries again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use annotate_snippets::{AnnotationKind, Level, Snippet};
+use serde::Serialize;
 
 use crate::base::text::count;
 use crate::event::{Event, Failure, FailureKind, Skip, Stamped};
@@ -28,6 +30,35 @@ pub struct Summary {
     cancelled: Vec<String>,
     total: usize,
     took: Duration,
+    /// How many lines the steps of each image wrote.
+    lines: HashMap<String, usize>,
+    log: Option<Whole>,
+}
+
+/// Where the whole logs of images are to be had.
+#[derive(Debug, Clone)]
+pub enum Whole {
+    /// In the log of the last run.
+    Last,
+    /// In that of a run with this ID.
+    Of(String),
+}
+
+/// What became of the images of a run, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// All of them.
+    pub images: usize,
+    /// Those that were built.
+    pub built: usize,
+    /// Those for which there was nothing to do.
+    pub fresh: usize,
+    /// Those that could not be built.
+    pub failed: usize,
+    /// Those whose build was cancelled.
+    pub cancelled: usize,
+    /// Those that were not begun.
+    pub skipped: usize,
 }
 
 impl Summary {
@@ -45,8 +76,34 @@ impl Summary {
                 self.skipped.push((image.clone(), because.clone()));
             }
             Event::ImageCancelled { image, .. } => self.cancelled.push(image.clone()),
+            Event::Output { image, .. } => match self.lines.get_mut(image) {
+                Some(lines) => *lines += 1,
+                None => drop(self.lines.insert(image.clone(), 1)),
+            },
             _ => {}
         }
+    }
+
+    /// Lets the end name where the whole logs are.
+    pub fn whole_logs(&mut self, log: Whole) {
+        self.log = Some(log);
+    }
+
+    /// What became of the images.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            images: self.total,
+            built: self.built,
+            fresh: self.fresh,
+            failed: self.failures.len(),
+            cancelled: self.cancelled.len(),
+            skipped: self.skipped.len(),
+        }
+    }
+
+    /// When the last event happened, since the run began.
+    pub fn took(&self) -> Duration {
+        self.took
     }
 
     /// The whole end, in lines with line ends.
@@ -82,7 +139,8 @@ impl Summary {
                 let message = clean_message(&failure.message);
                 let label = message.lines().next().unwrap_or_default().to_owned();
                 let end = excerpt.text.trim_end().len();
-                let start = excerpt.text.len() - excerpt.text.trim_start().len();
+                // A log that somebody wrote by hand may hold nothing but blanks.
+                let start = (excerpt.text.len() - excerpt.text.trim_start().len()).min(end);
                 let snippet = Snippet::source(excerpt.text.as_str())
                     .line_start(excerpt.place.line as usize)
                     .path(excerpt.place.file.as_str())
@@ -95,14 +153,7 @@ impl Summary {
                 format!("{}: {title}\n  {}\n", paint.bad("error"), message.replace('\n', "\n  "))
             }
         };
-        let tail = failure.log_tail.iter().map(|line| clean::fit(&clean::line(line), LONGEST_LINE));
-        let tail: Vec<String> = tail.collect();
-        if tail.iter().any(|line| !line.is_empty()) {
-            text.push_str(&format!("  last {} of its log:\n", count(tail.len(), "line")));
-            for line in tail {
-                text.push_str(&format!("  {} {line}\n", paint.faint("|")));
-            }
-        }
+        text.push_str(&self.draw_tail(image, failure, paint));
         let lost: Vec<&str> = self
             .skipped
             .iter()
@@ -115,23 +166,32 @@ impl Summary {
         text
     }
 
+    /// The last lines of the failing step, and where the others are.
+    fn draw_tail(&self, image: &str, failure: &Failure, paint: Paint) -> String {
+        let mut text = String::new();
+        let mut left_out = self.lines.get(image).copied().unwrap_or_default();
+        let tail: Vec<String> = failure.log_tail.iter().map(|line| clean::line(line)).collect();
+        if tail.iter().any(|line| !line.is_empty()) {
+            left_out = left_out.saturating_sub(tail.len());
+            text.push_str(&format!("  last {} of its log:\n", count(tail.len(), "line")));
+            for line in tail {
+                let fitted = clean::fit(&line, LONGEST_LINE);
+                left_out += usize::from(fitted != line);
+                text.push_str(&format!("  {} {fitted}\n", paint.faint("|")));
+            }
+        }
+        if let Some(log) = self.log.as_ref().filter(|_| left_out > 0) {
+            let run = match log {
+                Whole::Last => String::new(),
+                Whole::Of(id) => format!(" --run {id}"),
+            };
+            text.push_str(&format!("  whole log: layers log {image}{run}\n"));
+        }
+        text
+    }
+
     fn draw_counts(&self, paint: Paint) -> String {
-        let mut parts = vec![format!("{} built", self.built)];
-        if self.fresh > 0 {
-            parts.push(format!("{} fresh", self.fresh));
-        }
-        if !self.failures.is_empty() {
-            parts.push(paint.bad(&format!("{} failed", self.failures.len())));
-        }
-        if !self.cancelled.is_empty() {
-            parts.push(paint.careful(&format!("{} cancelled", self.cancelled.len())));
-        }
-        if !self.skipped.is_empty() {
-            parts.push(paint.careful(&format!("{} skipped", self.skipped.len())));
-        }
-        let total = count(self.total, "image");
-        let time = words::duration(self.took);
-        format!("{} of {total} in {time}\n", parts.join(", "))
+        format!("{} in {}\n", self.counts().draw(paint), words::duration(self.took))
     }
 
     fn draw_again(&self) -> Option<String> {
@@ -142,6 +202,26 @@ impl Summary {
             .map(|(image, _)| image.as_str())
             .collect();
         (!failed.is_empty()).then(|| format!("try again: layers build {}\n", failed.join(" ")))
+    }
+}
+
+impl Counts {
+    /// `3 built, 1 failed of 5 images`
+    pub fn draw(&self, paint: Paint) -> String {
+        let mut parts = vec![format!("{} built", self.built)];
+        if self.fresh > 0 {
+            parts.push(format!("{} fresh", self.fresh));
+        }
+        if self.failed > 0 {
+            parts.push(paint.bad(&format!("{} failed", self.failed)));
+        }
+        if self.cancelled > 0 {
+            parts.push(paint.careful(&format!("{} cancelled", self.cancelled)));
+        }
+        if self.skipped > 0 {
+            parts.push(paint.careful(&format!("{} skipped", self.skipped)));
+        }
+        format!("{} of {}", parts.join(", "), count(self.images, "image"))
     }
 }
 

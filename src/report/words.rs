@@ -9,17 +9,18 @@ use crate::event::{Failure, Skip, StepInfo};
 
 use super::clean;
 
-/// `builder 2/5 RUN make`
+/// `[builder 2/5] RUN make`
 pub(super) fn describe_step(step: &StepInfo) -> String {
-    let stage = step.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
     let text = clean::line(step.text.lines().next().unwrap_or_default());
     // Joined continuation lines keep their indentation, which only costs room here.
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if step.number == 0 {
-        text
-    } else {
-        format!("[{}{}/{}] {text}", clean::line(&stage), step.number, step.total)
-    }
+    if step.number == 0 { text } else { format!("{} {text}", position(step)) }
+}
+
+/// `[builder 2/5]`
+pub(super) fn position(step: &StepInfo) -> String {
+    let stage = step.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
+    format!("[{}{}/{}]", clean::line(&stage), step.number, step.total)
 }
 
 /// Whether an image was skipped for what another did, and not because the run stopped.
@@ -57,7 +58,7 @@ pub(super) fn tried_again(attempt: u32, message: &str, wait: Duration) -> String
 /// A time as people read it: `0.4s`, `12.4s`, `3m05s`, `1h02m`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
-    let whole = (time + Duration::from_millis(500)).as_secs();
+    let whole = time.saturating_add(Duration::from_millis(500)).as_secs();
     if seconds < 59.95 {
         format!("{seconds:.1}s")
     } else if whole < 3600 {

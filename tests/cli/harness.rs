@@ -147,11 +147,13 @@ impl Ran {
     }
 
     /// What was said, with what differs from run to run made the same: the root is `[root]`,
-    /// times are `0.0s`.
+    /// times are `0.0s`, IDs of runs `[run]`.
     fn text(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let text = text.replace(self.root.to_str().unwrap(), "[root]");
         let times = regex::Regex::new(r"\b\d+\.\ds").unwrap();
+        let runs = regex::Regex::new(r"\b\d{8}-\d{6}-\d+\b").unwrap();
+        let text = runs.replace_all(&text, "[run]");
         let stamps = regex::Regex::new(r"(?m)^\[ *\d+\.\ds\] ").unwrap();
         let text = stamps.replace_all(&text, "[0.0s] ");
         times.replace_all(&text, "0.0s").into_owned()

@@ -10,6 +10,8 @@ mod harness;
 mod holes;
 mod init;
 mod interrupt;
+mod log;
+mod log_broken;
 mod names;
 mod pipes;
 mod pull;

@@ -53,15 +53,23 @@ fn a_build_gets_a_secret_that_nobody_sees() {
     assert!(built.err().contains("token: ***\n"), "{}", built.err());
     assert_eq!(asked(&project), r#"["npm"] []"#);
     let mut said = built.out() + &built.err();
-    for words in ["plan --json", "why app", "why app --inputs", "list --json", "graph --json"] {
+    // What stays of the run was masked before it was written.
+    for words in ["log", "log app"] {
+        let told = project.run(words).code(0).out();
+        assert!(told.contains("token: ***\n"), "{told}");
+        said += &told;
+    }
+    let words = ["plan --json", "why app", "why app --inputs", "list --json", "graph --json"];
+    for words in words.into_iter().chain(["runs --json"]) {
         let engine = if words.starts_with(['p', 'w']) { " --engine fake" } else { "" };
         let ran = project.run(&format!("{words}{engine}")).code(0);
         said += &(ran.out() + &ran.err());
     }
     assert!(!said.contains(VALUE), "{said}");
     assert_eq!(files_with(project.root(), VALUE), Vec::<String>::new());
-    // The search finds what is there.
-    assert_ne!(files_with(project.root(), "npm"), Vec::<String>::new());
+    // The search finds what is there, in the log of the run too.
+    let hidden = files_with(&project.root().join(".layers/runs"), "token: ***");
+    assert_eq!(hidden.len(), 2, "{hidden:?}");
 }
 
 #[test]
@@ -91,9 +99,13 @@ fn a_failure_does_not_tell_the_secret() {
     for hidden in ["beware of ***", "tried ***", "can't log in as ***", "RUN curl -u ***"] {
         assert!(failed.contains(hidden), "{failed}");
     }
+    let kept = |project: &Project| files_with(&project.root().join(".layers/runs"), VALUE);
+    assert_eq!(kept(&project), Vec::<String>::new());
     let script = format!(r#"{{"images": [{{"error": "no answer to {VALUE}"}}]}}"#);
-    let failed = build(&project.script(&script), "--secret id=npm").code(4).err();
+    let project = project.script(&script);
+    let failed = build(&project, "--secret id=npm").code(4).err();
     assert!(failed.contains("no answer to ***") && !failed.contains(VALUE), "{failed}");
+    assert_eq!(kept(&project), Vec::<String>::new());
 }
 
 #[test]

@@ -1,0 +1,104 @@
+//! Who hears the events of a run: the log, the view, the summary, and what is remembered of it.
+//!
+//! Owns the order in which they hear, and that none of them can end a run: what one could not do
+//! is said when the run is over.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::base::clock;
+use crate::event::{Event, Stamped};
+use crate::inputs::Memory;
+use crate::plan::Judge;
+use crate::report::journal::Journal;
+use crate::report::summary::{Summary, Whole};
+use crate::report::{Reporter, say};
+
+use super::Surroundings;
+
+/// All that hears a run.
+pub struct Audience {
+    journal: Journal,
+    /// Why the log is not kept any more.
+    unkept: Option<io::Error>,
+    view: Option<Box<dyn Reporter>>,
+    /// Whether the view could be shown.
+    shown: io::Result<()>,
+    summary: Summary,
+    /// The IDs of images that are known to be built from their Dockerfiles now.
+    ours: BTreeSet<String>,
+    /// What builds took.
+    took: Vec<(String, Duration)>,
+}
+
+impl Audience {
+    /// The audience of a run that begins now, and shows what it does by `view`.
+    pub fn new(view: Option<Box<dyn Reporter>>, memory: &Memory) -> Audience {
+        Audience {
+            journal: Journal::new(memory, clock::now()),
+            unkept: None,
+            view,
+            shown: Ok(()),
+            summary: Summary::default(),
+            ours: BTreeSet::new(),
+            took: Vec::new(),
+        }
+    }
+
+    /// Takes an event.
+    pub fn hear(&mut self, event: &Stamped) {
+        // The log first: whatever happens to the screen, it is kept.
+        if self.unkept.is_none() {
+            self.unkept = self.journal.show(event).err();
+        }
+        self.remember(&event.event);
+        self.summary.take(event);
+        if let Some(view) = self.view.as_mut().filter(|_| self.shown.is_ok()) {
+            self.shown = view.show(event);
+        }
+        if matches!(event.event, Event::RunFinished) {
+            self.view = None;
+        }
+    }
+
+    fn remember(&mut self, event: &Event) {
+        match event {
+            // A build of which all was cached says nothing of the next.
+            Event::ImageBuilt { image, image_id, steps, took, .. } => {
+                self.ours.insert(image_id.clone());
+                if steps.ran > 0 {
+                    self.took.push((image.clone(), *took));
+                }
+            }
+            Event::ImageFresh { image_id, .. } => drop(self.ours.insert(image_id.clone())),
+            _ => {}
+        }
+    }
+
+    /// Ends it: keeps what is to be remembered, and says how the run ended.
+    ///
+    /// # Errors
+    /// Where that can't be said, or the run could not be shown.
+    pub fn leave(mut self, judge: &Judge<'_>, at: &Surroundings) -> anyhow::Result<()> {
+        let memory = &judge.memory;
+        // Without them the engine is asked once more for each, that is all.
+        drop(memory.keep_built(&judge.built, self.ours));
+        if !self.took.is_empty() {
+            // Without them the next run starts images in a worse order, that is all.
+            drop(memory.keep_durations(&self.took));
+        }
+        memory.sweep();
+        match self.unkept {
+            Some(error) => {
+                say::warning(&format!("the log of this run can't be kept: {error}"), at.paint)?;
+            }
+            None if self.journal.is_begun() => self.summary.whole_logs(Whole::Last),
+            None => {}
+        }
+        say::err(&self.summary.draw(at.paint))?;
+        say::unless_closed(self.shown).context("can't show the progress")
+    }
+}

@@ -1,0 +1,84 @@
+//! `layers log`: a run told again, or what the build of one image wrote in it.
+//!
+//! It reads `.layers/` and no Dockerfile, so that it answers where they are broken and where no
+//! engine is.
+
+use crate::base::text::closest;
+use crate::cli::{Global, Log};
+use crate::event::{Event, Skip};
+use crate::exit::Exit;
+use crate::inputs::Memory;
+use crate::report::journal::{self, Kept};
+use crate::report::summary::Whole;
+use crate::report::{retell, say};
+
+use super::{load, usage};
+
+pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
+    let runs = journal::all(&Memory::of(&load::find_root(&load::start_folder(global)?)));
+    let Some(last) = runs.last() else {
+        return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
+    };
+    let run = match &options.run {
+        Some(id) => named(&runs, id)?,
+        None => last,
+    };
+    match &options.image {
+        None => {
+            let is_last = run.id == last.id;
+            let whole = if is_last { Whole::Last } else { Whole::Of(run.id.clone()) };
+            say::out_by(|to| retell::run(run, whole, to))?;
+        }
+        Some(image) => match run.image_log(image) {
+            Some(log) => say::out_by(|to| retell::image(&log, to))?,
+            None => return Err(describe_missing(&runs, run, image)?),
+        },
+    }
+    Ok(Exit::Done)
+}
+
+fn named<'a>(runs: &'a [Kept], id: &str) -> anyhow::Result<&'a Kept> {
+    runs.iter().find(|run| run.id == id).ok_or_else(|| {
+        let hint = match closest(id, runs.iter().map(|run| run.id.as_str())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`layers runs` lists those that are kept".to_owned(),
+        };
+        usage(format!("no run `{id}` is kept\nhint: {hint}"))
+    })
+}
+
+/// Why a run has no log of an image, and where there is one.
+fn describe_missing(runs: &[Kept], run: &Kept, image: &str) -> anyhow::Result<anyhow::Error> {
+    let mut images = Vec::new();
+    let mut why = ("it was not begun", "");
+    for event in run.events()? {
+        match event?.event {
+            Event::RunStarted { images: all, .. } => images = all,
+            Event::ImageFresh { image: fresh, .. } if fresh == image => {
+                why = ("it was fresh", " --force");
+            }
+            Event::ImageSkipped { image: skipped, because } if skipped == image => {
+                why = match because {
+                    Skip::NeedFailed { .. } => ("something that it needs failed", ""),
+                    Skip::Stopped => ("the run stopped before", ""),
+                };
+            }
+            _ => {}
+        }
+    }
+    let with_log = runs.iter().rev().find(|run| run.image_log(image).is_some());
+    let elsewhere = with_log.map(|run| format!("layers log {image} --run {}", run.id));
+    let id = &run.id;
+    if images.iter().any(|known| known == image) {
+        let (why, force) = why;
+        let hint = elsewhere.unwrap_or_else(|| format!("layers build {image}{force}"));
+        return Ok(usage(format!("run `{id}` has no log of `{image}`: {why}\nhint: `{hint}`")));
+    }
+    let near = closest(image, images.iter().map(String::as_str));
+    let hint = match (elsewhere, near) {
+        (Some(command), _) => format!("`{command}`"),
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) => "`layers log` tells what it did".to_owned(),
+    };
+    Ok(usage(format!("no image `{image}` in run `{id}`\nhint: {hint}")))
+}

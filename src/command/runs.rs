@@ -1,0 +1,26 @@
+//! `layers runs`: the last runs that built something, and how they ended.
+//!
+//! The newest comes first, as in `git log`, `docker ps` and the lists of CI services: it is the one
+//! that is asked for. Like `log`, it reads `.layers/` alone.
+
+use crate::cli::{Global, Runs};
+use crate::exit::Exit;
+use crate::inputs::Memory;
+use crate::report::journal;
+use crate::report::runs::{self, Row};
+use crate::report::say;
+
+use super::load;
+
+pub fn run(options: &Runs, global: &Global) -> anyhow::Result<Exit> {
+    let memory = Memory::of(&load::find_root(&load::start_folder(global)?));
+    let rows: Vec<Row> = journal::all(&memory).iter().rev().map(runs::read).collect();
+    if options.json {
+        say::out(&runs::draw_json(&rows)?)?;
+    } else if rows.is_empty() {
+        say::err("no run has built anything here\n")?;
+    } else {
+        say::out(&runs::draw(&rows))?;
+    }
+    Ok(Exit::Done)
+}

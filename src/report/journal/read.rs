@@ -1,0 +1,106 @@
+//! Reads the events of a log.
+//!
+//! Owns the tolerance: a torn last line, lines that were damaged and events of a kind that is not
+//! known here are passed over. Only a log of a newer form is refused, since it may mean
+//! something else.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use super::{FORM, Head};
+use crate::event::Stamped;
+
+/// The events of a log, in order.
+#[derive(Debug)]
+pub struct Events {
+    lines: BufReader<File>,
+    path: PathBuf,
+    line: Vec<u8>,
+    /// A first line that is no head, and may be an event.
+    first: bool,
+    /// Whether what steps wrote is passed over unread.
+    only_facts: bool,
+    /// The last line that was passed over.
+    passed: Vec<u8>,
+}
+
+impl Events {
+    pub(super) fn open(path: &Path) -> anyhow::Result<Events> {
+        let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
+        let lines = BufReader::new(file);
+        let mut events = Events {
+            lines,
+            path: path.to_owned(),
+            line: Vec::new(),
+            first: true,
+            only_facts: false,
+            passed: Vec::new(),
+        };
+        events.read_line()?;
+        let head: Option<Head> = serde_json::from_slice(&events.line).ok();
+        if let Some(version) = head.map(|head| head.version).filter(|version| *version > FORM) {
+            bail!(
+                "`{}` has the form {version}, and this version of layers reads {FORM}\n\
+                 hint: use the version that wrote it",
+                path.display()
+            );
+        }
+        Ok(events)
+    }
+
+    /// The same without what steps wrote, which is nearly all of a log, unless it is the last
+    /// thing that happened.
+    #[must_use]
+    pub fn only_facts(mut self) -> Events {
+        self.only_facts = true;
+        self
+    }
+
+    /// Reads the next line into `line`; empty at the end.
+    fn read_line(&mut self) -> anyhow::Result<()> {
+        self.line.clear();
+        let read = self.lines.read_until(b'\n', &mut self.line);
+        read.map(drop).map_err(|error| cannot_read(&self.path, &error))
+    }
+}
+
+impl Iterator for Events {
+    type Item = anyhow::Result<Stamped>;
+
+    fn next(&mut self) -> Option<anyhow::Result<Stamped>> {
+        loop {
+            if !std::mem::take(&mut self.first)
+                && let Err(error) = self.read_line()
+            {
+                // Nothing would come after it but the same again.
+                return Some(Err(error));
+            }
+            if self.line.is_empty() {
+                let last = std::mem::take(&mut self.passed);
+                return serde_json::from_slice(&last).ok().map(Ok);
+            }
+            self.passed.clear();
+            if self.only_facts && is_output(&self.line) {
+                std::mem::swap(&mut self.passed, &mut self.line);
+                continue;
+            }
+            if let Ok(event) = serde_json::from_slice(&self.line) {
+                return Some(Ok(event));
+            }
+        }
+    }
+}
+
+/// Whether a line is an event of what a step wrote, in the form in which they are written here.
+fn is_output(line: &[u8]) -> bool {
+    let rest = line.splitn(2, |byte| *byte == b',').nth(1);
+    rest.is_some_and(|rest| rest.starts_with(b"\"event\":\"output\","))
+}
+
+/// The error is no `io::Error`, which is one of writing for `say`.
+pub(in crate::report) fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow::anyhow!("can't read `{}`: {error}", path.display())
+}

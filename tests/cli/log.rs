@@ -1,0 +1,228 @@
+//! `layers log` and `layers runs`: what a run said can be read again, without engine and files.
+
+use std::fs;
+use std::process::Output;
+
+use regex::Regex;
+
+use crate::harness::{Project, assert_same};
+
+/// builder fails after 25 lines in two steps, agent is built.
+fn failing() -> Project {
+    let lines: String = (3..=25).map(|number| format!("line {number}\\n")).collect();
+    Project::shop().script(&format!(
+        r#"{{"images": [{{"reference": "shop-builder", "warnings": ["odd"],
+            "steps": [{{"text": "RUN fetch", "output": ["line 1\n", "line"]}},
+                      {{"text": "RUN make wheels", "output": ["line 2\n", "{lines}"]}}],
+            "fail": {{"step": 2, "message": "exit code: 2"}}}}]}}"#
+    ))
+}
+
+/// What was written, not made the same.
+fn raw(project: &Project, words: &str) -> Output {
+    project.command(&words.split_whitespace().collect::<Vec<_>>()).output().unwrap()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The IDs of the runs, the newest first, as `layers runs --json` has them.
+pub fn runs(project: &Project) -> Vec<serde_json::Value> {
+    serde_json::from_str(&text(raw(project, "runs --json").stdout)).unwrap()
+}
+
+pub fn newest(project: &Project) -> String {
+    runs(project)[0]["id"].as_str().unwrap().to_owned()
+}
+
+/// The table of runs with blanks and moments that are the same each time.
+pub fn table(project: &Project) -> String {
+    let said = project.run("runs").code(0).out();
+    let moments = Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC").unwrap();
+    let said = moments.replace_all(&said, "[moment]").into_owned();
+    Regex::new(" {2,}").unwrap().replace_all(&said, "  ").into_owned()
+}
+
+#[test]
+fn a_log_tells_the_run_as_the_run_did() {
+    for words in ["-j2", "-j1 -k", "agent"] {
+        let project = failing();
+        let words =
+            words.strip_prefix("agent").map_or(format!("--all {words}"), |_| "agent".into());
+        let said = text(raw(&project, &format!("build {words} --engine fake")).stderr);
+        assert!(said.contains(" built") && said.contains(": started"), "{said}");
+        assert_eq!(said.contains("layers log builder"), words != "agent");
+        let again = raw(&project, "log");
+        assert_eq!(again.status.code(), Some(0));
+        assert_same(&text(again.stdout), &said);
+        assert_same(&text(again.stderr), "");
+    }
+}
+
+#[test]
+fn where_the_tail_was_cut_the_whole_log_is_named() {
+    let project = failing();
+    let cut = "  | line 24\n  | line 25\n  whole log: layers log builder\n  skipped";
+    let begin = "  last 20 lines of its log:\n  | line 6\n";
+    let said = project.run("build --all --engine fake --progress quiet").code(1).err();
+    assert!(said.contains(begin) && said.contains(cut), "{said}");
+    project.run("log builder").code(0).stderr("").stdout(&format!(
+        "\
+==> started
+==> no image in the engine
+==> warning: odd
+==> [1/2] RUN fetch
+line 1
+==> [1/2] done in 0.0s
+==> [2/2] RUN make wheels
+{}==> [1/2] RUN fetch
+line
+==> failed after 0.0s at docker/builder/Dockerfile:2
+==> exit code: 2
+",
+        (2..=25).map(|number| format!("line {number}\n")).collect::<String>()
+    ));
+    // Told again later, the command names the run.
+    let id = newest(&project);
+    project.run("build agent --engine fake").code(0);
+    let told = text(raw(&project, &format!("log --run {id}")).stdout);
+    assert!(told.contains(&format!("  whole log: layers log builder --run {id}\n")), "{told}");
+    let log = text(raw(&project, &format!("log builder --run {id}")).stdout);
+    assert!(log.ends_with("\n==> exit code: 2\n"), "{log}");
+}
+
+#[test]
+fn all_of_a_short_log_is_in_the_summary() {
+    let project = Project::shop().script(
+        r#"{"images": [{"reference": "shop-base",
+            "steps": [{"text": "RUN make", "output": ["one\n", "two\n"]}],
+            "fail": {"step": 1, "message": "exit code: 2"}}]}"#,
+    );
+    let said = project.run("build base --engine fake --progress quiet").code(1).err();
+    assert!(said.contains("  | two\n") && !said.contains("whole log"), "{said}");
+    // A line that is too long for the summary is shown whole in the log.
+    let long = "x".repeat(500);
+    let project = project.script(&format!(
+        r#"{{"images": [{{"reference": "shop-base",
+            "steps": [{{"text": "RUN make", "output": ["{long}\n"]}}],
+            "fail": {{"step": 1, "message": "exit code: 2"}}}}]}}"#
+    ));
+    let said = project.run("build base --engine fake --progress quiet").code(1).err();
+    assert!(said.contains("…\n  whole log: layers log base\n"), "{said}");
+    assert!(project.run("log base").out().contains(&long));
+}
+
+#[test]
+fn runs_are_listed_the_newest_first() {
+    let project = failing();
+    project.run("runs").code(0).stdout("").stderr("no run has built anything here\n");
+    project.run("runs --json").code(0).stdout("[]\n").stderr("");
+    project.run("build agent --engine fake").code(0);
+    project.run("build --all --engine fake -j2").code(1);
+    let expected = "\
+RUN  BEGAN  TOOK  IMAGES
+[run]  [moment]  0.0s  2 built, 1 failed, 2 skipped of 5 images
+[run]  [moment]  0.0s  1 built of 1 image
+";
+    assert_same(&table(&project), expected);
+    let rows = runs(&project);
+    let of = |row: &serde_json::Value, name: &str| row[name].clone();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(of(&rows[0], "failed"), 1);
+    assert_eq!(of(&rows[0], "state"), "finished");
+    assert_eq!(of(&rows[1], "images"), 1);
+    assert!(rows[0]["began"].as_str() > rows[1]["began"].as_str(), "{rows:?}");
+}
+
+#[test]
+fn eleven_runs_leave_ten() {
+    let project = Project::shop().script("{}");
+    project.run("build agent --engine fake").code(0);
+    let first = newest(&project);
+    for _ in 0..9 {
+        project.run("build agent --engine fake").code(0);
+    }
+    assert_eq!(runs(&project).len(), 10);
+    project.run(&format!("log --run {first}")).code(0);
+    project.run("build agent --engine fake").code(0);
+    assert_eq!(runs(&project).len(), 10);
+    assert_eq!(fs::read_dir(project.root().join(".layers/runs")).unwrap().count(), 10);
+    let gone = project.run(&format!("log --run {first}")).code(2).err();
+    assert!(gone.contains("no run `[run]` is kept\nhint: "), "{gone}");
+}
+
+#[test]
+fn a_run_with_nothing_to_do_leaves_no_log() {
+    let project = Project::shop().script(r#"{"store": "store.json"}"#);
+    project.run("build agent --engine fake").code(0);
+    let id = newest(&project);
+    project.run("build agent --engine fake").code(0);
+    project.run("build agent --engine fake --dry-run").code(0);
+    assert_eq!(runs(&project).len(), 1);
+    project.run("build agent base --engine fake").code(0);
+    assert_eq!(runs(&project).len(), 2);
+    project
+        .run("log agent --run none")
+        .code(2)
+        .stderr("error: no run `none` is kept\nhint: `layers runs` lists those that are kept\n");
+    // What was fresh has no log there, and an older run does.
+    let error = text(raw(&project, "log agent").stderr);
+    let last = newest(&project);
+    let hint = format!("layers log agent --run {id}");
+    let expected =
+        format!("error: run `{last}` has no log of `agent`: it was fresh\nhint: `{hint}`\n");
+    assert_same(&error, &expected);
+    let found = raw(&project, hint.trim_start_matches("layers "));
+    assert_eq!(found.status.code(), Some(0));
+}
+
+#[test]
+fn what_is_not_there_is_told() {
+    let project = failing();
+    for words in ["log", "log base", "log --run 1"] {
+        project
+            .run(words)
+            .code(2)
+            .stdout("")
+            .stderr("error: no run has built anything here\nhint: `layers build --all` does\n");
+    }
+    project.run("build --all --engine fake -j2").code(1);
+    let check = |words: &str, expected: &str| {
+        project.run(words).code(2).stdout("").stderr(expected);
+    };
+    check(
+        "log bulider",
+        "error: no image `bulider` in run `[run]`\nhint: did you mean `builder`?\n",
+    );
+    check(
+        "log ../x",
+        "error: no image `../x` in run `[run]`\nhint: `layers log` tells what it did\n",
+    );
+    check(
+        "log dev",
+        "error: run `[run]` has no log of `dev`: something that it needs failed\n\
+         hint: `layers build dev`\n",
+    );
+    let id = newest(&project);
+    let near = format!("{}x", &id[..id.len() - 1]);
+    let said = text(raw(&project, &format!("log --run {near}")).stderr);
+    assert_same(&said, &format!("error: no run `{near}` is kept\nhint: did you mean `{id}`?\n"));
+}
+
+#[test]
+fn logs_need_no_files_and_no_engine() {
+    let project = failing();
+    project.run("build --all --engine fake -j2").code(1);
+    let told = project.run("log").code(0).out();
+    let project = project
+        .script(r#"{"describe_error": "nobody should ask"}"#)
+        .dockerfile("base", "FROM\n")
+        .file("layers.toml", "[[[")
+        .var("DOCKER_HOST", "unix:///nobody/listens");
+    project.run("build --all --engine fake").code(3);
+    project.run("log").code(0).stdout(&told).stderr("");
+    project.run("-C docker/base log agent").code(0).stderr("");
+    assert_eq!(runs(&project).len(), 1);
+    project.run("runs").code(0).stderr("");
+}

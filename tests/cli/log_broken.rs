@@ -1,0 +1,260 @@
+//! Logs of runs that died or are going on, logs that can't be written, and hostile ones.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::{Project, assert_same};
+use crate::log::{newest, runs, table};
+
+/// The folder of the newest run.
+fn folder(project: &Project) -> PathBuf {
+    project.root().join(".layers/runs").join(newest(project))
+}
+
+/// A build of base that goes on until the file `.layers/go` is there, or it is killed.
+struct Waiting(Child);
+
+impl Waiting {
+    fn start(project: &Project) -> Waiting {
+        let mut child = project
+            .command(&["build", "--all", "--engine=fake", "-j1", "--progress=plain"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with("base: | half")));
+        // The pipe stays open until the child ends.
+        std::thread::spawn(move || lines.for_each(drop));
+        Waiting(child)
+    }
+
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Where a test failed before; else it is over already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn gated() -> Project {
+    Project::shop().script(
+        r#"{"images": [{"reference": "shop-base", "steps": [
+            {"text": "RUN one", "output": ["half\n"]}, {"text": "RUN two", "gate": "file:go"}]}]}"#,
+    )
+}
+
+#[test]
+fn a_run_that_goes_on_is_told_from_one_that_was_killed() {
+    let project = gated();
+    let waiting = Waiting::start(&project);
+    let expected = |state: &str| {
+        format!("RUN  BEGAN  TOOK  IMAGES\n[run]  [moment]  0.0s  {state}: 0 built of 5 images\n")
+    };
+    assert_same(&table(&project), &expected("running"));
+    let told = project.run("log").code(0).out();
+    let end = "base: | half\n[0.0s] base: [1/2] RUN one (0.0s)\n\
+               0 built of 5 images in 0.0s\nit is still running\n";
+    assert!(told.ends_with(end), "{told}");
+    waiting.kill();
+    assert_same(&table(&project), &expected("died"));
+    assert_eq!(runs(&project)[0]["state"], "died");
+    let told = project.run("log").code(0).out();
+    let end = "0 built of 5 images in 0.0s\n\
+               it died: its log has no end, and no process writes it\n";
+    assert!(told.ends_with(end), "{told}");
+    // What it was about is the last thing in the image's log.
+    let log = project.run("log base").code(0).out();
+    assert!(log.ends_with("half\n==> [1/2] done in 0.0s\n==> [2/2] RUN two\n"), "{log}");
+    // The next run is not held up by it.
+    project.run("build agent --engine fake").code(0);
+    assert_eq!(runs(&project).len(), 2);
+}
+
+#[test]
+fn a_run_that_goes_on_is_not_forgotten() {
+    let project = gated();
+    let mut waiting = Waiting::start(&project);
+    let id = newest(&project);
+    for _ in 0..12 {
+        project.run("build agent --engine fake").code(0);
+    }
+    let listed = runs(&project);
+    assert_eq!((listed.len(), listed[10]["id"].as_str()), (11, Some(id.as_str())));
+    assert_eq!(listed[10]["state"], "running");
+    fs::write(project.root().join(".layers/go"), "").unwrap();
+    assert!(waiting.0.wait().unwrap().success());
+    assert_eq!(runs(&project)[10]["state"], "finished");
+    project.run("build agent --engine fake").code(0);
+    assert_eq!(runs(&project).len(), 10);
+}
+
+#[test]
+fn a_signal_is_told() {
+    let project = gated();
+    let mut waiting = Waiting::start(&project);
+    let pid = waiting.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    waiting.0.wait().unwrap();
+    let expected = "RUN  BEGAN  TOOK  IMAGES\n\
+        [run]  [moment]  0.0s  stopped by SIGTERM: 0 built, 1 cancelled, 4 skipped of 5 images\n";
+    assert_same(&table(&project), expected);
+    assert_eq!(runs(&project)[0]["signal"], 15);
+}
+
+#[test]
+fn a_torn_last_line_is_passed_over() {
+    let project = Project::shop().script("{}");
+    project.run("build agent --engine fake").code(0);
+    let path = folder(&project).join("events.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let told = project.run("log").code(0).out();
+    let built = whole.rfind("{\"at_ms\"").and_then(|end| whole[..end - 1].rfind("{\"at_ms\""));
+    fs::write(&path, &whole[..built.unwrap() + 30]).unwrap();
+    let (before, _) = told.split_once("[0.0s] agent: built").unwrap();
+    let end = "0 built of 1 image in 0.0s\nit died: its log has no end, and no process writes it\n";
+    project.run("log").code(0).stderr("").stdout(&format!("{before}{end}"));
+    fs::write(&path, "").unwrap();
+    project.run("log").code(0).stderr("");
+    assert_eq!(runs(&project).len(), 1);
+    fs::remove_file(&path).unwrap();
+    project.run("log").code(4).stdout("");
+    let said = table(&project);
+    assert!(said.ends_with("  its log can't be read\n"), "{said}");
+}
+
+#[test]
+fn a_log_that_can_not_be_written_fails_no_build() {
+    let build = |project: &Project| {
+        project.run("build agent --engine fake --progress quiet").code(0).stdout("").err()
+    };
+    let check = |project: &Project| {
+        let said = build(project);
+        let mut lines = said.lines();
+        let warning = lines.next().unwrap_or_default();
+        assert!(warning.starts_with("warning: the log of this run can't be kept: "), "{said}");
+        assert_eq!(lines.collect::<Vec<_>>(), ["1 built of 1 image in 0.0s"], "{said}");
+    };
+    // Not even root can write these: no folder, and one of the kernel's.
+    check(&Project::shop().file(".layers", ""));
+    let project = Project::shop();
+    symlink("/proc/self/fdinfo", project.root().join(".layers")).unwrap();
+    check(&project);
+    check(&Project::shop().file(".layers/runs", ""));
+}
+
+#[test]
+fn a_full_disk_fails_no_build() {
+    let line = "x".repeat(4000);
+    let project = Project::shop().script(&format!(
+        r#"{{"images": [{{"reference": "shop-agent", "steps": [
+            {{"text": "RUN make", "output": ["{line}\n", "{line}\n", "end\n"]}}],
+            "fail": {{"step": 1, "message": "no"}}}}]}}"#
+    ));
+    // No file grows above a few KiB.
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" build agent --engine fake";
+    let command = project.command(&[]);
+    let mut limited = Command::new("sh");
+    let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    limited.env_clear().envs(variables).args(["-c", script]).arg(command.get_program());
+    limited.current_dir(project.root());
+    let output = limited.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("warning: ").count(), 1, "{said}");
+    assert!(said.contains("agent: | end\n") && said.contains("1 failed of 1 image"), "{said}");
+    assert!(!said.contains("whole log"), "it is not whole: {said}");
+    assert!(said.contains("warning: the log of this run can't be kept: File too large"), "{said}");
+    assert!(project.run("log").code(0).out().contains(": started"));
+}
+
+/// Nothing in a text moves a cursor, rings or reorders.
+#[track_caller]
+fn assert_harmless(text: &str) {
+    let is_harmful =
+        |c: char| c.is_control() && c != '\n' || ('\u{202a}'..='\u{202e}').contains(&c);
+    assert!(!text.contains(is_harmful), "{text:?}");
+}
+
+#[test]
+fn what_builds_write_reaches_nobody_raw() {
+    let long = "y".repeat(1 << 20);
+    let project = Project::shop().script(&format!(
+        r#"{{"images": [{{"reference": "shop-agent", "warnings": ["\u001b]0;title\u0007odd"],
+            "steps": [{{"text": "RUN \u001b[2Jmake", "stage": "\u001b[5mbuild", "output": [
+                "\u001b[31mred\u001b[0m\n", "10%\r100%\n", "\u202eevil\b\n", "{long}\n", "end"]}}],
+            "fail": {{"step": 1, "message": "\u001b[1mexit\ncode"}}}}]}}"#
+    ));
+    project.run("build agent --engine fake").code(1);
+    let log = fs::read_to_string(folder(&project).join("agent.log")).unwrap();
+    assert!(log.contains("\x1b[31mred\x1b[0m\n") && log.contains("10%\r100%\n"), "as it was");
+    for words in ["log", "log agent"] {
+        let said = project.run(words).code(0).stderr("").out();
+        assert_harmless(&said);
+        assert!(said.contains("red\n") && said.contains(" odd\n") && said.contains("evil\n"));
+        assert!(said.contains("100%\n") && !said.contains("10%"));
+        // The run's end shows the beginnings of the last lines again.
+        let most = if words == "log" { 1 << 21 } else { 1 << 20 };
+        assert!((1 << 20..=most).contains(&said.matches('y').count()), "all of it is there");
+    }
+}
+
+#[test]
+fn a_log_that_somebody_forged_is_read_with_care() {
+    let project = Project::shop().script("{}");
+    project.run("build agent --engine fake").code(0);
+    let mut bytes = b"\x1b[31m\xff\xfe one\r\n\0".to_vec();
+    bytes.extend(vec![b'z'; 1 << 20]);
+    fs::write(folder(&project).join("agent.log"), &bytes).unwrap();
+    let said = project.run("log agent").code(0).stderr("").out();
+    assert_harmless(&said);
+    assert_eq!(said.split('\n').next(), Some("\u{fffd}\u{fffd} one"));
+    assert_eq!(said.len(), "\u{fffd}\u{fffd} one\n\n".len() + (1 << 20));
+    let evil = r#""image":"\u001b[31mx\u202e\n""#;
+    let step = r#""step":{"number":1,"total":4294967295,"text":"\u0007"}"#;
+    let events = [
+        r#"{"version":1,"began":"9999-12-31T23:59:59Z"}"#.to_owned(),
+        r#"{"at_ms":1,"event":"run-started","engine":"\u001b[2J","jobs":1,"images":["\u001b[1m"]}"#
+            .to_owned(),
+        format!(r#"{{"at_ms":1e18,"event":"image-started",{evil}}}"#),
+        format!(r#"{{"at_ms":-1,"event":"image-started",{evil}}}"#),
+        format!(r#"{{"at_ms":1,"event":"output",{evil},{step},"line":"\u001b[31m\n\r"}}"#),
+        format!(
+            r#"{{"at_ms":1,"event":"image-built",{evil},"image_id":"","references":[],
+               "steps":{{"ran":4294967295,"cached":4294967295}},"took_ms":1.8e22}}"#
+        )
+        .replace('\n', ""),
+        format!(
+            r#"{{"at_ms":1,"event":"image-failed",{evil},"took_ms":0,"failure":{{"kind":"build",
+               "message":"\u001b[31m","step":null,"log_tail":["\u001b[31m"],
+               "excerpt":{{"place":"docker/\u001b[1m/x:4294967295:1","text":" \n\u001b[31m "}}}}}}"#
+        )
+        .replace('\n', ""),
+        format!(
+            r#"{{"at_ms":1,"event":"image-failed",{evil},"took_ms":0,"failure":{{"kind":"build",
+               "message":"","log_tail":[],"excerpt":{{"place":"x:1:1","text":"   "}}}}}}"#
+        )
+        .replace('\n', ""),
+        r#"{"at_ms":1,"event":"interrupted","signal":-1}"#.to_owned(),
+    ];
+    fs::write(folder(&project).join("events.jsonl"), events.join("\n")).unwrap();
+    for words in ["log", "runs", "runs --json", "log nothing"] {
+        let ran = project.run(words);
+        let (out, err) = (ran.out(), ran.err());
+        assert_harmless(&out);
+        assert_harmless(&err);
+        assert!(!err.contains("panicked"), "{err}");
+    }
+    let told = project.run("log").code(0).out();
+    assert!(told.contains("built in ") && told.contains("2 failed"), "{told}");
+}
