@@ -9,7 +9,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
-#![expect(clippy::print_stdout, reason = "a failure has to be repeated")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,24 +19,16 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 mod common;
-#[path = "verdicts_engine/dice.rs"]
-mod dice;
 
+use common::dice::Dice;
 use common::{Name, TEST_LABEL};
-use dice::Dice;
 
 /// How long a step may need to end once nobody wants it any more.
 const STEP_ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Images and what they start from.
-const IMAGES: [(&str, &str); 6] = [
-    ("base", "scratch"),
-    ("builder", "base"),
-    ("dev", "builder"),
-    ("test", "dev"),
-    ("agent", "base"),
-    ("tools", "scratch"),
-];
+const IMAGES: [(&str, &str); 4] =
+    [("base", "scratch"), ("builder", "base"), ("dev", "builder"), ("agent", "base")];
 
 struct Tree {
     name: Name,

@@ -24,8 +24,6 @@ use layers::engine::docker::Docker;
 use layers::inputs::Identity;
 
 mod common;
-#[path = "verdicts_engine/dice.rs"]
-mod dice;
 #[path = "verdicts_engine/dockerfile.rs"]
 mod dockerfile;
 #[path = "verdicts_engine/edits.rs"]
@@ -39,7 +37,7 @@ mod tree;
 #[path = "verdicts_engine/world.rs"]
 mod world;
 
-use dice::Dice;
+use common::dice::Dice;
 use edits::Effect;
 use world::World;
 

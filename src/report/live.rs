@@ -140,6 +140,24 @@ impl Screen {
                     row.last_line = clean::line(&line);
                 }
             }
+            Event::ImageStale { image, reason } => {
+                if let Some(row) = self.rows.get_mut(&image) {
+                    row.last_line = reasons::describe(&reason);
+                }
+            }
+            Event::ImageBlocked { image } => {
+                if let Some(row) = self.rows.get_mut(&image) {
+                    words::BLOCKED.clone_into(&mut row.last_line);
+                }
+            }
+            Event::StepFinished { .. } | Event::RunFinished => {}
+            other => self.tell(other),
+        }
+    }
+
+    /// What is said once and stays on the screen.
+    fn tell(&mut self, event: Event) {
+        match event {
             Event::ImageBuilt { image, steps, took, .. } => {
                 let time = words::duration(took);
                 let all_cached = steps.ran == 0 && steps.cached > 0;
@@ -171,16 +189,6 @@ impl Screen {
                 let mark = self.paint.careful("!");
                 self.line(&format!("{mark} {image}  {}", clean::line(&message)));
             }
-            Event::ImageStale { image, reason } => {
-                if let Some(row) = self.rows.get_mut(&image) {
-                    row.last_line = reasons::describe(&reason);
-                }
-            }
-            Event::ImageBlocked { image } => {
-                if let Some(row) = self.rows.get_mut(&image) {
-                    words::BLOCKED.clone_into(&mut row.last_line);
-                }
-            }
             Event::ImageRetried { image, attempt, message, wait } => {
                 let mark = self.paint.careful("!");
                 let again = words::tried_again(attempt, &message, wait);
@@ -190,7 +198,8 @@ impl Screen {
                     row.last_line.clear();
                 }
             }
-            Event::StepFinished { .. } | Event::RunFinished => {}
+            // Those that only move rows.
+            _ => {}
         }
     }
 

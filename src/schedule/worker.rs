@@ -200,7 +200,7 @@ fn try_once(
     say: &dyn Fn(Progress),
     engine: &dyn Engine,
     recipes: &dyn Recipes,
-) -> Result<Ending, Fault> {
+) -> Result<Ending, Box<Fault>> {
     let turn = Turn { waits: &|| say(Progress::Blocked), cancel: &order.cancel };
     let prepared = recipes.prepare(order.image, &order.needs, engine, &turn);
     match prepared.map_err(|error| machinery_fault(&error, &Mask::default()))? {
@@ -237,7 +237,7 @@ fn perform(
     say: &dyn Fn(Progress),
     engine: &dyn Engine,
     recipes: &dyn Recipes,
-) -> Result<Ending, Fault> {
+) -> Result<Ending, Box<Fault>> {
     let mask = request.secrets.mask();
     let broke = |error: &anyhow::Error| machinery_fault(error, mask);
     let mut lines = Lines::hiding(mask.clone());
@@ -258,7 +258,7 @@ fn perform(
         BuildOutcome::Cancelled => Ok(Ending::Cancelled),
         BuildOutcome::Failed(failure) => {
             let step = failure.step.as_ref();
-            Err(Fault {
+            Err(Box::new(Fault {
                 may_pass: failure.may_pass,
                 failure: Failure {
                     kind: FailureKind::Build,
@@ -267,7 +267,7 @@ fn perform(
                     step: step.map(|step| name(step, mask)),
                     message: mask.hide_in(failure.message.clone()),
                 },
-            })
+            }))
         }
     }
 }
@@ -307,9 +307,9 @@ fn tell(update: BuildUpdate, lines: &mut Lines, mask: &Mask, say: &dyn Fn(Progre
     }
 }
 
-fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Fault {
+fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<Fault> {
     let failure = machinery(mask.hide_in(format!("{error:#}")));
-    Fault { failure, may_pass: Passing::is(error) }
+    Box::new(Fault { failure, may_pass: Passing::is(error) })
 }
 
 fn machinery(message: String) -> Failure {

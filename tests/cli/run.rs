@@ -1,7 +1,5 @@
 //! The run: order, failures that pass, bounds, and two runs at once.
 
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Stdio};

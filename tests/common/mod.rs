@@ -15,6 +15,8 @@ use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
 use layers::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine};
 
+pub mod dice;
+
 /// The label that all images of tests carry, so that they can be found and removed.
 pub const TEST_LABEL: &str = "dev.layers.test";
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::dice::Dice;
+use crate::common::dice::Dice;
 
 /// The images by what may need what: each only those before it.
 pub const NAMES: [&str; 7] = ["base", "zed", "mid", "app", "tool", "extra", "leaf"];

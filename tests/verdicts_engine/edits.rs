@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dice::Dice;
+use crate::common::dice::Dice;
 use crate::dockerfile::{From, NAMES, Stage};
 use crate::oracle;
 use crate::world::World;

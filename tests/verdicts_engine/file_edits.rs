@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::dice::Dice;
+use crate::common::dice::Dice;
 use crate::edits::{Done, Effect};
 use crate::tree;
 use crate::world::World;

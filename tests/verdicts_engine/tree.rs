@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::dice::Dice;
+use crate::common::dice::Dice;
 
 /// Big and never edited.
 pub const SHELL: &str = "busybox";

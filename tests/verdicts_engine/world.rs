@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::dice::Dice;
+use crate::common::dice::Dice;
 use crate::dockerfile::{File, NAMES};
 use crate::tree::{self, Kept};
 
