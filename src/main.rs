@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// glibc's allocator grows the memory of each further thread by a page at a time and asks the kernel
+/// each time: for 10,000 images 30,000 times, which was a quarter of all the time they took.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     layers::command::run(layers::cli::Cli::parse()).into()
 }

@@ -13,6 +13,9 @@ use super::kind_word;
 /// The format's version.
 const VERSION: u32 = 1;
 
+/// Enough for most images, so that a long text is not moved while it grows.
+const BYTES_AN_IMAGE: usize = 1024;
+
 #[derive(Serialize)]
 struct Lock<'a> {
     version: u32,
@@ -50,9 +53,11 @@ struct LockExternal {
 /// The graph as JSON with a line end.
 pub fn draw(graph: &Graph) -> String {
     let lock = Lock { version: VERSION, images: graph };
-    let mut text = serde_json::to_string_pretty(&lock).unwrap_or_default();
-    text.push('\n');
-    text
+    let mut text = Vec::with_capacity(graph.images.len() * BYTES_AN_IMAGE);
+    // It is all text, and writing to memory does not fail.
+    serde_json::to_writer_pretty(&mut text, &lock).unwrap_or_default();
+    text.push(b'\n');
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// One image after the other, so that only one is described at a time.

@@ -3,6 +3,8 @@
 //! Owns what each does to the variables, and what it needs and reads. What it does to the image
 //! is the engine's affair, but for the errors that can be seen from here.
 
+use std::sync::LazyLock;
+
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::graph::reference::is_digest;
 use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
@@ -21,6 +23,16 @@ use super::{Evaluator, complain};
 
 /// What a shell finds where no image says otherwise.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// With what a stage begins that starts from nothing, and one that starts from an image: shared by
+/// all of them.
+static FIRST: LazyLock<[Scope; 2]> = LazyLock::new(|| {
+    [false, true].map(|on_image| {
+        let mut scope = Scope::new(on_image);
+        scope.set_environment("PATH", PATH, !on_image);
+        scope
+    })
+});
 
 /// One instruction of a stage while it runs.
 struct Turn<'s> {
@@ -47,11 +59,10 @@ impl Evaluator<'_> {
                 let on_image = *base != Some(Base::Scratch);
                 // What starts from nothing is for the target's platform whatever its FROM says.
                 let platform = self.stages[index].platform.as_ref().filter(|_| on_image);
-                let mut scope = Scope::new(on_image);
-                if platform.unwrap_or(&self.platform).os != "windows" {
-                    scope.set_environment("PATH", PATH, !on_image);
+                match platform.unwrap_or(&self.platform).os.as_str() {
+                    "windows" => Scope::new(on_image),
+                    _ => FIRST[usize::from(on_image)].clone(),
                 }
-                scope
             }
         };
         for name in std::mem::take(&mut self.stages[index].used) {
