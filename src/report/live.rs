@@ -5,7 +5,7 @@
 //! the clocks going. It draws to stderr only and clears what it drew when the run is over.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,6 +20,10 @@ use super::{Reporter, clean, reasons, words};
 /// More rows than this would push what has ended off the screen.
 const MOST_ROWS: usize = 8;
 
+/// The last line that is drawn fills the terminal, so the `^C` that it echoes begins another. Without
+/// going back from there, the topmost row would stay behind for ever.
+const BACK_FROM_ECHO: &[u8] = b"\r\x1b[K\x1b[1A";
+
 /// How often the clocks on the screen move.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -32,13 +36,19 @@ pub struct Live {
 impl Live {
     /// Starts the thread that owns the screen.
     pub fn start(paint: Paint) -> Live {
-        Live::start_on(ProgressDrawTarget::stderr_with_hz(20), paint)
+        let target = ProgressDrawTarget::stderr_with_hz(20);
+        let echoes = io::stdin().is_terminal() && io::stderr().is_terminal();
+        Live::spawn(Screen { echoes, ..Screen::new(target, paint) })
     }
 
     /// The same on another draw target, so that tests can look at the screen.
     pub fn start_on(target: ProgressDrawTarget, paint: Paint) -> Live {
+        Live::spawn(Screen::new(target, paint))
+    }
+
+    fn spawn(screen: Screen) -> Live {
         let (to_screen, events) = mpsc::channel();
-        let screen = std::thread::spawn(move || Screen::new(target, paint).run(&events));
+        let screen = std::thread::spawn(move || screen.run(&events));
         Live { to_screen: Some(to_screen), screen: Some(screen) }
     }
 }
@@ -81,6 +91,8 @@ struct Screen {
     done: usize,
     total: usize,
     start: Instant,
+    /// Whether the terminal shows by itself what is typed.
+    echoes: bool,
 }
 
 /// An image that is being built.
@@ -98,7 +110,8 @@ impl Screen {
         let overall = all.add(ProgressBar::new(0));
         overall.set_style(style("{bar:24} {wide_msg}"));
         let rows = BTreeMap::new();
-        Screen { all, paint, overall, rows, done: 0, total: 0, start: Instant::now() }
+        let start = Instant::now();
+        Screen { all, paint, overall, rows, done: 0, total: 0, start, echoes: false }
     }
 
     fn run(mut self, events: &Receiver<Stamped>) {
@@ -182,6 +195,10 @@ impl Screen {
                 self.close(&image, &format!("{mark} {image}  cancelled"));
             }
             Event::Interrupted { signal } => {
+                if self.echoes && signal == signal_hook::consts::SIGINT {
+                    // A screen that has gone away is no reason to fail.
+                    drop(io::stderr().write_all(BACK_FROM_ECHO));
+                }
                 let name = words::signal_name(signal);
                 self.line(&format!("stopping after {name}; once more to leave at once"));
             }
