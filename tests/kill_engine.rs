@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 mod common;
 
 use common::dice::Dice;
-use common::{Name, TEST_LABEL};
+use common::{Name, TEST_LABEL, processes_with};
 
 /// How long a step may need to end once nobody wants it any more.
 const STEP_ENDS_WITHIN: Duration = Duration::from_secs(30);
@@ -127,16 +127,6 @@ fn built(lines: &[String]) -> BTreeSet<&str> {
     lines.iter().filter_map(of_line).collect()
 }
 
-/// The steps of a test that run in the engine, by their command lines.
-fn running(word: &str) -> Vec<String> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    entries
-        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(word))
-        .collect()
-}
-
 /// All files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().flatten();
@@ -184,8 +174,8 @@ fn a_run_that_is_killed_costs_only_what_was_not_finished() {
     println!("{finished_before} images were finished before a kill");
     assert!(kills < 20 || finished_before > 0, "every kill came too early to prove anything");
     let since = Instant::now();
-    while !running(tree.name.label()).is_empty() {
-        assert!(since.elapsed() < STEP_ENDS_WITHIN, "{:?}", running(tree.name.label()));
+    while !processes_with(tree.name.label()).is_empty() {
+        assert!(since.elapsed() < STEP_ENDS_WITHIN, "{:?}", processes_with(tree.name.label()));
         std::thread::yield_now();
     }
 }

@@ -256,6 +256,11 @@ fn used_contexts(image: &Image) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Finds what an image is among those that another needs.
+fn lookup(needs: &[(ImageId, Identity)]) -> impl Fn(ImageId) -> Option<Identity> {
+    move |image| needs.iter().find(|(need, _)| *need == image).map(|(_, identity)| identity.clone())
+}
+
 impl Recipes for Kitchen<'_> {
     fn name(&self, image: ImageId) -> &str {
         &self.graph.images[image].name
@@ -268,9 +273,7 @@ impl Recipes for Kitchen<'_> {
         engine: &dyn Engine,
         turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
-        let identity_of = |parent: ImageId| {
-            needs.iter().find(|(need, _)| *need == parent).map(|(_, identity)| identity.clone())
-        };
+        let identity_of = lookup(needs);
         match self.judge.settle(image, &identity_of, engine)? {
             Settled::Fresh { image_id, lost } => Ok(Prepared::Fresh { image_id, lost }),
             Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
@@ -304,9 +307,7 @@ impl Recipes for Kitchen<'_> {
         needs: &[(ImageId, Identity)],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        let identity_of = |parent: ImageId| {
-            needs.iter().find(|(need, _)| *need == parent).map(|(_, identity)| identity.clone())
-        };
+        let identity_of = lookup(needs);
         self.judge.confirm(image, &identity_of, engine)
     }
 

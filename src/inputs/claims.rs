@@ -90,8 +90,8 @@ fn wait_for(file: File, cancel: &Cancel) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether an open file is the one that is found at a path.
-fn is_at(file: &File, path: &Path) -> bool {
+/// Whether an open file is the one that is found at a path, and not one that was there before.
+pub fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(ours), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
     (ours.dev(), ours.ino()) == (there.dev(), there.ino())
 }

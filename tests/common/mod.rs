@@ -76,6 +76,17 @@ impl Drop for Name {
     }
 }
 
+/// The command lines of all processes that hold a word. The engine's are among them: containers are
+/// processes of the machine too.
+pub fn processes_with(word: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(word))
+        .collect()
+}
+
 /// The content of a static busybox: Debian's package `busybox-static`.
 pub fn busybox() -> Vec<u8> {
     fs::read("/bin/busybox").expect("tests on a real engine need /bin/busybox (busybox-static)")

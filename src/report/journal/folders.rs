@@ -5,7 +5,6 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::read::Events;
 use super::{EVENTS, Head, id_of, moment_of_id};
 use crate::event::Event;
 use crate::inputs::Memory;
+use crate::inputs::claims::is_at;
 use crate::inputs::memory::file_name_of;
 
 /// How many runs are kept, the newest one included.
@@ -130,8 +130,7 @@ pub(super) fn make(runs: &Path, began: Duration) -> io::Result<(PathBuf, File)> 
         };
         // A disk without locks is no reason to keep no log. Others hold it only to look.
         drop(events.lock());
-        let (ours, there) = (events.metadata()?, fs::metadata(&path));
-        if there.is_ok_and(|there| (ours.dev(), ours.ino()) == (there.dev(), there.ino())) {
+        if is_at(&events, &path) {
             return Ok((folder, events));
         }
     }
