@@ -14,21 +14,11 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use common::{Files, Name, build, engine_or_skip, request};
+use common::{Files, Name, build, engine_or_skip, processes_with, request};
 use layers::engine::docker::Docker;
 use layers::engine::docker::auth::CredentialStore;
 use layers::engine::docker::endpoint::{Address, Endpoint};
 use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine, Passing};
-
-/// The processes of this machine whose command line holds a word.
-fn processes_with(word: &str) -> Vec<String> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    entries
-        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(word))
-        .collect()
-}
 
 #[test]
 fn a_cancelled_build_leaves_nothing_running() {
@@ -67,7 +57,10 @@ fn a_build_that_is_cancelled_before_it_begins_does_not_begin() {
     assert_eq!(outcome, BuildOutcome::Cancelled);
 }
 
-/// A file, and after it what `then` does, told how often the context was written before.
+/// So much of a file that its context does not travel in the build's own request.
+static BULK: [u8; 600 << 10] = [0; 600 << 10];
+
+/// A large file, and after it what `then` does, told how often the context was written before.
 struct Broken {
     written: AtomicUsize,
     then: fn(usize, &mut dyn Write) -> io::Result<()>,
@@ -86,9 +79,9 @@ impl ContextFiles for Broken {
         static CONTENT: OnceLock<String> = OnceLock::new();
         let content = CONTENT.get_or_init(|| random.to_string());
         let mut tar = Vec::new();
-        Files::new().and("a", content.as_str()).write_tar(&mut tar)?;
+        Files::new().and("a", content.as_str()).and("bulk", BULK).write_tar(&mut tar)?;
         // Without the two empty blocks at its end, so that more may follow.
-        to.write_all(&tar[..1024])?;
+        to.write_all(&tar[..tar.len() - 1024])?;
         (self.then)(self.written.fetch_add(1, Ordering::SeqCst), to)?;
         to.write_all(&[0; 1024])
     }
@@ -144,15 +137,21 @@ impl ContextFiles for Counted {
 fn a_context_that_the_engine_has_is_not_sent_again() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
-    let written = Arc::new(AtomicUsize::new(0));
-    let files = Counted(Files::new().and("a", name.label()), Arc::clone(&written));
-    let mut request = request(&name, "FROM scratch\nCOPY . .\n", files);
-    request.no_cache = false;
-    build(&engine, &request);
+    let check = |files: Files, expected: [usize; 2]| {
+        let written = Arc::new(AtomicUsize::new(0));
+        let files = Counted(files, Arc::clone(&written));
+        let mut request = request(&name, "FROM scratch\nCOPY . .\n", files);
+        request.no_cache = false;
+        let count_after_build = || {
+            build(&engine, &request);
+            written.load(Ordering::SeqCst)
+        };
+        assert_eq!([count_after_build(), count_after_build()], expected);
+    };
     // Once to be hashed, once to be sent.
-    assert_eq!(written.load(Ordering::SeqCst), 2);
-    build(&engine, &request);
-    assert_eq!(written.load(Ordering::SeqCst), 3);
+    check(Files::new().and("a", name.label()).and("bulk", BULK), [2, 3]);
+    // A small one is sent as it was hashed.
+    check(Files::new().and("a", name.label()), [1, 2]);
 }
 
 /// A context whose sending says that it has begun and then waits.
@@ -177,7 +176,7 @@ impl ContextFiles for Waiting {
 fn a_build_outlives_another_that_was_sending_their_context() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
-    let files = Files::new().and("a", name.label());
+    let files = Files::new().and("a", name.label()).and("bulk", BULK);
     let (begun, has_begun) = mpsc::channel();
     let (release, go_on) = mpsc::channel();
     let waiting = Waiting {

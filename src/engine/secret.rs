@@ -43,6 +43,11 @@ impl Secrets {
         Ok(Secrets { inner: Arc::new(Inner { values, agents, mask }) })
     }
 
+    /// Whether there are none, and no agents either.
+    pub fn is_empty(&self) -> bool {
+        self.inner.values.is_empty() && self.inner.agents.is_empty()
+    }
+
     /// The value of a secret.
     pub fn value(&self, id: &str) -> Option<&[u8]> {
         self.inner.values.get(id).map(Vec::as_slice)

@@ -26,6 +26,8 @@ use super::endpoint::sha256_hex;
 /// The name of the step that sends the context.
 pub(super) const LOAD_CONTEXT: &str = "[internal] load build context";
 
+const UNPACK_CONTEXT: &str = "[internal] unpack build context";
+
 /// A graph of one file, `Dockerfile`.
 pub(super) fn dockerfile(text: &str) -> pb::Definition {
     let file = pb::FileActionMkFile {
@@ -59,22 +61,47 @@ pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
         identifier: format!("http://buildkit-session{path}"),
         attrs,
     };
-    let unpack = pb::FileActionCopy {
+    let mut graph = Graph::default();
+    let tar = graph.add(pb::op::Op::Source(source), Vec::new(), LOAD_CONTEXT);
+    let files = graph.add(file_op(0, unpack()), vec![tar], UNPACK_CONTEXT);
+    graph.finish(files)
+}
+
+/// A graph of the files in a tar that is a part of the graph itself: one operation makes a file of
+/// it and unpacks that, so the engine asks nobody for it.
+pub(super) fn small_context(tar: &[u8]) -> pb::Definition {
+    let file = pb::FileActionMkFile {
+        path: "/context".into(),
+        mode: 0o644,
+        data: tar.to_vec(),
+        owner: None,
+        timestamp: -1,
+    };
+    let write = pb::FileAction {
+        input: -1,
+        secondary_input: -1,
+        // Nobody but the next action sees it.
+        output: -1,
+        action: Some(pb::file_action::Action::Mkfile(file)),
+    };
+    // Without inputs, 0 is the first action's result.
+    let unpack =
+        pb::FileAction { input: -1, secondary_input: 0, output: 0, action: Some(unpack()) };
+    let both = pb::op::Op::File(pb::FileOp { actions: vec![write, unpack] });
+    let mut graph = Graph::default();
+    let files = graph.add(both, Vec::new(), UNPACK_CONTEXT);
+    graph.finish(files)
+}
+
+fn unpack() -> pb::file_action::Action {
+    pb::file_action::Action::Copy(pb::FileActionCopy {
         src: "/context".into(),
         dest: "/".into(),
         mode: -1,
         timestamp: -1,
         attempt_unpack_docker_compatibility: true,
         ..pb::FileActionCopy::default()
-    };
-    let mut graph = Graph::default();
-    let tar = graph.add(pb::op::Op::Source(source), Vec::new(), LOAD_CONTEXT);
-    let files = graph.add(
-        file_op(0, pb::file_action::Action::Copy(unpack)),
-        vec![tar],
-        "[internal] unpack build context",
-    );
-    graph.finish(files)
+    })
 }
 
 /// A graph without files: what stands for a tar that holds none. BuildKit tells an archive by its

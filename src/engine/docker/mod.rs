@@ -4,17 +4,13 @@
 //! build the daemon's BuildKit by gRPC (`/grpc` with a `/session` beside it, as the docker
 //! command's buildx does). Only this folder knows that async exists.
 //!
-//! Every call has a runtime of its own, on the thread that calls, and drops it at its end: with
-//! it go the call's connections and tasks, whatever became of them, so nothing can pile up over
-//! a run of thousands of builds. That costs two connections and a runtime for each build; all in
-//! all a build that is cached takes 4 ms of our processor time and 50 ms of waiting, and 1 ms
-//! more for each MB of its context, which is hashed (without optimisation, Docker 20.10.24, two
-//! cores). Over 500 builds neither side's open files grew, nor this side's memory and threads.
+//! A call runs on a line that it has to itself, and on the thread that calls (`lines`). What is
+//! open on it serves the next call, or goes with it where the call did not come to a good end, so
+//! nothing can pile up over a run of thousands of builds.
 //!
 //! Why gRPC and not `POST /build`: see `llb`. The context's files, and nothing else, are what
 //! `COPY . .` finds.
 
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,6 +23,7 @@ use tokio::time::timeout;
 
 use self::auth::CredentialStore;
 use self::endpoint::{Endpoint, Environment};
+use self::lines::{Kept, Lines};
 use self::solve::{End, Sending, Watch};
 use self::trouble::{explain, hinted, passing};
 use self::wire::{Answer, Broken, Wire};
@@ -35,7 +32,9 @@ use super::{
 };
 
 pub mod auth;
+mod context;
 pub mod endpoint;
+mod lines;
 mod llb;
 mod pull;
 mod secrets;
@@ -68,6 +67,7 @@ const NEWEST_API: (u32, u32) = (1, 51);
 /// A Docker engine.
 pub struct Docker {
     wire: Wire,
+    lines: Lines,
     credentials: Arc<CredentialStore>,
     api: OnceLock<(u32, u32)>,
     answer_within: Duration,
@@ -79,6 +79,7 @@ impl Docker {
         let credentials = Arc::new(credentials);
         Docker {
             wire: Wire::new(endpoint),
+            lines: Lines::default(),
             credentials,
             api: OnceLock::new(),
             answer_within: ANSWER_WITHIN,
@@ -107,11 +108,12 @@ impl Docker {
     }
 
     /// The version of the API that both sides know, asked for once.
-    async fn api(&self) -> anyhow::Result<(u32, u32)> {
+    async fn api(&self, kept: &mut Kept) -> anyhow::Result<(u32, u32)> {
         if let Some(api) = self.api.get() {
             return Ok(*api);
         }
-        let answer = timeout(self.answer_within, self.wire.call(Method::GET, "/_ping"))
+        let ping = self.wire.call(&mut kept.plain, Method::GET, "/_ping");
+        let answer = timeout(self.answer_within, ping)
             .await
             .map_err(|_| never_answers(self.endpoint()))?
             .map_err(|broken| explain(&broken, self.endpoint()))?;
@@ -120,18 +122,22 @@ impl Docker {
     }
 
     /// A plain request in the agreed version.
-    async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
-        let (major, minor) = self.api().await?;
+    async fn ask(&self, kept: &mut Kept, method: Method, path: &str) -> anyhow::Result<Answer> {
+        let (major, minor) = self.api(kept).await?;
         let path = format!("/v{major}.{minor}{path}");
-        timeout(LOOKUP_WITHIN, self.wire.call(method, &path))
+        timeout(LOOKUP_WITHIN, self.wire.call(&mut kept.plain, method, &path))
             .await
             .map_err(|_| never_answers(self.endpoint()))?
             .map_err(|broken| explain(&broken, self.endpoint()))
     }
 
     /// A plain request whose answer is JSON; `None` where the engine has no such thing.
-    async fn ask_json(&self, path: &str) -> anyhow::Result<Option<serde_json::Value>> {
-        let answer = self.ask(Method::GET, path).await?;
+    async fn ask_json(
+        &self,
+        kept: &mut Kept,
+        path: &str,
+    ) -> anyhow::Result<Option<serde_json::Value>> {
+        let answer = self.ask(kept, Method::GET, path).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -144,8 +150,8 @@ impl Docker {
 
     /// Named contexts need BuildKit 0.10, which Docker 23 was the first to have; older ones pass
     /// over them without a word, and build something else.
-    async fn check_contexts(&self) -> anyhow::Result<()> {
-        let version = self.ask_json("/version").await?.unwrap_or_default();
+    async fn check_contexts(&self, kept: &mut Kept) -> anyhow::Result<()> {
+        let version = self.ask_json(kept, "/version").await?.unwrap_or_default();
         let version = version["Version"].as_str().unwrap_or_default();
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major >= FIRST_WITH_CONTEXTS) {
@@ -165,11 +171,11 @@ impl Docker {
 
 impl Engine for Docker {
     fn describe(&self) -> anyhow::Result<EngineInfo> {
-        on_own_runtime(async {
-            self.api().await?;
+        self.lines.call(async |kept| {
+            self.api(kept).await?;
             // A daemon whose containerd hangs answers the ping, but not this. `/info` counts all
             // images and containers first, and says nothing that is of use here.
-            let version = timeout(self.answer_within, self.ask_json("/version")).await;
+            let version = timeout(self.answer_within, self.ask_json(kept, "/version")).await;
             let version = version.map_err(|_| never_answers(self.endpoint()))??.unwrap_or_default();
             let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
             Ok(EngineInfo {
@@ -188,18 +194,21 @@ impl Engine for Docker {
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         if !request.contexts.is_empty() && !names_frontend(&request.dockerfile) {
-            on_own_runtime(self.check_contexts())?;
+            self.lines.call(async |kept| self.check_contexts(kept).await)?;
         }
-        let digest = session::digest_context(request.context.as_ref(), cancel);
-        let Some(digest) = digest.context("can't read the context")? else {
+        let looked = context::look(request.context.as_ref(), cancel);
+        let Some(looked) = looked.context("can't read the context")? else {
             return Ok(BuildOutcome::Cancelled);
         };
         let mut why = String::new();
         for sending in [Sending::Shared, Sending::Alone] {
-            let context = (&digest, sending);
+            let context = (&looked, sending);
             let watch = Watch { wire: &self.wire, patience: PATIENCE * self.answer_within };
-            let build = solve::build(watch, &self.credentials, request, context, sink, cancel);
-            match on_own_runtime(build)? {
+            let credentials = &self.credentials;
+            let end = self.lines.call(async |kept| {
+                solve::build(kept, watch, credentials, request, context, sink, cancel).await
+            })?;
+            match end {
                 End::Done(outcome) => return Ok(outcome),
                 End::ContextLost(message) => why = message,
             }
@@ -209,20 +218,21 @@ impl Engine for Docker {
 
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         let path = format!("/images/{}/json", stored::path_of(reference));
-        let image = on_own_runtime(self.ask_json(&path))?;
+        let image = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
         image.map(stored::read_image).transpose()
     }
 
     fn newest_step(&self, id: &str) -> anyhow::Result<Option<String>> {
         let path = format!("/images/{}/history", stored::path_of(id));
-        let history = on_own_runtime(self.ask_json(&path))?.unwrap_or_default();
+        let history =
+            self.lines.call(async |kept| self.ask_json(kept, &path).await)?.unwrap_or_default();
         Ok(Some(history[0]["CreatedBy"].as_str().unwrap_or_default().to_owned()))
     }
 
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
         let filters = serde_json::json!({ "label": [label] }).to_string();
         let path = format!("/images/json?filters={}", stored::query_of(&filters));
-        let images = on_own_runtime(self.ask_json(&path))?;
+        let images = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
         stored::read_list(images.unwrap_or_default())
     }
 
@@ -234,7 +244,7 @@ impl Engine for Docker {
             stored::query_of(repository),
             stored::query_of(tag)
         );
-        let answer = on_own_runtime(self.ask(Method::POST, &path))?;
+        let answer = self.lines.call(async |kept| self.ask(kept, Method::POST, &path).await)?;
         if answer.status == StatusCode::NOT_FOUND {
             return Err(hinted(
                 format!("the engine does not hold `{id}` any more"),
@@ -250,8 +260,8 @@ impl Engine for Docker {
         platform: Option<&str>,
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()> {
-        on_own_runtime(async {
-            let (major, minor) = self.api().await?;
+        self.lines.call(async |kept| {
+            let (major, minor) = self.api(kept).await?;
             let version = format!("/v{major}.{minor}");
             let what = (reference, platform);
             pull::pull(&self.wire, &self.credentials, &version, what, begun).await
@@ -260,7 +270,7 @@ impl Engine for Docker {
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {
         let path = format!("/images/{}?force=true", stored::path_of(reference));
-        let answer = on_own_runtime(self.ask(Method::DELETE, &path))?;
+        let answer = self.lines.call(async |kept| self.ask(kept, Method::DELETE, &path).await)?;
         if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
             return Ok(());
         }
@@ -289,16 +299,6 @@ fn names_frontend(dockerfile: &str) -> bool {
     comments
         .filter_map(|comment| comment.split_once('='))
         .any(|(name, _)| name.trim().eq_ignore_ascii_case("syntax"))
-}
-
-/// Runs one call to its end on this thread and drops all that it started.
-fn on_own_runtime<T>(call: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let result = runtime.block_on(call);
-    // Not a plain drop, which would wait for a name lookup or a credential helper that hangs.
-    runtime.shutdown_background();
-    result
 }
 
 /// An ID that no other build has: random, 128 bits in hexadecimal.

@@ -2,7 +2,7 @@
 //! we live.
 //!
 //! Owns the gRPC services of a BuildKit session and the thread that writes the tar. A session
-//! serves one build and ends with the runtime of that build.
+//! serves one build after the other, and ends with the line that it is open on.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +31,7 @@ use super::auth::CredentialStore;
 use super::endpoint::hex;
 use super::secrets::{AGENT_METHODS, Giver, SECRET_METHODS};
 use super::wire::Upgraded;
-use crate::engine::{Cancel, ContextFiles, Secrets};
+use crate::engine::{ContextFiles, Secrets};
 
 /// The methods that are always served.
 const METHODS: [&str; 3] = [
@@ -57,53 +57,6 @@ const CHUNK: usize = 128 << 10;
 
 /// How many chunks may wait for the engine.
 const WAITING_CHUNKS: usize = 8;
-
-/// What is known of a context's tar before it is sent.
-pub(super) struct Digested {
-    /// Its SHA-256, in hexadecimal.
-    pub(super) sha256: String,
-    /// Whether it holds nothing: it consists of its end mark, which is all zeros.
-    pub(super) is_empty: bool,
-}
-
-/// Writes a context's tar to no end but to know it; `None` where it was cancelled meanwhile.
-pub(super) fn digest_context(
-    context: &dyn ContextFiles,
-    cancel: &Cancel,
-) -> io::Result<Option<Digested>> {
-    let state = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut hash = Hash { state, is_empty: true, cancel };
-    match context.write_tar(&mut hash) {
-        _ if cancel.is_set() => Ok(None),
-        Ok(()) => {
-            let sha256 = hex(hash.state.finish().as_ref());
-            Ok(Some(Digested { sha256, is_empty: hash.is_empty }))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-struct Hash<'a> {
-    state: ring::digest::Context,
-    is_empty: bool,
-    cancel: &'a Cancel,
-}
-
-impl Write for Hash<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.cancel.is_set() {
-            return Err(io::Error::other("cancelled"));
-        }
-        self.state.update(bytes);
-        // The first entry's name begins the tar, so this looks at one byte of all but empty ones.
-        self.is_empty = self.is_empty && bytes.iter().all(|byte| *byte == 0);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Why the context could not be written, kept where the build can find it.
 #[derive(Clone, Default)]
@@ -133,10 +86,26 @@ pub(super) struct ContextOffer {
     pub(super) fault: ContextFault,
 }
 
+/// What a session offers at the moment: one session serves one build after the other.
+#[derive(Clone, Default)]
+pub(super) struct Offered(Arc<Mutex<Option<ContextOffer>>>);
+
+impl Offered {
+    /// Offers the context of another build, or nothing any more.
+    pub(super) fn set(&self, offer: Option<ContextOffer>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offer;
+    }
+
+    fn at(&self, path: &str) -> Option<ContextOffer> {
+        let offer = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        offer.filter(|offer| offer.path == path)
+    }
+}
+
 /// Serves the session on a connection until either side ends it.
 pub(super) async fn serve(
     connection: Upgraded,
-    offer: ContextOffer,
+    offered: Offered,
     credentials: Arc<CredentialStore>,
     secrets: Secrets,
 ) {
@@ -147,7 +116,7 @@ pub(super) async fn serve(
     let ended = tonic::transport::Server::builder()
         .add_service(HealthServer::new(Alive))
         .add_service(AuthServer::new(Credentials { store: credentials }))
-        .add_service(UploadServer::new(ContextUpload(offer)))
+        .add_service(UploadServer::new(ContextUpload(offered)))
         .add_optional_service(gives_secrets.then(|| SecretsServer::new(giver.clone())))
         .add_optional_service(gives_agents.then(|| SshServer::new(giver)))
         .serve_with_incoming(connections)
@@ -231,7 +200,7 @@ impl Auth for Credentials {
     }
 }
 
-struct ContextUpload(ContextOffer);
+struct ContextUpload(Offered);
 
 #[tonic::async_trait]
 impl Upload for ContextUpload {
@@ -242,11 +211,10 @@ impl Upload for ContextUpload {
         request: Request<Streaming<BytesMessage>>,
     ) -> Result<Response<Self::PullStream>, Status> {
         let asked = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
-        if asked != Some(self.0.path.as_str()) {
+        let Some(offer) = asked.and_then(|path| self.0.at(path)) else {
             return Err(Status::not_found("no such upload"));
-        }
+        };
         let (to, from) = mpsc::channel(WAITING_CHUNKS);
-        let offer = self.0.clone();
         let write = move || {
             let hash = ring::digest::Context::new(&ring::digest::SHA256);
             let mut chunks = Chunks { to, waiting: Vec::with_capacity(CHUNK), hash, whole: false };

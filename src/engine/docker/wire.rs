@@ -49,6 +49,12 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
+type Sender = http1::SendRequest<Empty<Bytes>>;
+
+/// A connection for plain requests that is kept for the next one, where there is one.
+#[derive(Default)]
+pub(super) struct Plain(Option<Sender>);
+
 /// Opens connections to one endpoint.
 pub(super) struct Wire {
     endpoint: Endpoint,
@@ -67,10 +73,36 @@ impl Wire {
         &self.endpoint
     }
 
-    /// Sends a request without a body and reads the whole answer, whatever its status.
-    pub(super) async fn call(&self, method: Method, path: &str) -> Result<Answer, Broken> {
-        let request = self.request(method, path).body(Empty::new()).map_err(talk)?;
-        let response = self.send(request).await?;
+    /// Sends a request without a body and reads the whole answer, whatever its status. Meant for
+    /// requests that do no harm when they are made twice: where a kept connection has gone
+    /// meanwhile, the request is made on another one.
+    pub(super) async fn call(
+        &self,
+        plain: &mut Plain,
+        method: Method,
+        path: &str,
+    ) -> Result<Answer, Broken> {
+        if let Some(mut kept) = plain.0.take()
+            && let Ok(answer) = self.exchange(&mut kept, &method, path).await
+        {
+            plain.0 = Some(kept);
+            return Ok(answer);
+        }
+        let mut fresh = self.connect().await?;
+        let answer = self.exchange(&mut fresh, &method, path).await?;
+        plain.0 = Some(fresh);
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        sender: &mut Sender,
+        method: &Method,
+        path: &str,
+    ) -> Result<Answer, Broken> {
+        let request = self.request(method.clone(), path).body(Empty::new()).map_err(talk)?;
+        sender.ready().await.map_err(talk)?;
+        let response = sender.send_request(request).await.map_err(talk)?;
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect().await;
         let body = body.map_err(|error| Broken::Talk(chain(&*error)))?.to_bytes();
@@ -131,12 +163,15 @@ impl Wire {
     }
 
     async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Broken> {
+        self.connect().await?.send_request(request).await.map_err(talk)
+    }
+
+    async fn connect(&self) -> Result<Sender, Broken> {
         let stream = self.open().await?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
-        // Ends with the exchange, or with the runtime of the call, whichever is first.
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
+        // Ends with its sender, or with the runtime that it is made on, whichever is first.
         tokio::spawn(connection.with_upgrades());
-        sender.send_request(request).await.map_err(talk)
+        Ok(sender)
     }
 
     async fn open(&self) -> Result<Box<dyn Duplex>, Broken> {
