@@ -22,6 +22,15 @@ pub struct Stamped {
     pub event: Event,
 }
 
+/// Who hears the events of a run while it goes on.
+pub trait Listener {
+    /// Hears one event.
+    fn hear(&mut self, event: &Stamped);
+
+    /// Nothing more has happened, for now or for hours: what waits to be written is written.
+    fn rest(&mut self) {}
+}
+
 /// One fact of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::base::clock;
-use crate::event::{Event, Stamped};
+use crate::event::{Event, Listener, Stamped};
 use crate::inputs::Memory;
 use crate::plan::Judge;
 use crate::report::journal::Journal;
@@ -34,22 +34,8 @@ pub struct Audience {
     took: Vec<(String, Duration)>,
 }
 
-impl Audience {
-    /// The audience of a run that begins now, and shows what it does by `view`.
-    pub fn new(view: Option<Box<dyn Reporter>>, memory: &Memory) -> Audience {
-        Audience {
-            journal: Journal::new(memory, clock::now()),
-            unkept: None,
-            view,
-            shown: Ok(()),
-            summary: Summary::default(),
-            ours: BTreeSet::new(),
-            took: Vec::new(),
-        }
-    }
-
-    /// Takes an event.
-    pub fn hear(&mut self, event: &Stamped) {
+impl Listener for Audience {
+    fn hear(&mut self, event: &Stamped) {
         // The log first: whatever happens to the screen, it is kept.
         if self.unkept.is_none() {
             self.unkept = self.journal.show(event).err();
@@ -61,6 +47,27 @@ impl Audience {
         }
         if matches!(event.event, Event::RunFinished) {
             self.view = None;
+        }
+    }
+
+    fn rest(&mut self) {
+        if self.unkept.is_none() {
+            self.unkept = self.journal.flush().err();
+        }
+    }
+}
+
+impl Audience {
+    /// The audience of a run that begins now, and shows what it does by `view`.
+    pub fn new(view: Option<Box<dyn Reporter>>, memory: &Memory) -> Audience {
+        Audience {
+            journal: Journal::new(memory, clock::now()),
+            unkept: None,
+            view,
+            shown: Ok(()),
+            summary: Summary::default(),
+            ours: BTreeSet::new(),
+            took: Vec::new(),
         }
     }
 

@@ -5,7 +5,6 @@ use anyhow::Context;
 use crate::base::ImageId;
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
-use crate::event::Stamped;
 use crate::exit::Exit;
 use crate::graph::lint::frontend::newer_than;
 use crate::plan::Plan;
@@ -93,7 +92,7 @@ fn perform(
     listen_for_signals(run.interrupter())?;
     let view = reporter_of(options.progress, at);
     let mut audience = Audience::new(view, &kitchen.judge.memory);
-    let tally = run.execute(&mut |event: &Stamped| audience.hear(event));
+    let tally = run.execute(&mut audience);
     audience.leave(&kitchen.judge, at)?;
     Ok(exit_of(tally))
 }

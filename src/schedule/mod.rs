@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, ImageId};
 use crate::engine::{Cancel, Engine};
-use crate::event::{Event, Failure, FailureKind, Skip, Stamped, StepCounts};
+use crate::event::{Event, Failure, FailureKind, Listener, Skip, Stamped, StepCounts};
 use crate::inputs::Identity;
 use crate::plan::{Plan, Verdict};
 
@@ -114,8 +114,8 @@ impl<'a> Run<'a> {
         Interrupter { to_loop: self.to_loop.clone() }
     }
 
-    /// Builds everything and hands each event to `sink`; returns when every image has ended.
-    pub fn execute(self, sink: &mut dyn FnMut(&Stamped)) -> Tally {
+    /// Builds everything and lets `listener` hear of it; returns when every image has ended.
+    pub fn execute(self, listener: &mut dyn Listener) -> Tally {
         let Run { plan, recipes, engine, options, to_loop, messages } = self;
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
                 desks,
                 idle,
                 clock: Instant::now(),
-                sink,
+                listener,
             };
             the_loop.run(&messages)
         })
@@ -166,7 +166,7 @@ struct Loop<'a, 's> {
     desks: Vec<Sender<Order>>,
     idle: Vec<usize>,
     clock: Instant,
-    sink: &'s mut dyn FnMut(&Stamped),
+    listener: &'s mut dyn Listener,
 }
 
 /// An image that a worker has.
@@ -197,12 +197,7 @@ impl Loop<'_, '_> {
         }
         self.start_what_can();
         while !self.states.all_ended() {
-            // The loop holds a sender itself, so a channel is never without one.
-            let received = match self.next_deadline() {
-                Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
-                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match received {
+            match self.next_message(messages) {
                 Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => self.cancel_overdue(),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -210,7 +205,20 @@ impl Loop<'_, '_> {
             self.start_what_can();
         }
         self.emit(Event::RunFinished);
+        self.listener.rest();
         self.tally
+    }
+
+    fn next_message(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        if let Ok(message) = messages.try_recv() {
+            return Ok(message);
+        }
+        self.listener.rest();
+        // The loop holds a sender itself, so a channel is never without one.
+        match self.next_deadline() {
+            Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
     }
 
     fn handle(&mut self, message: Message) {
@@ -372,7 +380,7 @@ impl Loop<'_, '_> {
     }
 
     fn emit(&mut self, event: Event) {
-        (self.sink)(&Stamped { at: self.clock.elapsed(), event });
+        self.listener.hear(&Stamped { at: self.clock.elapsed(), event });
     }
 
     fn name(&self, image: ImageId) -> String {

@@ -139,6 +139,14 @@ impl Recipes for Names {
     }
 }
 
+struct Heard<'a>(&'a mut Vec<Event>);
+
+impl Listener for Heard<'_> {
+    fn hear(&mut self, event: &Stamped) {
+        self.0.push(event.event.clone());
+    }
+}
+
 struct Seen {
     tally: Tally,
     events: Vec<Event>,
@@ -161,8 +169,7 @@ fn execute(script: &Script) -> Seen {
         timeout: None,
     };
     let mut events = Vec::new();
-    let tally = Run::new(&plan, &names, &engine, options)
-        .execute(&mut |event| events.push(event.event.clone()));
+    let tally = Run::new(&plan, &names, &engine, options).execute(&mut Heard(&mut events));
     let most_at_once = engine.running.lock().unwrap().1;
     let started = engine.started.lock().unwrap().clone();
     Seen { tally, events, most_at_once, started }

@@ -2,7 +2,7 @@
 //!
 //! Owns its form. `events.jsonl` holds a line that says the form and when the run began, then the
 //! events, one a line; each image that was begun has a file of what its steps wrote. A file only
-//! grows, by whole lines, each in one write, so that whatever ends the process leaves at most a
+//! grows, by whole lines, in one write whenever the run comes to rest, so that whatever ends the process leaves at most a
 //! torn last line; a reader passes over what it can't make sense of.
 //!
 //! Whoever writes a log holds the system's lock on its `events.jsonl`, and the system takes it

@@ -175,6 +175,7 @@ impl Logged {
     fn log(&self, second: u64, events: &[Stamped]) -> Journal {
         let mut journal = Journal::new(&self.memory(), Duration::from_secs(second));
         events.iter().for_each(|event| journal.show(event).unwrap());
+        journal.flush().unwrap();
         journal
     }
 
@@ -315,6 +316,7 @@ fn runs_of_one_second_are_told_apart() {
     for millis in [2_500, 2_100, 2_900] {
         let mut journal = Journal::new(&logged.memory(), Duration::from_millis(millis));
         every_event().iter().for_each(|event| journal.show(event).unwrap());
+        journal.flush().unwrap();
     }
     let runs = all(&logged.memory());
     let began: Vec<u128> = runs.iter().map(|run| run.began.as_millis()).collect();

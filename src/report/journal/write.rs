@@ -19,6 +19,9 @@ use crate::inputs::Memory;
 /// What stands before a line of a log that no step wrote.
 const MARK: &str = "==> ";
 
+/// How many bytes wait at most where the run does not come to rest.
+const MOST_WAITING: usize = 64 << 10;
+
 /// Keeps the log of a run. Dropping it gives the lock on it back.
 pub struct Journal {
     memory: Memory,
@@ -39,12 +42,21 @@ impl Journal {
         self.log.is_some()
     }
 
+    /// Writes what waits. Whole lines only, so that what ends the process in between costs no more
+    /// than the last of them.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.log.as_mut().map_or(Ok(()), Log::flush)
+    }
+
     fn begin(&mut self) -> io::Result<Log> {
         let (folder, events) = make(&self.memory.prepare_runs()?, self.began)?;
-        let mut log = Log { folder, events, images: HashMap::new(), line: Vec::new() };
-        serde_json::to_writer(&mut log.line, &Head::of(self.began))?;
-        log.line.push(b'\n');
-        let begun = log.events.write_all(&log.line).and_then(|()| {
+        let mut log = Log { folder, events, images: HashMap::new(), waiting: Vec::new() };
+        serde_json::to_writer(&mut log.waiting, &Head::of(self.began))?;
+        log.waiting.push(b'\n');
+        let begun = log.flush().and_then(|()| {
             let early = std::mem::take(&mut self.early);
             early.iter().try_for_each(|event| log.take(event))
         });
@@ -81,20 +93,23 @@ struct Log {
     events: File,
     /// Those of the images that are being built.
     images: HashMap<String, ImageLog>,
-    line: Vec<u8>,
+    /// Lines of events that are not written yet.
+    waiting: Vec<u8>,
 }
 
 impl Log {
     fn take(&mut self, event: &Stamped) -> io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, event)?;
-        self.line.push(b'\n');
-        self.events.write_all(&self.line)?;
+        serde_json::to_writer(&mut self.waiting, event)?;
+        self.waiting.push(b'\n');
+        if self.waiting.len() > MOST_WAITING {
+            self.flush()?;
+        }
         let Some(image) = event.event.image() else { return Ok(()) };
         if matches!(event.event, Event::ImageStarted { .. }) {
             let path = self.folder.join(image_file(image));
             let file = File::options().append(true).create(true).open(path)?;
-            self.images.insert(image.to_owned(), ImageLog { file, step: None });
+            let log = ImageLog { file, step: None, waiting: Vec::new() };
+            self.images.insert(image.to_owned(), log);
         }
         let Some(log) = self.images.get_mut(image) else { return Ok(()) };
         log.take(&event.event)?;
@@ -105,10 +120,25 @@ impl Log {
                 | Event::ImageFailed { .. }
                 | Event::ImageCancelled { .. }
         ) {
+            log.flush()?;
             self.images.remove(image);
         }
         Ok(())
     }
+
+    fn flush(&mut self) -> io::Result<()> {
+        write_out(&mut self.events, &mut self.waiting)?;
+        self.images.values_mut().try_for_each(ImageLog::flush)
+    }
+}
+
+/// Writes what waits for a file, in one write.
+fn write_out(file: &mut File, waiting: &mut Vec<u8>) -> io::Result<()> {
+    if !waiting.is_empty() {
+        file.write_all(waiting)?;
+        waiting.clear();
+    }
+    Ok(())
 }
 
 /// The log of one image.
@@ -116,6 +146,7 @@ struct ImageLog {
     file: File,
     /// The step whose lines come next without another heading.
     step: Option<StepInfo>,
+    waiting: Vec<u8>,
 }
 
 impl ImageLog {
@@ -133,7 +164,12 @@ impl ImageLog {
                 None => return Ok(()),
             },
         };
-        self.file.write_all(text.as_bytes())
+        self.waiting.extend_from_slice(text.as_bytes());
+        if self.waiting.len() > MOST_WAITING { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        write_out(&mut self.file, &mut self.waiting)
     }
 
     /// The heading that is needed before a line of a step; steps that run at once take turns.
