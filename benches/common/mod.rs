@@ -1,9 +1,12 @@
 //! What benchmarks on a real engine share: running programs, what they cost, rows of a table.
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+pub mod tree;
 
 /// What a program and all its children took.
 #[derive(Clone, Copy)]
@@ -34,6 +37,27 @@ fn children_cpu() -> Duration {
         stat.rsplit(')').next().expect("fields follow the name").split_whitespace().collect();
     let ticks = |at: usize| fields[at].parse::<u64>().expect("a number of ticks");
     Duration::from_millis((ticks(13) + ticks(14)) * 10)
+}
+
+/// Builds everything; returns what the run counted.
+pub fn layers(root: &Path) -> String {
+    let output = run(Command::new(env!("CARGO_BIN_EXE_layers"))
+        .args(["build", "--all", "--progress", "quiet", "-C"])
+        .arg(root));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    said.lines().last().unwrap_or_default().to_owned()
+}
+
+/// Prints two rows, of the times and of the client's CPU; gives the times' spread.
+pub fn print(name: &str, costs: &[Cost]) -> (f64, f64, f64) {
+    let millis = |pick: fn(&Cost) -> Duration| {
+        spread(costs.iter().map(|cost| pick(cost).as_secs_f64() * 1000.0).collect())
+    };
+    let (wall, cpu) = (millis(|it| it.wall), millis(|it| it.cpu));
+    for (what, (min, median, max)) in [("wall", wall), ("client CPU", cpu)] {
+        println!("{:<34} {min:>9.1} {median:>9.1} {max:>9.1} ms", format!("{name}: {what}"));
+    }
+    wall
 }
 
 /// Smallest, median and largest of some values.
