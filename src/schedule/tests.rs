@@ -23,6 +23,8 @@ struct Script {
     weights: Vec<usize>,
     jobs: usize,
     on_failure: OnFailure,
+    /// The number of the image after whose start the run is interrupted.
+    interrupted_at: Option<usize>,
 }
 
 struct NoFiles;
@@ -56,7 +58,7 @@ impl Engine for Instant<'_> {
         &self,
         request: &BuildRequest,
         _: &mut dyn FnMut(BuildUpdate),
-        _: &Cancel,
+        cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         let image: usize = request.dockerfile.parse()?;
         self.started.lock().unwrap().push(image);
@@ -67,7 +69,9 @@ impl Engine for Instant<'_> {
         }
         std::thread::yield_now();
         self.running.lock().unwrap().0 -= self.weight(image);
-        Ok(if self.script.fails[image] {
+        Ok(if cancel.is_set() {
+            BuildOutcome::Cancelled
+        } else if self.script.fails[image] {
             let message = "as scripted".to_owned();
             BuildOutcome::Failed(BuildFailure { step: None, message, may_pass: false })
         } else {
@@ -139,11 +143,20 @@ impl Recipes for Names {
     }
 }
 
-struct Heard<'a>(&'a mut Vec<Event>);
+struct Heard {
+    events: Vec<Event>,
+    interrupted_at: Option<usize>,
+    interrupter: Interrupter,
+}
 
-impl Listener for Heard<'_> {
+impl Listener for Heard {
     fn hear(&mut self, event: &Stamped) {
-        self.0.push(event.event.clone());
+        self.events.push(event.event.clone());
+        if let Event::ImageStarted { image } = &event.event
+            && self.interrupted_at == Some(number(image))
+        {
+            self.interrupter.interrupt(15);
+        }
     }
 }
 
@@ -168,16 +181,22 @@ fn execute(script: &Script) -> Seen {
         retries: 0,
         timeout: None,
     };
-    let mut events = Vec::new();
-    let tally = Run::new(&plan, &names, &engine, options).execute(&mut Heard(&mut events));
+    let run = Run::new(&plan, &names, &engine, options);
+    let interrupter = run.interrupter();
+    let interrupted_at = script.interrupted_at;
+    let mut heard = Heard { events: Vec::new(), interrupted_at, interrupter };
+    let tally = run.execute(&mut heard);
     let most_at_once = engine.running.lock().unwrap().1;
     let started = engine.started.lock().unwrap().clone();
-    Seen { tally, events, most_at_once, started }
+    Seen { tally, events: heard.events, most_at_once, started }
 }
 
 fn scripts() -> impl Strategy<Value = Script> {
-    let on_failure = prop_oneof![Just(OnFailure::KeepGoing), Just(OnFailure::Finish)];
-    (1usize..24, 1usize..6, on_failure).prop_flat_map(|(len, jobs, on_failure)| {
+    let on_failure =
+        prop_oneof![Just(OnFailure::KeepGoing), Just(OnFailure::Finish), Just(OnFailure::Cancel)];
+    let interrupted_at = proptest::option::weighted(0.2, 0usize..24);
+    let run = (1usize..24, 1usize..6, on_failure, interrupted_at);
+    run.prop_flat_map(|(len, jobs, on_failure, interrupted_at)| {
         let edges = proptest::collection::vec(any::<u32>(), len);
         let fails = proptest::collection::vec(proptest::bool::weighted(0.15), len);
         let weights = proptest::collection::vec(prop_oneof![4 => Just(1), 1 => 2usize..8], len);
@@ -186,7 +205,7 @@ fn scripts() -> impl Strategy<Value = Script> {
                 let earlier = (0..image).filter(|at| bits >> (at % 32) & 3 == 3);
                 earlier.map(ImageId::from_index).collect()
             });
-            Script { needs: needs.collect(), fails, weights, jobs, on_failure }
+            Script { needs: needs.collect(), fails, weights, jobs, on_failure, interrupted_at }
         })
     })
 }
@@ -234,9 +253,17 @@ fn check(script: &Script) {
                     Skip::NeedFailed { image: failed } => {
                         assert!(needs.contains(&number(failed)) && script.fails[number(failed)]);
                     }
-                    Skip::Stopped => assert!(!keep_going && seen.tally.failed > 0),
+                    Skip::Stopped => {
+                        let failed = !keep_going && seen.tally.failed > 0;
+                        assert!(failed || seen.tally.signal == Some(15));
+                    }
                 }
                 assert!(ended.insert(number(image), "skipped").is_none());
+            }
+            Event::ImageCancelled { image, .. } => {
+                let by_failure = script.on_failure == OnFailure::Cancel && seen.tally.failed > 0;
+                assert!(by_failure || seen.tally.signal == Some(15));
+                assert!(ended.insert(number(image), "cancelled").is_none());
             }
             _ => {}
         }
@@ -244,7 +271,7 @@ fn check(script: &Script) {
     assert_eq!(ended.len(), script.needs.len(), "every image ends");
     assert!(matches!(seen.events.last(), Some(Event::RunFinished)));
     assert!(seen.most_at_once <= script.jobs);
-    if keep_going {
+    if keep_going && seen.tally.signal.is_none() {
         for (image, end) in &ended {
             let doomed = needs_of(script, *image).iter().any(|need| script.fails[*need]);
             let expected = match (doomed, script.fails[*image]) {
@@ -255,8 +282,16 @@ fn check(script: &Script) {
             assert_eq!(*end, expected, "image {image}");
         }
     }
-    let Tally { built, failed, skipped, .. } = seen.tally;
-    assert_eq!(built + failed + skipped, script.needs.len());
+    let Tally { built, failed, skipped, cancelled, .. } = seen.tally;
+    assert_eq!(built + failed + skipped + cancelled, script.needs.len());
+    // Nothing starts once the run was stopped.
+    let stops = |event: &Event| match event {
+        Event::Interrupted { .. } => true,
+        Event::ImageFailed { .. } => !keep_going,
+        _ => false,
+    };
+    let after = seen.events.iter().skip_while(|event| !stops(event));
+    assert!(!after.into_iter().any(|event| matches!(event, Event::ImageStarted { .. })));
 }
 
 proptest! {
@@ -269,7 +304,7 @@ proptest! {
 
     #[test]
     fn one_job_runs_in_the_same_order(script in scripts()) {
-        let script = Script { jobs: 1, ..script };
+        let script = Script { jobs: 1, interrupted_at: None, ..script };
         prop_assert_eq!(execute(&script).started, execute(&script).started);
     }
 }
@@ -284,6 +319,7 @@ fn the_longest_chain_goes_first() {
         weights: vec![1; 6],
         jobs: 1,
         on_failure: OnFailure::Finish,
+        interrupted_at: None,
     };
     assert_eq!(execute(&script).started, [3, 4, 0, 1, 2, 5]);
 }
@@ -296,6 +332,7 @@ fn a_run_of_nothing_ends() {
         weights: vec![],
         jobs: 3,
         on_failure: OnFailure::Finish,
+        interrupted_at: None,
     };
     assert_eq!(execute(&script).tally, Tally::default());
 }

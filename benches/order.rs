@@ -1,0 +1,180 @@
+//! The order of a run on a real engine: arms of images that sleep, one slow image in each at another
+//! depth, beside `make -j` with `docker build`, `docker buildx bake` and `docker compose build`.
+//!
+//! `cargo bench --bench order [-- ARMS [DEPTH]]`, with 6 arms of 4 images unless told otherwise. The
+//! engine must know named contexts (Docker 23), by which the targets of bake and Compose are bound to
+//! one another. Before each run every image is given a file that no engine has seen, so that every
+//! step runs. Times are multiples of the longest chain of sleeps, or of all sleeps on all places.
+//!
+//! layers and make keep to a number of builds at once; bake and Compose know no such limit, and have
+//! all sleeps at once.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark drives programs and prints what it measured"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::tree::{Images, LABEL, knows_contexts};
+use crate::common::{busybox, measure, run, spread};
+
+mod common;
+
+const ROUNDS: usize = 3;
+const SLOW: f64 = 2.0;
+const QUICK: f64 = 0.2;
+
+struct Arms {
+    app: String,
+    arms: usize,
+    depth: usize,
+}
+
+fn main() {
+    let mut numbers = std::env::args().filter_map(|it| it.parse().ok());
+    let arms = numbers.next().unwrap_or(6);
+    let depth = numbers.next().unwrap_or(4);
+    assert!(knows_contexts(), "the engine must be Docker 23 or newer: set DOCKER_HOST");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path();
+    let tree = Arms { app: format!("bench{}", std::process::id()), arms, depth };
+    let made = Images(&tree.app);
+    tree.lay_out(root);
+    tree.renew(root);
+    // What images take is known from here on.
+    drop(run(&mut tree.layers(root, arms)));
+    println!("{arms} arms of {depth}: sleeps of {QUICK} s, one of {SLOW} s in each arm");
+    println!(
+        "{:<34} {:>9} {:>9} {:>9}",
+        "times the least that is possible", "min", "median", "max"
+    );
+    for jobs in [3, arms] {
+        let bound = tree.bound(jobs);
+        tree.race(root, &format!("layers build --all -j {jobs}"), bound, || {
+            tree.layers(root, jobs)
+        });
+        tree.race(root, &format!("make -j {jobs}, docker build"), bound, || tree.make(root, jobs));
+    }
+    let bound = tree.bound(arms);
+    tree.race(root, "docker buildx bake", bound, || {
+        plugin(root, &["buildx", "bake", "--file=docker-bake.hcl", "--progress=quiet"])
+    });
+    tree.race(root, "docker compose build", bound, || {
+        plugin(root, &["compose", "--progress=quiet", "build"])
+    });
+    drop(made);
+}
+
+fn plugin(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("docker");
+    command.args(arguments).current_dir(root);
+    command
+}
+
+impl Arms {
+    fn names(&self) -> Vec<(usize, usize, String)> {
+        let arms = 0..self.arms;
+        arms.flat_map(|arm| {
+            (0..self.depth).map(move |at| (arm, at, format!("arm{arm:02}-{at:02}")))
+        })
+        .collect()
+    }
+
+    fn need(&self, arm: usize, at: usize) -> String {
+        if at == 0 { "base".to_owned() } else { format!("arm{arm:02}-{:02}", at - 1) }
+    }
+
+    fn sleep(&self, arm: usize, at: usize) -> f64 {
+        if at == arm % self.depth { SLOW } else { QUICK }
+    }
+
+    /// The least time that any order can take.
+    fn bound(&self, jobs: usize) -> f64 {
+        let chain = SLOW + QUICK * (self.depth - 1) as f64;
+        chain.max(chain * self.arms as f64 / jobs as f64)
+    }
+
+    fn lay_out(&self, root: &Path) {
+        let docker = root.join("docker");
+        let app = &self.app;
+        let write = |path: &Path, text: &str| fs::write(path, text).expect("written");
+        let base = docker.join("base");
+        fs::create_dir_all(&base).expect("a folder can be made");
+        fs::copy(busybox(), base.join("busybox")).expect("busybox can be copied");
+        let text = format!("FROM scratch\nLABEL {LABEL}={app}\nCOPY busybox /bin/\n");
+        write(&base.join("Dockerfile"), &text);
+        let (mut make, mut bake) = (String::from("all:"), String::new());
+        let mut compose = format!("name: {app}\nservices:\n");
+        let all = self.names();
+        let named: Vec<&str> = all.iter().map(|(.., name)| name.as_str()).collect();
+        make.push_str(&format!(" {}\nbase:\n", named.join(" ")));
+        let base_target = "  context = \"docker/base\"\n";
+        bake.push_str(&format!("target \"base\" {{\n{base_target}}}\n"));
+        bake.push_str(&format!("group \"default\" {{\n  targets = {named:?}\n}}\n"));
+        compose.push_str("  base:\n    build:\n      context: ./docker/base\n");
+        for (arm, at, name) in &all {
+            let need = self.need(*arm, *at);
+            let folder = docker.join(name);
+            fs::create_dir_all(&folder).expect("a folder can be made");
+            let sleep = self.sleep(*arm, *at);
+            let text = format!(
+                "FROM {app}/x-{need}\nCOPY new /new-{at}\nRUN [\"/bin/busybox\", \"sleep\", \"{sleep}\"]\n"
+            );
+            write(&folder.join("Dockerfile"), &text);
+            make.push_str(&format!(
+                "{name}: {need}\n\tdocker build -q -t {app}/x-{name} docker/{name}\n"
+            ));
+            bake.push_str(&format!(
+                "target \"{name}\" {{\n  context = \"docker/{name}\"\n  tags = [\"{app}/bake-{name}\"]\n  \
+                 contexts = {{ \"{app}/x-{need}\" = \"target:{need}\" }}\n}}\n"
+            ));
+            compose.push_str(&format!(
+                "  {name}:\n    image: {app}/compose-{name}\n    build:\n      context: ./docker/{name}\n      \
+                 additional_contexts:\n        \"{app}/x-{need}\": \"service:{need}\"\n"
+            ));
+        }
+        write(&root.join("Makefile"), &make);
+        write(&root.join("docker-bake.hcl"), &bake);
+        write(&root.join("compose.yaml"), &compose);
+    }
+
+    /// Gives every image content that no engine has seen.
+    fn renew(&self, root: &Path) {
+        for (.., name) in self.names() {
+            let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+            let text = format!("{name} {now}\n");
+            fs::write(root.join("docker").join(&name).join("new"), text).expect("written");
+        }
+    }
+
+    fn layers(&self, root: &Path, jobs: usize) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+        let jobs = jobs.to_string();
+        command
+            .args(["build", "--all", "--progress", "quiet", "-j", jobs.as_str(), "-C"])
+            .arg(root);
+        command
+    }
+
+    fn make(&self, root: &Path, jobs: usize) -> Command {
+        let mut command = Command::new("make");
+        command.arg(format!("-j{jobs}")).arg("all").current_dir(root);
+        command
+    }
+
+    /// Measures one of them.
+    fn race(&self, root: &Path, name: &str, bound: f64, command: impl Fn() -> Command) {
+        let times = (0..ROUNDS).map(|_| {
+            self.renew(root);
+            // Engines write records of builds some seconds after these have ended.
+            std::thread::sleep(std::time::Duration::from_secs(5));
+            measure(|| drop(run(&mut command()))).wall.as_secs_f64() / bound
+        });
+        let (min, median, max) = spread(times.collect());
+        println!("{name:<34} {min:>9.2} {median:>9.2} {max:>9.2}");
+    }
+}

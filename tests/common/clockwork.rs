@@ -1,0 +1,322 @@
+//! Runs in a time of their own: an engine without sleeping, whose builds end in the order of their
+//! times, and graphs that are hard to schedule.
+//!
+//! A build ends when no other ends before it and nothing more can start before that: all places are
+//! taken, or nothing is ready. So a run takes exactly the time that its order takes, on any machine.
+//! Where the loop leaves a place empty though something is ready, the clock stands still; that is
+//! noticed, and is an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use layers::base::{IdMap, ImageId};
+use layers::engine::{
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine,
+    EngineInfo, ListedImage, Secrets, StoredImage,
+};
+use layers::event::{Excerpt, Listener, Stamped};
+use layers::inputs::{Durations, Identity};
+use layers::plan::{Plan, Reason};
+use layers::schedule::{OnFailure, Options, Prepared, Recipes, Run, Turn};
+
+use super::dice::Dice;
+
+/// How long the clock may stand still. Only a fault lets it.
+const STANDSTILL: Duration = Duration::from_secs(20);
+
+/// What each image needs, and how long it takes. Images come after what they need.
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    pub needs: Vec<Vec<usize>>,
+    pub takes: Vec<Duration>,
+}
+
+impl Work {
+    /// Adds an image; gives its number.
+    fn add(&mut self, needs: &[usize], millis: u64) -> usize {
+        self.needs.push(needs.to_vec());
+        self.takes.push(Duration::from_millis(millis));
+        self.needs.len() - 1
+    }
+
+    /// Arms of equal length, each with one image that takes twenty times as long, each time at
+    /// another depth.
+    pub fn arms(arms: usize, depth: usize) -> Work {
+        let mut work = Work::default();
+        for arm in 0..arms {
+            let mut below: Vec<usize> = Vec::new();
+            for level in 0..depth {
+                let slow = level == (arm * 7) % depth;
+                below = vec![work.add(&below, if slow { 20_000 } else { 1_000 })];
+            }
+        }
+        work
+    }
+
+    /// Short images that stand alone, and after them one long chain.
+    pub fn chain_last(short: usize, chain: usize) -> Work {
+        let mut work = Work::default();
+        for number in 0..short {
+            work.add(&[], 500 + (number as u64 * 37) % 1_000);
+        }
+        let mut below: Vec<usize> = Vec::new();
+        for _ in 0..chain {
+            below = vec![work.add(&below, 1_000)];
+        }
+        work
+    }
+
+    /// A base, builders on it, dev images on those, releases that copy from builders.
+    pub fn fan(count: usize) -> Work {
+        let mut work = Work::default();
+        let base = work.add(&[], 30_000);
+        let builders: Vec<usize> =
+            (0..count.div_ceil(30)).map(|at| work.add(&[base], 5_000 + at as u64 * 900)).collect();
+        for number in 0..count {
+            let builder = builders[number % builders.len()];
+            match number % 3 {
+                0 => work.add(&[base, builder], 2_000),
+                _ => work.add(&[builder], 1_000 + number as u64 % 7 * 1_500),
+            };
+        }
+        work
+    }
+
+    /// A graph by chance: each image needs up to three of the ones before it, and a few take very
+    /// long.
+    pub fn random(count: usize, dice: &mut Dice) -> Work {
+        let mut work = Work::default();
+        for number in 0..count {
+            let needs: BTreeSet<usize> = (0..dice.below(4))
+                .filter(|_| number > 0)
+                .map(|_| number - 1 - dice.below(number.min(200)))
+                .collect();
+            let needs: Vec<usize> = needs.into_iter().collect();
+            let millis = if dice.below(20) == 0 { 20_000 } else { 200 + dice.below(2_000) as u64 };
+            work.add(&needs, millis);
+        }
+        work
+    }
+
+    /// The least time that any order can take: the longest chain, or all of it on all places.
+    pub fn lower_bound(&self, jobs: usize) -> Duration {
+        let mut ends: Vec<Duration> = Vec::new();
+        for (needs, takes) in self.needs.iter().zip(&self.takes) {
+            let begins = needs.iter().map(|need| ends[*need]).max().unwrap_or_default();
+            ends.push(begins + *takes);
+        }
+        let total: Duration = self.takes.iter().sum();
+        let places = u32::try_from(jobs).expect("a number of places");
+        ends.into_iter().max().unwrap_or_default().max(total / places)
+    }
+
+    /// How long it takes level by level: nothing of a level starts before all of the last is done.
+    pub fn by_levels(&self, jobs: usize) -> Duration {
+        let mut depth: Vec<usize> = Vec::new();
+        let mut levels: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
+        for (needs, takes) in self.needs.iter().zip(&self.takes) {
+            let level = needs.iter().map(|need| depth[*need] + 1).max().unwrap_or_default();
+            depth.push(level);
+            levels.entry(level).or_default().push(*takes);
+        }
+        levels.into_values().map(|takes| list_in_order(takes, jobs)).sum()
+    }
+
+    /// Runs it by the loop of a real run; gives the time it took by the clock of its engine.
+    ///
+    /// With `known` durations the loop knows how long each image takes, otherwise as much as it does
+    /// of images that were never built and run one command each.
+    pub fn run(&self, jobs: usize, known: bool) -> Duration {
+        let count = self.needs.len();
+        let ids =
+            |numbers: &Vec<usize>| numbers.iter().map(|at| ImageId::from_index(*at)).collect();
+        let order = (0..count).map(ImageId::from_index).collect();
+        let mut plan = Plan::from_needs(order, self.needs.iter().map(ids).collect());
+        let names = Names((0..count).map(|image| image.to_string()).collect());
+        let guesses: Vec<(&str, usize)> = names.0.iter().map(|name| (name.as_str(), 1)).collect();
+        let costs: IdMap<Duration> = match known {
+            true => self.takes.iter().copied().collect(),
+            false => Durations::default().expect(&guesses).into_iter().collect(),
+        };
+        plan.set_costs(costs);
+        let options = Options {
+            engine: "clockwork".to_owned(),
+            jobs,
+            on_failure: OnFailure::Finish,
+            retries: 0,
+            timeout: None,
+        };
+        let engine = Clockwork::new(self, jobs);
+        let tally = Run::new(&plan, &names, &engine, options).execute(&mut Nobody);
+        assert_eq!(tally.built, count, "{tally:?}");
+        engine.state.into_inner().unwrap().now
+    }
+}
+
+/// The time that images without needs take, begun in their order.
+fn list_in_order(takes: Vec<Duration>, jobs: usize) -> Duration {
+    let mut places = vec![Duration::ZERO; jobs];
+    for time in takes {
+        *places.iter_mut().min().expect("at least one place") += time;
+    }
+    places.into_iter().max().unwrap_or_default()
+}
+
+struct Nobody;
+
+impl Listener for Nobody {
+    fn hear(&mut self, _: &Stamped) {}
+}
+
+/// An engine with a clock of its own.
+struct Clockwork<'a> {
+    work: &'a Work,
+    children: Vec<Vec<usize>>,
+    jobs: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    now: Duration,
+    /// When each of those that run ends.
+    running: BTreeSet<(Duration, usize)>,
+    /// How many could run that do not.
+    ready: usize,
+    /// How many of its needs each image lacks.
+    lacks: Vec<usize>,
+}
+
+impl<'a> Clockwork<'a> {
+    fn new(work: &'a Work, jobs: usize) -> Clockwork<'a> {
+        let mut children = vec![Vec::new(); work.needs.len()];
+        for (image, needs) in work.needs.iter().enumerate() {
+            needs.iter().for_each(|need| children[*need].push(image));
+        }
+        let lacks: Vec<usize> = work.needs.iter().map(Vec::len).collect();
+        let ready = lacks.iter().filter(|lacks| **lacks == 0).count();
+        let state = State { now: Duration::ZERO, running: BTreeSet::new(), ready, lacks };
+        Clockwork { work, children, jobs, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Lets the time go by until a build ends.
+    fn pass(&self, image: usize) {
+        let mut state = self.state.lock().unwrap();
+        let end = state.now + self.work.takes[image];
+        state.running.insert((end, image));
+        state.ready -= 1;
+        self.changed.notify_all();
+        loop {
+            let is_full = state.running.len() == self.jobs || state.ready == 0;
+            if is_full && state.running.first() == Some(&(end, image)) {
+                break;
+            }
+            let (again, waited) = self.changed.wait_timeout(state, STANDSTILL).unwrap();
+            state = again;
+            assert!(
+                !waited.timed_out(),
+                "{} run on {} places, and {} more are ready",
+                state.running.len(),
+                self.jobs,
+                state.ready
+            );
+        }
+        state.running.remove(&(end, image));
+        state.now = end;
+        for child in &self.children[image] {
+            state.lacks[*child] -= 1;
+            state.ready += usize::from(state.lacks[*child] == 0);
+        }
+        self.changed.notify_all();
+    }
+}
+
+impl Engine for Clockwork<'_> {
+    fn describe(&self) -> anyhow::Result<EngineInfo> {
+        anyhow::bail!("never asked here")
+    }
+
+    fn build(
+        &self,
+        request: &BuildRequest,
+        _: &mut dyn FnMut(BuildUpdate),
+        _: &Cancel,
+    ) -> anyhow::Result<BuildOutcome> {
+        let image: usize = request.dockerfile.parse()?;
+        self.pass(image);
+        Ok(BuildOutcome::Built { image_id: format!("sha256:{image}") })
+    }
+
+    fn inspect(&self, id: &str) -> anyhow::Result<Option<StoredImage>> {
+        Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
+    }
+
+    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
+        anyhow::bail!("never asked here")
+    }
+
+    fn pull(&self, _: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+        anyhow::bail!("never asked here")
+    }
+
+    fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
+        anyhow::bail!("never asked here")
+    }
+
+    fn remove(&self, _: &str) -> anyhow::Result<()> {
+        anyhow::bail!("never asked here")
+    }
+}
+
+struct NoFiles;
+
+impl ContextFiles for NoFiles {
+    fn write_tar(&self, _: &mut dyn io::Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Names(Vec<String>);
+
+impl Recipes for Names {
+    fn name(&self, image: ImageId) -> &str {
+        &self.0[image.index()]
+    }
+
+    fn prepare(
+        &self,
+        image: ImageId,
+        _: &[(ImageId, Identity)],
+        _: &dyn Engine,
+        _: &Turn<'_>,
+    ) -> anyhow::Result<Prepared> {
+        let request = BuildRequest {
+            dockerfile: self.name(image).to_owned(),
+            target: None,
+            references: Vec::new(),
+            labels: BTreeMap::new(),
+            build_args: BTreeMap::new(),
+            platform: None,
+            contexts: BTreeMap::new(),
+            no_cache: false,
+            secrets: Secrets::default(),
+            context: Arc::new(NoFiles),
+        };
+        let (request, reason) = (Box::new(request), Reason::NoImage);
+        Ok(Prepared::Build { request, reason, claim: None })
+    }
+
+    fn confirm(&self, _: ImageId, _: &[(ImageId, Identity)], _: &dyn Engine) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn excerpt(&self, _: ImageId, _: &BuildFailure) -> Option<Excerpt> {
+        None
+    }
+}
