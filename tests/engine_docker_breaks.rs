@@ -7,17 +7,14 @@ mod common;
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use common::between::Between;
 use common::{Files, Name, build, engine_or_skip, processes_with, request};
-use layers::engine::docker::Docker;
-use layers::engine::docker::auth::CredentialStore;
-use layers::engine::docker::endpoint::{Address, Endpoint};
 use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine, Passing};
 
 #[test]
@@ -228,66 +225,6 @@ fn builds_of_one_context_do_not_share_their_failures() {
     for (number, outcome) in outcomes.iter().enumerate() {
         let is_built = matches!(outcome, BuildOutcome::Built { .. });
         assert_eq!(is_built, number % 2 == 0, "build {number}: {outcome:?}");
-    }
-}
-
-/// Stands between us and the engine, and can cut all connections.
-struct Between {
-    folder: tempfile::TempDir,
-    open: Arc<Mutex<Vec<UnixStream>>>,
-    hangs: Arc<AtomicBool>,
-}
-
-impl Between {
-    fn new(engine: &Docker) -> Between {
-        let Address::Unix(real) = engine.endpoint().address.clone() else {
-            panic!("the test needs an engine on a Unix socket")
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
-        let open = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&open);
-        let hangs = Arc::new(AtomicBool::new(false));
-        let hang = Arc::clone(&hangs);
-        thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let far = UnixStream::connect(&real).unwrap();
-                let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
-                for (mut from, mut to) in pairs {
-                    kept.lock().unwrap().push(from.try_clone().unwrap());
-                    let hangs = Arc::clone(&hang);
-                    thread::spawn(move || {
-                        let mut bytes = [0; 16384];
-                        while let Ok(count @ 1..) = from.read(&mut bytes) {
-                            if !hangs.load(Ordering::SeqCst)
-                                && to.write_all(&bytes[..count]).is_err()
-                            {
-                                break;
-                            }
-                        }
-                        drop(to.shutdown(std::net::Shutdown::Both));
-                    });
-                }
-            }
-        });
-        Between { folder, open, hangs }
-    }
-
-    fn engine(&self) -> Docker {
-        let address = Address::Unix(self.folder.path().join("s"));
-        let endpoint = Endpoint { address, tls: None, named_by: "a test".into() };
-        Docker::new(endpoint, CredentialStore::new(None))
-    }
-
-    /// From now on nothing passes any more, and nothing is closed.
-    fn hang(&self) {
-        self.hangs.store(true, Ordering::SeqCst);
-    }
-
-    fn cut(&self) {
-        for stream in self.open.lock().unwrap().iter() {
-            drop(stream.shutdown(std::net::Shutdown::Both));
-        }
     }
 }
 

@@ -234,11 +234,13 @@ impl Judge<'_> {
             let reference = Reference::parse(&need.reference)
                 .map_or_else(|_| need.reference.clone(), |reference| reference.familiar());
             let mut now = need.clone();
-            now.identify(engine.inspect(&reference)?.as_ref().map(Identity::of).as_ref());
+            let found = engine.inspect(&reference)?;
+            now.identify(found.as_ref().map(Identity::of).as_ref());
             if now != *need {
+                let what = if found.is_some() { "moved to another image" } else { "removed" };
                 anyhow::bail!(
-                    "`{reference}` was moved to another image while `{}` was built on it\n\
-                     hint: build again when nothing else builds or tags these images",
+                    "`{reference}` was {what} while `{}` was built on it\n\
+                     hint: build again when nothing else builds, tags or removes these images",
                     self.name(image)
                 );
             }

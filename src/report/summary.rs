@@ -11,7 +11,7 @@ use annotate_snippets::{AnnotationKind, Level, Snippet};
 use serde::Serialize;
 
 use crate::base::text::count;
-use crate::event::{Event, Failure, FailureKind, Skip, Stamped};
+use crate::event::{Event, Failure, Skip, Stamped};
 
 use super::paint::Paint;
 use super::{clean, words};
@@ -195,12 +195,7 @@ impl Summary {
     }
 
     fn draw_again(&self) -> Option<String> {
-        let failed: Vec<&str> = self
-            .failures
-            .iter()
-            .filter(|(_, failure)| failure.kind == FailureKind::Build)
-            .map(|(image, _)| image.as_str())
-            .collect();
+        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| image.as_str()).collect();
         (!failed.is_empty()).then(|| format!("try again: layers build {}\n", failed.join(" ")))
     }
 }
@@ -238,6 +233,7 @@ fn clean_message(message: &str) -> String {
 mod tests {
     use super::*;
     use crate::base::{Place, RelPath};
+    use crate::event::FailureKind;
     use crate::event::{Excerpt, StepInfo};
 
     fn stamped(at: u64, event: Event) -> Stamped {

@@ -284,14 +284,17 @@ fn check(script: &Script) {
     }
     let Tally { built, failed, skipped, cancelled, .. } = seen.tally;
     assert_eq!(built + failed + skipped + cancelled, script.needs.len());
-    // Nothing starts once the run was stopped.
+    check_that_nothing_starts_after_a_stop(&seen.events, keep_going);
+}
+
+fn check_that_nothing_starts_after_a_stop(events: &[Event], keep_going: bool) {
     let stops = |event: &Event| match event {
         Event::Interrupted { .. } => true,
         Event::ImageFailed { .. } => !keep_going,
         _ => false,
     };
-    let after = seen.events.iter().skip_while(|event| !stops(event));
-    assert!(!after.into_iter().any(|event| matches!(event, Event::ImageStarted { .. })));
+    let mut after = events.iter().skip_while(|event| !stops(event));
+    assert!(!after.any(|event| matches!(event, Event::ImageStarted { .. })));
 }
 
 proptest! {

@@ -129,6 +129,7 @@ error: base failed
   the engine went away
 
 0 built, 1 failed of 1 image in 0.0s
+try again: layers build base
 ",
     );
 }

@@ -229,6 +229,12 @@ fn what_can_not_be_had_is_shown_where_it_is_named() {
 
 #[test]
 fn an_interrupted_build_is_stopped_in_the_engine() {
+    for (name, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
+        stops_in_the_engine(name, number);
+    }
+}
+
+fn stops_in_the_engine(signal: &str, number: i32) {
     let Some(mut real) = Real::shop() else { return };
     let marker = format!("{}", 100_000 + RandomState::new().hash_one(7) % 100_000);
     let text =
@@ -246,10 +252,10 @@ fn an_interrupted_build_is_stopped_in_the_engine() {
     while !said.contains("| asleep") {
         assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
     }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(2), "{said}");
+    assert_eq!(child.wait().unwrap().signal(), Some(number), "{said}");
     assert!(said.contains("builder: cancelled"), "{said}");
     let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
     let processes = String::from_utf8_lossy(&processes.stdout).into_owned();

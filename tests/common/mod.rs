@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
+#![allow(clippy::disallowed_methods, reason = "tests drive programs")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +16,8 @@ use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
 use layers::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine};
 
+pub mod between;
+pub mod daemon;
 pub mod dice;
 
 /// The label that all images of tests carry, so that they can be found and removed.

@@ -379,7 +379,7 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
             format!(
                 "lost the engine at `{}` during the build: {}",
                 wire.endpoint().address,
-                chain(status)
+                cause_of(status)
             ),
             "check that the engine is still running, and build again",
         ));
@@ -412,6 +412,18 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
 /// before the engine has told each of them about it.
 fn untold_step(command: &str) -> Step {
     Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") }
+}
+
+/// Why a call broke: what lies at the bottom of it, where that was on our side. What is above says
+/// only that a call broke, and in the words of a debugger.
+fn cause_of(status: &Status) -> String {
+    let mut cause = std::error::Error::source(status);
+    let mut text = status.message().to_owned();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
 }
 
 /// Whether the engine or the connection is at fault, and not the image. A status with a source

@@ -1,0 +1,80 @@
+//! Something that stands between a program and an engine, and can cut all that goes through it.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use layers::engine::docker::Docker;
+use layers::engine::docker::auth::CredentialStore;
+use layers::engine::docker::endpoint::{Address, Endpoint};
+
+/// Stands before an engine on a Unix socket.
+pub struct Between {
+    folder: tempfile::TempDir,
+    open: Arc<Mutex<Vec<UnixStream>>>,
+    hangs: Arc<AtomicBool>,
+}
+
+impl Between {
+    /// Before an engine. Nothing is cut yet.
+    pub fn new(engine: &Docker) -> Between {
+        let Address::Unix(real) = engine.endpoint().address.clone() else {
+            panic!("the test needs an engine on a Unix socket")
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        let open = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&open);
+        let hangs = Arc::new(AtomicBool::new(false));
+        let hang = Arc::clone(&hangs);
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let far = UnixStream::connect(&real).unwrap();
+                let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
+                for (mut from, mut to) in pairs {
+                    kept.lock().unwrap().push(from.try_clone().unwrap());
+                    let hangs = Arc::clone(&hang);
+                    thread::spawn(move || {
+                        let mut bytes = [0; 16384];
+                        while let Ok(count @ 1..) = from.read(&mut bytes) {
+                            if !hangs.load(Ordering::SeqCst)
+                                && to.write_all(&bytes[..count]).is_err()
+                            {
+                                break;
+                            }
+                        }
+                        drop(to.shutdown(std::net::Shutdown::Both));
+                    });
+                }
+            }
+        });
+        Between { folder, open, hangs }
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("s")
+    }
+
+    /// The engine, seen through it.
+    pub fn engine(&self) -> Docker {
+        let address = Address::Unix(self.socket());
+        let endpoint = Endpoint { address, tls: None, named_by: "a test".into() };
+        Docker::new(endpoint, CredentialStore::new(None))
+    }
+
+    /// From now on nothing passes any more, and nothing is closed.
+    pub fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
+    }
+
+    /// Closes all connections; new ones pass.
+    pub fn cut(&self) {
+        for stream in self.open.lock().unwrap().iter() {
+            drop(stream.shutdown(std::net::Shutdown::Both));
+        }
+    }
+}

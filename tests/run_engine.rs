@@ -1,0 +1,220 @@
+//! Runs on a real engine that breaks: it restarts, its connections are cut, its disk is full, an image
+//! goes away between plan and build. Each time the images concerned fail with a clear word and the
+//! right exit code, nothing hangs, and the next run goes on from there.
+//!
+//! Engines that restart or are full are the tests' own, which takes root, `dockerd` and `ip`.
+//! `LAYERS_TEST_NO_ENGINE=1` says that there is no engine at all.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+mod common;
+
+use common::between::Between;
+use common::daemon::Daemon;
+use common::{Files, Name, TEST_LABEL};
+
+/// A repository of a base and what is made of it.
+struct Tree {
+    name: Name,
+    root: PathBuf,
+    host: Option<String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Tree {
+    /// `base` alone, for an engine at an address, or for the one that is found.
+    fn new(host: Option<String>) -> Tree {
+        let (name, folder) = (Name::new(), tempfile::tempdir().unwrap());
+        let root = folder.path().canonicalize().unwrap();
+        let config = format!("namespace = \"{}\"\napp = \"x\"\n", name.label());
+        fs::write(root.join("layers.toml"), config).unwrap();
+        let tree = Tree { name, root, host, _folder: folder };
+        let label = tree.name.label().to_owned();
+        tree.image("base", &format!("FROM scratch\nLABEL {TEST_LABEL}={label}\nCOPY bin /bin\n"));
+        Files::with_busybox().write_below(&tree.root.join("docker/base"));
+        tree
+    }
+
+    fn image(&self, image: &str, dockerfile: &str) {
+        let folder = self.root.join("docker").join(image);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+    }
+
+    /// An image on base that says `up` and then runs a command.
+    fn on_base(&self, image: &str, command: &str) {
+        let label = self.name.label();
+        let text = format!("FROM {label}/x-base\nRUN true {label} {image}; echo up; {command}\n");
+        self.image(image, &text);
+    }
+
+    fn layers(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+        command.args(words.split(' ')).arg("-C").arg(&self.root).stdin(Stdio::null());
+        for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
+            command.env_remove(name);
+        }
+        if let Some(host) = &self.host {
+            command.env("DOCKER_HOST", host);
+        }
+        command
+    }
+
+    /// The exit code of a whole run, and what it said.
+    fn run(&self, words: &str) -> (Option<i32>, String) {
+        let output = self.layers(words).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn begin(&self, words: &str) -> Running {
+        let mut child = self.layers(words).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Running { child, stderr, said: String::new() }
+    }
+}
+
+/// A run that goes on.
+struct Running {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Running {
+    /// Waits until it has said some words.
+    fn until(&mut self, words: &str) {
+        while !self.said.contains(words) {
+            assert!(self.stderr.read_line(&mut self.said).unwrap() > 0, "{}", self.said);
+        }
+    }
+
+    fn end(mut self) -> (Option<i32>, String) {
+        self.stderr.read_to_string(&mut self.said).unwrap();
+        (self.child.wait().unwrap().code(), self.said)
+    }
+}
+
+#[test]
+fn an_engine_that_restarts_in_mid_run_costs_what_it_was_building() {
+    let Some(mut daemon) = Daemon::start_or_skip(None) else { return };
+    let tree = Tree::new(Some(daemon.address()));
+    tree.on_base("slow", "sleep 600");
+    tree.on_base("other", "true");
+    let mut running = tree.begin("build --all -j1 --keep-going --progress plain");
+    running.until("slow: | up");
+    daemon.stop();
+    let (code, said) = running.end();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("lost the engine at `unix://"), "{said}");
+    assert!(said.contains("1 failed") && !said.contains("source:"), "{said}");
+    daemon.start();
+    tree.on_base("slow", "true");
+    let (code, said) = tree.run("build --all -j1 --progress plain");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("base: built"), "what was finished counts: {said}");
+    assert_eq!(tree.run("plan --check").0, Some(0));
+}
+
+#[test]
+fn a_run_with_retries_outlives_a_restart_of_its_engine() {
+    let Some(mut daemon) = Daemon::start_or_skip(None) else { return };
+    let tree = Tree::new(Some(daemon.address()));
+    // As long as the restart takes, and no longer.
+    tree.on_base("slow", "sleep 3");
+    let mut running = tree.begin("build --all --retries 6 --progress plain");
+    running.until("slow: | up");
+    daemon.stop();
+    daemon.start();
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("lost the engine at `unix://"), "{said}");
+    assert!(said.contains("2 built of 2 images"), "{said}");
+}
+
+#[test]
+fn a_connection_that_is_cut_in_mid_build_is_made_again() {
+    let Some(engine) = common::engine_or_skip() else { return };
+    let between = Between::new(&engine);
+    let tree = Tree::new(Some(format!("unix://{}", between.socket().display())));
+    tree.on_base("slow", "sleep 2");
+    let (mut without, words) =
+        (tree.begin("build --all --progress plain"), "lost the engine at `unix://");
+    without.until("slow: | up");
+    between.cut();
+    let (code, said) = without.end();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains(words) && said.contains("1 built, 1 failed of 2 images"), "{said}");
+    // Another step: the engine may have finished that one.
+    tree.on_base("slow", "sleep 2; true");
+    let mut with = tree.begin("build --all --retries 1 --progress plain");
+    with.until("slow: | up");
+    between.cut();
+    let (code, said) = with.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(words) && said.contains("1 built, 1 fresh of 2 images"), "{said}");
+}
+
+#[test]
+fn an_engine_whose_disk_is_full_fails_what_does_not_fit() {
+    let Some(daemon) = Daemon::start_or_skip(Some(64)) else { return };
+    let tree = Tree::new(Some(daemon.address()));
+    tree.on_base("large", "dd if=/dev/urandom of=/large bs=1M count=100");
+    tree.on_base("small", "true");
+    let (code, said) = tree.run("build --all -j1 --keep-going --progress plain");
+    assert!(said.contains("No space left on device") || said.contains("no space left"), "{said}");
+    assert!(said.contains("large failed") && said.contains("1 failed"), "{said}");
+    assert_eq!(code, Some(1), "{said}");
+    let (code, said) = tree.run("build small --progress plain");
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_full_disk_of_our_own_costs_the_log_and_nothing_else() {
+    if common::engine_or_skip().is_none() {
+        return;
+    }
+    let tree = Tree::new(None);
+    let folder = tree.root.join(".layers");
+    fs::create_dir(&folder).unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=4k,nr_inodes=3", "layers-test"];
+    let mounted = Command::new("mount").args(mount).arg(&folder).output().unwrap();
+    if !mounted.status.success() {
+        eprintln!("skipped: {}", String::from_utf8_lossy(&mounted.stderr));
+        return;
+    }
+    tree.on_base("child", "true");
+    let (code, said) = tree.run("build --all --progress plain");
+    let again = tree.run("build --all --progress quiet");
+    assert!(Command::new("umount").arg(&folder).status().unwrap().success());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("2 built of 2 images"), "{said}");
+    assert!(said.contains("the log of this run can't be kept"), "{said}");
+    assert_eq!(again, (Some(0), "0 built, 2 fresh of 2 images in 0.0s\n".to_owned()));
+}
+
+#[test]
+fn an_image_that_goes_away_between_plan_and_build_is_missed() {
+    let Some(engine) = common::engine_or_skip() else { return };
+    let tree = Tree::new(None);
+    let label = tree.name.label().to_owned();
+    assert_eq!(tree.run("build base --progress quiet").0, Some(0));
+    tree.on_base("slow", "sleep 2");
+    let text = format!("FROM {label}/x-base\nCOPY --from={label}/x-slow /bin /other\n");
+    tree.image("dev", &text);
+    // The base of `dev` is fresh in the plan; nothing but its name is left when its turn comes.
+    let mut running = tree.begin("build dev --progress plain");
+    running.until("slow: | up");
+    layers::engine::Engine::remove(&engine, &tree.name.reference("/x-base")).unwrap();
+    let (code, said) = running.end();
+    assert_eq!(code, Some(4), "{said}");
+    let removed = format!("`{label}/x-base:latest` was removed while `slow` was built on it");
+    assert!(said.contains(&removed) && said.contains("try again: layers build slow"), "{said}");
+    let (code, said) = tree.run("build dev --progress plain");
+    assert_eq!(code, Some(0), "{said}");
+}
