@@ -11,6 +11,7 @@
 //! compare them (make, Python's bytecode): a fixed time would build another image than
 //! `docker build` does.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -34,6 +35,8 @@ pub struct ContextArchive {
     chosen: Vec<usize>,
     /// For each of them the digest that its content must have, where one is known.
     digests: Vec<Option<blake3::Hash>>,
+    /// What was read of some of them already, by their places among the chosen.
+    contents: HashMap<usize, Arc<[u8]>>,
 }
 
 impl fmt::Debug for ContextArchive {
@@ -56,7 +59,8 @@ impl ContextArchive {
     pub fn of(context: impl Into<Arc<Context>>, mut chosen: Vec<usize>) -> ContextArchive {
         chosen.sort_unstable();
         chosen.dedup();
-        ContextArchive { context: context.into(), digests: vec![None; chosen.len()], chosen }
+        let digests = vec![None; chosen.len()];
+        ContextArchive { context: context.into(), digests, contents: HashMap::new(), chosen }
     }
 
     /// What is sent, in the order in which it is sent.
@@ -84,7 +88,7 @@ impl ContextArchive {
             .map_init(Buffer::default, |buffer, number| {
                 let entry = &context.entries[*number];
                 match entry.kind {
-                    EntryKind::File => digest_entry(&context.root, entry, buffer).map(Some),
+                    EntryKind::File => digest_entry(&context.root, entry, buffer, None).map(Some),
                     _ => Ok(None),
                 }
             })
@@ -101,6 +105,14 @@ impl ContextArchive {
     pub fn with_digests(mut self, digests: Vec<Option<blake3::Hash>>) -> ContextArchive {
         assert_eq!(digests.len(), self.chosen.len(), "one digest for each entry");
         self.digests = digests;
+        self
+    }
+
+    /// Hands over what was read of some files when their digests were made, by their places among the
+    /// chosen: it is what is sent of them, and they are not read again.
+    #[must_use]
+    pub fn with_contents(mut self, contents: HashMap<usize, Arc<[u8]>>) -> ContextArchive {
+        self.contents = contents;
         self
     }
 
@@ -134,7 +146,11 @@ impl ContextArchive {
         let mut buffer = Buffer::default();
         for (number, entry) in self.entries().enumerate() {
             write_head(&mut to, entry)?;
-            if entry.kind == EntryKind::File {
+            if let Some(content) = self.contents.get(&number) {
+                seen(number, content);
+                to.write_all(content)?;
+                to.pad()?;
+            } else if entry.kind == EntryKind::File {
                 let known = self.digests[number].as_ref().map_or(Known::Nothing, Known::Digest);
                 read_entry(&self.context.root, entry, known, &mut buffer, &mut |bytes| {
                     seen(number, bytes);

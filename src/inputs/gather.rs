@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -179,7 +180,10 @@ fn take(
         chosen.iter().map(|number| read.digests[*number]).collect();
     let entries = chosen.iter().map(|number| &context.entries[*number]);
     let files = FileList::of(entries.zip(digests.iter().copied()));
-    let archive = ContextArchive::of(Arc::clone(context), chosen).with_digests(digests);
+    let content = |(at, number)| Some((at, Arc::clone(read.contents.get(number)?)));
+    let contents = chosen.iter().enumerate().filter_map(content).collect();
+    let archive = ContextArchive::of(Arc::clone(context), chosen);
+    let archive = archive.with_digests(digests).with_contents(contents);
     Ok((files, Arc::new(archive)))
 }
 
@@ -250,10 +254,35 @@ pub(super) fn walk_for(
     Context::walk(&folder, &ignore).map_err(|error| error.to_string())
 }
 
+/// How many bytes of files are kept from their reading to their sending, in all and of one file:
+/// what a small image is made of is read once.
+const MOST_KEPT: u64 = 32 << 20;
+const LARGEST_KEPT: u64 = 256 << 10;
+
+/// The space for what is kept.
+#[derive(Default)]
+struct Space {
+    used: AtomicU64,
+}
+
+impl Space {
+    /// Space for a file of some size, while there is any.
+    fn take(&self, size: u64) -> Option<Vec<u8>> {
+        if size > LARGEST_KEPT {
+            return None;
+        }
+        let before = self.used.fetch_add(size, Ordering::Relaxed);
+        (before + size <= MOST_KEPT).then(Vec::new)
+    }
+}
+
 /// What the files of a walk hold, as far as anybody reads them.
+#[derive(Default)]
 struct Read {
     /// By the entries' numbers.
     digests: Vec<Option<blake3::Hash>>,
+    /// What was read of some, likewise.
+    contents: HashMap<usize, Arc<[u8]>>,
     /// Why some can't be read, likewise.
     failures: BTreeMap<usize, String>,
 }
@@ -273,17 +302,24 @@ fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
     }
     // Taken before the first byte is read, so that every later change is younger.
     let read_at = clock::now();
-    let found: Vec<Result<blake3::Hash, String>> = missing
+    let space = Space::default();
+    let found: Vec<Result<_, String>> = missing
         .par_iter()
         .map_init(Buffer::default, |buffer, (_, _, context, entry)| {
-            digest_entry(&context.root, entry, buffer).map_err(|error| error.to_string())
+            let mut kept = space.take(entry.stat.size);
+            digest_entry(&context.root, entry, buffer, kept.as_mut())
+                .map(|digest| (digest, kept))
+                .map_err(|error| error.to_string())
         })
         .collect();
     for ((at, number, context, entry), digest) in missing.into_iter().zip(found) {
         match digest {
-            Ok(digest) => {
+            Ok((digest, content)) => {
                 digests.note(&context.path_of(entry), &entry.stat, read_at, &digest);
                 read[at].digests[number] = Some(digest);
+                if let Some(content) = content {
+                    read[at].contents.insert(number, content.into());
+                }
             }
             Err(message) => drop(read[at].failures.insert(number, message)),
         }
@@ -295,7 +331,7 @@ fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
 /// be read.
 fn look_up(walked: &Walked<'_>, digests: &Digests) -> (Read, Vec<usize>) {
     let Ok(context) = &walked.context else {
-        return (Read { digests: Vec::new(), failures: BTreeMap::new() }, Vec::new());
+        return (Read::default(), Vec::new());
     };
     let mut wanted = vec![false; context.entries.len()];
     for number in walked.choices.iter().flatten() {
@@ -308,5 +344,5 @@ fn look_up(walked: &Walked<'_>, digests: &Digests) -> (Read, Vec<usize>) {
     let digests: Vec<Option<blake3::Hash>> = entries.map(find).collect();
     let is_unknown = |number: &usize| wanted[*number] && digests[*number].is_none();
     let unknown = (0..digests.len()).filter(is_unknown).collect();
-    (Read { digests, failures: BTreeMap::new() }, unknown)
+    (Read { digests, ..Read::default() }, unknown)
 }

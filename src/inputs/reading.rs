@@ -2,7 +2,7 @@
 //!
 //! Owns the promise that the bytes handed on are the whole content of one state of the file, with
 //! the size that was announced. Both the digest and the archive are made from this reading. It
-//! keeps no file in memory.
+//! keeps no file in memory but where it is given the place for it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -89,14 +89,23 @@ pub fn read_entry(
     }
 }
 
-/// The digest of the file's content, by the same reading.
+/// The digest of the file's content, by the same reading; the content goes into `kept`, where there
+/// is one.
 ///
 /// # Errors
 /// As [`read_entry`].
-pub fn digest_entry(root: &Path, entry: &Entry, buffer: &mut Buffer) -> io::Result<blake3::Hash> {
+pub fn digest_entry(
+    root: &Path,
+    entry: &Entry,
+    buffer: &mut Buffer,
+    mut kept: Option<&mut Vec<u8>>,
+) -> io::Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     read_entry(root, entry, Known::Nothing, buffer, &mut |bytes| {
         hasher.update(bytes);
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(bytes);
+        }
         Ok(())
     })?;
     Ok(hasher.finalize())

@@ -1,7 +1,6 @@
 //! What is fresh and what is built, on the scripted engine with a store that outlives the runs.
 
 use std::fs;
-use std::path::Path;
 
 use crate::harness::{Project, assert_same};
 
@@ -409,11 +408,29 @@ fn a_plan_is_told_as_json() {
 
 #[test]
 fn a_file_that_changes_after_it_was_hashed_fails_the_image() {
-    // dev's file changes while base is being built: base waits for a file that we write then.
-    let script = r#"{"images": [{"reference": "shop-base", "gate": "file:go"}]}"#;
+    // So large that it is not kept in memory until it is sent.
+    let (_, code, said) = changed_meanwhile(&"one\n".repeat(100_000), &"two\n".repeat(100_000));
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("`f` changed after it was first read"), "{said}");
+    assert!(said.contains("2 built, 1 failed of 3 images"), "{said}");
+}
+
+#[test]
+fn a_small_file_that_changes_after_it_was_hashed_is_sent_as_it_was() {
+    let (project, code, said) = changed_meanwhile("one\n", "two\n");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("3 built of 3 images"), "{said}");
+    let plan = project.run("plan dev --engine fake").code(0).out();
+    assert!(plan.contains("docker/dev/f changed"), "the key is that of what was sent: {plan}");
+}
+
+/// dev's file changes while base is being built: base waits for a file that we write then.
+fn changed_meanwhile(before: &str, after: &str) -> (Project, Option<i32>, String) {
+    let script = r#"{"store": "store.json",
+        "images": [{"reference": "shop-base", "gate": "file:go"}]}"#;
     let project = shop(script)
         .dockerfile("dev", "FROM acme/shop-builder\nCOPY f /f\n")
-        .file("docker/dev/f", "one\n");
+        .file("docker/dev/f", before);
     let root = project.root().to_owned();
     let mut child = project
         .command(&["build", "dev", "--engine", "fake", "-j1", "--progress", "plain"])
@@ -425,14 +442,9 @@ fn a_file_that_changes_after_it_was_hashed_fails_the_image() {
     while !said.contains("base: no image") {
         assert!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap() > 0, "{said}");
     }
-    change(&root);
-    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(4), "{said}");
-    assert!(said.contains("`f` changed after it was first read"), "{said}");
-    assert!(said.contains("2 built, 1 failed of 3 images"), "{said}");
-}
-
-fn change(root: &Path) {
-    fs::write(root.join("docker/dev/f"), "two\n").unwrap();
+    fs::write(root.join("docker/dev/f"), after).unwrap();
     fs::write(root.join(".layers/go"), "").unwrap();
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    let code = child.wait().unwrap().code();
+    (project, code, said)
 }
