@@ -19,6 +19,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use crate::common::tree::{Image, Images, bake_file, knows_contexts, lay_out, plan};
 use crate::common::{Cost, layers, measure, print, run};
@@ -26,6 +28,10 @@ use crate::common::{Cost, layers, measure, print, run};
 mod common;
 
 const ROUNDS: usize = 5;
+
+/// BuildKit writes the trace of a build three seconds after it has ended, and is busy with that for
+/// seconds: whoever comes next would pay for it.
+const SETTLES_WITHIN: Duration = Duration::from_secs(8);
 
 /// What is compared.
 const NAMES: [&str; 2] = ["layers build --all", "docker buildx bake"];
@@ -50,6 +56,7 @@ fn main() {
             let who = (round + turn) % 2;
             for (kind, changed) in [&images[..], &images[..1]].into_iter().enumerate() {
                 renew(root, changed);
+                thread::sleep(SETTLES_WITHIN);
                 costs[kind][who].push(measure(|| build(who, root)));
             }
         }
@@ -85,7 +92,7 @@ fn renew(root: &Path, images: &[Image]) {
 
 /// The ratios of the rounds, ours to theirs.
 fn ratios([ours, theirs]: &[Vec<Cost>; 2]) {
-    let row = |what: &str, pick: fn(&Cost) -> std::time::Duration| {
+    let row = |what: &str, pick: fn(&Cost) -> Duration| {
         let pairs = ours.iter().zip(theirs);
         let ratio = |(a, b): (&Cost, &Cost)| pick(a).as_secs_f64() / pick(b).as_secs_f64();
         let (min, median, max) = common::spread(pairs.map(ratio).collect());

@@ -6,6 +6,9 @@
 //! one another. Before each run every image is given a file that no engine has seen, so that every
 //! step runs. Times are multiples of the longest chain of sleeps, or of all sleeps on all places.
 //!
+//! The last column is the median without what the same run takes when nothing sleeps: what is left is
+//! the order's part.
+//!
 //! layers and make keep to a number of builds at once; bake and Compose know no such limit, and have
 //! all sleeps at once.
 
@@ -18,6 +21,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use crate::common::tree::{Images, LABEL, knows_contexts};
 use crate::common::{busybox, measure, run, spread};
@@ -44,7 +49,7 @@ fn main() {
     let tree = Arms { app: format!("bench{}", std::process::id()), arms, depth };
     let made = Images(&tree.app);
     tree.lay_out(root);
-    tree.renew(root);
+    tree.renew(root, true);
     // What images take is known from here on.
     drop(run(&mut tree.layers(root, arms)));
     println!("{arms} arms of {depth}: sleeps of {QUICK} s, one of {SLOW} s in each arm");
@@ -120,9 +125,9 @@ impl Arms {
             let need = self.need(*arm, *at);
             let folder = docker.join(name);
             fs::create_dir_all(&folder).expect("a folder can be made");
-            let sleep = self.sleep(*arm, *at);
             let text = format!(
-                "FROM {app}/x-{need}\nCOPY new /new-{at}\nRUN [\"/bin/busybox\", \"sleep\", \"{sleep}\"]\n"
+                "FROM {app}/x-{need}\nCOPY new /new-{at}\n\
+                 RUN [\"/bin/busybox\", \"sh\", \"/new-{at}\"]\n"
             );
             write(&folder.join("Dockerfile"), &text);
             make.push_str(&format!(
@@ -142,11 +147,12 @@ impl Arms {
         write(&root.join("compose.yaml"), &compose);
     }
 
-    /// Gives every image content that no engine has seen.
-    fn renew(&self, root: &Path) {
-        for (.., name) in self.names() {
+    /// Gives every image content that no engine has seen, and says how long it sleeps.
+    fn renew(&self, root: &Path, sleeps: bool) {
+        for (arm, at, name) in self.names() {
             let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
-            let text = format!("{name} {now}\n");
+            let time = if sleeps { self.sleep(arm, at) } else { 0.0 };
+            let text = format!("#!/bin/busybox sh\n: {name} {now}\nsleep {time}\n");
             fs::write(root.join("docker").join(&name).join("new"), text).expect("written");
         }
     }
@@ -168,13 +174,19 @@ impl Arms {
 
     /// Measures one of them.
     fn race(&self, root: &Path, name: &str, bound: f64, command: impl Fn() -> Command) {
-        let times = (0..ROUNDS).map(|_| {
-            self.renew(root);
-            // Engines write records of builds some seconds after these have ended.
-            std::thread::sleep(std::time::Duration::from_secs(5));
-            measure(|| drop(run(&mut command()))).wall.as_secs_f64() / bound
-        });
-        let (min, median, max) = spread(times.collect());
-        println!("{name:<34} {min:>9.2} {median:>9.2} {max:>9.2}");
+        let measure = |sleeps: bool| {
+            let times = (0..ROUNDS).map(|_| {
+                self.renew(root, sleeps);
+                // Engines write records of builds some seconds after these have ended.
+                thread::sleep(Duration::from_secs(5));
+                measure(|| drop(run(&mut command()))).wall.as_secs_f64() / bound
+            });
+            spread(times.collect())
+        };
+        let (min, median, max) = measure(true);
+        let order = median - measure(false).1;
+        println!("{name:<34} {min:>9.2} {median:>9.2} {max:>9.2} {order:>9.2}");
+        // The last known times are those of a run that slept.
+        self.renew(root, true);
     }
 }

@@ -282,6 +282,8 @@ pub enum Progress {
     Tty,
     /// One line a fact.
     Plain,
+    /// The events as lines of JSON, on the standard output.
+    Json,
     /// Only the end.
     Quiet,
 }

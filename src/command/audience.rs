@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::base::clock;
 use crate::event::{Event, Listener, Stamped};
 use crate::inputs::Memory;
 use crate::plan::Judge;
@@ -58,10 +57,10 @@ impl Listener for Audience {
 }
 
 impl Audience {
-    /// The audience of a run that begins now, and shows what it does by `view`.
-    pub fn new(view: Option<Box<dyn Reporter>>, memory: &Memory) -> Audience {
+    /// The audience of a run that begins at a moment (since 1970), and is shown by `view`.
+    pub fn new(view: Option<Box<dyn Reporter>>, began: Duration, memory: &Memory) -> Audience {
         Audience {
-            journal: Journal::new(memory, clock::now()),
+            journal: Journal::new(memory, began),
             unkept: None,
             view,
             shown: Ok(()),

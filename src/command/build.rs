@@ -1,13 +1,16 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
+use std::time::Duration;
+
 use anyhow::Context;
 
-use crate::base::ImageId;
+use crate::base::{ImageId, clock};
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
 use crate::exit::Exit;
 use crate::graph::lint::frontend::newer_than;
 use crate::plan::Plan;
+use crate::report::json_lines::JsonLines;
 use crate::report::live::Live;
 use crate::report::paint::Paint;
 use crate::report::plain::Plain;
@@ -90,8 +93,9 @@ fn perform(
     };
     let run = Run::new(todo, kitchen, engine, run_options);
     listen_for_signals(run.interrupter())?;
-    let view = reporter_of(options.progress, at);
-    let mut audience = Audience::new(view, &kitchen.judge.memory);
+    let began = clock::now();
+    let view = reporter_of(options.progress, began, at);
+    let mut audience = Audience::new(view, began, &kitchen.judge.memory);
     let tally = run.execute(&mut audience);
     audience.leave(&kitchen.judge, at)?;
     Ok(exit_of(tally))
@@ -127,11 +131,16 @@ pub fn jobs_of(wanted: Option<u16>) -> usize {
     }
 }
 
-fn reporter_of(progress: Progress, at: &Surroundings) -> Option<Box<dyn Reporter>> {
+fn reporter_of(
+    progress: Progress,
+    began: Duration,
+    at: &Surroundings,
+) -> Option<Box<dyn Reporter>> {
     let live = match progress {
         Progress::Auto => at.environment.can_draw(),
         Progress::Tty => true,
         Progress::Plain => false,
+        Progress::Json => return Some(Box::new(JsonLines::new(say::data(), began))),
         Progress::Quiet => return None,
     };
     Some(if live {

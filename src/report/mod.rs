@@ -14,6 +14,7 @@ pub mod clean;
 pub mod diagnostics;
 pub mod diagnostics_json;
 pub mod journal;
+pub mod json_lines;
 pub mod live;
 pub mod paint;
 pub mod plain;

@@ -39,6 +39,11 @@ pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyho
     }
 }
 
+/// The standard output, for data that comes piece by piece while a run goes on.
+pub fn data() -> impl Write {
+    io::stdout()
+}
+
 /// Writes words to the standard error stream.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ const FORM: u32 = 1;
 
 /// The first line of the events.
 #[derive(Debug, Serialize, Deserialize)]
-struct Head {
+pub(super) struct Head {
     /// The form of the log.
     version: u32,
     /// The moment from which the times of the events count.
@@ -40,7 +40,7 @@ struct Head {
 }
 
 impl Head {
-    fn of(began: Duration) -> Head {
+    pub(super) fn of(began: Duration) -> Head {
         Head { version: FORM, began: moment(began) }
     }
 

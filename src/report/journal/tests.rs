@@ -206,6 +206,17 @@ fn every_event_comes_back_from_json() {
 }
 
 #[test]
+fn every_event_fits_the_schema() {
+    let schema = include_str!("../../../docs/events.schema.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    for event in every_event() {
+        let value = serde_json::to_value(&event).unwrap();
+        assert!(schema.is_valid(&value), "{value}");
+    }
+    assert!(schema.is_valid(&serde_json::to_value(Head::of(Duration::ZERO)).unwrap()));
+}
+
+#[test]
 fn a_log_is_read_as_it_was_written() {
     let logged = Logged::new();
     let journal = logged.log(1_795_595_472, &every_event());

@@ -1,0 +1,41 @@
+//! A run as lines of JSON, for programs.
+//!
+//! Owns the form of that stream, which is the form of the log of a run: a line that says the version
+//! and when the run began, then an event a line. `docs/events.md` describes them.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::Reporter;
+use super::journal::Head;
+use crate::event::Stamped;
+
+/// Writes each event as it happens.
+pub struct JsonLines<W> {
+    to: W,
+    head: Option<Head>,
+}
+
+impl<W: Write> JsonLines<W> {
+    /// The lines of a run that begins at a moment (since 1970), to `to`.
+    pub fn new(to: W, began: Duration) -> JsonLines<W> {
+        JsonLines { to, head: Some(Head::of(began)) }
+    }
+
+    fn line(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
+        // In one piece: what else is written to the same place comes before or after it.
+        let mut line = serde_json::to_vec(value)?;
+        line.push(b'\n');
+        self.to.write_all(&line)
+    }
+}
+
+impl<W: Write> Reporter for JsonLines<W> {
+    fn show(&mut self, event: &Stamped) -> io::Result<()> {
+        if let Some(head) = self.head.take() {
+            self.line(&head)?;
+        }
+        self.line(event)?;
+        self.to.flush()
+    }
+}
