@@ -54,8 +54,8 @@ fn main() {
     drop(run(&mut tree.layers(root, arms)));
     println!("{arms} arms of {depth}: sleeps of {QUICK} s, one of {SLOW} s in each arm");
     println!(
-        "{:<34} {:>9} {:>9} {:>9}",
-        "times the least that is possible", "min", "median", "max"
+        "{:<34} {:>9} {:>9} {:>9} {:>9}",
+        "times the least that is possible", "min", "median", "max", "order"
     );
     for jobs in [3, arms] {
         let bound = tree.bound(jobs);
