@@ -147,6 +147,8 @@ pub(super) async fn build(
         path,
         fault: fault.clone(),
     };
+    // Until it has come to an end of its own.
+    kept.is_spent = true;
     let reusable = request.secrets.is_empty();
     let open = match kept.open.take().filter(|_| reusable) {
         Some(open) => open,
@@ -157,8 +159,6 @@ pub(super) async fn build(
             }
         },
     };
-    // Until it has come to its end.
-    kept.is_spent = true;
     open.offered.set(Some(offer));
     let solve = solve_request(request, (&id, &open.session), files);
     let mut trace = Trace::default();
