@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use common::between::Between;
 use common::{Files, Name, build, engine_or_skip, processes_with, request};
-use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine, Passing};
+use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine, Passing, Told};
 
 #[test]
 fn a_cancelled_build_leaves_nothing_running() {
@@ -29,8 +29,8 @@ fn a_cancelled_build_leaves_nothing_running() {
     let outcome = engine
         .build(
             &request(&name, &text, Files::with_busybox()),
-            &mut |update| {
-                if matches!(update, BuildUpdate::Output { .. }) && !cancel.is_set() {
+            &mut |told| {
+                if matches!(told.update, BuildUpdate::Output { .. }) && !cancel.is_set() {
                     seen = processes_with(word);
                     cancel.set();
                 }
@@ -189,8 +189,8 @@ fn a_build_outlives_another_that_was_sending_their_context() {
     let outcomes = thread::scope(|scope| {
         let first = scope.spawn(|| engine.build(&first, &mut |_| (), &cancel).unwrap());
         has_begun.recv().unwrap();
-        let mut on_update = |update| {
-            if matches!(update, BuildUpdate::StepStarted(step) if step.text == "load build context")
+        let mut on_update = |told: Told| {
+            if matches!(told.update, BuildUpdate::StepStarted(step) if step.text == "load build context")
             {
                 cancel.set();
             }
@@ -243,8 +243,8 @@ fn an_engine_that_goes_away_is_the_machinerys_fault() {
     let request = request(&name, &text, Files::with_busybox());
     let result = between.engine().build(
         &request,
-        &mut |update| {
-            if matches!(update, BuildUpdate::Output { .. }) {
+        &mut |told| {
+            if matches!(told.update, BuildUpdate::Output { .. }) {
                 between.cut();
             }
         },
@@ -264,8 +264,8 @@ fn an_engine_that_hangs_is_the_machinerys_fault_too() {
     let request = request(&name, &text, Files::with_busybox());
     let result = between.engine().answering_within(Duration::from_millis(200)).build(
         &request,
-        &mut |update| {
-            if matches!(update, BuildUpdate::Output { .. }) {
+        &mut |told| {
+            if matches!(told.update, BuildUpdate::Output { .. }) {
                 between.hang();
             }
         },

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub mod docker;
 pub mod fake;
@@ -38,7 +38,7 @@ pub trait Engine: Send + Sync {
     fn build(
         &self,
         request: &BuildRequest,
-        sink: &mut dyn FnMut(BuildUpdate),
+        sink: &mut Sink<'_>,
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome>;
 
@@ -191,6 +191,25 @@ pub struct Step {
     pub total: u32,
     /// The instruction as the engine words it, such as `RUN make`.
     pub text: String,
+}
+
+/// Who is told what happens while an image is built.
+pub type Sink<'a> = dyn FnMut(Told) + 'a;
+
+/// What happened, and when: an engine may tell a little later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub update: BuildUpdate,
+}
+
+impl Told {
+    /// It has just happened.
+    pub fn now(update: BuildUpdate) -> Told {
+        Told { at: Instant::now(), update }
+    }
 }
 
 /// What happens while an image is built.

@@ -223,7 +223,7 @@ impl Loop<'_, '_> {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Progress(image, progress) => self.report(image, progress),
+            Message::Progress { image, at, progress } => self.report(image, at, progress),
             Message::Ended { worker, image, ending } => {
                 self.idle.push(worker);
                 self.end(image, ending);
@@ -252,7 +252,7 @@ impl Loop<'_, '_> {
         }
     }
 
-    fn report(&mut self, image: ImageId, progress: Progress) {
+    fn report(&mut self, image: ImageId, at: Instant, progress: Progress) {
         let name = self.name(image);
         let event = match progress {
             Progress::Stale(reason) => Event::ImageStale { image: name, reason },
@@ -274,7 +274,7 @@ impl Loop<'_, '_> {
             Progress::Output { step, line } => Event::Output { image: name, step, line },
             Progress::Warning(message) => Event::Warning { image: name, message },
         };
-        self.emit(event);
+        self.listener.hear(&Stamped { at: at.saturating_duration_since(self.clock), event });
     }
 
     fn end(&mut self, image: ImageId, ending: Ending) {

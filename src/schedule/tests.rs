@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, ContextFiles, EngineInfo, ListedImage,
+    BuildFailure, BuildOutcome, BuildRequest, ContextFiles, EngineInfo, ListedImage, Sink,
     StoredImage,
 };
 use crate::event::Excerpt;
@@ -57,7 +57,7 @@ impl Engine for Instant<'_> {
     fn build(
         &self,
         request: &BuildRequest,
-        _: &mut dyn FnMut(BuildUpdate),
+        _: &mut Sink<'_>,
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         let image: usize = request.dockerfile.parse()?;

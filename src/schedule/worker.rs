@@ -5,12 +5,12 @@
 
 use std::any::Any;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::ImageId;
 use crate::engine::mask::Mask;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Passing, Step,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Passing, Step, Told,
 };
 use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
 use crate::inputs::Identity;
@@ -98,12 +98,19 @@ pub(super) struct Order {
 
 /// What a worker says to the loop.
 pub(super) enum Message {
-    /// Something happened in the build of an image.
-    Progress(ImageId, Progress),
+    /// Something happened in the build of an image, some time before this is heard.
+    Progress { image: ImageId, at: Instant, progress: Progress },
     /// The build of an image ended, and the worker is free.
     Ended { worker: usize, image: ImageId, ending: Ending },
     /// The process got a signal.
     Signal(i32),
+}
+
+/// Tells the loop what happened, and when.
+type Say<'a> = &'a dyn Fn(Instant, Progress);
+
+fn say_now(say: Say<'_>, progress: Progress) {
+    say(Instant::now(), progress);
 }
 
 pub(super) enum Progress {
@@ -135,7 +142,7 @@ pub(super) fn work(
     for order in orders {
         let image = order.image;
         // The loop outlives every worker; a message that it no longer takes needs no answer.
-        let say = |progress| drop(to_loop.send(Message::Progress(image, progress)));
+        let say = |at, progress| drop(to_loop.send(Message::Progress { image, at, progress }));
         let build = || build(&order, &say, engine, recipes, retries);
         let build = std::panic::AssertUnwindSafe(build);
         // A panic must end one image with a word, not leave the loop waiting for this worker.
@@ -151,7 +158,7 @@ pub(super) fn work(
 /// Builds an image, again where it fails for a cause that may pass.
 fn build(
     order: &Order,
-    say: &dyn Fn(Progress),
+    say: Say<'_>,
     engine: &dyn Engine,
     recipes: &dyn Recipes,
     retries: u32,
@@ -168,7 +175,7 @@ fn build(
             return Ending::Failed(fault.failure);
         }
         let wait = pause_after(attempt);
-        say(Progress::Retried { attempt, message: fault.failure.message, wait });
+        say_now(say, Progress::Retried { attempt, message: fault.failure.message, wait });
         if !pause(wait, &order.cancel) {
             break;
         }
@@ -197,17 +204,17 @@ fn pause(time: Duration, cancel: &Cancel) -> bool {
 
 fn try_once(
     order: &Order,
-    say: &dyn Fn(Progress),
+    say: Say<'_>,
     engine: &dyn Engine,
     recipes: &dyn Recipes,
 ) -> Result<Ending, Box<Fault>> {
-    let turn = Turn { waits: &|| say(Progress::Blocked), cancel: &order.cancel };
+    let turn = Turn { waits: &|| say_now(say, Progress::Blocked), cancel: &order.cancel };
     let prepared = recipes.prepare(order.image, &order.needs, engine, &turn);
     match prepared.map_err(|error| machinery_fault(&error, &Mask::default()))? {
         Prepared::Fresh { image_id, lost } => restore(order, image_id, lost, engine)
             .map_err(|error| machinery_fault(&error, &Mask::default())),
         Prepared::Build { request, reason, claim } => {
-            say(Progress::Stale(reason));
+            say_now(say, Progress::Stale(reason));
             let ending = perform(order, &request, say, engine, recipes);
             drop(claim);
             ending
@@ -234,17 +241,17 @@ fn restore(
 fn perform(
     order: &Order,
     request: &BuildRequest,
-    say: &dyn Fn(Progress),
+    say: Say<'_>,
     engine: &dyn Engine,
     recipes: &dyn Recipes,
 ) -> Result<Ending, Box<Fault>> {
     let mask = request.secrets.mask();
     let broke = |error: &anyhow::Error| machinery_fault(error, mask);
     let mut lines = Lines::hiding(mask.clone());
-    let mut sink = |update| tell(update, &mut lines, mask, say);
+    let mut sink = |told| tell(told, &mut lines, mask, say);
     let outcome = engine.build(request, &mut sink, &order.cancel);
     // What a step wrote last may have no line end, and says most.
-    lines.finish(|step, line| say(Progress::Output { step: name(step, mask), line }));
+    lines.finish(|step, line| say_now(say, Progress::Output { step: name(step, mask), line }));
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
             if let Err(error) = recipes.confirm(order.image, &order.needs, engine) {
@@ -294,8 +301,9 @@ fn identify(
     }
 }
 
-fn tell(update: BuildUpdate, lines: &mut Lines, mask: &Mask, say: &dyn Fn(Progress)) {
-    match update {
+fn tell(told: Told, lines: &mut Lines, mask: &Mask, say: Say<'_>) {
+    let say = |progress| say(told.at, progress);
+    match told.update {
         BuildUpdate::StepStarted(step) => say(Progress::StepStarted(name(&step, mask))),
         BuildUpdate::StepFinished { step, cached, took } => {
             say(Progress::StepFinished { step: name(&step, mask), cached, took });

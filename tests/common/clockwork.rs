@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use layers::base::{IdMap, ImageId};
 use layers::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine,
-    EngineInfo, ListedImage, Secrets, StoredImage,
+    BuildFailure, BuildOutcome, BuildRequest, Cancel, ContextFiles, Engine, EngineInfo,
+    ListedImage, Secrets, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Listener, Stamped};
 use layers::inputs::{Durations, Identity};
@@ -241,7 +241,7 @@ impl Engine for Clockwork<'_> {
     fn build(
         &self,
         request: &BuildRequest,
-        _: &mut dyn FnMut(BuildUpdate),
+        _: &mut Sink<'_>,
         _: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         let image: usize = request.dockerfile.parse()?;

@@ -170,7 +170,7 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
 pub fn build(engine: &dyn Engine, request: &BuildRequest) -> (BuildOutcome, Vec<BuildUpdate>) {
     let mut updates = Vec::new();
     let outcome =
-        engine.build(request, &mut |update| updates.push(update), &Cancel::default()).unwrap();
+        engine.build(request, &mut |told| updates.push(told.update), &Cancel::default()).unwrap();
     (outcome, updates)
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use layers::base::{RelPath, Source};
 use layers::engine::docker::Docker;
 use layers::engine::{
-    BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine, StoredImage,
+    BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine, StoredImage, Told,
 };
 use layers::inputs::Identity;
 use layers::scan::ignore_file::IgnoreFile;
@@ -137,8 +137,8 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
     };
     let key = held.labels.get(KEY).cloned().unwrap_or_default();
     let mut ran = Vec::new();
-    let mut sink = |update| {
-        if let BuildUpdate::StepFinished { step, cached: false, .. } = update
+    let mut sink = |told: Told| {
+        if let BuildUpdate::StepFinished { step, cached: false, .. } = told.update
             && step.number > 0
             && !step.text.starts_with("FROM ")
         {

@@ -1,7 +1,7 @@
 //! A context as it is known before it is sent.
 //!
-//! Owns the one look at a context's tar that a build begins with: its SHA-256, whether it holds
-//! anything, and the whole of it where it is small.
+//! Owns the one look at a context's tar that a build begins with: whether it holds anything, the whole
+//! of it where it is small, and its SHA-256 where it is not.
 
 use std::io::{self, Write};
 
@@ -13,35 +13,36 @@ use crate::engine::{Cancel, ContextFiles};
 /// Requests stay far below the 4 MiB that the oldest engines take.
 const SMALL: usize = 512 << 10;
 
-/// What is known of a context's tar.
-pub(super) struct Looked {
-    /// Its SHA-256, in hexadecimal.
-    pub(super) sha256: String,
-    /// Whether it holds nothing: it consists of its end mark, which is all zeros.
-    pub(super) is_empty: bool,
-    /// The tar itself, where it is small.
-    pub(super) small: Option<Vec<u8>>,
+/// A context's tar, as it goes to the engine.
+pub(super) enum Looked {
+    /// It holds nothing: it consists of its end mark, which is all zeros.
+    Empty,
+    /// All of it.
+    Small(Vec<u8>),
+    /// It is sent when it is asked for; its SHA-256, in hexadecimal, is its name until then.
+    Large(String),
 }
 
 /// Writes a context's tar to no end but to know it; `None` where it was cancelled meanwhile.
 pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Option<Looked>> {
-    let state = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut look = Look { state, is_empty: true, small: Some(Vec::new()), cancel };
+    let mut look = Look { begun: Vec::new(), hash: None, cancel };
     match context.write_tar(&mut look) {
         _ if cancel.is_set() => Ok(None),
-        Ok(()) => Ok(Some(Looked {
-            sha256: hex(look.state.finish().as_ref()),
-            is_empty: look.is_empty,
-            small: look.small,
+        Ok(()) => Ok(Some(match look.hash {
+            Some(hash) => Looked::Large(hex(hash.finish().as_ref())),
+            // The first entry's name begins the tar, so this looks at one byte of all but empty ones.
+            None if look.begun.iter().all(|byte| *byte == 0) => Looked::Empty,
+            None => Looked::Small(look.begun),
         })),
         Err(error) => Err(error),
     }
 }
 
 struct Look<'a> {
-    state: ring::digest::Context,
-    is_empty: bool,
-    small: Option<Vec<u8>>,
+    /// The tar, as long as it is small.
+    begun: Vec<u8>,
+    /// The hash of all of it once it is not.
+    hash: Option<ring::digest::Context>,
     cancel: &'a Cancel,
 }
 
@@ -50,12 +51,14 @@ impl Write for Look<'_> {
         if self.cancel.is_set() {
             return Err(io::Error::other("cancelled"));
         }
-        self.state.update(bytes);
-        // The first entry's name begins the tar, so this looks at one byte of all but empty ones.
-        self.is_empty = self.is_empty && bytes.iter().all(|byte| *byte == 0);
-        match &mut self.small {
-            Some(tar) if tar.len() + bytes.len() <= SMALL => tar.extend_from_slice(bytes),
-            small => *small = None,
+        match &mut self.hash {
+            Some(hash) => hash.update(bytes),
+            None if self.begun.len() + bytes.len() <= SMALL => self.begun.extend_from_slice(bytes),
+            none => {
+                let hash = none.insert(ring::digest::Context::new(&ring::digest::SHA256));
+                hash.update(&std::mem::take(&mut self.begun));
+                hash.update(bytes);
+            }
         }
         Ok(bytes.len())
     }

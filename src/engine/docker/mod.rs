@@ -28,7 +28,7 @@ use self::solve::{End, Sending, Watch};
 use self::trouble::{explain, hinted, passing};
 use self::wire::{Answer, Broken, Wire};
 use super::{
-    BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo, ListedImage, StoredImage,
+    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, ListedImage, Sink, StoredImage,
 };
 
 pub mod auth;
@@ -190,7 +190,7 @@ impl Engine for Docker {
     fn build(
         &self,
         request: &BuildRequest,
-        sink: &mut dyn FnMut(BuildUpdate),
+        sink: &mut Sink<'_>,
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         if !request.contexts.is_empty() && !names_frontend(&request.dockerfile) {

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
@@ -14,6 +15,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
     CacheOptions, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
 };
 use bollard_buildkit_proto::pb;
+use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
 use hyper::{Method, StatusCode};
 use tokio::sync::Notify;
@@ -30,14 +32,19 @@ use super::trace::{Trace, parse_name};
 use super::trouble::{explain, failed_command, hinted, may_pass, passing, plain_message};
 use super::wire::{Broken, Plain, Upgraded, Wire, chain};
 use super::{LOOKUP_WITHIN, llb, never_answers};
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Secrets, Step};
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, Cancel, Secrets, Sink, Step, Told};
 
 /// How long the last status messages may take after the build has ended.
 const STATUS_TAIL: Duration = Duration::from_secs(3);
 
 /// How long what the engine tells may wait for more: nobody sees less than that, and each telling wakes
 /// whoever listens.
-const TELL_WITHIN: Duration = Duration::from_millis(30);
+const TELL_WITHIN: Duration = Duration::from_millis(100);
+
+/// How long the thread sleeps when the engine has told something, so that what comes next is read in one
+/// go, as network cards do: of a small image the engine tells a dozen things in 60 ms, and to wake for
+/// each costs more than to read it.
+const GATHER: Duration = Duration::from_millis(8);
 
 /// How long the engine may take to let go of a cancelled build.
 const CANCEL_TAIL: Duration = Duration::from_secs(10);
@@ -121,7 +128,7 @@ pub(super) async fn build(
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
     (context, sending): (&Looked, Sending),
-    sink: &mut dyn FnMut(BuildUpdate),
+    sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<End> {
     let wire = watch.wire;
@@ -130,22 +137,18 @@ pub(super) async fn build(
     let _guard = cancel.on_set(move || wake.notify_one());
     let id = super::unique_id();
     let fault = ContextFault::default();
-    let digest = context.sha256.as_str();
-    let path = match sending {
-        Sending::Shared => format!("/{digest}"),
-        Sending::Alone => format!("/{digest}/{id}"),
-    };
-    let known = (sending == Sending::Shared).then_some(digest);
-    let files = match &context.small {
-        _ if context.is_empty => llb::empty_context(),
-        Some(tar) => llb::small_context(tar),
-        None => llb::context(&path, known),
-    };
-    let offer = ContextOffer {
-        files: Arc::clone(&request.context),
-        digest: digest.to_owned(),
-        path,
-        fault: fault.clone(),
+    let (files, offer) = match context {
+        Looked::Empty => (llb::empty_context(), None),
+        Looked::Small(tar) => (llb::small_context(tar), None),
+        Looked::Large(digest) => {
+            let (path, known) = match sending {
+                Sending::Shared => (format!("/{digest}"), Some(digest.as_str())),
+                Sending::Alone => (format!("/{digest}/{id}"), None),
+            };
+            let files = Arc::clone(&request.context);
+            let (digest, fault) = (digest.clone(), fault.clone());
+            (llb::context(&path, known), Some(ContextOffer { files, digest, path, fault }))
+        }
     };
     // Until it has come to an end of its own.
     kept.is_spent = true;
@@ -159,7 +162,7 @@ pub(super) async fn build(
             }
         },
     };
-    open.offered.set(Some(offer));
+    open.offered.set(offer);
     let solve = solve_request(request, (&id, &open.session), files);
     let mut trace = Trace::default();
     let end = follow(open.control.clone(), solve, &mut trace, sink, &cancelled, watch).await;
@@ -297,7 +300,7 @@ async fn follow(
     control: Control,
     request: SolveRequest,
     trace: &mut Trace,
-    sink: &mut dyn FnMut(BuildUpdate),
+    sink: &mut Sink<'_>,
     cancelled: &Notify,
     watch: Watch<'_>,
 ) -> Option<Result<Response<SolveResponse>, Status>> {
@@ -328,10 +331,13 @@ async fn follow(
                 if waiting.is_empty() {
                     tell_at = Instant::now() + TELL_WITHIN;
                 }
-                match update {
-                    Some(update) => trace.take(update, &mut |update| waiting.push(update)),
-                    None => told_all = true,
+                let mut told = Some(update);
+                while let Some(message) = told {
+                    let mut tell = |update| waiting.push(Told::now(update));
+                    told_all = message.map(|message| trace.take(message, &mut tell)).is_none();
+                    told = if told_all { None } else { updates.next().now_or_never() };
                 }
+                gather();
             }
             () = sleep_until(tell_at), if !waiting.is_empty() => waiting.drain(..).for_each(&mut *sink),
             silence = &mut gone, if solve.is_some() => {
@@ -343,6 +349,16 @@ async fn follow(
     }
     waiting.into_iter().for_each(sink);
     end
+}
+
+/// Lets the engine say more before anything of it is read.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is waited for is more of what has come already"
+)]
+fn gather() {
+    // All else on this thread, such as the sending of a context, sleeps along.
+    thread::sleep(GATHER);
 }
 
 /// The status messages of a build, to its end. A status call that breaks ends them too: the

@@ -17,7 +17,7 @@ use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::Store;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo, ListedImage,
-    Passing, Step, StoredImage,
+    Passing, Sink, Step, StoredImage, Told,
 };
 
 mod script;
@@ -149,7 +149,7 @@ impl Fake {
         request: &BuildRequest,
         scripted: &ScriptedImage,
         context: &[u8],
-        sink: &mut dyn FnMut(BuildUpdate),
+        sink: &mut Sink<'_>,
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         if let Some(gate) = &scripted.gate {
@@ -162,10 +162,10 @@ impl Fake {
         let image = self.shared.lock().store.derive(request, context, content, self.platform());
         let held = !request.no_cache && self.shared.lock().store.find(&image.id).is_some();
         for warning in &scripted.warnings {
-            sink(BuildUpdate::Warning(warning.clone()));
+            sink(Told::now(BuildUpdate::Warning(warning.clone())));
         }
         for (index, (step, told)) in plan(request, scripted, held).into_iter().enumerate() {
-            sink(BuildUpdate::StepStarted(step.clone()));
+            sink(Told::now(BuildUpdate::StepStarted(step.clone())));
             if let Some(gate) = &told.gate {
                 self.pass(gate, cancel);
             }
@@ -176,13 +176,13 @@ impl Fake {
             let (begin, end) = secret.map_or(Default::default(), |it| it.split_at(it.len() / 2));
             let pieces = told.output.iter().map(String::as_bytes).chain([begin, end]);
             for bytes in pieces.map(<[u8]>::to_vec) {
-                sink(BuildUpdate::Output { step: step.clone(), bytes });
+                sink(Told::now(BuildUpdate::Output { step: step.clone(), bytes }));
             }
             if let Some(fail) = scripted.fail.as_ref().filter(|fail| fail.step == index + 1) {
                 return Ok(failed(scripted, Some(step), &fail.message));
             }
             let took = Duration::from_millis(told.millis);
-            sink(BuildUpdate::StepFinished { step, cached: told.cached, took });
+            sink(Told::now(BuildUpdate::StepFinished { step, cached: told.cached, took }));
         }
         match &scripted.error {
             Some(error) if scripted.passes_after.is_some() => return Err(Passing::error(error)),
@@ -251,7 +251,7 @@ impl Engine for Fake {
     fn build(
         &self,
         request: &BuildRequest,
-        sink: &mut dyn FnMut(BuildUpdate),
+        sink: &mut Sink<'_>,
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
         let mut context = Vec::new();
