@@ -5,7 +5,7 @@
 //! deleting the folder costs time and words, never correctness.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -64,15 +64,16 @@ impl Memory {
     pub fn keep(&self, image: &str, key: &str, inputs: &Inputs) -> io::Result<()> {
         let folder = self.keys_of(image);
         self.prepare(&folder)?;
-        write_whole(&folder.join(format!("{key}.json")), &serde_json::to_vec_pretty(inputs)?)?;
-        let mut kept: Vec<(_, PathBuf)> = fs::read_dir(&folder)?
-            .filter_map(|item| {
-                let item = item.ok()?;
-                Some((item.metadata().ok()?.modified().ok()?, item.path()))
-            })
-            .collect();
-        kept.sort_unstable();
+        write_whole(&folder.join(format!("{key}.json")), &serde_json::to_vec(inputs)?)?;
+        let kept: Vec<DirEntry> = fs::read_dir(&folder)?.flatten().collect();
         let too_many = kept.len().saturating_sub(MOST_KEPT);
+        if too_many == 0 {
+            return Ok(());
+        }
+        let modified = |item: &DirEntry| item.metadata().and_then(|it| it.modified()).ok();
+        let mut kept: Vec<(_, PathBuf)> =
+            kept.iter().filter_map(|item| Some((modified(item)?, item.path()))).collect();
+        kept.sort_unstable();
         for (_, path) in kept.into_iter().take(too_many) {
             // Another process may have forgotten it already.
             drop(fs::remove_file(path));
@@ -166,6 +167,8 @@ impl Memory {
     pub fn prepare_runs(&self) -> io::Result<PathBuf> {
         let folder = self.runs();
         self.prepare(&folder)?;
+        // Once a run it is made sure of, whatever became of the run that made the folder.
+        self.ignore()?;
         Ok(folder)
     }
 
@@ -235,9 +238,18 @@ impl Memory {
 
     /// Makes a folder, and tells git to leave all of it alone.
     fn prepare(&self, folder: &Path) -> io::Result<()> {
-        if !folder.is_dir() {
-            fs::create_dir_all(folder)?;
+        match fs::create_dir(folder) {
+            // Most often it is there, and then all of this was done when it was made.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {
+                return Ok(());
+            }
+            Ok(()) => {}
+            Err(_) => fs::create_dir_all(folder)?,
         }
+        self.ignore()
+    }
+
+    fn ignore(&self) -> io::Result<()> {
         let ignore = self.folder.join(".gitignore");
         if ignore.exists() { Ok(()) } else { write_whole(&ignore, b"*\n") }
     }
