@@ -3,12 +3,14 @@
 //! Owns the events. Terminal views, plain lines, logs, summaries and exit codes are functions of
 //! this stream and of nothing else, so an event carries all that telling it needs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::Place;
 use crate::engine::Step;
+use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
 /// An event and when it happened.
@@ -43,6 +45,12 @@ pub enum Event {
         jobs: usize,
         /// All images of the run in dependency order.
         images: Vec<String>,
+        /// What they need of one another.
+        #[serde(default)]
+        edges: Vec<Edge>,
+        /// How long those are expected to take that are built, or may be.
+        #[serde(rename = "expected_ms", default, with = "millis_by_image")]
+        expected: BTreeMap<String, Duration>,
     },
     /// An image begins to be built.
     ImageStarted {
@@ -59,6 +67,9 @@ pub enum Event {
         /// The references that it had lost and has now again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tagged: Vec<String>,
+        /// How many bytes it takes, as the engine counts, where it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
     },
     /// An image that began is not fresh, and is built.
     ImageStale {
@@ -130,6 +141,9 @@ pub enum Event {
         references: Vec<String>,
         /// How many of its steps ran, and how many the engine had already.
         steps: StepCounts,
+        /// How many bytes it takes with all that it is built on, as the engine counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
         /// From start to end.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
@@ -188,6 +202,17 @@ impl Event {
             Event::RunStarted { .. } | Event::Interrupted { .. } | Event::RunFinished => None,
         }
     }
+}
+
+/// A need of an image that another image of the run meets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// The image that needs.
+    pub image: String,
+    /// The image that is needed.
+    pub parent: String,
+    /// In which way.
+    pub kind: NeedKind,
 }
 
 /// How many steps ran and how many were cached.
@@ -289,5 +314,30 @@ mod millis {
     ) -> Result<Duration, D::Error> {
         let millis = f64::deserialize(deserializer)?;
         Duration::try_from_secs_f64(millis / 1e3).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The same by the names of images.
+mod millis_by_image {
+    use std::collections::BTreeMap;
+
+    use super::{Deserialize, Deserializer, Duration, Serialize, millis};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Millis(#[serde(with = "millis")] Duration);
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        times: &BTreeMap<String, Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(times.iter().map(|(image, time)| (image, Millis(*time))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Duration>, D::Error> {
+        let times = BTreeMap::<String, Millis>::deserialize(deserializer)?;
+        Ok(times.into_iter().map(|(image, Millis(time))| (image, time)).collect())
     }
 }

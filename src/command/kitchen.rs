@@ -178,7 +178,7 @@ impl<'a> Kitchen<'a> {
         let built = memory.built();
         let judge = Judge { graph, own, externals, held, memory, unchosen, forced, built };
         let mut plan = judge.plan(&chosen.all, engine)?;
-        plan.set_costs(costs_of(&judge, &plan));
+        expect_costs(&judge, &mut plan);
         let platform = platform.map(str::to_owned);
         let secrets = Secrets::default();
         Ok((Kitchen { judge, graph, no_cache, platform, secrets, begun }, plan))
@@ -218,13 +218,13 @@ impl<'a> Kitchen<'a> {
     }
 }
 
-/// How long each image of a plan is expected to take: nothing where nothing is built.
-fn costs_of(judge: &Judge<'_>, plan: &Plan) -> IdMap<Duration> {
+/// Says how long each image of a plan is expected to take: nothing where nothing is built.
+fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
     let mut costs = IdMap::from_fn(plan.len(), |_| Duration::ZERO);
     let stale: Vec<ImageId> =
         plan.order().iter().copied().filter(|image| !plan.is_fresh(*image)).collect();
     if stale.is_empty() {
-        return costs;
+        return plan.set_costs(costs);
     }
     let commands = |image: ImageId| match &judge.own[image] {
         Some(Ok(own)) => {
@@ -237,11 +237,14 @@ fn costs_of(judge: &Judge<'_>, plan: &Plan) -> IdMap<Duration> {
         .iter()
         .map(|image| (judge.graph.images[*image].name.as_str(), commands(*image)))
         .collect();
-    let expected = judge.memory.durations().expect(&described);
-    for (image, cost) in stale.into_iter().zip(expected) {
-        costs[image] = cost;
+    let durations = judge.memory.durations();
+    for (image, cost) in stale.iter().zip(durations.expect(&described)) {
+        costs[*image] = cost;
     }
-    costs
+    if durations.knows_any(described.iter().map(|(name, _)| *name)) {
+        plan.know_costs();
+    }
+    plan.set_costs(costs);
 }
 
 /// The named contexts that an image's Dockerfile uses, or all where another frontend than the
@@ -309,6 +312,10 @@ impl Recipes for Kitchen<'_> {
     ) -> anyhow::Result<()> {
         let identity_of = lookup(needs);
         self.judge.confirm(image, &identity_of, engine)
+    }
+
+    fn size(&self, image_id: &str) -> Option<u64> {
+        self.judge.held.size(image_id)
     }
 
     fn excerpt(&self, image: ImageId, failure: &BuildFailure) -> Option<Excerpt> {

@@ -125,6 +125,8 @@ pub struct ListedImage {
     pub references: Vec<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Its size in bytes, as the engine counts.
+    pub size: u64,
 }
 
 /// What an engine says of itself.

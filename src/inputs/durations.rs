@@ -64,6 +64,11 @@ impl Durations {
         Some(Duration::from_millis(median(times.clone())))
     }
 
+    /// Whether anything is known of any of some images.
+    pub fn knows_any<'a>(&self, images: impl IntoIterator<Item = &'a str>) -> bool {
+        images.into_iter().any(|image| self.usual(image).is_some())
+    }
+
     /// The same for each of `images`, which are given with the number of commands that they run.
     /// An image that was never built is taken to need as long for a command as the others do.
     pub fn expect(&self, images: &[(&str, usize)]) -> Vec<Duration> {

@@ -15,6 +15,7 @@ pub struct Held {
     images: Vec<HeldImage>,
     by_reference: HashMap<String, usize>,
     by_key: HashMap<String, Vec<usize>>,
+    by_id: HashMap<String, usize>,
 }
 
 /// An image that carries a key.
@@ -26,6 +27,8 @@ pub struct HeldImage {
     pub key: String,
     /// When it was made, in seconds since 1970.
     pub created: i64,
+    /// Its size in bytes, as the engine counts.
+    pub size: u64,
 }
 
 /// To what the references of an image lead.
@@ -53,9 +56,16 @@ impl Held {
                 }
             }
             held.by_key.entry(key.clone()).or_default().push(held.images.len());
-            held.images.push(HeldImage { id: image.id, key, created: image.created });
+            held.by_id.insert(image.id.clone(), held.images.len());
+            let (created, size) = (image.created, image.size);
+            held.images.push(HeldImage { id: image.id, key, created, size });
         }
         held
+    }
+
+    /// How many bytes an image takes, by its ID.
+    pub fn size(&self, id: &str) -> Option<u64> {
+        self.by_id.get(id).map(|at| self.images[*at].size)
     }
 
     /// To what references lead.

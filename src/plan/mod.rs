@@ -16,10 +16,12 @@ pub use held::{Held, HeldImage, Holder};
 pub use judge::{Judge, Settled};
 pub use verdict::{Reason, Verdict};
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::{IdMap, ImageId};
 use crate::graph::Graph;
+use crate::graph::evaluate::NeedKind;
 use crate::inputs::Identity;
 
 /// The images of a run and what they need of one another.
@@ -27,8 +29,11 @@ use crate::inputs::Identity;
 pub struct Plan {
     order: Vec<ImageId>,
     needs: IdMap<Vec<ImageId>>,
+    edges: Vec<(ImageId, ImageId, NeedKind)>,
     children: IdMap<Vec<ImageId>>,
     costs: IdMap<Duration>,
+    /// Whether costs are more than a guess.
+    are_costs_known: bool,
     remaining: IdMap<Duration>,
     weights: IdMap<usize>,
     verdicts: IdMap<Option<Verdict>>,
@@ -52,6 +57,12 @@ impl Plan {
         });
         let mut plan = Plan::from_needs(order, needs);
         plan.set_weights(IdMap::from_fn(len, |image| graph.images[image].weight));
+        let written = |image: &ImageId| {
+            let edges = graph.images[*image].parents.iter();
+            edges.map(|edge| (*image, edge.parent, edge.kind)).collect::<BTreeSet<_>>()
+        };
+        plan.edges = plan.order.iter().flat_map(written).collect();
+        plan.edges.retain(|(_, parent, _)| is_chosen[parent.index()]);
         plan
     }
 
@@ -67,9 +78,24 @@ impl Plan {
         let costs = IdMap::from_fn(needs.len(), |_| Duration::from_secs(1));
         let remaining = longest_paths(&order, &children, &costs);
         let weights = IdMap::from_fn(needs.len(), |_| 1);
+        let mut edges = Vec::new();
+        for image in &order {
+            edges.extend(needs[*image].iter().map(|need| (*image, *need, NeedKind::From)));
+        }
         let verdicts = IdMap::from_fn(needs.len(), |_| None);
         let identities = IdMap::from_fn(needs.len(), |_| None);
-        Plan { order, needs, children, costs, remaining, weights, verdicts, identities }
+        Plan {
+            order,
+            needs,
+            edges,
+            children,
+            costs,
+            are_costs_known: false,
+            remaining,
+            weights,
+            verdicts,
+            identities,
+        }
     }
 
     /// What the plan says of an image; nothing where it was not judged, and is built.
@@ -132,10 +158,27 @@ impl Plan {
         &self.children[image]
     }
 
+    /// What the chosen images need of one another: who needs whom in which way, each once, in the order of
+    /// those that need.
+    pub fn edges(&self) -> &[(ImageId, ImageId, NeedKind)] {
+        &self.edges
+    }
+
     /// Says how long each image is expected to take.
     pub fn set_costs(&mut self, costs: IdMap<Duration>) {
         self.remaining = longest_paths(&self.order, &self.children, &costs);
         self.costs = costs;
+    }
+
+    /// Says that the costs come from what builds took, of some of the images at least.
+    pub fn know_costs(&mut self) {
+        self.are_costs_known = true;
+    }
+
+    /// How long the images are expected to take that may be built, as far as past builds say.
+    pub fn expected(&self) -> impl Iterator<Item = (ImageId, Duration)> {
+        let images = self.order.iter().filter(|_| self.are_costs_known);
+        images.map(|image| (*image, self.costs[*image])).filter(|(_, cost)| !cost.is_zero())
     }
 
     /// Says how many places each image takes while it is built.

@@ -40,7 +40,7 @@ pub(super) fn line(event: &Stamped) -> Option<String> {
 /// What an event says of its image, or of the run; nothing where it says nothing new.
 pub(super) fn words_of(event: &Event) -> Option<String> {
     Some(match event {
-        Event::RunStarted { engine, jobs, images } => {
+        Event::RunStarted { engine, jobs, images, .. } => {
             format!("building {} with {engine}, {jobs} at once", count(images.len(), "image"))
         }
         Event::ImageStarted { .. } => "started".to_owned(),

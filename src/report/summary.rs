@@ -231,6 +231,8 @@ fn clean_message(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::base::{Place, RelPath};
     use crate::event::FailureKind;
@@ -257,7 +259,13 @@ mod tests {
         let images = ["base", "dev", "release", "x"].map(str::to_owned).to_vec();
         let need = Skip::NeedFailed { image: "dev".to_owned() };
         for event in [
-            Event::RunStarted { engine: "fake 1".to_owned(), jobs: 2, images },
+            Event::RunStarted {
+                engine: "fake 1".to_owned(),
+                jobs: 2,
+                images,
+                edges: Vec::new(),
+                expected: BTreeMap::new(),
+            },
             Event::ImageFailed { image: "dev".to_owned(), failure, took },
             Event::ImageSkipped { image: "release".to_owned(), because: need },
             Event::ImageSkipped { image: "x".to_owned(), because: Skip::Stopped },

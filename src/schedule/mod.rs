@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, ImageId};
 use crate::engine::{Cancel, Engine};
-use crate::event::{Event, Failure, FailureKind, Listener, Skip, Stamped, StepCounts};
+use crate::event::{Edge, Event, Failure, FailureKind, Listener, Skip, Stamped, StepCounts};
+use crate::graph::evaluate::NeedKind;
 use crate::inputs::Identity;
 use crate::plan::{Plan, Verdict};
 
@@ -181,9 +182,7 @@ struct Running {
 
 impl Loop<'_, '_> {
     fn run(&mut self, messages: &Receiver<Message>) -> Tally {
-        let images = self.plan.order().iter().map(|image| self.name(*image)).collect();
-        let (engine, jobs) = (self.options.engine.clone(), self.options.jobs);
-        self.emit(Event::RunStarted { engine, jobs, images });
+        self.emit(self.beginning());
         for image in self.plan.order() {
             let Some(Verdict::Fresh { image_id, lost }) = self.plan.verdict(*image) else {
                 continue;
@@ -192,7 +191,8 @@ impl Loop<'_, '_> {
             if lost.is_empty() {
                 self.tally.fresh += 1;
                 let (image, image_id) = (self.name(*image), image_id.clone());
-                self.emit(Event::ImageFresh { image, image_id, tagged: Vec::new() });
+                let size = self.recipes.size(&image_id);
+                self.emit(Event::ImageFresh { image, image_id, tagged: Vec::new(), size });
             }
         }
         self.start_what_can();
@@ -207,6 +207,23 @@ impl Loop<'_, '_> {
         self.emit(Event::RunFinished);
         self.listener.rest();
         self.tally
+    }
+
+    fn beginning(&self) -> Event {
+        let plan = self.plan;
+        let order = plan.order().iter().copied();
+        let edge = |(image, parent, kind): &(ImageId, ImageId, NeedKind)| Edge {
+            image: self.name(*image),
+            parent: self.name(*parent),
+            kind: *kind,
+        };
+        Event::RunStarted {
+            engine: self.options.engine.clone(),
+            jobs: self.options.jobs,
+            images: order.map(|image| self.name(image)).collect(),
+            edges: plan.edges().iter().map(edge).collect(),
+            expected: plan.expected().map(|(image, cost)| (self.name(image), cost)).collect(),
+        }
     }
 
     fn next_message(&mut self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
@@ -287,14 +304,15 @@ impl Loop<'_, '_> {
                 self.tally.fresh += 1;
                 self.identities[image] = identity;
                 self.states.finish(image);
-                self.emit(Event::ImageFresh { image: name, image_id, tagged });
+                let size = self.recipes.size(&image_id);
+                self.emit(Event::ImageFresh { image: name, image_id, tagged, size });
             }
-            Ending::Built { image_id, references, identity } => {
+            Ending::Built { image_id, references, identity, size } => {
                 self.tally.built += 1;
-                self.identities[image] = identity;
+                self.identities[image] = Some(identity);
                 self.states.finish(image);
-                let steps = self.steps[image];
-                self.emit(Event::ImageBuilt { image: name, image_id, references, steps, took });
+                let (image, steps, size) = (name, self.steps[image], Some(size));
+                self.emit(Event::ImageBuilt { image, image_id, references, steps, size, took });
             }
             Ending::Cancelled if timed_out => self.fail(image, self.overdue(), took),
             Ending::Cancelled => {

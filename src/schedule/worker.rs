@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use crate::base::ImageId;
 use crate::engine::mask::Mask;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Passing, Step, Told,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Passing, Step,
+    StoredImage, Told,
 };
 use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
 use crate::inputs::Identity;
@@ -47,6 +48,11 @@ pub trait Recipes: Sync {
         needs: &[(ImageId, Identity)],
         engine: &dyn Engine,
     ) -> anyhow::Result<()>;
+
+    /// How many bytes an image takes that the engine held before the run, where that is known.
+    fn size(&self, _image_id: &str) -> Option<u64> {
+        None
+    }
 
     /// The instruction behind a failure as it is written, where it can be found.
     fn excerpt(&self, image: ImageId, failure: &BuildFailure) -> Option<Excerpt>;
@@ -124,7 +130,7 @@ pub(super) enum Progress {
 }
 
 pub(super) enum Ending {
-    Built { image_id: String, references: Vec<String>, identity: Option<Identity> },
+    Built { image_id: String, references: Vec<String>, identity: Identity, size: u64 },
     Fresh { image_id: String, tagged: Vec<String>, identity: Option<Identity> },
     Failed(Failure),
     Cancelled,
@@ -233,7 +239,10 @@ fn restore(
     for reference in &lost {
         engine.tag(&image_id, reference)?;
     }
-    let identity = identify(order, &image_id, engine)?;
+    let identity = match order.is_needed {
+        true => Some(Identity::of(&look_at(&image_id, engine)?)),
+        false => None,
+    };
     Ok(Ending::Fresh { image_id, tagged: lost, identity })
 }
 
@@ -259,8 +268,9 @@ fn perform(
                 engine.remove(&image_id).map_err(|error| broke(&error))?;
                 return Err(broke(&error));
             }
-            let identity = identify(order, &image_id, engine).map_err(|error| broke(&error))?;
-            Ok(Ending::Built { image_id, references: request.references.clone(), identity })
+            let image = look_at(&image_id, engine).map_err(|error| broke(&error))?;
+            let (identity, size) = (Identity::of(&image), image.size);
+            Ok(Ending::Built { image_id, references: request.references.clone(), identity, size })
         }
         BuildOutcome::Cancelled => Ok(Ending::Cancelled),
         BuildOutcome::Failed(failure) => {
@@ -286,17 +296,10 @@ fn name(step: &Step, mask: &Mask) -> StepInfo {
     info
 }
 
-/// What an image is to those that need it, where any does.
-fn identify(
-    order: &Order,
-    image_id: &str,
-    engine: &dyn Engine,
-) -> anyhow::Result<Option<Identity>> {
-    if !order.is_needed {
-        return Ok(None);
-    }
+/// An image that the engine has just named.
+fn look_at(image_id: &str, engine: &dyn Engine) -> anyhow::Result<StoredImage> {
     match engine.inspect(image_id)? {
-        Some(image) => Ok(Some(Identity::of(&image))),
+        Some(image) => Ok(image),
         None => anyhow::bail!("the engine does not hold `{image_id}`, which it has just named"),
     }
 }

@@ -51,6 +51,8 @@ struct Listed {
     created: i64,
     repo_tags: Option<Vec<String>>,
     labels: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    size: u64,
 }
 
 /// Reads the answer to `GET /images/…/json`.
@@ -84,6 +86,7 @@ pub(super) fn read_list(answer: Value) -> anyhow::Result<Vec<ListedImage>> {
         created: image.created,
         references: named(image.repo_tags),
         labels: image.labels.unwrap_or_default(),
+        size: image.size,
     };
     let mut images: Vec<ListedImage> = listed.into_iter().map(read).collect();
     images.sort_by(|a, b| a.id.cmp(&b.id));

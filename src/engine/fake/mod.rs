@@ -309,11 +309,12 @@ impl Engine for Fake {
             image.labels.get(name).is_some_and(|it| value.is_none_or(|value| it == value))
         };
         let labelled = images.into_iter().filter(is_meant);
-        let listed = labelled.map(|StoredImage { id, references, labels, .. }| ListedImage {
+        let listed = labelled.map(|StoredImage { id, references, labels, size, .. }| ListedImage {
             id,
             created: 0,
             references,
             labels,
+            size,
         });
         Ok(listed.collect())
     }

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{Diagnostic, Source, Span};
 use crate::graph::reference::Reference;
 use crate::parse::logical::TextMap;
@@ -158,7 +160,8 @@ pub struct StageFrom {
 }
 
 /// How an image is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NeedKind {
     /// By a `FROM`.
     From,

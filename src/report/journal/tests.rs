@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::base::{Place, RelPath};
-use crate::event::{Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo};
+use crate::event::{
+    Edge, Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo,
+};
+use crate::graph::evaluate::NeedKind;
 use crate::inputs::{Change, Memory};
 use crate::plan::Reason;
 use crate::report::Reporter;
@@ -100,6 +103,16 @@ fn must_be_listed(event: &Event) {
     }
 }
 
+fn beginning(image: String, took: Duration) -> Event {
+    Event::RunStarted {
+        engine: "fake 1".to_owned(),
+        jobs: 2,
+        images: vec![image.clone()],
+        edges: vec![Edge { image: image.clone(), parent: image.clone(), kind: NeedKind::Copy }],
+        expected: [(image, took)].into(),
+    }
+}
+
 /// Events of every kind, the end last.
 fn every_event() -> Vec<Stamped> {
     let image = || "dev".to_owned();
@@ -120,11 +133,17 @@ fn every_event() -> Vec<Stamped> {
         ..build.clone()
     };
     let plain_step = StepInfo { stage: None, number: 0, total: 0, text: "exporting".to_owned() };
+    let fresh = |id: &str, tagged, size| Event::ImageFresh {
+        image: image(),
+        image_id: id.to_owned(),
+        tagged,
+        size,
+    };
     let mut events = vec![
-        Event::RunStarted { engine: "fake 1".to_owned(), jobs: 2, images: vec![image()] },
+        beginning(image(), took),
         Event::ImageStarted { image: image() },
-        Event::ImageFresh { image: image(), image_id: "sha256:1".to_owned(), tagged: Vec::new() },
-        Event::ImageFresh { image: image(), image_id: String::new(), tagged: vec![image()] },
+        fresh("sha256:1", Vec::new(), None),
+        fresh("", vec![image()], Some(5)),
         Event::ImageBlocked { image: image() },
         Event::ImageRetried { image: image(), attempt: 1, message: evil.clone(), wait: took },
         Event::StepStarted { image: image(), step: plain_step },
@@ -136,6 +155,7 @@ fn every_event() -> Vec<Stamped> {
             image_id: "sha256:2".to_owned(),
             references: vec!["acme/shop-dev:latest".to_owned()],
             steps: StepCounts { ran: 1, cached: 2 },
+            size: Some(1 << 40),
             took,
         },
         Event::ImageFailed { image: image(), failure: build, took },
