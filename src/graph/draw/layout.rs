@@ -1,0 +1,403 @@
+//! Where images stand in a drawing: in ranks, what is needed before what needs it.
+//!
+//! Owns the layered drawing of Sugiyama, Tagawa and Toda (*Methods for visual understanding of
+//! hierarchical system structures*, 1981): ranks by the longest way, an order within each rank that
+//! crosses few lines, and rows that keep lines straight. It knows neither names nor pixels. The same
+//! graph is laid out the same, and nothing recurses.
+
+/// How often the order within ranks is tried to be made better.
+const SWEEPS: usize = 12;
+
+/// How often the rows are moved towards their neighbours.
+const STRAIGHTENING: usize = 8;
+
+/// Long lines are led around images, through places of their own. More than this many cost more than
+/// they please: then long lines are drawn straight.
+const MOST_BENDS: usize = 100_000;
+
+/// A place in a drawing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spot {
+    /// Its rank: 0 for what needs nothing, and always behind all that it needs.
+    pub rank: usize,
+    /// Its row, from 0; two places of one rank are at least 1 apart.
+    pub row: f64,
+}
+
+/// A drawing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    /// Where each node stands, in the order in which they were given.
+    pub spots: Vec<Spot>,
+    /// A line for each need: where it begins, where it bends, and where it ends.
+    pub lines: Vec<Line>,
+    /// How many ranks there are.
+    pub ranks: usize,
+    /// How many rows there are; at least one.
+    pub rows: f64,
+}
+
+/// The line of one need.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// What is needed.
+    pub parent: usize,
+    /// What needs it.
+    pub child: usize,
+    /// All places that it leads through, a rank apart, ends included; only the ends where there are too
+    /// many.
+    pub through: Vec<Spot>,
+}
+
+/// Lays out nodes of which each needs those that `parents` holds at its place. Must be acyclic: nodes
+/// on a cycle, and those behind it, stand in the first rank.
+pub fn lay_out(parents: &[Vec<usize>]) -> Layout {
+    let ranks = ranks_of(parents);
+    let mut net = Net::new(parents, &ranks);
+    net.order();
+    let rows = net.straighten();
+    let spot = |node: usize| Spot { rank: net.rank[node], row: rows[node] };
+    let line = |line: &Vec<usize>| Line {
+        parent: line[0],
+        child: line[line.len() - 1],
+        through: line.iter().map(|node| spot(*node)).collect(),
+    };
+    Layout {
+        spots: (0..parents.len()).map(spot).collect(),
+        lines: net.lines.iter().map(line).collect(),
+        ranks: net.layers.len(),
+        rows: rows.iter().fold(0.0, |most: f64, row| most.max(*row)) + 1.0,
+    }
+}
+
+/// The rank of each node: the longest way to it. What needs nothing stands right before the first that
+/// needs it.
+fn ranks_of(parents: &[Vec<usize>]) -> Vec<usize> {
+    let children = children_of(parents);
+    let mut missing: Vec<usize> = parents.iter().map(Vec::len).collect();
+    let mut free: Vec<usize> = (0..parents.len()).filter(|node| missing[*node] == 0).collect();
+    let mut ranks = vec![0_usize; parents.len()];
+    while let Some(node) = free.pop() {
+        for child in &children[node] {
+            ranks[*child] = ranks[*child].max(ranks[node] + 1);
+            missing[*child] -= 1;
+            if missing[*child] == 0 {
+                free.push(*child);
+            }
+        }
+    }
+    for node in (0..parents.len()).filter(|node| parents[*node].is_empty()) {
+        if let Some(first) = children[node].iter().map(|child| ranks[*child]).min() {
+            ranks[node] = first.saturating_sub(1);
+        }
+    }
+    ranks
+}
+
+fn children_of(parents: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut children = vec![Vec::new(); parents.len()];
+    for (node, needs) in parents.iter().enumerate() {
+        for need in needs {
+            children[*need].push(node);
+        }
+    }
+    children
+}
+
+/// Nodes and bends, joined rank by rank.
+struct Net {
+    rank: Vec<usize>,
+    /// Neighbours one rank before.
+    before: Vec<Vec<usize>>,
+    /// Neighbours one rank behind.
+    behind: Vec<Vec<usize>>,
+    /// The nodes of each rank in their order.
+    layers: Vec<Vec<usize>>,
+    /// At which place of its rank each node stands.
+    place: Vec<usize>,
+    /// The nodes that each line leads through.
+    lines: Vec<Vec<usize>>,
+    /// How many nodes are no bends.
+    real: usize,
+}
+
+impl Net {
+    fn new(parents: &[Vec<usize>], ranks: &[usize]) -> Net {
+        let mut needs = Vec::new();
+        for (child, all) in parents.iter().enumerate() {
+            let mut all: Vec<usize> = all.clone();
+            all.sort_unstable();
+            all.dedup();
+            needs.extend(all.into_iter().map(|parent| (parent, child)));
+        }
+        let span = |(parent, child): &(usize, usize)| ranks[*child].saturating_sub(ranks[*parent]);
+        let bends: usize = needs.iter().map(|need| span(need).saturating_sub(1)).sum();
+        let mut net = Net {
+            rank: ranks.to_vec(),
+            before: vec![Vec::new(); ranks.len()],
+            behind: vec![Vec::new(); ranks.len()],
+            layers: vec![Vec::new(); ranks.iter().max().map_or(0, |most| most + 1)],
+            place: Vec::new(),
+            lines: Vec::new(),
+            real: ranks.len(),
+        };
+        for need in needs {
+            net.join(need, bends <= MOST_BENDS);
+        }
+        net.first_order();
+        net
+    }
+
+    fn join(&mut self, (parent, child): (usize, usize), bending: bool) {
+        let mut line = vec![parent];
+        for rank in self.rank[parent] + 1..self.rank[child] {
+            if bending {
+                line.push(self.rank.len());
+                self.rank.push(rank);
+                self.before.push(Vec::new());
+                self.behind.push(Vec::new());
+            }
+        }
+        line.push(child);
+        for pair in line.windows(2) {
+            // Where lines do not bend, those that are long say nothing of the order.
+            if self.rank[pair[0]] + 1 == self.rank[pair[1]] {
+                self.behind[pair[0]].push(pair[1]);
+                self.before[pair[1]].push(pair[0]);
+            }
+        }
+        self.lines.push(line);
+    }
+
+    /// Each rank in the order in which its nodes are met from those that need nothing, so that what
+    /// belongs together begins together.
+    fn first_order(&mut self) {
+        let mut met = vec![false; self.rank.len()];
+        for root in 0..self.rank.len() {
+            if !self.before[root].is_empty() {
+                continue;
+            }
+            let mut stack = vec![root];
+            while let Some(node) = stack.pop() {
+                if !std::mem::replace(&mut met[node], true) {
+                    self.layers[self.rank[node]].push(node);
+                    stack.extend(self.behind[node].iter().rev());
+                }
+            }
+        }
+        self.place = vec![0; self.rank.len()];
+        (0..self.layers.len()).for_each(|rank| self.note_places(rank));
+    }
+
+    fn note_places(&mut self, rank: usize) {
+        for (place, node) in self.layers[rank].iter().enumerate() {
+            self.place[*node] = place;
+        }
+    }
+
+    /// Reorders ranks by the middles of their neighbours, there and back, and keeps the best.
+    fn order(&mut self) {
+        let mut best = (self.crossings(), self.layers.clone());
+        for sweep in 0..SWEEPS {
+            if best.0 == 0 {
+                break;
+            }
+            let forward = sweep % 2 == 0;
+            let count = self.layers.len();
+            for step in 1..count {
+                let rank = if forward { step } else { count - 1 - step };
+                self.sort_rank(rank, forward);
+            }
+            let crossings = self.crossings();
+            if crossings < best.0 {
+                best = (crossings, self.layers.clone());
+            }
+        }
+        self.layers = best.1;
+        (0..self.layers.len()).for_each(|rank| self.note_places(rank));
+    }
+
+    fn sort_rank(&mut self, rank: usize, forward: bool) {
+        let (beside, neighbours) = match forward {
+            true => (rank - 1, &self.before),
+            false => (rank + 1, &self.behind),
+        };
+        let stretch = as_f64(self.layers[beside].len()) / as_f64(self.layers[rank].len().max(1));
+        let mut keyed: Vec<(f64, usize)> = Vec::with_capacity(self.layers[rank].len());
+        for node in &self.layers[rank] {
+            let sum: usize = neighbours[*node].iter().map(|it| self.place[*it]).sum();
+            let middle = match neighbours[*node].len() {
+                // One without neighbours stays about where it is.
+                0 => as_f64(self.place[*node]) * stretch,
+                many => as_f64(sum) / as_f64(many),
+            };
+            keyed.push((middle, *node));
+        }
+        keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+        self.layers[rank] = keyed.into_iter().map(|(_, node)| node).collect();
+        self.note_places(rank);
+    }
+
+    /// How many pairs of lines cross.
+    fn crossings(&self) -> usize {
+        let pairs = self.layers.windows(2);
+        pairs.map(|pair| self.crossings_between(&pair[0], &pair[1])).sum()
+    }
+
+    /// Counts inversions with a tree of sums.
+    fn crossings_between(&self, upper: &[usize], lower: &[usize]) -> usize {
+        let mut sums = vec![0_usize; lower.len() + 1];
+        let (mut crossings, mut seen) = (0, 0);
+        for node in upper {
+            let mut ends: Vec<usize> =
+                self.behind[*node].iter().map(|it| self.place[*it]).collect();
+            ends.sort_unstable();
+            for end in &ends {
+                let mut place = end + 1;
+                let mut not_beyond = 0;
+                while place > 0 {
+                    not_beyond += sums[place];
+                    place &= place - 1;
+                }
+                crossings += seen - not_beyond;
+            }
+            for end in ends {
+                let mut place = end + 1;
+                while place < sums.len() {
+                    sums[place] += 1;
+                    place += place & place.wrapping_neg();
+                }
+                seen += 1;
+            }
+        }
+        crossings
+    }
+
+    /// Gives each node a row: as near to the middle of its neighbours as its rank's order lets it be.
+    fn straighten(&self) -> Vec<f64> {
+        let mut rows = vec![0.0; self.rank.len()];
+        for layer in &self.layers {
+            for (place, node) in layer.iter().enumerate() {
+                rows[*node] = as_f64(place);
+            }
+        }
+        for sweep in 0..STRAIGHTENING {
+            let count = self.layers.len();
+            for step in 0..count {
+                let rank = if sweep % 2 == 0 { step } else { count - 1 - step };
+                self.settle(rank, sweep, &mut rows);
+            }
+        }
+        let least = rows.iter().fold(f64::INFINITY, |least, row| least.min(*row));
+        rows.iter_mut().for_each(|row| *row -= least);
+        rows
+    }
+
+    fn settle(&self, rank: usize, sweep: usize, rows: &mut [f64]) {
+        let layer = &self.layers[rank];
+        let wished = |node: &usize| {
+            let near: &[&Vec<usize>] = match sweep {
+                // First from one side, as lines lead, then from both.
+                0 => &[&self.before[*node]],
+                1 => &[&self.behind[*node]],
+                _ => &[&self.before[*node], &self.behind[*node]],
+            };
+            let near = near.iter().copied().flatten();
+            let (sum, count) = near.fold((0.0, 0), |(sum, count), it| (sum + rows[*it], count + 1));
+            if count == 0 { rows[*node] } else { sum / as_f64(count) }
+        };
+        // A bend is worth more: a long line is to be straight.
+        let weight = |node: &usize| if *node < self.real { 1.0 } else { 4.0 };
+        let wishes: Vec<(f64, f64)> = layer.iter().map(|it| (wished(it), weight(it))).collect();
+        for (node, row) in layer.iter().zip(apart(&wishes)) {
+            rows[*node] = row;
+        }
+    }
+}
+
+/// The places nearest to what is wished, each at least 1 behind the one before: by pooling neighbours
+/// that are too near, which is exact for the sum of squares (isotonic regression).
+fn apart(wishes: &[(f64, f64)]) -> Vec<f64> {
+    // Of each pool the sum of weighted wishes, the weight, and how many it holds.
+    let mut pools: Vec<(f64, f64, usize)> = Vec::new();
+    for (index, (wish, weight)) in wishes.iter().enumerate() {
+        let mut pool = ((wish - as_f64(index)) * weight, *weight, 1);
+        while let Some(last) = pools.last()
+            && last.0 / last.1 >= pool.0 / pool.1
+        {
+            pool = (pool.0 + last.0, pool.1 + last.1, pool.2 + last.2);
+            pools.pop();
+        }
+        pools.push(pool);
+    }
+    let flat = pools.iter().flat_map(|(sum, weight, count)| vec![sum / weight; *count]);
+    flat.enumerate().map(|(index, place)| place + as_f64(index)).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "drawings are smaller than 2^52 rows")]
+fn as_f64(number: usize) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spots(parents: &[&[usize]]) -> Vec<(usize, f64)> {
+        let parents: Vec<Vec<usize>> = parents.iter().map(|needs| needs.to_vec()).collect();
+        lay_out(&parents).spots.iter().map(|spot| (spot.rank, spot.row)).collect()
+    }
+
+    #[test]
+    fn what_is_needed_stands_before() {
+        assert_eq!(spots(&[]), []);
+        assert_eq!(spots(&[&[], &[]]), [(0, 0.0), (0, 1.0)]);
+        assert_eq!(spots(&[&[], &[0], &[1]]), [(0, 0.0), (1, 0.0), (2, 0.0)]);
+        // One that is needed late stands late.
+        assert_eq!(spots(&[&[], &[0], &[1, 3], &[]])[3].0, 1);
+    }
+
+    #[test]
+    fn a_parent_stands_in_the_middle_of_its_children() {
+        assert_eq!(spots(&[&[], &[0], &[0], &[0]]), [(0, 1.0), (1, 0.0), (1, 1.0), (1, 2.0)]);
+    }
+
+    #[test]
+    fn lines_that_need_not_cross_do_not() {
+        // Two pairs, named crosswise.
+        let found = spots(&[&[], &[], &[1], &[0]]);
+        assert_eq!(found[0].1 < found[1].1, found[3].1 < found[2].1);
+    }
+
+    #[test]
+    fn long_lines_bend_around_images() {
+        let parents = vec![vec![], vec![0], vec![1], vec![2, 0]];
+        let layout = lay_out(&parents);
+        let long = layout.lines.iter().find(|line| (line.parent, line.child) == (0, 3)).unwrap();
+        assert_eq!(long.through.iter().map(|spot| spot.rank).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        for bend in &long.through[1..3] {
+            let image = layout.spots.iter().find(|spot| spot.rank == bend.rank).unwrap();
+            assert!((image.row - bend.row).abs() >= 1.0, "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn places_of_a_rank_are_apart_and_in_order() {
+        assert_eq!(apart(&[(0.0, 1.0), (5.0, 1.0)]), [0.0, 5.0]);
+        assert_eq!(apart(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)]), [0.0, 1.0, 2.0]);
+        assert_eq!(apart(&[(2.0, 1.0), (0.0, 3.0)]), [-0.25, 0.75]);
+    }
+
+    #[test]
+    fn large_graphs_are_laid_out() {
+        // A chain, each of whose images needs the first too: the lines would have 50 million bends.
+        let chain: Vec<Vec<usize>> =
+            (0..10_000_usize).map(|at| if at == 0 { vec![] } else { vec![at - 1, 0] }).collect();
+        let layout = lay_out(&chain);
+        assert_eq!(layout.ranks, 10_000);
+        assert_eq!(layout.lines.len(), 2 * 9_999 - 1);
+        let wide: Vec<Vec<usize>> =
+            (0..10_000).map(|at| if at < 100 { vec![] } else { vec![at % 100] }).collect();
+        assert_eq!(lay_out(&wide).ranks, 2);
+    }
+}
