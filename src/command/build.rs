@@ -1,5 +1,6 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,8 +11,9 @@ use crate::engine::{Engine, EngineInfo};
 use crate::exit::Exit;
 use crate::graph::lint::frontend::newer_than;
 use crate::plan::Plan;
+use crate::report::github::Groups;
 use crate::report::json_lines::JsonLines;
-use crate::report::live::Live;
+use crate::report::live::{Live, Terminal};
 use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::{Reporter, diagnostics, plan, say};
@@ -69,7 +71,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     };
     say::err(&diagnostics::draw(&gifts.doubts, at.paint))?;
     let kitchen = kitchen.with_secrets(gifts.secrets.clone());
-    perform(options, &todo, &kitchen, (engine.as_ref(), &info), at)
+    perform(options, &todo, &kitchen, (engine.as_ref(), &info), &repository.root, at)
 }
 
 /// Runs the plan, and shows it.
@@ -78,6 +80,7 @@ fn perform(
     todo: &Plan,
     kitchen: &Kitchen<'_>,
     (engine, info): (&dyn Engine, &EngineInfo),
+    root: &Path,
     at: &Surroundings,
 ) -> anyhow::Result<Exit> {
     let run_options = Options {
@@ -94,7 +97,7 @@ fn perform(
     let run = Run::new(todo, kitchen, engine, run_options);
     listen_for_signals(run.interrupter())?;
     let began = clock::now();
-    let view = reporter_of(options.progress, began, at);
+    let view = reporter_of(options.progress, began, root, at);
     let mut audience = Audience::new(view, began, &kitchen.judge.memory);
     let tally = run.execute(&mut audience);
     audience.leave(&kitchen.judge, at)?;
@@ -134,6 +137,7 @@ pub fn jobs_of(wanted: Option<u16>) -> usize {
 fn reporter_of(
     progress: Progress,
     began: Duration,
+    root: &Path,
     at: &Surroundings,
 ) -> Option<Box<dyn Reporter>> {
     let live = match progress {
@@ -143,10 +147,13 @@ fn reporter_of(
         Progress::Json => return Some(Box::new(JsonLines::new(say::data(), began))),
         Progress::Quiet => return None,
     };
+    let to = std::io::stderr();
     Some(if live {
-        Box::new(Live::start(at.paint))
+        Box::new(Live::start(Terminal::of_stderr(at.environment.rewraps()), at.paint))
+    } else if at.environment.is_in_actions() {
+        Box::new(Groups::new(to, at.environment.below_workspace(root)))
     } else {
-        Box::new(Plain::new(std::io::stderr()))
+        Box::new(Plain::new(to))
     })
 }
 

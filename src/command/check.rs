@@ -2,10 +2,8 @@
 //!
 //! Owns what is told beyond that which every verb tells, how, and when it is a failure.
 
-use std::path::Path;
-
+use crate::base::Diagnostic;
 use crate::base::text::count;
-use crate::base::{Diagnostic, RelPath};
 use crate::cli::{Check, CheckFormat, Deny, Global};
 use crate::exit::Exit;
 use crate::graph::lint;
@@ -19,15 +17,14 @@ pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Resul
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();
     let problems = all_problems(&repository);
-    let in_actions = at.environment.var("GITHUB_ACTIONS") == Some("true");
-    let usual = if in_actions { CheckFormat::Github } else { CheckFormat::Text };
+    let usual =
+        if at.environment.is_in_actions() { CheckFormat::Github } else { CheckFormat::Text };
     match options.format.unwrap_or(usual) {
         CheckFormat::Json => say::out(&diagnostics_json::render(&problems)?)?,
         CheckFormat::Text => tell(&repository, &problems, at)?,
         CheckFormat::Github => {
-            let workspace = at.environment.set_var("GITHUB_WORKSPACE");
-            let folder = workspace.and_then(|workspace| folder_below(workspace, &repository.root));
-            say::out(&annotations::render(&problems, &folder.unwrap_or_default()))?;
+            let folder = at.environment.below_workspace(&repository.root);
+            say::out(&annotations::render(&problems, &folder))?;
             tell(&repository, &problems, at)?;
         }
     }
@@ -55,12 +52,4 @@ fn tell(repository: &Repository, problems: &[Diagnostic], at: &Surroundings) -> 
         return say::err(&format!("{images}, nothing to complain about\n"));
     }
     say::err(&diagnostics::draw(problems, at.paint))
-}
-
-/// Where the root lies below the folder of the workflow; nothing where they are the same, or it
-/// lies elsewhere.
-fn folder_below(workspace: &str, root: &Path) -> Option<String> {
-    let workspace = Path::new(workspace).canonicalize().ok()?;
-    let below = RelPath::from_path(root.canonicalize().ok()?.strip_prefix(workspace).ok()?)?;
-    (!below.is_root()).then(|| below.to_string())
 }

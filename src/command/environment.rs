@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::base::RelPath;
 use crate::graph::naming::{Given, Origin};
 use crate::report::paint::{Paint, Wish};
 
@@ -54,6 +55,32 @@ impl Environment {
     /// Whether the standard error stream is a terminal that can be drawn on.
     pub fn can_draw(&self) -> bool {
         std::io::stderr().is_terminal() && !self.color_wish().dumb
+    }
+
+    /// Whether the standard error stream's terminal wraps lines again when it becomes narrower, as most do.
+    /// Those are told apart that are known not to; of others that is believed.
+    pub fn rewraps(&self) -> bool {
+        let term = self.var("TERM").unwrap_or_default();
+        let is_cut = ["linux", "rxvt", "st-", "vt"].iter().any(|name| term.starts_with(name));
+        // xterm says so by this variable, GNU screen by the other.
+        !is_cut && self.var("XTERM_VERSION").is_none() && self.var("STY").is_none()
+    }
+
+    /// Whether this is a job of GitHub Actions.
+    pub fn is_in_actions(&self) -> bool {
+        self.var("GITHUB_ACTIONS") == Some("true")
+    }
+
+    /// Where a repository's root lies below the folder that a workflow has checked out; empty where they
+    /// are the same, or it lies elsewhere.
+    pub fn below_workspace(&self, root: &Path) -> String {
+        let below = || {
+            let workspace = Path::new(self.set_var("GITHUB_WORKSPACE")?).canonicalize().ok()?;
+            let root = root.canonicalize().ok()?;
+            RelPath::from_path(root.strip_prefix(workspace).ok()?)
+        };
+        let below = below().filter(|below| !below.is_root());
+        below.map(|below| below.to_string()).unwrap_or_default()
     }
 
     fn color_wish(&self) -> Wish {

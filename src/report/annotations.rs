@@ -3,7 +3,7 @@
 //! Owns the form of a workflow command
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
 
-use crate::base::{Diagnostic, Level};
+use crate::base::{Diagnostic, Level, Place, RelPath};
 
 use super::diagnostics::sort;
 use super::diagnostics_json::Region;
@@ -22,8 +22,7 @@ fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
     let place = diagnostic.labels.first().map(Region::of).unwrap_or_default();
     let mut properties: Vec<(&str, String)> = Vec::new();
     if let Some(file) = place.file {
-        let file = if folder.is_empty() { file.to_string() } else { format!("{folder}/{file}") };
-        properties.push(("file", file));
+        properties.push(("file", below(folder, file)));
     }
     let is_one_line = place.line == place.end_line;
     // Columns are only understood where the piece does not leave its line.
@@ -36,11 +35,31 @@ fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
     let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
     properties.extend(numbers.map(|(name, number)| (name, number.to_string())));
     properties.push(("title", diagnostic.code.to_owned()));
+    command(level, properties, &words(diagnostic))
+}
+
+/// An error with a title and a message, at the line of a place where there is one.
+pub(super) fn error(place: Option<&Place>, title: &str, message: &str, folder: &str) -> String {
+    let mut properties = Vec::new();
+    if let Some(place) = place {
+        properties.push(("file", below(folder, &place.file)));
+        properties.push(("line", place.line.to_string()));
+    }
+    properties.push(("title", title.to_owned()));
+    command("error", properties, message)
+}
+
+/// Where a file of the repository lies below the folder that the workflow has checked out.
+fn below(folder: &str, file: &RelPath) -> String {
+    if folder.is_empty() { file.to_string() } else { format!("{folder}/{file}") }
+}
+
+fn command(level: &str, properties: Vec<(&str, String)>, message: &str) -> String {
     let properties: Vec<String> = properties
         .into_iter()
         .map(|(name, value)| format!("{name}={}", escape_property(&value)))
         .collect();
-    format!("::{level} {}::{}", properties.join(","), escape(&words(diagnostic)))
+    format!("::{level} {}::{}", properties.join(","), escape(message))
 }
 
 /// The message with all that is said below it.
@@ -55,7 +74,8 @@ fn words(diagnostic: &Diagnostic) -> String {
     words
 }
 
-fn escape(text: &str) -> String {
+/// A text as the value of a workflow command.
+pub(super) fn escape(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 

@@ -1,11 +1,19 @@
 //! A run on a terminal: a line for each image that ended, a row for each that is being built,
-//! and one bar for all, by indicatif, which appears in this file only.
+//! and one bar for all, by indicatif, which appears here only.
 //!
 //! One thread owns the screen: events reach it through a channel, and between events it keeps
-//! the clocks going. It draws to stderr only and clears what it drew when the run is over.
+//! the clocks going. It draws to stderr only and clears what it drew when the run is over. What
+//! stands in the lines, and that they fit, is the affair of `lines`.
+
+mod canvas;
+mod left;
+mod lines;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,18 +22,54 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{Event, Stamped, StepInfo};
 
+use self::canvas::Canvas;
+use self::left::Left;
+use self::lines::Overall;
 use super::paint::Paint;
 use super::{Reporter, clean, reasons, words};
 
 /// More rows than this would push what has ended off the screen.
 const MOST_ROWS: usize = 8;
 
-/// The last line that is drawn fills the terminal, so the `^C` that it echoes begins another. Without
-/// going back from there, the topmost row would stay behind for ever.
-const BACK_FROM_ECHO: &[u8] = b"\r\x1b[K\x1b[1A";
+/// More images than this that were fresh from the beginning are told in one line: hundreds of lines
+/// that say so would tell nothing.
+const MOST_FRESH: usize = 10;
 
 /// How often the clocks on the screen move.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often the screen is drawn at most.
+const DRAWN_A_SECOND: u8 = 20;
+
+/// How often is estimated what is left.
+const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
+
+/// How large a terminal is taken to be that does not say so, in columns and rows.
+const USUAL_SIZE: (usize, usize) = (80, 24);
+
+/// What is typed stands behind the last line, such as `^C`: this many columns are left for it.
+const FOR_ECHO: usize = 2;
+
+/// A terminal to draw on.
+pub struct Terminal {
+    /// What it shows.
+    pub to: Box<dyn Write + Send>,
+    /// How many columns and rows it has now.
+    pub size: Arc<dyn Fn() -> (usize, usize) + Send + Sync>,
+    /// Whether it breaks lines anew when it becomes narrower.
+    pub rewraps: bool,
+}
+
+impl Terminal {
+    /// That of the standard error stream.
+    pub fn of_stderr(rewraps: bool) -> Terminal {
+        let size = || {
+            let size = terminal_size::terminal_size_of(io::stderr());
+            size.map_or(USUAL_SIZE, |(width, height)| (width.0.into(), height.0.into()))
+        };
+        Terminal { to: Box::new(io::stderr()), size: Arc::new(size), rewraps }
+    }
+}
 
 /// The live view. Dropping it, or the end of the run, leaves the terminal as it was.
 pub struct Live {
@@ -35,19 +79,11 @@ pub struct Live {
 
 impl Live {
     /// Starts the thread that owns the screen.
-    pub fn start(paint: Paint) -> Live {
-        let target = ProgressDrawTarget::stderr_with_hz(20);
-        let echoes = io::stdin().is_terminal() && io::stderr().is_terminal();
-        Live::spawn(Screen { echoes, ..Screen::new(target, paint) })
-    }
-
-    /// The same on another draw target, so that tests can look at the screen.
-    pub fn start_on(target: ProgressDrawTarget, paint: Paint) -> Live {
-        Live::spawn(Screen::new(target, paint))
-    }
-
-    fn spawn(screen: Screen) -> Live {
+    pub fn start(terminal: Terminal, paint: Paint) -> Live {
         let (to_screen, events) = mpsc::channel();
+        let start = Instant::now();
+        let clock = Box::new(move || start.elapsed());
+        let screen = Screen::new(terminal, paint, clock);
         let screen = std::thread::spawn(move || screen.run(&events));
         Live { to_screen: Some(to_screen), screen: Some(screen) }
     }
@@ -82,51 +118,81 @@ impl Drop for Live {
     }
 }
 
+type Clock = Box<dyn Fn() -> Duration + Send>;
+
 /// All that is on the screen, owned by one thread.
 struct Screen {
     all: MultiProgress,
+    size: Arc<dyn Fn() -> (usize, usize) + Send + Sync>,
     paint: Paint,
     overall: ProgressBar,
     rows: BTreeMap<String, Row>,
+    /// How many images were fresh before any was begun, and what each would be told by.
+    fresh: Vec<String>,
     done: usize,
+    failed: usize,
     total: usize,
-    start: Instant,
-    /// Whether the terminal shows by itself what is typed.
-    echoes: bool,
+    /// The time since the run began.
+    clock: Clock,
+    left: Left,
+    /// What was left when it was estimated last, and when that was.
+    estimate: (Option<Duration>, Option<Duration>),
+    /// Whether the run is stopping, so that nobody knows what is left.
+    is_stopping: bool,
+    /// How wide the terminal was when it was drawn last.
+    width: usize,
 }
 
 /// An image that is being built.
 struct Row {
     /// Its line; more images than rows wait without one.
     bar: Option<ProgressBar>,
-    since: Instant,
+    since: Duration,
     step: Option<StepInfo>,
     last_line: String,
 }
 
 impl Screen {
-    fn new(target: ProgressDrawTarget, paint: Paint) -> Screen {
+    fn new(terminal: Terminal, paint: Paint, clock: Clock) -> Screen {
+        let Terminal { to, size, rewraps } = terminal;
+        let (width, of_canvas) = (size().0, Arc::clone(&size));
+        let canvas = Canvas::new(to, Box::new(move || of_canvas()), rewraps);
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas), DRAWN_A_SECOND);
         let all = MultiProgress::with_draw_target(target);
         let overall = all.add(ProgressBar::new(0));
-        overall.set_style(style("{bar:24} {wide_msg}"));
-        let rows = BTreeMap::new();
-        let start = Instant::now();
-        Screen { all, paint, overall, rows, done: 0, total: 0, start, echoes: false }
+        overall.set_style(bare());
+        Screen {
+            all,
+            width,
+            size,
+            paint,
+            overall,
+            rows: BTreeMap::new(),
+            fresh: Vec::new(),
+            done: 0,
+            failed: 0,
+            total: 0,
+            clock,
+            left: Left::default(),
+            estimate: (None, None),
+            is_stopping: false,
+        }
     }
 
     fn run(mut self, events: &Receiver<Stamped>) {
         loop {
             match events.recv_timeout(TICK) {
-                Ok(event) => self.take(event.event),
+                Ok(event) => self.take(event),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             // What has come meanwhile is drawn in one go.
             while let Ok(event) = events.try_recv() {
-                self.take(event.event);
+                self.take(event);
             }
             self.draw();
         }
+        self.tell_fresh();
         for row in self.rows.values() {
             if let Some(bar) = &row.bar {
                 bar.finish_and_clear();
@@ -135,81 +201,64 @@ impl Screen {
         self.overall.finish_and_clear();
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, Stamped { at, event }: Stamped) {
+        self.left.take(at, &event);
         match event {
             Event::RunStarted { images, .. } => {
                 self.total = images.len();
-                self.overall.set_length(images.len() as u64);
             }
-            Event::ImageStarted { image } => self.open(image),
+            Event::ImageStarted { image } => {
+                self.tell_fresh();
+                self.open(image);
+            }
             Event::StepStarted { image, step } => {
                 if let Some(row) = self.rows.get_mut(&image).filter(|_| step.number > 0) {
                     row.step = Some(step);
                     row.last_line.clear();
                 }
             }
-            Event::Output { image, line, .. } => {
-                if let Some(row) = self.rows.get_mut(&image) {
-                    row.last_line = clean::line(&line);
-                }
-            }
+            Event::Output { image, line, .. } => self.say_last(&image, clean::line(&line)),
             Event::ImageStale { image, reason } => {
-                if let Some(row) = self.rows.get_mut(&image) {
-                    row.last_line = reasons::describe(&reason);
-                }
+                self.say_last(&image, reasons::describe(&reason));
             }
-            Event::ImageBlocked { image } => {
-                if let Some(row) = self.rows.get_mut(&image) {
-                    words::BLOCKED.clone_into(&mut row.last_line);
-                }
-            }
+            Event::ImageBlocked { image } => self.say_last(&image, words::BLOCKED.to_owned()),
             Event::StepFinished { .. } | Event::RunFinished => {}
             other => self.tell(other),
         }
     }
 
+    fn say_last(&mut self, image: &str, words: String) {
+        if let Some(row) = self.rows.get_mut(image) {
+            row.last_line = words;
+        }
+    }
+
     /// What is said once and stays on the screen.
     fn tell(&mut self, event: Event) {
+        let ended = lines::ended(&event, self.width, self.paint);
         match event {
-            Event::ImageBuilt { image, steps, took, .. } => {
-                let time = words::duration(took);
-                let all_cached = steps.ran == 0 && steps.cached > 0;
-                let how = if all_cached { "  all steps cached" } else { "" };
-                let mark = self.paint.good("✓");
-                self.close(&image, &format!("{mark} {image}  {time}  built{how}"));
+            Event::ImageFresh { image, .. } if !self.rows.contains_key(&image) => {
+                self.done += 1;
+                self.fresh.extend(ended);
             }
-            // What is fresh is counted; hundreds of lines that say so would tell nothing.
-            Event::ImageFresh { image, .. } => self.close_silently(&image),
-            Event::ImageFailed { image, failure, took } => {
-                let mark = self.paint.bad("✗");
-                let at = words::failed_at(&failure);
-                let time = words::duration(took);
-                self.close(&image, &format!("{mark} {image}  {time}  failed{at}"));
-            }
-            Event::ImageSkipped { image, because } => {
-                let why = words::skipped_because(&because);
-                self.close(&image, &format!("- {image}  skipped{why}"));
-            }
-            Event::ImageCancelled { image, .. } => {
-                let mark = self.paint.careful("-");
-                self.close(&image, &format!("{mark} {image}  cancelled"));
+            Event::ImageBuilt { image, .. }
+            | Event::ImageFresh { image, .. }
+            | Event::ImageSkipped { image, .. }
+            | Event::ImageCancelled { image, .. } => self.close(&image, ended),
+            Event::ImageFailed { image, .. } => {
+                self.failed += 1;
+                self.close(&image, ended);
             }
             Event::Interrupted { signal } => {
-                if self.echoes && signal == signal_hook::consts::SIGINT {
-                    // A screen that has gone away is no reason to fail.
-                    drop(io::stderr().write_all(BACK_FROM_ECHO));
-                }
+                self.is_stopping = true;
                 let name = words::signal_name(signal);
                 self.line(&format!("stopping after {name}; once more to leave at once"));
             }
             Event::Warning { image, message } => {
-                let mark = self.paint.careful("!");
-                self.line(&format!("{mark} {image}  {}", clean::line(&message)));
+                self.warn(&image, &clean::line(&message));
             }
             Event::ImageRetried { image, attempt, message, wait } => {
-                let mark = self.paint.careful("!");
-                let again = words::tried_again(attempt, &message, wait);
-                self.line(&format!("{mark} {image}  {again}"));
+                self.warn(&image, &words::tried_again(attempt, &message, wait));
                 if let Some(row) = self.rows.get_mut(&image) {
                     row.step = None;
                     row.last_line.clear();
@@ -220,8 +269,22 @@ impl Screen {
         }
     }
 
+    fn warn(&self, image: &str, message: &str) {
+        self.line(&format!("{} {image}  {message}", self.paint.careful("!")));
+    }
+
+    /// Tells of the images that were fresh from the beginning.
+    fn tell_fresh(&mut self) {
+        let fresh = std::mem::take(&mut self.fresh);
+        if fresh.len() > MOST_FRESH {
+            self.line(&lines::many_fresh(fresh.len(), self.paint));
+        } else {
+            fresh.iter().for_each(|line| self.line(line));
+        }
+    }
+
     fn open(&mut self, image: String) {
-        let since = Instant::now();
+        let since = (self.clock)();
         let row = Row { bar: None, since, step: None, last_line: String::new() };
         self.rows.insert(image, row);
         self.give_rows();
@@ -235,23 +298,21 @@ impl Screen {
         waiting.sort_by_key(|row| row.since);
         for row in waiting.into_iter().take(MOST_ROWS.saturating_sub(used)) {
             let bar = self.all.insert_before(&self.overall, ProgressBar::new_spinner());
-            bar.set_style(style("{wide_msg}"));
+            bar.set_style(bare());
             row.bar = Some(bar);
         }
     }
 
-    fn close(&mut self, image: &str, line: &str) {
-        self.close_silently(image);
-        self.line(line);
-    }
-
-    fn close_silently(&mut self, image: &str) {
+    fn close(&mut self, image: &str, line: Option<String>) {
         self.done += 1;
         if let Some(bar) = self.rows.remove(image).and_then(|row| row.bar) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
         self.give_rows();
+        if let Some(line) = line {
+            self.line(&line);
+        }
     }
 
     fn line(&self, line: &str) {
@@ -259,29 +320,58 @@ impl Screen {
         drop(self.all.println(line));
     }
 
-    fn draw(&self) {
-        for (image, row) in &self.rows {
-            let Some(bar) = &row.bar else { continue };
-            let time = words::duration(row.since.elapsed());
-            let step = row.step.as_ref().map(words::describe_step).unwrap_or_default();
-            let last = self.paint.faint(&row.last_line);
-            let name = self.paint.strong(image);
-            bar.set_message(format!("  {time:>6}  {name}  {step}  {last}"));
+    fn draw(&mut self) {
+        self.width = (self.size)().0;
+        let now = (self.clock)();
+        let drawn: Vec<(&String, &Row, &ProgressBar)> = self
+            .rows
+            .iter()
+            .filter_map(|(image, row)| Some((image, row, row.bar.as_ref()?)))
+            .collect();
+        let names = drawn.iter().map(|(image, ..)| image.as_str());
+        let names = lines::names_width(names, self.width);
+        for (image, row, bar) in drawn {
+            let time = now.saturating_sub(row.since);
+            let row =
+                lines::Row { name: image, time, step: row.step.as_ref(), last: &row.last_line };
+            say(bar, lines::row(&row, names, self.width, self.paint));
         }
-        let running = self.rows.len();
-        let waiting = self.total.saturating_sub(self.done + running);
-        let time = words::duration(self.start.elapsed());
-        let total = self.total;
-        let done = self.done;
-        self.overall.set_position(done as u64);
-        self.overall.set_message(format!(
-            "{done}/{total} images, {running} running, {waiting} waiting  {time}"
-        ));
+        let run = Overall {
+            done: self.done,
+            total: self.total,
+            running: self.rows.len(),
+            failed: self.failed,
+            time: now,
+            left: self.estimate(now),
+        };
+        say(&self.overall, lines::overall(&run, self.width.saturating_sub(FOR_ECHO), self.paint));
+    }
+
+    /// What is left, estimated now and then.
+    fn estimate(&mut self, now: Duration) -> Option<Duration> {
+        if self.is_stopping {
+            return None;
+        }
+        let (left, when) = self.estimate;
+        if when.is_none_or(|when| now.saturating_sub(when) >= ESTIMATE_EVERY) {
+            let left = self.left.at(now);
+            // Less than a second is over before it is read.
+            let left = left.filter(|left| *left >= Duration::from_secs(1));
+            self.estimate = (left, Some(now));
+            return left;
+        }
+        left
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+/// Says something in a line where it is something else than before, so that nothing flickers.
+fn say(bar: &ProgressBar, line: String) {
+    if bar.message() != line {
+        bar.set_message(line);
+    }
+}
+
+/// A line that is nothing but its message.
+fn bare() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -37,6 +37,12 @@ pub(super) fn failed_at(failure: &Failure) -> String {
     }
 }
 
+/// What is wrong and the last lines of the step's log, a line each.
+pub(super) fn why_failed(failure: &Failure) -> String {
+    let lines = failure.message.lines().chain(failure.log_tail.iter().map(String::as_str));
+    lines.map(clean::line).collect::<Vec<_>>().join("\n")
+}
+
 /// `: dev failed`, `: the run was stopped`
 pub(super) fn skipped_because(because: &Skip) -> String {
     match because {
@@ -68,6 +74,40 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// A time that is estimated, in whole seconds: `12s`, `3m05s`, `1h02m`.
+pub(super) fn rough(time: Duration) -> String {
+    let seconds = time.saturating_add(Duration::from_millis(500)).as_secs();
+    if seconds < 60 { format!("{seconds}s") } else { duration(time) }
+}
+
+/// A size as people read it: `512 B`, `4.2 kB`, `312 MB`, `1.23 GB`, in powers of 1,000 as docker says
+/// them.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    // In thousandths of the unit, so that no float is needed.
+    let (mut thousandths, mut unit) = (bytes, 0);
+    while thousandths >= 999_500 && unit + 1 < UNITS.len() {
+        thousandths = thousandths.div_euclid(1000);
+        unit += 1;
+    }
+    let digits = match thousandths {
+        0..9_995 => 2,
+        9_995..99_950 => 1,
+        _ => 0,
+    };
+    let divisor = 10_u64.pow(3 - digits);
+    let rounded = (thousandths + divisor / 2) / divisor;
+    let scale = 10_u64.pow(digits);
+    let number = match digits {
+        0 => format!("{rounded}"),
+        _ => format!("{}.{:0width$}", rounded / scale, rounded % scale, width = digits as usize),
+    };
+    format!("{number} {}", UNITS[unit])
+}
+
 /// The name of a signal that ends programs.
 pub(super) fn signal_name(signal: i32) -> String {
     match signal {
@@ -81,6 +121,20 @@ pub(super) fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        let check = |bytes, expected| assert_eq!(size(bytes), expected);
+        check(0, "0 B");
+        check(999, "999 B");
+        check(1_000, "1.00 kB");
+        check(4_249, "4.25 kB");
+        check(77_840_000, "77.8 MB");
+        check(312_400_000, "312 MB");
+        check(999_700_000, "1.00 GB");
+        check(1_230_000_000, "1.23 GB");
+        check(u64::MAX, "18447 PB");
+    }
 
     #[test]
     fn durations_read_well() {

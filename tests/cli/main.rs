@@ -19,3 +19,4 @@ mod rules;
 mod run;
 mod secrets;
 mod since;
+mod terminal;

@@ -1,0 +1,171 @@
+//! A run as the log of a job in GitHub Actions: plain lines, those of each image in a group that opens
+//! and closes whole, and failures as annotations at the line that failed.
+//!
+//! Owns when a group is written: once its image has ended, so that images that are built at once never
+//! mix. What would not fit into the memory is written before, in a group of its own.
+//!
+//! A build's own lines can't become workflow commands: what is no command of ours begins with the time.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use crate::event::{Event, Stamped};
+
+use super::annotations;
+use super::plain;
+use super::{Reporter, words};
+
+/// More bytes of one image are not kept.
+const MOST_KEPT: usize = 1 << 20;
+
+/// Writes groups and annotations.
+pub struct Groups<W> {
+    to: W,
+    /// Where the repository's root lies below the folder that the workflow has checked out.
+    folder: String,
+    images: HashMap<String, Group>,
+    most_kept: usize,
+}
+
+/// What an image that has not ended said, since its last group.
+#[derive(Default)]
+struct Group {
+    lines: String,
+    /// How many groups of it are written.
+    written: usize,
+}
+
+impl<W: Write> Groups<W> {
+    /// Groups to `to`. `folder` is where the repository's root lies below the folder that the workflow
+    /// has checked out; it is empty where they are the same.
+    pub fn new(to: W, folder: String) -> Groups<W> {
+        Groups { to, folder, images: HashMap::new(), most_kept: MOST_KEPT }
+    }
+
+    fn write_group(&mut self, title: &str, lines: &str) -> io::Result<()> {
+        // In one go: others write to the same log.
+        let group = format!("::group::{}\n{lines}::endgroup::\n", annotations::escape(title));
+        self.to.write_all(group.as_bytes())
+    }
+
+    /// Keeps a line of an image, and writes what is too much to be kept.
+    fn keep(&mut self, image: &str, line: &str) -> io::Result<()> {
+        let group = self.images.entry(image.to_owned()).or_default();
+        group.lines.push_str(line);
+        group.lines.push('\n');
+        if group.lines.len() <= self.most_kept {
+            return Ok(());
+        }
+        group.written += 1;
+        let lines = std::mem::take(&mut group.lines);
+        let title = format!("{image}: part {} of its log", group.written);
+        self.write_group(&title, &lines)
+    }
+}
+
+impl<W: Write> Reporter for Groups<W> {
+    fn show(&mut self, event: &Stamped) -> io::Result<()> {
+        let Some(line) = plain::line(event) else { return Ok(()) };
+        let Some(image) = event.event.image() else { return writeln!(self.to, "{line}") };
+        match &event.event {
+            // Said at once: whoever looks meanwhile sees that something is going on.
+            Event::ImageStarted { .. } => return writeln!(self.to, "{line}"),
+            Event::ImageBuilt { .. }
+            | Event::ImageFresh { .. }
+            | Event::ImageFailed { .. }
+            | Event::ImageSkipped { .. }
+            | Event::ImageCancelled { .. } => {}
+            _ => return self.keep(image, &line),
+        }
+        match self.images.remove(image) {
+            Some(group) => self.write_group(&line, &group.lines)?,
+            None => writeln!(self.to, "{line}")?,
+        }
+        if let Event::ImageFailed { failure, .. } = &event.event {
+            let title = format!("{image} failed{}", words::failed_at(failure));
+            let place = failure.excerpt.as_ref().map(|excerpt| &excerpt.place);
+            let error =
+                annotations::error(place, &title, &words::why_failed(failure), &self.folder);
+            writeln!(self.to, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::{Place, RelPath};
+    use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
+
+    fn output(image: &str, line: &str) -> Event {
+        let step = StepInfo { stage: None, number: 2, total: 2, text: "RUN make".to_owned() };
+        Event::Output { image: image.to_owned(), step, line: line.to_owned() }
+    }
+
+    fn show(events: Vec<Event>, most_kept: usize) -> String {
+        let mut written = Vec::new();
+        let mut groups = Groups::new(&mut written, "sub".to_owned());
+        groups.most_kept = most_kept;
+        for event in events {
+            groups.show(&Stamped { at: Duration::from_millis(1500), event }).unwrap();
+        }
+        String::from_utf8(written).unwrap()
+    }
+
+    fn failed(image: &str) -> Event {
+        let place =
+            Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
+        let failure = Failure {
+            kind: FailureKind::Build,
+            message: "exit code: 2".to_owned(),
+            step: None,
+            excerpt: Some(Excerpt { place, text: "RUN make".to_owned() }),
+            log_tail: vec!["50%".to_owned(), "no\x1b[31m rule".to_owned()],
+        };
+        let took = Duration::from_secs(1);
+        Event::ImageFailed { image: image.to_owned(), failure, took }
+    }
+
+    #[test]
+    fn images_never_mix_and_failures_point() {
+        let started = |image: &str| Event::ImageStarted { image: image.to_owned() };
+        let events = vec![
+            started("a"),
+            started("dev"),
+            output("a", "one"),
+            output("dev", "::error::two"),
+            output("a", "three"),
+            failed("dev"),
+            Event::ImageCancelled { image: "a".to_owned(), took: Duration::from_secs(1) },
+        ];
+        let expected = "\
+[   1.5s] a: started
+[   1.5s] dev: started
+::group::[   1.5s] dev: failed after 1.0s at docker/dev/Dockerfile:9
+[   1.5s] dev: | ::error::two
+::endgroup::
+::error file=sub/docker/dev/Dockerfile,line=9,title=dev failed at docker/dev/Dockerfile%3A9\
+::exit code: 2%0A50%25%0Ano rule
+::group::[   1.5s] a: cancelled after 1.0s
+[   1.5s] a: | one
+[   1.5s] a: | three
+::endgroup::
+";
+        assert_eq!(show(events, MOST_KEPT), expected);
+    }
+
+    #[test]
+    fn what_is_too_much_to_be_kept_is_written_before() {
+        let events = vec![output("a", "one"), output("a", "two"), output("a", "three")];
+        let expected = "\
+::group::a: part 1 of its log
+[   1.5s] a: | one
+[   1.5s] a: | two
+::endgroup::
+";
+        assert_eq!(show(events, 25), expected);
+    }
+}

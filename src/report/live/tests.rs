@@ -1,0 +1,299 @@
+//! Whole screens, as a terminal shows them.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::event::{Edge, Failure, FailureKind, Skip, StepCounts};
+use crate::graph::evaluate::NeedKind;
+
+/// A terminal as it shows itself.
+#[derive(Clone)]
+struct Virtual(Arc<Mutex<vt100::Parser>>);
+
+impl Write for Virtual {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().process(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A screen with a clock and a width that are set by hand.
+struct Shown {
+    terminal: Virtual,
+    screen: Screen,
+    now: Arc<AtomicU64>,
+    width: Arc<AtomicUsize>,
+}
+
+impl Shown {
+    fn new(height: u16, width: u16) -> Shown {
+        Shown::painted(height, width, Paint::plain())
+    }
+
+    fn painted(height: u16, width: u16, paint: Paint) -> Shown {
+        let side = |length| NonZero::new(length).unwrap();
+        let parser = vt100::Parser::new(side(height), side(width), 0);
+        let terminal = Virtual(Arc::new(Mutex::new(parser)));
+        let now = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&now);
+        let columns = Arc::new(AtomicUsize::new(usize::from(width)));
+        let width = Arc::clone(&columns);
+        let described = Terminal {
+            to: Box::new(terminal.clone()),
+            size: Arc::new(move || (columns.load(Ordering::Relaxed), usize::from(height))),
+            rewraps: true,
+        };
+        let clock = Box::new(move || Duration::from_millis(clock.load(Ordering::Relaxed)));
+        let screen = Screen::new(described, paint, clock);
+        Shown { terminal, screen, now, width }
+    }
+
+    fn contents(&self) -> String {
+        self.terminal.0.lock().unwrap().screen().contents()
+    }
+
+    fn at(&mut self, millis: u64, events: Vec<Event>) -> &mut Shown {
+        self.now.store(millis, Ordering::Relaxed);
+        for event in events {
+            self.screen.take(Stamped { at: Duration::from_millis(millis), event });
+        }
+        self.screen.draw();
+        self
+    }
+
+    fn check(&self, expected: &str) {
+        let shown = self.contents();
+        let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
+        let expected: Vec<&str> = expected.lines().collect();
+        assert_eq!(shown, expected);
+    }
+}
+
+fn begun(images: &[&str], jobs: usize, expected: &[(&str, u64)]) -> Event {
+    let edge = |image: &str, parent: &str| {
+        let (image, parent) = (image.to_owned(), parent.to_owned());
+        Edge { image, parent, kind: NeedKind::From }
+    };
+    let times =
+        expected.iter().map(|(image, time)| ((*image).to_owned(), Duration::from_secs(*time)));
+    Event::RunStarted {
+        engine: "fake 1".to_owned(),
+        jobs,
+        images: images.iter().map(|image| (*image).to_owned()).collect(),
+        edges: images.windows(2).map(|pair| edge(pair[1], pair[0])).collect(),
+        expected: times.collect(),
+    }
+}
+
+fn started(image: &str) -> Event {
+    Event::ImageStarted { image: image.to_owned() }
+}
+
+fn step(number: u32, text: &str) -> StepInfo {
+    StepInfo { stage: None, number, total: 3, text: text.to_owned() }
+}
+
+fn stepped(image: &str, number: u32, text: &str) -> Event {
+    Event::StepStarted { image: image.to_owned(), step: step(number, text) }
+}
+
+fn output(image: &str, line: &str) -> Event {
+    Event::Output { image: image.to_owned(), step: step(2, ""), line: line.to_owned() }
+}
+
+fn fresh(image: &str) -> Event {
+    let (image, image_id, tagged) = (image.to_owned(), String::new(), Vec::new());
+    Event::ImageFresh { image, image_id, tagged, size: Some(5) }
+}
+
+fn built(image: &str, millis: u64) -> Event {
+    Event::ImageBuilt {
+        image: image.to_owned(),
+        image_id: String::new(),
+        references: Vec::new(),
+        steps: StepCounts { ran: 2, cached: 1 },
+        size: Some(312_000_000),
+        took: Duration::from_millis(millis),
+    }
+}
+
+fn failed(image: &str) -> Event {
+    let failure = Failure {
+        kind: FailureKind::Build,
+        message: "exit code: 2".to_owned(),
+        step: Some(step(3, "RUN make")),
+        excerpt: None,
+        log_tail: Vec::new(),
+    };
+    Event::ImageFailed { image: image.to_owned(), failure, took: Duration::from_secs(1) }
+}
+
+fn skipped(image: &str, because: &str) -> Event {
+    let because = Skip::NeedFailed { image: because.to_owned() };
+    Event::ImageSkipped { image: image.to_owned(), because }
+}
+
+#[test]
+fn a_run_from_its_beginning_to_its_end() {
+    let mut shown = Shown::new(12, 80);
+    let expected = [("builder", 20), ("dev", 30)];
+    let begin = begun(&["base", "builder", "dev", "release"], 2, &expected);
+    shown.at(0, vec![begin, fresh("base"), started("builder")]).check(
+        "• base  fresh
+    0.0s  builder
+━━━─────────  1/4 images  1 running  2 waiting  0.0s  about 50s left",
+    );
+    let steps = vec![stepped("builder", 2, "RUN make   all"), output("builder", "cc \x1b[31mx.c")];
+    shown.at(12_400, steps).check(
+        "• base  fresh
+   12.4s  builder  [2/3] RUN make all  cc x.c
+━━━─────────  1/4 images  1 running  2 waiting  12.4s  about 38s left",
+    );
+    let next = vec![built("builder", 12_400), started("dev")];
+    shown.at(13_400, next).check(
+        "• base  fresh
+✓ builder  12.4s  built  312 MB
+    0.0s  dev
+━━━━━━──────  2/4 images  1 running  1 waiting  13.4s  about 30s left",
+    );
+    shown.at(14_400, vec![failed("dev"), skipped("release", "dev"), Event::RunFinished]);
+    let (_, nothing) = mpsc::channel();
+    let Shown { screen, terminal, .. } = shown;
+    screen.run(&nothing);
+    let left = "• base  fresh
+✓ builder  12.4s  built  312 MB
+✗ dev  1.0s  failed in [3/3] RUN make
+- release  skipped: dev failed";
+    assert_eq!(terminal.0.lock().unwrap().screen().contents(), left);
+}
+
+#[test]
+fn forty_columns_are_enough() {
+    let mut shown = Shown::new(8, 40);
+    let begin = begun(&["漢字漢字漢字漢字", "b"], 2, &[]);
+    let events = vec![
+        begin,
+        started("漢字漢字漢字漢字"),
+        started("b"),
+        stepped("b", 1, "RUN echo 漢字漢字漢字漢字漢字漢字"),
+        output("b", "漢字漢字漢字漢字漢字漢字漢字"),
+    ];
+    shown.at(100, events).check(
+        "    0.0s  漢字漢字漢字漢字
+    0.0s  b           [1/3] RU…  漢字漢…
+──────  0/2 images  2 running  0.1s",
+    );
+    let done = vec![built("漢字漢字漢字漢字", 61_000), failed("b")];
+    shown.at(200, done).check(
+        "✓ 漢字漢字漢字漢字  1m01s  built  312 MB
+✗ b  1.0s  failed in [3/3] RUN make
+━━━━━━  2/2  1 failed  0.2s",
+    );
+}
+
+#[test]
+fn two_hundred_columns_are_used() {
+    let mut shown = Shown::new(8, 200);
+    let text = "RUN apt-get update && apt-get install --yes gcc make libssl-dev";
+    let line = "Get:1 http://example.org/debian bookworm InRelease [151 kB]";
+    let events = vec![
+        begun(&["base"], 2, &[]),
+        started("base"),
+        stepped("base", 2, text),
+        output("base", line),
+    ];
+    shown.at(100, events).check(
+        &format!(
+            "    0.1s  base  [2/3] {text}  {line}
+────────────────────────  0/1 images  1 running  0 waiting  0.1s"
+        )
+        .replace("    0.1s", "    0.0s"),
+    );
+}
+
+#[test]
+fn at_most_eight_rows_run() {
+    let names: Vec<String> = (0..12).map(|number| format!("image{number:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut shown = Shown::new(20, 80);
+    let mut events = vec![begun(&names, 12, &[])];
+    events.extend(names.iter().map(|name| started(name)));
+    shown.at(0, events);
+    let rows = |shown: &Shown| shown.contents().matches("image").count() - 1;
+    assert_eq!(rows(&shown), 8);
+    // Whoever waits longest for a row gets the next.
+    shown.at(0, vec![fresh("image03")]);
+    let screen = shown.contents();
+    assert!(screen.starts_with("• image03  fresh\n") && screen.contains("  image08"), "{screen}");
+    assert_eq!(rows(&shown), 9);
+}
+
+#[test]
+fn many_that_are_fresh_are_one_line() {
+    let names: Vec<String> = (0..40).map(|number| format!("image{number:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut shown = Shown::new(20, 80);
+    let mut events = vec![begun(&names, 2, &[])];
+    events.extend(names[1..].iter().map(|name| fresh(name)));
+    events.push(started("image00"));
+    shown.at(0, events).check(
+        "• 39 images  fresh
+    0.0s  image00
+━━━━━━━━━━━─  39/40 images  1 running  0 waiting  0.0s",
+    );
+}
+
+/// What a terminal makes of its lines when it becomes narrower: each is broken anew, and the cursor
+/// stays behind what it stood behind.
+fn rewrap(terminal: &Virtual, height: u16, width: u16) {
+    let mut parser = terminal.0.lock().unwrap();
+    let lines = parser.screen().contents().replace('\n', "\r\n");
+    let side = |length| NonZero::new(length).unwrap();
+    *parser = vt100::Parser::new(side(height), side(width), 0);
+    parser.process(lines.as_bytes());
+}
+
+#[test]
+fn nothing_stays_behind_when_the_terminal_becomes_narrower_or_wider() {
+    let mut shown = Shown::new(20, 80);
+    let events = vec![
+        begun(&["base", "dev", "x"], 2, &[]),
+        fresh("base"),
+        started("dev"),
+        stepped("dev", 1, "RUN a command that is much longer than half of the terminal is wide"),
+        started("x"),
+        stepped("x", 1, "RUN another command that is longer than half of the terminal is, 漢字"),
+    ];
+    shown.at(0, events);
+    for width in [39, 30, 33, 80, 60] {
+        rewrap(&shown.terminal, 20, width);
+        shown.width.store(usize::from(width), Ordering::Relaxed);
+        shown.at(0, Vec::new());
+        let screen = shown.contents();
+        let lines: Vec<&str> = screen.lines().collect();
+        assert_eq!(lines.len(), 4, "{width}\n{screen}");
+        assert_eq!(lines[0], "• base  fresh");
+        assert!(lines[1].starts_with("    0.0s  dev  [1/3] RUN a"), "{screen}");
+        assert!(lines[2].starts_with("    0.0s  x  "), "{screen}");
+        assert!(lines[3].contains("1/3"), "{screen}");
+    }
+}
+
+#[test]
+fn colours_are_those_that_are_wished_for() {
+    let wish = |no_color| super::super::paint::Wish { no_color, ..Default::default() };
+    let colour = |paint| {
+        let mut shown = Shown::painted(8, 80, paint);
+        shown.at(0, vec![begun(&["a", "b"], 2, &[]), started("a"), built("a", 1000)]);
+        let parser = shown.terminal.0.lock().unwrap();
+        parser.screen().cell(0, 0).unwrap().fgcolor()
+    };
+    assert_eq!(colour(Paint::new(wish(false), true)), vt100::Color::Idx(2));
+    assert_eq!(colour(Paint::new(wish(true), true)), vt100::Color::Default);
+}

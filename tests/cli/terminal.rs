@@ -1,0 +1,209 @@
+//! The live view in a real pseudo-terminal: what the program draws, a terminal emulator shows.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use pty_process::Size;
+use pty_process::blocking::{Command, Pty, open};
+
+use crate::harness::Project;
+
+/// Longer than this nothing here takes that does not hang.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A program in a terminal.
+struct Session {
+    pty: Pty,
+    child: Child,
+    pieces: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    /// All that was written.
+    bytes: Vec<u8>,
+}
+
+impl Session {
+    fn start(project: &Project, (rows, columns): (u16, u16), more: &[(&str, &str)]) -> Session {
+        let (pty, pts) = open().unwrap();
+        pty.resize(Size::new(rows, columns)).unwrap();
+        let arguments = ["build", "--all", "--engine", "fake", "-j2", "--keep-going"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"))
+            .args(arguments)
+            .current_dir(project.root())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", project.root())
+            .env("TERM", "xterm-256color")
+            // This emulator does not break lines anew, as xterm does not.
+            .env("XTERM_VERSION", "XTerm(379)")
+            .env("LAYERS_FAKE_SCRIPT", project.root().join(".layers/fake.json"));
+        for (name, value) in more {
+            command = command.env(name, value);
+        }
+        let child = command.spawn(pts).unwrap();
+        let (tell, pieces) = mpsc::channel();
+        let mut reader = File::from(pty.as_fd().try_clone_to_owned().unwrap());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // The last one to close the terminal makes it an error to read it.
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                if tell.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let side = |length| NonZero::new(length).unwrap();
+        let screen = vt100::Parser::new(side(rows), side(columns), 0);
+        Session { pty, child, pieces, screen, bytes: Vec::new() }
+    }
+
+    fn contents(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// Waits until the screen is as it should be, and gives it.
+    fn until(&mut self, is_right: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let contents = self.contents();
+            if is_right(&contents) {
+                return contents;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match self.pieces.recv_timeout(left) {
+                Ok(piece) => {
+                    self.screen.process(&piece);
+                    self.bytes.extend(piece);
+                }
+                Err(_) => panic!("the screen never became right:\n{contents}"),
+            }
+        }
+    }
+
+    /// Waits for the end, and gives how it ended and the last screen.
+    fn end(mut self) -> (ExitStatus, String, Vec<u8>) {
+        let status = self.child.wait().unwrap();
+        let end = Instant::now() + LIMIT;
+        while let Ok(piece) =
+            self.pieces.recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
+            self.screen.process(&piece);
+            self.bytes.extend(piece);
+        }
+        (status, self.contents(), self.bytes)
+    }
+}
+
+/// base ← dev, and x which fails; base waits for the file `go`.
+fn project() -> Project {
+    Project::new()
+        .dockerfile("base", "FROM scratch\nRUN true\n")
+        .dockerfile("dev", "FROM acme/shop-base\nRUN make all\n")
+        .dockerfile("x", "FROM scratch\nRUN false\n")
+        .script(
+            r#"{"images": [
+                {"reference": "shop-base", "steps": [
+                    {"text": "FROM scratch"},
+                    {"text": "RUN true", "output": ["\u001b[31mhello 漢字\n"], "gate": "file:go"}]},
+                {"reference": "shop-x", "fail": {"step": 2, "message": "exit code: 1"},
+                 "steps": [{"text": "FROM scratch"}, {"text": "RUN false"}]}]}"#,
+        )
+}
+
+/// Times differ from run to run.
+fn without_times(screen: &str) -> String {
+    let times = regex::Regex::new(r" *\d+\.\d+s").unwrap();
+    times.replace_all(screen, " TIME").lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn go(project: &Project) {
+    fs::write(project.root().join(".layers/go"), "").unwrap();
+}
+
+#[test]
+fn a_run_is_drawn_and_leaves_its_lines() {
+    let project = project();
+    let mut session = Session::start(&project, (24, 80), &[]);
+    let running =
+        session.until(|screen| screen.contains("✗ x") && screen.contains("[2/2] RUN true"));
+    assert_eq!(
+        without_times(&running),
+        "✗ x TIME  failed at docker/x/Dockerfile:2
+ TIME  base  [2/2] RUN true
+━━━━────────  1/3 images  1 failed  1 running  1 waiting TIME"
+    );
+    go(&project);
+    let (status, screen, bytes) = session.end();
+    assert_eq!(status.code(), Some(1));
+    let lines: Vec<&str> = screen.lines().collect();
+    assert!(lines[1].starts_with("✓ base  ") && lines[1].contains("built"), "{screen}");
+    assert!(lines[2].starts_with("✓ dev  "), "{screen}");
+    // Nothing is left of the rows and the bar.
+    assert!(lines[3..].iter().all(|line| !line.contains('─') || line.contains("-->")), "{screen}");
+    assert!(screen.contains("2 built, 1 failed of 3 images"), "{screen}");
+    assert!(!String::from_utf8_lossy(&bytes).contains("\x1b[31mhello"), "a build's escape passed");
+}
+
+#[test]
+fn it_follows_the_size_of_the_terminal() {
+    let project = project();
+    let mut session = Session::start(&project, (24, 100), &[]);
+    session.until(|screen| screen.contains("✗ x") && screen.contains("RUN true"));
+    for columns in [40, 80, 30] {
+        session.pty.resize(Size::new(24, columns)).unwrap();
+        session
+            .screen
+            .screen_mut()
+            .set_size(NonZero::new(24).unwrap(), NonZero::new(columns).unwrap());
+        let is_right = |screen: &str| {
+            let lines: Vec<&str> = screen.lines().collect();
+            lines.len() == 3 && lines[1].contains("base") && lines[2].contains("1/3")
+        };
+        session.until(is_right);
+    }
+    go(&project);
+    assert_eq!(session.end().0.code(), Some(1));
+}
+
+#[test]
+fn control_c_leaves_the_terminal_as_it_was() {
+    let project = project();
+    let mut session = Session::start(&project, (24, 80), &[]);
+    session.until(|screen| screen.contains("✗ x") && screen.contains("RUN true"));
+    session.pty.write_all(b"\x03").unwrap();
+    let (status, screen, bytes) = session.end();
+    assert_eq!(status.signal(), Some(2), "{screen}");
+    let seen = without_times(&screen);
+    let begin = "✗ x TIME  failed at docker/x/Dockerfile:2
+stopping after SIGINT; once more to leave at once
+- dev  skipped: the run stopped before
+- base TIME  cancelled
+";
+    assert!(seen.starts_with(begin) || seen.contains("- base TIME  cancelled\n"), "{screen}");
+    assert!(seen.ends_with("try again: layers build x"), "{screen}");
+    let said = String::from_utf8_lossy(&bytes);
+    // The cursor was never hidden, no other screen was switched to, no mode was set.
+    assert!(!said.contains("\x1b[?"), "{said:?}");
+}
+
+#[test]
+fn colours_follow_the_environment() {
+    let styles = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\x1b[3");
+    let escapes = |bytes: &[u8]| bytes.contains(&0x1b);
+    let run = |more: &[(&str, &str)]| {
+        let project = project();
+        go(&project);
+        Session::start(&project, (24, 80), more).end().2
+    };
+    assert!(styles(&run(&[])));
+    let without = run(&[("NO_COLOR", "1")]);
+    assert!(!styles(&without) && escapes(&without), "it is drawn, without colours");
+    let dumb = run(&[("TERM", "dumb")]);
+    assert!(!escapes(&dumb), "{}", String::from_utf8_lossy(&dumb));
+    assert!(styles(&run(&[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")])));
+}
