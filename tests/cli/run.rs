@@ -186,3 +186,41 @@ fn the_claim_of_a_run_that_was_killed_is_taken_over() {
     let left = fs::read_dir(project.root().join(".layers/claims")).unwrap().count();
     assert_eq!(left, 0, "nothing is left behind");
 }
+
+#[test]
+fn a_job_of_actions_gets_groups_and_annotations() {
+    let project = Project::new()
+        .dockerfile("base", "FROM scratch\nRUN true\n")
+        .dockerfile("dev", "FROM acme/shop-base\nRUN make all\n")
+        .script(
+            r#"{"images": [{"reference": "shop-dev",
+                "steps": [{"text": "FROM acme/shop-base"},
+                          {"text": "RUN make all", "output": ["::error::not ours\n"]}],
+                "fail": {"step": 2, "message": "exit code: 2"}}]}"#,
+        )
+        .var("GITHUB_ACTIONS", "true");
+    let workspace = project.root().parent().unwrap().display().to_string();
+    let project = project.var("GITHUB_WORKSPACE", workspace);
+    let ran = project.run("build --all --engine fake -j1").code(1);
+    let said = ran.err();
+    let begin = "\
+[0.0s] building 2 images with fake 0.1.0, 1 at once
+[0.0s] base: started
+::group::[   0.0s] base: built in 0.0s (1 step, 0 cached)
+[0.0s] base: no image in the engine
+[0.0s] base: [1/2] FROM scratch (0.0s)
+[0.0s] base: [2/2] RUN true (0.0s)
+::endgroup::
+[0.0s] dev: started
+::group::[   0.0s] dev: failed after 0.0s at docker/dev/Dockerfile:2
+[0.0s] dev: no image in the engine
+[0.0s] dev: [1/2] FROM acme/shop-base (0.0s)
+[0.0s] dev: | ::error::not ours
+::endgroup::
+::error file=shop/docker/dev/Dockerfile,line=2,title=dev failed at docker/dev/Dockerfile%3A2\
+::exit code: 2%0A::error::not ours
+
+error: dev failed at docker/dev/Dockerfile:2
+";
+    assert!(said.starts_with(begin), "{said}");
+}
