@@ -30,6 +30,10 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     if options.images.is_empty() && !options.all && options.since.is_none() {
         return Err(usage("name images, or `--all`\nhint: `layers list` shows those there are"));
     }
+    if options.progress == Progress::Tty && !at.environment.has_terminal() {
+        let message = "`--progress tty` needs a terminal, and the standard error stream is none";
+        return Err(usage(format!("{message}\nhint: leave it out, or say `--progress plain`")));
+    }
     let given = Given::read(options, &load::start_folder(global)?, at)?;
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();

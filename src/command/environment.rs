@@ -52,9 +52,14 @@ impl Environment {
         Paint::new(self.color_wish(), std::io::stderr().is_terminal())
     }
 
-    /// Whether the standard error stream is a terminal that can be drawn on.
+    /// Whether the standard error stream is a terminal.
+    pub fn has_terminal(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
+    /// Whether it is one that can be drawn on.
     pub fn can_draw(&self) -> bool {
-        std::io::stderr().is_terminal() && !self.color_wish().dumb
+        self.has_terminal() && !self.color_wish().dumb
     }
 
     /// Whether the standard error stream's terminal wraps lines again when it becomes narrower, as most do.

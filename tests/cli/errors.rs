@@ -154,6 +154,10 @@ fn words_on_the_command_line() {
     }
     project.run("build --all base").code(2);
     project.run("build --all --jobs 0").code(2);
+    project.run("build --all --engine fake --progress tty").code(2).stderr(
+        "error: `--progress tty` needs a terminal, and the standard error stream is none\n\
+         hint: leave it out, or say `--progress plain`\n",
+    );
     project
         .run("graph --target nothing")
         .code(2)
