@@ -22,7 +22,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{Event, Stamped, StepInfo};
 
-use self::canvas::Canvas;
+use self::canvas::{Canvas, Size};
 use self::left::Left;
 use self::lines::Overall;
 use super::paint::Paint;
@@ -38,8 +38,8 @@ const MOST_FRESH: usize = 10;
 /// How often the clocks on the screen move.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often the screen is drawn at most.
-const DRAWN_A_SECOND: u8 = 20;
+/// How long what has changed may wait for more, so that a build that writes much costs little.
+const SHOWN_WITHIN: Duration = Duration::from_millis(50);
 
 /// How often is estimated what is left.
 const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub struct Terminal {
     /// What it shows.
     pub to: Box<dyn Write + Send>,
     /// How many columns and rows it has now.
-    pub size: Arc<dyn Fn() -> (usize, usize) + Send + Sync>,
+    pub size: Size,
     /// Whether it breaks lines anew when it becomes narrower.
     pub rewraps: bool,
 }
@@ -123,7 +123,8 @@ type Clock = Box<dyn Fn() -> Duration + Send>;
 /// All that is on the screen, owned by one thread.
 struct Screen {
     all: MultiProgress,
-    size: Arc<dyn Fn() -> (usize, usize) + Send + Sync>,
+    canvas: Canvas,
+    size: Size,
     paint: Paint,
     overall: ProgressBar,
     rows: BTreeMap<String, Row>,
@@ -155,14 +156,16 @@ struct Row {
 impl Screen {
     fn new(terminal: Terminal, paint: Paint, clock: Clock) -> Screen {
         let Terminal { to, size, rewraps } = terminal;
-        let (width, of_canvas) = (size().0, Arc::clone(&size));
-        let canvas = Canvas::new(to, Box::new(move || of_canvas()), rewraps);
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas), DRAWN_A_SECOND);
+        let width = size().0;
+        let canvas = Canvas::new(to, Arc::clone(&size), rewraps);
+        // How often it is shown is decided here.
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), u8::MAX);
         let all = MultiProgress::with_draw_target(target);
         let overall = all.add(ProgressBar::new(0));
         overall.set_style(bare());
         Screen {
             all,
+            canvas,
             width,
             size,
             paint,
@@ -180,17 +183,22 @@ impl Screen {
     }
 
     fn run(mut self, events: &Receiver<Stamped>) {
+        let mut drawn = Instant::now();
+        let mut wait = TICK;
         loop {
-            match events.recv_timeout(TICK) {
-                Ok(event) => self.take(event),
+            match events.recv_timeout(wait) {
+                Ok(event) => {
+                    self.take(event);
+                    wait = SHOWN_WITHIN.saturating_sub(drawn.elapsed());
+                    if !wait.is_zero() {
+                        continue;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            // What has come meanwhile is drawn in one go.
-            while let Ok(event) = events.try_recv() {
-                self.take(event);
-            }
             self.draw();
+            (drawn, wait) = (Instant::now(), TICK);
         }
         self.tell_fresh();
         for row in self.rows.values() {
@@ -199,6 +207,8 @@ impl Screen {
             }
         }
         self.overall.finish_and_clear();
+        // A terminal that has gone away is no reason to fail.
+        drop(self.canvas.leave());
     }
 
     fn take(&mut self, Stamped { at, event }: Stamped) {
@@ -345,6 +355,9 @@ impl Screen {
             left: self.estimate(now),
         };
         say(&self.overall, lines::overall(&run, self.width.saturating_sub(FOR_ECHO), self.paint));
+        // Whatever it left undrawn because it came too soon after the last.
+        self.overall.force_draw();
+        drop(self.canvas.show());
     }
 
     /// What is left, estimated now and then.

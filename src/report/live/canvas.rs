@@ -1,42 +1,48 @@
 //! The part of a terminal on which the live view is drawn: the last lines of it.
 //!
 //! Owns the bytes that reach the terminal, and that nothing is left behind. indicatif says which lines
-//! there are and how many of those before them go away; it would write each filled up with blanks to
-//! the right edge, so that the terminal takes all of them for one long line and breaks it anew when it
-//! becomes narrower. Here a line ends where its text ends, all of a drawing is one write, and what a
-//! narrower terminal has broken is counted as it stands there now.
+//! there are and how many of those before them go away, and does so for each line that changes; here
+//! that only changes what is to be seen, until it is shown as a whole, in one write of the lines that
+//! differ. indicatif would also fill each line with blanks up to the right edge and write no line ends,
+//! so that a terminal takes all of them for one long line and breaks it anew when it becomes narrower.
+//! Here a line ends where its text ends, and what a narrower terminal has broken is counted as it
+//! stands there now.
 
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::TermLike;
 use unicode_width::UnicodeWidthStr;
 
 /// Says how many columns and rows a terminal has now.
-pub type Size = Box<dyn Fn() -> (usize, usize) + Send + Sync>;
+pub type Size = Arc<dyn Fn() -> (usize, usize) + Send + Sync>;
 
-/// The last lines of a terminal.
+/// Wider than any terminal.
+const WIDE: u16 = 4096;
+
+/// The last lines of a terminal. Clones are the same.
+#[derive(Clone)]
 pub struct Canvas {
     size: Size,
     rewraps: bool,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 struct State {
     to: Box<dyn Write + Send>,
-    /// The lines that were drawn last, as they stand on the terminal.
-    drawn: Vec<String>,
-    /// How many columns it had then.
+    /// The lines that stand on the terminal, the cursor behind the last of them.
+    shown: Vec<String>,
+    /// The lines that are to stand there.
+    wanted: Vec<String>,
+    /// How many columns there were when it was shown.
     columns: usize,
-    /// How many of them go away, as far as is told.
+    /// How many of the wanted lines go away, as far as indicatif has told.
     leaving: usize,
-    /// The lines that come in their place, as far as they are told.
+    /// The lines that come in their place likewise.
     coming: Vec<String>,
     /// Whether the next piece is what a line is to be filled up with.
     is_filler: bool,
-    /// Whether the cursor stands at the beginning of a line that nothing stands in.
-    at_start: bool,
 }
 
 impl Canvas {
@@ -45,14 +51,39 @@ impl Canvas {
     pub fn new(to: Box<dyn Write + Send>, size: Size, rewraps: bool) -> Canvas {
         let state = State {
             to,
-            drawn: Vec::new(),
+            shown: Vec::new(),
+            wanted: Vec::new(),
             columns: 0,
             leaving: 0,
             coming: Vec::new(),
             is_filler: false,
-            at_start: true,
         };
-        Canvas { size, rewraps, state: Mutex::new(state) }
+        Canvas { size, rewraps, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Shows what is wanted by now.
+    ///
+    /// # Errors
+    /// Where the terminal can't be written to.
+    pub fn show(&self) -> io::Result<()> {
+        let (columns, rows) = (self.size)();
+        self.lock().show(columns.max(1), rows, self.rewraps)
+    }
+
+    /// Shows it, and leaves the cursor where whatever comes next does not stand behind a line of ours.
+    ///
+    /// # Errors
+    /// Where the terminal can't be written to.
+    pub fn leave(&self) -> io::Result<()> {
+        self.show()?;
+        let mut state = self.lock();
+        if state.shown.is_empty() {
+            return Ok(());
+        }
+        state.shown.clear();
+        state.wanted.clear();
+        state.to.write_all(b"\r\n")?;
+        state.to.flush()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -61,46 +92,48 @@ impl Canvas {
 }
 
 impl State {
-    /// Draws what is told, over what was drawn before.
-    fn draw(&mut self, columns: usize, rewraps: bool) -> io::Result<()> {
-        let coming = std::mem::take(&mut self.coming);
-        let leaving = std::mem::take(&mut self.leaving).min(self.drawn.len());
-        let is_same = leaving == self.drawn.len() && coming == self.drawn;
-        if is_same && columns == self.columns {
+    fn show(&mut self, columns: usize, rows: usize, rewraps: bool) -> io::Result<()> {
+        let both = self.shown.iter().zip(&self.wanted);
+        let mut same = both.take_while(|(shown, wanted)| shown == wanted).count();
+        if same == self.shown.len() && same == self.wanted.len() && columns == self.columns {
             return Ok(());
         }
-        let old = &self.drawn[self.drawn.len() - leaving..];
+        // The cursor stands in the last line, so that is written anew where more are to come or go.
+        same = same.min(self.shown.len().saturating_sub(1));
         let height = |line: &String| match rewraps {
-            true => width(line).div_ceil(columns.max(1)).max(1),
+            true => width(line).div_ceil(columns).max(1),
             false => 1,
         };
-        let rows: usize = old.iter().map(height).sum();
+        let up: usize = self.shown[same..].iter().map(height).sum();
         let mut bytes = String::new();
-        match rows {
-            0 if self.at_start => {}
-            0 => bytes.push_str("\r\n"),
+        match up {
+            0 => {}
             1 => bytes.push('\r'),
             more => write!(bytes, "\x1b[{}A\r", more - 1).map_err(io::Error::other)?,
         }
-        for (index, line) in coming.iter().enumerate() {
+        let lines = &self.wanted[same.min(self.wanted.len())..];
+        for (index, line) in lines.iter().enumerate() {
             // Cleared before and not behind: behind a line that reaches the edge stands its own end.
-            let begin = if index == 0 { "\x1b[K" } else { "\r\n\x1b[K" };
-            bytes.push_str(begin);
+            bytes.push_str(if index == 0 { "\x1b[K" } else { "\r\n\x1b[K" });
             bytes.push_str(line);
         }
-        let behind = if coming.is_empty() { "\x1b[J" } else { "\r\n\x1b[J\x1b[A" };
-        if rows > coming.len() {
-            bytes.push_str(behind);
-            if let Some(last) = coming.last() {
-                // Back to where the last line ends, for what is typed to stand there.
-                write!(bytes, "\r\x1b[{}C", width(last).max(1)).map_err(io::Error::other)?;
+        let down: usize = lines.iter().map(height).sum();
+        match lines.last() {
+            None => bytes.push_str("\x1b[J"),
+            Some(last) if up > down => {
+                // What stands below goes away; then back to where the last line ends, for what is
+                // typed to stand there.
+                let end = (width(last).max(1) - 1) % columns + 1;
+                write!(bytes, "\r\n\x1b[J\x1b[A\r\x1b[{end}C").map_err(io::Error::other)?;
             }
+            Some(_) => {}
         }
-        if !coming.is_empty() || rows > 0 {
-            self.at_start = coming.is_empty();
-        }
-        self.drawn = coming;
         self.columns = columns;
+        self.shown.clone_from(&self.wanted);
+        // Lines that have left the screen never change again.
+        let over = self.shown.len().saturating_sub(rows.max(1) * 2);
+        self.shown.drain(..over);
+        self.wanted.drain(..over);
         self.to.write_all(bytes.as_bytes())?;
         self.to.flush()
     }
@@ -110,13 +143,8 @@ fn width(line: &str) -> usize {
     anstream::adapter::strip_str(line).to_string().width()
 }
 
-impl Drop for State {
-    fn drop(&mut self) {
-        if !self.at_start {
-            // What comes next must not stand behind the last line. A terminal that has gone away needs none.
-            drop(self.to.write_all(b"\r\n"));
-        }
-    }
+fn small(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 impl Debug for Canvas {
@@ -125,15 +153,12 @@ impl Debug for Canvas {
     }
 }
 
-fn small(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
-}
-
 /// What indicatif does with a terminal: it clears as many lines as are to go away, moving up and down
 /// between them; it writes each new line, and then blanks up to the right edge; it flushes.
 impl TermLike for Canvas {
     fn width(&self) -> u16 {
-        small((self.size)().0)
+        // To indicatif every line is one row: how many it takes is counted here, when it is shown.
+        WIDE
     }
 
     fn height(&self) -> u16 {
@@ -163,11 +188,11 @@ impl TermLike for Canvas {
 
     fn write_str(&self, text: &str) -> io::Result<()> {
         let mut state = self.lock();
-        if !std::mem::replace(&mut state.is_filler, true) {
+        if std::mem::replace(&mut state.is_filler, true) {
+            state.is_filler = false;
+        } else {
             state.coming.push(text.to_owned());
-            return Ok(());
         }
-        state.is_filler = false;
         Ok(())
     }
 
@@ -177,7 +202,11 @@ impl TermLike for Canvas {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let (columns, _) = (self.size)();
-        self.lock().draw(columns, self.rewraps)
+        let mut state = self.lock();
+        let left = state.wanted.len().saturating_sub(std::mem::take(&mut state.leaving));
+        state.wanted.truncate(left);
+        let coming = std::mem::take(&mut state.coming);
+        state.wanted.extend(coming);
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use crate::base::text::count;
-use crate::event::{Event, StepInfo};
+use crate::event::{Event, Skip, StepInfo};
 
 use super::super::paint::Paint;
 use super::super::{clean, words};
@@ -142,6 +142,8 @@ pub fn ended(event: &Event, width: usize, paint: Paint) -> Option<String> {
                 vec![words::duration(*took), format!("failed{}", words::failed_at(failure))];
             (paint.bad("✗"), image, facts)
         }
+        // The end lists all that was not started in one line.
+        Event::ImageSkipped { because: Skip::Stopped, .. } => return None,
         Event::ImageSkipped { image, because } => {
             let why = format!("skipped{}", words::skipped_because(because));
             (paint.careful("-"), image, vec![why])
