@@ -24,7 +24,8 @@ pub struct Cli {
 }
 
 /// Options that every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub struct Global {
     /// Act as if started in DIR.
     #[arg(short = 'C', value_name = "DIR", global = true)]
@@ -99,6 +100,12 @@ pub enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder.
+    Man {
+        /// The folder; it is made where it is missing.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
 }
 

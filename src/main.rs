@@ -10,5 +10,6 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    layers::command::run(layers::cli::Cli::parse()).into()
+    let answered = layers::command::answer_shell();
+    answered.unwrap_or_else(|| layers::command::run(layers::cli::Cli::parse())).into()
 }

@@ -1,14 +1,37 @@
-//! `layers completions SHELL`: a completion script, made by clap from the command line itself.
+//! `layers completions SHELL`: the script that makes a shell ask the program what may come next.
+//!
+//! Owns the scripts, which clap writes, and the variable that marks such a question. The answers
+//! are `complete`'s affair.
 
-use clap::CommandFactory;
+use clap_complete::env::Shells;
 
-use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::report::say;
 
+/// The variable by which a script says which shell asks.
+pub(super) const VARIABLE: &str = "LAYERS_COMPLETE";
+
+/// What the scripts call. A bare name, so that a script may be written into a package or below
+/// DESTDIR by a program that will lie elsewhere.
+const PROGRAM: &str = "layers";
+
+/// zsh loads a script from `fpath` at the first completion and takes it for the function itself:
+/// whatever is not called then completes nothing until the second time.
+const ZSH_FIRST_TIME: &str = "
+if [ \"$funcstack[1]\" = _layers ]; then
+    _clap_dynamic_completer_layers \"$@\"
+fi
+";
+
 pub fn run(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "layers", &mut script);
-    say::out(&String::from_utf8_lossy(&script))?;
+    if let Some(shell) = Shells::builtins().completer(&shell.to_string()) {
+        shell.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)?;
+    }
+    let mut script = String::from_utf8(script)?;
+    if shell == clap_complete::Shell::Zsh {
+        script.push_str(ZSH_FIRST_TIME);
+    }
+    say::out(&script)?;
     Ok(Exit::Done)
 }

@@ -12,6 +12,7 @@ mod affected;
 mod audience;
 mod build;
 mod check;
+mod complete;
 mod completions;
 mod environment;
 mod graph;
@@ -20,6 +21,7 @@ mod kitchen;
 mod list;
 mod load;
 mod log;
+mod man;
 mod on_disk;
 mod plan;
 mod pulling;
@@ -29,6 +31,7 @@ mod since;
 mod why;
 mod wishes;
 
+pub use complete::answer_shell;
 use environment::Environment;
 
 /// What a verb knows of its surroundings.
@@ -56,6 +59,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(options) => check::run(&options, &global, &at),
         Command::Init(options) => init::run(&options, &global, &at),
         Command::Completions { shell } => completions::run(shell),
+        Command::Man { folder } => man::run(&folder, &global),
     };
     result.unwrap_or_else(|error| {
         let is_usage = error.downcast_ref::<UsageError>().is_some();

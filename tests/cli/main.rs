@@ -1,6 +1,7 @@
 //! The binary on small trees, with its whole output compared.
 
 mod build;
+mod completions;
 mod config;
 mod engine;
 mod errors;
@@ -12,6 +13,7 @@ mod init;
 mod interrupt;
 mod log;
 mod log_broken;
+mod man;
 mod names;
 mod pipes;
 mod pull;

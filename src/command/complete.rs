@@ -1,0 +1,141 @@
+//! What may come next on a command line, for the scripts of `layers completions`.
+//!
+//! Owns the names that only the repository knows: its images and its runs. It looks for
+//! Dockerfiles and opens none, asks no engine, and says nothing of what is wrong: a shell that
+//! completes has no place for complaints.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::builder::ValueHint;
+use clap::{Arg, CommandFactory};
+use clap_complete::engine::{
+    ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
+use clap_complete::env::{EnvCompleter, Shells};
+
+use crate::cli::{Cli, Global};
+use crate::exit::Exit;
+use crate::graph::images;
+use crate::inputs::Memory;
+use crate::report::{journal, say};
+use crate::scan::{config, groups};
+
+use super::completions::VARIABLE;
+use super::environment::Environment;
+use super::{load, wishes};
+
+/// Answers the question of a completion script. Returns nothing where none was asked: the scripts
+/// set a variable and put the words behind a `--` that no other command line begins with, so that
+/// a variable that somebody exported changes nothing.
+pub fn answer_shell() -> Option<Exit> {
+    let shell = std::env::var(VARIABLE).ok()?;
+    let mut words = std::env::args_os().skip(1);
+    if words.next()? != "--" {
+        return None;
+    }
+    let written = Shells::builtins().completer(&shell).map(|shell| answer(shell, words.collect()));
+    let is_answered = written.is_some_and(|written| written.is_ok());
+    Some(if is_answered { Exit::Done } else { Exit::Machinery })
+}
+
+fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> {
+    let current = std::env::current_dir()?;
+    let place = Place::of(&words, &current);
+    let mut program = with_names(Cli::command(), &place);
+    let mut text = Vec::new();
+    shell.write_complete(&mut program, words, Some(&current), &mut text)?;
+    say::out(&String::from_utf8(text)?)
+}
+
+/// The command line with completers where only the repository knows the values. What stands for a
+/// value in the help decides, so that an option of later days which takes an IMAGE has them too.
+fn with_names(mut program: clap::Command, place: &Place) -> clap::Command {
+    // Options of all commands join the others here.
+    program.build();
+    let knowing = |argument: Arg| {
+        let value = argument.get_value_names().and_then(|names| names.first());
+        let argument = match value.map(clap::builder::Str::as_str) {
+            Some("IMAGE") => argument.add(ArgValueCompleter::new(Images(place.clone()))),
+            Some("ID" | "RUN") => {
+                let place = place.clone();
+                argument.add(ArgValueCandidates::new(move || place.runs()))
+            }
+            Some("DIR") => argument.value_hint(ValueHint::DirPath),
+            _ => argument,
+        };
+        // Hidden ones are offered where nothing else fits: options once a dash is there, and not
+        // between the names of images.
+        let is_option = !argument.is_positional();
+        argument.hide(is_option)
+    };
+    program.mut_args(knowing).mut_subcommands(|command| command.mut_args(knowing))
+}
+
+/// Where the command line that is being written would act.
+#[derive(Clone)]
+struct Place {
+    folder: PathBuf,
+}
+
+impl Place {
+    /// The current folder, or that of `-C`.
+    fn of(words: &[OsString], current: &Path) -> Place {
+        let mut folder = current.to_owned();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let wanted = match word.as_encoded_bytes() {
+                b"-C" => words.next().map(OsString::as_os_str),
+                bytes if bytes.starts_with(b"-C") => {
+                    word.to_str().map(|word| OsStr::new(&word[2..]))
+                }
+                _ => None,
+            };
+            if let Some(wanted) = wanted {
+                folder = current.join(wanted);
+            }
+        }
+        Place { folder }
+    }
+
+    fn root(&self) -> PathBuf {
+        load::find_root(&self.folder)
+    }
+
+    /// The names of all images; none where they can't be told.
+    fn images(&self) -> anyhow::Result<Vec<String>> {
+        let root = self.root();
+        let (file, _) = config::read(&root)?;
+        let (found, _) = groups::find(&root, &file)?;
+        let folder = load::folder_of(&root);
+        let (wishes, _) = wishes::read(&Global::default(), &Environment::read(), &file, folder)?;
+        let (images, _) = images::collect(&found, &file, &wishes);
+        Ok(images.into_iter().map(|image| image.name).collect())
+    }
+
+    /// The runs whose logs are kept, the newest first.
+    fn runs(&self) -> Vec<CompletionCandidate> {
+        let runs = journal::all(&Memory::of(&self.root()));
+        runs.into_iter().rev().map(|run| CompletionCandidate::new(run.id)).collect()
+    }
+}
+
+/// Names of images, with the `+` of "and all that it needs" before them where it was typed; once
+/// there is a slash, folders, which choose images too.
+struct Images(Place);
+
+impl ValueCompleter for Images {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        let Some(word) = current.to_str() else { return Vec::new() };
+        if word.contains('/') {
+            return PathCompleter::dir().current_dir(&self.0.folder).complete(current);
+        }
+        let names = self.0.images().unwrap_or_default();
+        let marks = ["", "+"].into_iter().filter(|mark| word.starts_with(mark));
+        marks
+            .flat_map(|mark| names.iter().map(move |name| format!("{mark}{name}")))
+            .filter(|choice| choice.starts_with(word))
+            .map(CompletionCandidate::new)
+            .collect()
+    }
+}

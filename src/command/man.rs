@@ -1,0 +1,133 @@
+//! `layers man DIR`: the manual pages, `layers.1` and one for each command.
+//!
+//! Owns the pages: clap_mangen makes what the command line itself says, and what a manual says
+//! beyond that (variables, files, exit codes) stands here. No page carries a date, so that the
+//! same program writes the same pages.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::cli::{Cli, Global};
+use crate::exit::Exit;
+use crate::report::say;
+
+use super::load;
+
+/// A term and what it means.
+type Entry = (&'static str, &'static str);
+
+const ENVIRONMENT: &[Entry] = &[
+    ("REPO_NS", "what stands before the app in references, as --namespace"),
+    ("IMAGE_NAME, APP_NAME", "what all images are called after, as --app"),
+    ("VERSION, REPO_VERSION", "a further tag for every image, as --tag"),
+    ("DOCKER_HOST, DOCKER_CONTEXT", "where the engine is, as for docker"),
+    ("DOCKER_CONFIG", "the folder of docker's contexts and credentials"),
+    (
+        "DOCKER_CERT_PATH, DOCKER_TLS, DOCKER_TLS_VERIFY",
+        "certificates of an engine at a TCP address",
+    ),
+    ("SSH_AUTH_SOCK", "the agent that --ssh default means"),
+    ("NO_COLOR, CLICOLOR_FORCE", "no colours, and colours where there is no terminal"),
+    ("GITHUB_ACTIONS", "where it is true, problems and failures are annotations, too"),
+    ("LAYERS_ENGINE", "the engine, as --engine"),
+];
+
+const FILES: &[Entry] = &[
+    ("docker/*/Dockerfile", "the images, where layers.toml names no others"),
+    ("layers.toml", "settings, at the root of the repository"),
+    ("graph.json", "the graph as it was committed, for layers graph --check"),
+    (".layers/", "logs of runs, and what makes the next plan quick; it may be deleted"),
+];
+
+const EXIT_STATUS: &[Entry] = &[
+    ("0", "done"),
+    ("1", "an image failed, or a check found something to do"),
+    ("2", "the command line is wrong, or lacks a secret"),
+    ("3", "the files of the repository are wrong"),
+    ("4", "the machinery failed: no engine, no disk"),
+    ("130, 143", "stopped by a signal"),
+];
+
+pub fn run(folder: &Path, global: &Global) -> anyhow::Result<Exit> {
+    let folder = load::start_folder(global)?.join(folder);
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("can't make the folder `{}`", folder.display()))?;
+    for (name, text) in pages()? {
+        say::file(&folder.join(name), &text)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Names of files and their texts.
+fn pages() -> anyhow::Result<Vec<(String, String)>> {
+    let mut program = Cli::command().disable_help_subcommand(true);
+    // Options of all commands join the others here, and commands get their whole names.
+    program.build();
+    let commands: Vec<Command> =
+        program.get_subcommands().filter(|it| !it.is_hide_set()).cloned().collect();
+    let others: Vec<String> = commands.iter().map(page_of).collect();
+    let mut pages = vec![("layers.1".to_owned(), page(program, &others)?)];
+    for command in commands {
+        let name = page_of(&command);
+        pages.push((format!("{name}.1"), page(command, &["layers".to_owned()])?));
+    }
+    Ok(pages)
+}
+
+fn page_of(command: &Command) -> String {
+    format!("layers-{}", command.get_name())
+}
+
+fn page(mut command: Command, see_also: &[String]) -> anyhow::Result<String> {
+    let is_whole = command.has_subcommands();
+    let title = title(&command);
+    let usage = command.render_usage().to_string();
+    let man = Man::new(command);
+    let mut text = title.into_bytes();
+    man.render_name_section(&mut text)?;
+    // As `--help` has it: all options with their values stand below.
+    let mut synopsis = Roff::new();
+    synopsis.control("SH", ["SYNOPSIS"]);
+    synopsis.text([roman(usage.trim_start_matches("Usage: "))]);
+    synopsis.to_writer(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    let mut rest = Roff::new();
+    if is_whole {
+        man.render_subcommands_section(&mut text)?;
+        describe(&mut rest, "ENVIRONMENT", ENVIRONMENT);
+        describe(&mut rest, "FILES", FILES);
+    }
+    describe(&mut rest, "EXIT STATUS", EXIT_STATUS);
+    rest.control("SH", ["SEE ALSO"]);
+    let mut words = Vec::new();
+    for name in see_also {
+        if !words.is_empty() {
+            words.push(roman(", "));
+        }
+        words.extend([bold(name), roman("(1)")]);
+    }
+    rest.text(words);
+    rest.to_writer(&mut text)?;
+    Ok(String::from_utf8(text)?)
+}
+
+/// The first line of a page. clap_mangen's would lose the empty date, and take the version for it.
+fn title(command: &Command) -> String {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_uppercase();
+    format!(".TH {name} 1 \"\" \"layers {}\" \"User Commands\"\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn describe(page: &mut Roff, heading: &str, entries: &[Entry]) {
+    page.control("SH", [heading]);
+    for (term, meaning) in entries {
+        page.control("TP", []);
+        page.text([bold(*term)]);
+        page.text([roman(*meaning)]);
+    }
+}

@@ -1,0 +1,98 @@
+//! The manual pages: one for each command, and none that a formatter complains about.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::harness::Project;
+
+/// The commands, as the program's help lists them.
+fn commands() -> BTreeSet<String> {
+    let help = Project::new().run("--help").code(0).out();
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let words = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let commands: BTreeSet<String> =
+        words.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
+    assert!(commands.contains("build") && commands.contains("man"), "{help}");
+    commands
+}
+
+fn pages(project: &Project) -> Vec<PathBuf> {
+    project.run("man made/man1").code(0).stdout("").stderr("");
+    let entries = fs::read_dir(project.root().join("made/man1")).unwrap();
+    let mut pages: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    pages.sort();
+    pages
+}
+
+#[test]
+fn every_command_has_its_page() {
+    let project = Project::new();
+    let names: BTreeSet<String> = pages(&project)
+        .iter()
+        .map(|page| page.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let mut commands = commands();
+    commands.remove("help");
+    let mut expected: BTreeSet<String> =
+        commands.iter().map(|command| format!("layers-{command}.1")).collect();
+    expected.insert("layers.1".to_owned());
+    assert_eq!(names, expected);
+    let whole = project.read("made/man1/layers.1");
+    for name in names.iter().filter(|name| *name != "layers.1") {
+        let written = name.trim_end_matches(".1").replace('-', "\\-");
+        assert!(whole.contains(&format!("\\fB{written}\\fR(1)")), "{name} is not mentioned");
+    }
+}
+
+#[test]
+fn a_page_says_what_the_command_line_takes_and_how_it_ends() {
+    let project = Project::new();
+    pages(&project);
+    let page = project.read("made/man1/layers-build.1");
+    assert!(page.starts_with(".TH LAYERS-BUILD 1 \"\" \"layers "), "{page}");
+    for part in
+        ["layers build [OPTIONS] [IMAGE]...", "\\-\\-keep\\-going", "EXIT STATUS", "130, 143"]
+    {
+        assert!(page.contains(part), "{part} is not in:\n{page}");
+    }
+    assert!(!page.contains("fake"), "the engine of the tests is nobody's business");
+    assert_eq!(page, {
+        pages(&project);
+        project.read("made/man1/layers-build.1")
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_told() {
+    let project = Project::new().file("taken", "");
+    let said = project.run("man taken/man1").code(4).stdout("").err();
+    assert!(said.contains("can't make the folder"), "{said}");
+}
+
+#[test]
+fn formatters_have_no_complaint() {
+    let project = Project::new();
+    let pages = pages(&project);
+    // mandoc's warnings are left out: clap_mangen's breaks before lists are among them.
+    let formatters: [(&str, &[&str]); 2] = [
+        ("groff", &["-Kutf8", "-man", "-Tutf8", "-ww", "-z"]),
+        ("mandoc", &["-T", "lint", "-W", "error"]),
+    ];
+    for (formatter, arguments) in formatters {
+        for page in &pages {
+            let ran =
+                Command::new(formatter).args(arguments).arg(page).stdin(Stdio::null()).output();
+            let Ok(output) = ran else {
+                eprintln!("skipped: {formatter} is not installed");
+                break;
+            };
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(output.status.success() && said.is_empty(), "{formatter}: {said}");
+        }
+    }
+}
