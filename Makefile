@@ -5,7 +5,7 @@ DESTDIR ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install lint bench fuzz clean
+.PHONY: help demo test build install uninstall lint bench fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -19,9 +19,13 @@ test: ## format, lints and all tests, those on the real engine included
 build: ## the program, as it is released
 	@scripts/build.sh
 
-install: build ## put the program into PREFIX/bin (PREFIX=/usr/local)
-	@install -d "$(DESTDIR)$(PREFIX)/bin"
-	install -m 755 "$(TARGET_DIR)/release/layers" "$(DESTDIR)$(PREFIX)/bin/layers"
+# LAYERS names a program that is there already; without it one is built.
+LAYERS ?=
+install: $(if $(LAYERS),,build) ## put program, manual pages and completions below PREFIX (/usr/local)
+	@scripts/install.sh "$(or $(LAYERS),$(TARGET_DIR)/release/layers)" "$(PREFIX)" "$(DESTDIR)"
+
+uninstall: ## remove what `make install` put there
+	@scripts/uninstall.sh "$(PREFIX)" "$(DESTDIR)"
 
 lint: ## format and lints only
 	@scripts/lint.sh

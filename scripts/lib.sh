@@ -59,6 +59,14 @@ need() {
     have "$1" || fail "the package $2 brought no \`$1\`"
 }
 
+# want PROGRAM PACKAGE: as need, but where it is not possible the tests that use it are left out.
+want() {
+    if ! have "$1" && can_apt; then
+        apt_install "$2"
+    fi
+    have "$1" || echo "\`$1\` is not installed: the tests that use it are left out"
+}
+
 # need_rust: a Rust toolchain is there, with a linker for it. It is never installed here: how Rust
 # gets onto a machine is its owner's choice.
 need_rust() {
