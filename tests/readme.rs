@@ -3,9 +3,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+#[path = "common/shown.rs"]
+mod shown;
+
+use shown::{Shop, Shown};
 
 const README: &str = include_str!("../README.md");
 
@@ -13,95 +16,27 @@ const README: &str = include_str!("../README.md");
 /// this very test) and installation, which tests/example.rs and CI do.
 const ELSEWHERE: [&str; 2] = ["make ", "PREFIX="];
 
-/// A command of the README, and the lines below it up to the next one.
-struct Shown {
-    command: String,
-    answer: String,
-}
-
-/// The commands of `console` blocks, after `$ ` and without the remark behind `#`.
-fn consoles() -> Vec<Shown> {
-    let mut shown: Vec<Shown> = Vec::new();
-    for block in README.split("```console\n").skip(1) {
-        for line in block.split("```").next().unwrap().lines() {
-            match line.strip_prefix("$ ") {
-                Some(command) => {
-                    let command = command.split("  #").next().unwrap().trim().to_owned();
-                    shown.push(Shown { command, answer: String::new() });
-                }
-                None => {
-                    let last = shown.last_mut().expect("a block begins with a command");
-                    last.answer.push_str(line);
-                    last.answer.push('\n');
-                }
-            }
-        }
-    }
-    shown
-}
-
 /// The commands in the running text: code that begins with `layers` and says more than that.
 fn inline() -> Vec<String> {
-    let prose: String =
-        README.split("```").step_by(2).collect::<Vec<_>>().join("\n").replace('\n', " ");
-    prose
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(|code| code.split_whitespace().collect::<Vec<_>>().join(" "))
-        .filter(|code| {
-            code.starts_with("layers ") || ELSEWHERE.iter().any(|it| code.starts_with(it))
-        })
-        .collect()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
+    let is_command = |code: &String| {
+        code.starts_with("layers ") || ELSEWHERE.iter().any(|it| code.starts_with(it))
+    };
+    shown::code(README).into_iter().filter(is_command).collect()
 }
 
 #[test]
 fn every_command_runs_and_says_what_is_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    copy(&root.join("docker"), &folder.path().join("docker"));
-    // Commands that ask git compare with `main`.
-    for arguments in ["init -q -b main", "add -A", "commit -q -m x"] {
-        let git = Command::new("git")
-            .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
-            .args(arguments.split(' '))
-            .current_dir(folder.path())
-            .status();
-        assert!(git.unwrap().success());
-    }
-    let binary = Path::new(env!("CARGO_BIN_EXE_layers")).parent().unwrap();
-    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let shop = Shop::new();
     let run = |command: &str| {
-        let output = Command::new("sh")
-            .args(["-ec", command])
-            .current_dir(folder.path())
-            .env("PATH", &path)
-            .env("LAYERS_ENGINE", "fake")
-            .env_remove("LAYERS_FAKE_SCRIPT")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = shop.run(command);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "`{command}` failed:\n{said}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let consoles = consoles();
+    let consoles = shown::consoles(README);
     let inline = inline();
     assert!(consoles.len() >= 4 && inline.len() >= 8, "the README has commands");
-    for Shown { command, answer } in consoles {
+    for Shown { command, answer, .. } in consoles {
         let said = run(&command);
         if !answer.is_empty() {
             assert_eq!(said, answer, "`{command}` answers otherwise");

@@ -1,0 +1,158 @@
+//! Examples in pages: the commands of `console` blocks, what they are shown to answer, and a copy
+//! of the example in `docker/` to run them in, on the scripted engine.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![allow(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A command of a page, and what stands below it up to the next one.
+pub struct Shown {
+    /// What stands after `$ `, without the remark behind `#`.
+    pub command: String,
+    /// What it answers; empty where nothing is shown.
+    pub answer: String,
+    /// How it ends: 0, unless the remark says `ends with N`.
+    pub code: i32,
+}
+
+/// The texts of a page's blocks in a language.
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(opened) = line.strip_prefix("```") else { continue };
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        if opened == language {
+            found.push(block.iter().map(|line| format!("{line}\n")).collect());
+        }
+    }
+    found
+}
+
+/// A page without its blocks.
+pub fn prose(page: &str) -> String {
+    let mut is_inside = false;
+    let lines = page.lines().filter(|line| {
+        let is_fence = line.starts_with("```");
+        is_inside ^= is_fence;
+        !is_inside && !is_fence
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The code in a page's running text.
+pub fn code(page: &str) -> Vec<String> {
+    let prose = prose(page).replace('\n', " ");
+    let pieces = prose.split('`').skip(1).step_by(2);
+    pieces.map(|code| code.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// The commands of a page's `console` blocks, in their order.
+pub fn consoles(page: &str) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = Vec::new();
+    for block in blocks(page, "console") {
+        let before = shown.len();
+        for line in block.lines() {
+            if let Some(written) = line.strip_prefix("$ ") {
+                let (command, remark) = written.split_once("  #").unwrap_or((written, ""));
+                let code = remark.split_once("ends with ").map_or(0, |(_, code)| {
+                    code.trim_end().parse().unwrap_or_else(|_| panic!("no exit code: {line}"))
+                });
+                let command = command.trim().to_owned();
+                shown.push(Shown { command, answer: String::new(), code });
+            } else {
+                assert!(shown.len() > before, "a block begins with a command:\n{block}");
+                let last = shown.last_mut().unwrap();
+                last.answer.push_str(line);
+                last.answer.push('\n');
+            }
+        }
+    }
+    shown
+}
+
+/// A copy of the example as a git repository, all committed on `main`.
+pub struct Shop {
+    folder: TempDir,
+    root: PathBuf,
+    script: Option<PathBuf>,
+}
+
+impl Shop {
+    /// One whose engine forgets what it built.
+    pub fn new() -> Shop {
+        let folder = tempfile::tempdir().unwrap();
+        // Programs say where they are without symbolic links.
+        let root = folder.path().canonicalize().unwrap().join("shop");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+        copy(&source.join("docker"), &root.join("docker"));
+        let shop = Shop { folder, root, script: None };
+        shop.commit();
+        shop
+    }
+
+    /// One whose engine has a store, and a registry for what the example is built on.
+    pub fn with_store() -> Shop {
+        let shop = Shop::new();
+        let script = shop.folder.path().join("engine.json");
+        let registry = r#"{"debian:bookworm-slim": "debian"}"#;
+        let text = format!(r#"{{"store": "store.json", "registry": {registry}}}"#);
+        fs::write(&script, text).unwrap();
+        Shop { script: Some(script), ..shop }
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes the repository of what is there.
+    fn commit(&self) {
+        for arguments in ["init -q -b main", "add -A", "commit -q -m x"] {
+            let git = Command::new("git")
+                .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
+                .args(arguments.split(' '))
+                .current_dir(&self.root)
+                .status();
+            assert!(git.unwrap().success());
+        }
+    }
+
+    /// Runs a command line in a shell.
+    pub fn run(&self, command: &str) -> Output {
+        let binary = Path::new(env!("CARGO_BIN_EXE_layers")).parent().unwrap();
+        let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", command]).current_dir(&self.root).stdin(Stdio::null());
+        shell.env("PATH", path).env("LAYERS_ENGINE", "fake").env_remove("LAYERS_FAKE_SCRIPT");
+        // They would change names and the way of telling.
+        for name in
+            ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION", "GITHUB_ACTIONS"]
+        {
+            shell.env_remove(name);
+        }
+        if command.contains("DOCKER_HOST=") {
+            shell.env_remove("LAYERS_ENGINE");
+        }
+        shell.envs(self.script.iter().map(|script| ("LAYERS_FAKE_SCRIPT", script)));
+        shell.output().unwrap()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
