@@ -16,11 +16,12 @@ need busybox busybox-static
 need dot graphviz
 need tar tar
 need ssh-agent openssh-client
-# Shells whose completions are tried, and formatters of manual pages.
+# Shells whose completions are tried, formatters of manual pages, and what examples of the guide call.
 want zsh zsh
 want fish fish
 want groff groff-base
 want mandoc mandoc
+want jq jq
 if [ -n "${LAYERS_TEST_NO_ENGINE:-}" ]; then
     echo "LAYERS_TEST_NO_ENGINE is set: tests on the real engine are left out"
 else

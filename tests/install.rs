@@ -14,6 +14,10 @@ fn make(target: &str, destination: &Path) -> String {
         .args(["--no-print-directory", target, "PREFIX=/opt/the prefix"])
         .arg(format!("DESTDIR={}", destination.display()))
         .arg(format!("LAYERS={}", env!("CARGO_BIN_EXE_layers")))
+        // Where `make test` runs this, its own settings would reach the inner one.
+        .env_remove("MAKEFLAGS")
+        .env_remove("MFLAGS")
+        .env_remove("MAKELEVEL")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .output()

@@ -131,9 +131,8 @@ impl Shop {
         shell.args(["-ec", command]).current_dir(&self.root).stdin(Stdio::null());
         shell.env("PATH", path).env("LAYERS_ENGINE", "fake").env_remove("LAYERS_FAKE_SCRIPT");
         // They would change names and the way of telling.
-        for name in
-            ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION", "GITHUB_ACTIONS"]
-        {
+        let names = ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"];
+        for name in names.into_iter().chain(["GITHUB_ACTIONS", "CLICOLOR_FORCE"]) {
             shell.env_remove(name);
         }
         if command.contains("DOCKER_HOST=") {
