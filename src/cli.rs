@@ -302,8 +302,25 @@ pub struct Graph {
     #[command(flatten)]
     pub format: GraphFormat,
 
-    /// Write to FILE instead of the standard output, which is also `-`; the ending (.json, .dot, .mmd) names the
-    /// format where no option does.
+    /// Draw only IMAGE, all that it needs and all that needs it; as for build, +IMAGE is one side and
+    /// IMAGE+ the other. May be given several times.
+    #[arg(long, value_name = "IMAGE")]
+    pub focus: Vec<String>,
+
+    /// Leave out needs that a longer way implies.
+    #[arg(long)]
+    pub reduce: bool,
+
+    /// Mark images in a tree, DOT, Mermaid or SVG; verdict and size ask the engine.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub color_by: Option<ColorBy>,
+
+    /// Which engine, for --color-by.
+    #[command(flatten)]
+    pub engine: EngineChoice,
+
+    /// Write to FILE instead of the standard output, which is also `-`; the ending (.json, .dot, .mmd,
+    /// .svg, .hcl, .yaml, .txt) names the format where no option does.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -325,6 +342,26 @@ pub struct GraphFormat {
     /// Print as JSON, the format of graph.json.
     #[arg(long)]
     pub json: bool,
+    /// Draw as a picture.
+    #[arg(long)]
+    pub svg: bool,
+    /// Write a docker-bake.hcl that builds the same.
+    #[arg(long)]
+    pub bake: bool,
+    /// Write a compose.yaml that builds the same.
+    #[arg(long)]
+    pub compose: bool,
+}
+
+/// What images are marked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorBy {
+    /// What a build would do.
+    Verdict,
+    /// How many images lie below.
+    Depth,
+    /// How large they are.
+    Size,
 }
 
 /// `layers check`

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use layers::base::{Diagnostic, RelPath, Source};
-use layers::graph::draw::{dot, json, mermaid, tree};
+use layers::graph::draw::{View, dot, json, mermaid, tree};
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::{Origin, Pattern, Wishes};
@@ -46,7 +46,7 @@ fn a_chain_of_ten_thousand_images() {
     assert!(graph.order().iter().copied().eq(graph.images.ids()));
     let last = graph.find(&name(COUNT - 1)).unwrap();
     assert_eq!(select::with_needs(&graph, &[last]).len(), COUNT);
-    let text = tree::draw(&graph);
+    let text = tree::draw(&View::whole(&graph), &tree::plain);
     // Every image has its line, and lines do not grow with the chain.
     assert!(text.lines().count() >= COUNT);
     assert!(text.lines().all(|line| line.chars().count() < 250));
@@ -55,9 +55,9 @@ fn a_chain_of_ten_thousand_images() {
         .filter_map(|line| line.trim_start_matches(['└', '─', ' ']).split("  ").next())
         .collect();
     assert!(graph.images.values().all(|image| drawn.contains(image.name.as_str())));
-    assert!(json::draw(&graph).contains("\"image\": \"i09998\""));
-    assert!(dot::draw(&graph).contains("\"i09998\" -> \"i09999\""));
-    assert!(mermaid::draw(&graph).contains("i9998 --> i9999"));
+    assert!(json::draw(&View::whole(&graph)).contains("\"image\": \"i09998\""));
+    assert!(dot::draw(&View::whole(&graph)).contains("\"i09998\" -> \"i09999\""));
+    assert!(mermaid::draw(&View::whole(&graph)).contains("i9998 --> i9999"));
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn ten_thousand_images_link() {
     assert_eq!((edges, externals), (500 * (3 + 16 * 2), 500));
     assert_eq!(graph.order().len(), 10_000);
     // Every drawing ends; none takes the square of their number.
-    assert_eq!(tree::draw(&graph).lines().count(), 10_000);
-    let lock: serde_json::Value = serde_json::from_str(&json::draw(&graph)).unwrap();
+    assert_eq!(tree::draw(&View::whole(&graph), &tree::plain).lines().count(), 10_000);
+    let lock: serde_json::Value = serde_json::from_str(&json::draw(&View::whole(&graph))).unwrap();
     assert_eq!(lock["images"].as_array().unwrap().len(), 10_000);
 }
 
@@ -142,7 +142,7 @@ fn a_dockerfile_of_one_megabyte() {
 fn very_much_of_one_thing() {
     let check = |name: &str, text: String| {
         let (graph, problems) = build(1, |_| text.clone());
-        drop((json::draw(&graph), problems));
+        drop((json::draw(&View::whole(&graph)), problems));
         assert_eq!(graph.images.len(), 1, "{name}");
     };
     check("comments", "# x\n".repeat(250_000));

@@ -52,6 +52,11 @@ impl Environment {
         Paint::new(self.color_wish(), std::io::stderr().is_terminal())
     }
 
+    /// Colours of the standard output.
+    pub fn paint_of_output(&self) -> Paint {
+        Paint::new(self.color_wish(), std::io::stdout().is_terminal())
+    }
+
     /// Whether the standard error stream is a terminal.
     pub fn has_terminal(&self) -> bool {
         std::io::stderr().is_terminal()

@@ -7,11 +7,18 @@ use similar::TextDiff;
 
 use crate::cli::{Global, Graph as Options};
 use crate::exit::Exit;
-use crate::graph::Graph;
-use crate::graph::draw::{dot, json, mermaid, tree};
+use crate::graph::draw::mark::Mark;
+use crate::graph::draw::{Recipe, View, bake, compose, dot, json, mermaid, svg, tree};
+use crate::graph::select;
 use crate::report::say;
 
-use super::{Surroundings, load, usage};
+use super::load::{self, Repository};
+use super::{Surroundings, usage};
+
+mod marks;
+mod words;
+
+use words::Said;
 
 /// The committed lock of the graph.
 const LOCK: &str = "graph.json";
@@ -25,10 +32,28 @@ enum Format {
     Dot,
     Mermaid,
     Json,
+    Svg,
+    Bake,
+    Compose,
+}
+
+impl Format {
+    /// Whether other programs build by it: it must not lack a need.
+    fn is_for_builds(self) -> bool {
+        matches!(self, Format::Bake | Format::Compose)
+    }
+
+    /// Whether images can be marked in it.
+    fn has_marks(self) -> bool {
+        matches!(self, Format::Tree | Format::Dot | Format::Mermaid | Format::Svg)
+    }
 }
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let repository = load::load(global, at)?;
+    let mut repository = load::load(global, at)?;
+    if marks::ask_the_engine(options) {
+        repository.read_ignore_files();
+    }
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
@@ -40,7 +65,8 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if options.check {
         let path = output.unwrap_or_else(|| repository.root.join(LOCK));
         let format = format_of(options, Some(&path)).unwrap_or(Format::Json);
-        return check(&path, &draw(&repository.graph, format));
+        let wanted = draw(&repository, options, format, at, &tree::plain)?;
+        return check(&path, &wanted, options);
     }
     match output {
         Some(path) => {
@@ -51,11 +77,13 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
                 )
             });
             let format = format.map_err(|error| usage(format!("{error:#}")))?;
-            say::file(&path, &draw(&repository.graph, format))?;
+            say::file(&path, &draw(&repository, options, format, at, &tree::plain)?)?;
         }
         None => {
             let format = format_of(options, None).unwrap_or(Format::Tree);
-            say::out(&draw(&repository.graph, format))?;
+            let paint = at.environment.paint_of_output();
+            let ink = |mark: &Mark, text: &str| marks::paint(paint, mark, text);
+            say::out(&draw(&repository, options, format, at, &ink)?)?;
         }
     }
     Ok(Exit::Done)
@@ -73,33 +101,98 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
         format if format.dot => Some(Format::Dot),
         format if format.mermaid => Some(Format::Mermaid),
         format if format.json => Some(Format::Json),
+        format if format.svg => Some(Format::Svg),
+        format if format.bake => Some(Format::Bake),
+        format if format.compose => Some(Format::Compose),
         _ => match ending? {
             "json" => Some(Format::Json),
             "dot" | "gv" => Some(Format::Dot),
             "mmd" | "mermaid" => Some(Format::Mermaid),
             "txt" => Some(Format::Tree),
+            "svg" => Some(Format::Svg),
+            "hcl" => Some(Format::Bake),
+            "yaml" | "yml" => Some(Format::Compose),
             _ => None,
         },
     }
 }
 
-fn draw(graph: &Graph, format: Format) -> String {
-    match format {
-        Format::Tree => tree::draw(graph),
-        Format::Dot => dot::draw(graph),
-        Format::Mermaid => mermaid::draw(graph),
-        Format::Json => json::draw(graph),
+/// The graph, or what the options choose of it, in a format.
+fn draw(
+    repository: &Repository,
+    options: &Options,
+    format: Format,
+    at: &Surroundings,
+    ink: tree::Ink<'_>,
+) -> anyhow::Result<String> {
+    let view = view(repository, options, format, at)?;
+    Ok(match format {
+        Format::Tree => tree::draw(&view, ink),
+        Format::Dot => dot::draw(&view),
+        Format::Mermaid => mermaid::draw(&view),
+        Format::Json => json::draw(&view),
+        Format::Svg => svg::draw(&view),
+        Format::Bake => bake::draw(&view, &recipe(repository, options, "bake")),
+        Format::Compose => compose::draw(&view, &recipe(repository, options, "compose")),
+    })
+}
+
+/// What of the graph is drawn.
+fn view<'a>(
+    repository: &'a Repository,
+    options: &Options,
+    format: Format,
+    at: &Surroundings,
+) -> anyhow::Result<View<'a>> {
+    let graph = &repository.graph;
+    let mut view = View::whole(graph);
+    if options.reduce && format.is_for_builds() {
+        return Err(usage("`--reduce` leaves needs out, and a build needs all of them"));
+    }
+    if options.color_by.is_some() && !format.has_marks() {
+        return Err(usage(
+            "`--color-by` marks images in a drawing\n\
+             hint: add --dot, --mermaid or --svg, or leave the format out",
+        ));
+    }
+    if !options.focus.is_empty() {
+        let images = select::surroundings(graph, &options.focus, &repository.current);
+        let mut images = images.map_err(|error| usage(format!("{error:#}")))?;
+        if format.is_for_builds() {
+            images = select::with_needs(graph, &images);
+        }
+        view = view.of(&images);
+    }
+    if options.reduce {
+        view = view.reduced();
+    }
+    if let Some(by) = options.color_by {
+        let images: Vec<_> = view.images().map(|(id, _)| id).collect();
+        view = view.marked(marks::make(repository, &images, by, options.engine.engine, at)?);
+    }
+    Ok(view)
+}
+
+/// What a file for another program says beside the graph.
+fn recipe<'a>(repository: &'a Repository, options: &Options, format: &str) -> Recipe<'a> {
+    let config = &repository.config.config;
+    Recipe {
+        command: Said { options, format: Some(format) }.command(),
+        platform: repository.platform.as_deref(),
+        secrets: &config.secrets,
+        ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
     }
 }
 
 /// Compares a file with what it should be; the difference goes to the standard output.
-fn check(path: &Path, wanted: &str) -> anyhow::Result<Exit> {
+fn check(path: &Path, wanted: &str, options: &Options) -> anyhow::Result<Exit> {
+    let name = path.file_name().map_or(path, Path::new).display();
+    let command = Said { options, format: None }.command();
     let found = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             // All of the graph would be the difference.
-            let name = path.file_name().map_or(path, Path::new).display();
-            say::err(&format!("there is no `{name}`\nhint: layers graph --output {name}\n"))?;
+            say::err(&format!("there is no `{name}`\nhint: {command} --output {name}\n"))?;
             return Ok(Exit::Failed);
         }
         Err(error) => return Err(error).context(format!("can't read `{}`", path.display())),
@@ -107,13 +200,9 @@ fn check(path: &Path, wanted: &str) -> anyhow::Result<Exit> {
     if found == wanted {
         return Ok(Exit::Done);
     }
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let diff = TextDiff::from_lines(found.as_str(), wanted);
     let headers = (format!("{name} (committed)"), format!("{name} (from the Dockerfiles)"));
     say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
-    say::err(&format!(
-        "`{name}` is out of date\nhint: layers graph --output {}\n",
-        path.file_name().map_or(path, Path::new).display()
-    ))?;
+    say::err(&format!("`{name}` is out of date\nhint: {command} --output {name}\n"))?;
     Ok(Exit::Failed)
 }

@@ -40,6 +40,31 @@ pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Res
     Ok(chosen)
 }
 
+/// What surrounds the images that the words choose, in the order of names: those images, all that they
+/// need and all that needs them, at any distance. A word with a `+` says itself which side is meant.
+///
+/// # Errors
+/// As [`choose`].
+pub fn surroundings(
+    graph: &Graph,
+    words: &[String],
+    current: &RelPath,
+) -> anyhow::Result<Vec<ImageId>> {
+    let mut chosen = Vec::new();
+    for word in words {
+        let images = choose(graph, std::slice::from_ref(word), current)?;
+        let (_, up, down) = split_marks(graph, word);
+        if !up && !down {
+            chosen.extend(with_needs(graph, &images));
+            chosen.extend(with_dependents(graph, &images));
+        }
+        chosen.extend(images);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}
+
 /// The chosen images and all that they need, at any distance, in the order of names.
 pub fn with_needs(graph: &Graph, chosen: &[ImageId]) -> Vec<ImageId> {
     let parents = crate::base::IdMap::from_fn(graph.images.len(), |image| graph.parents_of(image));

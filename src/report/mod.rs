@@ -26,7 +26,7 @@ pub mod runs;
 pub mod say;
 pub mod summary;
 pub mod why;
-mod words;
+pub mod words;
 
 /// Something that shows a run while it goes on.
 pub trait Reporter {

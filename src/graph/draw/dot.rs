@@ -5,28 +5,30 @@
 
 use std::collections::BTreeSet;
 
-use crate::graph::Graph;
 use crate::graph::evaluate::NeedKind;
 
-use super::kind_word;
+use super::mark::{Mark, Marks};
+use super::{View, kind_word};
 
 /// The graph as a DOT document.
-pub fn draw(graph: &Graph) -> String {
+pub fn draw(view: &View<'_>) -> String {
     let mut lines = vec![
         "digraph layers {".to_owned(),
         "  rankdir=LR;".to_owned(),
         "  node [shape=box, style=rounded, fontname=\"Helvetica\"];".to_owned(),
         "  edge [fontname=\"Helvetica\", fontsize=10];".to_owned(),
     ];
-    for image in graph.images.values() {
-        lines.push(format!("  {};", quote(&image.name)));
+    for (id, image) in view.images() {
+        let name = quote(&image.name);
+        lines.push(match view.mark(id) {
+            None => format!("  {name};"),
+            Some(mark) => {
+                let label = quote_lines(&[&image.name, &mark.word]);
+                format!("  {name} [label={label}, {}];", paint(mark))
+            }
+        });
     }
-    let externals: BTreeSet<String> = graph
-        .images
-        .values()
-        .flat_map(|image| &image.externals)
-        .map(|external| external.reference.familiar())
-        .collect();
+    let externals = view.all_externals();
     if !externals.is_empty() {
         lines.push("  subgraph externals {".to_owned());
         lines.push("    rank=source;".to_owned());
@@ -40,21 +42,22 @@ pub fn draw(graph: &Graph) -> String {
         }
         lines.push("  }".to_owned());
     }
-    lines.extend(edges(graph));
+    lines.extend(edges(view));
+    lines.extend(view.marks().into_iter().flat_map(legend));
     lines.push("}\n".to_owned());
     lines.join("\n")
 }
 
 /// Every edge once, however often it is written.
-fn edges(graph: &Graph) -> Vec<String> {
+fn edges(view: &View<'_>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
-    for image in graph.images.values() {
-        let parents = image
-            .parents
+    for (id, image) in view.images() {
+        let parents = view
+            .parents(id)
             .iter()
-            .map(|edge| (graph.images[edge.parent].name.clone(), edge.kind, ""));
-        let externals = image.externals.iter().map(|external| {
+            .map(|edge| (view.image(edge.parent).name.clone(), edge.kind, ""));
+        let externals = view.externals(id).iter().map(|external| {
             (external_id(&external.reference.familiar()), external.kind, ", color=gray60")
         });
         for (from, kind, color) in parents.chain(externals) {
@@ -66,6 +69,27 @@ fn edges(graph: &Graph) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What the shades stand for, in a box of its own.
+fn legend(marks: &Marks) -> Vec<String> {
+    let mut lines = vec![
+        "  subgraph cluster_legend {".to_owned(),
+        format!("    label={}; color=gray60; fontname=\"Helvetica\";", quote(marks.about)),
+    ];
+    for (number, mark) in marks.legend.iter().enumerate() {
+        let id = quote(&format!("legend {number}"));
+        lines.push(format!("    {id} [label={}, {}];", quote(&mark.word), paint(mark)));
+    }
+    lines.push("  }".to_owned());
+    lines
+}
+
+fn paint(mark: &Mark) -> String {
+    let [area, border, text] = mark.shade.colors();
+    format!(
+        "style=\"rounded,filled\", fillcolor=\"{area}\", color=\"{border}\", fontcolor=\"{text}\""
+    )
 }
 
 fn style(kind: NeedKind) -> String {
@@ -84,4 +108,11 @@ fn external_id(reference: &str) -> String {
 
 fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Lines of one label.
+fn quote_lines(lines: &[&str]) -> String {
+    let escaped: Vec<String> = lines.iter().map(|line| quote(line)).collect();
+    let bare = escaped.iter().map(|line| &line[1..line.len() - 1]);
+    format!("\"{}\"", bare.collect::<Vec<_>>().join("\\n"))
 }

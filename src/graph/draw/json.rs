@@ -5,10 +5,11 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::base::ImageId;
 use crate::graph::reference::Reference;
-use crate::graph::{Edge, External, Graph, Image};
+use crate::graph::{Edge, External, Image};
 
-use super::kind_word;
+use super::{View, kind_word};
 
 /// The format's version.
 const VERSION: u32 = 1;
@@ -20,7 +21,7 @@ const BYTES_AN_IMAGE: usize = 1024;
 struct Lock<'a> {
     version: u32,
     #[serde(serialize_with = "each_in_turn")]
-    images: &'a Graph,
+    images: &'a View<'a>,
 }
 
 #[derive(Serialize)]
@@ -51,9 +52,9 @@ struct LockExternal {
 }
 
 /// The graph as JSON with a line end.
-pub fn draw(graph: &Graph) -> String {
-    let lock = Lock { version: VERSION, images: graph };
-    let mut text = Vec::with_capacity(graph.images.len() * BYTES_AN_IMAGE);
+pub fn draw(view: &View<'_>) -> String {
+    let lock = Lock { version: VERSION, images: view };
+    let mut text = Vec::with_capacity(view.images().len() * BYTES_AN_IMAGE);
     // It is all text, and writing to memory does not fail.
     serde_json::to_writer_pretty(&mut text, &lock).unwrap_or_default();
     text.push(b'\n');
@@ -61,25 +62,25 @@ pub fn draw(graph: &Graph) -> String {
 }
 
 /// One image after the other, so that only one is described at a time.
-fn each_in_turn<S: Serializer>(graph: &Graph, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(graph.images.values().map(|image| describe(graph, image)))
+fn each_in_turn<S: Serializer>(view: &View<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(view.images().map(|(id, image)| describe(view, id, image)))
 }
 
-fn describe<'a>(graph: &'a Graph, image: &'a Image) -> LockImage<'a> {
+fn describe<'a>(view: &View<'a>, id: ImageId, image: &'a Image) -> LockImage<'a> {
     LockImage {
         name: &image.name,
         dockerfile: image.dockerfile.as_str(),
         context: image.context.as_str(),
         target: image.target.as_deref(),
         references: image.references.iter().map(Reference::familiar).collect(),
-        parents: image.parents.iter().map(|edge| describe_parent(graph, edge)).collect(),
-        externals: image.externals.iter().map(describe_external).collect(),
+        parents: view.parents(id).iter().map(|edge| describe_parent(view, edge)).collect(),
+        externals: view.externals(id).iter().map(|external| describe_external(external)).collect(),
     }
 }
 
-fn describe_parent<'a>(graph: &'a Graph, edge: &Edge) -> LockParent<'a> {
+fn describe_parent<'a>(view: &View<'a>, edge: &Edge) -> LockParent<'a> {
     LockParent {
-        image: &graph.images[edge.parent].name,
+        image: &view.image(edge.parent).name,
         kind: kind_word(edge.kind),
         reference: edge.reference.normalised(),
         at: edge.place().to_string(),

@@ -15,12 +15,19 @@ const STRAIGHTENING: usize = 8;
 /// they please: then long lines are drawn straight.
 const MOST_BENDS: usize = 100_000;
 
+/// How far a line that passes stays away from a node.
+pub const BESIDE: f64 = 0.6;
+
+/// How far two lines that pass stay apart.
+const BETWEEN_LINES: f64 = 0.35;
+
 /// A place in a drawing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spot {
     /// Its rank: 0 for what needs nothing, and always behind all that it needs.
     pub rank: usize,
-    /// Its row, from 0; two places of one rank are at least 1 apart.
+    /// Its row, from 0; two nodes of one rank are at least 1 apart, and a line that passes keeps
+    /// [`BESIDE`] away from them.
     pub row: f64,
 }
 
@@ -45,7 +52,7 @@ pub struct Line {
     /// What needs it.
     pub child: usize,
     /// All places that it leads through, a rank apart, ends included; only the ends where there are too
-    /// many.
+    /// many. Lines of one parent share their way until they part, so that they are seen to be one thing.
     pub through: Vec<Spot>,
 }
 
@@ -130,8 +137,12 @@ impl Net {
             all.dedup();
             needs.extend(all.into_iter().map(|parent| (parent, child)));
         }
-        let span = |(parent, child): &(usize, usize)| ranks[*child].saturating_sub(ranks[*parent]);
-        let bends: usize = needs.iter().map(|need| span(need).saturating_sub(1)).sum();
+        let mut longest = vec![0_usize; ranks.len()];
+        for (parent, child) in &needs {
+            let span = ranks[*child].saturating_sub(ranks[*parent]);
+            longest[*parent] = longest[*parent].max(span);
+        }
+        let bends: usize = longest.iter().map(|span| span.saturating_sub(1)).sum();
         let mut net = Net {
             rank: ranks.to_vec(),
             before: vec![Vec::new(); ranks.len()],
@@ -141,31 +152,35 @@ impl Net {
             lines: Vec::new(),
             real: ranks.len(),
         };
-        for need in needs {
-            net.join(need, bends <= MOST_BENDS);
+        let mut ways: Vec<Vec<usize>> = (0..ranks.len()).map(|node| vec![node]).collect();
+        for (parent, child) in needs {
+            net.join(&mut ways[parent], child, bends <= MOST_BENDS);
         }
         net.first_order();
         net
     }
 
-    fn join(&mut self, (parent, child): (usize, usize), bending: bool) {
-        let mut line = vec![parent];
-        for rank in self.rank[parent] + 1..self.rank[child] {
-            if bending {
-                line.push(self.rank.len());
-                self.rank.push(rank);
-                self.before.push(Vec::new());
-                self.behind.push(Vec::new());
-            }
+    /// Joins a child to its parent by the way that leads on from there, which grows where it is too short.
+    fn join(&mut self, way: &mut Vec<usize>, child: usize, bending: bool) {
+        let parent = way[0];
+        let ranks = self.rank[child].saturating_sub(self.rank[parent]);
+        while bending && way.len() < ranks {
+            let last = way[way.len() - 1];
+            let bend = self.rank.len();
+            self.rank.push(self.rank[last] + 1);
+            self.before.push(vec![last]);
+            self.behind.push(Vec::new());
+            self.behind[last].push(bend);
+            way.push(bend);
+        }
+        let mut line = way[..ranks.clamp(1, way.len())].to_vec();
+        let last = line[line.len() - 1];
+        // Where lines do not bend, those that are long say nothing of the order.
+        if self.rank[last] + 1 == self.rank[child] {
+            self.behind[last].push(child);
+            self.before[child].push(last);
         }
         line.push(child);
-        for pair in line.windows(2) {
-            // Where lines do not bend, those that are long say nothing of the order.
-            if self.rank[pair[0]] + 1 == self.rank[pair[1]] {
-                self.behind[pair[0]].push(pair[1]);
-                self.before[pair[1]].push(pair[0]);
-            }
-        }
         self.lines.push(line);
     }
 
@@ -277,8 +292,10 @@ impl Net {
     fn straighten(&self) -> Vec<f64> {
         let mut rows = vec![0.0; self.rank.len()];
         for layer in &self.layers {
-            for (place, node) in layer.iter().enumerate() {
-                rows[*node] = as_f64(place);
+            let mut row = 0.0;
+            for (at, node) in layer.iter().enumerate() {
+                row += if at == 0 { 0.0 } else { self.gap(layer[at - 1], *node) };
+                rows[*node] = row;
             }
         }
         for sweep in 0..STRAIGHTENING {
@@ -291,6 +308,15 @@ impl Net {
         let least = rows.iter().fold(f64::INFINITY, |least, row| least.min(*row));
         rows.iter_mut().for_each(|row| *row -= least);
         rows
+    }
+
+    /// How far two neighbours of a rank are apart at least.
+    fn gap(&self, one: usize, other: usize) -> f64 {
+        match (one < self.real, other < self.real) {
+            (true, true) => 1.0,
+            (false, false) => BETWEEN_LINES,
+            _ => BESIDE,
+        }
     }
 
     fn settle(&self, rank: usize, sweep: usize, rows: &mut [f64]) {
@@ -309,19 +335,26 @@ impl Net {
         // A bend is worth more: a long line is to be straight.
         let weight = |node: &usize| if *node < self.real { 1.0 } else { 4.0 };
         let wishes: Vec<(f64, f64)> = layer.iter().map(|it| (wished(it), weight(it))).collect();
-        for (node, row) in layer.iter().zip(apart(&wishes)) {
+        let gaps = layer.windows(2).map(|pair| self.gap(pair[0], pair[1]));
+        for (node, row) in layer.iter().zip(apart(&wishes, gaps)) {
             rows[*node] = row;
         }
     }
 }
 
-/// The places nearest to what is wished, each at least 1 behind the one before: by pooling neighbours
+/// The places nearest to what is wished, each at least a gap behind the one before: by pooling neighbours
 /// that are too near, which is exact for the sum of squares (isotonic regression).
-fn apart(wishes: &[(f64, f64)]) -> Vec<f64> {
+fn apart(wishes: &[(f64, f64)], gaps: impl Iterator<Item = f64>) -> Vec<f64> {
+    // Where each would be if all stood as near to the first as they may.
+    let nearest = gaps.scan(0.0, |sum, gap| {
+        *sum += gap;
+        Some(*sum)
+    });
+    let nearest: Vec<f64> = std::iter::once(0.0).chain(nearest).collect();
     // Of each pool the sum of weighted wishes, the weight, and how many it holds.
     let mut pools: Vec<(f64, f64, usize)> = Vec::new();
-    for (index, (wish, weight)) in wishes.iter().enumerate() {
-        let mut pool = ((wish - as_f64(index)) * weight, *weight, 1);
+    for ((wish, weight), nearest) in wishes.iter().zip(&nearest) {
+        let mut pool = ((wish - nearest) * weight, *weight, 1);
         while let Some(last) = pools.last()
             && last.0 / last.1 >= pool.0 / pool.1
         {
@@ -331,11 +364,11 @@ fn apart(wishes: &[(f64, f64)]) -> Vec<f64> {
         pools.push(pool);
     }
     let flat = pools.iter().flat_map(|(sum, weight, count)| vec![sum / weight; *count]);
-    flat.enumerate().map(|(index, place)| place + as_f64(index)).collect()
+    flat.zip(&nearest).map(|(place, nearest)| place + nearest).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "drawings are smaller than 2^52 rows")]
-fn as_f64(number: usize) -> f64 {
+pub(super) fn as_f64(number: usize) -> f64 {
     number as f64
 }
 
@@ -377,15 +410,31 @@ mod tests {
         assert_eq!(long.through.iter().map(|spot| spot.rank).collect::<Vec<_>>(), [0, 1, 2, 3]);
         for bend in &long.through[1..3] {
             let image = layout.spots.iter().find(|spot| spot.rank == bend.rank).unwrap();
-            assert!((image.row - bend.row).abs() >= 1.0, "{layout:?}");
+            assert!((image.row - bend.row).abs() >= BESIDE - 1e-9, "{layout:?}");
         }
     }
 
     #[test]
     fn places_of_a_rank_are_apart_and_in_order() {
-        assert_eq!(apart(&[(0.0, 1.0), (5.0, 1.0)]), [0.0, 5.0]);
-        assert_eq!(apart(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)]), [0.0, 1.0, 2.0]);
-        assert_eq!(apart(&[(2.0, 1.0), (0.0, 3.0)]), [-0.25, 0.75]);
+        let check = |wishes: &[(f64, f64)], gap: f64, expected: &[f64]| {
+            assert_eq!(apart(wishes, std::iter::repeat_n(gap, wishes.len() - 1)), expected);
+        };
+        check(&[(0.0, 1.0), (5.0, 1.0)], 1.0, &[0.0, 5.0]);
+        check(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)], 1.0, &[0.0, 1.0, 2.0]);
+        check(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)], 0.5, &[0.5, 1.0, 1.5]);
+        check(&[(2.0, 1.0), (0.0, 3.0)], 1.0, &[-0.25, 0.75]);
+    }
+
+    #[test]
+    fn lines_of_one_parent_share_their_way() {
+        let parents = vec![vec![], vec![0], vec![1], vec![2, 0], vec![3, 0]];
+        let layout = lay_out(&parents);
+        let way = |child: usize| {
+            let line = layout.lines.iter().find(|line| (line.parent, line.child) == (0, child));
+            line.unwrap().through.clone()
+        };
+        assert_eq!(way(3)[..3], way(4)[..3]);
+        assert_eq!(way(4).len(), 5);
     }
 
     #[test]
@@ -396,6 +445,17 @@ mod tests {
         let layout = lay_out(&chain);
         assert_eq!(layout.ranks, 10_000);
         assert_eq!(layout.lines.len(), 2 * 9_999 - 1);
+        // Each needs one somewhere before it too: lines with 30 million bends, were they to bend.
+        let mixed: Vec<Vec<usize>> = (0..10_000_usize)
+            .map(|at| if at == 0 { vec![] } else { vec![at - 1, at * 7919 % at.max(1), at / 3] })
+            .collect();
+        assert_eq!(lay_out(&mixed).ranks, 10_000);
+        // Ten ranks of a thousand, with many lines between them.
+        let many = |at: usize| (0..4).map(move |it| at - 1000 + (at * 31 + it * 577) % 1000);
+        let dense: Vec<Vec<usize>> = (0..10_000_usize)
+            .map(|at| if at < 1000 { vec![] } else { many(at).collect() })
+            .collect();
+        assert!(lay_out(&dense).ranks >= 5);
         let wide: Vec<Vec<usize>> =
             (0..10_000).map(|at| if at < 100 { vec![] } else { vec![at % 100] }).collect();
         assert_eq!(lay_out(&wide).ranks, 2);

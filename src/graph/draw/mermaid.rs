@@ -6,45 +6,68 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::graph::Graph;
+use crate::base::ImageId;
 use crate::graph::evaluate::NeedKind;
 
-use super::kind_word;
+use super::mark::{Marks, Shade};
+use super::{View, kind_word};
 
 /// The graph as a Mermaid flow chart.
-pub fn draw(graph: &Graph) -> String {
+pub fn draw(view: &View<'_>) -> String {
     let mut lines = vec!["flowchart LR".to_owned()];
-    for (id, image) in graph.images.iter() {
-        lines.push(format!("  i{}[\"{}\"]", id.index(), escape(&image.name)));
+    let numbers: BTreeMap<ImageId, usize> =
+        view.images().enumerate().map(|(number, (id, _))| (id, number)).collect();
+    for (id, image) in view.images() {
+        let (name, number) = (escape(&image.name), numbers[&id]);
+        lines.push(match view.mark(id) {
+            None => format!("  i{number}[\"{name}\"]"),
+            Some(mark) => {
+                let (word, class) = (escape(&mark.word), mark.shade.class());
+                format!("  i{number}[\"{name}<br/>{word}\"]:::{class}")
+            }
+        });
     }
-    let externals: BTreeSet<String> = graph
-        .images
-        .values()
-        .flat_map(|image| &image.externals)
-        .map(|external| external.reference.familiar())
-        .collect();
+    let externals = view.all_externals();
     let externals: BTreeMap<&str, usize> =
         externals.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect();
     for (name, number) in &externals {
         lines.push(format!("  x{number}([\"{}\"]):::external", escape(name)));
     }
     let mut seen = BTreeSet::new();
-    for (id, image) in graph.images.iter() {
+    for (id, number) in &numbers {
         let parents =
-            image.parents.iter().map(|edge| (format!("i{}", edge.parent.index()), edge.kind));
-        let needs = image.externals.iter().map(|external| {
+            view.parents(*id).iter().map(|edge| (format!("i{}", numbers[&edge.parent]), edge.kind));
+        let needs = view.externals(*id).iter().map(|external| {
             let number = externals[external.reference.familiar().as_str()];
             (format!("x{number}"), external.kind)
         });
         for (from, kind) in parents.chain(needs) {
-            let line = format!("  {from} {} i{}", arrow(kind), id.index());
+            let line = format!("  {from} {} i{number}", arrow(kind));
             if seen.insert(line.clone()) {
                 lines.push(line);
             }
         }
     }
+    lines.extend(view.marks().into_iter().flat_map(legend));
     lines.push("  classDef external stroke-dasharray: 4 3\n".to_owned());
     lines.join("\n")
+}
+
+/// What the shades stand for, in a box of its own, and their colours.
+fn legend(marks: &Marks) -> Vec<String> {
+    let mut lines = vec![format!("  subgraph legend[\"{}\"]", escape(marks.about))];
+    for (number, mark) in marks.legend.iter().enumerate() {
+        let (word, class) = (escape(&mark.word), mark.shade.class());
+        lines.push(format!("    l{number}[\"{word}\"]:::{class}"));
+    }
+    lines.push("  end".to_owned());
+    let shades: BTreeSet<Shade> = marks.legend.iter().map(|mark| mark.shade).collect();
+    for shade in shades {
+        let [area, border, text] = shade.colors();
+        let class = shade.class();
+        lines.push(format!("  classDef {class} fill:{area},stroke:{border},color:{text}"));
+    }
+    lines
 }
 
 fn arrow(kind: NeedKind) -> String {

@@ -1,13 +1,23 @@
-//! The graph as text: a tree, DOT, Mermaid, and the JSON of `graph.json`.
+//! The graph as text: a tree, DOT, Mermaid, SVG, the JSON of `graph.json`, and files that let other
+//! programs build it.
 //!
-//! Owns the drawings as pure functions from a graph to a string. Every one of them is the same
-//! for the same graph, to the byte.
+//! Owns the drawings as pure functions from a view of the graph to a string. Every one of them is
+//! the same for the same graph, to the byte.
 
+pub mod bake;
+pub mod compose;
 pub mod dot;
 pub mod json;
 pub mod layout;
+pub mod mark;
 pub mod mermaid;
+mod recipe;
+pub mod svg;
 pub mod tree;
+pub mod view;
+
+pub use recipe::Recipe;
+pub use view::View;
 
 use super::evaluate::NeedKind;
 

@@ -7,10 +7,10 @@
 use std::collections::VecDeque;
 
 use crate::base::{IdMap, ImageId};
-use crate::graph::Graph;
 use crate::graph::evaluate::NeedKind;
 
-use super::kind_word;
+use super::mark::{Mark, Marks};
+use super::{View, kind_word};
 
 /// How many levels are drawn within each other. What lies deeper is drawn anew at the margin: a
 /// chain of thousands would otherwise be mostly blanks, a megabyte for every few lines.
@@ -26,29 +26,52 @@ struct Row {
     indent: String,
 }
 
+/// Puts the colour of a mark around text, or leaves it as it is.
+pub type Ink<'a> = &'a dyn Fn(&Mark, &str) -> String;
+
+/// Leaves text as it is.
+pub fn plain(_: &Mark, text: &str) -> String {
+    text.to_owned()
+}
+
 /// The graph as lines with branches.
-pub fn draw(graph: &Graph) -> String {
-    let mut below: IdMap<Vec<ImageId>> = IdMap::from_fn(graph.images.len(), |_| Vec::new());
+pub fn draw(view: &View<'_>, ink: Ink<'_>) -> String {
+    let mut below: IdMap<Vec<ImageId>> = IdMap::from_fn(view.len(), |_| Vec::new());
     let mut roots = VecDeque::new();
-    for (id, _) in graph.images.iter() {
-        match trunk(graph, id) {
+    let lines = Lines { view, ink };
+    for (id, _) in view.images() {
+        match trunk(view, id) {
             Some(parent) => below[parent].push(id),
-            None => roots.push_back((id, line(graph, id))),
+            None => roots.push_back((id, lines.line(id))),
         }
     }
     let mut text = String::new();
     while let Some((root, title)) = roots.pop_front() {
-        let cut = draw_root(graph, &below, root, &title, &mut text);
+        let cut = draw_root(&lines, &below, root, &title, &mut text);
         for image in cut.into_iter().rev() {
-            roots.push_front((image, format!("{}  (continued)", graph.images[image].name)));
+            roots.push_front((image, format!("{}  (continued)", view.image(image).name)));
         }
     }
+    text.extend(view.marks().map(|marks| legend(view, marks, ink)));
     text
+}
+
+/// How many images have each mark of the legend.
+fn legend(view: &View<'_>, marks: &Marks, ink: Ink<'_>) -> String {
+    let count = |shade| {
+        let of_it = |(id, _): &(ImageId, _)| marks.of(*id).is_some_and(|mark| mark.shade == shade);
+        view.images().filter(of_it).count()
+    };
+    let counts = marks.legend.iter().map(|mark| (mark, count(mark.shade)));
+    let counts = counts.filter(|(_, count)| *count > 0);
+    let words: Vec<String> =
+        counts.map(|(mark, count)| format!("{} {count}", ink(mark, &mark.word))).collect();
+    format!("\n{}: {}\n", marks.about, words.join(", "))
 }
 
 /// Draws an image and what is below it, and gives the images whose children were left out.
 fn draw_root(
-    graph: &Graph,
+    lines: &Lines<'_>,
     below: &IdMap<Vec<ImageId>>,
     root: ImageId,
     title: &str,
@@ -63,7 +86,7 @@ fn draw_root(
         if level == 0 {
             text.push_str(title);
         } else {
-            text.push_str(&line(graph, image));
+            text.push_str(&lines.line(image));
         }
         let children = &below[image];
         if level == DEEPEST && !children.is_empty() {
@@ -89,24 +112,44 @@ fn draw_root(
 
 /// The image under which another is drawn: the one of its last FROM, for that is what it is
 /// made of, else the first that it needs.
-fn trunk(graph: &Graph, image: ImageId) -> Option<ImageId> {
-    let edges = &graph.images[image].parents;
+fn trunk(view: &View<'_>, image: ImageId) -> Option<ImageId> {
+    let edges = view.parents(image);
     let base = edges.iter().rev().find(|edge| edge.kind == NeedKind::From);
     base.or(edges.first()).map(|edge| edge.parent)
 }
 
-fn line(graph: &Graph, id: ImageId) -> String {
-    let image = &graph.images[id];
+/// What makes the line of an image.
+struct Lines<'a> {
+    view: &'a View<'a>,
+    ink: Ink<'a>,
+}
+
+impl Lines<'_> {
+    fn line(&self, id: ImageId) -> String {
+        let mut line = self.view.image(id).name.clone();
+        if let Some(mark) = self.view.mark(id) {
+            line.push_str(&format!("  [{}]", (self.ink)(mark, &mark.word)));
+        }
+        let notes = notes(self.view, id);
+        if !notes.is_empty() {
+            line.push_str(&format!("  ({})", notes.join(", ")));
+        }
+        line
+    }
+}
+
+/// All needs of an image but the one that its place in the tree shows, each once.
+fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
-    let mut first = trunk(graph, id);
-    for edge in &image.parents {
+    let mut first = trunk(view, id);
+    for edge in view.parents(id) {
         if first == Some(edge.parent) && edge.kind == NeedKind::From {
             first = None;
             continue;
         }
-        notes.push(format!("{} {}", kind_word(edge.kind), graph.images[edge.parent].name));
+        notes.push(format!("{} {}", kind_word(edge.kind), view.image(edge.parent).name));
     }
-    for external in &image.externals {
+    for external in view.externals(id) {
         notes.push(format!("{} {}", kind_word(external.kind), external.reference.familiar()));
     }
     let mut seen = Vec::new();
@@ -115,9 +158,5 @@ fn line(graph: &Graph, id: ImageId) -> String {
         seen.push(note.clone());
         is_new
     });
-    if notes.is_empty() {
-        image.name.clone()
-    } else {
-        format!("{}  ({})", image.name, notes.join(", "))
-    }
+    notes
 }

@@ -1,0 +1,130 @@
+//! The marks of `layers graph --color-by`.
+//!
+//! Owns what the words and shades of each kind of mark stand for. The engine is asked as for a plan,
+//! and only where a mark needs it.
+
+use crate::base::{IdMap, ImageId};
+use crate::cli::{ColorBy, EngineName, Graph as Options};
+use crate::graph::draw::mark::{Mark, Marks, STEPS, Shade};
+use crate::graph::{Graph, select};
+use crate::plan::{Holder, Plan, Verdict};
+use crate::report::paint::Paint;
+use crate::report::words;
+
+use super::super::Surroundings;
+use super::super::kitchen::{self, Chosen, Kitchen, Wish};
+use super::Repository;
+
+/// Up to how many bytes each step of sizes goes, but the last.
+const SIZES: [(u64, &str); 4] = [
+    (10_000_000, "under 10 MB"),
+    (100_000_000, "under 100 MB"),
+    (500_000_000, "under 500 MB"),
+    (1_000_000_000, "under 1 GB"),
+];
+
+/// Whether the marks need the engine.
+pub fn ask_the_engine(options: &Options) -> bool {
+    matches!(options.color_by, Some(ColorBy::Verdict | ColorBy::Size))
+}
+
+/// Marks on some images.
+///
+/// # Errors
+/// Where the engine is needed and can't be asked.
+pub fn make(
+    repository: &Repository,
+    images: &[ImageId],
+    by: ColorBy,
+    engine: EngineName,
+    at: &Surroundings,
+) -> anyhow::Result<Marks> {
+    if by == ColorBy::Depth {
+        return Ok(by_depth(&repository.graph, images));
+    }
+    let all = select::with_needs(&repository.graph, images);
+    let wish = Wish::look(Chosen { named: images.to_vec(), all });
+    let engine = kitchen::connect(engine, at)?;
+    let info = engine.describe()?;
+    let (kitchen, plan) = Kitchen::open(repository, wish, engine.as_ref(), &info)?;
+    Ok(match by {
+        ColorBy::Size => by_size(&repository.graph, &kitchen),
+        _ => by_verdict(&plan),
+    })
+}
+
+/// A text in the colour of a mark, on a terminal.
+pub fn paint(paint: Paint, mark: &Mark, text: &str) -> String {
+    match mark.shade {
+        Shade::Good => paint.good(text),
+        Shade::Careful => paint.careful(text),
+        Shade::Waiting | Shade::Unknown => paint.faint(text),
+        Shade::Step(step) if step + 1 == STEPS => paint.strong(text),
+        Shade::Step(_) => text.to_owned(),
+    }
+}
+
+fn mark(word: impl Into<String>, shade: Shade) -> Mark {
+    Mark { word: word.into(), shade }
+}
+
+fn by_verdict(plan: &Plan) -> Marks {
+    let fresh = || mark("fresh", Shade::Good);
+    let build = || mark("build", Shade::Careful);
+    let waits = || mark("waits", Shade::Waiting);
+    let mut marks = IdMap::from_fn(plan.len(), |_| None);
+    for image in plan.order() {
+        marks[*image] = Some(match plan.verdict(*image) {
+            Some(Verdict::Fresh { .. }) => fresh(),
+            Some(Verdict::Waits { .. }) => waits(),
+            Some(Verdict::Build { .. }) | None => build(),
+        });
+    }
+    Marks::new("verdict", vec![fresh(), build(), waits()], marks)
+}
+
+/// How many images lie on the longest way below each, in as many steps as there are.
+fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
+    let mut depths = IdMap::from_fn(graph.images.len(), |_| 0_usize);
+    for image in graph.order() {
+        let below = graph.images[*image].parents.iter().map(|edge| depths[edge.parent] + 1).max();
+        depths[*image] = below.unwrap_or(0);
+    }
+    let most = images.iter().map(|image| depths[*image]).max().unwrap_or(0);
+    let steps = usize::from(STEPS).min(most + 1);
+    let step = |depth: usize| depth * steps / (most + 1);
+    let shade = |step: usize| Shade::Step(u8::try_from(step).unwrap_or(STEPS - 1));
+    let legend = (0..steps).filter_map(|wanted| {
+        let first = (0..=most).find(|depth| step(*depth) == wanted)?;
+        let last = (0..=most).rfind(|depth| step(*depth) == wanted)?;
+        let word = match first == last {
+            true => format!("depth {first}"),
+            false => format!("depth {first} to {last}"),
+        };
+        Some(mark(word, shade(wanted)))
+    });
+    let legend = legend.collect();
+    let mut marks = IdMap::from_fn(graph.images.len(), |_| None);
+    for image in images {
+        let depth = depths[*image];
+        marks[*image] = Some(mark(format!("depth {depth}"), shade(step(depth))));
+    }
+    Marks::new("depth", legend, marks)
+}
+
+/// How large the images are that the engine holds now, fresh or not.
+fn by_size(graph: &Graph, kitchen: &Kitchen<'_>) -> Marks {
+    let largest = || mark("1 GB and more", Shade::Step(STEPS - 1));
+    let steps = SIZES.iter().zip(0_u8..);
+    let legend = steps.map(|((_, word), step)| mark(*word, Shade::Step(step)));
+    let legend = legend.chain([largest(), mark("not there", Shade::Unknown)]).collect();
+    let of = |id: ImageId| match kitchen.judge.held.holder(&graph.images[id].references) {
+        Holder::One(held) => {
+            let step = SIZES.iter().zip(0_u8..).find(|((most, _), _)| held.size < *most);
+            let shade = step.map_or(largest().shade, |(_, step)| Shade::Step(step));
+            mark(words::size(held.size), shade)
+        }
+        Holder::Missing(_) | Holder::Several(_) => mark("not there", Shade::Unknown),
+    };
+    Marks::new("size", legend, IdMap::from_fn(graph.images.len(), |id| Some(of(id))))
+}

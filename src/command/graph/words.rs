@@ -1,0 +1,67 @@
+//! The options of `layers graph` as they are typed again.
+//!
+//! Owns the command line that hints and headers show.
+
+use crate::cli::{Graph as Options, GraphFormat};
+
+/// What was said on the command line.
+pub struct Said<'a> {
+    pub options: &'a Options,
+    /// The format, where it is known otherwise than by an option.
+    pub format: Option<&'a str>,
+}
+
+impl Said<'_> {
+    /// `layers graph` with the options that say what is drawn.
+    pub fn command(&self) -> String {
+        let mut words = vec!["layers graph".to_owned()];
+        words.extend(self.format.or(option_of(&self.options.format)).map(|it| format!("--{it}")));
+        words.extend(self.options.focus.iter().map(|image| format!("--focus {}", quote(image))));
+        if self.options.reduce {
+            words.push("--reduce".to_owned());
+        }
+        if let Some(by) = self.options.color_by {
+            use clap::ValueEnum;
+            let by = by.to_possible_value().map(|it| it.get_name().to_owned());
+            words.push(format!("--color-by {}", by.unwrap_or_default()));
+        }
+        words.join(" ")
+    }
+}
+
+fn option_of(format: &GraphFormat) -> Option<&'static str> {
+    let options = [
+        (format.dot, "dot"),
+        (format.mermaid, "mermaid"),
+        (format.json, "json"),
+        (format.svg, "svg"),
+        (format.bake, "bake"),
+        (format.compose, "compose"),
+    ];
+    options.into_iter().find(|(is_given, _)| *is_given).map(|(_, option)| option)
+}
+
+/// A word as a shell takes it, on one line.
+fn quote(word: &str) -> String {
+    let word: String = word.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let is_plain = |c: char| c.is_alphanumeric() || "+-_./:@%,=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let check = |word: &str, expected: &str| assert_eq!(quote(word), expected);
+        check("+docker/base", "+docker/base");
+        check("dev-*", "'dev-*'");
+        check("it's", r"'it'\''s'");
+        check("a\nb", "'a b'");
+        check("", "''");
+    }
+}

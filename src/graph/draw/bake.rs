@@ -1,0 +1,142 @@
+//! The graph as a file for `docker buildx bake` (<https://docs.docker.com/build/bake/reference/>).
+//!
+//! Owns the writing of HCL: a target for each image, and `contexts` that lead from the references in
+//! Dockerfiles to targets, so that bake knows the edges that it can't see itself.
+
+use crate::scan::config::SecretSource;
+
+use super::View;
+use super::recipe::{Recipe, Stands, Target, names};
+
+/// Targets and groups share one space of names.
+const GROUP: &str = "default";
+
+/// The graph as an HCL document.
+pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let names = names(view, is_allowed, &[GROUP]);
+    let mut text = recipe.header("docker-bake.hcl", "docker buildx bake");
+    text.push_str(&format!("group \"{GROUP}\" {{\n"));
+    attribute(&mut text, "targets", &list(names.values().map(String::as_str), "  "));
+    text.push_str("}\n");
+    for target in recipe.targets(view, &names) {
+        text.push_str(&describe(&target, recipe.platform));
+    }
+    text
+}
+
+fn describe(target: &Target<'_>, platform: Option<&str>) -> String {
+    let mut text = format!("\ntarget {} {{\n", quote(target.name));
+    attribute(&mut text, "context", &quote(target.context));
+    attribute(&mut text, "dockerfile", &quote(&target.dockerfile));
+    if let Some(stage) = target.stage {
+        attribute(&mut text, "target", &quote(stage));
+    }
+    attribute(&mut text, "tags", &list(target.tags.iter().map(String::as_str), "  "));
+    let args = target.args.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    block(&mut text, "args", args);
+    let contexts = target.contexts.iter().map(|(name, stands)| {
+        let value = match stands {
+            Stands::Target(target) => format!("target:{target}"),
+            Stands::Other(value) => value.clone(),
+        };
+        (name.as_str(), value)
+    });
+    block(&mut text, "contexts", contexts);
+    if let Some(platform) = platform {
+        attribute(&mut text, "platforms", &list([platform].into_iter(), "  "));
+    }
+    let secrets: Vec<String> = target.secrets.iter().map(|(id, it)| secret(id, it)).collect();
+    if !secrets.is_empty() {
+        attribute(&mut text, "secret", &list(secrets.iter().map(String::as_str), "  "));
+    }
+    if !target.ssh.is_empty() {
+        attribute(&mut text, "ssh", &list(target.ssh.iter().copied(), "  "));
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// `id=npm,env=NPM_TOKEN`; a field that holds a comma or a quote is quoted as in CSV.
+fn secret(id: &str, source: &SecretSource) -> String {
+    let field = |name: &str, value: &str| {
+        let field = format!("{name}={value}");
+        match field.contains([',', '"']) {
+            true => format!("\"{}\"", field.replace('"', "\"\"")),
+            false => field,
+        }
+    };
+    let source = match source {
+        SecretSource::Variable(name) => field("env", name),
+        SecretSource::File(path) => field("src", path),
+    };
+    format!("{},{source}", field("id", id))
+}
+
+fn attribute(text: &mut String, name: &str, value: &str) {
+    text.push_str(&format!("  {name} = {value}\n"));
+}
+
+/// An object, or nothing where it would be empty.
+fn block<'a>(text: &mut String, name: &str, entries: impl Iterator<Item = (&'a str, String)>) {
+    let lines: String =
+        entries.map(|(key, value)| format!("    {} = {}\n", quote(key), quote(&value))).collect();
+    if !lines.is_empty() {
+        attribute(text, name, &format!("{{\n{lines}  }}"));
+    }
+}
+
+/// One value on the line, several on a line each, so that a reviewer sees one come.
+fn list<'a>(values: impl ExactSizeIterator<Item = &'a str>, indent: &str) -> String {
+    if values.len() <= 1 {
+        return format!("[{}]", values.map(quote).collect::<String>());
+    }
+    let lines: String = values.map(|value| format!("{indent}  {},\n", quote(value))).collect();
+    format!("[\n{lines}{indent}]")
+}
+
+/// A string that stands for itself: no escape and no template is left in it.
+fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    let mut before = ' ';
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            // `$${` is `${`: the sign is doubled right before the brace.
+            '{' if before == '$' || before == '%' => quoted.extend([before, '{']),
+            c => quoted.push(c),
+        }
+        before = c;
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_stand_for_themselves() {
+        let check = |text: &str, expected: &str| assert_eq!(quote(text), expected);
+        check("a", r#""a""#);
+        check(r#"say "hi" \o/"#, r#""say \"hi\" \\o/""#);
+        check("${a} $b $${c}", r#""$${a} $b $$${c}""#);
+        check("%{if} 100%", r#""%%{if} 100%""#);
+        check("a\nb\t\u{1}", r#""a\nb\t\u0001""#);
+    }
+
+    #[test]
+    fn secrets_are_fields_of_csv() {
+        let check = |id: &str, source: SecretSource, expected: &str| {
+            assert_eq!(secret(id, &source), expected);
+        };
+        check("npm", SecretSource::Variable("TOKEN".to_owned()), "id=npm,env=TOKEN");
+        check("npm", SecretSource::File("a,b".to_owned()), "id=npm,\"src=a,b\"");
+    }
+}

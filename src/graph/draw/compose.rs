@@ -1,0 +1,145 @@
+//! The graph as a file for `docker compose build`
+//! (<https://docs.docker.com/reference/compose-file/build/>).
+//!
+//! Owns the writing of YAML: a service for each image, and `additional_contexts` that lead from the
+//! references in Dockerfiles to services.
+
+use std::collections::BTreeMap;
+
+use crate::scan::config::SecretSource;
+
+use super::View;
+use super::recipe::{Recipe, Stands, Target, names};
+
+/// The graph as a YAML document.
+pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let names = names(view, is_allowed, &[]);
+    let mut text = recipe.header("compose.yaml", "docker compose build");
+    text.push_str("services:\n");
+    let targets = recipe.targets(view, &names);
+    for target in &targets {
+        text.push_str(&describe(target, recipe.platform));
+    }
+    let secrets: BTreeMap<&str, &SecretSource> =
+        targets.iter().flat_map(|target| target.secrets.iter().copied()).collect();
+    if !secrets.is_empty() {
+        text.push_str("\nsecrets:\n");
+    }
+    for (id, source) in secrets {
+        let source = match source {
+            SecretSource::Variable(name) => format!("environment: {}", quote(name)),
+            SecretSource::File(path) => format!("file: {}", value(path)),
+        };
+        line(&mut text, 1, &format!("{}:", key(id)));
+        line(&mut text, 2, &source);
+    }
+    text
+}
+
+fn describe(target: &Target<'_>, platform: Option<&str>) -> String {
+    let mut text = String::new();
+    line(&mut text, 1, &format!("{}:", key(target.name)));
+    let mut tags = target.tags.iter();
+    if let Some(image) = tags.next() {
+        line(&mut text, 2, &format!("image: {}", value(image)));
+    }
+    line(&mut text, 2, "build:");
+    line(&mut text, 3, &format!("context: {}", value(target.context)));
+    line(&mut text, 3, &format!("dockerfile: {}", value(&target.dockerfile)));
+    if let Some(stage) = target.stage {
+        line(&mut text, 3, &format!("target: {}", value(stage)));
+    }
+    list(&mut text, "tags", tags.map(String::as_str));
+    map(&mut text, "args", target.args.iter().map(|(name, value)| (name, value.clone())));
+    let contexts = target.contexts.iter().map(|(name, stands)| {
+        let value = match stands {
+            Stands::Target(service) => format!("service:{service}"),
+            Stands::Other(value) => value.clone(),
+        };
+        (name, value)
+    });
+    map(&mut text, "additional_contexts", contexts);
+    list(&mut text, "platforms", platform.into_iter());
+    list(&mut text, "secrets", target.secrets.iter().map(|(id, _)| *id));
+    list(&mut text, "ssh", target.ssh.iter().copied());
+    text
+}
+
+fn line(text: &mut String, depth: usize, content: &str) {
+    text.push_str(&format!("{:indent$}{content}\n", "", indent = 2 * depth));
+}
+
+fn list<'a>(text: &mut String, name: &str, values: impl Iterator<Item = &'a str>) {
+    let mut values = values.peekable();
+    if values.peek().is_some() {
+        line(text, 3, &format!("{name}:"));
+    }
+    values.for_each(|it| line(text, 4, &format!("- {}", value(it))));
+}
+
+fn map<'a>(text: &mut String, name: &str, entries: impl Iterator<Item = (&'a String, String)>) {
+    let mut entries = entries.peekable();
+    if entries.peek().is_some() {
+        line(text, 3, &format!("{name}:"));
+    }
+    entries.for_each(|(name, it)| line(text, 4, &format!("{}: {}", key(name), value(&it))));
+}
+
+/// A key, bare where nothing else than text can be read of it.
+fn key(text: &str) -> String {
+    const OTHERWISE: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '.'))
+        && !OTHERWISE.contains(&text.to_lowercase().as_str());
+    if is_bare { text.to_owned() } else { quote(text) }
+}
+
+/// A value; what Compose would take for a variable stands for itself.
+fn value(text: &str) -> String {
+    quote(&text.replace('$', "$$"))
+}
+
+/// A string in double quotes, whose escapes are those of JSON and more.
+fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_for_themselves() {
+        let check = |text: &str, expected: &str| assert_eq!(value(text), expected);
+        check("a: b # c", r#""a: b # c""#);
+        check("${a} $b", r#""$${a} $$b""#);
+        check("\"\\\n\u{7}", r#""\"\\\n\u0007""#);
+    }
+
+    #[test]
+    fn keys_are_bare_where_they_can_only_be_text() {
+        let check = |text: &str, expected: &str| assert_eq!(key(text), expected);
+        check("base", "base");
+        check("acme/shop-base", "acme/shop-base");
+        check("acme/shop-base:1", "\"acme/shop-base:1\"");
+        check("no", "\"no\"");
+        check("1.5", "\"1.5\"");
+        check("", "\"\"");
+    }
+}

@@ -1,0 +1,209 @@
+//! What files that let other programs build the graph have in common.
+//!
+//! Owns the way from an image to what `docker buildx bake` and `docker compose` call a target and a
+//! service: names that they take, paths as they mean them, and for every reference by which a
+//! Dockerfile names a sibling the target that stands for it. How that is written is for each format.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::{ImageId, RelPath};
+use crate::graph::Image;
+use crate::graph::evaluate::{NeedKind, SecretKind};
+use crate::graph::reference::Reference;
+use crate::scan::config::{SecretSource, Secrets};
+
+use super::View;
+
+/// What is said beside the graph.
+pub struct Recipe<'a> {
+    /// The command line that makes the file.
+    pub command: String,
+    /// The platform to build for, where one is asked for.
+    pub platform: Option<&'a str>,
+    /// Where secrets come from.
+    pub secrets: &'a Secrets,
+    /// The ssh agents, as `--ssh` names them.
+    pub ssh: Vec<&'a str>,
+}
+
+/// An image as another program builds it.
+pub(super) struct Target<'a> {
+    /// What that program calls it.
+    pub name: &'a str,
+    /// Its context, relative to the root.
+    pub context: &'a str,
+    /// Its Dockerfile, relative to its context.
+    pub dockerfile: String,
+    /// The stage to build.
+    pub stage: Option<&'a str>,
+    /// All its references.
+    pub tags: Vec<String>,
+    /// Its build arguments.
+    pub args: &'a BTreeMap<String, String>,
+    /// What stands for the names that its Dockerfile uses.
+    pub contexts: BTreeMap<String, Stands>,
+    /// The secrets that it mounts, as far as they are configured.
+    pub secrets: Vec<(&'a str, &'a SecretSource)>,
+    /// The agents likewise.
+    pub ssh: Vec<&'a str>,
+}
+
+/// What stands for a name.
+pub(super) enum Stands {
+    /// A target, by its name.
+    Target(String),
+    /// A folder, an address, or an image from outside.
+    Other(String),
+}
+
+impl Recipe<'_> {
+    /// The comment that opens a file of that name.
+    pub(super) fn header(&self, file: &str, run: &str) -> String {
+        let command = &self.command;
+        format!(
+            "# Made by `{command}`: change the Dockerfiles, not this.\n\
+             # `{command} --check --output {file}` fails where it is out of date.\n\
+             # Paths begin at the root of the repository: run `{run}` there.\n\n"
+        )
+    }
+
+    /// All images of a view; `names` gives what each is called.
+    pub(super) fn targets<'a>(
+        &'a self,
+        view: &View<'a>,
+        names: &'a BTreeMap<ImageId, String>,
+    ) -> Vec<Target<'a>> {
+        let describe = |(id, image): (ImageId, &'a Image)| Target {
+            name: &names[&id],
+            context: image.context.as_str(),
+            dockerfile: relative(&image.context, &image.dockerfile),
+            stage: image.target.as_deref(),
+            tags: image.references.iter().map(Reference::familiar).collect(),
+            args: &image.build_args,
+            contexts: contexts(view, id, image, names),
+            secrets: self.secrets_of(image),
+            ssh: self.agents_of(image),
+        };
+        view.images().map(describe).collect()
+    }
+
+    fn secrets_of(&self, image: &Image) -> Vec<(&str, &SecretSource)> {
+        let ids = mounted(image, SecretKind::Value);
+        let configured = self.secrets.iter().filter(|(id, _)| ids.contains(id.as_str()));
+        configured.map(|(id, source)| (id.as_str(), source.get_ref())).collect()
+    }
+
+    fn agents_of(&self, image: &Image) -> Vec<&str> {
+        let ids = mounted(image, SecretKind::Agent);
+        let id_of = |word: &str| word.split('=').next().unwrap_or(word).to_owned();
+        self.ssh.iter().copied().filter(|word| ids.contains(id_of(word).as_str())).collect()
+    }
+}
+
+fn mounted(image: &Image, kind: SecretKind) -> BTreeSet<&str> {
+    let uses = image.evaluation.secret_uses.iter().filter(|it| it.kind == kind);
+    uses.map(|it| it.id.as_str()).collect()
+}
+
+/// Names for all images of a view in the letters that a program takes; others become `-`. An image
+/// keeps its name where that can be, whatever becomes of others.
+pub(super) fn names(
+    view: &View<'_>,
+    is_allowed: impl Fn(char) -> bool,
+    reserved: &[&str],
+) -> BTreeMap<ImageId, String> {
+    let is_valid =
+        |name: &str| !name.is_empty() && name.chars().all(&is_allowed) && !reserved.contains(&name);
+    let mut names: BTreeMap<ImageId, String> = BTreeMap::new();
+    let mut taken: BTreeSet<String> = reserved.iter().map(|name| (*name).to_owned()).collect();
+    for (id, image) in view.images().filter(|(_, image)| is_valid(&image.name)) {
+        taken.insert(image.name.clone());
+        names.insert(id, image.name.clone());
+    }
+    for (id, image) in view.images() {
+        if names.contains_key(&id) {
+            continue;
+        }
+        let letters = image.name.chars().map(|c| if is_allowed(c) { c } else { '-' });
+        let base: String = letters.collect();
+        let numbered = (2..).map(|number| format!("{base}-{number}"));
+        let free = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name));
+        let name = free.unwrap_or(base);
+        taken.insert(name.clone());
+        names.insert(id, name);
+    }
+    names
+}
+
+/// What stands for the names that a Dockerfile uses: its own named contexts, then every reference
+/// that means a sibling. BuildKit looks names up in their short form, whatever the Dockerfile writes.
+fn contexts(
+    view: &View<'_>,
+    id: ImageId,
+    image: &Image,
+    names: &BTreeMap<ImageId, String>,
+) -> BTreeMap<String, Stands> {
+    let target = |parent: ImageId| Stands::Target(names[&parent].clone());
+    let mut contexts = BTreeMap::new();
+    for (name, value) in &image.contexts {
+        let reference =
+            value.strip_prefix("docker-image://").and_then(|it| Reference::parse(it).ok());
+        let mut edges = view.parents(id).iter().filter(|edge| edge.kind == NeedKind::Context);
+        let edge = edges.find(|edge| reference.as_ref().is_some_and(|it| it == &edge.reference));
+        let stands = match edge {
+            Some(edge) => target(edge.parent),
+            None if value.contains("://") || value.starts_with(['.', '/']) => {
+                Stands::Other(value.clone())
+            }
+            None => Stands::Other(format!("./{value}")),
+        };
+        let name = Reference::parse(name).map_or_else(|_| name.clone(), |it| short(&it));
+        contexts.insert(name, stands);
+    }
+    for edge in view.parents(id).iter().filter(|edge| edge.kind != NeedKind::Context) {
+        contexts.entry(short(&edge.reference)).or_insert_with(|| target(edge.parent));
+    }
+    contexts
+}
+
+/// `acme/shop-base` for `docker.io/acme/shop-base:latest`.
+fn short(reference: &Reference) -> String {
+    let familiar = reference.familiar();
+    familiar.strip_suffix(":latest").map(str::to_owned).unwrap_or(familiar)
+}
+
+/// The way from a folder to a path.
+fn relative(from: &RelPath, to: &RelPath) -> String {
+    let (from, to): (Vec<&str>, Vec<&str>) = (from.parts().collect(), to.parts().collect());
+    let same = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let up = std::iter::repeat_n("..", from.len() - same);
+    up.chain(to[same..].iter().copied()).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dockerfile_is_found_from_its_context() {
+        let check = |context: &str, dockerfile: &str, expected: &str| {
+            let [context, dockerfile] = [context, dockerfile].map(|it| RelPath::new(it).unwrap());
+            assert_eq!(relative(&context, &dockerfile), expected);
+        };
+        check("docker/base", "docker/base/Dockerfile", "Dockerfile");
+        check(".", "docker/base/Dockerfile", "docker/base/Dockerfile");
+        check("docker/base/src", "docker/base/Dockerfile", "../Dockerfile");
+        check("src", "docker/base/Dockerfile", "../docker/base/Dockerfile");
+    }
+
+    #[test]
+    fn names_are_short_as_buildkit_looks_them_up() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(short(&Reference::parse(text).unwrap()), expected);
+        };
+        check("docker.io/acme/shop-base:latest", "acme/shop-base");
+        check("acme/shop-base", "acme/shop-base");
+        check("library/ros:noetic", "ros:noetic");
+        check("localhost:5000/x", "localhost:5000/x");
+    }
+}

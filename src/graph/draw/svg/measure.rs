@@ -1,0 +1,89 @@
+//! How wide text is, and how text and numbers are written in XML.
+//!
+//! Owns an estimate: what font a reader has is not known, so widths are rather too large.
+
+use unicode_width::UnicodeWidthChar;
+
+/// The size of the text of boxes.
+pub const SIZE: f64 = 13.0;
+
+/// How far below the middle of a line its letters stand.
+pub const BASELINE: f64 = 4.5;
+
+/// Between a name and the word behind it.
+pub const GAP: f64 = 8.0;
+
+/// The width of a text of boxes.
+pub fn width(text: &str) -> f64 {
+    text.chars().map(ems).sum::<f64>() * SIZE
+}
+
+/// The width of a character in ems, as in the widest of the usual fonts.
+fn ems(c: char) -> f64 {
+    match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '/' => 0.32,
+        'f' | 't' | 'r' | '-' | '(' | ')' | '[' | ']' => 0.41,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.95,
+        'A'..='Z' => 0.74,
+        c if c.is_ascii() => 0.6,
+        c => match c.width() {
+            Some(0) | None => 0.0,
+            Some(1) => 0.68,
+            Some(_) => 1.05,
+        },
+    }
+}
+
+/// A text as XML holds it, in elements and in attributes. What XML can't hold is shown as such.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' | '\t' => escaped.push(c),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c if c.is_control() => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A number with at most one digit behind the point.
+pub fn number(number: f64) -> String {
+    let text = format!("{number:.1}");
+    let short = text.strip_suffix(".0").unwrap_or(&text);
+    if short == "-0" { "0".to_owned() } else { short.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let check = |value: f64, expected: &str| assert_eq!(number(value), expected);
+        check(0.0, "0");
+        check(-0.01, "0");
+        check(12.0, "12");
+        check(12.34, "12.3");
+        check(-1.96, "-2");
+    }
+
+    #[test]
+    fn text_is_escaped() {
+        let check = |text: &str, expected: &str| assert_eq!(escape(text), expected);
+        check("a<b>&\"c\"", "a&lt;b&gt;&amp;&quot;c&quot;");
+        check("a\u{1b}[31m\u{0}é", "a\u{fffd}[31m\u{fffd}é");
+    }
+
+    #[test]
+    fn wide_letters_are_wide() {
+        assert!(width("mm") > width("nn") && width("nn") > width("ii"));
+        assert!(width("基") > width("n"));
+        assert!(width("e\u{301}") == width("e"));
+    }
+}

@@ -1,0 +1,183 @@
+//! From ranks and rows to lengths: where boxes stand, and the curves between them.
+//!
+//! Owns the geometry. A rank is a column as wide as its widest box; lines lie level within a column,
+//! so that they touch no box of it, and bend between columns.
+
+use super::super::layout::{Layout, Spot, as_f64, lay_out};
+use super::measure::{self, number};
+use super::net::Net;
+
+/// Around the picture.
+pub const MARGIN: f64 = 16.0;
+
+/// The height of a box.
+pub const BOX: f64 = 28.0;
+
+/// Left and right of the text in a box.
+pub const PADDING: f64 = 12.0;
+
+/// From one row to the next.
+const ROW: f64 = 40.0;
+
+/// Between two columns, where lines are short.
+const COLUMNS: f64 = 64.0;
+
+/// How much wider that may become where lines climb far.
+const MORE_FOR_STEEP: f64 = 160.0;
+
+/// How much of a box's side lines may end at.
+const PORTS: f64 = 16.0;
+
+/// The most that two ends of lines at a box are apart.
+const PORT: f64 = 6.0;
+
+/// Where a box stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Its left side.
+    pub x: f64,
+    /// Its upper side.
+    pub y: f64,
+    /// Its width.
+    pub width: f64,
+    /// Its height.
+    pub height: f64,
+}
+
+/// How a line goes.
+pub struct Way {
+    /// In the words of SVG.
+    pub path: String,
+    /// Where the middle of its label stands.
+    pub label: (f64, f64),
+}
+
+/// A picture's lengths.
+pub struct Page {
+    /// Its width.
+    pub width: f64,
+    /// Its height.
+    pub height: f64,
+    /// A place for each node.
+    pub places: Vec<Place>,
+    /// A way for each need.
+    pub ways: Vec<Way>,
+}
+
+/// The left and right side of each column.
+type Columns = Vec<(f64, f64)>;
+
+impl Page {
+    /// Arranges all nodes and needs.
+    pub fn arrange(net: &Net) -> Page {
+        let layout = lay_out(&net.parents());
+        let widths: Vec<f64> = net.nodes.iter().map(width_of).collect();
+        let columns = columns(&layout, &widths);
+        let middle = |spot: &Spot| MARGIN + BOX / 2.0 + spot.row * ROW;
+        let places: Vec<Place> = layout
+            .spots
+            .iter()
+            .zip(&widths)
+            .map(|(spot, width)| {
+                let (left, right) = columns[spot.rank];
+                let x = (left + right - width) / 2.0;
+                Place { x, y: middle(spot) - BOX / 2.0, width: *width, height: BOX }
+            })
+            .collect();
+        let ends = ends(&layout);
+        let ways = layout.lines.iter().zip(&ends).map(|(line, end)| {
+            let spots = line.through.iter();
+            let mut points: Vec<(usize, f64)> =
+                spots.map(|spot| (spot.rank, middle(spot))).collect();
+            if let Some(last) = points.last_mut() {
+                last.1 += end;
+            }
+            let start = places[line.parent].x + places[line.parent].width;
+            curve(&points, start, places[line.child].x, &columns)
+        });
+        Page {
+            width: columns.last().map_or(0.0, |last| last.1) + MARGIN,
+            height: (layout.rows - 1.0).max(0.0) * ROW + BOX + 2.0 * MARGIN,
+            ways: ways.collect(),
+            places,
+        }
+    }
+}
+
+fn width_of(node: &super::Node) -> f64 {
+    let word = node.mark.as_ref().map(|mark| measure::width(&mark.word) + measure::GAP);
+    let padding = if node.is_external { PADDING / 2.0 } else { PADDING };
+    (measure::width(&node.label) + word.unwrap_or_default() + 2.0 * padding).ceil()
+}
+
+fn columns(layout: &Layout, widths: &[f64]) -> Columns {
+    let mut widest = vec![0.0_f64; layout.ranks];
+    for (spot, width) in layout.spots.iter().zip(widths) {
+        widest[spot.rank] = widest[spot.rank].max(*width);
+    }
+    // How far lines climb behind each column.
+    let mut climbs = vec![0.0_f64; layout.ranks];
+    for pair in layout.lines.iter().flat_map(|line| line.through.windows(2)) {
+        let climb = (pair[0].row - pair[1].row).abs() * ROW;
+        climbs[pair[0].rank] = climbs[pair[0].rank].max(climb);
+    }
+    let mut left = MARGIN;
+    let columns = widest.iter().zip(climbs).map(|(width, climb)| {
+        let column = (left, left + width);
+        left += width + COLUMNS + (climb / 8.0).min(MORE_FOR_STEEP);
+        column
+    });
+    columns.collect()
+}
+
+/// How far from the middle of its child's side each line ends, so that lines that end at one box can be
+/// told apart, in the order in which they come.
+fn ends(layout: &Layout) -> Vec<f64> {
+    let mut arriving: Vec<Vec<usize>> = vec![Vec::new(); layout.spots.len()];
+    for (number, line) in layout.lines.iter().enumerate() {
+        arriving[line.child].push(number);
+    }
+    let mut ends = vec![0.0; layout.lines.len()];
+    for mut lines in arriving {
+        let comes_from = |line: &usize| layout.lines[*line].through.iter().rev().nth(1);
+        lines.sort_by(|a, b| {
+            let row = |line| comes_from(line).map_or(0.0, |spot| spot.row);
+            row(a).total_cmp(&row(b))
+        });
+        let gaps = as_f64(lines.len().saturating_sub(1));
+        let step = if gaps > 0.0 { (PORTS / gaps).min(PORT) } else { 0.0 };
+        for (at, line) in lines.into_iter().enumerate() {
+            ends[line] = (as_f64(at) - gaps / 2.0) * step;
+        }
+    }
+    ends
+}
+
+/// A line through points of columns: level in each column, curved between two.
+fn curve(points: &[(usize, f64)], start: f64, end: f64, columns: &Columns) -> Way {
+    let mut path = format!("M{} {}", number(start), number(points[0].1));
+    let mut label = (start, points[0].1);
+    for (at, pair) in points.windows(2).enumerate() {
+        let [(rank, y), (next_rank, next_y)] = [pair[0], pair[1]];
+        let (right, left) = (columns[rank].1, columns[next_rank].0);
+        let is_last = at + 2 == points.len();
+        if at > 0 || right > start + 0.05 {
+            path.push_str(&format!(" H{}", number(right)));
+        }
+        let middle = (right + left) / 2.0;
+        path.push_str(&format!(
+            " C{x} {} {x} {to} {} {to}",
+            number(y),
+            number(left),
+            x = number(middle),
+            to = number(next_y)
+        ));
+        if is_last {
+            label = (middle, (y + next_y) / 2.0 - 4.0);
+            if end > left + 0.05 {
+                path.push_str(&format!(" H{}", number(end)));
+            }
+        }
+    }
+    Way { path, label }
+}
