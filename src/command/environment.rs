@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::base::RelPath;
 use crate::graph::naming::{Given, Origin};
 use crate::report::paint::{Paint, Wish};
+use crate::report::say;
 
 /// All variables of the process that are text.
 pub struct Environment {
@@ -54,7 +55,7 @@ impl Environment {
 
     /// Colours of the standard output.
     pub fn paint_of_output(&self) -> Paint {
-        Paint::new(self.color_wish(), std::io::stdout().is_terminal())
+        Paint::new(self.color_wish(), say::is_terminal())
     }
 
     /// Whether the standard error stream is a terminal.

@@ -4,7 +4,7 @@
 //! whole or not there.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -37,6 +37,11 @@ pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyho
         Err(Ok(error)) => unless_closed(Err(error)).context("can't write to the standard output"),
         Err(Err(other)) => Err(other),
     }
+}
+
+/// Whether the standard output is a terminal.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// The standard output, for data that comes piece by piece while a run goes on.

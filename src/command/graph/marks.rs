@@ -98,8 +98,8 @@ fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
         let first = (0..=most).find(|depth| step(*depth) == wanted)?;
         let last = (0..=most).rfind(|depth| step(*depth) == wanted)?;
         let word = match first == last {
-            true => format!("depth {first}"),
-            false => format!("depth {first} to {last}"),
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
         };
         Some(mark(word, shade(wanted)))
     });

@@ -68,7 +68,8 @@ fn draw_node(node: &Node, place: Place) -> String {
         (Some(mark), false) => format!("image {}", mark.shade.class()),
     };
     let what = if node.is_external { "external" } else { "image" };
-    let middle = number(x + width / 2.0);
+    let middle =
+        number(if node.is_external { x + width - page::PADDING / 2.0 } else { x + width / 2.0 });
     let base = number(y + height / 2.0 + measure::BASELINE);
     let word = node.mark.as_ref().map(|mark| {
         format!("<tspan class=\"word\" dx=\"{}\">{}</tspan>", measure::GAP, escape(&mark.word))

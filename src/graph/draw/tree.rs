@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crate::base::text::count;
 use crate::base::{IdMap, ImageId};
 use crate::graph::evaluate::NeedKind;
 
@@ -58,14 +59,15 @@ pub fn draw(view: &View<'_>, ink: Ink<'_>) -> String {
 
 /// How many images have each mark of the legend.
 fn legend(view: &View<'_>, marks: &Marks, ink: Ink<'_>) -> String {
-    let count = |shade| {
+    let number = |shade| {
         let of_it = |(id, _): &(ImageId, _)| marks.of(*id).is_some_and(|mark| mark.shade == shade);
         view.images().filter(of_it).count()
     };
-    let counts = marks.legend.iter().map(|mark| (mark, count(mark.shade)));
-    let counts = counts.filter(|(_, count)| *count > 0);
-    let words: Vec<String> =
-        counts.map(|(mark, count)| format!("{} {count}", ink(mark, &mark.word))).collect();
+    let counts = marks.legend.iter().map(|mark| (mark, number(mark.shade)));
+    let counts = counts.filter(|(_, number)| *number > 0);
+    let words = counts
+        .map(|(mark, number)| format!("{} ({})", ink(mark, &mark.word), count(number, "image")));
+    let words: Vec<String> = words.collect();
     format!("\n{}: {}\n", marks.about, words.join(", "))
 }
 

@@ -77,10 +77,11 @@ impl Page {
         let places: Vec<Place> = layout
             .spots
             .iter()
-            .zip(&widths)
-            .map(|(spot, width)| {
+            .zip(net.nodes.iter().zip(&widths))
+            .map(|(spot, (node, width))| {
                 let (left, right) = columns[spot.rank];
-                let x = (left + right - width) / 2.0;
+                // Text without a box stands where its lines begin.
+                let x = if node.is_external { right - width } else { (left + right - width) / 2.0 };
                 Place { x, y: middle(spot) - BOX / 2.0, width: *width, height: BOX }
             })
             .collect();

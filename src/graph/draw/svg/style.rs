@@ -12,6 +12,7 @@ const SHEET: &str = "\
 \"Noto Sans\", Helvetica, Arial, sans-serif }
 .layers text { text-anchor: middle; fill: #6e7781 }
 .layers rect { fill: none }
+.layers .external text { text-anchor: end }
 .layers .image rect { fill: #f6f8fa; stroke: #6e7781; stroke-width: 1.2 }
 .layers .image text { fill: #1f2328 }
 .layers .image .word { font-size: 11px }

@@ -1,0 +1,181 @@
+//! The files of `layers graph --bake` and `--compose`, given to those programs on a real engine: what
+//! they print has the edges of the graph, and what they build is built on what they built.
+//!
+//! Left out, with a word, where the programs are not there or the engine has no named contexts.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::unwrap_used, reason = "a test's fault is told by its panic")]
+#![expect(clippy::print_stderr, reason = "a test that is left out says so")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use layers::engine::Engine;
+use serde_json::Value;
+
+mod common;
+
+use common::{Name, TEST_LABEL, busybox, engine_or_skip};
+
+/// The first engine whose frontend knows named contexts.
+const NAMED_CONTEXTS: u32 = 23;
+
+/// What the greeting is: all that a string of HCL or YAML could take for something else.
+const GREETING: &str = r#"say "hi" \o/ ${x} $y"#;
+
+/// Whether the engine and the docker command's part can do this; says why where they can't.
+fn can_build(part: &str) -> bool {
+    let Some(engine) = engine_or_skip() else { return false };
+    let version = engine.describe().unwrap().version;
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
+    if major.is_none_or(|major: u32| major < NAMED_CONTEXTS) {
+        eprintln!("skipped: engine {version} has no named contexts; Docker {NAMED_CONTEXTS} has");
+        return false;
+    }
+    let asked = Command::new("docker").args([part, "version"]).output();
+    let is_there = asked.is_ok_and(|asked| asked.status.success());
+    if !is_there {
+        eprintln!("skipped: there is no `docker {part}`");
+    }
+    is_there
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.env("TOK", "secret").output().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{out}\n{err}");
+    out.into_owned()
+}
+
+fn layers(root: &Path, arguments: &[&str]) -> String {
+    run(Command::new(env!("CARGO_BIN_EXE_layers")).args(arguments).current_dir(root))
+}
+
+fn docker(root: &Path, arguments: &[&str]) -> String {
+    run(Command::new("docker").args(arguments).current_dir(root))
+}
+
+/// base ← py.3 (its stage `slim`), tools; `default` takes from all of them in every way there is.
+fn lay_out(root: &Path, name: &Name) {
+    let write = |path: &str, content: &[u8]| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    let (ns, label) = (name.label(), format!("LABEL {TEST_LABEL}={}\n", name.label()));
+    write("docker/base/bin/sh", &busybox());
+    let base = "FROM scratch\nCOPY --chmod=755 bin /bin/\nARG GREETING\nENV GREETING=$GREETING\n\
+                RUN [\"/bin/sh\", \"-c\", \"printf '%s' \\\"$GREETING\\\" > /greeting\"]\n";
+    write("docker/base/Dockerfile", format!("{base}{label}").as_bytes());
+    let py = format!(
+        "ARG V=latest\nFROM docker.io/{ns}/shop-base:${{V}} AS build\nRUN cat /greeting > /wheel\n\
+         FROM build AS slim\nRUN echo ' slim' >> /wheel\nFROM build AS fat\nRUN false\n"
+    );
+    write("docker/py.3/Dockerfile", py.as_bytes());
+    let tools = format!("FROM {ns}/shop-base:latest\nRUN echo tool > /tool\n");
+    write("docker/tools/Dockerfile", tools.as_bytes());
+    let all = format!(
+        "FROM {ns}/shop-base\nCOPY --from={ns}/shop-py.3 /wheel /copied\n\
+         RUN --mount=from=index.docker.io/{ns}/shop-py.3:latest,target=/m cat /m/wheel > /mounted\n\
+         COPY --from=tools /tool /tool\nCOPY --from=extra x /extra\n\
+         RUN --mount=type=secret,id=tok cat /run/secrets/tok > /told\nCOPY . /here/\n"
+    );
+    write("docker/default/Dockerfile", all.as_bytes());
+    write("docker/default/.dockerignore", b"junk\nDockerfile\n.dockerignore\n");
+    write("docker/default/junk", b"junk");
+    write("docker/default/file", b"file");
+    write("extra/x", b"x");
+    let config = format!(
+        "namespace = '{ns}'\napp = 'shop'\n[secrets]\ntok = {{ env = 'TOK' }}\n\
+         [args]\nGREETING = '{}'\n[image.'py.3']\ntarget = 'slim'\n\
+         [image.default]\ncontexts = {{ tools = 'tools', extra = 'extra' }}\n",
+        GREETING.replace('{', "{{").replace('}', "}}")
+    );
+    write("layers.toml", config.as_bytes());
+    fs::create_dir(root.join(".git")).unwrap();
+}
+
+/// Runs the image that was built on all others, and looks at what it got from them.
+fn check_built(root: &Path, name: &Name) {
+    let image = format!("{}/shop-default", name.label());
+    let script = "for f in /greeting /copied /mounted /tool /extra /told; do \
+                  read -r line < $f; echo \"$f $line\"; done; echo /here/*";
+    let told = docker(root, &["run", "--rm", &image, "sh", "-c", script]);
+    let expected = format!(
+        "/greeting {GREETING}\n/copied {GREETING} slim\n/mounted {GREETING} slim\n\
+         /tool tool\n/extra x\n/told secret\n/here/file\n"
+    );
+    assert_eq!(told, expected);
+}
+
+/// The edges of `graph.json`, as who needs whom.
+fn edges(root: &Path) -> BTreeSet<(String, String)> {
+    let graph: Value = serde_json::from_str(&layers(root, &["graph", "--json"])).unwrap();
+    let mut edges = BTreeSet::new();
+    for image in graph["images"].as_array().unwrap() {
+        for parent in image["parents"].as_array().unwrap() {
+            let text = |of: &Value| of.as_str().unwrap().to_owned();
+            edges.insert((text(&image["name"]), text(&parent["image"])));
+        }
+    }
+    edges
+}
+
+#[test]
+fn bake_sees_the_same_edges_and_builds_the_same() {
+    if !can_build("buildx") {
+        return;
+    }
+    let (folder, name) = (tempfile::tempdir().unwrap(), Name::new());
+    let root = folder.path();
+    lay_out(root, &name);
+    layers(root, &["graph", "--output", "docker-bake.hcl"]);
+    let printed = docker(root, &["buildx", "bake", "--print"]);
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    // What it calls a target, by the image that the target makes.
+    let image = |target: &str| {
+        let tag = printed["target"][target]["tags"][0].as_str().unwrap();
+        let image = tag.split_once("shop-").unwrap().1;
+        image.trim_end_matches(":latest").to_owned()
+    };
+    let mut found = BTreeSet::new();
+    for (target, described) in printed["target"].as_object().unwrap() {
+        for stands in described["contexts"].as_object().into_iter().flat_map(|it| it.values()) {
+            if let Some(parent) = stands.as_str().unwrap().strip_prefix("target:") {
+                found.insert((image(target), image(parent)));
+            }
+        }
+    }
+    assert_eq!(found, edges(root));
+    assert_eq!(found.len(), 5);
+    docker(root, &["buildx", "bake", "--builder", "default", "--load"]);
+    check_built(root, &name);
+}
+
+#[test]
+fn compose_takes_the_file_and_builds_the_same() {
+    if !can_build("compose") || !can_build("buildx") {
+        return;
+    }
+    let (folder, name) = (tempfile::tempdir().unwrap(), Name::new());
+    let root = folder.path();
+    lay_out(root, &name);
+    layers(root, &["graph", "--output", "compose.yaml"]);
+    let read = docker(root, &["compose", "-p", name.label(), "config", "--format", "json"]);
+    let read: Value = serde_json::from_str(&read).unwrap();
+    let mut found = BTreeSet::new();
+    for (service, described) in read["services"].as_object().unwrap() {
+        let contexts = described["build"]["additional_contexts"].as_object();
+        for stands in contexts.into_iter().flat_map(|it| it.values()) {
+            if let Some(parent) = stands.as_str().unwrap().strip_prefix("service:") {
+                found.insert((service.clone(), parent.to_owned()));
+            }
+        }
+    }
+    assert_eq!(found, edges(root));
+    docker(root, &["compose", "-p", name.label(), "build"]);
+    check_built(root, &name);
+}
