@@ -9,7 +9,7 @@
 const SWEEPS: usize = 12;
 
 /// How often the rows are moved towards their neighbours.
-const STRAIGHTENING: usize = 8;
+const STRAIGHTENING: usize = 24;
 
 /// Long lines are led around images, through places of their own. More than this many cost more than
 /// they please: then long lines are drawn straight.
@@ -310,6 +310,15 @@ impl Net {
         rows
     }
 
+    /// The one neighbour before, or behind, where each is the other's only one on that side: then both
+    /// stand in one row, as a link of a chain.
+    fn only_neighbour(&self, node: usize, before: bool) -> Option<usize> {
+        let (here, there) =
+            if before { (&self.before, &self.behind) } else { (&self.behind, &self.before) };
+        let [only] = here[node][..] else { return None };
+        (there[only].len() == 1).then_some(only)
+    }
+
     /// How far two neighbours of a rank are apart at least.
     fn gap(&self, one: usize, other: usize) -> f64 {
         match (one < self.real, other < self.real) {
@@ -322,6 +331,11 @@ impl Net {
     fn settle(&self, rank: usize, sweep: usize, rows: &mut [f64]) {
         let layer = &self.layers[rank];
         let wished = |node: &usize| {
+            if sweep > 1
+                && let Some(only) = self.only_neighbour(*node, sweep % 2 == 0)
+            {
+                return rows[only];
+            }
             let near: &[&Vec<usize>] = match sweep {
                 // First from one side, as lines lead, then from both.
                 0 => &[&self.before[*node]],
@@ -393,6 +407,14 @@ mod tests {
     #[test]
     fn a_parent_stands_in_the_middle_of_its_children() {
         assert_eq!(spots(&[&[], &[0], &[0], &[0]]), [(0, 1.0), (1, 0.0), (1, 1.0), (1, 2.0)]);
+    }
+
+    #[test]
+    fn a_chain_is_straight_whatever_its_ends() {
+        // 0 and 1 lead to 2, then 3, 4, 5, and from there to three.
+        let found = spots(&[&[], &[], &[0, 1], &[2], &[3], &[4], &[5], &[5], &[5]]);
+        let rows: Vec<f64> = found[2..6].iter().map(|(_, row)| *row).collect();
+        assert!(rows.windows(2).all(|pair| pair[0] == pair[1]), "{found:?}");
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn curve(points: &[(usize, f64)], start: f64, end: f64, columns: &Columns) -> Wa
             to = number(next_y)
         ));
         if is_last {
-            label = (middle, (y + next_y) / 2.0 - 4.0);
+            label = (middle, (y + next_y) / 2.0 + measure::BASELINE - 1.0);
             if end > left + 0.05 {
                 path.push_str(&format!(" H{}", number(end)));
             }
