@@ -72,10 +72,13 @@ fn lay_out(root: &Path, name: &Name) {
     write("docker/base/Dockerfile", format!("{base}{label}").as_bytes());
     let py = format!(
         "ARG V=latest\nFROM docker.io/{ns}/shop-base:${{V}} AS build\nRUN cat /greeting > /wheel\n\
-         FROM build AS slim\nRUN echo ' slim' >> /wheel\nFROM build AS fat\nRUN false\n"
+         COPY src /\nFROM build AS slim\nRUN echo ' slim' >> /wheel\nFROM build AS fat\nRUN false\n"
     );
+    write("docker/py.3/below/src/file", b"file");
     write("docker/py.3/Dockerfile", py.as_bytes());
-    let tools = format!("FROM {ns}/shop-base:latest\nRUN echo tool > /tool\n");
+    // Its context is the root, with a Dockerfile below; that of py.3 lies below its Dockerfile.
+    let tools = format!("FROM {ns}/shop-base:latest\nCOPY extra/tool /tool\n");
+    write("extra/tool", b"tool\n");
     write("docker/tools/Dockerfile", tools.as_bytes());
     let all = format!(
         "FROM {ns}/shop-base\nCOPY --from={ns}/shop-py.3 /wheel /copied\n\
@@ -91,6 +94,7 @@ fn lay_out(root: &Path, name: &Name) {
     let config = format!(
         "namespace = '{ns}'\napp = 'shop'\n[secrets]\ntok = {{ env = 'TOK' }}\n\
          [args]\nGREETING = '{}'\n[image.'py.3']\ntarget = 'slim'\n\
+         context = 'docker/py.3/below'\n[image.tools]\ncontext = '.'\n\
          [image.default]\ncontexts = {{ tools = 'tools', extra = 'extra' }}\n",
         GREETING.replace('{', "{{").replace('}', "}}")
     );

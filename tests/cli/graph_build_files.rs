@@ -66,3 +66,14 @@ fn a_focus_brings_along_all_that_a_build_needs() {
     assert!(bake.contains("target \"tools\" {"), "dev needs it, though base does not: {bake}");
     assert!(!bake.contains("agent"), "{bake}");
 }
+
+#[test]
+fn further_references_are_tags_too() {
+    let project = Project::new().dockerfile("base", "FROM scratch\n").var("VERSION", "1.2");
+    let bake = project.run("graph --bake").code(0).out();
+    let tags = "  tags = [\n    \"shop-base:latest\",\n    \"shop-base:1.2\",\n  ]\n";
+    assert!(bake.contains(tags), "{bake}");
+    let compose = project.run("graph --compose").code(0).out();
+    assert!(compose.contains("    image: \"shop-base:latest\"\n"), "{compose}");
+    assert!(compose.contains("      tags:\n        - \"shop-base:1.2\"\n"), "{compose}");
+}

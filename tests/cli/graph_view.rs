@@ -193,3 +193,15 @@ fn formats_that_have_no_marks_or_need_every_need_say_so() {
             .stderr("error: `--reduce` leaves needs out, and a build needs all of them\n");
     }
 }
+
+#[test]
+fn names_are_escaped_for_mermaid() {
+    let project = Project::new()
+        .file(
+            "layers.toml",
+            "[image.'a<b>#\"']\ndockerfile = 'x/Dockerfile'\nreference = 'acme/x'\n",
+        )
+        .file("x/Dockerfile", "FROM scratch\n");
+    let mermaid = project.run("graph --mermaid").code(0).out();
+    assert!(mermaid.contains("  i0[\"a#lt;b#gt;#35;#quot;\"]\n"), "{mermaid}");
+}

@@ -77,6 +77,8 @@ fn arrow(kind: NeedKind) -> String {
     }
 }
 
+/// Mermaid reads labels as HTML, with entities of its own spelling.
 fn escape(text: &str) -> String {
-    text.replace('"', "#quot;")
+    let text = text.replace('#', "#35;").replace('"', "#quot;");
+    text.replace('<', "#lt;").replace('>', "#gt;")
 }

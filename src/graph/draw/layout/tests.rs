@@ -1,0 +1,134 @@
+//! The layout on small graphs, on large ones, and on any.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn spots(parents: &[&[usize]]) -> Vec<(usize, f64)> {
+    let parents: Vec<Vec<usize>> = parents.iter().map(|needs| needs.to_vec()).collect();
+    lay_out(&parents).spots.iter().map(|spot| (spot.rank, spot.row)).collect()
+}
+
+#[test]
+fn what_is_needed_stands_before() {
+    assert_eq!(spots(&[]), []);
+    assert_eq!(spots(&[&[], &[]]), [(0, 0.0), (0, 1.0)]);
+    assert_eq!(spots(&[&[], &[0], &[1]]), [(0, 0.0), (1, 0.0), (2, 0.0)]);
+    // One that is needed late stands late.
+    assert_eq!(spots(&[&[], &[0], &[1, 3], &[]])[3].0, 1);
+}
+
+#[test]
+fn a_parent_stands_in_the_middle_of_its_children() {
+    assert_eq!(spots(&[&[], &[0], &[0], &[0]]), [(0, 1.0), (1, 0.0), (1, 1.0), (1, 2.0)]);
+}
+
+#[test]
+fn a_chain_is_straight_whatever_its_ends() {
+    // 0 and 1 lead to 2, then 3, 4, 5, and from there to three.
+    let found = spots(&[&[], &[], &[0, 1], &[2], &[3], &[4], &[5], &[5], &[5]]);
+    let rows: Vec<f64> = found[2..6].iter().map(|(_, row)| *row).collect();
+    assert!(rows.windows(2).all(|pair| pair[0] == pair[1]), "{found:?}");
+}
+
+#[test]
+fn lines_that_need_not_cross_do_not() {
+    // Two pairs, named crosswise.
+    let found = spots(&[&[], &[], &[1], &[0]]);
+    assert_eq!(found[0].1 < found[1].1, found[3].1 < found[2].1);
+}
+
+#[test]
+fn long_lines_bend_around_images() {
+    let parents = vec![vec![], vec![0], vec![1], vec![2, 0]];
+    let layout = lay_out(&parents);
+    let long = layout.lines.iter().find(|line| (line.parent, line.child) == (0, 3)).unwrap();
+    assert_eq!(long.through.iter().map(|spot| spot.rank).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    for bend in &long.through[1..3] {
+        let image = layout.spots.iter().find(|spot| spot.rank == bend.rank).unwrap();
+        assert!((image.row - bend.row).abs() >= BESIDE - 1e-9, "{layout:?}");
+    }
+}
+
+#[test]
+fn places_of_a_rank_are_apart_and_in_order() {
+    let check = |wishes: &[(f64, f64)], gap: f64, expected: &[f64]| {
+        assert_eq!(apart(wishes, std::iter::repeat_n(gap, wishes.len() - 1)), expected);
+    };
+    check(&[(0.0, 1.0), (5.0, 1.0)], 1.0, &[0.0, 5.0]);
+    check(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)], 1.0, &[0.0, 1.0, 2.0]);
+    check(&[(1.0, 1.0), (1.0, 1.0), (1.0, 1.0)], 0.5, &[0.5, 1.0, 1.5]);
+    check(&[(2.0, 1.0), (0.0, 3.0)], 1.0, &[-0.25, 0.75]);
+}
+
+#[test]
+fn lines_of_one_parent_share_their_way() {
+    let parents = vec![vec![], vec![0], vec![1], vec![2, 0], vec![3, 0]];
+    let layout = lay_out(&parents);
+    let way = |child: usize| {
+        let line = layout.lines.iter().find(|line| (line.parent, line.child) == (0, child));
+        line.unwrap().through.clone()
+    };
+    assert_eq!(way(3)[..3], way(4)[..3]);
+    assert_eq!(way(4).len(), 5);
+}
+
+#[test]
+fn large_graphs_are_laid_out() {
+    // A chain, each of whose images needs the first too: the lines would have 50 million bends.
+    let chain: Vec<Vec<usize>> =
+        (0..10_000_usize).map(|at| if at == 0 { vec![] } else { vec![at - 1, 0] }).collect();
+    let layout = lay_out(&chain);
+    assert_eq!(layout.ranks, 10_000);
+    assert_eq!(layout.lines.len(), 2 * 9_999 - 1);
+    // Each needs one somewhere before it too: lines with 30 million bends, were they to bend.
+    let mixed: Vec<Vec<usize>> = (0..10_000_usize)
+        .map(|at| if at == 0 { vec![] } else { vec![at - 1, at * 7919 % at.max(1), at / 3] })
+        .collect();
+    assert_eq!(lay_out(&mixed).ranks, 10_000);
+    // Ten ranks of a thousand, with many lines between them.
+    let many = |at: usize| (0..4).map(move |it| at - 1000 + (at * 31 + it * 577) % 1000);
+    let dense: Vec<Vec<usize>> =
+        (0..10_000_usize).map(|at| if at < 1000 { vec![] } else { many(at).collect() }).collect();
+    assert!(lay_out(&dense).ranks >= 5);
+    let wide: Vec<Vec<usize>> =
+        (0..10_000).map(|at| if at < 100 { vec![] } else { vec![at % 100] }).collect();
+    assert_eq!(lay_out(&wide).ranks, 2);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_needed_nodes_lie_apart_and_lines_lead_on(
+        needs in proptest::collection::vec(proptest::collection::vec(0_usize..60, 0..4), 1..60)
+    ) {
+        let parents: Vec<Vec<usize>> = needs
+            .iter()
+            .enumerate()
+            .map(|(at, needs)| needs.iter().copied().filter(|need| *need < at).collect())
+            .collect();
+        let layout = lay_out(&parents);
+        for (at, spot) in layout.spots.iter().enumerate() {
+            prop_assert!(spot.rank < layout.ranks && spot.row >= 0.0 && spot.row < layout.rows - 1.0 + 1e-9);
+            for other in layout.spots[at + 1..].iter().filter(|other| other.rank == spot.rank) {
+                prop_assert!((spot.row - other.row).abs() > 1.0 - 1e-9, "{:?}", layout);
+            }
+        }
+        let count: usize = parents
+            .iter()
+            .map(|needs| needs.iter().collect::<std::collections::BTreeSet<_>>().len())
+            .sum();
+        prop_assert_eq!(layout.lines.len(), count);
+        for line in &layout.lines {
+            prop_assert_eq!(line.through[0], layout.spots[line.parent]);
+            prop_assert_eq!(line.through[line.through.len() - 1], layout.spots[line.child]);
+            for pair in line.through.windows(2) {
+                prop_assert_eq!(pair[0].rank + 1, pair[1].rank);
+            }
+            let bends = &line.through[1..line.through.len() - 1];
+            for (bend, spot) in bends.iter().flat_map(|it| layout.spots.iter().map(move |s| (it, s))) {
+                let apart = bend.rank != spot.rank || (bend.row - spot.row).abs() > BESIDE - 1e-9;
+                prop_assert!(apart, "{:?}", layout);
+            }
+        }
+    }
+}
