@@ -49,6 +49,14 @@ impl Format {
     }
 }
 
+/// What a drawing is made of.
+struct Asked<'a> {
+    repository: &'a Repository,
+    options: &'a Options,
+    global: &'a Global,
+    at: &'a Surroundings,
+}
+
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
     if marks::ask_the_engine(options) {
@@ -57,6 +65,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
+    let asked = Asked { repository: &repository, options, global, at };
     let output = options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
     if options.check && output.is_none() && options.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output"));
@@ -65,8 +74,8 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if options.check {
         let path = output.unwrap_or_else(|| repository.root.join(LOCK));
         let format = format_of(options, Some(&path)).unwrap_or(Format::Json);
-        let wanted = draw(&repository, options, format, at, &tree::plain)?;
-        return check(&path, &wanted, options);
+        let wanted = draw(&asked, format, &tree::plain)?;
+        return check(&path, &wanted, Said { options, global, format: None });
     }
     match output {
         Some(path) => {
@@ -77,13 +86,13 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
                 )
             });
             let format = format.map_err(|error| usage(format!("{error:#}")))?;
-            say::file(&path, &draw(&repository, options, format, at, &tree::plain)?)?;
+            say::file(&path, &draw(&asked, format, &tree::plain)?)?;
         }
         None => {
             let format = format_of(options, None).unwrap_or(Format::Tree);
             let paint = at.environment.paint_of_output();
             let ink = |mark: &Mark, text: &str| marks::paint(paint, mark, text);
-            say::out(&draw(&repository, options, format, at, &ink)?)?;
+            say::out(&draw(&asked, format, &ink)?)?;
         }
     }
     Ok(Exit::Done)
@@ -118,22 +127,18 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
 }
 
 /// The graph, or what the options choose of it, in a format.
-fn draw(
-    repository: &Repository,
-    options: &Options,
-    format: Format,
-    at: &Surroundings,
-    ink: tree::Ink<'_>,
-) -> anyhow::Result<String> {
+fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result<String> {
+    let Asked { repository, options, global, at } = *asked;
     let view = view(repository, options, format, at)?;
+    let said = |format| Said { options, global, format: Some(format) };
     Ok(match format {
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
         Format::Mermaid => mermaid::draw(&view),
         Format::Json => json::draw(&view),
         Format::Svg => svg::draw(&view),
-        Format::Bake => bake::draw(&view, &recipe(repository, options, "bake")),
-        Format::Compose => compose::draw(&view, &recipe(repository, options, "compose")),
+        Format::Bake => bake::draw(&view, &recipe(repository, said("bake"))),
+        Format::Compose => compose::draw(&view, &recipe(repository, said("compose"))),
     })
 }
 
@@ -174,10 +179,10 @@ fn view<'a>(
 }
 
 /// What a file for another program says beside the graph.
-fn recipe<'a>(repository: &'a Repository, options: &Options, format: &str) -> Recipe<'a> {
+fn recipe<'a>(repository: &'a Repository, said: Said<'_>) -> Recipe<'a> {
     let config = &repository.config.config;
     Recipe {
-        command: Said { options, format: Some(format) }.command(),
+        command: said.command(),
         platform: repository.platform.as_deref(),
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
@@ -185,9 +190,9 @@ fn recipe<'a>(repository: &'a Repository, options: &Options, format: &str) -> Re
 }
 
 /// Compares a file with what it should be; the difference goes to the standard output.
-fn check(path: &Path, wanted: &str, options: &Options) -> anyhow::Result<Exit> {
+fn check(path: &Path, wanted: &str, said: Said<'_>) -> anyhow::Result<Exit> {
     let name = path.file_name().map_or(path, Path::new).display();
-    let command = Said { options, format: None }.command();
+    let command = said.command();
     let found = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

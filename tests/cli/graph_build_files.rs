@@ -77,3 +77,17 @@ fn further_references_are_tags_too() {
     assert!(compose.contains("    image: \"shop-base:latest\"\n"), "{compose}");
     assert!(compose.contains("      tags:\n        - \"shop-base:1.2\"\n"), "{compose}");
 }
+
+#[test]
+fn the_header_says_all_that_the_file_is_made_of() {
+    let project = Project::shop();
+    let options = "--platform linux/arm64 --build-arg A=b --tag 2";
+    project.run(&format!("graph {options} -o docker-bake.hcl")).code(0);
+    let bake = project.read("docker-bake.hcl");
+    let command = bake.lines().nth(1).unwrap().split('`').nth(1).unwrap();
+    assert_eq!(
+        command,
+        "layers graph --bake --build-arg A=b --platform linux/arm64 --tag 2 --check --output docker-bake.hcl"
+    );
+    project.run(command.strip_prefix("layers ").unwrap()).code(0).stdout("").stderr("");
+}

@@ -2,11 +2,15 @@
 //!
 //! Owns the command line that hints and headers show.
 
-use crate::cli::{Graph as Options, GraphFormat};
+use clap::ValueEnum;
+
+use crate::cli::{Global, Graph as Options, GraphFormat};
 
 /// What was said on the command line.
+#[derive(Clone, Copy)]
 pub struct Said<'a> {
     pub options: &'a Options,
+    pub global: &'a Global,
     /// The format, where it is known otherwise than by an option.
     pub format: Option<&'a str>,
 }
@@ -21,11 +25,27 @@ impl Said<'_> {
             words.push("--reduce".to_owned());
         }
         if let Some(by) = self.options.color_by {
-            use clap::ValueEnum;
             let by = by.to_possible_value().map(|it| it.get_name().to_owned());
             words.push(format!("--color-by {}", by.unwrap_or_default()));
         }
+        words.extend(self.settings());
         words.join(" ")
+    }
+
+    /// The options of all commands that change what is drawn.
+    fn settings(&self) -> Vec<String> {
+        let Global { directory: _, build_args, platform, target, namespace, app, tag } =
+            self.global;
+        let said = [
+            ("platform", platform),
+            ("target", target),
+            ("namespace", namespace),
+            ("app", app),
+            ("tag", tag),
+        ];
+        let arguments = build_args.iter().map(|it| ("build-arg", it));
+        let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        arguments.chain(said).map(|(name, value)| format!("--{name} {}", quote(value))).collect()
     }
 }
 

@@ -332,7 +332,7 @@ impl Net {
         let layer = &self.layers[rank];
         let wished = |node: &usize| {
             if sweep > 1
-                && let Some(only) = self.only_neighbour(*node, sweep % 2 == 0)
+                && let Some(only) = self.only_neighbour(*node, sweep.is_multiple_of(2))
             {
                 return rows[only];
             }

@@ -4,9 +4,11 @@
 //! what is needed to what needs it, left to right. Places come from `layout`, lengths from `page`,
 //! colours from `style`. Hovering over a box or a line tells where it is written.
 
+use crate::base::text::count;
+use crate::graph::evaluate::NeedKind;
+
 use super::mark::Marks;
 use super::{View, kind_word};
-use crate::graph::evaluate::NeedKind;
 
 mod measure;
 mod net;
@@ -52,7 +54,6 @@ pub fn draw(view: &View<'_>) -> String {
 
 /// What the picture holds, for those who can't see it.
 fn describe(net: &Net) -> String {
-    use crate::base::text::count;
     let externals = net.nodes.iter().filter(|node| node.is_external).count();
     let images = count(net.nodes.len() - externals, "image");
     let outside = count(externals, "image");

@@ -37,7 +37,7 @@ pub fn plain(_: &Mark, text: &str) -> String {
 
 /// The graph as lines with branches.
 pub fn draw(view: &View<'_>, ink: Ink<'_>) -> String {
-    let mut below: IdMap<Vec<ImageId>> = IdMap::from_fn(view.len(), |_| Vec::new());
+    let mut below: IdMap<Vec<ImageId>> = IdMap::from_fn(view.graph_len(), |_| Vec::new());
     let mut roots = VecDeque::new();
     let lines = Lines { view, ink };
     for (id, _) in view.images() {

@@ -90,13 +90,8 @@ impl<'a> View<'a> {
     }
 
     /// How many images the graph has, shown or not.
-    pub fn len(&self) -> usize {
+    pub fn graph_len(&self) -> usize {
         self.graph.images.len()
-    }
-
-    /// Whether no image is shown.
-    pub fn is_empty(&self) -> bool {
-        self.shown.is_empty()
     }
 
     /// The shown needs of an image for others, in the order written.
