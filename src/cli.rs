@@ -88,6 +88,8 @@ pub enum Command {
     Log(Log),
     /// List the last runs that built something.
     Runs(Runs),
+    /// Write a page that shows a run: when each image was built, and what it waited for.
+    Report(Report),
     /// Show which image needs which.
     Graph(Graph),
     /// List the images with their references.
@@ -184,6 +186,14 @@ pub struct Build {
     /// How progress is shown.
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
+
+    /// Write a page of the run as HTML [default: report.html in the run's folder].
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "dry_run")]
+    pub timings: Option<Option<PathBuf>>,
+
+    /// Write a trace of the run to FILE, for Perfetto or chrome://tracing.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub trace: Option<PathBuf>,
 }
 
 /// Which engine.
@@ -262,6 +272,22 @@ pub struct Log {
     pub run: Option<String>,
 }
 
+/// `layers report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The run, as `layers runs` calls it [default: the last one].
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+
+    /// Write the page to FILE; `-` is the standard output [default: report.html in the run's folder].
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Write a trace to FILE instead, for Perfetto or chrome://tracing; with --output, both.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+}
+
 /// `layers runs`
 #[derive(Debug, Args)]
 pub struct Runs {
@@ -320,7 +346,7 @@ pub struct Graph {
     pub engine: EngineChoice,
 
     /// Write to FILE instead of the standard output, which is also `-`; the ending (.json, .dot, .mmd,
-    /// .svg, .hcl, .yaml, .txt) names the format where no option does.
+    /// .svg, .html, .hcl, .yaml, .txt) names the format where no option does.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -345,6 +371,9 @@ pub struct GraphFormat {
     /// Draw as a picture.
     #[arg(long)]
     pub svg: bool,
+    /// Write a page of HTML that can be searched.
+    #[arg(long)]
+    pub html: bool,
     /// Write a docker-bake.hcl that builds the same.
     #[arg(long)]
     pub bake: bool,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +15,7 @@ use crate::inputs::Memory;
 use crate::plan::Judge;
 use crate::report::journal::Journal;
 use crate::report::summary::{Summary, Whole};
+use crate::report::timeline::Timeline;
 use crate::report::{Reporter, say};
 
 use super::Surroundings;
@@ -31,6 +33,16 @@ pub struct Audience {
     ours: BTreeSet<String>,
     /// What builds took.
     took: Vec<(String, Duration)>,
+    /// The run as times, where somebody wants to show it.
+    timeline: Option<Timeline>,
+}
+
+/// What is left of a run when all have heard it.
+pub struct Heard {
+    /// It as times, where that was wanted.
+    pub timeline: Option<Timeline>,
+    /// The folder of its log, where it has one.
+    pub folder: Option<PathBuf>,
 }
 
 impl Listener for Audience {
@@ -41,6 +53,9 @@ impl Listener for Audience {
         }
         self.remember(&event.event);
         self.summary.take(event);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.take(event);
+        }
         if let Some(view) = self.view.as_mut().filter(|_| self.shown.is_ok()) {
             self.shown = view.show(event);
         }
@@ -67,7 +82,13 @@ impl Audience {
             summary: Summary::default(),
             ours: BTreeSet::new(),
             took: Vec::new(),
+            timeline: None,
         }
+    }
+
+    /// Whether the run is kept as times, to be shown when it is over.
+    pub fn keep_timeline(&mut self, is_wanted: bool) {
+        self.timeline = is_wanted.then(Timeline::default);
     }
 
     fn remember(&mut self, event: &Event) {
@@ -88,7 +109,7 @@ impl Audience {
     ///
     /// # Errors
     /// Where that can't be said, or the run could not be shown.
-    pub fn leave(mut self, judge: &Judge<'_>, at: &Surroundings) -> anyhow::Result<()> {
+    pub fn leave(mut self, judge: &Judge<'_>, at: &Surroundings) -> anyhow::Result<Heard> {
         let memory = &judge.memory;
         // Without them the engine is asked once more for each, that is all.
         drop(memory.keep_built(&judge.built, self.ours));
@@ -105,6 +126,8 @@ impl Audience {
             None => {}
         }
         say::err(&self.summary.draw(at.paint))?;
-        say::unless_closed(self.shown).context("can't show the progress")
+        say::unless_closed(self.shown).context("can't show the progress")?;
+        let folder = self.journal.folder().map(Path::to_owned);
+        Ok(Heard { timeline: self.timeline, folder })
     }
 }

@@ -23,6 +23,7 @@ use super::audience::Audience;
 use super::kitchen::{self, Kitchen, Wish, Words};
 use super::load::Repository;
 use super::pulling::Pull;
+use super::report::Wanted;
 use super::secrets::Given;
 use super::{Surroundings, load, usage};
 
@@ -34,7 +35,8 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         let message = "`--progress tty` needs a terminal, and the standard error stream is none";
         return Err(usage(format!("{message}\nhint: leave it out, or say `--progress plain`")));
     }
-    let given = Given::read(options, &load::start_folder(global)?, at)?;
+    let start = load::start_folder(global)?;
+    let given = Given::read(options, &start, at)?;
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();
     if let Some(exit) = repository.refuse_errors(at)? {
@@ -75,7 +77,9 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     };
     say::err(&diagnostics::draw(&gifts.doubts, at.paint))?;
     let kitchen = kitchen.with_secrets(gifts.secrets.clone());
-    perform(options, &todo, &kitchen, (engine.as_ref(), &info), &repository.root, at)
+    let wanted =
+        Wanted { page: options.timings.as_ref(), trace: options.trace.as_ref(), start: &start };
+    perform(options, &todo, &kitchen, (engine.as_ref(), &info), &repository.root, &wanted, at)
 }
 
 /// Runs the plan, and shows it.
@@ -85,6 +89,7 @@ fn perform(
     kitchen: &Kitchen<'_>,
     (engine, info): (&dyn Engine, &EngineInfo),
     root: &Path,
+    wanted: &Wanted<'_>,
     at: &Surroundings,
 ) -> anyhow::Result<Exit> {
     let run_options = Options {
@@ -103,8 +108,10 @@ fn perform(
     let began = clock::now();
     let view = reporter_of(options.progress, began, root, at);
     let mut audience = Audience::new(view, began, &kitchen.judge.memory);
+    audience.keep_timeline(wanted.is_any());
     let tally = run.execute(&mut audience);
-    audience.leave(&kitchen.judge, at)?;
+    let heard = audience.leave(&kitchen.judge, at)?;
+    wanted.write(heard, began, &kitchen.judge.memory)?;
     Ok(exit_of(tally))
 }
 

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::graph::draw::mark::Mark;
 use crate::graph::draw::{Recipe, View, bake, compose, dot, json, mermaid, svg, tree};
 use crate::graph::select;
-use crate::report::say;
+use crate::report::{page, say};
 
 use super::load::{self, Repository};
 use super::{Surroundings, usage};
@@ -33,6 +33,7 @@ enum Format {
     Mermaid,
     Json,
     Svg,
+    Html,
     Bake,
     Compose,
 }
@@ -81,7 +82,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
         Some(path) => {
             let format = format_of(options, Some(&path)).with_context(|| {
                 format!(
-                    "`{}` does not say which format is meant\nhint: add --dot, --mermaid or --json",
+                    "`{}` does not say which format is meant\nhint: add an option such as --svg, --html or --json",
                     path.display()
                 )
             });
@@ -113,10 +114,12 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
         format if format.svg => Some(Format::Svg),
         format if format.bake => Some(Format::Bake),
         format if format.compose => Some(Format::Compose),
+        format if format.html => Some(Format::Html),
         _ => match ending? {
             "json" => Some(Format::Json),
             "dot" | "gv" => Some(Format::Dot),
             "mmd" | "mermaid" => Some(Format::Mermaid),
+            "html" | "htm" => Some(Format::Html),
             "txt" => Some(Format::Tree),
             "svg" => Some(Format::Svg),
             "hcl" => Some(Format::Bake),
@@ -137,6 +140,10 @@ fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result
         Format::Mermaid => mermaid::draw(&view),
         Format::Json => json::draw(&view),
         Format::Svg => svg::draw(&view),
+        Format::Html => {
+            let name = repository.root.file_name().unwrap_or(repository.root.as_os_str());
+            page::of_graph(&view, &name.to_string_lossy())
+        }
         Format::Bake => bake::draw(&view, &recipe(repository, said("bake"))),
         Format::Compose => compose::draw(&view, &recipe(repository, said("compose"))),
     })

@@ -37,7 +37,7 @@ pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn named<'a>(runs: &'a [Kept], id: &str) -> anyhow::Result<&'a Kept> {
+pub(super) fn named<'a>(runs: &'a [Kept], id: &str) -> anyhow::Result<&'a Kept> {
     runs.iter().find(|run| run.id == id).ok_or_else(|| {
         let hint = match closest(id, runs.iter().map(|run| run.id.as_str())) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -25,6 +25,7 @@ mod man;
 mod on_disk;
 mod plan;
 mod pulling;
+mod report;
 mod runs;
 mod secrets;
 mod since;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Why(options) => why::run(&options, &global, &at),
         Command::Log(options) => log::run(&options, &global),
         Command::Runs(options) => runs::run(&options, &global),
+        Command::Report(options) => report::run(&options, &global),
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
         Command::Check(options) => check::run(&options, &global, &at),

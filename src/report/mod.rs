@@ -17,6 +17,7 @@ pub mod github;
 pub mod journal;
 pub mod json_lines;
 pub mod live;
+pub mod page;
 pub mod paint;
 pub mod plain;
 pub mod plan;
@@ -25,6 +26,8 @@ pub mod retell;
 pub mod runs;
 pub mod say;
 pub mod summary;
+pub mod timeline;
+pub mod trace;
 pub mod why;
 pub mod words;
 

@@ -55,6 +55,7 @@ fn option_of(format: &GraphFormat) -> Option<&'static str> {
         (format.mermaid, "mermaid"),
         (format.json, "json"),
         (format.svg, "svg"),
+        (format.html, "html"),
         (format.bake, "bake"),
         (format.compose, "compose"),
     ];

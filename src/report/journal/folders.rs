@@ -67,6 +67,11 @@ impl Kept {
         }
     }
 
+    /// The folder of its log.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The log of an image, where it has one here.
     pub fn image_log(&self, image: &str) -> Option<PathBuf> {
         let path = self.folder.join(image_file(image));

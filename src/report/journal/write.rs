@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::{Reporter, clean, plain, words};
@@ -40,6 +40,11 @@ impl Journal {
     /// Whether there is a log.
     pub fn is_begun(&self) -> bool {
         self.log.is_some()
+    }
+
+    /// The folder of the log, where there is one; its name is what the run is called.
+    pub fn folder(&self) -> Option<&Path> {
+        self.log.as_ref().map(|log| log.folder.as_path())
     }
 
     /// Writes what waits. Whole lines only, so that what ends the process in between costs no more

@@ -1,0 +1,142 @@
+//! `layers report`: the page of a run and its trace, from its log; and those of the run that has just
+//! been.
+//!
+//! Owns where they are written and which run they are compared with. Like `log`, the verb reads
+//! `.layers/` alone.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::{Global, Report};
+use crate::exit::Exit;
+use crate::inputs::Memory;
+use crate::report::journal::{self, Kept};
+use crate::report::page::{self, Prior, Standing};
+use crate::report::timeline::Timeline;
+use crate::report::{say, trace};
+
+use super::audience::Heard;
+use super::{load, log, usage};
+
+/// The file of a run's page in its folder.
+const PAGE: &str = "report.html";
+
+/// What `--output` calls the standard output.
+const STANDARD_OUTPUT: &str = "-";
+
+pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
+    let start = load::start_folder(global)?;
+    let runs = journal::all(&Memory::of(&load::find_root(&start)));
+    let Some(last) = runs.last() else {
+        return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
+    };
+    let run = match &options.run {
+        Some(id) => log::named(&runs, id)?,
+        None => last,
+    };
+    // Asked before the log is read, which ends before the lock on it is given back.
+    let standing = Standing { id: &run.id, began: run.began, is_written: run.is_written() };
+    let timeline = read(run)?;
+    if let Some(file) = &options.trace {
+        write(&start.join(file), file, &trace::draw(&timeline, &run.id))?;
+    }
+    if options.trace.is_some() && options.output.is_none() {
+        return Ok(Exit::Done);
+    }
+    let older = runs.iter().rev().skip_while(|it| it.id != run.id).skip(1);
+    let text = draw(&timeline, &standing, older);
+    match &options.output {
+        Some(file) if file.as_os_str() == STANDARD_OUTPUT => say::out(&text)?,
+        Some(file) => write(&start.join(file), file, &text)?,
+        None => {
+            let path = run.folder().join(PAGE);
+            write(&path, &path, &text)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes a file and says where it is, as the user called it.
+fn write(path: &Path, name: &Path, text: &str) -> anyhow::Result<()> {
+    say::file(path, text)?;
+    say::out(&format!("{}\n", name.display()))
+}
+
+fn read(run: &Kept) -> anyhow::Result<Timeline> {
+    let mut timeline = Timeline::default();
+    run.events()?.try_for_each(|event| {
+        timeline.take(&event?);
+        anyhow::Ok(())
+    })?;
+    Ok(timeline)
+}
+
+/// The page of a run, compared with the first of the older ones that shares an image with it.
+fn draw<'a>(
+    run: &Timeline,
+    standing: &Standing<'_>,
+    older: impl IntoIterator<Item = &'a Kept>,
+) -> String {
+    let shares = |other: &Timeline| {
+        let begun = run.images.iter().filter(|track| track.started.is_some());
+        begun.into_iter().any(|track| other.find(&track.name).is_some())
+    };
+    // What can't be read any more is nothing to compare with.
+    let mut read = older.into_iter().filter_map(|older| Some((older, facts(older)?)));
+    let found = read.find(|(_, other)| shares(other));
+    let prior = found.as_ref().map(|(kept, run)| Prior { id: &kept.id, began: kept.began, run });
+    page::of_run(run, standing, prior.as_ref())
+}
+
+/// A run without what its steps wrote.
+fn facts(run: &Kept) -> Option<Timeline> {
+    let events: Vec<_> = run.events().ok()?.only_facts().collect::<anyhow::Result<_>>().ok()?;
+    Some(Timeline::of(&events))
+}
+
+/// What `layers build` is asked to write when the run is over.
+pub(super) struct Wanted<'a> {
+    /// The page, and where another place than the run's folder is meant.
+    pub page: Option<&'a Option<PathBuf>>,
+    /// Where the trace goes.
+    pub trace: Option<&'a PathBuf>,
+    /// The folder that these are relative to.
+    pub start: &'a Path,
+}
+
+impl Wanted<'_> {
+    /// Whether anything is to be written.
+    pub(super) fn is_any(&self) -> bool {
+        self.page.is_some() || self.trace.is_some()
+    }
+
+    /// Writes it, and says on the standard error stream where it is: the standard output may hold the
+    /// events.
+    pub(super) fn write(
+        &self,
+        heard: Heard,
+        began: Duration,
+        memory: &Memory,
+    ) -> anyhow::Result<()> {
+        let Some(run) = heard.timeline else { return Ok(()) };
+        let id = heard.folder.as_deref().and_then(Path::file_name).unwrap_or_default();
+        let id = id.to_string_lossy().into_owned();
+        if let Some(file) = self.trace {
+            say::file(&self.start.join(file), &trace::draw(&run, &id))?;
+            say::err(&format!("trace: {}\n", file.display()))?;
+        }
+        let Some(page) = self.page else { return Ok(()) };
+        let (path, name) = match (page, &heard.folder) {
+            (Some(file), _) => (self.start.join(file), file.clone()),
+            (None, Some(folder)) => (folder.join(PAGE), folder.join(PAGE)),
+            (None, None) => {
+                return say::err("no page: a run that builds nothing keeps no log\n");
+            }
+        };
+        let standing = Standing { id: &id, began, is_written: false };
+        let kept = journal::all(memory);
+        let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
+        say::file(&path, &draw(&run, &standing, older))?;
+        say::err(&format!("page: {}\n", name.display()))
+    }
+}

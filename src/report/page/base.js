@@ -1,0 +1,177 @@
+// What the other scripts share: the data with readable names, what is selected and searched for, and
+// the makers of elements. Text gets into the page as text only.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const run = data.r ?? null;
+
+const KINDS = ["from", "copy", "add", "mount", "context"];
+
+// What became of an image. A mark stands beside each colour, for those who can't tell colours.
+const OUTCOMES = {
+  b: { word: "built", mark: "●", order: 2 },
+  c: { word: "built, all cached", mark: "◐", order: 3 },
+  f: { word: "fresh", mark: "○", order: 4 },
+  x: { word: "failed", mark: "✕", order: 0 },
+  a: { word: "cancelled", mark: "⊘", order: 1 },
+  s: { word: "skipped", mark: "–", order: 6 },
+  r: { word: run?.s === "still running" ? "running" : "cut off", mark: "▸", order: 5 },
+  w: { word: "not begun", mark: "·", order: 7 },
+};
+
+const images = data.i.map((raw, index) => {
+  const image = {
+    index,
+    name: raw.n,
+    outcome: raw.o,
+    start: raw.s,
+    // What has no end runs still, or ran when the process died.
+    end: raw.e ?? (raw.s === undefined ? undefined : run.t),
+    ready: raw.q ?? 0,
+    place: raw.k,
+    expected: raw.x,
+    why: raw.w ?? "",
+    changes: raw.W ?? [],
+    counts: raw.c,
+    steps: (raw.m ?? []).map(([from, took, odd, text]) => ({
+      from, took, text, cached: (odd & 1) > 0, broke: (odd & 2) > 0, open: (odd & 4) > 0,
+    })),
+    size: raw.z,
+    added: raw.a,
+    prior: raw.y,
+    references: raw.g ?? [],
+    id: raw.d,
+    needs: (raw.p ?? []).map(([image, kind, at]) => ({ image, kind: KINDS[kind], at })),
+    dependents: [],
+    notes: raw.u ?? [],
+    failure: raw.f,
+    tail: raw.t ?? [],
+    files: raw.D,
+    externals: (raw.E ?? []).map(([name, kind, at]) => ({ name, kind: KINDS[kind], at })),
+    rank: raw.v[0],
+    row: raw.v[1],
+  };
+  image.begun = image.start !== undefined;
+  image.took = image.begun ? image.end - image.start : undefined;
+  image.waited = image.begun ? Math.max(0, image.start - image.ready) : undefined;
+  return image;
+});
+
+for (const image of images) {
+  for (const { image: need, kind } of image.needs) {
+    images[need].dependents.push({ image: image.index, kind });
+  }
+}
+
+const chain = (run?.c ?? []).map(([image, waited]) => ({ image, waited }));
+const inChain = new Set(chain.map((link) => link.image));
+
+// Makes an element. `given` holds properties and attributes, and `on…` functions.
+function make(tag, given = {}, ...children) {
+  return fill(document.createElement(tag), given, children);
+}
+
+function draw(tag, given = {}, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), given, children);
+}
+
+function fill(element, given, children) {
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  return element;
+}
+
+const byId = (id) => document.getElementById(id);
+
+function say(text) {
+  byId("said").textContent = text;
+}
+
+// `420ms`, `4.2s`, `3m05s`, `1h02m`
+function duration(ms) {
+  if (ms < 1000) return `${Math.round(ms)}ms`;
+  if (ms < 59950) return `${(ms / 1000).toFixed(1)}s`;
+  const seconds = Math.round(ms / 1000);
+  const two = (number) => String(number).padStart(2, "0");
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
+  return `${Math.floor(seconds / 3600)}h${two(Math.floor((seconds % 3600) / 60))}m`;
+}
+
+// `512 B`, `4.20 kB`, `312 MB`: three digits, as docker counts.
+function bytes(size) {
+  if (size < 1000) return `${size} B`;
+  const units = ["kB", "MB", "GB", "TB", "PB"];
+  let unit = -1;
+  while (size >= 999.5 && unit + 1 < units.length) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${size.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0)} ${units[unit]}`;
+}
+
+function count(number, noun) {
+  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
+}
+
+function moment(text) {
+  return `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`;
+}
+
+function mark(outcome) {
+  return make("span", { class: `mark o-${outcome}`, "aria-hidden": "true" }, OUTCOMES[outcome].mark);
+}
+
+// How an image compares with the run before: words, and the number that they are sorted by.
+function compare(image) {
+  if (!run?.p || !image.begun || !"bcxar".includes(image.outcome)) return { words: "", value: undefined };
+  if (!image.prior) return { words: "new here", value: image.took };
+  const before = image.prior[1];
+  const isBuilt = image.outcome === "b" || image.outcome === "c";
+  if (before === undefined || before === null) return { words: isBuilt ? "newly built" : "", value: isBuilt ? image.took : undefined };
+  if (!isBuilt) return { words: "", value: undefined };
+  const change = image.took - before;
+  if (Math.abs(change) < Math.max(50, before * 0.05)) return { words: "as before", value: change };
+  const slower = change > 0;
+  return { words: `${duration(Math.abs(change))} ${slower ? "slower" : "faster"}`, value: change, slower };
+}
+
+function sentence(image) {
+  const parts = [image.name];
+  if (image.outcome) parts.push(OUTCOMES[image.outcome].word);
+  if (image.begun) parts.push(duration(image.took));
+  if (image.waited) parts.push(`waited ${duration(image.waited)}`);
+  if (inChain.has(image.index)) parts.push("decided the end");
+  return parts.join(", ");
+}
+
+// What is selected and what is searched for; the views listen.
+const state = { selected: null, query: "", outcomes: new Set(), matching: new Set(images.map((it) => it.index)) };
+const listeners = { select: [], filter: [] };
+
+function select(index, from) {
+  state.selected = index;
+  listeners.select.forEach((listen) => listen(index, from));
+}
+
+function filter() {
+  const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
+  const matches = (image) => {
+    const text = [image.name, ...image.references].join(" ").toLowerCase();
+    return words.every((word) => text.includes(word))
+      && (state.outcomes.size === 0 || state.outcomes.has(image.outcome));
+  };
+  state.matching = new Set(images.filter(matches).map((image) => image.index));
+  listeners.filter.forEach((listen) => listen(isFiltered()));
+}
+
+function isFiltered() {
+  return state.query.trim() !== "" || state.outcomes.size > 0;
+}
+
+// Of many elements one is a stop for Tab; the arrows lead to the others.
+function rove(elements, current) {
+  elements.forEach((element) => element.setAttribute("tabindex", element === current ? "0" : "-1"));
+}

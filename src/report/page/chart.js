@@ -1,0 +1,191 @@
+// The images over time: by place or one a row, with what each waited for.
+
+const chart = { zoom: 1, byImage: false, bars: new Map(), order: [] };
+const MOST_ZOOM = 400;
+
+function drawChart() {
+  byId("timeline").hidden = false;
+  const views = ["By place", "By image"].map((name, index) => make("button", {
+    type: "button", "aria-pressed": String(index === 0), onclick: () => showBy(index === 1),
+  }, name));
+  chart.views = views;
+  const zoom = (name, label, by) => make("button", { type: "button", "aria-label": label, onclick: by }, name);
+  byId("chart-tools").append(
+    make("span", { class: "joined", role: "group", "aria-label": "Rows" }, views),
+    make("span", { class: "joined", role: "group", "aria-label": "Zoom" },
+      zoom("−", "Zoom out", () => zoomBy(1 / 1.6)),
+      zoom("+", "Zoom in", () => zoomBy(1.6)),
+      zoom("Fit", "Whole run", () => zoomTo(1))));
+  drawChain();
+  drawLanes();
+  drawAxis();
+  byId("chart-scroll").addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const box = byId("chart-scroll").getBoundingClientRect();
+    zoomBy(Math.exp(-event.deltaY * 0.002), event.clientX - box.left);
+  }, { passive: false });
+  byId("lanes").addEventListener("keydown", walkBars);
+  new ResizeObserver(drawAxis).observe(byId("chart-scroll"));
+  listeners.select.push((index, from) => showSelectedBar(index, from));
+  listeners.filter.push(() => dimBars());
+  drawLegend();
+}
+
+const percent = (ms) => `${(100 * ms) / Math.max(1, run.t)}%`;
+
+function place(element, from, to) {
+  element.style.left = percent(from);
+  element.style.width = percent(to - from);
+  return element;
+}
+
+function drawLanes() {
+  const lanes = byId("lanes");
+  lanes.replaceChildren();
+  chart.bars.clear();
+  chart.order = images.filter((image) => image.begun).sort((a, b) => a.start - b.start || a.place - b.place);
+  const rows = chart.byImage ? chart.order.map((image) => [image]) : byPlace(chart.order);
+  lanes.className = chart.byImage ? "by-image" : "by-place";
+  for (const row of rows) {
+    const lane = make("div", { class: "lane" });
+    row.forEach((image) => lane.append(...drawBar(image)));
+    lanes.append(lane);
+  }
+  if (chart.order.length === 0) lanes.append(make("p", { class: "soft" }, "Nothing was begun."));
+  const first = chart.bars.get(chart.order[0]?.index);
+  rove([...chart.bars.values()], chart.bars.get(state.selected) ?? first);
+  dimBars();
+  showSelectedBar(state.selected);
+}
+
+function byPlace(sorted) {
+  const places = [];
+  sorted.forEach((image) => (places[image.place] ??= []).push(image));
+  return Array.from(places, (place) => place ?? []);
+}
+
+function drawBar(image) {
+  const bar = make("button", {
+    type: "button", class: `bar o-${image.outcome}${inChain.has(image.index) ? " chain" : ""}`,
+    "data-image": image.index, "aria-label": sentence(image), title: sentence(image),
+    onclick: () => select(image.index, "chart"),
+  });
+  place(bar, image.start, image.end);
+  chart.bars.set(image.index, bar);
+  const label = make("span", { class: "label" }, `${"xac".includes(image.outcome) ? OUTCOMES[image.outcome].mark + " " : ""}${image.name}`);
+  const wait = image.waited > 0 ? [place(make("span", { class: "wait" }), image.ready, image.start)] : [];
+  if (!chart.byImage) {
+    bar.append(label);
+    return [...wait, bar];
+  }
+  // Beside the bar, on the side that has more room.
+  const time = make("span", { class: "soft" }, ` ${duration(image.took)}`);
+  const text = make("span", { class: "beside", "aria-hidden": "true" }, label, time);
+  if (image.end > run.t * 0.7) text.style.right = `calc(100% - ${percent(Math.min(image.start, image.ready))} + 6px)`;
+  else text.style.left = `calc(max(${percent(image.end)}, ${percent(image.start)} + 3px) + 6px)`;
+  return [...wait, bar, text];
+}
+
+function dimBars() {
+  chart.bars.forEach((bar, index) => bar.classList.toggle("dim", !state.matching.has(index)));
+}
+
+function showBy(byImage) {
+  chart.byImage = byImage;
+  chart.views.forEach((view, index) => view.setAttribute("aria-pressed", String((index === 1) === byImage)));
+  drawLanes();
+}
+
+// The steps of the selected image lie within its bar.
+function showSelectedBar(index, from) {
+  byId("lanes").querySelectorAll(".steps").forEach((steps) => steps.remove());
+  byId("lanes").querySelectorAll(".wait.on").forEach((wait) => wait.classList.remove("on"));
+  chart.bars.forEach((bar, other) => bar.setAttribute("aria-pressed", String(other === index)));
+  const bar = chart.bars.get(index);
+  if (!bar) return;
+  const image = images[index];
+  const part = (ms) => `${(100 * ms) / Math.max(1, image.took)}%`;
+  const steps = image.steps.map((step) => {
+    const odd = step.broke ? " broke" : step.cached ? " cached" : "";
+    const mark = make("span", { class: `step${odd}`, title: step.text });
+    mark.style.left = part(step.from - image.start);
+    mark.style.width = part(step.took);
+    return mark;
+  });
+  bar.append(make("span", { class: "steps", "aria-hidden": "true" }, steps));
+  if (bar.previousElementSibling?.classList.contains("wait")) bar.previousElementSibling.classList.add("on");
+  rove([...chart.bars.values()], bar);
+  if (from !== "chart") bar.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+function walkBars(event) {
+  const index = Number(event.target.dataset?.image ?? -1);
+  const at = chart.order.findIndex((image) => image.index === index);
+  if (at < 0) return;
+  const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: chart.order.length - 1 }[event.key];
+  const next = chart.bars.get(chart.order[to]?.index);
+  if (!next) return;
+  event.preventDefault();
+  rove([...chart.bars.values()], next);
+  next.focus();
+}
+
+function zoomBy(factor, x) {
+  zoomTo(chart.zoom * factor, x);
+}
+
+// Zooms so that the moment at `x` stays where it is; in the middle where nothing is said.
+function zoomTo(zoom, x) {
+  const scroll = byId("chart-scroll");
+  const at = x ?? scroll.clientWidth / 2;
+  const moment = (scroll.scrollLeft + at) / scroll.scrollWidth;
+  chart.zoom = Math.min(MOST_ZOOM, Math.max(1, zoom));
+  byId("chart").style.width = `${chart.zoom * 100}%`;
+  scroll.scrollLeft = moment * scroll.scrollWidth - at;
+  drawAxis();
+}
+
+function drawAxis() {
+  const width = byId("chart").clientWidth;
+  const wanted = (run.t * 90) / Math.max(1, width);
+  const nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 9e5, 18e5, 36e5, 72e5, 216e5, 864e5];
+  const step = nice.find((it) => it >= wanted) ?? 864e5;
+  const ticks = [];
+  for (let at = 0; at <= run.t; at += step) {
+    const tick = make("span", { class: "tick" }, at === 0 ? "0" : tickName(at, step));
+    tick.style.left = percent(at);
+    // The last one would reach beyond the edge.
+    if (at > run.t - step * 0.6 && at > 0) tick.classList.add("last");
+    ticks.push(tick);
+  }
+  byId("axis").replaceChildren(...ticks);
+}
+
+function tickName(at, step) {
+  if (step < 1000) return at < 1000 ? `${at}ms` : `${(at / 1000).toFixed(step < 100 ? 2 : 1)}s`;
+  return at < 60000 ? `${at / 1000}s` : duration(at);
+}
+
+function drawChain() {
+  if (chain.length === 0) return byId("chain").remove();
+  const links = chain.flatMap(({ image, waited }, at) => {
+    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === 2 ? "waited for its place" : "needed it" }, waited === 2 ? " ⇢ " : " → ")];
+    return [...arrow, nameButton(image, "chain")];
+  });
+  byId("chain").append(make("span", { class: "soft" }, "What decided the end: "), ...links);
+}
+
+// A name that selects its image.
+function nameButton(index, from) {
+  return make("button", { type: "button", class: "name-button", onclick: () => select(index, from) }, images[index].name);
+}
+
+function drawLegend() {
+  const present = [...new Set(chart.order.map((image) => image.outcome))];
+  const key = (name, ...words) => make("span", { class: "key" }, make("span", { class: `swatch ${name}` }), ...words);
+  byId("chart-legend").append(
+    ...present.map((outcome) => key(`o-${outcome}`, OUTCOMES[outcome].word)),
+    key("swatch-chain", "decided the end"),
+    key("swatch-wait", "ready, and waiting for a place"));
+}

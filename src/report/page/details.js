@@ -1,0 +1,111 @@
+// All that is known of the selected image, in a panel beside the rest.
+
+function drawDetails(index) {
+  const panel = byId("details");
+  panel.hidden = index === null;
+  document.body.classList.toggle("with-details", index !== null);
+  if (index === null) return;
+  const image = images[index];
+  panel.replaceChildren(
+    make("div", { class: "panel-head" },
+      make("h2", { tabindex: "-1", id: "details-title" }, image.outcome ? mark(image.outcome) : null, ` ${image.name}`),
+      make("button", { type: "button", "aria-label": "Close", onclick: closeDetails }, "✕")),
+    ...[describe(image), failed(image), noted(image), needed(image), stepped(image), logged(image)].flat().filter(Boolean));
+  panel.scrollTop = 0;
+}
+
+function closeDetails() {
+  const { selected } = state;
+  const had = byId("details").contains(document.activeElement);
+  select(null);
+  // The focus goes back to where the image is in the page.
+  if (had) (table.rows.get(selected) ?? graph.nodes.get(selected))?.focus();
+}
+
+function part(title, ...content) {
+  return make("section", {}, make("h3", {}, title), ...content);
+}
+
+function describe(image) {
+  const rows = [];
+  const add = (name, ...value) => rows.push(make("dt", {}, name), make("dd", {}, ...value));
+  if (image.outcome) add("verdict", OUTCOMES[image.outcome].word);
+  if (image.why) add(image.because ? "because" : "why", image.why, image.changes.length > 0 ? make("ul", {}, image.changes.map((it) => make("li", {}, it))) : null);
+  if (image.begun) {
+    const expected = image.expected === undefined ? "" : `, expected ${duration(image.expected)}`;
+    add("took", `${duration(image.took)}${expected}`);
+    add("when", `${duration(image.start)} to ${duration(image.end)}, in place ${image.place + 1}`);
+    add("waited", image.waited > 0 ? `${duration(image.waited)} for a place` : "for no place");
+  }
+  const link = chain.find((it) => it.image === image.index);
+  if (link) add("chain", ["decided the end", "decided the end: it needed the one before", "decided the end: it waited for the place of the one before"][link.waited]);
+  const compared = compare(image);
+  if (compared.words) add("compared", `${compared.words}${image.prior?.[1] == null ? "" : `, ${duration(image.prior[1])} before`}`);
+  if (image.size !== undefined) add("size", bytes(image.size), image.added === undefined ? "" : `, ${bytes(image.added)} of it added`);
+  if (image.files) {
+    const [file, context, target] = image.files;
+    add("file", make("code", {}, file));
+    add("context", make("code", {}, context === "" ? "." : context));
+    if (target) add("target", make("code", {}, target));
+  }
+  if (image.references.length > 0) add(image.references.length > 1 ? "names" : "name", image.references.map((it) => make("div", {}, make("code", {}, it))));
+  if (image.id) add("ID", make("code", { class: "id" }, image.id));
+  return make("dl", {}, rows);
+}
+
+function failed(image) {
+  const { failure } = image;
+  if (!failure) return null;
+  const [first, lines] = failure.x ?? [0, []];
+  const width = String(first + lines.length).length;
+  const excerpt = lines.map((line, at) => `${String(first + at).padStart(width)} │ ${line}`).join("\n");
+  return part("Failure",
+    make("p", { class: "bad" }, failure.m),
+    failure.p || failure.s ? make("p", { class: "soft" }, "at ", make("code", {}, failure.p ?? failure.s)) : null,
+    excerpt ? make("pre", { tabindex: "0", "aria-label": "The failing instruction" }, excerpt) : null,
+    failure.t.length > 0 ? [make("h4", {}, `last ${count(failure.t.length, "line")} of its log`), log(failure.t)] : null);
+}
+
+function log(lines) {
+  return make("pre", { class: "log", tabindex: "0", "aria-label": "Log" }, lines.join("\n"));
+}
+
+function noted(image) {
+  if (image.notes.length === 0) return null;
+  return part("Notes", make("ul", {}, image.notes.map((it) => make("li", {}, it))));
+}
+
+function needed(image) {
+  const item = ({ image: other, kind, at }) => make("li", {},
+    images[other].outcome ? mark(images[other].outcome) : null, " ", nameButton(other, "details"),
+    make("span", { class: "soft" }, ` ${kind}${at ? `, ${at}` : ""}`));
+  const external = ({ name, kind, at }) => make("li", {}, make("code", {}, name), make("span", { class: "soft" }, ` ${kind}, ${at}`));
+  const folded = graph.folded.has(image.index);
+  return [
+    image.needs.length > 0 ? part(`Needs ${image.needs.length}`, make("ul", { class: "names" }, image.needs.map(item))) : null,
+    image.externals.length > 0 ? part("From elsewhere", make("ul", { class: "names" }, image.externals.map(external))) : null,
+    image.dependents.length > 0 ? part(`Needed by ${image.dependents.length}`, make("ul", { class: "names" }, image.dependents.map(item)),
+      make("button", { type: "button", onclick: () => { fold(image.index); drawDetails(image.index); } },
+        `${folded ? "Unfold" : "Fold"} them in the graph`)) : null,
+  ];
+}
+
+function stepped(image) {
+  if (image.steps.length === 0) return null;
+  const longest = Math.max(1, ...image.steps.map((step) => step.took));
+  const row = (step) => {
+    const time = step.cached ? "cached" : duration(step.took);
+    const odd = step.broke ? "broke" : step.cached ? "cached" : step.open ? "open" : "";
+    const size = make("span", { class: `step-bar ${odd}`, "aria-hidden": "true" });
+    size.style.width = `${Math.max(1, (100 * step.took) / longest)}%`;
+    return make("li", { class: odd },
+      make("span", { class: "step-time" }, step.broke ? `✕ ${time}` : step.cached ? `◐ ${time}` : time),
+      make("span", { class: "step-text" }, step.text, size));
+  };
+  return part(`Steps ${image.steps.length}`, make("ol", { class: "step-list" }, image.steps.map(row)));
+}
+
+function logged(image) {
+  if (image.tail.length === 0) return null;
+  return part(`Last ${count(image.tail.length, "line")} of its log`, log(image.tail));
+}

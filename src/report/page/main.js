@@ -1,0 +1,82 @@
+// Puts the page together, and hears the keys that work everywhere.
+
+const KEYS = [
+  ["/", "search"],
+  ["Esc", "close the details, then clear the search"],
+  ["Tab", "from the chart to the table to the graph"],
+  ["← → ↑ ↓", "from bar to bar, row to row, node to node"],
+  ["Enter", "details of the bar, row or node"],
+  ["d", "into the details"],
+  ["+ − 0", "zoom in, out, all of it: the chart, or the graph where that has the focus"],
+  ["Ctrl and wheel", "zoom at the pointer"],
+  ["v", "chart by place or by image"],
+  ["c", "fold what needs the node that has the focus"],
+  ["t", "light or dark"],
+  ["?", "these keys"],
+];
+
+function showKeys() {
+  const dialog = byId("keys");
+  if (dialog.childElementCount === 0) {
+    dialog.append(
+      make("h2", { id: "keys-title" }, "Keys"),
+      make("dl", {}, (run ? KEYS : KEYS.filter(([key]) => key !== "v")).map(([key, does]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, does)])),
+      make("form", { method: "dialog" }, make("button", {}, "Close")));
+  }
+  if (!dialog.open) dialog.showModal();
+}
+
+function leave() {
+  if (state.selected !== null) return closeDetails();
+  const search = byId("search");
+  search.value = "";
+  state.query = "";
+  filter();
+  search.blur();
+}
+
+function hearKeys(event) {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (event.key === "Escape") return leave();
+  if (event.target.matches?.("input")) return;
+  const does = {
+    "/": () => byId("search").focus(),
+    "?": showKeys,
+    t: toggleTheme,
+    d: () => byId("details-title")?.focus(),
+    v: run && (() => showBy(!chart.byImage)),
+    "+": run && (() => zoomBy(1.6)),
+    "=": run && (() => zoomBy(1.6)),
+    "-": run && (() => zoomBy(1 / 1.6)),
+    0: run && (() => zoomTo(1)),
+  }[event.key];
+  if (!does) return;
+  event.preventDefault();
+  does();
+}
+
+// A page that was opened with `#image` shows it.
+function selectByAddress() {
+  let name = "";
+  try {
+    name = decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return;
+  }
+  const image = images.find((it) => it.name === name);
+  if (image) select(image.index, "address");
+}
+
+drawHeader();
+if (run) {
+  drawChart();
+  drawLoad();
+  drawTable();
+}
+drawGraph();
+listeners.select.push(showSelectedNode, drawDetails);
+document.addEventListener("keydown", hearKeys);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", nameTheme);
+window.addEventListener("hashchange", selectByAddress);
+selectByAddress();
+document.body.dataset.ready = "true";

@@ -1,0 +1,66 @@
+//! The data of a graph's page: the images as their Dockerfiles make them, and no run.
+
+use std::collections::BTreeMap;
+
+use crate::base::ImageId;
+use crate::graph::draw::View;
+use crate::graph::draw::layout::lay_out;
+use crate::graph::reference::Reference;
+
+use super::super::clean;
+use super::data::{ImageData, NeedData, Page, rounded};
+use super::{kind_index, of_run};
+
+/// All that the page of a graph holds.
+pub(super) fn describe(view: &View<'_>, name: &str) -> Page {
+    let shown: Vec<ImageId> = view.images().map(|(id, _)| id).collect();
+    let index: BTreeMap<ImageId, usize> =
+        shown.iter().enumerate().map(|(at, image)| (*image, at)).collect();
+    let parents: Vec<Vec<usize>> = shown
+        .iter()
+        .map(|image| view.parents(*image).iter().map(|edge| index[&edge.parent]).collect())
+        .collect();
+    let layout = lay_out(&parents);
+    let kinds = |child: usize, parent: usize| {
+        let edges = view.parents(shown[child]).iter();
+        edges.filter(|edge| edge.parent == shown[parent]).map(|edge| edge.kind).collect()
+    };
+    let images = shown.iter().zip(&layout.spots).map(|(image, spot)| ImageData {
+        spot: (spot.rank, rounded(spot.row)),
+        ..describe_image(view, *image, &index)
+    });
+    Page {
+        title: clean::line(name),
+        run: None,
+        images: images.collect(),
+        extent: (layout.ranks, rounded(layout.rows)),
+        lines: of_run::lines(&layout, kinds),
+    }
+}
+
+fn describe_image(
+    view: &View<'_>,
+    id: ImageId,
+    index: &BTreeMap<ImageId, usize>,
+) -> ImageData {
+    let image = view.image(id);
+    let needs = view.parents(id).iter().map(|edge| {
+        NeedData(index[&edge.parent], kind_index(edge.kind), Some(edge.place().to_string()))
+    });
+    let externals = view.externals(id).iter().map(|external| {
+        let reference = clean::line(&external.reference.familiar());
+        (reference, kind_index(external.kind), external.place().to_string())
+    });
+    ImageData {
+        name: clean::line(&image.name),
+        references: image.references.iter().map(Reference::familiar).collect(),
+        needs: needs.collect(),
+        files: Some((
+            image.dockerfile.as_str().to_owned(),
+            image.context.as_str().to_owned(),
+            image.target.clone(),
+        )),
+        externals: externals.collect(),
+        ..ImageData::default()
+    }
+}

@@ -1,0 +1,255 @@
+//! The data of a run's page, from its events.
+//!
+//! Owns what is said of each image, what is compared with the run before, and which texts are cut.
+
+use std::time::Duration;
+
+use crate::event::{Failure, Skip};
+use crate::graph::draw::layout::{Layout, lay_out};
+use crate::graph::evaluate::NeedKind;
+use crate::plan::Reason;
+
+use super::super::paint::Paint;
+use super::super::summary::Counts;
+use super::super::timeline::{Outcome, Timeline, Track, Wait, Work};
+use super::super::{clean, journal, reasons, words};
+use super::data::{
+    BROKE, CACHED, FailureData, ImageData, LineData, NeedData, OPEN, Page, PriorRun, RunData,
+    StepData, letter, rounded,
+};
+use super::kind_index;
+
+/// No instruction needs more columns to be known again.
+const LONGEST_STEP: usize = 160;
+
+/// A line of a log that is longer is cut; the whole one is in the log.
+const LONGEST_LINE: usize = 400;
+
+/// How many steps of an image are shown at most.
+const MOST_STEPS: usize = 400;
+
+/// How many differences of one image are listed at most.
+const MOST_CHANGES: usize = 50;
+
+/// What a log does not say of its run.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// What the run is called; empty where it has no log.
+    pub id: &'a str,
+    /// When it began, as time since 1970.
+    pub began: Duration,
+    /// Whether a process writes its log.
+    pub is_written: bool,
+}
+
+/// The run that another is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Prior<'a> {
+    /// What it is called.
+    pub id: &'a str,
+    /// When it began.
+    pub began: Duration,
+    /// What it did.
+    pub run: &'a Timeline,
+}
+
+/// All that the page of a run holds.
+pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&Prior<'_>>) -> Page {
+    let mut parents: Vec<Vec<usize>> = Vec::with_capacity(run.images.len());
+    for track in &run.images {
+        parents.push(track.needs.iter().map(|(need, _)| *need).collect());
+    }
+    let layout = lay_out(&parents);
+    let images = (0..run.images.len()).map(|image| ImageData {
+        spot: (layout.spots[image].rank, rounded(layout.spots[image].row)),
+        prior: prior.and_then(|prior| before(prior.run, &run.images[image].name)),
+        ..describe_image(run, image)
+    });
+    let title = if standing.id.is_empty() { "run" } else { standing.id };
+    Page {
+        title: title.to_owned(),
+        images: images.collect(),
+        extent: (layout.ranks, rounded(layout.rows)),
+        lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
+        run: Some(RunData {
+            engine: clean::line(&run.engine),
+            began: journal::moment(standing.began),
+            jobs: run.jobs,
+            took: millis(run.took),
+            state: state(run, standing.is_written),
+            counts: count(run).draw(Paint::plain()),
+            chain: run.chain().iter().map(|link| (link.image, waited(link.waited))).collect(),
+            prior: prior.map(|prior| PriorRun {
+                id: prior.id.to_owned(),
+                began: journal::moment(prior.began),
+                took: millis(prior.run.took),
+            }),
+        }),
+    }
+}
+
+/// The lines of a drawing; `kinds` are those of the needs between two images.
+pub(super) fn lines(
+    layout: &Layout,
+    kinds: impl Fn(usize, usize) -> Vec<NeedKind>,
+) -> Vec<LineData> {
+    let line = |line: &crate::graph::draw::layout::Line| {
+        // Where an image is needed in several ways, the one that binds most is drawn.
+        let kind = kinds(line.child, line.parent).into_iter().map(kind_index).min();
+        let inner = line.through.get(1..line.through.len().saturating_sub(1)).unwrap_or_default();
+        let bends = inner.iter().map(|spot| (spot.rank, rounded(spot.row))).collect();
+        LineData(line.parent, line.child, kind.unwrap_or_default(), bends)
+    };
+    layout.lines.iter().map(line).collect()
+}
+
+fn kinds(track: &Track, parent: usize) -> Vec<NeedKind> {
+    let needs = track.needs.iter().filter(|(need, _)| *need == parent);
+    needs.map(|(_, kind)| *kind).collect()
+}
+
+fn state(run: &Timeline, is_written: bool) -> String {
+    match (run.has_end, run.signal) {
+        (_, Some(signal)) => format!("stopped by {}", words::signal_name(signal)),
+        (true, None) => "finished".to_owned(),
+        (false, None) if is_written => "still running".to_owned(),
+        (false, None) => "died".to_owned(),
+    }
+}
+
+fn count(run: &Timeline) -> Counts {
+    let of = |wanted: &[Outcome]| {
+        run.images.iter().filter(|track| wanted.contains(&track.outcome)).count()
+    };
+    Counts {
+        images: run.images.len(),
+        built: of(&[Outcome::Built, Outcome::Cached]),
+        fresh: of(&[Outcome::Fresh]),
+        failed: of(&[Outcome::Failed]),
+        cancelled: of(&[Outcome::Cancelled]),
+        skipped: of(&[Outcome::Skipped]),
+    }
+}
+
+fn waited(wait: Wait) -> u8 {
+    match wait {
+        Wait::Nothing => 0,
+        Wait::Need => 1,
+        Wait::Place => 2,
+    }
+}
+
+/// What an earlier run made of an image, and how long that took where it was built.
+fn before(prior: &Timeline, image: &str) -> Option<(char, Option<u64>)> {
+    let track = prior.find(image)?;
+    let was_built = matches!(track.outcome, Outcome::Built | Outcome::Cached);
+    Some((letter(track.outcome), track.took().filter(|_| was_built).map(millis)))
+}
+
+fn describe_image(run: &Timeline, image: usize) -> ImageData {
+    let track = &run.images[image];
+    let (why, changes) = why(track);
+    let begun = track.started.is_some();
+    let is_shown = begun || track.outcome == Outcome::Fresh;
+    ImageData {
+        name: clean::line(&track.name),
+        outcome: Some(letter(track.outcome)),
+        start: track.started.map(|moment| millis(moment.at)),
+        end: track.ended.filter(|_| is_shown).map(|moment| millis(moment.at)),
+        ready: if begun { millis(run.ready(image)) } else { 0 },
+        place: track.place,
+        expected: track.expected.map(millis),
+        why,
+        changes,
+        counts: track.counts.map(|counts| (counts.ran, counts.cached)),
+        steps: track.steps.iter().take(MOST_STEPS).map(|work| describe_step(run, work)).collect(),
+        size: track.size,
+        added: added(run, track),
+        references: track.references.iter().map(|text| clean::line(text)).collect(),
+        id: track.image_id.as_deref().map(clean::line),
+        needs: track
+            .needs
+            .iter()
+            .map(|(it, kind)| NeedData(*it, kind_index(*kind), None))
+            .collect(),
+        notes: notes(track),
+        failure: track.failure.as_ref().map(describe_failure),
+        tail: match track.failure {
+            // The failure brings the lines of the step that failed.
+            Some(_) => Vec::new(),
+            None => lines_of(track.tail.iter().map(String::as_str)),
+        },
+        ..ImageData::default()
+    }
+}
+
+fn describe_step(run: &Timeline, work: &Work) -> StepData {
+    let odd = [(work.cached, CACHED), (work.broke, BROKE), (work.to.is_none(), OPEN)];
+    let flags = odd.iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| flag).sum();
+    let from = millis(work.from);
+    let to = millis(work.to.unwrap_or(run.took)).max(from);
+    let text = clean::fit(&words::describe_step(&work.step), LONGEST_STEP);
+    StepData(from, to - from, flags, text)
+}
+
+/// Why an image was built, or was not begun; and all that differs, where that is more than one thing.
+fn why(track: &Track) -> (String, Vec<String>) {
+    if let Some(because) = &track.because {
+        let text = match because {
+            Skip::NeedFailed { image } => format!("{} failed", clean::line(image)),
+            Skip::Stopped => "the run stopped before".to_owned(),
+        };
+        return (text, Vec::new());
+    }
+    match &track.reason {
+        Some(reason @ Reason::Changed { changes }) if changes.len() > 1 => {
+            let all = changes.iter().take(MOST_CHANGES).map(reasons::describe_change);
+            (reasons::describe(reason), all.collect())
+        }
+        Some(reason) => (reasons::describe(reason), Vec::new()),
+        None if track.outcome == Outcome::Fresh => ("nothing changed".to_owned(), Vec::new()),
+        None => (String::new(), Vec::new()),
+    }
+}
+
+/// What an image adds to the image of the run that it is built on, where that is a single one.
+fn added(run: &Timeline, track: &Track) -> Option<u64> {
+    let mut bases = track.needs.iter().filter(|(_, kind)| *kind == NeedKind::From);
+    let (base, _) = bases.next()?;
+    let is_single = bases.all(|(other, _)| other == base);
+    // One that is smaller than its base is built on another.
+    run.images[*base].size.filter(|_| is_single).and_then(|base| track.size?.checked_sub(base))
+}
+
+fn notes(track: &Track) -> Vec<String> {
+    let mut notes = Vec::new();
+    if track.was_blocked {
+        notes.push("waited for another run, which built the same".to_owned());
+    }
+    for (attempt, message, wait) in &track.retries {
+        notes.push(words::tried_again(*attempt, message, *wait));
+    }
+    for warning in &track.warnings {
+        notes.extend(lines_of(warning.lines()).into_iter().map(|line| format!("warning: {line}")));
+    }
+    notes
+}
+
+fn describe_failure(failure: &Failure) -> FailureData {
+    let excerpt = failure.excerpt.as_ref();
+    FailureData {
+        message: lines_of(failure.message.lines()).join("\n"),
+        place: excerpt.map(|excerpt| clean::line(&excerpt.place.to_string())),
+        excerpt: excerpt.map(|it| (it.place.line, lines_of(it.text.lines()))),
+        step: failure.step.as_ref().map(words::describe_step),
+        tail: lines_of(failure.log_tail.iter().map(String::as_str)),
+    }
+}
+
+fn lines_of<'a>(untrusted: impl Iterator<Item = &'a str>) -> Vec<String> {
+    untrusted.map(|line| clean::fit(&clean::line(line), LONGEST_LINE)).collect()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

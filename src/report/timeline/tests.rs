@@ -1,0 +1,119 @@
+//! The times of runs that were written by hand.
+
+use std::time::Duration;
+
+use super::fixture::{at, built, edge, events, finished, shop, started, step};
+use super::{Link, Outcome, Timeline, Wait};
+use crate::event::Event;
+use crate::graph::evaluate::NeedKind;
+
+fn index(run: &Timeline, name: &str) -> usize {
+    run.images.iter().position(|track| track.name == name).unwrap()
+}
+
+fn chain(run: &Timeline) -> Vec<(&str, Wait)> {
+    let named = |link: &Link| (run.images[link.image].name.as_str(), link.waited);
+    run.chain().iter().map(named).collect()
+}
+
+#[test]
+fn images_get_the_lowest_place_that_is_free() {
+    let run = shop();
+    let place = |name: &str| run.find(name).unwrap().place;
+    assert_eq!(place("base"), Some(0));
+    assert_eq!(place("agent"), Some(1));
+    assert_eq!(place("dev"), Some(0));
+    assert_eq!(place("tools"), Some(1));
+    assert_eq!(place("old"), None);
+}
+
+#[test]
+fn outcomes_are_told_apart() {
+    let run = shop();
+    let outcome = |name: &str| run.find(name).unwrap().outcome;
+    assert_eq!(outcome("base"), Outcome::Built);
+    assert_eq!(outcome("agent"), Outcome::Cached);
+    assert_eq!(outcome("old"), Outcome::Fresh);
+    assert_eq!(outcome("web"), Outcome::Failed);
+    assert_eq!(outcome("site"), Outcome::Skipped);
+    assert!(run.has_end && run.signal.is_none());
+}
+
+#[test]
+fn an_image_is_ready_when_the_last_of_its_needs_ended() {
+    let run = shop();
+    assert_eq!(run.ready(index(&run, "dev")), Duration::from_millis(1000));
+    assert_eq!(run.ready(index(&run, "tools")), Duration::ZERO);
+    assert_eq!(run.ready(index(&run, "web")), Duration::from_millis(2500));
+}
+
+#[test]
+fn the_chain_leads_over_needs_and_places() {
+    let run = shop();
+    let expected = [("agent", Wait::Nothing), ("tools", Wait::Place), ("web", Wait::Need)];
+    assert_eq!(chain(&run), expected);
+    assert_eq!(chain(&Timeline::default()), []);
+}
+
+#[test]
+fn a_run_that_died_has_a_chain_and_open_steps() {
+    let all = events();
+    let run = Timeline::of(all.iter().take_while(|it| it.at < Duration::from_millis(3500)));
+    let web = run.find("web").unwrap();
+    assert_eq!(web.outcome, Outcome::Running);
+    assert_eq!(web.steps[0].to, None);
+    assert_eq!(chain(&run).last(), Some(&("web", Wait::Need)));
+    assert_eq!(run.find("site").unwrap().outcome, Outcome::Waiting);
+}
+
+#[test]
+fn what_was_running_when_an_image_failed_came_to_no_good_end() {
+    let run = shop();
+    let step = &run.find("web").unwrap().steps[0];
+    assert!(step.broke);
+    assert_eq!((step.from.as_millis(), step.to.unwrap().as_millis()), (3000, 4000));
+    // Of a cached step nobody said that it began.
+    let cached = &run.find("dev").unwrap().steps[0];
+    assert!(cached.cached && !cached.broke);
+}
+
+#[test]
+fn a_log_without_its_head_is_told_all_the_same() {
+    let run = Timeline::of(&[
+        at(10, started("x")),
+        at(20, finished("x", step(1, "RUN a"), 50)),
+        at(15, built("x", 1, 9)),
+        at(30, started("y")),
+    ]);
+    assert_eq!(run.images.len(), 2);
+    // Neither before its image nor backwards in time.
+    assert_eq!(run.images[0].steps[0].from, Duration::from_millis(10));
+    assert_eq!(run.images[0].ended.unwrap().at, Duration::from_millis(20));
+    assert_eq!(chain(&run), [("x", Wait::Nothing), ("y", Wait::Place)]);
+}
+
+#[test]
+fn only_the_last_lines_are_kept() {
+    let line = |number: usize| Event::Output {
+        image: "x".to_owned(),
+        step: step(1, "RUN a"),
+        line: number.to_string(),
+    };
+    let run = Timeline::of(&(0..50).map(|number| at(0, line(number))).collect::<Vec<_>>());
+    assert_eq!(run.images[0].tail.len(), 20);
+    assert_eq!(run.images[0].tail[0], "30");
+}
+
+#[test]
+fn edges_to_images_that_are_not_in_the_run_do_no_harm() {
+    let begun = Event::RunStarted {
+        engine: String::new(),
+        jobs: 1,
+        images: vec!["a".to_owned()],
+        edges: vec![edge("a", "gone", NeedKind::From)],
+        expected: Default::default(),
+    };
+    let run = Timeline::of(&[at(0, begun), at(1, started("a")), at(2, built("a", 1, 1))]);
+    assert_eq!(run.ready(0), Duration::ZERO);
+    assert_eq!(chain(&run), [("a", Wait::Nothing)]);
+}

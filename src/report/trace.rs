@@ -1,0 +1,286 @@
+//! A run as a trace that Perfetto and chrome://tracing open.
+//!
+//! Owns its form, the JSON of the Trace Event Format (Google, *Trace Event Format*, the JSON object
+//! form): one process, which is the run; a thread for each place, with the images as complete events
+//! (`X`) and their steps nested below; counters (`C`) of the images that are built and of those that
+//! could be; a flow (`s` to `f`) from the end of what is needed to the start of what needs it. Slices of
+//! one thread must nest, and steps of one image may overlap: those get threads of their own beside it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::timeline::{Outcome, Timeline, Work};
+use super::{clean, reasons, words};
+
+/// The only process.
+const PROCESS: usize = 1;
+
+/// The trace as JSON with a line end. `title` names the run.
+pub fn draw(run: &Timeline, title: &str) -> String {
+    let mut trace = Trace { run, events: Vec::new(), lanes: Lanes::of(run) };
+    trace.name_threads(title);
+    (0..run.images.len()).for_each(|image| trace.add_image(image));
+    (0..run.images.len()).for_each(|image| trace.add_flows(image));
+    trace.add_counters();
+    let whole = json!({"displayTimeUnit": "ms", "traceEvents": trace.events});
+    whole.to_string() + "\n"
+}
+
+/// Which thread each image and step is on.
+struct Lanes {
+    /// The first thread of each place, and how many it has.
+    places: Vec<(usize, usize)>,
+    /// For each step of each image, how many threads beside that of its image.
+    of_steps: Vec<Vec<usize>>,
+}
+
+impl Lanes {
+    fn of(run: &Timeline) -> Lanes {
+        let mut widths: Vec<usize> = Vec::new();
+        let mut of_steps = Vec::new();
+        for track in &run.images {
+            let lanes = lanes_of(
+                run,
+                track.started.map(|it| it.at),
+                track.ended.map(|it| it.at),
+                &track.steps,
+            );
+            if let Some(place) = track.place {
+                widths.resize(widths.len().max(place + 1), 1);
+                let most = lanes.iter().max().map_or(1, |most| most + 1);
+                widths[place] = widths[place].max(most);
+            }
+            of_steps.push(lanes);
+        }
+        let mut next = 1;
+        let mut place = |width: usize| {
+            next += width;
+            (next - width, width)
+        };
+        Lanes { places: widths.into_iter().map(&mut place).collect(), of_steps }
+    }
+}
+
+/// The bounds of a step within those of its image.
+fn bounds(run: &Timeline, (start, end): (Duration, Duration), work: &Work) -> (Duration, Duration) {
+    let to = work.to.unwrap_or(run.took).clamp(start, end);
+    (work.from.clamp(start, to), to)
+}
+
+/// Gives each step the first lane that is free; steps that do not overlap share the first.
+fn lanes_of(
+    run: &Timeline,
+    started: Option<Duration>,
+    ended: Option<Duration>,
+    steps: &[Work],
+) -> Vec<usize> {
+    let Some(start) = started else { return vec![0; steps.len()] };
+    let within = (start, ended.unwrap_or(run.took).max(start));
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    order.sort_by_key(|step| bounds(run, within, &steps[*step]));
+    let mut free_from: Vec<Duration> = Vec::new();
+    let mut lanes = vec![0; steps.len()];
+    for step in order {
+        let (from, to) = bounds(run, within, &steps[step]);
+        let free = free_from.iter().position(|free| *free <= from);
+        let lane = free.unwrap_or_else(|| {
+            free_from.push(Duration::ZERO);
+            free_from.len() - 1
+        });
+        free_from[lane] = to;
+        lanes[step] = lane;
+    }
+    lanes
+}
+
+struct Trace<'a> {
+    run: &'a Timeline,
+    events: Vec<Value>,
+    lanes: Lanes,
+}
+
+impl Trace<'_> {
+    fn name_threads(&mut self, title: &str) {
+        let name = format!("layers {}, {}", clean::line(title), clean::line(&self.run.engine));
+        self.describe("process_name", 0, json!({"name": name}));
+        for (place, (first, width)) in self.lanes.places.clone().into_iter().enumerate() {
+            for lane in 0..width {
+                let name = match lane {
+                    0 => format!("place {}", place + 1),
+                    _ => format!("place {}, steps at once {}", place + 1, lane + 1),
+                };
+                self.describe("thread_name", first + lane, json!({"name": name}));
+                let order = json!({"sort_index": first + lane});
+                self.describe("thread_sort_index", first + lane, order);
+            }
+        }
+    }
+
+    fn describe(&mut self, what: &str, thread: usize, arguments: Value) {
+        let event =
+            json!({"ph": "M", "name": what, "pid": PROCESS, "tid": thread, "args": arguments});
+        self.events.push(event);
+    }
+
+    /// When an image had its place, and on which thread.
+    fn slice(&self, image: usize) -> Option<(Duration, Duration, usize)> {
+        let track = &self.run.images[image];
+        let start = track.started?.at;
+        let end = track.ended.map_or(self.run.took, |end| end.at).max(start);
+        Some((start, end, self.lanes.places.get(track.place?)?.0))
+    }
+
+    fn add_image(&mut self, image: usize) {
+        let Some((start, end, thread)) = self.slice(image) else { return };
+        let track = &self.run.images[image];
+        let mut arguments = BTreeMap::from([("outcome", json!(outcome_word(track.outcome)))]);
+        let waited = start.saturating_sub(self.run.ready(image));
+        arguments.insert("waited_ms", json!(micros(waited) / 1e3));
+        if let Some(reason) = &track.reason {
+            arguments.insert("reason", json!(reasons::describe(reason)));
+        }
+        if let Some(size) = track.size {
+            arguments.insert("size", json!(size));
+        }
+        if let Some(failure) = &track.failure {
+            arguments.insert("failure", json!(words::why_failed(failure)));
+        }
+        let name = clean::line(&track.name);
+        self.events.push(complete("image", &name, thread, (start, end), json!(arguments)));
+        for (work, lane) in track.steps.iter().zip(&self.lanes.of_steps[image]) {
+            let span = bounds(self.run, (start, end), work);
+            let name = words::describe_step(&work.step);
+            let arguments = json!({"image": clean::line(&track.name), "cached": work.cached});
+            self.events.push(complete("step", &name, thread + lane, span, arguments));
+        }
+    }
+
+    /// An arrow begins within the slice that it leaves, so a microsecond before its end.
+    fn add_flows(&mut self, image: usize) {
+        let Some((start, _, thread)) = self.slice(image) else { return };
+        let mut needs: Vec<usize> =
+            self.run.images[image].needs.iter().map(|(need, _)| *need).collect();
+        needs.sort_unstable();
+        needs.dedup();
+        for need in needs {
+            let Some((from, end, other)) = self.slice(need) else { continue };
+            if end > start {
+                continue;
+            }
+            let leaves = end.saturating_sub(Duration::from_micros(1)).max(from);
+            let id = format!("{need}-{image}");
+            let ends = [("s", leaves, other), ("f", start, thread)];
+            for (phase, at, thread) in ends {
+                let mut event = json!({"ph": phase, "cat": "need", "name": "needs", "id": id,
+                    "pid": PROCESS, "tid": thread, "ts": micros(at)});
+                if phase == "f" {
+                    // It binds to the slice that encloses it, not to the next.
+                    event["bp"] = json!("e");
+                }
+                self.events.push(event);
+            }
+        }
+    }
+
+    fn add_counters(&mut self) {
+        let mut changes: BTreeMap<Duration, (i64, i64)> = BTreeMap::new();
+        for image in 0..self.run.images.len() {
+            let Some((start, end, _)) = self.slice(image) else { continue };
+            let ready = self.run.ready(image).min(start);
+            changes.entry(ready).or_default().1 += 1;
+            let at_start = changes.entry(start).or_default();
+            *at_start = (at_start.0 + 1, at_start.1 - 1);
+            if self.run.images[image].ended.is_some() {
+                changes.entry(end).or_default().0 -= 1;
+            }
+        }
+        let (mut built, mut waiting) = (0, 0);
+        for (at, change) in changes {
+            (built, waiting) = (built + change.0, waiting + change.1);
+            self.events.push(json!({"ph": "C", "name": "images", "pid": PROCESS, "tid": 0,
+                "ts": micros(at), "args": {"built at once": built, "waiting for a place": waiting}}));
+        }
+    }
+}
+
+fn complete(
+    category: &str,
+    name: &str,
+    thread: usize,
+    (from, to): (Duration, Duration),
+    arguments: Value,
+) -> Value {
+    json!({"ph": "X", "cat": category, "name": name, "pid": PROCESS, "tid": thread,
+        "ts": micros(from), "dur": micros(to.saturating_sub(from)), "args": arguments})
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Waiting => "waiting",
+        Outcome::Running => "running",
+        Outcome::Built => "built",
+        Outcome::Cached => "built, all cached",
+        Outcome::Fresh => "fresh",
+        Outcome::Failed => "failed",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Skipped => "skipped",
+    }
+}
+
+/// The format counts microseconds, and allows a fraction.
+fn micros(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e9).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::timeline::fixture;
+    use super::*;
+
+    fn events(run: &Timeline) -> Vec<Value> {
+        let whole: Value = serde_json::from_str(&draw(run, "r")).unwrap();
+        whole["traceEvents"].as_array().unwrap().clone()
+    }
+
+    /// Within a thread, two slices lie apart or one within the other.
+    fn assert_nested(events: &[Value]) {
+        let mut threads: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
+        for event in events.iter().filter(|event| event["ph"] == "X") {
+            let (from, took) = (event["ts"].as_f64().unwrap(), event["dur"].as_f64().unwrap());
+            threads.entry(event["tid"].as_u64().unwrap()).or_default().push((from, from + took));
+        }
+        for slices in threads.values() {
+            for (a, b) in slices.iter().flat_map(|a| slices.iter().map(move |b| (a, b))) {
+                let overlaps = a.0 < b.0 && b.0 + 1e-6 < a.1 && a.1 + 1e-6 < b.1;
+                assert!(!overlaps, "{a:?} and {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn slices_nest_and_arrows_lead_from_ends_to_starts() {
+        let run = fixture::shop();
+        let events = events(&run);
+        assert_nested(&events);
+        let of = |phase: &str| events.iter().filter(|event| event["ph"] == phase).count();
+        let images = events.iter().filter(|event| event["cat"] == "image").count();
+        assert_eq!(images, run.images.iter().filter(|it| it.started.is_some()).count());
+        assert_eq!((of("s"), of("f")), (2, 2));
+        let last = events.iter().rfind(|event| event["ph"] == "C").unwrap();
+        assert_eq!(last["args"], json!({"built at once": 0, "waiting for a place": 0}));
+    }
+
+    #[test]
+    fn steps_that_overlap_get_threads_of_their_own() {
+        let run = fixture::shop();
+        let events = events(&run);
+        let thread = |text: &str| {
+            let named = |event: &&Value| event["name"].as_str().is_some_and(|it| it.contains(text));
+            events.iter().find(named).unwrap()["tid"].as_u64().unwrap()
+        };
+        assert_eq!(thread("RUN one"), thread("base"));
+        assert_ne!(thread("RUN beside one"), thread("RUN one"));
+    }
+}
