@@ -3,7 +3,8 @@
 # where that is possible.
 #
 # LAYERS_TEST_NO_ENGINE=1 leaves out the tests that need an engine; without it, no engine is a
-# failure: tests that did not run must not look like tests that passed.
+# failure: tests that did not run must not look like tests that passed. LAYERS_TEST_NO_BROWSER=1 leaves out
+# those that need a browser.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
@@ -22,6 +23,12 @@ want fish fish
 want groff groff-base
 want mandoc mandoc
 want jq jq
+if [ -n "${LAYERS_TEST_NO_BROWSER:-}" ]; then
+    echo "LAYERS_TEST_NO_BROWSER is set: tests in a browser are left out"
+else
+    need chromium chromium
+    need chromedriver chromium-driver
+fi
 if [ -n "${LAYERS_TEST_NO_ENGINE:-}" ]; then
     echo "LAYERS_TEST_NO_ENGINE is set: tests on the real engine are left out"
 else

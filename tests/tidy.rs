@@ -23,7 +23,14 @@ const FLOORS: &[&[&str]] = &[
 /// A file should be read in one sitting.
 const MOST_LINES: usize = 500;
 
+/// A script of a page is read beside others of its page.
+const MOST_LINES_OF_SCRIPT: usize = 300;
+
 fn files(folder: &str) -> Vec<(PathBuf, String)> {
+    files_ending(folder, "rs")
+}
+
+fn files_ending(folder: &str, wanted: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut stack = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = stack.pop() {
@@ -31,7 +38,7 @@ fn files(folder: &str) -> Vec<(PathBuf, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 stack.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
+            } else if path.extension().is_some_and(|ending| ending == wanted) {
                 let text = fs::read_to_string(&path).unwrap();
                 let root = Path::new(env!("CARGO_MANIFEST_DIR"));
                 found.push((path.strip_prefix(root).unwrap().to_owned(), text));
@@ -107,6 +114,28 @@ fn every_file_says_what_it_is_and_fits_one_sitting() {
         if lines > MOST_LINES {
             wrong.push(format!("{path}: {lines} lines; split it by meaning"));
         }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn scripts_of_pages_say_what_they_are_and_write_no_markup() {
+    // What would make markup of data, or ask a network, or keep something in the browser.
+    let forbidden = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("];
+    let forbidden =
+        forbidden.into_iter().chain(["fetch(", "XMLHttp", "import", "Storage", "cookie"]);
+    let forbidden: Vec<&str> = forbidden.collect();
+    let mut wrong = Vec::new();
+    for (path, text) in files_ending("src", "js") {
+        let path = path.display();
+        if !text.starts_with("// ") {
+            wrong.push(format!("{path}: must open with what it owns"));
+        }
+        if text.lines().count() > MOST_LINES_OF_SCRIPT {
+            wrong.push(format!("{path}: split it by meaning"));
+        }
+        let found = forbidden.iter().filter(|word| text.contains(**word));
+        wrong.extend(found.map(|word| format!("{path}: `{word}`")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -20,6 +20,7 @@ mod man;
 mod names;
 mod pipes;
 mod pull;
+mod report;
 mod rules;
 mod run;
 mod secrets;

@@ -18,6 +18,13 @@ const OUTCOMES = {
   w: { word: "not begun", mark: "·", order: 7 },
 };
 
+// What is needed in several ways is one need.
+function gather(needs) {
+  const found = new Map();
+  for (const { image, words } of needs) found.set(image, [...(found.get(image) ?? []), words]);
+  return [...found].map(([image, ways]) => ({ image, words: ways.join("; ") }));
+}
+
 const images = data.i.map((raw, index) => {
   const image = {
     index,
@@ -40,7 +47,7 @@ const images = data.i.map((raw, index) => {
     prior: raw.y,
     references: raw.g ?? [],
     id: raw.d,
-    needs: (raw.p ?? []).map(([image, kind, at]) => ({ image, kind: KINDS[kind], at })),
+    needs: gather((raw.p ?? []).map(([image, kind, at]) => ({ image, words: at ? `${KINDS[kind]}, ${at}` : KINDS[kind] }))),
     dependents: [],
     notes: raw.u ?? [],
     failure: raw.f,
@@ -57,8 +64,8 @@ const images = data.i.map((raw, index) => {
 });
 
 for (const image of images) {
-  for (const { image: need, kind } of image.needs) {
-    images[need].dependents.push({ image: image.index, kind });
+  for (const { image: need, words } of image.needs) {
+    images[need]?.dependents.push({ image: image.index, words });
   }
 }
 

@@ -1,14 +1,14 @@
 // How many images were built at once, and how many could have been: below the chart, on its scale.
 
-function drawLoad() {
+// The numbers after each change: when, how many are built, how many wait for a place.
+function loadOverTime() {
   const changes = [];
   for (const image of images.filter((it) => it.begun)) {
     changes.push([image.start, 1, 0], [image.end, -1, 0]);
     if (image.waited > 0) changes.push([image.ready, 0, 1], [image.start, 0, -1]);
   }
   changes.sort((a, b) => a[0] - b[0]);
-  let built = 0;
-  let waiting = 0;
+  let [built, waiting] = [0, 0];
   const points = [[0, 0, 0]];
   changes.forEach(([at, more, behind], index) => {
     built += more;
@@ -16,25 +16,29 @@ function drawLoad() {
     // Of all changes of one moment the sum counts.
     if (changes[index + 1]?.[0] !== at) points.push([at, built, waiting]);
   });
-  points.push([run.t, 0, 0]);
-  const most = Math.max(1, ...points.map(([, a, b]) => a + b));
-  const mostBuilt = Math.max(0, ...points.map(([, a]) => a));
-  const mostWaiting = Math.max(0, ...points.map(([, , b]) => b));
-  const area = (value) => {
-    let path = `M0 ${most}`;
-    points.forEach(([at, a, b], index) => {
-      const level = most - value(a, b);
-      path += `V${level}H${points[index + 1]?.[0] ?? at}`;
+  return points;
+}
+
+// Both on scales of their own: where hundreds wait, the few that are built would not be seen.
+function drawLoad() {
+  const points = loadOverTime();
+  const band = (column, name, least, words) => {
+    const most = Math.max(0, ...points.map((point) => point[column]));
+    const scale = Math.max(least, most);
+    let path = "M0 1";
+    points.forEach((point, index) => {
+      path += `V${(1 - point[column] / scale).toFixed(3)}H${points[index + 1]?.[0] ?? run.t}`;
     });
-    return `${path}V${most}Z`;
+    return [
+      make("div", { class: "caption" }, make("span", { class: `swatch swatch-${name}` }), words(most)),
+      draw("svg", { viewBox: `0 0 ${Math.max(1, run.t)} 1`, preserveAspectRatio: "none", "aria-hidden": "true" },
+        draw("path", { class: name, d: `${path}V1Z` })),
+    ];
   };
+  const isBusy = points.some((point) => point[2] > 0);
   const load = byId("load");
-  load.setAttribute("aria-label", `At most ${mostBuilt} at once, and ${mostWaiting} waiting for a place`);
   load.append(
-    draw("svg", { viewBox: `0 0 ${Math.max(1, run.t)} ${most}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-      draw("path", { class: "waiting", d: area((a, b) => a + b) }),
-      draw("path", { class: "building", d: area((a) => a) })),
-    make("span", { class: "caption" },
-      make("span", { class: "swatch swatch-building" }), `at once, at most ${mostBuilt} `,
-      make("span", { class: "swatch swatch-waiting" }), `ready and waiting, at most ${mostWaiting}`));
+    ...band(1, "building", run.j, (most) => `built at once: at most ${most} of ${run.j}`),
+    ...(isBusy ? band(2, "waiting", 1, (most) => `ready, and waiting for a place: at most ${most}`) : []));
+  load.setAttribute("aria-label", [...load.querySelectorAll(".caption")].map((it) => it.textContent).join("; "));
 }

@@ -30,7 +30,7 @@ function describe(image) {
   const rows = [];
   const add = (name, ...value) => rows.push(make("dt", {}, name), make("dd", {}, ...value));
   if (image.outcome) add("verdict", OUTCOMES[image.outcome].word);
-  if (image.why) add(image.because ? "because" : "why", image.why, image.changes.length > 0 ? make("ul", {}, image.changes.map((it) => make("li", {}, it))) : null);
+  if (image.why) add("why", image.why, image.changes.length > 0 ? make("ul", {}, image.changes.map((it) => make("li", {}, it))) : null);
   if (image.begun) {
     const expected = image.expected === undefined ? "" : `, expected ${duration(image.expected)}`;
     add("took", `${duration(image.took)}${expected}`);
@@ -76,9 +76,9 @@ function noted(image) {
 }
 
 function needed(image) {
-  const item = ({ image: other, kind, at }) => make("li", {},
+  const item = ({ image: other, words }) => make("li", {},
     images[other].outcome ? mark(images[other].outcome) : null, " ", nameButton(other, "details"),
-    make("span", { class: "soft" }, ` ${kind}${at ? `, ${at}` : ""}`));
+    make("span", { class: "soft" }, ` ${words}`));
   const external = ({ name, kind, at }) => make("li", {}, make("code", {}, name), make("span", { class: "soft" }, ` ${kind}, ${at}`));
   const folded = graph.folded.has(image.index);
   return [

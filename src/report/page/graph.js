@@ -4,11 +4,12 @@
 const LETTER = 7.3;
 const HEIGHT = 26;
 const ROW = 36;
-const graph = { nodes: new Map(), lines: [], folded: new Set(), x: 0, y: 0, scale: 1 };
+// `fit` says how it is fitted into its frame anew when that changes; nothing once somebody moved it.
+const graph = { nodes: new Map(), lines: [], folded: new Set(), x: 0, y: 0, scale: 1, fit: "width" };
 
 function drawGraph() {
   const longest = Math.max(4, ...images.map((image) => image.name.length));
-  graph.width = Math.min(230, Math.max(76, Math.round(longest * LETTER) + 34));
+  graph.width = Math.min(230, Math.max(76, Math.ceil(longest * LETTER) + 36));
   graph.step = graph.width + 54;
   const button = (name, label, by) => make("button", { type: "button", "aria-label": label, onclick: by }, name);
   byId("graph-tools").append(
@@ -16,7 +17,7 @@ function drawGraph() {
     make("span", { class: "joined", role: "group", "aria-label": "Zoom" },
       button("−", "Zoom out", () => scaleBy(1 / 1.3)),
       button("+", "Zoom in", () => scaleBy(1.3)),
-      button("Fit", "Whole graph", () => fitGraph(true))));
+      button("Fit", "Whole graph", () => fitGraph("whole"))));
   const plane = draw("g", {});
   graph.plane = plane;
   graph.svg = draw("svg", { role: "group", "aria-label": `Graph of ${count(images.length, "image")}` },
@@ -30,7 +31,7 @@ function drawGraph() {
   graph.svg.style.height = `min(${graph.extent[1]}px, 74vh)`;
   rove([...graph.nodes.values()], graph.nodes.get(0));
   listenToGraph();
-  fitGraph(false);
+  new ResizeObserver(() => graph.fit && fitGraph(graph.fit)).observe(graph.svg);
   listeners.filter.push((filtered) => graph.nodes.forEach((node, index) => {
     node.classList.toggle("dim", !state.matching.has(index));
     node.classList.toggle("found", filtered && state.matching.has(index));
@@ -88,11 +89,12 @@ function move() {
 }
 
 // All of it, or, at first, as much as can be read.
-function fitGraph(whole) {
+function fitGraph(fit) {
+  graph.fit = fit;
   const { clientWidth: width, clientHeight: height } = graph.svg;
   const [wide, high] = graph.extent;
   const fitting = Math.min(width / wide, height / high, 1);
-  graph.scale = whole ? fitting : Math.max(Math.min(width / wide, 1), 0.62);
+  graph.scale = fit === "whole" ? fitting : Math.max(Math.min(width / wide, 1), 0.62);
   graph.x = Math.max(0, (width - wide * graph.scale) / 2);
   graph.y = Math.max(0, (height - high * graph.scale) / 2);
   move();
@@ -100,6 +102,7 @@ function fitGraph(whole) {
 
 function scaleBy(factor, x = graph.svg.clientWidth / 2, y = graph.svg.clientHeight / 2) {
   const scale = Math.min(3, Math.max(0.05, graph.scale * factor));
+  graph.fit = null;
   graph.x = x - ((x - graph.x) * scale) / graph.scale;
   graph.y = y - ((y - graph.y) * scale) / graph.scale;
   graph.scale = scale;
@@ -118,6 +121,7 @@ function listenToGraph() {
     // A hand that trembles still clicks.
     if (!drag.moved && Math.hypot(dx, dy) < 4) return;
     if (!drag.moved) svg.setPointerCapture(event.pointerId);
+    graph.fit = null;
     graph.x += dx;
     graph.y += dy;
     drag = { x: event.clientX, y: event.clientY, moved: true };

@@ -20,6 +20,9 @@ function bringIntoFrame(image) {
   const x = graph.x + (left(image.rank) + graph.width / 2) * graph.scale;
   const y = graph.y + middle(image.row) * graph.scale;
   const margin = (graph.width / 2) * graph.scale + 8;
+  const isInside = x >= margin && x <= width - margin && y >= 24 && y <= height - 24;
+  if (isInside) return;
+  graph.fit = null;
   if (x < margin || x > width - margin) graph.x += width / 2 - x;
   if (y < 24 || y > height - 24) graph.y += height / 2 - y;
   move();
@@ -45,7 +48,7 @@ function walkNodes(event) {
   else if (event.key === "c") fold(index);
   else if (event.key === "+" || event.key === "=") scaleBy(1.3);
   else if (event.key === "-") scaleBy(1 / 1.3);
-  else if (event.key === "0") fitGraph(true);
+  else if (event.key === "0") fitGraph("whole");
   else if (ways[event.key]) {
     const next = ways[event.key]();
     if (next) {

@@ -32,8 +32,8 @@ function describeGraph() {
 }
 
 function drawFacts() {
-  const good = run.s === "finished";
-  const state = make("strong", { class: good && !images.some((it) => it.outcome === "x") ? "state" : "state odd" }, run.s);
+  const failed = run.s === "finished" && images.some((it) => it.outcome === "x");
+  const state = make("strong", { class: run.s === "finished" && !failed ? "state" : "state odd" }, failed ? "failed" : run.s);
   const facts = [
     state, `${run.k} in ${duration(run.t)}`, moment(run.b), run.e, `${run.j} at once`,
   ].filter(Boolean);

@@ -34,6 +34,7 @@ function drawTable() {
     const cells = columns.map((column, index) => make(index === 0 ? "th" : "td", {
       scope: index === 0 ? "row" : undefined,
       class: [column.number && "number", column.wide && "wide"].filter(Boolean).join(" "),
+      title: column.wide && column.show(image),
     }, column.show(image)));
     table.rows.set(image.index, make("tr", { "data-image": image.index, tabindex: "-1", onclick: () => select(image.index, "table") }, cells));
   }

@@ -1,0 +1,143 @@
+//! `layers report`, and what `layers build` writes of its run: the page and the trace.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::Project;
+use crate::log::newest;
+
+/// builder fails, and what it wrote would be markup.
+fn failing() -> Project {
+    Project::shop().script(
+        r#"{"store": "store.json", "images": [{"reference": "shop-builder",
+            "steps": [{"text": "RUN make wheels", "output": ["</script><b>\n"]}],
+            "fail": {"step": 1, "message": "exit code: 2"}}]}"#,
+    )
+}
+
+/// The data of a page.
+fn data(page: &str) -> Value {
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"), "{page}");
+    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+fn image<'a>(data: &'a Value, name: &str) -> &'a Value {
+    data["i"].as_array().unwrap().iter().find(|image| image["n"] == name).unwrap()
+}
+
+#[test]
+fn the_last_run_is_shown() {
+    let project = failing();
+    project.run("build --all --engine fake -k --progress quiet").code(1);
+    let path = "[root]/.layers/runs/[run]/report.html\n";
+    project.run("report").code(0).stdout(path).stderr("");
+    let id = newest(&project);
+    let page = read(project.root().join(".layers/runs").join(&id).join("report.html"));
+    let data = data(&page);
+    assert_eq!(data["n"], id);
+    assert_eq!(data["r"]["k"], "2 built, 1 failed, 2 skipped of 5 images");
+    let builder = image(&data, "builder");
+    assert_eq!((&builder["o"], &builder["f"]["t"][0]), (&"x".into(), &"</script><b>".into()));
+    assert_eq!(builder["f"]["x"][1][0], "RUN make wheels");
+    assert_eq!(image(&data, "release")["w"], "builder failed");
+    // Where it goes can be said, and needs no engine and no files.
+    let project = project.dockerfile("base", "FROM\n");
+    assert_eq!(project.run("report --output -").code(0).out(), page.replace(&id, "[run]"));
+    project.run("report --output page.html").code(0).stdout("page.html\n");
+    assert_eq!(read(project.root().join("page.html")), page);
+    project.run(&format!("-C docker report {id} -o ../again.html")).code(0);
+    assert_eq!(read(project.root().join("again.html")), page);
+}
+
+#[test]
+fn a_run_is_compared_with_the_one_before_that_shares_an_image() {
+    let project = Project::shop().script("{}");
+    project.run("build base --engine fake --progress quiet").code(0);
+    let first = newest(&project);
+    project.run("build agent --engine fake --progress quiet").code(0);
+    let shown = project.run("report --output -").code(0).out();
+    assert_eq!(data(&shown)["r"]["p"], Value::Null, "agent and base share nothing");
+    project.run("build builder --engine fake --progress quiet --timings=page.html").code(0);
+    let page = project.read("page.html");
+    let data = data(&page);
+    assert_eq!(data["r"]["p"]["n"], first);
+    assert_eq!(image(&data, "base")["y"][0], "b");
+    assert_eq!(image(&data, "builder")["y"], Value::Null);
+    // Told again later, it is the same page.
+    project.run("report -o later.html").code(0);
+    assert_eq!(project.read("later.html"), page);
+}
+
+#[test]
+fn a_build_writes_its_page_and_trace() {
+    let project = Project::shop().script(r#"{"store": "store.json"}"#);
+    let said =
+        project.run("build --all --engine fake --timings --trace t.json --progress json -j2");
+    let said = said.code(0);
+    assert!(said.err().contains("trace: t.json\n"), "{}", said.err());
+    assert!(
+        said.err().ends_with("page: [root]/.layers/runs/[run]/report.html\n"),
+        "{}",
+        said.err()
+    );
+    assert!(said.out().lines().all(|line| line.starts_with('{')), "the events are alone there");
+    let page = project.root().join(".layers/runs").join(newest(&project)).join("report.html");
+    assert_eq!(data(&read(page))["r"]["k"], "5 built of 5 images");
+    let trace: Value = serde_json::from_str(&project.read("t.json")).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let images = events.iter().filter(|event| event["cat"] == "image");
+    assert_eq!(images.count(), 5);
+    // The same from the log; and no page beside it.
+    project.run("report --trace again.json").code(0).stdout("again.json\n");
+    assert_eq!(project.read("again.json"), project.read("t.json"));
+    project.run("report --trace a.json -o b.html").code(0).stdout("a.json\nb.html\n");
+}
+
+#[test]
+fn a_run_with_nothing_to_do_has_a_page_only_where_one_is_named() {
+    let project = Project::shop().script(r#"{"store": "store.json"}"#);
+    project.run("build agent --engine fake").code(0);
+    let said = project.run("build agent --engine fake --timings").code(0).err();
+    assert!(said.ends_with("no page: a run that builds nothing keeps no log\n"), "{said}");
+    project.run("build agent --engine fake --timings=p.html").code(0);
+    assert_eq!(image(&data(&project.read("p.html")), "agent")["o"], "f");
+}
+
+#[test]
+fn what_cannot_be_shown_is_told() {
+    let project = Project::shop().script("{}");
+    let nothing = "error: no run has built anything here\nhint: `layers build --all` does\n";
+    project.run("report").code(2).stdout("").stderr(nothing);
+    project.run("build agent --engine fake").code(0);
+    project
+        .run("report 7")
+        .code(2)
+        .stderr("error: no run `7` is kept\nhint: `layers runs` lists those that are kept\n");
+    let said = project.run("report -o nowhere/page.html").code(4).err();
+    assert!(said.contains("can't write `[root]/nowhere/page.html`"), "{said}");
+    project.run("build agent --engine fake --dry-run --timings").code(2);
+    project.run("build agent --engine fake --timings p.html").code(2);
+}
+
+#[test]
+fn a_graph_is_shown_without_a_run() {
+    let project = Project::shop();
+    let page = project.run("graph --html").code(0).stderr("").out();
+    let shown = data(&page);
+    assert_eq!((&shown["n"], &shown["r"]), (&"shop".into(), &Value::Null));
+    let release = image(&shown, "release");
+    assert_eq!(release["D"][0], "docker/release/Dockerfile");
+    assert_eq!(release["p"][1][2], "docker/release/Dockerfile:2:1");
+    assert_eq!(image(&shown, "base")["E"][0][0], "debian:bookworm-slim");
+    assert_eq!(image(&shown, "base")["o"], Value::Null);
+    project.run("graph --output graph.html").code(0).stdout("");
+    assert_eq!(project.read("graph.html"), page);
+    project.run("graph --check --output graph.html").code(0);
+}

@@ -1,0 +1,345 @@
+//! The page of a run in a real browser: that it draws what it holds, answers mouse and keyboard, can be
+//! read in light and dark, and fits narrow windows and 300 images.
+//!
+//! Needs Debian's chromium and chromium-driver; `LAYERS_TEST_NO_BROWSER=1` says that there is none.
+//! Pictures are left in the folder for what tests leave, `page-*.png`, to be looked at.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use layers::report::page::{self, Prior, Standing};
+
+#[path = "page_browser/driver.rs"]
+mod driver;
+#[path = "page_browser/runs.rs"]
+mod runs;
+
+use driver::Browser;
+use runs::{Recipe, name, run};
+
+const ENTER: &str = "\u{e007}";
+const ESCAPE: &str = "\u{e00c}";
+const TAB: &str = "\u{e004}";
+const DOWN: &str = "\u{e015}";
+const RIGHT: &str = "\u{e014}";
+const LEFT: &str = "\u{e012}";
+
+const SMALL: Recipe = Recipe { images: 8, jobs: 3, fails: false, seed: 1 };
+const FAILED: Recipe = Recipe { images: 24, jobs: 4, fails: true, seed: 5 };
+const LARGE: Recipe = Recipe { images: 300, jobs: 8, fails: false, seed: 3 };
+
+/// Writes the page of a run, compared with one of other luck, where artefacts of tests are.
+fn page(file: &str, recipe: Recipe) -> PathBuf {
+    let older = run(Recipe { seed: recipe.seed + 1, fails: false, ..recipe });
+    let prior =
+        Prior { id: "20261126-101500-7", began: Duration::from_secs(1_795_688_100), run: &older };
+    let began = Duration::from_secs(1_795_757_400);
+    let standing = Standing { id: "20261127-053000-9", began, is_written: false };
+    let text = page::of_run(&run(recipe), &standing, Some(&prior));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{file}.html"));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// The image whose details are shown; empty where none are.
+fn shown(browser: &Browser) -> String {
+    browser.text("document.querySelector('#details-title')?.lastChild.textContent.trim() ?? ''")
+}
+
+fn visible(browser: &Browser, selector: &str) -> f64 {
+    browser.number(&format!(
+        "[...document.querySelectorAll('{selector}')].filter((it) => it.getClientRects().length > 0).length"
+    ))
+}
+
+fn first_row(browser: &Browser) -> String {
+    browser.text("document.querySelector('#table tbody tr:not([hidden]) .name').textContent")
+}
+
+/// Of all texts that can be seen the least contrast with what is behind them, and which it is
+/// (<https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio>).
+const CONTRAST: &str = r#"
+const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+const rgba = (color) => {
+  canvas.clearRect(0, 0, 1, 1);
+  canvas.fillStyle = color;
+  canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data];
+};
+const light = ([r, g, b]) => [r, g, b].map((it) => it / 255)
+  .map((it) => (it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, it, at) => sum + it * [0.2126, 0.7152, 0.0722][at], 0);
+const behind = (element) => {
+  if (element.ownerSVGElement) {
+    const box = element.parentNode.querySelector('rect, circle');
+    if (box) return rgba(getComputedStyle(box).fill);
+  }
+  for (let at = element; at; at = at.parentElement) {
+    const color = rgba(getComputedStyle(at).backgroundColor);
+    if (color[3] === 255) return color;
+  }
+  return [255, 255, 255, 255];
+};
+let least = [99, 'nothing'];
+let seen = 0;
+const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walk.nextNode()) {
+  const element = walk.currentNode.parentElement;
+  if (!walk.currentNode.data.trim() || element.closest('script, title, .unseen, .tip')) continue;
+  if (element.getClientRects().length === 0) continue;
+  const style = getComputedStyle(element);
+  const [a, b] = [light(rgba(element.ownerSVGElement ? style.fill : style.color)), light(behind(element))];
+  const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  seen += 1;
+  if (contrast < least[0]) least = [contrast, `${element.tagName}.${element.className.baseVal ?? element.className} ${walk.currentNode.data}`];
+}
+return [...least, seen];
+"#;
+
+#[track_caller]
+fn assert_contrast(browser: &Browser, what: &str) {
+    let found = browser.run(CONTRAST);
+    assert!(found[2].as_f64().unwrap() > 60.0, "{what}: too few texts: {found}");
+    assert!(found[0].as_f64().unwrap() >= 4.5, "{what}: {found}");
+}
+
+#[test]
+fn it_opens_from_a_disk_and_shows_every_image() {
+    let Some(browser) = Browser::open(1280, 1000) else { return };
+    browser.visit(&page("small", SMALL));
+    assert_eq!(browser.errors(), Vec::<String>::new());
+    // One is fresh, and had no place.
+    assert_eq!(visible(&browser, ".bar"), 7.0);
+    assert_eq!(visible(&browser, "#table tbody tr"), 8.0);
+    assert_eq!(visible(&browser, ".node"), 8.0);
+    assert!(browser.text("document.title").contains("20261127-053000-9"));
+    browser.picture("small-light");
+    browser.click("#chart-tools button:nth-child(2)");
+    assert_eq!(visible(&browser, ".bar"), 7.0);
+    assert_eq!(visible(&browser, ".lane"), 7.0);
+    browser.picture("small-by-image");
+}
+
+#[test]
+fn a_click_anywhere_shows_the_image() {
+    let Some(browser) = Browser::open(1280, 1400) else { return };
+    browser.visit(&page("click", SMALL));
+    assert_eq!(shown(&browser), "");
+    browser.click(".bar[data-image='4']");
+    assert_eq!(shown(&browser), name(4));
+    assert!(
+        browser.number("document.querySelectorAll('.bar[data-image=\"4\"] .step').length") >= 2.0
+    );
+    browser.click("#table tr[data-image='2'] th");
+    assert_eq!(shown(&browser), name(2));
+    browser.click(".node[data-image='5'] .node-name");
+    assert_eq!(shown(&browser), name(5));
+    // From there to what it needs.
+    let need = browser.text("document.querySelector('#details .name-button').textContent");
+    browser.click("#details .name-button");
+    assert_eq!(shown(&browser), need);
+    browser.click("#details [aria-label=Close]");
+    assert_eq!(visible(&browser, "#details"), 0.0);
+    assert_eq!(browser.errors(), Vec::<String>::new());
+}
+
+#[test]
+fn the_search_filters_everything() {
+    let Some(browser) = Browser::open(1280, 1000) else { return };
+    browser.visit(&page("search", FAILED));
+    browser.keys(&["/", "s", "e", "r", "v", "i", "c", "e", "-", "2"]);
+    let found = (0..24).filter(|image| name(*image).contains("service-2")).count();
+    assert_eq!(visible(&browser, "#table tbody tr"), f64::from(u32::try_from(found).unwrap()));
+    assert_eq!(browser.number("document.querySelectorAll('.node.found').length"), 4.0);
+    assert_eq!(browser.number("document.querySelectorAll('.node.dim').length"), 20.0);
+    assert_eq!(browser.text("document.querySelector('#found').textContent"), "4 of 24");
+    assert!(browser.number("document.querySelectorAll('.bar:not(.dim)').length") <= 4.0);
+    browser.keys(&[ESCAPE]);
+    assert_eq!(visible(&browser, "#table tbody tr"), 24.0);
+    browser.click(".chip");
+    assert_eq!(visible(&browser, "#table tbody tr"), 1.0, "failures come first");
+}
+
+#[test]
+fn every_column_sorts_both_ways() {
+    let Some(browser) = Browser::open(1280, 1000) else { return };
+    browser.visit(&page("sort", FAILED));
+    let columns = browser.number("document.querySelectorAll('thead th').length");
+    assert_eq!(columns, 10.0);
+    let sort = "document.querySelector('thead th:nth-child(4)').getAttribute('aria-sort')";
+    let times = "[...document.querySelectorAll('#table tbody tr')].map((row) => \
+        document.querySelector(`.bar[data-image=\"${row.dataset.image}\"]`)?.offsetWidth ?? -1)\
+        .filter((it) => it >= 0)";
+    let order = |compare: &str| {
+        browser.number(&format!(
+            "({times}).every((it, at, all) => at === 0 || all[at - 1] {compare} it + 1) ? 1 : 0"
+        ))
+    };
+    browser.click("thead th:nth-child(4) button");
+    assert_eq!((browser.text(sort), order("<=")), ("ascending".to_owned(), 1.0));
+    browser.click("thead th:nth-child(4) button");
+    assert_eq!(browser.text(sort), "descending");
+    let longest = first_row(&browser);
+    browser.run("document.querySelector('thead th:nth-child(1) button').focus()");
+    browser.keys(&[ENTER]);
+    assert_eq!(browser.text(sort), "none");
+    assert_eq!(first_row(&browser), "base");
+    browser.keys(&[ENTER]);
+    assert_eq!(first_row(&browser), "worker");
+    assert_ne!(longest, "base");
+    for column in 1..=10 {
+        let ways: Vec<String> = (0..2)
+            .map(|_| {
+                browser.click(&format!("thead th:nth-child({column}) button"));
+                browser.text(&format!(
+                    "document.querySelector('thead th:nth-child({column})').getAttribute('aria-sort')"
+                ))
+            })
+            .collect();
+        // The first column was sorted downwards just now.
+        let expected =
+            if column == 1 { ["none", "ascending"] } else { ["ascending", "descending"] };
+        assert_eq!(ways, expected, "column {column}");
+    }
+}
+
+#[test]
+fn it_works_by_keyboard_alone() {
+    let Some(browser) = Browser::open(1280, 1400) else { return };
+    browser.visit(&page("keys", SMALL));
+    let focus = "document.activeElement.dataset.image ?? document.activeElement.id";
+    // To the chart, by Tab alone.
+    let mut presses = 0;
+    while browser.number("document.activeElement.closest('#lanes') ? 1 : 0") == 0.0 {
+        browser.keys(&[TAB]);
+        presses += 1;
+        assert!(presses < 40, "Tab does not lead to the chart");
+    }
+    let first = browser.text(focus);
+    browser.keys(&[RIGHT]);
+    assert_ne!(browser.text(focus), first);
+    browser.keys(&[ENTER]);
+    assert!(!shown(&browser).is_empty());
+    let outline = browser.text("getComputedStyle(document.activeElement).outlineStyle");
+    assert_eq!(outline, "solid", "the focus can be seen");
+    browser.keys(&[ESCAPE]);
+    assert_eq!(shown_panels(&browser), 0.0);
+    browser.run("document.querySelector('#table tbody tr[tabindex=\"0\"]').focus()");
+    browser.keys(&[DOWN, ENTER]);
+    assert_eq!(
+        shown(&browser),
+        browser.text("document.activeElement.querySelector('.name').textContent")
+    );
+    browser.run("document.querySelector('.node[data-image=\"0\"]').focus()");
+    browser.keys(&[RIGHT]);
+    let child = browser.text(focus);
+    assert_ne!(child, "0");
+    browser.keys(&[ENTER]);
+    assert_eq!(shown(&browser), name(child.parse().unwrap()));
+    browser.keys(&[LEFT]);
+    assert_eq!(browser.text(focus), "0");
+    // Folded, all that needs it is gone, and comes back.
+    let before = visible(&browser, ".node");
+    browser.keys(&["c"]);
+    assert!(visible(&browser, ".node") < before);
+    browser.keys(&["c"]);
+    assert_eq!(visible(&browser, ".node"), before);
+    browser.keys(&["?"]);
+    assert_eq!(visible(&browser, "dialog[open] kbd"), 12.0);
+    browser.keys(&[ESCAPE]);
+    assert_eq!(visible(&browser, "dialog[open]"), 0.0);
+}
+
+fn shown_panels(browser: &Browser) -> f64 {
+    visible(browser, "#details")
+}
+
+#[test]
+fn light_and_dark_can_be_read() {
+    let Some(browser) = Browser::open(1280, 1600) else { return };
+    browser.visit(&page("failed", FAILED));
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        browser.run(
+            "document.querySelector('.chip').click(); document.querySelector('.chip').click()",
+        );
+        assert_contrast(&browser, scheme);
+        browser.run("document.querySelector('.bar.o-x').click()");
+        assert_eq!(shown(&browser), name(12));
+        assert!(
+            browser
+                .text("document.querySelector('#details').textContent")
+                .contains("<script>alert(1)")
+        );
+        assert_contrast(&browser, &format!("{scheme} with details"));
+        browser.picture(&format!("failed-{scheme}"));
+        browser.keys(&["?"]);
+        assert_contrast(&browser, &format!("{scheme} with keys"));
+        browser.picture(&format!("keys-{scheme}"));
+        browser.keys(&[ESCAPE, ESCAPE]);
+    }
+    // The button turns what the system asked for.
+    browser.click("#theme");
+    let light = browser.text("getComputedStyle(document.body).backgroundColor");
+    browser.click("#theme");
+    assert_ne!(browser.text("getComputedStyle(document.body).backgroundColor"), light);
+    assert_eq!(browser.errors(), Vec::<String>::new());
+}
+
+#[test]
+fn three_hundred_images_fit() {
+    let path = page("large", LARGE);
+    let size = fs::metadata(&path).unwrap().len();
+    assert!(size < 300_000, "{size} bytes");
+    let Some(browser) = Browser::open(1280, 1400) else { return };
+    browser.visit(&path);
+    assert_eq!(browser.errors(), Vec::<String>::new());
+    assert_eq!(visible(&browser, ".bar"), 299.0);
+    assert_eq!(visible(&browser, "#table tbody tr"), 300.0);
+    for (width, height) in [(1280, 1400), (400, 900)] {
+        browser.resize(width, height);
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme);
+            let overflow =
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+            assert_eq!(browser.number(overflow), 0.0, "at {width}");
+            browser.picture(&format!("large-{width}-{scheme}"));
+        }
+    }
+    browser.run("document.querySelector('.bar').click()");
+    assert_eq!(visible(&browser, "#details"), 1.0);
+    browser.picture("large-400-details");
+    browser.keys(&[ESCAPE]);
+    browser.resize(1280, 1400);
+    browser.run("document.querySelector('#graph').scrollIntoView()");
+    browser.picture("large-graph");
+    browser.click("#graph-tools .joined button:last-child");
+    browser.picture("large-graph-whole");
+    browser.run("window.scrollTo(0, 0)");
+    browser.click("#chart-tools button:nth-child(2)");
+    browser.picture("large-by-image");
+}
+
+#[test]
+fn the_chart_can_be_magnified() {
+    let Some(browser) = Browser::open(1280, 1000) else { return };
+    browser.visit(&page("zoom", FAILED));
+    let width = || browser.number("document.querySelector('.bar').getBoundingClientRect().width");
+    let whole = width();
+    browser.click("[aria-label='Zoom in']");
+    let nearer = width();
+    assert!(nearer > whole * 1.4, "{whole} {nearer}");
+    browser.keys(&["+"]);
+    assert!(width() > nearer * 1.4);
+    browser.keys(&["0"]);
+    assert!((width() - whole).abs() < 1.0);
+    browser.run(
+        "document.querySelector('#chart-scroll').dispatchEvent(new WheelEvent('wheel', \
+         {deltaY: -300, ctrlKey: true, bubbles: true, cancelable: true, clientX: 300, clientY: 200}))",
+    );
+    assert!(width() > whole * 1.4);
+}

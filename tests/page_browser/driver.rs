@@ -1,0 +1,208 @@
+//! A headless Chromium, driven over WebDriver (<https://www.w3.org/TR/webdriver2/>).
+//!
+//! Owns the processes, and the few commands that the tests need, as JSON over plain HTTP to a chromedriver
+//! on this machine.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What must be installed, as Debian calls the packages.
+const HINT: &str = "hint: apt install chromium chromium-driver, or set LAYERS_TEST_NO_BROWSER=1 to \
+                    leave out the tests that need a browser";
+
+/// What takes longer hangs: a test must not.
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+
+/// A browser with one window.
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// A browser whose window is that wide and high. Nothing where `LAYERS_TEST_NO_BROWSER=1` says that
+    /// there is none.
+    pub fn open(width: u32, height: u32) -> Option<Browser> {
+        if std::env::var_os("LAYERS_TEST_NO_BROWSER").is_some_and(|value| value == "1") {
+            eprintln!("skipped: LAYERS_TEST_NO_BROWSER=1 says that there is no browser");
+            return None;
+        }
+        let started = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut driver = started.unwrap_or_else(|error| panic!("no chromedriver: {error}\n{HINT}"));
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines
+            .find_map(|line| {
+                let line = line.ok()?;
+                line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()
+            })
+            .unwrap_or_else(|| panic!("chromedriver names no port\n{HINT}"));
+        // It must never wait for somebody who reads what it says.
+        std::thread::spawn(move || lines.for_each(drop));
+        let profile = tempfile::tempdir().unwrap();
+        let mut browser = Browser { driver, port, session: String::new(), _profile: profile };
+        let arguments = [
+            "--headless=new".to_owned(),
+            // It may run as root, in a container, with little shared memory.
+            "--no-sandbox".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--disable-gpu".to_owned(),
+            format!("--user-data-dir={}", browser._profile.path().display()),
+            format!("--window-size={width},{height}"),
+        ];
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
+        let answer = browser.ask("POST", "/session", &wanted);
+        browser.session = format!("/session/{}", answer["sessionId"].as_str().unwrap());
+        Some(browser)
+    }
+
+    /// One command. What the driver can't do fails the test.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(LONGEST_ANSWER)).unwrap();
+        let body = if method == "POST" { body.to_string() } else { String::new() };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.port,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).unwrap();
+        let json = read_answer(&stream);
+        let mut answer: Value = serde_json::from_slice(&json).unwrap();
+        let value = answer["value"].take();
+        let error = value.get("error").filter(|error| !error.is_null());
+        assert!(error.is_none(), "{method} {path}: {} {HINT}", value["message"]);
+        value
+    }
+
+    fn tell(&self, path: &str, body: &Value) -> Value {
+        self.ask("POST", &format!("{}{path}", self.session), body)
+    }
+
+    /// Opens a file and waits until its script has drawn it.
+    pub fn visit(&self, page: &Path) {
+        let url = format!("file://{}", page.display());
+        // The same address again would only be a jump within the page.
+        self.tell("/url", &json!({"url": "about:blank"}));
+        self.tell("/url", &json!({"url": url}));
+        assert_eq!(self.run("return document.body.dataset.ready"), "true", "{:?}", self.errors());
+    }
+
+    /// What a piece of script returns.
+    pub fn run(&self, script: &str) -> Value {
+        self.tell("/execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// A number that an expression is.
+    #[track_caller]
+    pub fn number(&self, expression: &str) -> f64 {
+        let value = self.run(&format!("return {expression}"));
+        value.as_f64().unwrap_or_else(|| panic!("{expression} is {value}"))
+    }
+
+    /// A text that an expression is.
+    #[track_caller]
+    pub fn text(&self, expression: &str) -> String {
+        let value = self.run(&format!("return {expression}"));
+        value.as_str().unwrap_or_else(|| panic!("{expression} is {value}")).to_owned()
+    }
+
+    /// Clicks on the first element of a selector, as a hand does.
+    pub fn click(&self, selector: &str) {
+        let found = self.tell("/element", &json!({"using": "css selector", "value": selector}));
+        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
+        self.tell(&format!("/element/{id}/click"), &json!({}));
+    }
+
+    /// Presses keys, one after the other, wherever the focus is.
+    pub fn keys(&self, keys: &[&str]) {
+        let press = |key: &&str| {
+            [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})]
+        };
+        let actions: Vec<Value> = keys.iter().flat_map(press).collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
+        self.tell("/actions", &json!({"actions": [keyboard]}));
+    }
+
+    /// Makes the window's inside that wide and high, also narrower than a window may be.
+    pub fn resize(&self, width: u32, height: u32) {
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            &json!(
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}),
+        );
+    }
+
+    /// Lets the system ask for light or dark.
+    pub fn prefer(&self, scheme: &str) {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
+    }
+
+    fn devtools(&self, command: &str, parameters: &Value) {
+        self.tell("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
+    }
+
+    /// What the page complained of.
+    pub fn errors(&self) -> Vec<String> {
+        let log = self.tell("/se/log", &json!({"type": "browser"}));
+        let lines = log.as_array().unwrap().iter();
+        lines.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Keeps a picture of the window where artefacts of tests are.
+    pub fn picture(&self, name: &str) {
+        use base64::Engine;
+        let picture = self.ask("GET", &format!("{}/screenshot", self.session), &Value::Null);
+        let png = base64::engine::general_purpose::STANDARD.decode(picture.as_str().unwrap());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}.png"));
+        std::fs::write(path, png.unwrap()).unwrap();
+    }
+}
+
+/// The body of an answer. The driver keeps the line open, so its length says where it ends.
+fn read_answer(stream: &TcpStream) -> Vec<u8> {
+    let mut stream = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    body
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() && !std::thread::panicking() {
+            self.ask("DELETE", &self.session, &Value::Null);
+        }
+        // With its driver a browser that is left goes, too.
+        drop(self.driver.kill());
+        drop(self.driver.wait());
+    }
+}

@@ -1,0 +1,214 @@
+//! Runs that look like real ones, made of dice: the same number makes the same run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use layers::base::{Place, RelPath};
+use layers::event::{
+    Edge, Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo,
+};
+use layers::graph::evaluate::NeedKind;
+use layers::plan::Reason;
+use layers::report::timeline::Timeline;
+
+/// What a run is made of.
+#[derive(Clone, Copy)]
+pub struct Recipe {
+    /// How many images.
+    pub images: usize,
+    /// How many at once.
+    pub jobs: usize,
+    /// Whether the image in the middle fails.
+    pub fails: bool,
+    /// The number that decides the rest.
+    pub seed: u64,
+}
+
+/// Numbers without a pattern (xorshift, G. Marsaglia, 2003).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % bound.max(1)
+    }
+}
+
+const COMMANDS: [&str; 6] = [
+    "RUN apt-get update && apt-get install -y --no-install-recommends build-essential git",
+    "COPY . /srv/app",
+    "RUN make wheels",
+    "RUN pip install --no-cache-dir -r requirements.txt",
+    "RUN cargo build --release --locked",
+    "WORKDIR /srv/app",
+];
+
+/// `base`, `service-17`
+pub fn name(image: usize) -> String {
+    const NAMES: [&str; 6] = ["base", "builder", "python", "web", "worker", "proxy"];
+    NAMES.get(image).map_or_else(|| format!("service-{image}"), |name| (*name).to_owned())
+}
+
+/// The run.
+pub fn run(recipe: Recipe) -> Timeline {
+    let mut maker = Maker {
+        dice: Dice(recipe.seed * 7919 + 1),
+        events: Vec::new(),
+        needs: Vec::new(),
+        ends: BTreeMap::new(),
+        recipe,
+    };
+    maker.link();
+    maker.perform();
+    maker.events.sort_by_key(|event| event.at);
+    Timeline::of(&maker.events)
+}
+
+struct Maker {
+    dice: Dice,
+    events: Vec<Stamped>,
+    needs: Vec<Vec<(usize, NeedKind)>>,
+    /// When each image ended, and whether it is there.
+    ends: BTreeMap<usize, (u64, bool)>,
+    recipe: Recipe,
+}
+
+impl Maker {
+    fn tell(&mut self, at: u64, event: Event) {
+        self.events.push(Stamped { at: Duration::from_millis(at), event });
+    }
+
+    fn link(&mut self) {
+        for image in 0..self.recipe.images {
+            let mut needs = Vec::new();
+            if image > 0 {
+                let near = self.dice.below(image);
+                needs.push((
+                    if self.dice.below(3) == 0 { near } else { near.min(5) },
+                    NeedKind::From,
+                ));
+                if image > 3 && self.dice.below(4) == 0 {
+                    let kind = [NeedKind::Copy, NeedKind::Mount][self.dice.below(2)];
+                    needs.push((self.dice.below(image), kind));
+                }
+            }
+            self.needs.push(needs);
+        }
+        let edges = self.needs.iter().enumerate().flat_map(|(image, needs)| {
+            let edge = move |(parent, kind): &(usize, NeedKind)| Edge {
+                image: name(image),
+                parent: name(*parent),
+                kind: *kind,
+            };
+            needs.iter().map(edge)
+        });
+        let began = Event::RunStarted {
+            engine: "docker 28.5.1".to_owned(),
+            jobs: self.recipe.jobs,
+            images: (0..self.recipe.images).map(name).collect(),
+            edges: edges.collect(),
+            expected: BTreeMap::new(),
+        };
+        self.tell(0, began);
+    }
+
+    /// Always the first image that can be built, at the first place that is free.
+    fn perform(&mut self) {
+        let mut places = vec![1_u64; self.recipe.jobs];
+        let mut last = 1;
+        for image in 0..self.recipe.images {
+            let needs = &self.needs[image];
+            let lost = needs.iter().find(|(need, _)| !self.ends[need].1);
+            if let Some((need, _)) = lost {
+                let (at, because) = (self.ends[need].0, Skip::NeedFailed { image: name(*need) });
+                self.ends.insert(image, (at, false));
+                self.tell(at, Event::ImageSkipped { image: name(image), because });
+                continue;
+            }
+            let ready = needs.iter().map(|(need, _)| self.ends[need].0).max().unwrap_or(1);
+            if image == 3 {
+                self.ends.insert(image, (ready, true));
+                let image_id = self.id();
+                let size = Some(77_000_000);
+                self.tell(
+                    ready,
+                    Event::ImageFresh { image: name(image), image_id, tagged: vec![], size },
+                );
+                continue;
+            }
+            let place = places.iter_mut().min().unwrap();
+            let start = ready.max(*place);
+            let took = u64::try_from(self.dice.below(9000) + 400).unwrap();
+            *place = start + took + 1;
+            last = last.max(start + took);
+            self.build(image, start, took);
+        }
+        self.tell(last + 1, Event::RunFinished);
+    }
+
+    fn build(&mut self, number: usize, start: u64, took: u64) {
+        let image = || name(number);
+        self.tell(start, Event::ImageStarted { image: image() });
+        self.tell(start, Event::ImageStale { image: image(), reason: Reason::NoImage });
+        let total = u32::try_from(self.dice.below(4) + 2).unwrap();
+        let all_cached = self.dice.below(7) == 0;
+        let fails = self.recipe.fails && number == self.recipe.images / 2;
+        let (mut ran, mut at) = (0, start);
+        for step in 1..=total {
+            let cached = all_cached || step == 1;
+            let text =
+                if step == 1 { "FROM debian:bookworm-slim" } else { COMMANDS[self.dice.below(6)] };
+            let step = StepInfo { stage: None, number: step, total, text: text.to_owned() };
+            let each = if cached { 0 } else { took / u64::from(total) };
+            ran += u32::from(!cached);
+            if !cached {
+                self.tell(at, Event::StepStarted { image: image(), step: step.clone() });
+            }
+            at += each;
+            if fails && step.number == total {
+                return self.fail(number, &step, start, start + took);
+            }
+            let took = Duration::from_millis(each);
+            self.tell(at, Event::StepFinished { image: image(), step, cached, took });
+        }
+        self.ends.insert(number, (start + took, true));
+        let size = 80_000_000 + u64::try_from(self.dice.below(400_000_000)).unwrap();
+        let built = Event::ImageBuilt {
+            image: image(),
+            image_id: self.id(),
+            references: vec![format!("acme/shop-{}:latest", image())],
+            steps: StepCounts { ran, cached: total - ran },
+            size: Some(size),
+            took: Duration::from_millis(took),
+        };
+        self.tell(start + took, built);
+    }
+
+    fn fail(&mut self, number: usize, step: &StepInfo, start: u64, end: u64) {
+        let file = RelPath::new(&format!("docker/{}/Dockerfile", name(number))).unwrap();
+        let failure = Failure {
+            kind: FailureKind::Build,
+            message: "process \"/bin/sh -c make\" did not complete: exit code: 2".to_owned(),
+            step: Some(step.clone()),
+            excerpt: Some(Excerpt {
+                place: Place { file, line: 9, column: 1 },
+                text: "RUN make \\\n    wheels".to_owned(),
+            }),
+            log_tail: vec![
+                "gcc -c x.c".to_owned(),
+                "\u{1b}[31m<script>alert(1)</script>".to_owned(),
+            ],
+        };
+        self.ends.insert(number, (end, false));
+        let took = Duration::from_millis(end - start);
+        self.tell(end, Event::ImageFailed { image: name(number), failure, took });
+    }
+
+    fn id(&mut self) -> String {
+        let digits =
+            (0..64).map(|_| char::from_digit(u32::try_from(self.dice.below(16)).unwrap(), 16));
+        format!("sha256:{}", digits.map(Option::unwrap).collect::<String>())
+    }
+}
