@@ -153,8 +153,8 @@ impl Maker {
         self.tell(start, Event::ImageStarted { image: image() });
         self.tell(start, Event::ImageStale { image: image(), reason: Reason::NoImage });
         let total = u32::try_from(self.dice.below(4) + 2).unwrap();
-        let all_cached = self.dice.below(7) == 0;
         let fails = self.recipe.fails && number == self.recipe.images / 2;
+        let all_cached = self.dice.below(7) == 0 && !fails;
         let (mut ran, mut at) = (0, start);
         for step in 1..=total {
             let cached = all_cached || step == 1;

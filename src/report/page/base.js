@@ -18,6 +18,9 @@ const OUTCOMES = {
   w: { word: "not begun", mark: "·", order: 7 },
 };
 
+// Between an end and the start that it lets happen some milliseconds pass, which are no waiting.
+const LEAST_WAIT = 20;
+
 // What is needed in several ways is one need.
 function gather(needs) {
   const found = new Map();
@@ -59,7 +62,8 @@ const images = data.i.map((raw, index) => {
   };
   image.begun = image.start !== undefined;
   image.took = image.begun ? image.end - image.start : undefined;
-  image.waited = image.begun ? Math.max(0, image.start - image.ready) : undefined;
+  const waited = image.start - image.ready;
+  image.waited = image.begun ? (waited < LEAST_WAIT ? 0 : waited) : undefined;
   return image;
 });
 
@@ -87,7 +91,7 @@ function fill(element, given, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null));
   return element;
 }
 

@@ -25,7 +25,6 @@ function showComparison(image) {
 
 function drawTable() {
   byId("images").hidden = false;
-  byId("compared").textContent = run.p ? `compared with ${run.p.n}` : "";
   const columns = run.p ? COLUMNS : COLUMNS.slice(0, -1);
   table.heads = columns.map((column, index) => make("th", { scope: "col", "aria-sort": "none", class: column.number ? "number" : "" },
     make("button", { type: "button", title: column.hint, onclick: () => sortBy(index) }, column.title, make("span", { class: "arrow", "aria-hidden": "true" }))));

@@ -174,7 +174,7 @@ impl Track {
 
     fn end_step(&mut self, step: &StepInfo, cached: bool, (at, took): (Duration, Duration)) {
         let begun = self.started.map(|moment| moment.at).unwrap_or_default();
-        let from = at.saturating_sub(took).max(begun).min(at);
+        let from = at.saturating_sub(as_written(took)).max(begun).min(at);
         let done = Work { step: step.clone(), from, to: Some(at), cached, broke: false };
         let is_it = |work: &&mut Work| work.to.is_none() && work.step == *step;
         match self.steps.iter_mut().rev().find(is_it) {
@@ -193,6 +193,11 @@ impl Track {
     }
 }
 
+/// A time as a log holds it, so that a run is the same when it is heard and when it is read.
+fn as_written(time: Duration) -> Duration {
+    Duration::from_micros(u64::try_from((time.as_nanos() + 500) / 1000).unwrap_or(u64::MAX))
+}
+
 impl Timeline {
     /// All events of a run.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Timeline {
@@ -203,7 +208,7 @@ impl Timeline {
 
     /// Takes note of an event.
     pub fn take(&mut self, event: &Stamped) {
-        let now = Moment { order: self.heard, at: event.at.max(self.took) };
+        let now = Moment { order: self.heard, at: as_written(event.at).max(self.took) };
         self.heard += 1;
         self.took = now.at;
         match &event.event {
