@@ -9,9 +9,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use layers::report::page::{self, Prior, Standing};
+use layers::report::timeline::Timeline;
 
 #[path = "page_browser/driver.rs"]
 mod driver;
@@ -19,7 +21,7 @@ mod driver;
 mod runs;
 
 use driver::Browser;
-use runs::{Recipe, name, run};
+use runs::{Recipe, events, name, run};
 
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
@@ -40,9 +42,13 @@ fn page(file: &str, recipe: Recipe) -> PathBuf {
     let began = Duration::from_secs(1_795_757_400);
     let standing = Standing { id: "20261127-053000-9", began, is_written: false };
     let text = page::of_run(&run(recipe), &standing, Some(&prior));
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{file}.html"));
+    let path = artefact(&format!("{file}.html"));
     fs::write(&path, text).unwrap();
     path
+}
+
+fn artefact(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}"))
 }
 
 /// The image whose details are shown; empty where none are.
@@ -342,4 +348,66 @@ fn the_chart_can_be_magnified() {
          {deltaY: -300, ctrlKey: true, bubbles: true, cancelable: true, clientX: 300, clientY: 200}))",
     );
     assert!(width() > whole * 1.4);
+}
+
+#[test]
+fn a_run_that_died_shows_how_far_it_came() {
+    let Some(browser) = Browser::open(1280, 1000) else { return };
+    let all = events(FAILED);
+    let half = Timeline::of(&all[..all.len() / 2]);
+    let standing = Standing { id: "20261127-053000-9", began: Duration::ZERO, is_written: false };
+    let path = artefact("died.html");
+    fs::write(&path, page::of_run(&half, &standing, None)).unwrap();
+    browser.visit(&path);
+    assert_eq!(browser.errors(), Vec::<String>::new());
+    assert!(browser.text("document.querySelector('.facts').textContent").starts_with("died"));
+    assert_eq!(visible(&browser, "#table thead th"), 9.0, "there is nothing to compare it with");
+    browser.click(".bar.o-r");
+    assert!(browser.text("document.querySelector('#details').textContent").contains("cut off"));
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        assert_contrast(&browser, scheme);
+        browser.picture(&format!("died-{scheme}"));
+    }
+    // Nothing at all can be shown, too.
+    fs::write(&path, page::of_run(&Timeline::default(), &standing, None)).unwrap();
+    browser.visit(&path);
+    assert_eq!(browser.errors(), Vec::<String>::new());
+}
+
+#[test]
+fn a_graph_has_a_page_without_a_run() {
+    let Some(browser) = Browser::open(1280, 800) else { return };
+    let root = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("base", "FROM debian:bookworm-slim\n"),
+        ("dev", "FROM acme/shop-base\nRUN --mount=from=acme/shop-tools,target=/t true\n"),
+        ("tools", "FROM scratch\nCOPY --from=acme/shop-base / /\n"),
+    ] {
+        let folder = root.path().join("docker").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("Dockerfile"), text).unwrap();
+    }
+    let mut layers = Command::new(env!("CARGO_BIN_EXE_layers"));
+    let made = layers.current_dir(root.path()).args(["graph", "-o"]).arg(artefact("graph.html"));
+    assert!(made.status().unwrap().success());
+    browser.visit(&artefact("graph.html"));
+    assert_eq!(browser.errors(), Vec::<String>::new());
+    assert_eq!((visible(&browser, ".node"), visible(&browser, "section[hidden]")), (3.0, 0.0));
+    let dashes = |kind: &str| {
+        browser.text(&format!(
+            "getComputedStyle(document.querySelector('path.k-{kind}')).strokeDasharray"
+        ))
+    };
+    assert_eq!(dashes("from"), "none");
+    assert_ne!(dashes("copy"), dashes("mount"));
+    browser.click(".node[data-image='1'] .node-name");
+    let said = browser.text("document.querySelector('#details').textContent");
+    assert!(
+        said.contains("docker/dev/Dockerfile:1:6") && said.contains("acme/shop-dev:latest"),
+        "{said}"
+    );
+    browser.keys(&["/", "t", "o", "o", "l"]);
+    assert_eq!(browser.number("document.querySelectorAll('.node.found').length"), 1.0);
+    browser.picture("graph-alone");
 }

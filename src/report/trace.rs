@@ -104,21 +104,21 @@ struct Trace<'a> {
 impl Trace<'_> {
     fn name_threads(&mut self, title: &str) {
         let name = format!("layers {}, {}", clean::line(title), clean::line(&self.run.engine));
-        self.describe("process_name", 0, json!({"name": name}));
+        self.describe("process_name", 0, &json!({"name": name}));
         for (place, (first, width)) in self.lanes.places.clone().into_iter().enumerate() {
             for lane in 0..width {
                 let name = match lane {
                     0 => format!("place {}", place + 1),
                     _ => format!("place {}, steps at once {}", place + 1, lane + 1),
                 };
-                self.describe("thread_name", first + lane, json!({"name": name}));
-                let order = json!({"sort_index": first + lane});
+                self.describe("thread_name", first + lane, &json!({"name": name}));
+                let order = &json!({"sort_index": first + lane});
                 self.describe("thread_sort_index", first + lane, order);
             }
         }
     }
 
-    fn describe(&mut self, what: &str, thread: usize, arguments: Value) {
+    fn describe(&mut self, what: &str, thread: usize, arguments: &Value) {
         let event =
             json!({"ph": "M", "name": what, "pid": PROCESS, "tid": thread, "args": arguments});
         self.events.push(event);
@@ -148,11 +148,11 @@ impl Trace<'_> {
             arguments.insert("failure", json!(words::why_failed(failure)));
         }
         let name = clean::line(&track.name);
-        self.events.push(complete("image", &name, thread, (start, end), json!(arguments)));
+        self.events.push(complete("image", &name, thread, (start, end), &json!(arguments)));
         for (work, lane) in track.steps.iter().zip(&self.lanes.of_steps[image]) {
             let span = bounds(self.run, (start, end), work);
             let name = words::describe_step(&work.step);
-            let arguments = json!({"image": clean::line(&track.name), "cached": work.cached});
+            let arguments = &json!({"image": clean::line(&track.name), "cached": work.cached});
             self.events.push(complete("step", &name, thread + lane, span, arguments));
         }
     }
@@ -210,7 +210,7 @@ fn complete(
     name: &str,
     thread: usize,
     (from, to): (Duration, Duration),
-    arguments: Value,
+    arguments: &Value,
 ) -> Value {
     json!({"ph": "X", "cat": category, "name": name, "pid": PROCESS, "tid": thread,
         "ts": micros(from), "dur": micros(to.saturating_sub(from)), "args": arguments})

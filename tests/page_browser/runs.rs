@@ -53,6 +53,11 @@ pub fn name(image: usize) -> String {
 
 /// The run.
 pub fn run(recipe: Recipe) -> Timeline {
+    Timeline::of(&events(recipe))
+}
+
+/// What it said.
+pub fn events(recipe: Recipe) -> Vec<Stamped> {
     let mut maker = Maker {
         dice: Dice(recipe.seed * 7919 + 1),
         events: Vec::new(),
@@ -63,7 +68,7 @@ pub fn run(recipe: Recipe) -> Timeline {
     maker.link();
     maker.perform();
     maker.events.sort_by_key(|event| event.at);
-    Timeline::of(&maker.events)
+    maker.events
 }
 
 struct Maker {

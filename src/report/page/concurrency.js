@@ -24,7 +24,7 @@ function drawLoad() {
   const points = loadOverTime();
   const band = (column, name, least, words) => {
     const most = Math.max(0, ...points.map((point) => point[column]));
-    const scale = Math.max(least, most);
+    const scale = Math.max(1, least, most);
     let path = "M0 1";
     points.forEach((point, index) => {
       path += `V${(1 - point[column] / scale).toFixed(3)}H${points[index + 1]?.[0] ?? run.t}`;

@@ -43,6 +43,25 @@ pub(in crate::report) fn finished(image: &str, step: StepInfo, took: u64) -> Eve
     Event::StepFinished { image: image.to_owned(), step, cached: took.is_zero(), took }
 }
 
+/// Two places, and what needs what.
+fn begun() -> Event {
+    let image = str::to_owned;
+    let names = ["agent", "base", "dev", "old", "tools", "web", "site"];
+    let edges = vec![
+        edge("dev", "base", NeedKind::From),
+        edge("dev", "old", NeedKind::Copy),
+        edge("web", "tools", NeedKind::Mount),
+        edge("site", "web", NeedKind::From),
+    ];
+    Event::RunStarted {
+        engine: "fake 1".to_owned(),
+        jobs: 2,
+        images: names.map(image).to_vec(),
+        edges,
+        expected: BTreeMap::from([(image("base"), Duration::from_secs(2))]),
+    }
+}
+
 /// base (0 to 1 s) ← dev (1.0 to 3 s), and agent (0 to 2 s), tools (2 to 2.5 s, after agent's place) on
 /// two places; old is fresh; web, which needs tools, fails at 4 s, and site, which needs it, is skipped.
 pub(in crate::report) fn events() -> Vec<Stamped> {
@@ -55,25 +74,9 @@ pub(in crate::report) fn events() -> Vec<Stamped> {
         excerpt: Some(Excerpt { place, text: "RUN </script> make".to_owned() }),
         log_tail: vec!["\u{1b}[31mno rule\u{1b}[0m <b>".to_owned()],
     };
-    let names = ["agent", "base", "dev", "old", "tools", "web", "site"];
     let need = Skip::NeedFailed { image: image("web") };
-    let edges = vec![
-        edge("dev", "base", NeedKind::From),
-        edge("dev", "old", NeedKind::Copy),
-        edge("web", "tools", NeedKind::Mount),
-        edge("site", "web", NeedKind::From),
-    ];
     vec![
-        at(
-            0,
-            Event::RunStarted {
-                engine: "fake 1".to_owned(),
-                jobs: 2,
-                images: names.map(image).to_vec(),
-                edges,
-                expected: BTreeMap::from([(image("base"), Duration::from_secs(2))]),
-            },
-        ),
+        at(0, begun()),
         at(
             0,
             Event::ImageFresh {
