@@ -411,3 +411,25 @@ fn a_graph_has_a_page_without_a_run() {
     assert_eq!(browser.number("document.querySelectorAll('.node.found').length"), 1.0);
     browser.picture("graph-alone");
 }
+
+#[test]
+fn it_can_be_printed() {
+    let Some(browser) = Browser::open(1000, 1400) else { return };
+    browser.visit(&page("print", FAILED));
+    browser.prefer("dark");
+    browser.keys(&["t", "t"]);
+    browser.print();
+    assert_eq!(
+        browser.text("getComputedStyle(document.body).backgroundColor"),
+        "rgb(255, 255, 255)"
+    );
+    assert_contrast(&browser, "print");
+    assert_eq!(visible(&browser, ".tools"), 0.0);
+    for frame in ["#chart-scroll", "#table-scroll"] {
+        let hidden = format!(
+            "document.querySelector('{frame}').scrollHeight - document.querySelector('{frame}').clientHeight"
+        );
+        assert_eq!(browser.number(&hidden), 0.0, "{frame} is whole");
+    }
+    browser.picture("print");
+}

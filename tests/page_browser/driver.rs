@@ -155,6 +155,11 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
+    /// Lets the page look as it is printed.
+    pub fn print(&self) {
+        self.devtools("Emulation.setEmulatedMedia", &json!({"media": "print"}));
+    }
+
     fn devtools(&self, command: &str, parameters: &Value) {
         self.tell("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
     }
