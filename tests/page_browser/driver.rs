@@ -3,7 +3,7 @@
 //! Owns the processes, and the few commands that the tests need, as JSON over plain HTTP to a chromedriver
 //! on this machine.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -71,10 +71,10 @@ impl Browser {
         Some(browser)
     }
 
-    /// One command. What the driver can't do fails the test.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(LONGEST_ANSWER)).unwrap();
+    /// Sends one command, and returns the body of the answer.
+    fn send(&self, method: &str, path: &str, body: &Value) -> io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(LONGEST_ANSWER))?;
         let body = if method == "POST" { body.to_string() } else { String::new() };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\
@@ -82,8 +82,14 @@ impl Browser {
             self.port,
             body.len()
         );
-        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).unwrap();
-        let json = read_answer(&stream);
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body.as_bytes())?;
+        read_answer(&stream)
+    }
+
+    /// One command. What the driver can't do fails the test.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let json = self.send(method, path, body).unwrap();
         let mut answer: Value = serde_json::from_slice(&json).unwrap();
         let value = answer["value"].take();
         let error = value.get("error").filter(|error| !error.is_null());
@@ -182,12 +188,12 @@ impl Browser {
 }
 
 /// The body of an answer. The driver keeps the line open, so its length says where it ends.
-fn read_answer(stream: &TcpStream) -> Vec<u8> {
+fn read_answer(stream: &TcpStream) -> io::Result<Vec<u8>> {
     let mut stream = BufReader::new(stream);
     let mut length = 0;
     loop {
         let mut line = String::new();
-        stream.read_line(&mut line).unwrap();
+        stream.read_line(&mut line)?;
         let (name, value) = line.split_once(':').unwrap_or_default();
         if name.eq_ignore_ascii_case("content-length") {
             length = value.trim().parse().unwrap();
@@ -197,16 +203,14 @@ fn read_answer(stream: &TcpStream) -> Vec<u8> {
         }
     }
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    body
+    stream.read_exact(&mut body)?;
+    Ok(body)
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.ask("DELETE", &self.session, &Value::Null);
-        }
-        // With its driver a browser that is left goes, too.
+        // Also where the test has failed: the browser would outlive its driver.
+        drop(self.send("DELETE", &self.session, &Value::Null));
         drop(self.driver.kill());
         drop(self.driver.wait());
     }
