@@ -1,5 +1,6 @@
 //! The times of runs that were written by hand.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fixture::{at, built, edge, events, finished, shop, started, step};
@@ -53,6 +54,24 @@ fn the_chain_leads_over_needs_and_places() {
     let expected = [("agent", Wait::Nothing), ("tools", Wait::Place), ("web", Wait::Need)];
     assert_eq!(chain(&run), expected);
     assert_eq!(chain(&Timeline::default()), []);
+}
+
+#[test]
+fn one_that_could_have_begun_earlier_waited_for_its_place() {
+    let begun = Event::RunStarted {
+        engine: String::new(),
+        jobs: 2,
+        images: ["a", "b", "c", "x"].map(str::to_owned).to_vec(),
+        edges: vec![edge("x", "a", NeedKind::From), edge("c", "a", NeedKind::From)],
+        expected: BTreeMap::default(),
+    };
+    let mut all = vec![at(0, begun), at(0, started("a")), at(0, started("b"))];
+    all.extend([at(1, built("a", 1, 1)), at(1, started("c"))]);
+    // b and c end at once; what came right before x began let it begin.
+    all.extend([at(5, built("b", 1, 1)), at(5, started("x")), at(5, built("c", 1, 1))]);
+    all.push(at(9, built("x", 1, 1)));
+    let expected = [("b", Wait::Nothing), ("x", Wait::Place)];
+    assert_eq!(chain(&Timeline::of(&all)), expected);
 }
 
 #[test]
@@ -111,7 +130,7 @@ fn edges_to_images_that_are_not_in_the_run_do_no_harm() {
         jobs: 1,
         images: vec!["a".to_owned()],
         edges: vec![edge("a", "gone", NeedKind::From)],
-        expected: Default::default(),
+        expected: BTreeMap::default(),
     };
     let run = Timeline::of(&[at(0, begun), at(1, started("a")), at(2, built("a", 1, 1))]);
     assert_eq!(run.ready(0), Duration::ZERO);
