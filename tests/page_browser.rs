@@ -137,6 +137,8 @@ fn a_click_anywhere_shows_the_image() {
     assert_eq!(shown(&browser), "");
     browser.click(".bar[data-image='4']");
     assert_eq!(shown(&browser), name(4));
+    let said = browser.text("document.querySelector('[role=status]').textContent");
+    assert!(said.starts_with(&format!("{}, built", name(4))), "{said}");
     assert!(
         browser.number("document.querySelectorAll('.bar[data-image=\"4\"] .step').length") >= 2.0
     );

@@ -74,7 +74,7 @@ if (run) {
   drawTable();
 }
 drawGraph();
-listeners.select.push(showSelectedNode, drawDetails);
+listeners.select.push(showSelectedNode, drawDetails, (index) => say(index === null ? "" : sentence(images[index])));
 document.addEventListener("keydown", hearKeys);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", nameTheme);
 window.addEventListener("hashchange", selectByAddress);
