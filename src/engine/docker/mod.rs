@@ -19,6 +19,8 @@ use std::time::Duration;
 use anyhow::Context;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use self::auth::CredentialStore;
@@ -132,11 +134,11 @@ impl Docker {
     }
 
     /// A plain request whose answer is JSON; `None` where the engine has no such thing.
-    async fn ask_json(
+    async fn ask_json<T: DeserializeOwned>(
         &self,
         kept: &mut Kept,
         path: &str,
-    ) -> anyhow::Result<Option<serde_json::Value>> {
+    ) -> anyhow::Result<Option<T>> {
         let answer = self.ask(kept, Method::GET, path).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -151,7 +153,8 @@ impl Docker {
     /// Named contexts need BuildKit 0.10, which Docker 23 was the first to have; older ones pass
     /// over them without a word, and build something else.
     async fn check_contexts(&self, kept: &mut Kept) -> anyhow::Result<()> {
-        let version = self.ask_json(kept, "/version").await?.unwrap_or_default();
+        let version: Option<Value> = self.ask_json(kept, "/version").await?;
+        let version = version.unwrap_or_default();
         let version = version["Version"].as_str().unwrap_or_default();
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major >= FIRST_WITH_CONTEXTS) {
@@ -176,7 +179,8 @@ impl Engine for Docker {
             // A daemon whose containerd hangs answers the ping, but not this. `/info` counts all
             // images and containers first, and says nothing that is of use here.
             let version = timeout(self.answer_within, self.ask_json(kept, "/version")).await;
-            let version = version.map_err(|_| never_answers(self.endpoint()))??.unwrap_or_default();
+            let version: Option<Value> = version.map_err(|_| never_answers(self.endpoint()))??;
+            let version = version.unwrap_or_default();
             let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
             Ok(EngineInfo {
                 name: "docker".into(),
@@ -224,8 +228,9 @@ impl Engine for Docker {
 
     fn newest_step(&self, id: &str) -> anyhow::Result<Option<String>> {
         let path = format!("/images/{}/history", stored::path_of(id));
-        let history =
-            self.lines.call(async |kept| self.ask_json(kept, &path).await)?.unwrap_or_default();
+        let history: Option<Value> =
+            self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
+        let history = history.unwrap_or_default();
         Ok(Some(history[0]["CreatedBy"].as_str().unwrap_or_default().to_owned()))
     }
 
@@ -233,7 +238,7 @@ impl Engine for Docker {
         let filters = serde_json::json!({ "label": [label] }).to_string();
         let path = format!("/images/json?filters={}", stored::query_of(&filters));
         let images = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
-        stored::read_list(images.unwrap_or_default())
+        Ok(stored::read_list(images.flatten().unwrap_or_default()))
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {

@@ -44,7 +44,7 @@ const TELL_WITHIN: Duration = Duration::from_millis(100);
 /// How long the thread sleeps when the engine has told something, so that what comes next is read in one
 /// go, as network cards do: of a small image the engine tells a dozen things in 60 ms, and to wake for
 /// each costs more than to read it.
-const GATHER: Duration = Duration::from_millis(8);
+const GATHER: Duration = Duration::from_millis(12);
 
 /// How long the engine may take to let go of a cancelled build.
 const CANCEL_TAIL: Duration = Duration::from_secs(10);

@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use crate::engine::{ListedImage, StoredImage};
 
+/// The answer to `GET /images/…/json`, as far as it counts.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Image {
+pub(super) struct Image {
     id: String,
     os: String,
     architecture: String,
@@ -43,9 +44,10 @@ struct Config {
     on_build: Option<Vec<String>>,
 }
 
+/// An image in the answer to `GET /images/json`, as far as it counts.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Listed {
+pub(super) struct Listed {
     id: String,
     #[serde(default)]
     created: i64,
@@ -56,8 +58,7 @@ struct Listed {
 }
 
 /// Reads the answer to `GET /images/…/json`.
-pub(super) fn read_image(answer: Value) -> anyhow::Result<StoredImage> {
-    let image: Image = serde_json::from_value(answer).context(UNREADABLE)?;
+pub(super) fn read_image(image: Image) -> anyhow::Result<StoredImage> {
     let config: Option<Config> = Deserialize::deserialize(&image.config).context(UNREADABLE)?;
     let config = config.unwrap_or_default();
     let mut platform = format!("{}/{}", image.os, image.architecture);
@@ -79,8 +80,7 @@ pub(super) fn read_image(answer: Value) -> anyhow::Result<StoredImage> {
 }
 
 /// Reads the answer to `GET /images/json`.
-pub(super) fn read_list(answer: Value) -> anyhow::Result<Vec<ListedImage>> {
-    let listed: Vec<Listed> = serde_json::from_value(answer).context(UNREADABLE)?;
+pub(super) fn read_list(listed: Vec<Listed>) -> Vec<ListedImage> {
     let read = |image: Listed| ListedImage {
         id: image.id,
         created: image.created,
@@ -90,7 +90,7 @@ pub(super) fn read_list(answer: Value) -> anyhow::Result<Vec<ListedImage>> {
     };
     let mut images: Vec<ListedImage> = listed.into_iter().map(read).collect();
     images.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(images)
+    images
 }
 
 const UNREADABLE: &str = "can't read what the engine says of its images";
@@ -171,7 +171,8 @@ mod tests {
             "Config": {"Labels": {"k": "v"}, "OnBuild": ["RUN x"], "Env": ["A=b"]},
             "RootFS": {"Type": "layers", "Layers": ["sha256:l"]},
         });
-        let image = read_image(answer).unwrap();
+        let read = |answer| read_image(serde_json::from_value(answer).unwrap()).unwrap();
+        let image = read(answer);
         assert_eq!(image.platform, "linux/arm/v7");
         assert_eq!(image.references, ["a:1"]);
         assert_eq!(image.digests, [""; 0]);
@@ -183,7 +184,7 @@ mod tests {
             "Id": "sha256:1", "Os": "linux", "Architecture": "amd64", "Size": 0,
             "RepoTags": null, "RepoDigests": null, "RootFS": {"Type": "layers"},
         });
-        let image = read_image(bare).unwrap();
+        let image = read(bare);
         assert_eq!((image.platform.as_str(), image.diff_ids.len()), ("linux/amd64", 0));
     }
 }

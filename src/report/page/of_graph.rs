@@ -38,11 +38,7 @@ pub(super) fn describe(view: &View<'_>, name: &str) -> Page {
     }
 }
 
-fn describe_image(
-    view: &View<'_>,
-    id: ImageId,
-    index: &BTreeMap<ImageId, usize>,
-) -> ImageData {
+fn describe_image(view: &View<'_>, id: ImageId, index: &BTreeMap<ImageId, usize>) -> ImageData {
     let image = view.image(id);
     let needs = view.parents(id).iter().map(|edge| {
         NeedData(index[&edge.parent], kind_index(edge.kind), Some(edge.place().to_string()))
