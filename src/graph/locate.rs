@@ -48,8 +48,9 @@ pub fn find_failure(
     })
 }
 
-/// The `ONBUILD` line of a base behind a step of that text.
+/// The `ONBUILD` line of a base behind a step of that text, which newer frontends name by the whole line.
 fn find_trigger(image: &Image, text: &str) -> Option<(Source, Span)> {
+    let text = text.strip_prefix("ONBUILD ").unwrap_or(text);
     let triggers = image.evaluation.stages.iter().flat_map(|stage| &stage.triggers);
     let mut same = triggers.filter(|it| is_same_text(&it.text, text));
     same.next().map(|trigger| (trigger.source.clone(), trigger.span))

@@ -152,7 +152,7 @@ fn an_ending_names_the_format() {
     project.run("graph --mermaid --output g.txt").code(0);
     assert!(project.read("g.txt").starts_with("flowchart"));
     project.run("graph --output g").code(2).stderr(
-        "error: `g` does not say which format is meant\nhint: add --dot, --mermaid, --json or --html\n",
+        "error: `g` does not say which format is meant\nhint: add an option such as --svg, --html or --json\n",
     );
 }
 
