@@ -6,7 +6,7 @@
 use crate::scan::config::SecretSource;
 
 use super::View;
-use super::recipe::{Recipe, Stands, Target, names};
+use super::recipe::{Recipe, Stands, Target, names, quoted};
 
 /// Targets and groups share one space of names.
 const GROUP: &str = "default";
@@ -95,26 +95,10 @@ fn list<'a>(values: impl ExactSizeIterator<Item = &'a str>, indent: &str) -> Str
     format!("[\n{lines}{indent}]")
 }
 
-/// A string that stands for itself: no escape and no template is left in it.
+/// A string that stands for itself: no escape and no template is left in it. `$${` is `${`: the sign is
+/// doubled right before the brace.
 fn quote(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    let mut before = ' ';
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            // `$${` is `${`: the sign is doubled right before the brace.
-            '{' if before == '$' || before == '%' => quoted.extend([before, '{']),
-            c => quoted.push(c),
-        }
-        before = c;
-    }
-    quoted.push('"');
-    quoted
+    quoted(&text.replace("${", "$${").replace("%{", "%%{"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::scan::config::SecretSource;
 
 use super::View;
-use super::recipe::{Recipe, Stands, Target, names};
+use super::recipe::{Recipe, Stands, Target, names, quoted};
 
 /// The graph as a YAML document.
 pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
@@ -28,7 +28,7 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     }
     for (id, source) in secrets {
         let source = match source {
-            SecretSource::Variable(name) => format!("environment: {}", quote(name)),
+            SecretSource::Variable(name) => format!("environment: {}", quoted(name)),
             SecretSource::File(path) => format!("file: {}", value(path)),
         };
         line(&mut text, 1, &format!("{}:", key(id)));
@@ -92,32 +92,12 @@ fn key(text: &str) -> String {
     let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '.'))
         && !OTHERWISE.contains(&text.to_lowercase().as_str());
-    if is_bare { text.to_owned() } else { quote(text) }
+    if is_bare { text.to_owned() } else { quoted(text) }
 }
 
 /// A value; what Compose would take for a variable stands for itself.
 fn value(text: &str) -> String {
-    quote(&text.replace('$', "$$"))
-}
-
-/// A string in double quotes, whose escapes are those of JSON and more.
-fn quote(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    quoted(&text.replace('$', "$$"))
 }
 
 #[cfg(test)]

@@ -166,6 +166,26 @@ fn contexts(
     contexts
 }
 
+/// A string in double quotes, in the escapes that JSON, YAML and HCL have in common.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// `acme/shop-base` for `docker.io/acme/shop-base:latest`.
 fn short(reference: &Reference) -> String {
     let familiar = reference.familiar();

@@ -152,12 +152,12 @@ function fold(index) {
   showFolds();
 }
 
-// All that needs an image, at any distance.
-function behind(index) {
+// All that is reached from an image over its needs or its dependents.
+function reach(index, way) {
   const found = new Set();
   const stack = [index];
   while (stack.length > 0) {
-    for (const { image } of images[stack.pop()].dependents) {
+    for (const { image } of images[stack.pop()][way]) {
       if (!found.has(image)) {
         found.add(image);
         stack.push(image);
@@ -168,7 +168,7 @@ function behind(index) {
 }
 
 function showFolds() {
-  const hidden = new Set([...graph.folded].flatMap((index) => [...behind(index)]));
+  const hidden = new Set([...graph.folded].flatMap((index) => [...reach(index, "dependents")]));
   graph.nodes.forEach((node, index) => {
     node.classList.toggle("gone", hidden.has(index));
     const sign = node.querySelector(".fold-sign");
@@ -179,19 +179,4 @@ function showFolds() {
   });
   graph.lines.forEach(({ line, parent, child }) => line.classList.toggle("gone", hidden.has(parent) || hidden.has(child)));
   say(hidden.size > 0 ? `${count(hidden.size, "image")} folded away` : "all images shown");
-}
-
-// All that an image needs, at any distance.
-function before(index) {
-  const found = new Set();
-  const stack = [index];
-  while (stack.length > 0) {
-    for (const { image } of images[stack.pop()].needs) {
-      if (!found.has(image)) {
-        found.add(image);
-        stack.push(image);
-      }
-    }
-  }
-  return found;
 }

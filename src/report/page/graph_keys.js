@@ -3,7 +3,7 @@
 // The node in the drawing is brought into the frame, and all that belongs to it stands out.
 function showSelectedNode(index, from) {
   graph.nodes.forEach((node, other) => node.classList.toggle("on", other === index));
-  const near = index === null ? null : new Set([index, ...before(index), ...behind(index)]);
+  const near = index === null ? null : new Set([index, ...reach(index, "needs"), ...reach(index, "dependents")]);
   graph.nodes.forEach((node, other) => node.classList.toggle("far", near !== null && !near.has(other)));
   graph.lines.forEach(({ line, parent, child }) => {
     line.classList.toggle("far", near !== null && !(near.has(parent) && near.has(child)));
