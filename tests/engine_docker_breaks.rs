@@ -30,7 +30,9 @@ fn a_cancelled_build_leaves_nothing_running() {
         .build(
             &request(&name, &text, Files::with_busybox()),
             &mut |told| {
-                if matches!(told.update, BuildUpdate::Output { .. }) && !cancel.is_set() {
+                if told.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. }))
+                    && !cancel.is_set()
+                {
                     seen = processes_with(word);
                     cancel.set();
                 }
@@ -189,8 +191,8 @@ fn a_build_outlives_another_that_was_sending_their_context() {
     let outcomes = thread::scope(|scope| {
         let first = scope.spawn(|| engine.build(&first, &mut |_| (), &cancel).unwrap());
         has_begun.recv().unwrap();
-        let mut on_update = |told: Told| {
-            if matches!(told.update, BuildUpdate::StepStarted(step) if step.text == "load build context")
+        let mut on_update = |told: Vec<Told>| {
+            if told.iter().any(|it| matches!(&it.update, BuildUpdate::StepStarted(step) if step.text == "load build context"))
             {
                 cancel.set();
             }
@@ -244,7 +246,7 @@ fn an_engine_that_goes_away_is_the_machinerys_fault() {
     let result = between.engine().build(
         &request,
         &mut |told| {
-            if matches!(told.update, BuildUpdate::Output { .. }) {
+            if told.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. })) {
                 between.cut();
             }
         },
@@ -265,7 +267,7 @@ fn an_engine_that_hangs_is_the_machinerys_fault_too() {
     let result = between.engine().answering_within(Duration::from_millis(200)).build(
         &request,
         &mut |told| {
-            if matches!(told.update, BuildUpdate::Output { .. }) {
+            if told.iter().any(|it| matches!(it.update, BuildUpdate::Output { .. })) {
                 between.hang();
             }
         },

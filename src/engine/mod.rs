@@ -195,8 +195,8 @@ pub struct Step {
     pub text: String,
 }
 
-/// Who is told what happens while an image is built.
-pub type Sink<'a> = dyn FnMut(Told) + 'a;
+/// Who is told what happens while an image is built: all that has come at once, in order.
+pub type Sink<'a> = dyn FnMut(Vec<Told>) + 'a;
 
 /// What happened, and when: an engine may tell a little later.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -240,7 +240,9 @@ impl Loop<'_, '_> {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Progress { image, at, progress } => self.report(image, at, progress),
+            Message::Progress { image, progress } => {
+                progress.into_iter().for_each(|(at, progress)| self.report(image, at, progress));
+            }
             Message::Ended { worker, image, ending } => {
                 self.idle.push(worker);
                 self.end(image, ending);

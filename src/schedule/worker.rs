@@ -104,19 +104,20 @@ pub(super) struct Order {
 
 /// What a worker says to the loop.
 pub(super) enum Message {
-    /// Something happened in the build of an image, some time before this is heard.
-    Progress { image: ImageId, at: Instant, progress: Progress },
+    /// Things happened in the build of an image, some time before this is heard.
+    Progress { image: ImageId, progress: Vec<(Instant, Progress)> },
     /// The build of an image ended, and the worker is free.
     Ended { worker: usize, image: ImageId, ending: Ending },
     /// The process got a signal.
     Signal(i32),
 }
 
-/// Tells the loop what happened, and when.
-type Say<'a> = &'a dyn Fn(Instant, Progress);
+/// Tells the loop what happened, and when. Each telling wakes the loop, so what has come together is
+/// told together.
+type Say<'a> = &'a dyn Fn(Vec<(Instant, Progress)>);
 
 fn say_now(say: Say<'_>, progress: Progress) {
-    say(Instant::now(), progress);
+    say(vec![(Instant::now(), progress)]);
 }
 
 pub(super) enum Progress {
@@ -148,7 +149,7 @@ pub(super) fn work(
     for order in orders {
         let image = order.image;
         // The loop outlives every worker; a message that it no longer takes needs no answer.
-        let say = |at, progress| drop(to_loop.send(Message::Progress { image, at, progress }));
+        let say = |progress| drop(to_loop.send(Message::Progress { image, progress }));
         let build = || build(&order, &say, engine, recipes, retries);
         let build = std::panic::AssertUnwindSafe(build);
         // A panic must end one image with a word, not leave the loop waiting for this worker.
@@ -257,7 +258,11 @@ fn perform(
     let mask = request.secrets.mask();
     let broke = |error: &anyhow::Error| machinery_fault(error, mask);
     let mut lines = Lines::hiding(mask.clone());
-    let mut sink = |told| tell(told, &mut lines, mask, say);
+    let mut sink = |told: Vec<Told>| {
+        let mut progress = Vec::with_capacity(told.len());
+        told.into_iter().for_each(|told| take(told, &mut lines, mask, &mut progress));
+        say(progress);
+    };
     let outcome = engine.build(request, &mut sink, &order.cancel);
     // What a step wrote last may have no line end, and says most.
     lines.finish(|step, line| say_now(say, Progress::Output { step: name(step, mask), line }));
@@ -304,8 +309,9 @@ fn look_at(image_id: &str, engine: &dyn Engine) -> anyhow::Result<StoredImage> {
     }
 }
 
-fn tell(told: Told, lines: &mut Lines, mask: &Mask, say: Say<'_>) {
-    let say = |progress| say(told.at, progress);
+/// Makes of what an engine told what the loop is told.
+fn take(told: Told, lines: &mut Lines, mask: &Mask, progress: &mut Vec<(Instant, Progress)>) {
+    let mut say = |what| progress.push((told.at, what));
     match told.update {
         BuildUpdate::StepStarted(step) => say(Progress::StepStarted(name(&step, mask))),
         BuildUpdate::StepFinished { step, cached, took } => {

@@ -169,8 +169,13 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
 /// Builds and gives the outcome with all updates.
 pub fn build(engine: &dyn Engine, request: &BuildRequest) -> (BuildOutcome, Vec<BuildUpdate>) {
     let mut updates = Vec::new();
-    let outcome =
-        engine.build(request, &mut |told| updates.push(told.update), &Cancel::default()).unwrap();
+    let outcome = engine
+        .build(
+            request,
+            &mut |told| updates.extend(told.into_iter().map(|it| it.update)),
+            &Cancel::default(),
+        )
+        .unwrap();
     (outcome, updates)
 }
 

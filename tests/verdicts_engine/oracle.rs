@@ -137,12 +137,14 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
     };
     let key = held.labels.get(KEY).cloned().unwrap_or_default();
     let mut ran = Vec::new();
-    let mut sink = |told: Told| {
-        if let BuildUpdate::StepFinished { step, cached: false, .. } = told.update
-            && step.number > 0
-            && !step.text.starts_with("FROM ")
-        {
-            ran.push(step.text);
+    let mut sink = |told: Vec<Told>| {
+        for told in told {
+            if let BuildUpdate::StepFinished { step, cached: false, .. } = told.update
+                && step.number > 0
+                && !step.text.starts_with("FROM ")
+            {
+                ran.push(step.text);
+            }
         }
     };
     let request = request(world, image, &key);

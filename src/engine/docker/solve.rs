@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
@@ -339,7 +340,7 @@ async fn follow(
                 }
                 gather();
             }
-            () = sleep_until(tell_at), if !waiting.is_empty() => waiting.drain(..).for_each(&mut *sink),
+            () = sleep_until(tell_at), if !waiting.is_empty() => sink(mem::take(&mut waiting)),
             silence = &mut gone, if solve.is_some() => {
                 end = Some(Err(silence));
                 break;
@@ -347,7 +348,9 @@ async fn follow(
             () = sleep_until(last), if solve.is_none() => break,
         }
     }
-    waiting.into_iter().for_each(sink);
+    if !waiting.is_empty() {
+        sink(waiting);
+    }
     end
 }
 

@@ -162,10 +162,10 @@ impl Fake {
         let image = self.shared.lock().store.derive(request, context, content, self.platform());
         let held = !request.no_cache && self.shared.lock().store.find(&image.id).is_some();
         for warning in &scripted.warnings {
-            sink(Told::now(BuildUpdate::Warning(warning.clone())));
+            sink(vec![Told::now(BuildUpdate::Warning(warning.clone()))]);
         }
         for (index, (step, told)) in plan(request, scripted, held).into_iter().enumerate() {
-            sink(Told::now(BuildUpdate::StepStarted(step.clone())));
+            sink(vec![Told::now(BuildUpdate::StepStarted(step.clone()))]);
             if let Some(gate) = &told.gate {
                 self.pass(gate, cancel);
             }
@@ -176,13 +176,13 @@ impl Fake {
             let (begin, end) = secret.map_or(Default::default(), |it| it.split_at(it.len() / 2));
             let pieces = told.output.iter().map(String::as_bytes).chain([begin, end]);
             for bytes in pieces.map(<[u8]>::to_vec) {
-                sink(Told::now(BuildUpdate::Output { step: step.clone(), bytes }));
+                sink(vec![Told::now(BuildUpdate::Output { step: step.clone(), bytes })]);
             }
             if let Some(fail) = scripted.fail.as_ref().filter(|fail| fail.step == index + 1) {
                 return Ok(failed(scripted, Some(step), &fail.message));
             }
             let took = Duration::from_millis(told.millis);
-            sink(Told::now(BuildUpdate::StepFinished { step, cached: told.cached, took }));
+            sink(vec![Told::now(BuildUpdate::StepFinished { step, cached: told.cached, took })]);
         }
         match &scripted.error {
             Some(error) if scripted.passes_after.is_some() => return Err(Passing::error(error)),
