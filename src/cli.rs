@@ -350,7 +350,8 @@ pub struct Graph {
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Compare with graph.json (or --output FILE) and fail with the difference.
+    /// Compare with the file of --output, else with graph.json or what the format's file is called, such as
+    /// docker-bake.hcl, and fail with the difference.
     #[arg(long)]
     pub check: bool,
 }

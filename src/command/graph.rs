@@ -44,6 +44,19 @@ impl Format {
         matches!(self, Format::Bake | Format::Compose)
     }
 
+    /// What it is compared with where no file is named.
+    fn usual_file(self) -> &'static str {
+        match self {
+            Format::Tree | Format::Json => LOCK,
+            Format::Dot => "graph.dot",
+            Format::Mermaid => "graph.mmd",
+            Format::Svg => "graph.svg",
+            Format::Html => "graph.html",
+            Format::Bake => "docker-bake.hcl",
+            Format::Compose => "compose.yaml",
+        }
+    }
+
     /// Whether images can be marked in it.
     fn has_marks(self) -> bool {
         matches!(self, Format::Tree | Format::Dot | Format::Mermaid | Format::Svg)
@@ -73,7 +86,8 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     }
     let output = output.map(|path| start(global).join(path));
     if options.check {
-        let path = output.unwrap_or_else(|| repository.root.join(LOCK));
+        let file = format_of(options, None).map_or(LOCK, Format::usual_file);
+        let path = output.unwrap_or_else(|| repository.root.join(file));
         let format = format_of(options, Some(&path)).unwrap_or(Format::Json);
         let wanted = draw(&asked, format, &tree::plain)?;
         return check(&path, &wanted, Said { options, global, format: None });

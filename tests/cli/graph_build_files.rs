@@ -42,6 +42,11 @@ fn an_ending_names_them_and_a_check_compares_them() {
     let bake = project.run("graph --bake").code(0).out();
     assert_eq!(project.read("docker-bake.hcl"), bake);
     project.run("graph --bake --check --output docker-bake.hcl").code(0).stdout("").stderr("");
+    project.run("graph --bake --check").code(0).stdout("").stderr("");
+    project
+        .run("graph --svg --check")
+        .code(1)
+        .stderr("there is no `graph.svg`\nhint: layers graph --svg --output graph.svg\n");
     for file in ["compose.yaml", "compose.yml"] {
         project.run(&format!("graph --output {file}")).code(0);
         assert_eq!(project.read(file), project.run("graph --compose").out());
