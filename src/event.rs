@@ -224,6 +224,13 @@ pub struct StepCounts {
     pub cached: u32,
 }
 
+impl StepCounts {
+    /// Whether the engine had the results of all steps already.
+    pub fn are_all_cached(self) -> bool {
+        self.ran == 0 && self.cached > 0
+    }
+}
+
 /// A step as events name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepInfo {

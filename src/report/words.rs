@@ -43,11 +43,16 @@ pub(super) fn why_failed(failure: &Failure) -> String {
     lines.map(clean::line).collect::<Vec<_>>().join("\n")
 }
 
-/// `: dev failed`, `: the run was stopped`
+/// `: dev failed`, `: the run stopped before`
 pub(super) fn skipped_because(because: &Skip) -> String {
+    format!(": {}", why_skipped(because))
+}
+
+/// The same alone.
+pub(super) fn why_skipped(because: &Skip) -> String {
     match because {
-        Skip::NeedFailed { image } => format!(": {image} failed"),
-        Skip::Stopped => ": the run stopped before".to_owned(),
+        Skip::NeedFailed { image } => format!("{image} failed"),
+        Skip::Stopped => "the run stopped before".to_owned(),
     }
 }
 

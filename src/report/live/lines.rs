@@ -124,8 +124,7 @@ fn draw_bar(run: &Overall, width: usize, paint: Paint) -> String {
 pub fn ended(event: &Event, width: usize, paint: Paint) -> Option<String> {
     let (mark, image, facts) = match event {
         Event::ImageBuilt { image, steps, size, took, .. } => {
-            let all_cached = steps.ran == 0 && steps.cached > 0;
-            let how = if all_cached { "built, all steps cached" } else { "built" };
+            let how = if steps.are_all_cached() { "built, all steps cached" } else { "built" };
             let mut facts = vec![words::duration(*took), how.to_owned()];
             facts.extend(size.map(words::size));
             (paint.good("✓"), image, facts)

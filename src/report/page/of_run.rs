@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Failure, Skip};
+use crate::event::Failure;
 use crate::graph::draw::layout::{Layout, lay_out};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
@@ -195,11 +195,7 @@ fn describe_step(run: &Timeline, work: &Work) -> StepData {
 /// Why an image was built, or was not begun; and all that differs, where that is more than one thing.
 fn why(track: &Track) -> (String, Vec<String>) {
     if let Some(because) = &track.because {
-        let text = match because {
-            Skip::NeedFailed { image } => format!("{} failed", clean::line(image)),
-            Skip::Stopped => "the run stopped before".to_owned(),
-        };
-        return (text, Vec::new());
+        return (clean::line(&words::why_skipped(because)), Vec::new());
     }
     match &track.reason {
         Some(reason @ Reason::Changed { changes }) if changes.len() > 1 => {

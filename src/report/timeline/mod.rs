@@ -211,6 +211,7 @@ impl Timeline {
         let now = Moment { order: self.heard, at: as_written(event.at).max(self.took) };
         self.heard += 1;
         self.took = now.at;
+        let at = event.at;
         match &event.event {
             Event::RunStarted { engine, jobs, images, edges, expected } => {
                 self.engine.clone_from(engine);
@@ -231,8 +232,8 @@ impl Timeline {
             Event::ImageStarted { image } => self.start(image, now),
             event => {
                 let Some(image) = event.image() else { return };
-                // What happened within a build is told when it is heard of.
-                if let Some(outcome) = self.track(image).take(event, now.at) {
+                // What happened within a build is heard of a little later than it happened.
+                if let Some(outcome) = self.track(image).take(event, as_written(at)) {
                     self.end(image, outcome, now);
                 }
             }
@@ -320,8 +321,7 @@ impl Track {
                 self.references.clone_from(references);
                 self.counts = Some(*steps);
                 self.size = *size;
-                let all_cached = steps.ran == 0 && steps.cached > 0;
-                return Some(if all_cached { Outcome::Cached } else { Outcome::Built });
+                return Some(if steps.are_all_cached() { Outcome::Cached } else { Outcome::Built });
             }
             Event::ImageFailed { failure, .. } => {
                 self.failure = Some(failure.clone());

@@ -136,3 +136,13 @@ fn edges_to_images_that_are_not_in_the_run_do_no_harm() {
     assert_eq!(run.ready(0), Duration::ZERO);
     assert_eq!(chain(&run), [("a", Wait::Nothing)]);
 }
+
+#[test]
+fn what_is_heard_late_stands_where_it_happened() {
+    let late = finished("a", step(2, "RUN make"), 50);
+    let run = [at(0, started("a")), at(10, started("b")), at(200, built("b", 1, 5)), at(120, late)];
+    let run = Timeline::of(&run);
+    let work = &run.find("a").unwrap().steps[0];
+    let span = (Duration::from_millis(70), Some(Duration::from_millis(120)));
+    assert_eq!((work.from, work.to), span);
+}
