@@ -88,7 +88,13 @@ impl Reporter for Journal {
             }
             self.log = Some(self.begin()?);
         }
-        self.log.as_mut().map_or(Ok(()), |log| log.take(event))
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let taken = log.take(event);
+        if taken.is_err() {
+            // Nobody flushes it any more: what was heard before is kept as far as it can be.
+            drop(write_out(&mut log.events, &mut log.waiting));
+        }
+        taken
     }
 }
 
