@@ -25,6 +25,7 @@
 pub mod base;
 pub mod cli;
 pub mod command;
+pub mod credentials;
 pub mod engine;
 pub mod event;
 pub mod exit;
@@ -33,6 +34,7 @@ pub mod inputs;
 pub mod parse;
 pub mod plan;
 pub mod process;
+pub mod registry;
 pub mod report;
 pub mod scan;
 pub mod schedule;

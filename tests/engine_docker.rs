@@ -10,8 +10,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use common::{Files, Name, build, engine_or_skip, output, request};
+use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
-use layers::engine::docker::auth::CredentialStore;
 use layers::engine::{BuildOutcome, BuildUpdate, Engine};
 
 #[test]

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["base"],
     &["process"],
-    &["parse", "scan", "engine"],
+    &["credentials"],
+    &["parse", "scan", "engine", "registry"],
     &["graph"],
     &["inputs"],
     &["plan"],

@@ -5,12 +5,14 @@
 
 pub mod clock;
 pub mod diagnostic;
+pub mod fault;
 pub mod id;
 pub mod path;
 pub mod span;
 pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Level};
+pub use fault::{Passing, hinted};
 pub use id::{IdMap, ImageId};
 pub use path::RelPath;
 pub use span::{Place, Source, Span, Spanned};

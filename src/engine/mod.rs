@@ -15,6 +15,7 @@ pub mod fake;
 pub mod mask;
 pub mod secret;
 
+pub use crate::base::Passing;
 pub use secret::Secrets;
 
 /// An engine that builds images. Every call blocks the calling thread; calls may come from
@@ -73,6 +74,15 @@ pub trait Engine: Send + Sync {
         platform: Option<&str>,
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()>;
+
+    /// Sends the image that has a reference to the registry of that reference, under it. What the
+    /// registry has already is not sent. Returns the digest under which it then knows the image.
+    ///
+    /// # Errors
+    /// Where the engine holds no such image or can't be asked, where the registry refuses, and where
+    /// `cancel` was set meanwhile; ends with a `hint:` line. One that another try may find gone is
+    /// [`Passing`].
+    fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String>;
 
     /// Puts a reference on an image, which is named by its ID; another image that had it loses it.
     ///
@@ -264,33 +274,6 @@ pub struct BuildFailure {
     /// of the Dockerfile.
     pub may_pass: bool,
 }
-
-/// A fault of the machinery that may be gone at the next try: an engine that restarts, a
-/// connection that broke.
-#[derive(Debug)]
-pub struct Passing {
-    message: String,
-}
-
-impl Passing {
-    /// The fault in words; they end with a `hint:` line, as those of every other do.
-    pub fn error(message: impl Into<String>) -> anyhow::Error {
-        anyhow::Error::new(Passing { message: message.into() })
-    }
-
-    /// Whether an error is of this kind.
-    pub fn is(error: &anyhow::Error) -> bool {
-        error.downcast_ref::<Passing>().is_some()
-    }
-}
-
-impl fmt::Display for Passing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Passing {}
 
 /// Tells running builds to stop. Cheap to clone; set once, never unset.
 #[derive(Clone, Default)]

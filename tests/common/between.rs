@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
-use layers::engine::docker::auth::CredentialStore;
 use layers::engine::docker::endpoint::{Address, Endpoint};
 
 /// Stands before an engine on a Unix socket.

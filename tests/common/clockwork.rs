@@ -269,6 +269,10 @@ impl Engine for Clockwork<'_> {
         anyhow::bail!("never asked here")
     }
 
+    fn push(&self, reference: &str, _cancel: &Cancel) -> anyhow::Result<String> {
+        unreachable!("nothing is pushed: {reference}")
+    }
+
     fn remove(&self, _: &str) -> anyhow::Result<()> {
         anyhow::bail!("never asked here")
     }

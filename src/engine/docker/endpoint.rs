@@ -8,13 +8,12 @@
 //! lies in `contexts/meta/<sha256 of its name>/meta.json`, its TLS files in `contexts/tls/`.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::trouble::hinted;
+use crate::credentials::read_json;
 
 /// The socket that is used when nothing else is said.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -238,26 +237,6 @@ fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow
     let verify = tls.is_some().then(|| "1".to_owned());
     let of_context = Environment { tls_verify: verify, cert_path: tls, ..Environment::default() };
     from_host(&endpoint.host, &of_context, format!("the docker context `{name}`"))
-}
-
-/// Reads a JSON file; `None` where there is none.
-pub(super) fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Option<T>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => {
-            let hint = "make it readable, or set DOCKER_CONFIG to another folder";
-            return Err(hinted(format!("can't read `{}`: {error}", path.display()), hint));
-        }
-    };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        let hint = "repair it, or set DOCKER_CONFIG to another folder";
-        hinted(format!("`{}` is no docker configuration: {error}", path.display()), hint)
-    })
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

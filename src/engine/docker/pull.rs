@@ -9,10 +9,10 @@ use base64::engine::general_purpose::URL_SAFE;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::auth::{Credential, CredentialStore};
 use super::stored::{query_of, split_reference};
 use super::trouble::{explain, hinted};
 use super::wire::{Broken, Wire, message_of};
+use crate::credentials::{Credential, CredentialStore};
 
 /// More than this no line of the answer holds; it bounds what a stranger can send.
 const LONGEST_LINE: usize = 1 << 20;

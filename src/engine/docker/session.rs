@@ -27,10 +27,10 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::auth::CredentialStore;
 use super::endpoint::hex;
 use super::secrets::{AGENT_METHODS, Giver, SECRET_METHODS};
 use super::wire::Upgraded;
+use crate::credentials::CredentialStore;
 use crate::engine::{ContextFiles, Secrets};
 
 /// The methods that are always served.

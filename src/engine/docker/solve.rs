@@ -25,7 +25,6 @@ use tonic::codegen::Service;
 use tonic::transport::{Channel, Endpoint as GrpcEndpoint, Uri};
 use tonic::{Code, Response, Status};
 
-use super::auth::CredentialStore;
 use super::context::Looked;
 use super::lines::Kept;
 use super::session::{self, ContextFault, ContextOffer, Offered};
@@ -33,6 +32,7 @@ use super::trace::{Trace, parse_name};
 use super::trouble::{explain, failed_command, hinted, may_pass, passing, plain_message};
 use super::wire::{Broken, Plain, Upgraded, Wire, chain};
 use super::{LOOKUP_WITHIN, llb, never_answers};
+use crate::credentials::CredentialStore;
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, Cancel, Secrets, Sink, Step, Told};
 
 /// How long the last status messages may take after the build has ended.

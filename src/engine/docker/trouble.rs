@@ -10,12 +10,8 @@ use hyper::StatusCode;
 
 use super::endpoint::{Address, Endpoint};
 use super::wire::Broken;
+pub(super) use crate::base::hinted;
 use crate::engine::{Passing, Step};
-
-/// An error that ends with a `hint:` line.
-pub(super) fn hinted(message: impl Display, hint: impl Display) -> anyhow::Error {
-    anyhow::anyhow!("{message}\nhint: {hint}")
-}
 
 /// The same of a fault that another try may find gone.
 pub(super) fn passing(message: impl Display, hint: impl Display) -> anyhow::Error {

@@ -344,6 +344,10 @@ impl Engine for Fake {
         })
     }
 
+    fn push(&self, reference: &str, _cancel: &Cancel) -> anyhow::Result<String> {
+        anyhow::bail!("the fake engine pushes nothing: `{reference}`")
+    }
+
     fn remove(&self, reference: &str) -> anyhow::Result<()> {
         self.record(&json!({ "call": "remove", "reference": reference }))?;
         self.shared.change(|state| state.store.remove(reference))

@@ -1,6 +1,8 @@
 //! Tables of `endpoint`.
 use std::collections::HashMap;
 
+use std::fs;
+
 use super::*;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {

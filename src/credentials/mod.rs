@@ -1,4 +1,4 @@
-//! Registry credentials from the docker configuration.
+//! Credentials for registries, from the docker configuration.
 //!
 //! Owns the reading of `auths`, `credsStore` and `credHelpers` in `config.json` and the protocol
 //! of credential helpers. Nothing is read before a registry asks, nothing is kept, and no secret
@@ -10,14 +10,16 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::endpoint::read_json;
+use crate::base::hinted;
 use crate::process::{self, Finished, Run};
 
 /// The key under which docker keeps the credentials of Docker Hub.
@@ -163,6 +165,29 @@ fn read_answer(
         .with_context(|| format!("`{program}` answered something unreadable"))?;
     let username = if answer.username == "<token>" { String::new() } else { answer.username };
     Ok(Some(Credential { username, secret: answer.secret }))
+}
+
+/// Reads a JSON file of the docker configuration; `None` where there is none.
+///
+/// # Errors
+/// Where it can't be read; ends with a `hint:` line.
+pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Option<T>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => {
+            let hint = "make it readable, or set DOCKER_CONFIG to another folder";
+            return Err(hinted(format!("can't read `{}`: {error}", path.display()), hint));
+        }
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        let hint = "repair it, or set DOCKER_CONFIG to another folder";
+        hinted(format!("`{}` is no docker configuration: {error}", path.display()), hint)
+    })
 }
 
 #[cfg(test)]
