@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod push;
+
+pub use push::Push;
+
 /// Builds a repository's container images in dependency order.
 ///
 /// Reads docker/*/Dockerfile, finds out which image needs which, and builds them in that order,
@@ -56,6 +60,11 @@ pub struct Global {
     #[arg(long, value_name = "NAME", global = true)]
     pub app: Option<String>,
 
+    /// The registry through which images are shared: looked for there by their keys, and pushed
+    /// there.
+    #[arg(long, value_name = "HOST[/PATH]", env = "LAYERS_REGISTRY", global = true)]
+    pub registry: Option<String>,
+
     /// A further tag for every image [env: VERSION, REPO_VERSION].
     #[arg(long, value_name = "TAG", global = true)]
     pub tag: Option<String>,
@@ -102,6 +111,13 @@ pub enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Moves tags in registries as a file says; for a run's own use.
+    #[command(hide = true)]
+    Release {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
     /// Write the manual pages into a folder.
     Man {
@@ -174,6 +190,22 @@ pub struct Build {
     /// or these private keys.
     #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]")]
     pub ssh: Vec<String>,
+
+    /// Put the images into the registry; their tags move there when all have arrived. With `keys`
+    /// only under their keys, with `no` not at all [default: as layers.toml says].
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "tags"
+    )]
+    pub push: Option<Push>,
+
+    /// Bring the chosen images into the engine's store, also where only the registry has them.
+    #[arg(long)]
+    pub load: bool,
 
     /// Show what would be done, and do nothing.
     #[arg(long)]

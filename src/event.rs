@@ -67,9 +67,12 @@ pub enum Event {
         /// The references that it had lost and has now again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tagged: Vec<String>,
-        /// How many bytes it takes, as the engine counts, where it says so.
+        /// How many bytes it takes, as the engine or the registry counts, where it says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         size: Option<u64>,
+        /// Where it is by digest, when only the registry holds it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        registry: Option<String>,
     },
     /// An image that began is not fresh, and is built.
     ImageStale {
@@ -82,6 +85,16 @@ pub enum Event {
     ImageBlocked {
         /// The image.
         image: String,
+    },
+    /// Something that an image is built on, or the image itself, was brought from a registry.
+    ImagePulled {
+        /// The image for which it was brought.
+        image: String,
+        /// What was brought.
+        reference: String,
+        /// How long that took.
+        #[serde(rename = "took_ms", with = "millis")]
+        took: Duration,
     },
     /// A build failed for a cause that may pass, and is tried again.
     ImageRetried {
@@ -173,6 +186,41 @@ pub enum Event {
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
+    /// An image begins to be sent to the registry.
+    PushStarted {
+        /// The image.
+        image: String,
+    },
+    /// An image has arrived in the registry, under its key; no other name leads to it yet.
+    ImagePushed {
+        /// The image.
+        image: String,
+        /// Where it is, by digest.
+        reference: String,
+        /// How long sending it took.
+        #[serde(rename = "took_ms", with = "millis")]
+        took: Duration,
+    },
+    /// An image could not be sent to the registry.
+    PushFailed {
+        /// The image.
+        image: String,
+        /// Why.
+        message: String,
+    },
+    /// The references of all images lead in the registry to what this run has made.
+    Released {
+        /// Those that led elsewhere or nowhere before.
+        moved: Vec<String>,
+        /// How many led there already.
+        kept: usize,
+    },
+    /// No reference was moved in the registry.
+    NotReleased {
+        /// Why; nothing where not all images came so far.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
     /// The run was asked to stop.
     Interrupted {
         /// The signal's number.
@@ -198,8 +246,16 @@ impl Event {
             | Event::ImageBuilt { image, .. }
             | Event::ImageFailed { image, .. }
             | Event::ImageSkipped { image, .. }
+            | Event::ImagePulled { image, .. }
+            | Event::PushStarted { image }
+            | Event::ImagePushed { image, .. }
+            | Event::PushFailed { image, .. }
             | Event::ImageCancelled { image, .. } => Some(image),
-            Event::RunStarted { .. } | Event::Interrupted { .. } | Event::RunFinished => None,
+            Event::RunStarted { .. }
+            | Event::Released { .. }
+            | Event::NotReleased { .. }
+            | Event::Interrupted { .. }
+            | Event::RunFinished => None,
         }
     }
 }

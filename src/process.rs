@@ -6,8 +6,11 @@
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
+
+use anyhow::Context;
 
 /// More than this the first line of a program that is kept does not hold.
 const LONGEST_LINE: u64 = 4096;
@@ -77,6 +80,28 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
         (Ok(Some(stdout)), Ok(Some(stderr))) => Ok(Finished { status, stdout, stderr }),
         _ => anyhow::bail!("`{program}` wrote more than {} bytes", run.most),
     }
+}
+
+/// Starts this very program with other arguments, in a process group of its own, and waits for its
+/// end: a signal to this process or to its terminal's group does not reach it, so it ends its work
+/// even where this one is killed meanwhile. What it writes to its standard error stream is kept, at
+/// most `most` bytes of it.
+///
+/// # Errors
+/// Where it can't be started.
+pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> {
+    let program = std::env::current_exe().context("can't tell where this program is")?;
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
+    let mut child = Command::new(&program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("can't start `{}` once more", program.display()))?;
+    let stderr = read_bounded(child.stderr.take(), most).unwrap_or_default();
+    Ok(Finished { status: child.wait()?, stdout: Vec::new(), stderr })
 }
 
 fn cannot_start(program: &str, error: &io::Error, get: &str) -> anyhow::Error {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod diagnostic;
 pub mod fault;
 pub mod id;
+pub mod parallel;
 pub mod path;
 pub mod span;
 pub mod text;

@@ -22,10 +22,11 @@ use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
 use super::audience::Audience;
 use super::kitchen::{self, Kitchen, Wish, Words};
 use super::load::Repository;
+use super::publish::Publishing;
 use super::pulling::Pull;
 use super::report::Wanted;
 use super::secrets::Given;
-use super::{Surroundings, load, usage};
+use super::{Surroundings, load, registry, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
@@ -42,18 +43,8 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let words = Words {
-        images: &options.images,
-        excluded: &options.exclude,
-        since: options.since.as_deref(),
-    };
-    let wish = Wish {
-        chosen: kitchen::choose(&repository, words, global, at)?,
-        force: options.force || options.no_cache,
-        no_cache: options.no_cache,
-        pull: pull_of(options),
-        tell: options.progress != Progress::Quiet,
-    };
+    let wish = wish_of(options, &repository, global, at)?;
+    let push = wish.push;
     if let (Some(revision), true) = (&options.since, wish.chosen.named.is_empty()) {
         say::err(&format!("no image differs from `{revision}`\n"))?;
         return Ok(Exit::Done);
@@ -61,7 +52,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     kitchen::warn_of_arguments(&repository, &wish.chosen, global, at)?;
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
-    let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;
+    let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
     if options.dry_run {
         let name = |image: ImageId| repository.graph.images[image].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
@@ -79,19 +70,55 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     let kitchen = kitchen.with_secrets(gifts.secrets.clone());
     let wanted =
         Wanted { page: options.timings.as_ref(), trace: options.trace.as_ref(), start: &start };
-    perform(options, &todo, &kitchen, (engine.as_ref(), &info), &repository.root, &wanted, at)
+    let settings = registry::settings(&repository.config, &at.environment);
+    let publishing = Publishing::of(&kitchen, settings, push);
+    let with = With {
+        kitchen: &kitchen,
+        publishing: publishing.as_ref(),
+        engine: (engine.as_ref(), &info),
+    };
+    perform(options, &todo, &with, &repository.root, &wanted, at)
+}
+
+fn wish_of(
+    options: &Build,
+    repository: &Repository,
+    global: &Global,
+    at: &Surroundings,
+) -> anyhow::Result<Wish> {
+    let words = Words {
+        images: &options.images,
+        excluded: &options.exclude,
+        since: options.since.as_deref(),
+    };
+    Ok(Wish {
+        chosen: kitchen::choose(repository, words, global, at)?,
+        force: options.force || options.no_cache,
+        no_cache: options.no_cache,
+        pull: pull_of(options),
+        tell: options.progress != Progress::Quiet,
+        push: registry::push_of(options.push, &repository.config),
+        load: options.load,
+    })
+}
+
+/// Who does what a run needs.
+struct With<'a> {
+    kitchen: &'a Kitchen<'a>,
+    publishing: Option<&'a Publishing<'a>>,
+    engine: (&'a dyn Engine, &'a EngineInfo),
 }
 
 /// Runs the plan, and shows it.
 fn perform(
     options: &Build,
     todo: &Plan,
-    kitchen: &Kitchen<'_>,
-    (engine, info): (&dyn Engine, &EngineInfo),
+    with: &With<'_>,
     root: &Path,
     wanted: &Wanted<'_>,
     at: &Surroundings,
 ) -> anyhow::Result<Exit> {
+    let With { kitchen, publishing, engine: (engine, info) } = *with;
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs_of(options.jobs),
@@ -103,7 +130,10 @@ fn perform(
         retries: options.retries,
         timeout: options.timeout,
     };
-    let run = Run::new(todo, kitchen, engine, run_options);
+    let mut run = Run::new(todo, kitchen, engine, run_options);
+    if let Some(publishing) = publishing {
+        run = run.publishing(publishing);
+    }
     listen_for_signals(run.interrupter())?;
     let began = clock::now();
     let view = reporter_of(options.progress, began, root, at);
@@ -111,6 +141,7 @@ fn perform(
     audience.keep_timeline(wanted.is_any());
     let tally = run.execute(&mut audience);
     let heard = audience.leave(&kitchen.judge, at)?;
+    kitchen.tell_trouble(at)?;
     wanted.write(heard, began, &kitchen.judge.memory)?;
     Ok(exit_of(tally))
 }
@@ -189,6 +220,7 @@ fn exit_of(tally: Tally) -> Exit {
     match tally {
         Tally { signal: Some(signal), .. } => Exit::Signal(signal),
         Tally { machinery_failed: true, .. } => Exit::Machinery,
+        Tally { unpushed: 1.., .. } => Exit::Machinery,
         Tally { failed: 0, cancelled: 0, skipped: 0, .. } => Exit::Done,
         _ => Exit::Failed,
     }

@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
 
 use crate::base::{IdMap, ImageId, clock};
-use crate::cli::{EngineName, Global};
+use crate::cli::{EngineName, Global, Push};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
 use crate::engine::{BuildFailure, BuildRequest, Engine, EngineInfo, Secrets};
@@ -20,14 +21,17 @@ use crate::graph::lint::arguments::undeclared;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image, locate, select};
 use crate::inputs::gather::Asked;
-use crate::inputs::{Claimed, Identity, KEY_LABEL, Memory, gather};
-use crate::plan::{Judge, Plan, Reason, Settled, ask_held, ask_unchosen};
+use crate::inputs::{Claimed, KEY_LABEL, Memory, gather};
+use crate::plan::{
+    Judge, Parent, Plan, Reason, Registered, Settled, SharedStore, among, ask_held, ask_unchosen,
+};
 use crate::report::{diagnostics, say};
+use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
 
 use super::load::Repository;
-use super::pulling::{Pull, Search, find_externals};
-use super::{Surroundings, load, since, usage};
+use super::pulling::{Found, Pull, Search, find_externals};
+use super::{Surroundings, load, registry, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -49,12 +53,24 @@ pub struct Wish {
     pub pull: Pull,
     /// Whether to say what is fetched.
     pub tell: bool,
+    /// What of it is put into the registry.
+    pub push: Push,
+    /// Whether the engine is to have the named ones even if the registry has them.
+    pub load: bool,
 }
 
 impl Wish {
     /// Only to look, and to do nothing.
     pub fn look(chosen: Chosen) -> Wish {
-        Wish { chosen, force: false, no_cache: false, pull: Pull::Nothing, tell: false }
+        Wish {
+            chosen,
+            force: false,
+            no_cache: false,
+            pull: Pull::Nothing,
+            tell: false,
+            push: Push::No,
+            load: false,
+        }
     }
 }
 
@@ -140,6 +156,7 @@ pub struct Kitchen<'a> {
     secrets: Secrets,
     /// When the engine was asked what it holds, as time since 1970.
     begun: Duration,
+    is_trouble_told: AtomicBool,
 }
 
 impl<'a> Kitchen<'a> {
@@ -152,15 +169,18 @@ impl<'a> Kitchen<'a> {
         wish: Wish,
         engine: &dyn Engine,
         info: &EngineInfo,
+        at: &Surroundings,
     ) -> anyhow::Result<(Kitchen<'a>, Plan)> {
         let graph = &repository.graph;
-        let Wish { chosen, force, no_cache, pull, tell } = wish;
+        let Wish { chosen, force, no_cache, pull, tell, push, load } = wish;
         let platform = repository.platform.as_deref();
         let target = platform.unwrap_or(&info.platform);
         let memory = Memory::of(&repository.root);
         let begun = clock::now();
+        let shared = registry::shared_store(repository, push, target, &at.environment);
         let search = Search { graph, asked: platform, platform: target, pull, tell };
-        let mut externals = find_externals(search, &chosen.all, engine)?;
+        let Found { mut externals, remote: remote_externals } =
+            find_externals(search, &chosen.all, engine, shared.as_ref())?;
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
         let asked =
             Asked { root: &repository.root, graph, platform: target, externals: &externals };
@@ -175,13 +195,38 @@ impl<'a> Kitchen<'a> {
         });
         let held = held?;
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
-        let built = memory.built();
-        let judge = Judge { graph, own, externals, held, memory, unchosen, forced, built };
+        let judge = Judge {
+            graph,
+            own,
+            externals,
+            held,
+            unchosen,
+            forced,
+            built: memory.built(),
+            memory,
+            shared,
+            loads: chosen.named.iter().filter(|_| load).copied().collect(),
+            remote_externals,
+            knows_contexts: knows_contexts(info),
+        };
         let mut plan = judge.plan(&chosen.all, engine)?;
         expect_costs(&judge, &mut plan);
         let platform = platform.map(str::to_owned);
         let secrets = Secrets::default();
-        Ok((Kitchen { judge, graph, no_cache, platform, secrets, begun }, plan))
+        let is_trouble_told = AtomicBool::new(false);
+        let kitchen = Kitchen { judge, graph, no_cache, platform, secrets, begun, is_trouble_told };
+        kitchen.tell_trouble(at)?;
+        Ok((kitchen, plan))
+    }
+
+    /// Says that the registry is no longer asked, where that is so and has not been said.
+    pub fn tell_trouble(&self, at: &Surroundings) -> anyhow::Result<()> {
+        match self.judge.shared.as_ref().and_then(SharedStore::trouble) {
+            Some(trouble) if !self.is_trouble_told.swap(true, Ordering::Relaxed) => {
+                say::warning(&format!("the registry is left alone: {trouble}"), at.paint)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Hands over what builds may ask for.
@@ -191,10 +236,55 @@ impl<'a> Kitchen<'a> {
         self
     }
 
-    fn request(&self, image: ImageId, key: &str) -> anyhow::Result<BuildRequest> {
+    /// What an image is built on by digest: what a `FROM` or `--from` calls it, and where it is.
+    fn taken_by_digest(&self, image: ImageId, needs: &[Parent]) -> BTreeMap<String, String> {
+        let Some(Ok(own)) = &self.judge.own[image] else { return BTreeMap::new() };
+        if !self.judge.takes_by_digest(image) {
+            return BTreeMap::new();
+        }
+        let needed = own.inputs.needs.iter().zip(&own.needs);
+        let taken = needed.filter(|(need, _)| need.kind != "context").filter_map(|(need, of)| {
+            let reference = self.judge.remote_of(of, needs)?;
+            let name = Reference::parse(&need.reference).ok()?.context_name();
+            Some((name, format!("docker-image://{reference}")))
+        });
+        taken.collect()
+    }
+
+    /// Brings what an image needs and only registries hold, and lets its names lead to it.
+    fn bring_needs(
+        &self,
+        image: ImageId,
+        needs: &[Parent],
+        engine: &dyn Engine,
+        turn: &Turn<'_>,
+    ) -> anyhow::Result<()> {
+        let platform = self.platform.as_deref();
+        for need in needs {
+            let Some(Registered { reference, identity, .. }) = &need.remote else { continue };
+            let names = &self.graph.images[need.image].references;
+            let names: Vec<String> = names.iter().map(Reference::familiar).collect();
+            let wanted = Wanted { reference, identity, platform, names: &names };
+            bring(engine, wanted, turn.pulled)?;
+        }
+        for external in &self.graph.images[image].externals {
+            let normalised = external.reference.normalised();
+            let Some(reference) = self.judge.remote_externals.get(&normalised) else { continue };
+            let Some(Some(outside)) = self.judge.externals.get(&normalised) else { continue };
+            // A digest needs no name to lead to it.
+            let names = external.reference.digest.is_none().then(|| external.reference.familiar());
+            let names: Vec<String> = names.into_iter().collect();
+            let wanted = Wanted { reference, identity: &outside.identity, platform, names: &names };
+            bring(engine, wanted, turn.pulled)?;
+        }
+        Ok(())
+    }
+
+    fn request(&self, image: ImageId, key: &str, needs: &[Parent]) -> anyhow::Result<BuildRequest> {
         let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
         let described = &self.graph.images[image];
-        let contexts = used_contexts(described);
+        let mut contexts = self.taken_by_digest(image, needs);
+        contexts.extend(used_contexts(described));
         for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(
@@ -250,8 +340,7 @@ fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
 /// The named contexts that an image's Dockerfile uses, or all where another frontend than the
 /// engine's reads it.
 fn used_contexts(image: &Image) -> BTreeMap<String, String> {
-    let names_frontend =
-        image.file.directives.syntax.is_some() || image.build_args.contains_key("BUILDKIT_SYNTAX");
+    let names_frontend = image.names_frontend();
     let contexts = image.contexts.iter();
     contexts
         .filter(|(_, value)| names_frontend || image.evaluation.uses_context(value))
@@ -259,9 +348,9 @@ fn used_contexts(image: &Image) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Finds what an image is among those that another needs.
-fn lookup(needs: &[(ImageId, Identity)]) -> impl Fn(ImageId) -> Option<Identity> {
-    move |image| needs.iter().find(|(need, _)| *need == image).map(|(_, identity)| identity.clone())
+/// Whether an engine's own frontend knows named contexts: BuildKit's from Docker 23 on.
+fn knows_contexts(info: &EngineInfo) -> bool {
+    info.name == "docker" && info.frontend.is_none_or(|version| version >= (1, 4))
 }
 
 impl Recipes for Kitchen<'_> {
@@ -272,13 +361,15 @@ impl Recipes for Kitchen<'_> {
     fn prepare(
         &self,
         image: ImageId,
-        needs: &[(ImageId, Identity)],
+        needs: &[Parent],
         engine: &dyn Engine,
         turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
-        let identity_of = lookup(needs);
-        match self.judge.settle(image, &identity_of, engine)? {
-            Settled::Fresh { image_id, lost } => Ok(Prepared::Fresh { image_id, lost }),
+        match self.judge.settle(image, &among(needs), engine)? {
+            Settled::Fresh { image_id, lost, registered } => {
+                Ok(Prepared::Fresh { image_id, lost, registered })
+            }
+            Settled::Remote { registered, lost } => Ok(Prepared::Remote { registered, lost }),
             Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
             Settled::Build { reason, inputs, key } => {
                 let (memory, name) = (&self.judge.memory, self.name(image));
@@ -293,25 +384,20 @@ impl Recipes for Kitchen<'_> {
                     && !self.judge.forced.contains(&image)
                     && let Some((image_id, lost)) = self.judge.look_again(image, &key, engine)?
                 {
-                    return Ok(Prepared::Fresh { image_id, lost });
+                    return Ok(Prepared::Fresh { image_id, lost, registered: None });
                 }
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));
-                let request = Box::new(self.request(image, &key)?);
+                self.bring_needs(image, needs, engine, turn)?;
+                let request = Box::new(self.request(image, &key, needs)?);
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }
         }
     }
 
-    fn confirm(
-        &self,
-        image: ImageId,
-        needs: &[(ImageId, Identity)],
-        engine: &dyn Engine,
-    ) -> anyhow::Result<()> {
-        let identity_of = lookup(needs);
-        self.judge.confirm(image, &identity_of, engine)
+    fn confirm(&self, image: ImageId, needs: &[Parent], engine: &dyn Engine) -> anyhow::Result<()> {
+        self.judge.confirm(image, needs, engine)
     }
 
     fn size(&self, image_id: &str) -> Option<u64> {

@@ -20,6 +20,7 @@ use crate::graph::lint::{self, Silence};
 use crate::graph::naming::{self, Wishes};
 use crate::graph::{Graph, Image};
 use crate::parse;
+use crate::plan::Home;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, ConfigFile};
 use crate::scan::dockerfiles;
@@ -27,7 +28,7 @@ use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
 use super::environment::Environment;
-use super::{Surroundings, on_disk, usage, wishes};
+use super::{Surroundings, on_disk, registry, usage, wishes};
 
 /// A repository, read and linked.
 pub struct Repository {
@@ -37,6 +38,8 @@ pub struct Repository {
     pub current: RelPath,
     /// The platform to build for, where one is asked for.
     pub platform: Option<String>,
+    /// The registry through which images are shared, where there is one.
+    pub home: Option<Home>,
     /// Its images and what they need.
     pub graph: Graph,
     /// What is wrong with its files.
@@ -71,6 +74,8 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<R
     problems.extend(mistakes);
     let (frontend, mistake) = frontend_of(&file);
     problems.extend(mistake);
+    let (home, mistake) = registry::home_of(global, &file)?;
+    problems.extend(mistake);
     let diagnostics = silence.apply(problems);
     if !diagnostics.iter().any(Diagnostic::is_error) {
         // A file that can't be read may be the one that has the stage.
@@ -80,7 +85,7 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<R
     let platform = platform_of(global, &file);
     let config = file;
     let repository =
-        Repository { root, current, platform, graph, diagnostics, silence, frontend, config };
+        Repository { root, current, platform, home, graph, diagnostics, silence, frontend, config };
     Ok(ManuallyDrop::new(repository))
 }
 

@@ -24,7 +24,10 @@ mod log;
 mod man;
 mod on_disk;
 mod plan;
+mod publish;
 mod pulling;
+mod registry;
+mod release;
 mod report;
 mod runs;
 mod secrets;
@@ -61,6 +64,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(options) => check::run(&options, &global, &at),
         Command::Init(options) => init::run(&options, &global, &at),
         Command::Completions { shell } => completions::run(shell),
+        Command::Release { file } => release::run(&file),
         Command::Man { folder } => man::run(&folder, &global),
     };
     result.unwrap_or_else(|error| {

@@ -5,14 +5,13 @@
 //! on them would have to count more than it reads. A build that follows takes what is in the store.
 
 use std::collections::BTreeMap;
-use std::thread;
 
-use crate::base::ImageId;
+use crate::base::{ImageId, parallel};
 use crate::engine::Engine;
 use crate::graph::Graph;
 use crate::graph::reference::Reference;
 use crate::inputs::Externals;
-use crate::plan::{externals_of, judge_external};
+use crate::plan::{SharedStore, externals_of, judge_external};
 use crate::report::say;
 
 /// How many are fetched at once: registries answer slowly, and the engine limits what it downloads.
@@ -45,7 +44,18 @@ pub struct Search<'a> {
     pub tell: bool,
 }
 
-/// The externals that some images need as the engine holds them, each asked for once.
+/// The externals of some images.
+#[derive(Default)]
+pub struct Found {
+    /// What they are.
+    pub externals: Externals,
+    /// Where those are by digest that only their registries hold, by their normalised references.
+    pub remote: BTreeMap<String, String>,
+}
+
+/// The externals that some images need as the engine holds them, each asked for once. Where images are
+/// shared through a registry, those that the engine lacks are looked at in theirs: a machine on which
+/// nothing has to be built fetches none.
 ///
 /// # Errors
 /// Where the engine can't be asked, or one that must be fetched can't be.
@@ -53,49 +63,43 @@ pub fn find_externals(
     search: Search<'_>,
     images: &[ImageId],
     engine: &dyn Engine,
-) -> anyhow::Result<Externals> {
+    shared: Option<&SharedStore>,
+) -> anyhow::Result<Found> {
     let wanted: Vec<(String, &Reference)> =
         externals_of(search.graph, images).into_iter().collect();
     if search.pull == Pull::Newer {
-        let all: Vec<&Reference> = wanted.iter().map(|(_, reference)| *reference).collect();
-        at_once(&all, &|reference| fetch_newer(search, reference, engine))?;
+        let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it, engine));
+        fetched.into_iter().collect::<anyhow::Result<()>>()?;
     }
-    let mut externals = BTreeMap::new();
+    let mut found = Found::default();
     let mut missing = Vec::new();
-    for (name, reference) in &wanted {
-        let found = engine.inspect(&reference.familiar())?;
-        if found.is_none() {
-            missing.push(*reference);
+    for (name, reference) in wanted {
+        let stored = engine.inspect(&reference.familiar())?;
+        if stored.is_none() {
+            missing.push(reference);
         }
-        externals.insert(name.clone(), judge_external(found, search.platform));
+        found.externals.insert(name, judge_external(stored, search.platform));
+    }
+    if let Some(shared) = shared {
+        let seen = parallel::each(&missing, AT_ONCE, |reference| shared.external(reference));
+        for (reference, seen) in missing.iter().zip(&seen) {
+            let Some((outside, place)) = seen else { continue };
+            found.externals.insert(reference.normalised(), Some(outside.clone()));
+            found.remote.insert(reference.normalised(), place.clone());
+        }
+        missing =
+            missing.into_iter().zip(seen).filter(|(_, it)| it.is_none()).map(|it| it.0).collect();
     }
     if search.pull == Pull::Missing {
-        at_once(&missing, &|reference| {
-            drop(fetch(search, reference, engine, true));
-            Ok(())
-        })?;
+        // One that can't be fetched is left to the build.
+        parallel::each(&missing, AT_ONCE, |it| drop(fetch(search, it, engine, true)));
         for reference in missing {
-            let found = engine.inspect(&reference.familiar())?;
-            externals.insert(reference.normalised(), judge_external(found, search.platform));
+            let stored = engine.inspect(&reference.familiar())?;
+            let outside = judge_external(stored, search.platform);
+            found.externals.insert(reference.normalised(), outside);
         }
     }
-    Ok(externals)
-}
-
-/// Does something with some references, several at once.
-fn at_once(
-    references: &[&Reference],
-    work: &(dyn Fn(&Reference) -> anyhow::Result<()> + Sync),
-) -> anyhow::Result<()> {
-    for some in references.chunks(AT_ONCE) {
-        let results: Vec<anyhow::Result<()>> = thread::scope(|scope| {
-            let threads: Vec<_> = some.iter().map(|it| scope.spawn(|| work(it))).collect();
-            let panicked = || Err(anyhow::anyhow!("a thread panicked; this is a fault in layers"));
-            threads.into_iter().map(|it| it.join().unwrap_or_else(|_| panicked())).collect()
-        });
-        results.into_iter().collect::<anyhow::Result<()>>()?;
-    }
-    Ok(())
+    Ok(found)
 }
 
 fn fetch_newer(

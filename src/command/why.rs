@@ -25,7 +25,7 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
     let wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
-    let (kitchen, plan) = Kitchen::open(&repository, wish, engine.as_ref(), &info)?;
+    let (kitchen, plan) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
     let graph = &repository.graph;
     let own = match &kitchen.judge.own[image] {
         Some(Ok(own)) => own,
@@ -36,14 +36,17 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
     let text = if options.inputs {
         let inputs = match kitchen.judge.settle(image, &identity_of, engine.as_ref())? {
             Settled::Build { inputs, .. } => *inputs,
-            Settled::Fresh { .. } => kitchen.judge.complete(own, &identity_of).inputs,
+            Settled::Fresh { .. } | Settled::Remote { .. } => {
+                kitchen.judge.complete(own, &identity_of).inputs
+            }
         };
         why::draw_inputs(&inputs)?
     } else {
         match plan.verdict(image) {
-            Some(Verdict::Fresh { image_id, .. }) => {
+            Some(Verdict::Fresh { image_id, registry, .. }) => {
                 let inputs = kitchen.judge.complete(own, &identity_of).inputs;
-                why::draw_fresh(&graph.images[image].name, image_id, &inputs)
+                let place = registry.as_ref().unwrap_or(image_id);
+                why::draw_fresh(&graph.images[image].name, place, &inputs)
             }
             _ => why::draw_chain(graph, &plan, image, &way_to(graph, &plan, image)),
         }

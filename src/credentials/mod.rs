@@ -8,7 +8,7 @@
 //! own `cli/config/credentials` does.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -102,6 +102,12 @@ impl CredentialStore {
         });
         entry.map_or(Ok(None), |entry| read_entry(entry, key))
     }
+}
+
+/// The folder of the docker configuration: `DOCKER_CONFIG`, else `.docker` in the home folder.
+pub fn folder(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let value = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    value("DOCKER_CONFIG").or_else(|| Some(value("HOME")?.join(".docker")))
 }
 
 /// Keys are hosts, or addresses such as `https://registry.example.com/v1/`.

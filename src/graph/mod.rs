@@ -65,6 +65,13 @@ pub struct Image {
     pub externals: Vec<External>,
 }
 
+impl Image {
+    /// Whether something else than the engine's own frontend reads its Dockerfile.
+    pub fn names_frontend(&self) -> bool {
+        self.file.directives.syntax.is_some() || self.build_args.contains_key("BUILDKIT_SYNTAX")
+    }
+}
+
 /// A need of an image that another image of the repository meets.
 #[derive(Debug, Clone)]
 pub struct Edge {

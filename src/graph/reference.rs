@@ -137,6 +137,13 @@ impl Reference {
         }
     }
 
+    /// What BuildKit looks it up by among named contexts, whatever a Dockerfile writes:
+    /// `acme/shop-base` for `docker.io/acme/shop-base:latest` (`frontend/dockerfile/dockerui`).
+    pub fn context_name(&self) -> String {
+        let familiar = self.familiar();
+        familiar.strip_suffix(":latest").map(str::to_owned).unwrap_or(familiar)
+    }
+
     /// The reference without tag and digest: `docker.io/library/alpine`.
     pub fn repository(&self) -> String {
         if self.domain.is_empty() {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::StoredImage;
+use crate::registry::RemoteImage;
 
 /// What counts for an identity, as a number that is raised whenever that changes: identities of
 /// another are not compared with today's.
@@ -32,8 +33,16 @@ pub struct Identity {
 impl Identity {
     /// The identity of an image in an engine's store.
     pub fn of(image: &StoredImage) -> Identity {
-        let layers = (&image.platform, &image.diff_ids);
-        Identity { layers: digest(&layers), config: digest(&inherited(&image.config)) }
+        Identity::made_of(&image.platform, &image.diff_ids, &image.config)
+    }
+
+    /// The identity of an image in a registry: what it will be in an engine's store, too.
+    pub fn of_remote(image: &RemoteImage) -> Identity {
+        Identity::made_of(&image.platform, &image.diff_ids, &image.config)
+    }
+
+    fn made_of(platform: &str, diff_ids: &[String], config: &Value) -> Identity {
+        Identity { layers: digest(&(platform, diff_ids)), config: digest(&inherited(config)) }
     }
 }
 

@@ -172,6 +172,16 @@ impl Memory {
         Ok(folder)
     }
 
+    /// Makes the folder in which is written down which tags a run is about to move.
+    ///
+    /// # Errors
+    /// Where it can't be made.
+    pub fn prepare_releases(&self) -> io::Result<PathBuf> {
+        let folder = self.folder.join("releases");
+        self.prepare(&folder)?;
+        Ok(folder)
+    }
+
     fn claims(&self) -> PathBuf {
         self.folder.join("claims")
     }
@@ -283,7 +293,10 @@ fn is_dead(process: u32) -> bool {
 }
 
 /// Writes a file beside its place and renames it: whoever reads finds a whole one.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Where it can't be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     // Threads of one process may write the same file too.
     let thread = format!("{:?}", std::thread::current().id());

@@ -8,14 +8,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fronts::fronts;
 use super::held::{Held, HeldImage, Holder};
+use super::shared::{Registered, SharedStore};
 use super::verdict::{Reason, Verdict};
-use super::{Plan, carrier, origin};
-use crate::base::{IdMap, ImageId};
+use super::{Parent, Plan, carrier, origin};
+use crate::base::{IdMap, ImageId, parallel};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own, diff};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own};
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {
@@ -35,16 +37,54 @@ pub struct Judge<'a> {
     pub forced: BTreeSet<ImageId>,
     /// The IDs of images that are known to be built from their Dockerfiles.
     pub built: BTreeSet<String>,
+    /// The registry, where images are looked for in one.
+    pub shared: Option<SharedStore>,
+    /// The images that the engine is to have even if the registry has them.
+    pub loads: BTreeSet<ImageId>,
+    /// Where externals are by digest that only their registries hold, by their normalised references.
+    pub remote_externals: BTreeMap<String, String>,
+    /// Whether the engine's own frontend knows named contexts.
+    pub knows_contexts: bool,
+}
+
+/// How many questions a registry is asked at once.
+const ASKED_AT_ONCE: usize = 8;
+
+/// What is to be found out about an image.
+enum Question {
+    /// Nothing more.
+    Judged(Verdict),
+    /// Whether the registry has it.
+    Open(Box<Open>),
+}
+
+/// An image with its key.
+struct Open {
+    image: ImageId,
+    /// Its inputs with the identities of what it needs.
+    own: Own,
+    key: String,
+    /// The image in the engine that carries the key, and the references that do not lead to it.
+    here: Option<(String, Vec<String>)>,
 }
 
 /// What becomes of an image once all that it needs is there.
 #[derive(Debug)]
 pub enum Settled {
-    /// There is nothing to build.
+    /// There is nothing to build: the engine holds it.
     Fresh {
         /// The image's ID.
         image_id: String,
         /// Its references that lead elsewhere or nowhere.
+        lost: Vec<String>,
+        /// What the registry has of it, where it was asked.
+        registered: Option<Registered>,
+    },
+    /// There is nothing to build: the registry holds it.
+    Remote {
+        /// What it holds.
+        registered: Registered,
+        /// The references that are to lead to it in the engine: all where it is to be there too.
         lost: Vec<String>,
     },
     /// It is built.
@@ -67,38 +107,20 @@ impl Judge<'_> {
         let mut plan = Plan::new(self.graph, chosen);
         let mut identities = self.memory.identities();
         let known = identities.len();
-        for image in plan.order().to_vec() {
-            let stale: Vec<String> = plan
-                .needs(image)
-                .iter()
-                .filter(|need| !plan.is_fresh(**need))
-                .map(|need| self.name(*need))
-                .collect();
-            let verdict = if stale.is_empty() {
-                let of = |parent: ImageId| plan.identity(parent).cloned();
-                match self.settle(image, &of, engine)? {
-                    Settled::Fresh { image_id, lost } => Verdict::Fresh { image_id, lost },
-                    Settled::Build { reason, .. } => Verdict::Build { reason },
-                }
-            } else {
-                match self.certain_reason(image, engine)? {
-                    Some(reason) => Verdict::Build { reason },
-                    None => Verdict::Waits { on: stale },
-                }
-            };
-            if let (Verdict::Fresh { image_id, .. }, false) =
-                (&verdict, plan.children(image).is_empty())
-            {
-                let identity = match identities.get(image_id) {
-                    Some(identity) => Some(identity.clone()),
-                    None => engine.inspect(image_id)?.as_ref().map(Identity::of),
+        for front in fronts(&plan) {
+            let questions = front.iter().map(|image| self.ask(*image, &plan, engine));
+            let questions: Vec<Question> = questions.collect::<anyhow::Result<_>>()?;
+            let found = parallel::each(&questions, ASKED_AT_ONCE, |question| self.answer(question));
+            for ((image, question), found) in front.into_iter().zip(questions).zip(found) {
+                let settled = match question {
+                    Question::Judged(verdict) => {
+                        plan.set_verdict(image, verdict);
+                        continue;
+                    }
+                    Question::Open(open) => self.close(*open, found?, engine)?,
                 };
-                if let Some(identity) = identity {
-                    identities.insert(image_id.clone(), identity.clone());
-                    plan.set_identity(image, identity);
-                }
+                self.note(image, settled, &mut plan, &mut identities, engine)?;
             }
-            plan.set_verdict(image, verdict);
         }
         self.remember_built(&plan);
         if identities.len() > known {
@@ -106,6 +128,83 @@ impl Judge<'_> {
             drop(self.memory.keep_identities(identities));
         }
         Ok(plan)
+    }
+
+    /// What is to be found out about an image whose parents have been judged.
+    fn ask(&self, image: ImageId, plan: &Plan, engine: &dyn Engine) -> anyhow::Result<Question> {
+        let needs = plan.needs(image).iter();
+        let stale: Vec<String> =
+            needs.filter(|need| !plan.is_fresh(**need)).map(|need| self.name(*need)).collect();
+        if stale.is_empty() {
+            let of = |parent: ImageId| plan.identity(parent).cloned();
+            return Ok(match self.open(image, &of, engine)? {
+                Ok(open) => Question::Open(Box::new(open)),
+                Err(reason) => Question::Judged(Verdict::Build { reason }),
+            });
+        }
+        Ok(Question::Judged(match self.certain_reason(image, engine)? {
+            Some(reason) => Verdict::Build { reason },
+            None => Verdict::Waits { on: stale },
+        }))
+    }
+
+    fn answer(&self, question: &Question) -> anyhow::Result<Option<Registered>> {
+        match question {
+            Question::Judged(_) => Ok(None),
+            Question::Open(open) => self.find_registered(open),
+        }
+    }
+
+    /// Writes into the plan what became of an image.
+    fn note(
+        &self,
+        image: ImageId,
+        settled: Settled,
+        plan: &mut Plan,
+        identities: &mut BTreeMap<String, Identity>,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let (image_id, lost, registered, is_remote) = match settled {
+            Settled::Build { reason, .. } => {
+                plan.set_verdict(image, Verdict::Build { reason });
+                return Ok(());
+            }
+            Settled::Fresh { image_id, lost, registered } => (image_id, lost, registered, false),
+            Settled::Remote { registered, lost } => {
+                (registered.image_id.clone(), lost, Some(registered), true)
+            }
+        };
+        let identity = match (is_remote, &registered) {
+            (true, Some(registered)) => Some(registered.identity.clone()),
+            _ if plan.children(image).is_empty() => None,
+            _ => self.identity_here(&image_id, identities, engine)?,
+        };
+        if let Some(identity) = identity {
+            plan.set_identity(image, identity);
+        }
+        let registry = registered.as_ref().filter(|_| is_remote).map(|it| it.reference.clone());
+        if let Some(registered) = registered {
+            plan.set_registered(image, registered);
+        }
+        plan.set_verdict(image, Verdict::Fresh { image_id, lost, registry });
+        Ok(())
+    }
+
+    /// What an image in the engine is: as remembered, else asked.
+    fn identity_here(
+        &self,
+        image_id: &str,
+        identities: &mut BTreeMap<String, Identity>,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Option<Identity>> {
+        if let Some(identity) = identities.get(image_id) {
+            return Ok(Some(identity.clone()));
+        }
+        let identity = engine.inspect(image_id)?.as_ref().map(Identity::of);
+        if let Some(identity) = &identity {
+            identities.insert(image_id.to_owned(), identity.clone());
+        }
+        Ok(identity)
     }
 
     /// Whether an image that carries an image's key was built from its Dockerfile: it ends with its
@@ -123,7 +222,7 @@ impl Judge<'_> {
     /// Remembers which images are ours, so that the engine is asked once for each.
     fn remember_built(&self, plan: &Plan) {
         let fresh = plan.order().iter().filter_map(|image| match plan.verdict(*image) {
-            Some(Verdict::Fresh { image_id, .. }) => Some(image_id.clone()),
+            Some(Verdict::Fresh { image_id, registry: None, .. }) => Some(image_id.clone()),
             _ => None,
         });
         let new: BTreeSet<String> = fresh.filter(|id| !self.built.contains(id)).collect();
@@ -135,47 +234,106 @@ impl Judge<'_> {
     /// needs.
     ///
     /// # Errors
-    /// Where the engine can't be asked.
+    /// Where the engine can't be asked, or the registry in which images are to be put.
     pub fn settle(
         &self,
         image: ImageId,
         identity_of: &dyn Fn(ImageId) -> Option<Identity>,
         engine: &dyn Engine,
     ) -> anyhow::Result<Settled> {
+        match self.open(image, identity_of, engine)? {
+            Ok(open) => {
+                let found = self.find_registered(&open)?;
+                self.close(open, found, engine)
+            }
+            Err(reason) => {
+                Ok(Settled::Build { reason, inputs: Box::default(), key: String::new() })
+            }
+        }
+    }
+
+    /// An image with its key and what the engine holds of it; or why it has none.
+    fn open(
+        &self,
+        image: ImageId,
+        identity_of: &dyn Fn(ImageId) -> Option<Identity>,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Result<Open, Reason>> {
         let own = match &self.own[image] {
-            Some(Ok(own)) => own,
+            Some(Ok(own)) => self.complete(own, identity_of),
             Some(Err(message)) => {
-                let reason = Reason::Unreadable { message: message.clone() };
-                return Ok(Settled::Build { reason, inputs: Box::default(), key: String::new() });
+                return Ok(Err(Reason::Unreadable { message: message.clone() }));
             }
             None => anyhow::bail!("the inputs of `{}` were never gathered", self.name(image)),
         };
-        let own = self.complete(own, identity_of);
         let key = own.inputs.key();
         let references = &self.graph.images[image].references;
-        let is_forced = self.forced.contains(&image);
-        let carrier = match is_forced {
+        let here = match self.forced.contains(&image) {
             true => None,
             false => {
                 let is_ours = |held: &HeldImage| self.is_ours(image, held, engine);
                 carrier::find(&self.held, &key, references, &self.built, &is_ours, engine)?
             }
         };
-        if let Some((held, lost)) = carrier {
-            if !self.memory.keeps(&self.name(image), &key) {
-                // Built from elsewhere, or forgotten: what it was made of is known now.
-                drop(self.memory.keep(&self.name(image), &key, &own.inputs));
-            }
-            return Ok(Settled::Fresh { image_id: held.id.clone(), lost });
+        let here = here.map(|(held, lost)| (held.id.clone(), lost));
+        Ok(Ok(Open { image, own, key, here }))
+    }
+
+    /// What the registry has of an image: it is asked where the engine has none, and in any case where
+    /// it is to have all.
+    fn find_registered(&self, open: &Open) -> anyhow::Result<Option<Registered>> {
+        let Some(shared) = &self.shared else { return Ok(None) };
+        let is_wanted = open.here.is_none() || shared.is_needed();
+        if !is_wanted || self.forced.contains(&open.image) {
+            return Ok(None);
         }
+        shared.find(self.image(open.image), &open.key)
+    }
+
+    /// What becomes of an image, with what the registry has of it.
+    fn close(
+        &self,
+        open: Open,
+        found: Option<Registered>,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Settled> {
+        let Open { image, own, key, here } = open;
+        let name = self.name(image);
+        if (here.is_some() || found.is_some()) && !self.memory.keeps(&name, &key) {
+            // Built from elsewhere, or forgotten: what it was made of is known now.
+            drop(self.memory.keep(&name, &key, &own.inputs));
+        }
+        match (here, found) {
+            (Some((image_id, lost)), None) => {
+                return Ok(Settled::Fresh { image_id, lost, registered: None });
+            }
+            (Some((image_id, lost)), Some(found)) => {
+                let identity = engine.inspect(&image_id)?.as_ref().map(Identity::of);
+                if identity.as_ref() == Some(&found.identity) {
+                    return Ok(Settled::Fresh { image_id, lost, registered: Some(found) });
+                }
+                // Both were built from the same and came out different. The one that all others
+                // have wins, or theirs and ours would be built on different images for ever.
+                return Ok(self.settle_remote(image, found));
+            }
+            (None, Some(found)) => return Ok(self.settle_remote(image, found)),
+            (None, None) => {}
+        }
+        let references = &self.graph.images[image].references;
         let reason = match self.held.holder(references) {
-            _ if is_forced => Reason::Forced,
+            _ if self.forced.contains(&image) => Reason::Forced,
             Holder::One(held) => self.explain(image, &own, &key, &held.key),
             Holder::Missing(reference) | Holder::Several(reference) => {
                 self.explain_missing(image, reference, engine)?
             }
         };
         Ok(Settled::Build { reason, inputs: Box::new(own.inputs), key })
+    }
+
+    fn settle_remote(&self, image: ImageId, registered: Registered) -> Settled {
+        let references =
+            self.image(image).references.iter().filter(|_| self.loads.contains(&image));
+        Settled::Remote { registered, lost: references.map(Reference::familiar).collect() }
     }
 
     /// Looks again for an image that carries a key, which another run may have built meanwhile:
@@ -214,6 +372,30 @@ impl Judge<'_> {
         own
     }
 
+    /// The key of an image on what it needs.
+    pub fn key_of(&self, image: ImageId, needs: &[Parent]) -> Option<String> {
+        let Some(Ok(own)) = &self.own[image] else { return None };
+        Some(self.complete(own, &among(needs)).inputs.key())
+    }
+
+    /// Where something that an image needs is by digest, when only a registry holds it.
+    pub fn remote_of<'b>(&'b self, of: &NeedOf, needs: &'b [Parent]) -> Option<&'b str> {
+        match of {
+            NeedOf::Image(parent) => {
+                let need = needs.iter().find(|need| need.image == *parent)?;
+                need.remote.as_ref().map(|remote| remote.reference.as_str())
+            }
+            NeedOf::External(reference) => self.remote_externals.get(reference).map(String::as_str),
+        }
+    }
+
+    /// Whether what comes from a registry is built on by its digest, and not by its name in the engine:
+    /// where the engine knows named contexts, and its own frontend reads the Dockerfile.
+    pub fn takes_by_digest(&self, image: ImageId) -> bool {
+        let image = self.image(image);
+        self.knows_contexts && !image.names_frontend()
+    }
+
     /// Makes sure that all that an image was built on is what it was when its key was made.
     ///
     /// # Errors
@@ -221,18 +403,19 @@ impl Judge<'_> {
     pub fn confirm(
         &self,
         image: ImageId,
-        identity_of: &dyn Fn(ImageId) -> Option<Identity>,
+        needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
         let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
-        let own = self.complete(own, identity_of);
-        for need in &own.inputs.needs {
+        let own = self.complete(own, &among(needs));
+        let by_digest = self.takes_by_digest(image);
+        for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
             // What the engine did not hold was fetched by the build itself.
             if need.layers.is_none() {
                 continue;
             }
-            let reference = Reference::parse(&need.reference)
-                .map_or_else(|_| need.reference.clone(), |reference| reference.familiar());
+            let taken = self.remote_of(of, needs).filter(|_| by_digest && need.kind != "context");
+            let reference = taken.map_or_else(|| familiar(&need.reference), str::to_owned);
             let mut now = need.clone();
             let found = engine.inspect(&reference)?;
             now.identify(found.as_ref().map(Identity::of).as_ref());
@@ -248,78 +431,22 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Why an image is built whatever becomes of its parents; nothing where that is not certain.
-    fn certain_reason(
-        &self,
-        image: ImageId,
-        engine: &dyn Engine,
-    ) -> anyhow::Result<Option<Reason>> {
-        let Some(Ok(own)) = &self.own[image] else {
-            let Some(Err(message)) = &self.own[image] else { return Ok(None) };
-            return Ok(Some(Reason::Unreadable { message: message.clone() }));
-        };
-        if self.forced.contains(&image) {
-            return Ok(Some(Reason::Forced));
-        }
-        let key = match self.held.holder(&self.graph.images[image].references) {
-            Holder::One(held) => &held.key,
-            Holder::Missing(reference) | Holder::Several(reference) => {
-                return self.explain_missing(image, reference, engine).map(Some);
-            }
-        };
-        let was = self.memory.recall(&self.name(image), key);
-        Ok(was.filter(|was| diff::differs_by_itself(&own.inputs, was)).map(|was| {
-            let mut changes = diff::changes(own, &was, &|image| self.name(image));
-            // What the parents are is not known yet.
-            changes.retain(|it| {
-                !matches!(it, diff::Change::Parent { .. } | diff::Change::External { .. })
-            });
-            if changes.is_empty() { Reason::OtherInputs } else { Reason::Changed { changes } }
-        }))
-    }
-
-    /// Why an image that carries another key is not the one of today.
-    fn explain(&self, image: ImageId, own: &Own, key: &str, held_key: &str) -> Reason {
-        let name = self.name(image);
-        // It only inherited its key from the image that it was built on.
-        if key == held_key {
-            let references = &self.graph.images[image].references;
-            let reference = references.first().map(Reference::familiar).unwrap_or_default();
-            return Reason::TagMoved { reference };
-        }
-        let changes = self
-            .memory
-            .recall(&name, held_key)
-            .map(|was| diff::changes(own, &was, &|image| self.name(image)))
-            .unwrap_or_default();
-        if changes.is_empty() { Reason::OtherInputs } else { Reason::Changed { changes } }
-    }
-
-    /// Why not all references of an image lead to one that carries a key.
-    fn explain_missing(
-        &self,
-        image: ImageId,
-        reference: String,
-        engine: &dyn Engine,
-    ) -> anyhow::Result<Reason> {
-        let references = &self.graph.images[image].references;
-        if self.held.holds_any(references) {
-            return Ok(Reason::TagMoved { reference });
-        }
-        // An image that somebody else put there is only looked for where one of ours has been:
-        // the first build of a repository asks for nothing.
-        let was_here = self.memory.knows(&self.name(image));
-        if was_here && engine.inspect(&reference)?.is_some() {
-            return Ok(Reason::TagMoved { reference });
-        }
-        Ok(Reason::NoImage)
-    }
-
-    fn name(&self, image: ImageId) -> String {
+    pub(super) fn name(&self, image: ImageId) -> String {
         self.image(image).name.clone()
     }
 
     fn image(&self, image: ImageId) -> &Image {
         &self.graph.images[image]
     }
+}
+
+/// Finds what an image is among those that another needs.
+pub fn among(needs: &[Parent]) -> impl Fn(ImageId) -> Option<Identity> {
+    move |image| needs.iter().find(|need| need.image == image).map(|need| need.identity.clone())
+}
+
+/// A normalised reference as engines are asked for it.
+fn familiar(reference: &str) -> String {
+    let parsed = Reference::parse(reference);
+    parsed.map_or_else(|_| reference.to_owned(), |reference| reference.familiar())
 }

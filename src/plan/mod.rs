@@ -6,14 +6,18 @@
 
 mod ask;
 mod carrier;
+mod explain;
+mod fronts;
 mod held;
 mod judge;
 mod origin;
+mod shared;
 mod verdict;
 
 pub use ask::{ask_held, ask_unchosen, externals_of, judge_external};
 pub use held::{Held, HeldImage, Holder};
-pub use judge::{Judge, Settled};
+pub use judge::{Judge, Settled, among};
+pub use shared::{Home, Registered, SharedStore, remote};
 pub use verdict::{Reason, Verdict};
 
 use std::collections::BTreeSet;
@@ -38,6 +42,18 @@ pub struct Plan {
     weights: IdMap<usize>,
     verdicts: IdMap<Option<Verdict>>,
     identities: IdMap<Option<Identity>>,
+    registered: IdMap<Option<Registered>>,
+}
+
+/// An image that others need, once there is nothing more to do for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// The image.
+    pub image: ImageId,
+    /// What it is.
+    pub identity: Identity,
+    /// Where it is, when the registry holds it and the engine does not.
+    pub remote: Option<Registered>,
 }
 
 impl Plan {
@@ -84,6 +100,7 @@ impl Plan {
         }
         let verdicts = IdMap::from_fn(needs.len(), |_| None);
         let identities = IdMap::from_fn(needs.len(), |_| None);
+        let registered = IdMap::from_fn(needs.len(), |_| None);
         Plan {
             order,
             needs,
@@ -95,6 +112,7 @@ impl Plan {
             weights,
             verdicts,
             identities,
+            registered,
         }
     }
 
@@ -121,6 +139,27 @@ impl Plan {
     /// What a fresh image is that others need.
     pub fn identity(&self, image: ImageId) -> Option<&Identity> {
         self.identities[image].as_ref()
+    }
+
+    /// What the registry holds of a fresh image, where it was asked and has it.
+    pub fn registered(&self, image: ImageId) -> Option<&Registered> {
+        self.registered[image].as_ref()
+    }
+
+    /// Whether a fresh image is in the registry and not in the engine.
+    pub fn is_remote(&self, image: ImageId) -> bool {
+        matches!(self.verdicts[image], Some(Verdict::Fresh { registry: Some(_), .. }))
+    }
+
+    /// A fresh image as others need it; nothing where it is not known yet what it is.
+    pub fn parent(&self, image: ImageId) -> Option<Parent> {
+        let remote = self.registered[image].clone().filter(|_| self.is_remote(image));
+        Some(Parent { image, identity: self.identities[image].clone()?, remote })
+    }
+
+    /// Says what the registry holds of a fresh image.
+    pub fn set_registered(&mut self, image: ImageId, registered: Registered) {
+        self.registered[image] = Some(registered);
     }
 
     /// Says what is to be done for an image.

@@ -10,13 +10,17 @@ use crate::inputs::Change;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The engine holds an image that carries the key of today: there is nothing to build.
+    /// The engine or the registry holds an image that carries the key of today: there is nothing to
+    /// build.
     Fresh {
         /// The image's ID.
         image_id: String,
-        /// Its references that lead elsewhere or nowhere, and are put back on it.
+        /// Its references that lead elsewhere or nowhere, and are put on it.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         lost: Vec<String>,
+        /// Where it is by digest, when only the registry holds it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        registry: Option<String>,
     },
     /// It is built.
     Build {

@@ -9,12 +9,15 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::credentials::CredentialStore;
 
+pub mod moves;
+
 /// A place in a registry: a repository, and a tag or a digest in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Remote {
     /// The registry as references name it, such as `docker.io` or `localhost:5000`.
     pub registry: String,
@@ -55,7 +58,7 @@ pub struct RemoteImage {
 }
 
 /// How registries are to be spoken to.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Settings {
     /// Where the docker configuration is, for credentials.
     pub docker_config: Option<PathBuf>,

@@ -69,7 +69,14 @@ impl<W: Write> Reporter for Groups<W> {
         let Some(image) = event.event.image() else { return writeln!(self.to, "{line}") };
         match &event.event {
             // Said at once: whoever looks meanwhile sees that something is going on.
-            Event::ImageStarted { .. } => return writeln!(self.to, "{line}"),
+            Event::ImageStarted { .. } | Event::ImagePushed { .. } => {
+                return writeln!(self.to, "{line}");
+            }
+            Event::PushFailed { message, .. } => {
+                let title = format!("{image} could not be pushed");
+                let error = annotations::error(None, &title, &words::lines(message), &self.folder);
+                return writeln!(self.to, "{line}\n{error}");
+            }
             Event::ImageBuilt { .. }
             | Event::ImageFresh { .. }
             | Event::ImageFailed { .. }

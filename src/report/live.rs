@@ -259,6 +259,18 @@ impl Screen {
                 self.failed += 1;
                 self.close(&image, ended);
             }
+            Event::ImagePulled { .. } => {
+                if let Some(line) = ended {
+                    self.line(&line);
+                }
+            }
+            Event::PushStarted { image } => {
+                self.open(image.clone());
+                self.say_last(&image, "goes to the registry".to_owned());
+            }
+            Event::ImagePushed { image, .. } | Event::PushFailed { image, .. } => {
+                self.shut(&image, ended);
+            }
             Event::Interrupted { signal } => {
                 self.is_stopping = true;
                 let name = words::signal_name(signal);
@@ -313,8 +325,14 @@ impl Screen {
         }
     }
 
+    /// Ends the row of an image that is done.
     fn close(&mut self, image: &str, line: Option<String>) {
         self.done += 1;
+        self.shut(image, line);
+    }
+
+    /// Ends the row of an image.
+    fn shut(&mut self, image: &str, line: Option<String>) {
         if let Some(bar) = self.rows.remove(image).and_then(|row| row.bar) {
             bar.finish_and_clear();
             self.all.remove(&bar);

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use crate::base::text::{count, list};
+use crate::base::text::count;
 use crate::event::{Event, Stamped};
 
 use super::{Reporter, clean, reasons, words};
@@ -44,14 +44,22 @@ pub(super) fn words_of(event: &Event) -> Option<String> {
             format!("building {} with {engine}, {jobs} at once", count(images.len(), "image"))
         }
         Event::ImageStarted { .. } => "started".to_owned(),
-        Event::ImageFresh { tagged, .. } if tagged.is_empty() => "fresh".to_owned(),
-        Event::ImageFresh { tagged, .. } => format!("fresh, is {} again", list(tagged)),
+        Event::ImageFresh { tagged, registry, .. } => words::fresh(tagged, registry.is_some()),
+        Event::ImagePulled { reference, took, .. } => {
+            format!("pulled {} ({})", clean::line(reference), words::duration(*took))
+        }
+        Event::ImagePushed { reference, took, .. } => {
+            format!("pushed as {} ({})", clean::line(reference), words::duration(*took))
+        }
+        Event::PushFailed { message, .. } => words::push_failed(message),
+        Event::Released { moved, kept } => words::released(moved, *kept),
+        Event::NotReleased { message } => words::not_released(message.as_deref()),
         Event::ImageBlocked { .. } => words::BLOCKED.to_owned(),
         Event::ImageRetried { attempt, message, wait, .. } => {
             words::tried_again(*attempt, message, *wait)
         }
         Event::ImageStale { reason, .. } => reasons::describe(reason),
-        Event::StepStarted { .. } | Event::RunFinished => return None,
+        Event::StepStarted { .. } | Event::PushStarted { .. } | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,
         Event::StepFinished { step, cached: true, .. } => {
             format!("{} (cached)", words::describe_step(step))

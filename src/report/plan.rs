@@ -21,13 +21,14 @@ pub fn draw(plan: &Plan, name: &dyn Fn(ImageId) -> String, paint: Paint) -> Stri
     let mut text = String::new();
     for (image, name) in plan.order().iter().zip(&names) {
         let (verdict, why) = match plan.verdict(*image) {
-            Some(Verdict::Fresh { lost, .. }) => {
+            Some(Verdict::Fresh { lost, registry, .. }) => {
                 fresh += 1;
                 let tags = match lost.as_slice() {
                     [] => String::new(),
                     lost => format!("  and is {} again", list(lost)),
                 };
-                (paint.good("fresh"), tags)
+                let place = if registry.is_some() { " (in registry)" } else { "" };
+                (paint.good("fresh"), format!("{place}{tags}"))
             }
             Some(Verdict::Waits { on }) => {
                 waits += 1;

@@ -28,6 +28,12 @@ pub struct Summary {
     built: usize,
     fresh: usize,
     cancelled: Vec<String>,
+    /// Those that are fresh and only in the registry.
+    remote: usize,
+    unpushed: Vec<(String, String)>,
+    pushed: usize,
+    /// What became of the tags in the registry, in words.
+    release: Option<Result<String, String>>,
     total: usize,
     took: Duration,
     /// How many lines the steps of each image wrote.
@@ -53,6 +59,8 @@ pub struct Counts {
     pub built: usize,
     /// Those for which there was nothing to do.
     pub fresh: usize,
+    /// Of those, the ones that only the registry holds.
+    pub in_registry: usize,
     /// Those that could not be built.
     pub failed: usize,
     /// Those whose build was cancelled.
@@ -68,7 +76,21 @@ impl Summary {
         match &event.event {
             Event::RunStarted { images, .. } => self.total = images.len(),
             Event::ImageBuilt { .. } => self.built += 1,
-            Event::ImageFresh { .. } => self.fresh += 1,
+            Event::ImageFresh { registry, .. } => {
+                self.fresh += 1;
+                self.remote += usize::from(registry.is_some());
+            }
+            Event::ImagePushed { .. } => self.pushed += 1,
+            Event::PushFailed { image, message } => {
+                self.unpushed.push((image.clone(), message.clone()));
+            }
+            Event::Released { moved, kept } => {
+                self.release = Some(Ok(words::released(moved, *kept)));
+            }
+            Event::NotReleased { message } => {
+                let why = message.as_deref().map(words::lines);
+                self.release = Some(Err(why.unwrap_or_default()));
+            }
             Event::ImageFailed { image, failure, .. } => {
                 self.failures.push((image.clone(), failure.clone()));
             }
@@ -95,6 +117,7 @@ impl Summary {
             images: self.total,
             built: self.built,
             fresh: self.fresh,
+            in_registry: self.remote,
             failed: self.failures.len(),
             cancelled: self.cancelled.len(),
             skipped: self.skipped.len(),
@@ -113,7 +136,18 @@ impl Summary {
             text.push('\n');
             text.push_str(&self.draw_failure(image, failure, paint));
         }
-        if !self.failures.is_empty() {
+        for (image, message) in &self.unpushed {
+            let message = words::lines(message).replace('\n', "\n  ");
+            let title = format!("{image} could not be pushed");
+            text.push_str(&format!("\n{}: {title}\n  {message}\n", paint.bad("error")));
+        }
+        if let Some(Err(why)) = &self.release
+            && !why.is_empty()
+        {
+            let why = why.replace('\n', "\n  ");
+            text.push_str(&format!("\n{}: no tag was moved\n  {why}\n", paint.bad("error")));
+        }
+        if !text.is_empty() {
             text.push('\n');
         }
         let stopped: Vec<&str> = self
@@ -136,7 +170,7 @@ impl Summary {
         let title = format!("{image} failed{}", words::failed_at(failure));
         let mut text = match &failure.excerpt {
             Some(excerpt) => {
-                let message = clean_message(&failure.message);
+                let message = words::lines(&failure.message);
                 let label = message.lines().next().unwrap_or_default().to_owned();
                 let end = excerpt.text.trim_end().len();
                 // A log that somebody wrote by hand may hold nothing but blanks.
@@ -149,7 +183,7 @@ impl Summary {
                 paint.renderer().render(&report).clone() + "\n"
             }
             None => {
-                let message = clean_message(&failure.message);
+                let message = words::lines(&failure.message);
                 format!("{}: {title}\n  {}\n", paint.bad("error"), message.replace('\n', "\n  "))
             }
         };
@@ -191,7 +225,19 @@ impl Summary {
     }
 
     fn draw_counts(&self, paint: Paint) -> String {
-        format!("{} in {}\n", self.counts().draw(paint), words::duration(self.took))
+        let mut text = format!("{} in {}\n", self.counts().draw(paint), words::duration(self.took));
+        match &self.release {
+            None if self.pushed == 0 => {}
+            None => text.push_str(&format!("{} pushed\n", count(self.pushed, "image"))),
+            Some(Ok(released)) => {
+                text.push_str(&format!("{} pushed, {released}\n", count(self.pushed, "image")));
+            }
+            Some(Err(_)) => {
+                let pushed = count(self.pushed, "image");
+                text.push_str(&format!("{pushed} pushed, no tag moved in the registry\n"));
+            }
+        }
+        text
     }
 
     fn draw_again(&self) -> Option<String> {
@@ -205,7 +251,12 @@ impl Counts {
     pub fn draw(&self, paint: Paint) -> String {
         let mut parts = vec![format!("{} built", self.built)];
         if self.fresh > 0 {
-            parts.push(format!("{} fresh", self.fresh));
+            let place = match self.in_registry {
+                0 => String::new(),
+                all if all == self.fresh => " (in registry)".to_owned(),
+                some => format!(" ({some} in registry)"),
+            };
+            parts.push(format!("{} fresh{place}", self.fresh));
         }
         if self.failed > 0 {
             parts.push(paint.bad(&format!("{} failed", self.failed)));
@@ -222,11 +273,6 @@ impl Counts {
 
 fn names(images: &[&str]) -> String {
     images.join(", ")
-}
-
-fn clean_message(message: &str) -> String {
-    let lines: Vec<String> = message.lines().map(clean::line).collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]

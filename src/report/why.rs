@@ -51,11 +51,11 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
     text
 }
 
-/// What was compared, and with what.
-pub fn draw_fresh(name: &str, image_id: &str, inputs: &Inputs) -> String {
+/// What was compared, and with what: an image of the engine by its ID, or one of the registry.
+pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
     let instructions: usize = inputs.stages.iter().map(|stage| stage.instructions.len()).sum();
     let arguments: usize = inputs.stages.iter().map(|stage| stage.arguments.len()).sum();
-    let mut text = format!("{name} is fresh: {image_id} carries its key {}\n", inputs.key());
+    let mut text = format!("{name} is fresh: {place} carries its key {}\n", inputs.key());
     text.push_str(&format!(
         "compared: {} of {}, {}, {}\n",
         count(instructions, "instruction"),

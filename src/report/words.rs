@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::base::text::{count, list};
 use crate::event::{Failure, Skip, StepInfo};
 
 use super::clean;
@@ -43,6 +44,11 @@ pub(super) fn why_failed(failure: &Failure) -> String {
     lines.map(clean::line).collect::<Vec<_>>().join("\n")
 }
 
+/// A message of several lines.
+pub(super) fn lines(message: &str) -> String {
+    message.lines().map(clean::line).collect::<Vec<_>>().join("\n")
+}
+
 /// `: dev failed`, `: the run stopped before`
 pub(super) fn skipped_because(because: &Skip) -> String {
     format!(": {}", why_skipped(because))
@@ -53,6 +59,38 @@ pub(super) fn why_skipped(because: &Skip) -> String {
     match because {
         Skip::NeedFailed { image } => format!("{image} failed"),
         Skip::Stopped => "the run stopped before".to_owned(),
+    }
+}
+
+/// `fresh`, where it is and what leads to it again.
+pub(super) fn fresh(tagged: &[String], is_in_registry: bool) -> String {
+    let place = if is_in_registry { " (in registry)" } else { "" };
+    match tagged {
+        [] => format!("fresh{place}"),
+        tagged => format!("fresh{place}, is {} again", list(tagged)),
+    }
+}
+
+/// Why an image was not sent, in one line.
+pub(super) fn push_failed(message: &str) -> String {
+    format!("push failed: {}", clean::line(message.lines().next().unwrap_or_default()))
+}
+
+/// Which tags lead elsewhere now.
+pub(super) fn released(moved: &[String], kept: usize) -> String {
+    match (moved.len(), kept) {
+        (0, kept) => format!("{} in the registry, none had to be moved", count(kept, "tag")),
+        (moved, 0) => format!("{} moved in the registry", count(moved, "tag")),
+        (moved, kept) => format!("{} moved in the registry, {kept} kept", count(moved, "tag")),
+    }
+}
+
+/// That no tag leads elsewhere now, and why, in one line.
+pub(super) fn not_released(message: Option<&str>) -> String {
+    let first = message.and_then(|message| message.lines().next()).map(clean::line);
+    match first {
+        Some(why) => format!("no tag moved in the registry: {why}"),
+        None => "no tag moved in the registry: not all images got there".to_owned(),
     }
 }
 

@@ -14,10 +14,12 @@ use serde::Deserialize;
 
 use crate::base::{Diagnostic, RelPath, Source, Span, text};
 
+mod push;
 mod references;
 mod secrets;
 mod template;
 
+pub use push::Push;
 pub use references::References;
 pub use secrets::{SecretSource, Secrets};
 pub use template::{BUILT_IN, Filled, Template, Unfilled};
@@ -57,6 +59,14 @@ pub struct Config {
     pub exclude: Vec<Setting>,
     /// The platform to build for.
     pub platform: Option<Setting>,
+    /// The registry through which images are shared, such as `ghcr.io/acme`.
+    pub registry: Option<Setting>,
+    /// Whether builds put their images into the registry.
+    #[serde(default)]
+    pub push: Push,
+    /// Registries that are spoken to without TLS, beside those on this machine.
+    #[serde(default)]
+    pub insecure_registries: Vec<Setting>,
     /// Build arguments of all images.
     #[serde(default)]
     pub args: Args,

@@ -12,9 +12,11 @@ use crate::base::{IdMap, ImageId};
 use crate::engine::{Cancel, Engine};
 use crate::event::{Edge, Event, Failure, FailureKind, Listener, Skip, Stamped, StepCounts};
 use crate::graph::evaluate::NeedKind;
-use crate::inputs::Identity;
-use crate::plan::{Plan, Verdict};
+use crate::plan::{Parent, Plan, Registered, Verdict};
 
+pub mod bring;
+mod courier;
+mod deliveries;
 pub mod estimate;
 mod lines;
 mod states;
@@ -22,11 +24,13 @@ mod states;
 mod tests;
 mod worker;
 
+pub use courier::{Published, Publisher, Released};
 pub use states::State;
 pub use worker::{Claim, Prepared, Recipes, Turn};
 
+use courier::{Parcel, Parcels};
 use states::States;
-use worker::{Ending, Message, Order, Progress};
+use worker::{Ending, Fresh, Message, Order, Progress};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -68,6 +72,8 @@ pub struct Tally {
     pub skipped: usize,
     /// Images whose build was cancelled.
     pub cancelled: usize,
+    /// Images that did not arrive in the registry.
+    pub unpushed: usize,
     /// Whether a failure was the machinery's.
     pub machinery_failed: bool,
     /// The signal that stopped the run, if one did.
@@ -93,6 +99,7 @@ pub struct Run<'a> {
     plan: &'a Plan,
     recipes: &'a dyn Recipes,
     engine: &'a dyn Engine,
+    publisher: Option<&'a dyn Publisher>,
     options: Options,
     to_loop: Sender<Message>,
     messages: Receiver<Message>,
@@ -107,7 +114,14 @@ impl<'a> Run<'a> {
         options: Options,
     ) -> Run<'a> {
         let (to_loop, messages) = mpsc::channel();
-        Run { plan, recipes, engine, options, to_loop, messages }
+        Run { plan, recipes, engine, publisher: None, options, to_loop, messages }
+    }
+
+    /// The same, with all its images put into a registry.
+    #[must_use]
+    pub fn publishing(mut self, publisher: &'a dyn Publisher) -> Run<'a> {
+        self.publisher = Some(publisher);
+        self
     }
 
     /// A handle by which another thread can stop the run.
@@ -117,7 +131,7 @@ impl<'a> Run<'a> {
 
     /// Builds everything and lets `listener` hear of it; returns when every image has ended.
     pub fn execute(self, listener: &mut dyn Listener) -> Tally {
-        let Run { plan, recipes, engine, options, to_loop, messages } = self;
+        let Run { plan, recipes, engine, publisher, options, to_loop, messages } = self;
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
             let desks: Vec<Sender<Order>> = (0..workers)
@@ -130,15 +144,29 @@ impl<'a> Run<'a> {
                     desk
                 })
                 .collect();
+            let couriers = publisher.map_or(0, |_| Parcels::couriers(plan.order().len()));
+            let couriers: Vec<Sender<Parcel>> = (0..couriers)
+                .filter_map(|number| {
+                    let (desk, parcels) = mpsc::channel();
+                    let (to_loop, retries, publisher) =
+                        (to_loop.clone(), options.retries, publisher?);
+                    scope.spawn(move || {
+                        courier::deliver(number, &parcels, &to_loop, engine, publisher, retries);
+                    });
+                    Some(desk)
+                })
+                .collect();
             let idle = (0..workers).rev().collect();
             let mut the_loop = Loop {
+                publisher,
+                parcels: Parcels::new(couriers, plan.len()),
                 plan,
                 recipes,
                 states: States::new(plan, options.jobs.max(1)),
                 options,
                 running: IdMap::from_fn(plan.len(), |_| None),
                 steps: IdMap::from_fn(plan.len(), |_| StepCounts::default()),
-                identities: IdMap::from_fn(plan.len(), |image| plan.identity(image).cloned()),
+                parents: IdMap::from_fn(plan.len(), |image| plan.parent(image)),
                 tally: Tally::default(),
                 stopping: false,
                 desks,
@@ -160,7 +188,9 @@ struct Loop<'a, 's> {
     running: IdMap<Option<Running>>,
     steps: IdMap<StepCounts>,
     /// What the images are that are done and needed.
-    identities: IdMap<Option<Identity>>,
+    parents: IdMap<Option<Parent>>,
+    publisher: Option<&'a dyn Publisher>,
+    parcels: Parcels,
     tally: Tally,
     /// Whether nothing new may start.
     stopping: bool,
@@ -184,19 +214,10 @@ impl Loop<'_, '_> {
     fn run(&mut self, messages: &Receiver<Message>) -> Tally {
         self.emit(self.beginning());
         for image in self.plan.order() {
-            let Some(Verdict::Fresh { image_id, lost }) = self.plan.verdict(*image) else {
-                continue;
-            };
-            // One that has lost a reference goes to a worker, which puts it back.
-            if lost.is_empty() {
-                self.tally.fresh += 1;
-                let (image, image_id) = (self.name(*image), image_id.clone());
-                let size = self.recipes.size(&image_id);
-                self.emit(Event::ImageFresh { image, image_id, tagged: Vec::new(), size });
-            }
+            self.tell_settled(*image);
         }
         self.start_what_can();
-        while !self.states.all_ended() {
+        while !(self.states.all_ended() && self.parcels.are_done()) {
             match self.next_message(messages) {
                 Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => self.cancel_overdue(),
@@ -204,9 +225,35 @@ impl Loop<'_, '_> {
             }
             self.start_what_can();
         }
+        self.release();
         self.emit(Event::RunFinished);
         self.listener.rest();
         self.tally
+    }
+
+    /// Tells of an image for which the plan says that there is nothing to do.
+    fn tell_settled(&mut self, image: ImageId) {
+        let Some(Verdict::Fresh { image_id, lost, registry }) = self.plan.verdict(image) else {
+            return;
+        };
+        // One that has lost a reference goes to a worker, which puts it back.
+        if !lost.is_empty() {
+            return;
+        }
+        self.tally.fresh += 1;
+        let registered = self.plan.registered(image);
+        let size = match registry {
+            Some(_) => registered.map(|it| it.size),
+            None => self.recipes.size(image_id),
+        };
+        self.emit(Event::ImageFresh {
+            image: self.name(image),
+            image_id: image_id.clone(),
+            tagged: Vec::new(),
+            size,
+            registry: registry.clone(),
+        });
+        self.send(image, image_id, registered);
     }
 
     fn beginning(&self) -> Event {
@@ -247,11 +294,18 @@ impl Loop<'_, '_> {
                 self.idle.push(worker);
                 self.end(image, ending);
             }
+            Message::Delivered { courier, image, delivery } => {
+                self.parcels.return_of(courier);
+                self.delivered(image, delivery);
+            }
             Message::Signal(signal) => self.interrupt(signal),
         }
     }
 
     fn start_what_can(&mut self) {
+        while let Some(image) = self.parcels.hand_out() {
+            self.emit(Event::PushStarted { image: self.name(image) });
+        }
         while !self.stopping && !self.idle.is_empty() {
             let Some(image) = self.states.start_next() else { return };
             let Some(worker) = self.idle.pop() else { return };
@@ -260,10 +314,9 @@ impl Loop<'_, '_> {
             let running = Running { since, until, timed_out: false, cancel: cancel.clone() };
             self.running[image] = Some(running);
             self.emit(Event::ImageStarted { image: self.name(image) });
-            let identity_of = |need: &ImageId| Some((*need, self.identities[*need].clone()?));
             let order = Order {
                 image,
-                needs: self.plan.needs(image).iter().filter_map(identity_of).collect(),
+                needs: self.needs_of(image),
                 is_needed: !self.plan.children(image).is_empty(),
                 cancel,
             };
@@ -271,11 +324,19 @@ impl Loop<'_, '_> {
         }
     }
 
+    /// What an image needs, as it is now.
+    fn needs_of(&self, image: ImageId) -> Vec<Parent> {
+        self.plan.needs(image).iter().filter_map(|need| self.parents[*need].clone()).collect()
+    }
+
     fn report(&mut self, image: ImageId, at: Instant, progress: Progress) {
         let name = self.name(image);
         let event = match progress {
             Progress::Stale(reason) => Event::ImageStale { image: name, reason },
             Progress::Blocked => Event::ImageBlocked { image: name },
+            Progress::Pulled { reference, took } => {
+                Event::ImagePulled { image: name, reference, took }
+            }
             Progress::Retried { attempt, message, wait } => {
                 // What the failed try has done is no part of the image.
                 self.steps[image] = StepCounts::default();
@@ -302,17 +363,12 @@ impl Loop<'_, '_> {
         let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
         let timed_out = running.is_some_and(|it| it.timed_out) && self.tally.signal.is_none();
         match ending {
-            Ending::Fresh { image_id, tagged, identity } => {
-                self.tally.fresh += 1;
-                self.identities[image] = identity;
-                self.states.finish(image);
-                let size = self.recipes.size(&image_id);
-                self.emit(Event::ImageFresh { image: name, image_id, tagged, size });
-            }
+            Ending::Fresh(fresh) => self.end_fresh(image, fresh),
             Ending::Built { image_id, references, identity, size } => {
                 self.tally.built += 1;
-                self.identities[image] = Some(identity);
+                self.parents[image] = Some(Parent { image, identity, remote: None });
                 self.states.finish(image);
+                self.send(image, &image_id, None);
                 let (image, steps, size) = (name, self.steps[image], Some(size));
                 self.emit(Event::ImageBuilt { image, image_id, references, steps, size, took });
             }
@@ -325,6 +381,22 @@ impl Loop<'_, '_> {
             }
             Ending::Failed(failure) => self.fail(image, failure, took),
         }
+    }
+
+    fn end_fresh(&mut self, image: ImageId, fresh: Fresh) {
+        let Fresh { image_id, tagged, identity, registered, is_remote } = fresh;
+        self.tally.fresh += 1;
+        let remote = registered.clone().filter(|_| is_remote);
+        let size = match &remote {
+            Some(remote) => Some(remote.size),
+            None => self.recipes.size(&image_id),
+        };
+        let registry = remote.as_ref().map(|it| it.reference.clone());
+        self.parents[image] = identity.map(|identity| Parent { image, identity, remote });
+        self.states.finish(image);
+        self.send(image, &image_id, registered.as_ref());
+        let image = self.name(image);
+        self.emit(Event::ImageFresh { image, image_id, tagged, size, registry });
     }
 
     fn fail(&mut self, image: ImageId, failure: Failure, took: Duration) {
@@ -380,6 +452,7 @@ impl Loop<'_, '_> {
             self.tally.signal = Some(signal);
             self.emit(Event::Interrupted { signal });
             self.cancel_where(|_| true);
+            self.parcels.cancel();
             self.stop();
         }
     }

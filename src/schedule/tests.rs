@@ -118,7 +118,7 @@ impl Recipes for Names {
     fn prepare(
         &self,
         image: ImageId,
-        _: &[(ImageId, Identity)],
+        _: &[Parent],
         _: &dyn Engine,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
@@ -138,7 +138,7 @@ impl Recipes for Names {
         Ok(Prepared::Build { request: Box::new(request), reason, claim: None })
     }
 
-    fn confirm(&self, _: ImageId, _: &[(ImageId, Identity)], _: &dyn Engine) -> anyhow::Result<()> {
+    fn confirm(&self, _: ImageId, _: &[Parent], _: &dyn Engine) -> anyhow::Result<()> {
         Ok(())
     }
 

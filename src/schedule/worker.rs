@@ -15,8 +15,10 @@ use crate::engine::{
 };
 use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
 use crate::inputs::Identity;
-use crate::plan::Reason;
+use crate::plan::{Parent, Reason, Registered};
 
+use super::bring::{Wanted, bring};
+use super::courier::Delivery;
 use super::lines::Lines;
 
 /// What workers need to know of the images, asked for when an image starts.
@@ -25,14 +27,14 @@ pub trait Recipes: Sync {
     fn name(&self, image: ImageId) -> &str;
 
     /// What is to be done for it, now that all that it needs is there: `needs` are the images of
-    /// the run that it needs, as they are now.
+    /// the run that it needs, as they are now. Where it is to be built, the engine has them after this.
     ///
     /// # Errors
-    /// Where the image's files can't be read, or the engine can't be asked.
+    /// Where the image's files can't be read, or the engine or a registry can't be asked.
     fn prepare(
         &self,
         image: ImageId,
-        needs: &[(ImageId, Identity)],
+        needs: &[Parent],
         engine: &dyn Engine,
         turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared>;
@@ -42,12 +44,7 @@ pub trait Recipes: Sync {
     ///
     /// # Errors
     /// Where something was moved, or the engine can't be asked.
-    fn confirm(
-        &self,
-        image: ImageId,
-        needs: &[(ImageId, Identity)],
-        engine: &dyn Engine,
-    ) -> anyhow::Result<()>;
+    fn confirm(&self, image: ImageId, needs: &[Parent], engine: &dyn Engine) -> anyhow::Result<()>;
 
     /// How many bytes an image takes that the engine held before the run, where that is known.
     fn size(&self, _image_id: &str) -> Option<u64> {
@@ -65,6 +62,15 @@ pub enum Prepared {
         /// The image's ID.
         image_id: String,
         /// The references that it has lost, and gets back.
+        lost: Vec<String>,
+        /// What the registry has of it, where it was asked.
+        registered: Option<Registered>,
+    },
+    /// Nothing is built: the registry holds what would come out.
+    Remote {
+        /// What it holds.
+        registered: Registered,
+        /// The references that it gets in the engine: it is brought there where there are any.
         lost: Vec<String>,
     },
     /// It is built.
@@ -87,6 +93,9 @@ pub type Claim = Option<Box<dyn Any + Send>>;
 pub struct Turn<'a> {
     /// Called when it has to wait.
     pub waits: &'a dyn Fn(),
+    /// Called with the reference of an image that has been brought from a registry, and how long it
+    /// took.
+    pub pulled: &'a dyn Fn(String, Duration),
     /// Ends the waiting.
     pub cancel: &'a Cancel,
 }
@@ -95,7 +104,7 @@ pub struct Turn<'a> {
 pub(super) struct Order {
     pub(super) image: ImageId,
     /// What the images are that it needs.
-    pub(super) needs: Vec<(ImageId, Identity)>,
+    pub(super) needs: Vec<Parent>,
     /// Whether another image of the run needs it.
     pub(super) is_needed: bool,
     /// Ends its build.
@@ -108,6 +117,8 @@ pub(super) enum Message {
     Progress { image: ImageId, progress: Vec<(Instant, Progress)> },
     /// The build of an image ended, and the worker is free.
     Ended { worker: usize, image: ImageId, ending: Ending },
+    /// The sending of an image ended, and the courier is free.
+    Delivered { courier: usize, image: ImageId, delivery: Delivery },
     /// The process got a signal.
     Signal(i32),
 }
@@ -123,6 +134,7 @@ fn say_now(say: Say<'_>, progress: Progress) {
 pub(super) enum Progress {
     Stale(Reason),
     Blocked,
+    Pulled { reference: String, took: Duration },
     Retried { attempt: u32, message: String, wait: Duration },
     StepStarted(StepInfo),
     StepFinished { step: StepInfo, cached: bool, took: Duration },
@@ -132,9 +144,21 @@ pub(super) enum Progress {
 
 pub(super) enum Ending {
     Built { image_id: String, references: Vec<String>, identity: Identity, size: u64 },
-    Fresh { image_id: String, tagged: Vec<String>, identity: Option<Identity> },
+    Fresh(Fresh),
     Failed(Failure),
     Cancelled,
+}
+
+/// An image for which nothing had to be built.
+pub(super) struct Fresh {
+    pub(super) image_id: String,
+    pub(super) tagged: Vec<String>,
+    /// What it is, where that matters to others.
+    pub(super) identity: Option<Identity>,
+    /// What the registry has of it, where it was asked.
+    pub(super) registered: Option<Registered>,
+    /// Whether the engine does not hold it.
+    pub(super) is_remote: bool,
 }
 
 /// Takes images until the loop hangs up.
@@ -197,12 +221,12 @@ struct Fault {
 }
 
 /// How long is waited after a try: one second, then twice as long each time, up to half a minute.
-fn pause_after(attempt: u32) -> Duration {
+pub(super) fn pause_after(attempt: u32) -> Duration {
     Duration::from_secs(1 << (attempt - 1).min(5)).min(Duration::from_secs(30))
 }
 
 /// Waits; says whether the time went by without a cancellation.
-fn pause(time: Duration, cancel: &Cancel) -> bool {
+pub(super) fn pause(time: Duration, cancel: &Cancel) -> bool {
     let (wake, woken) = mpsc::channel();
     // A waiter that has gone needs no waking.
     let _guard = cancel.on_set(move || wake.send(()).unwrap_or_default());
@@ -215,11 +239,20 @@ fn try_once(
     engine: &dyn Engine,
     recipes: &dyn Recipes,
 ) -> Result<Ending, Box<Fault>> {
-    let turn = Turn { waits: &|| say_now(say, Progress::Blocked), cancel: &order.cancel };
-    let prepared = recipes.prepare(order.image, &order.needs, engine, &turn);
-    match prepared.map_err(|error| machinery_fault(&error, &Mask::default()))? {
-        Prepared::Fresh { image_id, lost } => restore(order, image_id, lost, engine)
-            .map_err(|error| machinery_fault(&error, &Mask::default())),
+    let turn = Turn {
+        waits: &|| say_now(say, Progress::Blocked),
+        pulled: &|reference, took| say_now(say, Progress::Pulled { reference, took }),
+        cancel: &order.cancel,
+    };
+    let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
+    match recipes.prepare(order.image, &order.needs, engine, &turn).map_err(broke)? {
+        Prepared::Fresh { image_id, lost, registered } => {
+            let restored = restore(order, image_id, lost, engine).map_err(broke)?;
+            Ok(Ending::Fresh(Fresh { registered, ..restored }))
+        }
+        Prepared::Remote { registered, lost } => {
+            take_over(registered, lost, engine, &turn).map_err(broke)
+        }
         Prepared::Build { request, reason, claim } => {
             say_now(say, Progress::Stale(reason));
             let ending = perform(order, &request, say, engine, recipes);
@@ -236,7 +269,7 @@ fn restore(
     image_id: String,
     lost: Vec<String>,
     engine: &dyn Engine,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Fresh> {
     for reference in &lost {
         engine.tag(&image_id, reference)?;
     }
@@ -244,7 +277,28 @@ fn restore(
         true => Some(Identity::of(&look_at(&image_id, engine)?)),
         false => None,
     };
-    Ok(Ending::Fresh { image_id, tagged: lost, identity })
+    Ok(Fresh { image_id, tagged: lost, identity, registered: None, is_remote: false })
+}
+
+/// Leaves an image in the registry, or brings it where the engine is to have it too.
+fn take_over(
+    registered: Registered,
+    lost: Vec<String>,
+    engine: &dyn Engine,
+    turn: &Turn<'_>,
+) -> anyhow::Result<Ending> {
+    let is_remote = lost.is_empty();
+    if !is_remote {
+        let Registered { reference, identity, .. } = &registered;
+        bring(engine, Wanted { reference, identity, platform: None, names: &lost }, turn.pulled)?;
+    }
+    Ok(Ending::Fresh(Fresh {
+        image_id: registered.image_id.clone(),
+        tagged: lost,
+        identity: Some(registered.identity.clone()),
+        registered: Some(registered),
+        is_remote,
+    }))
 }
 
 /// Lets the engine build, and makes sure of what came out.

@@ -17,8 +17,8 @@ use layers::engine::{
     ListedImage, Secrets, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Listener, Stamped};
-use layers::inputs::{Durations, Identity};
-use layers::plan::{Plan, Reason};
+use layers::inputs::Durations;
+use layers::plan::{Parent, Plan, Reason};
 use layers::schedule::{OnFailure, Options, Prepared, Recipes, Run, Turn};
 
 use super::dice::Dice;
@@ -296,7 +296,7 @@ impl Recipes for Names {
     fn prepare(
         &self,
         image: ImageId,
-        _: &[(ImageId, Identity)],
+        _: &[Parent],
         _: &dyn Engine,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
@@ -316,7 +316,7 @@ impl Recipes for Names {
         Ok(Prepared::Build { request, reason, claim: None })
     }
 
-    fn confirm(&self, _: ImageId, _: &[(ImageId, Identity)], _: &dyn Engine) -> anyhow::Result<()> {
+    fn confirm(&self, _: ImageId, _: &[Parent], _: &dyn Engine) -> anyhow::Result<()> {
         Ok(())
     }
 

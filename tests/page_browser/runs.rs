@@ -139,7 +139,13 @@ impl Maker {
                 let size = Some(77_000_000);
                 self.tell(
                     ready,
-                    Event::ImageFresh { image: name(image), image_id, tagged: vec![], size },
+                    Event::ImageFresh {
+                        image: name(image),
+                        image_id,
+                        tagged: vec![],
+                        size,
+                        registry: None,
+                    },
                 );
                 continue;
             }

@@ -46,7 +46,7 @@ pub fn make(
     let wish = Wish::look(Chosen { named: images.to_vec(), all });
     let engine = kitchen::connect(engine, at)?;
     let info = engine.describe()?;
-    let (kitchen, plan) = Kitchen::open(repository, wish, engine.as_ref(), &info)?;
+    let (kitchen, plan) = Kitchen::open(repository, wish, engine.as_ref(), &info, at)?;
     Ok(match by {
         ColorBy::Size => by_size(&repository.graph, &kitchen),
         _ => by_verdict(&plan),

@@ -34,7 +34,7 @@ impl Said<'_> {
 
     /// The options of all commands that change what is drawn.
     fn settings(&self) -> Vec<String> {
-        let Global { directory: _, build_args, platform, target, namespace, app, tag } =
+        let Global { directory: _, build_args, platform, target, namespace, app, tag, registry: _ } =
             self.global;
         let said = [
             ("platform", platform),

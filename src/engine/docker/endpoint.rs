@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::trouble::hinted;
-use crate::credentials::read_json;
+use crate::credentials::{self, read_json};
 
 /// The socket that is used when nothing else is said.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -40,14 +40,13 @@ impl Environment {
     pub fn read(var: impl Fn(&str) -> Option<OsString>) -> Environment {
         let value = |name: &str| var(name).filter(|value| !value.is_empty());
         let text = |name: &str| value(name).map(|value| value.to_string_lossy().into_owned());
-        let home = value("HOME").map(|home| PathBuf::from(home).join(".docker"));
         Environment {
             host: text("DOCKER_HOST"),
             context: text("DOCKER_CONTEXT"),
             tls_verify: text("DOCKER_TLS_VERIFY"),
             tls: text("DOCKER_TLS"),
             cert_path: value("DOCKER_CERT_PATH").map(PathBuf::from),
-            config: value("DOCKER_CONFIG").map(PathBuf::from).or(home),
+            config: credentials::folder(&var),
         }
     }
 }

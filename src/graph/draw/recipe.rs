@@ -157,11 +157,11 @@ fn contexts(
             }
             None => Stands::Other(format!("./{value}")),
         };
-        let name = Reference::parse(name).map_or_else(|_| name.clone(), |it| short(&it));
+        let name = Reference::parse(name).map_or_else(|_| name.clone(), |it| it.context_name());
         contexts.insert(name, stands);
     }
     for edge in view.parents(id).iter().filter(|edge| edge.kind != NeedKind::Context) {
-        contexts.entry(short(&edge.reference)).or_insert_with(|| target(edge.parent));
+        contexts.entry(edge.reference.context_name()).or_insert_with(|| target(edge.parent));
     }
     contexts
 }
@@ -184,12 +184,6 @@ pub(super) fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-/// `acme/shop-base` for `docker.io/acme/shop-base:latest`.
-fn short(reference: &Reference) -> String {
-    let familiar = reference.familiar();
-    familiar.strip_suffix(":latest").map(str::to_owned).unwrap_or(familiar)
 }
 
 /// The way from a folder to a path.
@@ -219,7 +213,7 @@ mod tests {
     #[test]
     fn names_are_short_as_buildkit_looks_them_up() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(short(&Reference::parse(text).unwrap()), expected);
+            assert_eq!(Reference::parse(text).unwrap().context_name(), expected);
         };
         check("docker.io/acme/shop-base:latest", "acme/shop-base");
         check("acme/shop-base", "acme/shop-base");

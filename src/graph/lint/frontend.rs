@@ -35,9 +35,7 @@ pub fn newer_than<'a>(
     let mut told: BTreeSet<(String, Span, &str)> = BTreeSet::new();
     let mut problems = Vec::new();
     for image in images {
-        let names_its_own = image.file.directives.syntax.is_some()
-            || image.build_args.contains_key("BUILDKIT_SYNTAX");
-        if names_its_own {
+        if image.names_frontend() {
             continue;
         }
         for (span, what, since) in uses_of(image).into_iter().filter(|it| it.2 > frontend) {

@@ -98,6 +98,12 @@ fn must_be_listed(event: &Event) {
         | Event::ImageFailed { .. }
         | Event::ImageSkipped { .. }
         | Event::ImageCancelled { .. }
+        | Event::ImagePulled { .. }
+        | Event::PushStarted { .. }
+        | Event::ImagePushed { .. }
+        | Event::PushFailed { .. }
+        | Event::Released { .. }
+        | Event::NotReleased { .. }
         | Event::Interrupted { .. }
         | Event::RunFinished => {}
     }
@@ -111,6 +117,20 @@ fn beginning(image: String, took: Duration) -> Event {
         edges: vec![Edge { image: image.clone(), parent: image.clone(), kind: NeedKind::Copy }],
         expected: [(image, took)].into(),
     }
+}
+
+fn of_registries(evil: &str, took: Duration) -> Vec<Event> {
+    let (image, evil) = (|| "dev".to_owned(), || evil.to_owned());
+    let digested = || format!("{}@sha256:0", evil());
+    vec![
+        Event::ImagePulled { image: image(), reference: digested(), took },
+        Event::PushStarted { image: image() },
+        Event::ImagePushed { image: image(), reference: digested(), took },
+        Event::PushFailed { image: image(), message: evil() },
+        Event::Released { moved: vec![evil()], kept: 2 },
+        Event::NotReleased { message: Some(evil()) },
+        Event::NotReleased { message: None },
+    ]
 }
 
 /// Events of every kind, the end last.
@@ -138,6 +158,7 @@ fn every_event() -> Vec<Stamped> {
         image_id: id.to_owned(),
         tagged,
         size,
+        registry: size.map(|_| "ghcr.io/acme/dev@sha256:0".to_owned()),
     };
     let mut events = vec![
         beginning(image(), took),
@@ -149,7 +170,7 @@ fn every_event() -> Vec<Stamped> {
         Event::StepStarted { image: image(), step: plain_step },
         Event::StepFinished { image: image(), step: step(), cached: true, took: Duration::ZERO },
         Event::Output { image: image(), step: step(), line: evil.clone() },
-        Event::Warning { image: image(), message: evil },
+        Event::Warning { image: image(), message: evil.clone() },
         Event::ImageBuilt {
             image: image(),
             image_id: "sha256:2".to_owned(),
@@ -167,6 +188,7 @@ fn every_event() -> Vec<Stamped> {
     ];
     let stale = |reason| Event::ImageStale { image: image(), reason };
     events.extend(every_reason().into_iter().map(stale));
+    events.extend(of_registries(&evil, took));
     events.push(Event::RunFinished);
     events.iter().for_each(must_be_listed);
     let at = (0..).map(|number| Duration::from_micros(number * 1001));

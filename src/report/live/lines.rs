@@ -129,12 +129,18 @@ pub fn ended(event: &Event, width: usize, paint: Paint) -> Option<String> {
             facts.extend(size.map(words::size));
             (paint.good("✓"), image, facts)
         }
-        Event::ImageFresh { image, tagged, .. } => {
-            let again = match tagged.as_slice() {
-                [] => String::new(),
-                tagged => format!(", is {} again", crate::base::text::list(tagged)),
-            };
-            (paint.faint("•"), image, vec![format!("fresh{again}")])
+        Event::ImageFresh { image, tagged, registry, .. } => {
+            (paint.faint("•"), image, vec![words::fresh(tagged, registry.is_some())])
+        }
+        Event::ImagePulled { image, reference, took } => {
+            let facts = vec![words::duration(*took), format!("pulled {}", clean::line(reference))];
+            (paint.faint("↓"), image, facts)
+        }
+        Event::ImagePushed { image, took, .. } => {
+            (paint.good("↑"), image, vec![words::duration(*took), "pushed".to_owned()])
+        }
+        Event::PushFailed { image, message } => {
+            (paint.bad("✗"), image, vec![words::push_failed(message)])
         }
         Event::ImageFailed { image, failure, took } => {
             let facts =

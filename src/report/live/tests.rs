@@ -109,7 +109,7 @@ fn output(image: &str, line: &str) -> Event {
 
 fn fresh(image: &str) -> Event {
     let (image, image_id, tagged) = (image.to_owned(), String::new(), Vec::new());
-    Event::ImageFresh { image, image_id, tagged, size: Some(5) }
+    Event::ImageFresh { image, image_id, tagged, size: Some(5), registry: None }
 }
 
 fn built(image: &str, millis: u64) -> Event {

@@ -11,7 +11,7 @@ use crate::plan::Reason;
 
 use super::super::paint::Paint;
 use super::super::summary::Counts;
-use super::super::timeline::{Outcome, Timeline, Track, Wait, Work};
+use super::super::timeline::{Outcome, Passage, Timeline, Track, Wait, Work};
 use super::super::{clean, journal, reasons, words};
 use super::data::{
     BROKE, CACHED, FailureData, ImageData, LineData, NeedData, OPEN, Page, PriorRun, RunData,
@@ -121,7 +121,9 @@ fn count(run: &Timeline) -> Counts {
     let of = |wanted: &[Outcome]| {
         run.images.iter().filter(|track| wanted.contains(&track.outcome)).count()
     };
+    let is_remote = |track: &&Track| matches!(track.passages.as_slice(), [Passage::Held(_), ..]);
     Counts {
+        in_registry: run.images.iter().filter(is_remote).count(),
         images: run.images.len(),
         built: of(&[Outcome::Built, Outcome::Cached]),
         fresh: of(&[Outcome::Fresh]),
@@ -225,10 +227,24 @@ fn notes(track: &Track) -> Vec<String> {
     for (attempt, message, wait) in &track.retries {
         notes.push(words::tried_again(*attempt, message, *wait));
     }
+    notes.extend(track.passages.iter().map(describe_passage));
     for warning in &track.warnings {
         notes.extend(lines_of(warning.lines()).into_iter().map(|line| format!("warning: {line}")));
     }
     notes
+}
+
+fn describe_passage(passage: &Passage) -> String {
+    match passage {
+        Passage::Held(reference) => format!("in the registry as {}", clean::line(reference)),
+        Passage::Pulled(reference, took) => {
+            format!("pulled {} in {}", clean::line(reference), words::duration(*took))
+        }
+        Passage::Pushed(reference, took) => {
+            format!("pushed as {} in {}", clean::line(reference), words::duration(*took))
+        }
+        Passage::PushFailed(message) => words::push_failed(message),
+    }
 }
 
 fn describe_failure(failure: &Failure) -> FailureData {

@@ -126,6 +126,7 @@ fn the_run_before_is_compared() {
                 image_id: String::new(),
                 tagged: vec![],
                 size: None,
+                registry: None,
             },
         ),
     ]);

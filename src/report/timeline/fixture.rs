@@ -84,6 +84,7 @@ pub(in crate::report) fn events() -> Vec<Stamped> {
                 image_id: "sha256:old".to_owned(),
                 tagged: vec![],
                 size: Some(5),
+                registry: None,
             },
         ),
         at(0, started("base")),

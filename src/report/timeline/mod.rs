@@ -109,12 +109,27 @@ pub struct Track {
     pub retries: Vec<(u32, String, Duration)>,
     /// Whether it waited for another run that built the same.
     pub was_blocked: bool,
+    /// What passed between it and registries, in order.
+    pub passages: Vec<Passage>,
     /// Why it failed.
     pub failure: Option<Failure>,
     /// Why it was not begun.
     pub because: Option<Skip>,
     /// The last lines that its steps wrote.
     pub tail: VecDeque<String>,
+}
+
+/// What passed between an image and a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Passage {
+    /// It is there, and not in the engine.
+    Held(String),
+    /// Something was brought for it.
+    Pulled(String, Duration),
+    /// It was sent there.
+    Pushed(String, Duration),
+    /// It could not be sent.
+    PushFailed(String),
 }
 
 /// One step of an image.
@@ -151,6 +166,7 @@ impl Track {
             warnings: Vec::new(),
             retries: Vec::new(),
             was_blocked: false,
+            passages: Vec::new(),
             failure: None,
             because: None,
             tail: VecDeque::new(),
@@ -310,7 +326,17 @@ impl Track {
                 self.tail.push_back(line.clone());
             }
             Event::Warning { message, .. } => self.warnings.push(message.clone()),
-            Event::ImageFresh { image_id, tagged, size, .. } => {
+            Event::ImagePulled { reference, took, .. } => {
+                self.passages.push(Passage::Pulled(reference.clone(), *took));
+            }
+            Event::ImagePushed { reference, took, .. } => {
+                self.passages.push(Passage::Pushed(reference.clone(), *took));
+            }
+            Event::PushFailed { message, .. } => {
+                self.passages.push(Passage::PushFailed(message.clone()));
+            }
+            Event::ImageFresh { image_id, tagged, size, registry, .. } => {
+                self.passages.extend(registry.clone().map(Passage::Held));
                 self.image_id = Some(image_id.clone());
                 self.references.clone_from(tagged);
                 self.size = *size;
@@ -333,6 +359,9 @@ impl Track {
             }
             Event::ImageCancelled { .. } => return Some(Outcome::Cancelled),
             Event::ImageStarted { .. }
+            | Event::PushStarted { .. }
+            | Event::Released { .. }
+            | Event::NotReleased { .. }
             | Event::RunStarted { .. }
             | Event::Interrupted { .. }
             | Event::RunFinished => {}

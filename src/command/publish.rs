@@ -1,0 +1,124 @@
+//! Putting the images of a run into the registry.
+//!
+//! Owns what lies where: every image under the tag of its key, in each repository that it has a
+//! reference in, and the tags that people use, which move last and together.
+
+use std::collections::BTreeSet;
+
+use crate::base::{ImageId, clock, parallel};
+use crate::cli::Push;
+use crate::engine::{Cancel, Engine};
+use crate::graph::reference::Reference;
+use crate::inputs::Memory;
+use crate::plan::{Parent, SharedStore, remote};
+use crate::registry::moves::Move;
+use crate::registry::{Remote, Settings};
+use crate::schedule::{Published, Publisher, Released};
+
+use super::kitchen::Kitchen;
+use super::release;
+
+/// How many tags are looked at at once.
+const AT_ONCE: usize = 8;
+
+/// Publishes what a kitchen makes.
+pub struct Publishing<'a> {
+    /// Where the images come from.
+    kitchen: &'a Kitchen<'a>,
+    /// The registry.
+    shared: &'a SharedStore,
+    /// How it is spoken to.
+    settings: Settings,
+    /// Whether the tags that people use are moved.
+    moves_tags: bool,
+    /// What no other run is called.
+    run: String,
+}
+
+impl<'a> Publishing<'a> {
+    /// Publishes what a kitchen makes, as far as is wished; nothing where nothing is.
+    pub fn of(kitchen: &'a Kitchen<'a>, settings: Settings, push: Push) -> Option<Publishing<'a>> {
+        let shared = kitchen.judge.shared.as_ref().filter(|_| push != Push::No)?;
+        let moves_tags = push == Push::Tags;
+        let run = format!("{}-{}", clock::now().as_millis(), std::process::id());
+        Some(Publishing { kitchen, shared, settings, moves_tags, run })
+    }
+}
+
+impl Publishing<'_> {
+    fn references(&self, image: ImageId) -> Vec<Reference> {
+        let references = &self.kitchen.judge.graph.images[image].references;
+        references.iter().map(|reference| self.shared.place(reference)).collect()
+    }
+
+    /// The tags of some images that lead elsewhere than they are to, and how many lead there.
+    fn moves(&self, published: &[(ImageId, Published)]) -> anyhow::Result<(Vec<Move>, usize)> {
+        let wanted: Vec<(Remote, &str)> = published
+            .iter()
+            .flat_map(|(image, it)| {
+                let digest = it.digest.as_str();
+                self.references(*image).into_iter().map(move |tag| (remote(&tag), digest))
+            })
+            .collect();
+        let now = parallel::each(&wanted, AT_ONCE, |(tag, _)| self.shared.registries.digest(tag));
+        let mut moves = Vec::new();
+        for ((tag, to), from) in wanted.iter().zip(now) {
+            let from = from?;
+            if from.as_deref() != Some(to) {
+                moves.push(Move { tag: tag.clone(), to: (*to).to_owned(), from });
+            }
+        }
+        let kept = wanted.len() - moves.len();
+        Ok((moves, kept))
+    }
+
+    fn memory(&self) -> &Memory {
+        &self.kitchen.judge.memory
+    }
+}
+
+impl Publisher for Publishing<'_> {
+    fn publish(
+        &self,
+        image: ImageId,
+        needs: &[Parent],
+        image_id: &str,
+        engine: &dyn Engine,
+        cancel: &Cancel,
+    ) -> anyhow::Result<Published> {
+        let judge = &self.kitchen.judge;
+        let Some(key) = judge.key_of(image, needs) else {
+            anyhow::bail!("an image without a key can't be pushed");
+        };
+        let described = &judge.graph.images[image];
+        let mut published = None;
+        for place in self.shared.key_references(described, &key) {
+            let name = place.familiar();
+            // The engine pushes what has the name, so it has it for that long.
+            engine.tag(image_id, &name)?;
+            let pushed = engine.push(&name, cancel);
+            let untagged = engine.remove(&name);
+            let digest = pushed?;
+            untagged?;
+            published.get_or_insert_with(|| {
+                let digested = Some(digest.clone());
+                let reference = Reference { tag: None, digest: digested, ..place }.familiar();
+                Published { reference, digest }
+            });
+        }
+        published.ok_or_else(|| anyhow::anyhow!("`{}` has no reference", described.name))
+    }
+
+    fn release(&self, published: &[(ImageId, Published)]) -> anyhow::Result<Option<Released>> {
+        if !self.moves_tags {
+            return Ok(None);
+        }
+        let (moves, kept) = self.moves(published)?;
+        let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
+        if !moves.is_empty() {
+            let folder = self.memory().prepare_releases()?;
+            release::release(&folder, &self.run, &self.settings, moves)?;
+        }
+        Ok(Some(Released { moved: moved.into_iter().collect(), kept }))
+    }
+}

@@ -1,0 +1,81 @@
+//! Which registry images are shared through, and what of them is put there.
+//!
+//! Owns the words for it on the command line, in the environment and in `layers.toml`, and which of
+//! them wins.
+
+use crate::base::Diagnostic;
+use crate::cli::{Global, Push};
+use crate::credentials;
+use crate::plan::{Home, SharedStore};
+use crate::registry::{Registries, Settings};
+use crate::scan::config::{self, ConfigFile};
+
+use super::environment::Environment;
+use super::load::Repository;
+use super::usage;
+
+/// How a registry is written.
+const FORM: &str = "write it as `ghcr.io/acme` or `localhost:5000`";
+
+/// The registry of the command line or the environment, else that of `layers.toml`. An empty one
+/// means none.
+///
+/// # Errors
+/// Where an option or variable names none. What is wrong in `layers.toml` is a diagnostic.
+pub fn home_of(
+    global: &Global,
+    file: &ConfigFile,
+) -> anyhow::Result<(Option<Home>, Option<Diagnostic>)> {
+    if let Some(text) = &global.registry {
+        if text.is_empty() {
+            return Ok((None, None));
+        }
+        let home = Home::parse(text);
+        let home = home.map_err(|wrong| usage(format!("--registry: {wrong}\nhint: {FORM}")))?;
+        return Ok((Some(home), None));
+    }
+    let Some(setting) = &file.config.registry else { return Ok((None, None)) };
+    Ok(match Home::parse(setting.get_ref()) {
+        Ok(home) => (Some(home), None),
+        Err(wrong) => {
+            let problem = Diagnostic::error("config", wrong);
+            let problem = problem.at(&file.source, ConfigFile::span(setting), "").hint(FORM);
+            (None, Some(problem))
+        }
+    })
+}
+
+/// What is put into the registry: as the option says, else as `layers.toml` does.
+pub fn push_of(option: Option<Push>, file: &ConfigFile) -> Push {
+    option.unwrap_or(match file.config.push {
+        config::Push::No => Push::No,
+        config::Push::Keys => Push::Keys,
+        config::Push::Tags => Push::Tags,
+    })
+}
+
+/// How registries are spoken to here.
+pub fn settings(file: &ConfigFile, environment: &Environment) -> Settings {
+    let plain = file.config.insecure_registries.iter();
+    Settings {
+        docker_config: credentials::folder(|name| environment.var(name).map(Into::into)),
+        plain_http: plain.map(|setting| setting.get_ref().clone()).collect(),
+    }
+}
+
+/// The registry in which images are looked for; nothing where none is named and nothing is put into
+/// one.
+pub fn shared_store(
+    repository: &Repository,
+    push: Push,
+    platform: &str,
+    environment: &Environment,
+) -> Option<SharedStore> {
+    let home = repository.home.clone();
+    if home.is_none() && push == Push::No {
+        return None;
+    }
+    let registries = Registries::new(settings(&repository.config, environment));
+    let shared = SharedStore::new(registries, home, platform);
+    Some(if push == Push::No { shared } else { shared.needed() })
+}

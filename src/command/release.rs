@@ -1,0 +1,106 @@
+//! Moving the tags of a run in the registry, in a process of its own.
+//!
+//! Owns what is written down before the first tag moves, under `.layers/releases/`, and the process
+//! that moves them. A registry moves one tag at a time, so between the first and the last some lead to
+//! the old images and some to the new. That time is short, and a run that is killed in it does not
+//! stretch it: the process has its own group, so signals to the run and its terminal don't reach it,
+//! and it goes on to the end. Where it dies too (the machine does), the next release from here ends
+//! what it had begun.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::base::Passing;
+use crate::exit::Exit;
+use crate::inputs::memory;
+use crate::process;
+use crate::registry::moves::{Move, finish, move_all};
+use crate::registry::{Registries, Settings};
+
+/// The name of the file that is locked while tags are moved.
+const LOCK: &str = "lock";
+
+/// More than this the process does not say of what went wrong.
+const LONGEST_ERROR: usize = 64 << 10;
+
+/// What is to be moved, as it is written down.
+#[derive(Serialize, Deserialize)]
+struct Intent {
+    /// How the registries are spoken to.
+    settings: Settings,
+    moves: Vec<Move>,
+}
+
+/// Moves tags, all or none, and waits for it. `folder` is where intents are kept, `name` one that no
+/// other run has.
+///
+/// # Errors
+/// Where a registry refuses, or the disk.
+pub fn release(
+    folder: &Path,
+    name: &str,
+    settings: &Settings,
+    moves: Vec<Move>,
+) -> anyhow::Result<()> {
+    let file = folder.join(format!("{name}.json"));
+    let text = serde_json::to_vec(&Intent { settings: settings.clone(), moves })?;
+    let kept = memory::write_whole(&file, &text);
+    kept.with_context(|| format!("can't write `{}`", file.display()))?;
+    let arguments = [OsStr::new("release"), file.as_os_str()];
+    let finished = process::run_apart(&arguments, LONGEST_ERROR)?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    // It removes what it has read, whatever comes of it.
+    drop(fs::remove_file(&file));
+    let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    match said {
+        "" => anyhow::bail!("the process that moves tags ended: {}", finished.status),
+        said => anyhow::bail!("{said}"),
+    }
+}
+
+/// `layers release FILE`: what that process does.
+pub fn run(file: &Path) -> anyhow::Result<Exit> {
+    let folder = file.parent().context("a file lies in a folder")?;
+    let lock = File::create(folder.join(LOCK)).context("can't make the lock of releases")?;
+    lock.lock().context("can't lock releases")?;
+    let intent = read(file)?;
+    for left in others(folder, file) {
+        finish_left(&left)?;
+    }
+    let moved = move_all(&Registries::new(intent.settings), &intent.moves);
+    drop(fs::remove_file(file));
+    moved?;
+    Ok(Exit::Done)
+}
+
+fn read(file: &Path) -> anyhow::Result<Intent> {
+    let text = fs::read(file).with_context(|| format!("can't read `{}`", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("can't read `{}`", file.display()))
+}
+
+/// What other runs have left that died.
+fn others(folder: &Path, own: &Path) -> Vec<PathBuf> {
+    let items = fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
+    let is_left = |path: &PathBuf| path != own && path.extension().is_some_and(|it| it == "json");
+    let mut left: Vec<PathBuf> = items.filter(is_left).collect();
+    left.sort();
+    left
+}
+
+/// Ends what another run has begun.
+fn finish_left(file: &Path) -> anyhow::Result<()> {
+    if let Ok(intent) = read(file) {
+        let finished = finish(&Registries::new(intent.settings), &intent.moves);
+        // A registry that says no will say so again, and must not stop all that come after.
+        finished.or_else(|error| if Passing::is(&error) { Err(error) } else { Ok(()) })?;
+    }
+    drop(fs::remove_file(file));
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Why an image is built.
+//!
+//! Owns the reasons: what differs between the inputs of today and those of the image that the engine
+//! holds, or that it holds none. It decides nothing: that an image is built is known by then.
+
+use super::Reason;
+use super::held::Holder;
+use super::judge::Judge;
+use crate::base::ImageId;
+use crate::engine::Engine;
+use crate::graph::reference::Reference;
+use crate::inputs::{Own, diff};
+
+impl Judge<'_> {
+    /// Why an image is built whatever becomes of its parents; nothing where that is not certain.
+    pub(super) fn certain_reason(
+        &self,
+        image: ImageId,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Option<Reason>> {
+        let Some(Ok(own)) = &self.own[image] else {
+            let Some(Err(message)) = &self.own[image] else { return Ok(None) };
+            return Ok(Some(Reason::Unreadable { message: message.clone() }));
+        };
+        if self.forced.contains(&image) {
+            return Ok(Some(Reason::Forced));
+        }
+        let key = match self.held.holder(&self.graph.images[image].references) {
+            Holder::One(held) => &held.key,
+            Holder::Missing(reference) | Holder::Several(reference) => {
+                return self.explain_missing(image, reference, engine).map(Some);
+            }
+        };
+        let was = self.memory.recall(&self.name(image), key);
+        Ok(was.filter(|was| diff::differs_by_itself(&own.inputs, was)).map(|was| {
+            let mut changes = diff::changes(own, &was, &|image| self.name(image));
+            // What the parents are is not known yet.
+            changes.retain(|it| {
+                !matches!(it, diff::Change::Parent { .. } | diff::Change::External { .. })
+            });
+            if changes.is_empty() { Reason::OtherInputs } else { Reason::Changed { changes } }
+        }))
+    }
+
+    /// Why an image that carries another key is not the one of today.
+    pub(super) fn explain(&self, image: ImageId, own: &Own, key: &str, held_key: &str) -> Reason {
+        let name = self.name(image);
+        // It only inherited its key from the image that it was built on.
+        if key == held_key {
+            let references = &self.graph.images[image].references;
+            let reference = references.first().map(Reference::familiar).unwrap_or_default();
+            return Reason::TagMoved { reference };
+        }
+        let changes = self
+            .memory
+            .recall(&name, held_key)
+            .map(|was| diff::changes(own, &was, &|image| self.name(image)))
+            .unwrap_or_default();
+        if changes.is_empty() { Reason::OtherInputs } else { Reason::Changed { changes } }
+    }
+
+    /// Why not all references of an image lead to one that carries a key.
+    pub(super) fn explain_missing(
+        &self,
+        image: ImageId,
+        reference: String,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Reason> {
+        let references = &self.graph.images[image].references;
+        if self.held.holds_any(references) {
+            return Ok(Reason::TagMoved { reference });
+        }
+        // An image that somebody else put there is only looked for where one of ours has been:
+        // the first build of a repository asks for nothing.
+        let was_here = self.memory.knows(&self.name(image));
+        if was_here && engine.inspect(&reference)?.is_some() {
+            return Ok(Reason::TagMoved { reference });
+        }
+        Ok(Reason::NoImage)
+    }
+}

@@ -1,0 +1,254 @@
+//! The registry as the store that all machines share.
+//!
+//! Owns where an image lies in it: under a tag that is made of its key, and under its references.
+//! Whoever finds the key there has nothing to build. What is found counts only where it carries the
+//! key in its label, and ends with the last instruction of the image's Dockerfile, as in an engine's
+//! own store.
+
+use std::sync::OnceLock;
+
+use super::origin;
+use crate::graph::Image;
+use crate::graph::reference::Reference;
+use crate::inputs::{Identity, KEY_LABEL, Outside};
+use crate::registry::{Registries, Remote, RemoteImage};
+
+/// What the tag begins with under which an image lies in the registry for whoever has its key.
+const KEY_TAG: &str = "layers-";
+
+/// The registry of names that have none.
+const HUB: &str = "docker.io";
+
+/// Where Docker Hub keeps names of one part.
+const OFFICIAL: &str = "library/";
+
+/// The registry that a repository's images are shared by, as `ghcr.io/acme` says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// The registry.
+    pub registry: String,
+    /// What comes before the names of images in it; may be empty.
+    pub prefix: String,
+}
+
+/// An image of the repository in the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Where it is, by digest: `ghcr.io/acme/base@sha256:…`.
+    pub reference: String,
+    /// The digest.
+    pub digest: String,
+    /// Its ID: the digest of its configuration.
+    pub image_id: String,
+    /// What it is to a child.
+    pub identity: Identity,
+    /// How many bytes it takes as it travels.
+    pub size: u64,
+}
+
+/// The registry of a run.
+pub struct SharedStore {
+    /// Whoever asks.
+    pub registries: Registries,
+    home: Option<Home>,
+    platform: String,
+    is_needed: bool,
+    trouble: OnceLock<String>,
+}
+
+impl Home {
+    /// Reads `HOST[:PORT][/PATH]`.
+    ///
+    /// # Errors
+    /// Where it is no registry; what is wrong, in words.
+    pub fn parse(text: &str) -> Result<Home, String> {
+        let (registry, prefix) = text.split_once('/').unwrap_or((text, ""));
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        let home = Home { registry: registry.to_owned(), prefix };
+        let names_host = registry.contains(['.', ':']) || registry == "localhost";
+        let sample = Reference::parse(&home.join("x"));
+        match sample {
+            Ok(sample) if names_host && sample.domain == registry => Ok(home),
+            _ => Err(format!("`{text}` names no registry")),
+        }
+    }
+
+    fn join(&self, path: &str) -> String {
+        let Home { registry, prefix } = self;
+        // `ghcr.io/acme` and `acme/base` mean `ghcr.io/acme/base`.
+        let is_below = path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        match prefix.as_str() {
+            "" => format!("{registry}/{path}"),
+            _ if is_below => format!("{registry}/{path}"),
+            _ => format!("{registry}/{prefix}/{path}"),
+        }
+    }
+
+    /// Where a reference lies: one that names its registry there, any other here.
+    fn place(&self, reference: &Reference) -> Reference {
+        if reference.domain != HUB || self.registry == HUB && self.prefix.is_empty() {
+            return reference.clone();
+        }
+        let path = reference.path.strip_prefix(OFFICIAL).unwrap_or(&reference.path);
+        let placed = Reference::parse(&self.join(path));
+        // A prefix that was read once joins any path.
+        let placed = placed.unwrap_or_else(|_| reference.clone());
+        Reference { tag: reference.tag.clone(), digest: reference.digest.clone(), ..placed }
+    }
+}
+
+impl SharedStore {
+    /// The registry at `home`, or wherever references lead without one, for a platform.
+    pub fn new(registries: Registries, home: Option<Home>, platform: &str) -> SharedStore {
+        let (platform, trouble) = (platform.to_owned(), OnceLock::new());
+        SharedStore { registries, home, platform, is_needed: false, trouble }
+    }
+
+    /// The same where images are to be put into it: that it can't be asked is then an error.
+    #[must_use]
+    pub fn needed(mut self) -> SharedStore {
+        self.is_needed = true;
+        self
+    }
+
+    /// Whether images are to be put into it.
+    pub fn is_needed(&self) -> bool {
+        self.is_needed
+    }
+
+    /// Why it is no longer asked, where that is so.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.get().map(String::as_str)
+    }
+
+    /// Where a reference of an image lies.
+    pub fn place(&self, reference: &Reference) -> Reference {
+        match &self.home {
+            Some(home) => home.place(reference),
+            None => reference.clone(),
+        }
+    }
+
+    /// The references under which an image lies for whoever has its key: one in each repository that
+    /// it has a reference in, that of the first reference first.
+    pub fn key_references(&self, image: &Image, key: &str) -> Vec<Reference> {
+        let tag = format!("{KEY_TAG}{key}");
+        let mut places: Vec<Reference> = Vec::new();
+        for reference in &image.references {
+            let place = self.place(reference);
+            if !places.iter().any(|it| it.same_repository(&place)) {
+                places.push(Reference { tag: Some(tag.clone()), digest: None, ..place });
+            }
+        }
+        places
+    }
+
+    /// The image that carries a key, where the registry has it.
+    ///
+    /// Where images are only looked for, a registry that can't be asked is left alone from then on:
+    /// to build what it may have costs time, and nothing else.
+    ///
+    /// # Errors
+    /// Where the registry can't be asked and images are to be put into it.
+    pub fn find(&self, image: &Image, key: &str) -> anyhow::Result<Option<Registered>> {
+        if self.trouble().is_some() {
+            return Ok(None);
+        }
+        match self.look(image, key) {
+            Ok(found) => Ok(found),
+            Err(error) if self.is_needed => Err(error),
+            Err(error) => {
+                // Of several that fail at once one is told.
+                drop(self.trouble.set(format!("{error:#}")));
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl SharedStore {
+    /// An external as its registry describes it, and where it is by digest; nothing where it can't be
+    /// asked. What is not known is fetched, and then the engine says what is wrong.
+    pub fn external(&self, reference: &Reference) -> Option<(Outside, String)> {
+        let found = self.registries.image(&remote(reference), &self.platform).ok()??;
+        let digest = Some(found.digest.clone());
+        let place = Reference { tag: None, digest, ..reference.clone() }.familiar();
+        let triggers = found.config["OnBuild"].as_array();
+        let has_triggers = triggers.is_some_and(|triggers| !triggers.is_empty());
+        Some((Outside { identity: Identity::of_remote(&found), has_triggers }, place))
+    }
+
+    /// The image that carries a key, whatever a fault means.
+    fn look(&self, image: &Image, key: &str) -> anyhow::Result<Option<Registered>> {
+        let places = self.key_references(image, key);
+        let Some((first, others)) = places.split_first() else { return Ok(None) };
+        let Some(found) = self.registries.image(&remote(first), &self.platform)? else {
+            return Ok(None);
+        };
+        if !is_ours(image, key, &found) {
+            return Ok(None);
+        }
+        for other in others {
+            // An image that is in one repository of several has not arrived.
+            if self.registries.digest(&remote(other))?.as_ref() != Some(&found.digest) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(describe(first, found)))
+    }
+}
+
+/// A reference as registries are asked for it.
+pub fn remote(reference: &Reference) -> Remote {
+    let version = reference.digest.as_ref().or(reference.tag.as_ref());
+    Remote {
+        registry: reference.domain.clone(),
+        repository: reference.path.clone(),
+        version: version.map_or("latest", String::as_str).to_owned(),
+    }
+}
+
+/// A tag can be put on anything.
+fn is_ours(image: &Image, key: &str, found: &RemoteImage) -> bool {
+    let carries = found.config["Labels"][KEY_LABEL].as_str() == Some(key);
+    let newest = found.newest_step.as_deref();
+    carries && newest.is_none_or(|newest| origin::ends_with_target(image, newest))
+}
+
+fn describe(reference: &Reference, found: RemoteImage) -> Registered {
+    let identity = Identity::of_remote(&found);
+    let RemoteImage { digest, id, size, .. } = found;
+    let by_digest = Reference { tag: None, digest: Some(digest.clone()), ..reference.clone() };
+    Registered { reference: by_digest.familiar(), digest, image_id: id, identity, size }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_lies_in_the_registry_unless_it_names_another() {
+        let check = |home: &str, reference: &str, expected: &str| {
+            let home = Home::parse(home).unwrap();
+            let placed = home.place(&Reference::parse(reference).unwrap());
+            assert_eq!(placed.familiar(), expected, "{reference} in {home:?}");
+        };
+        check("ghcr.io", "acme/shop-base:1", "ghcr.io/acme/shop-base:1");
+        check("ghcr.io/acme", "acme/shop-base", "ghcr.io/acme/shop-base:latest");
+        check("ghcr.io/acme/", "acmeshop", "ghcr.io/acme/acmeshop:latest");
+        check("ghcr.io/acme", "other/shop-base", "ghcr.io/acme/other/shop-base:latest");
+        check("localhost:5000", "base", "localhost:5000/base:latest");
+        check("ghcr.io", "quay.io/acme/base", "quay.io/acme/base:latest");
+        check("ghcr.io", "ghcr.io/acme/base:2", "ghcr.io/acme/base:2");
+        check("docker.io", "acme/base:2", "acme/base:2");
+        check("docker.io/acme", "base:2", "acme/base:2");
+    }
+
+    #[test]
+    fn what_is_no_registry_is_refused() {
+        let check = |text: &str| assert!(Home::parse(text).is_err(), "{text}");
+        ["", "acme", "acme/shop", "https://ghcr.io", "ghcr.io/Acme", "ghcr.io:", "ghcr.io/a b"]
+            .into_iter()
+            .for_each(check);
+    }
+}

@@ -1,0 +1,56 @@
+//! Bringing an image from a registry into the engine's store.
+//!
+//! Owns that what is brought is what was meant: it is asked for by its digest, and what it is to a
+//! child is compared with what the plan was made of before any name leads to it. Two that bring the
+//! same image at once do no harm: the engine fetches it once.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::Engine;
+use crate::inputs::Identity;
+
+/// An image that the engine is to have.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Where it is, by digest.
+    pub reference: &'a str,
+    /// What it is.
+    pub identity: &'a Identity,
+    /// The platform, where one is asked for.
+    pub platform: Option<&'a str>,
+    /// The references that are to lead to it.
+    pub names: &'a [String],
+}
+
+/// Brings an image where the engine lacks it, and puts its names on it. `pulled` is told how long
+/// that took, where there was something to bring.
+///
+/// # Errors
+/// Where the engine or the registry fails, or gives another image than the one that is wanted.
+pub fn bring(
+    engine: &dyn Engine,
+    wanted: Wanted<'_>,
+    pulled: &dyn Fn(String, Duration),
+) -> anyhow::Result<()> {
+    let Wanted { reference, identity, platform, names } = wanted;
+    let mut image = engine.inspect(reference)?;
+    if image.is_none() {
+        let since = Instant::now();
+        engine.pull(reference, platform, &mut || ())?;
+        pulled(reference.to_owned(), since.elapsed());
+        image = engine.inspect(reference)?;
+    }
+    let Some(image) = image else {
+        anyhow::bail!("the engine does not hold `{reference}`, which it has just pulled");
+    };
+    if Identity::of(&image) != *identity {
+        anyhow::bail!(
+            "`{reference}` is another image in the engine than in its registry\n\
+             hint: remove it from the engine: docker image rm {reference}"
+        );
+    }
+    for name in names.iter().filter(|name| !image.references.contains(name)) {
+        engine.tag(&image.id, name)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What the loop does about the registry.
+//!
+//! Owns that names are moved there last, once, and only when every image of the run is there: a run
+//! that failed anywhere, that was stopped, or whose sending broke leaves all of them as they were.
+
+use super::courier::{Delivery, Published};
+use super::{Loop, OnFailure, Registered};
+use crate::base::ImageId;
+use crate::event::Event;
+
+impl Loop<'_, '_> {
+    /// Sends an image that is done, where it is not in the registry already.
+    pub(super) fn send(&mut self, image: ImageId, image_id: &str, registered: Option<&Registered>) {
+        if self.publisher.is_none() {
+            return;
+        }
+        match registered {
+            Some(Registered { reference, digest, .. }) => {
+                let (reference, digest) = (reference.clone(), digest.clone());
+                self.parcels.arrive(image, Published { reference, digest });
+            }
+            None => self.parcels.add(image, image_id, self.needs_of(image)),
+        }
+    }
+
+    /// Takes note of how the sending of an image ended.
+    pub(super) fn delivered(&mut self, image: ImageId, delivery: Delivery) {
+        let name = self.name(image);
+        match delivery {
+            Delivery::Arrived { published, took } => {
+                let reference = published.reference.clone();
+                self.parcels.arrive(image, published);
+                self.emit(Event::ImagePushed { image: name, reference, took });
+            }
+            Delivery::Failed(message) => {
+                self.tally.unpushed += 1;
+                self.emit(Event::PushFailed { image: name, message });
+                if self.options.on_failure != OnFailure::KeepGoing {
+                    self.stop();
+                }
+                if self.options.on_failure == OnFailure::Cancel {
+                    self.cancel_where(|_| true);
+                    self.parcels.cancel();
+                }
+            }
+            Delivery::Cancelled => self.tally.unpushed += 1,
+        }
+    }
+
+    /// Moves the names, or says that they were not.
+    pub(super) fn release(&mut self) {
+        let Some(publisher) = self.publisher else { return };
+        let all = self.parcels.all_of(self.plan.order());
+        let Some(all) = all.filter(|_| self.tally.signal.is_none()) else {
+            return self.emit(Event::NotReleased { message: None });
+        };
+        match publisher.release(&all) {
+            Ok(Some(released)) => {
+                self.emit(Event::Released { moved: released.moved, kept: released.kept });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.tally.machinery_failed = true;
+                let message = Some(format!("{error:#}"));
+                self.emit(Event::NotReleased { message });
+            }
+        }
+    }
+}
