@@ -146,6 +146,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("Command::new(", &["src/process.rs"], "process.rs is the only spawner"),
     ("petgraph::", &["src/graph/dag.rs"], "petgraph holds the graph, in one file"),
     ("indicatif::", &["src/report/live"], "indicatif draws, in one place"),
+    ("ureq::", &["src/registry/http.rs"], "one file knows which HTTP client this is"),
     ("tokio::", &["src/engine/docker/"], "only the docker engine knows that async exists"),
     ("io::stdout()", &["src/report/say.rs"], "data is printed in one place"),
     ("SystemTime::now", &["src/base/clock.rs"], "clocks make results differ without cause"),

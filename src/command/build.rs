@@ -70,8 +70,8 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     let kitchen = kitchen.with_secrets(gifts.secrets.clone());
     let wanted =
         Wanted { page: options.timings.as_ref(), trace: options.trace.as_ref(), start: &start };
-    let settings = registry::settings(&repository.config, &at.environment);
-    let publishing = Publishing::of(&kitchen, settings, push);
+    let plain_http = registry::settings(&repository.config, &at.environment).plain_http;
+    let publishing = Publishing::of(&kitchen, plain_http, push);
     let with = With {
         kitchen: &kitchen,
         publishing: publishing.as_ref(),

@@ -64,7 +64,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(options) => check::run(&options, &global, &at),
         Command::Init(options) => init::run(&options, &global, &at),
         Command::Completions { shell } => completions::run(shell),
-        Command::Release { file } => release::run(&file),
+        Command::Release { file } => release::run(&file, &at),
         Command::Man { folder } => man::run(&folder, &global),
     };
     result.unwrap_or_else(|error| {

@@ -11,8 +11,8 @@ use crate::engine::{Cancel, Engine};
 use crate::graph::reference::Reference;
 use crate::inputs::Memory;
 use crate::plan::{Parent, SharedStore, remote};
+use crate::registry::Remote;
 use crate::registry::moves::Move;
-use crate::registry::{Remote, Settings};
 use crate::schedule::{Published, Publisher, Released};
 
 use super::kitchen::Kitchen;
@@ -27,8 +27,8 @@ pub struct Publishing<'a> {
     kitchen: &'a Kitchen<'a>,
     /// The registry.
     shared: &'a SharedStore,
-    /// How it is spoken to.
-    settings: Settings,
+    /// Registries that are spoken to without TLS.
+    plain_http: Vec<String>,
     /// Whether the tags that people use are moved.
     moves_tags: bool,
     /// What no other run is called.
@@ -37,11 +37,15 @@ pub struct Publishing<'a> {
 
 impl<'a> Publishing<'a> {
     /// Publishes what a kitchen makes, as far as is wished; nothing where nothing is.
-    pub fn of(kitchen: &'a Kitchen<'a>, settings: Settings, push: Push) -> Option<Publishing<'a>> {
+    pub fn of(
+        kitchen: &'a Kitchen<'a>,
+        plain_http: Vec<String>,
+        push: Push,
+    ) -> Option<Publishing<'a>> {
         let shared = kitchen.judge.shared.as_ref().filter(|_| push != Push::No)?;
         let moves_tags = push == Push::Tags;
         let run = format!("{}-{}", clock::now().as_millis(), std::process::id());
-        Some(Publishing { kitchen, shared, settings, moves_tags, run })
+        Some(Publishing { kitchen, shared, plain_http, moves_tags, run })
     }
 }
 
@@ -117,7 +121,7 @@ impl Publisher for Publishing<'_> {
         let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
         if !moves.is_empty() {
             let folder = self.memory().prepare_releases()?;
-            release::release(&folder, &self.run, &self.settings, moves)?;
+            release::release(&folder, &self.run, &self.plain_http, moves)?;
         }
         Ok(Some(Released { moved: moved.into_iter().collect(), kept }))
     }

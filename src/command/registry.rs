@@ -7,7 +7,7 @@ use crate::base::Diagnostic;
 use crate::cli::{Global, Push};
 use crate::credentials;
 use crate::plan::{Home, SharedStore};
-use crate::registry::{Registries, Settings};
+use crate::registry::{Proxies, Registries, Settings};
 use crate::scan::config::{self, ConfigFile};
 
 use super::environment::Environment;
@@ -57,9 +57,17 @@ pub fn push_of(option: Option<Push>, file: &ConfigFile) -> Push {
 /// How registries are spoken to here.
 pub fn settings(file: &ConfigFile, environment: &Environment) -> Settings {
     let plain = file.config.insecure_registries.iter();
+    settings_with(plain.map(|setting| setting.get_ref().clone()).collect(), environment)
+}
+
+/// How they are spoken to where some of them want no TLS.
+pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> Settings {
+    let variable = |name: &str| environment.var(name).map(Into::into);
     Settings {
-        docker_config: credentials::folder(|name| environment.var(name).map(Into::into)),
-        plain_http: plain.map(|setting| setting.get_ref().clone()).collect(),
+        docker_config: credentials::folder(variable),
+        plain_http,
+        certificates: None,
+        proxies: Proxies::read(variable),
     }
 }
 

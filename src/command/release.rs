@@ -18,8 +18,10 @@ use crate::base::Passing;
 use crate::exit::Exit;
 use crate::inputs::memory;
 use crate::process;
+use crate::registry::Registries;
 use crate::registry::moves::{Move, finish, move_all};
-use crate::registry::{Registries, Settings};
+
+use super::{Surroundings, registry};
 
 /// The name of the file that is locked while tags are moved.
 const LOCK: &str = "lock";
@@ -30,9 +32,16 @@ const LONGEST_ERROR: usize = 64 << 10;
 /// What is to be moved, as it is written down.
 #[derive(Serialize, Deserialize)]
 struct Intent {
-    /// How the registries are spoken to.
-    settings: Settings,
+    /// Registries that are spoken to without TLS. All else is read from the environment, which has
+    /// secrets in it.
+    plain_http: Vec<String>,
     moves: Vec<Move>,
+}
+
+impl Intent {
+    fn registries(&self, at: &Surroundings) -> Registries {
+        Registries::new(registry::settings_with(self.plain_http.clone(), &at.environment))
+    }
 }
 
 /// Moves tags, all or none, and waits for it. `folder` is where intents are kept, `name` one that no
@@ -43,11 +52,11 @@ struct Intent {
 pub fn release(
     folder: &Path,
     name: &str,
-    settings: &Settings,
+    plain_http: &[String],
     moves: Vec<Move>,
 ) -> anyhow::Result<()> {
     let file = folder.join(format!("{name}.json"));
-    let text = serde_json::to_vec(&Intent { settings: settings.clone(), moves })?;
+    let text = serde_json::to_vec(&Intent { plain_http: plain_http.to_vec(), moves })?;
     let kept = memory::write_whole(&file, &text);
     kept.with_context(|| format!("can't write `{}`", file.display()))?;
     let arguments = [OsStr::new("release"), file.as_os_str()];
@@ -66,15 +75,15 @@ pub fn release(
 }
 
 /// `layers release FILE`: what that process does.
-pub fn run(file: &Path) -> anyhow::Result<Exit> {
+pub fn run(file: &Path, at: &Surroundings) -> anyhow::Result<Exit> {
     let folder = file.parent().context("a file lies in a folder")?;
     let lock = File::create(folder.join(LOCK)).context("can't make the lock of releases")?;
     lock.lock().context("can't lock releases")?;
     let intent = read(file)?;
     for left in others(folder, file) {
-        finish_left(&left)?;
+        finish_left(&left, at)?;
     }
-    let moved = move_all(&Registries::new(intent.settings), &intent.moves);
+    let moved = move_all(&intent.registries(at), &intent.moves);
     drop(fs::remove_file(file));
     moved?;
     Ok(Exit::Done)
@@ -95,9 +104,9 @@ fn others(folder: &Path, own: &Path) -> Vec<PathBuf> {
 }
 
 /// Ends what another run has begun.
-fn finish_left(file: &Path) -> anyhow::Result<()> {
+fn finish_left(file: &Path, at: &Surroundings) -> anyhow::Result<()> {
     if let Ok(intent) = read(file) {
-        let finished = finish(&Registries::new(intent.settings), &intent.moves);
+        let finished = finish(&intent.registries(at), &intent.moves);
         // A registry that says no will say so again, and must not stop all that come after.
         finished.or_else(|error| if Passing::is(&error) { Err(error) } else { Ok(()) })?;
     }

@@ -11,7 +11,7 @@ use super::origin;
 use crate::graph::Image;
 use crate::graph::reference::Reference;
 use crate::inputs::{Identity, KEY_LABEL, Outside};
-use crate::registry::{Registries, Remote, RemoteImage};
+use crate::registry::{Denied, Registries, Remote, RemoteImage};
 
 /// What the tag begins with under which an image lies in the registry for whoever has its key.
 const KEY_TAG: &str = "layers-";
@@ -156,6 +156,8 @@ impl SharedStore {
         }
         match self.look(image, key) {
             Ok(found) => Ok(found),
+            // Registries say this of repositories that are not there, too; the first push makes one.
+            Err(error) if self.is_needed && Denied::is(&error) => Ok(None),
             Err(error) if self.is_needed => Err(error),
             Err(error) => {
                 // Of several that fail at once one is told.

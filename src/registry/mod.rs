@@ -7,14 +7,48 @@
 //! The protocol is that of the OCI Distribution Specification 1.1 ("Pulling manifests", "Pushing
 //! manifests") and of Docker's token server (distribution, `docs/spec/auth/token`).
 
+use std::collections::HashMap;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::base::hinted;
 use crate::credentials::CredentialStore;
 
+mod address;
+mod complaint;
+mod denied;
+mod digest;
+mod gate;
+mod http;
+mod image;
+mod login;
 pub mod moves;
+mod network;
+mod probe;
+mod proxies;
+mod retry;
+mod trust;
+
+pub use denied::Denied;
+pub use proxies::Proxies;
+
+use address::{Address, authority_of};
+use complaint::{complains, is_nothing, said};
+use digest::{check_bytes, check_form, digest_of, is_digest};
+use http::{Method, Request, Response};
+use image::{Configuration, Descriptor, Document, ImageManifest, Platform};
+use login::{Actions, Login, Means};
+use network::{Network, odd_answer};
+
+/// How many bytes a manifest may have: what registries allow (distribution, `manifests`).
+const LONGEST_MANIFEST: usize = 4 << 20;
+
+/// How many bytes a configuration may have.
+const LONGEST_CONFIGURATION: usize = 8 << 20;
 
 /// A place in a registry: a repository, and a tag or a digest in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,27 +92,32 @@ pub struct RemoteImage {
 }
 
 /// How registries are to be spoken to.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Where the docker configuration is, for credentials.
     pub docker_config: Option<PathBuf>,
     /// Registries that are spoken to without TLS, beside those on this machine.
     pub plain_http: Vec<String>,
+    /// Where certificates of registries are, by `HOST[:PORT]/*.crt`; docker's own folder where
+    /// nothing is said.
+    pub certificates: Option<PathBuf>,
+    /// The proxies of the environment.
+    pub proxies: Proxies,
 }
 
 /// All registries. Connections and tokens are kept for as long as it lives.
 pub struct Registries {
-    #[expect(dead_code, reason = "the client is written next")]
     credentials: CredentialStore,
-    #[expect(dead_code, reason = "the client is written next")]
-    settings: Settings,
+    network: Network,
+    logins: Mutex<HashMap<String, Arc<Login>>>,
 }
 
 impl Registries {
     /// Nothing is connected yet.
     pub fn new(settings: Settings) -> Registries {
-        let credentials = CredentialStore::new(settings.docker_config.clone());
-        Registries { credentials, settings }
+        let network = Network::new(&settings);
+        let credentials = CredentialStore::new(settings.docker_config);
+        Registries { credentials, network, logins: Mutex::default() }
     }
 
     /// The digest that a tag leads to now; `None` where there is none. One `HEAD`.
@@ -86,7 +125,19 @@ impl Registries {
     /// # Errors
     /// Where the registry can't be asked, or refuses; ends with a `hint:` line.
     pub fn digest(&self, at: &Remote) -> anyhow::Result<Option<String>> {
-        anyhow::bail!("not written yet: {at:?}")
+        let response = self.ask(Method::Head, at, "manifests", None)?;
+        if response.status == 200
+            && let Some(digest) = response.header("docker-content-digest")
+        {
+            check_form(digest, &at.to_string())?;
+            if is_digest(&at.version) && digest != at.version {
+                let why = format!("it calls `{at}` {digest}");
+                return Err(odd_answer(&at.registry, &why));
+            }
+            return Ok(Some(digest.to_owned()));
+        }
+        // The answer to a HEAD can't say why there is none.
+        Ok(self.manifest(at)?.map(|manifest| manifest.digest))
     }
 
     /// The manifest at a place, checked against its digest; `None` where there is none.
@@ -94,7 +145,23 @@ impl Registries {
     /// # Errors
     /// As for [`Registries::digest`], and where the bytes are not what their digest says.
     pub fn manifest(&self, at: &Remote) -> anyhow::Result<Option<Manifest>> {
-        anyhow::bail!("not written yet: {at:?}")
+        if is_digest(&at.version) {
+            check_form(&at.version, &at.to_string())?;
+        }
+        let response = self.ask(Method::Get, at, "manifests", None)?;
+        match response.status {
+            200 => {}
+            404 if is_nothing(&response) => return Ok(None),
+            _ => return Err(refusal(at, &response)),
+        }
+        let digest = digest_of(&response.body);
+        let named = response.header("docker-content-digest");
+        for expected in named.into_iter().chain(Some(&*at.version).filter(|name| is_digest(name))) {
+            check_bytes(&response.body, expected, &at.to_string())?;
+        }
+        let media_type = response.header("content-type").unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_lowercase();
+        Ok(Some(Manifest { digest, media_type, bytes: response.body }))
     }
 
     /// The image at a place for a platform (`linux/amd64`); `None` where there is none, or none for
@@ -103,7 +170,41 @@ impl Registries {
     /// # Errors
     /// As for [`Registries::manifest`], and where what is there is no image.
     pub fn image(&self, at: &Remote, platform: &str) -> anyhow::Result<Option<RemoteImage>> {
-        anyhow::bail!("not written yet: {at:?} {platform}")
+        let wanted = Platform::parse(platform);
+        let Some(manifest) = self.manifest(at)? else { return Ok(None) };
+        let digest = manifest.digest.clone();
+        let image = match read(at, &manifest)? {
+            Document::Image(image) => image,
+            Document::Index(entries) => {
+                let Some(entry) = image::choose(&entries, &wanted) else { return Ok(None) };
+                let part = Remote { version: entry.digest.clone(), ..at.clone() };
+                let Some(manifest) = self.manifest(&part)? else {
+                    return Err(no_image(at, "its index names a manifest that is not there"));
+                };
+                match read(&part, &manifest)? {
+                    Document::Image(image) => image,
+                    Document::Index(_) => {
+                        return Err(no_image(at, "its index names another index"));
+                    }
+                }
+            }
+        };
+        let mut configuration = self.configuration(at, &image)?;
+        let is_for = configuration.platform.fits(&wanted).is_some();
+        if !is_for && !configuration.platform.is_blank() {
+            return Ok(None);
+        }
+        let found = &configuration.platform;
+        let platform = if found.is_blank() { wanted.to_string() } else { found.to_string() };
+        Ok(Some(RemoteImage {
+            digest,
+            platform,
+            diff_ids: configuration.diff_ids(),
+            newest_step: configuration.newest_step(),
+            config: configuration.config,
+            size: image.size,
+            id: image.config.digest,
+        }))
     }
 
     /// Puts a manifest under a tag. All that it names must be in the repository.
@@ -111,6 +212,128 @@ impl Registries {
     /// # Errors
     /// As for [`Registries::digest`].
     pub fn put(&self, at: &Remote, manifest: &Manifest) -> anyhow::Result<()> {
-        anyhow::bail!("not written yet: {at:?} {}", manifest.digest)
+        let content = (manifest.media_type.clone(), manifest.bytes.clone());
+        let response = self.ask(Method::Put, at, "manifests", Some(content))?;
+        if !matches!(response.status, 200..=202) {
+            return Err(refusal(at, &response));
+        }
+        match response.header("docker-content-digest") {
+            Some(digest) if digest != manifest.digest => {
+                let why = format!("it calls {} {digest}", manifest.digest);
+                Err(odd_answer(&at.registry, &why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The configuration that a manifest names.
+    fn configuration(&self, at: &Remote, image: &ImageManifest) -> anyhow::Result<Configuration> {
+        let Descriptor { digest, size, .. } = &image.config;
+        if usize::try_from(*size).map_or(true, |size| size > LONGEST_CONFIGURATION) {
+            let why = format!("its configuration has more than {LONGEST_CONFIGURATION} bytes");
+            return Err(no_image(at, &why));
+        }
+        check_form(digest, &at.to_string())?;
+        let blob = Remote { version: digest.clone(), ..at.clone() };
+        let response = self.ask(Method::Get, &blob, "blobs", None)?;
+        match response.status {
+            200 => check_bytes(&response.body, digest, &blob.to_string())?,
+            404 => return Err(no_image(at, "its configuration is not there")),
+            _ => return Err(refusal(at, &response)),
+        }
+        Configuration::read(&response.body, image.layers).map_err(|why| no_image(at, &why))
+    }
+
+    /// Asks about something of a repository, and logs in where that is wanted.
+    fn ask(
+        &self,
+        method: Method,
+        at: &Remote,
+        kind: &str,
+        content: Option<(String, Vec<u8>)>,
+    ) -> anyhow::Result<Response> {
+        let actions = match method {
+            Method::Put | Method::Post => Actions::PullAndPush,
+            Method::Get | Method::Head => Actions::Pull,
+        };
+        let login = self.login(&at.registry);
+        let means = Means { network: &self.network, credentials: &self.credentials };
+        let accept = match kind {
+            "manifests" => Some([image::MANIFESTS, image::INDEXES].concat().join(", ")),
+            _ => None,
+        };
+        let most = if kind == "blobs" { LONGEST_CONFIGURATION } else { LONGEST_MANIFEST };
+        let authorization = login.ahead(&at.repository, actions, means)?;
+        let mut request = Request {
+            method,
+            address: self.address(at, kind)?,
+            authorization,
+            accept,
+            content,
+            most,
+        };
+        let response = self.network.send(request.clone())?;
+        if response.status != 401 {
+            return Ok(response);
+        }
+        let refused = request.authorization.take();
+        let fresh = login.answer(&response, refused.as_deref(), &at.repository, actions, means)?;
+        let is_new = refused.as_deref() != Some(fresh.as_str());
+        request.authorization = Some(fresh);
+        let response = if is_new { self.network.send(request)? } else { response };
+        match response.status {
+            401 => Err(login.refused(&at.repository, &said(&response))),
+            _ => Ok(response),
+        }
+    }
+
+    fn address(&self, at: &Remote, kind: &str) -> anyhow::Result<Address> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:+=".contains(c);
+        let is_whole = !at.repository.is_empty() && !at.version.is_empty();
+        if !is_whole || ![&at.repository, &at.version].iter().all(|part| part.chars().all(is_plain))
+        {
+            return Err(hinted(format!("`{at}` is no reference"), "correct the name"));
+        }
+        let path = format!("/v2/{}/{kind}/{}", at.repository, at.version);
+        self.network.address(authority_of(&at.registry), path)
+    }
+
+    fn login(&self, registry: &str) -> Arc<Login> {
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let login =
+            logins.entry(registry.to_owned()).or_insert_with(|| Arc::new(Login::new(registry)));
+        Arc::clone(login)
+    }
+}
+
+impl Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joint = if is_digest(&self.version) { '@' } else { ':' };
+        write!(f, "{}/{}{joint}{}", self.registry, self.repository, self.version)
+    }
+}
+
+fn read(at: &Remote, manifest: &Manifest) -> anyhow::Result<Document> {
+    image::read_document(&manifest.media_type, &manifest.bytes).map_err(|why| no_image(at, &why))
+}
+
+fn no_image(at: &Remote, why: &str) -> anyhow::Error {
+    hinted(format!("`{at}` is no image: {why}"), "correct the name, or push an image there")
+}
+
+/// The error for an answer that is none of the expected ones.
+fn refusal(at: &Remote, response: &Response) -> anyhow::Error {
+    match response.status {
+        403 => Denied::error(
+            format!("`{}` does not let us at `{}`{}", at.registry, at.repository, said(response)),
+            format!("`docker login {}` with an account that may", at.registry),
+        ),
+        404 if !complains(response) => {
+            odd_answer(&at.registry, &format!("404 where `{at}` was asked for"))
+        }
+        status => hinted(
+            format!("`{}` refuses `{at}` with {status}{}", at.registry, said(response)),
+            "correct the name, or ask the registry's operator",
+        ),
     }
 }

@@ -96,10 +96,3 @@ pub fn finish(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
     let open: Vec<Move> = open.map(|(step, _)| step.clone()).collect();
     move_all(registries, &open)
 }
-
-impl std::fmt::Display for Remote {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = if self.version.contains(':') { '@' } else { ':' };
-        write!(f, "{}/{}{sign}{}", self.registry, self.repository, self.version)
-    }
-}

@@ -19,6 +19,8 @@ use layers::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFil
 pub mod between;
 pub mod daemon;
 pub mod dice;
+pub mod faults;
+pub mod registry;
 
 /// The label that all images of tests carry, so that they can be found and removed.
 pub const TEST_LABEL: &str = "dev.layers.test";

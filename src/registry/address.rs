@@ -1,0 +1,161 @@
+//! Where registries are, and what may be sent there.
+//!
+//! Owns addresses of requests, the name by which a registry is spoken to, and the question which
+//! hosts are this machine. It connects to nothing.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Docker Hub answers at another name than references give it (distribution/reference,
+/// moby `registry/config.go`).
+const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+
+/// The host, and the port where there is one, at which a registry is spoken to.
+pub(super) fn authority_of(registry: &str) -> &str {
+    if registry == HUB.0 { HUB.1 } else { registry }
+}
+
+/// The host of `host:port`; an IPv6 address without its brackets.
+pub(super) fn host_of(authority: &str) -> &str {
+    if let Some(inner) = authority.strip_prefix('[') {
+        return inner.split(']').next().unwrap_or(inner);
+    }
+    authority.split(':').next().unwrap_or(authority)
+}
+
+/// The port of `host:port`.
+pub(super) fn port_of(authority: &str) -> Option<u16> {
+    let after = authority
+        .strip_prefix('[')
+        .map_or(authority, |inner| inner.split_once(']').map_or("", |(_, after)| after));
+    after.split_once(':').and_then(|(_, port)| port.parse().ok())
+}
+
+/// Whether a host is this machine: there docker takes a registry without TLS too.
+pub(super) fn is_loopback(authority: &str) -> bool {
+    let host = host_of(authority);
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+        || host.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback())
+}
+
+/// The address of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    /// Whether it is spoken to through TLS.
+    pub(super) tls: bool,
+    /// The host, and the port where there is one.
+    pub(super) authority: String,
+    /// The path and the query, from the first slash.
+    pub(super) path: String,
+}
+
+impl Address {
+    /// Reads an absolute address; nothing where it is none, or has a user's name in it.
+    pub(super) fn parse(text: &str) -> Option<Address> {
+        let (scheme, rest) = text.split_once("://")?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+        if host_of(authority).is_empty() || !authority.chars().all(is_plain) {
+            return None;
+        }
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Some(Address { tls, authority: authority.to_owned(), path })
+    }
+
+    /// What a `Location` of an answer from here leads to (RFC 9110, 10.2.2).
+    pub(super) fn join(&self, location: &str) -> Option<Address> {
+        if location.contains("://") {
+            return Address::parse(location);
+        }
+        if let Some(rest) = location.strip_prefix("//") {
+            let scheme = if self.tls { "https" } else { "http" };
+            return Address::parse(&format!("{scheme}://{rest}"));
+        }
+        let path = if location.starts_with('/') {
+            location.to_owned()
+        } else {
+            let folder = self.path.split('?').next().unwrap_or_default();
+            format!("{}{location}", &folder[..=folder.rfind('/').unwrap_or_default()])
+        };
+        Some(Address { path, ..self.clone() })
+    }
+
+    /// Whether credentials for one may be sent to the other.
+    pub(super) fn is_at(&self, other: &Address) -> bool {
+        self.tls == other.tls && self.authority.eq_ignore_ascii_case(&other.authority)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        let check = |authority, host, port, loopback| {
+            assert_eq!(host_of(authority), host, "{authority}");
+            assert_eq!(port_of(authority), port, "{authority}");
+            assert_eq!(is_loopback(authority), loopback, "{authority}");
+        };
+        check("localhost:5000", "localhost", Some(5000), true);
+        check("LocalHost", "LocalHost", None, true);
+        check("127.0.0.1:1", "127.0.0.1", Some(1), true);
+        check("127.9.9.9", "127.9.9.9", None, true);
+        check("[::1]:5000", "::1", Some(5000), true);
+        check("[::1]", "::1", None, true);
+        check("[::2]:5000", "::2", Some(5000), false);
+        check("ghcr.io", "ghcr.io", None, false);
+        check("128.0.0.1", "128.0.0.1", None, false);
+        check("127.0.0.1.example.com", "127.0.0.1.example.com", None, false);
+        check("localhost.example.com:5000", "localhost.example.com", Some(5000), false);
+        assert_eq!(authority_of("docker.io"), "registry-1.docker.io");
+        assert_eq!(authority_of("ghcr.io"), "ghcr.io");
+    }
+
+    #[test]
+    fn addresses_are_read() {
+        let check = |text: &str, expected: Option<&str>| {
+            let read = Address::parse(text).map(|address| address.to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        };
+        check("https://a.example.com/token?x=1", Some("https://a.example.com/token?x=1"));
+        check("HTTP://[::1]:5000", Some("http://[::1]:5000/"));
+        check("https://a.example.com?x#y", Some("https://a.example.com/?x"));
+        check("ftp://a.example.com/", None);
+        check("/token", None);
+        check("https:///token", None);
+        check("https://user:pw@a.example.com/", None);
+    }
+
+    #[test]
+    fn redirects_lead_where_they_say() {
+        let from = Address::parse("https://a.example.com/v2/x/blobs/y?q").unwrap();
+        let check = |location: &str, expected: &str, same: bool| {
+            let to = from.join(location).unwrap();
+            assert_eq!((to.to_string().as_str(), to.is_at(&from)), (expected, same), "{location}");
+        };
+        check("https://b.example.com/z", "https://b.example.com/z", false);
+        check("//b.example.com/z", "https://b.example.com/z", false);
+        check("http://a.example.com/z", "http://a.example.com/z", false);
+        check("https://a.example.com:444/z", "https://a.example.com:444/z", false);
+        check("https://A.example.com/z", "https://A.example.com/z", true);
+        check("/z", "https://a.example.com/z", true);
+        check("z", "https://a.example.com/v2/x/blobs/z", true);
+        assert_eq!(from.join("file://z"), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! What bytes are called by their content.
+//!
+//! Owns the making of digests and the check against them (OCI image specification, "Digests").
+//! SHA-256 is the one algorithm that registries must know and the only one supported here.
+
+use crate::base::hinted;
+
+const PREFIX: &str = "sha256:";
+
+/// The digest of some bytes.
+pub(super) fn digest_of(bytes: &[u8]) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{PREFIX}{hex}")
+}
+
+/// Whether a version is a digest and not a tag: tags hold no colon.
+pub(super) fn is_digest(version: &str) -> bool {
+    version.contains(':')
+}
+
+/// Makes sure that a digest is one that can be checked.
+///
+/// # Errors
+/// Where it is malformed or of another algorithm.
+pub(super) fn check_form(digest: &str, at: &str) -> anyhow::Result<()> {
+    let is_hex = |hex: &str| {
+        hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    match digest.split_once(':') {
+        Some(("sha256", hex)) if is_hex(hex) => Ok(()),
+        Some((algorithm, _)) if algorithm != "sha256" => Err(hinted(
+            format!("`{at}` is named by a `{algorithm}` digest, which is not supported"),
+            "name it by its `sha256:` digest, or by a tag",
+        )),
+        _ => Err(hinted(
+            format!("`{digest}` is no digest (of `{at}`)"),
+            "a digest is `sha256:` and 64 hexadecimal digits",
+        )),
+    }
+}
+
+/// Makes sure that bytes are what their digest says. `at` names them in the error.
+///
+/// # Errors
+/// Where they are not; another try would bring no better ones.
+pub(super) fn check_bytes(bytes: &[u8], digest: &str, at: &str) -> anyhow::Result<()> {
+    check_form(digest, at)?;
+    let found = digest_of(bytes);
+    if found == digest {
+        return Ok(());
+    }
+    Err(hinted(
+        format!(
+            "`{at}`: the registry gave other bytes than its digest says ({digest}, but got {found})"
+        ),
+        "somebody changes answers on the way, or the registry's storage is damaged; ask its operator",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn bytes_are_checked_against_their_digest() {
+        assert_eq!(digest_of(b""), EMPTY);
+        let check = |bytes: &[u8], digest: &str, expected: &str| {
+            let error = check_bytes(bytes, digest, "a/b").unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("\nhint: "), "{error}");
+        };
+        check_bytes(b"", EMPTY, "a/b").unwrap();
+        check(b"x", EMPTY, "`a/b`: the registry gave other bytes than its digest says (sha256:e3b");
+        check(b"", "sha512:00", "by a `sha512` digest, which is not supported");
+        check(b"", "sha256:00", "`sha256:00` is no digest (of `a/b`)");
+        check(b"", &EMPTY.to_uppercase().replace("SHA", "sha"), "is no digest");
+        check(b"", "latest", "`latest` is no digest");
+        assert!(is_digest(EMPTY) && !is_digest("latest"));
+    }
+}

@@ -1,0 +1,215 @@
+//! One exchange with one host.
+//!
+//! Owns the HTTP client: the only file that knows `ureq`. It follows no redirects, tries nothing
+//! again, knows no registry, and tells faults that may pass from those that won't.
+
+use std::fmt::{self, Display};
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::address::Address;
+
+/// How long a connection may take, the name of the host included.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long nothing may come, or go.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long one exchange may take, however it drips.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// What is done at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Head,
+    Put,
+    Post,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+        }
+    }
+}
+
+impl Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A question. It has no `Debug`, for it may hold credentials.
+#[derive(Clone)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) address: Address,
+    /// What lets us in.
+    pub(super) authorization: Option<String>,
+    pub(super) accept: Option<String>,
+    /// The media type of what is sent, and that itself.
+    pub(super) content: Option<(String, Vec<u8>)>,
+    /// How many bytes the answer may have.
+    pub(super) most: usize,
+}
+
+/// An answer.
+pub(super) struct Response {
+    pub(super) status: u16,
+    headers: ureq::http::HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Response {
+    /// A header of it, where it can be read.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// All headers of a name.
+    pub(super) fn headers(&self, name: &str) -> Vec<&str> {
+        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// It may be gone at the next try.
+    Passing(String),
+    /// The certificate is not to be believed.
+    Untrusted(String),
+    /// It stays.
+    Lasting(String),
+}
+
+/// Speaks to one host; keeps its connections.
+pub(super) struct Client {
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// A client that trusts these certificates, and asks through a proxy where one is given.
+    /// `lines` connections are kept at most.
+    ///
+    /// # Errors
+    /// Where the address of the proxy is none.
+    pub(super) fn new(
+        trusted: &[CertificateDer<'static>],
+        proxy: Option<&str>,
+        lines: usize,
+    ) -> Result<Client, Broken> {
+        let proxy = proxy.map(ureq::Proxy::new).transpose().map_err(|_| {
+            // Its text is not shown: there may be a password in it.
+            Broken::Lasting("the address of the proxy can't be read".to_owned())
+        })?;
+        let trusted: Vec<_> =
+            trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&trusted))
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(proxy)
+            .tls_config(tls)
+            .user_agent(concat!("layers/", env!("CARGO_PKG_VERSION")))
+            .max_idle_connections(lines)
+            .max_idle_connections_per_host(lines)
+            .timeout_resolve(Some(CONNECT))
+            .timeout_connect(Some(CONNECT))
+            .timeout_per_read(Some(SILENCE))
+            .timeout_per_write(Some(SILENCE))
+            .timeout_global(Some(LONGEST))
+            .build();
+        Ok(Client { agent: config.new_agent() })
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// Where no whole answer came. A status that is no success is an answer.
+    pub(super) fn exchange(&self, request: &Request) -> Result<Response, Broken> {
+        let mut builder = ureq::http::Request::builder()
+            .method(request.method.name())
+            .uri(request.address.to_string());
+        let headers = [("authorization", &request.authorization), ("accept", &request.accept)];
+        for (name, value) in headers {
+            if let Some(value) = value {
+                builder = builder.header(name, value);
+            }
+        }
+        let unsendable = |error: ureq::http::Error| Broken::Lasting(error.to_string());
+        let answer = match &request.content {
+            Some((media_type, bytes)) => {
+                let builder = builder.header("content-type", media_type);
+                self.agent.run(builder.body(bytes.as_slice()).map_err(unsendable)?)
+            }
+            None => self.agent.run(builder.body(()).map_err(unsendable)?),
+        };
+        let (parts, body) = answer.map_err(broken)?.into_parts();
+        let mut bytes = Vec::new();
+        let most = u64::try_from(request.most).unwrap_or(u64::MAX);
+        let mut reader =
+            body.into_with_config().limit(u64::MAX).reader().take(most.saturating_add(1));
+        reader.read_to_end(&mut bytes).map_err(|error| broken(ureq::Error::from(error)))?;
+        if bytes.len() > request.most {
+            return Err(Broken::Lasting(format!("the answer has more than {most} bytes")));
+        }
+        Ok(Response { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
+    }
+}
+
+/// What the client's faults are to us.
+fn broken(error: ureq::Error) -> Broken {
+    match error {
+        ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(tls) => of_tls(tls),
+            None => Broken::Passing(in_words(&error)),
+        },
+        ureq::Error::Rustls(error) => of_tls(&error),
+        ureq::Error::Timeout(_) => Broken::Passing("no answer in time".to_owned()),
+        ureq::Error::HostNotFound => Broken::Passing("the host's name is not known".to_owned()),
+        ureq::Error::ConnectionFailed => Broken::Passing("no connection".to_owned()),
+        ureq::Error::ConnectProxyFailed(said) => {
+            Broken::Passing(format!("the proxy made no connection: {said}"))
+        }
+        ureq::Error::Protocol(error) => Broken::Passing(format!("an unreadable answer: {error}")),
+        other => Broken::Lasting(other.to_string()),
+    }
+}
+
+fn of_tls(error: &rustls::Error) -> Broken {
+    match error {
+        rustls::Error::InvalidCertificate(error) => Broken::Untrusted(match error {
+            rustls::CertificateError::UnknownIssuer => "its issuer is not known".to_owned(),
+            other => other.to_string(),
+        }),
+        rustls::Error::InvalidMessage(_) => Broken::Lasting("it does not speak TLS".to_owned()),
+        other => Broken::Lasting(other.to_string()),
+    }
+}
+
+/// Faults of connections, without the system's numbers.
+pub(super) fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => "the connection broke".to_owned(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,368 @@
+//! What a manifest, an index and a configuration say.
+//!
+//! Owns the reading of both families of documents: Docker's (schema 2) and OCI's; and the choice
+//! among an index's entries. It fetches nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::base::text::count;
+
+/// The media types of manifests and of lists of them.
+pub(super) const MANIFESTS: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+];
+pub(super) const INDEXES: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.index.v1+json",
+];
+
+/// The media types of configurations of images; others belong to artifacts of other kinds.
+const CONFIGURATIONS: [&str; 2] =
+    ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
+
+/// The annotation of entries that only tell of other entries (BuildKit, attestation storage).
+const TELLS_OF_OTHERS: &str = "vnd.docker.reference.type";
+
+/// What leads to a blob or manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Descriptor {
+    #[serde(rename = "mediaType", default)]
+    media_type: String,
+    pub(super) digest: String,
+    #[serde(default)]
+    pub(super) size: u64,
+}
+
+/// The manifest of one image.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ImageManifest {
+    pub(super) config: Descriptor,
+    pub(super) layers: usize,
+    /// The bytes of its layers as they travel.
+    pub(super) size: u64,
+}
+
+/// What a document is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Document {
+    Image(ImageManifest),
+    Index(Vec<Entry>),
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    #[serde(rename = "mediaType", default)]
+    media_type: String,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Entry>>,
+}
+
+/// An entry of an index.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Entry {
+    #[serde(rename = "mediaType", default)]
+    media_type: String,
+    pub(super) digest: String,
+    #[serde(default)]
+    platform: Option<Platform>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// Reads a manifest or an index. `media_type` is what the registry called it.
+///
+/// A document that could be read as both is neither (OCI image specification, CVE-2021-41190).
+///
+/// # Errors
+/// Where it is something else, in words.
+pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, String> {
+    let raw: Raw = serde_json::from_slice(bytes)
+        .map_err(|error| format!("its manifest is unreadable: {error}"))?;
+    if !raw.media_type.is_empty() && raw.media_type != media_type {
+        return Err(format!("it is called `{media_type}`, and calls itself `{}`", raw.media_type));
+    }
+    let (is_manifest, is_index) = (MANIFESTS.contains(&media_type), INDEXES.contains(&media_type));
+    match raw {
+        Raw { config: Some(config), layers: Some(layers), manifests: None, .. } if is_manifest => {
+            if !CONFIGURATIONS.contains(&config.media_type.as_str()) {
+                return Err(format!(
+                    "its configuration is `{}`, and no image's",
+                    config.media_type
+                ));
+            }
+            let size = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+            Ok(Document::Image(ImageManifest { config, layers: layers.len(), size }))
+        }
+        Raw { config: None, layers: None, manifests: Some(entries), .. } if is_index => {
+            Ok(Document::Index(entries))
+        }
+        _ => Err(format!("its manifest is no `{media_type}`")),
+    }
+}
+
+/// A configuration, as far as it counts.
+#[derive(Debug, Deserialize)]
+pub(super) struct Configuration {
+    #[serde(flatten)]
+    pub(super) platform: Platform,
+    #[serde(default)]
+    pub(super) config: Value,
+    #[serde(default)]
+    rootfs: RootFs,
+    #[serde(default)]
+    history: Option<Vec<Step>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RootFs {
+    #[serde(default)]
+    diff_ids: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Step {
+    #[serde(default)]
+    created_by: String,
+}
+
+impl Configuration {
+    /// Reads the configuration of an image with so many layers.
+    ///
+    /// # Errors
+    /// Where it is something else, in words.
+    pub(super) fn read(bytes: &[u8], layers: usize) -> Result<Configuration, String> {
+        let read: Configuration = serde_json::from_slice(bytes)
+            .map_err(|error| format!("its configuration is unreadable: {error}"))?;
+        let named = read.rootfs.diff_ids.as_ref().map_or(0, Vec::len);
+        if named != layers {
+            return Err(format!(
+                "its configuration names {}, its manifest {layers}",
+                count(named, "layer")
+            ));
+        }
+        Ok(read)
+    }
+
+    /// The digests of its layers, unpacked.
+    pub(super) fn diff_ids(&mut self) -> Vec<String> {
+        self.rootfs.diff_ids.take().unwrap_or_default()
+    }
+
+    /// The newest step of its history.
+    pub(super) fn newest_step(&self) -> Option<String> {
+        let newest = self.history.as_ref()?.last()?;
+        Some(newest.created_by.clone())
+    }
+}
+
+/// A platform as documents name it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Platform {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    variant: Option<String>,
+}
+
+impl Platform {
+    /// Reads `os/architecture` or `os/architecture/variant`.
+    pub(super) fn parse(text: &str) -> Platform {
+        let mut parts = text.splitn(3, '/').map(str::to_owned);
+        let (os, architecture) = (parts.next().unwrap_or_default(), parts.next());
+        Platform { os, architecture: architecture.unwrap_or_default(), variant: parts.next() }
+    }
+
+    /// Whether it says nothing: some builders leave it out.
+    pub(super) fn is_blank(&self) -> bool {
+        self.os.is_empty() && self.architecture.is_empty()
+    }
+
+    /// How well an image for `self` runs on `wanted`, 0 being best; nothing where it does not.
+    ///
+    /// As containerd decides it (`platforms`, `Only`): the same architecture in the same variant or
+    /// an older one, then the 32-bit relative.
+    pub(super) fn fits(&self, wanted: &Platform) -> Option<u32> {
+        if !self.os.eq_ignore_ascii_case(&wanted.os) {
+            return None;
+        }
+        let (own, own_level) = self.machine();
+        let (host, host_level) = wanted.machine();
+        if own == host {
+            return match (own_level, host_level) {
+                (Ok(own), Ok(host)) => host.checked_sub(own),
+                (own, host) => (own == host).then_some(0),
+            };
+        }
+        const RELATIVES: u32 = 100;
+        match (own.as_str(), host.as_str(), own_level) {
+            ("386", "amd64", _) => Some(RELATIVES),
+            ("arm", "arm64", Ok(level)) => 8_u32.checked_sub(level).map(|older| older + RELATIVES),
+            _ => None,
+        }
+    }
+
+    /// The architecture in its usual spelling, and its variant as a number where it is one
+    /// (containerd `platforms`, `normalizeArch`).
+    fn machine(&self) -> (String, Result<u32, String>) {
+        let variant = self.variant.as_deref().unwrap_or_default().to_lowercase();
+        let architecture = self.architecture.to_lowercase();
+        let (architecture, usual) = match architecture.as_str() {
+            "amd64" | "x86_64" | "x86-64" => ("amd64", 1),
+            "arm64" | "aarch64" => ("arm64", 8),
+            "arm" | "armhf" => ("arm", 7),
+            "armel" => ("arm", 6),
+            "386" | "i386" | "i486" | "i586" | "i686" => return ("386".to_owned(), Ok(0)),
+            other => (other, 0),
+        };
+        let level = match variant.strip_prefix('v').unwrap_or(&variant) {
+            "" => Ok(usual),
+            number => number.parse().map_err(|_| variant.clone()),
+        };
+        (architecture.to_owned(), level)
+    }
+}
+
+impl Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match self.variant.as_deref().filter(|variant| !variant.is_empty()) {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The entry of an index that suits a platform best; of equals the first.
+pub(super) fn choose<'a>(entries: &'a [Entry], wanted: &Platform) -> Option<&'a Entry> {
+    let fitting = entries.iter().filter_map(|entry| {
+        let tells = |all: &BTreeMap<String, String>| all.contains_key(TELLS_OF_OTHERS);
+        let is_image = MANIFESTS.contains(&entry.media_type.as_str())
+            && !entry.annotations.as_ref().is_some_and(tells);
+        let platform = entry.platform.as_ref().filter(|_| is_image)?;
+        Some((platform.fits(wanted)?, entry))
+    });
+    fitting.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_fit_as_containerd_matches_them() {
+        let check = |image: &str, wanted: &str, expected: Option<u32>| {
+            let rank = Platform::parse(image).fits(&Platform::parse(wanted));
+            assert_eq!(rank, expected, "{image} on {wanted}");
+        };
+        check("linux/amd64", "linux/amd64", Some(0));
+        check("linux/amd64/v1", "linux/amd64", Some(0));
+        check("linux/amd64", "linux/x86_64", Some(0));
+        check("linux/amd64/v2", "linux/amd64", None);
+        check("linux/amd64/v2", "linux/amd64/v3", Some(1));
+        check("linux/386", "linux/amd64", Some(100));
+        check("linux/amd64", "linux/386", None);
+        check("linux/arm64/v8", "linux/arm64", Some(0));
+        check("linux/arm64", "linux/aarch64", Some(0));
+        check("linux/arm64", "linux/amd64", None);
+        check("linux/arm", "linux/arm/v7", Some(0));
+        check("linux/arm/v6", "linux/arm/v7", Some(1));
+        check("linux/arm/v7", "linux/arm/v6", None);
+        check("linux/arm/v7", "linux/arm64", Some(101));
+        check("windows/amd64", "linux/amd64", None);
+        check("unknown/unknown", "linux/amd64", None);
+        check("linux/mips64le/hardfloat", "linux/mips64le", None);
+        check("linux/mips64le/hardfloat", "linux/mips64le/hardfloat", Some(0));
+        check("linux/s390x", "linux/s390x", Some(0));
+        assert_eq!(Platform::parse("linux/arm/v7").to_string(), "linux/arm/v7");
+        assert_eq!(Platform::parse("linux/arm").to_string(), "linux/arm");
+    }
+
+    fn index(entries: &str) -> Vec<Entry> {
+        let text = format!(r#"{{"manifests":[{entries}]}}"#);
+        match read_document(INDEXES[1], text.as_bytes()).unwrap() {
+            Document::Index(entries) => entries,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn entry(digest: &str, platform: &str, more: &str) -> String {
+        let (os, architecture) = platform.split_once('/').unwrap();
+        format!(
+            r#"{{"mediaType":"{}","digest":"{digest}","size":1,{more}
+            "platform":{{"os":"{os}","architecture":"{architecture}"}}}}"#,
+            MANIFESTS[1]
+        )
+    }
+
+    #[test]
+    fn of_an_index_the_best_image_is_taken() {
+        let check = |entries: &[String], wanted: &str, expected: Option<&str>| {
+            let entries = index(&entries.join(","));
+            let chosen = choose(&entries, &Platform::parse(wanted));
+            assert_eq!(chosen.map(|entry| entry.digest.as_str()), expected, "{wanted}");
+        };
+        let attested = r#""annotations":{"vnd.docker.reference.type":"attestation-manifest"},"#;
+        let all = [
+            entry("proof", "linux/amd64", attested),
+            entry("unknown", "unknown/unknown", ""),
+            entry("old", "linux/386", ""),
+            entry("amd", "linux/amd64", ""),
+            entry("twin", "linux/amd64", ""),
+        ];
+        check(&all, "linux/amd64", Some("amd"));
+        check(&all[..3], "linux/amd64", Some("old"));
+        check(&all, "linux/arm64", None);
+        check(&all, "unknown/unknown", Some("unknown"));
+        check(&[], "linux/amd64", None);
+    }
+
+    #[test]
+    fn documents_are_what_they_say_or_nothing() {
+        let config = r#""config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"c","size":3}"#;
+        let layers =
+            r#""layers":[{"mediaType":"x","digest":"l","size":5},{"digest":"m","size":7}]"#;
+        let manifest = format!("{{{config},{layers}}}");
+        let read = read_document(MANIFESTS[1], manifest.as_bytes()).unwrap();
+        let Document::Image(read) = read else { panic!("{read:?}") };
+        assert_eq!((read.config.digest.as_str(), read.layers, read.size), ("c", 2, 12));
+        let check = |media_type: &str, text: &str, expected: &str| {
+            let error = read_document(media_type, text.as_bytes()).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        };
+        check(INDEXES[1], &manifest, "its manifest is no `application/vnd.oci.image.index");
+        let both = format!("{{{config},{layers},\"manifests\":[]}}");
+        check(MANIFESTS[1], &both, "its manifest is no `application/vnd.oci.image.manifest");
+        check(INDEXES[1], &both, "its manifest is no");
+        check(INDEXES[1], "{\"manifests\":", "its manifest is unreadable: EOF");
+        check("text/html", "{}", "its manifest is no `text/html`");
+        let other = format!("{{\"mediaType\":\"{}\",{config},{layers}}}", MANIFESTS[0]);
+        check(MANIFESTS[1], &other, "it is called `application/vnd.oci");
+        let artifact = manifest.replace("oci.image.config.v1+json", "oci.empty.v1+json");
+        check(MANIFESTS[1], &artifact, "its configuration is `application/vnd.oci.empty");
+    }
+
+    #[test]
+    fn configurations_are_read_with_what_may_be_missing() {
+        let text = r#"{"os":"linux","architecture":"arm","variant":"v7","config":{"Env":["A=b"]},
+            "rootfs":{"type":"layers","diff_ids":["x"]},
+            "history":[{"created_by":"ADD x"},{"created_by":"CMD y","empty_layer":true}]}"#;
+        let mut read = Configuration::read(text.as_bytes(), 1).unwrap();
+        assert_eq!(read.platform.to_string(), "linux/arm/v7");
+        assert_eq!(read.newest_step().as_deref(), Some("CMD y"));
+        assert_eq!(read.diff_ids(), ["x"]);
+        assert_eq!(read.config["Env"][0], "A=b");
+        let error = Configuration::read(text.as_bytes(), 2).unwrap_err();
+        assert_eq!(error, "its configuration names 1 layer, its manifest 2");
+        let mut bare = Configuration::read(b"{}", 0).unwrap();
+        assert!(bare.platform.is_blank() && bare.newest_step().is_none());
+        assert_eq!(bare.diff_ids(), [""; 0]);
+    }
+}

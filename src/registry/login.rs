@@ -1,0 +1,375 @@
+//! What lets us into one registry.
+//!
+//! Owns the reading of challenges, the credentials of one registry, and its tokens with their ends.
+//! Nothing is sent before the registry asks for it; from then on it is sent ahead. No secret is
+//! part of a message.
+//!
+//! Sources: RFC 7617 (Basic), and distribution, `docs/spec/auth/token` and `docs/spec/auth/oauth`
+//! (tokens; an identity token is exchanged by `POST`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_auth::ChallengeParser;
+use serde::Deserialize;
+
+use crate::base::hinted;
+use crate::credentials::{Credential, CredentialStore};
+
+use super::address::Address;
+use super::denied::Denied;
+use super::http::{Method, Request, Response};
+use super::network::{Network, odd_answer};
+
+/// How long a token lives where its server does not say so.
+const LIFE: u64 = 60;
+
+/// A token is not used in the last seconds of its life: it must still be valid on arrival.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// More than this a token server does not answer.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// What is to be done in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Actions {
+    Pull,
+    PullAndPush,
+}
+
+impl Actions {
+    fn name(self) -> &'static str {
+        match self {
+            Actions::Pull => "pull",
+            Actions::PullAndPush => "pull,push",
+        }
+    }
+}
+
+/// How a registry wants to be told who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Challenge {
+    Basic,
+    Bearer { realm: String, service: Option<String>, scope: Option<String> },
+}
+
+/// The tokens for one repository and set of actions.
+#[derive(Default)]
+struct Ticket {
+    token: Option<(String, Instant)>,
+    /// The scope that the registry itself asked for.
+    scope: Option<String>,
+}
+
+type Place = (String, Actions);
+
+/// What is known of the login to one registry.
+pub(super) struct Login {
+    registry: String,
+    challenge: Mutex<Option<Challenge>>,
+    /// Helpers are slow: asked once. A fault is kept in words.
+    credential: OnceLock<Result<Option<Credential>, String>>,
+    tickets: Mutex<HashMap<Place, Arc<Mutex<Ticket>>>>,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    access_token: String,
+    #[serde(default)]
+    expires_in: Option<u64>,
+}
+
+/// Who asks, and with what.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) network: &'a Network,
+    pub(super) credentials: &'a CredentialStore,
+}
+
+impl Login {
+    /// Nothing is known of it yet. `registry` is its name in references.
+    pub(super) fn new(registry: &str) -> Login {
+        Login {
+            registry: registry.to_owned(),
+            challenge: Mutex::default(),
+            credential: OnceLock::new(),
+            tickets: Mutex::default(),
+        }
+    }
+
+    /// What is sent before the registry asks, because it has asked before.
+    ///
+    /// # Errors
+    /// Where the credentials can't be had, or a token.
+    pub(super) fn ahead(
+        &self,
+        repository: &str,
+        actions: Actions,
+        means: Means<'_>,
+    ) -> anyhow::Result<Option<String>> {
+        let challenge = self.challenge.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match challenge {
+            None => Ok(None),
+            Some(Challenge::Basic) => self.basic(means).map(Some),
+            Some(Challenge::Bearer { realm, service, .. }) => {
+                let ticket = self.ticket(repository, actions);
+                let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some((token, end)) = &ticket.token
+                    && Instant::now() < *end
+                {
+                    return Ok(Some(token.clone()));
+                }
+                let scope = ticket.scope.clone().unwrap_or_else(|| scope_of(repository, actions));
+                let token = self.fetch(&realm, service.as_deref(), &scope, means)?;
+                let value = token.0.clone();
+                ticket.token = Some(token);
+                Ok(Some(value))
+            }
+        }
+    }
+
+    /// What is sent after the registry refused `refused`: its answer says what it wants.
+    ///
+    /// # Errors
+    /// Where it wants nothing that we have or know.
+    pub(super) fn answer(
+        &self,
+        response: &Response,
+        refused: Option<&str>,
+        repository: &str,
+        actions: Actions,
+        means: Means<'_>,
+    ) -> anyhow::Result<String> {
+        let Some(challenge) = read_challenges(&response.headers("www-authenticate")) else {
+            return Err(odd_answer(&self.registry, "it wants a login of a kind that is not known"));
+        };
+        *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
+        let Challenge::Bearer { realm, service, scope } = challenge else {
+            return self.basic(means);
+        };
+        let ticket = self.ticket(repository, actions);
+        let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have got a token meanwhile.
+        if let Some((token, end)) = &ticket.token
+            && Some(token.as_str()) != refused
+            && Instant::now() < *end
+        {
+            return Ok(token.clone());
+        }
+        ticket.scope = scope.filter(|scope| !scope.is_empty());
+        let scope = ticket.scope.clone().unwrap_or_else(|| scope_of(repository, actions));
+        let token = self.fetch(&realm, service.as_deref(), &scope, means)?;
+        let value = token.0.clone();
+        ticket.token = Some(token);
+        Ok(value)
+    }
+
+    /// The error of a registry that is not content with what it got.
+    pub(super) fn refused(&self, repository: &str, said: &str) -> anyhow::Error {
+        Denied::error(
+            format!("`{}` does not let us at `{repository}`{said}", self.registry),
+            format!(
+                "`docker login {}` with an account that may; or correct the name",
+                self.registry
+            ),
+        )
+    }
+
+    fn ticket(&self, repository: &str, actions: Actions) -> Arc<Mutex<Ticket>> {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tickets.entry((repository.to_owned(), actions)).or_default())
+    }
+
+    fn credential(&self, means: Means<'_>) -> anyhow::Result<Option<&Credential>> {
+        let looked_up = self.credential.get_or_init(|| {
+            means.credentials.lookup(&self.registry).map_err(|error| format!("{error:#}"))
+        });
+        match looked_up {
+            Ok(credential) => Ok(credential.as_ref()),
+            Err(error) => Err(anyhow::anyhow!("{error}")),
+        }
+    }
+
+    fn basic(&self, means: Means<'_>) -> anyhow::Result<String> {
+        match self.credential(means)? {
+            Some(credential) if !credential.username.is_empty() => Ok(basic_of(credential)),
+            // An identity token is of use to a token server alone.
+            _ => Err(hinted(
+                format!("`{}` wants a user's name and password", self.registry),
+                format!("`docker login {}`", self.registry),
+            )),
+        }
+    }
+
+    /// Gets a token, and says until when it is good.
+    fn fetch(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        scope: &str,
+        means: Means<'_>,
+    ) -> anyhow::Result<(String, Instant)> {
+        let Some(mut address) = Address::parse(realm) else {
+            return Err(odd_answer(
+                &self.registry,
+                "the address of its token server is unreadable",
+            ));
+        };
+        let mut fields: Vec<(&str, &str)> = Vec::new();
+        fields.extend(service.map(|service| ("service", service)));
+        let credential = self.credential(means)?;
+        let identity = credential.filter(|credential| credential.username.is_empty());
+        let (mut method, mut content, mut authorization) = (Method::Get, None, None);
+        // A registry may ask for several scopes, with blanks between them.
+        let scopes = scope.split(' ').filter(|scope| !scope.is_empty());
+        if let Some(identity) = identity {
+            method = Method::Post;
+            fields.extend([
+                ("grant_type", "refresh_token"),
+                ("client_id", "layers"),
+                ("scope", scope),
+                ("refresh_token", &identity.secret),
+            ]);
+            let form = "application/x-www-form-urlencoded".to_owned();
+            content = Some((form, form_of(&fields).into_bytes()));
+        } else {
+            fields.extend(scopes.map(|scope| ("scope", scope)));
+            if let Some(credential) = credential {
+                fields.extend([("account", credential.username.as_str()), ("client_id", "layers")]);
+                authorization = Some(basic_of(credential));
+            }
+            let joint = if address.path.contains('?') { '&' } else { '?' };
+            address.path = format!("{}{joint}{}", address.path, form_of(&fields));
+        }
+        let asked = Instant::now();
+        let host = address.authority.clone();
+        let accept = Some("application/json".to_owned());
+        let most = LONGEST_ANSWER;
+        let request = Request { method, address, authorization, accept, content, most };
+        let response = means.network.send(request)?;
+        self.read_token(&response, &host, asked)
+    }
+
+    fn read_token(
+        &self,
+        response: &Response,
+        host: &str,
+        asked: Instant,
+    ) -> anyhow::Result<(String, Instant)> {
+        match response.status {
+            200 => {}
+            400 | 401 | 403 => {
+                let who = if host == self.registry { "" } else { &format!(", by `{host}`") };
+                return Err(hinted(
+                    format!(
+                        "the login to `{}` is refused{who} ({})",
+                        self.registry, response.status
+                    ),
+                    format!("`docker login {}`", self.registry),
+                ));
+            }
+            status => {
+                return Err(odd_answer(host, &format!("{status} where a token was asked for")));
+            }
+        }
+        let answer: Option<TokenAnswer> = serde_json::from_slice(&response.body).ok();
+        let unreadable = || odd_answer(host, "no token where one was asked for");
+        let answer = answer.ok_or_else(unreadable)?;
+        let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(unreadable());
+        }
+        let life = Duration::from_secs(answer.expires_in.unwrap_or(LIFE).min(24 * 3600));
+        let end = asked + life.saturating_sub(MARGIN.min(life / 2));
+        Ok((format!("Bearer {token}"), end))
+    }
+}
+
+fn basic_of(credential: &Credential) -> String {
+    let pair = format!("{}:{}", credential.username, credential.secret);
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+fn scope_of(repository: &str, actions: Actions) -> String {
+    format!("repository:{repository}:{}", actions.name())
+}
+
+/// Of all that a registry would take, what suits best: a token before a password.
+fn read_challenges(headers: &[&str]) -> Option<Challenge> {
+    let mut found = None;
+    for challenge in headers.iter().flat_map(|header| ChallengeParser::new(header)).flatten() {
+        let value = |name: &str| {
+            let of_name = |(key, _): &&(&str, _)| key.eq_ignore_ascii_case(name);
+            challenge.params.iter().find(of_name).map(|(_, value)| value.to_unescaped())
+        };
+        if challenge.scheme.eq_ignore_ascii_case("bearer")
+            && let Some(realm) = value("realm")
+        {
+            let (service, scope) = (value("service"), value("scope"));
+            return Some(Challenge::Bearer { realm, service, scope });
+        }
+        if challenge.scheme.eq_ignore_ascii_case("basic") {
+            found = Some(Challenge::Basic);
+        }
+    }
+    found
+}
+
+/// Fields as forms and queries write them.
+fn form_of(fields: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+    pairs.join("&")
+}
+
+fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_are_read() {
+        let check = |headers: &[&str], expected: Option<Challenge>| {
+            assert_eq!(read_challenges(headers), expected, "{headers:?}");
+        };
+        let bearer = |service: Option<&str>, scope: Option<&str>| {
+            let (service, scope) = (service.map(str::to_owned), scope.map(str::to_owned));
+            Some(Challenge::Bearer { realm: "https://a.example.com/token".into(), service, scope })
+        };
+        let realm = r#"realm="https://a.example.com/token""#;
+        check(&[&format!("Bearer {realm}")], bearer(None, None));
+        check(
+            &[&format!(r#"bearer {realm},service="x y",scope="repository:a/b:pull,push""#)],
+            bearer(Some("x y"), Some("repository:a/b:pull,push")),
+        );
+        check(&[r#"Basic realm="x""#], Some(Challenge::Basic));
+        check(&[r#"Basic realm="x""#, &format!("Bearer {realm}")], bearer(None, None));
+        check(&[&format!(r#"Basic realm="x", Bearer {realm}"#)], bearer(None, None));
+        check(&["Negotiate"], None);
+        check(&["Bearer service=\"x\""], None);
+        check(&[], None);
+    }
+
+    #[test]
+    fn forms_escape_what_would_end_a_value() {
+        let form = form_of(&[("a", "x&y=z +"), ("b", "ä-._~")]);
+        assert_eq!(form, "a=x%26y%3Dz%20%2B&b=%C3%A4-._~");
+        assert_eq!(scope_of("a/b", Actions::PullAndPush), "repository:a/b:pull,push");
+    }
+}

@@ -1,0 +1,249 @@
+//! The hosts that are asked, and the patience with them.
+//!
+//! Owns the connections to each host, how many questions it gets at once, whether it is spoken to
+//! through TLS, tries after faults that may pass, and redirects. It knows no credentials but those
+//! that a request brings, and those never reach another host, nor the open network in the clear.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::base::text::count;
+use crate::base::{Passing, clock, hinted};
+
+use super::Settings;
+use super::address::{Address, is_loopback};
+use super::complaint::said_in;
+use super::gate::Gate;
+use super::http::{Broken, Client, Method, Request, Response, in_words};
+use super::probe::speaks_tls;
+use super::proxies::Proxies;
+use super::retry::{PATIENCE, TRIES, chance, pause, pause_after, wanted};
+use super::trust::Trust;
+
+/// How many questions one host gets at once.
+const AT_ONCE: usize = 8;
+
+/// How often an answer may lead elsewhere.
+const REDIRECTS: usize = 5;
+
+/// All hosts that were asked.
+pub(super) struct Network {
+    plain_http: Vec<String>,
+    proxies: Proxies,
+    trust: Trust,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    /// Of hosts that may be spoken to without TLS: whether they are spoken to through it.
+    tls: Mutex<HashMap<String, Arc<Mutex<Option<bool>>>>>,
+}
+
+/// One host, by its scheme and port.
+struct Host {
+    client: Client,
+    gate: Gate,
+}
+
+/// What became of one try.
+enum Try {
+    Answered(Response),
+    /// Another may do better; after a pause, where the host said how long.
+    Again {
+        why: String,
+        wanted: Option<Duration>,
+    },
+}
+
+impl Network {
+    /// Nothing is connected yet.
+    pub(super) fn new(settings: &Settings) -> Network {
+        Network {
+            plain_http: settings.plain_http.clone(),
+            proxies: settings.proxies.clone(),
+            trust: Trust::new(settings.certificates.clone()),
+            hosts: Mutex::default(),
+            tls: Mutex::default(),
+        }
+    }
+
+    /// The address of a path on a registry.
+    ///
+    /// # Errors
+    /// Where the registry may be spoken to without TLS and nobody answers there.
+    pub(super) fn address(&self, authority: &str, path: String) -> anyhow::Result<Address> {
+        let tls = !self.may_be_plain(authority) || self.speaks_tls(authority)?;
+        Ok(Address { tls, authority: authority.to_owned(), path })
+    }
+
+    /// Whether a host may be spoken to without TLS.
+    fn may_be_plain(&self, authority: &str) -> bool {
+        is_loopback(authority) || self.plain_http.iter().any(|listed| listed == authority)
+    }
+
+    /// Whether TLS is spoken there: asked once, by one while the others wait.
+    fn speaks_tls(&self, authority: &str) -> anyhow::Result<bool> {
+        let known = {
+            let mut all = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(authority.to_owned()).or_default())
+        };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = *known {
+            return Ok(known);
+        }
+        for attempt in 1.. {
+            match speaks_tls(authority) {
+                Ok(speaks) => {
+                    *known = Some(speaks);
+                    return Ok(speaks);
+                }
+                Err(error) if attempt >= TRIES => {
+                    return Err(unreachable_host(authority, &in_words(&error)));
+                }
+                Err(_) => pause(pause_after(attempt, chance())),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Asks, also where the answer leads, and again after faults that may pass.
+    ///
+    /// # Errors
+    /// Where no answer comes, or one that only another try might better.
+    pub(super) fn send(&self, mut request: Request) -> anyhow::Result<Response> {
+        for _ in 0..=REDIRECTS {
+            let response = self.ask(&request)?;
+            let follows = matches!(request.method, Method::Get | Method::Head)
+                && matches!(response.status, 301 | 302 | 303 | 307 | 308);
+            if !follows {
+                return Ok(response);
+            }
+            let location = response.header("location").unwrap_or_default();
+            let Some(next) = request.address.join(location) else {
+                let host = &request.address.authority;
+                return Err(odd_answer(host, "it leads to an address that can't be read"));
+            };
+            if !next.is_at(&request.address) {
+                request.authorization = None;
+            }
+            request.address = next;
+        }
+        Err(odd_answer(&request.address.authority, "it leads in circles"))
+    }
+
+    /// Asks one host until it answers.
+    fn ask(&self, request: &Request) -> anyhow::Result<Response> {
+        let host = &request.address.authority;
+        if !request.address.tls && !self.may_be_plain(host) {
+            return Err(hinted(
+                format!(
+                    "`{host}` is not spoken to without TLS, but `{}` leads there",
+                    request.address
+                ),
+                "let it answer by HTTPS",
+            ));
+        }
+        let at = self.host(&request.address)?;
+        for attempt in 1.. {
+            let (why, wanted) = match self.try_once(&at, request)? {
+                Try::Answered(response) => return Ok(response),
+                Try::Again { why, wanted } => (why, wanted),
+            };
+            if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
+                let seconds =
+                    count(usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX), "second");
+                return Err(Passing::error(format!(
+                    "`{host}` {why}, and wants to be left alone for {seconds}\nhint: {}",
+                    rate_hint(host)
+                )));
+            }
+            if attempt >= TRIES {
+                return Err(Passing::error(format!(
+                    "`{host}` {why}, {TRIES} times\nhint: {}",
+                    if wanted.is_some() { rate_hint(host) } else { reach_hint(&request.address) }
+                )));
+            }
+            pause(wanted.unwrap_or_else(|| pause_after(attempt, chance())));
+        }
+        Err(odd_answer(host, "nothing came"))
+    }
+
+    fn try_once(&self, host: &Host, request: &Request) -> anyhow::Result<Try> {
+        let name = &request.address.authority;
+        let answer = {
+            let _passed = host.gate.pass();
+            host.client.exchange(request)
+        };
+        match answer {
+            Ok(response) if response.status == 429 || response.status >= 500 => {
+                let header = response.header("retry-after");
+                let wanted = header.and_then(|value| wanted(value, clock::now()));
+                let why = match response.status {
+                    429 => "gets too many questions (429)".to_owned(),
+                    status => format!("answers with {status}"),
+                };
+                let why = why + &said_in(&response.body).unwrap_or_default();
+                Ok(Try::Again { why, wanted })
+            }
+            Ok(response) => Ok(Try::Answered(response)),
+            Err(Broken::Passing(why)) => {
+                Ok(Try::Again { why: format!("can't be asked: {why}"), wanted: None })
+            }
+            Err(Broken::Untrusted(why)) => Err(hinted(
+                format!("the certificate of `{name}` is not trusted: {why}"),
+                format!(
+                    "put its authority's certificate into `{}`, or name it in SSL_CERT_FILE",
+                    self.trust.place(name).display()
+                ),
+            )),
+            Err(Broken::Lasting(why)) => {
+                Err(hinted(format!("`{name}` can't be asked: {why}"), reach_hint(&request.address)))
+            }
+        }
+    }
+
+    fn host(&self, address: &Address) -> anyhow::Result<Arc<Host>> {
+        let key = Address { path: String::new(), ..address.clone() }.to_string();
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(&key) {
+            return Ok(Arc::clone(host));
+        }
+        // Reading the system's certificates takes a while, and plain hosts show none.
+        let trusted = match address.tls {
+            true => self.trust.for_host(&address.authority)?,
+            false => Vec::new(),
+        };
+        let client = Client::new(&trusted, self.proxies.of(address), AT_ONCE);
+        let client = client.map_err(|broken| match broken {
+            Broken::Passing(why) | Broken::Untrusted(why) | Broken::Lasting(why) => hinted(
+                why,
+                "HTTPS_PROXY and HTTP_PROXY hold an address such as `http://proxy.example.com:3128`",
+            ),
+        })?;
+        let host = Arc::new(Host { client, gate: Gate::new(AT_ONCE) });
+        hosts.insert(key, Arc::clone(&host));
+        Ok(host)
+    }
+}
+
+fn unreachable_host(host: &str, why: &str) -> anyhow::Error {
+    Passing::error(format!(
+        "`{host}` can't be asked: {why}, {TRIES} times\nhint: `curl -v http://{host}/v2/` shows \
+         what is in the way"
+    ))
+}
+
+fn reach_hint(address: &Address) -> String {
+    let root = Address { path: "/v2/".to_owned(), ..address.clone() };
+    format!("`curl -v {root}` shows what is in the way")
+}
+
+fn rate_hint(host: &str) -> String {
+    format!("try again later; `docker login {host}` may raise what it allows")
+}
+
+/// An answer that makes no sense.
+pub(super) fn odd_answer(host: &str, why: &str) -> anyhow::Error {
+    hinted(
+        format!("`{host}` does not answer as a registry does: {why}"),
+        format!("`curl -v https://{host}/v2/` shows what is there"),
+    )
+}

@@ -1,0 +1,107 @@
+//! Whether TLS is spoken at an address.
+//!
+//! Owns one question to hosts that may be spoken to without it: the first message of a TLS
+//! handshake is sent, and the first byte of the answer tells. Whether the other side is the right
+//! one is not asked here. It sends nothing that is worth keeping.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+use super::address::{host_of, port_of};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long the answer may take. Who waits for the end of a line reads no TLS.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The first bytes of what may answer (RFC 8446, 5.1): a handshake, or an alert.
+const HANDSHAKE: u8 = 22;
+const ALERT: u8 = 21;
+
+/// Whether TLS is spoken at `host:port`, where the port is 443 unless it is named.
+///
+/// # Errors
+/// Where nobody answers there at all.
+pub(super) fn speaks_tls(authority: &str) -> io::Result<bool> {
+    let (host, port) = (host_of(authority), port_of(authority));
+    let mut stream = match (connect(host, port.unwrap_or(443)), port) {
+        (Ok(stream), _) => stream,
+        (Err(error), Some(_)) => return Err(error),
+        // Without a port, HTTP is at another one.
+        (Err(_), None) => return Ok(false),
+    };
+    let hello = hello(host)?;
+    stream.set_write_timeout(Some(ANSWER))?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    let mut byte = [0];
+    // Whoever hangs up at this, or says nothing, does not understand it.
+    let answered = stream.write_all(&hello).and_then(|()| stream.read_exact(&mut byte));
+    Ok(answered.is_ok() && matches!(byte[0], HANDSHAKE | ALERT))
+}
+
+fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The bytes with which a handshake begins.
+fn hello(host: &str) -> io::Result<Vec<u8>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    while connection.wants_write() {
+        connection.write_tls(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    fn answered_with(answer: &'static [u8]) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut first = [0];
+            stream.read_exact(&mut first).unwrap();
+            assert_eq!(first[0], HANDSHAKE);
+            stream.write_all(answer).unwrap();
+        });
+        let speaks = speaks_tls(&authority).unwrap();
+        server.join().unwrap();
+        speaks
+    }
+
+    #[test]
+    fn the_first_byte_tells() {
+        assert!(answered_with(&[22, 3, 3]));
+        assert!(answered_with(&[21, 3, 3, 0, 2, 2, 40]));
+        assert!(!answered_with(b"HTTP/1.1 400 Bad Request\r\n"));
+        assert!(!answered_with(b""));
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        assert_eq!(speaks_tls(&closed).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

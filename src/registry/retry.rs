@@ -1,0 +1,86 @@
+//! When a question is asked again, and how long is waited before.
+//!
+//! Owns the pauses between tries and the reading of `Retry-After` (RFC 9110, 10.2.3). It asks
+//! nothing itself.
+
+use std::sync::mpsc;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// How often a question is asked at most.
+pub(super) const TRIES: u32 = 5;
+
+/// The pause after the first try.
+const FIRST: Duration = Duration::from_millis(200);
+
+/// No pause of our own choice is longer.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Longer than this we do not wait, also where a registry says so.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long is waited after a try: twice as long each time. A part of it is chance (`chance` out of
+/// 255), so that those who failed together do not come again together.
+pub(super) fn pause_after(attempt: u32, chance: u8) -> Duration {
+    let pause = FIRST.saturating_mul(1 << (attempt - 1).min(10)).min(LONGEST);
+    pause / 2 + pause / 2 * u32::from(chance) / 255
+}
+
+/// Some chance.
+pub(super) fn chance() -> u8 {
+    use ring::rand::SecureRandom;
+    let mut byte = [0];
+    // Without chance the pause is still a pause.
+    ring::rand::SystemRandom::new().fill(&mut byte).ok();
+    byte[0]
+}
+
+/// How long a registry wants to be left alone: `Retry-After` in seconds or as a date.
+pub(super) fn wanted(value: &str, now: Duration) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(date.saturating_sub(now))
+}
+
+/// Waits.
+pub(super) fn pause(time: Duration) {
+    // Nobody ever wakes it: what is waited for lies in the hands of the registry.
+    let (_silent, never) = mpsc::channel::<()>();
+    never.recv_timeout(time).unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound() {
+        let check = |attempt, least, most| {
+            assert_eq!(pause_after(attempt, 0), Duration::from_millis(least), "{attempt}");
+            assert_eq!(pause_after(attempt, 255), Duration::from_millis(most), "{attempt}");
+        };
+        check(1, 100, 200);
+        check(2, 200, 400);
+        check(3, 400, 800);
+        check(4, 800, 1600);
+        check(9, 2500, 5000);
+        check(u32::MAX, 2500, 5000);
+    }
+
+    #[test]
+    fn a_registry_says_when_to_come_again() {
+        let now = Duration::from_secs(784_111_777);
+        let check = |value, expected: Option<u64>| {
+            assert_eq!(wanted(value, now), expected.map(Duration::from_secs), "{value}");
+        };
+        check("0", Some(0));
+        check(" 120 ", Some(120));
+        check("Sun, 06 Nov 1994 08:49:47 GMT", Some(10));
+        check("Sun, 06 Nov 1994 08:49:30 GMT", Some(0));
+        check("soon", None);
+        check("-1", None);
+        check("", None);
+    }
+}

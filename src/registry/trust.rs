@@ -1,0 +1,115 @@
+//! Whose certificates are trusted.
+//!
+//! Owns the certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set) and
+//! those that docker keeps for one registry in `certs.d/HOST[:PORT]/*.crt` (docker, "Verify
+//! repository client with certificates"). It decides nothing about a connection.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::base::hinted;
+
+/// Where docker keeps certificates of registries.
+pub(super) const FOLDER: &str = "/etc/docker/certs.d";
+
+/// The certificates of all authorities that are trusted.
+pub(super) struct Trust {
+    folder: PathBuf,
+    system: OnceLock<Vec<CertificateDer<'static>>>,
+}
+
+impl Trust {
+    /// Nothing is read yet.
+    pub(super) fn new(folder: Option<PathBuf>) -> Trust {
+        let folder = folder.unwrap_or_else(|| PathBuf::from(FOLDER));
+        Trust { folder, system: OnceLock::new() }
+    }
+
+    /// Whom to believe where a host is spoken to.
+    ///
+    /// # Errors
+    /// Where a certificate for this host is there and can't be read. What the system has is taken
+    /// as far as it can be read: where that is too little, the connection fails and says so.
+    pub(super) fn for_host(&self, authority: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        let system = self.system.get_or_init(|| rustls_native_certs::load_native_certs().certs);
+        let mut all = self.of_docker(authority)?;
+        all.extend(system.iter().cloned());
+        Ok(all)
+    }
+
+    /// Where a certificate for a host would be found.
+    pub(super) fn place(&self, authority: &str) -> PathBuf {
+        self.folder.join(authority).join("ca.crt")
+    }
+
+    fn of_docker(&self, authority: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        let folder = self.folder.join(authority);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(unreadable(&folder, error)),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|error| unreadable(&folder, error))?.path();
+            if path.extension().is_some_and(|ending| ending == "crt") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let mut found = Vec::new();
+        for path in paths {
+            let pem = fs::read(&path).map_err(|error| unreadable(&path, error))?;
+            let read: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+                .collect::<Result<_, _>>()
+                .map_err(|error| unreadable(&path, error))?;
+            if read.is_empty() {
+                return Err(unreadable(&path, "it holds no certificate"));
+            }
+            found.extend(read);
+        }
+        Ok(found)
+    }
+}
+
+fn unreadable(path: &Path, why: impl std::fmt::Display) -> anyhow::Error {
+    let hint = "make it readable: a `.crt` file there holds certificates as PEM";
+    hinted(format!("can't read `{}`: {why}", path.display()), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_of_a_host_are_read_or_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let trust = Trust::new(Some(folder.path().to_owned()));
+        assert_eq!(trust.of_docker("a.example.com:5000").unwrap().len(), 0);
+        let host = folder.path().join("a.example.com:5000");
+        fs::create_dir(&host).unwrap();
+        fs::write(host.join("notes.txt"), "x").unwrap();
+        assert_eq!(trust.of_docker("a.example.com:5000").unwrap().len(), 0);
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        fs::write(host.join("ca.crt"), format!("{pem}{pem}")).unwrap();
+        assert_eq!(trust.of_docker("a.example.com:5000").unwrap().len(), 2);
+        assert_eq!(trust.of_docker("a.example.com").unwrap().len(), 0);
+        let check = |text: &str, expected: &str| {
+            fs::write(host.join("bad.crt"), text).unwrap();
+            let error = trust.of_docker("a.example.com:5000").unwrap_err().to_string();
+            assert!(error.contains("bad.crt`: ") && error.contains(expected), "{error}");
+        };
+        check("nothing", "it holds no certificate");
+        check("-----BEGIN CERTIFICATE-----\n", "hint: make it readable");
+        assert_eq!(trust.place("b"), folder.path().join("b/ca.crt"));
+    }
+}

@@ -1,0 +1,414 @@
+//! The client of registries on the real `docker-registry`: plain, with a login, with TLS; and what
+//! it makes of answers that are broken on the way.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use layers::base::Passing;
+use layers::registry::{Manifest, Registries, Remote, RemoteImage, Settings};
+
+mod common;
+
+use common::faults::{Asked, Fault, Faults};
+use common::registry::{MANIFEST, Registry, USER, digest_of};
+
+/// A folder for a docker configuration and certificates, and the client that reads them.
+struct Client {
+    folder: tempfile::TempDir,
+    registries: Registries,
+}
+
+impl Client {
+    fn new() -> Client {
+        Client::with("{}")
+    }
+
+    /// One whose docker configuration says this.
+    fn with(config: &str) -> Client {
+        Client::set(config, |_| {})
+    }
+
+    fn set(config: &str, change: impl FnOnce(&mut Settings)) -> Client {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), config).unwrap();
+        let mut settings = Settings {
+            docker_config: Some(folder.path().to_owned()),
+            certificates: Some(folder.path().join("certs.d")),
+            ..Settings::default()
+        };
+        change(&mut settings);
+        Client { registries: Registries::new(settings), folder }
+    }
+
+    /// One that trusts an authority where a registry is concerned.
+    fn trusting(config: &str, registry: &str, authority: &PathBuf) -> Client {
+        let client = Client::with(config);
+        let place = client.folder.path().join("certs.d").join(registry);
+        fs::create_dir_all(&place).unwrap();
+        fs::copy(authority, place.join("ca.crt")).unwrap();
+        client
+    }
+
+    fn digest(&self, registry: &str, version: &str) -> anyhow::Result<Option<String>> {
+        self.registries.digest(&at(registry, version))
+    }
+
+    fn image(&self, registry: &str, version: &str) -> anyhow::Result<Option<RemoteImage>> {
+        self.registries.image(&at(registry, version), "linux/amd64")
+    }
+
+    /// The error of a question, which must have a hint.
+    fn fault(&self, registry: &str, version: &str) -> anyhow::Error {
+        let error = self.image(registry, version).unwrap_err();
+        assert_eq!(error.to_string().matches("\nhint: ").count(), 1, "{error}");
+        error
+    }
+}
+
+fn at(registry: &str, version: &str) -> Remote {
+    Remote { registry: registry.into(), repository: "a/b".into(), version: version.into() }
+}
+
+/// A docker configuration with a login.
+fn login(registry: &str, (user, secret): (&str, &str)) -> String {
+    let auth = STANDARD.encode(format!("{user}:{secret}"));
+    format!(r#"{{"auths":{{"{registry}":{{"auth":"{auth}"}}}}}}"#)
+}
+
+#[test]
+fn a_plain_registry_is_asked() {
+    let Some(registry) = Registry::start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    let client = Client::new();
+    for address in [registry.address().to_owned(), registry.by_name()] {
+        assert_eq!(client.digest(&address, "1").unwrap().as_ref(), Some(&digest));
+        assert_eq!(client.digest(&address, &digest).unwrap().as_ref(), Some(&digest));
+        assert_eq!(client.digest(&address, "2").unwrap(), None);
+        assert_eq!(client.digest(&address, &digest_of(b"x")).unwrap(), None);
+        let missing = Remote { repository: "no/such".into(), ..at(&address, "1") };
+        assert_eq!(client.registries.digest(&missing).unwrap(), None);
+        assert_eq!(client.registries.image(&missing, "linux/amd64").unwrap(), None);
+    }
+    let image = client.image(registry.address(), "1").unwrap().unwrap();
+    assert_eq!((image.digest, image.platform.as_str()), (digest, "linux/amd64"));
+    assert_eq!(image.config["Env"][0], "WORD=one");
+    assert_eq!(image.newest_step.as_deref(), Some("COPY one /word"));
+    assert_eq!(image.size, 2048);
+    assert_eq!(image.diff_ids.len(), 1);
+    assert!(image.id.starts_with("sha256:"));
+    let other = client.registries.image(&at(registry.address(), "1"), "linux/arm64");
+    assert_eq!(other.unwrap(), None);
+}
+
+#[test]
+fn of_an_index_the_image_for_the_platform_is_read() {
+    let Some(registry) = Registry::start() else { return };
+    let platforms =
+        [("arm", "linux/arm64/v8"), ("amd", "linux/amd64"), ("none", "unknown/unknown")];
+    let (digest, _) = registry.push_index("a/b", "all", &platforms);
+    let faults = Faults::before(registry.address(), |_| Fault::Pass);
+    let client = Client::new();
+    let check = |platform: &str, expected: Option<&str>| {
+        let image = client.registries.image(&at(faults.address(), "all"), platform).unwrap();
+        assert!(image.as_ref().is_none_or(|image| image.digest == digest), "{image:?}");
+        let word = image.map(|image| image.config["Env"][0].as_str().unwrap().to_owned());
+        assert_eq!(word.as_deref(), expected, "{platform}");
+    };
+    check("linux/amd64", Some("WORD=amd"));
+    let seen = faults.seen();
+    assert_eq!(seen.len(), 3, "three questions for an image behind an index: {seen:?}");
+    check("linux/arm64", Some("WORD=arm"));
+    check("linux/s390x", None);
+    assert_eq!(client.digest(faults.address(), "all").unwrap(), Some(digest.clone()));
+}
+
+#[test]
+fn a_tag_is_moved() {
+    let Some(registry) = Registry::start() else { return };
+    let (one, two) = (registry.push("a/b", "1", "one"), registry.push("a/b", "2", "two"));
+    let client = Client::new();
+    let read = |version: &str| {
+        client.registries.manifest(&at(registry.address(), version)).unwrap().unwrap()
+    };
+    let manifest = read(&two);
+    assert_eq!((manifest.media_type.as_str(), &manifest.digest), (MANIFEST, &two));
+    client.registries.put(&at(registry.address(), "1"), &manifest).unwrap();
+    assert_eq!(client.digest(registry.address(), "1").unwrap(), Some(two));
+    assert_eq!(read(&one).digest, one);
+    let mut incomplete: serde_json::Value = serde_json::from_slice(&manifest.bytes).unwrap();
+    incomplete["config"]["digest"] = digest_of(b"never pushed").into();
+    let bytes = serde_json::to_vec(&incomplete).unwrap();
+    let broken = Manifest { digest: digest_of(&bytes), media_type: MANIFEST.into(), bytes };
+    let error = client.registries.put(&at(registry.address(), "1"), &broken).unwrap_err();
+    assert!(error.to_string().contains(" refuses `127.0.0.1:"), "{error}");
+}
+
+#[test]
+fn a_password_is_sent_once_it_is_asked_for() {
+    let Some(registry) = Registry::plan().with_auth().start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    let faults = Faults::before(registry.address(), |_| Fault::Pass);
+    let client = Client::with(&login(faults.address(), USER));
+    assert_eq!(client.digest(faults.address(), "1").unwrap(), Some(digest.clone()));
+    assert_eq!(faults.seen().len(), 2, "refused, then let in");
+    client.image(faults.address(), "1").unwrap().unwrap();
+    assert_eq!(faults.seen().len(), 4, "sent ahead from then on");
+
+    let error = Client::new().fault(faults.address(), "1").to_string();
+    assert!(error.contains("wants a user's name and password\nhint: `docker login 127.0.0.1:"));
+    let wrong = Client::with(&login(faults.address(), ("login", "hidden")));
+    let error = wrong.fault(faults.address(), "1").to_string();
+    assert!(error.contains("does not let us at `a/b`: authentication required"), "{error}");
+    assert!(error.contains("\nhint: `docker login 127.0.0.1:") && !error.contains("hidden"));
+}
+
+#[test]
+fn a_certificate_is_trusted_or_refused() {
+    let Some(registry) = Registry::plan().with_tls().with_auth().start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    for address in [registry.address().to_owned(), registry.by_name()] {
+        let config = login(&address, USER);
+        let client = Client::trusting(&config, &address, &registry.authority());
+        assert_eq!(client.digest(&address, "1").unwrap().as_ref(), Some(&digest));
+        assert_eq!(client.image(&address, "1").unwrap().unwrap().digest, digest);
+        // Also on this machine: who shows a certificate must be believed, or isn't spoken to.
+        let client = Client::set(&config, |settings| settings.plain_http = vec![address.clone()]);
+        let error = client.fault(&address, "1").to_string();
+        assert!(error.contains(" is not trusted: its issuer is not known\nhint: put"), "{error}");
+        assert!(
+            error.contains(&format!("/certs.d/{address}/ca.crt`, or name it in SSL_CERT_FILE"))
+        );
+        assert!(!Passing::is(&client.fault(&address, "1")));
+    }
+}
+
+/// A token server that knows `user:secret`, an identity token, and everybody.
+fn answer_for_token(asked: &Asked, count: usize) -> Fault {
+    let form = String::from_utf8_lossy(&asked.body).into_owned();
+    let basic = format!("Basic {}", STANDARD.encode("user:secret"));
+    let who = match asked.header("authorization") {
+        Some(value) if value == basic => "user",
+        Some(_) => return Fault::status(401),
+        None if form.ends_with("&refresh_token=id%2Ftoken") => "identity",
+        None if asked.method == "GET" => "nobody",
+        None => return Fault::status(401),
+    };
+    let what = if asked.method == "POST" { &form } else { &asked.path };
+    assert!(what.contains("service=tests"), "{what}");
+    let actions = match () {
+        () if what.contains("scope=repository%3Aa%2Fb%3Apull%2Cpush") => "push",
+        () if what.contains("scope=repository%3Aa%2Fb%3Apull") => "pull",
+        () => panic!("{what}"),
+    };
+    Fault::json(200, &format!(r#"{{"token":"{who}-{actions}-{count}","expires_in":300}}"#))
+}
+
+/// A registry that takes tokens of a server of its own; `takes` says which.
+fn with_tokens(
+    registry: &Registry,
+    takes: impl Fn(&str) -> bool + Send + Sync + 'static,
+) -> (Faults, Arc<Mutex<Vec<String>>>) {
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&tokens);
+    let count = AtomicUsize::new(0);
+    let faults = Faults::before(registry.address(), move |asked| {
+        if asked.path.starts_with("/token") {
+            return answer_for_token(asked, count.fetch_add(1, Ordering::SeqCst));
+        }
+        let sent = asked.header("authorization").map(str::to_owned);
+        kept.lock().unwrap().push(sent.clone().unwrap_or_default());
+        if sent.is_some_and(|sent| sent.strip_prefix("Bearer ").is_some_and(&takes)) {
+            return Fault::Pass;
+        }
+        let host = asked.header("host").unwrap();
+        let value = format!(r#"Bearer realm="http://{host}/token",service="tests""#);
+        Fault::header(401, "WWW-Authenticate", value)
+    });
+    (faults, tokens)
+}
+
+#[test]
+fn a_token_is_got_once_and_kept() {
+    let Some(registry) = Registry::start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    let check = |config: &dyn Fn(&str) -> String, who: &'static str| {
+        let (faults, tokens) = with_tokens(&registry, move |token| token.starts_with(who));
+        let client = Client::with(&config(faults.address()));
+        assert_eq!(client.digest(faults.address(), "1").unwrap().as_ref(), Some(&digest));
+        assert_eq!(faults.seen().len(), 3, "{:?}", faults.seen());
+        client.image(faults.address(), "1").unwrap().unwrap();
+        assert_eq!(faults.seen().len(), 5, "the token is kept: {:?}", faults.seen());
+        let manifest = client.registries.manifest(&at(faults.address(), "1")).unwrap().unwrap();
+        client.registries.put(&at(faults.address(), "moved"), &manifest).unwrap();
+        let pulls = format!("Bearer {who}-pull-0");
+        let pushes = format!("Bearer {who}-push-1");
+        let pulls: Vec<&str> = vec![""; 1].into_iter().chain(vec![pulls.as_str(); 4]).collect();
+        assert_eq!(*tokens.lock().unwrap(), [pulls, vec![&*pushes]].concat());
+    };
+    check(&|_| "{}".to_owned(), "nobody");
+    check(&|address| login(address, ("user", "secret")), "user");
+    let identity =
+        |address: &str| format!(r#"{{"auths":{{"{address}":{{"identitytoken":"id/token"}}}}}}"#);
+    check(&identity, "identity");
+}
+
+#[test]
+fn an_old_token_is_renewed_and_a_refused_one_is_an_error() {
+    let Some(registry) = Registry::start() else { return };
+    registry.push("a/b", "1", "one");
+    let at_least = Arc::new(AtomicUsize::new(0));
+    let least = Arc::clone(&at_least);
+    let (faults, _) = with_tokens(&registry, move |token| {
+        let number: usize = token.rsplit('-').next().unwrap().parse().unwrap();
+        number >= least.load(Ordering::SeqCst)
+    });
+    let client = Client::new();
+    client.image(faults.address(), "1").unwrap().unwrap();
+    at_least.store(1, Ordering::SeqCst);
+    client.image(faults.address(), "1").unwrap().unwrap();
+    at_least.store(99, Ordering::SeqCst);
+    let error = client.fault(faults.address(), "1").to_string();
+    assert!(error.contains("does not let us at `a/b` (401)\nhint: `docker login 127"), "{error}");
+    let wrong = Client::with(&login(faults.address(), ("user", "hidden")));
+    let error = wrong.fault(faults.address(), "1").to_string();
+    assert!(error.contains("is refused") && !error.contains("hidden"), "{error}");
+}
+
+#[test]
+fn credentials_stay_with_whom_they_are_for() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&heard);
+    let elsewhere = Faults::alone(move |asked| {
+        all.lock().unwrap().push(asked.header("authorization").map(str::to_owned));
+        Fault::status(404)
+    });
+    let target = elsewhere.address().to_owned();
+    let faults = Faults::alone(move |asked| match asked.header("authorization") {
+        Some(_) => Fault::header(307, "Location", format!("http://{target}/v2/")),
+        None => Fault::header(401, "WWW-Authenticate", "Basic realm=\"x\""),
+    });
+    let client = Client::with(&login(faults.address(), USER));
+    client.fault(faults.address(), "1");
+    assert_eq!(*heard.lock().unwrap(), [None], "led elsewhere, and nothing was told there");
+
+    // The open network hears nothing in the clear.
+    let check = |script: fn(&Asked) -> Fault| {
+        let faults = Faults::alone(script);
+        let client = Client::with(&login(faults.address(), USER));
+        let error = client.fault(faults.address(), "1").to_string();
+        assert!(error.contains("`example.invalid` is not spoken to without TLS"), "{error}");
+    };
+    check(|_| Fault::header(302, "Location", "http://example.invalid/"));
+    check(|_| {
+        let challenge = "Bearer realm=\"http://example.invalid/token\"";
+        Fault::header(401, "WWW-Authenticate", challenge)
+    });
+    let round = Faults::alone(|_| Fault::header(302, "Location", "/again"));
+    let error = Client::new().fault(round.address(), "1").to_string();
+    assert!(error.contains("it leads in circles"), "{error}");
+}
+
+#[test]
+fn faults_that_pass_are_waited_out() {
+    let Some(registry) = Registry::start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    let check = |fault: fn() -> Fault, times: usize| {
+        let faults = Faults::before(registry.address(), move |asked| {
+            let is_manifest = asked.path.ends_with("/manifests/1") && asked.method == "GET";
+            if is_manifest && asked.count <= times { fault() } else { Fault::Pass }
+        });
+        let client = Client::new();
+        let image = client.image(faults.address(), "1").unwrap().unwrap();
+        assert_eq!(image.digest, digest);
+        assert_eq!(faults.seen().len(), 2 + times);
+    };
+    check(|| Fault::status(503), 2);
+    check(|| Fault::CutAfter(20), 1);
+    check(|| Fault::Close, 1);
+    check(|| Fault::header(429, "Retry-After", "0"), 4);
+    check(|| Fault::header(429, "Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT"), 1);
+    check(|| Fault::Late(Duration::from_millis(50)), 0);
+}
+
+#[test]
+fn faults_that_last_are_errors() {
+    let Some(registry) = Registry::start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    let check = |fault: fn() -> Fault, count: usize, passing: bool, expected: &str| {
+        let faults = Faults::before(registry.address(), move |_| fault());
+        let error = Client::new().fault(faults.address(), "1");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(faults.seen().len(), count, "{error}");
+        assert_eq!(Passing::is(&error), passing, "{error}");
+    };
+    check(|| Fault::status(500), 5, true, "answers with 500, 5 times");
+    check(|| Fault::Close, 5, true, "can't be asked: the connection broke, 5 times");
+    let many = || Fault::header(429, "Retry-After", "0");
+    check(many, 5, true, "gets too many questions (429), 5 times\nhint: try again later");
+    let later = || Fault::header(429, "Retry-After", "3600");
+    check(later, 1, true, "wants to be left alone for 3600 seconds\nhint: try again");
+    check(|| Fault::Lie, 1, false, "the registry gave other bytes than its digest says");
+    check(|| Fault::status(404), 1, false, "does not answer as a registry does: 404 where");
+    check(|| Fault::status(418), 1, false, "refuses `127.0.0.1:");
+    let unknown = || Fault::json(403, r#"{"errors":[{"code":"DENIED","message":"no\u001b[1m"}]}"#);
+    check(unknown, 1, false, "does not let us at `a/b`: no[1m\nhint: `docker login");
+    let long = || Fault::Answer { status: 200, headers: vec![], body: vec![b' '; (4 << 20) + 1] };
+    check(long, 1, false, "the answer has more than 4194304 bytes");
+    let page = || Fault::Answer { status: 200, headers: vec![], body: b"<html>".to_vec() };
+    check(page, 1, false, "is no image: its manifest is unreadable");
+
+    // Without the header the bytes still have to be what was asked for.
+    let faults = Faults::before(registry.address(), |_| Fault::Lie);
+    let error = Client::new().fault(faults.address(), &digest).to_string();
+    assert!(error.contains("other bytes than its digest says"), "{error}");
+    let gone = Client::new().fault("127.0.0.1:1", "1");
+    assert!(gone.to_string().contains("can't be asked: connection refused, 5 times"), "{gone}");
+    assert!(Passing::is(&gone));
+    let strange = Client::new().fault(registry.address(), &format!("sha512:{}", "0".repeat(128)));
+    assert!(strange.to_string().contains("a `sha512` digest, which is not supported"));
+}
+
+#[test]
+fn configurations_are_checked_too() {
+    let Some(registry) = Registry::start() else { return };
+    registry.push("a/b", "1", "one");
+    let faults = Faults::before(registry.address(), |asked| match asked.path.contains("/blobs/") {
+        true => Fault::Lie,
+        false => Fault::Pass,
+    });
+    let error = Client::new().fault(faults.address(), "1").to_string();
+    assert!(error.contains("gave other bytes than its digest says"), "{error}");
+    assert_eq!(faults.seen().len(), 2);
+}
+
+#[test]
+fn a_registry_that_gives_no_digest_is_asked_for_the_manifest() {
+    let Some(registry) = Registry::start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    let faults = Faults::before(registry.address(), |_| Fault::Without("Docker-Content-Digest"));
+    assert_eq!(Client::new().digest(faults.address(), "1").unwrap(), Some(digest));
+    let seen: Vec<String> = faults.seen();
+    assert_eq!(seen, ["HEAD /v2/a/b/manifests/1", "GET /v2/a/b/manifests/1"]);
+}
+
+#[test]
+fn one_registry_gets_no_more_than_eight_questions_at_once() {
+    let Some(registry) = Registry::start() else { return };
+    let digest = registry.push("a/b", "1", "one");
+    let faults = Faults::before(registry.address(), |_| Fault::Late(Duration::from_millis(30)));
+    let client = Client::new();
+    std::thread::scope(|scope| {
+        let ask =
+            || assert_eq!(client.digest(faults.address(), "1").unwrap().as_ref(), Some(&digest));
+        (0..24).for_each(|_| drop(scope.spawn(ask)));
+    });
+    assert_eq!(faults.seen().len(), 24);
+    assert!((2..=8).contains(&faults.most_at_once()), "{}", faults.most_at_once());
+}
