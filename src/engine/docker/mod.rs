@@ -38,11 +38,13 @@ pub mod endpoint;
 mod lines;
 mod llb;
 mod pull;
+mod push;
 mod secrets;
 mod session;
 mod solve;
 mod stored;
 mod trace;
+mod transfer;
 mod trouble;
 mod wire;
 
@@ -272,8 +274,13 @@ impl Engine for Docker {
         })
     }
 
-    fn push(&self, reference: &str, _cancel: &Cancel) -> anyhow::Result<String> {
-        anyhow::bail!("not written yet: {reference}")
+    fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String> {
+        self.lines.call(async |kept| {
+            let (major, minor) = self.api(kept).await?;
+            let version = format!("/v{major}.{minor}");
+            let watch = Watch { wire: &self.wire, patience: PATIENCE * self.answer_within };
+            push::push(watch, &self.credentials, &version, reference, cancel).await
+        })
     }
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {

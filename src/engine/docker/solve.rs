@@ -95,7 +95,7 @@ pub(super) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Returns once the engine does not answer any more; `heard` is when it last said something.
-    async fn until_gone(self, heard: &Cell<Instant>) -> Status {
+    pub(super) async fn until_gone(self, heard: &Cell<Instant>) -> Status {
         loop {
             let ask_at = heard.get() + self.patience;
             if ask_at > Instant::now() {

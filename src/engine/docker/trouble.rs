@@ -119,6 +119,30 @@ pub(super) fn may_pass(step: Option<&Step>, message: &str) -> bool {
     !runs && PASSING.iter().any(|words| message.contains(words))
 }
 
+/// What an engine says besides where sending an image broke: more of a push than of a fetch depends
+/// on connections that stay.
+const PASSING_ON: [&str; 8] = [
+    ": EOF",
+    "Client.Timeout exceeded",
+    "broken pipe",
+    "no route to host",
+    "server closed idle connection",
+    "timed out",
+    "toomanyrequests",
+    "unavailable: ",
+];
+
+/// Whether a failed exchange with a registry may do better at the next try.
+pub(super) fn is_passing(message: &str) -> bool {
+    // A status of the server's own trouble has no name here where a proxy made it up.
+    let is_status = |(at, _): (usize, &str)| {
+        let code = message[at + 2..].split(' ').next().unwrap_or_default();
+        code.len() == 3 && code.starts_with('5') && code.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    message.match_indices(": ").any(is_status)
+        || PASSING.iter().chain(&PASSING_ON).any(|words| message.contains(words))
+}
+
 /// Prefixes that engines put before the message of a failed build.
 const DECORATION: [&str; 5] = [
     "failed to solve with frontend dockerfile.v0: ",

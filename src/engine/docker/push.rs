@@ -1,0 +1,253 @@
+//! Sending an image from the engine's store to its registry.
+//!
+//! Owns `POST /images/{name}/push` of the Docker Engine API, and what becomes of it: the digest under
+//! which the registry has the image, or why it has not. The engine ends a push when its connection
+//! closes, so whoever stops listening has stopped it.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::sync::Arc;
+
+use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use hyper::{Method, StatusCode};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::solve::Watch;
+use super::stored::{path_of, query_of, split_reference};
+use super::transfer::{Lines, Said, encode, encode_none, registry_of};
+use super::trouble::{explain, hinted, is_passing, passing};
+use super::wire::{Broken, message_of};
+use crate::credentials::{Credential, CredentialStore};
+use crate::engine::Cancel;
+use crate::engine::mask::Mask;
+
+/// Sends an image. Takes as long as its registry does, unless it is cancelled or the engine hangs.
+pub(super) async fn push(
+    watch: Watch<'_>,
+    credentials: &Arc<CredentialStore>,
+    version: &str,
+    reference: &str,
+    cancel: &Cancel,
+) -> anyhow::Result<String> {
+    let cancelled = Arc::new(Notify::new());
+    let wake = Arc::clone(&cancelled);
+    let _guard = cancel.on_set(move || wake.notify_one());
+    let stopped = || {
+        hinted(
+            format!("the push of `{reference}` was stopped"),
+            "push again to go on; layers that the registry has are not sent again",
+        )
+    };
+    let (repository, _) = split_reference(reference);
+    let store = Arc::clone(credentials);
+    let host = registry_of(repository).to_owned();
+    // A credential helper is a program, and may wait for somebody.
+    let found = tokio::task::spawn_blocking(move || store.lookup(&host));
+    let credential = tokio::select! {
+        () = cancelled.notified() => return Err(stopped()),
+        found = found => found.context("the search for credentials broke")??,
+    };
+    let heard = Cell::new(Instant::now());
+    let mut begun = || ();
+    let mut lines = Lines::new(&mut begun);
+    let mut take = |bytes: &[u8]| {
+        heard.set(Instant::now());
+        lines.take(bytes);
+    };
+    let answered = {
+        let mut sending = pin!(send(watch, version, reference, credential.as_ref(), &mut take));
+        tokio::select! {
+            () = cancelled.notified() => return Err(stopped()),
+            silence = watch.until_gone(&heard) => return Err(lost(watch, silence.message())),
+            answered = &mut sending => answered,
+        }
+    };
+    match answered {
+        Ok(status) => judge(status, lines.finish(), reference, credential.as_ref(), watch),
+        Err(Broken::Talk(cause)) => Err(lost(watch, &cause)),
+        Err(broken) => Err(explain(&broken, watch.wire.endpoint())),
+    }
+}
+
+/// Makes the request and hands on what the answer brings.
+async fn send(
+    watch: Watch<'_>,
+    version: &str,
+    reference: &str,
+    credential: Option<&Credential>,
+    take: &mut dyn FnMut(&[u8]),
+) -> Result<StatusCode, Broken> {
+    let (repository, tag) = split_reference(reference);
+    let path = format!("{version}/images/{}/push?tag={}", path_of(repository), query_of(tag));
+    // The API wants the header also where there is nothing to put into it; Docker 20.10 insists.
+    let header = credential.map_or_else(encode_none, encode);
+    watch.wire.stream(Method::POST, &path, &[("X-Registry-Auth", &header)], take).await
+}
+
+fn lost(watch: Watch<'_>, cause: &str) -> anyhow::Error {
+    passing(
+        format!("lost the engine at `{}` during the push: {cause}", watch.wire.endpoint().address),
+        "check that the engine is still running, and push again",
+    )
+}
+
+/// What the end of an answer means.
+fn judge(
+    status: StatusCode,
+    said: Said,
+    reference: &str,
+    credential: Option<&Credential>,
+    watch: Watch<'_>,
+) -> anyhow::Result<String> {
+    let why = match (said.error, status.is_success()) {
+        (Some(error), _) => error,
+        (None, false) => message_of(&said.last),
+        (None, true) => {
+            return said.digest.ok_or_else(|| {
+                // An answer that was cut off between two lines looks like one that has ended.
+                lost(watch, "it did not say how it ended")
+            });
+        }
+    };
+    let why = hide(credential, why)?;
+    if status == StatusCode::NOT_FOUND || is_missing(&why) {
+        return Err(hinted(
+            format!("can't push `{reference}`: the engine holds no such image"),
+            "build it first, or look at `docker image ls` for its name",
+        ));
+    }
+    // Docker 20.10 takes a name that it can't read for a fault of its own.
+    if status.is_server_error() && !why.starts_with("invalid reference format") {
+        return Err(explain(&Broken::Refused(status, why), watch.wire.endpoint()));
+    }
+    Err(refused(reference, &why))
+}
+
+/// Why the engine or the registry refused, with what can be done about it.
+fn refused(reference: &str, why: &str) -> anyhow::Error {
+    let (repository, _) = split_reference(reference);
+    let registry = registry_of(repository);
+    let login = match registry {
+        "docker.io" => "docker login".to_owned(),
+        host => format!("docker login {host}"),
+    };
+    let message = format!("can't push `{reference}`: {why}");
+    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    if says(&DENIED) {
+        return hinted(message, format!("`{login}` as somebody who may push to `{repository}`"));
+    }
+    if says(&["HTTP response to HTTPS client", "does not look like a TLS handshake"]) {
+        let hint =
+            format!("add `{registry}` to `insecure-registries` in the engine's `daemon.json`");
+        return hinted(message, hint);
+    }
+    if says(&["x509: ", "tls: "]) {
+        let hint = format!(
+            "give the engine the certificate of who signed the registry's, as \
+             `/etc/docker/certs.d/{registry}/ca.crt`"
+        );
+        return hinted(message, hint);
+    }
+    if is_passing(why) {
+        let hint = format!("check that the engine can reach `{registry}`, and push again");
+        return passing(message, hint);
+    }
+    hinted(message, format!("check the name, and `{login}`"))
+}
+
+/// What registries and engines say to those who may not: Docker's distribution and containerd's own
+/// words, and the codes of the OCI Distribution Specification.
+const DENIED: [&str; 7] = [
+    "401 Unauthorized",
+    "403 Forbidden",
+    "access denied",
+    "authorization failed",
+    "denied: ",
+    "no basic auth credentials",
+    "unauthorized: ",
+];
+
+/// Whether the engine says that it has no such image: the classic store by the repository or by the
+/// tag, containerd's by the tag (moby, `distribution/push_v2.go` and `daemon/containerd/image_push.go`).
+fn is_missing(why: &str) -> bool {
+    why.starts_with("An image does not exist locally with the tag: ")
+        || why.starts_with("tag does not exist: ")
+}
+
+/// A registry may repeat what it was sent, and the engine what the registry says.
+fn hide(credential: Option<&Credential>, why: String) -> anyhow::Result<String> {
+    let Some(Credential { username, secret }) = credential else { return Ok(why) };
+    let pair = format!("{username}:{secret}");
+    let forms = [secret.clone(), STANDARD.encode(&pair), URL_SAFE.encode(&pair)];
+    Ok(Mask::new(forms.iter().map(String::as_bytes))?.hide_in(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Passing;
+
+    #[test]
+    fn a_refusal_says_what_can_be_done_and_whether_trying_again_helps() {
+        let check = |why: &str, hint: &str, passes: bool| {
+            let error = refused("host:5000/a/b:1", why);
+            let text = error.to_string();
+            let (said, hinted) = text.split_once("\nhint: ").unwrap();
+            assert_eq!(said, format!("can't push `host:5000/a/b:1`: {why}"));
+            assert_eq!((hinted, Passing::is(&error)), (hint, passes), "{why}");
+        };
+        let login = "`docker login host:5000` as somebody who may push to `host:5000/a/b`";
+        check("no basic auth credentials", login, false);
+        check("denied: requested access to the resource is denied", login, false);
+        check("unauthorized: authentication required", login, false);
+        check(
+            "unknown: unexpected status from HEAD request to http://h/v2/: 401 Unauthorized",
+            login,
+            false,
+        );
+        check(
+            "push access denied, repository does not exist or may require authorization: \
+             authorization failed: no basic auth credentials",
+            login,
+            false,
+        );
+        let reach = "check that the engine can reach `host:5000`, and push again";
+        check(
+            "Get \"http://h/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
+            reach,
+            true,
+        );
+        check("failed to do request: Head \"https://h/v2/\": EOF", reach, true);
+        check("Put \"http://h/v2/\": EOF", reach, true);
+        check("toomanyrequests: slow down", reach, true);
+        check("received unexpected HTTP status: 503 Service Unavailable", reach, true);
+        check("unexpected status from PUT request to https://h/v2/: 520 ", reach, true);
+        check("write tcp 127.0.0.1:2->127.0.0.1:1: write: broken pipe", reach, true);
+        check(
+            "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+            reach,
+            true,
+        );
+        let name = "check the name, and `docker login host:5000`";
+        check("name invalid: invalid repository name", name, false);
+        check("manifest invalid: manifest invalid", name, false);
+        let text = refused("acme/b", "denied: no").to_string();
+        assert!(text.ends_with("\nhint: `docker login` as somebody who may push to `acme/b`"));
+        let insecure = "add `host:5000` to `insecure-registries` in the engine's `daemon.json`";
+        let why = "failed to do request: Head \"https://h/v2/\": http: server gave HTTP response to HTTPS client";
+        check(why, insecure, false);
+        let text =
+            refused("host:5000/a", "tls: failed to verify certificate: x509: unknown").to_string();
+        assert!(text.ends_with("`/etc/docker/certs.d/host:5000/ca.crt`"), "{text}");
+    }
+
+    #[test]
+    fn what_a_registry_repeats_of_the_credentials_is_hidden() {
+        let credential = Credential { username: "me".into(), secret: "open sesame".into() };
+        let why = "denied: `Basic bWU6b3BlbiBzZXNhbWU=` is not `open sesame`".to_owned();
+        assert_eq!(hide(Some(&credential), why).unwrap(), "denied: `Basic ***` is not `***`");
+    }
+}

@@ -1,0 +1,192 @@
+//! What fetching an image and sending one have in common.
+//!
+//! Owns the header with the credentials, and the reading of the answers: streams of JSON lines, of which
+//! an error, the engine's first word, and the digest at the end matter.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::credentials::Credential;
+
+/// More than this no line of an answer holds; it bounds what a stranger can send.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// A line of an answer (moby, `jsonmessage.JSONMessage`), as far as it counts.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Line {
+    status: Option<String>,
+    error: Option<String>,
+    error_detail: Value,
+    /// What the classic store says at the end of a push (moby, `types.PushResult`). That of containerd
+    /// puts other objects in its place.
+    aux: Value,
+}
+
+/// The registry of a repository, by the rule of Docker's references: what stands before the first
+/// slash where it can't be a name on Docker Hub.
+pub(super) fn registry_of(repository: &str) -> &str {
+    match repository.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => "docker.io",
+    }
+}
+
+/// Credentials as the engine takes them in a header (moby, `registry.AuthConfig`).
+pub(super) fn encode(credential: &Credential) -> String {
+    let Credential { username, secret } = credential;
+    let object = match username.as_str() {
+        "" => serde_json::json!({ "identitytoken": secret }),
+        name => serde_json::json!({ "username": name, "password": secret }),
+    };
+    URL_SAFE.encode(object.to_string())
+}
+
+/// The same where there are none and the engine wants the header all the same.
+pub(super) fn encode_none() -> String {
+    URL_SAFE.encode("{}")
+}
+
+/// An answer so far, cut into lines.
+pub(super) struct Lines<'a> {
+    rest: Vec<u8>,
+    said: Said,
+    begun: &'a mut dyn FnMut(),
+}
+
+/// What an answer said.
+#[derive(Default)]
+pub(super) struct Said {
+    /// What went wrong.
+    pub(super) error: Option<String>,
+    /// The digest under which the registry has the image.
+    pub(super) digest: Option<String>,
+    /// The last line, for an answer that is no stream.
+    pub(super) last: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    /// Nothing yet. `begun` is called when the engine says its first word of the work itself.
+    pub(super) fn new(begun: &'a mut dyn FnMut()) -> Lines<'a> {
+        Lines { rest: Vec::new(), said: Said::default(), begun }
+    }
+
+    /// Some more of the answer.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            self.read(line);
+        }
+        self.rest.truncate(LONGEST_LINE);
+    }
+
+    /// The answer is at its end.
+    pub(super) fn finish(mut self) -> Said {
+        let rest = std::mem::take(&mut self.rest);
+        self.read(rest);
+        self.said
+    }
+
+    fn read(&mut self, line: Vec<u8>) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        if let Ok(Line { status, error, error_detail, aux }) = serde_json::from_slice(&line) {
+            // The engine's first word comes when it has the image's description.
+            if status.is_some() && self.said.last.is_empty() {
+                (self.begun)();
+            }
+            // The first error is the cause of those that follow.
+            if self.said.error.is_none() {
+                self.said.error = error.or_else(|| text_at(&error_detail, "message"));
+            }
+            // Every store ends with a sentence; only the classic one adds an object.
+            let told = status.as_deref().and_then(digest_in).map(str::to_owned);
+            if let Some(digest) = text_at(&aux, "Digest").or(told) {
+                self.said.digest = Some(digest);
+            }
+        }
+        self.said.last = line;
+    }
+}
+
+fn text_at(object: &Value, key: &str) -> Option<String> {
+    object[key].as_str().map(str::to_owned)
+}
+
+/// The digest in `TAG: digest: DIGEST size: BYTES`.
+fn digest_in(status: &str) -> Option<&str> {
+    let (_, rest) = status.split_once(": digest: ")?;
+    let (digest, _) = rest.split_once(" size: ")?;
+    digest.starts_with("sha256:").then_some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_found_wherever_the_answer_is_cut() {
+        let answer =
+            b"{\"status\":\"Pulling\"}\r\n{\"error\":\"no such tag\"}\r\n{\"error\":\"x\"}";
+        let read = |parts: &[&[u8]]| {
+            let mut times = 0;
+            let mut begun = || times += 1;
+            let mut lines = Lines::new(&mut begun);
+            parts.iter().for_each(|part| lines.take(part));
+            (lines.finish().error, times)
+        };
+        for cut in 0..answer.len() {
+            let (error, begun) = read(&[&answer[..cut], &answer[cut..]]);
+            assert_eq!((error.as_deref(), begun), (Some("no such tag"), 1), "cut at {cut}");
+        }
+        assert_eq!(read(&[b"{\"status\":\"done\"}\n"]), (None, 1));
+        assert_eq!(read(&[b"{\"message\":\"", b"no\"}\n"]), (None, 0));
+        assert_eq!(read(&[b"{\"error\":\"no\"}"]), (Some("no".to_owned()), 0));
+    }
+
+    #[test]
+    fn the_digest_is_found_in_what_either_store_says() {
+        let read = |answer: &str| {
+            let mut begun = || ();
+            let mut lines = Lines::new(&mut begun);
+            lines.take(answer.as_bytes());
+            let said = lines.finish();
+            (said.digest, said.error)
+        };
+        let classic = "{\"status\":\"1: digest: sha256:a size: 5\"}\r\n\
+                       {\"progressDetail\":{},\"aux\":{\"Tag\":\"1\",\"Digest\":\"sha256:b\",\"Size\":5}}\r\n";
+        assert_eq!(read(classic), (Some("sha256:b".to_owned()), None));
+        let containerd = "{\"aux\":{\"manifestPushedInsteadOfIndex\":true}}\r\n\
+                          {\"status\":\"1: digest: sha256:a size: 5\"}\r\n";
+        assert_eq!(read(containerd), (Some("sha256:a".to_owned()), None));
+        assert_eq!(read("{\"status\":\"Pushed\",\"aux\":[]}\n"), (None, None));
+        let newest = "{\"errorDetail\":{\"message\":\"denied: no\"}}\n";
+        assert_eq!(read(newest), (None, Some("denied: no".to_owned())));
+    }
+
+    #[test]
+    fn a_registry_is_told_from_a_name() {
+        let check = |repository, expected| assert_eq!(registry_of(repository), expected);
+        check("debian", "docker.io");
+        check("acme/base", "docker.io");
+        check("ghcr.io/acme/base", "ghcr.io");
+        check("localhost/base", "localhost");
+        check("127.0.0.1:5000/a/b", "127.0.0.1:5000");
+    }
+
+    #[test]
+    fn credentials_are_sent_as_the_engine_reads_them() {
+        let check = |username: &str, expected| {
+            let credential = Credential { username: username.into(), secret: "s".into() };
+            let sent = URL_SAFE.decode(encode(&credential)).unwrap();
+            let sent: serde_json::Value = serde_json::from_slice(&sent).unwrap();
+            assert_eq!(sent, expected);
+        };
+        check("me", serde_json::json!({"username": "me", "password": "s"}));
+        check("", serde_json::json!({"identitytoken": "s"}));
+    }
+}

@@ -1,0 +1,354 @@
+//! Pushing an image: a real engine and a real registry, with something slow between them.
+//!
+//! Needs an engine on this machine, which takes registries on loopback without TLS, and Debian's
+//! docker-registry; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use common::between::Between;
+use common::{Files, Name, build, engine_or_skip, request};
+use layers::credentials::CredentialStore;
+use layers::engine::docker::Docker;
+use layers::engine::{BuildOutcome, Cancel, Engine, Passing};
+use layers::inputs::identity::Identity;
+
+/// `open sesame` by bcrypt.
+const HASH: &str = "$2b$05$7h97/egww1fuSeSBu3DUeeDiibeSDN/K7X1/0GKjlb1vnIrevm/J6";
+
+/// A registry on a port of this machine.
+struct Registry {
+    folder: tempfile::TempDir,
+    server: Child,
+    host: String,
+}
+
+impl Registry {
+    /// One that lets everybody in, or only `me` with `open sesame`.
+    fn start(wants_credentials: bool) -> Registry {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = free.local_addr().unwrap().to_string();
+        drop(free);
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().display();
+        let mut config = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/store}}}}\n\
+             http: {{addr: '{host}', secret: x}}\n"
+        );
+        if wants_credentials {
+            config += &format!("auth: {{htpasswd: {{realm: test, path: {root}/users}}}}\n");
+            fs::write(folder.path().join("users"), format!("me:{HASH}\n")).unwrap();
+        }
+        let path = folder.path().join("config.yml");
+        fs::write(&path, config).unwrap();
+        let mut server = Command::new("docker-registry")
+            .arg("serve")
+            .arg(path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("docker-registry is installed (Debian package docker-registry)");
+        let mut log = BufReader::new(server.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening on") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the registry ended");
+        }
+        // Whoever writes to a pipe that nobody reads is stopped one day.
+        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Registry { folder, server, host }
+    }
+
+    /// The digest under which it has an image.
+    fn digest_of(&self, repository: &str, tag: &str) -> String {
+        let mut stream = TcpStream::connect(&self.host).unwrap();
+        let accept = "application/vnd.docker.distribution.manifest.v2+json, \
+                      application/vnd.oci.image.manifest.v1+json, \
+                      application/vnd.oci.image.index.v1+json";
+        let host = &self.host;
+        let head = format!(
+            "HEAD /v2/{repository}/manifests/{tag} HTTP/1.1\r\nHost: {host}\r\n\
+             Accept: {accept}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let found = answer.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
+        found.unwrap_or_else(|| panic!("{answer}")).trim().to_owned()
+    }
+
+    /// The machine's engine with credentials for it: `me` and a password.
+    fn engine_as_me(&self, password: &str) -> Docker {
+        let auth = format!(r#"{{"username": "me", "password": "{password}"}}"#);
+        let config = format!(r#"{{"auths": {{"{}": {auth}}}}}"#, self.host);
+        fs::write(self.folder.path().join("config.json"), config).unwrap();
+        let endpoint = engine_or_skip().unwrap().endpoint().clone();
+        Docker::new(endpoint, CredentialStore::new(Some(self.folder.path().to_owned())))
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
+}
+
+/// Stands before a registry, sees what it is sent, and stops passing it on after so many bytes.
+struct Door {
+    host: String,
+    seen: Arc<Mutex<Vec<u8>>>,
+    /// Told once more bytes came than may pass, and again when the sender of those gave up.
+    told: Receiver<&'static str>,
+    hold: Option<Sender<()>>,
+}
+
+/// What the threads of a door share.
+struct Porter {
+    seen: Arc<Mutex<Vec<u8>>>,
+    left: AtomicUsize,
+    tell: Sender<&'static str>,
+    held: Mutex<Receiver<()>>,
+}
+
+impl Door {
+    fn before(registry: &Registry, may_pass: usize) -> Door {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (tell, told) = mpsc::channel();
+        let (hold, held) = mpsc::channel();
+        let (left, held) = (AtomicUsize::new(may_pass), Mutex::new(held));
+        let porter = Arc::new(Porter { seen: Arc::clone(&seen), left, tell, held });
+        let far = registry.host.clone();
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(&far) else { return };
+                let (mut back, mut to_near) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+                thread::spawn(move || {
+                    drop(std::io::copy(&mut back, &mut to_near));
+                    drop(to_near.shutdown(Shutdown::Both));
+                });
+                let porter = Arc::clone(&porter);
+                thread::spawn(move || porter.pass(near, far));
+            }
+        });
+        Door { host, seen, told, hold: Some(hold) }
+    }
+
+    /// How many blobs were sent through it so far.
+    fn blobs_sent(&self) -> usize {
+        let seen = self.seen.lock().unwrap();
+        String::from_utf8_lossy(&seen).matches("/blobs/uploads/ HTTP/1.1").count()
+    }
+
+    /// Reads on what it has held, passes nothing on, and waits until the sender gives up. The classic
+    /// store waits for an answer once all is sent, whatever happened meanwhile, so that must not be.
+    fn wait_until_given_up(&mut self) {
+        self.hold = None;
+        assert_eq!(self.told.recv().unwrap(), "given up");
+    }
+}
+
+impl Porter {
+    fn pass(&self, mut near: TcpStream, mut far: TcpStream) {
+        let mut bytes = [0; 16384];
+        let mut is_held = false;
+        while let Ok(count @ 1..) = near.read(&mut bytes) {
+            if is_held {
+                thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+            self.seen.lock().unwrap().extend_from_slice(&bytes[..count]);
+            let enough = |left: usize| left.checked_sub(count);
+            if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, enough).is_err() {
+                is_held = true;
+                self.tell.send("held").ok();
+                // Until the other end goes.
+                self.held.lock().unwrap().recv().ok();
+            } else if far.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        if is_held {
+            self.tell.send("given up").ok();
+        }
+        drop(far.shutdown(Shutdown::Both));
+    }
+}
+
+/// Builds an image under a reference of a registry.
+fn built(engine: &Docker, name: &Name, host: &str, files: Files) -> String {
+    let files = files.and("name", name.label());
+    let mut request = request(name, "FROM scratch\nENV A=b\nCOPY . .\nCMD [\"x\"]\n", files);
+    let reference = format!("{host}/{}:1.2", name.reference("/shop/base"));
+    request.references = vec![reference.clone()];
+    let (outcome, _) = build(engine, &request);
+    assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
+    reference
+}
+
+/// The message of a push that fails, and whether another try may do better.
+fn refused(engine: &Docker, reference: &str) -> (String, bool) {
+    let error = engine.push(reference, &Cancel::default()).unwrap_err();
+    (error.to_string(), Passing::is(&error))
+}
+
+/// A file that can't be made smaller, larger than what fits between an engine and a door.
+fn large() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).take(4 << 20).flatten().collect()
+}
+
+#[test]
+fn a_pushed_image_is_what_was_built_and_its_digest_is_the_registrys() {
+    let Some(engine) = engine_or_skip() else { return };
+    let registry = Registry::start(false);
+    let door = Door::before(&registry, usize::MAX);
+    let name = Name::new();
+    let reference = built(&engine, &name, &door.host, Files::new().and("a", "1"));
+    let before = engine.inspect(&reference).unwrap().unwrap();
+    let digest = engine.push(&reference, &Cancel::default()).unwrap();
+    assert_eq!(digest, registry.digest_of(&name.reference("/shop/base"), "1.2"));
+    let sent = door.blobs_sent();
+    assert!(sent >= 2, "the layer and the configuration: {sent}");
+    // What is there is not sent again.
+    assert_eq!(engine.push(&reference, &Cancel::default()).unwrap(), digest);
+    assert_eq!(door.blobs_sent(), sent);
+    // What comes back is the same to every child.
+    engine.remove(&before.id).unwrap();
+    assert_eq!(engine.inspect(&reference).unwrap(), None);
+    engine.pull(&reference, None, &mut || ()).unwrap();
+    let after = engine.inspect(&reference).unwrap().unwrap();
+    assert_eq!(Identity::of(&after), Identity::of(&before));
+    let named = format!("{}@{digest}", reference.strip_suffix(":1.2").unwrap());
+    assert!(after.digests.contains(&named), "{:?}", after.digests);
+}
+
+#[test]
+fn an_image_that_is_not_there_can_t_be_pushed() {
+    let Some(engine) = engine_or_skip() else { return };
+    let registry = Registry::start(false);
+    let name = Name::new();
+    let reference = built(&engine, &name, &registry.host, Files::new());
+    let other = reference.replace(":1.2", ":1.3");
+    let nowhere = reference.replace("/shop/", "/nowhere/");
+    for missing in [other, nowhere] {
+        let expected = format!(
+            "can't push `{missing}`: the engine holds no such image\n\
+             hint: build it first, or look at `docker image ls` for its name"
+        );
+        assert_eq!(refused(&engine, &missing), (expected, false));
+    }
+    let (text, passes) = refused(&engine, &format!("{}/UPPER:1", registry.host));
+    assert!(text.starts_with("can't push `") && text.contains("\nhint: check the name"), "{text}");
+    assert!(!passes);
+}
+
+#[test]
+fn a_registry_that_is_down_may_come_back() {
+    let Some(engine) = engine_or_skip() else { return };
+    let registry = Registry::start(false);
+    let name = Name::new();
+    let reference = built(&engine, &name, &registry.host, Files::new());
+    let host = registry.host.clone();
+    drop(registry);
+    let (text, passes) = refused(&engine, &reference);
+    assert!(text.starts_with(&format!("can't push `{reference}`: ")), "{text}");
+    let hint = format!("\nhint: check that the engine can reach `{host}`, and push again");
+    assert!(text.contains("connection refused") && text.ends_with(&hint), "{text}");
+    assert!(passes, "{text}");
+}
+
+#[test]
+fn credentials_are_needed_and_never_shown() {
+    let Some(engine) = engine_or_skip() else { return };
+    let registry = Registry::start(true);
+    let name = Name::new();
+    let reference = built(&engine, &name, &registry.host, Files::new());
+    let repository = reference.strip_suffix(":1.2").unwrap();
+    let login = format!("`docker login {}` as somebody who may push", registry.host);
+    let hint = format!("\nhint: {login} to `{repository}`");
+    let strangers = Docker::new(engine.endpoint().clone(), CredentialStore::new(None));
+    for engine in [strangers, registry.engine_as_me("close sesame")] {
+        let (text, passes) = refused(&engine, &reference);
+        assert!(text.starts_with(&format!("can't push `{reference}`: ")), "{text}");
+        assert!(text.ends_with(&hint) && !text.contains("close sesame"), "{text}");
+        assert!(!passes, "{text}");
+    }
+    registry.engine_as_me("open sesame").push(&reference, &Cancel::default()).unwrap();
+}
+
+#[test]
+fn a_cancelled_push_ends_in_the_engine_too() {
+    let Some(engine) = engine_or_skip() else { return };
+    let registry = Registry::start(false);
+    let mut door = Door::before(&registry, 1 << 20);
+    let name = Name::new();
+    let reference = built(&engine, &name, &door.host, Files::new().and("large", large()));
+    let cancel = Cancel::default();
+    let error = thread::scope(|scope| {
+        let push = scope.spawn(|| engine.push(&reference, &cancel).unwrap_err());
+        assert_eq!(door.told.recv().unwrap(), "held");
+        cancel.set();
+        push.join().unwrap()
+    });
+    let expected = format!("the push of `{reference}` was stopped\nhint: push again to go on; ");
+    assert!(error.to_string().starts_with(&expected), "{error}");
+    assert!(!Passing::is(&error));
+    door.wait_until_given_up();
+    // One that was cancelled before it began does not begin.
+    assert!(engine.push(&reference, &cancel).is_err());
+    // And nothing of it is in the way of the next.
+    let other = Door::before(&registry, usize::MAX);
+    let reference = built(&engine, &name, &other.host, Files::new().and("large", large()));
+    engine.push(&reference, &Cancel::default()).unwrap();
+}
+
+#[test]
+fn an_engine_that_goes_or_hangs_meanwhile_is_lost() {
+    let Some(engine) = engine_or_skip() else { return };
+    let registry = Registry::start(false);
+    let name = Name::new();
+    for hangs in [false, true] {
+        let mut door = Door::before(&registry, 1 << 20);
+        let reference = built(&engine, &name, &door.host, Files::new().and("large", large()));
+        let between = Between::new(&engine);
+        let seen = between.engine().answering_within(Duration::from_millis(200));
+        let error = thread::scope(|scope| {
+            let push = scope.spawn(|| seen.push(&reference, &Cancel::default()).unwrap_err());
+            assert_eq!(door.told.recv().unwrap(), "held");
+            if hangs {
+                between.hang()
+            } else {
+                between.cut()
+            }
+            push.join().unwrap()
+        });
+        let text = error.to_string();
+        let lost = format!("lost the engine at `{}` during the push: ", seen.endpoint().address);
+        assert!(text.starts_with(&lost), "{text}");
+        assert!(text.ends_with("\nhint: check that the engine is still running, and push again"));
+        assert!(Passing::is(&error), "{text}");
+        between.cut();
+        door.wait_until_given_up();
+    }
+}
