@@ -337,9 +337,9 @@ fn an_engine_that_goes_or_hangs_meanwhile_is_lost() {
             let push = scope.spawn(|| seen.push(&reference, &Cancel::default()).unwrap_err());
             assert_eq!(door.told.recv().unwrap(), "held");
             if hangs {
-                between.hang()
+                between.hang();
             } else {
-                between.cut()
+                between.cut();
             }
             push.join().unwrap()
         });

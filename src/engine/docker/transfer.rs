@@ -183,7 +183,7 @@ mod tests {
         let check = |username: &str, expected| {
             let credential = Credential { username: username.into(), secret: "s".into() };
             let sent = URL_SAFE.decode(encode(&credential)).unwrap();
-            let sent: serde_json::Value = serde_json::from_slice(&sent).unwrap();
+            let sent: Value = serde_json::from_slice(&sent).unwrap();
             assert_eq!(sent, expected);
         };
         check("me", serde_json::json!({"username": "me", "password": "s"}));

@@ -1,0 +1,20 @@
+//! Images are shared through a registry: real engines with stores of their own, a real registry.
+//!
+//! Each machine is a Docker daemon of the test's own; what stands before the registry counts what is
+//! asked, and breaks answers as a test says.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+#[path = "registry_engine/faulty.rs"]
+mod faulty;
+#[path = "registry_engine/killed.rs"]
+mod killed;
+#[path = "registry_engine/logins.rs"]
+mod logins;
+#[path = "registry_engine/shared.rs"]
+mod shared;
+#[path = "registry_engine/world.rs"]
+mod world;
+
+mod common;

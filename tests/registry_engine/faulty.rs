@@ -1,0 +1,113 @@
+//! A registry that fails, lies, or is not there.
+
+use std::time::Duration;
+
+use crate::common::faults::{Fault, Faults};
+use crate::common::registry::Registry;
+use crate::world::{Machine, Tree, generation, held};
+
+fn tree() -> Tree {
+    Tree::new(&[("base", "", &[]), ("dev", "base", &[])])
+}
+
+#[test]
+fn what_fails_at_first_is_tried_again() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(first) = Machine::start_or_skip() else { return };
+    let Some(second) = Machine::start_or_skip() else { return };
+    let before = Faults::before(registry.address(), |asked| match (asked.count, &*asked.method) {
+        (1, "GET" | "HEAD") => Fault::status(500),
+        (2, "GET") if asked.path.contains("/blobs/") => Fault::CutAfter(10),
+        (1, "PUT") if asked.path.ends_with("/manifests/latest") => {
+            Fault::header(429, "Retry-After", "1")
+        }
+        (2, "HEAD") => Fault::Late(Duration::from_millis(300)),
+        _ => Fault::Pass,
+    });
+    let (address, tree) = (before.address(), tree());
+    let said = first.build(&tree, address, "--all --push").well();
+    assert_eq!(said.counts(), "2 built of 2 images", "{}", said.err);
+    assert_eq!(generation(address, &tree).as_deref(), Some("0"));
+    let said = second.build(&tree.clone_of(), address, "--all").well();
+    assert_eq!(said.counts(), "0 built, 2 fresh (in registry) of 2 images", "{}", said.err);
+}
+
+#[test]
+fn a_registry_that_lies_is_refused() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(first) = Machine::start_or_skip() else { return };
+    let Some(second) = Machine::start_or_skip() else { return };
+    let tree = tree();
+    for part in ["/manifests/layers-", "/blobs/"] {
+        let lies = Faults::before(registry.address(), move |asked| {
+            match asked.method == "GET" && asked.path.contains(part) {
+                true => Fault::Lie,
+                false => Fault::Pass,
+            }
+        });
+        // A name in the registry holds its address, so it is asked through the same in both.
+        first.build(&tree, lies.address(), "--all --push=keys");
+        let other = tree.clone_of();
+        let said = second.build(&other, lies.address(), "--all").well();
+        assert_eq!(said.counts(), "2 built of 2 images", "{part}: {}", said.err);
+        assert!(said.err.contains("warning: the registry is left alone"), "{part}: {}", said.err);
+        assert!(said.err.contains("than its digest says"), "{part}: {}", said.err);
+        second.docker(&["image", "rm", "-f", &tree.reference("dev"), &tree.reference("base")]);
+    }
+}
+
+#[test]
+fn without_the_registry_all_is_built_and_nothing_is_pushed() {
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let tree = tree();
+    // Nobody listens on a port that was given back.
+    let address = Faults::alone(|_| Fault::Close).address().to_owned();
+    let said = machine.build(&tree, &address, "--all --push");
+    assert_eq!(said.code, 4, "{}", said.err);
+    assert!(said.err.contains("hint: "), "{}", said.err);
+    assert_eq!(machine.docker(&["images", "-q"]), "", "nothing was begun");
+    let said = machine.build(&tree, &address, "--all").well();
+    assert_eq!(said.counts(), "2 built of 2 images", "{}", said.err);
+    assert_eq!(said.err.matches("warning: the registry is left alone").count(), 1, "{}", said.err);
+}
+
+#[test]
+fn a_tag_that_is_refused_takes_the_others_back() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let tree = tree();
+    let refused = format!("/v2/{}/manifests/latest", tree.repository("dev"));
+    let before = Faults::before(registry.address(), move |asked| {
+        match asked.method == "PUT" && asked.path == refused && asked.count > 1 {
+            true => Fault::json(
+                405,
+                r#"{"errors": [{"code": "UNSUPPORTED", "message": "tags here never move"}]}"#,
+            ),
+            false => Fault::Pass,
+        }
+    });
+    let address = before.address();
+    machine.build(&tree, address, "--all --push").well();
+    tree.set_generation(1);
+    let said = machine.build(&tree, address, "--all --push");
+    assert_eq!(said.code, 4, "{}", said.err);
+    assert!(said.err.contains("no tag was moved"), "{}", said.err);
+    assert!(said.err.contains("tags here never move"), "{}", said.err);
+    assert_eq!(generation(address, &tree).as_deref(), Some("0"), "{}", said.err);
+}
+
+#[test]
+fn another_image_under_the_tag_of_a_key_is_not_taken() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(first) = Machine::start_or_skip() else { return };
+    let Some(second) = Machine::start_or_skip() else { return };
+    let (address, tree) = (registry.address(), tree());
+    first.build(&tree, address, "--all --push=keys").well();
+    let said = first.layers(&tree, address, "why base").well();
+    let key = said.out.split_once("carries its key ").unwrap().1.lines().next().unwrap().to_owned();
+    let tag = format!("layers-{key}");
+    assert!(held(address, &tree.repository("base"), &tag).is_some());
+    registry.push(&tree.repository("base"), &tag, "somebody else's");
+    let said = second.build(&tree.clone_of(), address, "--all").well();
+    assert!(said.built().contains("base"), "{}", said.err);
+}

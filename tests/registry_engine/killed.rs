@@ -1,0 +1,97 @@
+//! Whatever kills a run, the tags in the registry lead to images of one generation.
+
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::dice::Dice;
+use crate::common::faults::{Fault, Faults};
+use crate::common::registry::Registry;
+use crate::world::{Machine, Tree, generation, kill_release, wait_for_release};
+
+const ROUNDS: usize = 20;
+
+#[test]
+fn killed_at_any_moment_tags_are_of_one_generation() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    // Moving a tag takes long, so that many are killed over it.
+    let before = Faults::before(registry.address(), |asked| {
+        match asked.method == "PUT" && asked.path.ends_with("/manifests/latest") {
+            true => Fault::Late(Duration::from_millis(150 + 70 * (asked.path.len() as u64 % 3))),
+            false => Fault::Pass,
+        }
+    });
+    let address = before.address().to_owned();
+    let tree = Tree::new(&[
+        ("base", "", &[]),
+        ("dev", "base", &[]),
+        ("release", "base", &["dev"]),
+        ("agent", "", &[]),
+    ]);
+    let since = Instant::now();
+    machine.build(&tree, &address, "--all --push").well();
+    let whole = since.elapsed();
+    let seed = Dice::fresh_seed();
+    eprintln!("seed {seed}");
+    let mut dice = Dice::new(seed);
+    let (mut new, mut old) = (0, 0);
+    let mut last = 0;
+    for round in 1..=ROUNDS {
+        tree.set_generation(round);
+        let mut command = machine.command(&tree, &address, "build --all --push --progress quiet");
+        let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let part = u32::try_from(dice.below(1100)).unwrap();
+        thread::sleep(whole * part / 1000);
+        // `kill` ends it by SIGKILL, wherever it is.
+        drop(run.kill());
+        run.wait().unwrap();
+        wait_for_release(&tree);
+        let found: usize = generation(&address, &tree).unwrap().parse().unwrap();
+        assert!(found == round || found == last, "{found} in round {round} after {last}");
+        if found == round {
+            new += 1;
+        } else {
+            old += 1;
+        }
+        last = found;
+    }
+    eprintln!("{new} runs had moved all tags when they were killed, {old} none");
+    // What is left over hinders nobody.
+    tree.set_generation(ROUNDS + 1);
+    machine.build(&tree, &address, "--all --push").well();
+    assert_eq!(generation(&address, &tree).unwrap(), (ROUNDS + 1).to_string());
+}
+
+/// The process that moves tags dies too, in the middle of it: the next release from there ends it.
+#[test]
+fn what_a_machine_left_half_done_is_ended_by_the_next_release() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("alone", "", &[])]);
+    let before = Faults::before(registry.address(), {
+        let slow = format!("/v2/{}/manifests/latest", tree.repository("dev"));
+        move |asked| match asked.method == "PUT" && asked.path == slow && asked.count == 2 {
+            true => Fault::Late(Duration::from_secs(3600)),
+            false => Fault::Pass,
+        }
+    });
+    let address = before.address().to_owned();
+    machine.build(&tree, &address, "--all --push").well();
+    tree.set_generation(1);
+    let mut command = machine.command(&tree, &address, "build --all --push --progress quiet");
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let slow = format!("PUT /v2/{}/manifests/latest", tree.repository("dev"));
+    while before.seen().iter().filter(|asked| **asked == slow).count() < 2 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    drop(run.kill());
+    run.wait().unwrap();
+    kill_release(&tree);
+    // Only `dev` is built this time, so that only its tag would move but for what was begun.
+    let said = machine.build(&tree, &address, "--all --push").well();
+    assert_eq!(generation(&address, &tree).as_deref(), Some("1"), "{}", said.err);
+    let left = std::fs::read_dir(tree.root().join(".layers/releases")).unwrap().flatten();
+    let left: Vec<_> = left.map(|it| it.file_name()).filter(|it| it != "lock").collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -1,0 +1,62 @@
+//! Registries that want a login, and those that speak TLS under an authority of their own.
+
+use std::fs;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::common::registry::{Registry, USER};
+use crate::world::{Machine, Tree};
+
+/// Logs a machine in, as `docker login` does.
+fn log_in(machine: &mut Machine, folder: &std::path::Path, address: &str, password: &str) {
+    let auth = STANDARD.encode(format!("{}:{password}", USER.0));
+    let config = serde_json::json!({"auths": {address: {"auth": auth}}});
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    machine.variables.insert("DOCKER_CONFIG", folder.into());
+}
+
+fn check(registry: &Registry, trust: bool) {
+    let Some(mut first) = Machine::start_or_skip() else { return };
+    let Some(mut second) = Machine::start_or_skip() else { return };
+    let address = registry.address();
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
+    let folder = tempfile::tempdir().unwrap();
+    if trust {
+        for machine in [&mut first, &mut second] {
+            machine.variables.insert("SSL_CERT_FILE", registry.authority().into());
+        }
+    }
+    for machine in [&mut first, &mut second] {
+        log_in(machine, folder.path(), address, USER.1);
+    }
+    let said = first.build(&tree, address, "--all --push").well();
+    assert!(said.err.contains("2 images pushed, 2 tags moved"), "{}", said.err);
+    let other = tree.clone_of();
+    let said = second.build(&other, address, "--all").well();
+    assert_eq!(said.counts(), "0 built, 2 fresh (in registry) of 2 images", "{}", said.err);
+    let said = second.build(&other, address, "dev --load").well();
+    assert_eq!(said.counts(), "0 built, 2 fresh (1 in registry) of 2 images", "{}", said.err);
+    for text in [&said.err, &said.out] {
+        assert!(!text.contains(USER.1), "{text}");
+    }
+
+    // With another password nothing is found and nothing is sent, and both say why.
+    log_in(&mut second, folder.path(), address, "wrong");
+    let said = second.build(&tree.clone_of(), address, "--all --force --push=keys");
+    assert_eq!(said.code, 4, "{}", said.err);
+    assert!(said.err.contains(&format!("hint: `docker login {address}`")), "{}", said.err);
+    assert!(!said.err.contains("wrong"), "{}", said.err);
+}
+
+#[test]
+fn a_registry_that_wants_a_login_gets_it() {
+    let Some(registry) = Registry::plan().with_auth().start() else { return };
+    check(&registry, false);
+}
+
+#[test]
+fn tls_under_an_authority_of_ones_own_with_a_login() {
+    let Some(registry) = Registry::plan().with_auth().with_tls().start() else { return };
+    check(&registry, true);
+}

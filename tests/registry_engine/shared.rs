@@ -1,0 +1,201 @@
+//! What one machine has built, no other builds.
+
+use std::collections::BTreeSet;
+
+use crate::common::faults::{Fault, Faults};
+use crate::common::registry::Registry;
+use crate::world::{Machine, Said, Tree, generation, held};
+
+/// 30 images: four on `base`, twenty on those, one beside that copies out of both, four alone.
+fn thirty() -> Tree {
+    let mut images: Vec<(String, String, Vec<&str>)> = vec![("base".into(), "".into(), vec![])];
+    for middle in 0..4 {
+        images.push((format!("middle{middle}"), "base".into(), vec![]));
+        for leaf in 0..5 {
+            images.push((format!("leaf{middle}{leaf}"), format!("middle{middle}"), vec![]));
+        }
+    }
+    images.push(("copies".into(), "".into(), vec!["base", "alone0"]));
+    images.extend((0..4).map(|it| (format!("alone{it}"), String::new(), vec![])));
+    assert_eq!(images.len(), 30);
+    let described: Vec<_> =
+        images.iter().map(|(name, base, copies)| (&**name, &**base, &**copies)).collect();
+    Tree::new(&described)
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn what_one_machine_has_built_no_other_builds() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(first) = Machine::start_or_skip() else { return };
+    let Some(second) = Machine::start_or_skip() else { return };
+    let before = Faults::before(registry.address(), |_| Fault::Pass);
+    let address = before.address().to_owned();
+    let tree = thirty();
+    let said = first.build(&tree, &address, "--all --push").well();
+    assert_eq!(said.counts(), "30 built of 30 images", "{}", said.err);
+    assert!(said.err.contains("30 images pushed, 30 tags moved in the registry"), "{}", said.err);
+    assert_eq!(generation(&address, &tree).as_deref(), Some("0"));
+
+    let other = tree.clone_of();
+    before.forget();
+    let said = second.build(&other, &address, "--all").well();
+    assert_eq!(said.counts(), "0 built, 30 fresh (in registry) of 30 images", "{}", said.err);
+    let seen = before.seen();
+    assert!(seen.len() <= 3 * 30, "{} questions: {seen:#?}", seen.len());
+    assert_eq!(second.docker(&["images", "-q"]), "", "nothing was fetched");
+    let plan = second.layers(&other, &address, "plan --check").well();
+    assert!(plan.out.contains("base     fresh (in registry)\n"), "{}", plan.out);
+
+    // Only what stands on base is built after a change in it.
+    other.write("docker/base/file", "another base\n");
+    let said = second.build(&other, &address, "--all --push").well();
+    assert_eq!(said.counts(), "26 built, 4 fresh (in registry) of 30 images", "{}", said.err);
+    let alone: BTreeSet<String> = names(&["alone0", "alone1", "alone2", "alone3"]);
+    assert!(said.built().is_disjoint(&alone), "{:?}", said.built());
+    assert!(said.err.contains("26 tags moved in the registry, 4 kept"), "{}", said.err);
+
+    // The first machine has the old ones in its engine, and finds the new ones in the registry.
+    tree.write("docker/base/file", "another base\n");
+    let said = first.build(&tree, &address, "--all").well();
+    assert_eq!(said.counts(), "0 built, 30 fresh (26 in registry) of 30 images", "{}", said.err);
+}
+
+#[test]
+fn a_parent_is_fetched_where_something_is_built_on_it_and_all_with_load() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(first) = Machine::start_or_skip() else { return };
+    let Some(second) = Machine::start_or_skip() else { return };
+    let address = registry.address();
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("other", "base", &[])]);
+    first.build(&tree, address, "--all --push=keys").well();
+    assert_eq!(held(address, &tree.repository("base"), "latest"), None, "no tag was moved");
+    let tree = tree.clone_of();
+    tree.write("docker/dev/file", "changed\n");
+    let said = second.build(&tree, address, "--all").well();
+    assert_eq!(said.counts(), "1 built, 2 fresh (in registry) of 3 images", "{}", said.err);
+    assert_eq!(said.built(), names(&["dev"]));
+    let pulled = said.err.lines().filter(|line| line.contains("pulled")).count();
+    assert_eq!(pulled, 1, "{}", said.err);
+    let on_base = second.layers_of(&tree.reference("dev"));
+    assert_eq!(on_base[..1], second.layers_of(&tree.reference("base")));
+    // What was fetched counts as what the engine holds from then on.
+    let said = second.build(&tree, address, "--all").well();
+    assert_eq!(said.counts(), "0 built, 3 fresh (1 in registry) of 3 images", "{}", said.err);
+    let said = second.build(&tree, address, "other --load").well();
+    assert_eq!(said.counts(), "0 built, 2 fresh of 2 images", "{}", said.err);
+    assert_eq!(second.layers_of(&tree.reference("other")).len(), 2);
+}
+
+/// What is built stands on the parents of its own checkout, whatever others have given their names.
+#[test]
+fn a_branch_never_stands_on_the_base_of_another() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let Some(builder) = Machine::start_or_skip() else { return };
+    let address = registry.address();
+    let main = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("end", "dev", &["base"])]);
+    let branch = main.clone_of();
+    branch.write("docker/base/file", "the base of a branch\n");
+    builder.build(&main, address, "--all --push").well();
+    builder.build(&branch, address, "base --push=keys").well();
+    let bases = [&main, &branch].map(|tree| {
+        builder.build(tree, address, "base").well();
+        builder.layers_of(&tree.reference("base"))
+    });
+    assert_ne!(bases[0], bases[1]);
+    // The engine holds main's images under the names that the branch's Dockerfiles have.
+    machine.build(&main, address, "--all --load").well();
+    assert_eq!(machine.layers_of(&main.reference("base")), bases[0]);
+    let said = machine.build(&branch, address, "--all --push=keys").well();
+    assert_eq!(said.built(), names(&["dev", "end"]), "{}", said.err);
+    let check = |machine: &Machine, tree: &Tree, base: &Vec<String>| {
+        assert_eq!(machine.layers_of(&tree.reference("dev"))[..1], base[..]);
+        assert_eq!(machine.layers_of(&tree.reference("end"))[..1], base[..]);
+    };
+    check(&machine, &branch, &bases[1]);
+    // And back again, with nothing built.
+    let said = machine.build(&main, address, "--all").well();
+    assert_eq!(said.counts(), "0 built, 3 fresh of 3 images", "{}", said.err);
+    check(&machine, &main, &bases[0]);
+    assert_eq!(generation(address, &main).as_deref(), Some("0"));
+    let latest = held(address, &main.repository("base"), "latest").unwrap();
+    assert_eq!(latest.diff_ids, bases[0], "the branch has moved no tag");
+}
+
+/// Two that build at the same time on one engine, from checkouts with different bases.
+#[test]
+fn two_branches_at_once_on_one_engine_end_with_their_own_bases() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let address = registry.address();
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
+    let trees = [tree.clone_of(), tree];
+    for (number, tree) in trees.iter().enumerate() {
+        tree.write("docker/base/file", &format!("base {number}\n"));
+    }
+    for round in 0..5 {
+        let said: Vec<Said> = std::thread::scope(|scope| {
+            let build = |tree| machine.build(tree, address, "--all --push=keys --retries 3");
+            let builds: Vec<_> = trees
+                .iter()
+                .map(|tree| {
+                    tree.write("docker/dev/file", &format!("round {round}\n"));
+                    scope.spawn(move || build(tree))
+                })
+                .collect();
+            builds.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        for (said, tree) in said.iter().zip(&trees) {
+            // One that lost its base to the other says so; what was pushed is right in any case.
+            if said.code != 0 {
+                assert!(said.err.contains("moved to another image"), "{}", said.err);
+                continue;
+            }
+            let key = |image: &str| key_of(&machine, tree, address, image);
+            let found = |image: &str| {
+                held(address, &tree.repository(image), &format!("layers-{}", key(image))).unwrap()
+            };
+            assert_eq!(found("dev").diff_ids[..1], found("base").diff_ids);
+        }
+    }
+}
+
+fn key_of(machine: &Machine, tree: &Tree, address: &str, image: &str) -> String {
+    let said = machine.layers(tree, address, &format!("why {image}")).well();
+    let (_, rest) = said.out.split_once("carries its key ").unwrap();
+    rest.lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn where_an_image_fails_no_tag_is_moved() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let address = registry.address();
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("other", "base", &[])]);
+    machine.build(&tree, address, "--all --push").well();
+    tree.set_generation(1);
+    tree.write("docker/dev/Dockerfile", &format!("FROM {}\nCOPY gone /\n", tree.reference("base")));
+    let said = machine.build(&tree, address, "--all --push --keep-going");
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("2 images pushed, no tag moved in the registry"), "{}", said.err);
+    let of = |image: &str| held(address, &tree.repository(image), "latest").unwrap();
+    for image in ["base", "dev", "other"] {
+        assert_eq!(of(image).config["Labels"]["generation"], "0", "{image}");
+    }
+    // What has arrived is found by its key.
+    tree.write(
+        "docker/dev/Dockerfile",
+        &format!("FROM {}\nCOPY file /dev\nLABEL generation=1\n", tree.reference("base")),
+    );
+    let said = machine.build(&tree, address, "--all --push --tag v1").well();
+    assert_eq!(said.built(), names(&["dev"]), "{}", said.err);
+    assert!(said.err.contains("1 image pushed, 6 tags moved in the registry"), "{}", said.err);
+    assert_eq!(generation(address, &tree).as_deref(), Some("1"));
+    assert!(held(address, &tree.repository("other"), "v1").is_some());
+    let said = machine.build(&tree, address, "--all --push --tag v1").well();
+    assert!(said.err.contains("6 tags in the registry, none had to be moved"), "{}", said.err);
+}

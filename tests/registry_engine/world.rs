@@ -1,0 +1,235 @@
+//! A repository, machines that check it out, and what they share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use layers::registry::{Registries, Remote, RemoteImage, Settings};
+
+use crate::common::daemon::Daemon;
+
+/// An image of the repository: its name, and what its `FROM` and `COPY --from` name.
+pub type Described<'a> = (&'a str, &'a str, &'a [&'a str]);
+
+/// A repository as it is checked out.
+pub struct Tree {
+    folder: tempfile::TempDir,
+    namespace: String,
+}
+
+impl Tree {
+    /// Images on one another; `""` is `scratch`. Each has a file and a label with its generation.
+    pub fn new(images: &[Described<'_>]) -> Tree {
+        let random = RandomState::new().hash_one(std::process::id());
+        let namespace = format!("lt{random:016x}");
+        let tree = Tree { folder: tempfile::tempdir().unwrap(), namespace };
+        for (name, base, copies) in images {
+            let from = match *base {
+                "" => "scratch".to_owned(),
+                base => tree.reference(base),
+            };
+            let copies: String = copies
+                .iter()
+                .map(|other| {
+                    format!("COPY --from={} /{other} /from-{other}\n", tree.reference(other))
+                })
+                .collect();
+            let dockerfile =
+                format!("FROM {from}\nCOPY file /{name}\n{copies}LABEL generation=0\n");
+            tree.write(&format!("docker/{name}/Dockerfile"), &dockerfile);
+            tree.write(&format!("docker/{name}/file"), &format!("{name} of {random}\n"));
+        }
+        let config = format!("namespace = \"{}\"\napp = \"shop\"\n", tree.namespace);
+        tree.write("layers.toml", &config);
+        tree
+    }
+
+    /// The same repository, checked out once more.
+    pub fn clone_of(&self) -> Tree {
+        let tree = Tree { folder: tempfile::tempdir().unwrap(), namespace: self.namespace.clone() };
+        let copied = Command::new("cp")
+            .args(["-a", "--"])
+            .arg(self.root().join("docker"))
+            .arg(self.root().join("layers.toml"))
+            .arg(tree.root())
+            .status();
+        assert!(copied.unwrap().success());
+        tree
+    }
+
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What siblings call an image.
+    pub fn reference(&self, image: &str) -> String {
+        format!("{}/shop-{image}:latest", self.namespace)
+    }
+
+    pub fn repository(&self, image: &str) -> String {
+        format!("{}/shop-{image}", self.namespace)
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Puts all images into another generation.
+    pub fn set_generation(&self, generation: usize) {
+        for entry in fs::read_dir(self.root().join("docker")).unwrap() {
+            let path = entry.unwrap().path().join("Dockerfile");
+            let text = fs::read_to_string(&path).unwrap();
+            let (before, _) = text.split_once("LABEL generation=").unwrap();
+            fs::write(&path, format!("{before}LABEL generation={generation}\n")).unwrap();
+        }
+    }
+
+    pub fn images(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root().join("docker")).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// What a run of the program said and how it ended.
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Said {
+    /// The line with the counts.
+    #[track_caller]
+    pub fn counts(&self) -> &str {
+        let is_counts = |line: &&str| line.contains(" built") && line.contains(" of ");
+        let line = self.err.lines().rfind(is_counts).unwrap_or_default();
+        line.rsplit_once(" in ").map_or(line, |(counts, _)| counts)
+    }
+
+    /// The images that were built, by a plain telling of the run.
+    pub fn built(&self) -> BTreeSet<String> {
+        let lines = self.err.lines().filter_map(|line| line.split_once("] "));
+        let facts = lines.filter_map(|(_, fact)| fact.split_once(": "));
+        let built = facts.filter(|(_, what)| what.starts_with("built in"));
+        built.map(|(image, _)| image.to_owned()).collect()
+    }
+
+    #[track_caller]
+    pub fn well(self) -> Said {
+        assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// A machine: an engine with a store of its own.
+pub struct Machine {
+    pub daemon: Daemon,
+    /// Variables of its environment.
+    pub variables: BTreeMap<&'static str, OsString>,
+}
+
+impl Machine {
+    pub fn start_or_skip() -> Option<Machine> {
+        let daemon = Daemon::start_or_skip(None)?;
+        Some(Machine { daemon, variables: BTreeMap::new() })
+    }
+
+    /// The program on a checkout, ready to be run.
+    pub fn command(&self, tree: &Tree, registry: &str, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+        command.args(words.split(' ')).arg("-C").arg(tree.root());
+        command.env("LAYERS_REGISTRY", registry).env("DOCKER_HOST", self.daemon.address());
+        for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
+            command.env_remove(name);
+        }
+        command.env("DOCKER_CONFIG", tree.root().join("no-docker-config"));
+        command.envs(&self.variables).stdin(Stdio::null());
+        command
+    }
+
+    pub fn layers(&self, tree: &Tree, registry: &str, words: &str) -> Said {
+        let output = self.command(tree, registry, words).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Said {
+            code: output.status.code().unwrap_or(-1),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+
+    pub fn build(&self, tree: &Tree, registry: &str, words: &str) -> Said {
+        self.layers(tree, registry, &format!("build --progress plain {words}"))
+    }
+
+    /// What docker says of the store.
+    pub fn docker(&self, words: &[&str]) -> String {
+        let mut command = Command::new("docker");
+        command.args(["--host", &self.daemon.address()]).args(words).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The layers of an image in the store.
+    pub fn layers_of(&self, reference: &str) -> Vec<String> {
+        let said = self.docker(&["image", "inspect", "-f", "{{json .RootFS.Layers}}", reference]);
+        serde_json::from_str(&said).unwrap()
+    }
+}
+
+/// What a registry without logins holds under a tag.
+pub fn held(registry: &str, repository: &str, tag: &str) -> Option<RemoteImage> {
+    let (registry, repository) = (registry.to_owned(), repository.to_owned());
+    let at = Remote { registry, repository, version: tag.to_owned() };
+    Registries::new(Settings::default()).image(&at, "linux/amd64").unwrap()
+}
+
+/// The generation to which the tags of all images lead; `None` where there is none of them.
+#[track_caller]
+pub fn generation(registry: &str, tree: &Tree) -> Option<String> {
+    let of = |image: &String| {
+        let found = held(registry, &tree.repository(image), "latest");
+        found.map(|it| it.config["Labels"]["generation"].as_str().unwrap().to_owned())
+    };
+    let all: BTreeMap<String, Option<String>> =
+        tree.images().into_iter().map(|image| (image.clone(), of(&image))).collect();
+    let distinct: BTreeSet<&Option<String>> = all.values().collect();
+    assert_eq!(distinct.len(), 1, "tags of more than one generation: {all:?}");
+    all.into_values().next().unwrap()
+}
+
+/// Waits until no process moves tags for a checkout.
+pub fn wait_for_release(tree: &Tree) {
+    while releasing(tree).is_some() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// Kills the process that moves tags for a checkout.
+pub fn kill_release(tree: &Tree) {
+    let process = releasing(tree).unwrap();
+    let killed = Command::new("kill").args(["-KILL", &process]).status();
+    assert!(killed.unwrap().success());
+    wait_for_release(tree);
+}
+
+/// The process that moves tags for a checkout. One that is dead has no command line any more.
+fn releasing(tree: &Tree) -> Option<String> {
+    let folder = tree.root().join(".layers/releases");
+    let moves_here = |path: &PathBuf| {
+        let said = fs::read(path.join("cmdline")).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        said.contains("\0release\0") && said.contains(&*folder.to_string_lossy())
+    };
+    let mut processes = fs::read_dir("/proc").unwrap().flatten().map(|it| it.path());
+    let found = processes.find(moves_here)?;
+    Some(found.file_name().unwrap().to_string_lossy().into_owned())
+}
