@@ -112,6 +112,7 @@ struct Door {
     seen: Arc<Mutex<Vec<u8>>>,
     /// Told once more bytes came than may pass, and again when the sender of those gave up.
     told: Receiver<&'static str>,
+    tell: Sender<&'static str>,
     hold: Option<Sender<()>>,
 }
 
@@ -131,7 +132,7 @@ impl Door {
         let (tell, told) = mpsc::channel();
         let (hold, held) = mpsc::channel();
         let (left, held) = (AtomicUsize::new(may_pass), Mutex::new(held));
-        let porter = Arc::new(Porter { seen: Arc::clone(&seen), left, tell, held });
+        let porter = Arc::new(Porter { seen: Arc::clone(&seen), left, tell: tell.clone(), held });
         let far = registry.host.clone();
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -145,7 +146,7 @@ impl Door {
                 thread::spawn(move || porter.pass(near, far));
             }
         });
-        Door { host, seen, told, hold: Some(hold) }
+        Door { host, seen, told, tell, hold: Some(hold) }
     }
 
     /// How many blobs were sent through it so far.
@@ -158,7 +159,27 @@ impl Door {
     /// store waits for an answer once all is sent, whatever happened meanwhile, so that must not be.
     fn wait_until_given_up(&mut self) {
         self.hold = None;
-        assert_eq!(self.told.recv().unwrap(), "given up");
+        while self.told.recv().unwrap() != "given up" {}
+    }
+
+    /// What is done to a push that waits at the door, and how the push ends.
+    fn while_held(
+        &self,
+        engine: &Docker,
+        reference: &str,
+        what: impl FnOnce(&Cancel),
+    ) -> anyhow::Error {
+        let (cancel, tell) = (Cancel::default(), &self.tell);
+        thread::scope(|scope| {
+            let push = scope.spawn(|| {
+                let result = engine.push(reference, &cancel);
+                tell.send("ended").ok();
+                result
+            });
+            assert_eq!(self.told.recv().unwrap(), "held", "the push never came so far");
+            what(&cancel);
+            push.join().unwrap().unwrap_err()
+        })
     }
 }
 
@@ -304,18 +325,14 @@ fn a_cancelled_push_ends_in_the_engine_too() {
     let mut door = Door::before(&registry, 1 << 20);
     let name = Name::new();
     let reference = built(&engine, &name, &door.host, Files::new().and("large", large()));
-    let cancel = Cancel::default();
-    let error = thread::scope(|scope| {
-        let push = scope.spawn(|| engine.push(&reference, &cancel).unwrap_err());
-        assert_eq!(door.told.recv().unwrap(), "held");
-        cancel.set();
-        push.join().unwrap()
-    });
+    let error = door.while_held(&engine, &reference, Cancel::set);
     let expected = format!("the push of `{reference}` was stopped\nhint: push again to go on; ");
     assert!(error.to_string().starts_with(&expected), "{error}");
     assert!(!Passing::is(&error));
     door.wait_until_given_up();
     // One that was cancelled before it began does not begin.
+    let cancel = Cancel::default();
+    cancel.set();
     assert!(engine.push(&reference, &cancel).is_err());
     // And nothing of it is in the way of the next.
     let other = Door::before(&registry, usize::MAX);
@@ -333,15 +350,9 @@ fn an_engine_that_goes_or_hangs_meanwhile_is_lost() {
         let reference = built(&engine, &name, &door.host, Files::new().and("large", large()));
         let between = Between::new(&engine);
         let seen = between.engine().answering_within(Duration::from_millis(200));
-        let error = thread::scope(|scope| {
-            let push = scope.spawn(|| seen.push(&reference, &Cancel::default()).unwrap_err());
-            assert_eq!(door.told.recv().unwrap(), "held");
-            if hangs {
-                between.hang();
-            } else {
-                between.cut();
-            }
-            push.join().unwrap()
+        let error = door.while_held(&seen, &reference, |_| match hangs {
+            true => between.hang(),
+            false => between.cut(),
         });
         let text = error.to_string();
         let lost = format!("lost the engine at `{}` during the push: ", seen.endpoint().address);
