@@ -65,9 +65,10 @@ pub struct Global {
     #[arg(long, value_name = "HOST[/PATH]", env = "LAYERS_REGISTRY", global = true)]
     pub registry: Option<String>,
 
-    /// A further tag for every image [env: VERSION, REPO_VERSION].
-    #[arg(long, value_name = "TAG", global = true)]
-    pub tag: Option<String>,
+    /// A further tag for every image, as {git.sha}, {git.branch} or {git.tag} too; may be given several
+    /// times [env: VERSION, REPO_VERSION].
+    #[arg(long = "tag", value_name = "TAG", global = true)]
+    pub tags: Vec<String>,
 }
 
 fn read_build_arg(argument: &str) -> Result<String, String> {

@@ -108,7 +108,9 @@ impl Place {
         let (file, _) = config::read(&root)?;
         let (found, _) = groups::find(&root, &file)?;
         let folder = load::folder_of(&root);
-        let (wishes, _) = wishes::read(&Global::default(), &Environment::read(), &file, folder)?;
+        // No image is called after a tag that git would have to be asked for.
+        let environment = Environment::read();
+        let (wishes, _) = wishes::read(&Global::default(), &environment, &file, folder, None)?;
         let (images, _) = images::collect(&found, &file, &wishes);
         Ok(images.into_iter().map(|image| image.name).collect())
     }

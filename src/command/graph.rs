@@ -72,8 +72,11 @@ struct Asked<'a> {
 }
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let mut repository = load::load(global, at)?;
-    if marks::ask_the_engine(options) {
+    // A drawing is compared with one that was committed, save where the engine is asked.
+    let asks = marks::ask_the_engine(options);
+    let mut repository =
+        if asks { load::load(global, at)? } else { load::load_lasting(global, at)? };
+    if asks {
         repository.read_ignore_files();
     }
     if let Some(exit) = repository.refuse_errors(at)? {

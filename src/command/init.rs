@@ -17,6 +17,7 @@ use crate::graph::evaluate::NeedKind;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, FILE_NAME};
 use crate::scan::dockerfiles;
+use crate::scan::git::Head;
 
 use super::{Surroundings, load, usage};
 
@@ -46,7 +47,7 @@ pub fn run(options: &Init, global: &Global, at: &Surroundings) -> anyhow::Result
     let text = Text::of(&parts, &choice);
     let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
     let (file, _) = config::parse(&Source::new(file, text.settings()));
-    let (graph, problems) = load::read_graph(&root, &file, global, at)?;
+    let (graph, problems) = load::read_graph(&root, &file, global, at, Some(&Head::of(&root)))?;
     let problems = load::once_each(problems.into_iter());
     let has_errors = problems.iter().any(Diagnostic::is_error);
     say::err(&diagnostics::draw(&problems, at.paint))?;

@@ -24,6 +24,7 @@ use crate::plan::Home;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, ConfigFile};
 use crate::scan::dockerfiles;
+use crate::scan::git::Head;
 use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
@@ -50,6 +51,8 @@ pub struct Repository {
     pub frontend: Option<Version>,
     /// What `layers.toml` says.
     pub config: ConfigFile,
+    /// What tags may be named after.
+    pub head: Head,
 }
 
 /// Reads and links the repository that the options mean. It is never given back: a command looks at
@@ -59,11 +62,32 @@ pub struct Repository {
 /// Where the folder can't be read, or has no Dockerfiles; where an option or a variable of the
 /// environment has a value that can't be.
 pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<Repository>> {
+    load_with(global, at, true)
+}
+
+/// The same without the tags that are named after HEAD: what is committed with a graph can't hold
+/// the name of its own commit.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_lasting(
+    global: &Global,
+    at: &Surroundings,
+) -> anyhow::Result<ManuallyDrop<Repository>> {
+    load_with(global, at, false)
+}
+
+fn load_with(
+    global: &Global,
+    at: &Surroundings,
+    names_head: bool,
+) -> anyhow::Result<ManuallyDrop<Repository>> {
     let start = start_folder(global)?;
     let root = find_root(&start);
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
     let (file, mistakes) = config::read(&root)?;
-    let (graph, problems) = read_graph(&root, &file, global, at)?;
+    let head = Head::of(&root);
+    let (graph, problems) = read_graph(&root, &file, global, at, names_head.then_some(&head))?;
     let mut problems = once_each(mistakes.into_iter().chain(problems));
     let has_errors = problems.iter().any(Diagnostic::is_error);
     if graph.images.is_empty() && !has_errors {
@@ -84,12 +108,23 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<R
     let current = current.unwrap_or_else(RelPath::root);
     let platform = platform_of(global, &file);
     let config = file;
-    let repository =
-        Repository { root, current, platform, home, graph, diagnostics, silence, frontend, config };
+    let repository = Repository {
+        root,
+        current,
+        platform,
+        home,
+        graph,
+        diagnostics,
+        silence,
+        frontend,
+        config,
+        head,
+    };
     Ok(ManuallyDrop::new(repository))
 }
 
-/// The graph that a configuration describes, and what is wrong with it.
+/// The graph that a configuration describes, and what is wrong with it. Without a `head`, tags that are
+/// named after it are left out.
 ///
 /// # Errors
 /// Where a folder can't be read.
@@ -98,10 +133,11 @@ pub fn read_graph(
     file: &ConfigFile,
     global: &Global,
     at: &Surroundings,
+    head: Option<&Head>,
 ) -> anyhow::Result<(Graph, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
     let folder = folder_of(root);
-    let (wishes, bad_values) = wishes::read(global, &at.environment, file, folder)?;
+    let (wishes, bad_values) = wishes::read(global, &at.environment, file, folder, head)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
     problems.extend(mistakes);
     problems.extend(on_disk::look(root, &mut candidates));

@@ -32,6 +32,7 @@ mod report;
 mod runs;
 mod secrets;
 mod since;
+mod tags;
 mod why;
 mod wishes;
 

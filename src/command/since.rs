@@ -41,7 +41,7 @@ pub fn affected(
     let skeleton = Skeleton::lay_out(&git, &files, root)?;
     let (file, _) = config::read(skeleton.root())?;
     // What was wrong with the revision's files is nobody's concern now: what differs is.
-    let (then_graph, _) = read_graph(skeleton.root(), &file, global, at)?;
+    let (then_graph, _) = read_graph(skeleton.root(), &file, global, at, Some(&repository.head))?;
     let causes = compare(Sides {
         root,
         graph,

@@ -6,17 +6,18 @@
 use crate::base::{Diagnostic, Span};
 use crate::cli::Global;
 use crate::graph::naming::{Given, Origin, Wishes};
-use crate::graph::reference::{Reference, is_tag};
-use crate::scan::config::{ConfigFile, References, Setting, Template};
+use crate::graph::reference::Reference;
+use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
+use crate::scan::git::Head;
 
 use super::environment::Environment;
-use super::usage;
+use super::{tags, usage};
 
 /// How references are made where no template is set.
 const DEFAULT_TEMPLATE: &str = "{namespace}/{app}-{name}";
 
 /// Command line, then environment, then `layers.toml`. A bad value in `layers.toml` is a
-/// diagnostic.
+/// diagnostic. Without a `head`, tags that are named after it are left out.
 ///
 /// # Errors
 /// Where an option or a variable has a value that can't be a part of a reference.
@@ -25,6 +26,7 @@ pub fn read(
     env: &Environment,
     file: &ConfigFile,
     folder: String,
+    head: Option<&Head>,
 ) -> anyhow::Result<(Wishes, Vec<Diagnostic>)> {
     let option = |value: &Option<String>, option| {
         value.clone().map(|value| Given { value, origin: Origin::CommandLine(option) })
@@ -32,10 +34,10 @@ pub fn read(
     let config = &file.config;
     let namespace = option(&global.namespace, "--namespace").or_else(|| env.given(&["REPO_NS"]));
     let app = option(&global.app, "--app").or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]));
-    let version = option(&global.tag, "--tag").or_else(|| env.given(&["VERSION", "REPO_VERSION"]));
+    let (versions, mistakes) = tags::read(global, env, file, head)?;
     let fits_namespace = |value: &str| fits(file, "namespace", value);
     let fits_app = |value: &str| fits(file, "app", value);
-    let mut reader = Reader { file, problems: Vec::new() };
+    let mut reader = Reader { file, problems: mistakes };
     let wishes = Wishes {
         namespace: reader.check(
             namespace,
@@ -44,7 +46,7 @@ pub fn read(
             &fits_namespace,
         )?,
         app: reader.check(app, config.app.as_ref(), "a part of a name", &fits_app)?,
-        version: reader.check(version, config.version.as_ref(), "a tag", &is_tag)?,
+        versions,
         folder,
     };
     Ok((wishes, reader.problems))
@@ -88,9 +90,6 @@ impl Reader<'_> {
 
 fn hint_of(what: &str) -> &'static str {
     match what {
-        "a tag" => {
-            "a tag has letters, digits, `_`, `.` and `-`, and begins with none of the last two"
-        }
         "a namespace" => "write it as `acme` or `registry.example:5000/acme`",
         _ => "write it in lower-case letters and digits, with `-`, `_` or `.` between them",
     }
@@ -115,7 +114,7 @@ fn templates(file: &ConfigFile) -> Vec<&str> {
     let config = &file.config;
     let groups = config.group.iter().filter_map(|group| group.get_ref().reference.as_ref());
     let images = config.image.values().filter_map(|image| image.reference.as_ref());
-    let set = groups.chain(images).chain(&config.reference).flat_map(References::settings);
+    let set = groups.chain(images).chain(&config.reference).flat_map(OneOrMore::settings);
     let default = config.reference.is_none().then_some(DEFAULT_TEMPLATE);
     set.map(|setting| setting.get_ref().as_str()).chain(default).collect()
 }

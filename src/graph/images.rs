@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 
 use crate::base::{Diagnostic, RelPath, Source, Span};
-use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, References, Setting, Template};
+use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, OneOrMore, Setting, Template};
 use crate::scan::groups::Found;
 
 use super::naming::{Origin, Pattern, Wishes, as_app};
@@ -117,7 +117,7 @@ pub fn collect(
 #[derive(Clone, Copy, Default)]
 struct Layer<'a> {
     name: Option<&'a Setting>,
-    reference: Option<&'a References>,
+    reference: Option<&'a OneOrMore>,
     context: Option<&'a Setting>,
     target: Option<&'a Setting>,
     targets: &'a [Setting],
@@ -332,9 +332,8 @@ impl<'a> Collector<'a> {
                 image.context = path;
             }
         }
-        let references = draft.last(|layer| layer.reference).map_or(&[][..], References::settings);
-        image.references =
-            references.iter().filter_map(|setting| self.reference(setting, &values)).collect();
+        let references = draft.last(|layer| layer.reference).map_or(&[][..], OneOrMore::settings);
+        image.references = self.references(references, &values);
         for (name, value) in draft.layers.iter().filter_map(|layer| layer.args).flatten() {
             let text = value.get_ref().to_text();
             if let Some(text) = self.fill((&text, ConfigFile::span(value)), &values) {
@@ -355,17 +354,30 @@ impl<'a> Collector<'a> {
         image
     }
 
-    /// A reference as far as it can be filled now: namespace and app may be inferred later.
-    fn reference(&mut self, setting: &Setting, values: &Values<'_>) -> Option<Pattern> {
-        let values = Values { leaves_names_open: true, ..values.clone() };
-        let text = self.fill(ConfigFile::said(setting), &values)?;
-        let spot = self.spot(setting);
-        Some(Pattern {
-            text,
-            origin: Origin::Config(spot.0.place(spot.1)),
-            spot: Some(spot),
-            has_version: Template::parse(setting.get_ref()).mentions("version"),
-        })
+    /// References as far as they can be filled now: namespace and app may be inferred later. A
+    /// template with `{version}` makes one for each version.
+    fn references(&mut self, settings: &[Setting], values: &Values<'a>) -> Vec<Pattern> {
+        let mut patterns: Vec<Pattern> = Vec::new();
+        let wishes = self.wishes;
+        for setting in settings {
+            let has_version = Template::parse(setting.get_ref()).mentions("version");
+            let versions = wishes.versions.iter().filter(|_| has_version);
+            let mut versions: Vec<_> = versions.map(|it| Some(it.value.as_str())).collect();
+            if versions.is_empty() {
+                versions.push(None);
+            }
+            for version in versions {
+                let values = Values { leaves_names_open: true, version, ..values.clone() };
+                let Some(text) = self.fill(ConfigFile::said(setting), &values) else { break };
+                let spot = self.spot(setting);
+                let origin = Origin::Config(spot.0.place(spot.1));
+                // A capture that is called `version` is the same for all.
+                if patterns.iter().all(|pattern| pattern.text != text) {
+                    patterns.push(Pattern { text, origin, spot: Some(spot), has_version });
+                }
+            }
+        }
+        patterns
     }
 
     fn name(&mut self, draft: &Draft<'a>, target: Option<&Setting>) -> Option<String> {

@@ -2,7 +2,7 @@
 //!
 //! Owns the truth that lies in the Dockerfiles. It hashes nothing and builds nothing. Stages of
 //! this room: `evaluate` (one Dockerfile with its arguments), `naming` (what images are called),
-//! `link` (needs become edges), `dag` (order and cycles), `lint`, `select`, `draw`.
+//! `link` (needs become edges), `dag` (order and cycles), `tag`, `lint`, `select`, `draw`.
 
 pub mod dag;
 pub mod draw;
@@ -14,6 +14,7 @@ pub mod locate;
 pub mod naming;
 pub mod reference;
 pub mod select;
+pub mod tag;
 
 use std::collections::BTreeMap;
 

@@ -68,8 +68,8 @@ pub struct Wishes {
     pub namespace: Option<Given>,
     /// What all images are called after, such as `shop`.
     pub app: Option<Given>,
-    /// A further tag for every image.
-    pub version: Option<Given>,
+    /// Further tags for every image. Where there can be only one, the first is meant.
+    pub versions: Vec<Given>,
     /// The name of the repository's folder, the app of last resort.
     pub folder: String,
 }
@@ -136,8 +136,8 @@ pub const LATEST: &str = "latest";
 
 /// Works out what each of the images is called.
 ///
-/// A version is a further tag beside the one by which siblings know an image. Where several
-/// images share a repository, the tag says which one is meant, and the version follows it:
+/// Versions are further tags beside the one by which siblings know an image. Where several
+/// images share a repository, the tag says which one is meant, and a version follows it:
 /// `ros:jazzy-1.2`.
 pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> Naming {
     let names: HashSet<&str> = images.iter().map(|image| image.name).collect();
@@ -159,7 +159,6 @@ pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> 
         let own: BTreeSet<&str> = drafts.iter().map(|draft| draft.normal.as_str()).collect();
         own.into_iter().for_each(|repository| *shared.entry(repository).or_default() += 1);
     }
-    let version = wishes.version.as_ref().map(|version| version.value.as_str());
     let named = drafts
         .par_iter()
         .map(|drafts| {
@@ -180,10 +179,12 @@ pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> 
             }
             for draft in drafts.iter().filter(|draft| !draft.has_version) {
                 let tag = tag_of(draft);
-                let Some(version) = version.filter(|it| *it != tag) else { continue };
                 let is_shared = shared.get(draft.normal.as_str()).is_some_and(|count| *count > 1);
                 let before = if is_shared { format!("{tag}-") } else { String::new() };
-                put(draft, &format!("{before}{version}"))?;
+                let versions = wishes.versions.iter().map(|version| version.value.as_str());
+                for version in versions.filter(|version| *version != tag) {
+                    put(draft, &format!("{before}{version}"))?;
+                }
             }
             let origin = drafts.first().map_or(Origin::Folder, |draft| draft.origin.clone());
             Ok(Named { references, origin })

@@ -14,7 +14,7 @@ const OFFICIAL: &str = "library/";
 /// The longest path, in bytes.
 const LONGEST_PATH: usize = 255;
 /// The longest tag, in bytes.
-const LONGEST_TAG: usize = 128;
+pub(super) const LONGEST_TAG: usize = 128;
 
 /// The name of an image in its normal form: equal references are one image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

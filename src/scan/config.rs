@@ -14,15 +14,15 @@ use serde::Deserialize;
 
 use crate::base::{Diagnostic, RelPath, Source, Span, text};
 
+mod one_or_more;
 mod push;
-mod references;
 mod secrets;
 mod template;
 
+pub use one_or_more::OneOrMore;
 pub use push::Push;
-pub use references::References;
 pub use secrets::{SecretSource, Secrets};
-pub use template::{BUILT_IN, Filled, Template, Unfilled};
+pub use template::{BUILT_IN, Filled, OF_GIT, Template, Unfilled};
 
 /// The file's name, at the repository's root.
 pub const FILE_NAME: &str = "layers.toml";
@@ -44,12 +44,12 @@ pub struct Config {
     pub namespace: Option<Setting>,
     /// What all images of the repository are called after.
     pub app: Option<Setting>,
-    /// A tag that every built image gets beside its usual one.
-    pub version: Option<Setting>,
+    /// The tags that every built image gets beside its usual one.
+    pub version: Option<OneOrMore>,
     /// How an image's name is made of its Dockerfile's path.
     pub name: Option<Setting>,
     /// How references are made of `{namespace}`, `{app}`, `{name}` and parts of the path.
-    pub reference: Option<References>,
+    pub reference: Option<OneOrMore>,
     /// The context of all images.
     pub context: Option<Setting>,
     /// Globs of Dockerfiles, relative to the root.
@@ -117,7 +117,7 @@ pub struct Group {
     /// How the names are made.
     pub name: Option<Setting>,
     /// How the references are made.
-    pub reference: Option<References>,
+    pub reference: Option<OneOrMore>,
     /// The context.
     pub context: Option<Setting>,
     /// The stage to build.
@@ -150,7 +150,7 @@ pub struct ImageConfig {
     #[serde(default)]
     pub targets: Vec<Setting>,
     /// Its whole references, tags included where there are some.
-    pub reference: Option<References>,
+    pub reference: Option<OneOrMore>,
     /// Build arguments of this image; they win over those of its group and of all.
     #[serde(default)]
     pub args: Args,
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(config.args["PY"].get_ref().to_text(), "3.12");
         assert_eq!(config.args["N"].get_ref().to_text(), "4");
         let config_of = |text| check(text, None).reference.unwrap();
-        let spans = |references: &References| -> Vec<_> {
+        let spans = |references: &OneOrMore| -> Vec<_> {
             references.settings().iter().map(|it| (it.get_ref().clone(), it.span())).collect()
         };
         assert_eq!(spans(&config_of("reference = 'a'\n")), [("a".to_owned(), 12..15)]);
@@ -330,7 +330,7 @@ mod tests {
         );
         check(
             "[image.x]\nreference = []\n",
-            Some("layers.toml:2:13: `layers.toml`: a list of references needs at least one"),
+            Some("layers.toml:2:13: `layers.toml`: a list here needs at least one"),
         );
         check(
             "reference = ['a', 7]\n",

@@ -13,6 +13,10 @@ use anyhow::{Context, bail};
 
 use crate::process::{self, Finished, Run};
 
+mod head;
+
+pub use head::Head;
+
 /// More than this git does not answer: some ten million paths.
 const LONGEST_ANSWER: usize = 2 << 30;
 

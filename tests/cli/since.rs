@@ -6,29 +6,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use crate::git::{commit, git_in};
 use crate::harness::{Project, assert_same};
-
-fn git_in(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
-        .args(["-c", "protocol.file.allow=always"])
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-fn commit(project: &Project) {
-    git_in(project.root(), &["add", "--all"]);
-    git_in(project.root(), &["commit", "--quiet", "--allow-empty", "-m", "x"]);
-}
 
 /// base ← builder ← dev, release copying from builder, and an agent that reads all but its logs;
 /// committed, and built on the scripted engine.

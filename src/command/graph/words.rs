@@ -34,18 +34,22 @@ impl Said<'_> {
 
     /// The options of all commands that change what is drawn.
     fn settings(&self) -> Vec<String> {
-        let Global { directory: _, build_args, platform, target, namespace, app, tag, registry: _ } =
-            self.global;
-        let said = [
-            ("platform", platform),
-            ("target", target),
-            ("namespace", namespace),
-            ("app", app),
-            ("tag", tag),
-        ];
+        let Global {
+            directory: _,
+            build_args,
+            platform,
+            target,
+            namespace,
+            app,
+            tags,
+            registry: _,
+        } = self.global;
+        let said =
+            [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
         let arguments = build_args.iter().map(|it| ("build-arg", it));
         let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        arguments.chain(said).map(|(name, value)| format!("--{name} {}", quote(value))).collect()
+        let said = arguments.chain(said).chain(tags.iter().map(|it| ("tag", it)));
+        said.map(|(name, value)| format!("--{name} {}", quote(value))).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::base::RelPath;
 use crate::graph::naming::{LATEST, Wishes};
-use crate::scan::config::Unfilled;
+use crate::scan::config::{OF_GIT, Unfilled};
 
 /// The values of one image.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub(super) struct Values<'a> {
     /// The image's name, once it is known.
     pub(super) name: Option<String>,
     pub(super) wishes: &'a Wishes,
+    /// The version that is meant; the first one where nothing is said.
+    pub(super) version: Option<&'a str>,
     /// Whether `{namespace}` and `{app}` stay as they are, to be filled by inference.
     pub(super) leaves_names_open: bool,
     /// Whether a name is filled, where a path's `/` becomes `-`.
@@ -32,8 +34,8 @@ impl<'a> Values<'a> {
         target: Option<String>,
         wishes: &'a Wishes,
     ) -> Values<'a> {
-        let (name, leaves_names_open, is_name) = (None, false, false);
-        Values { path, captures, target, name, wishes, leaves_names_open, is_name }
+        let (name, version, leaves_names_open, is_name) = (None, None, false, false);
+        Values { path, captures, target, name, wishes, version, leaves_names_open, is_name }
     }
 
     /// The value of a placeholder; nothing where there is none of that name.
@@ -54,14 +56,18 @@ impl<'a> Values<'a> {
                 Some(name) => Ok(name.clone()),
                 None => Err(Unfilled::unset(name, "use `{dir}`, the folder's name")),
             },
-            "version" => Ok(match &self.wishes.version {
-                Some(version) => version.value.clone(),
-                None => LATEST.to_owned(),
-            }),
+            "version" => {
+                let first = self.wishes.versions.first().map(|version| version.value.as_str());
+                Ok(self.version.or(first).unwrap_or(LATEST).to_owned())
+            }
             "namespace" => {
                 given(&self.wishes.namespace, "set `namespace` in `layers.toml`, or REPO_NS")
             }
             "app" => given(&self.wishes.app, "set `app` in `layers.toml`, or APP_NAME"),
+            _ if OF_GIT.contains(&name) => Err(Unfilled::new(
+                format!("`{{{name}}}` is for tags alone"),
+                "write it in `version`, and `{version}` in a `reference`",
+            )),
             _ => return None,
         };
         Some(value)

@@ -5,7 +5,8 @@
 //!
 //! A placeholder is a name in braces, with a filter behind a colon where one is wanted: `{dir}`,
 //! `{dir:kebab}`. `{{dir}}` is the text `{dir}`; every other brace is itself, so that JSON can be
-//! written as it is.
+//! written as it is. Names with a dot belong to git, as `{git.sha}`; in a tag, which holds no brace
+//! anyway, every name may have one, so that a slip is told as such.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,6 +18,9 @@ use super::{ConfigFile, Setting};
 /// The placeholders that need no capture.
 pub const BUILT_IN: [&str; 10] =
     ["dir", "parent", "path", "stem", "usual", "target", "namespace", "app", "name", "version"];
+
+/// The placeholders that stand in tags, and nowhere else.
+pub const OF_GIT: [&str; 3] = ["git.sha", "git.branch", "git.tag"];
 
 const FILTERS: [&str; 2] = ["lower", "kebab"];
 
@@ -43,6 +47,16 @@ pub type Filled = Result<String, Box<Diagnostic>>;
 impl Template {
     /// Cuts a template. Every text is one.
     pub fn parse(template: &str) -> Template {
+        let is_ours = |name: &str| is_name(name.strip_prefix("git.").unwrap_or(name));
+        Template::cut(template, &is_ours)
+    }
+
+    /// Cuts the template of a tag.
+    pub fn parse_tag(template: &str) -> Template {
+        Template::cut(template, &|name: &str| name.split('.').all(is_name))
+    }
+
+    fn cut(template: &str, is_name: &dyn Fn(&str) -> bool) -> Template {
         let mut pieces = Vec::new();
         let mut text = String::new();
         let mut rest = template;
@@ -91,6 +105,11 @@ impl Template {
             .any(|piece| matches!(piece, Piece::Placeholder { name, .. } if name == wanted))
     }
 
+    /// Whether any placeholder occurs.
+    pub fn has_placeholders(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Placeholder { .. }))
+    }
+
     /// The text with every placeholder filled by `value`, whose error is said at the placeholder.
     ///
     /// # Errors
@@ -131,6 +150,21 @@ pub struct Unfilled {
 }
 
 impl Unfilled {
+    /// What is wrong, and what helps.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Unfilled {
+        Unfilled { message: message.into(), hint: hint.into() }
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What helps.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
     /// There is nothing of that name.
     pub fn unknown<'a>(
         what: &str,
@@ -169,12 +203,21 @@ impl ConfigFile {
                 Err(Unfilled::unknown("placeholder", name, captures.chain(BUILT_IN)))
             }),
         };
-        Template::parse(text).fill(&value).map_err(|(at, unfilled)| {
-            let problem = Diagnostic::error("config", unfilled.message)
-                .at(&self.source, part_of(&self.source, span, text, at), "")
-                .hint(unfilled.hint);
-            Box::new(problem)
-        })
+        let filled = Template::parse(text).fill(&value);
+        filled
+            .map_err(|(at, unfilled)| Box::new(self.describe_unfilled((text, span), at, unfilled)))
+    }
+
+    /// What is wrong with the placeholder at a byte range of a setting's text.
+    pub fn describe_unfilled(
+        &self,
+        (text, span): (&str, Span),
+        at: Range<usize>,
+        unfilled: Unfilled,
+    ) -> Diagnostic {
+        Diagnostic::error("config", unfilled.message)
+            .at(&self.source, part_of(&self.source, span, text, at), "")
+            .hint(unfilled.hint)
     }
 
     /// A setting's text and span, as [`ConfigFile::fill`] takes them.
@@ -257,7 +300,21 @@ mod tests {
         check("{}{1}", "{}{1}");
         check("{nmae}", "{nmae}: there is no placeholder `nmae`; did you mean `name`?");
         check("a{what}", "{what}: there is no placeholder `what`; there are `dir` and `name`");
+        check("{{git.sha}}{a.b}{{a.b}}", "{git.sha}{a.b}{{a.b}}");
+        check(
+            "{git.sha}",
+            "{git.sha}: there is no placeholder `git.sha`; there are `dir` and `name`",
+        );
         check("{dir:lwoer}", "{dir:lwoer}: there is no filter `lwoer`; did you mean `lower`?");
+    }
+
+    #[test]
+    fn every_name_in_a_tag_may_have_a_dot() {
+        let value = |name: &str| Ok(format!("<{name}>"));
+        let filled = |template| Template::parse_tag(template).fill(&value).unwrap();
+        assert_eq!(filled("v{gti.sha}-{a}{b.c:lower}"), "v<gti.sha>-<a><b.c>");
+        assert_eq!(filled("{a.}{.a}{1.a}"), "{a.}{.a}{1.a}");
+        assert!(!Template::parse_tag("1.2").has_placeholders());
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! What an image is called by: `reference = "acme/x"`, or a list of such templates.
+//! Settings that are one template or a list of them: `reference = "acme/x"`, `version = ["1", "1.2"]`.
 //!
-//! Owns the two forms. The first of a list is the one by which an image is called; all are put on
-//! it.
+//! Owns the two forms. What comes first in a list counts where there can be only one.
 
 use std::fmt;
 
@@ -11,9 +10,9 @@ use super::Setting;
 
 /// One template or several.
 #[derive(Debug, Clone)]
-pub struct References(Vec<Setting>);
+pub struct OneOrMore(Vec<Setting>);
 
-impl References {
+impl OneOrMore {
     /// The templates in the order written; at least one.
     pub fn settings(&self) -> &[Setting] {
         &self.0
@@ -25,16 +24,16 @@ enum Written {
     Several(Vec<Setting>),
 }
 
-impl<'de> Deserialize<'de> for References {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<References, D::Error> {
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMore, D::Error> {
         let written = toml::Spanned::<Written>::deserialize(deserializer)?;
         let span = written.span();
         match written.into_inner() {
-            Written::One(text) => Ok(References(vec![toml::Spanned::new(span, text)])),
+            Written::One(text) => Ok(OneOrMore(vec![toml::Spanned::new(span, text)])),
             Written::Several(settings) if settings.is_empty() => {
-                Err(D::Error::custom("a list of references needs at least one"))
+                Err(D::Error::custom("a list here needs at least one"))
             }
-            Written::Several(settings) => Ok(References(settings)),
+            Written::Several(settings) => Ok(OneOrMore(settings)),
         }
     }
 }

@@ -1,0 +1,145 @@
+//! Further tags: which are asked for, and what their templates come to.
+//!
+//! Owns what `{git.sha}`, `{git.branch}` and `{git.tag}` stand for: git says so, and where HEAD is
+//! detached, as it is in pipelines, the variables of GitHub Actions and GitLab say the branch. What
+//! has no value is complained about where it is written.
+
+use crate::base::Diagnostic;
+use crate::cli::Global;
+use crate::graph::naming::{Given, Origin};
+use crate::graph::reference::is_tag;
+use crate::graph::tag;
+use crate::scan::config::{ConfigFile, OF_GIT, OneOrMore, Template, Unfilled};
+use crate::scan::git::Head;
+
+use super::environment::Environment;
+use super::usage;
+
+/// How much of a commit's name stands in a tag.
+const SHA_LENGTH: usize = 12;
+
+const TAG_HINT: &str =
+    "a tag has letters, digits, `_`, `.` and `-`, and begins with none of the last two";
+
+/// The tags of the command line, else of the environment, else of `layers.toml`. Without a `head` those
+/// that are named after it are left out. A bad one in `layers.toml` is a diagnostic.
+///
+/// # Errors
+/// Where an option or a variable has a value that is no tag, or a placeholder that nothing fills.
+pub fn read(
+    global: &Global,
+    env: &Environment,
+    file: &ConfigFile,
+    head: Option<&Head>,
+) -> anyhow::Result<(Vec<Given>, Vec<Diagnostic>)> {
+    let option = |value: &String| {
+        let origin = Origin::CommandLine("--tag");
+        Given { value: value.clone(), origin }
+    };
+    let mut told: Vec<Given> = global.tags.iter().map(option).collect();
+    if told.is_empty() {
+        told.extend(env.given(&["VERSION", "REPO_VERSION"]));
+    }
+    let known = Known { env, head };
+    let (mut tags, mut problems) = (Vec::new(), Vec::new());
+    if told.is_empty() {
+        let settings = file.config.version.as_ref().map_or(&[][..], OneOrMore::settings);
+        for setting in settings.iter().filter(|setting| known.takes(setting.get_ref())) {
+            let (text, span) = ConfigFile::said(setting);
+            match known.fill(text) {
+                Ok(value) => {
+                    let origin = Origin::Config(file.source.place(span));
+                    if !is_tag(&value) {
+                        let message = format!("`{value}` can't be a tag");
+                        let problem = Diagnostic::error("invalid-name", message);
+                        problems.push(problem.at(&file.source, span, "").hint(TAG_HINT));
+                    }
+                    tags.push(Given { value, origin });
+                }
+                Err((at, unfilled)) => {
+                    problems.push(file.describe_unfilled((text, span), at, unfilled));
+                }
+            }
+        }
+        return Ok((tags, problems));
+    }
+    for Given { value: text, origin } in told {
+        if !known.takes(&text) {
+            continue;
+        }
+        let cause = origin.cause();
+        let value = known.fill(&text).map_err(|(_, unfilled)| {
+            usage(format!("{cause} is `{text}`: {}\nhint: {}", unfilled.message(), unfilled.hint()))
+        })?;
+        if !is_tag(&value) {
+            return Err(usage(format!(
+                "{cause} is `{value}`, which can't be a tag\nhint: {TAG_HINT}"
+            )));
+        }
+        tags.push(Given { value, origin });
+    }
+    Ok((tags, problems))
+}
+
+/// Who knows what placeholders stand for.
+struct Known<'a> {
+    env: &'a Environment,
+    head: Option<&'a Head>,
+}
+
+impl Known<'_> {
+    /// Whether a template is heeded. One that names a placeholder that there is not always is.
+    fn takes(&self, template: &str) -> bool {
+        let template = Template::parse_tag(template);
+        self.head.is_some() || !OF_GIT.iter().any(|name| template.mentions(name))
+    }
+
+    fn fill(&self, template: &str) -> Result<String, (std::ops::Range<usize>, Unfilled)> {
+        tag::fill(template, &|name| self.find(name))
+    }
+
+    fn find(&self, name: &str) -> Result<String, Unfilled> {
+        let Some(head) = self.head.filter(|_| OF_GIT.contains(&name)) else {
+            return Err(Unfilled::unknown("placeholder", name, OF_GIT));
+        };
+        let (answer, message, hint) = match name {
+            "git.sha" => (head.commit(), "there is no commit yet", "`git commit` makes one"),
+            "git.tag" => (
+                head.tag(),
+                "HEAD has no tag",
+                "`git tag 1.2` puts one there; `git fetch --tags` brings those that a clone lacks",
+            ),
+            _ => (
+                head.branch(),
+                "HEAD is on no branch",
+                "`git switch BRANCH`, or set CI_COMMIT_BRANCH to its name",
+            ),
+        };
+        match answer {
+            Ok(Some(found)) if name == "git.sha" => Ok(found.chars().take(SHA_LENGTH).collect()),
+            Ok(Some(found)) => Ok(found.clone()),
+            other => match (name, self.branch_of_pipeline(), other) {
+                ("git.branch", Some(branch), _) => Ok(branch.to_owned()),
+                (_, _, Err(said)) => Err(Unfilled::new(
+                    format!("git does not know: {said}"),
+                    "`git status` has to work here, or write the tag itself",
+                )),
+                _ => Err(Unfilled::new(message, hint)),
+            },
+        }
+    }
+
+    /// What a pipeline calls the branch of its checkout, whose HEAD is detached: of a pull request
+    /// the branch that asks to be merged
+    /// (<https://docs.github.com/actions/reference/workflows-and-actions/variables>,
+    /// <https://docs.gitlab.com/ci/variables/predefined_variables/>).
+    fn branch_of_pipeline(&self) -> Option<&str> {
+        let is_branch = self.env.var("GITHUB_REF_TYPE") == Some("branch");
+        let ref_name = || self.env.set_var("GITHUB_REF_NAME").filter(|_| is_branch);
+        let var = |name| self.env.set_var(name);
+        var("GITHUB_HEAD_REF")
+            .or_else(ref_name)
+            .or_else(|| var("CI_COMMIT_BRANCH"))
+            .or_else(|| var("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"))
+    }
+}

@@ -1,0 +1,144 @@
+//! Further tags that are templates: `{git.branch}-{git.sha}`.
+//!
+//! Owns how what git calls things becomes a part of a tag: what a tag can't hold is `-`, a first
+//! character that can't be one is `_`, and what is too long is cut where it came from git, so that a
+//! long branch does not push out the commit behind it. Git is asked elsewhere.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use crate::scan::config::{Template, Unfilled};
+
+use super::reference::LONGEST_TAG;
+
+/// A tag with its placeholders filled. What is written out stays as it is, also where it makes no
+/// tag; each value is asked for once a placeholder.
+///
+/// # Errors
+/// Where a placeholder has no value; the byte range is its place in the template.
+pub fn fill(
+    template: &str,
+    value: &dyn Fn(&str) -> Result<String, Unfilled>,
+) -> Result<String, (Range<usize>, Unfilled)> {
+    let parsed = Template::parse_tag(template);
+    if !parsed.has_placeholders() {
+        return parsed.fill(value);
+    }
+    let known: RefCell<Vec<(String, String)>> = RefCell::default();
+    let part = |name: &str, most: usize| {
+        let found =
+            known.borrow().iter().find(|(known, _)| known == name).map(|(_, it)| it.clone());
+        let whole = match found {
+            Some(whole) => whole,
+            None => {
+                let part: String = value(name)?.chars().map(allowed).collect();
+                known.borrow_mut().push((name.to_owned(), part.clone()));
+                part
+            }
+        };
+        // All of it is ASCII.
+        Ok(whole[..most.min(whole.len())].to_owned())
+    };
+    let mut most = LONGEST_TAG;
+    let mut filled = loop {
+        let filled = parsed.fill(&|name| part(name, most))?;
+        if filled.len() <= LONGEST_TAG || most == 1 {
+            break filled;
+        }
+        most -= 1;
+    };
+    let starts_badly = |text: &str| text.starts_with(['.', '-']);
+    if starts_badly(&filled) && !starts_badly(template) {
+        filled.replace_range(..1, "_");
+    }
+    Ok(filled)
+}
+
+fn allowed(character: char) -> char {
+    let is_allowed = character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '-');
+    if is_allowed { character } else { '-' }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::graph::reference::is_tag;
+
+    const SHA: &str = "0123456789ab";
+
+    fn filled(template: &str, branch: &str) -> String {
+        let value = |name: &str| match name {
+            "git.branch" => Ok(branch.to_owned()),
+            "git.sha" => Ok(SHA.to_owned()),
+            _ => Err(Unfilled::unknown("placeholder", name, ["git.branch", "git.sha"])),
+        };
+        match fill(template, &value) {
+            Ok(tag) => tag,
+            Err((at, unfilled)) => {
+                format!("{}: {}; {}", &template[at], unfilled.message(), unfilled.hint())
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_tag_can_not_hold_is_replaced() {
+        let check = |template, branch, expected: &str| {
+            assert_eq!(filled(template, branch), expected, "{template} {branch}");
+        };
+        check("1.2", "", "1.2");
+        check("-bad", "", "-bad");
+        check("{git.branch}", "main", "main");
+        check("{git.branch}", "feature/JIRA-1_x", "feature-JIRA-1_x");
+        check("{git.branch:lower}", "Feature/X", "feature-x");
+        check("v{git.branch}-{git.sha}", "über", "v-ber-0123456789ab");
+        check("{git.branch}", "über", "_ber");
+        check("{git.branch}", ".x", "_x");
+        check("{git.branch}", "漢字", "_-");
+        check("{git.branch:kebab}", "_x", "_x");
+        check("-{git.branch}", "x", "-x");
+        check(
+            "{git.shaa}",
+            "x",
+            "{git.shaa}: there is no placeholder `git.shaa`; did you mean `git.sha`?",
+        );
+        check(
+            "a{gti.sha}",
+            "x",
+            "{gti.sha}: there is no placeholder `gti.sha`; did you mean `git.sha`?",
+        );
+    }
+
+    #[test]
+    fn a_long_branch_leaves_the_commit_whole() {
+        let tag = filled("{git.branch}-{git.sha}", &"x".repeat(300));
+        assert_eq!(tag, format!("{}-{SHA}", "x".repeat(LONGEST_TAG - 13)));
+        // What is written out is never cut.
+        let long = "y".repeat(200);
+        assert_eq!(filled(&format!("{long}{{git.branch}}"), "abc"), format!("{long}a"));
+    }
+
+    #[test]
+    fn a_value_is_asked_for_once() {
+        let asked = std::cell::Cell::new(0);
+        let value = |_: &str| {
+            asked.set(asked.get() + 1);
+            Ok("x".repeat(300))
+        };
+        fill("{git.branch}-{git.branch}", &value).unwrap();
+        assert_eq!(asked.get(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn every_branch_becomes_a_tag(branch in "(?s).{1,300}") {
+            for template in ["{git.branch}", "{git.branch:kebab}", "{git.branch:lower}.{git.branch}"] {
+                let tag = filled(template, &branch);
+                prop_assert!(is_tag(&tag), "{template} {branch:?}: {tag:?}");
+            }
+            let tag = filled("v{git.branch:kebab}-{git.sha}", &branch);
+            prop_assert!(is_tag(&tag) && tag.ends_with(&format!("-{SHA}")), "{branch:?}: {tag:?}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Further tags: several of them, in templates of references, and named after what git says.
+
+use crate::git::{commit, git_at, git_in};
+use crate::harness::{Project, assert_same};
+
+fn pair() -> Project {
+    Project::new().dockerfile("base", "FROM debian:12\n").dockerfile("dev", "FROM acme/shop-base\n")
+}
+
+/// The same in a repository of git, on `main`, with one commit.
+fn committed() -> Project {
+    let project = pair();
+    git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
+    commit(&project);
+    project
+}
+
+/// The references of the first image, in a row.
+#[track_caller]
+fn references(project: &Project, arguments: &[&str]) -> String {
+    let mut words = vec!["list", "--json"];
+    words.extend(arguments);
+    #[expect(clippy::disallowed_methods, reason = "tests drive programs")]
+    let output = project.command(&words).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let references = rows[0]["references"].as_array().unwrap().iter();
+    references.map(|it| it.as_str().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+/// What is said where a tag can't be, and how that ends.
+#[track_caller]
+fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
+    let mut words = vec!["list"];
+    words.extend(arguments);
+    #[expect(clippy::disallowed_methods, reason = "tests drive programs")]
+    let output = project.command(&words).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+#[test]
+fn every_tag_is_put_on_every_image() {
+    let project = pair().var("VERSION", "9").file("layers.toml", "version = ['1', '1.2']\n");
+    let of = |arguments: &[&str]| references(&project, arguments);
+    assert_eq!(
+        of(&["--tag", "a", "--tag", "b"]),
+        "acme/shop-base:latest acme/shop-base:a acme/shop-base:b"
+    );
+    assert_eq!(
+        of(&["--tag", "a", "--tag", "latest", "--tag=a"]),
+        "acme/shop-base:latest acme/shop-base:a"
+    );
+    // One source says all: the command line, then the environment, then the file.
+    assert_eq!(of(&[]), "acme/shop-base:latest acme/shop-base:9");
+    let project = project.var("VERSION", "");
+    assert_eq!(
+        references(&project, &[]),
+        "acme/shop-base:latest acme/shop-base:1 acme/shop-base:1.2"
+    );
+    let project = project.file("layers.toml", "version = '3'\n");
+    assert_eq!(references(&project, &[]), "acme/shop-base:latest acme/shop-base:3");
+    let said = refused(&pair().file("layers.toml", "version = []\n"), &[], 3);
+    assert!(said.contains("a list here needs at least one"), "{said}");
+}
+
+#[test]
+fn a_template_with_a_version_makes_a_reference_for_each() {
+    let settings = |reference: &str| {
+        format!("reference = {reference}\nversion = ['1', '1.2']\nargs.V = '{{version}}'\n")
+    };
+    let of = |reference: &str| {
+        let dev = "ARG V\nFROM x/base:$V\n";
+        let project = pair().dockerfile("dev", dev).file("layers.toml", settings(reference));
+        let graph = project.run("graph --json").code(0).out();
+        assert!(graph.contains("\"image\": \"base\""), "{graph}");
+        references(&project, &[])
+    };
+    assert_eq!(of("'x/{name}:{version}'"), "x/base:1 x/base:1.2");
+    assert_eq!(
+        of("['x/{name}:{version}', 'y/{name}']"),
+        "x/base:1 x/base:1.2 y/base:latest y/base:1 y/base:1.2"
+    );
+    // In all that can be one thing only, the first is meant.
+    let project = Project::new().dockerfile("base", "ARG V\nFROM debian:$V\n");
+    let project = project.file("layers.toml", settings("'x/{name}'"));
+    let graph = project.run("graph --json").code(0).out();
+    assert!(graph.contains("library/debian:1\""), "{graph}");
+}
+
+#[test]
+fn a_version_follows_the_tag_where_images_share_a_repository() {
+    let project = pair().file("layers.toml", "reference = 'x/all:{name}'\nversion = ['1', '2']\n");
+    assert_eq!(references(&project, &[]), "x/all:base x/all:base-1 x/all:base-2");
+}
+
+#[test]
+fn git_says_commit_branch_and_tag() {
+    let project = committed();
+    let root = project.root();
+    let commit_name = git_in(root, &["rev-parse", "HEAD"]);
+    let sha = &commit_name[..12];
+    let tag = |template: &str| {
+        let all = references(&project, &["--tag", template]);
+        all.strip_prefix("acme/shop-base:latest acme/shop-base:").unwrap().to_owned()
+    };
+    assert_eq!(tag("{git.sha}"), sha);
+    assert_eq!(tag("v-{git.branch}.{git.sha}"), format!("v-main.{sha}"));
+    git_in(root, &["switch", "--quiet", "--create", "feature/Ünï#1"]);
+    assert_eq!(tag("{git.branch}"), "feature--n--1");
+    assert_eq!(tag("{git.branch:lower}"), "feature--n--1");
+    git_in(root, &["tag", "1.9"]);
+    git_in(root, &["tag", "1.10"]);
+    assert_eq!(tag("{git.tag}"), "1.10");
+    let later = Some("2090-01-01T00:00:00Z");
+    git_at(root, &["tag", "-a", "-m", "x", "0.1/rc"], later);
+    assert_eq!(tag("{git.tag}"), "0.1-rc");
+    // The tag is that of HEAD, and no other's.
+    commit(&project);
+    let said = refused(&project, &["--tag", "{git.tag}"], 2);
+    assert_same(
+        &said,
+        "error: `--tag` is `{git.tag}`: HEAD has no tag\n\
+         hint: `git tag 1.2` puts one there; `git fetch --tags` brings those that a clone lacks\n",
+    );
+}
+
+#[test]
+fn settings_and_variables_are_templates_too() {
+    let project = committed().file("layers.toml", "version = ['{git.branch}', 'v{git.branch}']\n");
+    let references_of = |project: &Project| references(project, &[]);
+    assert_eq!(
+        references_of(&project),
+        "acme/shop-base:latest acme/shop-base:main acme/shop-base:vmain"
+    );
+    let project = project.var("VERSION", "{git.branch}-1");
+    assert_eq!(references_of(&project), "acme/shop-base:latest acme/shop-base:main-1");
+}
+
+#[test]
+fn a_pipeline_says_the_branch_of_a_detached_head() {
+    let branch = |variables: &[(&str, &str)]| {
+        let project = committed();
+        git_in(project.root(), &["switch", "--quiet", "--detach"]);
+        let set = |project: Project, (name, value): &(&str, &str)| project.var(name, *value);
+        let project = variables.iter().fold(project, set);
+        references(&project, &["--tag", "{git.branch}"])
+            .replace("acme/shop-base:latest acme/shop-base:", "")
+    };
+    let pushed =
+        [("GITHUB_REF_TYPE", "branch"), ("GITHUB_REF_NAME", "a/b"), ("GITHUB_HEAD_REF", "")];
+    assert_eq!(branch(&pushed), "a-b");
+    let asked = [
+        ("GITHUB_HEAD_REF", "topic"),
+        ("GITHUB_REF_TYPE", "branch"),
+        ("GITHUB_REF_NAME", "7/merge"),
+    ];
+    assert_eq!(branch(&asked), "topic");
+    let tagged =
+        [("GITHUB_REF_TYPE", "tag"), ("GITHUB_REF_NAME", "v1"), ("CI_COMMIT_BRANCH", "lab")];
+    assert_eq!(branch(&tagged), "lab");
+    assert_eq!(branch(&[("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "request")]), "request");
+    // What is checked out is known better than what a variable says.
+    let project = committed().var("CI_COMMIT_BRANCH", "lab");
+    assert!(references(&project, &["--tag", "{git.branch}"]).ends_with(":main"));
+}
+
+#[test]
+fn what_has_no_value_is_told_where_it_is_written() {
+    let project = committed();
+    git_in(project.root(), &["switch", "--quiet", "--detach"]);
+    assert_same(
+        &refused(&project, &["--tag", "x-{git.branch}"], 2),
+        "error: `--tag` is `x-{git.branch}`: HEAD is on no branch\n\
+         hint: `git switch BRANCH`, or set CI_COMMIT_BRANCH to its name\n",
+    );
+    let project = project.var("VERSION", "{git.brnch}");
+    assert_same(
+        &refused(&project, &[], 2),
+        "error: VERSION is `{git.brnch}`: there is no placeholder `git.brnch`\n\
+         hint: did you mean `git.branch`?\n",
+    );
+    let project =
+        project.var("VERSION", "").file("layers.toml", "\nversion = ['1', 'x-{git.branch}']\n");
+    assert_same(
+        &refused(&project, &[], 3),
+        "\
+error[config]: HEAD is on no branch
+ --> layers.toml:2:20
+  |
+2 | version = ['1', 'x-{git.branch}']
+  |                    ^^^^^^^^^^^^
+  |
+  = hint: `git switch BRANCH`, or set CI_COMMIT_BRANCH to its name
+
+1 error
+",
+    );
+    let without = pair();
+    let said = refused(&without, &["--tag", "{git.sha}"], 2);
+    assert!(
+        said.starts_with("error: `--tag` is `{git.sha}`: git does not know: not a git repository"),
+        "{said}"
+    );
+    git_in(without.root(), &["init", "--quiet"]);
+    let said = refused(&without, &["--tag", "{git.sha}"], 2);
+    assert!(said.contains("there is no commit yet\nhint: `git commit` makes one\n"), "{said}");
+    let said = refused(&pair().file("layers.toml", "reference = 'x/{name}:{git.sha}'\n"), &[], 3);
+    assert!(said.contains("`{git.sha}` is for tags alone"), "{said}");
+}
+
+#[test]
+fn git_is_asked_only_where_a_template_wants_it() {
+    // Without git in sight.
+    let project =
+        committed().var("PATH", "/nowhere").file("layers.toml", "version = '{git.sha}'\n");
+    assert!(references(&project, &["--tag", "1"]).ends_with(":1"));
+    let said = refused(&project, &[], 3);
+    assert!(said.contains("git does not know: there is no program `git`"), "{said}");
+}
+
+#[test]
+fn a_committed_graph_holds_no_name_of_its_commit() {
+    let project = committed().file("layers.toml", "version = ['{git.sha}', '1']\n");
+    project.run("graph --output graph.json").code(0);
+    let graph = project.read("graph.json");
+    assert!(graph.contains("acme/shop-base:1") && !graph.contains("git"), "{graph}");
+    commit(&project);
+    project.run("graph --check").code(0);
+    // A slip is told all the same.
+    let project = project.file("layers.toml", "version = '{git.sah}'\n");
+    let said = project.run("graph").code(3).err();
+    assert!(said.contains("did you mean `git.sha`?"), "{said}");
+}
+
+#[test]
+fn another_commit_is_no_other_image() {
+    let project = committed().file("layers.toml", "version = '{git.sha}'\n");
+    commit(&project);
+    commit(&project);
+    let said = project.run("affected --since HEAD~1").code(0).out();
+    assert_same(&said, "0 of 2 images affected\n");
+}
