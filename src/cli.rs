@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod diff;
 mod push;
 
+pub use diff::Diff;
 pub use push::Push;
 
 /// Builds a repository's container images in dependency order.
@@ -94,6 +96,8 @@ pub enum Command {
     Why(Why),
     /// List the images that differ from a git revision, and all that needs them.
     Affected(Affected),
+    /// Tell in Markdown what a change means for images, for a pull request.
+    Diff(Diff),
     /// Show the log of a run, or of an image in it.
     Log(Log),
     /// List the last runs that built something.

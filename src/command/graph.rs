@@ -21,10 +21,10 @@ mod words;
 use words::Said;
 
 /// The committed lock of the graph.
-const LOCK: &str = "graph.json";
+pub(super) const LOCK: &str = "graph.json";
 
 /// What `--output` calls the standard output.
-const STANDARD_OUTPUT: &str = "-";
+pub(super) const STANDARD_OUTPUT: &str = "-";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {

@@ -329,7 +329,7 @@ pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, Str
 }
 
 /// The platform that is asked for; the engine's own where none is.
-fn platform_of(global: &Global, file: &ConfigFile) -> Option<String> {
+pub fn platform_of(global: &Global, file: &ConfigFile) -> Option<String> {
     let configured = || file.config.platform.as_ref().map(|platform| platform.get_ref().clone());
     global.platform.clone().or_else(configured)
 }
@@ -347,7 +347,11 @@ fn machine_platform() -> String {
     format!("linux/{architecture}")
 }
 
-fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
+/// Refuses a `--target` that no Dockerfile has.
+///
+/// # Errors
+/// Where that is so.
+pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
     let Some(target) = &global.target else { return Ok(()) };
     if graph.images.values().any(|image| image.target.as_ref() == Some(target)) {
         return Ok(());

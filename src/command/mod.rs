@@ -14,6 +14,7 @@ mod build;
 mod check;
 mod complete;
 mod completions;
+mod diff;
 mod environment;
 mod graph;
 mod init;
@@ -56,6 +57,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Build(options) => build::run(&options, &global, &at),
         Command::Plan(options) => plan::run(&options, &global, &at),
         Command::Affected(options) => affected::run(&options, &global, &at),
+        Command::Diff(options) => diff::run(&options, &global, &at),
         Command::Why(options) => why::run(&options, &global, &at),
         Command::Log(options) => log::run(&options, &global),
         Command::Runs(options) => runs::run(&options, &global),

@@ -2,9 +2,10 @@
 //!
 //! Owns the truth that lies in the Dockerfiles. It hashes nothing and builds nothing. Stages of
 //! this room: `evaluate` (one Dockerfile with its arguments), `naming` (what images are called),
-//! `link` (needs become edges), `dag` (order and cycles), `tag`, `lint`, `select`, `draw`.
+//! `link` (needs become edges), `dag` (order and cycles), `tag`, `lint`, `select`, `difference`, `draw`.
 
 pub mod dag;
+pub mod difference;
 pub mod draw;
 pub mod evaluate;
 pub mod images;
@@ -12,6 +13,7 @@ pub mod link;
 pub mod lint;
 pub mod locate;
 pub mod naming;
+pub mod pins;
 pub mod reference;
 pub mod select;
 pub mod tag;

@@ -31,4 +31,5 @@ pub use gather::{Externals, NeedOf, Outside, Own, gather};
 pub use identity::{Identity, KEY_LABEL};
 pub use key::Inputs;
 pub use memory::Memory;
+pub use own::commands_of;
 pub use select::{Use, select};

@@ -102,6 +102,13 @@ pub(super) fn inputs_of(
     }
 }
 
+/// How many commands the build of an image runs.
+pub fn commands_of(image: &Image) -> usize {
+    let inputs = inputs_of(image, "", FileList::new(&[]), false);
+    let instructions = inputs.stages.iter().flat_map(|stage| &stage.instructions);
+    instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
+}
+
 /// What each of the needs in the inputs is.
 pub(super) fn needs_of(image: &Image) -> Vec<NeedOf> {
     let siblings: BTreeMap<String, _> =

@@ -1,4 +1,4 @@
-//! What differs in an image between a revision and the work tree, in git's terms.
+//! What differs in an image between a revision and the work tree or another revision, in git's terms.
 //!
 //! Owns the comparison: both sides are read and evaluated alike, and the files that an image reads
 //! are named by what git says of them: the content by its blob's name, the mode as one of two. No
@@ -29,25 +29,52 @@ use crate::scan::listing::{self, Listed};
 /// Both sides of the comparison.
 #[derive(Clone, Copy)]
 pub struct Sides<'a> {
-    /// The root of the work tree.
-    pub root: &'a Path,
-    /// Its images.
-    pub graph: &'a Graph,
-    /// What git says of it.
-    pub work_tree: &'a WorkTree,
-    /// Where the revision's Dockerfiles and ignore files lie.
-    pub then_root: &'a Path,
-    /// Its images.
-    pub then_graph: &'a Graph,
-    /// All files of the revision.
-    pub then_files: &'a BTreeMap<OsString, Blob>,
-    /// The texts of its symlinks.
-    pub then_links: &'a BTreeMap<OsString, OsString>,
+    /// What is asked about.
+    pub now: Now<'a>,
+    /// What it is compared with.
+    pub then: Revision<'a>,
     /// The platform that is built for.
     pub platform: &'a str,
 }
 
-/// Why an image of the work tree is not that of the revision.
+/// The later side.
+#[derive(Clone, Copy)]
+pub enum Now<'a> {
+    /// What lies on the disk.
+    WorkTree {
+        /// Its root.
+        root: &'a Path,
+        /// Its images.
+        graph: &'a Graph,
+        /// What git says of it beside the revision.
+        seen: &'a WorkTree,
+    },
+    /// A revision too.
+    Revision(Revision<'a>),
+}
+
+/// A revision that was laid out and read.
+#[derive(Clone, Copy)]
+pub struct Revision<'a> {
+    /// Where its Dockerfiles and ignore files lie.
+    pub root: &'a Path,
+    /// Its images.
+    pub graph: &'a Graph,
+    /// All its files.
+    pub files: &'a BTreeMap<OsString, Blob>,
+    /// The texts of its symlinks.
+    pub links: &'a BTreeMap<OsString, OsString>,
+}
+
+impl<'a> Now<'a> {
+    fn graph(self) -> &'a Graph {
+        match self {
+            Now::WorkTree { graph, .. } | Now::Revision(Revision { graph, .. }) => graph,
+        }
+    }
+}
+
+/// Why an image is not that of the revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
@@ -67,41 +94,58 @@ pub enum Cause {
     },
 }
 
-/// For each image of the work tree why it is another one than in the revision; nothing where it is
-/// not.
+/// For each image of now why it is another one than in the revision; nothing where it is not.
 pub fn compare(sides: Sides<'_>) -> IdMap<Option<Cause>> {
-    let mut groups: BTreeMap<(RelPath, Option<PathBuf>), Vec<ImageId>> = BTreeMap::new();
-    let mut causes = IdMap::from_fn(sides.graph.images.len(), |_| None);
-    for (id, image) in sides.graph.images.iter() {
-        let folder = image.context.under(sides.root);
-        match find_ignore_file(&image.dockerfile.under(sides.root), &folder) {
-            Ok(ignore) => groups.entry((image.context.clone(), ignore)).or_default().push(id),
-            Err(error) => {
-                let message = format!("can't look for the ignore file: {error}");
-                causes[id] = Some(Cause::Unreadable { message });
+    let graph = sides.now.graph();
+    let mut causes = IdMap::from_fn(graph.images.len(), |_| None);
+    let found: Vec<(ImageId, Option<Cause>)> = match sides.now {
+        Now::WorkTree { root, seen, .. } => {
+            let mut groups: BTreeMap<(RelPath, Option<PathBuf>), Vec<ImageId>> = BTreeMap::new();
+            for (id, image) in graph.images.iter() {
+                let folder = image.context.under(root);
+                match find_ignore_file(&image.dockerfile.under(root), &folder) {
+                    Ok(file) => groups.entry((image.context.clone(), file)).or_default().push(id),
+                    Err(error) => {
+                        let message = format!("can't look for the ignore file: {error}");
+                        causes[id] = Some(Cause::Unreadable { message });
+                    }
+                }
             }
+            let groups: Vec<Vec<ImageId>> = groups.into_values().collect();
+            let groups = groups.par_iter();
+            groups.flat_map_iter(|images| compare_group(sides, root, seen, images)).collect()
         }
-    }
-    let groups: Vec<Vec<ImageId>> = groups.into_values().collect();
-    let found: Vec<Vec<(ImageId, Option<Cause>)>> =
-        groups.par_iter().map(|images| compare_group(sides, images)).collect();
-    for (image, cause) in found.into_iter().flatten() {
+        Now::Revision(now) => {
+            let all: Vec<ImageId> = graph.images.ids().collect();
+            let read = |image: &Image, uses: &[Use]| now.read(image, uses, None);
+            all.par_iter().map(|id| (*id, compare_one(sides, *id, &read))).collect()
+        }
+    };
+    for (image, cause) in found {
         causes[image] = cause;
     }
     causes
 }
 
-/// Compares images that share a context and an ignore file, with one walk.
-fn compare_group(sides: Sides<'_>, images: &[ImageId]) -> Vec<(ImageId, Option<Cause>)> {
-    let Some(first) = images.first().map(|image| &sides.graph.images[*image]) else {
+/// Compares images of the work tree that share a context and an ignore file, with one walk.
+fn compare_group(
+    sides: Sides<'_>,
+    root: &Path,
+    seen: &WorkTree,
+    images: &[ImageId],
+) -> Vec<(ImageId, Option<Cause>)> {
+    let graph = sides.now.graph();
+    let Some(first) = images.first().map(|image| &graph.images[*image]) else {
         return Vec::new();
     };
-    let nothing = images.iter().all(|it| uses_of(&sides.graph.images[*it]).0.is_empty());
-    match gather::walk_for(sides.root, first, nothing) {
+    let nothing = images.iter().all(|it| uses_of(&graph.images[*it]).0.is_empty());
+    match gather::walk_for(root, first, nothing) {
         Ok(context) => {
             let context = Arc::new(context);
-            let cause = |id: &ImageId| (*id, compare_one(sides, *id, &context));
-            images.par_iter().map(cause).collect()
+            let read = |image: &Image, uses: &[Use]| {
+                Ok((files_now(sides.then, seen, image, &context, uses), Arc::clone(&context)))
+            };
+            images.par_iter().map(|id| (*id, compare_one(sides, *id, &read))).collect()
         }
         Err(message) => {
             let cause = Cause::Unreadable { message };
@@ -110,27 +154,42 @@ fn compare_group(sides: Sides<'_>, images: &[ImageId]) -> Vec<(ImageId, Option<C
     }
 }
 
-fn compare_one(sides: Sides<'_>, id: ImageId, context: &Arc<Context>) -> Option<Cause> {
-    let now = &sides.graph.images[id];
-    let Some(then) = sides.then_graph.find(&now.name) else { return Some(Cause::New) };
-    let then = &sides.then_graph.images[then];
+/// The files that an image reads, and the context that they lie in.
+type Files = Result<(FileList, Arc<Context>), String>;
+
+fn compare_one(
+    sides: Sides<'_>,
+    id: ImageId,
+    read: &(dyn Fn(&Image, &[Use]) -> Files + Sync),
+) -> Option<Cause> {
+    let graph = sides.now.graph();
+    let now = &graph.images[id];
+    let Some(then) = sides.then.graph.find(&now.name) else { return Some(Cause::New) };
+    let then = &sides.then.graph.images[then];
     let (uses, whole) = uses_of(now);
-    let files = files_now(sides, now, context, &uses);
+    let (files, context) = match read(now, &uses) {
+        Ok(found) => found,
+        Err(message) => return Some(Cause::Unreadable { message }),
+    };
     let own = Own {
         inputs: own::inputs_of(now, sides.platform, files, whole),
         needs: own::needs_of(now),
-        archive: Arc::new(ContextArchive::of(Arc::clone(context), Vec::new())),
+        archive: Arc::new(ContextArchive::of(context, Vec::new())),
         places: own::places_of(now),
         context: now.context.clone(),
     };
     let (uses, whole) = uses_of(then);
-    let files = match files_then(sides, then, &uses) {
-        Ok(files) => files,
+    let seen = match sides.now {
+        Now::WorkTree { seen, .. } => Some(seen),
+        Now::Revision(_) => None,
+    };
+    let files = match sides.then.read(then, &uses, seen) {
+        Ok((files, _)) => files,
         Err(message) => return Some(Cause::Unreadable { message }),
     };
     let was = own::inputs_of(then, sides.platform, files, whole);
     if own.inputs != was {
-        let name = |image: ImageId| sides.graph.images[image].name.clone();
+        let name = |image: ImageId| graph.images[image].name.clone();
         return Some(Cause::Changed { changes: changes(&own, &was, &name) });
     }
     (now.references != then.references).then_some(Cause::Renamed)
@@ -144,8 +203,14 @@ fn uses_of(image: &Image) -> (Vec<Use>, bool) {
     own::uses_of(image, &externals)
 }
 
-fn files_now(sides: Sides<'_>, image: &Image, context: &Context, uses: &[Use]) -> FileList {
-    let WorkTree { changed, known, .. } = sides.work_tree;
+fn files_now(
+    then: Revision<'_>,
+    seen: &WorkTree,
+    image: &Image,
+    context: &Context,
+    uses: &[Use],
+) -> FileList {
+    let WorkTree { changed, known, .. } = seen;
     let mut files = Vec::new();
     let mut nested: BTreeSet<&OsString> = BTreeSet::new();
     for number in select(context, uses) {
@@ -156,11 +221,11 @@ fn files_now(sides: Sides<'_>, image: &Image, context: &Context, uses: &[Use]) -
         let path = below_root(&image.context, &entry.path);
         if !known.contains(&path) {
             // In a submodule git knows no files, only that something in it changed.
-            let around = sides.work_tree.nested_around(&path);
+            let around = seen.nested_around(&path);
             nested.extend(around.filter(|folder| changed.contains(*folder)));
             continue;
         }
-        match sides.then_files.get(&path).filter(|_| !changed.contains(&path)) {
+        match then.files.get(&path).filter(|_| !changed.contains(&path)) {
             Some(blob) => files.push(file_of_blob(&entry.path, blob)),
             None => files.push(file_of_disk(entry)),
         }
@@ -169,41 +234,53 @@ fn files_now(sides: Sides<'_>, image: &Image, context: &Context, uses: &[Use]) -
     FileList::new(&files)
 }
 
-fn files_then(sides: Sides<'_>, image: &Image, uses: &[Use]) -> Result<FileList, String> {
-    let (ignore, _) = IgnoreFile::load(sides.then_root, &image.dockerfile, &image.context)
-        .map_err(|error| error.to_string())?;
-    let paths = paths_then(sides, &image.context);
-    let context = listing::list(image.context.under(sides.then_root), &paths, &ignore);
-    let mut files = Vec::new();
-    for number in select(&context, uses) {
-        let entry = &context.entries[number];
-        let path = below_root(&image.context, &entry.path);
-        let Some(blob) = sides.then_files.get(&path) else { continue };
-        if blob.kind != BlobKind::Submodule {
-            files.push(file_of_blob(&entry.path, blob));
-        } else if sides.work_tree.changed.contains(&path) {
-            files.push(submodule(&image.context, &path, &blob.id));
-        }
-    }
-    Ok(FileList::new(&files))
-}
-
-/// The revision's files in a context, by their paths in it.
-fn paths_then(sides: Sides<'_>, context: &RelPath) -> BTreeMap<OsString, Listed> {
-    let prefix = if context.is_root() { String::new() } else { format!("{context}/") };
-    let from = sides.then_files.range(OsString::from(&prefix)..);
-    let inside = from.map_while(|(path, blob)| {
-        let below = path.as_bytes().strip_prefix(prefix.as_bytes())?;
-        let kind = match blob.kind {
-            BlobKind::Plain | BlobKind::Executable => EntryKind::File,
-            BlobKind::Submodule => EntryKind::Folder,
-            BlobKind::Symlink => {
-                EntryKind::Symlink(sides.then_links.get(path).cloned().unwrap_or_default())
+impl Revision<'_> {
+    /// The files that one of its images reads. Of submodules git knows no files: beside a work tree those
+    /// count that differ there, beside another revision all do, by their commits.
+    fn read(self, image: &Image, uses: &[Use], beside: Option<&WorkTree>) -> Files {
+        let (ignore, _) = IgnoreFile::load(self.root, &image.dockerfile, &image.context)
+            .map_err(|error| error.to_string())?;
+        let paths = self.paths_below(&image.context);
+        let context = listing::list(image.context.under(self.root), &paths, &ignore);
+        let mut files = Vec::new();
+        for number in select(&context, uses) {
+            let entry = &context.entries[number];
+            let path = below_root(&image.context, &entry.path);
+            let Some(blob) = self.files.get(&path) else { continue };
+            if blob.kind != BlobKind::Submodule {
+                files.push(file_of_blob(&entry.path, blob));
+            } else if beside.is_none_or(|seen| seen.changed.contains(&path)) {
+                files.push(submodule(&image.context, &path, &blob.id));
             }
-        };
-        Some((OsStr::from_bytes(below).to_owned(), Listed { kind, mode: mode_of(blob.kind) }))
-    });
-    inside.collect()
+        }
+        if beside.is_none() && !uses.is_empty() {
+            // The context may itself lie in a submodule, of which nothing is listed.
+            let around = Path::new(image.context.as_str()).ancestors();
+            let around = around.filter_map(|folder| self.files.get_key_value(folder.as_os_str()));
+            let around = around.filter(|(_, blob)| blob.kind == BlobKind::Submodule);
+            files.extend(around.map(|(path, blob)| submodule(&image.context, path, &blob.id)));
+        }
+        let files = FileList::new(&files);
+        Ok((files, Arc::new(context)))
+    }
+
+    /// Its files in a context, by their paths in it.
+    fn paths_below(self, context: &RelPath) -> BTreeMap<OsString, Listed> {
+        let prefix = if context.is_root() { String::new() } else { format!("{context}/") };
+        let from = self.files.range(OsString::from(&prefix)..);
+        let inside = from.map_while(|(path, blob)| {
+            let below = path.as_bytes().strip_prefix(prefix.as_bytes())?;
+            let kind = match blob.kind {
+                BlobKind::Plain | BlobKind::Executable => EntryKind::File,
+                BlobKind::Submodule => EntryKind::Folder,
+                BlobKind::Symlink => {
+                    EntryKind::Symlink(self.links.get(path).cloned().unwrap_or_default())
+                }
+            };
+            Some((OsStr::from_bytes(below).to_owned(), Listed { kind, mode: mode_of(blob.kind) }))
+        });
+        inside.collect()
+    }
 }
 
 fn below_root(context: &RelPath, path: &OsStr) -> OsString {

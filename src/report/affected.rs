@@ -43,16 +43,21 @@ pub fn draw(rows: &[Row<'_>], total: usize) -> String {
 }
 
 fn describe(cause: &Cause) -> String {
+    clean::line(&describe_by(cause, &|text| text.to_owned()))
+}
+
+/// Why an image differs itself, in a few words; what others wrote is put there by `quote`.
+pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> String {
     match cause {
         Cause::New => "is new".to_owned(),
         Cause::Renamed => "has other references".to_owned(),
-        Cause::Unreadable { message } => clean::line(message.lines().next().unwrap_or_default()),
+        Cause::Unreadable { message } => quote(message.lines().next().unwrap_or_default()),
         Cause::Changed { changes } => match changes.as_slice() {
             [] => "changed".to_owned(),
-            [only] => reasons::describe_change(only),
+            [only] => reasons::describe_change_by(only, quote),
             [first, rest @ ..] => {
                 let more = count(rest.len(), "more change");
-                format!("{}, and {more}", reasons::describe_change(first))
+                format!("{}, and {more}", reasons::describe_change_by(first, quote))
             }
         },
     }

@@ -13,6 +13,7 @@ pub mod annotations;
 pub mod clean;
 pub mod diagnostics;
 pub mod diagnostics_json;
+pub mod diff;
 pub mod github;
 pub mod journal;
 pub mod json_lines;

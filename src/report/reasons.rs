@@ -31,28 +31,42 @@ pub fn describe(reason: &Reason) -> String {
 
 /// One difference in a few words.
 pub fn describe_change(change: &Change) -> String {
-    let text = match change {
-        Change::FileChanged { path } => format!("{path} changed"),
-        Change::FileAdded { path } => format!("{path} is new"),
-        Change::FileRemoved { path } => format!("{path} is gone"),
-        Change::ModeChanged { path, now, was } => format!("{path} has mode {now}, had {was}"),
-        Change::Instruction { at } => format!("{at} changed"),
-        Change::Triggers { at } => format!("the ONBUILD lines of the base at {at} changed"),
-        Change::Argument { name, now, was } => match (now, was) {
-            (Some(now), Some(was)) => format!("ARG {name} is {now}, was {was}"),
-            (Some(now), None) => format!("ARG {name} is {now}, was not set"),
-            (None, Some(was)) => format!("ARG {name} is not set, was {was}"),
-            (None, None) => format!("ARG {name} is declared elsewhere"),
-        },
-        Change::Platform { now, was } => format!("the platform is {now}, was {was}"),
+    clean::line(&describe_change_by(change, &|text| text.to_owned()))
+}
+
+/// The same; what others wrote is put there by `quote`.
+pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String) -> String {
+    match change {
+        Change::FileChanged { path } => format!("{} changed", quote(path)),
+        Change::FileAdded { path } => format!("{} is new", quote(path)),
+        Change::FileRemoved { path } => format!("{} is gone", quote(path)),
+        Change::ModeChanged { path, now, was } => {
+            format!("{} has mode {now}, had {was}", quote(path))
+        }
+        Change::Instruction { at } => format!("{} changed", quote(&at.to_string())),
+        Change::Triggers { at } => {
+            format!("the ONBUILD lines of the base at {} changed", quote(&at.to_string()))
+        }
+        Change::Argument { name, now, was } => {
+            let value = |value: &Option<String>| value.as_ref().map(|value| quote(value));
+            let name = quote(name);
+            match (value(now), value(was)) {
+                (Some(now), Some(was)) => format!("ARG {name} is {now}, was {was}"),
+                (Some(now), None) => format!("ARG {name} is {now}, was not set"),
+                (None, Some(was)) => format!("ARG {name} is not set, was {was}"),
+                (None, None) => format!("ARG {name} is declared elsewhere"),
+            }
+        }
+        Change::Platform { now, was } => {
+            format!("the platform is {}, was {}", quote(now), quote(was))
+        }
         Change::Syntax => "the frontend that reads the Dockerfile changed".to_owned(),
         Change::External { reference, held } => {
             let what = if *held { "moved" } else { "is not in the engine any more" };
-            format!("external {} {what}", reference.trim_start_matches("docker.io/library/"))
+            format!("external {} {what}", quote(reference.trim_start_matches("docker.io/library/")))
         }
-        Change::Parent { image } => format!("{image} was rebuilt and differs"),
-    };
-    clean::line(&text)
+        Change::Parent { image } => format!("{} was rebuilt and differs", quote(image)),
+    }
 }
 
 #[cfg(test)]

@@ -84,19 +84,11 @@ impl Git {
     /// # Errors
     /// Where there is no such revision; the hint says how to fetch it where the clone is shallow.
     pub fn resolve(&self, revision: &str) -> anyhow::Result<String> {
-        let mut revision = revision.to_owned();
-        if let Some(other) = revision.strip_suffix("...").filter(|other| !other.is_empty()) {
-            self.resolve(other)?;
-            let base = self.run(&["merge-base", "--end-of-options", other, "HEAD"], None)?;
-            let text = String::from_utf8_lossy(&base.stdout).trim().to_owned();
-            if !base.status.success() || text.is_empty() {
-                return Err(self.describe_unknown(
-                    &format!("`{other}` and HEAD have no common commit"),
-                    other,
-                ));
-            }
-            revision = text;
-        }
+        let base = match revision.strip_suffix("...").filter(|other| !other.is_empty()) {
+            Some(other) => Some(self.merge_base(other, "HEAD")?),
+            None => None,
+        };
+        let revision = base.as_deref().unwrap_or(revision);
         let wanted = format!("{revision}^{{tree}}");
         let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
         let found = self.run(&arguments, None)?;
@@ -105,9 +97,29 @@ impl Git {
         match text.lines().find(|line| !line.starts_with('-')) {
             Some(tree) if found.status.success() => Ok(tree.trim().to_owned()),
             _ => {
-                Err(self.describe_unknown(&format!("there is no revision `{revision}`"), &revision))
+                Err(self.describe_unknown(&format!("there is no revision `{revision}`"), revision))
             }
         }
+    }
+
+    /// The commit where two revisions parted.
+    ///
+    /// # Errors
+    /// As [`Git::resolve`], and where they have nothing in common.
+    pub fn merge_base(&self, one: &str, other: &str) -> anyhow::Result<String> {
+        self.resolve(one)?;
+        self.resolve(other)?;
+        let base = self.run(&["merge-base", "--end-of-options", one, other], None)?;
+        let text = String::from_utf8_lossy(&base.stdout).trim().to_owned();
+        if !base.status.success() || text.is_empty() {
+            let name = |revision: &str| match revision {
+                "HEAD" => revision.to_owned(),
+                _ => format!("`{revision}`"),
+            };
+            let what = format!("{} and {} have no common commit", name(one), name(other));
+            return Err(self.describe_unknown(&what, one));
+        }
+        Ok(text)
     }
 
     fn describe_unknown(&self, what: &str, revision: &str) -> anyhow::Error {

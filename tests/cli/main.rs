@@ -3,6 +3,8 @@
 mod build;
 mod completions;
 mod config;
+mod diff;
+mod diff_limits;
 mod engine;
 mod errors;
 mod fresh;

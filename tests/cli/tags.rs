@@ -20,7 +20,6 @@ fn committed() -> Project {
 fn references(project: &Project, arguments: &[&str]) -> String {
     let mut words = vec!["list", "--json"];
     words.extend(arguments);
-    #[expect(clippy::disallowed_methods, reason = "tests drive programs")]
     let output = project.command(&words).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
@@ -34,7 +33,6 @@ fn references(project: &Project, arguments: &[&str]) -> String {
 fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
     let mut words = vec!["list"];
     words.extend(arguments);
-    #[expect(clippy::disallowed_methods, reason = "tests drive programs")]
     let output = project.command(&words).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");

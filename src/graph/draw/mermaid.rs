@@ -77,8 +77,21 @@ fn arrow(kind: NeedKind) -> String {
     }
 }
 
-/// Mermaid reads labels as HTML, with entities of its own spelling.
+/// Mermaid reads labels as HTML, with entities of its own spelling. A label between backticks would be
+/// Markdown, `%%{` would open a directive wherever it stands, and a line must stay one.
 fn escape(text: &str) -> String {
-    let text = text.replace('#', "#35;").replace('"', "#quot;");
-    text.replace('<', "#lt;").replace('>', "#gt;")
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' => escaped.push_str("#quot;"),
+            '<' => escaped.push_str("#lt;"),
+            '>' => escaped.push_str("#gt;"),
+            '#' | '&' | '`' | '%' | '\\' => {
+                escaped.push_str(&format!("#{};", u32::from(character)));
+            }
+            other if other.is_control() => escaped.push(' '),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }

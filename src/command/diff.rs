@@ -1,0 +1,267 @@
+//! `layers diff`: what a change of the repository means for its images, for those who review it.
+//!
+//! Owns the way from two revisions to the facts: both sides are read alike, images are compared as for
+//! `--since`, graphs and pins beside that. No engine is asked. How it is told is `report/`'s affair.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::base::{Diagnostic, IdMap, ImageId};
+use crate::cli::{Diff as Options, Global};
+use crate::exit::Exit;
+use crate::graph::Graph;
+use crate::graph::difference::{Difference, Side, moved_pins};
+use crate::graph::pins::Pins;
+use crate::inputs::since::{Cause, Now, Sides, compare};
+use crate::inputs::{Change, Memory, commands_of};
+use crate::plan::Plan;
+use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
+use crate::report::{diagnostics, say};
+use crate::scan::git::{Git, Head};
+use crate::schedule::estimate::duration;
+
+use super::build::jobs_of;
+use super::graph::{LOCK, STANDARD_OUTPUT};
+use super::load::{self, Repository};
+use super::since::{Affected, Around, Revision};
+use super::{Surroundings, usage};
+
+pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    let range = parse(&options.range);
+    let text = match range.head {
+        None => {
+            let mut repository = load::load(global, at)?;
+            repository.read_ignore_files();
+            if let Some(exit) = repository.refuse_errors(at)? {
+                return Ok(exit);
+            }
+            beside_work_tree(&repository, range, options, global, at)?
+        }
+        Some(head) => match between_revisions(range, head, options, global, at)? {
+            Ok(text) => text,
+            Err(exit) => return Ok(exit),
+        },
+    };
+    match options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT) {
+        Some(path) => {
+            let start = global.directory.clone().unwrap_or_default();
+            say::file(&start.join(path), &text)?;
+        }
+        None => say::out(&text)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// `BASE..HEAD`, `BASE...HEAD` or `BASE`, with HEAD for an end that is left out, as git reads it
+/// (gitrevisions(7)).
+fn parse(text: &str) -> Range<'_> {
+    fn or_head(revision: &str) -> &str {
+        if revision.is_empty() { "HEAD" } else { revision }
+    }
+    let (ends, is_from_fork) = match text.split_once("...") {
+        Some(ends) => (Some(ends), true),
+        None => (text.split_once(".."), false),
+    };
+    match ends {
+        Some((base, head)) => {
+            Range { text, base: or_head(base), head: Some(or_head(head)), is_from_fork }
+        }
+        None => Range { text, base: text, head: None, is_from_fork },
+    }
+}
+
+/// The tree of the earlier side.
+fn tree_of_base(git: &Git, range: Range<'_>) -> anyhow::Result<String> {
+    let found = match range.head.filter(|_| range.is_from_fork) {
+        Some(head) => git.merge_base(range.base, head).and_then(|commit| git.resolve(&commit)),
+        None => git.resolve(range.base),
+    };
+    found.map_err(|error| usage(format!("{error:#}")))
+}
+
+fn beside_work_tree(
+    repository: &Repository,
+    range: Range<'_>,
+    options: &Options,
+    global: &Global,
+    at: &Surroundings,
+) -> anyhow::Result<String> {
+    let Repository { root, graph, head, .. } = repository;
+    let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
+    let tree = tree_of_base(&git, range)?;
+    let around = Around { root, head, global, at };
+    let (then, seen) = rayon::join(|| Revision::read(&git, &tree, around), || git.work_tree(&tree));
+    let (then, seen) = (then?, seen?);
+    let causes = compare(Sides {
+        now: Now::WorkTree { root, graph, seen: &seen },
+        then: then.side(),
+        platform: repository.platform.as_deref().unwrap_or_default(),
+    });
+    // One that can't be read pins nothing.
+    let pins = Pins::read(&std::fs::read(root.join(LOCK)).unwrap_or_default());
+    let now = Side { graph, pins: &pins };
+    tell(Compared { range, root, git: &git, then: &then, now, causes }, options)
+}
+
+fn between_revisions(
+    range: Range<'_>,
+    head: &str,
+    options: &Options,
+    global: &Global,
+    at: &Surroundings,
+) -> anyhow::Result<Result<String, Exit>> {
+    let root = load::find_root(&load::start_folder(global)?);
+    let git = Git::open(&root).map_err(|error| usage(format!("{error:#}")))?;
+    let base = tree_of_base(&git, range)?;
+    let tree = git.resolve(head).map_err(|error| usage(format!("{error:#}")))?;
+    let names = Head::of(&root);
+    let around = Around { root: &root, head: &names, global, at };
+    let read = |tree: &str| Revision::read(&git, tree, around);
+    let (then, now) = rayon::join(|| read(&base), || read(&tree));
+    let (then, now) = (then?, now?);
+    let errors: Vec<Diagnostic> = now.problems.iter().filter(|it| it.is_error()).cloned().collect();
+    if !errors.is_empty() {
+        say::err(&diagnostics::draw(&errors, at.paint))?;
+        say::err(&format!("these are the files of `{head}`\n"))?;
+        return Ok(Err(Exit::Files));
+    }
+    if then.graph.images.is_empty() && now.graph.images.is_empty() {
+        return Err(usage(format!(
+            "neither side of `{}` has a Dockerfile where `{}` is the root\n\
+             hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
+            range.text,
+            root.display()
+        )));
+    }
+    load::check_target(global, &now.graph)?;
+    let platform = load::platform_of(global, &now.config).unwrap_or_default();
+    let causes =
+        compare(Sides { now: Now::Revision(now.side()), then: then.side(), platform: &platform });
+    let pins = Pins::read(&now.content(&git, LOCK)?.unwrap_or_default());
+    let side = Side { graph: &now.graph, pins: &pins };
+    let compared = Compared { range, root: &root, git: &git, then: &then, now: side, causes };
+    Ok(Ok(tell(compared, options)?))
+}
+
+/// Both sides, and why images differ themselves.
+struct Compared<'a> {
+    range: Range<'a>,
+    root: &'a Path,
+    git: &'a Git,
+    then: &'a Revision,
+    now: Side<'a>,
+    causes: IdMap<Option<Cause>>,
+}
+
+fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
+    let Compared { range, root, git, then, now, mut causes } = compared;
+    let pins = Pins::read(&then.content(git, LOCK)?.unwrap_or_default());
+    let was = Side { graph: &then.graph, pins: &pins };
+    let difference = Difference::between(was, now);
+    add_moved_pins(&mut causes, moved_pins(was, now));
+    let graph = now.graph;
+    let affected = Affected::of(graph, causes);
+    let layers = affected.layers(graph);
+    let in_order: Vec<ImageId> =
+        graph.order().iter().copied().filter(|image| layers[*image].is_some()).collect();
+    let (estimate, times) = expect(root, graph, &difference, &in_order, jobs_of(options.jobs));
+    let row = |(id, time): (&ImageId, Option<diff::Expected>)| {
+        let image = &graph.images[*id];
+        let was = difference.old_name(&image.name);
+        let parents = graph.parents_of(*id);
+        let needs = parents.iter().filter(|parent| layers[**parent].is_some());
+        Row {
+            id: *id,
+            image: &image.name,
+            dockerfile: image.dockerfile.as_str(),
+            because: match (&affected.causes[*id], was) {
+                (_, Some(_)) => Because::Renamed,
+                (Some(_), None) => Because::Changed,
+                (None, None) => Because::Parent,
+            },
+            was,
+            cause: affected.causes[*id].as_ref().filter(|_| was.is_none()),
+            needs: needs.map(|parent| graph.images[*parent].name.as_str()).collect(),
+            time,
+        }
+    };
+    let told = Told {
+        range,
+        graph,
+        rows: in_order.iter().zip(times).map(row).collect(),
+        estimate,
+        difference: &difference,
+        base_errors: then.problems.iter().filter(|problem| problem.is_error()).count(),
+    };
+    if options.json { diff::draw_json(&told) } else { Ok(diff::draw(&told)) }
+}
+
+/// An external that is pinned at another digest is another one, though no Dockerfile says so.
+fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, moved: BTreeMap<ImageId, Vec<String>>) {
+    for (image, references) in moved {
+        let pinned = references.into_iter();
+        let pinned = pinned.map(|reference| Change::External { reference, held: true });
+        match &mut causes[image] {
+            Some(Cause::Changed { changes }) => changes.extend(pinned),
+            Some(Cause::New | Cause::Unreadable { .. }) => {}
+            cause => *cause = Some(Cause::Changed { changes: pinned.collect() }),
+        }
+    }
+}
+
+/// How long the builds will take, and each of them, by what they took before; nothing where no build of
+/// any of them is known.
+fn expect(
+    root: &Path,
+    graph: &Graph,
+    difference: &Difference,
+    images: &[ImageId],
+    jobs: usize,
+) -> (Option<Estimate>, Vec<Option<diff::Expected>>) {
+    let durations = Memory::of(root).durations();
+    // What an image took under its old name it will take under its new one.
+    let name = |image: &ImageId| {
+        let name = graph.images[*image].name.as_str();
+        difference.old_name(name).filter(|_| durations.usual(name).is_none()).unwrap_or(name)
+    };
+    let described: Vec<(&str, usize)> =
+        images.iter().map(|image| (name(image), commands_of(&graph.images[*image]))).collect();
+    if !durations.knows_any(described.iter().map(|(name, _)| *name)) {
+        return (None, vec![None; images.len()]);
+    }
+    let expected = durations.expect(&described);
+    let mut costs = IdMap::from_fn(graph.images.len(), |_| std::time::Duration::ZERO);
+    let mut plan = Plan::new(graph, images);
+    for (image, time) in images.iter().zip(&expected) {
+        costs[*image] = *time;
+    }
+    plan.set_costs(costs);
+    let estimate = Estimate { jobs, time: duration(&plan, jobs), work: expected.iter().sum() };
+    let times = expected.into_iter().zip(&described).map(|(time, (name, _))| {
+        Some(diff::Expected { time, is_guess: durations.usual(name).is_none() })
+    });
+    (Some(estimate), times.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_git_reads_them() {
+        let check = |text: &str, base: &str, head: Option<&str>, is_from_fork: bool| {
+            let range = parse(text);
+            assert_eq!(
+                (range.base, range.head, range.is_from_fork),
+                (base, head, is_from_fork),
+                "{text}"
+            );
+        };
+        check("main..HEAD", "main", Some("HEAD"), false);
+        check("main...work", "main", Some("work"), true);
+        check("v1.2", "v1.2", None, false);
+        check("main..", "main", Some("HEAD"), false);
+        check("main...", "main", Some("HEAD"), true);
+        check("..work", "HEAD", Some("work"), false);
+    }
+}

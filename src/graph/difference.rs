@@ -1,0 +1,286 @@
+//! What differs between two graphs of one repository: images, edges, and what is needed from outside.
+//!
+//! Owns the comparison as data with stable order. That an image was renamed is seen by its Dockerfile:
+//! where one image is gone and another is new, and both have the same text, target and arguments, they are
+//! one. What is in the files of images is not its affair.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::draw::kind_word;
+use super::pins::Pins;
+use super::reference::Reference;
+use super::{External, Graph, Image};
+use crate::base::ImageId;
+
+/// A graph and what is pinned in it.
+#[derive(Clone, Copy)]
+pub struct Side<'a> {
+    /// The graph.
+    pub graph: &'a Graph,
+    /// The pins of its graph.json.
+    pub pins: &'a Pins,
+}
+
+/// What differs.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Images that there were not.
+    pub new: Vec<Described>,
+    /// Images that are gone.
+    pub lost: Vec<Described>,
+    /// Images that are called otherwise.
+    pub renamed: Vec<Renamed>,
+    /// Needs of images for one another that there were not.
+    pub new_edges: Vec<EdgeBetween>,
+    /// Those that are gone.
+    pub lost_edges: Vec<EdgeBetween>,
+    /// Other externals in the place of those that were.
+    pub externals: Vec<Moved>,
+}
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Described {
+    /// Its name.
+    pub image: String,
+    /// Its Dockerfile.
+    pub dockerfile: String,
+}
+
+/// An image with another name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Renamed {
+    /// The name that it had.
+    pub was: String,
+    /// Its name.
+    pub image: String,
+}
+
+/// That an image needs another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct EdgeBetween {
+    /// The one.
+    pub image: String,
+    /// What it needs.
+    pub needs: String,
+    /// In which way.
+    pub kind: &'static str,
+    /// Where that is written.
+    pub at: String,
+}
+
+/// An external that images need in place of another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Moved {
+    /// What they needed; nothing where they needed nothing like it.
+    pub from: Option<String>,
+    /// What they need; nothing where they need nothing like it any more.
+    pub to: Option<String>,
+    /// The images.
+    pub images: Vec<String>,
+    /// Whether only the digest at which graph.json pins it is another one: no Dockerfile says so.
+    pub by_pin: bool,
+}
+
+impl Difference {
+    /// What differs `now` from `then`.
+    pub fn between(then: Side<'_>, now: Side<'_>) -> Difference {
+        let renamed = find_renamed(then.graph, now.graph);
+        let new_name: BTreeMap<&str, &str> =
+            renamed.iter().map(|it| (it.was.as_str(), it.image.as_str())).collect();
+        let is_new = |image: &Image| {
+            then.graph.find(&image.name).is_none()
+                && renamed.iter().all(|it| it.image != image.name)
+        };
+        let is_lost = |image: &Image| {
+            now.graph.find(&image.name).is_none() && !new_name.contains_key(image.name.as_str())
+        };
+        let described = |graph: &Graph, is: &dyn Fn(&Image) -> bool| {
+            let images = graph.images.values().filter(|image| is(image));
+            images.map(Described::of).collect()
+        };
+        let old_edges = edges(then.graph, &|name| new_name.get(name).copied().unwrap_or(name));
+        let edges = edges(now.graph, &|name| name);
+        let besides = |these: &Edges, those: &Edges| {
+            let these = these.iter().filter(|(edge, _)| !those.contains_key(*edge));
+            these.map(|(edge, at)| EdgeBetween::of(edge, at)).collect()
+        };
+        Difference {
+            new: described(now.graph, &is_new),
+            lost: described(then.graph, &is_lost),
+            new_edges: besides(&edges, &old_edges),
+            lost_edges: besides(&old_edges, &edges),
+            externals: find_moved(then, now, &renamed),
+            renamed,
+        }
+    }
+
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        *self == Difference::default()
+    }
+
+    /// The name that an image had, where it had another.
+    pub fn old_name<'a>(&'a self, image: &'a str) -> Option<&'a str> {
+        self.renamed.iter().find(|it| it.image == image).map(|it| it.was.as_str())
+    }
+}
+
+impl Described {
+    fn of(image: &Image) -> Described {
+        let (image, dockerfile) = (image.name.clone(), image.dockerfile.as_str().to_owned());
+        Described { image, dockerfile }
+    }
+}
+
+/// Images of which one is gone and one is new, and nothing else could be meant.
+fn find_renamed(then: &Graph, now: &Graph) -> Vec<Renamed> {
+    type Likeness<'a> = (&'a str, Option<&'a str>, &'a BTreeMap<String, String>);
+    fn only_in<'a>(graph: &'a Graph, other: &Graph) -> BTreeMap<Likeness<'a>, Vec<&'a str>> {
+        let mut found: BTreeMap<Likeness<'a>, Vec<&str>> = BTreeMap::new();
+        let images = graph.images.values().filter(|image| other.find(&image.name).is_none());
+        for image in images {
+            let text = image.file.source.text();
+            let likeness = (text, image.target.as_deref(), &image.build_args);
+            found.entry(likeness).or_default().push(&image.name);
+        }
+        found
+    }
+    let (lost, new) = (only_in(then, now), only_in(now, then));
+    let pairs = lost.iter().filter_map(|(likeness, lost)| {
+        let ([was], [image]) = (lost.as_slice(), new.get(likeness)?.as_slice()) else {
+            return None;
+        };
+        Some(Renamed { was: (*was).to_owned(), image: (*image).to_owned() })
+    });
+    let mut pairs: Vec<Renamed> = pairs.collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// Who needs whom in which way, and where that is first written.
+type Edges = BTreeMap<(String, String, &'static str), String>;
+
+fn edges<'a>(graph: &'a Graph, name: &dyn Fn(&'a str) -> &'a str) -> Edges {
+    let mut found = Edges::new();
+    for image in graph.images.values() {
+        for edge in &image.parents {
+            let needs = name(&graph.images[edge.parent].name).to_owned();
+            let ends = (name(&image.name).to_owned(), needs, kind_word(edge.kind));
+            found.entry(ends).or_insert_with(|| edge.place().to_string());
+        }
+    }
+    found
+}
+
+impl EdgeBetween {
+    fn of((image, needs, kind): &(String, String, &'static str), at: &str) -> EdgeBetween {
+        let (image, needs, at) = (image.clone(), needs.clone(), at.to_owned());
+        EdgeBetween { image, needs, kind, at }
+    }
+}
+
+/// An external as it is written and pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Meant<'a> {
+    reference: &'a Reference,
+    kind: &'static str,
+    pin: Option<&'a str>,
+}
+
+impl<'a> Meant<'a> {
+    fn of(image: &Image, external: &'a External, pins: &'a Pins) -> Meant<'a> {
+        let reference = &external.reference;
+        let is_open = reference.digest.is_none();
+        let pin = is_open.then(|| pins.find(&image.name, &reference.normalised())).flatten();
+        Meant { reference, kind: kind_word(external.kind), pin }
+    }
+
+    fn text(&self) -> String {
+        let pin = self.pin.map(|pin| format!("@{pin}")).unwrap_or_default();
+        format!("{}{pin}", self.reference.familiar())
+    }
+
+    fn all(image: &'a Image, pins: &'a Pins) -> Vec<Meant<'a>> {
+        let mut all: Vec<Meant<'_>> = Vec::new();
+        for external in &image.externals {
+            let meant = Meant::of(image, external, pins);
+            if all.iter().all(|it| it.text() != meant.text()) {
+                all.push(meant);
+            }
+        }
+        all
+    }
+}
+
+fn find_moved(then: Side<'_>, now: Side<'_>, renamed: &[Renamed]) -> Vec<Moved> {
+    let mut moved: BTreeMap<(Option<String>, Option<String>, bool), BTreeSet<String>> =
+        BTreeMap::new();
+    for image in now.graph.images.values() {
+        let was = renamed.iter().find(|it| it.image == image.name).map(|it| it.was.as_str());
+        let Some(old) = then.graph.find(was.unwrap_or(&image.name)) else { continue };
+        let old = &then.graph.images[old];
+        for pair in pairs(Meant::all(old, then.pins), Meant::all(image, now.pins)) {
+            moved.entry(pair).or_default().insert(image.name.clone());
+        }
+    }
+    let moved = moved.into_iter().map(|((from, to, by_pin), images)| Moved {
+        from,
+        to,
+        images: images.into_iter().collect(),
+        by_pin,
+    });
+    moved.collect()
+}
+
+/// What took whose place: the same repository first, then the same kind of need, in the order written.
+fn pairs(
+    mut old: Vec<Meant<'_>>,
+    mut new: Vec<Meant<'_>>,
+) -> Vec<(Option<String>, Option<String>, bool)> {
+    let texts = |list: &[Meant<'_>]| list.iter().map(Meant::text).collect::<BTreeSet<_>>();
+    let (old_texts, new_texts) = (texts(&old), texts(&new));
+    old.retain(|it| !new_texts.contains(&it.text()));
+    new.retain(|it| !old_texts.contains(&it.text()));
+    type Likeness = fn(&Meant<'_>, &Meant<'_>) -> bool;
+    let likenesses: [Likeness; 3] = [
+        |one, other| one.reference == other.reference,
+        |one, other| one.reference.same_repository(other.reference),
+        |one, other| one.kind == other.kind,
+    ];
+    let mut pairs = Vec::new();
+    for is_alike in likenesses {
+        new.retain(|it| {
+            let Some(at) = old.iter().position(|was| is_alike(was, it)) else { return true };
+            let was = old.remove(at);
+            let by_pin = was.reference == it.reference;
+            pairs.push((Some(was.text()), Some(it.text()), by_pin));
+            false
+        });
+    }
+    pairs.extend(old.iter().map(|was| (Some(was.text()), None, false)));
+    pairs.extend(new.iter().map(|it| (None, Some(it.text()), false)));
+    pairs
+}
+
+/// The images of `now` whose externals are pinned at other digests than before: a pin that is new moves
+/// nothing. Each with the references, normalised.
+pub fn moved_pins(then: Side<'_>, now: Side<'_>) -> BTreeMap<ImageId, Vec<String>> {
+    let mut moved: BTreeMap<ImageId, Vec<String>> = BTreeMap::new();
+    for (id, image) in now.graph.images.iter() {
+        for external in &image.externals {
+            let reference = external.reference.normalised();
+            let is_open = external.reference.digest.is_none();
+            let pins = [then, now].map(|side| side.pins.find(&image.name, &reference));
+            let [Some(was), Some(is)] = pins else { continue };
+            let references = moved.entry(id).or_default();
+            if is_open && was != is && !references.contains(&reference) {
+                references.push(reference);
+            }
+        }
+    }
+    moved.retain(|_, references| !references.is_empty());
+    moved
+}

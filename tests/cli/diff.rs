@@ -1,0 +1,462 @@
+//! `layers diff` on repositories of a real git: what is told of a change, and that it is the same whether
+//! the change is committed or not.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::git::{commit, git_in};
+use crate::harness::{Project, assert_same};
+
+/// base ← builder ← dev, release copying from builder, and an agent alone; committed on `main`.
+pub fn shop() -> Project {
+    let project = Project::new()
+        .dockerfile("base", "FROM debian:12\nCOPY requirements.txt /\nRUN true\n")
+        .file("docker/base/requirements.txt", "six\n")
+        .dockerfile("builder", "FROM acme/shop-base\nRUN make wheels\nRUN true\n")
+        .dockerfile("dev", "FROM acme/shop-builder:latest\nRUN make test\n")
+        .dockerfile(
+            "release",
+            "FROM acme/shop-base:latest\nCOPY --from=acme/shop-builder:latest /wheels /wheels\n",
+        )
+        .dockerfile("agent", "FROM debian:12\nCOPY . /agent\n")
+        .file(".gitignore", ".layers/\n");
+    git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
+    commit(&project);
+    project
+}
+
+/// Writes a file of a project.
+pub fn write(project: &Project, path: &str, text: &str) {
+    let path = project.root().join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// What is told as data.
+pub fn json(project: &Project, words: &str) -> Value {
+    let text = project.run(&format!("diff {words} --json -j 2")).code(0).out();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A change as data and as Markdown: of the work tree, and once more when it is committed.
+#[track_caller]
+pub fn told(project: &Project) -> (Value, String) {
+    let beside = json(project, "HEAD");
+    let markdown = project.run("diff HEAD").code(0).out();
+    commit(project);
+    let mut between = json(project, "HEAD~1..HEAD");
+    assert_eq!((&between["base"], &between["head"]), (&"HEAD~1".into(), &"HEAD".into()));
+    assert_eq!(beside["head"], Value::Null);
+    for end in ["base", "head"] {
+        between[end] = beside[end].clone();
+    }
+    assert_eq!(between, beside);
+    let again = project.run("diff HEAD~1..HEAD").code(0).out().replace("HEAD~1..HEAD", "HEAD");
+    assert_same(markdown.split_once('\n').unwrap().1, again.split_once('\n').unwrap().1);
+    (beside, markdown)
+}
+
+/// Facts of a list, a line each.
+pub fn lines(list: &Value, names: &[&str]) -> Vec<String> {
+    let rows = list.as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    rows.map(|row| names.iter().map(|name| text(&row[name])).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn a_change_of_a_base_is_told_whole() {
+    let project = shop();
+    // Times of past builds; of `release` none is known.
+    let times = r#"{"images":{"base":[60000],"builder":[120000],"dev":[30000],"agent":[1]}}"#;
+    write(&project, ".layers/durations.json", times);
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    commit(&project);
+    project.run("diff HEAD~1..HEAD -j 2").code(0).stderr("").stdout(
+        "\
+## Images: `HEAD~1..HEAD`
+
+**4 of 5 images are rebuilt**: 1 for themselves, 3 because of what they need. That takes about 3m30s with `-j 2`, and 3m31s one after the other.
+
+| image | why | time |
+|---|---|---|
+| `base` | `docker/base/requirements.txt` changed | 1m00s |
+| `builder` | needs `base` | 2m00s |
+| `dev` | needs `builder` | 30s |
+| `release` | needs `base` and `builder` | ~1s |
+
+`~` is a guess: that image was never built here.
+
+```mermaid
+flowchart LR
+  i0[\"agent<br/>untouched\"]:::good
+  i1[\"base<br/>changed\"]:::careful
+  i2[\"builder<br/>rebuilt\"]:::waiting
+  i3[\"dev<br/>rebuilt\"]:::waiting
+  i4[\"release<br/>rebuilt\"]:::waiting
+  x0([\"debian:12\"]):::external
+  x0 --> i0
+  x0 --> i1
+  i1 --> i2
+  i2 --> i3
+  i1 --> i4
+  i2 -. copy .-> i4
+  subgraph legend[\"why\"]
+    l0[\"changed itself\"]:::careful
+    l1[\"rebuilt because of what it needs\"]:::waiting
+    l2[\"untouched\"]:::good
+  end
+  classDef good fill:#cfe8f7,stroke:#0072b2,color:#0b2a3d
+  classDef careful fill:#ffd9a8,stroke:#b45f00,color:#3a1f00
+  classDef waiting fill:#e6e6e6,stroke:#6e7781,color:#24292f
+  classDef external stroke-dasharray: 4 3
+```
+",
+    );
+    let found = json(&project, "HEAD~1..HEAD");
+    assert_eq!(
+        found["estimate"],
+        serde_json::json!({"jobs": 2, "time_ms": 210_000, "work_ms": 210_500})
+    );
+    assert_eq!(found["affected"][3]["expected_ms"], 500);
+    assert_eq!(found["affected"][3]["guessed"], true);
+    assert_eq!(found["affected"][0]["changes"][0]["path"], "docker/base/requirements.txt");
+    assert_eq!(
+        lines(&found["affected"], &["image", "because"])[0..2],
+        ["base changed", "builder parent"]
+    );
+}
+
+#[test]
+fn nothing_known_of_times_is_said() {
+    let project = shop();
+    write(&project, "docker/agent/new", "x\n");
+    let (found, markdown) = told(&project);
+    assert_eq!(found["estimate"], Value::Null);
+    let said = "**1 of 5 images is rebuilt**: for itself. How long that takes is not known: nothing of it was \
+                built here yet.\n\n| image | why |\n|---|---|\n| `agent` | `docker/agent/new` is new |\n";
+    assert!(markdown.contains(said), "{markdown}");
+}
+
+#[test]
+fn edges_that_come_and_go_are_told() {
+    let project = shop();
+    write(
+        &project,
+        "docker/dev/Dockerfile",
+        "FROM acme/shop-base\nCOPY --from=acme/shop-agent /a /\n",
+    );
+    let (found, markdown) = told(&project);
+    let edges = |list: &str| lines(&found[list], &["image", "needs", "kind", "at"]);
+    assert_eq!(
+        edges("new_edges"),
+        ["dev agent copy docker/dev/Dockerfile:2:13", "dev base from docker/dev/Dockerfile:1:6"]
+    );
+    assert_eq!(edges("lost_edges"), ["dev builder from docker/dev/Dockerfile:1:6"]);
+    assert!(
+        markdown.ends_with(
+            "\n### Needs\n\n\
+         - new: `dev` needs `agent` (copy, `docker/dev/Dockerfile:2:13`)\n\
+         - new: `dev` needs `base` (from, `docker/dev/Dockerfile:1:6`)\n\
+         - lost: `dev` needs `builder` (from, `docker/dev/Dockerfile:1:6`)\n"
+        ),
+        "{markdown}"
+    );
+    assert_eq!(lines(&found["affected"], &["image", "because"]), ["dev changed"]);
+}
+
+#[test]
+fn images_that_come_go_and_are_renamed_are_told() {
+    let project = shop();
+    let root = project.root();
+    fs::rename(root.join("docker/base"), root.join("docker/ground")).unwrap();
+    for (image, text) in [
+        ("builder", "FROM acme/shop-ground\nRUN make wheels\nRUN true\n"),
+        (
+            "release",
+            "FROM acme/shop-ground\nCOPY --from=acme/shop-builder:latest /wheels /wheels\n",
+        ),
+        ("tool", "FROM acme/shop-ground\nRUN tool\n"),
+    ] {
+        write(&project, &format!("docker/{image}/Dockerfile"), text);
+    }
+    fs::remove_dir_all(root.join("docker/agent")).unwrap();
+    write(&project, ".layers/durations.json", r#"{"images":{"base":[7000]}}"#);
+    let (found, markdown) = told(&project);
+    assert_eq!(lines(&found["renamed"], &["was", "image"]), ["base ground"]);
+    assert_eq!(lines(&found["new"], &["image", "dockerfile"]), ["tool docker/tool/Dockerfile"]);
+    assert_eq!(lines(&found["lost"], &["image"]), ["agent"]);
+    // An edge of an image that is called otherwise is still there.
+    assert_eq!(lines(&found["new_edges"], &["image", "needs"]), ["tool ground"]);
+    assert_eq!(found["lost_edges"], serde_json::json!([]));
+    assert_eq!(found["externals"], serde_json::json!([]));
+    // What it took is still known.
+    assert_eq!(
+        (&found["affected"][0]["image"], &found["affected"][0]["expected_ms"]),
+        (&"ground".into(), &7000.into())
+    );
+    assert!(
+        markdown.contains("| `ground` | is called otherwise, was `base` | 7s |\n"),
+        "{markdown}"
+    );
+    assert!(markdown.contains("i2[\"ground<br/>renamed\"]:::careful"), "{markdown}");
+    assert!(
+        markdown.contains(
+            "\n### New, lost and renamed\n\n\
+         - new: `tool` (`docker/tool/Dockerfile`)\n\
+         - lost: `agent` (`docker/agent/Dockerfile`)\n\
+         - renamed: `base` → `ground`\n"
+        ),
+        "{markdown}"
+    );
+}
+
+#[test]
+fn two_images_that_could_be_meant_are_not_called_renamed() {
+    let project = shop();
+    let text = fs::read_to_string(project.root().join("docker/agent/Dockerfile")).unwrap();
+    fs::remove_dir_all(project.root().join("docker/agent")).unwrap();
+    write(&project, "docker/one/Dockerfile", &text);
+    write(&project, "docker/two/Dockerfile", &text);
+    let (found, _) = told(&project);
+    assert_eq!(found["renamed"], serde_json::json!([]));
+    assert_eq!(lines(&found["new"], &["image"]), ["one", "two"]);
+    assert_eq!(lines(&found["lost"], &["image"]), ["agent"]);
+}
+
+fn digest(digit: char) -> String {
+    format!("sha256:{}", digit.to_string().repeat(64))
+}
+
+#[test]
+fn externals_that_move_are_told_with_their_images() {
+    let project = shop();
+    let agent = |text: &str| write(&project, "docker/agent/Dockerfile", text);
+    let moved = |found: &Value| lines(&found["externals"], &["from", "to", "images"]);
+    agent("FROM debian:13\nCOPY . /agent\n");
+    write(
+        &project,
+        "docker/base/Dockerfile",
+        "FROM debian:13\nCOPY requirements.txt /\nRUN true\n",
+    );
+    let (found, markdown) = told(&project);
+    assert_eq!(moved(&found), [r#"debian:12 debian:13 ["agent","base"]"#]);
+    let row = "\n### Externals\n\n| external | images |\n|---|---|\n| `debian:12` → `debian:13` | `agent` and `base` |\n";
+    assert!(markdown.ends_with(row), "{markdown}");
+    // The repository tells which took whose place, then the kind of need.
+    agent("FROM debian:13\nCOPY --from=redis:7 /a /\nCOPY --from=node:22 /b /\n");
+    commit(&project);
+    agent(&format!(
+        "FROM alpine:3\nCOPY --from=node:22@{} /b /\nCOPY --from=redis:8 /a /\nCOPY --from=caddy /c /\n",
+        digest('a')
+    ));
+    let (found, markdown) = told(&project);
+    assert_eq!(
+        moved(&found),
+        [
+            r#"null caddy:latest ["agent"]"#.to_owned(),
+            r#"debian:13 alpine:3 ["agent"]"#.to_owned(),
+            format!(r#"node:22 node:22@{} ["agent"]"#, digest('a')),
+            r#"redis:7 redis:8 ["agent"]"#.to_owned(),
+        ]
+    );
+    assert!(markdown.contains("| `caddy:latest` is new | `agent` |\n"), "{markdown}");
+    assert!(
+        markdown.contains("| `node:22` → `node:22@sha256:aaaaaaaaaaaa…` | `agent` |\n"),
+        "{markdown}"
+    );
+    agent("FROM scratch\nCOPY . /\n");
+    let (found, markdown) = told(&project);
+    assert_eq!(moved(&found).len(), 4);
+    assert!(markdown.contains("| `redis:8` is not needed any more | `agent` |\n"), "{markdown}");
+}
+
+/// Writes a graph.json that pins `debian:12` for an image.
+fn pin(project: &Project, image: &str, digest: &str) {
+    let mut graph: Value =
+        serde_json::from_str(&project.run("graph --json").code(0).out()).unwrap();
+    for it in graph["images"].as_array_mut().unwrap().iter_mut().filter(|it| it["name"] == image) {
+        it["externals"][0]["digest"] = digest.into();
+    }
+    write(project, "graph.json", &graph.to_string());
+}
+
+#[test]
+fn a_pin_in_the_committed_graph_moves_an_external() {
+    let project = shop();
+    pin(&project, "agent", &digest('a'));
+    let (found, markdown) = told(&project);
+    // That it is pinned at all now makes no other image of it.
+    assert_eq!(found["affected"], serde_json::json!([]));
+    let row = "| `debian:12` → `debian:12@sha256:aaaaaaaaaaaa…`, by `graph.json` | `agent` |\n";
+    assert!(
+        markdown.contains("**None of 5 images is rebuilt**.") && markdown.contains(row),
+        "{markdown}"
+    );
+    pin(&project, "agent", &digest('b'));
+    let (found, markdown) = told(&project);
+    assert_eq!(lines(&found["affected"], &["image", "because"]), ["agent changed"]);
+    assert_eq!(found["externals"][0]["by_pin"], true);
+    assert!(markdown.contains("| `agent` | external `debian:12` moved |\n"), "{markdown}");
+    // Whatever stands in the file, it stops nobody.
+    for text in ["", "{\"images\": 7}", "[[[", "\u{0}"] {
+        write(&project, "graph.json", text);
+        let (found, _) = told(&project);
+        assert_eq!(found["affected"], serde_json::json!([]), "{text}");
+    }
+}
+
+#[test]
+fn nothing_is_said_to_be_nothing() {
+    let project = shop();
+    let nothing = "**None of 5 images is rebuilt**: nothing that they are made of differs.\n";
+    project
+        .run("diff HEAD")
+        .code(0)
+        .stdout(&format!("## Images: `HEAD` and the work tree\n\n{nothing}"));
+    write(&project, "README.md", "x\n");
+    write(
+        &project,
+        "docker/dev/Dockerfile",
+        "# why\nFROM acme/shop-builder:latest\nRUN make test\n",
+    );
+    let (found, markdown) = told(&project);
+    assert!(markdown.ends_with(nothing), "{markdown}");
+    for list in ["affected", "new", "lost", "renamed", "new_edges", "lost_edges", "externals"] {
+        assert_eq!(found[list], serde_json::json!([]), "{list}");
+    }
+    // What is gone is told though nothing is rebuilt.
+    fs::remove_dir_all(project.root().join("docker/dev")).unwrap();
+    let (_, markdown) = told(&project);
+    assert!(markdown.contains("**None of 4 images is rebuilt**.\n"), "{markdown}");
+    assert!(markdown.contains("- lost: `dev` (`docker/dev/Dockerfile`)\n"), "{markdown}");
+}
+
+#[test]
+fn three_dots_begin_where_both_parted() {
+    let project = shop();
+    let root = project.root();
+    git_in(root, &["switch", "--quiet", "--create", "work"]);
+    write(&project, "docker/agent/new", "x\n");
+    commit(&project);
+    git_in(root, &["switch", "--quiet", "main"]);
+    write(&project, "docker/base/requirements.txt", "seven\n");
+    commit(&project);
+    let images = |words: &str| lines(&json(&project, words)["affected"], &["image"]).join(" ");
+    assert_eq!(images("main...work"), "agent");
+    assert_eq!(images("main..work"), "agent base builder dev release");
+    assert_eq!(images("work...main"), "base builder dev release");
+    assert_eq!(images("work..."), "base builder dev release");
+    assert_eq!(images("..work"), "agent base builder dev release");
+    let found = json(&project, "main...work");
+    assert_eq!(found["from_merge_base"], true);
+    // The work tree has a say only where no end is named.
+    write(&project, "docker/dev/Dockerfile", "FROM nothing:at-all AND MORE\n");
+    assert_eq!(images("main...work"), "agent");
+    project.run("diff main").code(3);
+}
+
+#[test]
+fn modes_links_and_submodules_count_between_revisions() {
+    let project = shop();
+    let other = tempfile::tempdir().unwrap();
+    git_in(other.path(), &["init", "--quiet", "--initial-branch=main"]);
+    fs::write(other.path().join("code"), "1\n").unwrap();
+    git_in(other.path(), &["add", "--all"]);
+    git_in(other.path(), &["commit", "--quiet", "-m", "x"]);
+    let url = other.path().to_string_lossy().into_owned();
+    git_in(project.root(), &["submodule", "--quiet", "add", &url, "docker/agent/lib"]);
+    git_in(project.root(), &["submodule", "--quiet", "add", &url, "sub"]);
+    write(
+        &project,
+        "layers.toml",
+        "[image.inside]\ndockerfile = 'in.Dockerfile'\ncontext = 'sub'\n",
+    );
+    write(&project, "in.Dockerfile", "FROM scratch\nCOPY code /\n");
+    commit(&project);
+    let images = |words: &str| lines(&json(&project, words)["affected"], &["image"]).join(" ");
+    let change = |edit: &dyn Fn(&Path)| {
+        edit(project.root());
+        commit(&project);
+        images("HEAD~1..HEAD")
+    };
+    let advance = |at: &'static str| {
+        move |root: &Path| {
+            git_in(&root.join(at), &["commit", "--quiet", "--allow-empty", "-m", "y"]);
+        }
+    };
+    assert_eq!(change(&advance("docker/agent/lib")), "agent");
+    assert_eq!(change(&advance("sub")), "inside");
+    assert_eq!(
+        change(&|root| std::os::unix::fs::symlink("x", root.join("docker/agent/l")).unwrap()),
+        "agent"
+    );
+    assert_eq!(change(&|root| fs::write(root.join("docker/base/unread"), "x").unwrap()), "");
+}
+
+#[test]
+fn a_revision_that_there_is_not_is_an_error_with_a_hint() {
+    let project = shop();
+    let err = |words: &str| project.run(&format!("diff {words}")).code(2).err();
+    let hint = "hint: `git log --oneline` and `git branch --all` show those there are\n";
+    for range in ["nowhere", "nowhere..HEAD", "HEAD..nowhere", "nowhere...HEAD", "HEAD...nowhere"] {
+        assert_same(&err(range), &format!("error: there is no revision `nowhere`\n{hint}"));
+    }
+    git_in(project.root(), &["checkout", "--quiet", "--orphan", "other"]);
+    // Else it could be the very same commit.
+    write(&project, "other", "x\n");
+    commit(&project);
+    assert_same(
+        &err("main...other"),
+        &format!("error: `main` and `other` have no common commit\n{hint}"),
+    );
+    assert!(err("").contains("BASE[..HEAD]"));
+    let said = Project::shop().run("diff a..b").code(2).err();
+    assert!(said.contains("lies in no work tree of git"), "{said}");
+}
+
+#[test]
+fn errors_of_the_later_side_stop_and_those_of_the_earlier_are_told() {
+    let project = shop();
+    write(&project, "docker/dev/Dockerfile", "FROM acme/shop-builder:latest\nRNU make test\n");
+    project.run("diff HEAD").code(3);
+    commit(&project);
+    let said = project.run("diff HEAD~1..HEAD").code(3).stdout("").err();
+    assert!(said.contains("docker/dev/Dockerfile:2:1"), "{said}");
+    assert!(said.ends_with("these are the files of `HEAD`\n"), "{said}");
+    write(&project, "docker/dev/Dockerfile", "FROM acme/shop-builder:latest\nRUN make test\n");
+    commit(&project);
+    let markdown = project.run("diff HEAD~1..HEAD").code(0).out();
+    let told =
+        "\n\nThe files of `HEAD~1` have 1 error; what they were meant to say is not compared.\n";
+    assert!(markdown.contains(told), "{markdown}");
+}
+
+#[test]
+fn the_first_images_of_a_repository_are_all_new() {
+    let project = Project::new().file("README.md", "x\n");
+    git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
+    commit(&project);
+    commit(&project);
+    let said = project.run("diff HEAD~1..HEAD").code(2).err();
+    assert!(said.contains("neither side of `HEAD~1..HEAD` has a Dockerfile"), "{said}");
+    let project = project.dockerfile("base", "FROM debian:12\n");
+    let (found, _) = told(&project);
+    assert_eq!(lines(&found["new"], &["image"]), ["base"]);
+    fs::remove_dir_all(project.root().join("docker")).unwrap();
+    commit(&project);
+    assert_eq!(lines(&json(&project, "HEAD~1..HEAD")["lost"], &["image"]), ["base"]);
+}
+
+#[test]
+fn what_is_told_goes_to_a_file() {
+    let project = shop();
+    project.run("-C docker diff HEAD --output told.md").code(0).stdout("");
+    assert!(project.read("docker/told.md").starts_with("## Images: `HEAD` and the work tree\n"));
+    project.run("diff HEAD --json --output told.json").code(0).stdout("");
+    assert_eq!(serde_json::from_str::<Value>(&project.read("told.json")).unwrap()["images"], 5);
+    assert!(project.run("diff HEAD --output -").code(0).out().starts_with("## Images"));
+    project.run("diff HEAD --output nowhere/told.md").code(4);
+}

@@ -1,0 +1,103 @@
+//! `layers diff` at its limits: names that are markup, and more images than a comment holds.
+
+use std::fs;
+
+use crate::diff::{json, shop, told, write};
+use crate::git::{commit, git_in};
+use crate::harness::Project;
+
+/// Names of files that would be something else in Markdown or in Mermaid.
+const ODD: [&str; 7] =
+    ["a|b", "`x`", "<img src=x>", "two\nlines", "```\n## title", "\\|", "%%{init}%%"];
+
+#[test]
+fn names_do_not_leave_their_place() {
+    let project = shop();
+    for (number, name) in ODD.iter().enumerate() {
+        write(&project, &format!("docker/i{number}/{name}"), "x\n");
+        write(&project, &format!("docker/i{number}/Dockerfile"), "FROM scratch\nCOPY . /\n");
+    }
+    write(
+        &project,
+        "layers.toml",
+        "[image.'%%{init: {}}%%|`x`<b>']\ndockerfile = 'docker/i0/Dockerfile'\nreference = 'x/y'\n",
+    );
+    commit(&project);
+    for (number, name) in ODD.iter().enumerate() {
+        write(&project, &format!("docker/i{number}/{name}"), "y\n");
+    }
+    let (_, markdown) = told(&project);
+    for row in [
+        "| `i1` | <code>docker&#47;i1&#47;&#96;x&#96;</code> changed |\n",
+        "| `i2` | `docker/i2/<img src=x>` changed |\n",
+        "| `i3` | `docker/i3/twolines` changed |\n",
+        "| <code>&#37;&#37;&#123;init&#58; &#123;&#125;&#125;&#37;&#37;&#124;&#96;x&#96;&#60;b&#62;</code> | <code>docker&#47;i0&#47;a&#124;b</code> changed |\n",
+    ] {
+        assert!(markdown.contains(row), "{row}{markdown}");
+    }
+    assert!(
+        markdown.contains("[\"#37;#37;{init: {}}#37;#37;|#96;x#96;#lt;b#gt;<br/>changed\"]"),
+        "{markdown}"
+    );
+    assert_eq!(markdown.matches("```").count(), 2, "{markdown}");
+    assert!(!markdown.contains("## title"), "{markdown}");
+    let rows = markdown.lines().filter(|line| line.starts_with('|'));
+    assert!(
+        rows.clone().count() > 8 && rows.clone().all(|row| row.matches('|').count() == 3),
+        "{markdown}"
+    );
+}
+
+/// 300 images with long names, in a tree of 17 branches.
+fn large() -> Project {
+    let name =
+        |number: usize| format!("{}-{number:03}", "a-rather-long-name-of-an-image".repeat(3));
+    let mut project = Project::new();
+    for number in 0..300 {
+        let from = match number {
+            0 => "debian:12".to_owned(),
+            _ => format!("acme/shop-{}", name(number / 17)),
+        };
+        project = project.dockerfile(&name(number), &format!("FROM {from}\nCOPY . /\n"));
+    }
+    git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
+    commit(&project);
+    project
+}
+
+#[test]
+fn a_comment_holds_what_is_told_of_300_images() {
+    let project = large();
+    let folders: Vec<_> = fs::read_dir(project.root().join("docker")).unwrap().collect();
+    let mut folders: Vec<_> = folders.into_iter().map(|folder| folder.unwrap().path()).collect();
+    folders.sort();
+    // One leaf: it is drawn with what it needs.
+    fs::write(folders[299].join("new"), "x").unwrap();
+    let (_, markdown) = told(&project);
+    let left =
+        "\n2 of 300 images are drawn: those that are rebuilt, and what they need directly.\n";
+    assert!(markdown.contains("```mermaid\n") && markdown.contains(left), "{markdown}");
+    // The root: all that is drawn is too much but for itself and its neighbours.
+    fs::write(folders[0].join("new"), "x").unwrap();
+    let markdown = project.run("diff HEAD").code(0).out();
+    let left = "\n17 of 300 images are drawn: those that changed themselves, and their direct neighbours.\n";
+    assert!(markdown.contains(left), "{markdown}");
+    assert!(markdown.len() < 65_536, "{}", markdown.len());
+    assert!(markdown.contains("| `a-rather-long"), "{markdown}");
+    // Everything, with all edges: too much for a drawing, and for whole lists.
+    for folder in &folders {
+        let path = folder.join("Dockerfile");
+        let text = fs::read_to_string(&path).unwrap();
+        let from = text.lines().next().unwrap().replace("FROM ", "");
+        let text = format!("FROM debian:13\nCOPY --from={from} / /\n");
+        fs::write(path, text).unwrap();
+    }
+    let markdown = project.run("diff HEAD").code(0).out();
+    assert!(markdown.len() < 65_536 && markdown.len() > 40_000, "{}", markdown.len());
+    assert!(markdown.contains("\nThe graph is too large to be drawn here"), "{markdown}");
+    let more = regex::Regex::new(r"\n… and \d+ more images: `layers diff HEAD --json` has all\.\n")
+        .unwrap();
+    assert!(more.is_match(&markdown), "{markdown}");
+    assert!(markdown.contains(" more needs: `layers diff HEAD --json` has all."), "{markdown}");
+    assert_eq!(json(&project, "HEAD")["affected"].as_array().unwrap().len(), 300);
+}
