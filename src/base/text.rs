@@ -1,4 +1,4 @@
-//! The wording of counts and lists, and the nearest of several names.
+//! The wording of counts, lists and command lines, and the nearest of several names.
 //!
 //! Owns small pieces of English that messages share.
 
@@ -20,6 +20,15 @@ pub fn and(items: &[String]) -> String {
         [only] => only.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
+}
+
+/// A word as a POSIX shell takes it, standing for itself.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "+-_./:@%,=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The candidate that `name` was probably meant to be, if one is near enough.

@@ -53,7 +53,12 @@ fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> 
 fn with_names(mut program: clap::Command, place: &Place) -> clap::Command {
     // Options of all commands join the others here.
     program.build();
-    let knowing = |argument: Arg| {
+    knowing(program, place)
+}
+
+/// A command and those below it likewise.
+fn knowing(command: clap::Command, place: &Place) -> clap::Command {
+    let with_names = |argument: Arg| {
         let value = argument.get_value_names().and_then(|names| names.first());
         let argument = match value.map(clap::builder::Str::as_str) {
             Some("IMAGE") => argument.add(ArgValueCompleter::new(Images(place.clone()))),
@@ -69,7 +74,7 @@ fn with_names(mut program: clap::Command, place: &Place) -> clap::Command {
         let is_option = !argument.is_positional();
         argument.hide(is_option)
     };
-    program.mut_args(knowing).mut_subcommands(|command| command.mut_args(knowing))
+    command.mut_args(with_names).mut_subcommands(|command| knowing(command, place))
 }
 
 /// Where the command line that is being written would act.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use similar::TextDiff;
 
 use crate::cli::{Global, Graph as Options};
 use crate::exit::Exit;
@@ -13,7 +12,7 @@ use crate::graph::select;
 use crate::report::{page, say};
 
 use super::load::{self, Repository};
-use super::{Surroundings, usage};
+use super::{Surroundings, compared, usage};
 
 mod marks;
 mod words;
@@ -93,7 +92,9 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
         let path = output.unwrap_or_else(|| repository.root.join(file));
         let format = format_of(options, Some(&path)).unwrap_or(Format::Json);
         let wanted = draw(&asked, format, &tree::plain)?;
-        return check(&path, &wanted, Said { options, global, format: None });
+        let name = path.file_name().map_or(path.as_path(), Path::new).display().to_string();
+        let command = Said { options, global, format: None }.command();
+        return compared::with_file(&path, &wanted, &name, &command);
     }
     match output {
         Some(path) => {
@@ -211,27 +212,4 @@ fn recipe<'a>(repository: &'a Repository, said: Said<'_>) -> Recipe<'a> {
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
     }
-}
-
-/// Compares a file with what it should be; the difference goes to the standard output.
-fn check(path: &Path, wanted: &str, said: Said<'_>) -> anyhow::Result<Exit> {
-    let name = path.file_name().map_or(path, Path::new).display();
-    let command = said.command();
-    let found = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // All of the graph would be the difference.
-            say::err(&format!("there is no `{name}`\nhint: {command} --output {name}\n"))?;
-            return Ok(Exit::Failed);
-        }
-        Err(error) => return Err(error).context(format!("can't read `{}`", path.display())),
-    };
-    if found == wanted {
-        return Ok(Exit::Done);
-    }
-    let diff = TextDiff::from_lines(found.as_str(), wanted);
-    let headers = (format!("{name} (committed)"), format!("{name} (from the Dockerfiles)"));
-    say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
-    say::err(&format!("`{name}` is out of date\nhint: {command} --output {name}\n"))?;
-    Ok(Exit::Failed)
 }

@@ -1,4 +1,5 @@
-//! `layers man DIR`: the manual pages, `layers.1` and one for each command.
+//! `layers man DIR`: the manual pages, `layers.1` and one for each command, those below another
+//! included.
 //!
 //! Owns the pages: clap_mangen makes what the command line itself says, and what a manual says
 //! beyond that (variables, files, exit codes) stands here. No page carries a date, so that the
@@ -68,8 +69,7 @@ fn pages() -> anyhow::Result<Vec<(String, String)>> {
     let mut program = Cli::command().disable_help_subcommand(true);
     // Options of all commands join the others here, and commands get their whole names.
     program.build();
-    let commands: Vec<Command> =
-        program.get_subcommands().filter(|it| !it.is_hide_set()).cloned().collect();
+    let commands = below(&program);
     let others: Vec<String> = commands.iter().map(page_of).collect();
     let mut pages = vec![("layers.1".to_owned(), page(program, &others)?)];
     for command in commands {
@@ -79,12 +79,20 @@ fn pages() -> anyhow::Result<Vec<(String, String)>> {
     Ok(pages)
 }
 
+/// All commands below one, each before its own.
+fn below(command: &Command) -> Vec<Command> {
+    let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
+    shown.flat_map(|it| [it.clone()].into_iter().chain(below(it))).collect()
+}
+
+/// `layers-ci-github` for `layers ci github`.
 fn page_of(command: &Command) -> String {
-    format!("layers-{}", command.get_name())
+    command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned()
 }
 
 fn page(mut command: Command, see_also: &[String]) -> anyhow::Result<String> {
-    let is_whole = command.has_subcommands();
+    let has_commands = command.has_subcommands();
+    let is_whole = command.get_display_name().is_none_or(|name| name == "layers");
     let title = title(&command);
     let usage = command.render_usage().to_string();
     let man = Man::new(command);
@@ -98,8 +106,10 @@ fn page(mut command: Command, see_also: &[String]) -> anyhow::Result<String> {
     man.render_description_section(&mut text)?;
     man.render_options_section(&mut text)?;
     let mut rest = Roff::new();
-    if is_whole {
+    if has_commands {
         man.render_subcommands_section(&mut text)?;
+    }
+    if is_whole {
         describe(&mut rest, "ENVIRONMENT", ENVIRONMENT);
         describe(&mut rest, "FILES", FILES);
     }

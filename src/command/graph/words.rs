@@ -6,6 +6,8 @@ use clap::ValueEnum;
 
 use crate::cli::{Global, Graph as Options, GraphFormat};
 
+use super::super::retyped::{quote, settings};
+
 /// What was said on the command line.
 #[derive(Clone, Copy)]
 pub struct Said<'a> {
@@ -28,28 +30,8 @@ impl Said<'_> {
             let by = by.to_possible_value().map(|it| it.get_name().to_owned());
             words.push(format!("--color-by {}", by.unwrap_or_default()));
         }
-        words.extend(self.settings());
+        words.extend(settings(self.global, quote));
         words.join(" ")
-    }
-
-    /// The options of all commands that change what is drawn.
-    fn settings(&self) -> Vec<String> {
-        let Global {
-            directory: _,
-            build_args,
-            platform,
-            target,
-            namespace,
-            app,
-            tags,
-            registry: _,
-        } = self.global;
-        let said =
-            [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
-        let arguments = build_args.iter().map(|it| ("build-arg", it));
-        let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let said = arguments.chain(said).chain(tags.iter().map(|it| ("tag", it)));
-        said.map(|(name, value)| format!("--{name} {}", quote(value))).collect()
     }
 }
 
@@ -64,29 +46,4 @@ fn option_of(format: &GraphFormat) -> Option<&'static str> {
         (format.compose, "compose"),
     ];
     options.into_iter().find(|(is_given, _)| *is_given).map(|(_, option)| option)
-}
-
-/// A word as a shell takes it, on one line.
-fn quote(word: &str) -> String {
-    let word: String = word.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let is_plain = |c: char| c.is_alphanumeric() || "+-_./:@%,=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word;
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quote;
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        let check = |word: &str, expected: &str| assert_eq!(quote(word), expected);
-        check("+docker/base", "+docker/base");
-        check("dev-*", "'dev-*'");
-        check("it's", r"'it'\''s'");
-        check("a\nb", "'a b'");
-        check("", "''");
-    }
 }

@@ -6,7 +6,7 @@
 use crate::scan::config::SecretSource;
 
 use super::View;
-use super::recipe::{Recipe, Stands, Target, names, quoted};
+use super::recipe::{Recipe, Spelling, Stands, Target, names, quoted};
 
 /// Targets and groups share one space of names.
 const GROUP: &str = "default";
@@ -14,7 +14,7 @@ const GROUP: &str = "default";
 /// The graph as an HCL document.
 pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    let names = names(view, is_allowed, &[GROUP]);
+    let names = names(view, &Spelling::of(is_allowed, &[GROUP]));
     let mut text = recipe.header("docker-bake.hcl", "docker buildx bake");
     text.push_str(&format!("group \"{GROUP}\" {{\n"));
     attribute(&mut text, "targets", &list(names.values().map(String::as_str), "  "));

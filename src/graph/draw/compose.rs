@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use crate::scan::config::SecretSource;
 
 use super::View;
-use super::recipe::{Recipe, Stands, Target, names, quoted};
+use super::recipe::{Recipe, Spelling, Stands, Target, names, quoted};
+use super::yaml::{key, line};
 
 /// The graph as a YAML document.
 pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let names = names(view, is_allowed, &[]);
+    let names = names(view, &Spelling::of(is_allowed, &[]));
     let mut text = recipe.header("compose.yaml", "docker compose build");
     text.push_str("services:\n");
     let targets = recipe.targets(view, &names);
@@ -66,10 +67,6 @@ fn describe(target: &Target<'_>, platform: Option<&str>) -> String {
     text
 }
 
-fn line(text: &mut String, depth: usize, content: &str) {
-    text.push_str(&format!("{:indent$}{content}\n", "", indent = 2 * depth));
-}
-
 fn list<'a>(text: &mut String, name: &str, values: impl Iterator<Item = &'a str>) {
     let mut values = values.peekable();
     if values.peek().is_some() {
@@ -84,15 +81,6 @@ fn map<'a>(text: &mut String, name: &str, entries: impl Iterator<Item = (&'a Str
         line(text, 3, &format!("{name}:"));
     }
     entries.for_each(|(name, it)| line(text, 4, &format!("{}: {}", key(name), value(&it))));
-}
-
-/// A key, bare where nothing else than text can be read of it.
-fn key(text: &str) -> String {
-    const OTHERWISE: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-    let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '.'))
-        && !OTHERWISE.contains(&text.to_lowercase().as_str());
-    if is_bare { text.to_owned() } else { quoted(text) }
 }
 
 /// A value; what Compose would take for a variable stands for itself.
@@ -110,16 +98,5 @@ mod tests {
         check("a: b # c", r#""a: b # c""#);
         check("${a} $b", r#""$${a} $$b""#);
         check("\"\\\n\u{7}", r#""\"\\\n\u0007""#);
-    }
-
-    #[test]
-    fn keys_are_bare_where_they_can_only_be_text() {
-        let check = |text: &str, expected: &str| assert_eq!(key(text), expected);
-        check("base", "base");
-        check("acme/shop-base", "acme/shop-base");
-        check("acme/shop-base:1", "\"acme/shop-base:1\"");
-        check("no", "\"no\"");
-        check("1.5", "\"1.5\"");
-        check("", "\"\"");
     }
 }

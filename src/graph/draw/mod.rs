@@ -1,5 +1,5 @@
 //! The graph as text: a tree, DOT, Mermaid, SVG, the JSON of `graph.json`, and files that let other
-//! programs build it.
+//! programs build it or a pipeline do so.
 //!
 //! Owns the drawings as pure functions from a view of the graph to a string. Every one of them is
 //! the same for the same graph, to the byte.
@@ -15,6 +15,7 @@ mod recipe;
 pub mod svg;
 pub mod tree;
 pub mod view;
+mod yaml;
 
 pub use recipe::Recipe;
 pub use view::View;

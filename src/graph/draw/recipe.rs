@@ -57,13 +57,18 @@ pub(super) enum Stands {
 }
 
 impl Recipe<'_> {
-    /// The comment that opens a file of that name.
+    /// The comment that opens a file of that name, for a program that is run by hand.
     pub(super) fn header(&self, file: &str, run: &str) -> String {
+        let origin = self.origin(file);
+        format!("{origin}# Paths begin at the root of the repository: run `{run}` there.\n\n")
+    }
+
+    /// The lines of a comment that say what made a file of that name.
+    pub(super) fn origin(&self, file: &str) -> String {
         let command = &self.command;
         format!(
             "# Made by `{command}`: change the Dockerfiles, not this.\n\
-             # `{command} --check --output {file}` fails where it is out of date.\n\
-             # Paths begin at the root of the repository: run `{run}` there.\n\n"
+             # `{command} --check --output {file}` fails where it is out of date.\n"
         )
     }
 
@@ -87,7 +92,8 @@ impl Recipe<'_> {
         view.images().map(describe).collect()
     }
 
-    fn secrets_of(&self, image: &Image) -> Vec<(&str, &SecretSource)> {
+    /// The secrets that an image mounts, as far as they are configured.
+    pub(super) fn secrets_of(&self, image: &Image) -> Vec<(&str, &SecretSource)> {
         let ids = mounted(image, SecretKind::Value);
         let configured = self.secrets.iter().filter(|(id, _)| ids.contains(id.as_str()));
         configured.map(|(id, source)| (id.as_str(), source.get_ref())).collect()
@@ -105,31 +111,74 @@ fn mounted(image: &Image, kind: SecretKind) -> BTreeSet<&str> {
     uses.map(|it| it.id.as_str()).collect()
 }
 
-/// Names for all images of a view in the letters that a program takes; others become `-`. An image
-/// keeps its name where that can be, whatever becomes of others.
-pub(super) fn names(
-    view: &View<'_>,
-    is_allowed: impl Fn(char) -> bool,
-    reserved: &[&str],
-) -> BTreeMap<ImageId, String> {
-    let is_valid =
-        |name: &str| !name.is_empty() && name.chars().all(&is_allowed) && !reserved.contains(&name);
-    let mut names: BTreeMap<ImageId, String> = BTreeMap::new();
-    let mut taken: BTreeSet<String> = reserved.iter().map(|name| (*name).to_owned()).collect();
-    for (id, image) in view.images().filter(|(_, image)| is_valid(&image.name)) {
-        taken.insert(image.name.clone());
-        names.insert(id, image.name.clone());
+/// How a program spells names.
+pub(super) struct Spelling<'a> {
+    /// The letters that it takes.
+    pub is_allowed: fn(char) -> bool,
+    /// Names that mean something else to it.
+    pub reserved: &'a [&'a str],
+    /// What all names begin with.
+    pub prefix: &'a str,
+    /// How many letters a name has at most, the number of one that would be there twice left out.
+    pub longest: usize,
+    /// Whether names that differ by upper and lower case alone are the same to it.
+    pub ignores_case: bool,
+}
+
+impl<'a> Spelling<'a> {
+    /// Any number of these letters, upper and lower case apart.
+    pub fn of(is_allowed: fn(char) -> bool, reserved: &'a [&'a str]) -> Spelling<'a> {
+        Spelling { is_allowed, reserved, prefix: "", longest: usize::MAX, ignores_case: false }
     }
+
+    /// The image's name itself, where it can be spelt.
+    fn exact(&self, image: &str) -> Option<String> {
+        let is_spelt = !image.is_empty() && image.chars().all(self.is_allowed);
+        let name = format!("{}{image}", self.prefix);
+        (is_spelt && name.len() <= self.longest && !self.reserved.contains(&name.as_str()))
+            .then_some(name)
+    }
+
+    /// What comes nearest to it.
+    fn nearest(&self, image: &str) -> String {
+        let letters = image.chars().map(|c| if (self.is_allowed)(c) { c } else { '-' });
+        self.prefix.chars().chain(letters).take(self.longest).collect()
+    }
+
+    /// What tells two names apart.
+    fn mark(&self, name: &str) -> String {
+        if self.ignores_case { name.to_lowercase() } else { name.to_owned() }
+    }
+}
+
+/// Names for all images of a view as a program spells them; letters that it does not take become `-`.
+/// An image keeps its name where that can be, whatever becomes of others.
+pub(super) fn names(view: &View<'_>, spelling: &Spelling<'_>) -> BTreeMap<ImageId, String> {
+    let mut names: BTreeMap<ImageId, String> = BTreeMap::new();
+    let reserved = spelling.reserved.iter();
+    let mut taken: BTreeSet<String> = reserved.map(|name| spelling.mark(name)).collect();
+    for (id, image) in view.images() {
+        if let Some(name) = spelling.exact(&image.name)
+            && taken.insert(spelling.mark(&name))
+        {
+            names.insert(id, name);
+        }
+    }
+    // Where the search for a free number of a name goes on.
+    let mut next: BTreeMap<String, usize> = BTreeMap::new();
     for (id, image) in view.images() {
         if names.contains_key(&id) {
             continue;
         }
-        let letters = image.name.chars().map(|c| if is_allowed(c) { c } else { '-' });
-        let base: String = letters.collect();
-        let numbered = (2..).map(|number| format!("{base}-{number}"));
-        let free = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name));
-        let name = free.unwrap_or(base);
-        taken.insert(name.clone());
+        let base = spelling.nearest(&image.name);
+        let number = next.entry(spelling.mark(&base)).or_insert(1);
+        let name = loop {
+            let name = if *number == 1 { base.clone() } else { format!("{base}-{number}") };
+            *number += 1;
+            if taken.insert(spelling.mark(&name)) {
+                break name;
+            }
+        };
         names.insert(id, name);
     }
     names

@@ -1,0 +1,39 @@
+//! `--check` of what is made from the graph: a committed file against what the Dockerfiles say now.
+//!
+//! Owns the comparison and what is said of it. How the text is made is for each verb.
+
+use std::path::Path;
+
+use anyhow::Context;
+use similar::TextDiff;
+
+use crate::exit::Exit;
+use crate::report::say;
+
+use super::retyped::quote;
+
+/// Compares a file with what it should be; the difference goes to the standard output. `name` is
+/// what the file is called, `command` the command line that makes it.
+///
+/// # Errors
+/// Where the file is there and can't be read.
+pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow::Result<Exit> {
+    let hint = format!("hint: {command} --output {}", quote(name));
+    let found = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // All of it would be the difference.
+            say::err(&format!("there is no `{name}`\n{hint}\n"))?;
+            return Ok(Exit::Failed);
+        }
+        Err(error) => return Err(error).context(format!("can't read `{}`", path.display())),
+    };
+    if found == wanted {
+        return Ok(Exit::Done);
+    }
+    let diff = TextDiff::from_lines(found.as_str(), wanted);
+    let headers = (format!("{name} (committed)"), format!("{name} (from the Dockerfiles)"));
+    say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
+    say::err(&format!("`{name}` is out of date\n{hint}\n"))?;
+    Ok(Exit::Failed)
+}

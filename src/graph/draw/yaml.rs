@@ -1,0 +1,35 @@
+//! What all YAML of ours has in common: lines with their depth, and keys.
+//!
+//! Owns the writing, not what is written. Values are quoted by `recipe::quoted`.
+
+use super::recipe::quoted;
+
+/// Adds a line, two blanks for each step of depth before it.
+pub(super) fn line(text: &mut String, depth: usize, content: &str) {
+    text.push_str(&format!("{:indent$}{content}\n", "", indent = 2 * depth));
+}
+
+/// A key, bare where nothing else than text can be read of it.
+pub(super) fn key(text: &str) -> String {
+    const OTHERWISE: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '.'))
+        && !OTHERWISE.contains(&text.to_lowercase().as_str());
+    if is_bare { text.to_owned() } else { quoted(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_bare_where_they_can_only_be_text() {
+        let check = |text: &str, expected: &str| assert_eq!(key(text), expected);
+        check("base", "base");
+        check("acme/shop-base", "acme/shop-base");
+        check("acme/shop-base:1", "\"acme/shop-base:1\"");
+        check("no", "\"no\"");
+        check("1.5", "\"1.5\"");
+        check("", "\"\"");
+    }
+}
