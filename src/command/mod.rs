@@ -12,6 +12,7 @@ mod affected;
 mod audience;
 mod build;
 mod check;
+mod ci;
 mod compared;
 mod complete;
 mod completions;
@@ -65,6 +66,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Runs(options) => runs::run(&options, &global),
         Command::Report(options) => report::run(&options, &global),
         Command::Graph(options) => graph::run(&options, &global, &at),
+        Command::Ci(options) => ci::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
         Command::Check(options) => check::run(&options, &global, &at),
         Command::Init(options) => init::run(&options, &global, &at),

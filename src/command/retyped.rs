@@ -9,8 +9,7 @@ use crate::cli::Global;
 pub fn settings(global: &Global, quote: impl Fn(&str) -> String) -> Vec<String> {
     let Global { directory: _, build_args, platform, target, namespace, app, tags, registry: _ } =
         global;
-    let said =
-        [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
+    let said = [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
     let arguments = build_args.iter().map(|it| ("build-arg", it));
     let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
     let said = arguments.chain(said).chain(tags.iter().map(|it| ("tag", it)));

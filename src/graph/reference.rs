@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// The registry of names that have none.
-const DEFAULT_DOMAIN: &str = "docker.io";
+pub const HUB: &str = "docker.io";
 /// Its old name.
 const LEGACY_DOMAIN: &str = "index.docker.io";
 /// Where names of one part live on it.
@@ -79,7 +79,7 @@ impl Reference {
         }
         let (domain, rest) = split_domain(text);
         let name = rest.split(':').next().unwrap_or(rest);
-        let official = domain == DEFAULT_DOMAIN && !rest.contains('/');
+        let official = domain == HUB && !rest.contains('/');
         if name.chars().any(char::is_uppercase) {
             let shown = if official { format!("{OFFICIAL}{name}") } else { name.to_owned() };
             return Err(ReferenceError::UpperCase(shown));
@@ -128,7 +128,7 @@ impl Reference {
 
     /// The same without tag and digest: `alpine`.
     pub fn familiar_repository(&self) -> String {
-        if self.domain != DEFAULT_DOMAIN {
+        if self.domain != HUB {
             return self.repository();
         }
         match self.path.strip_prefix(OFFICIAL) {
@@ -195,13 +195,13 @@ impl fmt::Display for Suffix<'_> {
 /// The registry and the rest. The part before the first `/` is a registry only where it can't be
 /// the first part of a repository's name.
 fn split_domain(text: &str) -> (&str, &str) {
-    let Some((first, rest)) = text.split_once('/') else { return (DEFAULT_DOMAIN, text) };
+    let Some((first, rest)) = text.split_once('/') else { return (HUB, text) };
     if first == LEGACY_DOMAIN {
-        return (DEFAULT_DOMAIN, rest);
+        return (HUB, rest);
     }
     let is_domain =
         first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase);
-    if is_domain { (first, rest) } else { (DEFAULT_DOMAIN, text) }
+    if is_domain { (first, rest) } else { (HUB, text) }
 }
 
 /// Parts of lower-case letters and digits, joined by one `.`, one or two `_`, or any number of

@@ -9,15 +9,12 @@ use std::sync::OnceLock;
 
 use super::origin;
 use crate::graph::Image;
-use crate::graph::reference::Reference;
+use crate::graph::reference::{HUB, Reference};
 use crate::inputs::{Identity, KEY_LABEL, Outside};
 use crate::registry::{Denied, Registries, Remote, RemoteImage};
 
 /// What the tag begins with under which an image lies in the registry for whoever has its key.
 const KEY_TAG: &str = "layers-";
-
-/// The registry of names that have none.
-const HUB: &str = "docker.io";
 
 /// Where Docker Hub keeps names of one part.
 const OFFICIAL: &str = "library/";

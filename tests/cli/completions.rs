@@ -81,6 +81,9 @@ fn check_words(ask: impl Fn(&Project, &str) -> Vec<String>) {
     assert_eq!(ask(&project, "layers plan r"), ["release"]);
     assert_eq!(ask(&project, "layers why r"), ["release"]);
     assert_eq!(ask(&project, "layers log r"), ["release"]);
+    assert_eq!(ask(&project, "layers ci gith"), ["github"]);
+    assert_eq!(ask(&project, "layers ci github b"), ["base", "builder"]);
+    assert_eq!(ask(&project, "layers ci gitlab d"), ["dev"]);
     assert_eq!(ask(&project, "layers log --run ").len(), 1, "one run has built something");
     assert_eq!(ask(&project, "layers build --progress p"), ["plain"]);
     assert_eq!(ask(&project, "layers build --si"), ["--since"]);

@@ -1,6 +1,7 @@
 //! The binary on small trees, with its whole output compared.
 
 mod build;
+mod ci;
 mod completions;
 mod config;
 mod diff;

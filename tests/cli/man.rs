@@ -9,15 +9,27 @@ use std::process::{Command, Stdio};
 
 use crate::harness::Project;
 
-/// The commands, as the program's help lists them.
+/// The commands, as the program's help lists them, and those below them, such as `ci-github`.
 fn commands() -> BTreeSet<String> {
-    let help = Project::new().run("--help").code(0).out();
-    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let words = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let commands: BTreeSet<String> =
-        words.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
-    assert!(commands.contains("build") && commands.contains("man"), "{help}");
+    let mut commands = listed("--help");
+    for command in commands.clone() {
+        if command == "help" {
+            continue;
+        }
+        let below = listed(&format!("{command} --help")).into_iter();
+        commands.extend(below.filter(|it| it != "help").map(|it| format!("{command}-{it}")));
+    }
+    assert!(commands.contains("ci-github"), "{commands:?}");
     commands
+}
+
+/// The commands that a help lists.
+fn listed(line: &str) -> BTreeSet<String> {
+    let help = Project::new().run(line).code(0).out();
+    let Some(rest) = help.split("Commands:\n").nth(1) else { return BTreeSet::new() };
+    let listed = rest.split("\n\n").next().unwrap();
+    let words = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    words.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
 }
 
 fn pages(project: &Project) -> Vec<PathBuf> {
@@ -41,6 +53,7 @@ fn every_command_has_its_page() {
         commands.iter().map(|command| format!("layers-{command}.1")).collect();
     expected.insert("layers.1".to_owned());
     assert_eq!(names, expected);
+    assert!(names.contains("layers-build.1") && names.contains("layers-man.1"), "{names:?}");
     let whole = project.read("made/man1/layers.1");
     for name in names.iter().filter(|name| *name != "layers.1") {
         let written = name.trim_end_matches(".1").replace('-', "\\-");

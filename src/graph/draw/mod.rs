@@ -5,6 +5,7 @@
 //! the same for the same graph, to the byte.
 
 pub mod bake;
+pub mod ci;
 pub mod compose;
 pub mod dot;
 pub mod json;

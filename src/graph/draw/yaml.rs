@@ -1,4 +1,4 @@
-//! What all YAML of ours has in common: lines with their depth, and keys.
+//! What all YAML of ours has in common: lines with their depth, keys, lists.
 //!
 //! Owns the writing, not what is written. Values are quoted by `recipe::quoted`.
 
@@ -7,6 +7,20 @@ use super::recipe::quoted;
 /// Adds a line, two blanks for each step of depth before it.
 pub(super) fn line(text: &mut String, depth: usize, content: &str) {
     text.push_str(&format!("{:indent$}{content}\n", "", indent = 2 * depth));
+}
+
+/// Adds a key with a list of values, one a line, or nothing where there are none.
+pub(super) fn list<S: AsRef<str>>(
+    text: &mut String,
+    depth: usize,
+    name: &str,
+    values: impl IntoIterator<Item = S>,
+) {
+    let mut values = values.into_iter().peekable();
+    if values.peek().is_some() {
+        line(text, depth, &format!("{name}:"));
+    }
+    values.for_each(|it| line(text, depth + 1, &format!("- {}", it.as_ref())));
 }
 
 /// A key, bare where nothing else than text can be read of it.

@@ -1,0 +1,119 @@
+//! The words of `layers ci`.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
+
+/// The label of the runner, where none is named.
+pub const USUAL_RUNNER: &str = "ubuntu-latest";
+
+/// The branch whose pushes start a workflow, where none is named.
+pub const USUAL_BRANCH: &str = "main";
+
+/// The image that jobs run in, where none is named.
+pub const USUAL_IMAGE: &str = "docker:28";
+
+/// `layers ci`
+#[derive(Debug, Args)]
+pub struct Ci {
+    /// For which system.
+    #[command(subcommand)]
+    pub system: CiSystem,
+}
+
+/// The systems that pipelines are made for.
+#[derive(Debug, Subcommand)]
+pub enum CiSystem {
+    /// Print a workflow for GitHub Actions: a job for each image, and one that moves all tags.
+    Github(CiGithub),
+    /// Print a child pipeline for GitLab: a job for each image, and one that moves all tags.
+    Gitlab(CiGitlab),
+}
+
+/// What all systems have in common.
+#[derive(Debug, Args)]
+pub struct CiFile {
+    /// Images that it builds, with what they need, as for build [default: all].
+    #[arg(value_name = "IMAGE")]
+    pub images: Vec<String>,
+
+    /// Write to FILE instead of the standard output, which is also `-`.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Compare with the file of --output, else with .github/workflows/images.yml or
+    /// .gitlab/images.yml, and fail with the difference.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `layers ci github`
+#[derive(Debug, Args)]
+pub struct CiGithub {
+    /// Images and files.
+    #[command(flatten)]
+    pub file: CiFile,
+
+    /// Take fewer runners: images that only follow one another share one, and each layer of the
+    /// graph is a matrix.
+    #[arg(long)]
+    pub packed: bool,
+
+    /// The action that installs layers, as `uses` takes it: OWNER/REPOSITORY@REF, or ./FOLDER of the
+    /// repository.
+    #[arg(long, value_name = "ACTION", default_value_t = usual_action(), value_parser = NonEmptyStringValueParser::new())]
+    pub uses: String,
+
+    /// The label of the runner.
+    #[arg(long, value_name = "LABEL", default_value = USUAL_RUNNER, value_parser = NonEmptyStringValueParser::new())]
+    pub runs_on: String,
+
+    /// A branch whose pushes start it. May be given several times.
+    #[arg(long, value_name = "BRANCH", default_value = USUAL_BRANCH, value_parser = NonEmptyStringValueParser::new())]
+    pub branch: Vec<String>,
+}
+
+/// `layers ci gitlab`
+#[derive(Debug, Args)]
+pub struct CiGitlab {
+    /// Images and files.
+    #[command(flatten)]
+    pub file: CiFile,
+
+    /// The image that jobs run in; where it lacks layers, they get it from the address in the
+    /// variable LAYERS_ARCHIVE.
+    #[arg(long, value_name = "REFERENCE", default_value = USUAL_IMAGE, value_parser = NonEmptyStringValueParser::new())]
+    pub image: String,
+}
+
+/// The action of this program's own repository in this version, where none is named.
+pub fn usual_action() -> String {
+    action_of(env!("CARGO_PKG_REPOSITORY"), env!("CARGO_PKG_VERSION"))
+}
+
+/// The action of a repository on GitHub in a version. Where the package names none, it has to be a
+/// copy: to guess an owner would be to run whatever somebody puts there.
+fn action_of(repository: &str, version: &str) -> String {
+    let path = repository.strip_prefix("https://github.com/").map(|it| it.trim_end_matches('/'));
+    match path.map(|it| it.strip_suffix(".git").unwrap_or(it)).filter(|it| !it.is_empty()) {
+        Some(path) => format!("{path}@v{version}"),
+        None => "./.github/actions/layers".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::action_of;
+
+    #[test]
+    fn the_action_is_that_of_the_repository_which_the_package_names() {
+        let check =
+            |repository: &str, expected: &str| assert_eq!(action_of(repository, "1.2.3"), expected);
+        check("", "./.github/actions/layers");
+        check("https://example.com/acme/layers", "./.github/actions/layers");
+        check("https://github.com/acme/layers", "acme/layers@v1.2.3");
+        check("https://github.com/acme/layers.git", "acme/layers@v1.2.3");
+        check("https://github.com/acme/layers/", "acme/layers@v1.2.3");
+    }
+}

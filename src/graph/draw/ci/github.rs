@@ -1,0 +1,285 @@
+//! A pipeline for GitHub Actions
+//! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax>).
+//!
+//! Owns the writing of a workflow: a job for each image with `needs`, or, packed, a matrix for each
+//! layer. No text of the repository becomes an expression in it.
+
+use anyhow::bail;
+
+use crate::base::ImageId;
+use crate::base::text::count;
+use crate::scan::config::SecretSource;
+
+use super::super::View;
+use super::super::recipe::{names, quoted};
+use super::super::yaml::{key, line, list};
+use super::jobs::{self, Chain};
+use super::{Pipeline, RELEASE, spelling};
+
+/// Where GitHub looks for workflows, and what this one is called.
+pub const FILE: &str = ".github/workflows/images.yml";
+
+/// The runner refuses IDs of jobs of 100 letters and more. What tells two of them apart takes up to 9.
+const LONGEST_ID: usize = 90;
+
+/// A larger file starts no run (<https://docs.github.com/en/actions/reference/limits>).
+const MOST_BYTES: usize = 500_000;
+
+/// How many jobs a matrix makes at most (the same page).
+const MOST_OF_A_MATRIX: usize = 256;
+
+/// What is said for this system.
+pub struct Github<'a> {
+    /// The action that installs `layers`, as `uses` takes it.
+    pub uses: &'a str,
+    /// The runner's label, or an expression.
+    pub runs_on: &'a str,
+    /// The branches whose pushes start it.
+    pub branches: &'a [String],
+    /// Whether images are packed into few jobs.
+    pub packed: bool,
+}
+
+/// A job as it is written.
+struct Job<'a> {
+    id: &'a str,
+    name: &'a str,
+    needs: Vec<&'a str>,
+    /// The images whose secrets it gets.
+    images: Vec<ImageId>,
+    /// A value that is text, or an expression.
+    run: String,
+    /// What each job of a matrix is called and runs.
+    matrix: Vec<(String, String)>,
+}
+
+/// The graph as a workflow.
+///
+/// # Errors
+/// Where GitHub would not run it, because it is too large.
+pub fn draw(
+    view: &View<'_>,
+    pipeline: &Pipeline<'_>,
+    github: &Github<'_>,
+) -> anyhow::Result<String> {
+    let mut text = head(pipeline, github);
+    match github.packed {
+        true => draw_layers(&mut text, view, pipeline, github)?,
+        false => draw_images(&mut text, view, pipeline, github),
+    }
+    if text.len() > MOST_BYTES {
+        let size = format!(
+            "the workflow of {} is {} KB large, and GitHub starts none above {} KB",
+            count(view.images().len(), "image"),
+            text.len() / 1000,
+            MOST_BYTES / 1000
+        );
+        let hint = match github.packed {
+            false => "add --packed, which takes fewer jobs, or name fewer images",
+            true => "name fewer images, and make a workflow of each part",
+        };
+        bail!("{size}\nhint: {hint}");
+    }
+    Ok(text)
+}
+
+fn head(pipeline: &Pipeline<'_>, github: &Github<'_>) -> String {
+    let mut text = pipeline.recipe.origin(FILE);
+    text.push_str("\nname: images\non:\n");
+    if !github.branches.is_empty() {
+        line(&mut text, 1, "push:");
+        list(&mut text, 2, "branches", github.branches.iter().map(|it| quoted(it)));
+    }
+    line(&mut text, 1, "workflow_call:");
+    line(&mut text, 1, "workflow_dispatch:");
+    line(&mut text, 0, "permissions:");
+    line(&mut text, 1, "contents: read");
+    if is_githubs(pipeline) {
+        line(&mut text, 1, "packages: write");
+    }
+    // Of two runs at once the older one might move the tags last.
+    line(&mut text, 0, "concurrency:");
+    line(&mut text, 1, "group: layers-${{ github.workflow }}-${{ github.ref }}");
+    line(&mut text, 0, "jobs:");
+    text
+}
+
+fn draw_images(text: &mut String, view: &View<'_>, pipeline: &Pipeline<'_>, github: &Github<'_>) {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let ids = names(view, &spelling(is_allowed, LONGEST_ID));
+    let parents = jobs::parents(view);
+    for (id, image) in view.images() {
+        let job = Job {
+            id: &ids[&id],
+            name: &literal(&image.name),
+            needs: parents[id].iter().map(|parent| ids[parent].as_str()).collect(),
+            images: vec![id],
+            run: literal(&pipeline.build(view, &[id])),
+            matrix: Vec::new(),
+        };
+        describe(text, view, pipeline, github, &job);
+    }
+    release(text, view, pipeline, github, ids.values().map(String::as_str).collect());
+}
+
+fn draw_layers(
+    text: &mut String,
+    view: &View<'_>,
+    pipeline: &Pipeline<'_>,
+    github: &Github<'_>,
+) -> anyhow::Result<()> {
+    let mut all: Vec<String> = Vec::new();
+    let mut below: Vec<String> = Vec::new();
+    for (number, layer) in jobs::chains(view)?.iter().enumerate() {
+        let parts: Vec<&[Chain]> = layer.chunks(MOST_OF_A_MATRIX).collect();
+        let ids = (1..=parts.len()).map(|part| match part {
+            1 => format!("layer-{number}"),
+            part => format!("layer-{number}-{part}"),
+        });
+        let ids: Vec<String> = ids.collect();
+        for (id, part) in ids.iter().zip(parts) {
+            let entry = |chain: &Chain| {
+                (literal(&title(view, chain)), literal(&pipeline.build(view, &chain.images)))
+            };
+            let job = Job {
+                id,
+                name: "${{ matrix.name }}",
+                needs: below.iter().map(String::as_str).collect(),
+                images: part.iter().flat_map(|chain| chain.images.iter().copied()).collect(),
+                run: "${{ matrix.run }}".to_owned(),
+                matrix: part.iter().map(entry).collect(),
+            };
+            describe(text, view, pipeline, github, &job);
+        }
+        all.extend(ids.iter().cloned());
+        below = ids;
+    }
+    release(text, view, pipeline, github, all.iter().map(String::as_str).collect());
+    Ok(())
+}
+
+/// What a job that builds a chain is called.
+fn title(view: &View<'_>, chain: &Chain) -> String {
+    let name = |id: &ImageId| view.image(*id).name.as_str();
+    match chain.images.as_slice() {
+        [first, .., last] => format!("{} to {}", name(first), name(last)),
+        images => images.iter().map(name).collect(),
+    }
+}
+
+fn release(
+    text: &mut String,
+    view: &View<'_>,
+    pipeline: &Pipeline<'_>,
+    github: &Github<'_>,
+    needs: Vec<&str>,
+) {
+    let job = Job {
+        id: RELEASE,
+        name: "tags of all images",
+        needs,
+        images: view.images().map(|(id, _)| id).collect(),
+        run: literal(&pipeline.release(view)),
+        matrix: Vec::new(),
+    };
+    describe(text, view, pipeline, github, &job);
+}
+
+fn describe(
+    text: &mut String,
+    view: &View<'_>,
+    pipeline: &Pipeline<'_>,
+    github: &Github<'_>,
+    job: &Job<'_>,
+) {
+    text.push('\n');
+    line(text, 1, &format!("{}:", job.id));
+    line(text, 2, &format!("name: {}", job.name));
+    list(text, 2, "needs", &job.needs);
+    line(text, 2, &format!("runs-on: {}", quoted(github.runs_on)));
+    if !job.matrix.is_empty() {
+        line(text, 2, "strategy:");
+        // What is independent of a failure goes on, as between jobs that are written out.
+        line(text, 3, "fail-fast: false");
+        line(text, 3, "matrix:");
+        line(text, 4, "include:");
+    }
+    for (name, run) in &job.matrix {
+        line(text, 5, &format!("- name: {name}"));
+        line(text, 5, &format!("  run: {run}"));
+    }
+    line(text, 2, "steps:");
+    line(text, 3, "- uses: actions/checkout@v4");
+    // A token below .git, another one for each job, could be read by a `COPY . .`.
+    line(text, 3, "  with:");
+    line(text, 3, "    persist-credentials: false");
+    log_in(text, pipeline);
+    line(text, 3, &format!("- uses: {}", quoted(github.uses)));
+    line(text, 3, "  with:");
+    line(text, 3, "    archive: ${{ vars.LAYERS_ARCHIVE }}");
+    line(text, 3, "    sha256: ${{ vars.LAYERS_ARCHIVE_SHA256 }}");
+    line(text, 3, &format!("- run: {}", job.run));
+    let secrets = secrets(view, pipeline, &job.images);
+    if !secrets.is_empty() {
+        line(text, 3, "  env:");
+    }
+    for name in secrets {
+        line(text, 3, &format!("    {}: ${{{{ secrets.{name} }}}}", key(name)));
+    }
+}
+
+/// The step that lets the engine into the registry, where one is named.
+fn log_in(text: &mut String, pipeline: &Pipeline<'_>) {
+    let Some(host) = pipeline.registry_host() else { return };
+    let (user, password) = match is_githubs(pipeline) {
+        true => ("github.actor", "secrets.GITHUB_TOKEN"),
+        false => ("secrets.REGISTRY_USER", "secrets.REGISTRY_PASSWORD"),
+    };
+    line(text, 3, "- uses: docker/login-action@v3");
+    line(text, 3, "  with:");
+    line(text, 3, &format!("    registry: {}", literal(host)));
+    line(text, 3, &format!("    username: ${{{{ {user} }}}}"));
+    line(text, 3, &format!("    password: ${{{{ {password} }}}}"));
+}
+
+fn is_githubs(pipeline: &Pipeline<'_>) -> bool {
+    pipeline.registry_host() == Some("ghcr.io")
+}
+
+/// The variables that hold the secrets which images mount, as far as a secret of GitHub can be called
+/// so.
+fn secrets<'a>(view: &View<'_>, pipeline: &'a Pipeline<'_>, images: &[ImageId]) -> Vec<&'a str> {
+    let given = images.iter().flat_map(|id| pipeline.recipe.secrets_of(view.image(*id)));
+    let variables = given.filter_map(|(_, source)| match source {
+        SecretSource::Variable(name) => Some(name.as_str()),
+        SecretSource::File(_) => None,
+    });
+    let is_name = |name: &&str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let mut variables: Vec<&str> = variables.filter(is_name).collect();
+    variables.sort_unstable();
+    variables.dedup();
+    variables
+}
+
+/// A value that stands for itself: what would open an expression is the result of one.
+fn literal(text: &str) -> String {
+    quoted(&text.replace("${{", "${{ '${{' }}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::literal;
+
+    #[test]
+    fn no_text_is_an_expression() {
+        let check = |text: &str, expected: &str| assert_eq!(literal(text), expected);
+        check("base", r#""base""#);
+        check("${x} $y }}", r#""${x} $y }}""#);
+        check("${{ secrets.X }}", r#""${{ '${{' }} secrets.X }}""#);
+        check("$${{${{", r#""$${{ '${{' }}${{ '${{' }}""#);
+        check("a: b # \"c\"", r#""a: b # \"c\"""#);
+    }
+}

@@ -1,0 +1,80 @@
+//! Images packed into jobs: what only follows one another is built by one of them, and jobs lie in
+//! layers, so that each needs only jobs of lower ones.
+//!
+//! Owns the division. Nothing here recurses: chains of 10,000 images are in use.
+
+use crate::base::{IdMap, ImageId};
+use crate::graph::dag;
+
+use super::super::View;
+
+/// Images that one job builds, one after the other.
+pub(super) struct Chain {
+    /// The images, each after the one that it needs.
+    pub images: Vec<ImageId>,
+    /// How many chains at most come one after the other before it.
+    pub layer: usize,
+}
+
+/// The images that each one of a view needs directly, each once, in the order of names.
+pub(super) fn parents(view: &View<'_>) -> IdMap<Vec<ImageId>> {
+    let mut parents = IdMap::from_fn(view.graph_len(), |_| Vec::new());
+    for (id, _) in view.images() {
+        let mut needs: Vec<ImageId> = view.parents(id).iter().map(|edge| edge.parent).collect();
+        needs.sort_unstable();
+        needs.dedup();
+        parents[id] = needs;
+    }
+    parents
+}
+
+/// All images of a view, each after all that it needs.
+///
+/// # Errors
+/// Where they need each other in a circle: no pipeline can build that.
+pub(super) fn order(
+    view: &View<'_>,
+    parents: &IdMap<Vec<ImageId>>,
+) -> anyhow::Result<Vec<ImageId>> {
+    let order = dag::sort(parents)
+        .map_err(|_| anyhow::anyhow!("images need each other in a circle: `layers check`"))?;
+    let mut is_shown = IdMap::from_fn(view.graph_len(), |_| false);
+    view.images().for_each(|(id, _)| is_shown[id] = true);
+    Ok(order.into_iter().filter(|image| is_shown[*image]).collect())
+}
+
+/// The chains of a view by their layers, in each by the names of their first images. An image goes
+/// on the chain of its parent where it has no other parent, and the parent no other dependent.
+///
+/// # Errors
+/// As [`order`].
+pub(super) fn chains(view: &View<'_>) -> anyhow::Result<Vec<Vec<Chain>>> {
+    let parents = parents(view);
+    let mut dependents = IdMap::from_fn(parents.len(), |_| 0_usize);
+    parents.values().flatten().for_each(|parent| dependents[*parent] += 1);
+    let mut chains: Vec<Chain> = Vec::new();
+    let mut chain_of = IdMap::from_fn(parents.len(), |_| 0_usize);
+    for image in order(view, &parents)? {
+        let only_parent = match parents[image].as_slice() {
+            [only] if dependents[*only] == 1 => Some(*only),
+            _ => None,
+        };
+        if let Some(parent) = only_parent {
+            chain_of[image] = chain_of[parent];
+            chains[chain_of[parent]].images.push(image);
+            continue;
+        }
+        let below = parents[image].iter().map(|parent| chains[chain_of[*parent]].layer + 1).max();
+        chain_of[image] = chains.len();
+        chains.push(Chain { images: vec![image], layer: below.unwrap_or(0) });
+    }
+    let mut layers: Vec<Vec<Chain>> = Vec::new();
+    chains.sort_by_key(|chain| (chain.layer, chain.images[0]));
+    for chain in chains {
+        if layers.len() == chain.layer {
+            layers.push(Vec::new());
+        }
+        layers[chain.layer].push(chain);
+    }
+    Ok(layers)
+}

@@ -1,0 +1,127 @@
+//! The graph as a pipeline: a job for each image, after the jobs of what it needs, and a last one
+//! that moves the tags of all of them at once.
+//!
+//! Owns the command lines that jobs run, and what jobs are called. Parents are found in the registry
+//! by their keys, so a job needs nothing from another but that it is done. How a system writes jobs
+//! down is for each of its files.
+
+use crate::base::ImageId;
+use crate::base::text::shell_word;
+
+use super::View;
+use super::recipe::{Recipe, Spelling};
+
+pub mod github;
+pub mod gitlab;
+mod jobs;
+
+/// The option by which a job of an image uploads it under the tag of its key, and moves no other.
+pub const PUSH_KEYS: &str = "--push=keys";
+
+/// The option by which the last job moves the tags of all images. Their layers are there by then.
+pub const PUSH_TAGS: &str = "--push";
+
+/// What the last job is called.
+pub const RELEASE: &str = "release";
+
+/// What the name of every other job begins with. No word that a system keeps for itself does, nor
+/// does a number, a dot or the last job.
+const PREFIX: &str = "build-";
+
+/// What is said beside the graph, whatever the system.
+pub struct Pipeline<'a> {
+    /// What all files for other programs are made by.
+    pub recipe: Recipe<'a>,
+    /// The options that each command line carries on, as a shell takes them.
+    pub options: Vec<String>,
+    /// Where images are uploaded to, such as `ghcr.io/acme`, where that is said.
+    pub registry: Option<String>,
+}
+
+impl Pipeline<'_> {
+    /// The command line of the job that builds these images.
+    fn build(&self, view: &View<'_>, images: &[ImageId]) -> String {
+        let names = images.iter().map(|image| view.image(*image).name.as_str());
+        self.command(&names.collect::<Vec<_>>(), PUSH_KEYS)
+    }
+
+    /// The command line of the last job.
+    fn release(&self, view: &View<'_>) -> String {
+        if view.images().len() == view.graph_len() {
+            return self.words("layers build --all", PUSH_TAGS);
+        }
+        let names = view.images().map(|(_, image)| image.name.as_str());
+        self.command(&names.collect::<Vec<_>>(), PUSH_TAGS)
+    }
+
+    fn command(&self, names: &[&str], push: &str) -> String {
+        let words: Vec<String> = names.iter().map(|name| shell_word(name)).collect();
+        if names.iter().any(|name| name.starts_with('-')) {
+            // Behind this nothing is taken for an option.
+            return format!("{} -- {}", self.words("layers build", push), words.join(" "));
+        }
+        self.words(&format!("layers build {}", words.join(" ")), push)
+    }
+
+    fn words(&self, start: &str, push: &str) -> String {
+        let options = self.options.iter().map(String::as_str);
+        [start, push].into_iter().chain(options).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The host of the registry, as `docker login` takes it: a first part without a dot, a port or
+    /// the name of this machine is a namespace of Docker Hub, as in any reference.
+    fn registry_host(&self) -> Option<&str> {
+        let registry = self.registry.as_deref()?;
+        let first = registry.split('/').next().unwrap_or(registry);
+        let is_host = first.contains(['.', ':']) || first == "localhost";
+        Some(if is_host { first } else { "docker.io" })
+    }
+}
+
+/// Names of jobs in these letters.
+fn spelling(is_allowed: fn(char) -> bool, longest: usize) -> Spelling<'static> {
+    Spelling { is_allowed, reserved: &[RELEASE], prefix: PREFIX, longest, ignores_case: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn pipeline<'a>(
+        secrets: &'a BTreeMap<String, toml::Spanned<crate::scan::config::SecretSource>>,
+    ) -> Pipeline<'a> {
+        let recipe =
+            Recipe { command: "layers ci".to_owned(), platform: None, secrets, ssh: Vec::new() };
+        Pipeline { recipe, options: vec!["--target 'a b'".to_owned()], registry: None }
+    }
+
+    #[test]
+    fn names_are_words_of_a_shell_and_no_options() {
+        let secrets = BTreeMap::new();
+        let check = |names: &[&str], expected: &str| {
+            assert_eq!(pipeline(&secrets).command(names, PUSH_KEYS), expected);
+        };
+        check(&["base"], "layers build base --push=keys --target 'a b'");
+        check(&["a b", "$(x)"], "layers build 'a b' '$(x)' --push=keys --target 'a b'");
+        check(&["a", "--force"], "layers build --push=keys --target 'a b' -- a --force");
+        check(&["it's\nme"], "layers build 'it'\\''s\nme' --push=keys --target 'a b'");
+    }
+
+    #[test]
+    fn a_registry_has_a_host() {
+        let secrets = BTreeMap::new();
+        let check = |registry: Option<&str>, expected: Option<&str>| {
+            let mut pipeline = pipeline(&secrets);
+            pipeline.registry = registry.map(str::to_owned);
+            assert_eq!(pipeline.registry_host(), expected);
+        };
+        check(None, None);
+        check(Some("ghcr.io/acme"), Some("ghcr.io"));
+        check(Some("localhost:5000"), Some("localhost:5000"));
+        check(Some("localhost/x"), Some("localhost"));
+        check(Some("acme"), Some("docker.io"));
+        check(Some("acme/shop"), Some("docker.io"));
+    }
+}

@@ -1,0 +1,93 @@
+//! The pipelines of the example in `docker/`: each as a whole, and its commands run for real.
+
+use std::collections::BTreeMap;
+
+use layers::graph::draw::ci::{PUSH_KEYS, PUSH_TAGS};
+use serde_json::Value;
+
+use crate::schema::{self, fitting};
+use crate::shown::Shop;
+use crate::systems::{self, Job, check, check_edges, in_order};
+
+/// The default is for the package to say, which may come to name its repository.
+const USES: &str = "--uses acme/layers@v1";
+
+/// What `layers` says in the example, which must be all right.
+fn say(shop: &Shop, command: &str) -> String {
+    let output = shop.run(command);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "`{command}`: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What each image needs, as the committed graph has it.
+fn needs() -> BTreeMap<String, Vec<String>> {
+    let graph: Value = serde_json::from_str(include_str!("../../graph.json")).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let images = graph["images"].as_array().unwrap().iter();
+    images
+        .map(|image| {
+            let parents = image["parents"].as_array().unwrap();
+            (text(&image["name"]), parents.iter().map(|it| text(&it["image"])).collect())
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_same(found: &str, expected: &str) {
+    assert!(found == expected, "found:\n{found}\n\nexpected:\n{expected}");
+}
+
+#[test]
+fn it_is_drawn_for_each_system() {
+    let shop = Shop::new();
+    let text = say(&shop, &format!("layers ci github {USES}"));
+    assert_same(&text, include_str!("example-github.yml"));
+    let jobs = systems::github(&fitting(schema::GITHUB, &text));
+    check_edges(&jobs, &needs());
+    check(&jobs, &needs());
+
+    let text = say(&shop, &format!("layers ci github --packed {USES}"));
+    assert_same(&text, include_str!("example-packed.yml"));
+    check(&systems::github(&fitting(schema::GITHUB, &text)), &needs());
+
+    let text = say(&shop, "layers ci gitlab");
+    assert_same(&text, include_str!("example-gitlab.yml"));
+    let jobs = systems::gitlab(&fitting(schema::GITLAB, &text));
+    check_edges(&jobs, &needs());
+    check(&jobs, &needs());
+}
+
+/// A command without the option that needs a registry.
+fn without_push(command: &str) -> String {
+    let words = command.split(' ').filter(|word| ![PUSH_KEYS, PUSH_TAGS].contains(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Runs all commands in the order of their jobs; each image is built in its own job, after those
+/// that it needs, and nothing is left to do behind the last.
+fn run(shop: &Shop, jobs: &[Job]) {
+    for job in in_order(jobs) {
+        for command in &job.commands {
+            assert!(command.ends_with(PUSH_KEYS) || command.ends_with(PUSH_TAGS), "{command}");
+            let output = shop.run(&without_push(command));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "`{command}`: {said}");
+            let built = said.lines().filter(|line| line.contains(": built in ")).count();
+            let words = command.split(' ').skip(2).filter(|word| !word.starts_with('-')).count();
+            assert_eq!(built, words, "`{command}` builds what it names and no more:\n{said}");
+        }
+    }
+    say(shop, "layers plan --check");
+}
+
+#[test]
+fn its_commands_build_all_of_it() {
+    for command in ["layers ci github", "layers ci github --packed"] {
+        let shop = Shop::with_store();
+        let jobs = systems::github(&fitting(schema::GITHUB, &say(&shop, command)));
+        run(&shop, &jobs);
+    }
+    let shop = Shop::with_store();
+    run(&shop, &systems::gitlab(&fitting(schema::GITLAB, &say(&shop, "layers ci gitlab"))));
+}
