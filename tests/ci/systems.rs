@@ -158,6 +158,9 @@ fn images(words: &[String], push: &str) -> Vec<String> {
         _ => rest.split_at(rest.iter().position(|word| word == push).unwrap()),
     };
     assert!(others.is_empty() || others == [push], "{words:?}");
+    let is_all = push == PUSH_TAGS && names == ["--all"];
+    let is_bare = others == [push] && names.iter().any(|name| name.starts_with('-'));
+    assert!(is_all || !is_bare, "a name is taken for an option: {words:?}");
     names.to_vec()
 }
 
