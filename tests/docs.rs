@@ -231,24 +231,10 @@ fn command_in(line: &str) -> Option<String> {
     is_call.then(|| call.to_owned())
 }
 
-/// An option that pipelines give to `build`, which learns it with the registries. Until the program
-/// has it, and no longer, a pipeline's command is read without it.
-const COMES_WITH_REGISTRIES: &str = "--push";
-
-fn is_known(option: &str) -> bool {
-    let help = Command::new(env!("CARGO_BIN_EXE_layers")).args(["build", "--help"]).output();
-    String::from_utf8(help.unwrap().stdout).unwrap().contains(&format!(" {option}"))
-}
-
 /// Has the program read a command line and do nothing.
 fn check_command(command: &str) -> Result<(), String> {
     // Values that only a pipeline knows.
     let command = Regex::new(r"\$\{\{.*?\}\}|\$[A-Z_]+").unwrap().replace_all(command, "value");
-    let is_too_early = |word: &str| {
-        word.split('=').next() == Some(COMES_WITH_REGISTRIES) && !is_known(COMES_WITH_REGISTRIES)
-    };
-    let command =
-        command.split(' ').filter(|word| !is_too_early(word)).collect::<Vec<_>>().join(" ");
     let words = command.split_whitespace().skip(1).map(|word| word.trim_matches('"'));
     let output = Command::new(env!("CARGO_BIN_EXE_layers")).args(words).arg("--help").output();
     let output = output.unwrap();
@@ -287,7 +273,7 @@ fn every_option_in_the_text_exists() {
             let is_ours = code.starts_with("layers ") || code.starts_with('-');
             for found in option.captures_iter(&code).filter(|_| is_ours) {
                 let name = &found[1];
-                if !OF_OTHERS.contains(&name) && name != COMES_WITH_REGISTRIES {
+                if !OF_OTHERS.contains(&name) {
                     let place = path.display();
                     assert!(
                         manual.contains(&format!("{name}\\f")),

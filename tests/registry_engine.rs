@@ -12,6 +12,8 @@ mod faulty;
 mod killed;
 #[path = "registry_engine/logins.rs"]
 mod logins;
+#[path = "registry_engine/pipeline.rs"]
+mod pipeline;
 #[path = "registry_engine/shared.rs"]
 mod shared;
 #[path = "registry_engine/world.rs"]

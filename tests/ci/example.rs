@@ -58,7 +58,8 @@ fn it_is_drawn_for_each_system() {
     check(&jobs, &needs());
 }
 
-/// A command without the option that needs a registry.
+/// A command without the option that needs a registry: the fake engine pushes nothing. With it, on
+/// engines and a registry, `tests/registry_engine` runs them.
 fn without_push(command: &str) -> String {
     let words = command.split(' ').filter(|word| ![PUSH_KEYS, PUSH_TAGS].contains(word));
     words.collect::<Vec<_>>().join(" ")
