@@ -239,6 +239,8 @@ pub struct Runs {
 pub enum EngineName {
     /// The Docker Engine API: DOCKER_HOST, the docker context, or the default socket.
     Docker,
+    /// No engine: only the registry is looked at, and nothing can be built.
+    None,
     /// A scripted engine for tests (LAYERS_FAKE_SCRIPT names its script).
     #[value(hide = true)]
     Fake,
@@ -350,9 +352,13 @@ pub enum Deny {
 /// `layers affected`
 #[derive(Debug, Args)]
 pub struct Affected {
-    /// The git revision; REV... is where REV and HEAD parted.
-    #[arg(long, value_name = "REV")]
-    pub since: String,
+    /// List what differs from this git revision; REV... is where REV and HEAD parted.
+    #[arg(long, value_name = "REV", required_unless_present = "missing")]
+    pub since: Option<String>,
+
+    /// List what the registry does not hold, too. No engine is asked.
+    #[arg(long)]
+    pub missing: bool,
 
     /// How they are listed.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = AffectedFormat::Text)]

@@ -1,13 +1,20 @@
 //! `layers affected`: the images that differ from a revision, and all that needs them.
 
-use crate::base::ImageId;
-use crate::cli::{Affected as Options, AffectedFormat, Global};
+use crate::base::{IdMap, ImageId};
+use crate::cli::{Affected as Options, AffectedFormat, Global, Push};
+use crate::engine::Engine;
+use crate::engine::none::NoEngine;
 use crate::exit::Exit;
 use crate::graph::reference::Reference;
+use crate::inputs::since::Cause;
+use crate::plan::Verdict;
 use crate::report::affected::{self, Row};
 use crate::report::say;
 
-use super::{Surroundings, load, since};
+use super::kitchen::{Chosen, Kitchen, Wish};
+use super::load::Repository;
+use super::since::{self, Affected};
+use super::{Surroundings, load, usage};
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
@@ -15,8 +22,17 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let found = since::affected(&repository, &options.since, global, at)?;
     let graph = &repository.graph;
+    let mut causes = match &options.since {
+        Some(revision) => since::affected(&repository, revision, global, at)?.causes,
+        None => IdMap::from_fn(graph.images.len(), |_| None),
+    };
+    if options.missing {
+        for image in missing(&repository, at)? {
+            causes[image].get_or_insert(Cause::Missing);
+        }
+    }
+    let found = Affected::of(graph, causes);
     let layers = found.layers(graph);
     let name = |image: &ImageId| graph.images[*image].name.as_str();
     let row = |id: &ImageId| {
@@ -40,4 +56,22 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
         AffectedFormat::Github => affected::draw_github(&rows)?,
     })?;
     Ok(Exit::Done)
+}
+
+/// The images that the registry does not hold, by the keys of now.
+fn missing(repository: &Repository, at: &Surroundings) -> anyhow::Result<Vec<ImageId>> {
+    if repository.home.is_none() {
+        return Err(usage(
+            "`--missing` looks into a registry, and none is named\n\
+             hint: registry = \"ghcr.io/acme\" in layers.toml, or --registry",
+        ));
+    }
+    let all: Vec<ImageId> = repository.graph.images.ids().collect();
+    // As for pushing, a registry that can't be asked is an error: all would seem to be missing.
+    let wish = Wish { push: Push::Keys, ..Wish::look(Chosen { named: all.clone(), all }) };
+    let engine = NoEngine::on(load::machine_platform());
+    let info = engine.describe()?;
+    let (_, plan) = Kitchen::open(repository, wish, &engine, &info, at)?;
+    let is_built = |image: &ImageId| matches!(plan.verdict(*image), Some(Verdict::Build { .. }));
+    Ok(plan.order().iter().copied().filter(is_built).collect())
 }

@@ -203,7 +203,7 @@ fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, moved: BTreeMap<ImageId, Ve
         let pinned = pinned.map(|reference| Change::External { reference, held: true });
         match &mut causes[image] {
             Some(Cause::Changed { changes }) => changes.extend(pinned),
-            Some(Cause::New | Cause::Unreadable { .. }) => {}
+            Some(Cause::New | Cause::Unreadable { .. } | Cause::Missing) => {}
             cause => *cause = Some(Cause::Changed { changes: pinned.collect() }),
         }
     }

@@ -15,6 +15,7 @@ use crate::base::{IdMap, ImageId, clock};
 use crate::cli::{EngineName, Global, Push};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
+use crate::engine::none::NoEngine;
 use crate::engine::{BuildFailure, BuildRequest, Engine, EngineInfo, Secrets};
 use crate::event::Excerpt;
 use crate::graph::lint::arguments::undeclared;
@@ -131,6 +132,7 @@ pub fn warn_of_arguments(
 pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn Engine>> {
     Ok(match name {
         EngineName::Docker => Box::new(Docker::find(&docker_environment(at))?),
+        EngineName::None => Box::new(NoEngine::on(load::machine_platform())),
         EngineName::Fake => Box::new(connect_fake(at)?),
     })
 }

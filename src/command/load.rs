@@ -335,7 +335,7 @@ pub fn platform_of(global: &Global, file: &ConfigFile) -> Option<String> {
 }
 
 /// The platform of this machine in the words of OCI images; engines build for it by default.
-fn machine_platform() -> String {
+pub fn machine_platform() -> String {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 pub mod docker;
 pub mod fake;
 pub mod mask;
+pub mod none;
 pub mod secret;
 
 pub use crate::base::Passing;

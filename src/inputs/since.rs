@@ -74,7 +74,7 @@ impl<'a> Now<'a> {
     }
 }
 
-/// Why an image is not that of the revision.
+/// Why an image is not that of the revision, or would be built for another reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
@@ -92,6 +92,8 @@ pub enum Cause {
         /// What is wrong.
         message: String,
     },
+    /// The registry holds none with its key.
+    Missing,
 }
 
 /// For each image of now why it is another one than in the revision; nothing where it is not.

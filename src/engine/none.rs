@@ -1,0 +1,69 @@
+//! No engine at all: a store that holds nothing and builds nothing.
+//!
+//! Owns what is said where somebody wants more of it. With it a plan is made on a machine without an
+//! engine, by what the registry holds.
+
+use super::{
+    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, ListedImage, Sink, StoredImage,
+};
+use crate::base::hinted;
+
+/// The absence of an engine, on a machine of a platform.
+pub struct NoEngine {
+    platform: String,
+}
+
+impl NoEngine {
+    /// Images are planned for this platform where no other is asked for.
+    pub fn on(platform: String) -> NoEngine {
+        NoEngine { platform }
+    }
+}
+
+fn absent() -> anyhow::Error {
+    hinted("there is no engine to do that", "leave out `--engine none`")
+}
+
+impl Engine for NoEngine {
+    fn describe(&self) -> anyhow::Result<EngineInfo> {
+        let platform = self.platform.clone();
+        Ok(EngineInfo { name: "none".into(), version: String::new(), platform, frontend: None })
+    }
+
+    fn build(
+        &self,
+        _: &BuildRequest,
+        _: &mut Sink<'_>,
+        _: &Cancel,
+    ) -> anyhow::Result<BuildOutcome> {
+        Err(absent())
+    }
+
+    fn inspect(&self, _: &str) -> anyhow::Result<Option<StoredImage>> {
+        Ok(None)
+    }
+
+    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
+        Ok(Vec::new())
+    }
+
+    fn pull(&self, _: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+        Err(absent())
+    }
+
+    fn push(&self, _: &str, _: &Cancel) -> anyhow::Result<String> {
+        Err(absent())
+    }
+
+    fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
+        Err(absent())
+    }
+
+    fn remove(&self, _: &str) -> anyhow::Result<()> {
+        Err(absent())
+    }
+}
