@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod build;
 mod ci;
 mod diff;
+mod externals;
+mod graph;
 mod push;
 
 pub use build::{Build, Progress};
@@ -16,6 +18,8 @@ pub use ci::{
     Ci, CiFile, CiGithub, CiGitlab, CiSystem, USUAL_BRANCH, USUAL_IMAGE, USUAL_RUNNER, usual_action,
 };
 pub use diff::Diff;
+pub use externals::{Outdated, Update};
+pub use graph::{ColorBy, Graph, GraphFormat};
 pub use push::Push;
 
 /// Builds a repository's container images in dependency order.
@@ -108,6 +112,10 @@ pub enum Command {
     Graph(Graph),
     /// Print a pipeline that builds the images, a job each, in their order.
     Ci(Ci),
+    /// List the externals whose tags have moved since they were pinned or built on.
+    Outdated(Outdated),
+    /// Pin externals in graph.json to what their tags lead to now.
+    Update(Update),
     /// List the images with their references.
     List(List),
     /// Check the Dockerfiles without building anything.
@@ -168,6 +176,10 @@ pub struct Plan {
     /// End with exit code 1 when there is anything to do.
     #[arg(long)]
     pub check: bool,
+
+    /// Plan with the externals that graph.json pins.
+    #[arg(long)]
+    pub locked: bool,
 
     /// Say how long the builds will take, by what they took before.
     #[arg(long)]
@@ -244,79 +256,6 @@ pub enum EngineName {
     /// A scripted engine for tests (LAYERS_FAKE_SCRIPT names its script).
     #[value(hide = true)]
     Fake,
-}
-
-/// `layers graph`
-#[derive(Debug, Args)]
-pub struct Graph {
-    /// How to draw it [default: a tree].
-    #[command(flatten)]
-    pub format: GraphFormat,
-
-    /// Draw only IMAGE, all that it needs and all that needs it; as for build, +IMAGE is one side and
-    /// IMAGE+ the other. May be given several times.
-    #[arg(long, value_name = "IMAGE")]
-    pub focus: Vec<String>,
-
-    /// Leave out needs that a longer way implies.
-    #[arg(long)]
-    pub reduce: bool,
-
-    /// Mark images in a tree, DOT, Mermaid or SVG; verdict and size ask the engine.
-    #[arg(long, value_enum, value_name = "WHAT")]
-    pub color_by: Option<ColorBy>,
-
-    /// Which engine, for --color-by.
-    #[command(flatten)]
-    pub engine: EngineChoice,
-
-    /// Write to FILE instead of the standard output, which is also `-`; the ending (.json, .dot, .mmd,
-    /// .svg, .html, .hcl, .yaml, .txt) names the format where no option does.
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-
-    /// Compare with the file of --output, else with graph.json or what the format's file is called, such as
-    /// docker-bake.hcl, and fail with the difference.
-    #[arg(long)]
-    pub check: bool,
-}
-
-/// At most one of the formats.
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-pub struct GraphFormat {
-    /// Draw for Graphviz.
-    #[arg(long)]
-    pub dot: bool,
-    /// Draw for Mermaid.
-    #[arg(long)]
-    pub mermaid: bool,
-    /// Print as JSON, the format of graph.json.
-    #[arg(long)]
-    pub json: bool,
-    /// Draw as a picture.
-    #[arg(long)]
-    pub svg: bool,
-    /// Write a page of HTML that can be searched.
-    #[arg(long)]
-    pub html: bool,
-    /// Write a docker-bake.hcl that builds the same.
-    #[arg(long)]
-    pub bake: bool,
-    /// Write a compose.yaml that builds the same.
-    #[arg(long)]
-    pub compose: bool,
-}
-
-/// What images are marked by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ColorBy {
-    /// What a build would do.
-    Verdict,
-    /// How many images lie below.
-    Depth,
-    /// How large they are.
-    Size,
 }
 
 /// `layers check`

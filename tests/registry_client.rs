@@ -2,12 +2,14 @@
 //! it makes of answers that are broken on the way.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 use std::fs;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -234,6 +236,30 @@ fn with_tokens(
     (faults, tokens)
 }
 
+/// A name of this machine that does not say so.
+fn other_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim().to_owned();
+    let found = (name.as_str(), 0).to_socket_addrs().map(Iterator::collect).unwrap_or(vec![]);
+    if found.is_empty() || !found.iter().all(|address| address.ip().is_loopback()) {
+        eprintln!("skipped: the name of this machine leads to no address that only it has");
+        return None;
+    }
+    Some(name)
+}
+
+#[test]
+fn only_listed_registries_are_spoken_to_without_tls() {
+    let (Some(registry), Some(name)) = (Registry::start(), other_name()) else { return };
+    let digest = registry.push("a/b", "1", "one");
+    let address = registry.address().replace("127.0.0.1", &name);
+    let error = Client::new().fault(&address, "1");
+    assert!(error.to_string().contains("can't be asked: it does not speak TLS"), "{error}");
+    assert!(!Passing::is(&error));
+    let client = Client::set("{}", |settings| settings.plain_http = vec![address.clone()]);
+    assert_eq!(client.digest(&address, "1").unwrap(), Some(digest));
+}
+
 #[test]
 fn a_token_is_got_once_and_kept() {
     let Some(registry) = Registry::start() else { return };
@@ -364,6 +390,15 @@ fn faults_that_last_are_errors() {
     let page = || Fault::Answer { status: 200, headers: vec![], body: b"<html>".to_vec() };
     check(page, 1, false, "is no image: its manifest is unreadable");
 
+    // Who was asked in vain is left alone for a second.
+    let faults = Faults::before(registry.address(), |_| Fault::Close);
+    let client = Client::new();
+    let since = Instant::now();
+    let twice = [client.fault(faults.address(), "1"), client.fault(faults.address(), "1")];
+    assert_eq!(twice[0].to_string(), twice[1].to_string());
+    let asked = faults.seen().len();
+    assert!(asked == 5 || since.elapsed() > Duration::from_secs(4), "asked {asked} times");
+
     // Without the header the bytes still have to be what was asked for.
     let faults = Faults::before(registry.address(), |_| Fault::Lie);
     let error = Client::new().fault(faults.address(), &digest).to_string();
@@ -371,6 +406,9 @@ fn faults_that_last_are_errors() {
     let gone = Client::new().fault("127.0.0.1:1", "1");
     assert!(gone.to_string().contains("can't be asked: connection refused, 5 times"), "{gone}");
     assert!(Passing::is(&gone));
+    let unknown = Client::new().fault("nowhere.invalid", "1");
+    assert!(unknown.to_string().contains("no such host is known, 5 times"), "{unknown}");
+    assert!(Passing::is(&unknown));
     let strange = Client::new().fault(registry.address(), &format!("sha512:{}", "0".repeat(128)));
     assert!(strange.to_string().contains("a `sha512` digest, which is not supported"));
 }

@@ -63,6 +63,10 @@ pub struct Build {
     #[arg(long, conflicts_with = "dry_run")]
     pub pull: bool,
 
+    /// Build on the externals that graph.json pins, whatever their tags lead to now.
+    #[arg(long, conflicts_with = "pull")]
+    pub locked: bool,
+
     /// Give a secret to the builds that mount it: a file or an environment variable, the one
     /// called ID where neither is said.
     #[arg(long, value_name = "id=ID[,src=FILE|,env=NAME]")]

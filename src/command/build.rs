@@ -10,6 +10,7 @@ use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
 use crate::exit::Exit;
 use crate::graph::lint::frontend::newer_than;
+use crate::graph::lock::Pins;
 use crate::plan::Plan;
 use crate::report::github::Groups;
 use crate::report::json_lines::JsonLines;
@@ -26,7 +27,7 @@ use super::publish::Publishing;
 use super::pulling::Pull;
 use super::report::Wanted;
 use super::secrets::Given;
-use super::{Surroundings, load, registry, usage};
+use super::{Surroundings, load, lock, registry, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
@@ -43,7 +44,11 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let wish = wish_of(options, &repository, global, at)?;
+    let mut wish = wish_of(options, &repository, global, at)?;
+    match lock::pins_of(options.locked, &repository, at)? {
+        Ok(pins) => wish.pins = pins,
+        Err(exit) => return Ok(exit),
+    }
     let push = wish.push;
     if let (Some(revision), true) = (&options.since, wish.chosen.named.is_empty()) {
         say::err(&format!("no image differs from `{revision}`\n"))?;
@@ -99,6 +104,7 @@ fn wish_of(
         tell: options.progress != Progress::Quiet,
         push: registry::push_of(options.push, &repository.config),
         load: options.load,
+        pins: Pins::default(),
     })
 }
 

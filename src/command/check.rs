@@ -11,12 +11,12 @@ use crate::inputs::missing;
 use crate::report::{annotations, diagnostics, diagnostics_json, say};
 
 use super::load::Repository;
-use super::{Surroundings, load};
+use super::{Surroundings, load, lock};
 
 pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
     repository.read_ignore_files();
-    let problems = all_problems(&repository);
+    let problems = all_problems(&repository)?;
     let usual =
         if at.environment.is_in_actions() { CheckFormat::Github } else { CheckFormat::Text };
     match options.format.unwrap_or(usual) {
@@ -34,16 +34,17 @@ pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Resul
 }
 
 /// What every verb tells, and what only a check does.
-fn all_problems(repository: &Repository) -> Vec<Diagnostic> {
+fn all_problems(repository: &Repository) -> anyhow::Result<Vec<Diagnostic>> {
     let mut problems = repository.diagnostics.clone();
     problems.extend(lint::advice(&repository.graph, &problems));
     problems.extend(missing::find(&repository.root, &repository.graph));
+    problems.extend(lock::problem(repository)?);
     if let Some(frontend) = repository.frontend {
         problems.extend(lint::frontend::all_newer_than(&repository.graph, frontend));
     }
     let mut problems = repository.silence.apply(problems);
     repository.silence.escalate(&mut problems);
-    problems
+    Ok(problems)
 }
 
 fn tell(repository: &Repository, problems: &[Diagnostic], at: &Surroundings) -> anyhow::Result<()> {

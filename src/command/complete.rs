@@ -1,8 +1,8 @@
 //! What may come next on a command line, for the scripts of `layers completions`.
 //!
-//! Owns the names that only the repository knows: its images and its runs. It looks for
-//! Dockerfiles and opens none, asks no engine, and says nothing of what is wrong: a shell that
-//! completes has no place for complaints.
+//! Owns the names that only the repository knows: its images, its runs, and the externals of its
+//! graph.json. It looks for Dockerfiles and opens none, asks no engine, and says nothing of what is
+//! wrong: a shell that completes has no place for complaints.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use crate::scan::{config, groups};
 
 use super::completions::VARIABLE;
 use super::environment::Environment;
-use super::{load, wishes};
+use super::{load, lock, wishes};
 
 /// Answers the question of a completion script. Returns nothing where none was asked: the scripts
 /// set a variable and put the words behind a `--` that no other command line begins with, so that
@@ -65,6 +65,10 @@ fn knowing(command: clap::Command, place: &Place) -> clap::Command {
             Some("ID" | "RUN") => {
                 let place = place.clone();
                 argument.add(ArgValueCandidates::new(move || place.runs()))
+            }
+            Some("EXTERNAL") => {
+                let place = place.clone();
+                argument.add(ArgValueCandidates::new(move || place.externals()))
             }
             Some("DIR") => argument.value_hint(ValueHint::DirPath),
             _ => argument,
@@ -118,6 +122,11 @@ impl Place {
         let (wishes, _) = wishes::read(&Global::default(), &environment, &file, folder, None)?;
         let (images, _) = images::collect(&found, &file, &wishes);
         Ok(images.into_iter().map(|image| image.name).collect())
+    }
+
+    /// The externals that graph.json knows.
+    fn externals(&self) -> Vec<CompletionCandidate> {
+        lock::externals(&self.root()).into_iter().map(CompletionCandidate::new).collect()
     }
 
     /// The runs whose logs are kept, the newest first.

@@ -21,8 +21,9 @@ use crate::scan::git::{Git, Head};
 use crate::schedule::estimate::duration;
 
 use super::build::jobs_of;
-use super::graph::{LOCK, STANDARD_OUTPUT};
+use super::graph::STANDARD_OUTPUT;
 use super::load::{self, Repository};
+use super::lock::FILE;
 use super::since::{Affected, Around, Revision};
 use super::{Surroundings, usage};
 
@@ -98,7 +99,7 @@ fn beside_work_tree(
         platform: repository.platform.as_deref().unwrap_or_default(),
     });
     // One that can't be read pins nothing.
-    let pins = Pins::read(&std::fs::read(root.join(LOCK)).unwrap_or_default());
+    let pins = Pins::read(&std::fs::read(root.join(FILE)).unwrap_or_default());
     let now = Side { graph, pins: &pins };
     tell(Compared { range, root, git: &git, then: &then, now, causes }, options)
 }
@@ -137,7 +138,7 @@ fn between_revisions(
     let platform = load::platform_of(global, &now.config).unwrap_or_default();
     let causes =
         compare(Sides { now: Now::Revision(now.side()), then: then.side(), platform: &platform });
-    let pins = Pins::read(&now.content(&git, LOCK)?.unwrap_or_default());
+    let pins = Pins::read(&now.content(&git, FILE)?.unwrap_or_default());
     let side = Side { graph: &now.graph, pins: &pins };
     let compared = Compared { range, root: &root, git: &git, then: &then, now: side, causes };
     Ok(Ok(tell(compared, options)?))
@@ -155,7 +156,7 @@ struct Compared<'a> {
 
 fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
     let Compared { range, root, git, then, now, mut causes } = compared;
-    let pins = Pins::read(&then.content(git, LOCK)?.unwrap_or_default());
+    let pins = Pins::read(&then.content(git, FILE)?.unwrap_or_default());
     let was = Side { graph: &then.graph, pins: &pins };
     let difference = Difference::between(was, now);
     add_moved_pins(&mut causes, moved_pins(was, now));

@@ -2,25 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 use crate::cli::{Global, Graph as Options};
 use crate::exit::Exit;
 use crate::graph::draw::mark::Mark;
 use crate::graph::draw::{Recipe, View, bake, compose, dot, json, mermaid, svg, tree};
+use crate::graph::lock::Pins;
 use crate::graph::select;
 use crate::report::{page, say};
 
 use super::load::{self, Repository};
-use super::{Surroundings, compared, usage};
+use super::{Surroundings, compared, lock, usage};
 
 mod marks;
 mod words;
 
 use words::Said;
-
-/// The committed lock of the graph.
-pub(super) const LOCK: &str = "graph.json";
 
 /// What `--output` calls the standard output.
 pub(super) const STANDARD_OUTPUT: &str = "-";
@@ -46,7 +42,7 @@ impl Format {
     /// What it is compared with where no file is named.
     fn usual_file(self) -> &'static str {
         match self {
-            Format::Tree | Format::Json => LOCK,
+            Format::Tree | Format::Json => lock::FILE,
             Format::Dot => "graph.dot",
             Format::Mermaid => "graph.mmd",
             Format::Svg => "graph.svg",
@@ -68,6 +64,8 @@ struct Asked<'a> {
     options: &'a Options,
     global: &'a Global,
     at: &'a Surroundings,
+    /// The digests of externals that are kept.
+    pins: &'a Pins,
 }
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -81,40 +79,54 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let asked = Asked { repository: &repository, options, global, at };
     let output = options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
     if options.check && output.is_none() && options.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output"));
     }
     let output = output.map(|path| start(global).join(path));
-    if options.check {
-        let file = format_of(options, None).map_or(LOCK, Format::usual_file);
-        let path = output.unwrap_or_else(|| repository.root.join(file));
-        let format = format_of(options, Some(&path)).unwrap_or(Format::Json);
-        let wanted = draw(&asked, format, &tree::plain)?;
-        let name = path.file_name().map_or(path.as_path(), Path::new).display().to_string();
-        let command = Said { options, global, format: None }.command();
-        return compared::with_file(&path, &wanted, &name, &command);
-    }
+    let usual = || {
+        let file = format_of(options, None).map_or(lock::FILE, Format::usual_file);
+        repository.root.join(file)
+    };
+    let output = if options.check { Some(output.unwrap_or_else(usual)) } else { output };
+    let format = wanted_format(options, output.as_deref())?;
+    let pins = match format {
+        Format::Json => match lock::kept_pins(&repository)? {
+            Ok(pins) => pins,
+            Err(problem) => return lock::tell(&problem, at),
+        },
+        _ => Pins::default(),
+    };
+    let asked = Asked { repository: &repository, options, global, at, pins: &pins };
     match output {
-        Some(path) => {
-            let format = format_of(options, Some(&path)).with_context(|| {
-                format!(
-                    "`{}` does not say which format is meant\nhint: add an option such as --svg, --html or --json",
-                    path.display()
-                )
-            });
-            let format = format.map_err(|error| usage(format!("{error:#}")))?;
-            say::file(&path, &draw(&asked, format, &tree::plain)?)?;
+        Some(path) if options.check => {
+            let wanted = draw(&asked, format, &tree::plain)?;
+            let name = path.file_name().map_or(path.as_path(), Path::new).display().to_string();
+            let command = Said { options, global, format: None }.command();
+            return compared::with_file(&path, &wanted, &name, &command);
         }
+        Some(path) => say::file(&path, &draw(&asked, format, &tree::plain)?)?,
         None => {
-            let format = format_of(options, None).unwrap_or(Format::Tree);
             let paint = at.environment.paint_of_output();
             let ink = |mark: &Mark, text: &str| marks::paint(paint, mark, text);
             say::out(&draw(&asked, format, &ink)?)?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// The format that is drawn, for a file where there is one.
+fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<Format> {
+    let Some(path) = output else { return Ok(format_of(options, None).unwrap_or(Format::Tree)) };
+    match format_of(options, Some(path)) {
+        Some(format) => Ok(format),
+        None if options.check => Ok(Format::Json),
+        None => Err(usage(format!(
+            "`{}` does not say which format is meant\n\
+             hint: add an option such as --svg, --html or --json",
+            path.display()
+        ))),
+    }
 }
 
 /// The folder that `--output` is relative to.
@@ -149,14 +161,14 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
 
 /// The graph, or what the options choose of it, in a format.
 fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result<String> {
-    let Asked { repository, options, global, at } = *asked;
+    let Asked { repository, options, global, at, pins } = *asked;
     let view = view(repository, options, format, at)?;
     let said = |format| Said { options, global, format: Some(format) };
     Ok(match format {
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
         Format::Mermaid => mermaid::draw(&view),
-        Format::Json => json::draw(&view),
+        Format::Json => json::draw(&view.pinned(pins.clone())),
         Format::Svg => svg::draw(&view),
         Format::Html => {
             let name = repository.root.file_name().unwrap_or(repository.root.as_os_str());

@@ -18,13 +18,17 @@ use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
 use crate::engine::{BuildFailure, BuildRequest, Engine, EngineInfo, Secrets};
 use crate::event::Excerpt;
+use crate::graph::evaluate::NeedKind;
 use crate::graph::lint::arguments::undeclared;
+use crate::graph::lint::frontend::knows_contexts;
+use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image, locate, select};
 use crate::inputs::gather::Asked;
 use crate::inputs::{Claimed, KEY_LABEL, Memory, gather};
 use crate::plan::{
-    Judge, Parent, Plan, Reason, Registered, Settled, SharedStore, among, ask_held, ask_unchosen,
+    Contexts, Judge, Parent, Plan, Reason, Registered, Settled, SharedStore, among, ask_held,
+    ask_unchosen,
 };
 use crate::report::{diagnostics, say};
 use crate::schedule::bring::{Wanted, bring};
@@ -32,7 +36,7 @@ use crate::schedule::{Prepared, Recipes, Turn};
 
 use super::load::Repository;
 use super::pulling::{Found, Pull, Search, find_externals};
-use super::{Surroundings, load, registry, since, usage};
+use super::{Surroundings, load, locked, registry, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -58,6 +62,8 @@ pub struct Wish {
     pub push: Push,
     /// Whether the engine is to have the named ones even if the registry has them.
     pub load: bool,
+    /// What externals are built on, whatever their tags lead to.
+    pub pins: Pins,
 }
 
 impl Wish {
@@ -71,6 +77,7 @@ impl Wish {
             tell: false,
             push: Push::No,
             load: false,
+            pins: Pins::default(),
         }
     }
 }
@@ -174,13 +181,13 @@ impl<'a> Kitchen<'a> {
         at: &Surroundings,
     ) -> anyhow::Result<(Kitchen<'a>, Plan)> {
         let graph = &repository.graph;
-        let Wish { chosen, force, no_cache, pull, tell, push, load } = wish;
+        let Wish { chosen, force, no_cache, pull, tell, push, load, pins } = wish;
         let platform = repository.platform.as_deref();
         let target = platform.unwrap_or(&info.platform);
         let memory = Memory::of(&repository.root);
         let begun = clock::now();
         let shared = registry::shared_store(repository, push, target, &at.environment);
-        let search = Search { graph, asked: platform, platform: target, pull, tell };
+        let search = Search { graph, asked: platform, platform: target, pull, tell, pins: &pins };
         let Found { mut externals, remote: remote_externals } =
             find_externals(search, &chosen.all, engine, shared.as_ref())?;
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
@@ -209,7 +216,8 @@ impl<'a> Kitchen<'a> {
             shared,
             loads: chosen.named.iter().filter(|_| load).copied().collect(),
             remote_externals,
-            knows_contexts: knows_contexts(info),
+            pinned: locked::pinned(graph, &pins),
+            contexts: contexts_of(info),
         };
         let mut plan = judge.plan(&chosen.all, engine)?;
         expect_costs(&judge, &mut plan);
@@ -271,6 +279,13 @@ impl<'a> Kitchen<'a> {
         }
         for external in &self.graph.images[image].externals {
             let normalised = external.reference.normalised();
+            if let Some(reference) = self.judge.pinned.get(&normalised) {
+                let by_digest = self.judge.takes_by_digest(image);
+                let is_context = external.kind == NeedKind::Context;
+                let tag = Some(&external.reference).filter(|_| !by_digest && !is_context);
+                locked::bring(engine, reference, tag, platform, turn.pulled)?;
+                continue;
+            }
             let Some(reference) = self.judge.remote_externals.get(&normalised) else { continue };
             let Some(Some(outside)) = self.judge.externals.get(&normalised) else { continue };
             // A digest needs no name to lead to it.
@@ -286,7 +301,7 @@ impl<'a> Kitchen<'a> {
         let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
         let described = &self.graph.images[image];
         let mut contexts = self.taken_by_digest(image, needs);
-        contexts.extend(used_contexts(described));
+        contexts.extend(locked::pin_contexts(used_contexts(described), &self.judge.pinned));
         for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(
@@ -350,9 +365,14 @@ fn used_contexts(image: &Image) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Whether an engine's own frontend knows named contexts: BuildKit's from Docker 23 on.
-fn knows_contexts(info: &EngineInfo) -> bool {
-    info.name == "docker" && info.frontend.is_none_or(|version| version >= (1, 4))
+/// Which frontends take named contexts: BuildKit's, the engine's own from Docker 23 on.
+fn contexts_of(info: &EngineInfo) -> Contexts {
+    let is_known = info.frontend.is_none_or(knows_contexts);
+    match info.name.as_str() {
+        "docker" if is_known => Contexts::All,
+        "docker" => Contexts::OfNamedFrontends,
+        _ => Contexts::None,
+    }
 }
 
 impl Recipes for Kitchen<'_> {

@@ -23,9 +23,12 @@ mod init;
 mod kitchen;
 mod list;
 mod load;
+mod lock;
+mod locked;
 mod log;
 mod man;
 mod on_disk;
+mod outdated;
 mod plan;
 mod publish;
 mod pulling;
@@ -37,6 +40,7 @@ mod runs;
 mod secrets;
 mod since;
 mod tags;
+mod update;
 mod why;
 mod wishes;
 
@@ -67,6 +71,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Report(options) => report::run(&options, &global),
         Command::Graph(options) => graph::run(&options, &global, &at),
         Command::Ci(options) => ci::run(&options, &global, &at),
+        Command::Outdated(options) => outdated::run(&options, &global, &at),
+        Command::Update(options) => update::run(&options, &global, &at),
         Command::List(options) => list::run(&options, &global, &at),
         Command::Check(options) => check::run(&options, &global, &at),
         Command::Init(options) => init::run(&options, &global, &at),

@@ -11,7 +11,7 @@ use crate::schedule::estimate::{critical_chain, duration};
 
 use super::build::jobs_of;
 use super::kitchen::{self, Kitchen, Wish, Words};
-use super::{Surroundings, load};
+use super::{Surroundings, load, lock};
 
 pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
@@ -26,7 +26,11 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     };
     let chosen = kitchen::choose(&repository, words, global, at)?;
     kitchen::warn_of_arguments(&repository, &chosen, global, at)?;
-    let wish = Wish::look(chosen);
+    let pins = match lock::pins_of(options.locked, &repository, at)? {
+        Ok(pins) => pins,
+        Err(exit) => return Ok(exit),
+    };
+    let wish = Wish { pins, ..Wish::look(chosen) };
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let (_, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;

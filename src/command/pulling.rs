@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::base::{ImageId, parallel};
 use crate::engine::Engine;
 use crate::graph::Graph;
+use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
 use crate::inputs::Externals;
 use crate::plan::{SharedStore, externals_of, judge_external};
@@ -42,6 +43,8 @@ pub struct Search<'a> {
     pub pull: Pull,
     /// Whether to say what is fetched.
     pub tell: bool,
+    /// What is looked for in place of externals.
+    pub pins: &'a Pins,
 }
 
 /// The externals of some images.
@@ -65,8 +68,10 @@ pub fn find_externals(
     engine: &dyn Engine,
     shared: Option<&SharedStore>,
 ) -> anyhow::Result<Found> {
-    let wanted: Vec<(String, &Reference)> =
-        externals_of(search.graph, images).into_iter().collect();
+    let wanted: Vec<(String, Reference)> = externals_of(search.graph, images)
+        .into_iter()
+        .map(|(name, it)| (name, search.pins.pinned(it).unwrap_or_else(|| it.clone())))
+        .collect();
     if search.pull == Pull::Newer {
         let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it, engine));
         fetched.into_iter().collect::<anyhow::Result<()>>()?;
@@ -76,27 +81,26 @@ pub fn find_externals(
     for (name, reference) in wanted {
         let stored = engine.inspect(&reference.familiar())?;
         if stored.is_none() {
-            missing.push(reference);
+            missing.push((name.clone(), reference));
         }
         found.externals.insert(name, judge_external(stored, search.platform));
     }
     if let Some(shared) = shared {
-        let seen = parallel::each(&missing, AT_ONCE, |reference| shared.external(reference));
-        for (reference, seen) in missing.iter().zip(&seen) {
+        let seen = parallel::each(&missing, AT_ONCE, |(_, it)| shared.external(it));
+        for ((name, _), seen) in missing.iter().zip(&seen) {
             let Some((outside, place)) = seen else { continue };
-            found.externals.insert(reference.normalised(), Some(outside.clone()));
-            found.remote.insert(reference.normalised(), place.clone());
+            found.externals.insert(name.clone(), Some(outside.clone()));
+            found.remote.insert(name.clone(), place.clone());
         }
         missing =
             missing.into_iter().zip(seen).filter(|(_, it)| it.is_none()).map(|it| it.0).collect();
     }
     if search.pull == Pull::Missing {
         // One that can't be fetched is left to the build.
-        parallel::each(&missing, AT_ONCE, |it| drop(fetch(search, it, engine, true)));
-        for reference in missing {
+        parallel::each(&missing, AT_ONCE, |(_, it)| drop(fetch(search, it, engine, true)));
+        for (name, reference) in missing {
             let stored = engine.inspect(&reference.familiar())?;
-            let outside = judge_external(stored, search.platform);
-            found.externals.insert(reference.normalised(), outside);
+            found.externals.insert(name, judge_external(stored, search.platform));
         }
     }
     Ok(found)

@@ -12,6 +12,7 @@ pub mod images;
 pub mod link;
 pub mod lint;
 pub mod locate;
+pub mod lock;
 pub mod naming;
 pub mod pins;
 pub mod reference;
@@ -71,7 +72,14 @@ pub struct Image {
 impl Image {
     /// Whether something else than the engine's own frontend reads its Dockerfile.
     pub fn names_frontend(&self) -> bool {
-        self.file.directives.syntax.is_some() || self.build_args.contains_key("BUILDKIT_SYNTAX")
+        self.named_frontend().is_some()
+    }
+
+    /// The image of the frontend that reads its Dockerfile, where it is not the engine's own. The
+    /// build argument wins over the directive.
+    pub fn named_frontend(&self) -> Option<&str> {
+        let written = self.file.directives.syntax.as_ref().map(|it| it.value.as_str());
+        self.build_args.get("BUILDKIT_SYNTAX").map(String::as_str).or(written)
     }
 }
 

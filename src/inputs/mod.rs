@@ -29,7 +29,7 @@ pub use diff::Change;
 pub use durations::Durations;
 pub use gather::{Externals, NeedOf, Outside, Own, gather};
 pub use identity::{Identity, KEY_LABEL};
-pub use key::Inputs;
+pub use key::{Inputs, NeedInputs};
 pub use memory::Memory;
 pub use own::commands_of;
 pub use select::{Use, select};

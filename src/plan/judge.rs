@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fronts::fronts;
 use super::held::{Held, HeldImage, Holder};
 use super::shared::{Registered, SharedStore};
+use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, carrier, origin};
 use crate::base::{IdMap, ImageId, parallel};
@@ -43,8 +44,10 @@ pub struct Judge<'a> {
     pub loads: BTreeSet<ImageId>,
     /// Where externals are by digest that only their registries hold, by their normalised references.
     pub remote_externals: BTreeMap<String, String>,
-    /// Whether the engine's own frontend knows named contexts.
-    pub knows_contexts: bool,
+    /// What stands by digest for externals, wherever those lead, by their normalised references.
+    pub pinned: BTreeMap<String, String>,
+    /// Which Dockerfiles' frontends take named contexts.
+    pub contexts: Contexts,
 }
 
 /// How many questions a registry is asked at once.
@@ -378,24 +381,6 @@ impl Judge<'_> {
         Some(self.complete(own, &among(needs)).inputs.key())
     }
 
-    /// Where something that an image needs is by digest, when only a registry holds it.
-    pub fn remote_of<'b>(&'b self, of: &NeedOf, needs: &'b [Parent]) -> Option<&'b str> {
-        match of {
-            NeedOf::Image(parent) => {
-                let need = needs.iter().find(|need| need.image == *parent)?;
-                need.remote.as_ref().map(|remote| remote.reference.as_str())
-            }
-            NeedOf::External(reference) => self.remote_externals.get(reference).map(String::as_str),
-        }
-    }
-
-    /// Whether what comes from a registry is built on by its digest, and not by its name in the engine:
-    /// where the engine knows named contexts, and its own frontend reads the Dockerfile.
-    pub fn takes_by_digest(&self, image: ImageId) -> bool {
-        let image = self.image(image);
-        self.knows_contexts && !image.names_frontend()
-    }
-
     /// Makes sure that all that an image was built on is what it was when its key was made.
     ///
     /// # Errors
@@ -408,13 +393,12 @@ impl Judge<'_> {
     ) -> anyhow::Result<()> {
         let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
         let own = self.complete(own, &among(needs));
-        let by_digest = self.takes_by_digest(image);
         for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
             // What the engine did not hold was fetched by the build itself.
             if need.layers.is_none() {
                 continue;
             }
-            let taken = self.remote_of(of, needs).filter(|_| by_digest && need.kind != "context");
+            let taken = self.taken(image, need, of, needs);
             let reference = taken.map_or_else(|| familiar(&need.reference), str::to_owned);
             let mut now = need.clone();
             let found = engine.inspect(&reference)?;
@@ -435,7 +419,7 @@ impl Judge<'_> {
         self.image(image).name.clone()
     }
 
-    fn image(&self, image: ImageId) -> &Image {
+    pub(super) fn image(&self, image: ImageId) -> &Image {
         &self.graph.images[image]
     }
 }

@@ -22,6 +22,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long one exchange may take, however it drips.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// What is said of a host that no resolver knows.
+const UNKNOWN: &str = "no such host is known";
+
 /// What is done at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
@@ -180,7 +183,7 @@ fn broken(error: ureq::Error) -> Broken {
         },
         ureq::Error::Rustls(error) => of_tls(&error),
         ureq::Error::Timeout(_) => Broken::Passing("no answer in time".to_owned()),
-        ureq::Error::HostNotFound => Broken::Passing("the host's name is not known".to_owned()),
+        ureq::Error::HostNotFound => Broken::Passing(UNKNOWN.to_owned()),
         ureq::Error::ConnectionFailed => Broken::Passing("no connection".to_owned()),
         ureq::Error::ConnectProxyFailed(said) => {
             Broken::Passing(format!("the proxy made no connection: {said}"))
@@ -210,6 +213,80 @@ pub(super) fn in_words(error: &io::Error) -> String {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => "the connection broke".to_owned(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".to_owned(),
+        // The standard library has no kind for this, and words of its own before the system's.
+        _ if error.to_string().starts_with("failed to lookup address") => UNKNOWN.to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    fn request(address: &str) -> Request {
+        Request {
+            method: Method::Get,
+            address: Address::parse(address).unwrap(),
+            authorization: Some("Basic x".to_owned()),
+            accept: None,
+            content: None,
+            most: 10,
+        }
+    }
+
+    /// A server that answers each head with the next of these, and the heads that it got.
+    fn serve(answers: Vec<&'static str>) -> (String, thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let served = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut heads = Vec::new();
+            for answer in answers {
+                let head = lines.by_ref().map(Result::unwrap).take_while(|line| !line.is_empty());
+                heads.push(head.collect::<Vec<_>>().join("\n"));
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+            heads
+        });
+        (address, served)
+    }
+
+    #[test]
+    fn a_proxy_is_asked_for_a_way_and_hears_no_credentials() {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nok";
+        let (proxy, served) = serve(vec!["HTTP/1.1 200 OK\r\n\r\n", answer]);
+        let client = Client::new(&[], Some(&format!("http://u:p@{proxy}")), 1).unwrap();
+        let response = client.exchange(&request("http://a.invalid:5000/v2/")).unwrap();
+        assert_eq!((response.status, response.body.as_slice()), (200, b"ok".as_slice()));
+        assert_eq!(response.header("x"), Some("y"));
+        let heads = served.join().unwrap();
+        assert!(heads[0].starts_with("CONNECT a.invalid:5000 HTTP/1.1\n"), "{heads:?}");
+        assert!(heads[0].to_lowercase().contains("proxy-authorization: basic dtpw"), "{heads:?}");
+        assert!(!heads[0].contains("Basic x"), "{heads:?}");
+        assert!(heads[1].starts_with("GET /v2/ HTTP/1.1\n"), "{heads:?}");
+        assert!(Client::new(&[], Some("not an address"), 1).is_err());
+    }
+
+    #[test]
+    fn answers_are_whole_and_bounded() {
+        let check = |answer: &'static str, expected: Broken| {
+            let (address, served) = serve(vec![answer]);
+            let client = Client::new(&[], None, 1).unwrap();
+            let broken = client.exchange(&request(&format!("http://{address}/")));
+            assert_eq!(broken.err(), Some(expected), "{answer}");
+            served.join().unwrap();
+        };
+        let broke = || Broken::Passing("the connection broke".to_owned());
+        check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", broke());
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok", broke());
+        check("HTTP/1.1 200 OK\r\nContent-Le", broke());
+        check("", broke());
+        let long = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890";
+        check(long, Broken::Lasting("the answer has more than 10 bytes".to_owned()));
     }
 }

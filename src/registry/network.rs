@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::text::count;
 use crate::base::{Passing, clock, hinted};
@@ -24,6 +24,10 @@ use super::trust::Trust;
 /// How many questions one host gets at once.
 const AT_ONCE: usize = 8;
 
+/// How long a host that was asked in vain is left alone: whoever asks meanwhile gets the same answer,
+/// and need not find it out again.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
+
 /// How often an answer may lead elsewhere.
 const REDIRECTS: usize = 5;
 
@@ -35,6 +39,8 @@ pub(super) struct Network {
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     /// Of hosts that may be spoken to without TLS: whether they are spoken to through it.
     tls: Mutex<HashMap<String, Arc<Mutex<Option<bool>>>>>,
+    /// Hosts that were asked in vain: when, and what was said of it.
+    down: Mutex<HashMap<String, (Instant, String)>>,
 }
 
 /// One host, by its scheme and port.
@@ -51,6 +57,10 @@ enum Try {
         why: String,
         wanted: Option<Duration>,
     },
+    /// No answer came.
+    Broken {
+        why: String,
+    },
 }
 
 impl Network {
@@ -62,6 +72,7 @@ impl Network {
             trust: Trust::new(settings.certificates.clone()),
             hosts: Mutex::default(),
             tls: Mutex::default(),
+            down: Mutex::default(),
         }
     }
 
@@ -89,6 +100,7 @@ impl Network {
         if let Some(known) = *known {
             return Ok(known);
         }
+        self.refuse_down(authority)?;
         for attempt in 1.. {
             match speaks_tls(authority) {
                 Ok(speaks) => {
@@ -96,12 +108,33 @@ impl Network {
                     return Ok(speaks);
                 }
                 Err(error) if attempt >= TRIES => {
-                    return Err(unreachable_host(authority, &in_words(&error)));
+                    let why = in_words(&error);
+                    let said = format!(
+                        "`{authority}` can't be asked: {why}, {TRIES} times\nhint: `curl -v \
+                         http://{authority}/v2/` shows what is in the way"
+                    );
+                    return Err(self.goes_down(authority, said));
                 }
                 Err(_) => pause(pause_after(attempt, chance())),
             }
         }
         Ok(true)
+    }
+
+    /// The error of a host that was asked in vain just now.
+    fn refuse_down(&self, authority: &str) -> anyhow::Result<()> {
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        match down.get(authority) {
+            Some((since, said)) if since.elapsed() < LEFT_ALONE => Err(Passing::error(said)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error of a host that was asked in vain.
+    fn goes_down(&self, authority: &str, said: String) -> anyhow::Error {
+        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        down.insert(authority.to_owned(), (Instant::now(), said.clone()));
+        Passing::error(said)
     }
 
     /// Asks, also where the answer leads, and again after faults that may pass.
@@ -121,6 +154,10 @@ impl Network {
                 let host = &request.address.authority;
                 return Err(odd_answer(host, "it leads to an address that can't be read"));
             };
+            if request.address.tls && !next.tls {
+                let why = format!("it leads from TLS to `{next}`");
+                return Err(odd_answer(&request.address.authority, &why));
+            }
             if !next.is_at(&request.address) {
                 request.authorization = None;
             }
@@ -141,11 +178,18 @@ impl Network {
                 "let it answer by HTTPS",
             ));
         }
+        self.refuse_down(host)?;
         let at = self.host(&request.address)?;
         for attempt in 1.. {
             let (why, wanted) = match self.try_once(&at, request)? {
                 Try::Answered(response) => return Ok(response),
                 Try::Again { why, wanted } => (why, wanted),
+                Try::Broken { why } if attempt >= TRIES => {
+                    let hint = reach_hint(&request.address);
+                    let said = format!("`{host}` {why}, {TRIES} times\nhint: {hint}");
+                    return Err(self.goes_down(host, said));
+                }
+                Try::Broken { why } => (why, None),
             };
             if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
                 let seconds =
@@ -184,9 +228,7 @@ impl Network {
                 Ok(Try::Again { why, wanted })
             }
             Ok(response) => Ok(Try::Answered(response)),
-            Err(Broken::Passing(why)) => {
-                Ok(Try::Again { why: format!("can't be asked: {why}"), wanted: None })
-            }
+            Err(Broken::Passing(why)) => Ok(Try::Broken { why: format!("can't be asked: {why}") }),
             Err(Broken::Untrusted(why)) => Err(hinted(
                 format!("the certificate of `{name}` is not trusted: {why}"),
                 format!(
@@ -222,13 +264,6 @@ impl Network {
         hosts.insert(key, Arc::clone(&host));
         Ok(host)
     }
-}
-
-fn unreachable_host(host: &str, why: &str) -> anyhow::Error {
-    Passing::error(format!(
-        "`{host}` can't be asked: {why}, {TRIES} times\nhint: `curl -v http://{host}/v2/` shows \
-         what is in the way"
-    ))
 }
 
 fn reach_hint(address: &Address) -> String {

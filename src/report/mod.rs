@@ -20,6 +20,7 @@ pub mod json_lines;
 pub mod live;
 pub mod page;
 pub mod paint;
+pub mod pins;
 pub mod plain;
 pub mod plan;
 pub mod reasons;

@@ -88,6 +88,9 @@ fn check_words(ask: impl Fn(&Project, &str) -> Vec<String>) {
     assert_eq!(ask(&project, "layers build --progress p"), ["plain"]);
     assert_eq!(ask(&project, "layers build --si"), ["--since"]);
     assert_eq!(ask(&project, "layers pl"), ["plan"]);
+    assert!(ask(&project, "layers update d").is_empty(), "no graph.json knows an external");
+    project.run("graph --output graph.json").code(0);
+    assert_eq!(ask(&project, "layers update d"), ["debian:bookworm-slim"]);
 
     let elsewhere = Project::new().file("sub/docker/other/Dockerfile", "FROM scratch\n");
     assert_eq!(ask(&elsewhere, "layers -C sub build "), ["other"]);

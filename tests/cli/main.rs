@@ -18,6 +18,7 @@ mod harness;
 mod holes;
 mod init;
 mod interrupt;
+mod lock;
 mod log;
 mod log_broken;
 mod man;

@@ -13,6 +13,8 @@ use serde_json::json;
 /// The media types of what is pushed here.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// What engines push.
+pub const OF_ENGINE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
@@ -295,7 +297,7 @@ pub fn ask(address: &str, method: &str, path: &str, kind: &str, body: &[u8]) -> 
     let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{kind}\
-         Accept: {MANIFEST}, {INDEX}\r\nContent-Length: {}\r\n\r\n",
+         Accept: {MANIFEST}, {INDEX}, {OF_ENGINE}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();

@@ -241,7 +241,7 @@ impl Engine for Fake {
             anyhow::bail!("{error}");
         }
         Ok(EngineInfo {
-            name: "fake".into(),
+            name: self.script.name.clone().unwrap_or_else(|| "fake".to_owned()),
             version: env!("CARGO_PKG_VERSION").into(),
             platform: self.platform().to_owned(),
             frontend: None,

@@ -7,6 +7,7 @@
 //! {
 //!   "describe_error": "no engine today",
 //!   "platform": "linux/amd64",
+//!   "name": "docker",
 //!   "record": "calls.jsonl",
 //!   "store": "store.json",
 //!   "registry": {"debian:bookworm-slim": "what the image holds"},
@@ -24,6 +25,7 @@
 //! }
 //! ```
 //!
+//! - `name`: what it calls itself; `docker` is one whose frontend takes named contexts.
 //! - `registry`: the images that can be pulled.
 //! - `images`: the first entry counts whose `reference` is a part of one of the asked references
 //!   and whose `label` (`name` or `name=value`) is among the asked labels.
@@ -55,6 +57,7 @@ use serde::Deserialize;
 pub(super) struct Script {
     pub(super) describe_error: Option<String>,
     pub(super) platform: Option<String>,
+    pub(super) name: Option<String>,
     pub(super) record: Option<PathBuf>,
     pub(super) store: Option<PathBuf>,
     pub(super) registry: BTreeMap<String, String>,

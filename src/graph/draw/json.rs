@@ -1,7 +1,8 @@
 //! `graph.json`: the committed lock of the graph.
 //!
-//! Owns its format, version 1. No volatile data, stable order, one line a fact, so that a
-//! reviewer sees an edge appear.
+//! Owns its format, version 1, which `graph::lock` reads. No volatile data, stable order, one line a
+//! fact, so that a reviewer sees an edge appear. An external has the digest that its Dockerfile names,
+//! else the one that it is pinned to.
 
 use serde::{Serialize, Serializer};
 
@@ -12,7 +13,7 @@ use crate::graph::{Edge, External, Image};
 use super::{View, kind_word};
 
 /// The format's version.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// Enough for most images, so that a long text is not moved while it grows.
 const BYTES_AN_IMAGE: usize = 1024;
@@ -74,7 +75,7 @@ fn describe<'a>(view: &View<'a>, id: ImageId, image: &'a Image) -> LockImage<'a>
         target: image.target.as_deref(),
         references: image.references.iter().map(Reference::familiar).collect(),
         parents: view.parents(id).iter().map(|edge| describe_parent(view, edge)).collect(),
-        externals: view.externals(id).iter().map(|external| describe_external(external)).collect(),
+        externals: view.externals(id).iter().map(|it| describe_external(view, it)).collect(),
     }
 }
 
@@ -87,11 +88,12 @@ fn describe_parent<'a>(view: &View<'a>, edge: &Edge) -> LockParent<'a> {
     }
 }
 
-fn describe_external(external: &External) -> LockExternal {
+fn describe_external(view: &View<'_>, external: &External) -> LockExternal {
+    let pinned = || view.pin(&external.reference).map(str::to_owned);
     LockExternal {
         reference: external.reference.normalised(),
         kind: kind_word(external.kind),
         at: external.place().to_string(),
-        digest: external.reference.digest.clone(),
+        digest: external.reference.digest.clone().or_else(pinned),
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{IdMap, ImageId};
+use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Edge, External, Graph, Image, dag};
 
@@ -18,6 +19,7 @@ pub struct View<'a> {
     parents: IdMap<Vec<&'a Edge>>,
     externals: IdMap<Vec<&'a External>>,
     marks: Option<Marks>,
+    pins: Pins,
 }
 
 impl<'a> View<'a> {
@@ -30,6 +32,7 @@ impl<'a> View<'a> {
             parents: images.clone().map(|image| image.parents.iter().collect()).collect(),
             externals: images.map(|image| image.externals.iter().collect()).collect(),
             marks: None,
+            pins: Pins::default(),
         }
     }
 
@@ -77,6 +80,18 @@ impl<'a> View<'a> {
     pub fn marked(mut self, marks: Marks) -> View<'a> {
         self.marks = Some(marks);
         self
+    }
+
+    /// With digests for its externals.
+    #[must_use]
+    pub fn pinned(mut self, pins: Pins) -> View<'a> {
+        self.pins = pins;
+        self
+    }
+
+    /// The digest that an external is pinned to.
+    pub fn pin(&self, external: &Reference) -> Option<&str> {
+        self.pins.digest(external)
     }
 
     /// The images in the order of their names.

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::base::{Diagnostic, Span};
+use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
 use crate::parse::{Instruction, InstructionKind};
 
@@ -136,8 +137,61 @@ fn expansions(text: &str, span: Span) -> Vec<(Span, &'static str, Version)> {
     uses.map(|(_, what, since)| (span, *what, *since)).collect()
 }
 
+/// The repositories of BuildKit's own frontend, released and not.
+const REPOSITORIES: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
+
+/// The version of `docker/dockerfile` that a `# syntax=` line names; nothing where it is another
+/// frontend, or does not say which version. What it leaves open is the newest.
+pub fn version_of(syntax: &str) -> Option<Version> {
+    const NEWEST: u32 = u32::MAX;
+    let reference = Reference::parse(syntax.split_whitespace().next()?).ok()?;
+    let is_it = reference.domain == "docker.io" && REPOSITORIES.contains(&&*reference.path);
+    let tag = reference.tag.filter(|_| is_it)?;
+    let tag = tag.strip_suffix("-labs").unwrap_or(&tag);
+    if matches!(tag, "latest" | "labs" | "master") {
+        return Some((NEWEST, NEWEST));
+    }
+    let mut numbers = tag.split('.').map(str::parse);
+    let major = numbers.next()?.ok()?;
+    Some((major, numbers.next().unwrap_or(Ok(NEWEST)).ok()?))
+}
+
+/// Whether a version takes named contexts.
+pub fn knows_contexts(version: Version) -> bool {
+    version >= (1, 4)
+}
+
 /// A version as it is written: `1.4`.
 pub fn parse_version(text: &str) -> Option<Version> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_a_named_frontend_is_read() {
+        let newest = u32::MAX;
+        let check = |syntax: &str, expected: Option<Version>, contexts: bool| {
+            assert_eq!(version_of(syntax), expected, "{syntax}");
+            assert_eq!(expected.is_some_and(knows_contexts), contexts, "{syntax}");
+        };
+        check("docker/dockerfile:1", Some((1, newest)), true);
+        check("docker.io/docker/dockerfile:1.4 more", Some((1, 4)), true);
+        check("docker/dockerfile:1.3", Some((1, 3)), false);
+        check("docker/dockerfile:1.3.1-labs", Some((1, 3)), false);
+        check("docker/dockerfile:1.10-labs", Some((1, 10)), true);
+        check("docker/dockerfile", Some((newest, newest)), true);
+        check("docker/dockerfile-upstream:master", Some((newest, newest)), true);
+        check("docker/dockerfile:labs", Some((newest, newest)), true);
+        check("docker/dockerfile:experimental", None, false);
+        check("docker/dockerfile:1-experimental", None, false);
+        check(&format!("docker/dockerfile@sha256:{}", "0".repeat(64)), None, false);
+        check(&format!("docker/dockerfile:1.4@sha256:{}", "0".repeat(64)), Some((1, 4)), true);
+        check("acme/dockerfile:1", None, false);
+        check("ghcr.io/docker/dockerfile:1", None, false);
+        check("", None, false);
+    }
 }

@@ -31,6 +31,7 @@ pub const RULES: &[Rule] = &[
     error("bad-pattern"),
     error("bad-substitution"),
     error("blank-base"),
+    error("broken-lock"),
     error("checksum"),
     error("config"),
     error("copy-address"),

@@ -1,0 +1,146 @@
+//! `graph.json` on the disk: the committed lock of the graph.
+//!
+//! Owns where it lies, reading it for verbs that need its pins, and how one that is broken or out of
+//! date ends them. What is in it is `graph`'s affair.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::Context;
+use similar::TextDiff;
+
+use crate::base::text::{count, list};
+use crate::base::{Diagnostic, RelPath, Source};
+use crate::exit::Exit;
+use crate::graph::Graph;
+use crate::graph::draw::{View, json};
+use crate::graph::lock::{Lock, Pins, externals_by_tag, looks_like_lock};
+use crate::report::{diagnostics, say};
+
+use super::Surroundings;
+use super::load::Repository;
+
+/// The file, at the root of the repository.
+pub const FILE: &str = "graph.json";
+
+/// A lock as it was read.
+pub struct Committed {
+    /// What it says.
+    pub lock: Lock,
+    /// The digests that it gives externals.
+    pub pins: Pins,
+}
+
+/// Reads the lock; nothing where there is none.
+///
+/// # Errors
+/// Where it can't be read. One that is broken is a diagnostic.
+pub fn read(repository: &Repository) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
+    Ok(source(&repository.root)?.map(|source| parse(&source)).transpose())
+}
+
+/// The externals by tag that the lock of a folder knows, for a shell that completes.
+pub fn externals(root: &Path) -> Vec<String> {
+    let lock = source(root).ok().flatten().and_then(|source| Lock::read(&source).ok());
+    lock.map(|lock| lock.externals()).unwrap_or_default()
+}
+
+/// The pins that a lock keeps when it is made anew; none where there is no lock, or where another
+/// program calls a file of its own so.
+///
+/// # Errors
+/// As [`read`].
+pub fn kept_pins(repository: &Repository) -> anyhow::Result<Result<Pins, Box<Diagnostic>>> {
+    let source = source(&repository.root)?.filter(|source| looks_like_lock(source.text()));
+    let committed = source.map(|source| parse(&source)).transpose();
+    Ok(committed.map(|committed| committed.map(|it| it.pins).unwrap_or_default()))
+}
+
+/// What is wrong with a lock, for a check of all files.
+///
+/// # Errors
+/// As [`read`].
+pub fn problem(repository: &Repository) -> anyhow::Result<Option<Diagnostic>> {
+    Ok(kept_pins(repository)?.err().map(|problem| *problem))
+}
+
+fn source(root: &Path) -> anyhow::Result<Option<Source>> {
+    let path = root.join(FILE);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context(format!("can't read `{FILE}`")),
+    };
+    let name = RelPath::new(FILE).context("the lock has a name")?;
+    // What is no text is no JSON either, and is said to be none.
+    Ok(Some(Source::new(name, String::from_utf8_lossy(&bytes))))
+}
+
+fn parse(source: &Source) -> Result<Committed, Box<Diagnostic>> {
+    let lock = Lock::read(source)?;
+    let pins = lock.pins(source)?;
+    Ok(Committed { lock, pins })
+}
+
+/// The lock of a graph with these pins, as it is written.
+pub fn text(graph: &Graph, pins: &Pins) -> String {
+    json::draw(&View::whole(graph).pinned(pins.clone()))
+}
+
+/// Tells that a lock is broken.
+///
+/// # Errors
+/// Where it can't be told.
+pub fn tell(problem: &Diagnostic, at: &Surroundings) -> anyhow::Result<Exit> {
+    say::err(&diagnostics::draw(std::slice::from_ref(problem), at.paint))?;
+    Ok(Exit::Files)
+}
+
+/// The pins of a build: none unless it is locked.
+///
+/// # Errors
+/// As [`read`].
+pub fn pins_of(
+    is_locked: bool,
+    repository: &Repository,
+    at: &Surroundings,
+) -> anyhow::Result<Result<Pins, Exit>> {
+    if is_locked { heed(repository, at) } else { Ok(Ok(Pins::default())) }
+}
+
+/// The pins that a build is to heed: those of a lock that is of today and pins all externals that are
+/// named by tag. Where it is not, says so, and how to end.
+///
+/// # Errors
+/// As [`read`].
+fn heed(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result<Pins, Exit>> {
+    let refuse = |why: &str| {
+        say::err(&format!("{}: {why}\nhint: layers update\n", at.paint.bad("error")))?;
+        Ok(Err(Exit::Files))
+    };
+    let committed = match read(repository)? {
+        Ok(Some(committed)) => committed,
+        Ok(None) => return refuse(&format!("there is no `{FILE}`, which `--locked` builds by")),
+        Err(problem) => return Ok(Err(tell(&problem, at)?)),
+    };
+    let graph = &repository.graph;
+    let today = text(graph, &committed.pins);
+    let today = Source::new(RelPath::root(), today);
+    let today = Lock::read(&today).map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
+    if today != committed.lock {
+        let (old, new) = (committed.lock.to_text(), today.to_text());
+        let headers = (format!("{FILE} (committed)"), format!("{FILE} (from the Dockerfiles)"));
+        let diff = TextDiff::from_lines(&old, &new);
+        say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
+        return refuse(&format!("`{FILE}` is out of date"));
+    }
+    let externals = externals_by_tag(graph);
+    let open = externals.values().filter(|it| committed.pins.digest(it).is_none());
+    let open: Vec<String> = open.map(|reference| reference.familiar()).collect();
+    if !open.is_empty() {
+        let (externals, are) =
+            (count(open.len(), "external"), if open.len() == 1 { "is" } else { "are" });
+        return refuse(&format!("{externals} {are} not pinned in `{FILE}`: {}", list(&open)));
+    }
+    Ok(Ok(committed.pins))
+}

@@ -1,0 +1,126 @@
+//! `layers outdated`: which externals have moved since they were pinned, or built on.
+//!
+//! Owns what is compared with what: the digest in graph.json, else that of the engine's image, with the
+//! digest that the tag leads to in its registry. What can't be compared is told, and is no fault.
+
+use std::cell::OnceCell;
+
+use crate::base::parallel;
+use crate::cli::{EngineName, Global, Outdated};
+use crate::engine::Engine;
+use crate::exit::Exit;
+use crate::graph::lock::{Pins, externals_by_tag};
+use crate::graph::reference::Reference;
+use crate::graph::{Graph, select};
+use crate::plan::remote;
+use crate::registry::Registries;
+use crate::report::pins::{self, Basis, Row, Was};
+use crate::report::say;
+
+use super::{Surroundings, kitchen, load, lock, registry};
+
+/// How many registries are asked at once.
+const AT_ONCE: usize = 8;
+
+pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    let repository = load::load(global, at)?;
+    if let Some(exit) = repository.refuse_errors(at)? {
+        return Ok(exit);
+    }
+    let pins = match lock::read(&repository)? {
+        Ok(committed) => committed.map(|committed| committed.pins).unwrap_or_default(),
+        Err(problem) => return lock::tell(&problem, at),
+    };
+    let graph = &repository.graph;
+    let externals = externals_by_tag(graph);
+    let store = Store::new(options.engine.engine, at);
+    let bases: Vec<(&Reference, Result<Was, String>)> =
+        externals.into_values().map(|it| (it, basis(it, &pins, &store))).collect();
+    let registries = Registries::new(registry::settings(&repository.config, &at.environment));
+    let found = parallel::each(&bases, AT_ONCE, |(reference, from)| match from {
+        // Without anything to compare with, no registry need be asked.
+        Err(why) => Err(why.clone()),
+        Ok(_) => match registries.digest(&remote(reference)) {
+            Ok(Some(digest)) => Ok(digest),
+            Ok(None) => Err("its registry has no such tag".to_owned()),
+            Err(error) => Err(without_hint(&format!("{error:#}"))),
+        },
+    });
+    let rows = bases.into_iter().zip(found).map(|((reference, from), found)| {
+        let images = images_on(graph, reference);
+        Row::new(reference.familiar(), from.ok(), found, images)
+    });
+    let rows: Vec<Row> = rows.collect();
+    if options.json {
+        say::out(&pins::draw_json(&rows)?)?;
+    } else {
+        say::out(&pins::draw_table(&rows))?;
+        say::err(&pins::draw_rest(&rows))?;
+    }
+    let has_moved = rows.iter().any(|row| row.moved == Some(true));
+    Ok(if options.check && has_moved { Exit::Failed } else { Exit::Done })
+}
+
+/// What an external is compared with: its pin, else what the engine holds under its tag.
+fn basis(reference: &Reference, pins: &Pins, store: &Store<'_>) -> Result<Was, String> {
+    if let Some(digest) = pins.digest(reference) {
+        return Ok(Was { basis: Basis::Pin, digests: vec![digest.to_owned()] });
+    }
+    let digests = store.digests(reference).map_err(|why| format!("not pinned, and {why}"))?;
+    Ok(Was { basis: Basis::Store, digests })
+}
+
+/// The engine's store, which is asked only where something is not pinned.
+struct Store<'a> {
+    name: EngineName,
+    at: &'a Surroundings,
+    engine: OnceCell<Result<Box<dyn Engine>, String>>,
+}
+
+impl<'a> Store<'a> {
+    fn new(name: EngineName, at: &'a Surroundings) -> Store<'a> {
+        Store { name, at, engine: OnceCell::new() }
+    }
+
+    /// The digests under which an engine's image is known in its registry.
+    fn digests(&self, reference: &Reference) -> Result<Vec<String>, String> {
+        let in_words = |error: anyhow::Error| without_hint(&format!("{error:#}"));
+        let engine = self.engine.get_or_init(|| {
+            let engine = kitchen::connect(self.name, self.at).map_err(in_words)?;
+            engine.describe().map_err(in_words)?;
+            Ok(engine)
+        });
+        let stored = engine.as_ref().map_err(Clone::clone)?.inspect(&reference.familiar());
+        let Some(stored) = stored.map_err(in_words)? else {
+            return Err("the engine does not hold it".to_owned());
+        };
+        let of_registry = stored.digests.iter().filter_map(|name| {
+            let name = Reference::parse(name).ok()?;
+            name.digest.clone().filter(|_| name.same_repository(reference))
+        });
+        let digests: Vec<String> = of_registry.collect();
+        if digests.is_empty() {
+            return Err("the engine's image did not come from its registry".to_owned());
+        }
+        Ok(digests)
+    }
+}
+
+/// The names of the images that need an external, at any distance.
+pub fn images_on(graph: &Graph, reference: &Reference) -> Vec<String> {
+    let needs = |external: &Reference| external == reference;
+    let direct: Vec<_> = graph
+        .images
+        .iter()
+        .filter(|(_, image)| image.externals.iter().any(|it| needs(&it.reference)))
+        .map(|(id, _)| id)
+        .collect();
+    let all = select::with_dependents(graph, &direct);
+    all.into_iter().map(|id| graph.images[id].name.clone()).collect()
+}
+
+/// A fault in one line: what helps is said once for all.
+fn without_hint(error: &str) -> String {
+    let lines = error.lines().filter(|line| !line.trim_start().starts_with("hint:"));
+    lines.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,111 @@
+//! `layers update`: externals are pinned in graph.json to what their tags lead to now.
+//!
+//! Owns which externals are asked about, and that nothing is lost where one can't be: it keeps the pin
+//! that it has.
+
+use crate::base::parallel;
+use crate::base::text::closest;
+use crate::cli::{Global, Update};
+use crate::exit::Exit;
+use crate::graph::Graph;
+use crate::graph::lock::{Pins, externals_by_tag};
+use crate::graph::reference::Reference;
+use crate::plan::remote;
+use crate::registry::Registries;
+use crate::report::pins::{self, Move};
+use crate::report::say;
+
+use super::load::{self, Repository};
+use super::{Surroundings, lock, outdated, registry, usage};
+
+/// How many registries are asked at once.
+const AT_ONCE: usize = 8;
+
+pub fn run(options: &Update, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+    let repository = load::load(global, at)?;
+    if let Some(exit) = repository.refuse_errors(at)? {
+        return Ok(exit);
+    }
+    let before = match lock::read(&repository)? {
+        Ok(committed) => committed.map(|committed| committed.pins).unwrap_or_default(),
+        Err(problem) => return lock::tell(&problem, at),
+    };
+    let chosen = choose(&repository.graph, &options.externals)?;
+    let registries = Registries::new(registry::settings(&repository.config, &at.environment));
+    let found = parallel::each(&chosen, AT_ONCE, |reference| look(&registries, reference));
+    let mut after = before.clone();
+    let mut failures = Vec::new();
+    for (reference, found) in chosen.iter().zip(found) {
+        match found {
+            Ok(digest) => after.pin(reference, digest),
+            Err(error) => failures.push((reference.familiar(), format!("{error:#}"))),
+        }
+    }
+    let path = repository.root.join(lock::FILE);
+    let text = lock::text(&repository.graph, &after);
+    // Whoever watches the file is not woken for nothing.
+    if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+        say::file(&path, &text)?;
+    }
+    let moves = moves(&repository, &before, &after);
+    say::out(&pins::draw_moves(&moves))?;
+    for (external, error) in &failures {
+        say::warning(&format!("`{external}` is left as it is: {error}"), at.paint)?;
+    }
+    if failures.is_empty() && moves.is_empty() {
+        say::err(&match chosen.len() {
+            0 => "no external is named by a tag\n".to_owned(),
+            1 => "1 external leads to what it is pinned to\n".to_owned(),
+            many => format!("{many} externals lead to what they are pinned to\n"),
+        })?;
+    }
+    Ok(if failures.is_empty() { Exit::Done } else { Exit::Machinery })
+}
+
+/// The digest that a tag leads to.
+fn look(registries: &Registries, reference: &Reference) -> anyhow::Result<String> {
+    let found = registries.digest(&remote(reference))?;
+    found.ok_or_else(|| anyhow::anyhow!("its registry has no such tag"))
+}
+
+/// The externals that the words mean, of those that can be pinned: all where there is none.
+fn choose<'a>(graph: &'a Graph, words: &[String]) -> anyhow::Result<Vec<&'a Reference>> {
+    let externals: Vec<&Reference> = externals_by_tag(graph).into_values().collect();
+    if words.is_empty() {
+        return Ok(externals);
+    }
+    for word in words {
+        if !externals.iter().any(|external| means(word, external)) {
+            let names: Vec<String> = externals.iter().map(|it| it.familiar()).collect();
+            let near = closest(word, names.iter().map(String::as_str));
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`layers graph` shows the externals".to_owned(),
+            };
+            return Err(usage(format!("no external `{word}` is named by a tag\nhint: {hint}")));
+        }
+    }
+    Ok(externals.into_iter().filter(|it| words.iter().any(|word| means(word, it))).collect())
+}
+
+/// Whether a word means an external: its name in any form, or its repository with all tags.
+fn means(word: &str, external: &Reference) -> bool {
+    let parsed = Reference::parse(word);
+    let is_it = parsed.is_ok_and(|parsed| parsed.same_image(external));
+    is_it || word == external.familiar_repository() || word == external.repository()
+}
+
+/// What differs between the pins, as far as the graph has the externals.
+fn moves(repository: &Repository, before: &Pins, after: &Pins) -> Vec<Move> {
+    let graph = &repository.graph;
+    let externals = externals_by_tag(graph);
+    let moved = externals.values().filter(|it| before.digest(it) != after.digest(it));
+    moved
+        .map(|reference| Move {
+            external: reference.familiar(),
+            from: before.digest(reference).map(str::to_owned),
+            to: after.digest(reference).map(str::to_owned).unwrap_or_default(),
+            images: outdated::images_on(graph, reference),
+        })
+        .collect()
+}

@@ -1,0 +1,259 @@
+//! `graph.json` read back: the digests that it gives externals, and whether it is of today.
+//!
+//! Owns the reading of what `draw::json` writes. Nothing is forgiven: a lock that is read half would
+//! pin half. It touches no file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::base::{Diagnostic, Source, Span};
+
+use super::Graph;
+use super::draw::json::VERSION;
+use super::reference::Reference;
+
+/// The digests of externals that are named by tag, by their normalised references.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pins(BTreeMap<String, String>);
+
+impl Pins {
+    /// The digest that an external is pinned to. One that names its digest itself is none.
+    pub fn digest(&self, external: &Reference) -> Option<&str> {
+        let by_tag = external.digest.is_none();
+        self.0.get(&external.normalised()).filter(|_| by_tag).map(String::as_str)
+    }
+
+    /// What an external is pinned to, by digest alone.
+    pub fn pinned(&self, external: &Reference) -> Option<Reference> {
+        let digest = self.digest(external)?.to_owned();
+        Some(Reference { tag: None, digest: Some(digest), ..external.clone() })
+    }
+
+    /// Pins an external.
+    pub fn pin(&mut self, external: &Reference, digest: String) {
+        self.0.insert(external.normalised(), digest);
+    }
+
+    /// All of them: normalised references, and digests.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(reference, digest)| (reference.as_str(), digest.as_str()))
+    }
+}
+
+/// The externals of a graph that can be pinned, those named by tag, each once.
+pub fn externals_by_tag(graph: &Graph) -> BTreeMap<String, &Reference> {
+    let all = graph.images.values().flat_map(|image| &image.externals);
+    let by_tag = all.map(|external| &external.reference).filter(|it| it.digest.is_none());
+    by_tag.map(|reference| (reference.normalised(), reference)).collect()
+}
+
+/// What a lock says, apart from the images' own references: a version adds one to each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    #[serde(deserialize_with = "read_version")]
+    version: u32,
+    images: Vec<LockImage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LockImage {
+    name: String,
+    dockerfile: String,
+    context: String,
+    target: Option<String>,
+    parents: Vec<LockParent>,
+    externals: Vec<LockExternal>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LockParent {
+    image: String,
+    kind: String,
+    reference: String,
+    at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LockExternal {
+    #[serde(deserialize_with = "read_reference")]
+    reference: String,
+    kind: String,
+    at: String,
+    #[serde(deserialize_with = "read_digest")]
+    digest: Option<String>,
+}
+
+fn read_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match u32::deserialize(from)? {
+        VERSION => Ok(VERSION),
+        other => Err(Error::custom(format!("version {other} is not known here"))),
+    }
+}
+
+fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    match Reference::parse(&text) {
+        Ok(reference) if reference.normalised() == text => Ok(text),
+        _ => Err(Error::custom(format!("`{text}` is no normalised reference"))),
+    }
+}
+
+fn read_digest<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+    match Reference::parse(&format!("a@{text}")) {
+        Ok(_) => Ok(Some(text)),
+        Err(_) => Err(Error::custom(format!("`{text}` is no digest"))),
+    }
+}
+
+/// Whether a file may be a lock at all, and not what another program calls `graph.json`.
+pub fn looks_like_lock(text: &str) -> bool {
+    text.contains("\"images\"") && text.contains("\"version\"")
+}
+
+impl Lock {
+    /// Reads a lock.
+    ///
+    /// # Errors
+    /// Where it is broken: the diagnostic points at the place.
+    pub fn read(source: &Source) -> Result<Lock, Box<Diagnostic>> {
+        serde_json::from_str(source.text()).map_err(|error| {
+            let said = error.to_string();
+            let said = said.split(" at line ").next().unwrap_or_default();
+            broken(source, place(source, &error), &format!("`{}`: {said}", source.path()))
+        })
+    }
+
+    /// The digests of externals that are named by tag.
+    ///
+    /// # Errors
+    /// Where it gives one external two digests.
+    pub fn pins(&self, source: &Source) -> Result<Pins, Box<Diagnostic>> {
+        let mut pins = Pins::default();
+        for external in self.images.iter().flat_map(|image| &image.externals) {
+            let Some(digest) =
+                external.digest.as_ref().filter(|_| !external.reference.contains('@'))
+            else {
+                continue;
+            };
+            let before = pins.0.insert(external.reference.clone(), digest.clone());
+            if before.is_some_and(|before| before != *digest) {
+                let start = source.text().rfind(digest.as_str()).unwrap_or_default();
+                let span = Span::new(start, start + digest.len());
+                let twice = format!("`{}` has two digests", external.reference);
+                return Err(broken(source, span, &twice));
+            }
+        }
+        Ok(pins)
+    }
+
+    /// The externals that are named by tag, as people write them.
+    pub fn externals(&self) -> Vec<String> {
+        let all = self.images.iter().flat_map(|image| &image.externals);
+        let read = all.filter_map(|it| Reference::parse(&it.reference).ok());
+        let by_tag = read.filter(|it| it.digest.is_none()).map(|it| it.familiar());
+        by_tag.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// It as text, for telling what differs.
+    pub fn to_text(&self) -> String {
+        // It is all text, so this does not fail.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+fn broken(source: &Source, span: Span, message: &str) -> Box<Diagnostic> {
+    let hint = "take back what was changed by hand or by a merge, or remove the file and pin anew: \
+                layers update";
+    Box::new(Diagnostic::error("broken-lock", message).at(source, span, "").hint(hint))
+}
+
+/// Where an error was found: serde counts lines from 1, and bytes up to the last one that was read.
+fn place(source: &Source, error: &serde_json::Error) -> Span {
+    let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
+    let Some(line) = source.line_span(line) else { return Span::default() };
+    let text = source.slice(line);
+    let mut start = error.column().saturating_sub(1).min(text.len().saturating_sub(1));
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let length = text[start..].chars().next().map_or(0, char::len_utf8);
+    let start = line.range().start + start;
+    Span::new(start, start + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::RelPath;
+
+    fn source(text: &str) -> Source {
+        Source::new(RelPath::new("graph.json").unwrap(), text)
+    }
+
+    fn external(reference: &str, digest: &str) -> String {
+        let at = "docker/a/Dockerfile:1:6";
+        format!(r#"{{"reference":"{reference}","kind":"from","at":"{at}","digest":{digest}}}"#)
+    }
+
+    fn lock(externals: &[String]) -> Source {
+        let externals = externals.join(",\n");
+        source(&format!(
+            "{{\"version\":1,\"images\":[{{\"name\":\"a\",\"dockerfile\":\"a\",\"context\":\"a\",\n\
+             \"target\":null,\"references\":[\"a\"],\"parents\":[],\"externals\":[\n{externals}\n]}}]}}"
+        ))
+    }
+
+    fn digest(digit: char) -> String {
+        format!("\"sha256:{}\"", digit.to_string().repeat(64))
+    }
+
+    #[test]
+    fn pins_are_those_of_externals_by_tag() {
+        let fixed = format!("docker.io/library/c@sha256:{}", "3".repeat(64));
+        let source = lock(&[
+            external("docker.io/library/a:1", &digest('1')),
+            external("docker.io/library/b:1", "null"),
+            external(&fixed, &digest('3')),
+            external("docker.io/library/a:1", &digest('1')),
+        ]);
+        let pins = Lock::read(&source).unwrap().pins(&source).unwrap();
+        let check = |text: &str, expected: Option<String>| {
+            let reference = Reference::parse(text).unwrap();
+            let pinned = pins.pinned(&reference).map(|pinned| pinned.familiar());
+            assert_eq!(pinned, expected, "{text}");
+        };
+        check("a:1", Some(format!("a@sha256:{}", "1".repeat(64))));
+        check("b:1", None);
+        check("a", None);
+        check(&fixed, None);
+        assert_eq!(pins.all().count(), 1);
+    }
+
+    #[test]
+    fn what_is_broken_is_pointed_at() {
+        let check = |source: &Source, message: &str, place: &str| {
+            let lock = Lock::read(source).and_then(|lock| lock.pins(source));
+            let problem = lock.unwrap_err();
+            assert!(problem.message.starts_with(message), "{}", problem.message);
+            let label = &problem.labels[0];
+            assert_eq!(label.source.place(label.span).to_string(), format!("graph.json:{place}"));
+        };
+        let text = |text: &str| source(text);
+        check(&text(""), "`graph.json`: EOF while parsing a value", "1:1");
+        check(&text("{\n<<<<<<< HEAD\n"), "`graph.json`: key must be a string", "2:1");
+        let newer = "{\n\"version\": 2,\n\"images\": []\n}";
+        check(&text(newer), "`graph.json`: version 2 is not known here", "2:12");
+        check(&text("{\"version\":1}"), "`graph.json`: missing field `images`", "1:13");
+        check(&text("{\"version\":1,\"images\":[],é}"), "`graph.json`: key must be", "1:26");
+        let one = external("docker.io/library/a:1", &digest('1'));
+        let two = external("docker.io/library/a:1", &digest('2'));
+        check(&lock(&[one.clone(), two]), "`docker.io/library/a:1` has two digests", "4:93");
+        let short = external("docker.io/library/a:1", "\"sha256:11\"");
+        check(&lock(&[short]), "`graph.json`: `sha256:11` is no digest", "3:103");
+        let familiar = external("a:1", "null");
+        check(&lock(&[one, familiar]), "`graph.json`: `a:1` is no normalised reference", "4:18");
+    }
+}

@@ -1,0 +1,232 @@
+//! Externals, what they are pinned to, and where their tags lead: a table, JSON, or a list for a pull
+//! request.
+//!
+//! Owns how they look. It asks nobody.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::base::text::{count, list};
+
+/// How many digits of a digest tell two apart for a person.
+const DIGITS: usize = 12;
+
+/// How many images are named in a line of the table.
+const NAMED: usize = 6;
+
+/// Where a digest was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// In graph.json.
+    Pin,
+    /// In the engine's store.
+    Store,
+}
+
+/// What an external is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Was {
+    /// Where that was found.
+    pub basis: Basis,
+    /// Its digests; an engine may know an image by several.
+    pub digests: Vec<String>,
+}
+
+/// An external.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// As Dockerfiles name it.
+    pub external: String,
+    /// What it was.
+    pub from: Option<Was>,
+    /// The digest that its tag leads to now.
+    pub now: Option<String>,
+    /// Whether that is another; nothing where it is not known.
+    pub moved: Option<bool>,
+    /// Why it is not known.
+    pub why: Option<String>,
+    /// The images that need it, at any distance.
+    pub images: Vec<String>,
+}
+
+impl Row {
+    /// Compares what it was with what was found.
+    pub fn new(
+        external: String,
+        from: Option<Was>,
+        found: Result<String, String>,
+        images: Vec<String>,
+    ) -> Row {
+        let (now, why) = match found {
+            Ok(now) => (Some(now), None),
+            Err(why) => (None, Some(why)),
+        };
+        let moved = from.as_ref().zip(now.as_ref()).map(|(from, now)| !from.digests.contains(now));
+        Row { external, from, now, moved, why, images }
+    }
+}
+
+/// A table of those that have moved, a line for each below the headings; nothing where none has.
+pub fn draw_table(rows: &[Row]) -> String {
+    let moved: Vec<&Row> = rows.iter().filter(|row| row.moved == Some(true)).collect();
+    if moved.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec![["EXTERNAL", "FROM", "NOW", "TO BE BUILT"].map(str::to_owned)];
+    for row in moved {
+        let from = row.from.as_ref().map(|from| {
+            let place = match from.basis {
+                Basis::Pin => "pinned",
+                Basis::Store => "in the engine",
+            };
+            format!("{} ({place})", short(from.digests.first().map_or("", String::as_str)))
+        });
+        let now = short(row.now.as_deref().unwrap_or_default());
+        lines.push([row.external.clone(), from.unwrap_or_default(), now, some(&row.images)]);
+    }
+    let width = |column: usize| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+    };
+    let [a, b, c]: [usize; 3] = std::array::from_fn(width);
+    let lines = lines.iter().map(|[external, from, now, images]| {
+        format!("{external:<a$}  {from:<b$}  {now:<c$}  {images}\n")
+    });
+    lines.collect()
+}
+
+/// What is to be said of the others: how many are as they were, and which could not be looked at, why.
+pub fn draw_rest(rows: &[Row]) -> String {
+    let count_of = |moved| rows.iter().filter(|row| row.moved == moved).count();
+    let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        if let Some(why) = &row.why {
+            unknown.entry(why).or_default().push(&row.external);
+        }
+    }
+    let mut text = String::new();
+    for (why, externals) in &unknown {
+        text.push_str(&format!("not known of {}: {why}\n", list(externals)));
+    }
+    let externals = count(rows.len(), "external");
+    let (moved, same, open) = (count_of(Some(true)), count_of(Some(false)), count_of(None));
+    text.push_str(&format!("{moved} moved, {same} as before"));
+    if open > 0 {
+        text.push_str(&format!(", {open} not known"));
+    }
+    text.push_str(&format!(" of {externals} named by tag\n"));
+    if moved > 0 || rows.iter().any(|row| row.from.is_none()) {
+        text.push_str("hint: layers update\n");
+    }
+    text
+}
+
+/// All of it as JSON.
+///
+/// # Errors
+/// Never in practice: all of it is text.
+pub fn draw_json(rows: &[Row]) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(rows)? + "\n")
+}
+
+/// A pin that was set anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The external, as Dockerfiles name it.
+    pub external: String,
+    /// What it was pinned to before.
+    pub from: Option<String>,
+    /// What it is pinned to.
+    pub to: String,
+    /// The images that need it, at any distance.
+    pub images: Vec<String>,
+}
+
+/// A list in Markdown, as the text of a pull request.
+pub fn draw_moves(moves: &[Move]) -> String {
+    let line = |it: &Move| {
+        let (external, to, images) = (&it.external, &it.to, list(&it.images));
+        match &it.from {
+            Some(from) => format!("- `{external}`: `{from}` → `{to}` ({images})\n"),
+            None => format!("- `{external}`: pinned to `{to}` ({images})\n"),
+        }
+    };
+    moves.iter().map(line).collect()
+}
+
+/// The first digits of a digest.
+fn short(digest: &str) -> String {
+    let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
+    hex.chars().take(DIGITS).collect()
+}
+
+/// Names, and how many more there are where they are many.
+fn some(names: &[String]) -> String {
+    let shown = if names.len() > NAMED + 1 { NAMED } else { names.len() };
+    let mut text = names[..shown].join(", ");
+    if shown < names.len() {
+        text.push_str(&format!(" and {} more", names.len() - shown));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(digit: char) -> String {
+        format!("sha256:{}", digit.to_string().repeat(64))
+    }
+
+    fn rows() -> Vec<Row> {
+        let from = |basis, digits: &str| {
+            Some(Was { basis, digests: digits.chars().map(digest).collect() })
+        };
+        let images = |count: usize| (0..count).map(|it| format!("i{it}")).collect::<Vec<_>>();
+        let row =
+            |name: &str, from, found, count| Row::new(name.into(), from, found, images(count));
+        vec![
+            row("debian:12", from(Basis::Pin, "a"), Ok(digest('b')), 8),
+            row("nginx:latest", from(Basis::Store, "cd"), Ok(digest('d')), 1),
+            row("x", from(Basis::Store, "c"), Ok(digest('d')), 7),
+            row("y", None, Err("nobody knows".into()), 1),
+            row("z", from(Basis::Pin, "a"), Err("nobody knows".into()), 1),
+        ]
+    }
+
+    #[test]
+    fn what_moved_is_a_table_and_the_rest_is_counted() {
+        let expected = "\
+EXTERNAL   FROM                          NOW           TO BE BUILT
+debian:12  aaaaaaaaaaaa (pinned)         bbbbbbbbbbbb  i0, i1, i2, i3, i4, i5 and 2 more
+x          cccccccccccc (in the engine)  dddddddddddd  i0, i1, i2, i3, i4, i5, i6
+";
+        assert_eq!(draw_table(&rows()), expected);
+        assert_eq!(draw_table(&rows()[1..2]), "");
+        let expected = "\
+not known of `y` and `z`: nobody knows
+2 moved, 1 as before, 2 not known of 5 externals named by tag
+hint: layers update
+";
+        assert_eq!(draw_rest(&rows()), expected);
+        let expected = "0 moved, 1 as before of 1 external named by tag\n";
+        assert_eq!(draw_rest(&rows()[1..2]), expected);
+    }
+
+    #[test]
+    fn moved_pins_are_a_list_in_markdown() {
+        let it = |from: Option<char>| Move {
+            external: "debian:12".into(),
+            from: from.map(digest),
+            to: digest('b'),
+            images: vec!["base".into(), "dev".into()],
+        };
+        let (a, b) = (digest('a'), digest('b'));
+        let expected = format!(
+            "- `debian:12`: `{a}` → `{b}` (`base` and `dev`)\n\
+             - `debian:12`: pinned to `{b}` (`base` and `dev`)\n"
+        );
+        assert_eq!(draw_moves(&[it(Some('a')), it(None)]), expected);
+    }
+}

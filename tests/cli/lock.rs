@@ -1,0 +1,239 @@
+//! `graph.json` and the digests in it: kept, heeded by `--locked`, and refused where it is broken or
+//! out of date.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::{Project, Ran};
+
+const SCRIPT: &str = r#"{"store": "store.json", "record": "calls.jsonl", "name": "NAME", "registry": {
+    "debian:bookworm-slim": "moved", "debian@DIGEST": "pinned", "debian:12": "other"}}"#;
+
+fn digest() -> String {
+    format!("sha256:{}", "1a".repeat(32))
+}
+
+/// The shop with an engine that calls itself so.
+fn shop(name: &str) -> Project {
+    Project::shop().script(&SCRIPT.replace("NAME", name).replace("DIGEST", &digest()))
+}
+
+/// Writes graph.json, with all externals pinned.
+fn pin(project: &Project) {
+    project.run("graph --output graph.json").code(0);
+    let text = project.read("graph.json");
+    let pinned = text.replace("\"digest\": null", &format!("\"digest\": \"{}\"", digest()));
+    assert_ne!(text, pinned);
+    fs::write(project.root().join("graph.json"), pinned).unwrap();
+}
+
+fn write(project: &Project, path: &str, text: &str) {
+    fs::write(project.root().join(path), text).unwrap();
+}
+
+fn build(project: &Project, words: &str) -> Ran {
+    project.run(&format!("build --all --engine fake -j1 --progress plain {words}"))
+}
+
+/// What the engine was asked to build, the newest first.
+fn requests(project: &Project) -> Vec<Value> {
+    let calls = project.read(".layers/calls.jsonl");
+    let calls = calls.lines().rev().map(|line| serde_json::from_str(line).unwrap());
+    calls.filter(|call: &Value| call["call"] == "build").collect()
+}
+
+#[test]
+fn pins_are_kept_as_long_as_their_externals_are_used() {
+    let project = shop("fake");
+    pin(&project);
+    let pinned = project.read("graph.json");
+    project.run("graph --check").code(0);
+    project.run("graph --json").code(0).stdout(&pinned);
+    project.run("graph --output graph.json").code(0);
+    assert_eq!(project.read("graph.json"), pinned);
+    // Another use of the same external has its pin at once, another external has none.
+    let project = project.dockerfile("extra", "FROM debian:bookworm-slim\n");
+    let said = project.run("graph --check").code(1).out();
+    assert!(said.contains(&format!("+          \"digest\": \"{}\"", digest())), "{said}");
+    let project = project
+        .dockerfile("extra", "FROM debian:12\n")
+        .dockerfile("base", "FROM debian:12\n")
+        .dockerfile("agent", &format!("FROM debian@{}\n", digest()));
+    project.run("graph --output graph.json").code(0);
+    let text = project.read("graph.json");
+    assert_eq!(text.matches("\"digest\": null").count(), 2, "{text}");
+    // Gone from all Dockerfiles, gone from here.
+    let project = project.dockerfile("base", "FROM debian:bookworm-slim\n");
+    let said = project.run("graph --json").code(0).out();
+    assert_eq!(said.matches("\"digest\": null").count(), 2, "{said}");
+}
+
+#[test]
+fn a_broken_lock_is_an_error_with_its_place() {
+    let project = shop("fake");
+    pin(&project);
+    let broken = project.read("graph.json").replacen("\"images\"", "<<<<<<< HEAD\n\"images\"", 1);
+    write(&project, "graph.json", &broken);
+    let expected = "\
+error[broken-lock]: `graph.json`: key must be a string
+ --> graph.json:3:3
+  |
+3 |   <<<<<<< HEAD
+  |   ^
+  |
+  = hint: take back what was changed by hand or by a merge, or remove the file and pin anew: layers update
+";
+    let verbs = ["graph --json", "graph --check", "outdated", "update", "plan --locked", "check"];
+    for verb in verbs.iter().chain(&["build --all --locked", "graph --output graph.json"]) {
+        let said = project.run(verb).code(3).err();
+        assert!(said.starts_with(expected), "{verb}: {said}");
+    }
+    assert_eq!(project.read("graph.json"), broken, "nothing was written");
+    project.run("graph").code(0);
+    build(&project, "").code(0);
+    // What another program calls so is none of ours, until a verb needs it.
+    write(&project, "graph.json", "{\"nodes\": []}\n");
+    project.run("check").code(0);
+    assert!(project.run("graph --json").code(0).out().contains("\"digest\": null"));
+    let said = project.run("plan --locked").code(3).err();
+    assert!(said.contains("`graph.json`: missing field `version`"), "{said}");
+}
+
+#[test]
+fn a_locked_build_wants_a_lock_of_today() {
+    let project = shop("fake");
+    let refused = |project: &Project, expected: &str| {
+        for verb in ["build --all --locked --engine fake", "plan --locked --engine fake"] {
+            let said = project.run(verb).code(3).err();
+            assert!(said.starts_with(&format!("error: {expected}")), "{verb}: {said}");
+            assert!(said.ends_with("\nhint: layers update\n"), "{verb}: {said}");
+        }
+        assert!(!project.root().join(".layers/calls.jsonl").exists(), "no engine was asked");
+    };
+    refused(&project, "there is no `graph.json`");
+    project.run("graph --output graph.json").code(0);
+    refused(&project, "1 external is not pinned in `graph.json`: `debian:bookworm-slim`\n");
+    pin(&project);
+    let project = project.dockerfile("base", "FROM debian:12\n");
+    let said = project.run("plan --locked --engine fake").code(3).out();
+    assert!(said.contains("-          \"reference\": \"docker.io/library/debian:bookworm-slim\","));
+    assert!(said.contains("+          \"reference\": \"docker.io/library/debian:12\","), "{said}");
+    refused(&project, "`graph.json` is out of date\n");
+    let project = project.dockerfile("base", "FROM debian:bookworm-slim\nRUN true\n");
+    project.run("plan --locked --engine fake").code(0);
+    // A version adds a tag to each image, and changes nothing that is locked.
+    let project = project.var("VERSION", "1.2");
+    project.run("graph --check").code(1);
+    project.run("plan --locked --engine fake").code(0);
+    project.run("build --all --locked --pull").code(2);
+}
+
+#[test]
+fn what_takes_named_contexts_is_told_the_digest() {
+    let project = shop("docker");
+    pin(&project);
+    let pinned = format!("debian@{}", digest());
+    let said = build(&project, "--locked").code(0).err();
+    assert!(said.starts_with(&format!("pulling {pinned}\n")), "{said}");
+    for request in requests(&project) {
+        let dockerfile = request["dockerfile"].as_str().unwrap();
+        let expected = match dockerfile.contains("FROM debian") {
+            true => serde_json::json!({"debian:bookworm-slim": format!("docker-image://{pinned}")}),
+            false => serde_json::json!({}),
+        };
+        assert_eq!(request["contexts"], expected, "{dockerfile}");
+    }
+    let pulled = project.read(".layers/calls.jsonl");
+    assert!(!pulled.contains("\"pull\",\"reference\":\"debian:bookworm-slim\""), "{pulled}");
+    let store = project.read(".layers/store.json");
+    assert!(!store.contains("\"debian:bookworm-slim\""), "the tag is left alone");
+    assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
+    project.run("plan --locked --check --engine fake").code(0);
+    // Without the lock the tag counts, which leads elsewhere.
+    let said = build(&project, "").code(0).err();
+    assert!(said.contains("base: external debian:bookworm-slim moved"), "{said}");
+    // Back on the pin: the image that was built on it is still there.
+    assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
+}
+
+#[test]
+fn named_contexts_of_the_configuration_are_pinned_too() {
+    let config = "[image.base]\ncontexts = { os = \"docker-image://debian:bookworm-slim\" }\n";
+    let project = shop("docker")
+        .file("layers.toml", config)
+        .dockerfile("base", "FROM os\nCOPY --from=debian:bookworm-slim /x /x\n");
+    pin(&project);
+    project.run("build base --locked --engine fake").code(0);
+    let pinned = format!("docker-image://debian@{}", digest());
+    let expected = serde_json::json!({"os": pinned, "debian:bookworm-slim": pinned});
+    assert_eq!(requests(&project)[0]["contexts"], expected);
+}
+
+#[test]
+fn a_frontend_that_a_dockerfile_names_may_take_contexts() {
+    let check = |engine: &str, syntax: &str, takes: bool| {
+        let dockerfile = format!("# syntax={syntax}\nFROM debian:bookworm-slim\n");
+        let project = shop(engine).dockerfile("base", &dockerfile);
+        pin(&project);
+        project.run("build base --locked --engine fake").code(0);
+        let contexts = &requests(&project)[0]["contexts"];
+        assert_eq!(contexts.get("debian:bookworm-slim").is_some(), takes, "{engine} {syntax}");
+    };
+    check("docker", "docker/dockerfile:1", true);
+    check("docker", "docker/dockerfile:1.3", false);
+    check("docker", "acme/frontend:1", false);
+    check("fake", "docker/dockerfile:1", false);
+}
+
+#[test]
+fn elsewhere_the_name_must_lead_to_the_pinned_image() {
+    let project = shop("fake");
+    pin(&project);
+    let pinned = format!("debian@{}", digest());
+    // It is free: the pinned image gets it.
+    let said = build(&project, "--locked").code(0).err();
+    assert!(said.starts_with(&format!("pulling {pinned}\n")), "{said}");
+    assert!(requests(&project).iter().all(|request| request["contexts"] == serde_json::json!({})));
+    assert!(project.read(".layers/store.json").contains("\"debian:bookworm-slim\""));
+    assert!(build(&project, "--locked --force").code(0).err().contains("5 built of 5 images"));
+    // It leads elsewhere: it is not taken away.
+    let said = build(&project, "--pull").code(0).err();
+    assert!(said.contains("debian:bookworm-slim: pulled\n"), "{said}");
+    let said = build(&project, "--locked --force").code(4).err();
+    let expected = format!(
+        "`debian:bookworm-slim` is another image in the engine than `{pinned}`, to which it is pinned"
+    );
+    assert!(said.contains(&expected), "{said}");
+    let hint = format!("let the name lead there: docker tag {pinned} debian:bookworm-slim");
+    assert!(said.contains(&hint), "{said}");
+    // Where nothing is built, nobody looks the name up.
+    assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
+}
+
+#[test]
+fn a_pinned_image_that_is_nowhere_is_said_to_be() {
+    let project = shop("fake");
+    pin(&project);
+    let script = project.read(".layers/fake.json").replace(&digest(), "sha256:gone");
+    write(&project, ".layers/fake.json", &script);
+    let said = build(&project, "--locked").code(4).err();
+    assert!(said.contains(&format!("can't pull `debian@{}`", digest())), "{said}");
+}
+
+#[test]
+fn externals_to_pin_are_named_as_dockerfiles_name_them() {
+    let project = shop("fake");
+    let said = project.run("update debian:bookwrm-slim").code(2).err();
+    assert!(said.contains("no external `debian:bookwrm-slim` is named by a tag"), "{said}");
+    assert!(said.ends_with("hint: did you mean `debian:bookworm-slim`?\n"), "{said}");
+    let said = project.run("update zzz").code(2).err();
+    assert!(said.ends_with("hint: `layers graph` shows the externals\n"), "{said}");
+    // An image of the repository is none, and one with a digest stays as it is.
+    project.run("update acme/shop-base").code(2);
+    let project = Project::new().dockerfile("base", &format!("FROM debian@{}\n", digest()));
+    project.run(&format!("update debian@{}", digest())).code(2);
+    let said = project.run("update").code(0).stdout("").err();
+    assert_eq!(said, "no external is named by a tag\n");
+    project.run("outdated --check").code(0).stdout("");
+}

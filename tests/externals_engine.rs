@@ -1,0 +1,271 @@
+//! Externals whose tags move: pinned, told and built on, with a real registry and a real engine.
+//!
+//! Needs Debian's docker-registry; `LAYERS_TEST_NO_ENGINE=1` says that there is no engine.
+
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use layers::engine::Engine;
+use serde_json::{Value, json};
+
+mod common;
+
+use common::faults::{Fault, Faults};
+use common::registry::Registry;
+use common::{Name, TEST_LABEL, engine_or_skip};
+
+/// A repository of `base`, which is built on an external, and `app`, which is built on that.
+struct Tree {
+    root: PathBuf,
+    variables: Vec<(&'static str, String)>,
+    _folder: tempfile::TempDir,
+}
+
+impl Tree {
+    fn new(namespace: &str, external: &str) -> Tree {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let tree = Tree { root, variables: Vec::new(), _folder: folder };
+        let config = format!("namespace = \"{namespace}\"\napp = \"x\"\n");
+        fs::write(tree.root.join("layers.toml"), config).unwrap();
+        let label = format!("LABEL {TEST_LABEL}={namespace}\n");
+        tree.dockerfile("base", &format!("FROM {external}\n{label}"));
+        tree.dockerfile("app", &format!("FROM {namespace}/x-base\nENV APP=1\n"));
+        tree
+    }
+
+    fn dockerfile(&self, image: &str, text: &str) {
+        let folder = self.root.join("docker").join(image);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("Dockerfile"), text).unwrap();
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Tree {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    /// Runs the program; gives both streams.
+    fn run(&self, words: &str, code: i32) -> (String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+        command.args(words.split(' ')).current_dir(&self.root).stdin(Stdio::null()).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", "/nonexistent");
+        if let Ok(host) = std::env::var("DOCKER_HOST") {
+            command.env("DOCKER_HOST", host);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let [out, err] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(status.code(), Some(code), "{words}:\n{out}\n{err}");
+        (out, err)
+    }
+
+    /// The digest that graph.json gives the external of `base`.
+    fn pin(&self) -> Value {
+        let text = fs::read_to_string(self.root.join("graph.json")).unwrap();
+        let lock: Value = serde_json::from_str(&text).unwrap();
+        lock["images"][1]["externals"][0]["digest"].clone()
+    }
+}
+
+/// Removes what an engine has fetched from a registry.
+struct Fetched(String);
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        let filter = format!("reference={}/*/*", self.0);
+        let list = ["image", "ls", "--quiet", "--no-trunc", "--filter", &filter];
+        let listed = Command::new("docker").args(list).stdin(Stdio::null()).output().unwrap();
+        for image in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
+            drop(Command::new("docker").args(["image", "rm", "--force", image]).output());
+        }
+    }
+}
+
+#[test]
+fn tags_are_pinned_and_told_when_they_move() {
+    let Some(registry) = Registry::start() else { return };
+    let one = registry.push("a/b", "1", "one");
+    let faults = Faults::before(registry.address(), |_| Fault::Pass);
+    let external = format!("{}/a/b:1", faults.address());
+    let tree = Tree::new("none", &external).with("LAYERS_ENGINE", "fake");
+
+    let (out, err) = tree.run("outdated --check", 0);
+    assert_eq!(out, "");
+    let expected = format!(
+        "not known of `{external}`: not pinned, and the engine does not hold it\n\
+         0 moved, 0 as before, 1 not known of 1 external named by tag\nhint: layers update\n"
+    );
+    assert_eq!(err, expected);
+    let (out, _) = tree.run("update", 0);
+    assert_eq!(out, format!("- `{external}`: pinned to `{one}` (`app` and `base`)\n"));
+    assert_eq!(tree.pin(), json!(one));
+    tree.run("graph --check", 0);
+    let (out, err) = tree.run("update", 0);
+    let same = "1 external leads to what it is pinned to\n";
+    assert_eq!((out.as_str(), err.as_str()), ("", same));
+    let (out, err) = tree.run("outdated --check", 0);
+    let same = "0 moved, 1 as before of 1 external named by tag\n";
+    assert_eq!((out.as_str(), err.as_str()), ("", same));
+
+    let two = registry.push("a/b", "1", "two");
+    faults.forget();
+    let (out, err) = tree.run("outdated --check", 1);
+    let (short_one, short_two) = (&one[7..19], &two[7..19]);
+    let width = external.len();
+    let expected = format!(
+        "{:<width$}  FROM                   NOW           TO BE BUILT\n\
+         {external}  {short_one} (pinned)  {short_two}  app, base\n",
+        "EXTERNAL"
+    );
+    assert_eq!(out, expected);
+    assert!(err.starts_with("1 moved, 0 as before of 1 external"), "{err}");
+    tree.run("outdated", 0);
+    let (out, _) = tree.run("outdated --json", 0);
+    let row = json!({
+        "external": external, "from": {"basis": "pin", "digests": [one]}, "now": two,
+        "moved": true, "why": null, "images": ["app", "base"],
+    });
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), json!([row]));
+    assert_eq!(tree.pin(), json!(one), "only told");
+    let (out, _) = tree.run("update", 0);
+    assert_eq!(out, format!("- `{external}`: `{one}` → `{two}` (`app` and `base`)\n"));
+    let seen = faults.seen();
+    assert_eq!(seen, vec!["HEAD /v2/a/b/manifests/1"; 4], "and nothing else");
+}
+
+#[test]
+fn only_the_named_externals_are_pinned_anew() {
+    let Some(registry) = Registry::start() else { return };
+    let one = [("a/b", "1"), ("a/b", "2"), ("a/c", "1")]
+        .map(|(path, tag)| registry.push(path, tag, &format!("{path}{tag}")));
+    let at = registry.address();
+    let tree = Tree::new("none", &format!("{at}/a/b:1"));
+    tree.dockerfile("more", &format!("FROM {at}/a/b:2\nCOPY --from={at}/a/c:1 /word /\n"));
+    let lines = |words: &str| tree.run(words, 0).0.lines().count();
+    assert_eq!(lines(&format!("update {at}/a/c:1")), 1);
+    assert_eq!(lines(&format!("update {at}/a/b")), 2);
+    assert_eq!(tree.pin(), json!(one[0]));
+    for (path, tag) in [("a/b", "1"), ("a/b", "2"), ("a/c", "1")] {
+        registry.push(path, tag, "new");
+    }
+    let (out, _) = tree.run(&format!("update {at}/a/b:2 {at}/a/b:2"), 0);
+    assert!(out.starts_with(&format!("- `{at}/a/b:2`: `{}` → ", one[1])), "{out}");
+    assert_eq!((out.lines().count(), tree.pin()), (1, json!(one[0])));
+    assert_eq!(lines("update"), 2);
+}
+
+#[test]
+fn without_a_network_nothing_is_lost() {
+    let Some(mut registry) = Registry::start() else { return };
+    let one = registry.push("a/b", "1", "one");
+    let external = format!("{}/a/b:1", registry.address());
+    let tree = Tree::new("none", &external);
+    tree.run("update", 0);
+    tree.dockerfile("more", &format!("FROM {}/a/b:gone\n", registry.address()));
+    let (out, err) = tree.run("update", 4);
+    let missing =
+        format!("`{}/a/b:gone` is left as it is: its registry has no such", registry.address());
+    assert!(out.is_empty() && err.contains(&missing), "{out}{err}");
+    tree.run("graph --check", 0);
+    registry.stop();
+    let (_, err) = tree.run("outdated --check", 0);
+    assert!(err.contains(&format!("not known of `{external}`: `")), "{err}");
+    assert!(err.contains("can't be asked: connection refused, 5 times\n"), "{err}");
+    assert!(err.contains("0 moved, 0 as before, 2 not known of 2 externals"), "{err}");
+    let (out, err) = tree.run("update", 4);
+    assert!(out.is_empty() && err.contains(&format!("`{external}` is left as it is: `")), "{err}");
+    assert_eq!(tree.pin(), json!(one));
+}
+
+#[test]
+fn a_certificate_of_the_environment_is_trusted() {
+    let Some(registry) = Registry::plan().with_tls().start() else { return };
+    let one = registry.push("a/b", "1", "one");
+    let external = format!("{}/a/b:1", registry.by_name());
+    let tree = Tree::new("none", &external);
+    let (_, err) = tree.run("update", 4);
+    assert!(err.contains("is not trusted: its issuer is not known\nhint: put its"), "{err}");
+    let tree = tree.with("SSL_CERT_FILE", registry.authority().to_str().unwrap());
+    tree.run("update", 0);
+    assert_eq!(tree.pin(), json!(one));
+}
+
+#[test]
+fn what_is_not_pinned_is_compared_with_the_engine() {
+    let Some(engine) = engine_or_skip() else { return };
+    let Some(registry) = Registry::start() else { return };
+    let one = registry.push("a/b", "1", "one");
+    let _fetched = Fetched(registry.address().to_owned());
+    let external = format!("{}/a/b:1", registry.address());
+    let tree = Tree::new("none", &external);
+    let (_, err) = tree.run("outdated", 0);
+    assert!(err.contains("not pinned, and the engine does not hold it"), "{err}");
+    engine.pull(&external, None, &mut || ()).unwrap();
+    let (out, err) = tree.run("outdated --check", 0);
+    assert!(out.is_empty() && err.starts_with("0 moved, 1 as before of 1 external"), "{err}");
+    let two = registry.push("a/b", "1", "two");
+    let (out, _) = tree.run("outdated --check", 1);
+    let expected = format!("{} (in the engine)  {}  app, base\n", &one[7..19], &two[7..19]);
+    assert!(out.ends_with(&expected), "{out}");
+    // Made here, and given the name by hand.
+    let name = Name::new();
+    let own =
+        common::request(&name, "FROM scratch\nCOPY f /\n", common::Files::new().and("f", "x"));
+    common::build(&engine, &own);
+    engine.tag(&own.references[0], &external).unwrap();
+    let (_, err) = tree.run("outdated --check", 0);
+    assert!(err.contains("the engine's image did not come from its registry"), "{err}");
+    engine.remove(&external).unwrap();
+    let deaf = tree.with("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    let (_, err) = deaf.run("outdated --check", 0);
+    assert!(err.contains("not pinned, and no engine is running: there is no socket"), "{err}");
+    assert!(!err.contains("\nhint: start"), "{err}");
+}
+
+#[test]
+fn a_locked_build_stands_on_the_pin_wherever_the_tag_leads() {
+    let Some(engine) = engine_or_skip() else { return };
+    let Some(registry) = Registry::start() else { return };
+    registry.push("a/b", "1", "one");
+    let _fetched = Fetched(registry.address().to_owned());
+    let name = Name::new();
+    let external = format!("{}/a/b:1", registry.address());
+    let tree = Tree::new(name.label(), &external);
+    tree.run("update", 0);
+    registry.push("a/b", "1", "two");
+    let word = |image: &str| {
+        let image = engine.inspect(&format!("{}/x-{image}:latest", name.label())).unwrap().unwrap();
+        let environment: Vec<String> = serde_json::from_value(image.config["Env"].clone()).unwrap();
+        environment.into_iter().find(|it| it.starts_with("WORD=")).unwrap()
+    };
+    tree.run("build --all --locked", 0);
+    assert_eq!((word("base").as_str(), word("app").as_str()), ("WORD=one", "WORD=one"));
+    let (out, _) = tree.run("plan --locked --check", 0);
+    assert!(out.ends_with("0 to build, 0 waiting, 2 fresh of 2 images\n"), "{out}");
+    // Whoever does not ask for the lock gets what the tag leads to.
+    let (_, err) = tree.run("build --all --pull", 0);
+    assert!(err.contains("base: external ") || err.contains(": pulled\n"), "{err}");
+    assert_eq!(word("app"), "WORD=two");
+    // And back, without a build: the images that stand on the pin are still there.
+    let (_, err) = tree.run("build --all --locked --progress plain", 0);
+    assert!(err.contains("0 built, 2 fresh of 2 images"), "{err}");
+    assert_eq!(word("app"), "WORD=one");
+    // The name leads to the other image now, and something is to be built.
+    let takes_contexts = engine.describe().unwrap().frontend.is_none_or(|it| it >= (1, 4));
+    let (_, err) = tree.run("build --all --locked --force", if takes_contexts { 0 } else { 4 });
+    if !takes_contexts {
+        assert!(
+            err.contains(&format!("`{external}` is another image in the engine than")),
+            "{err}"
+        );
+    }
+    assert_eq!(word("app"), "WORD=one");
+    // Without a network: the engine has all that is pinned.
+    drop(registry);
+    tree.run("build --all --locked", 0);
+}

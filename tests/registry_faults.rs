@@ -1,0 +1,58 @@
+//! The engine pushes and pulls through the proxy that other tests break answers with: it must pass
+//! on what it is not told to change.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+
+use std::process::Command;
+
+use layers::engine::Engine;
+
+mod common;
+
+use common::dice::Dice;
+use common::faults::{Fault, Faults};
+use common::registry::{Registry, ask, header};
+use common::{Files, Name, build, engine_or_skip, request};
+
+fn docker(arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn an_engine_pushes_and_pulls_through_it() {
+    let Some(engine) = engine_or_skip() else { return };
+    let Some(registry) = Registry::start() else { return };
+    let faults = Faults::before(registry.address(), |asked| {
+        // The engine tries a broken download again by itself.
+        let is_layer = asked.method == "GET" && asked.path.contains("/blobs/");
+        if is_layer && asked.count == 1 { Fault::CutAfter(1000) } else { Fault::Pass }
+    });
+    let name = Name::new();
+    let mut dice = Dice::new(1);
+    let noise: Vec<u8> = (0..3_000_000).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
+    let files = Files::with_busybox().and("noise", noise);
+    let mut request = request(&name, "FROM scratch\nCOPY . /\n", files);
+    let reference = format!("{}/{}:1", faults.address(), name.label());
+    request.references = vec![reference.clone()];
+    build(&engine, &request);
+    let id = engine.inspect(&reference).unwrap().unwrap().id;
+    docker(&["push", &reference]).unwrap();
+    let pushed = engine.inspect(&reference).unwrap().unwrap().digests;
+    let path = format!("/v2/{}/manifests/1", name.label());
+    let (head, _) = ask(registry.address(), "HEAD", &path, "", b"");
+    let digest = header(&head, "docker-content-digest").unwrap();
+    assert_eq!(pushed, [format!("{}/{}@{digest}", faults.address(), name.label())]);
+    docker(&["rmi", &reference]).unwrap();
+    assert!(engine.inspect(&id).unwrap().is_none());
+    docker(&["pull", &reference]).unwrap();
+    assert_eq!(engine.inspect(&reference).unwrap().unwrap().id, id);
+    let seen = faults.seen();
+    for method in ["POST", "PATCH", "PUT", "HEAD", "GET"] {
+        assert!(seen.iter().any(|asked| asked.starts_with(method)), "{method}: {seen:?}");
+    }
+}
