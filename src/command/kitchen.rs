@@ -16,7 +16,7 @@ use crate::cli::{EngineName, Global, Push};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
-use crate::engine::{BuildFailure, BuildRequest, Engine, EngineInfo, Secrets};
+use crate::engine::{BuildFailure, BuildRequest, Engine, EngineInfo, Secrets, StoredImage};
 use crate::event::Excerpt;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::lint::arguments::undeclared;
@@ -36,6 +36,7 @@ use crate::schedule::{Prepared, Recipes, Turn};
 
 use super::load::Repository;
 use super::pulling::{Found, Pull, Search, find_externals};
+use super::stand_ins::StandIns;
 use super::{Surroundings, load, locked, registry, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
@@ -203,6 +204,10 @@ impl<'a> Kitchen<'a> {
             (own, held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let held = held?;
+        if pull != Pull::Nothing {
+            // Names that runs were lent which died; one that can't be removed hinders nobody.
+            held.strays().iter().for_each(|stray| drop(engine.remove(stray)));
+        }
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
         let judge = Judge {
             graph,
@@ -246,21 +251,6 @@ impl<'a> Kitchen<'a> {
         self
     }
 
-    /// What an image is built on by digest: what a `FROM` or `--from` calls it, and where it is.
-    fn taken_by_digest(&self, image: ImageId, needs: &[Parent]) -> BTreeMap<String, String> {
-        let Some(Ok(own)) = &self.judge.own[image] else { return BTreeMap::new() };
-        if !self.judge.takes_by_digest(image) {
-            return BTreeMap::new();
-        }
-        let needed = own.inputs.needs.iter().zip(&own.needs);
-        let taken = needed.filter(|(need, _)| need.kind != "context").filter_map(|(need, of)| {
-            let reference = self.judge.remote_of(of, needs)?;
-            let name = Reference::parse(&need.reference).ok()?.context_name();
-            Some((name, format!("docker-image://{reference}")))
-        });
-        taken.collect()
-    }
-
     /// Brings what an image needs and only registries hold, and lets its names lead to it.
     fn bring_needs(
         &self,
@@ -297,11 +287,17 @@ impl<'a> Kitchen<'a> {
         Ok(())
     }
 
-    fn request(&self, image: ImageId, key: &str, needs: &[Parent]) -> anyhow::Result<BuildRequest> {
+    fn request(
+        &self,
+        image: ImageId,
+        key: &str,
+        stand_ins: &StandIns,
+    ) -> anyhow::Result<BuildRequest> {
         let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
         let described = &self.graph.images[image];
-        let mut contexts = self.taken_by_digest(image, needs);
-        contexts.extend(locked::pin_contexts(used_contexts(described), &self.judge.pinned));
+        let mut contexts = stand_ins.contexts.clone();
+        let written = locked::pin_contexts(used_contexts(described), &self.judge.pinned);
+        contexts.extend(stand_ins.replace(written));
         for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(
@@ -411,15 +407,22 @@ impl Recipes for Kitchen<'_> {
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));
                 self.bring_needs(image, needs, engine, turn)?;
-                let request = Box::new(self.request(image, &key, needs)?);
+                let stand_ins = StandIns::of(&self.judge, image, needs);
+                let request = Box::new(self.request(image, &key, &stand_ins)?);
                 let claim = claim.map(|claim| Box::new(claim) as _);
-                Ok(Prepared::Build { request, reason, claim })
+                Ok(Prepared::Build { request, reason, claim, lent: stand_ins.lent })
             }
         }
     }
 
-    fn confirm(&self, image: ImageId, needs: &[Parent], engine: &dyn Engine) -> anyhow::Result<()> {
-        self.judge.confirm(image, needs, engine)
+    fn confirm(
+        &self,
+        image: ImageId,
+        built: &StoredImage,
+        needs: &[Parent],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        self.judge.confirm(image, built, needs, engine)
     }
 
     fn size(&self, image_id: &str) -> Option<u64> {

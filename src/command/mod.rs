@@ -39,6 +39,7 @@ mod retyped;
 mod runs;
 mod secrets;
 mod since;
+mod stand_ins;
 mod tags;
 mod update;
 mod why;

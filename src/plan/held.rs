@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use super::lent;
 use crate::engine::ListedImage;
 use crate::graph::reference::Reference;
 use crate::inputs::KEY_LABEL;
@@ -16,6 +17,7 @@ pub struct Held {
     by_reference: HashMap<String, usize>,
     by_key: HashMap<String, Vec<usize>>,
     by_id: HashMap<String, usize>,
+    strays: Vec<String>,
 }
 
 /// An image that carries a key.
@@ -51,6 +53,9 @@ impl Held {
         for mut image in listed {
             let Some(key) = image.labels.remove(KEY_LABEL) else { continue };
             for reference in &image.references {
+                if lent::is_stray(reference) {
+                    held.strays.push(reference.clone());
+                }
                 if let Ok(reference) = Reference::parse(reference) {
                     held.by_reference.insert(reference.normalised(), held.images.len());
                 }
@@ -66,6 +71,11 @@ impl Held {
     /// How many bytes an image takes, by its ID.
     pub fn size(&self, id: &str) -> Option<u64> {
         self.by_id.get(id).map(|at| self.images[*at].size)
+    }
+
+    /// References that processes have left behind which died while they built.
+    pub fn strays(&self) -> &[String] {
+        &self.strays
     }
 
     /// To what references lead.

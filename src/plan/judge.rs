@@ -15,10 +15,11 @@ use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, carrier, origin};
 use crate::base::{IdMap, ImageId, parallel};
-use crate::engine::Engine;
+use crate::engine::{Engine, StoredImage};
+use crate::graph::evaluate::Base;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedInputs, NeedOf, Own};
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {
@@ -388,14 +389,16 @@ impl Judge<'_> {
     pub fn confirm(
         &self,
         image: ImageId,
+        built: &StoredImage,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
         let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
         let own = self.complete(own, &among(needs));
         for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
-            // What the engine did not hold was fetched by the build itself.
-            if need.layers.is_none() {
+            // What the engine did not hold was fetched by the build itself; a name that was lent for it
+            // leads to nothing else.
+            if need.layers.is_none() || self.is_lent(image, of, needs) {
                 continue;
             }
             let taken = self.taken(image, need, of, needs);
@@ -403,7 +406,10 @@ impl Judge<'_> {
             let mut now = need.clone();
             let found = engine.inspect(&reference)?;
             now.identify(found.as_ref().map(Identity::of).as_ref());
-            if now != *need {
+            let is_below = |found: &StoredImage| built.diff_ids.starts_with(&found.diff_ids);
+            // A build may be given what a reference led to a moment ago.
+            let is_right = !self.is_base(image, need) || found.as_ref().is_some_and(is_below);
+            if now != *need || !is_right {
                 let what = if found.is_some() { "moved to another image" } else { "removed" };
                 anyhow::bail!(
                     "`{reference}` was {what} while `{}` was built on it\n\
@@ -413,6 +419,24 @@ impl Judge<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a need is the base of an image's target: what its layers begin with.
+    fn is_base(&self, image: ImageId, need: &NeedInputs) -> bool {
+        if need.kind != "from" {
+            return false;
+        }
+        let evaluation = &self.image(image).evaluation;
+        let mut at = evaluation.target;
+        while let Some(view) = at.and_then(|at| evaluation.stages.get(at)) {
+            match &view.base {
+                Some(Base::Image(reference)) => return reference.normalised() == need.reference,
+                // A stage starts from one above it, so this ends.
+                Some(Base::Stage(index)) if Some(*index) < at => at = Some(*index),
+                _ => return false,
+            }
+        }
+        false
     }
 
     pub(super) fn name(&self, image: ImageId) -> String {

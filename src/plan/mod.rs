@@ -10,6 +10,7 @@ mod explain;
 mod fronts;
 mod held;
 mod judge;
+pub mod lent;
 mod origin;
 mod shared;
 mod taken;
@@ -52,6 +53,8 @@ pub struct Plan {
 pub struct Parent {
     /// The image.
     pub image: ImageId,
+    /// Its ID.
+    pub image_id: String,
     /// What it is.
     pub identity: Identity,
     /// Where it is, when the registry holds it and the engine does not.
@@ -155,8 +158,10 @@ impl Plan {
 
     /// A fresh image as others need it; nothing where it is not known yet what it is.
     pub fn parent(&self, image: ImageId) -> Option<Parent> {
+        let Some(Verdict::Fresh { image_id, .. }) = &self.verdicts[image] else { return None };
+        let (image_id, identity) = (image_id.clone(), self.identities[image].clone()?);
         let remote = self.registered[image].clone().filter(|_| self.is_remote(image));
-        Some(Parent { image, identity: self.identities[image].clone()?, remote })
+        Some(Parent { image, image_id, identity, remote })
     }
 
     /// Says what the registry holds of a fresh image.

@@ -44,6 +44,14 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether an image is built on a parent under a name of its own, that nobody else moves: one that the
+    /// engine holds, where the frontend takes named contexts.
+    pub fn is_lent(&self, image: ImageId, of: &NeedOf, needs: &[Parent]) -> bool {
+        let NeedOf::Image(parent) = of else { return false };
+        let need = needs.iter().find(|need| need.image == *parent);
+        need.is_some_and(|need| need.remote.is_none()) && self.takes_by_digest(image)
+    }
+
     /// The reference that an image is built on where a need of it is met from a registry by digest. A
     /// named context is left as the user has it, unless it is pinned.
     pub(super) fn taken<'b>(

@@ -366,7 +366,8 @@ impl Loop<'_, '_> {
             Ending::Fresh(fresh) => self.end_fresh(image, fresh),
             Ending::Built { image_id, references, identity, size } => {
                 self.tally.built += 1;
-                self.parents[image] = Some(Parent { image, identity, remote: None });
+                let parent = Parent { image, image_id: image_id.clone(), identity, remote: None };
+                self.parents[image] = Some(parent);
                 self.states.finish(image);
                 self.send(image, &image_id, None);
                 let (image, steps, size) = (name, self.steps[image], Some(size));
@@ -392,7 +393,8 @@ impl Loop<'_, '_> {
             None => self.recipes.size(&image_id),
         };
         let registry = remote.as_ref().map(|it| it.reference.clone());
-        self.parents[image] = identity.map(|identity| Parent { image, identity, remote });
+        let parent = |identity| Parent { image, image_id: image_id.clone(), identity, remote };
+        self.parents[image] = identity.map(parent);
         self.states.finish(image);
         self.send(image, &image_id, registered.as_ref());
         let image = self.name(image);

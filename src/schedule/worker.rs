@@ -39,12 +39,18 @@ pub trait Recipes: Sync {
         turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared>;
 
-    /// Makes sure, once an image is built, that all it was to be built on is still there under its
-    /// references: whoever moves one of them meanwhile makes another image of it than its key says.
+    /// Makes sure, once an image is built, that it was built on what it was to be built on: whoever
+    /// moves a reference meanwhile makes another image of it than its key says.
     ///
     /// # Errors
     /// Where something was moved, or the engine can't be asked.
-    fn confirm(&self, image: ImageId, needs: &[Parent], engine: &dyn Engine) -> anyhow::Result<()>;
+    fn confirm(
+        &self,
+        image: ImageId,
+        built: &StoredImage,
+        needs: &[Parent],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()>;
 
     /// How many bytes an image takes that the engine held before the run, where that is known.
     fn size(&self, _image_id: &str) -> Option<u64> {
@@ -81,6 +87,9 @@ pub enum Prepared {
         reason: Reason,
         /// What keeps other runs from building the same meanwhile, until it is dropped.
         claim: Claim,
+        /// Names of its own under which it is built on images of the engine, with their IDs: they have
+        /// them for that long.
+        lent: Vec<(String, String)>,
     },
     /// The run was cancelled meanwhile.
     Cancelled,
@@ -253,9 +262,11 @@ fn try_once(
         Prepared::Remote { registered, lost } => {
             take_over(registered, lost, engine, &turn).map_err(broke)
         }
-        Prepared::Build { request, reason, claim } => {
+        Prepared::Build { request, reason, claim, lent } => {
             say_now(say, Progress::Stale(reason));
+            let lent = Lent::lend(engine, &lent).map_err(broke)?;
             let ending = perform(order, &request, say, engine, recipes);
+            drop(lent);
             drop(claim);
             ending
         }
@@ -301,6 +312,32 @@ fn take_over(
     }))
 }
 
+/// Names that images have until this is dropped.
+struct Lent<'a> {
+    engine: &'a dyn Engine,
+    names: Vec<String>,
+}
+
+impl<'a> Lent<'a> {
+    fn lend(engine: &'a dyn Engine, names: &[(String, String)]) -> anyhow::Result<Lent<'a>> {
+        let mut lent = Lent { engine, names: Vec::with_capacity(names.len()) };
+        for (name, id) in names {
+            engine.tag(id, name)?;
+            lent.names.push(name.clone());
+        }
+        Ok(lent)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        for name in &self.names {
+            // One that stays is taken away by a later run.
+            drop(self.engine.remove(name));
+        }
+    }
+}
+
 /// Lets the engine build, and makes sure of what came out.
 fn perform(
     order: &Order,
@@ -322,12 +359,12 @@ fn perform(
     lines.finish(|step, line| say_now(say, Progress::Output { step: name(step, mask), line }));
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
-            if let Err(error) = recipes.confirm(order.image, &order.needs, engine) {
+            let image = look_at(&image_id, engine).map_err(|error| broke(&error))?;
+            if let Err(error) = recipes.confirm(order.image, &image, &order.needs, engine) {
                 // It carries a key that it does not deserve.
                 engine.remove(&image_id).map_err(|error| broke(&error))?;
                 return Err(broke(&error));
             }
-            let image = look_at(&image_id, engine).map_err(|error| broke(&error))?;
             let (identity, size) = (Identity::of(&image), image.size);
             Ok(Ending::Built { image_id, references: request.references.clone(), identity, size })
         }

@@ -313,10 +313,16 @@ impl Recipes for Names {
             context: Arc::new(NoFiles),
         };
         let (request, reason) = (Box::new(request), Reason::NoImage);
-        Ok(Prepared::Build { request, reason, claim: None })
+        Ok(Prepared::Build { request, reason, claim: None, lent: Vec::new() })
     }
 
-    fn confirm(&self, _: ImageId, _: &[Parent], _: &dyn Engine) -> anyhow::Result<()> {
+    fn confirm(
+        &self,
+        _: ImageId,
+        _: &StoredImage,
+        _: &[Parent],
+        _: &dyn Engine,
+    ) -> anyhow::Result<()> {
         Ok(())
     }
 

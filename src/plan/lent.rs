@@ -1,0 +1,76 @@
+//! Names that parents have for as long as something is built on them.
+//!
+//! Owns their form. A reference such as `acme/base:latest` belongs to everybody on an engine, and
+//! builds that run at once share what they have looked up under it, so that one may be given what it
+//! led to a moment ago. A name that nobody else uses leads to the image that was planned, and to no
+//! other. It lies under `layers.invalid`, where no registry can be (RFC 2606), and says who made it, so
+//! that it can be taken away when that process has died.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What every such name begins with.
+const DOMAIN: &str = "layers.invalid/";
+
+/// How many digits of a hash tell a machine from others.
+const DIGITS: usize = 12;
+
+/// A name that nothing else has, on any machine that uses the same engine.
+pub fn fresh_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let [machine, boot] = this_machine();
+    format!("{DOMAIN}{machine}-{boot}-{}/parent:{count}", std::process::id())
+}
+
+/// Whether a reference is such a name, and whoever made it is dead: on this machine, as far as that
+/// can be told.
+pub fn is_stray(reference: &str) -> bool {
+    let Some(maker) = reference.strip_prefix(DOMAIN) else { return false };
+    let maker = maker.split('/').next().unwrap_or_default();
+    let mut parts = maker.splitn(3, '-');
+    let (machine, boot, process) = (parts.next(), parts.next(), parts.next());
+    let [this_machine, this_boot] = this_machine();
+    if machine != Some(&this_machine) {
+        return false;
+    }
+    let process = process.and_then(|process| process.parse::<u32>().ok());
+    let is_alive = process.is_some_and(|it| Path::new(&format!("/proc/{it}")).exists());
+    Path::new("/proc/self").exists() && (boot != Some(&this_boot) || !is_alive)
+}
+
+/// This machine, and since when it runs.
+fn this_machine() -> [String; 2] {
+    let read = |path: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        blake3::hash(text.trim().as_bytes()).to_hex()[..DIGITS].to_owned()
+    };
+    [read("/proc/sys/kernel/hostname"), read("/proc/sys/kernel/random/boot_id")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::reference::Reference;
+
+    #[test]
+    fn names_are_references_that_nobody_else_has() {
+        let (one, other) = (fresh_name(), fresh_name());
+        assert_ne!(one, other);
+        assert_eq!(Reference::parse(&one).unwrap().familiar(), one);
+        assert!(!is_stray(&one), "its maker is alive");
+    }
+
+    #[test]
+    fn what_the_dead_left_is_told_from_all_else() {
+        let [machine, boot] = this_machine();
+        let check = |name: &str, expected| assert_eq!(is_stray(name), expected, "{name}");
+        check(&format!("layers.invalid/{machine}-{boot}-4294967295/parent:0"), true);
+        check(&format!("layers.invalid/{machine}-000000000000-1/parent:0"), true);
+        check(&format!("layers.invalid/{machine}-{boot}-1/parent:0"), false);
+        check(&format!("layers.invalid/000000000000-{boot}-4294967295/parent:0"), false);
+        check("acme/base:latest", false);
+        check("layers.invalid/x:latest", false);
+    }
+}
