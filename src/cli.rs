@@ -292,12 +292,16 @@ pub enum Deny {
 #[derive(Debug, Args)]
 pub struct Affected {
     /// List what differs from this git revision; REV... is where REV and HEAD parted.
-    #[arg(long, value_name = "REV", required_unless_present = "missing")]
+    #[arg(long, value_name = "REV", required_unless_present_any = ["missing", "moved"])]
     pub since: Option<String>,
 
     /// List what the registry does not hold, too. No engine is asked.
     #[arg(long)]
     pub missing: bool,
+
+    /// List what needs an external, too, whose tag leads elsewhere than its pin in graph.json.
+    #[arg(long)]
+    pub moved: bool,
 
     /// How they are listed.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = AffectedFormat::Text)]

@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
+#[path = "registry_engine/affected.rs"]
+mod affected;
 #[path = "registry_engine/faulty.rs"]
 mod faulty;
 #[path = "registry_engine/killed.rs"]

@@ -1,10 +1,12 @@
 //! `layers affected`: the images that differ from a revision, and all that needs them.
 
 use crate::base::{IdMap, ImageId};
-use crate::cli::{Affected as Options, AffectedFormat, Global, Push};
+use crate::cli::{Affected as Options, AffectedFormat, EngineName, Global, Push};
 use crate::engine::Engine;
 use crate::engine::none::NoEngine;
 use crate::exit::Exit;
+use crate::graph::Image;
+use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
 use crate::inputs::since::Cause;
 use crate::plan::Verdict;
@@ -14,7 +16,7 @@ use crate::report::say;
 use super::kitchen::{Chosen, Kitchen, Wish};
 use super::load::Repository;
 use super::since::{self, Affected};
-use super::{Surroundings, load, usage};
+use super::{Surroundings, load, lock, outdated, usage};
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
@@ -30,6 +32,15 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if options.missing {
         for image in missing(&repository, at)? {
             causes[image].get_or_insert(Cause::Missing);
+        }
+    }
+    if options.moved {
+        let pins = match lock::read(&repository)? {
+            Ok(committed) => committed.map(|committed| committed.pins).unwrap_or_default(),
+            Err(problem) => return lock::tell(&problem, at),
+        };
+        for (image, cause) in moved(&repository, &pins, at)? {
+            causes[image].get_or_insert(cause);
         }
     }
     let found = Affected::of(graph, causes);
@@ -58,6 +69,29 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     Ok(Exit::Done)
 }
 
+/// The images that need an external directly which has moved since it was pinned. What can't be told of
+/// an external is a warning.
+fn moved(
+    repository: &Repository,
+    pins: &Pins,
+    at: &Surroundings,
+) -> anyhow::Result<Vec<(ImageId, Cause)>> {
+    let mut found = Vec::new();
+    for (reference, row) in outdated::compare(repository, pins, EngineName::None, at) {
+        if let Some(why) = &row.why {
+            let external = &row.external;
+            say::warning(&format!("whether `{external}` has moved is not known: {why}"), at.paint)?;
+        }
+        let (Some(true), Some(was), Some(now)) = (row.moved, row.from, row.now) else { continue };
+        let was = was.digests.into_iter().next().unwrap_or_default();
+        let cause = Cause::ExternalMoved { external: row.external, was, now };
+        let needs = |image: &Image| image.externals.iter().any(|it| it.reference == *reference);
+        let images = repository.graph.images.iter().filter(|(_, image)| needs(image));
+        found.extend(images.map(|(id, _)| (id, cause.clone())));
+    }
+    Ok(found)
+}
+
 /// The images that the registry does not hold, by the keys of now.
 fn missing(repository: &Repository, at: &Surroundings) -> anyhow::Result<Vec<ImageId>> {
     if repository.home.is_none() {
@@ -72,6 +106,9 @@ fn missing(repository: &Repository, at: &Surroundings) -> anyhow::Result<Vec<Ima
     let engine = NoEngine::on(load::machine_platform());
     let info = engine.describe()?;
     let (_, plan) = Kitchen::open(repository, wish, &engine, &info, at)?;
+    // The key of one that waits for another is not known yet.
+    let is_known = |image: &ImageId| plan.needs(*image).iter().all(|need| plan.is_fresh(*need));
     let is_built = |image: &ImageId| matches!(plan.verdict(*image), Some(Verdict::Build { .. }));
-    Ok(plan.order().iter().copied().filter(is_built).collect())
+    let order = plan.order().iter().copied();
+    Ok(order.filter(|image| is_built(image) && is_known(image)).collect())
 }

@@ -204,7 +204,12 @@ fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, moved: BTreeMap<ImageId, Ve
         let pinned = pinned.map(|reference| Change::External { reference, held: true });
         match &mut causes[image] {
             Some(Cause::Changed { changes }) => changes.extend(pinned),
-            Some(Cause::New | Cause::Unreadable { .. } | Cause::Missing) => {}
+            Some(
+                Cause::New
+                | Cause::Unreadable { .. }
+                | Cause::Missing
+                | Cause::ExternalMoved { .. },
+            ) => {}
             cause => *cause = Some(Cause::Changed { changes: pinned.collect() }),
         }
     }

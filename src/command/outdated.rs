@@ -17,6 +17,7 @@ use crate::registry::Registries;
 use crate::report::pins::{self, Basis, Row, Was};
 use crate::report::say;
 
+use super::load::Repository;
 use super::{Surroundings, kitchen, load, lock, registry};
 
 /// How many registries are asked at once.
@@ -31,11 +32,30 @@ pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Re
         Ok(committed) => committed.map(|committed| committed.pins).unwrap_or_default(),
         Err(problem) => return lock::tell(&problem, at),
     };
+    let rows = compare(&repository, &pins, options.engine.engine, at);
+    let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
+    if options.json {
+        say::out(&pins::draw_json(&rows)?)?;
+    } else {
+        say::out(&pins::draw_table(&rows))?;
+        say::err(&pins::draw_rest(&rows))?;
+    }
+    let has_moved = rows.iter().any(|row| row.moved == Some(true));
+    Ok(if options.check && has_moved { Exit::Failed } else { Exit::Done })
+}
+
+/// The externals by tag, each with what it was and what it is now.
+pub fn compare<'a>(
+    repository: &'a Repository,
+    pins: &Pins,
+    engine: EngineName,
+    at: &Surroundings,
+) -> Vec<(&'a Reference, Row)> {
     let graph = &repository.graph;
     let externals = externals_by_tag(graph);
-    let store = Store::new(options.engine.engine, at);
+    let store = Store::new(engine, at);
     let bases: Vec<(&Reference, Result<Was, String>)> =
-        externals.into_values().map(|it| (it, basis(it, &pins, &store))).collect();
+        externals.into_values().map(|it| (it, basis(it, pins, &store))).collect();
     let registries = Registries::new(registry::settings(&repository.config, &at.environment));
     let found = parallel::each(&bases, AT_ONCE, |(reference, from)| match from {
         // Without anything to compare with, no registry need be asked.
@@ -48,17 +68,9 @@ pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Re
     });
     let rows = bases.into_iter().zip(found).map(|((reference, from), found)| {
         let images = images_on(graph, reference);
-        Row::new(reference.familiar(), from.ok(), found, images)
+        (reference, Row::new(reference.familiar(), from.ok(), found, images))
     });
-    let rows: Vec<Row> = rows.collect();
-    if options.json {
-        say::out(&pins::draw_json(&rows)?)?;
-    } else {
-        say::out(&pins::draw_table(&rows))?;
-        say::err(&pins::draw_rest(&rows))?;
-    }
-    let has_moved = rows.iter().any(|row| row.moved == Some(true));
-    Ok(if options.check && has_moved { Exit::Failed } else { Exit::Done })
+    rows.collect()
 }
 
 /// What an external is compared with: its pin, else what the engine holds under its tag.

@@ -94,6 +94,15 @@ pub enum Cause {
     },
     /// The registry holds none with its key.
     Missing,
+    /// The tag of something from outside that it needs leads elsewhere than its pin.
+    ExternalMoved {
+        /// What it is called.
+        external: String,
+        /// The digest of the pin.
+        was: String,
+        /// The digest that the tag leads to.
+        now: String,
+    },
 }
 
 /// For each image of now why it is another one than in the revision; nothing where it is not.

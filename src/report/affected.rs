@@ -50,6 +50,7 @@ fn describe(cause: &Cause) -> String {
 pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> String {
     match cause {
         Cause::New => "is new".to_owned(),
+        Cause::ExternalMoved { external, .. } => format!("external {} moved", quote(external)),
         Cause::Missing => "is not in the registry".to_owned(),
         Cause::Renamed => "has other references".to_owned(),
         Cause::Unreadable { message } => quote(message.lines().next().unwrap_or_default()),
