@@ -10,6 +10,7 @@ mod build;
 mod ci;
 mod diff;
 mod externals;
+mod global;
 mod graph;
 mod push;
 
@@ -19,6 +20,7 @@ pub use ci::{
 };
 pub use diff::Diff;
 pub use externals::{Outdated, Update};
+pub use global::Global;
 pub use graph::{ColorBy, Graph, GraphFormat};
 pub use push::Push;
 
@@ -36,57 +38,6 @@ pub struct Cli {
     /// Options of all commands.
     #[command(flatten)]
     pub global: Global,
-}
-
-/// Options that every command takes.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Options of all commands")]
-pub struct Global {
-    /// Act as if started in DIR.
-    #[arg(short = 'C', value_name = "DIR", global = true)]
-    pub directory: Option<PathBuf>,
-
-    /// Set a build argument of all images; without a value, the environment's is taken.
-    #[arg(
-        long = "build-arg",
-        value_name = "NAME[=VALUE]",
-        value_parser = read_build_arg,
-        global = true
-    )]
-    pub build_args: Vec<String>,
-
-    /// Build for a platform, such as linux/arm64.
-    #[arg(long, value_name = "PLATFORM", global = true)]
-    pub platform: Option<String>,
-
-    /// Build this stage of the Dockerfiles that have it.
-    #[arg(long, value_name = "STAGE", global = true)]
-    pub target: Option<String>,
-
-    /// What stands before the app in references [env: REPO_NS].
-    #[arg(long, value_name = "NAME", global = true)]
-    pub namespace: Option<String>,
-
-    /// What all images are called after [env: IMAGE_NAME, APP_NAME].
-    #[arg(long, value_name = "NAME", global = true)]
-    pub app: Option<String>,
-
-    /// The registry through which images are shared: looked for there by their keys, and pushed
-    /// there.
-    #[arg(long, value_name = "HOST[/PATH]", env = "LAYERS_REGISTRY", global = true)]
-    pub registry: Option<String>,
-
-    /// A further tag for every image, as {git.sha}, {git.branch} or {git.tag} too; may be given several
-    /// times [env: VERSION, REPO_VERSION].
-    #[arg(long = "tag", value_name = "TAG", global = true)]
-    pub tags: Vec<String>,
-}
-
-fn read_build_arg(argument: &str) -> Result<String, String> {
-    match argument.split('=').next() {
-        None | Some("") => Err("it has no name".to_owned()),
-        Some(_) => Ok(argument.to_owned()),
-    }
 }
 
 /// The commands.

@@ -21,6 +21,8 @@ fn request(reference: &str, dockerfile: &str) -> BuildRequest {
         target: None,
         references: vec![reference.to_owned()],
         labels: BTreeMap::from([("key".to_owned(), reference.to_owned())]),
+        annotations: BTreeMap::new(),
+        attestations: layers::engine::Attestations::default(),
         build_args: BTreeMap::new(),
         platform: None,
         contexts: BTreeMap::new(),

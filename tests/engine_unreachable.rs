@@ -156,6 +156,8 @@ fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
         target: None,
         references: Vec::new(),
         labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        attestations: layers::engine::Attestations::default(),
         build_args: BTreeMap::new(),
         platform: None,
         contexts: BTreeMap::new(),

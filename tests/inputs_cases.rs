@@ -35,7 +35,14 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     let (graph, problems) = link(vec![read], &wishes, &wanted);
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
     let externals = Externals::new();
-    let asked = Asked { root, graph: &graph, platform: "linux/amd64", externals: &externals };
+    let attestations = layers::engine::Attestations::default();
+    let asked = Asked {
+        root,
+        graph: &graph,
+        platform: "linux/amd64",
+        externals: &externals,
+        attestations: &attestations,
+    };
     let mut own = gather(asked, &[ImageId(0)], &mut Digests::default());
     own[ImageId(0)].take().unwrap().unwrap().inputs
 }

@@ -24,6 +24,7 @@ use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
 use layers::engine::{BuildOutcome, Cancel, Engine, Passing};
 use layers::inputs::identity::Identity;
+use serde_json::Value;
 
 /// `open sesame` by bcrypt.
 const HASH: &str = "$2b$05$7h97/egww1fuSeSBu3DUeeDiibeSDN/K7X1/0GKjlb1vnIrevm/J6";
@@ -71,22 +72,24 @@ impl Registry {
         Registry { folder, server, host }
     }
 
-    /// The digest under which it has an image.
-    fn digest_of(&self, repository: &str, tag: &str) -> String {
+    /// A manifest that it has, and its digest.
+    fn manifest(&self, repository: &str, version: &str) -> (Value, String) {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         let accept = "application/vnd.docker.distribution.manifest.v2+json, \
                       application/vnd.oci.image.manifest.v1+json, \
                       application/vnd.oci.image.index.v1+json";
         let host = &self.host;
-        let head = format!(
-            "HEAD /v2/{repository}/manifests/{tag} HTTP/1.1\r\nHost: {host}\r\n\
-             Accept: {accept}\r\nConnection: close\r\n\r\n"
+        let get = format!(
+            "GET /v2/{repository}/manifests/{version} HTTP/1.0\r\nHost: {host}\r\n\
+             Accept: {accept}\r\n\r\n"
         );
-        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(get.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        let found = answer.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
-        found.unwrap_or_else(|| panic!("{answer}")).trim().to_owned()
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let found = head.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
+        let digest = found.unwrap_or_else(|| panic!("{answer}")).trim().to_owned();
+        (serde_json::from_str(body).unwrap(), digest)
     }
 
     /// The machine's engine with credentials for it: `me` and a password.
@@ -248,7 +251,7 @@ fn a_pushed_image_is_what_was_built_and_its_digest_is_the_registrys() {
     let reference = built(&engine, &name, &door.host, Files::new().and("a", "1"));
     let before = engine.inspect(&reference).unwrap().unwrap();
     let digest = engine.push(&reference, &Cancel::default()).unwrap();
-    assert_eq!(digest, registry.digest_of(&name.reference("/shop/base"), "1.2"));
+    assert_eq!(digest, registry.manifest(&name.reference("/shop/base"), "1.2").1);
     let sent = door.blobs_sent();
     assert!(sent >= 2, "the layer and the configuration: {sent}");
     // What is there is not sent again.
@@ -262,6 +265,34 @@ fn a_pushed_image_is_what_was_built_and_its_digest_is_the_registrys() {
     assert_eq!(Identity::of(&after), Identity::of(&before));
     let named = format!("{}@{digest}", reference.strip_suffix(":1.2").unwrap());
     assert!(after.digests.contains(&named), "{:?}", after.digests);
+}
+
+#[test]
+fn what_is_said_beside_an_image_is_pushed_with_it() {
+    let Some(engine) = engine_or_skip() else { return };
+    if !engine.keeps_manifests().unwrap() {
+        eprintln!("skipped: the engine does not have containerd's image store");
+        return;
+    }
+    let registry = Registry::start(false);
+    let name = Name::new();
+    let mut request = request(&name, "FROM scratch\nCOPY a /\n", Files::new().and("a", "1"));
+    let repository = name.reference("/shop/base");
+    request.references = vec![format!("{}/{repository}:1.2", registry.host)];
+    request.annotations.insert("org.opencontainers.image.title".into(), "base".into());
+    request.attestations.provenance = Some("mode=min".into());
+    let (outcome, _) = build(&engine, &request);
+    let BuildOutcome::Built { image_id } = outcome else { panic!("{outcome:?}") };
+    let digest = engine.push(&request.references[0], &Cancel::default()).unwrap();
+    let (index, known) = registry.manifest(&repository, "1.2");
+    assert_eq!((&digest, &digest), (&known, &image_id));
+    let at = |number: usize| index["manifests"][number]["digest"].as_str().unwrap();
+    let (image, _) = registry.manifest(&repository, at(0));
+    assert_eq!(image["annotations"]["org.opencontainers.image.title"], "base");
+    assert_eq!(image["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+    let (attested, _) = registry.manifest(&repository, at(1));
+    let kind = attested["layers"][0]["annotations"]["in-toto.io/predicate-type"].as_str().unwrap();
+    assert!(kind.starts_with("https://slsa.dev/provenance/"), "{kind}");
 }
 
 #[test]

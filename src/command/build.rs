@@ -9,7 +9,7 @@ use crate::base::{ImageId, clock};
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
 use crate::exit::Exit;
-use crate::graph::lint::frontend::newer_than;
+use crate::graph::lint::frontend::{newer_than, passes_over_epoch};
 use crate::graph::lock::Pins;
 use crate::plan::Plan;
 use crate::report::github::Groups;
@@ -27,7 +27,7 @@ use super::publish::Publishing;
 use super::pulling::Pull;
 use super::report::Wanted;
 use super::secrets::Given;
-use super::{Surroundings, load, lock, registry, usage};
+use super::{Surroundings, attest, load, lock, registry, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
@@ -57,6 +57,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     kitchen::warn_of_arguments(&repository, &wish.chosen, global, at)?;
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
+    attest::check(&repository.attestations, engine.as_ref(), &info)?;
     let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
     if options.dry_run {
         let name = |image: ImageId| repository.graph.images[image].name.clone();
@@ -162,7 +163,8 @@ fn warn_of_age(
     let Some(frontend) = info.frontend else { return Ok(()) };
     let images = todo.order().iter().filter(|image| !todo.is_fresh(**image));
     let images = images.map(|image| &repository.graph.images[*image]);
-    let problems = newer_than(images, frontend);
+    let mut problems = newer_than(images.clone(), frontend);
+    problems.extend(passes_over_epoch(images, frontend));
     say::err(&diagnostics::draw(&repository.silence.apply(problems), at.paint))
 }
 

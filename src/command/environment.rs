@@ -25,6 +25,14 @@ impl Environment {
         Environment { variables }
     }
 
+    /// The same, but for one variable.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Environment {
+        let mut variables = self.variables.clone();
+        variables.remove(name);
+        Environment { variables }
+    }
+
     /// A variable's value.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)

@@ -69,10 +69,13 @@ struct Asked<'a> {
 }
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    // A drawing is compared with one that was committed, save where the engine is asked.
+    // What is drawn is committed and compared, and neither what git calls it nor the time at which somebody
+    // builds is part of it. Only a verdict is about a build.
     let asks = marks::ask_the_engine(options);
+    let environment = at.environment.without(load::SOURCE_DATE_EPOCH);
+    let timeless = Surroundings { environment, paint: at.paint };
     let mut repository =
-        if asks { load::load(global, at)? } else { load::load_lasting(global, at)? };
+        if asks { load::load(global, at)? } else { load::load_lasting(global, &timeless)? };
     if asks {
         repository.read_ignore_files();
     }
@@ -221,6 +224,7 @@ fn recipe<'a>(repository: &'a Repository, said: Said<'_>) -> Recipe<'a> {
     Recipe {
         command: said.command(),
         platform: repository.platform.as_deref(),
+        attestations: &repository.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
     }

@@ -16,7 +16,9 @@ use crate::cli::{EngineName, Global, Push};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
-use crate::engine::{BuildFailure, BuildRequest, Engine, EngineInfo, Secrets, StoredImage};
+use crate::engine::{
+    Attestations, BuildFailure, BuildRequest, Engine, EngineInfo, Secrets, StoredImage,
+};
 use crate::event::Excerpt;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::lint::arguments::undeclared;
@@ -25,9 +27,9 @@ use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image, locate, select};
 use crate::inputs::gather::Asked;
-use crate::inputs::{Claimed, KEY_LABEL, Memory, gather};
+use crate::inputs::{Claimed, KEY_LABEL, Memory, Own, gather};
 use crate::plan::{
-    Contexts, Judge, Parent, Plan, Reason, Registered, Settled, SharedStore, among, ask_held,
+    Contexts, Held, Judge, Parent, Plan, Reason, Registered, Settled, SharedStore, among, ask_held,
     ask_unchosen,
 };
 use crate::report::{diagnostics, say};
@@ -37,7 +39,7 @@ use crate::schedule::{Prepared, Recipes, Turn};
 use super::load::Repository;
 use super::pulling::{Found, Pull, Search, find_externals};
 use super::stand_ins::StandIns;
-use super::{Surroundings, load, locked, registry, since, usage};
+use super::{Surroundings, attest, load, locked, registry, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -163,6 +165,7 @@ pub struct Kitchen<'a> {
     graph: &'a Graph,
     no_cache: bool,
     platform: Option<String>,
+    attestations: &'a Attestations,
     secrets: Secrets,
     /// When the engine was asked what it holds, as time since 1970.
     begun: Duration,
@@ -192,18 +195,14 @@ impl<'a> Kitchen<'a> {
         let Found { mut externals, remote: remote_externals } =
             find_externals(search, &chosen.all, engine, shared.as_ref())?;
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
-        let asked =
-            Asked { root: &repository.root, graph, platform: target, externals: &externals };
-        // The engine takes as long to list its images as the files take to be looked at.
-        let (own, held) = std::thread::scope(|scope| {
-            let held = scope.spawn(|| ask_held(engine));
-            let mut digests = memory.digests();
-            let own = gather(asked, &chosen.all, &mut digests);
-            // Without them all is read again next time, that is all.
-            drop(memory.keep_digests(&digests));
-            (own, held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        let held = held?;
+        let asked = Asked {
+            root: &repository.root,
+            graph,
+            platform: target,
+            externals: &externals,
+            attestations: &repository.attestations,
+        };
+        let (own, held) = look(asked, &chosen.all, &memory, engine)?;
         if pull != Pull::Nothing {
             // Names that runs were lent which died; one that can't be removed hinders nobody.
             held.strays().iter().for_each(|stray| drop(engine.remove(stray)));
@@ -229,7 +228,17 @@ impl<'a> Kitchen<'a> {
         let platform = platform.map(str::to_owned);
         let secrets = Secrets::default();
         let is_trouble_told = AtomicBool::new(false);
-        let kitchen = Kitchen { judge, graph, no_cache, platform, secrets, begun, is_trouble_told };
+        let attestations = &repository.attestations;
+        let kitchen = Kitchen {
+            judge,
+            graph,
+            no_cache,
+            platform,
+            attestations,
+            secrets,
+            begun,
+            is_trouble_told,
+        };
         kitchen.tell_trouble(at)?;
         Ok((kitchen, plan))
     }
@@ -292,6 +301,7 @@ impl<'a> Kitchen<'a> {
         image: ImageId,
         key: &str,
         stand_ins: &StandIns,
+        engine: &dyn Engine,
     ) -> anyhow::Result<BuildRequest> {
         let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
         let described = &self.graph.images[image];
@@ -311,6 +321,8 @@ impl<'a> Kitchen<'a> {
             target: described.target.clone(),
             references: described.references.iter().map(Reference::familiar).collect(),
             labels: [(KEY_LABEL.to_owned(), key.to_owned())].into(),
+            annotations: attest::annotations(described, engine)?,
+            attestations: self.attestations.clone(),
             build_args: described.build_args.clone(),
             contexts,
             platform: self.platform.clone(),
@@ -319,6 +331,28 @@ impl<'a> Kitchen<'a> {
             context: Arc::clone(&own.archive) as _,
         })
     }
+}
+
+/// The inputs of images, or why they can't be read.
+type Gathered = IdMap<Option<Result<Own, String>>>;
+
+/// The inputs of images, and what the engine holds: it takes as long to list its images as the files
+/// take to be looked at.
+fn look(
+    asked: Asked<'_>,
+    images: &[ImageId],
+    memory: &Memory,
+    engine: &dyn Engine,
+) -> anyhow::Result<(Gathered, Held)> {
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| ask_held(engine));
+        let mut digests = memory.digests();
+        let own = gather(asked, images, &mut digests);
+        // Without them all is read again next time, that is all.
+        drop(memory.keep_digests(&digests));
+        let held = held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((own, held))
+    })
 }
 
 /// Says how long each image of a plan is expected to take: nothing where nothing is built.
@@ -408,7 +442,7 @@ impl Recipes for Kitchen<'_> {
                 drop(memory.keep(name, &key, &inputs));
                 self.bring_needs(image, needs, engine, turn)?;
                 let stand_ins = StandIns::of(&self.judge, image, needs);
-                let request = Box::new(self.request(image, &key, &stand_ins)?);
+                let request = Box::new(self.request(image, &key, &stand_ins, engine)?);
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim, lent: stand_ins.lent })
             }

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
+use crate::engine::Attestations;
 use crate::exit::Exit;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, Read, Wanted};
@@ -29,7 +30,11 @@ use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
 use super::environment::Environment;
-use super::{Surroundings, on_disk, registry, usage, wishes};
+use super::{Surroundings, attest, on_disk, registry, usage, wishes};
+
+/// The variable that says which time builds are to take for now
+/// (<https://reproducible-builds.org/docs/source-date-epoch/>).
+pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// A repository, read and linked.
 pub struct Repository {
@@ -41,6 +46,8 @@ pub struct Repository {
     pub platform: Option<String>,
     /// The registry through which images are shared, where there is one.
     pub home: Option<Home>,
+    /// What the engine is to attest of them.
+    pub attestations: Attestations,
     /// Its images and what they need.
     pub graph: Graph,
     /// What is wrong with its files.
@@ -100,6 +107,8 @@ fn load_with(
     problems.extend(mistake);
     let (home, mistake) = registry::home_of(global, &file)?;
     problems.extend(mistake);
+    let (attestations, mistakes) = attest::wanted(global, &file);
+    problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
     if !diagnostics.iter().any(Diagnostic::is_error) {
         // A file that can't be read may be the one that has the stage.
@@ -113,6 +122,7 @@ fn load_with(
         current,
         platform,
         home,
+        attestations,
         graph,
         diagnostics,
         silence,
@@ -316,16 +326,17 @@ fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
 }
 
 /// `NAME=VALUE`, or `NAME` for the environment's value; one that the environment lacks is left
-/// out, as `docker build` does.
+/// out, as `docker build` does. So does the time of reproducible builds, which the environment gives
+/// without being asked (docker/buildx, `commands/build.go`).
 pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
-    global
-        .build_args
-        .iter()
-        .filter_map(|argument| match argument.split_once('=') {
-            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-            None => Some((argument.clone(), env.var(argument)?.to_owned())),
-        })
-        .collect()
+    let given = global.build_args.iter().filter_map(|argument| match argument.split_once('=') {
+        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+        None => Some((argument.clone(), env.var(argument)?.to_owned())),
+    });
+    let epoch = env.set_var(SOURCE_DATE_EPOCH).map(str::to_owned);
+    let epoch = epoch.map(|epoch| (SOURCE_DATE_EPOCH.to_owned(), epoch));
+    // What is given comes last, and wins.
+    epoch.into_iter().chain(given).collect()
 }
 
 /// The platform that is asked for; the engine's own where none is.

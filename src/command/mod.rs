@@ -9,6 +9,7 @@ use crate::report::paint::Paint;
 use crate::report::say;
 
 mod affected;
+mod attest;
 mod audience;
 mod build;
 mod check;

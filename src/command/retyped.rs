@@ -7,13 +7,27 @@ use crate::cli::Global;
 
 /// The options of all commands that change what is made, each with its value as `quote` writes words.
 pub fn settings(global: &Global, quote: impl Fn(&str) -> String) -> Vec<String> {
-    let Global { directory: _, build_args, platform, target, namespace, app, tags, registry: _ } =
-        global;
+    let Global {
+        directory: _,
+        build_args,
+        platform,
+        target,
+        sbom,
+        provenance,
+        namespace,
+        app,
+        tags,
+        registry: _,
+    } = global;
     let said = [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
     let arguments = build_args.iter().map(|it| ("build-arg", it));
     let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
     let said = arguments.chain(said).chain(tags.iter().map(|it| ("tag", it)));
-    said.map(|(name, value)| format!("--{name} {}", quote(value))).collect()
+    // A verdict depends on them.
+    let attested = [("sbom", sbom), ("provenance", provenance)].into_iter();
+    let attested = attested.filter_map(|(name, how)| Some((name, how.as_ref()?.to_string())));
+    let attested = attested.map(|(name, how)| format!("--{name}={}", quote(&how)));
+    said.map(|(name, value)| format!("--{name} {}", quote(value))).chain(attested).collect()
 }
 
 /// A word as a shell takes it, on one line.

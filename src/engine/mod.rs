@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub mod attest;
 pub mod docker;
 pub mod fake;
 pub mod mask;
@@ -17,6 +18,7 @@ pub mod none;
 pub mod secret;
 
 pub use crate::base::Passing;
+pub use attest::Attestations;
 pub use secret::Secrets;
 
 /// An engine that builds images. Every call blocks the calling thread; calls may come from
@@ -27,6 +29,13 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// Where nothing answers, or what answers can't build; the error ends with a `hint:` line.
     fn describe(&self) -> anyhow::Result<EngineInfo>;
+
+    /// Whether its store keeps the manifest of an image, and with it annotations and attestations. One
+    /// that does not builds as well without them. Asked at most once, and only where it matters.
+    ///
+    /// # Errors
+    /// Where the engine can't be asked.
+    fn keeps_manifests(&self) -> anyhow::Result<bool>;
 
     /// Builds one image and tells `sink` what happens meanwhile.
     ///
@@ -165,6 +174,10 @@ pub struct BuildRequest {
     pub references: Vec<String>,
     /// The labels that the image gets beside its own.
     pub labels: BTreeMap<String, String>,
+    /// Annotations of the image's manifest; only for an engine that keeps one.
+    pub annotations: BTreeMap<String, String>,
+    /// What is attested of the image; likewise.
+    pub attestations: Attestations,
     /// Build arguments.
     pub build_args: BTreeMap<String, String>,
     /// Named contexts: what a `FROM` or `--from` calls it, and `docker-image://REFERENCE` or an

@@ -30,6 +30,10 @@ impl Engine for NoEngine {
         Ok(EngineInfo { name: "none".into(), version: String::new(), platform, frontend: None })
     }
 
+    fn keeps_manifests(&self) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
     fn build(
         &self,
         _: &BuildRequest,

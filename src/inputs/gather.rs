@@ -18,6 +18,7 @@ use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::{ContextArchive, Inputs, Use, own, select};
 use crate::base::{IdMap, ImageId, Place, RelPath, clock};
+use crate::engine::Attestations;
 use crate::graph::{Graph, Image};
 use crate::inputs::Identity;
 use crate::scan::context::{Context, Entry, EntryKind};
@@ -79,6 +80,8 @@ pub struct Asked<'a> {
     pub platform: &'a str,
     /// The externals of all images that are asked for.
     pub externals: &'a Externals,
+    /// What is attested of them.
+    pub attestations: &'a Attestations,
 }
 
 /// The own inputs of images; nothing for the others. What can't be read is told in a message of
@@ -132,7 +135,12 @@ impl<'a> Reader<'a> {
 
     fn own(&self, asked: Asked<'_>, files: FileList, archive: Arc<ContextArchive>) -> Own {
         Own {
-            inputs: own::inputs_of(self.image, asked.platform, files, self.whole),
+            inputs: own::inputs_of(
+                self.image,
+                (asked.platform, asked.attestations),
+                files,
+                self.whole,
+            ),
             needs: own::needs_of(self.image),
             archive,
             places: own::places_of(self.image),

@@ -12,6 +12,7 @@ use super::files::FileList;
 use super::gather::{Externals, NeedOf, StagePlaces};
 use super::key::{ArgumentInputs, DownloadInputs, FORMAT, Inputs, NeedInputs, StageInputs};
 use crate::base::Span;
+use crate::engine::Attestations;
 use crate::graph::Image;
 use crate::graph::evaluate::{Need, NeedKind, StageView};
 use crate::graph::reference::Reference;
@@ -66,7 +67,7 @@ fn has_unknown_frontend(image: &Image) -> bool {
 /// The inputs of an image with the files that it reads.
 pub(super) fn inputs_of(
     image: &Image,
-    platform: &str,
+    (platform, attestations): (&str, &Attestations),
     files: FileList,
     whole_context: bool,
 ) -> Inputs {
@@ -79,6 +80,13 @@ pub(super) fn inputs_of(
     // Where triggers name their sources, or nobody knows what does, all named contexts count.
     let named = image.contexts.iter().filter(|_| unknown || has_triggers(image));
     let settings = settings.map(|(name, value)| (name.clone(), value.clone()));
+    // They make the image as it is stored another one, though no child can tell: one that was asked for
+    // with an SBOM is not there as long as there is one without.
+    let attested = attestations.wanted().map(|(kind, with)| {
+        let with = if with.is_empty() { "true" } else { with };
+        (format!("attest:{kind}"), with.to_owned())
+    });
+    let settings = settings.chain(attested);
     let settings = settings.chain(named.map(|(name, to)| (format!("context {name}"), to.clone())));
     let places = places_among_reached(&evaluation.stages);
     let stages = evaluation.stages.iter().enumerate().filter(|(_, stage)| stage.reached);
@@ -104,7 +112,8 @@ pub(super) fn inputs_of(
 
 /// How many commands the build of an image runs.
 pub fn commands_of(image: &Image) -> usize {
-    let inputs = inputs_of(image, "", FileList::new(&[]), false);
+    let none = Attestations::default();
+    let inputs = inputs_of(image, ("", &none), FileList::new(&[]), false);
     let instructions = inputs.stages.iter().flat_map(|stage| &stage.instructions);
     instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
 }

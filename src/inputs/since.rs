@@ -20,6 +20,7 @@ use super::files::{FileInputs, FileList, readable};
 use super::gather::{self, Externals, Own};
 use super::{ContextArchive, Use, own, select};
 use crate::base::{IdMap, ImageId, RelPath};
+use crate::engine::Attestations;
 use crate::graph::{Graph, Image};
 use crate::scan::context::{Context, Entry, EntryKind};
 use crate::scan::git::{Blob, BlobKind, WorkTree};
@@ -183,7 +184,7 @@ fn compare_one(
         Err(message) => return Some(Cause::Unreadable { message }),
     };
     let own = Own {
-        inputs: own::inputs_of(now, sides.platform, files, whole),
+        inputs: own::inputs_of(now, (sides.platform, &Attestations::default()), files, whole),
         needs: own::needs_of(now),
         archive: Arc::new(ContextArchive::of(context, Vec::new())),
         places: own::places_of(now),
@@ -198,7 +199,7 @@ fn compare_one(
         Ok((files, _)) => files,
         Err(message) => return Some(Cause::Unreadable { message }),
     };
-    let was = own::inputs_of(then, sides.platform, files, whole);
+    let was = own::inputs_of(then, (sides.platform, &Attestations::default()), files, whole);
     if own.inputs != was {
         let name = |image: ImageId| graph.images[image].name.clone();
         return Some(Cause::Changed { changes: changes(&own, &was, &name) });

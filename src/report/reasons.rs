@@ -49,12 +49,15 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
         }
         Change::Argument { name, now, was } => {
             let value = |value: &Option<String>| value.as_ref().map(|value| quote(value));
-            let name = quote(name);
+            let what = match name.strip_prefix("attest:") {
+                Some(kind) => format!("--{kind}"),
+                None => format!("ARG {}", quote(name)),
+            };
             match (value(now), value(was)) {
-                (Some(now), Some(was)) => format!("ARG {name} is {now}, was {was}"),
-                (Some(now), None) => format!("ARG {name} is {now}, was not set"),
-                (None, Some(was)) => format!("ARG {name} is not set, was {was}"),
-                (None, None) => format!("ARG {name} is declared elsewhere"),
+                (Some(now), Some(was)) => format!("{what} is {now}, was {was}"),
+                (Some(now), None) => format!("{what} is {now}, was not set"),
+                (None, Some(was)) => format!("{what} is not set, was {was}"),
+                (None, None) => format!("{what} is declared elsewhere"),
             }
         }
         Change::Platform { now, was } => {

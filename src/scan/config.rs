@@ -67,6 +67,10 @@ pub struct Config {
     /// Registries that are spoken to without TLS, beside those on this machine.
     #[serde(default)]
     pub insecure_registries: Vec<Setting>,
+    /// Whether images get an SBOM, and how it is made.
+    pub sbom: Option<toml::Spanned<Value>>,
+    /// Whether the engine attests what images were built of, and how much.
+    pub provenance: Option<toml::Spanned<Value>>,
     /// Build arguments of all images.
     #[serde(default)]
     pub args: Args,

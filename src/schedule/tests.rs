@@ -54,6 +54,10 @@ impl Engine for Instant<'_> {
         anyhow::bail!("never asked here")
     }
 
+    fn keeps_manifests(&self) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
     fn build(
         &self,
         request: &BuildRequest,
@@ -127,6 +131,8 @@ impl Recipes for Names {
             target: None,
             references: Vec::new(),
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            attestations: crate::engine::Attestations::default(),
             build_args: BTreeMap::new(),
             platform: None,
             contexts: BTreeMap::new(),

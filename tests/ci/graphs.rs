@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use layers::base::{RelPath, Source};
+use layers::engine::Attestations;
 use layers::graph::Graph;
 use layers::graph::draw::ci::Pipeline;
 use layers::graph::draw::ci::github::{self, Github};
@@ -84,8 +85,9 @@ pub fn gitlab(graph: &Graph, said: &Said<'_>) -> anyhow::Result<String> {
 }
 
 fn with_pipeline<T>(said: &Said<'_>, draw: impl FnOnce(&Pipeline<'_>) -> T) -> T {
-    let secrets = BTreeMap::new();
+    let (secrets, attestations) = (BTreeMap::new(), Attestations::default());
     let recipe = Recipe {
+        attestations: &attestations,
         command: "layers ci".to_owned(),
         platform: None,
         secrets: &secrets,

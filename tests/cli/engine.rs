@@ -448,6 +448,10 @@ fn a_file_restored_makes_all_fresh_again() {
     assert_eq!(said, "3 built, 2 fresh of 5 images in 0.0s\n");
     write(&wheel);
     let said = real.project.run(quiet).code(0).err();
-    assert_eq!(said, "0 built, 5 fresh of 5 images in 0.0s\n");
+    // An image whose last name was taken is gone from containerd's store; its steps are not.
+    let driver = docker(&["info", "--format", "{{.DriverStatus}}"]).stdout;
+    let keeps_nameless = !String::from_utf8(driver).unwrap().contains("io.containerd.snapshotter");
+    let counts = if keeps_nameless { "0 built, 5 fresh" } else { "3 built, 2 fresh" };
+    assert_eq!(said, format!("{counts} of 5 images in 0.0s\n"));
     assert_eq!(ids(), before);
 }

@@ -140,9 +140,16 @@ fn what_takes_named_contexts_is_told_the_digest() {
         let dockerfile = request["dockerfile"].as_str().unwrap();
         let expected = match dockerfile.contains("FROM debian") {
             true => serde_json::json!({"debian:bookworm-slim": format!("docker-image://{pinned}")}),
-            false => serde_json::json!({}),
+            // Parents stand under names that nobody else has.
+            false => request["contexts"].clone(),
         };
         assert_eq!(request["contexts"], expected, "{dockerfile}");
+        let contexts = request["contexts"].as_object().unwrap();
+        let is_lent =
+            |it: &Value| it.as_str().unwrap().starts_with("docker-image://layers.invalid/");
+        let parents = contexts.iter().filter(|(name, _)| !name.starts_with("debian"));
+        assert!(parents.clone().all(|(_, value)| is_lent(value)), "{contexts:?}");
+        assert_eq!(parents.count(), dockerfile.matches("acme/shop-").count(), "{contexts:?}");
     }
     let pulled = project.read(".layers/calls.jsonl");
     assert!(!pulled.contains("\"pull\",\"reference\":\"debian:bookworm-slim\""), "{pulled}");

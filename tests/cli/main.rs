@@ -1,5 +1,6 @@
 //! The binary on small trees, with its whole output compared.
 
+mod attest;
 mod build;
 mod ci;
 mod completions;

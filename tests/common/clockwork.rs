@@ -238,6 +238,10 @@ impl Engine for Clockwork<'_> {
         anyhow::bail!("never asked here")
     }
 
+    fn keeps_manifests(&self) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
     fn build(
         &self,
         request: &BuildRequest,
@@ -305,6 +309,8 @@ impl Recipes for Names {
             target: None,
             references: Vec::new(),
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            attestations: layers::engine::Attestations::default(),
             build_args: BTreeMap::new(),
             platform: None,
             contexts: BTreeMap::new(),

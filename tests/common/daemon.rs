@@ -34,7 +34,10 @@ impl Daemon {
             eprintln!("skipped: an engine of the test's own needs {why}");
             return None;
         }
-        let driver = said("docker", &["info", "--format", "{{.Driver}}"]);
+        // What containerd's store calls a driver is none of the classic one.
+        let format = "{{if not .DriverStatus}}{{.Driver}}{{else if ne (index .DriverStatus 0 0) \
+                      \"driver-type\"}}{{.Driver}}{{end}}";
+        let driver = said("docker", &["info", "--format", format]);
         let random = RandomState::new().hash_one(std::process::id());
         let mut daemon = Daemon {
             folder: tempfile::tempdir().unwrap(),
@@ -55,7 +58,10 @@ impl Daemon {
             let data = self.path("data");
             ok(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "layers-test"]).arg(data));
         }
-        let settings = format!("{{\"storage-driver\": \"{}\"}}", self.driver);
+        let settings = match self.driver.as_str() {
+            "" => "{}".to_owned(),
+            driver => format!("{{\"storage-driver\": \"{driver}\"}}"),
+        };
         fs::write(self.path("daemon.json"), settings).unwrap();
         // The machine's engine has the default bridge; this one must leave it alone.
         let address = format!("10.{}.{}.1/24", 64 + random % 64, random >> 8 & 0xff);

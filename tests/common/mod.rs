@@ -159,6 +159,8 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
         target: None,
         references: vec![name.reference(":latest")],
         labels: BTreeMap::from([(TEST_LABEL.to_owned(), name.label().to_owned())]),
+        annotations: BTreeMap::new(),
+        attestations: layers::engine::Attestations::default(),
         build_args: BTreeMap::new(),
         platform: None,
         contexts: BTreeMap::new(),

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use super::endpoint::hex;
+use super::endpoint::{hex, sha256_hex};
 use crate::engine::{Cancel, ContextFiles};
 
 /// Up to this many bytes a tar travels in the build's own request. That saves the engine asking
@@ -21,6 +21,17 @@ pub(super) enum Looked {
     Small(Vec<u8>),
     /// It is sent when it is asked for; its SHA-256, in hexadecimal, is its name until then.
     Large(String),
+}
+
+impl Looked {
+    /// The same, with no file of it in the build's request. A provenance of mode `max` holds all of
+    /// that request, and would publish files of which the image has none.
+    pub(super) fn apart(self) -> Looked {
+        match self {
+            Looked::Small(tar) => Looked::Large(sha256_hex(&tar)),
+            other => other,
+        }
+    }
 }
 
 /// Writes a context's tar to no end but to know it; `None` where it was cancelled meanwhile.

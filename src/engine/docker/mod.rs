@@ -64,6 +64,9 @@ const LOOKUP_WITHIN: Duration = Duration::from_secs(60);
 /// The oldest API whose BuildKit takes a Dockerfile apart from the context (Docker 20.10).
 const OLDEST_API: (u32, u32) = (1, 41);
 
+/// The API of Docker 24, the first whose store of containerd takes what its BuildKit makes.
+const FIRST_WITH_MANIFESTS: (u32, u32) = (1, 43);
+
 /// The newest API that is known here; a newer engine is spoken to in this one.
 const NEWEST_API: (u32, u32) = (1, 51);
 
@@ -73,6 +76,7 @@ pub struct Docker {
     lines: Lines,
     credentials: Arc<CredentialStore>,
     api: OnceLock<(u32, u32)>,
+    keeps_manifests: OnceLock<bool>,
     answer_within: Duration,
 }
 
@@ -85,6 +89,7 @@ impl Docker {
             lines: Lines::default(),
             credentials,
             api: OnceLock::new(),
+            keeps_manifests: OnceLock::new(),
             answer_within: ANSWER_WITHIN,
         }
     }
@@ -192,6 +197,20 @@ impl Engine for Docker {
         })
     }
 
+    fn keeps_manifests(&self) -> anyhow::Result<bool> {
+        if let Some(known) = self.keeps_manifests.get() {
+            return Ok(*known);
+        }
+        let keeps = self.lines.call(async |kept| {
+            if self.api(kept).await? < FIRST_WITH_MANIFESTS {
+                return Ok(false);
+            }
+            let info: Option<Value> = self.ask_json(kept, "/info").await?;
+            Ok(stored::is_containerd(&info.unwrap_or_default()))
+        })?;
+        Ok(*self.keeps_manifests.get_or_init(|| keeps))
+    }
+
     fn build(
         &self,
         request: &BuildRequest,
@@ -205,6 +224,8 @@ impl Engine for Docker {
         let Some(looked) = looked.context("can't read the context")? else {
             return Ok(BuildOutcome::Cancelled);
         };
+        let looked =
+            if request.attestations.provenance.is_some() { looked.apart() } else { looked };
         let mut why = String::new();
         for sending in [Sending::Shared, Sending::Alone] {
             let context = (&looked, sending);

@@ -256,6 +256,9 @@ fn solve_request(
     for (name, value) in &request.contexts {
         attributes.insert(format!("context:{name}"), value.clone());
     }
+    for (kind, parameters) in request.attestations.wanted() {
+        attributes.insert(format!("attest:{kind}"), parameters.to_owned());
+    }
     let mut set = |name: &str, value: &str| attributes.insert(name.to_owned(), value.to_owned());
     if let Some(target) = &request.target {
         set("target", target);
@@ -273,6 +276,11 @@ fn solve_request(
     let mut export = HashMap::new();
     if !request.references.is_empty() {
         export.insert("name".to_owned(), request.references.join(","));
+    }
+    for (name, value) in &request.annotations {
+        export.insert(format!("annotation.{name}"), value.clone());
+        // They belong to OCI's manifests; by itself BuildKit would put them into Docker's.
+        export.insert("oci-mediatypes".to_owned(), "true".to_owned());
     }
     SolveRequest {
         r#ref: id.to_owned(),

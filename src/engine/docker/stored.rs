@@ -93,6 +93,14 @@ pub(super) fn read_list(listed: Vec<Listed>) -> Vec<ListedImage> {
     images
 }
 
+/// Whether the answer to `GET /info` is that of an engine with containerd's image store (moby,
+/// `daemon/containerd`, `LayerStoreStatus`).
+pub(super) fn is_containerd(info: &Value) -> bool {
+    let status = info["DriverStatus"].as_array().into_iter().flatten();
+    let mut pairs = status.map(|pair| (pair[0].as_str(), pair[1].as_str()));
+    pairs.any(|pair| pair == (Some("driver-type"), Some("io.containerd.snapshotter.v1")))
+}
+
 const UNREADABLE: &str = "can't read what the engine says of its images";
 
 /// Engines write `<none>:<none>` where there is no name.

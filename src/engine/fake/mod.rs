@@ -4,6 +4,7 @@
 //! requests give the same updates, IDs and outcomes; no time passes but in gates. The script's
 //! shape is described in `script`.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -223,6 +224,11 @@ fn plan(request: &BuildRequest, scripted: &ScriptedImage, held: bool) -> Vec<(St
     (1..).zip(told).map(step).collect()
 }
 
+/// What is attested, for the record.
+fn attested(request: &BuildRequest) -> BTreeMap<String, &str> {
+    request.attestations.wanted().map(|(kind, with)| (kind.to_string(), with)).collect()
+}
+
 /// The paths in a tar, for the record.
 fn paths(tar: &[u8]) -> anyhow::Result<Vec<String>> {
     let mut paths = Vec::new();
@@ -248,6 +254,10 @@ impl Engine for Fake {
         })
     }
 
+    fn keeps_manifests(&self) -> anyhow::Result<bool> {
+        Ok(self.script.keeps_manifests)
+    }
+
     fn build(
         &self,
         request: &BuildRequest,
@@ -262,6 +272,8 @@ impl Engine for Fake {
             "target": request.target,
             "labels": request.labels,
             "build_args": request.build_args,
+            "annotations": request.annotations,
+            "attestations": attested(request),
             "contexts": request.contexts,
             "platform": request.platform,
             "no_cache": request.no_cache,

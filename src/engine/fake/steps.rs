@@ -37,6 +37,24 @@ pub(super) fn bases(dockerfile: &str) -> Vec<String> {
     instructions(dockerfile).iter().filter_map(named).collect()
 }
 
+/// What the target, or the last stage, starts from at the bottom of its stages.
+pub(super) fn base_of(dockerfile: &str, target: Option<&str>) -> Option<String> {
+    let stages: Vec<_> = instructions(dockerfile).iter().filter_map(|it| from(it)).collect();
+    let named = |name: &str| {
+        let is_it = |(_, of): &(String, Option<String>)| of.as_deref() == Some(name);
+        stages.iter().position(is_it)
+    };
+    let mut at = target.and_then(named).or(stages.len().checked_sub(1))?;
+    loop {
+        let (base, _) = &stages[at];
+        match named(base) {
+            // A stage starts from one above it, so this ends.
+            Some(below) if below < at => at = below,
+            _ => return Some(base.clone()),
+        }
+    }
+}
+
 /// What the `ONBUILD` lines leave to a child.
 pub(super) fn on_build(dockerfile: &str) -> Vec<String> {
     let left = |text: &String| {
@@ -96,6 +114,9 @@ mod tests {
         assert_eq!(said, expected);
         assert_eq!(bases("FROM a\nCOPY --from=b x y\nRUN c"), ["a", "b"]);
         assert_eq!(steps("RUN x \\"), []);
+        let stages = "FROM x AS one\nFROM y AS two\nFROM one AS three\nCOPY --from=z a b";
+        assert_eq!(base_of(stages, None).as_deref(), Some("x"));
+        assert_eq!(base_of(stages, Some("two")).as_deref(), Some("y"));
         assert_eq!(on_build("FROM a\nONBUILD RUN x"), ["RUN x"]);
     }
 }

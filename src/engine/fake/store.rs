@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::steps::{bases, on_build};
+use super::steps::{base_of, bases, on_build};
 use crate::engine::{BuildRequest, StoredImage};
 
 /// Images by their references.
@@ -114,10 +114,12 @@ impl Store {
         if let Some(content) = content {
             feed(&mut hash, content.as_bytes());
         } else {
-            for base in bases(&request.dockerfile).iter().filter_map(|base| self.find(base)) {
+            let find = |name: &String| self.find(&meant(name, &request.contexts));
+            for base in bases(&request.dockerfile).iter().filter_map(find) {
                 feed(&mut hash, base.diff_ids.concat().as_bytes());
-                layers = base.diff_ids;
             }
+            let base = base_of(&request.dockerfile, request.target.as_deref());
+            layers = base.as_ref().and_then(find).map(|base| base.diff_ids).unwrap_or_default();
             feed(&mut hash, request.dockerfile.as_bytes());
             feed(&mut hash, request.target.as_deref().unwrap_or_default().as_bytes());
             feed(&mut hash, context);
@@ -145,6 +147,13 @@ impl Store {
 /// Adds a part with its length, so that two parts never pass for two others.
 fn feed(hash: &mut blake3::Hasher, part: &[u8]) {
     hash.update(&part.len().to_le_bytes()).update(part);
+}
+
+/// What a name in a Dockerfile means: a named context comes before an image.
+fn meant(name: &str, contexts: &BTreeMap<String, String>) -> String {
+    let short = name.strip_suffix(":latest").unwrap_or(name);
+    let context = contexts.get(short).and_then(|value| value.strip_prefix("docker-image://"));
+    context.unwrap_or(name).to_owned()
 }
 
 /// A reference with its tag, as an engine files it.

@@ -3,6 +3,7 @@
 //! Owns the writing of HCL: a target for each image, and `contexts` that lead from the references in
 //! Dockerfiles to targets, so that bake knows the edges that it can't see itself.
 
+use crate::engine::attest::Kind;
 use crate::scan::config::SecretSource;
 
 use super::View;
@@ -20,12 +21,12 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     attribute(&mut text, "targets", &list(names.values().map(String::as_str), "  "));
     text.push_str("}\n");
     for target in recipe.targets(view, &names) {
-        text.push_str(&describe(&target, recipe.platform));
+        text.push_str(&describe(&target, recipe));
     }
     text
 }
 
-fn describe(target: &Target<'_>, platform: Option<&str>) -> String {
+fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
     let mut text = format!("\ntarget {} {{\n", quote(target.name));
     attribute(&mut text, "context", &quote(target.context));
     attribute(&mut text, "dockerfile", &quote(&target.dockerfile));
@@ -43,8 +44,12 @@ fn describe(target: &Target<'_>, platform: Option<&str>) -> String {
         (name.as_str(), value)
     });
     block(&mut text, "contexts", contexts);
-    if let Some(platform) = platform {
+    if let Some(platform) = recipe.platform {
         attribute(&mut text, "platforms", &list([platform].into_iter(), "  "));
+    }
+    let attested: Vec<String> = recipe.attestations.wanted().map(attestation).collect();
+    if !attested.is_empty() {
+        attribute(&mut text, "attest", &list(attested.iter().map(String::as_str), "  "));
     }
     let secrets: Vec<String> = target.secrets.iter().map(|(id, it)| secret(id, it)).collect();
     if !secrets.is_empty() {
@@ -55,6 +60,12 @@ fn describe(target: &Target<'_>, platform: Option<&str>) -> String {
     }
     text.push_str("}\n");
     text
+}
+
+/// `type=provenance,mode=max`
+fn attestation((kind, parameters): (Kind, &str)) -> String {
+    let comma = if parameters.is_empty() { "" } else { "," };
+    format!("type={kind}{comma}{parameters}")
 }
 
 /// `id=npm,env=NPM_TOKEN`; a field that holds a comma or a quote is quoted as in CSV.

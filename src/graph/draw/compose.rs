@@ -20,7 +20,7 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     text.push_str("services:\n");
     let targets = recipe.targets(view, &names);
     for target in &targets {
-        text.push_str(&describe(target, recipe.platform));
+        text.push_str(&describe(target, recipe));
     }
     let secrets: BTreeMap<&str, &SecretSource> =
         targets.iter().flat_map(|target| target.secrets.iter().copied()).collect();
@@ -38,7 +38,7 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     text
 }
 
-fn describe(target: &Target<'_>, platform: Option<&str>) -> String {
+fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
     let mut text = String::new();
     line(&mut text, 1, &format!("{}:", key(target.name)));
     let mut tags = target.tags.iter();
@@ -61,7 +61,11 @@ fn describe(target: &Target<'_>, platform: Option<&str>) -> String {
         (name, value)
     });
     map(&mut text, "additional_contexts", contexts);
-    list(&mut text, "platforms", platform.into_iter());
+    list(&mut text, "platforms", recipe.platform.into_iter());
+    for (kind, parameters) in recipe.attestations.wanted() {
+        let how = if parameters.is_empty() { "true".to_owned() } else { value(parameters) };
+        line(&mut text, 3, &format!("{kind}: {how}"));
+    }
     list(&mut text, "secrets", target.secrets.iter().map(|(id, _)| *id));
     list(&mut text, "ssh", target.ssh.iter().copied());
     text

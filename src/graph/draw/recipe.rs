@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{ImageId, RelPath};
+use crate::engine::Attestations;
 use crate::graph::Image;
 use crate::graph::evaluate::{NeedKind, SecretKind};
 use crate::graph::reference::Reference;
@@ -20,6 +21,8 @@ pub struct Recipe<'a> {
     pub command: String,
     /// The platform to build for, where one is asked for.
     pub platform: Option<&'a str>,
+    /// What is attested of each image.
+    pub attestations: &'a Attestations,
     /// Where secrets come from.
     pub secrets: &'a Secrets,
     /// The ssh agents, as `--ssh` names them.

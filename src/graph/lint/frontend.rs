@@ -18,6 +18,11 @@ use crate::parse::{Instruction, InstructionKind};
 /// A version of `docker/dockerfile`.
 pub type Version = (u32, u32);
 
+/// The build argument that sets the time of reproducible builds, and the frontend that was the first to
+/// heed it (BuildKit, `docs/build-repro.md`).
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+const SINCE_EPOCH: Version = (1, 5);
+
 /// Forms of `${…}` that came later than `${V:-w}` and `${V:+w}`.
 static EXPANSIONS: LazyLock<[(Regex, &str, Version); 2]> = LazyLock::new(|| {
     let regex = |text: &str| Regex::new(text).unwrap_or_else(|error| unreachable!("{error}"));
@@ -52,6 +57,23 @@ pub fn newer_than<'a>(
 /// The same for all images of a graph.
 pub fn all_newer_than(graph: &Graph, frontend: Version) -> Vec<Diagnostic> {
     newer_than(graph.images.values(), frontend)
+}
+
+/// A warning where a time is set for images that the frontend of a version gives the time of day
+/// nevertheless.
+pub fn passes_over_epoch<'a>(
+    images: impl IntoIterator<Item = &'a Image>,
+    frontend: Version,
+) -> Option<Diagnostic> {
+    let is_set = |image: &&Image| image.build_args.contains_key(EPOCH) && !image.names_frontend();
+    images.into_iter().find(is_set).filter(|_| frontend < SINCE_EPOCH)?;
+    let ((major, minor), (old_major, old_minor)) = (SINCE_EPOCH, frontend);
+    let message = format!(
+        "`{EPOCH}` came with version {major}.{minor} of Docker's frontend, and {old_major}.\
+         {old_minor} passes over it: images will carry the time of their build"
+    );
+    let problem = Diagnostic::warning("old-frontend", message);
+    Some(problem.hint("use a newer engine, or unset it"))
 }
 
 fn describe(

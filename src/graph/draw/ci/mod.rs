@@ -88,20 +88,22 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::engine::Attestations;
 
     fn pipeline<'a>(
         secrets: &'a BTreeMap<String, toml::Spanned<crate::scan::config::SecretSource>>,
+        attestations: &'a Attestations,
     ) -> Pipeline<'a> {
-        let recipe =
-            Recipe { command: "layers ci".to_owned(), platform: None, secrets, ssh: Vec::new() };
+        let (command, ssh) = ("layers ci".to_owned(), Vec::new());
+        let recipe = Recipe { command, platform: None, attestations, secrets, ssh };
         Pipeline { recipe, options: vec!["--target 'a b'".to_owned()], registry: None }
     }
 
     #[test]
     fn names_are_words_of_a_shell_and_no_options() {
-        let secrets = BTreeMap::new();
+        let (secrets, none) = (BTreeMap::new(), Attestations::default());
         let check = |names: &[&str], expected: &str| {
-            assert_eq!(pipeline(&secrets).command(names, PUSH_KEYS), expected);
+            assert_eq!(pipeline(&secrets, &none).command(names, PUSH_KEYS), expected);
         };
         check(&["base"], "layers build base --push=keys --target 'a b'");
         check(&["a b", "$(x)"], "layers build 'a b' '$(x)' --push=keys --target 'a b'");
@@ -111,9 +113,9 @@ mod tests {
 
     #[test]
     fn a_registry_has_a_host() {
-        let secrets = BTreeMap::new();
+        let (secrets, none) = (BTreeMap::new(), Attestations::default());
         let check = |registry: Option<&str>, expected: Option<&str>| {
-            let mut pipeline = pipeline(&secrets);
+            let mut pipeline = pipeline(&secrets, &none);
             pipeline.registry = registry.map(str::to_owned);
             assert_eq!(pipeline.registry_host(), expected);
         };

@@ -1,0 +1,127 @@
+//! What is told of an image beside it: annotations of its manifest, and what the engine attests.
+//!
+//! Owns which wish counts, the values of annotations, and the word to who wants something of an engine
+//! that can't. No annotation changes with time: equal inputs give equal values, but for the digest of a
+//! base that is another one by then.
+
+use std::collections::BTreeMap;
+
+use crate::base::Diagnostic;
+use crate::base::hinted;
+use crate::cli::Global;
+use crate::engine::attest::{Kind, Said};
+use crate::engine::{Attestations, Engine, EngineInfo};
+use crate::graph::Image;
+use crate::graph::evaluate::{Base, StageView};
+use crate::graph::reference::Reference;
+use crate::scan::config::{ConfigFile, Value};
+
+/// The names of annotations (OCI image specification, `annotations.md`).
+const TITLE: &str = "org.opencontainers.image.title";
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+
+/// How a folder or an address is told from an image in the value of a named context.
+const IMAGE_SCHEME: &str = "docker-image://";
+
+/// What is to be attested: what the command line says, else `layers.toml`. What can't be read there is
+/// a diagnostic.
+pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
+    let mut problems = Vec::new();
+    let mut choose = |kind: Kind, given: &Option<Said>, setting: &Option<toml::Spanned<Value>>| {
+        if let Some(Said(parameters)) = given {
+            return parameters.clone();
+        }
+        let setting = setting.as_ref()?;
+        match kind.read(&setting.get_ref().to_text()) {
+            Ok(Said(parameters)) => parameters,
+            Err(message) => {
+                let span = ConfigFile::span(setting);
+                let text = format!("`{kind}` can't be read: {message}");
+                problems.push(Diagnostic::error("config", text).at(&file.source, span, ""));
+                None
+            }
+        }
+    };
+    let config = &file.config;
+    let sbom = choose(Kind::Sbom, &global.sbom, &config.sbom);
+    let provenance = choose(Kind::Provenance, &global.provenance, &config.provenance);
+    (Attestations { sbom, provenance }, problems)
+}
+
+/// Makes sure that the engine can attest what is wanted of it: an older one would pass over it without
+/// a word.
+///
+/// # Errors
+/// Where it can't; ends with a `hint:` line.
+pub fn check(wanted: &Attestations, engine: &dyn Engine, info: &EngineInfo) -> anyhow::Result<()> {
+    if wanted.is_empty() || engine.keeps_manifests()? {
+        return Ok(());
+    }
+    let kinds: Vec<_> = wanted.wanted().map(|(kind, _)| kind).collect();
+    let on: Vec<String> = kinds.iter().map(|kind| format!("`--{kind}`")).collect();
+    let off: Vec<String> = kinds.iter().map(|kind| format!("`--{kind}=false`")).collect();
+    Err(hinted(
+        format!(
+            "{} {} can't do {}: its image store keeps nothing beside the images",
+            info.name,
+            info.version,
+            on.join(" and "),
+        ),
+        format!(
+            "set `\"features\": {{\"containerd-snapshotter\": true}}` in its `daemon.json`, which \
+             Docker 24 was the first to take, or say {}",
+            off.join(" and ")
+        ),
+    ))
+}
+
+/// The annotations of an image that is about to be built; none where the engine keeps none.
+///
+/// # Errors
+/// Where the engine can't be asked.
+pub fn annotations(image: &Image, engine: &dyn Engine) -> anyhow::Result<BTreeMap<String, String>> {
+    // That it does not say so is no reason not to build.
+    if !engine.keeps_manifests().unwrap_or(false) {
+        return Ok(BTreeMap::new());
+    }
+    let mut annotations = BTreeMap::from([(TITLE.to_owned(), image.name.clone())]);
+    if let Some(base) = base_of(image) {
+        if let Some(digest) = digest_of(&base, engine)? {
+            annotations.insert(BASE_DIGEST.to_owned(), digest);
+        }
+        annotations.insert(BASE_NAME.to_owned(), base.normalised());
+    }
+    Ok(annotations)
+}
+
+/// The image whose layers lie below an image's own: that which the target starts from, by way of other
+/// stages of the file.
+fn base_of(image: &Image) -> Option<Reference> {
+    let stages = &image.evaluation.stages;
+    let mut stage: &StageView = stages.get(image.evaluation.target?)?;
+    loop {
+        if let Some(context) = &stage.context {
+            return Reference::parse(context.strip_prefix(IMAGE_SCHEME)?).ok();
+        }
+        match stage.base.as_ref()? {
+            Base::Image(reference) => return Some(reference.clone()),
+            // A stage comes after the one that it starts from, so this ends.
+            Base::Stage(index) => stage = stages.get(*index)?,
+            Base::Scratch | Base::Context(_) => return None,
+        }
+    }
+}
+
+/// The digest of a base's manifest, as registries know it under its name; nothing where nobody has told
+/// the engine.
+fn digest_of(base: &Reference, engine: &dyn Engine) -> anyhow::Result<Option<String>> {
+    if base.digest.is_some() {
+        return Ok(base.digest.clone());
+    }
+    let stored = engine.inspect(&base.familiar())?;
+    let known = stored.map(|stored| stored.digests).unwrap_or_default();
+    let known = known.iter().filter_map(|known| Reference::parse(known).ok());
+    let mut known = known.filter(|known| known.same_repository(base));
+    Ok(known.find_map(|known| known.digest))
+}

@@ -1,0 +1,206 @@
+//! Annotations, SBOM, provenance and SOURCE_DATE_EPOCH on a real engine, by the binary.
+//!
+//! What is attested needs an engine whose image store is containerd's (Docker 24 or newer with
+//! `"features": {"containerd-snapshotter": true}`); elsewhere those tests say so, and the refusal is
+//! tested. The scanner is an image of the test's own. `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
+#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use common::{Files, Name, TEST_LABEL, engine_or_skip};
+use layers::engine::Engine;
+use layers::engine::docker::Docker;
+use serde_json::Value;
+
+/// Writes what BuildKit takes for the SBOM of a scan (its `docs/attestations/sbom-protocol.md`).
+const SCAN: &str = r#"#!/bin/sh
+name=${BUILDKIT_SCAN_SOURCE##*/}
+echo '{"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document",
+ "predicate": {"SPDXID": "SPDXRef-DOCUMENT", "spdxVersion": "SPDX-2.3", "name": "scanned by a test"}}' \
+ > "$BUILDKIT_SCAN_DESTINATION/$name.spdx.json"
+"#;
+
+/// A repository of `base`, `app` on it and a scanner, whose images are gone when the test ends.
+struct Repository {
+    folder: tempfile::TempDir,
+    name: Name,
+}
+
+impl Repository {
+    fn new() -> Repository {
+        let folder = tempfile::tempdir().unwrap();
+        let name = Name::new();
+        let (label, namespace) = (format!("{TEST_LABEL}={}", name.label()), name.reference(""));
+        let dockerfile = |image: &str, text: String| {
+            let folder = folder.path().join("shop/docker").join(image);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("Dockerfile"), text).unwrap();
+            folder
+        };
+        let base = dockerfile("base", format!("FROM scratch\nCOPY f /\nLABEL {label}\n"));
+        fs::write(base.join("f"), name.label()).unwrap();
+        let app = format!("FROM {namespace}/shop-base AS one\nCOPY part /\nFROM one\nENV A=b\n");
+        fs::write(dockerfile("app", app).join("part"), "one\n").unwrap();
+        let scanner = format!("FROM scratch\nCOPY . /\nENTRYPOINT [\"/scan\"]\nLABEL {label}\n");
+        let scanner = dockerfile("scanner", scanner);
+        Files::with_busybox().and_mode("scan", 0o755, SCAN).write_below(&scanner);
+        fs::create_dir(folder.path().join("shop/.git")).unwrap();
+        Repository { folder, name }
+    }
+
+    fn reference(&self, image: &str) -> String {
+        self.name.reference(&format!("/shop-{image}:latest"))
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+        command.args(words.split_whitespace()).current_dir(self.folder.path().join("shop"));
+        for name in ["IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION", "SOURCE_DATE_EPOCH"] {
+            command.env_remove(name);
+        }
+        command.env("REPO_NS", self.name.reference("")).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, words: &str, code: i32) -> String {
+        said(&self.command(words).output().unwrap(), code)
+    }
+
+    /// The JSON objects that an engine keeps of an image, but for its layers.
+    fn kept(&self, image: &str) -> Vec<Value> {
+        let path: PathBuf = self.folder.path().join("saved.tar");
+        let mut save = Command::new("docker");
+        save.args(["image", "save", &self.reference(image), "--output"]).arg(&path);
+        assert!(save.status().expect("docker can be run").success());
+        let mut found = Vec::new();
+        for entry in tar::Archive::new(fs::File::open(path).unwrap()).entries().unwrap() {
+            let mut bytes = Vec::new();
+            entry.unwrap().read_to_end(&mut bytes).unwrap();
+            found.extend(serde_json::from_slice::<Value>(&bytes).ok());
+        }
+        found
+    }
+}
+
+fn said(output: &Output, code: i32) -> String {
+    let said = [&output.stdout[..], &output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+/// The engine, where it can attest.
+fn attesting_or_skip() -> Option<Docker> {
+    let engine = engine_or_skip()?;
+    if !engine.keeps_manifests().unwrap() {
+        eprintln!("skipped: the engine does not have containerd's image store");
+        return None;
+    }
+    Some(engine)
+}
+
+/// What is attested by a predicate of a type.
+fn attested<'a>(kept: &'a [Value], kind: &str) -> Option<&'a Value> {
+    kept.iter().find(|it| it["predicateType"].as_str().is_some_and(|it| it.contains(kind)))
+}
+
+#[test]
+fn annotations_are_in_the_manifest_and_change_no_identity() {
+    let Some(engine) = attesting_or_skip() else { return };
+    let repository = Repository::new();
+    repository.run("build app --progress plain", 0);
+    let kept = repository.kept("app");
+    let annotated = kept.iter().find_map(|it| {
+        let annotations = it["annotations"].as_object()?;
+        annotations.get("org.opencontainers.image.title").map(|_| annotations)
+    });
+    let base = engine.inspect(&repository.reference("base")).unwrap().unwrap();
+    let digest = base.digests[0].split('@').nth(1).unwrap();
+    let expected = serde_json::json!({
+        "org.opencontainers.image.title": "app",
+        "org.opencontainers.image.base.name":
+            format!("docker.io/{}", repository.reference("base")),
+        "org.opencontainers.image.base.digest": digest,
+    });
+    assert_eq!(annotated, expected.as_object());
+    // Built again from the cache it is the same to the last byte.
+    let before = engine.inspect(&repository.reference("app")).unwrap().unwrap();
+    repository.run("build app --force --progress plain", 0);
+    let after = engine.inspect(&repository.reference("app")).unwrap().unwrap();
+    assert_eq!(after.id, before.id);
+}
+
+#[test]
+fn an_image_gets_its_sbom_and_its_provenance() {
+    let Some(_) = attesting_or_skip() else { return };
+    let repository = Repository::new();
+    let built = repository.run("build --all --progress plain", 0);
+    assert!(built.contains("3 built of 3 images"), "{built}");
+    assert_eq!(attested(&repository.kept("app"), ""), None);
+    let needs = |words: &str| -> Value {
+        let said = repository.run(&format!("why app --inputs {words}"), 0);
+        serde_json::from_str::<Value>(&said).unwrap()["needs"].clone()
+    };
+    let before = needs("");
+    let scanner = repository.reference("scanner");
+    let words = format!("--sbom=generator={scanner} --provenance=mode=max");
+    let said = repository.run(&format!("plan app {words}"), 0);
+    assert!(said.contains("--provenance is mode=max, was not set, and 1 more change"), "{said}");
+    let said = repository.run(&format!("build app --progress plain {words}"), 0);
+    assert!(said.contains("app: [one 2/2] COPY part / (cached)"), "{said}");
+    let kept = repository.kept("app");
+    let sbom = attested(&kept, "spdx.dev").expect("there is an SBOM");
+    assert_eq!(sbom["predicate"]["name"], "scanned by a test");
+    let provenance = attested(&kept, "slsa.dev").expect("there is a provenance").to_string();
+    let base = format!("pkg:docker/{}@latest", repository.name.reference("/shop-base"));
+    assert!(provenance.contains(&base), "{provenance}");
+    // It holds how the image was built, and no file that it was built of.
+    assert!(
+        provenance.contains("llbDefinition") && provenance.contains("\"path\":\"/Dockerfile\"")
+    );
+    assert!(!provenance.contains("\"path\":\"/context\""), "{provenance}");
+    // They are beside the image, and no child can tell.
+    assert_eq!(needs(&words), before);
+    let said = repository.run(&format!("build app --progress plain {words}"), 0);
+    assert!(said.contains("0 built, 2 fresh of 2 images"), "{said}");
+}
+
+#[test]
+fn an_engine_that_can_t_attest_builds_nothing() {
+    let Some(engine) = engine_or_skip() else { return };
+    if engine.keeps_manifests().unwrap() {
+        eprintln!("skipped: the engine can attest");
+        return;
+    }
+    let repository = Repository::new();
+    let said = repository.run("build --all --sbom --progress plain", 4);
+    assert!(said.starts_with("error: docker "), "{said}");
+    assert!(said.contains(" can't do `--sbom`: its image store keeps nothing beside"), "{said}");
+    assert!(
+        said.contains("\nhint: set `\"features\": {\"containerd-snapshotter\": true}`"),
+        "{said}"
+    );
+    assert_eq!(engine.inspect(&repository.reference("base")).unwrap(), None);
+    let said = repository.run("build --all --progress plain", 0);
+    assert!(said.contains("3 built of 3 images") && !said.contains("warning"), "{said}");
+}
+
+#[test]
+fn images_carry_the_time_of_the_environment() {
+    let Some(engine) = engine_or_skip() else { return };
+    let repository = Repository::new();
+    let mut build = repository.command("build base --progress plain");
+    let said = said(&build.env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap(), 0);
+    let is_old = engine.describe().unwrap().frontend.is_some_and(|frontend| frontend < (1, 5));
+    assert_eq!(said.contains("passes over it: images will carry the time of their build"), is_old);
+    let image = engine.inspect(&repository.reference("base")).unwrap().unwrap();
+    assert_eq!(image.created.starts_with("2023-11-14T22:13:20"), !is_old, "{}", image.created);
+}

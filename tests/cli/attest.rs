@@ -1,0 +1,217 @@
+//! Annotations, `--sbom`, `--provenance` and SOURCE_DATE_EPOCH on the scripted engine: what reaches the
+//! engine, what it makes stale, and what is said where it can't be.
+
+use serde_json::{Value, json};
+
+use crate::harness::Project;
+
+const KEEPS: &str = r#"{"store": "store.json", "record": "calls.jsonl", "keeps_manifests": true}"#;
+const CLASSIC: &str = r#"{"store": "store.json", "record": "calls.jsonl"}"#;
+
+fn project(script: &str) -> Project {
+    Project::new()
+        .dockerfile("base", "FROM debian:12\nRUN true\n")
+        .dockerfile("app", "FROM shop-base AS one\nRUN true\nFROM one\nRUN true\n")
+        .dockerfile("tool", "FROM scratch\nCOPY --from=debian:12 /bin/true /\n")
+        .script(script)
+}
+
+/// What the engine was asked to build, image by image; the record is empty afterwards.
+fn builds(project: &Project) -> Vec<Value> {
+    let calls = project.read(".layers/calls.jsonl");
+    std::fs::write(project.root().join(".layers/calls.jsonl"), "").unwrap();
+    let calls = calls.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut builds: Vec<Value> = calls.filter(|call| call["call"] == "build").collect();
+    builds.sort_by_key(|call| call["references"][0].as_str().map(str::to_owned));
+    builds
+}
+
+fn build(project: &Project, words: &str) -> String {
+    let said = project.run(&format!("build --all --engine fake -j1 --progress quiet {words}"));
+    said.code(0).err().replace(" in 0.0s\n", "")
+}
+
+fn reason(project: &Project, words: &str) -> String {
+    let said = project.run(&format!("plan --engine fake {words}")).code(0).out();
+    let line = said.lines().find(|line| line.starts_with("tool")).unwrap();
+    line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn annotations_name_the_image_and_its_base() {
+    let project = project(KEEPS);
+    build(&project, "");
+    let annotations: Vec<Value> =
+        builds(&project).into_iter().map(|build| build["annotations"].clone()).collect();
+    let title = "org.opencontainers.image.title";
+    let base = "org.opencontainers.image.base.name";
+    assert_eq!(
+        annotations,
+        [
+            // By way of another stage.
+            json!({title: "app", base: "docker.io/library/shop-base:latest"}),
+            json!({title: "base", base: "docker.io/library/debian:12"}),
+            // What is copied from is no base.
+            json!({title: "tool"}),
+        ]
+    );
+}
+
+#[test]
+fn a_pinned_base_is_annotated_with_its_digest_and_a_context_by_what_stands_for_it() {
+    let pin = format!("sha256:{}", "a".repeat(64));
+    let project = Project::new()
+        .dockerfile("pinned", &format!("FROM debian:12@{pin}\nRUN true\n"))
+        .dockerfile("other", "FROM debian:12\nRUN true\n")
+        .file(
+            "layers.toml",
+            "[image.other.contexts]\n'debian:12' = 'docker-image://mirror.example/debian:12'\n",
+        )
+        .script(KEEPS);
+    build(&project, "");
+    let annotations: Vec<Value> =
+        builds(&project).into_iter().map(|build| build["annotations"].clone()).collect();
+    let (name, digest) =
+        ("org.opencontainers.image.base.name", "org.opencontainers.image.base.digest");
+    assert_eq!(annotations[0][name], "mirror.example/debian:12");
+    assert_eq!(annotations[0].get(digest), None);
+    assert_eq!(annotations[1][name], format!("docker.io/library/debian:12@{pin}"));
+    assert_eq!(annotations[1][digest], pin);
+}
+
+#[test]
+fn an_engine_without_manifests_gets_no_annotations_and_no_word_is_said() {
+    let project = project(CLASSIC);
+    assert_eq!(build(&project, ""), "3 built of 3 images");
+    for build in builds(&project) {
+        assert_eq!((&build["annotations"], &build["attestations"]), (&json!({}), &json!({})));
+    }
+}
+
+#[test]
+fn what_is_attested_counts_for_freshness() {
+    let project = project(KEEPS);
+    build(&project, "");
+    let attested = |project: &Project| -> Vec<Value> {
+        builds(project).into_iter().map(|build| build["attestations"].clone()).collect()
+    };
+    assert_eq!(attested(&project), vec![json!({}); 3]);
+    assert_eq!(reason(&project, "--sbom"), "build --sbom is true, was not set");
+    assert_eq!(build(&project, "--sbom --provenance=mode=max"), "3 built of 3 images");
+    assert_eq!(attested(&project), vec![json!({"sbom": "", "provenance": "mode=max"}); 3]);
+    let all = "--sbom=true --provenance=mode=max";
+    assert_eq!(build(&project, all), "0 built, 3 fresh of 3 images");
+    assert_eq!(reason(&project, all), "fresh");
+    // Asked without them, one that has them is not what is asked for.
+    assert_eq!(reason(&project, "--sbom"), "build --provenance is not set, was mode=max");
+    let inputs = project.run("why tool --engine fake --inputs --sbom=generator=x/y").code(0).out();
+    let inputs: Value = serde_json::from_str(&inputs).unwrap();
+    assert_eq!(inputs["settings"], json!({"attest:sbom": "generator=x/y"}));
+    // `false` is nothing, and takes what layers.toml says away.
+    let configured = project.file("layers.toml", "sbom = true\nprovenance = \"mode=min\"\n");
+    assert_eq!(reason(&configured, "--provenance=mode=max"), "fresh");
+    build(&configured, "--sbom=false");
+    assert_eq!(attested(&configured), vec![json!({"provenance": "mode=min"}); 3]);
+}
+
+#[test]
+fn what_an_engine_can_t_attest_is_said_before_anything_is_built() {
+    let project = project(CLASSIC);
+    let expected = |kinds: &str, off: &str| {
+        format!(
+            "error: fake {} can't do {kinds}: its image store keeps nothing beside the images\n\
+             hint: set `\"features\": {{\"containerd-snapshotter\": true}}` in its `daemon.json`, \
+             which Docker 24 was the first to take, or say {off}\n",
+            env!("CARGO_PKG_VERSION")
+        )
+    };
+    let said = project.run("build --all --engine fake --sbom").code(4).err();
+    assert_eq!(said, expected("`--sbom`", "`--sbom=false`"));
+    let project = project.file("layers.toml", "provenance = true\nsbom = \"generator=x\"\n");
+    let said = project.run("build --all --engine fake").code(4).err();
+    assert_eq!(
+        said,
+        expected("`--sbom` and `--provenance`", "`--sbom=false` and `--provenance=false`")
+    );
+    assert!(builds(&project).is_empty());
+    project.run("build --all --engine fake --sbom=false --provenance=false").code(0);
+}
+
+#[test]
+fn what_can_t_be_read_is_said_where_it_stands() {
+    let project = project(KEEPS);
+    let said = project.run("build --all --engine fake --provenance=mode=much").code(2).err();
+    assert!(said.contains("there are the modes `min` and `max`, and no `much`"), "{said}");
+    let said = project.run("build --all --engine fake --sbom=syft").code(2).err();
+    assert!(said.contains("write `true`, `false`, or parameters such as `generator="), "{said}");
+    let project = project.file("layers.toml", "app = \"shop\"\nsbom = 3\n");
+    let said = project.run("build --all --engine fake").code(3).err();
+    assert!(
+        said.starts_with("error[config]: `sbom` can't be read: write `true`, `false`"),
+        "{said}"
+    );
+    assert!(said.contains("layers.toml:2:8"), "{said}");
+}
+
+#[test]
+fn other_builders_are_told_what_to_attest() {
+    let project = Project::new()
+        .dockerfile("app", "FROM debian:12\n")
+        .file("layers.toml", "sbom = true\nprovenance = \"mode=max,version=v1\"\n");
+    let bake = project.run("graph --bake").code(0).out();
+    let attest =
+        "  attest = [\n    \"type=sbom\",\n    \"type=provenance,mode=max,version=v1\",\n  ]\n";
+    assert!(bake.contains(attest), "{bake}");
+    let compose = project.run("graph --compose").code(0).out();
+    let attest = "      sbom: true\n      provenance: \"mode=max,version=v1\"\n";
+    assert!(compose.contains(attest), "{compose}");
+    let bake = project.run("graph --bake --sbom=generator=a/b --provenance=false").code(0).out();
+    assert!(bake.contains("  attest = [\"type=sbom,generator=a/b\"]\n"), "{bake}");
+    assert!(!project.run("graph --json").code(0).out().contains("sbom"));
+}
+
+#[test]
+fn the_time_for_reproducible_builds_comes_from_the_environment() {
+    let project = project(CLASSIC).var("SOURCE_DATE_EPOCH", "1700000000");
+    build(&project, "");
+    let given = |project: &Project| -> Vec<Value> {
+        builds(project).into_iter().map(|build| build["build_args"].clone()).collect()
+    };
+    assert_eq!(given(&project), vec![json!({"SOURCE_DATE_EPOCH": "1700000000"}); 3]);
+    assert_eq!(reason(&project, ""), "fresh");
+    let said = reason(&project, "--build-arg SOURCE_DATE_EPOCH=5");
+    assert_eq!(said, "build ARG SOURCE_DATE_EPOCH is 5, was 1700000000");
+    build(&project, "--build-arg SOURCE_DATE_EPOCH=5");
+    assert_eq!(given(&project), vec![json!({"SOURCE_DATE_EPOCH": "5"}); 3]);
+    // The environment wins over the file, as it does everywhere.
+    let project = project
+        .file("layers.toml", "[args]\nSOURCE_DATE_EPOCH = 7\n")
+        .var("SOURCE_DATE_EPOCH", "9");
+    assert_eq!(reason(&project, ""), "build ARG SOURCE_DATE_EPOCH is 9, was 5");
+    // Set to nothing, it is not there.
+    let project = project.var("SOURCE_DATE_EPOCH", "");
+    assert_eq!(reason(&project, ""), "build ARG SOURCE_DATE_EPOCH is 7, was 5");
+}
+
+#[test]
+fn a_committed_drawing_does_not_depend_on_the_time_of_a_build() {
+    let project = project(CLASSIC);
+    let drawn = |project: &Project| project.run("graph --bake").code(0).out();
+    let before = drawn(&project);
+    let project = project.var("SOURCE_DATE_EPOCH", "1700000000");
+    assert_eq!(drawn(&project), before);
+    // One that is a part of the repository is a part of its drawings.
+    let project = project.file("layers.toml", "[args]\nSOURCE_DATE_EPOCH = 7\n");
+    let drawn = drawn(&project);
+    assert!(drawn.contains(r#""SOURCE_DATE_EPOCH" = "7""#), "{drawn}");
+    // A verdict is about a build.
+    let project = project.file("layers.toml", "");
+    build(&project, "");
+    let marked = |words: &str| {
+        project.run(&format!("graph --color-by verdict --engine fake {words}")).code(0).out()
+    };
+    assert!(
+        !marked("").contains("build")
+            && marked("--build-arg SOURCE_DATE_EPOCH=1").contains("build")
+    );
+}
