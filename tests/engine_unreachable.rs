@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
-use layers::engine::{BuildRequest, Cancel, ContextFiles, Engine};
+use layers::engine::{BuildRequest, Cancel, ContextFiles, Engine, Passing};
 
 /// What `describe` says of an engine under `host`, its first line and its hint.
 fn said(host: &str) -> (String, String) {
@@ -137,6 +137,46 @@ fn tls_files_that_are_missing_are_named() {
     let text = Docker::find(&environment).unwrap().describe().unwrap_err().to_string();
     assert!(text.starts_with("no TLS connection to the engine at `tcp://127.0.0.1:"), "{text}");
     assert!(text.contains("ca.pem"), "{text}");
+}
+
+/// A listener on loopback that gives one answer after the other, the last one for ever.
+fn answering_in_turn(answers: &[&str]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut answers: Vec<String> = answers.iter().rev().map(ToString::to_string).collect();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            while let Ok(1..) = stream.read(&mut request) {
+                let last = answers.len() == 1;
+                let answer = if last { answers[0].clone() } else { answers.pop().unwrap() };
+                drop(stream.write_all(answer.as_bytes()));
+            }
+        }
+    });
+    format!("tcp://{address}")
+}
+
+#[test]
+fn a_list_that_broke_off_is_no_empty_list() {
+    let answer = |status: &str, body: &str| {
+        let head = "Api-Version: 1.51\r\nOstype: linux\r\nContent-Length";
+        format!("HTTP/1.1 {status}\r\n{head}: {}\r\n\r\n{body}", body.len())
+    };
+    let ping = answer("200 OK", "OK");
+    let gone = answer("404 Not Found", "{\"message\":\"content digest sha256:00: not found\"}");
+    let image =
+        r#"[{"Id": "sha256:1", "Created": 0, "RepoTags": ["a:1"], "Labels": {}, "Size": 1}]"#;
+    let list = answer("200 OK", image);
+    let engine = |answers: &[&str]| {
+        let host = Some(answering_in_turn(answers));
+        Docker::find(&Environment { host, ..Environment::default() }).unwrap()
+    };
+    let listed = engine(&[&ping, &gone, &gone, &list]).list("dev.layers.key").unwrap();
+    assert_eq!(listed[0].references, ["a:1"]);
+    let error = engine(&[&ping, &gone]).list("dev.layers.key").unwrap_err();
+    assert!(Passing::is(&error), "{error}");
+    assert!(error.to_string().contains("can't list its images"), "{error}");
 }
 
 struct NoFiles;

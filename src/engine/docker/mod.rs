@@ -61,6 +61,10 @@ const PATIENCE: u32 = 8;
 /// How long it may take to answer a question about its images.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(60);
 
+/// How often its images are asked for. Containerd's store says that it has no such thing, of the whole list,
+/// when an image is removed while it is listed (Docker 28).
+const LISTINGS: usize = 5;
+
 /// The oldest API whose BuildKit takes a Dockerfile apart from the context (Docker 20.10).
 const OLDEST_API: (u32, u32) = (1, 41);
 
@@ -259,8 +263,19 @@ impl Engine for Docker {
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
         let filters = serde_json::json!({ "label": [label] }).to_string();
         let path = format!("/images/json?filters={}", stored::query_of(&filters));
-        let images = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
-        Ok(stored::read_list(images.flatten().unwrap_or_default()))
+        for _ in 0..LISTINGS {
+            let images = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
+            if let Some(images) = images {
+                return Ok(stored::read_list(images));
+            }
+        }
+        Err(passing(
+            format!(
+                "the engine at `{}` can't list its images: they go away meanwhile",
+                self.endpoint().address
+            ),
+            "run it again when nothing else removes images",
+        ))
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
