@@ -9,7 +9,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -390,14 +390,15 @@ fn faults_that_last_are_errors() {
     let page = || Fault::Answer { status: 200, headers: vec![], body: b"<html>".to_vec() };
     check(page, 1, false, "is no image: its manifest is unreadable");
 
-    // Who was asked in vain is left alone for a second.
-    let faults = Faults::before(registry.address(), |_| Fault::Close);
-    let client = Client::new();
-    let since = Instant::now();
-    let twice = [client.fault(faults.address(), "1"), client.fault(faults.address(), "1")];
-    assert_eq!(twice[0].to_string(), twice[1].to_string());
-    let asked = faults.seen().len();
-    assert!(asked == 5 || since.elapsed() > Duration::from_secs(4), "asked {asked} times");
+    // Who was asked in vain is left alone for a second; a machine that stalls for as long tries again.
+    let is_left_alone = || {
+        let faults = Faults::before(registry.address(), |_| Fault::Close);
+        let client = Client::new();
+        let twice = [client.fault(faults.address(), "1"), client.fault(faults.address(), "1")];
+        assert_eq!(twice[0].to_string(), twice[1].to_string());
+        faults.seen().len() == 5
+    };
+    assert!((0..3).any(|_| is_left_alone()));
 
     // Without the header the bytes still have to be what was asked for.
     let faults = Faults::before(registry.address(), |_| Fault::Lie);
