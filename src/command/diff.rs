@@ -11,7 +11,7 @@ use crate::cli::{Diff as Options, Global};
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side, moved_pins};
-use crate::graph::pins::Pins;
+use crate::graph::lock::Pins;
 use crate::inputs::since::{Cause, Now, Sides, compare};
 use crate::inputs::{Change, Memory, commands_of};
 use crate::plan::Plan;
@@ -99,7 +99,7 @@ fn beside_work_tree(
         platform: repository.platform.as_deref().unwrap_or_default(),
     });
     // One that can't be read pins nothing.
-    let pins = Pins::read(&std::fs::read(root.join(FILE)).unwrap_or_default());
+    let pins = Pins::of_any(&std::fs::read(root.join(FILE)).unwrap_or_default());
     let now = Side { graph, pins: &pins };
     tell(Compared { range, root, git: &git, then: &then, now, causes }, options)
 }
@@ -138,7 +138,7 @@ fn between_revisions(
     let platform = load::platform_of(global, &now.config).unwrap_or_default();
     let causes =
         compare(Sides { now: Now::Revision(now.side()), then: then.side(), platform: &platform });
-    let pins = Pins::read(&now.content(&git, FILE)?.unwrap_or_default());
+    let pins = Pins::of_any(&now.content(&git, FILE)?.unwrap_or_default());
     let side = Side { graph: &now.graph, pins: &pins };
     let compared = Compared { range, root: &root, git: &git, then: &then, now: side, causes };
     Ok(Ok(tell(compared, options)?))
@@ -156,7 +156,7 @@ struct Compared<'a> {
 
 fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
     let Compared { range, root, git, then, now, mut causes } = compared;
-    let pins = Pins::read(&then.content(git, FILE)?.unwrap_or_default());
+    let pins = Pins::of_any(&then.content(git, FILE)?.unwrap_or_default());
     let was = Side { graph: &then.graph, pins: &pins };
     let difference = Difference::between(was, now);
     add_moved_pins(&mut causes, moved_pins(was, now));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::draw::kind_word;
-use super::pins::Pins;
+use super::lock::Pins;
 use super::reference::Reference;
 use super::{External, Graph, Image};
 use crate::base::ImageId;
@@ -191,11 +191,9 @@ struct Meant<'a> {
 }
 
 impl<'a> Meant<'a> {
-    fn of(image: &Image, external: &'a External, pins: &'a Pins) -> Meant<'a> {
+    fn of(external: &'a External, pins: &'a Pins) -> Meant<'a> {
         let reference = &external.reference;
-        let is_open = reference.digest.is_none();
-        let pin = is_open.then(|| pins.find(&image.name, &reference.normalised())).flatten();
-        Meant { reference, kind: kind_word(external.kind), pin }
+        Meant { reference, kind: kind_word(external.kind), pin: pins.digest(reference) }
     }
 
     fn text(&self) -> String {
@@ -206,7 +204,7 @@ impl<'a> Meant<'a> {
     fn all(image: &'a Image, pins: &'a Pins) -> Vec<Meant<'a>> {
         let mut all: Vec<Meant<'_>> = Vec::new();
         for external in &image.externals {
-            let meant = Meant::of(image, external, pins);
+            let meant = Meant::of(external, pins);
             if all.iter().all(|it| it.text() != meant.text()) {
                 all.push(meant);
             }
@@ -272,11 +270,10 @@ pub fn moved_pins(then: Side<'_>, now: Side<'_>) -> BTreeMap<ImageId, Vec<String
     for (id, image) in now.graph.images.iter() {
         for external in &image.externals {
             let reference = external.reference.normalised();
-            let is_open = external.reference.digest.is_none();
-            let pins = [then, now].map(|side| side.pins.find(&image.name, &reference));
+            let pins = [then, now].map(|side| side.pins.digest(&external.reference));
             let [Some(was), Some(is)] = pins else { continue };
             let references = moved.entry(id).or_default();
-            if is_open && was != is && !references.contains(&reference) {
+            if was != is && !references.contains(&reference) {
                 references.push(reference);
             }
         }

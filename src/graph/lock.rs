@@ -1,24 +1,40 @@
 //! `graph.json` read back: the digests that it gives externals, and whether it is of today.
 //!
-//! Owns the reading of what `draw::json` writes. Nothing is forgiven: a lock that is read half would
-//! pin half. It touches no file.
+//! Owns the reading of what `draw::json` writes. Where something is built on it nothing is forgiven: a
+//! lock that is read half would pin half. Of a revision's lock, with which something is only compared,
+//! what can be understood counts. It touches no file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::base::{Diagnostic, Source, Span};
 
 use super::Graph;
 use super::draw::json::VERSION;
-use super::reference::Reference;
+use super::reference::{Reference, is_digest};
 
 /// The digests of externals that are named by tag, by their normalised references.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pins(BTreeMap<String, String>);
 
 impl Pins {
+    /// Those in the text of a lock that may be of another version, edited by hand or no JSON at all: what
+    /// can't be understood pins nothing.
+    pub fn of_any(text: &[u8]) -> Pins {
+        let lock: Value = serde_json::from_slice(text).unwrap_or_default();
+        let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+        let images = list(&lock, "images");
+        let externals = images.iter().flat_map(|image| list(image, "externals"));
+        let pin = |external: Value| {
+            let digest = external["digest"].as_str().filter(|digest| is_digest(digest))?;
+            Some((external["reference"].as_str()?.to_owned(), digest.to_owned()))
+        };
+        Pins(externals.filter_map(pin).collect())
+    }
+
     /// The digest that an external is pinned to. One that names its digest itself is none.
     pub fn digest(&self, external: &Reference) -> Option<&str> {
         let by_tag = external.digest.is_none();
@@ -255,5 +271,25 @@ mod tests {
         check(&lock(&[short]), "`graph.json`: `sha256:11` is no digest", "3:103");
         let familiar = external("a:1", "null");
         check(&lock(&[one, familiar]), "`graph.json`: `a:1` is no normalised reference", "4:18");
+    }
+
+    #[test]
+    fn what_can_not_be_understood_pins_nothing() {
+        let reference = Reference::parse("x").unwrap();
+        let lock = |digest: &str| {
+            let external =
+                format!(r#"{{"reference":"docker.io/library/x:latest","digest":{digest}}}"#);
+            format!(r#"{{"images":[7,{{"name":"a","externals":[{external}]}}]}}"#)
+        };
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(Pins::of_any(text.as_bytes()).digest(&reference), expected, "{text}");
+        };
+        let whole = format!("sha256:{}", "a".repeat(64));
+        check(&lock(&format!("\"{whole}\"")), Some(&whole));
+        check(&lock("null"), None);
+        check(&lock("\"sha256:12|<b>\""), None);
+        for text in ["", "{", "7", "{\"images\":{}}", "{\"images\":[{\"name\":\"a\"}]}"] {
+            check(text, None);
+        }
     }
 }

@@ -14,7 +14,6 @@ pub mod lint;
 pub mod locate;
 pub mod lock;
 pub mod naming;
-pub mod pins;
 pub mod reference;
 pub mod select;
 pub mod tag;

@@ -273,12 +273,14 @@ fn externals_that_move_are_told_with_their_images() {
     assert!(markdown.contains("| `redis:8` is not needed any more | `agent` |\n"), "{markdown}");
 }
 
-/// Writes a graph.json that pins `debian:12` for an image.
-fn pin(project: &Project, image: &str, digest: &str) {
+/// Writes a graph.json that pins `debian:12`.
+fn pin(project: &Project, digest: &str) {
     let mut graph: Value =
         serde_json::from_str(&project.run("graph --json").code(0).out()).unwrap();
-    for it in graph["images"].as_array_mut().unwrap().iter_mut().filter(|it| it["name"] == image) {
-        it["externals"][0]["digest"] = digest.into();
+    for image in graph["images"].as_array_mut().unwrap() {
+        for external in image["externals"].as_array_mut().unwrap() {
+            external["digest"] = digest.into();
+        }
     }
     write(project, "graph.json", &graph.to_string());
 }
@@ -286,18 +288,20 @@ fn pin(project: &Project, image: &str, digest: &str) {
 #[test]
 fn a_pin_in_the_committed_graph_moves_an_external() {
     let project = shop();
-    pin(&project, "agent", &digest('a'));
+    pin(&project, &digest('a'));
     let (found, markdown) = told(&project);
     // That it is pinned at all now makes no other image of it.
     assert_eq!(found["affected"], serde_json::json!([]));
-    let row = "| `debian:12` → `debian:12@sha256:aaaaaaaaaaaa…`, by `graph.json` | `agent` |\n";
+    let row = "| `debian:12` → `debian:12@sha256:aaaaaaaaaaaa…`, by `graph.json` | `agent` and `base` |\n";
     assert!(
         markdown.contains("**None of 5 images is rebuilt**.") && markdown.contains(row),
         "{markdown}"
     );
-    pin(&project, "agent", &digest('b'));
+    pin(&project, &digest('b'));
     let (found, markdown) = told(&project);
-    assert_eq!(lines(&found["affected"], &["image", "because"]), ["agent changed"]);
+    let affected = lines(&found["affected"], &["image", "because"]);
+    assert_eq!(affected[..2], ["agent changed", "base changed"]);
+    assert!(affected[2..].iter().all(|it| it.ends_with(" parent")), "{affected:?}");
     assert_eq!(found["externals"][0]["by_pin"], true);
     assert!(markdown.contains("| `agent` | external `debian:12` moved |\n"), "{markdown}");
     // Whatever stands in the file, it stops nobody.

@@ -1,0 +1,129 @@
+//! What a machine with an empty engine pays when another has built all and put it into a registry,
+//! beside `docker buildx bake`, which builds it there.
+//!
+//! `cargo bench --bench shared [-- IMAGES]` lays out as many images as `cold` does, 30 unless told
+//! otherwise, builds and pushes them once to a `docker-registry` of its own, and then empties the
+//! engine's store of them and of build cache before each of five rounds. Each round has a checkout of
+//! its own, so nothing is remembered of what was built. The engine must know named contexts (Docker 23).
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark drives programs and prints what it measured"
+)]
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::common::tree::{Images, bake_file, knows_contexts, lay_out, plan};
+use crate::common::{Cost, measure, print, run, spread};
+
+mod common;
+
+const ROUNDS: usize = 5;
+
+/// A registry that ends with this.
+struct Registry {
+    child: Child,
+    address: String,
+    /// Goes away with it.
+    _folder: tempfile::TempDir,
+}
+
+impl Registry {
+    fn start() -> Registry {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("it has one").to_string();
+        drop(free);
+        let store = folder.path().join("store");
+        let config = format!(
+            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}', secret: x}}\n",
+            store.display()
+        );
+        let file = folder.path().join("config.yml");
+        fs::write(&file, config).expect("written");
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("docker-registry (Debian package of that name)");
+        while TcpStream::connect(&address).is_err() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Registry { child, address, _folder: folder }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn main() {
+    let count = std::env::args().find_map(|it| it.parse().ok()).unwrap_or(30);
+    assert!(knows_contexts(), "the engine must be Docker 23 or newer: set DOCKER_HOST");
+    let registry = Registry::start();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let first = folder.path().join("first");
+    let app = format!("bench{}", std::process::id());
+    let images = plan(count, &app);
+    lay_out(&first, &images, 10);
+    fs::write(first.join("docker-bake.hcl"), bake_file(&images, &app, true)).expect("written");
+    let said = build(&first, &registry.address, &["--push"]);
+    assert!(said.contains(&format!("{count} built of {count} images")), "{said}");
+    let mut costs: [Vec<Cost>; 2] = Default::default();
+    for round in 0..ROUNDS {
+        for turn in 0..2 {
+            empty(&app);
+            let checkout = folder.path().join(format!("{round}-{turn}"));
+            copy(&first, &checkout);
+            let who = (round + turn) % 2;
+            costs[who].push(measure(|| match who {
+                0 => {
+                    let said = build(&checkout, &registry.address, &[]);
+                    assert!(said.starts_with(&format!("0 built, {count} fresh (in reg")), "{said}");
+                }
+                _ => {
+                    let arguments =
+                        ["buildx", "bake", "--file=docker-bake.hcl", "--progress=quiet"];
+                    drop(run(Command::new("docker").args(arguments).current_dir(&checkout)));
+                }
+            }));
+        }
+    }
+    empty(&app);
+    println!("{count} images, all in the registry, none in the engine");
+    println!("{:<34} {:>9} {:>9} {:>9}", "", "min", "median", "max");
+    print("layers build --all", &costs[0]);
+    print("docker buildx bake", &costs[1]);
+    let pairs = costs[0].iter().zip(&costs[1]);
+    let ratios = pairs.map(|(a, b)| a.wall.as_secs_f64() / b.wall.as_secs_f64());
+    let (min, median, max) = spread(ratios.collect());
+    println!("{:<34} {min:>9.3} {median:>9.3} {max:>9.3}", "ratio of wall");
+}
+
+fn build(root: &Path, registry: &str, more: &[&str]) -> String {
+    let output = run(Command::new(env!("CARGO_BIN_EXE_layers"))
+        .args(["build", "--all", "--progress", "quiet", "--registry", registry])
+        .args(more)
+        .arg("-C")
+        .arg(root));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Takes what was built out of the engine, with all that it has cached.
+fn empty(app: &str) {
+    drop(Images(app));
+    drop(run(Command::new("docker").args(["builder", "prune", "--all", "--force"])));
+}
+
+fn copy(from: &Path, to: &Path) {
+    drop(run(Command::new("cp").arg("-a").arg(from).arg(to)));
+    fs::remove_dir_all(to.join(".layers")).expect("it was built there");
+}
