@@ -72,16 +72,27 @@ impl Tree {
     }
 }
 
+/// Whether the engine has Docker's own store. That of containerd drops an image that has lost its last
+/// tag, and gives every image a digest, wherever it came from.
+fn is_classic_store() -> bool {
+    let asked = ["info", "--format", "{{.DriverStatus}}"];
+    let output = Command::new("docker").args(asked).stdin(Stdio::null()).output().unwrap();
+    !String::from_utf8_lossy(&output.stdout).contains("io.containerd.snapshotter")
+}
+
 /// Removes what an engine has fetched from a registry.
 struct Fetched(String);
 
 impl Drop for Fetched {
     fn drop(&mut self) {
         let filter = format!("reference={}/*/*", self.0);
-        let list = ["image", "ls", "--quiet", "--no-trunc", "--filter", &filter];
+        // By name: other tests may have fetched the same image from elsewhere.
+        let names = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}";
+        let list = ["image", "ls", "--digests", "--format", names, "--filter", &filter];
         let listed = Command::new("docker").args(list).stdin(Stdio::null()).output().unwrap();
-        for image in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
-            drop(Command::new("docker").args(["image", "rm", "--force", image]).output());
+        for name in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
+            // An image has not all of these names.
+            drop(Command::new("docker").args(["image", "rm", name]).output());
         }
     }
 }
@@ -218,8 +229,10 @@ fn what_is_not_pinned_is_compared_with_the_engine() {
         common::request(&name, "FROM scratch\nCOPY f /\n", common::Files::new().and("f", "x"));
     common::build(&engine, &own);
     engine.tag(&own.references[0], &external).unwrap();
-    let (_, err) = tree.run("outdated --check", 0);
-    assert!(err.contains("the engine's image did not come from its registry"), "{err}");
+    if is_classic_store() {
+        let (_, err) = tree.run("outdated --check", 0);
+        assert!(err.contains("the engine's image did not come from its registry"), "{err}");
+    }
     engine.remove(&external).unwrap();
     let deaf = tree.with("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     let (_, err) = deaf.run("outdated --check", 0);
@@ -251,9 +264,10 @@ fn a_locked_build_stands_on_the_pin_wherever_the_tag_leads() {
     let (_, err) = tree.run("build --all --pull", 0);
     assert!(err.contains("base: external ") || err.contains(": pulled\n"), "{err}");
     assert_eq!(word("app"), "WORD=two");
-    // And back, without a build: the images that stand on the pin are still there.
+    // And back, without a build where the images that stand on the pin are still there.
     let (_, err) = tree.run("build --all --locked --progress plain", 0);
-    assert!(err.contains("0 built, 2 fresh of 2 images"), "{err}");
+    let is_kept = err.contains("0 built, 2 fresh of 2 images");
+    assert!(is_kept || !is_classic_store(), "{err}");
     assert_eq!(word("app"), "WORD=one");
     // The name leads to the other image now, and something is to be built.
     let takes_contexts = engine.describe().unwrap().frontend.is_none_or(|it| it >= (1, 4));

@@ -52,7 +52,8 @@ fn an_engine_pushes_and_pulls_through_it() {
     docker(&["pull", &reference]).unwrap();
     assert_eq!(engine.inspect(&reference).unwrap().unwrap().id, id);
     let seen = faults.seen();
-    for method in ["POST", "PATCH", "PUT", "HEAD", "GET"] {
+    // Docker's own store sends layers by PATCH, that of containerd by PUT.
+    for method in ["POST", "PUT", "HEAD", "GET"] {
         assert!(seen.iter().any(|asked| asked.starts_with(method)), "{method}: {seen:?}");
     }
 }
