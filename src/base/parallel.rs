@@ -10,7 +10,7 @@ use std::thread;
 /// # Panics
 /// Where `work` does.
 pub fn each<T: Sync, R: Send>(items: &[T], most: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    if items.len() < 2 {
+    if items.len() < 2 || most < 2 {
         return items.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);

@@ -54,6 +54,9 @@ pub struct Judge<'a> {
 /// How many questions a registry is asked at once.
 const ASKED_AT_ONCE: usize = 8;
 
+/// How many images are judged together: their inputs are all in memory meanwhile.
+const JUDGED_TOGETHER: usize = 256;
+
 /// What is to be found out about an image.
 enum Question {
     /// Nothing more.
@@ -112,18 +115,8 @@ impl Judge<'_> {
         let mut identities = self.memory.identities();
         let known = identities.len();
         for front in fronts(&plan) {
-            let questions = front.iter().map(|image| self.ask(*image, &plan, engine));
-            let questions: Vec<Question> = questions.collect::<anyhow::Result<_>>()?;
-            let found = parallel::each(&questions, ASKED_AT_ONCE, |question| self.answer(question));
-            for ((image, question), found) in front.into_iter().zip(questions).zip(found) {
-                let settled = match question {
-                    Question::Judged(verdict) => {
-                        plan.set_verdict(image, verdict);
-                        continue;
-                    }
-                    Question::Open(open) => self.close(*open, found?, engine)?,
-                };
-                self.note(image, settled, &mut plan, &mut identities, engine)?;
+            for images in front.chunks(JUDGED_TOGETHER) {
+                self.judge_together(images, &mut plan, &mut identities, engine)?;
             }
         }
         self.remember_built(&plan);
@@ -132,6 +125,31 @@ impl Judge<'_> {
             drop(self.memory.keep_identities(identities));
         }
         Ok(plan)
+    }
+
+    /// Judges images of which none needs another.
+    fn judge_together(
+        &self,
+        images: &[ImageId],
+        plan: &mut Plan,
+        identities: &mut BTreeMap<String, Identity>,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let questions = images.iter().map(|image| self.ask(*image, plan, engine));
+        let questions: Vec<Question> = questions.collect::<anyhow::Result<_>>()?;
+        // Without a registry no answer waits for anybody.
+        let at_once = if self.shared.is_some() { ASKED_AT_ONCE } else { 1 };
+        let found = parallel::each(&questions, at_once, |question| self.answer(question));
+        for ((image, question), found) in images.iter().zip(questions).zip(found) {
+            match question {
+                Question::Judged(verdict) => plan.set_verdict(*image, verdict),
+                Question::Open(open) => {
+                    let settled = self.close(*open, found?, engine)?;
+                    self.note(*image, settled, plan, identities, engine)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is to be found out about an image whose parents have been judged.
