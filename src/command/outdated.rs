@@ -106,16 +106,18 @@ impl<'a> Store<'a> {
         let Some(stored) = stored.map_err(in_words)? else {
             return Err("the engine does not hold it".to_owned());
         };
-        let of_registry = stored.digests.iter().filter_map(|name| {
-            let name = Reference::parse(name).ok()?;
-            name.digest.clone().filter(|_| name.same_repository(reference))
-        });
-        let digests: Vec<String> = of_registry.collect();
+        let digests = digests_of(&stored.digests, reference);
         if digests.is_empty() {
             return Err("the engine's image did not come from its registry".to_owned());
         }
         Ok(digests)
     }
+}
+
+/// The digests that an image has in the repository of a reference; in others it may have other ones.
+fn digests_of(names: &[String], reference: &Reference) -> Vec<String> {
+    let read = names.iter().filter_map(|name| Reference::parse(name).ok());
+    read.filter(|name| name.same_repository(reference)).filter_map(|name| name.digest).collect()
 }
 
 /// The names of the images that need an external, at any distance.
@@ -135,4 +137,27 @@ pub fn images_on(graph: &Graph, reference: &Reference) -> Vec<String> {
 fn without_hint(error: &str) -> String {
     let lines = error.lines().filter(|line| !line.trim_start().starts_with("hint:"));
     lines.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_the_repository() {
+        let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+        let names = [
+            format!("debian@{}", digest("1")),
+            format!("ghcr.io/acme/debian@{}", digest("2")),
+            format!("debian@{}", digest("3")),
+            "debian:12".to_owned(),
+        ];
+        let check = |reference: &str, expected: &[String]| {
+            let reference = Reference::parse(reference).unwrap();
+            assert_eq!(digests_of(&names, &reference), expected, "{reference}");
+        };
+        check("docker.io/library/debian:12", &[digest("1"), digest("3")]);
+        check("ghcr.io/acme/debian:12", &[digest("2")]);
+        check("ghcr.io/debian:12", &[]);
+    }
 }
