@@ -1,6 +1,7 @@
 //! Whatever kills a run, the tags in the registry lead to images of one generation.
 
-use std::process::Stdio;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,37 @@ fn killed_at_any_moment_tags_are_of_one_generation() {
     tree.set_generation(ROUNDS + 1);
     machine.build(&tree, &address, "--all --push").well();
     assert_eq!(generation(&address, &tree).unwrap(), (ROUNDS + 1).to_string());
+}
+
+/// What a terminal or a pipeline kills is a whole group of processes.
+#[test]
+fn killed_with_its_group_over_moving_tags_the_rest_are_moved() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("alone", "", &[])]);
+    let slow = format!("/v2/{}/manifests/latest", tree.repository("dev"));
+    let of_dev = slow.clone();
+    let before = Faults::before(registry.address(), move |asked| {
+        match asked.method == "PUT" && asked.path == slow {
+            true => Fault::Late(Duration::from_millis(1500)),
+            false => Fault::Pass,
+        }
+    });
+    let address = before.address().to_owned();
+    machine.build(&tree, &address, "--all --push").well();
+    tree.set_generation(1);
+    before.forget();
+    let mut command = machine.command(&tree, &address, "build --all --push --progress quiet");
+    command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut run = command.spawn().unwrap();
+    while !before.seen().contains(&format!("PUT {of_dev}")) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let group = format!("-{}", run.id());
+    assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
+    run.wait().unwrap();
+    wait_for_release(&tree);
+    assert_eq!(generation(&address, &tree).as_deref(), Some("1"));
 }
 
 /// The process that moves tags dies too, in the middle of it: the next release from there ends it.
