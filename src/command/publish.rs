@@ -119,8 +119,8 @@ impl Publisher for Publishing<'_> {
         }
         let (moves, kept) = self.moves(published)?;
         let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
-        if !moves.is_empty() {
-            let folder = self.memory().prepare_releases()?;
+        let folder = self.memory().prepare_releases()?;
+        if !moves.is_empty() || release::is_any_left(&folder) {
             release::release(&folder, &self.run, &self.plain_http, moves)?;
         }
         Ok(Some(Released { moved: moved.into_iter().collect(), kept }))

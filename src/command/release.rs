@@ -94,6 +94,11 @@ fn read(file: &Path) -> anyhow::Result<Intent> {
     serde_json::from_slice(&text).with_context(|| format!("can't read `{}`", file.display()))
 }
 
+/// Whether a run has left something that died over it.
+pub fn is_any_left(folder: &Path) -> bool {
+    !others(folder, Path::new("")).is_empty()
+}
+
 /// What other runs have left that died.
 fn others(folder: &Path, own: &Path) -> Vec<PathBuf> {
     let items = fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
