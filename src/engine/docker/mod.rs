@@ -23,10 +23,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use self::context::Looked;
 use self::endpoint::{Endpoint, Environment};
 use self::lines::{Kept, Lines};
 use self::solve::{End, Sending, Watch};
-use self::trouble::{explain, hinted, passing};
+use self::trouble::{explain, has_broken_cache, hinted, passing};
 use self::wire::{Answer, Broken, Wire};
 use super::{
     BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, ListedImage, Sink, StoredImage,
@@ -176,6 +177,30 @@ impl Docker {
         ))
     }
 
+    /// Builds with what is known of the context, sent to this build alone where a shared one breaks off.
+    fn build_with(
+        &self,
+        looked: &Looked,
+        request: &BuildRequest,
+        sink: &mut Sink<'_>,
+        cancel: &Cancel,
+    ) -> anyhow::Result<BuildOutcome> {
+        let mut why = String::new();
+        for sending in [Sending::Shared, Sending::Alone] {
+            let context = (looked, sending);
+            let watch = Watch { wire: &self.wire, patience: PATIENCE * self.answer_within };
+            let credentials = &self.credentials;
+            let end = self.lines.call(async |kept| {
+                solve::build(kept, watch, credentials, request, context, sink, cancel).await
+            })?;
+            match end {
+                End::Done(outcome) => return Ok(outcome),
+                End::ContextLost(message) => why = message,
+            }
+        }
+        Err(passing(format!("can't send the context: {why}"), "build again"))
+    }
+
     fn refused(&self, answer: &Answer) -> anyhow::Error {
         let said = wire::message_of(&answer.body);
         explain(&Broken::Refused(answer.status, said), self.endpoint())
@@ -230,20 +255,13 @@ impl Engine for Docker {
         };
         let looked =
             if request.attestations.provenance.is_some() { looked.apart() } else { looked };
-        let mut why = String::new();
-        for sending in [Sending::Shared, Sending::Alone] {
-            let context = (&looked, sending);
-            let watch = Watch { wire: &self.wire, patience: PATIENCE * self.answer_within };
-            let credentials = &self.credentials;
-            let end = self.lines.call(async |kept| {
-                solve::build(kept, watch, credentials, request, context, sink, cancel).await
-            })?;
-            match end {
-                End::Done(outcome) => return Ok(outcome),
-                End::ContextLost(message) => why = message,
+        match self.build_with(&looked, request, sink, cancel)? {
+            BuildOutcome::Failed(failure) if !request.no_cache && has_broken_cache(&failure) => {
+                let anew = BuildRequest { no_cache: true, ..request.clone() };
+                self.build_with(&looked, &anew, sink, cancel)
             }
+            outcome => Ok(outcome),
         }
-        Err(passing(format!("can't send the context: {why}"), "build again"))
     }
 
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {

@@ -11,7 +11,7 @@ use hyper::StatusCode;
 use super::endpoint::{Address, Endpoint};
 use super::wire::Broken;
 pub(super) use crate::base::hinted;
-use crate::engine::{Passing, Step};
+use crate::engine::{BuildFailure, Passing, Step};
 
 /// The same of a fault that another try may find gone.
 pub(super) fn passing(message: impl Display, hint: impl Display) -> anyhow::Error {
@@ -143,6 +143,13 @@ pub(super) fn is_passing(message: &str) -> bool {
         || PASSING.iter().chain(&PASSING_ON).any(|words| message.contains(words))
 }
 
+/// Whether a build failed because the engine's cache has a step whose files it has lost. A build that is
+/// interrupted while its last step is written may leave such a one behind on containerd's store, and every
+/// later build that finds it fails alike (BuildKit 0.25, `cache/refs.go`, `finalize`).
+pub(super) fn has_broken_cache(failure: &BuildFailure) -> bool {
+    failure.message.contains("during finalize: failed to stat active key during commit: ")
+}
+
 /// Prefixes that engines put before the message of a failed build.
 const DECORATION: [&str; 5] = [
     "failed to solve with frontend dockerfile.v0: ",
@@ -234,6 +241,22 @@ mod tests {
                         hint: add yourself to its group, `sudo usermod -aG docker $USER`, and log \
                         in again; or run this with sudo";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_step_that_the_cache_has_lost_is_told_from_one_that_fails() {
+        let check = |message: &str, expected| {
+            let message = message.to_owned();
+            let failure = BuildFailure { step: None, message, may_pass: false };
+            assert_eq!(has_broken_cache(&failure), expected);
+        };
+        check(
+            "failed to commit tmcd3 to 7nc6i during finalize: failed to stat active key during \
+             commit: snapshot tmcd3 does not exist: not found",
+            true,
+        );
+        check("failed to commit tmcd3 to 7nc6i during finalize: no space left on device", false);
+        check("exit code: 1", false);
     }
 
     #[test]
