@@ -147,6 +147,7 @@ fn perform(
     let mut audience = Audience::new(view, began, &kitchen.judge.memory);
     audience.keep_timeline(wanted.is_any());
     let tally = run.execute(&mut audience);
+    kitchen.lender.take_back(engine);
     let heard = audience.leave(&kitchen.judge, at)?;
     kitchen.tell_trouble(at)?;
     wanted.write(heard, began, &kitchen.judge.memory)?;

@@ -38,7 +38,7 @@ use crate::schedule::{Prepared, Recipes, Turn};
 
 use super::load::Repository;
 use super::pulling::{Found, Pull, Search, find_externals};
-use super::stand_ins::StandIns;
+use super::stand_ins::{Lender, StandIns};
 use super::{Surroundings, attest, load, locked, registry, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
@@ -170,6 +170,8 @@ pub struct Kitchen<'a> {
     /// When the engine was asked what it holds, as time since 1970.
     begun: Duration,
     is_trouble_told: AtomicBool,
+    /// Who gives parents names of their own.
+    pub lender: Lender,
 }
 
 impl<'a> Kitchen<'a> {
@@ -238,6 +240,7 @@ impl<'a> Kitchen<'a> {
             secrets,
             begun,
             is_trouble_told,
+            lender: Lender::default(),
         };
         kitchen.tell_trouble(at)?;
         Ok((kitchen, plan))
@@ -441,10 +444,10 @@ impl Recipes for Kitchen<'_> {
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));
                 self.bring_needs(image, needs, engine, turn)?;
-                let stand_ins = StandIns::of(&self.judge, image, needs);
+                let stand_ins = StandIns::of(&self.judge, image, needs, &self.lender, engine)?;
                 let request = Box::new(self.request(image, &key, &stand_ins, engine)?);
                 let claim = claim.map(|claim| Box::new(claim) as _);
-                Ok(Prepared::Build { request, reason, claim, lent: stand_ins.lent })
+                Ok(Prepared::Build { request, reason, claim })
             }
         }
     }

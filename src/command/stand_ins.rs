@@ -4,8 +4,10 @@
 //! when the engine looks them up. Which images are taken so is the plan's affair.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use crate::base::ImageId;
+use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::inputs::NeedOf;
 use crate::plan::{Judge, Parent, lent};
@@ -20,18 +22,56 @@ pub struct StandIns {
     pub contexts: BTreeMap<String, String>,
     /// Normalised references, and the names that are lent for what they mean.
     names: BTreeMap<String, String>,
-    /// Those names, and the IDs of the images that get them.
-    pub lent: Vec<(String, String)>,
+}
+
+/// Lends images of the engine names of their own, which they have until the end of the run: an engine
+/// writes its list of names to the disk each time that one comes or goes.
+#[derive(Default)]
+pub struct Lender {
+    /// The names by the images' IDs.
+    names: Mutex<BTreeMap<String, String>>,
+}
+
+impl Lender {
+    /// The name of an image, which it has from now on.
+    fn lend(&self, image_id: &str, engine: &dyn Engine) -> anyhow::Result<String> {
+        // Whoever needs the same image waits until it has its name.
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = names.get(image_id) {
+            return Ok(name.clone());
+        }
+        let name = lent::fresh_name();
+        engine.tag(image_id, &name)?;
+        names.insert(image_id.to_owned(), name.clone());
+        Ok(name)
+    }
+
+    /// Takes all names back. One that stays is taken away by a later run.
+    pub fn take_back(&self, engine: &dyn Engine) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in std::mem::take(&mut *names).into_values() {
+            drop(engine.remove(&name));
+        }
+    }
 }
 
 impl StandIns {
     /// What an image is built on in place of what its Dockerfile calls it: by digest what comes from a
     /// registry, under a name of its own what the engine holds.
-    pub fn of(judge: &Judge<'_>, image: ImageId, needs: &[Parent]) -> StandIns {
+    ///
+    /// # Errors
+    /// Where the engine does not hold an image any more, or can't be asked.
+    pub fn of(
+        judge: &Judge<'_>,
+        image: ImageId,
+        needs: &[Parent],
+        lender: &Lender,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<StandIns> {
         let mut found = StandIns::default();
-        let Some(Ok(own)) = &judge.own[image] else { return found };
+        let Some(Ok(own)) = &judge.own[image] else { return Ok(found) };
         if !judge.takes_by_digest(image) {
-            return found;
+            return Ok(found);
         }
         for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
             let Ok(reference) = Reference::parse(&need.reference) else { continue };
@@ -40,25 +80,16 @@ impl StandIns {
                 && let NeedOf::Image(parent) = of
                 && let Some(parent) = needs.iter().find(|it| it.image == *parent)
             {
-                let name = found.lend(&need.reference, &parent.image_id);
+                let name = lender.lend(&parent.image_id, engine)?;
                 if !is_context {
-                    found.contexts.insert(reference.context_name(), name);
+                    found.contexts.insert(reference.context_name(), format!("{IMAGE}{name}"));
                 }
+                found.names.insert(need.reference.clone(), name);
             } else if let Some(digest) = judge.remote_of(of, needs).filter(|_| !is_context) {
                 found.contexts.insert(reference.context_name(), format!("{IMAGE}{digest}"));
             }
         }
-        found
-    }
-
-    /// The context that stands for a reference: one name for each, however often it is needed.
-    fn lend(&mut self, reference: &str, image_id: &str) -> String {
-        let name = self.names.entry(reference.to_owned()).or_insert_with(|| {
-            let name = lent::fresh_name();
-            self.lent.push((name.clone(), image_id.to_owned()));
-            name
-        });
-        format!("{IMAGE}{name}")
+        Ok(found)
     }
 
     /// The user's own contexts, with what is lent in place of images of the repository.

@@ -1,4 +1,4 @@
-//! Names that parents have for as long as something is built on them.
+//! Names that parents have of their own while a run builds on them.
 //!
 //! Owns their form. A reference such as `acme/base:latest` belongs to everybody on an engine, and
 //! builds that run at once share what they have looked up under it, so that one may be given what it

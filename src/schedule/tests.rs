@@ -141,7 +141,7 @@ impl Recipes for Names {
             context: Arc::new(NoFiles),
         };
         let reason = crate::plan::Reason::NoImage;
-        Ok(Prepared::Build { request: Box::new(request), reason, claim: None, lent: Vec::new() })
+        Ok(Prepared::Build { request: Box::new(request), reason, claim: None })
     }
 
     fn confirm(

@@ -87,9 +87,6 @@ pub enum Prepared {
         reason: Reason,
         /// What keeps other runs from building the same meanwhile, until it is dropped.
         claim: Claim,
-        /// Names of its own under which it is built on images of the engine, with their IDs: they have
-        /// them for that long.
-        lent: Vec<(String, String)>,
     },
     /// The run was cancelled meanwhile.
     Cancelled,
@@ -262,11 +259,9 @@ fn try_once(
         Prepared::Remote { registered, lost } => {
             take_over(registered, lost, engine, &turn).map_err(broke)
         }
-        Prepared::Build { request, reason, claim, lent } => {
+        Prepared::Build { request, reason, claim } => {
             say_now(say, Progress::Stale(reason));
-            let lent = Lent::lend(engine, &lent).map_err(broke)?;
             let ending = perform(order, &request, say, engine, recipes);
-            drop(lent);
             drop(claim);
             ending
         }
@@ -310,32 +305,6 @@ fn take_over(
         registered: Some(registered),
         is_remote,
     }))
-}
-
-/// Names that images have until this is dropped.
-struct Lent<'a> {
-    engine: &'a dyn Engine,
-    names: Vec<String>,
-}
-
-impl<'a> Lent<'a> {
-    fn lend(engine: &'a dyn Engine, names: &[(String, String)]) -> anyhow::Result<Lent<'a>> {
-        let mut lent = Lent { engine, names: Vec::with_capacity(names.len()) };
-        for (name, id) in names {
-            engine.tag(id, name)?;
-            lent.names.push(name.clone());
-        }
-        Ok(lent)
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        for name in &self.names {
-            // One that stays is taken away by a later run.
-            drop(self.engine.remove(name));
-        }
-    }
 }
 
 /// Lets the engine build, and makes sure of what came out.

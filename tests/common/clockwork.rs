@@ -319,7 +319,7 @@ impl Recipes for Names {
             context: Arc::new(NoFiles),
         };
         let (request, reason) = (Box::new(request), Reason::NoImage);
-        Ok(Prepared::Build { request, reason, claim: None, lent: Vec::new() })
+        Ok(Prepared::Build { request, reason, claim: None })
     }
 
     fn confirm(
