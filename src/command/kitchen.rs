@@ -29,8 +29,7 @@ use crate::graph::{Graph, Image, locate, select};
 use crate::inputs::gather::Asked;
 use crate::inputs::{Claimed, KEY_LABEL, Memory, Own, gather};
 use crate::plan::{
-    Contexts, Held, Judge, Parent, Plan, Reason, Registered, Settled, SharedStore, among, ask_held,
-    ask_unchosen,
+    Contexts, Held, Judge, Parent, Plan, Reason, Registered, Settled, among, ask_held, ask_unchosen,
 };
 use crate::report::{diagnostics, say};
 use crate::schedule::bring::{Wanted, bring};
@@ -246,14 +245,16 @@ impl<'a> Kitchen<'a> {
         Ok((kitchen, plan))
     }
 
-    /// Says that the registry is no longer asked, where that is so and has not been said.
+    /// Says that the registry is no longer asked, or lets us not at some of it, where that is so and has
+    /// not been said.
     pub fn tell_trouble(&self, at: &Surroundings) -> anyhow::Result<()> {
-        match self.judge.shared.as_ref().and_then(SharedStore::trouble) {
-            Some(trouble) if !self.is_trouble_told.swap(true, Ordering::Relaxed) => {
-                say::warning(&format!("the registry is left alone: {trouble}"), at.paint)
-            }
-            _ => Ok(()),
+        let Some(shared) = &self.judge.shared else { return Ok(()) };
+        let trouble = shared.trouble().map(|it| format!("the registry is left alone: {it}"));
+        let Some(said) = trouble.or(shared.denied().map(str::to_owned)) else { return Ok(()) };
+        if self.is_trouble_told.swap(true, Ordering::Relaxed) {
+            return Ok(());
         }
+        say::warning(&said, at.paint)
     }
 
     /// Hands over what builds may ask for.

@@ -51,6 +51,7 @@ pub struct SharedStore {
     platform: String,
     is_needed: bool,
     trouble: OnceLock<String>,
+    denied: OnceLock<String>,
 }
 
 impl Home {
@@ -97,8 +98,14 @@ impl Home {
 impl SharedStore {
     /// The registry at `home`, or wherever references lead without one, for a platform.
     pub fn new(registries: Registries, home: Option<Home>, platform: &str) -> SharedStore {
-        let (platform, trouble) = (platform.to_owned(), OnceLock::new());
-        SharedStore { registries, home, platform, is_needed: false, trouble }
+        SharedStore {
+            registries,
+            home,
+            platform: platform.to_owned(),
+            is_needed: false,
+            trouble: OnceLock::new(),
+            denied: OnceLock::new(),
+        }
     }
 
     /// The same where images are to be put into it: that it can't be asked is then an error.
@@ -116,6 +123,11 @@ impl SharedStore {
     /// Why it is no longer asked, where that is so.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.get().map(String::as_str)
+    }
+
+    /// Why images were not found, where it did not let us at their repositories.
+    pub fn denied(&self) -> Option<&str> {
+        self.denied.get().map(String::as_str)
     }
 
     /// Where a reference of an image lies.
@@ -153,8 +165,14 @@ impl SharedStore {
         }
         match self.look(image, key) {
             Ok(found) => Ok(found),
-            // Registries say this of repositories that are not there, too; the first push makes one.
-            Err(error) if self.is_needed && Denied::is(&error) => Ok(None),
+            // Registries say this of repositories that are not there, too, and the first push makes one:
+            // whether it is so, that push finds out.
+            Err(error) if Denied::is(&error) => {
+                if !self.is_needed {
+                    drop(self.denied.set(format!("{error:#}")));
+                }
+                Ok(None)
+            }
             Err(error) if self.is_needed => Err(error),
             Err(error) => {
                 // Of several that fail at once one is told.
@@ -163,9 +181,7 @@ impl SharedStore {
             }
         }
     }
-}
 
-impl SharedStore {
     /// An external as its registry describes it, and where it is by digest; nothing where it can't be
     /// asked. What is not known is fetched, and then the engine says what is wrong.
     pub fn external(&self, reference: &Reference) -> Option<(Outside, String)> {

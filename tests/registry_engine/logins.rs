@@ -41,6 +41,15 @@ fn check(registry: &Registry, trust: bool) {
         assert!(!text.contains(USER.1), "{text}");
     }
 
+    // Without a login nothing is found, which is said once, and all is built.
+    second.variables.remove("DOCKER_CONFIG");
+    let anew = tree.clone_of();
+    anew.write("docker/base/file", "not in the registry\n");
+    let said = second.build(&anew, address, "--all").well();
+    assert_eq!(said.counts(), "2 built of 2 images", "{}", said.err);
+    assert_eq!(said.err.matches("warning: ").count(), 1, "{}", said.err);
+    assert!(said.err.contains(&format!("hint: `docker login {address}`")), "{}", said.err);
+
     // With another password nothing is found and nothing is sent, and both say why.
     log_in(&mut second, folder.path(), address, "wrong");
     let said = second.build(&tree.clone_of(), address, "--all --force --push=keys");
