@@ -76,10 +76,11 @@ pub fn release(
 
 /// `layers release FILE`: what that process does.
 pub fn run(file: &Path, at: &Surroundings) -> anyhow::Result<Exit> {
+    // Nothing is made where this is called by hand on something else.
+    let intent = read(file)?;
     let folder = file.parent().context("a file lies in a folder")?;
     let lock = File::create(folder.join(LOCK)).context("can't make the lock of releases")?;
     lock.lock().context("can't lock releases")?;
-    let intent = read(file)?;
     for left in others(folder, file) {
         finish_left(&left, at)?;
     }
