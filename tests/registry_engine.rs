@@ -10,6 +10,8 @@
 mod affected;
 #[path = "registry_engine/faulty.rs"]
 mod faulty;
+#[path = "registry_engine/identities.rs"]
+mod identities;
 #[path = "registry_engine/killed.rs"]
 mod killed;
 #[path = "registry_engine/logins.rs"]
