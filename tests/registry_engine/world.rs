@@ -178,6 +178,12 @@ impl Machine {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Whether its engine's own frontend takes named contexts: Docker 23 was the first.
+    pub fn knows_contexts(&self) -> bool {
+        let version = self.docker(&["version", "--format", "{{.Server.Version}}"]);
+        version.split('.').next().unwrap().parse::<u32>().unwrap() >= 23
+    }
+
     /// The layers of an image in the store.
     pub fn layers_of(&self, reference: &str) -> Vec<String> {
         let said = self.docker(&["image", "inspect", "-f", "{{json .RootFS.Layers}}", reference]);
