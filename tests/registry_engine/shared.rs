@@ -201,3 +201,29 @@ fn where_an_image_fails_no_tag_is_moved() {
     let said = machine.build(&tree, address, "--all --push --tag v1").well();
     assert!(said.err.contains("6 tags in the registry, none had to be moved"), "{}", said.err);
 }
+
+#[test]
+fn the_configuration_names_the_registry_and_pushes() {
+    let Some(registry) = Registry::start() else { return };
+    let Some(machine) = Machine::start_or_skip() else { return };
+    let (address, tree) = (registry.address(), Tree::new(&[("base", "", &[])]));
+    let config = std::fs::read_to_string(tree.root().join("layers.toml")).unwrap();
+    let build = |settings: &str, words: &str| {
+        tree.write("layers.toml", &format!("registry = \"{address}\"\n{settings}\n{config}"));
+        let mut command = machine.command(&tree, "", words);
+        let output = command.env_remove("LAYERS_REGISTRY").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let said = build("", "build --all --progress quiet");
+    assert!(!said.contains("pushed"), "{said}");
+    let said = build("push = true", "build --all --progress quiet --push=no");
+    assert!(!said.contains("pushed"), "{said}");
+    let said = build("push = \"keys\"", "build --all --progress quiet");
+    assert!(said.ends_with("\n1 image pushed\n"), "{said}");
+    assert_eq!(held(address, &tree.repository("base"), "latest"), None);
+    let said = build("push = true", "build --all --progress quiet");
+    assert!(said.ends_with("\n0 images pushed, 1 tag moved in the registry\n"), "{said}");
+    assert!(held(address, &tree.repository("base"), "latest").is_some());
+}
