@@ -9,9 +9,8 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -19,94 +18,33 @@ use std::thread;
 use std::time::Duration;
 
 use common::between::Between;
+use common::registry::{Registry, USER};
 use common::{Files, Name, build, engine_or_skip, request};
 use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
 use layers::engine::{BuildOutcome, Cancel, Engine, Passing};
 use layers::inputs::identity::Identity;
+use layers::registry::{Registries, Remote, Settings};
 use serde_json::Value;
 
-/// `open sesame` by bcrypt.
-const HASH: &str = "$2b$05$7h97/egww1fuSeSBu3DUeeDiibeSDN/K7X1/0GKjlb1vnIrevm/J6";
-
-/// A registry on a port of this machine.
-struct Registry {
-    folder: tempfile::TempDir,
-    server: Child,
-    host: String,
+/// A manifest that a registry has, and its digest.
+fn manifest(registry: &Registry, repository: &str, version: &str) -> (Value, String) {
+    let at = Remote {
+        registry: registry.address().to_owned(),
+        repository: repository.to_owned(),
+        version: version.to_owned(),
+    };
+    let found = Registries::new(Settings::default()).manifest(&at).unwrap().unwrap();
+    (serde_json::from_slice(&found.bytes).unwrap(), found.digest)
 }
 
-impl Registry {
-    /// One that lets everybody in, or only `me` with `open sesame`.
-    fn start(wants_credentials: bool) -> Registry {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = free.local_addr().unwrap().to_string();
-        drop(free);
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().display();
-        let mut config = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/store}}}}\n\
-             http: {{addr: '{host}', secret: x}}\n"
-        );
-        if wants_credentials {
-            config += &format!("auth: {{htpasswd: {{realm: test, path: {root}/users}}}}\n");
-            fs::write(folder.path().join("users"), format!("me:{HASH}\n")).unwrap();
-        }
-        let path = folder.path().join("config.yml");
-        fs::write(&path, config).unwrap();
-        let mut server = Command::new("docker-registry")
-            .arg("serve")
-            .arg(path)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("docker-registry is installed (Debian package docker-registry)");
-        let mut log = BufReader::new(server.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("listening on") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the registry ended");
-        }
-        // Whoever writes to a pipe that nobody reads is stopped one day.
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Registry { folder, server, host }
-    }
-
-    /// A manifest that it has, and its digest.
-    fn manifest(&self, repository: &str, version: &str) -> (Value, String) {
-        let mut stream = TcpStream::connect(&self.host).unwrap();
-        let accept = "application/vnd.docker.distribution.manifest.v2+json, \
-                      application/vnd.oci.image.manifest.v1+json, \
-                      application/vnd.oci.image.index.v1+json";
-        let host = &self.host;
-        let get = format!(
-            "GET /v2/{repository}/manifests/{version} HTTP/1.0\r\nHost: {host}\r\n\
-             Accept: {accept}\r\n\r\n"
-        );
-        stream.write_all(get.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let found = head.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: "));
-        let digest = found.unwrap_or_else(|| panic!("{answer}")).trim().to_owned();
-        (serde_json::from_str(body).unwrap(), digest)
-    }
-
-    /// The machine's engine with credentials for it: `me` and a password.
-    fn engine_as_me(&self, password: &str) -> Docker {
-        let auth = format!(r#"{{"username": "me", "password": "{password}"}}"#);
-        let config = format!(r#"{{"auths": {{"{}": {auth}}}}}"#, self.host);
-        fs::write(self.folder.path().join("config.json"), config).unwrap();
-        let endpoint = engine_or_skip().unwrap().endpoint().clone();
-        Docker::new(endpoint, CredentialStore::new(Some(self.folder.path().to_owned())))
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        drop(self.server.kill());
-        drop(self.server.wait());
-    }
+/// The machine's engine with credentials for a registry: the user's and a password.
+fn engine_with(registry: &Registry, password: &str) -> Docker {
+    let auth = format!(r#"{{"username": "{}", "password": "{password}"}}"#, USER.0);
+    let config = format!(r#"{{"auths": {{"{}": {auth}}}}}"#, registry.address());
+    fs::write(registry.folder().join("config.json"), config).unwrap();
+    let endpoint = engine_or_skip().unwrap().endpoint().clone();
+    Docker::new(endpoint, CredentialStore::new(Some(registry.folder().to_owned())))
 }
 
 /// Stands before a registry, sees what it is sent, and stops passing it on after so many bytes.
@@ -136,7 +74,7 @@ impl Door {
         let (hold, held) = mpsc::channel();
         let (left, held) = (AtomicUsize::new(may_pass), Mutex::new(held));
         let porter = Arc::new(Porter { seen: Arc::clone(&seen), left, tell: tell.clone(), held });
-        let far = registry.host.clone();
+        let far = registry.address().to_owned();
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = TcpStream::connect(&far) else { return };
@@ -245,13 +183,13 @@ fn large() -> Vec<u8> {
 #[test]
 fn a_pushed_image_is_what_was_built_and_its_digest_is_the_registrys() {
     let Some(engine) = engine_or_skip() else { return };
-    let registry = Registry::start(false);
+    let Some(registry) = Registry::start() else { return };
     let door = Door::before(&registry, usize::MAX);
     let name = Name::new();
     let reference = built(&engine, &name, &door.host, Files::new().and("a", "1"));
     let before = engine.inspect(&reference).unwrap().unwrap();
     let digest = engine.push(&reference, &Cancel::default()).unwrap();
-    assert_eq!(digest, registry.manifest(&name.reference("/shop/base"), "1.2").1);
+    assert_eq!(digest, manifest(&registry, &name.reference("/shop/base"), "1.2").1);
     let sent = door.blobs_sent();
     assert!(sent >= 2, "the layer and the configuration: {sent}");
     // What is there is not sent again.
@@ -274,23 +212,23 @@ fn what_is_said_beside_an_image_is_pushed_with_it() {
         eprintln!("skipped: the engine does not have containerd's image store");
         return;
     }
-    let registry = Registry::start(false);
+    let Some(registry) = Registry::start() else { return };
     let name = Name::new();
     let mut request = request(&name, "FROM scratch\nCOPY a /\n", Files::new().and("a", "1"));
     let repository = name.reference("/shop/base");
-    request.references = vec![format!("{}/{repository}:1.2", registry.host)];
+    request.references = vec![format!("{}/{repository}:1.2", registry.address())];
     request.annotations.insert("org.opencontainers.image.title".into(), "base".into());
     request.attestations.provenance = Some("mode=min".into());
     let (outcome, _) = build(&engine, &request);
     let BuildOutcome::Built { image_id } = outcome else { panic!("{outcome:?}") };
     let digest = engine.push(&request.references[0], &Cancel::default()).unwrap();
-    let (index, known) = registry.manifest(&repository, "1.2");
+    let (index, known) = manifest(&registry, &repository, "1.2");
     assert_eq!((&digest, &digest), (&known, &image_id));
     let at = |number: usize| index["manifests"][number]["digest"].as_str().unwrap();
-    let (image, _) = registry.manifest(&repository, at(0));
+    let (image, _) = manifest(&registry, &repository, at(0));
     assert_eq!(image["annotations"]["org.opencontainers.image.title"], "base");
     assert_eq!(image["mediaType"], "application/vnd.oci.image.manifest.v1+json");
-    let (attested, _) = registry.manifest(&repository, at(1));
+    let (attested, _) = manifest(&registry, &repository, at(1));
     let kind = attested["layers"][0]["annotations"]["in-toto.io/predicate-type"].as_str().unwrap();
     assert!(kind.starts_with("https://slsa.dev/provenance/"), "{kind}");
 }
@@ -298,9 +236,9 @@ fn what_is_said_beside_an_image_is_pushed_with_it() {
 #[test]
 fn an_image_that_is_not_there_can_t_be_pushed() {
     let Some(engine) = engine_or_skip() else { return };
-    let registry = Registry::start(false);
+    let Some(registry) = Registry::start() else { return };
     let name = Name::new();
-    let reference = built(&engine, &name, &registry.host, Files::new());
+    let reference = built(&engine, &name, registry.address(), Files::new());
     let other = reference.replace(":1.2", ":1.3");
     let nowhere = reference.replace("/shop/", "/nowhere/");
     for missing in [other, nowhere] {
@@ -310,7 +248,7 @@ fn an_image_that_is_not_there_can_t_be_pushed() {
         );
         assert_eq!(refused(&engine, &missing), (expected, false));
     }
-    let (text, passes) = refused(&engine, &format!("{}/UPPER:1", registry.host));
+    let (text, passes) = refused(&engine, &format!("{}/UPPER:1", registry.address()));
     assert!(text.starts_with("can't push `") && text.contains("\nhint: check the name"), "{text}");
     assert!(!passes);
 }
@@ -318,10 +256,10 @@ fn an_image_that_is_not_there_can_t_be_pushed() {
 #[test]
 fn a_registry_that_is_down_may_come_back() {
     let Some(engine) = engine_or_skip() else { return };
-    let registry = Registry::start(false);
+    let Some(registry) = Registry::start() else { return };
     let name = Name::new();
-    let reference = built(&engine, &name, &registry.host, Files::new());
-    let host = registry.host.clone();
+    let reference = built(&engine, &name, registry.address(), Files::new());
+    let host = registry.address().to_owned();
     drop(registry);
     let (text, passes) = refused(&engine, &reference);
     assert!(text.starts_with(&format!("can't push `{reference}`: ")), "{text}");
@@ -333,26 +271,26 @@ fn a_registry_that_is_down_may_come_back() {
 #[test]
 fn credentials_are_needed_and_never_shown() {
     let Some(engine) = engine_or_skip() else { return };
-    let registry = Registry::start(true);
+    let Some(registry) = Registry::plan().with_auth().start() else { return };
     let name = Name::new();
-    let reference = built(&engine, &name, &registry.host, Files::new());
+    let reference = built(&engine, &name, registry.address(), Files::new());
     let repository = reference.strip_suffix(":1.2").unwrap();
-    let login = format!("`docker login {}` as somebody who may push", registry.host);
+    let login = format!("`docker login {}` as somebody who may push", registry.address());
     let hint = format!("\nhint: {login} to `{repository}`");
     let strangers = Docker::new(engine.endpoint().clone(), CredentialStore::new(None));
-    for engine in [strangers, registry.engine_as_me("close sesame")] {
+    for engine in [strangers, engine_with(&registry, "close sesame")] {
         let (text, passes) = refused(&engine, &reference);
         assert!(text.starts_with(&format!("can't push `{reference}`: ")), "{text}");
         assert!(text.ends_with(&hint) && !text.contains("close sesame"), "{text}");
         assert!(!passes, "{text}");
     }
-    registry.engine_as_me("open sesame").push(&reference, &Cancel::default()).unwrap();
+    engine_with(&registry, USER.1).push(&reference, &Cancel::default()).unwrap();
 }
 
 #[test]
 fn a_cancelled_push_ends_in_the_engine_too() {
     let Some(engine) = engine_or_skip() else { return };
-    let registry = Registry::start(false);
+    let Some(registry) = Registry::start() else { return };
     let mut door = Door::before(&registry, 1 << 20);
     let name = Name::new();
     let reference = built(&engine, &name, &door.host, Files::new().and("large", large()));
@@ -374,7 +312,7 @@ fn a_cancelled_push_ends_in_the_engine_too() {
 #[test]
 fn an_engine_that_goes_or_hangs_meanwhile_is_lost() {
     let Some(engine) = engine_or_skip() else { return };
-    let registry = Registry::start(false);
+    let Some(registry) = Registry::start() else { return };
     let name = Name::new();
     for hangs in [false, true] {
         let mut door = Door::before(&registry, 1 << 20);
