@@ -24,7 +24,7 @@ use super::build::jobs_of;
 use super::graph::STANDARD_OUTPUT;
 use super::load::{self, Repository};
 use super::lock::FILE;
-use super::since::{Affected, Around, Revision};
+use super::since::{Affected, Around, Revision, compare_work_tree};
 use super::{Surroundings, usage};
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -91,13 +91,7 @@ fn beside_work_tree(
     let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
     let tree = tree_of_base(&git, range)?;
     let around = Around { root, head, global, at };
-    let (then, seen) = rayon::join(|| Revision::read(&git, &tree, around), || git.work_tree(&tree));
-    let (then, seen) = (then?, seen?);
-    let causes = compare(Sides {
-        now: Now::WorkTree { root, graph, seen: &seen },
-        then: then.side(),
-        platform: repository.platform.as_deref().unwrap_or_default(),
-    });
+    let (then, causes) = compare_work_tree(repository, &git, &tree, around)?;
     // One that can't be read pins nothing.
     let pins = Pins::of_any(&std::fs::read(root.join(FILE)).unwrap_or_default());
     let now = Side { graph, pins: &pins };

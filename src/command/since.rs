@@ -102,8 +102,23 @@ pub fn affected(
     let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
     let tree = git.resolve(revision).map_err(|error| usage(format!("{error:#}")))?;
     let around = Around { root, head, global, at };
+    let (_, causes) = compare_work_tree(repository, &git, &tree, around)?;
+    Ok(Affected::of(graph, causes))
+}
+
+/// A revision, and why the images of the work tree are not those of it.
+///
+/// # Errors
+/// Where git can't be asked, or the revision can't be laid out.
+pub fn compare_work_tree(
+    repository: &Repository,
+    git: &Git,
+    tree: &str,
+    around: Around<'_>,
+) -> anyhow::Result<(Revision, IdMap<Option<Cause>>)> {
+    let Repository { root, graph, .. } = repository;
     // Two slow questions that do not need each other.
-    let (then, seen) = rayon::join(|| Revision::read(&git, &tree, around), || git.work_tree(&tree));
+    let (then, seen) = rayon::join(|| Revision::read(git, tree, around), || git.work_tree(tree));
     // What was wrong with the revision's files is nobody's concern now: what differs is.
     let (then, seen) = (then?, seen?);
     let causes = compare(Sides {
@@ -111,7 +126,7 @@ pub fn affected(
         then: then.side(),
         platform: repository.platform.as_deref().unwrap_or_default(),
     });
-    Ok(Affected::of(graph, causes))
+    Ok((then, causes))
 }
 
 impl Affected {
