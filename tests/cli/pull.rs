@@ -130,16 +130,19 @@ impl Drop for Registry {
     }
 }
 
-/// Removes images when the test ends, however it does.
-struct Images<'a>(&'a Registry, Vec<String>);
+/// Removes images when the test ends, however it does, and all that carry a label: one that was built
+/// once more has lost its name.
+struct Images<'a>(&'a Registry, Vec<String>, String);
 
 impl Drop for Images<'_> {
     fn drop(&mut self) {
-        for image in &self.1 {
+        let filter = format!("label={}", self.2);
+        let listed = self.0.docker(&["image", "ls", "--all", "--quiet", "--filter", &filter]);
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        for image in listed.split_whitespace().chain(self.1.iter().map(String::as_str)) {
             let mut command = Command::new("docker");
             drop(command.args(["image", "rm", "--force", image]).output());
         }
-        let _registry = self.0;
     }
 }
 
@@ -153,7 +156,8 @@ fn a_newer_external_is_fetched_from_its_registry() {
     let random = format!("layerstest{:016x}", RandomState::new().hash_one(std::process::id()));
     let external = format!("{}/{random}:1", registry.host);
     let built = format!("{random}/shop-base:latest");
-    let mut images = Images(&registry, vec![external.clone(), built]);
+    let label = format!("test={random}");
+    let mut images = Images(&registry, vec![external.clone(), built], label);
     let old = registry.publish(&external, "old");
     images.1.push(old.clone());
     let project = Project::new()
