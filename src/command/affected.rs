@@ -35,9 +35,9 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
         }
     }
     if options.moved {
-        let pins = match lock::read(&repository)? {
-            Ok(committed) => committed.map(|committed| committed.pins).unwrap_or_default(),
-            Err(problem) => return lock::tell(&problem, at),
+        let pins = match lock::pins(&repository, at)? {
+            Ok(pins) => pins,
+            Err(exit) => return Ok(exit),
         };
         for (image, cause) in moved(&repository, &pins, at)? {
             causes[image].get_or_insert(cause);

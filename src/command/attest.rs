@@ -12,7 +12,6 @@ use crate::cli::Global;
 use crate::engine::attest::{Kind, Said};
 use crate::engine::{Attestations, Engine, EngineInfo};
 use crate::graph::Image;
-use crate::graph::evaluate::{Base, StageView};
 use crate::graph::reference::Reference;
 use crate::scan::config::{ConfigFile, Value};
 
@@ -20,9 +19,6 @@ use crate::scan::config::{ConfigFile, Value};
 const TITLE: &str = "org.opencontainers.image.title";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
-
-/// How a folder or an address is told from an image in the value of a named context.
-const IMAGE_SCHEME: &str = "docker-image://";
 
 /// What is to be attested: what the command line says, else `layers.toml`. What can't be read there is
 /// a diagnostic.
@@ -86,31 +82,13 @@ pub fn annotations(image: &Image, engine: &dyn Engine) -> anyhow::Result<BTreeMa
         return Ok(BTreeMap::new());
     }
     let mut annotations = BTreeMap::from([(TITLE.to_owned(), image.name.clone())]);
-    if let Some(base) = base_of(image) {
+    if let Some(base) = image.base() {
         if let Some(digest) = digest_of(&base, engine)? {
             annotations.insert(BASE_DIGEST.to_owned(), digest);
         }
         annotations.insert(BASE_NAME.to_owned(), base.normalised());
     }
     Ok(annotations)
-}
-
-/// The image whose layers lie below an image's own: that which the target starts from, by way of other
-/// stages of the file.
-fn base_of(image: &Image) -> Option<Reference> {
-    let stages = &image.evaluation.stages;
-    let mut stage: &StageView = stages.get(image.evaluation.target?)?;
-    loop {
-        if let Some(context) = &stage.context {
-            return Reference::parse(context.strip_prefix(IMAGE_SCHEME)?).ok();
-        }
-        match stage.base.as_ref()? {
-            Base::Image(reference) => return Some(reference.clone()),
-            // A stage comes after the one that it starts from, so this ends.
-            Base::Stage(index) => stage = stages.get(*index)?,
-            Base::Scratch | Base::Context(_) => return None,
-        }
-    }
 }
 
 /// The digest of a base's manifest, as registries know it under its name; nothing where nobody has told

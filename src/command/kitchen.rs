@@ -37,7 +37,7 @@ use crate::schedule::{Prepared, Recipes, Turn};
 
 use super::load::Repository;
 use super::pulling::{Found, Pull, Search, find_externals};
-use super::stand_ins::{Lender, StandIns};
+use super::stand_ins::{Lender, StandIns, redirect};
 use super::{Surroundings, attest, load, locked, registry, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
@@ -310,8 +310,8 @@ impl<'a> Kitchen<'a> {
         let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
         let described = &self.graph.images[image];
         let mut contexts = stand_ins.contexts.clone();
-        let written = locked::pin_contexts(used_contexts(described), &self.judge.pinned);
-        contexts.extend(stand_ins.replace(written));
+        let written = redirect(used_contexts(described), &self.judge.pinned);
+        contexts.extend(redirect(written, &stand_ins.names));
         for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(

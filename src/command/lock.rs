@@ -45,6 +45,17 @@ pub fn externals(root: &Path) -> Vec<String> {
     lock.map(|lock| lock.externals()).unwrap_or_default()
 }
 
+/// The pins of the lock, none where there is none; or how to end where it is broken, which it then has said.
+///
+/// # Errors
+/// As [`read`].
+pub fn pins(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result<Pins, Exit>> {
+    Ok(match read(repository)? {
+        Ok(committed) => Ok(committed.map(|committed| committed.pins).unwrap_or_default()),
+        Err(problem) => Err(tell(&problem, at)?),
+    })
+}
+
 /// The pins that a lock keeps when it is made anew; none where there is no lock, or where another
 /// program calls a file of its own so.
 ///

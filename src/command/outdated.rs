@@ -13,24 +13,21 @@ use crate::graph::lock::{Pins, externals_by_tag};
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, select};
 use crate::plan::remote;
-use crate::registry::Registries;
+use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Basis, Row, Was};
 use crate::report::say;
 
 use super::load::Repository;
 use super::{Surroundings, kitchen, load, lock, registry};
 
-/// How many registries are asked at once.
-const AT_ONCE: usize = 8;
-
 pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let repository = load::load(global, at)?;
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let pins = match lock::read(&repository)? {
-        Ok(committed) => committed.map(|committed| committed.pins).unwrap_or_default(),
-        Err(problem) => return lock::tell(&problem, at),
+    let pins = match lock::pins(&repository, at)? {
+        Ok(pins) => pins,
+        Err(exit) => return Ok(exit),
     };
     let rows = compare(&repository, &pins, options.engine.engine, at);
     let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();

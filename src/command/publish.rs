@@ -11,15 +11,12 @@ use crate::engine::{Cancel, Engine};
 use crate::graph::reference::Reference;
 use crate::inputs::Memory;
 use crate::plan::{Parent, SharedStore, remote};
-use crate::registry::Remote;
 use crate::registry::moves::Move;
+use crate::registry::{AT_ONCE, Remote};
 use crate::schedule::{Published, Publisher, Released};
 
 use super::kitchen::Kitchen;
 use super::release;
-
-/// How many tags are looked at at once.
-const AT_ONCE: usize = 8;
 
 /// Publishes what a kitchen makes.
 pub struct Publishing<'a> {

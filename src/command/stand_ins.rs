@@ -8,12 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::base::ImageId;
 use crate::engine::Engine;
-use crate::graph::reference::Reference;
+use crate::graph::reference::{IMAGE_SCHEME, Reference};
 use crate::inputs::NeedOf;
 use crate::plan::{Judge, Parent, lent};
-
-/// How a context says that it is an image.
-const IMAGE: &str = "docker-image://";
 
 /// What stands for what a Dockerfile names.
 #[derive(Default)]
@@ -21,7 +18,7 @@ pub struct StandIns {
     /// Named contexts: what a `FROM` or `--from` calls it, and what stands for it.
     pub contexts: BTreeMap<String, String>,
     /// Normalised references, and the names that are lent for what they mean.
-    names: BTreeMap<String, String>,
+    pub names: BTreeMap<String, String>,
 }
 
 /// Lends images of the engine names of their own, which they have until the end of the run: an engine
@@ -82,24 +79,49 @@ impl StandIns {
             {
                 let name = lender.lend(&parent.image_id, engine)?;
                 if !is_context {
-                    found.contexts.insert(reference.context_name(), format!("{IMAGE}{name}"));
+                    found
+                        .contexts
+                        .insert(reference.context_name(), format!("{IMAGE_SCHEME}{name}"));
                 }
                 found.names.insert(need.reference.clone(), name);
             } else if let Some(digest) = judge.remote_of(of, needs).filter(|_| !is_context) {
-                found.contexts.insert(reference.context_name(), format!("{IMAGE}{digest}"));
+                found.contexts.insert(reference.context_name(), format!("{IMAGE_SCHEME}{digest}"));
             }
         }
         Ok(found)
     }
+}
 
-    /// The user's own contexts, with what is lent in place of images of the repository.
-    pub fn replace(&self, mut contexts: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        for value in contexts.values_mut() {
-            let reference = value.strip_prefix(IMAGE).and_then(|it| Reference::parse(it).ok());
-            if let Some(name) = reference.and_then(|it| self.names.get(&it.normalised())) {
-                *value = format!("{IMAGE}{name}");
-            }
+/// Named contexts with what stands for the images that they mean, by their normalised references.
+pub fn redirect(
+    mut contexts: BTreeMap<String, String>,
+    stand_ins: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    for value in contexts.values_mut() {
+        let reference = Reference::in_context(value);
+        if let Some(name) = reference.and_then(|it| stand_ins.get(&it.normalised())) {
+            *value = format!("{IMAGE_SCHEME}{name}");
         }
-        contexts
+    }
+    contexts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_lead_to_what_stands_for_their_images() {
+        let pinned: BTreeMap<String, String> =
+            BTreeMap::from([("docker.io/library/debian:12".into(), "debian@sha256:1".into())]);
+        let check = |value: &str, expected: &str| {
+            let contexts = BTreeMap::from([("base".to_owned(), value.to_owned())]);
+            assert_eq!(redirect(contexts, &pinned)["base"], expected);
+        };
+        check("docker-image://debian:12", "docker-image://debian@sha256:1");
+        check("docker-image://docker.io/library/debian:12", "docker-image://debian@sha256:1");
+        check("docker-image://debian:11", "docker-image://debian:11");
+        check("debian:12", "debian:12");
+        check("https://example.com/x.git", "https://example.com/x.git");
     }
 }

@@ -11,24 +11,21 @@ use crate::graph::Graph;
 use crate::graph::lock::{Pins, externals_by_tag};
 use crate::graph::reference::Reference;
 use crate::plan::remote;
-use crate::registry::Registries;
+use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Move};
 use crate::report::say;
 
 use super::load::{self, Repository};
 use super::{Surroundings, lock, outdated, registry, usage};
 
-/// How many registries are asked at once.
-const AT_ONCE: usize = 8;
-
 pub fn run(options: &Update, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let repository = load::load(global, at)?;
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let before = match lock::read(&repository)? {
-        Ok(committed) => committed.map(|committed| committed.pins).unwrap_or_default(),
-        Err(problem) => return lock::tell(&problem, at),
+    let before = match lock::pins(&repository, at)? {
+        Ok(pins) => pins,
+        Err(exit) => return Ok(exit),
     };
     let chosen = choose(&repository.graph, &options.externals)?;
     let registries = Registries::new(registry::settings(&repository.config, &at.environment));

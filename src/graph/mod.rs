@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use crate::base::{Diagnostic, IdMap, ImageId, Place, RelPath, Source, Span};
 use crate::parse::Dockerfile;
 
-use evaluate::{Evaluation, NeedKind};
+use evaluate::{Base, Evaluation, NeedKind};
 use naming::Origin;
 use reference::Reference;
 
@@ -72,6 +72,24 @@ impl Image {
     /// Whether something else than the engine's own frontend reads its Dockerfile.
     pub fn names_frontend(&self) -> bool {
         self.named_frontend().is_some()
+    }
+
+    /// The image whose layers lie below its own: that which the target starts from, by way of other stages
+    /// of the file.
+    pub fn base(&self) -> Option<Reference> {
+        let stages = &self.evaluation.stages;
+        let mut stage = stages.get(self.evaluation.target?)?;
+        loop {
+            if let Some(context) = &stage.context {
+                return Reference::in_context(context);
+            }
+            match stage.base.as_ref()? {
+                Base::Image(reference) => return Some(reference.clone()),
+                // A stage comes after the one that it starts from, so this ends.
+                Base::Stage(index) => stage = stages.get(*index)?,
+                Base::Scratch | Base::Context(_) => return None,
+            }
+        }
     }
 
     /// The image of the frontend that reads its Dockerfile, where it is not the engine's own. The

@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+/// How the value of a named context says that it is an image (BuildKit, `frontend/dockerfile/dockerui`).
+pub const IMAGE_SCHEME: &str = "docker-image://";
+
 /// The registry of names that have none.
 pub const HUB: &str = "docker.io";
 /// Its old name.
@@ -114,6 +117,11 @@ impl Reference {
         let tag = tag.or(if digest.is_none() { Some("latest") } else { None });
         let (tag, digest) = (tag.map(str::to_owned), digest.map(str::to_owned));
         Ok(Reference { domain, path, tag, digest })
+    }
+
+    /// The image that the value of a named context means; nothing where it means something else.
+    pub fn in_context(value: &str) -> Option<Reference> {
+        Reference::parse(value.strip_prefix(IMAGE_SCHEME)?).ok()
     }
 
     /// The full form, such as `docker.io/library/alpine:latest`.

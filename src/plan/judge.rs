@@ -16,10 +16,10 @@ use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, carrier, origin};
 use crate::base::{IdMap, ImageId, parallel};
 use crate::engine::{Engine, StoredImage};
-use crate::graph::evaluate::Base;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedInputs, NeedOf, Own};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own};
+use crate::registry;
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {
@@ -50,9 +50,6 @@ pub struct Judge<'a> {
     /// Which Dockerfiles' frontends take named contexts.
     pub contexts: Contexts,
 }
-
-/// How many questions a registry is asked at once.
-const ASKED_AT_ONCE: usize = 8;
 
 /// How many images are judged together: their inputs are all in memory meanwhile.
 const JUDGED_TOGETHER: usize = 256;
@@ -138,7 +135,7 @@ impl Judge<'_> {
         let questions = images.iter().map(|image| self.ask(*image, plan, engine));
         let questions: Vec<Question> = questions.collect::<anyhow::Result<_>>()?;
         // Without a registry no answer waits for anybody.
-        let at_once = if self.shared.is_some() { ASKED_AT_ONCE } else { 1 };
+        let at_once = if self.shared.is_some() { registry::AT_ONCE } else { 1 };
         let found = parallel::each(&questions, at_once, |question| self.answer(question));
         for ((image, question), found) in images.iter().zip(questions).zip(found) {
             match question {
@@ -413,6 +410,7 @@ impl Judge<'_> {
     ) -> anyhow::Result<()> {
         let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
         let own = self.complete(own, &among(needs));
+        let base = self.image(image).base().map(|base| base.normalised());
         for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
             // What the engine did not hold was fetched by the build itself; a name that was lent for it
             // leads to nothing else.
@@ -426,7 +424,8 @@ impl Judge<'_> {
             now.identify(found.as_ref().map(Identity::of).as_ref());
             let is_below = |found: &StoredImage| built.diff_ids.starts_with(&found.diff_ids);
             // A build may be given what a reference led to a moment ago.
-            let is_right = !self.is_base(image, need) || found.as_ref().is_some_and(is_below);
+            let is_base = need.kind == "from" && base.as_ref() == Some(&need.reference);
+            let is_right = !is_base || found.as_ref().is_some_and(is_below);
             if now != *need || !is_right {
                 let what = if found.is_some() { "moved to another image" } else { "removed" };
                 anyhow::bail!(
@@ -437,24 +436,6 @@ impl Judge<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Whether a need is the base of an image's target: what its layers begin with.
-    fn is_base(&self, image: ImageId, need: &NeedInputs) -> bool {
-        if need.kind != "from" {
-            return false;
-        }
-        let evaluation = &self.image(image).evaluation;
-        let mut at = evaluation.target;
-        while let Some(view) = at.and_then(|at| evaluation.stages.get(at)) {
-            match &view.base {
-                Some(Base::Image(reference)) => return reference.normalised() == need.reference,
-                // A stage starts from one above it, so this ends.
-                Some(Base::Stage(index)) if Some(*index) < at => at = Some(*index),
-                _ => return false,
-            }
-        }
-        false
     }
 
     pub(super) fn name(&self, image: ImageId) -> String {

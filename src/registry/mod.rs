@@ -44,6 +44,9 @@ use image::{Configuration, Descriptor, Document, ImageManifest, Platform};
 use login::{Actions, Login, Means};
 use network::{Network, odd_answer};
 
+/// How many questions one registry is asked at once; it makes no sense to have more ready.
+pub const AT_ONCE: usize = 8;
+
 /// How many bytes a manifest may have: what registries allow (distribution, `manifests`).
 const LONGEST_MANIFEST: usize = 4 << 20;
 

@@ -6,11 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Manifest, Registries, Remote};
+use super::{AT_ONCE, Manifest, Registries, Remote};
 use crate::base::parallel;
-
-/// How many are moved at once.
-const AT_ONCE: usize = 8;
 
 /// A tag that is to lead to an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

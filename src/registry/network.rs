@@ -21,9 +21,6 @@ use super::proxies::Proxies;
 use super::retry::{PATIENCE, TRIES, chance, pause, pause_after, wanted};
 use super::trust::Trust;
 
-/// How many questions one host gets at once.
-const AT_ONCE: usize = 8;
-
 /// How long a host that was asked in vain is left alone: whoever asks meanwhile gets the same answer,
 /// and need not find it out again.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
@@ -253,14 +250,14 @@ impl Network {
             true => self.trust.for_host(&address.authority)?,
             false => Vec::new(),
         };
-        let client = Client::new(&trusted, self.proxies.of(address), AT_ONCE);
+        let client = Client::new(&trusted, self.proxies.of(address), super::AT_ONCE);
         let client = client.map_err(|broken| match broken {
             Broken::Passing(why) | Broken::Untrusted(why) | Broken::Lasting(why) => hinted(
                 why,
                 "HTTPS_PROXY and HTTP_PROXY hold an address such as `http://proxy.example.com:3128`",
             ),
         })?;
-        let host = Arc::new(Host { client, gate: Gate::new(AT_ONCE) });
+        let host = Arc::new(Host { client, gate: Gate::new(super::AT_ONCE) });
         hosts.insert(key, Arc::clone(&host));
         Ok(host)
     }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, StoredImage};
 use crate::inputs::Identity;
 
 /// An image that the engine is to have.
@@ -33,16 +33,7 @@ pub fn bring(
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<()> {
     let Wanted { reference, identity, platform, names } = wanted;
-    let mut image = engine.inspect(reference)?;
-    if image.is_none() {
-        let since = Instant::now();
-        engine.pull(reference, platform, &mut || ())?;
-        pulled(reference.to_owned(), since.elapsed());
-        image = engine.inspect(reference)?;
-    }
-    let Some(image) = image else {
-        anyhow::bail!("the engine does not hold `{reference}`, which it has just pulled");
-    };
+    let image = hold(engine, reference, platform, pulled)?;
     if Identity::of(&image) != *identity {
         anyhow::bail!(
             "`{reference}` is another image in the engine than in its registry\n\
@@ -53,4 +44,29 @@ pub fn bring(
         engine.tag(&image.id, name)?;
     }
     Ok(())
+}
+
+/// The image that a reference by digest means, brought where the engine lacks it. `pulled` is told how
+/// long that took.
+///
+/// # Errors
+/// Where the engine or the registry fails.
+pub fn hold(
+    engine: &dyn Engine,
+    reference: &str,
+    platform: Option<&str>,
+    pulled: &dyn Fn(String, Duration),
+) -> anyhow::Result<StoredImage> {
+    if let Some(image) = engine.inspect(reference)? {
+        return Ok(image);
+    }
+    let since = Instant::now();
+    engine.pull(reference, platform, &mut || ())?;
+    pulled(reference.to_owned(), since.elapsed());
+    match engine.inspect(reference)? {
+        Some(image) => Ok(image),
+        None => {
+            anyhow::bail!("the engine does not hold `{reference}`, which it has just pulled")
+        }
+    }
 }

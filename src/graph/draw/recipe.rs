@@ -198,8 +198,7 @@ fn contexts(
     let target = |parent: ImageId| Stands::Target(names[&parent].clone());
     let mut contexts = BTreeMap::new();
     for (name, value) in &image.contexts {
-        let reference =
-            value.strip_prefix("docker-image://").and_then(|it| Reference::parse(it).ok());
+        let reference = Reference::in_context(value);
         let mut edges = view.parents(id).iter().filter(|edge| edge.kind == NeedKind::Context);
         let edge = edges.find(|edge| reference.as_ref().is_some_and(|it| it == &edge.reference));
         let stands = match edge {
