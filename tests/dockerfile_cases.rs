@@ -29,6 +29,7 @@ fn read(case: &Value) -> (Dockerfile, Evaluation) {
         build_platform: case["build_platform"].as_str().unwrap().to_owned(),
         target: (!target.is_empty()).then(|| target.to_owned()),
         contexts: texts(&case["build_contexts"]),
+        ..Settings::default()
     };
     let carried = case["image_onbuild"].as_object().cloned().unwrap_or_default();
     let triggers = |image: &Reference| -> Vec<Trigger> {

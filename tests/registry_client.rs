@@ -101,7 +101,7 @@ fn a_plain_registry_is_asked() {
     let image = client.image(registry.address(), "1").unwrap().unwrap();
     assert_eq!((image.digest, image.platform.as_str()), (digest, "linux/amd64"));
     assert_eq!(image.config["Env"][0], "WORD=one");
-    assert_eq!(image.newest_step.as_deref(), Some("COPY one /word"));
+    assert_eq!(image.history.last().map(String::as_str), Some("COPY one /word"));
     assert_eq!(image.size, 2048);
     assert_eq!(image.diff_ids.len(), 1);
     assert!(image.id.starts_with("sha256:"));

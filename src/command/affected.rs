@@ -13,9 +13,11 @@ use crate::plan::Verdict;
 use crate::report::affected::{self, Row};
 use crate::report::say;
 
-use super::kitchen::{Chosen, Kitchen, Wish};
+use super::choice::Chosen;
+use super::kitchen::{Kitchen, Wish};
 use super::load::Repository;
 use super::since::{self, Affected};
+use super::survey::survey;
 use super::{Surroundings, load, lock, outdated, usage};
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -24,13 +26,12 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if let Some(exit) = repository.refuse_errors(at)? {
         return Ok(exit);
     }
-    let graph = &repository.graph;
     let mut causes = match &options.since {
         Some(revision) => since::affected(&repository, revision, global, at)?.causes,
-        None => IdMap::from_fn(graph.images.len(), |_| None),
+        None => IdMap::from_fn(repository.graph.images.len(), |_| None),
     };
     if options.missing {
-        for image in missing(&repository, at)? {
+        for image in missing(&mut repository, at)? {
             causes[image].get_or_insert(Cause::Missing);
         }
     }
@@ -43,6 +44,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
             causes[image].get_or_insert(cause);
         }
     }
+    let graph = &repository.graph;
     let found = Affected::of(graph, causes);
     let layers = found.layers(graph);
     let name = |image: &ImageId| graph.images[*image].name.as_str();
@@ -93,7 +95,7 @@ fn moved(
 }
 
 /// The images that the registry does not hold, by the keys of now.
-fn missing(repository: &Repository, at: &Surroundings) -> anyhow::Result<Vec<ImageId>> {
+fn missing(repository: &mut Repository, at: &Surroundings) -> anyhow::Result<Vec<ImageId>> {
     if repository.home.is_none() {
         return Err(usage(
             "`--missing` looks into a registry, and none is named\n\
@@ -102,10 +104,11 @@ fn missing(repository: &Repository, at: &Surroundings) -> anyhow::Result<Vec<Ima
     }
     let all: Vec<ImageId> = repository.graph.images.ids().collect();
     // As for pushing, a registry that can't be asked is an error: all would seem to be missing.
-    let wish = Wish { push: Push::Keys, ..Wish::look(Chosen { named: all.clone(), all }) };
+    let mut wish = Wish { push: Push::Keys, ..Wish::look(Chosen::all(all)) };
     let engine = NoEngine::on(load::machine_platform());
     let info = engine.describe()?;
-    let (_, plan) = Kitchen::open(repository, wish, &engine, &info, at)?;
+    let survey = survey(repository, &mut wish, &engine, &info, at)?;
+    let (_, plan) = Kitchen::open(repository, wish, survey, (&engine, &info), at)?;
     // The key of one that waits for another is not known yet.
     let is_known = |image: &ImageId| plan.needs(*image).iter().all(|need| plan.is_fresh(*need));
     let is_built = |image: &ImageId| matches!(plan.verdict(*image), Some(Verdict::Build { .. }));

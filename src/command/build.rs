@@ -21,12 +21,14 @@ use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
 
 use super::audience::Audience;
-use super::kitchen::{self, Kitchen, Wish, Words};
+use super::choice::{self, Words};
+use super::kitchen::{self, Kitchen, Wish};
 use super::load::Repository;
 use super::publish::Publishing;
 use super::pulling::Pull;
 use super::report::Wanted;
 use super::secrets::Given;
+use super::survey::survey;
 use super::{Surroundings, attest, load, lock, registry, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -54,11 +56,12 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         say::err(&format!("no image differs from `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
-    kitchen::warn_of_arguments(&repository, &wish.chosen, global, at)?;
+    choice::warn_of_arguments(&repository, &wish.chosen, global, at)?;
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     attest::check(&repository.attestations, engine.as_ref(), &info)?;
-    let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
+    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
+    let (kitchen, todo) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
     if options.dry_run {
         let name = |image: ImageId| repository.graph.images[image].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
@@ -98,7 +101,7 @@ fn wish_of(
         since: options.since.as_deref(),
     };
     Ok(Wish {
-        chosen: kitchen::choose(repository, words, global, at)?,
+        chosen: choice::choose(repository, words, global, at)?,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
         pull: pull_of(options),

@@ -21,7 +21,7 @@ use crate::graph::draw::{Recipe, View};
 use crate::graph::reference::{HUB, Reference};
 use crate::report::say;
 
-use super::kitchen::{self, Words};
+use super::choice::{self, Words};
 use super::load::{self, Repository};
 use super::retyped::{quote, settings};
 use super::{Surroundings, compared, usage};
@@ -43,7 +43,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
         return Ok(exit);
     }
     let words = Words { images: &file.images, ..Words::default() };
-    let chosen = kitchen::choose(&repository, words, global, at)?;
+    let chosen = choice::choose(&repository, words, global, at)?;
     if !file.check {
         warn_without_registry(&repository, at)?;
     }

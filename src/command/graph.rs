@@ -165,7 +165,7 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
 /// The graph, or what the options choose of it, in a format.
 fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result<String> {
     let Asked { repository, options, global, at, pins } = *asked;
-    let view = view(repository, options, format, at)?;
+    let view = view(repository, options, format, (global, at))?;
     let said = |format| Said { options, global, format: Some(format) };
     Ok(match format {
         Format::Tree => tree::draw(&view, ink),
@@ -187,7 +187,7 @@ fn view<'a>(
     repository: &'a Repository,
     options: &Options,
     format: Format,
-    at: &Surroundings,
+    (global, at): (&Global, &Surroundings),
 ) -> anyhow::Result<View<'a>> {
     let graph = &repository.graph;
     let mut view = View::whole(graph);
@@ -213,7 +213,8 @@ fn view<'a>(
     }
     if let Some(by) = options.color_by {
         let images: Vec<_> = view.images().map(|(id, _)| id).collect();
-        view = view.marked(marks::make(repository, &images, by, options.engine.engine, at)?);
+        view =
+            view.marked(marks::make(repository, &images, by, options.engine.engine, (global, at))?);
     }
     Ok(view)
 }

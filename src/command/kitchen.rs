@@ -1,4 +1,4 @@
-//! What `build`, `plan` and `why` share: choosing images, asking the engine, judging.
+//! What `build`, `plan` and `why` share: asking the engine, and judging.
 //!
 //! Owns the way from a repository to a plan, and the requests of the images when their turn
 //! comes.
@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use crate::base::{IdMap, ImageId, clock};
-use crate::cli::{EngineName, Global, Push};
+use crate::cli::{EngineName, Push};
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
@@ -21,32 +21,27 @@ use crate::engine::{
 };
 use crate::event::Excerpt;
 use crate::graph::evaluate::NeedKind;
-use crate::graph::lint::arguments::undeclared;
+use crate::graph::link::ExternalTriggers;
 use crate::graph::lint::frontend::knows_contexts;
 use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image, locate, select};
+use crate::graph::{Graph, Image, locate};
 use crate::inputs::gather::Asked;
-use crate::inputs::{Claimed, KEY_LABEL, Memory, Own, gather};
+use crate::inputs::{Claimed, KEY_LABEL, Memory, Own, PROOF_LABEL, gather};
 use crate::plan::{
     Contexts, Held, Judge, Parent, Plan, Reason, Registered, Settled, among, ask_held, ask_unchosen,
 };
-use crate::report::{diagnostics, say};
+use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
 
+use super::ancestry::Ancestry;
+use super::choice::Chosen;
 use super::load::Repository;
-use super::pulling::{Found, Pull, Search, find_externals};
+use super::pulling::{Found, Pull};
 use super::stand_ins::{Lender, StandIns, redirect};
-use super::{Surroundings, attest, load, locked, registry, since, usage};
-
-/// The images that words choose, and all that is to be looked at because of them.
-pub struct Chosen {
-    /// Those that were named.
-    pub named: Vec<ImageId>,
-    /// Those and what they need.
-    pub all: Vec<ImageId>,
-}
+use super::survey::Survey;
+use super::{Surroundings, attest, load, locked};
 
 /// What is asked for.
 pub struct Wish {
@@ -84,59 +79,6 @@ impl Wish {
     }
 }
 
-/// The words by which images are chosen.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Words<'a> {
-    /// Images; all where there is none.
-    pub images: &'a [String],
-    /// Images that are left out.
-    pub excluded: &'a [String],
-    /// A git revision: only images that differ from it, and those that need them.
-    pub since: Option<&'a str>,
-}
-
-/// Chooses images by words.
-///
-/// # Errors
-/// Where a word chooses nothing, or there is no such revision.
-pub fn choose(
-    repository: &Repository,
-    words: Words<'_>,
-    global: &Global,
-    at: &Surroundings,
-) -> anyhow::Result<Chosen> {
-    let graph = &repository.graph;
-    let everything = words.images.is_empty();
-    let by_words = |words: &[String]| {
-        let chosen = select::choose(graph, words, &repository.current);
-        chosen.map_err(|error| usage(format!("{error:#}")))
-    };
-    let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
-    let excluded = by_words(words.excluded)?;
-    if let Some(revision) = words.since {
-        let affected = since::affected(repository, revision, global, at)?;
-        named.retain(|image| affected.images.binary_search(image).is_ok());
-    }
-    let mut all = select::with_needs(graph, &named);
-    for images in [&mut named, &mut all] {
-        images.retain(|image| !excluded.contains(image));
-    }
-    Ok(Chosen { named, all })
-}
-
-/// Says which build arguments of the command line none of the images declares.
-pub fn warn_of_arguments(
-    repository: &Repository,
-    chosen: &Chosen,
-    global: &Global,
-    at: &Surroundings,
-) -> anyhow::Result<()> {
-    let given = load::build_args_of(global, &at.environment);
-    let images = chosen.all.iter().map(|image| &repository.graph.images[*image]);
-    let problem = undeclared(given.keys().map(String::as_str), images);
-    say::err(&diagnostics::draw(problem.as_slice(), at.paint))
-}
-
 /// Finds the engine that is meant. Nothing is asked of it yet.
 pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn Engine>> {
     Ok(match name {
@@ -171,6 +113,8 @@ pub struct Kitchen<'a> {
     is_trouble_told: AtomicBool,
     /// Who gives parents names of their own.
     pub lender: Lender,
+    ancestry: Ancestry,
+    triggers: &'a ExternalTriggers,
 }
 
 impl<'a> Kitchen<'a> {
@@ -181,32 +125,28 @@ impl<'a> Kitchen<'a> {
     pub fn open(
         repository: &'a Repository,
         wish: Wish,
-        engine: &dyn Engine,
-        info: &EngineInfo,
+        survey: Survey,
+        (engine, info): (&dyn Engine, &EngineInfo),
         at: &Surroundings,
     ) -> anyhow::Result<(Kitchen<'a>, Plan)> {
         let graph = &repository.graph;
-        let Wish { chosen, force, no_cache, pull, tell, push, load, pins } = wish;
-        let platform = repository.platform.as_deref();
-        let target = platform.unwrap_or(&info.platform);
+        let Wish { chosen, force, no_cache, pull, load, pins, .. } = wish;
+        let Survey { found, shared, platform: target } = survey;
+        let Found { mut externals, remote: remote_externals, strays } = found;
         let memory = Memory::of(&repository.root);
         let begun = clock::now();
-        let shared = registry::shared_store(repository, push, target, &at.environment);
-        let search = Search { graph, asked: platform, platform: target, pull, tell, pins: &pins };
-        let Found { mut externals, remote: remote_externals } =
-            find_externals(search, &chosen.all, engine, shared.as_ref())?;
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
         let asked = Asked {
             root: &repository.root,
             graph,
-            platform: target,
+            platform: &target,
             externals: &externals,
             attestations: &repository.attestations,
         };
-        let (own, held) = look(asked, &chosen.all, &memory, engine)?;
+        let (own, held) = look(asked, &chosen.all, &memory, force, engine)?;
         if pull != Pull::Nothing {
-            // Names that runs were lent which died; one that can't be removed hinders nobody.
-            held.strays().iter().for_each(|stray| drop(engine.remove(stray)));
+            // Names that runs were given which died; one that cannot be removed does no harm.
+            held.strays().iter().chain(&strays).for_each(|stray| drop(engine.remove(stray)));
         }
         let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
         let judge = Judge {
@@ -223,10 +163,12 @@ impl<'a> Kitchen<'a> {
             remote_externals,
             pinned: locked::pinned(graph, &pins),
             contexts: contexts_of(info),
+            platform: target,
+            publishes_names: repository.attestations.provenance.is_some(),
         };
         let mut plan = judge.plan(&chosen.all, engine)?;
         expect_costs(&judge, &mut plan);
-        let platform = platform.map(str::to_owned);
+        let platform = repository.platform.clone();
         let secrets = Secrets::default();
         let is_trouble_told = AtomicBool::new(false);
         let attestations = &repository.attestations;
@@ -240,6 +182,8 @@ impl<'a> Kitchen<'a> {
             begun,
             is_trouble_told,
             lender: Lender::default(),
+            ancestry: Ancestry::default(),
+            triggers: &repository.triggers,
         };
         kitchen.tell_trouble(at)?;
         Ok((kitchen, plan))
@@ -305,9 +249,12 @@ impl<'a> Kitchen<'a> {
         image: ImageId,
         key: &str,
         stand_ins: &StandIns,
+        needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<BuildRequest> {
         let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
+        let proof = self.ancestry.proof(&self.judge, (image, key), needs, self.triggers, engine)?;
+        let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
         let described = &self.graph.images[image];
         let mut contexts = stand_ins.contexts.clone();
         let written = redirect(used_contexts(described), &self.judge.pinned);
@@ -324,7 +271,7 @@ impl<'a> Kitchen<'a> {
             dockerfile: described.file.source.text().to_owned(),
             target: described.target.clone(),
             references: described.references.iter().map(Reference::familiar).collect(),
-            labels: [(KEY_LABEL.to_owned(), key.to_owned())].into(),
+            labels: [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof).collect(),
             annotations: attest::annotations(described, engine)?,
             attestations: self.attestations.clone(),
             build_args: described.build_args.clone(),
@@ -341,16 +288,21 @@ impl<'a> Kitchen<'a> {
 type Gathered = IdMap<Option<Result<Own, String>>>;
 
 /// The inputs of images, and what the engine holds: it takes as long to list its images as the files
-/// take to be looked at.
+/// take to be looked at. With `reads_all` every file is read, whatever is remembered of it.
 fn look(
     asked: Asked<'_>,
     images: &[ImageId],
     memory: &Memory,
+    reads_all: bool,
     engine: &dyn Engine,
 ) -> anyhow::Result<(Gathered, Held)> {
     std::thread::scope(|scope| {
         let held = scope.spawn(|| ask_held(engine));
         let mut digests = memory.digests();
+        if reads_all {
+            // A file that changes through a shared mapping may keep its times.
+            digests.distrust();
+        }
         let own = gather(asked, images, &mut digests);
         // Without them all is read again next time, that is all.
         drop(memory.keep_digests(&digests));
@@ -446,7 +398,7 @@ impl Recipes for Kitchen<'_> {
                 drop(memory.keep(name, &key, &inputs));
                 self.bring_needs(image, needs, engine, turn)?;
                 let stand_ins = StandIns::of(&self.judge, image, needs, &self.lender, engine)?;
-                let request = Box::new(self.request(image, &key, &stand_ins, engine)?);
+                let request = Box::new(self.request(image, &key, &stand_ins, needs, engine)?);
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }

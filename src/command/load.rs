@@ -15,7 +15,7 @@ use crate::cli::Global;
 use crate::engine::Attestations;
 use crate::exit::Exit;
 use crate::graph::images::{self, Candidate};
-use crate::graph::link::{self, Read, Wanted};
+use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
 use crate::graph::lint::frontend::{Version, parse_version};
 use crate::graph::lint::{self, Silence};
 use crate::graph::naming::{self, Wishes};
@@ -30,7 +30,7 @@ use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
 use super::environment::Environment;
-use super::{Surroundings, attest, on_disk, registry, usage, wishes};
+use super::{Surroundings, attest, on_disk, registry, stopped, usage, wishes};
 
 /// The variable that says which time builds are to take for now
 /// (<https://reproducible-builds.org/docs/source-date-epoch/>).
@@ -50,6 +50,8 @@ pub struct Repository {
     pub attestations: Attestations,
     /// Its images and what they need.
     pub graph: Graph,
+    /// The triggers of external images that the graph was evaluated with.
+    pub triggers: ExternalTriggers,
     /// What is wrong with its files.
     pub diagnostics: Vec<Diagnostic>,
     /// What is not to be told.
@@ -124,6 +126,7 @@ fn load_with(
         home,
         attestations,
         graph,
+        triggers: ExternalTriggers::new(),
         diagnostics,
         silence,
         frontend,
@@ -224,6 +227,32 @@ impl Repository {
             if seen.insert((place, problem.message.clone())) {
                 self.diagnostics.push(problem);
             }
+        }
+    }
+
+    /// Evaluates what is built on external images with the triggers that these carry, by their normalized
+    /// references, and prints what is wrong then. Returns whether there was anything new.
+    ///
+    /// # Errors
+    /// If a trigger is not valid there, or makes images depend on one another.
+    pub fn learn_triggers(
+        &mut self,
+        reported: ExternalTriggers,
+        at: &Surroundings,
+    ) -> anyhow::Result<bool> {
+        if reported.keys().all(|name| self.triggers.contains_key(name)) {
+            return Ok(false);
+        }
+        let known = self.diagnostics.len();
+        let problems = self.silence.apply(self.graph.learn_triggers(&reported));
+        self.triggers = reported;
+        let all = std::mem::take(&mut self.diagnostics).into_iter().chain(problems);
+        self.diagnostics = once_each(all);
+        let new = self.diagnostics.get(known..).unwrap_or_default();
+        say::err(&diagnostics::draw(new, at.paint))?;
+        match new.iter().any(Diagnostic::is_error) {
+            true => Err(stopped(Exit::Files)),
+            false => Ok(true),
         }
     }
 

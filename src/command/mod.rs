@@ -9,10 +9,12 @@ use crate::report::paint::Paint;
 use crate::report::say;
 
 mod affected;
+mod ancestry;
 mod attest;
 mod audience;
 mod build;
 mod check;
+mod choice;
 mod ci;
 mod compared;
 mod complete;
@@ -41,6 +43,7 @@ mod runs;
 mod secrets;
 mod since;
 mod stand_ins;
+mod survey;
 mod tags;
 mod update;
 mod why;
@@ -83,6 +86,9 @@ pub fn run(cli: Cli) -> Exit {
         Command::Man { folder } => man::run(&folder, &global),
     };
     result.unwrap_or_else(|error| {
+        if let Some(Stopped(exit)) = error.downcast_ref() {
+            return *exit;
+        }
         let is_usage = error.downcast_ref::<UsageError>().is_some();
         say::error(&error, at.paint);
         if is_usage { Exit::Usage } else { Exit::Machinery }
@@ -100,6 +106,23 @@ impl std::fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// Ends a command whose reasons have been printed.
+#[derive(Debug)]
+struct Stopped(Exit);
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// The error that ends a command whose reasons have been printed.
+fn stopped(exit: Exit) -> anyhow::Error {
+    anyhow::Error::new(Stopped(exit))
+}
 
 /// Marks an error as a mistake on the command line.
 fn usage(message: impl std::fmt::Display) -> anyhow::Error {

@@ -10,7 +10,9 @@ use crate::report::say;
 use crate::schedule::estimate::{critical_chain, duration};
 
 use super::build::jobs_of;
-use super::kitchen::{self, Kitchen, Wish, Words};
+use super::choice::{self, Words};
+use super::kitchen::{self, Kitchen, Wish};
+use super::survey::survey;
 use super::{Surroundings, load, lock};
 
 pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -24,16 +26,17 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let chosen = kitchen::choose(&repository, words, global, at)?;
-    kitchen::warn_of_arguments(&repository, &chosen, global, at)?;
+    let chosen = choice::choose(&repository, words, global, at)?;
+    choice::warn_of_arguments(&repository, &chosen, global, at)?;
     let pins = match lock::pins_of(options.locked, &repository, at)? {
         Ok(pins) => pins,
         Err(exit) => return Ok(exit),
     };
-    let wish = Wish { pins, ..Wish::look(chosen) };
+    let mut wish = Wish { pins, ..Wish::look(chosen) };
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
-    let (_, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
+    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
+    let (_, todo) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
     let name = |image: ImageId| repository.graph.images[image].name.clone();
     let estimate = options.estimate.then(|| estimate(&todo, jobs_of(options.jobs), &name));
     say::out(&match (options.json, estimate) {

@@ -12,7 +12,7 @@ use crate::graph::Graph;
 use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
 use crate::inputs::Externals;
-use crate::plan::{SharedStore, externals_of, judge_external};
+use crate::plan::{SharedStore, externals_of, judge_external, lent};
 use crate::report::say;
 
 /// How many are fetched at once: registries answer slowly, and the engine limits what it downloads.
@@ -54,11 +54,13 @@ pub struct Found {
     pub externals: Externals,
     /// Where those are by digest that only their registries hold, by their normalised references.
     pub remote: BTreeMap<String, String>,
+    /// Names that runs gave to some of them which have died.
+    pub strays: Vec<String>,
 }
 
-/// The externals that some images need as the engine holds them, each asked for once. Where images are
-/// shared through a registry, those that the engine lacks are looked at in theirs: a machine on which
-/// nothing has to be built fetches none.
+/// Adds the externals that some images need to those that were `found` before, as the engine holds them, each
+/// requested once. If images are shared through a registry, those that the engine lacks are looked up in
+/// theirs: a machine on which nothing has to be built pulls none.
 ///
 /// # Errors
 /// Where the engine can't be asked, or one that must be fetched can't be.
@@ -67,21 +69,23 @@ pub fn find_externals(
     images: &[ImageId],
     engine: &dyn Engine,
     shared: Option<&SharedStore>,
-) -> anyhow::Result<Found> {
+    found: &mut Found,
+) -> anyhow::Result<()> {
     let wanted: Vec<(String, Reference)> = externals_of(search.graph, images)
         .into_iter()
+        .filter(|(name, _)| !found.externals.contains_key(name))
         .map(|(name, it)| (name, search.pins.pinned(it).unwrap_or_else(|| it.clone())))
         .collect();
     if search.pull == Pull::Newer {
         let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it, engine));
         fetched.into_iter().collect::<anyhow::Result<()>>()?;
     }
-    let mut found = Found::default();
     let mut missing = Vec::new();
     for (name, reference) in wanted {
         let stored = engine.inspect(&reference.familiar())?;
-        if stored.is_none() {
-            missing.push((name.clone(), reference));
+        match &stored {
+            None => missing.push((name.clone(), reference)),
+            Some(stored) => found.strays.extend(lent::strays(&stored.references).cloned()),
         }
         found.externals.insert(name, judge_external(stored, search.platform));
     }
@@ -103,7 +107,7 @@ pub fn find_externals(
             found.externals.insert(name, judge_external(stored, search.platform));
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn fetch_newer(

@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use crate::base::ImageId;
 use crate::engine::Engine;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
-use crate::inputs::NeedOf;
 use crate::plan::{Judge, Parent, lent};
 
 /// What stands for what a Dockerfile names.
@@ -73,11 +72,8 @@ impl StandIns {
         for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
             let Ok(reference) = Reference::parse(&need.reference) else { continue };
             let is_context = need.kind == "context";
-            if judge.is_lent(image, of, needs)
-                && let NeedOf::Image(parent) = of
-                && let Some(parent) = needs.iter().find(|it| it.image == *parent)
-            {
-                let name = lender.lend(&parent.image_id, engine)?;
+            if let Some(id) = judge.lent_id(image, need, of, needs) {
+                let name = lender.lend(id, engine)?;
                 if !is_context {
                     found
                         .contexts

@@ -7,7 +7,9 @@ use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{say, why};
 
-use super::kitchen::{self, Kitchen, Wish, Words};
+use super::choice::{self, Words};
+use super::kitchen::{self, Kitchen, Wish};
+use super::survey::survey;
 use super::{Surroundings, load, usage};
 
 pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -17,15 +19,16 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
         return Ok(exit);
     }
     let words = Words { images: std::slice::from_ref(&options.image), ..Words::default() };
-    let chosen = kitchen::choose(&repository, words, global, at)?;
+    let chosen = choice::choose(&repository, words, global, at)?;
     let [image] = chosen.named.as_slice() else {
         return Err(usage(format!("`{}` is more than one image", options.image)));
     };
     let image = *image;
-    let wish = Wish::look(chosen);
+    let mut wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
-    let (kitchen, plan) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
+    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
+    let (kitchen, plan) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
     let graph = &repository.graph;
     let own = match &kitchen.judge.own[image] {
         Some(Ok(own)) => own,

@@ -59,11 +59,12 @@ pub trait Engine: Send + Sync {
     /// Where the engine can't be asked.
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>>;
 
-    /// The newest step in an image's history as the engine words it; `None` where it keeps none.
+    /// The history of an image, oldest entry first; `None` if the engine keeps no history or does not
+    /// hold the image.
     ///
     /// # Errors
-    /// Where the engine can't be asked.
-    fn newest_step(&self, id: &str) -> anyhow::Result<Option<String>>;
+    /// If the engine cannot be reached.
+    fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>>;
 
     /// The images that carry the label `NAME`, or `NAME=VALUE`, in the order of their IDs. One
     /// question, however many there are.
@@ -132,6 +133,20 @@ pub struct StoredImage {
     pub digests: Vec<String>,
     /// Its runtime configuration, the whole `Config` object as the engine gives it.
     pub config: serde_json::Value,
+    /// Its author (`MAINTAINER`); empty if it has none.
+    pub author: String,
+    /// The version of its operating system, which only Windows images have.
+    pub os_version: String,
+}
+
+/// One entry of an image's history (OCI image specification, `config.md`, `history`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct HistoryEntry {
+    /// The instruction that made it, in the builder's own wording; may be empty.
+    pub created_by: String,
+    /// When it was made, as the engine reports it. Only comparable within one engine.
+    pub created: String,
 }
 
 /// An image as a listing shows it.

@@ -4,7 +4,8 @@
 //! engine, by what the registry holds.
 
 use super::{
-    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, ListedImage, Sink, StoredImage,
+    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
+    StoredImage,
 };
 use crate::base::hinted;
 
@@ -47,7 +48,7 @@ impl Engine for NoEngine {
         Ok(None)
     }
 
-    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
+    fn history(&self, _: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
         Ok(None)
     }
 

@@ -13,6 +13,7 @@ use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, OneOrMore, Se
 use crate::scan::groups::Found;
 
 use super::naming::{Origin, Pattern, Wishes, as_app};
+use super::reference::Reference;
 
 pub mod templates;
 mod values;
@@ -340,18 +341,38 @@ impl<'a> Collector<'a> {
                 image.args.insert(name.clone(), text);
             }
         }
-        let mut contexts = BTreeMap::new();
-        for (name, value) in draft.layers.iter().filter_map(|layer| layer.contexts).flatten() {
-            if let Some(text) = self.fill(ConfigFile::said(value), &values) {
-                let spot = self.spot(value);
-                let (name, value) = (name.clone(), text);
-                let context = NamedContext { name: name.clone(), value, is_folder: false, spot };
-                contexts.insert(name, context);
-            }
-        }
-        image.contexts = contexts.into_values().collect();
+        image.contexts = self.contexts(draft, &values);
         image.weight = draft.last(|layer| layer.weight).map_or(1, |it| usize::from(it.get()));
         image
+    }
+
+    /// The named contexts under the names by which BuildKit looks them up: the most special setting wins, and
+    /// no setting may name one context twice.
+    fn contexts(&mut self, draft: &Draft<'a>, values: &Values<'a>) -> Vec<NamedContext> {
+        let mut contexts = BTreeMap::new();
+        for layer in draft.layers.iter().filter_map(|layer| layer.contexts) {
+            let mut named: BTreeMap<String, &str> = BTreeMap::new();
+            for (written, value) in layer {
+                let spot = self.spot(value);
+                let Some(name) = Reference::context_key(written) else {
+                    let message = format!("`{written}` is not a valid context name");
+                    let problem = Diagnostic::error("config", message).at(&spot.0, spot.1, "");
+                    self.problems.push(problem.hint("use the name of a stage or an image"));
+                    continue;
+                };
+                if let Some(first) = named.insert(name.clone(), written) {
+                    let message = format!("`{first}` and `{written}` name the same context");
+                    let problem = Diagnostic::error("config", message).at(&spot.0, spot.1, "");
+                    self.problems.push(problem.hint("remove one of them"));
+                }
+                if let Some(value) = self.fill(ConfigFile::said(value), values) {
+                    let context =
+                        NamedContext { name: name.clone(), value, is_folder: false, spot };
+                    contexts.insert(name, context);
+                }
+            }
+        }
+        contexts.into_values().collect()
     }
 
     /// References as far as they can be filled now: namespace and app may be inferred later. A

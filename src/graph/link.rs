@@ -22,6 +22,9 @@ use super::reference::Reference;
 use super::{Edge, External, Graph, Image};
 
 mod renamed;
+mod reported;
+
+pub use reported::ExternalTriggers;
 
 /// What is set for all images when their Dockerfiles are evaluated.
 #[derive(Debug, Clone, Default)]
@@ -95,9 +98,15 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
             }
         })
         .collect();
-    let (graph, cycles) = Graph::new(images);
+    let platform = platform_of(wanted);
+    let (graph, cycles) = Graph::new(images, platform, wanted.build_platform.clone());
     problems.extend(cycles);
     (graph, problems)
+}
+
+/// The platform that is built for.
+fn platform_of(wanted: &Wanted) -> String {
+    wanted.platform.clone().unwrap_or_else(|| wanted.build_platform.clone())
 }
 
 fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Settings {
@@ -110,13 +119,13 @@ fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Set
         file.stages.iter().any(|it| it.name.as_ref().is_some_and(|name| name.value == wanted))
     };
     let target = wanted.target.clone().filter(has_stage).or(candidate.target.clone());
-    let platform = wanted.platform.clone().unwrap_or_else(|| wanted.build_platform.clone());
     Settings {
         build_args,
-        platform,
+        platform: platform_of(wanted),
         build_platform: wanted.build_platform.clone(),
         target,
         contexts: candidate.contexts.iter().map(open_context).collect(),
+        environments: BTreeMap::new(),
     }
 }
 

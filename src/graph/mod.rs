@@ -34,6 +34,9 @@ pub struct Graph {
     pub images: IdMap<Image>,
     order: Vec<ImageId>,
     by_name: BTreeMap<String, ImageId>,
+    /// The platform that is built for, and the one that builds.
+    platform: String,
+    build_platform: String,
 }
 
 /// One thing that we build.
@@ -92,6 +95,20 @@ impl Image {
         }
     }
 
+    /// Whether its Dockerfile is read by something else than Docker's own frontend of version 1.
+    pub fn has_unknown_frontend(&self) -> bool {
+        let Some(syntax) = self.named_frontend() else { return false };
+        // What follows the name are options of that frontend.
+        let name = syntax.split_whitespace().next().unwrap_or_default();
+        let Ok(reference) = Reference::parse(name) else { return true };
+        let is_version_one = |tag: &str| {
+            tag.strip_prefix('1')
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+        };
+        reference.repository() != "docker.io/docker/dockerfile"
+            || !reference.tag.as_deref().is_some_and(is_version_one)
+    }
+
     /// The image of the frontend that reads its Dockerfile, where it is not the engine's own. The
     /// build argument wins over the directive.
     pub fn named_frontend(&self) -> Option<&str> {
@@ -143,19 +160,32 @@ impl External {
 }
 
 impl Graph {
-    /// A graph of linked images. A cycle becomes an error that shows every edge of it; the order
-    /// is empty then.
-    pub fn new(images: IdMap<Image>) -> (Graph, Vec<Diagnostic>) {
+    /// A graph of linked images, for a platform and the one that builds. A cycle becomes an error that shows
+    /// every edge of it; the order is empty then.
+    pub fn new(
+        images: IdMap<Image>,
+        platform: String,
+        build_platform: String,
+    ) -> (Graph, Vec<Diagnostic>) {
+        let by_name = images.iter().map(|(id, image)| (image.name.clone(), id)).collect();
+        let mut graph = Graph { images, order: Vec::new(), by_name, platform, build_platform };
+        let problems = graph.sort();
+        (graph, problems)
+    }
+
+    /// Sorts the images. Returns an error for each cycle.
+    fn sort(&mut self) -> Vec<Diagnostic> {
+        let images = &self.images;
         let parents = IdMap::from_fn(images.len(), |image| {
             images[image].parents.iter().map(|edge| edge.parent).collect()
         });
-        let by_name = images.iter().map(|(id, image)| (image.name.clone(), id)).collect();
         let (order, cycles) = match dag::sort(&parents) {
             Ok(order) => (order, Vec::new()),
             Err(cycles) => (Vec::new(), cycles),
         };
-        let problems = cycles.iter().map(|cycle| describe_cycle(&images, cycle)).collect();
-        (Graph { images, order, by_name }, problems)
+        let problems = cycles.iter().map(|cycle| describe_cycle(images, cycle)).collect();
+        self.order = order;
+        problems
     }
 
     /// All images, each after all that it needs; names decide where needs do not. Empty where

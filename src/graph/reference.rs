@@ -152,6 +152,20 @@ impl Reference {
         familiar.strip_suffix(":latest").map(str::to_owned).unwrap_or(familiar)
     }
 
+    /// The form in which BuildKit looks up a named context that is called `name`, with the `::PLATFORM` that may
+    /// follow. Nothing if it is not a valid name: BuildKit would never find it.
+    pub fn context_key(name: &str) -> Option<String> {
+        let (image, platform) = match name.split_once("::") {
+            Some((image, platform)) => (image, Some(platform)),
+            None => (name, None),
+        };
+        let short = Reference::parse(image).ok()?.context_name();
+        Some(match platform {
+            Some(platform) => format!("{short}::{platform}"),
+            None => short,
+        })
+    }
+
     /// The reference without tag and digest: `docker.io/library/alpine`.
     pub fn repository(&self) -> String {
         if self.domain.is_empty() {

@@ -44,6 +44,8 @@ pub struct Digests {
     /// For each of those records whether anybody asked for it.
     used: Vec<AtomicBool>,
     noted: BTreeMap<PathHash, Record>,
+    /// Whether what is kept is not believed.
+    is_distrusted: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -58,7 +60,14 @@ impl Digests {
         let kept = fs::read(&file).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
         let starts = starts(records(&kept));
         let used = (0..records(&kept).len()).map(|_| AtomicBool::new(false)).collect();
-        Digests { file: Some(file), kept, starts, used, noted: BTreeMap::new() }
+        let noted = BTreeMap::new();
+        Digests { file: Some(file), kept, starts, used, noted, is_distrusted: false }
+    }
+
+    /// Finds none of the kept digests from now on, so that every file is read. A file that changes through a
+    /// shared mapping keeps its times where the file system does not update them (tmpfs).
+    pub fn distrust(&mut self) {
+        self.is_distrusted = true;
     }
 
     /// The digest of the file at a path, where the disk says the same of it as when it was read.
@@ -68,6 +77,9 @@ impl Digests {
         if let Some(noted) = self.noted.get(&hash) {
             let digest = blake3::Hash::from_bytes(noted.digest);
             return (noted.facts == facts).then_some(digest);
+        }
+        if self.is_distrusted {
+            return None;
         }
         let records = records(&self.kept);
         let slot = slot(&hash, records.len());

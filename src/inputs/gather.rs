@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::digests::Digests;
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
-use super::{ContextArchive, Inputs, Use, own, select};
+use super::{ContextArchive, Inheritance, Inputs, Use, own, select};
 use crate::base::{IdMap, ImageId, Place, RelPath, clock};
 use crate::engine::Attestations;
 use crate::graph::{Graph, Image};
@@ -57,13 +57,18 @@ pub enum NeedOf {
     External(String),
 }
 
-/// An external as the engine holds it.
+/// An external image as the engine or its registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outside {
     /// What it is.
     pub identity: Identity,
-    /// Whether it carries `ONBUILD` lines.
-    pub has_triggers: bool,
+    /// Its `ONBUILD` instructions; nothing if those that will run are not known, because what was seen is
+    /// for another platform.
+    pub triggers: Option<Vec<String>>,
+    /// What it hands down.
+    pub inheritance: Inheritance,
+    /// Its ID if the engine holds it for the platform that is built for.
+    pub image_id: Option<String>,
 }
 
 /// The externals by their normalised references; nothing for those that the engine lacks.
@@ -118,7 +123,7 @@ struct Reader<'a> {
     id: ImageId,
     image: &'a Image,
     uses: Vec<Use>,
-    whole: bool,
+    doubt: own::Doubt,
     /// The folder, and the ignore file that counts.
     walk: (RelPath, Option<PathBuf>),
 }
@@ -126,11 +131,11 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn of(asked: Asked<'a>, id: ImageId) -> Result<Reader<'a>, String> {
         let image = &asked.graph.images[id];
-        let (uses, whole) = own::uses_of(image, asked.externals);
+        let (uses, doubt) = own::uses_of(image, asked.externals);
         let folder = image.context.under(asked.root);
         let ignore = find_ignore_file(&image.dockerfile.under(asked.root), &folder)
             .map_err(|error| format!("can't look for the ignore file: {error}"))?;
-        Ok(Reader { id, image, uses, whole, walk: (image.context.clone(), ignore) })
+        Ok(Reader { id, image, uses, doubt, walk: (image.context.clone(), ignore) })
     }
 
     fn own(&self, asked: Asked<'_>, files: FileList, archive: Arc<ContextArchive>) -> Own {
@@ -139,7 +144,7 @@ impl<'a> Reader<'a> {
                 self.image,
                 (asked.platform, asked.attestations),
                 files,
-                self.whole,
+                self.doubt,
             ),
             needs: own::needs_of(self.image),
             archive,

@@ -12,10 +12,17 @@ use crate::registry::RemoteImage;
 
 /// What counts for an identity, as a number that is raised whenever that changes: identities of
 /// another are not compared with today's.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// The label that carries an image's key.
 pub const KEY_LABEL: &str = "dev.layers.key";
+
+/// The label that carries the proof of an image's origin: see `plan/origin.rs`.
+pub const PROOF_LABEL: &str = "dev.layers.proof";
+
+/// The labels that this program adds to an image. They are no part of what a child inherits: every image
+/// that is built here has its own.
+pub const OUR_LABELS: [&str; 2] = [KEY_LABEL, PROOF_LABEL];
 
 /// What is no part of a configuration that a child inherits: the container that a classic build
 /// left behind, and the image that it began with.
@@ -33,27 +40,36 @@ pub struct Identity {
 impl Identity {
     /// The identity of an image in an engine's store.
     pub fn of(image: &StoredImage) -> Identity {
-        Identity::made_of(&image.platform, &image.diff_ids, &image.config)
+        let outer = [image.author.as_str(), image.os_version.as_str()];
+        Identity::made_of(&image.platform, &image.diff_ids, &image.config, outer)
     }
 
     /// The identity of an image in a registry: what it will be in an engine's store, too.
     pub fn of_remote(image: &RemoteImage) -> Identity {
-        Identity::made_of(&image.platform, &image.diff_ids, &image.config)
+        let outer = [image.author.as_str(), image.os_version.as_str()];
+        Identity::made_of(&image.platform, &image.diff_ids, &image.config, outer)
     }
 
-    fn made_of(platform: &str, diff_ids: &[String], config: &Value) -> Identity {
-        Identity { layers: digest(&(platform, diff_ids)), config: digest(&inherited(config)) }
+    /// A child starts from the whole configuration of its base, without its creation time (BuildKit,
+    /// `dockerfile2llb/convert.go` and `image.go`): the platform with the version of its operating system,
+    /// the author (`outer`), and the runtime configuration. The `os.features` of a Windows image are
+    /// inherited too, but engines do not report them.
+    fn made_of(platform: &str, diff_ids: &[String], config: &Value, outer: [&str; 2]) -> Identity {
+        Identity {
+            layers: digest(&(platform, diff_ids)),
+            config: digest(&(outer, inherited(config))),
+        }
     }
 }
 
 /// The configuration without what is empty (engines write `null`, `""`, `[]` or nothing for the
-/// same), without leftovers and without the key.
+/// same), without leftovers and without our labels.
 fn inherited(config: &Value) -> Value {
     let Value::Object(fields) = config else { return Value::Null };
     let kept = fields.iter().filter(|(name, _)| !LEFTOVERS.contains(&name.as_str()));
     let cleaned = kept.map(|(name, value)| match value {
         Value::Object(labels) if name == "Labels" => {
-            let theirs = labels.iter().filter(|(label, _)| *label != KEY_LABEL);
+            let theirs = labels.iter().filter(|(label, _)| !OUR_LABELS.contains(&label.as_str()));
             let theirs = theirs.map(|(label, value)| (label.clone(), value.clone()));
             (name.clone(), Value::Object(theirs.collect()))
         }
@@ -103,11 +119,11 @@ mod tests {
         };
         check(plain.clone(), true);
         check(
-            json!({"Env": ["A=b"], "Labels": {"x": "y", "dev.layers.key": "0"}, "Cmd": ["sh"],
+            json!({"Env": ["A=b"], "Labels": {"x": "y", KEY_LABEL: "0", PROOF_LABEL: "1"}, "Cmd": ["sh"],
                    "Hostname": "h", "Image": "sha256:1", "OnBuild": null, "User": "", "Tty": false}),
             true,
         );
-        // Only the key is ours; another label is inherited whatever it is called.
+        // Any other label is inherited, whatever its name.
         let other = json!({"x": "y", "dev.layers.other": "0"});
         check(json!({"Env": ["A=b"], "Labels": other, "Cmd": ["sh"]}), false);
         // K61 to K64: a label, a variable, a trigger.
@@ -127,6 +143,13 @@ mod tests {
         let other = StoredImage { platform: "linux/arm64".to_owned(), ..one.clone() };
         let again =
             StoredImage { created: "later".to_owned(), id: "other".to_owned(), ..one.clone() };
+        for other in [
+            StoredImage { author: "me".to_owned(), ..one.clone() },
+            StoredImage { os_version: "10.0.1".to_owned(), ..one.clone() },
+        ] {
+            assert_eq!(Identity::of(&one).layers, Identity::of(&other).layers);
+            assert_ne!(Identity::of(&one).config, Identity::of(&other).config, "inherited");
+        }
         assert_ne!(Identity::of(&one).layers, Identity::of(&more).layers);
         assert_ne!(Identity::of(&one).layers, Identity::of(&other).layers);
         assert_eq!(Identity::of(&one), Identity::of(&again));

@@ -16,7 +16,7 @@ use super::Identity;
 use super::files::FileList;
 
 /// The form of [`Inputs`].
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// All that an image is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirEntry};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -217,6 +217,18 @@ impl Memory {
     pub fn built(&self) -> BTreeSet<String> {
         let text = fs::read_to_string(self.folder.join("built")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// Adds the ID of an image that was built and cannot prove its origin otherwise.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn note_built(&self, id: &str) -> io::Result<()> {
+        self.prepare(&self.folder)?;
+        let file = self.folder.join("built");
+        // One write at the end of the file, so that runs at the same time do not lose each other's.
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;
+        file.write_all(format!("{id}\n").as_bytes())
     }
 
     /// Adds IDs to those that are `known`. An engine can be asked again for those that are too many.

@@ -15,53 +15,40 @@ use crate::base::Span;
 use crate::engine::Attestations;
 use crate::graph::Image;
 use crate::graph::evaluate::{Need, NeedKind, StageView};
-use crate::graph::reference::Reference;
 
-/// A build argument that chooses the frontend.
-const SYNTAX: &str = "BUILDKIT_SYNTAX";
+/// What is not known of an image's inputs, so that more has to count than it uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Doubt {
+    /// Which files are read: all of the context counts.
+    pub(super) files: bool,
+    /// Which instructions run: all build arguments and named contexts count too.
+    pub(super) instructions: bool,
+}
 
-/// What an image reads of its context, and whether that is all of it for want of knowledge.
-pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, bool) {
+/// What an image reads of its context: all of it if that is not known.
+pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt) {
     let is_unknown_base = |need: &Need| {
         matches!(need.kind, NeedKind::From | NeedKind::Context)
             && match externals.get(&need.reference.normalised()) {
-                Some(Some(outside)) => outside.has_triggers,
+                Some(Some(outside)) => outside.triggers.is_none(),
                 Some(None) => true,
                 // Built here, where its triggers are known.
                 None => false,
             }
     };
     let evaluation = &image.evaluation;
-    let whole = has_unknown_frontend(image)
-        || evaluation.context_uses.iter().any(|one| !one.certain)
-        || evaluation.needs.iter().any(is_unknown_base);
-    if whole {
-        return (vec![Use::whole()], true);
+    let instructions = image.has_unknown_frontend() || evaluation.needs.iter().any(is_unknown_base);
+    let files = instructions || evaluation.context_uses.iter().any(|one| !one.certain);
+    let doubt = Doubt { files, instructions };
+    if files {
+        return (vec![Use::whole()], doubt);
     }
     let uses = evaluation.context_uses.iter().map(|one| Use {
         pattern: one.written.clone(),
         excludes: one.excludes.clone(),
         parents: one.parents,
     });
-    (uses.collect(), false)
-}
-
-fn syntax_of(image: &Image) -> Option<&str> {
-    let given = image.build_args.get(SYNTAX).map(String::as_str);
-    given.or(image.file.directives.syntax.as_ref().map(|syntax| syntax.value.as_str()))
-}
-
-/// Whether the Dockerfile is read by something else than Docker's own frontend of version 1.
-fn has_unknown_frontend(image: &Image) -> bool {
-    let Some(syntax) = syntax_of(image) else { return false };
-    // What follows the name are options of that frontend.
-    let name = syntax.split_whitespace().next().unwrap_or_default();
-    let Ok(reference) = Reference::parse(name) else { return true };
-    let is_version_one = |tag: &str| {
-        tag.strip_prefix('1').is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
-    };
-    reference.repository() != "docker.io/docker/dockerfile"
-        || !reference.tag.as_deref().is_some_and(is_version_one)
+    (uses.collect(), doubt)
 }
 
 /// The inputs of an image with the files that it reads.
@@ -69,16 +56,17 @@ pub(super) fn inputs_of(
     image: &Image,
     (platform, attestations): (&str, &Attestations),
     files: FileList,
-    whole_context: bool,
+    doubt: Doubt,
 ) -> Inputs {
     let evaluation = &image.evaluation;
-    let unknown = has_unknown_frontend(image);
+    let unknown = image.has_unknown_frontend();
     // Options of the builder. All others count where they are declared, and a proxy never does.
-    let is_setting =
-        |name: &str| unknown || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH";
+    let is_setting = |name: &str| {
+        doubt.instructions || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH"
+    };
     let settings = image.build_args.iter().filter(|(name, _)| is_setting(name));
     // Where triggers name their sources, or nobody knows what does, all named contexts count.
-    let named = image.contexts.iter().filter(|_| unknown || has_triggers(image));
+    let named = image.contexts.iter().filter(|_| doubt.instructions || has_triggers(image));
     let settings = settings.map(|(name, value)| (name.clone(), value.clone()));
     // They make the image as it is stored another one, though no child can tell: one that was asked for
     // with an SBOM is not there as long as there is one without.
@@ -96,7 +84,7 @@ pub(super) fn inputs_of(
     });
     Inputs {
         format: FORMAT,
-        syntax: syntax_of(image).map(str::to_owned),
+        syntax: image.named_frontend().map(str::to_owned),
         escape: image.file.directives.escape,
         platform: platform.to_owned(),
         text: unknown.then(|| image.file.source.text().to_owned()),
@@ -105,7 +93,7 @@ pub(super) fn inputs_of(
         target: evaluation.target.and_then(|target| places[target]),
         needs: distinct_needs(image).into_iter().map(need_inputs).collect(),
         downloads: downloads.collect(),
-        whole_context,
+        whole_context: doubt.files,
         files,
     }
 }
@@ -113,7 +101,7 @@ pub(super) fn inputs_of(
 /// How many commands the build of an image runs.
 pub fn commands_of(image: &Image) -> usize {
     let none = Attestations::default();
-    let inputs = inputs_of(image, ("", &none), FileList::new(&[]), false);
+    let inputs = inputs_of(image, ("", &none), FileList::new(&[]), Doubt::default());
     let instructions = inputs.stages.iter().flat_map(|stage| &stage.instructions);
     instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
 }

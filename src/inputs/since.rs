@@ -208,7 +208,7 @@ fn compare_one(
 }
 
 /// What an image reads of its context. Nothing outside of the repository is known here.
-fn uses_of(image: &Image) -> (Vec<Use>, bool) {
+fn uses_of(image: &Image) -> (Vec<Use>, own::Doubt) {
     let says_so = image.externals.iter().map(|external| external.reference.normalised());
     let externals: Externals =
         says_so.filter(|name| name.contains("onbuild")).map(|name| (name, None)).collect();

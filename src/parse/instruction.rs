@@ -61,7 +61,7 @@ pub(super) fn read(
         return Read::From(stage);
     }
     let kind = read_kind(&mut reader, &keyword.value, &parts).unwrap_or(InstructionKind::Invalid);
-    let Logical { text, map, span, heredocs } = line;
+    let Logical { text, map, span, heredocs, .. } = line;
     Read::Instruction(Instruction { span, keyword, text, map, heredocs, kind })
 }
 
@@ -286,6 +286,14 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
     at_least_one(reader, keyword, parts, pairs)
 }
 
+/// Where the text of a trigger begins, as the image will carry it. BuildKit removes the keyword and what Go's
+/// `\s` matches, which is less than separates words, and keeps white space at the end
+/// (`instructions/parse.go`, `parseOnBuild`).
+fn start_of_trigger(line: &str, keyword_end: usize) -> usize {
+    let rest = &line[keyword_end..];
+    keyword_end + rest.len() - rest.trim_start_matches(['\t', '\n', '\x0c', '\r', ' ']).len()
+}
+
 /// An `ONBUILD`. Of the trigger only what BuildKit's line parser sees is checked here; the rest is
 /// when it fires.
 fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
@@ -310,8 +318,8 @@ fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
         "HEALTHCHECK" => healthcheck::check_trigger(reader, &trigger)?,
         _ => {}
     }
-    let start = trigger.keyword.start;
-    let mut expression = line[start..].to_owned();
+    let start = start_of_trigger(line, parts.keyword.end);
+    let mut expression = format!("{}{}", &line[start..], reader.line.tail);
     for heredoc in &reader.line.heredocs {
         expression.push('\n');
         expression.push_str(&heredoc.content);

@@ -26,6 +26,8 @@ pub(super) struct Lexed {
 /// The line of an instruction after joining, without white space at its ends.
 pub(super) struct Logical {
     pub(super) text: String,
+    /// The white space that was cut off at the end.
+    pub(super) tail: String,
     pub(super) map: TextMap,
     /// From the first line to the last, here-documents included, without the line end.
     pub(super) span: Span,
@@ -199,13 +201,14 @@ impl Lexer<'_> {
             self.fail(diagnostic.hint("remove the empty line"), empty);
         }
         let kept = words::trim(&text, 0..text.len());
+        let tail = text[kept.end..].to_owned();
         if kept.start > 0 {
             map = map.without_first(kept.start);
             text = text[kept].to_owned();
         } else {
             text.truncate(kept.end);
         }
-        let mut logical = Logical { text, map, span, heredocs: Vec::new() };
+        let mut logical = Logical { text, tail, map, span, heredocs: Vec::new() };
         self.read_heredocs(&mut logical);
         logical
     }

@@ -10,7 +10,7 @@ use crate::base::ImageId;
 use crate::engine::{Engine, StoredImage};
 use crate::graph::reference::Reference;
 use crate::graph::{Edge, Graph};
-use crate::inputs::{Externals, Identity, KEY_LABEL, Outside};
+use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, Outside};
 
 /// Asks the engine for the images that carry a key.
 ///
@@ -29,10 +29,24 @@ pub fn externals_of<'a>(graph: &'a Graph, images: &[ImageId]) -> BTreeMap<String
 /// What an external is to a build for `platform`, given what the engine holds under its name.
 pub fn judge_external(stored: Option<StoredImage>, platform: &str) -> Option<Outside> {
     let stored = stored?;
-    // What is there for another platform may be what a `FROM --platform` takes; if it is not,
-    // nobody has seen what will be.
-    let has_triggers = !stored.on_build.is_empty() || !same_platform(&stored.platform, platform);
-    Some(Outside { identity: Identity::of(&stored), has_triggers })
+    // What is there for another platform may be what a `FROM --platform` takes; if it is not, no one has
+    // seen what will be.
+    let is_meant = same_platform(&stored.platform, platform);
+    Some(Outside {
+        identity: Identity::of(&stored),
+        inheritance: Inheritance::of(&stored),
+        triggers: is_meant.then(|| stored.on_build.clone()),
+        image_id: is_meant.then_some(stored.id),
+    })
+}
+
+/// An image of the repository that others need and that is taken as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unchosen {
+    /// Its ID.
+    pub image_id: String,
+    /// What it is.
+    pub identity: Identity,
 }
 
 /// Asks the engine for the images that some of `chosen` need and that are not chosen themselves,
@@ -46,14 +60,14 @@ pub fn ask_unchosen(
     chosen: &[ImageId],
     engine: &dyn Engine,
     externals: &mut Externals,
-) -> anyhow::Result<BTreeMap<ImageId, Identity>> {
+) -> anyhow::Result<BTreeMap<ImageId, Unchosen>> {
     let is_chosen: BTreeSet<ImageId> = chosen.iter().copied().collect();
     let of_chosen = chosen.iter().flat_map(|image| &graph.images[*image].parents);
     let needed: BTreeMap<String, &Edge> = of_chosen
         .filter(|edge| !is_chosen.contains(&edge.parent))
         .map(|edge| (edge.reference.normalised(), edge))
         .collect();
-    let mut identities = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for (name, Edge { parent, reference, .. }) in needed {
         let stored = engine.inspect(&reference.familiar())?;
         let Some(stored) = stored else {
@@ -63,15 +77,20 @@ pub fn ask_unchosen(
         let identity = Identity::of(&stored);
         let known = graph.images[*parent].evaluation.onbuild.iter().map(|trigger| &trigger.text);
         if !known.eq(&stored.on_build) {
-            let outside = Outside { identity: identity.clone(), has_triggers: true };
+            let outside = Outside {
+                identity: identity.clone(),
+                inheritance: Inheritance::of(&stored),
+                triggers: None,
+                image_id: None,
+            };
             externals.insert(name, Some(outside));
         }
-        identities.insert(*parent, identity);
+        found.insert(*parent, Unchosen { image_id: stored.id, identity });
     }
-    Ok(identities)
+    Ok(found)
 }
 
 /// System and architecture; engines disagree on when to name a variant.
-fn same_platform(a: &str, b: &str) -> bool {
+pub(super) fn same_platform(a: &str, b: &str) -> bool {
     a.split('/').take(2).eq(b.split('/').take(2))
 }

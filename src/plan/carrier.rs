@@ -7,9 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::held::{Held, HeldImage};
-use crate::engine::{Engine, StoredImage};
 use crate::graph::reference::Reference;
-use crate::inputs::Identity;
 
 /// The image that was built with a key, and those of `references` that do not lead to it, as people
 /// write them. Of several that may be it, one that has the first reference is taken, else the
@@ -24,7 +22,6 @@ pub(super) fn find<'a>(
     references: &[Reference],
     built: &BTreeSet<String>,
     is_ours: &dyn Fn(&HeldImage) -> anyhow::Result<bool>,
-    engine: &dyn Engine,
 ) -> anyhow::Result<Option<(&'a HeldImage, Vec<String>)>> {
     // All that is built on ours carries a key of ours: hundreds of images may have to be asked
     // about, and none where the right one is known.
@@ -37,42 +34,8 @@ pub(super) fn find<'a>(
             }
         }
     }
-    if ours.len() > 1 {
-        ours = originals(ours, engine)?;
-    }
     let first = references.get(..1).unwrap_or_default();
     let has_first = |image: &&&HeldImage| held.lost(image, first).is_empty();
     let chosen = ours.iter().find(has_first).or(ours.first());
     Ok(chosen.map(|image| (*image, held.lost(image, references))))
-}
-
-/// Those that do not stand on another of them.
-fn originals<'a>(
-    carriers: Vec<&'a HeldImage>,
-    engine: &dyn Engine,
-) -> anyhow::Result<Vec<&'a HeldImage>> {
-    let mut known = Vec::with_capacity(carriers.len());
-    for image in carriers {
-        if let Some(stored) = engine.inspect(&image.id)? {
-            known.push((image, stored));
-        }
-    }
-    let is_original = |(image, stored): &&(&HeldImage, StoredImage)| {
-        !known.iter().any(|(other, below)| {
-            image.id != other.id && stands_on((image, stored), (other, below))
-        })
-    };
-    Ok(known.iter().filter(is_original).map(|(image, _)| *image).collect())
-}
-
-fn stands_on(
-    (image, stored): (&HeldImage, &StoredImage),
-    (other, below): (&HeldImage, &StoredImage),
-) -> bool {
-    if !stored.diff_ids.starts_with(&below.diff_ids) {
-        return false;
-    }
-    // With the same layers only the configuration was changed, by whoever came later.
-    stored.diff_ids.len() > below.diff_ids.len()
-        || (Identity::of(stored) != Identity::of(below) && other.created < image.created)
 }

@@ -52,10 +52,8 @@ impl Held {
         let mut held = Held::default();
         for mut image in listed {
             let Some(key) = image.labels.remove(KEY_LABEL) else { continue };
+            held.strays.extend(lent::strays(&image.references).cloned());
             for reference in &image.references {
-                if lent::is_stray(reference) {
-                    held.strays.push(reference.clone());
-                }
                 if let Ok(reference) = Reference::parse(reference) {
                     held.by_reference.insert(reference.normalised(), held.images.len());
                 }

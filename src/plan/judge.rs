@@ -10,15 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fronts::fronts;
 use super::held::{Held, HeldImage, Holder};
+use super::origin::{self, Claim};
 use super::shared::{Registered, SharedStore};
 use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
-use super::{Parent, Plan, carrier, origin};
+use super::{Parent, Plan, Unchosen, carrier};
 use crate::base::{IdMap, ImageId, parallel};
-use crate::engine::{Engine, StoredImage};
+use crate::engine::{Engine, HistoryEntry, StoredImage};
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own, PROOF_LABEL};
 use crate::registry;
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
@@ -34,7 +35,7 @@ pub struct Judge<'a> {
     /// What is remembered.
     pub memory: Memory,
     /// What images are that were not chosen and are needed by some that were.
-    pub unchosen: BTreeMap<ImageId, Identity>,
+    pub unchosen: BTreeMap<ImageId, Unchosen>,
     /// The images that are built in any case.
     pub forced: BTreeSet<ImageId>,
     /// The IDs of images that are known to be built from their Dockerfiles.
@@ -49,6 +50,10 @@ pub struct Judge<'a> {
     pub pinned: BTreeMap<String, String>,
     /// Which Dockerfiles' frontends take named contexts.
     pub contexts: Contexts,
+    /// The platform that is built for.
+    pub platform: String,
+    /// Whether the names that a build is given are published in a provenance, so that parents keep their own.
+    pub publishes_names: bool,
 }
 
 /// How many images are judged together: their inputs are all in memory meanwhile.
@@ -226,16 +231,18 @@ impl Judge<'_> {
         Ok(identity)
     }
 
-    /// Whether an image that carries an image's key was built from its Dockerfile: it ends with its
-    /// last instruction.
+    /// Whether an image that carries an image's key was built from its Dockerfile.
     fn is_ours(
         &self,
         image: ImageId,
         held: &HeldImage,
         engine: &dyn Engine,
     ) -> anyhow::Result<bool> {
-        let newest = engine.newest_step(&held.id)?;
-        Ok(newest.is_none_or(|newest| origin::ends_with_target(self.image(image), &newest)))
+        let Some(stored) = engine.inspect(&held.id)? else { return Ok(false) };
+        let history = engine.history(&held.id)?.unwrap_or_default();
+        let history: Vec<String> = history.into_iter().map(|entry| entry.created_by).collect();
+        let claim = Claim { labels: &stored.labels, on_build: &stored.on_build, history: &history };
+        Ok(origin::is_proved(self.image(image), &held.key, claim))
     }
 
     /// Remembers which images are ours, so that the engine is asked once for each.
@@ -291,7 +298,7 @@ impl Judge<'_> {
             true => None,
             false => {
                 let is_ours = |held: &HeldImage| self.is_ours(image, held, engine);
-                carrier::find(&self.held, &key, references, &self.built, &is_ours, engine)?
+                carrier::find(&self.held, &key, references, &self.built, &is_ours)?
             }
         };
         let here = here.map(|(held, lost)| (held.id.clone(), lost));
@@ -369,7 +376,7 @@ impl Judge<'_> {
         let held = Held::read(engine.list(&format!("{KEY_LABEL}={key}"))?);
         let references = &self.graph.images[image].references;
         let is_ours = |held: &HeldImage| self.is_ours(image, held, engine);
-        let found = carrier::find(&held, key, references, &self.built, &is_ours, engine)?;
+        let found = carrier::find(&held, key, references, &self.memory.built(), &is_ours)?;
         Ok(found.map(|(held, lost)| (held.id.clone(), lost)))
     }
 
@@ -379,7 +386,8 @@ impl Judge<'_> {
         for (need, of) in own.inputs.needs.iter_mut().zip(&own.needs) {
             let identity = match of {
                 NeedOf::Image(parent) => {
-                    identity_of(*parent).or_else(|| self.unchosen.get(parent).cloned())
+                    let taken = || self.unchosen.get(parent).map(|it| it.identity.clone());
+                    identity_of(*parent).or_else(taken)
                 }
                 NeedOf::External(reference) => {
                     let outside = self.externals.get(reference).and_then(Option::as_ref);
@@ -414,7 +422,7 @@ impl Judge<'_> {
         for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
             // What the engine did not hold was fetched by the build itself; a name that was lent for it
             // leads to nothing else.
-            if need.layers.is_none() || self.is_lent(image, of, needs) {
+            if need.layers.is_none() || self.lent_id(image, need, of, needs).is_some() {
                 continue;
             }
             let taken = self.taken(image, need, of, needs);
@@ -422,10 +430,12 @@ impl Judge<'_> {
             let mut now = need.clone();
             let found = engine.inspect(&reference)?;
             now.identify(found.as_ref().map(Identity::of).as_ref());
-            let is_below = |found: &StoredImage| built.diff_ids.starts_with(&found.diff_ids);
-            // A build may be given what a reference led to a moment ago.
-            let is_base = need.kind == "from" && base.as_ref() == Some(&need.reference);
-            let is_right = !is_base || found.as_ref().is_some_and(is_below);
+            // A build may be given what a reference pointed to a moment ago.
+            let is_base = base.as_ref() == Some(&need.reference);
+            let is_right = match &found {
+                Some(found) if is_base => stands_on(built, found, engine)?,
+                _ => !is_base,
+            };
             if now != *need || !is_right {
                 let what = if found.is_some() { "moved to another image" } else { "removed" };
                 anyhow::bail!(
@@ -434,6 +444,10 @@ impl Judge<'_> {
                     self.name(image)
                 );
             }
+        }
+        if !built.labels.contains_key(PROOF_LABEL) {
+            // Without its ID it is built once more, that is all.
+            drop(self.memory.note_built(&built.id));
         }
         Ok(())
     }
@@ -445,6 +459,19 @@ impl Judge<'_> {
     pub(super) fn image(&self, image: ImageId) -> &Image {
         &self.graph.images[image]
     }
+}
+
+/// Whether an image was built on another: its layers are on top of the other's, and its history continues the
+/// other's, which differs even if only the configuration does.
+fn stands_on(image: &StoredImage, base: &StoredImage, engine: &dyn Engine) -> anyhow::Result<bool> {
+    if !image.diff_ids.starts_with(&base.diff_ids) {
+        return Ok(false);
+    }
+    let (own, below) = (engine.history(&image.id)?, engine.history(&base.id)?);
+    let (own, below) = (own.unwrap_or_default(), below.unwrap_or_default());
+    // Entries without a time get one in a child, so only the instructions are compared.
+    let same = |(a, b): (&HistoryEntry, &HistoryEntry)| a.created_by == b.created_by;
+    Ok(own.len() >= below.len() && own.iter().zip(&below).all(same))
 }
 
 /// Finds what an image is among those that another needs.

@@ -40,6 +40,11 @@ pub fn is_stray(reference: &str) -> bool {
     Path::new("/proc/self").exists() && (boot != Some(&this_boot) || !is_alive)
 }
 
+/// Those of some references that are such names.
+pub fn strays(references: &[String]) -> impl Iterator<Item = &String> {
+    references.iter().filter(|reference| is_stray(reference))
+}
+
 /// This machine, and since when it runs.
 fn this_machine() -> [String; 2] {
     let read = |path: &str| {

@@ -11,12 +11,12 @@ mod fronts;
 mod held;
 mod judge;
 pub mod lent;
-mod origin;
+pub mod origin;
 mod shared;
 mod taken;
 mod verdict;
 
-pub use ask::{ask_held, ask_unchosen, externals_of, judge_external};
+pub use ask::{Unchosen, ask_held, ask_unchosen, externals_of, judge_external};
 pub use held::{Held, HeldImage, Holder};
 pub use judge::{Judge, Settled, among};
 pub use shared::{Home, Registered, SharedStore, remote};

@@ -1,114 +1,162 @@
-//! Whether an image was built from a Dockerfile, or only on an image that was.
+//! The proof that an image was built from its Dockerfile with its key, and is not merely built on such an
+//! image.
 //!
-//! Owns what is looked for: the newest step in an image's history is the last instruction of the
-//! target, unless somebody started from the image and went on. BuildKit writes the instruction there
-//! in a form of its own (moby/buildkit, `frontend/dockerfile/dockerfile2llb`: the shell before a
-//! command, flags left out, lists in brackets), so letters and digits are all that is compared.
-//! What can't be told is not taken for ours: the image is built once more, from the cache.
+//! Owns the second label of an image, and the check. Labels are inherited: whatever is built on an image of
+//! ours carries its key as well (`FROM`, `docker commit`). What such an image cannot have is the history of
+//! the original: every instruction adds an entry to it, except `ONBUILD`. `ONBUILD` and `--label` change
+//! the configuration instead. So an image carries, as a label, how many entries its history has below its own
+//! instructions and in all, and a digest of the labels and triggers that it is to have. It counts for its
+//! key if its history has that many entries, if its own entries match the Dockerfile's instructions, and if
+//! its labels and triggers have that digest.
+//!
+//! The numbers are those of the base that the image was built on. They are recorded rather than computed from
+//! today's base, because a base that is rebuilt with another history can come out the same (early cutoff).
+//! Only the keyword of an entry is compared: frontends word the rest differently (`EXPOSE map[80/tcp:{}]`,
+//! `EXPOSE [80/tcp]`). For each layer of the base that the base's history does not account for, BuildKit
+//! appends an entry of its own, last (`exporter/containerimage/writer.go`, `normalizeLayersAndHistory`).
+
+use std::collections::BTreeMap;
 
 use crate::graph::Image;
-use crate::graph::evaluate::Base;
-use crate::parse::{Instruction, InstructionKind};
+use crate::graph::evaluate::{Base, Evaluation, Label};
+use crate::graph::reference::Reference;
+use crate::inputs::inheritance::without_ours;
+use crate::inputs::{Inheritance, KEY_LABEL, PROOF_LABEL};
+use crate::parse::InstructionKind;
 
-/// Whether the newest step of a history is the last one of an image's target.
-pub(super) fn ends_with_target(image: &Image, newest: &str) -> bool {
-    let Some(expected) = last_step(image) else { return false };
-    let newest = newest.trim();
-    let keyword = newest.split_whitespace().next().unwrap_or_default();
-    if !keyword.eq_ignore_ascii_case(&expected.keyword) {
+/// What an image is built on, below all stages of its Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bottom {
+    /// Nothing.
+    Scratch,
+    /// An image.
+    Image(Reference),
+    /// Something whose history and labels are not known before the build: a directory or an address.
+    Other,
+}
+
+/// An image as a store or a registry describes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// The triggers that it carries.
+    pub on_build: &'a [String],
+    /// What made each entry of its history, oldest first.
+    pub history: &'a [String],
+}
+
+/// What an image is built on; nothing if its Dockerfile has no target.
+pub fn bottom_of(image: &Image) -> Option<Bottom> {
+    chain_of(image, &image.evaluation).map(|chain| chain.bottom)
+}
+
+/// The value of the label that proves an image's origin, given what its Dockerfile means, its key, and what it
+/// is built on. Nothing if the outcome of the build cannot be predicted: then the image is known by its ID
+/// alone.
+pub fn proof(
+    image: &Image,
+    evaluation: &Evaluation,
+    key: &str,
+    base: &Inheritance,
+) -> Option<String> {
+    let chain = chain_of(image, evaluation).filter(|_| !image.has_unknown_frontend())?;
+    let below = base.history?;
+    let unaccounted = base.layers.saturating_sub(below);
+    let total = below + chain.keywords.len() + unaccounted;
+    let mut labels = base.labels.clone();
+    for label in &chain.labels {
+        if !label.certain {
+            return None;
+        }
+        labels.insert(label.name.clone(), label.value.clone());
+    }
+    let triggers: Vec<&str> =
+        evaluation.onbuild.iter().map(|trigger| trigger.text.as_str()).collect();
+    Some(format!("{below}/{total}/{}", digest(key, &without_ours(&labels), &triggers)))
+}
+
+/// Whether all labels of an image are certain without its base's environment.
+pub fn has_certain_labels(image: &Image) -> bool {
+    chain_of(image, &image.evaluation)
+        .is_some_and(|chain| chain.labels.iter().all(|label| label.certain))
+}
+
+/// Whether an image with a key was built from a Dockerfile with that key.
+pub fn is_proved(image: &Image, key: &str, claim: Claim<'_>) -> bool {
+    let Claim { labels, on_build, history } = claim;
+    if labels.get(KEY_LABEL).map(String::as_str) != Some(key) {
         return false;
     }
-    let said = bare(&newest[keyword.len()..]);
-    expected.parts.iter().all(|part| said.contains(&bare(part)))
-}
-
-/// A step as it can be recognised.
-struct Expected {
-    keyword: String,
-    /// Texts that are in it whatever else is. What an engine expands is not among them.
-    parts: Vec<String>,
-}
-
-/// The last step of the target: its last instruction, its base's last trigger, or the last one of
-/// the stage that it starts from. Nothing where it is only another name for an image.
-fn last_step(image: &Image) -> Option<Expected> {
-    let mut at = image.evaluation.target?;
-    loop {
-        let (stage, view) = (image.file.stages.get(at)?, image.evaluation.stages.get(at)?);
-        // An `ONBUILD` is no step of the image that carries it.
-        let is_step = |it: &&Instruction| !matches!(it.kind, InstructionKind::Onbuild(_));
-        if let Some(last) = stage.instructions.iter().rev().find(is_step) {
-            return Some(expect(last));
-        }
-        if let Some(trigger) = view.triggers.last() {
-            let keyword = trigger.text.split_whitespace().next()?.to_owned();
-            return Some(Expected { keyword, parts: Vec::new() });
-        }
-        match view.base {
-            // A stage starts from one above it, so this ends.
-            Some(Base::Stage(index)) if index < at => at = index,
-            _ => return None,
-        }
-    }
-}
-
-fn expect(instruction: &Instruction) -> Expected {
-    let all: Vec<String> = match &instruction.kind {
-        InstructionKind::Run(run) if instruction.heredocs.is_empty() => run.command.words.clone(),
-        // The shell expands what is in a command, the engine does not.
-        InstructionKind::Run(_) => Vec::new(),
-        InstructionKind::Copy(copy) => vec![copy.files.destination.value.clone()],
-        InstructionKind::Add(add) => vec![add.files.destination.value.clone()],
-        InstructionKind::Env(pairs) | InstructionKind::Label(pairs) => {
-            pairs.iter().flat_map(|it| [it.name.value.clone(), it.value.value.clone()]).collect()
-        }
-        InstructionKind::Workdir(word) | InstructionKind::User(word) => vec![word.value.clone()],
-        InstructionKind::Cmd(command) | InstructionKind::Entrypoint(command) => {
-            command.words.clone()
-        }
-        _ => Vec::new(),
+    let Some((below, total, digested)) = labels.get(PROOF_LABEL).and_then(|text| read(text)) else {
+        return false;
     };
-    let is_run = matches!(instruction.kind, InstructionKind::Run(_));
-    let parts = all.into_iter().filter(|part| is_run || !part.contains(['$', '\\'])).collect();
-    Expected { keyword: instruction.keyword.value.clone(), parts }
+    let Some(chain) = chain_of(image, &image.evaluation) else { return false };
+    let own = history.get(below..).unwrap_or_default();
+    let is_step = |(entry, keyword): (&String, &&str)| {
+        let word = entry.split_whitespace().next().unwrap_or_default();
+        word.eq_ignore_ascii_case(keyword)
+    };
+    let triggers: Vec<&str> = on_build.iter().map(String::as_str).collect();
+    history.len() == total
+        && own.len() >= chain.keywords.len()
+        && own.iter().zip(&chain.keywords).all(is_step)
+        && digest(key, &without_ours(labels), &triggers) == digested
 }
 
-fn bare(text: &str) -> String {
-    text.chars().filter(|character| character.is_alphanumeric()).collect()
+fn read(text: &str) -> Option<(usize, usize, &str)> {
+    let mut parts = text.splitn(3, '/');
+    let (below, total) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((below, total, parts.next()?))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::{RelPath, Source};
+fn digest(key: &str, labels: &BTreeMap<String, String>, triggers: &[&str]) -> String {
+    // Strings, lists and maps always become JSON.
+    let text = serde_json::to_vec(&(key, labels, triggers)).unwrap_or_default();
+    blake3::hash(&text).to_hex()[..32].to_owned()
+}
 
-    #[track_caller]
-    fn check(instruction: &str, newest: &str, expected: bool) {
-        let text = format!("FROM scratch\n{instruction}\n");
-        let source = Source::new(RelPath::new("Dockerfile").unwrap(), text);
-        let file = crate::parse::parse(&source);
-        let expect = expect(file.stages[0].instructions.last().unwrap());
-        let said = bare(newest.split_once(' ').map_or("", |(_, rest)| rest));
-        let found = newest.starts_with(&expect.keyword)
-            && expect.parts.iter().all(|part| said.contains(&bare(part)));
-        assert_eq!(found, expected, "{instruction} / {newest}");
-    }
+/// The stages whose instructions make the target, from the lowest up.
+struct Chain<'a> {
+    bottom: Bottom,
+    /// The keywords of all that leaves an entry in the history.
+    keywords: Vec<&'a str>,
+    labels: Vec<&'a Label>,
+}
 
-    #[test]
-    fn the_engines_words_are_recognised() {
-        check("RUN make  all", "RUN /bin/sh -c make  all # buildkit", true);
-        check("ARG A\nRUN echo $A", "RUN |1 A=b /bin/sh -c echo $A # buildkit", true);
-        check("RUN [\"a\", \"b\"]", "RUN a b # buildkit", true);
-        check("RUN make all", "RUN /bin/sh -c make none # buildkit", false);
-        check("RUN make all", "ENV BY=hand", false);
-        check("COPY --chown=1 a b /c/", "COPY a b /c/ # buildkit", true);
-        check("COPY a $B", "COPY a /c # buildkit", true);
-        check("ENV A b", "ENV A=b", true);
-        check("ENV A=b", "ENV BY=hand", false);
-        check("LABEL \"a b\"='c'", "LABEL a b=c", true);
-        check("WORKDIR x", "WORKDIR /w/x", true);
-        check("CMD echo hi", "CMD [\"/bin/sh\" \"-c\" \"echo hi\"]", true);
-        check("EXPOSE 80", "EXPOSE map[80/tcp:{}]", true);
-        check("HEALTHCHECK NONE", "HEALTHCHECK &{[\"NONE\"] \"0s\" \"0s\" \"0s\" '\\x00'}", true);
+fn chain_of<'a>(image: &'a Image, evaluation: &'a Evaluation) -> Option<Chain<'a>> {
+    let mut at = evaluation.target?;
+    let mut stages = Vec::new();
+    let bottom = loop {
+        let view = evaluation.stages.get(at)?;
+        if !view.replaced {
+            stages.push(at);
+        }
+        match (&view.context, view.base.as_ref()) {
+            (Some(context), _) => match Reference::in_context(context) {
+                Some(reference) => break Bottom::Image(reference),
+                None => break Bottom::Other,
+            },
+            (None, Some(Base::Image(reference))) => break Bottom::Image(reference.clone()),
+            (None, Some(Base::Scratch)) => break Bottom::Scratch,
+            (None, Some(Base::Context(_))) => break Bottom::Other,
+            // A stage starts from one above it, so this ends.
+            (None, Some(Base::Stage(index))) if *index < at => at = *index,
+            (None, _) => return None,
+        }
+    };
+    let mut chain = Chain { bottom, keywords: Vec::new(), labels: Vec::new() };
+    for at in stages.into_iter().rev() {
+        let view = &evaluation.stages[at];
+        let triggers = view.triggers.iter().map(|trigger| {
+            let word = trigger.text.split_whitespace().next();
+            word.unwrap_or_default()
+        });
+        chain.keywords.extend(triggers);
+        let instructions = image.file.stages.get(at)?.instructions.iter();
+        let steps = instructions.filter(|it| !matches!(it.kind, InstructionKind::Onbuild(_)));
+        chain.keywords.extend(steps.map(|step| step.keyword.value.as_str()));
+        chain.labels.extend(&view.labels);
     }
+    Some(chain)
 }

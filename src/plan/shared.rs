@@ -1,16 +1,15 @@
 //! The registry as the store that all machines share.
 //!
 //! Owns where an image lies in it: under a tag that is made of its key, and under its references.
-//! Whoever finds the key there has nothing to build. What is found counts only where it carries the
-//! key in its label, and ends with the last instruction of the image's Dockerfile, as in an engine's
-//! own store.
+//! Whoever finds the key there has nothing to build. What is found counts only if it proves its origin, by
+//! the same rule as in an engine's own store (`origin`).
 
 use std::sync::OnceLock;
 
-use super::origin;
+use super::origin::{self, Claim};
 use crate::graph::Image;
 use crate::graph::reference::{HUB, Reference};
-use crate::inputs::{Identity, KEY_LABEL, Outside};
+use crate::inputs::{Identity, Inheritance, Outside};
 use crate::registry::{Denied, Registries, Remote, RemoteImage};
 
 /// What the tag begins with under which an image lies in the registry for whoever has its key.
@@ -39,6 +38,8 @@ pub struct Registered {
     pub image_id: String,
     /// What it is to a child.
     pub identity: Identity,
+    /// What it hands down.
+    pub inheritance: Box<Inheritance>,
     /// How many bytes it takes as it travels.
     pub size: u64,
 }
@@ -188,9 +189,13 @@ impl SharedStore {
         let found = self.registries.image(&remote(reference), &self.platform).ok()??;
         let digest = Some(found.digest.clone());
         let place = Reference { tag: None, digest, ..reference.clone() }.familiar();
-        let triggers = found.config["OnBuild"].as_array();
-        let has_triggers = triggers.is_some_and(|triggers| !triggers.is_empty());
-        Some((Outside { identity: Identity::of_remote(&found), has_triggers }, place))
+        let outside = Outside {
+            identity: Identity::of_remote(&found),
+            inheritance: Inheritance::of_remote(&found),
+            triggers: Some(found.on_build()),
+            image_id: None,
+        };
+        Some((outside, place))
     }
 
     /// The image that carries a key, whatever a fault means.
@@ -225,16 +230,24 @@ pub fn remote(reference: &Reference) -> Remote {
 
 /// A tag can be put on anything.
 fn is_ours(image: &Image, key: &str, found: &RemoteImage) -> bool {
-    let carries = found.config["Labels"][KEY_LABEL].as_str() == Some(key);
-    let newest = found.newest_step.as_deref();
-    carries && newest.is_none_or(|newest| origin::ends_with_target(image, newest))
+    let (labels, on_build) = (found.labels(), found.on_build());
+    let claim = Claim { labels: &labels, on_build: &on_build, history: &found.history };
+    origin::is_proved(image, key, claim)
 }
 
 fn describe(reference: &Reference, found: RemoteImage) -> Registered {
     let identity = Identity::of_remote(&found);
+    let inheritance = Box::new(Inheritance::of_remote(&found));
     let RemoteImage { digest, id, size, .. } = found;
     let by_digest = Reference { tag: None, digest: Some(digest.clone()), ..reference.clone() };
-    Registered { reference: by_digest.familiar(), digest, image_id: id, identity, size }
+    Registered {
+        reference: by_digest.familiar(),
+        digest,
+        image_id: id,
+        identity,
+        inheritance,
+        size,
+    }
 }
 
 #[cfg(test)]

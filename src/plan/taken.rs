@@ -3,6 +3,7 @@
 //! Owns the rule: where the frontend takes named contexts, what only a registry holds and what is
 //! pinned is named to it by digest. Any other looks names up in the engine's store.
 
+use super::ask::same_platform;
 use super::{Judge, Parent};
 use crate::base::ImageId;
 use crate::graph::lint::frontend;
@@ -44,12 +45,37 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether an image is built on a parent under a name of its own, that nobody else moves: one that the
-    /// engine holds, where the frontend takes named contexts.
-    pub fn is_lent(&self, image: ImageId, of: &NeedOf, needs: &[Parent]) -> bool {
-        let NeedOf::Image(parent) = of else { return false };
-        let need = needs.iter().find(|need| need.image == *parent);
-        need.is_some_and(|need| need.remote.is_none()) && self.takes_by_digest(image)
+    /// The ID of something that an image needs, if it was planned with what the engine holds.
+    pub fn held_id<'b>(&'b self, of: &NeedOf, needs: &'b [Parent]) -> Option<&'b str> {
+        match of {
+            NeedOf::Image(parent) => match needs.iter().find(|need| need.image == *parent) {
+                Some(need) if need.remote.is_some() => None,
+                Some(need) => Some(&need.image_id),
+                None => self.unchosen.get(parent).map(|it| it.image_id.as_str()),
+            },
+            NeedOf::External(reference) => {
+                let outside = self.externals.get(reference).and_then(Option::as_ref);
+                outside.and_then(|outside| outside.image_id.as_deref())
+            }
+        }
+    }
+
+    /// The ID of something that an image needs, if its build gets it under a name that no one else moves: what
+    /// the engine holds for the platform that is asked for, if the frontend takes named contexts. What is named
+    /// by digest already needs no other name.
+    pub fn lent_id<'b>(
+        &'b self,
+        image: ImageId,
+        need: &NeedInputs,
+        of: &NeedOf,
+        needs: &'b [Parent],
+    ) -> Option<&'b str> {
+        let is_external = matches!(of, NeedOf::External(_));
+        let is_meant = !is_external
+            || need.platform.as_ref().is_none_or(|it| same_platform(it, &self.platform));
+        let is_by_digest = self.remote_of(of, needs).is_some() || need.reference.contains('@');
+        let is_lent = self.takes_by_digest(image) && !self.publishes_names;
+        self.held_id(of, needs).filter(|_| is_lent && is_meant && !is_by_digest)
     }
 
     /// The reference that an image is built on where a need of it is met from a registry by digest. A

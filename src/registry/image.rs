@@ -114,6 +114,10 @@ pub(super) struct Configuration {
     #[serde(default)]
     pub(super) config: Value,
     #[serde(default)]
+    pub(super) author: Option<String>,
+    #[serde(rename = "os.version", default)]
+    pub(super) os_version: Option<String>,
+    #[serde(default)]
     rootfs: RootFs,
     #[serde(default)]
     history: Option<Vec<Step>>,
@@ -154,10 +158,9 @@ impl Configuration {
         self.rootfs.diff_ids.take().unwrap_or_default()
     }
 
-    /// The newest step of its history.
-    pub(super) fn newest_step(&self) -> Option<String> {
-        let newest = self.history.as_ref()?.last()?;
-        Some(newest.created_by.clone())
+    /// What made each entry of its history, oldest first.
+    pub(super) fn history(&self) -> Vec<String> {
+        self.history.iter().flatten().map(|step| step.created_by.clone()).collect()
     }
 }
 
@@ -356,13 +359,13 @@ mod tests {
             "history":[{"created_by":"ADD x"},{"created_by":"CMD y","empty_layer":true}]}"#;
         let mut read = Configuration::read(text.as_bytes(), 1).unwrap();
         assert_eq!(read.platform.to_string(), "linux/arm/v7");
-        assert_eq!(read.newest_step().as_deref(), Some("CMD y"));
+        assert_eq!(read.history(), ["ADD x", "CMD y"]);
         assert_eq!(read.diff_ids(), ["x"]);
         assert_eq!(read.config["Env"][0], "A=b");
         let error = Configuration::read(text.as_bytes(), 2).unwrap_err();
         assert_eq!(error, "its configuration names 1 layer, its manifest 2");
         let mut bare = Configuration::read(b"{}", 0).unwrap();
-        assert!(bare.platform.is_blank() && bare.newest_step().is_none());
+        assert!(bare.platform.is_blank() && bare.history().is_empty());
         assert_eq!(bare.diff_ids(), [""; 0]);
     }
 }

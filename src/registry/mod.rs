@@ -7,7 +7,7 @@
 //! The protocol is that of the OCI Distribution Specification 1.1 ("Pulling manifests", "Pushing
 //! manifests") and of Docker's token server (distribution, `docs/spec/auth/token`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,10 +88,29 @@ pub struct RemoteImage {
     pub diff_ids: Vec<String>,
     /// Its runtime configuration: the `config` object of the OCI image configuration.
     pub config: Value,
-    /// The newest step of its history, as the engine worded it that built it.
-    pub newest_step: Option<String>,
+    /// Its author; empty if it has none.
+    pub author: String,
+    /// The version of its operating system, which only Windows images have.
+    pub os_version: String,
+    /// What made each entry of its history, oldest first, in its builder's own wording.
+    pub history: Vec<String>,
     /// The bytes of its layers as they travel.
     pub size: u64,
+}
+
+impl RemoteImage {
+    /// Its labels.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let labels = self.config["Labels"].as_object().into_iter().flatten();
+        let texts = labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.into())));
+        texts.collect()
+    }
+
+    /// The `ONBUILD` instructions that a child begins with.
+    pub fn on_build(&self) -> Vec<String> {
+        let triggers = self.config["OnBuild"].as_array().into_iter().flatten();
+        triggers.filter_map(|trigger| Some(trigger.as_str()?.to_owned())).collect()
+    }
 }
 
 /// How registries are to be spoken to.
@@ -203,7 +222,9 @@ impl Registries {
             digest,
             platform,
             diff_ids: configuration.diff_ids(),
-            newest_step: configuration.newest_step(),
+            history: configuration.history(),
+            author: configuration.author.unwrap_or_default(),
+            os_version: configuration.os_version.unwrap_or_default(),
             config: configuration.config,
             size: image.size,
             id: image.config.digest,

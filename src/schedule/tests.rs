@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, ContextFiles, EngineInfo, ListedImage, Sink,
-    StoredImage,
+    BuildFailure, BuildOutcome, BuildRequest, ContextFiles, EngineInfo, HistoryEntry, ListedImage,
+    Sink, StoredImage,
 };
 use crate::event::Excerpt;
 
@@ -87,7 +87,7 @@ impl Engine for Instant<'_> {
         Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
     }
 
-    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
+    fn history(&self, _: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
         Ok(None)
     }
 

@@ -1,5 +1,6 @@
 //! Something that stands between a program and an engine, and can cut all that goes through it.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -11,11 +12,25 @@ use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::{Address, Endpoint};
 
+/// Something to do before a request passes that holds a text.
+type Hook = (&'static str, Box<dyn FnOnce() + Send>);
+
 /// Stands before an engine on a Unix socket.
 pub struct Between {
     folder: tempfile::TempDir,
     open: Arc<Mutex<Vec<UnixStream>>>,
     hangs: Arc<AtomicBool>,
+    hooks: Arc<Mutex<VecDeque<Hook>>>,
+}
+
+/// Runs the next hook if a piece of a request holds its text.
+fn run_hook(hooks: &Mutex<VecDeque<Hook>>, piece: &[u8]) {
+    let mut hooks = hooks.lock().unwrap();
+    let holds = |text: &str| piece.windows(text.len()).any(|part| part == text.as_bytes());
+    if hooks.front().is_some_and(|(text, _)| holds(text)) {
+        let (_, hook) = hooks.pop_front().unwrap();
+        hook();
+    }
 }
 
 impl Between {
@@ -30,16 +45,21 @@ impl Between {
         let kept = Arc::clone(&open);
         let hangs = Arc::new(AtomicBool::new(false));
         let hang = Arc::clone(&hangs);
+        let hooks = Arc::new(Mutex::new(VecDeque::new()));
+        let hooked = Arc::clone(&hooks);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let far = UnixStream::connect(&real).unwrap();
-                let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
-                for (mut from, mut to) in pairs {
+                let requests = (near.try_clone().unwrap(), far.try_clone().unwrap(), true);
+                for (mut from, mut to, is_request) in [requests, (far, near, false)] {
                     kept.lock().unwrap().push(from.try_clone().unwrap());
-                    let hangs = Arc::clone(&hang);
+                    let (hangs, hooks) = (Arc::clone(&hang), Arc::clone(&hooked));
                     thread::spawn(move || {
                         let mut bytes = [0; 16384];
                         while let Ok(count @ 1..) = from.read(&mut bytes) {
+                            if is_request {
+                                run_hook(&hooks, &bytes[..count]);
+                            }
                             if !hangs.load(Ordering::SeqCst)
                                 && to.write_all(&bytes[..count]).is_err()
                             {
@@ -51,7 +71,13 @@ impl Between {
                 }
             }
         });
-        Between { folder, open, hangs }
+        Between { folder, open, hangs, hooks }
+    }
+
+    /// Does something before the first request passes that holds a text, and that comes after those for which
+    /// something is to be done already.
+    pub fn before_request(&self, text: &'static str, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.lock().unwrap().push_back((text, Box::new(hook)));
     }
 
     /// Where it listens.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use layers::base::{IdMap, ImageId};
 use layers::engine::{
     BuildFailure, BuildOutcome, BuildRequest, Cancel, ContextFiles, Engine, EngineInfo,
-    ListedImage, Secrets, Sink, StoredImage,
+    HistoryEntry, ListedImage, Secrets, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Listener, Stamped};
 use layers::inputs::Durations;
@@ -257,7 +257,7 @@ impl Engine for Clockwork<'_> {
         Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
     }
 
-    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
+    fn history(&self, _: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
         Ok(None)
     }
 

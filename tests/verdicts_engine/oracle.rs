@@ -25,7 +25,8 @@ use crate::dockerfile::NAMES;
 use crate::tree;
 use crate::world::World;
 
-const KEY: &str = "dev.layers.key";
+/// The labels that the program adds to an image.
+const OURS: [&str; 2] = ["dev.layers.key", "dev.layers.proof"];
 
 /// A folder after its ignore file.
 struct Folder {
@@ -93,7 +94,7 @@ fn append(
 }
 
 /// What is to be built for an image, taken from the disk as it is.
-fn request(world: &World, image: usize, key: &str) -> BuildRequest {
+fn request(world: &World, image: usize, held: &StoredImage) -> BuildRequest {
     let (own, context) = (world.own(image), world.context(image));
     let text = fs::read_to_string(own.join("Dockerfile")).unwrap();
     let beside = fs::read_to_string(own.join("Dockerfile.dockerignore"));
@@ -105,7 +106,12 @@ fn request(world: &World, image: usize, key: &str) -> BuildRequest {
         dockerfile: text,
         target: world.model.images[image].target.clone(),
         references: Vec::new(),
-        labels: BTreeMap::from([(KEY.to_owned(), key.to_owned())]),
+        labels: held
+            .labels
+            .clone()
+            .into_iter()
+            .filter(|it| OURS.contains(&it.0.as_str()))
+            .collect(),
         annotations: BTreeMap::new(),
         attestations: layers::engine::Attestations::default(),
         build_args: world.args(image),
@@ -137,7 +143,6 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
     let Some(held) = docker.inspect(&reference).unwrap() else {
         return Err("there is no image".to_owned());
     };
-    let key = held.labels.get(KEY).cloned().unwrap_or_default();
     let mut ran = Vec::new();
     let mut sink = |told: Vec<Told>| {
         for told in told {
@@ -149,7 +154,7 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
             }
         }
     };
-    let request = request(world, image, &key);
+    let request = request(world, image, &held);
     let outcome = docker.build(&request, &mut sink, &Cancel::default()).unwrap();
     let BuildOutcome::Built { image_id } = outcome else {
         return Err(format!("it can't be built: {outcome:?}"));

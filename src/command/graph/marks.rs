@@ -4,15 +4,17 @@
 //! and only where a mark needs it.
 
 use crate::base::{IdMap, ImageId};
-use crate::cli::{ColorBy, EngineName, Graph as Options};
+use crate::cli::{ColorBy, EngineName, Global, Graph as Options};
 use crate::graph::draw::mark::{Mark, Marks, STEPS, Shade};
 use crate::graph::{Graph, select};
 use crate::plan::{Holder, Plan, Verdict};
 use crate::report::paint::Paint;
 use crate::report::words;
 
-use super::super::Surroundings;
-use super::super::kitchen::{self, Chosen, Kitchen, Wish};
+use super::super::choice::Chosen;
+use super::super::kitchen::{self, Kitchen, Wish};
+use super::super::survey::survey;
+use super::super::{Surroundings, load};
 use super::Repository;
 
 /// Up to how many bytes each step of sizes goes, but the last.
@@ -37,16 +39,19 @@ pub fn make(
     images: &[ImageId],
     by: ColorBy,
     engine: EngineName,
-    at: &Surroundings,
+    (global, at): (&Global, &Surroundings),
 ) -> anyhow::Result<Marks> {
     if by == ColorBy::Depth {
         return Ok(by_depth(&repository.graph, images));
     }
+    // The engine adds to a graph what only it can know, and the one that is drawn stays as it is written.
+    let mut repository = load::load(global, at)?;
     let all = select::with_needs(&repository.graph, images);
-    let wish = Wish::look(Chosen { named: images.to_vec(), all });
+    let mut wish = Wish::look(Chosen { named: images.to_vec(), ..Chosen::all(all) });
     let engine = kitchen::connect(engine, at)?;
     let info = engine.describe()?;
-    let (kitchen, plan) = Kitchen::open(repository, wish, engine.as_ref(), &info, at)?;
+    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
+    let (kitchen, plan) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
     Ok(match by {
         ColorBy::Size => by_size(&repository.graph, &kitchen),
         _ => by_verdict(&plan),

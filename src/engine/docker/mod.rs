@@ -30,7 +30,8 @@ use self::solve::{End, Sending, Watch};
 use self::trouble::{explain, has_broken_cache, hinted, passing};
 use self::wire::{Answer, Broken, Wire};
 use super::{
-    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, ListedImage, Sink, StoredImage,
+    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
+    StoredImage,
 };
 use crate::credentials::CredentialStore;
 
@@ -270,12 +271,10 @@ impl Engine for Docker {
         image.map(stored::read_image).transpose()
     }
 
-    fn newest_step(&self, id: &str) -> anyhow::Result<Option<String>> {
+    fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
         let path = format!("/images/{}/history", stored::path_of(id));
-        let history: Option<Value> =
-            self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
-        let history = history.unwrap_or_default();
-        Ok(Some(history[0]["CreatedBy"].as_str().unwrap_or_default().to_owned()))
+        let history = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
+        Ok(history.map(stored::read_history))
     }
 
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {

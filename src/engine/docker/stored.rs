@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::engine::{ListedImage, StoredImage};
+use crate::engine::{HistoryEntry, ListedImage, StoredImage};
 
 /// The answer to `GET /images/…/json`, as far as it counts.
 #[derive(Deserialize)]
@@ -27,8 +27,22 @@ pub(super) struct Image {
     repo_digests: Option<Vec<String>>,
     #[serde(default)]
     config: Value,
+    #[serde(default)]
+    author: Option<String>,
+    #[serde(default)]
+    os_version: Option<String>,
     #[serde(rename = "RootFS")]
     root: Option<RootFs>,
+}
+
+/// An entry of the answer to `GET /images/…/history`, as far as it counts.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Step {
+    #[serde(default)]
+    created: i64,
+    #[serde(default)]
+    created_by: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +90,19 @@ pub(super) fn read_image(image: Image) -> anyhow::Result<StoredImage> {
         references: named(image.repo_tags),
         digests: named(image.repo_digests),
         config: image.config,
+        author: image.author.unwrap_or_default(),
+        os_version: image.os_version.unwrap_or_default(),
     })
+}
+
+/// Reads the answer to `GET /images/…/history`, whose newest entry comes first; an image without a
+/// history has `null` there.
+pub(super) fn read_history(steps: Option<Vec<Step>>) -> Vec<HistoryEntry> {
+    let entries = steps.unwrap_or_default().into_iter().rev().map(|step| HistoryEntry {
+        created_by: step.created_by.unwrap_or_default(),
+        created: step.created.to_string(),
+    });
+    entries.collect()
 }
 
 /// Reads the answer to `GET /images/json`.

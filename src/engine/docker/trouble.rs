@@ -145,9 +145,13 @@ pub(super) fn is_passing(message: &str) -> bool {
 
 /// Whether a build failed because the engine's cache has a step whose files it has lost. A build that is
 /// interrupted while its last step is written may leave such a one behind on containerd's store, and every
-/// later build that finds it fails alike (BuildKit 0.25, `cache/refs.go`, `finalize`).
+/// later build that finds it fails alike (BuildKit 0.25, `cache/refs.go`, `finalize`). Images that are removed
+/// while another build exports layers that they share take the unpacked layers with them.
 pub(super) fn has_broken_cache(failure: &BuildFailure) -> bool {
-    failure.message.contains("during finalize: failed to stat active key during commit: ")
+    let message = &failure.message;
+    let is_lost = message.contains("does not exist: not found");
+    message.contains("during finalize: failed to stat active key during commit: ")
+        || message.contains("failed to prepare extraction snapshot") && is_lost
 }
 
 /// Prefixes that engines put before the message of a failed build.
@@ -256,6 +260,11 @@ mod tests {
             true,
         );
         check("failed to commit tmcd3 to 7nc6i during finalize: no space left on device", false);
+        check(
+            "failed to prepare extraction snapshot \"extract-1 sha256:1\": parent snapshot sha256:2 \
+             does not exist: not found",
+            true,
+        );
         check("exit code: 1", false);
     }
 

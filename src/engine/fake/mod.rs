@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::Store;
 use super::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo, ListedImage,
-    Passing, Sink, Step, StoredImage, Told,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo,
+    HistoryEntry, ListedImage, Passing, Sink, Step, StoredImage, Told,
 };
 
 mod script;
@@ -161,7 +161,8 @@ impl Fake {
         }
         let content = scripted.content.as_deref();
         let image = self.shared.lock().store.derive(request, context, content, self.platform());
-        let held = !request.no_cache && self.shared.lock().store.find(&image.id).is_some();
+        let image_id = image.image.id.clone();
+        let held = !request.no_cache && self.shared.lock().store.find(&image_id).is_some();
         for warning in &scripted.warnings {
             sink(vec![Told::now(BuildUpdate::Warning(warning.clone()))]);
         }
@@ -194,7 +195,7 @@ impl Fake {
             return Ok(failed(scripted, None, &fail.message));
         }
         self.shared.change(|state| state.store.put(&image, &request.references))?;
-        Ok(BuildOutcome::Built { image_id: image.id })
+        Ok(BuildOutcome::Built { image_id })
     }
 }
 
@@ -300,11 +301,12 @@ impl Engine for Fake {
 
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         self.record(&json!({ "call": "inspect", "reference": reference }))?;
-        Ok(self.shared.lock().store.find(reference))
+        Ok(self.shared.lock().store.find(reference).map(|it| it.image))
     }
 
-    fn newest_step(&self, _: &str) -> anyhow::Result<Option<String>> {
-        Ok(None)
+    fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
+        self.record(&json!({ "call": "history", "id": id }))?;
+        Ok(self.shared.lock().store.find(id).map(|it| it.history))
     }
 
     fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {

@@ -37,22 +37,45 @@ pub(super) fn bases(dockerfile: &str) -> Vec<String> {
     instructions(dockerfile).iter().filter_map(named).collect()
 }
 
-/// What the target, or the last stage, starts from at the bottom of its stages.
-pub(super) fn base_of(dockerfile: &str, target: Option<&str>) -> Option<String> {
-    let stages: Vec<_> = instructions(dockerfile).iter().filter_map(|it| from(it)).collect();
-    let named = |name: &str| {
-        let is_it = |(_, of): &(String, Option<String>)| of.as_deref() == Some(name);
-        stages.iter().position(is_it)
-    };
+/// What the target, or the last stage, starts from at the bottom of its stages, and the instructions of those
+/// stages after their `FROM`, the lowest stage first.
+pub(super) fn chain_of(dockerfile: &str, target: Option<&str>) -> Option<(String, Vec<String>)> {
+    let mut stages: Vec<(String, Option<String>, Vec<String>)> = Vec::new();
+    for instruction in instructions(dockerfile) {
+        if let Some((base, name)) = from(&instruction) {
+            stages.push((base, name, Vec::new()));
+        } else if let Some((.., texts)) = stages.last_mut() {
+            texts.push(instruction);
+        }
+    }
+    let named = |name: &str| stages.iter().position(|(_, of, _)| of.as_deref() == Some(name));
     let mut at = target.and_then(named).or(stages.len().checked_sub(1))?;
+    let mut chain = Vec::new();
     loop {
-        let (base, _) = &stages[at];
+        let (base, _, texts) = &stages[at];
+        chain.splice(..0, texts.iter().cloned());
         match named(base) {
             // A stage starts from one above it, so this ends.
             Some(below) if below < at => at = below,
-            _ => return Some(base.clone()),
+            _ => return Some((base.clone(), chain)),
         }
     }
+}
+
+/// Whether an instruction leaves no entry in a history.
+pub(super) fn is_trigger(instruction: &str) -> bool {
+    instruction.split_whitespace().next().is_some_and(|it| it.eq_ignore_ascii_case("onbuild"))
+}
+
+/// The labels that an instruction sets.
+pub(super) fn labels(instruction: &str) -> Vec<(String, String)> {
+    let mut words = instruction.split_whitespace();
+    if !words.next().is_some_and(|word| word.eq_ignore_ascii_case("label")) {
+        return Vec::new();
+    }
+    let pairs = words.filter_map(|word| word.split_once('='));
+    let bare = |text: &str| text.trim_matches(['"', '\'']).to_owned();
+    pairs.map(|(name, value)| (bare(name), bare(value))).collect()
 }
 
 /// What the `ONBUILD` lines leave to a child.
@@ -115,8 +138,13 @@ mod tests {
         assert_eq!(bases("FROM a\nCOPY --from=b x y\nRUN c"), ["a", "b"]);
         assert_eq!(steps("RUN x \\"), []);
         let stages = "FROM x AS one\nFROM y AS two\nFROM one AS three\nCOPY --from=z a b";
-        assert_eq!(base_of(stages, None).as_deref(), Some("x"));
-        assert_eq!(base_of(stages, Some("two")).as_deref(), Some("y"));
+        let check = |target, base: &str, chain: &[&str]| {
+            let chain = chain.iter().map(|it| (*it).to_owned()).collect();
+            assert_eq!(chain_of(stages, target), Some((base.to_owned(), chain)));
+        };
+        check(None, "x", &["COPY --from=z a b"]);
+        check(Some("two"), "y", &[]);
+        assert_eq!(labels("LABEL a=b \"c\"='d'").len(), 2);
         assert_eq!(on_build("FROM a\nONBUILD RUN x"), ["RUN x"]);
     }
 }

@@ -3,21 +3,32 @@
 //! Owns the derivation of IDs and layers from what is asked for, so that runs can be repeated,
 //! and the file that keeps images from one process to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
-use super::steps::{base_of, bases, on_build};
-use crate::engine::{BuildRequest, StoredImage};
+use super::steps::{bases, chain_of, is_trigger, labels, on_build};
+use crate::engine::{BuildRequest, HistoryEntry, StoredImage};
 
 /// Images by their references.
 #[derive(Default)]
 pub(super) struct Store {
     file: Option<PathBuf>,
-    images: BTreeMap<String, StoredImage>,
+    images: BTreeMap<String, FakeImage>,
+}
+
+/// An image with its history, as the file keeps it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct FakeImage {
+    #[serde(flatten)]
+    pub(super) image: StoredImage,
+    /// What made each entry, oldest first.
+    #[serde(default)]
+    pub(super) history: Vec<HistoryEntry>,
 }
 
 impl Store {
@@ -40,36 +51,36 @@ impl Store {
     }
 
     /// The image under a reference or an ID.
-    pub(super) fn find(&self, reference: &str) -> Option<StoredImage> {
+    pub(super) fn find(&self, reference: &str) -> Option<FakeImage> {
         let reference = whole_reference(reference);
-        let by_id = || self.images.values().find(|image| image.id == reference);
-        let mut image = self.images.get(&reference).or_else(by_id)?.clone();
-        let same = self.images.iter().filter(|(_, other)| other.id == image.id);
-        let names = same.map(|(name, _)| name).filter(|name| **name != image.id);
-        image.references = names.cloned().collect();
-        Some(image)
+        let by_id = || self.images.values().find(|it| it.image.id == reference);
+        let mut found = self.images.get(&reference).or_else(by_id)?.clone();
+        let same = self.images.iter().filter(|(_, other)| other.image.id == found.image.id);
+        let names = same.map(|(name, _)| name).filter(|name| **name != found.image.id);
+        found.image.references = names.cloned().collect();
+        Some(found)
     }
 
     /// All images, each once, in the order of their IDs.
     pub(super) fn all(&self) -> Vec<StoredImage> {
-        let ids: BTreeMap<_, _> = self.images.values().map(|image| (&image.id, ())).collect();
-        ids.into_keys().filter_map(|id| self.find(id)).collect()
+        let ids: BTreeSet<_> = self.images.values().map(|it| &it.image.id).collect();
+        ids.into_iter().filter_map(|id| self.find(id)).map(|it| it.image).collect()
     }
 
     /// Puts an image under references.
-    pub(super) fn put(&mut self, image: &StoredImage, references: &[String]) -> anyhow::Result<()> {
+    pub(super) fn put(&mut self, found: &FakeImage, references: &[String]) -> anyhow::Result<()> {
+        let id = &found.image.id;
         // Without a reference it is found by its ID alone, as an engine keeps it.
-        let names =
-            if references.is_empty() { std::slice::from_ref(&image.id) } else { references };
+        let names = if references.is_empty() { std::slice::from_ref(id) } else { references };
         for name in names {
-            let displaced = self.images.insert(whole_reference(name), image.clone());
+            let displaced = self.images.insert(whole_reference(name), found.clone());
             // An image that has lost its last reference is still there, under its ID.
-            if let Some(lost) = displaced.filter(|lost| self.find(&lost.id).is_none()) {
-                self.images.insert(lost.id.clone(), lost);
+            if let Some(lost) = displaced.filter(|lost| self.find(&lost.image.id).is_none()) {
+                self.images.insert(lost.image.id.clone(), lost);
             }
         }
         if !references.is_empty() {
-            self.images.remove(&image.id);
+            self.images.remove(id);
         }
         self.save()
     }
@@ -77,7 +88,7 @@ impl Store {
     /// Takes a reference, or all of an image by its ID, away.
     pub(super) fn remove(&mut self, reference: &str) -> anyhow::Result<()> {
         let reference = whole_reference(reference);
-        self.images.retain(|name, image| *name != reference && image.id != reference);
+        self.images.retain(|name, it| *name != reference && it.image.id != reference);
         self.save()
     }
 
@@ -88,16 +99,19 @@ impl Store {
             .with_context(|| format!("can't write `{}`", file.display()))
     }
 
-    /// An image of a registry, given what it holds.
-    pub(super) fn external(content: &str, platform: &str) -> StoredImage {
+    /// An image of a registry, given what it holds. Lines that begin with `ONBUILD` are its triggers.
+    pub(super) fn external(content: &str, platform: &str) -> FakeImage {
         let layer = format!("sha256:{}", blake3::hash(content.as_bytes()).to_hex());
-        StoredImage {
+        let image = StoredImage {
             id: format!("sha256:{}", blake3::hash(layer.as_bytes()).to_hex()),
             platform: platform.to_owned(),
             created: "2000-01-01T00:00:00Z".to_owned(),
+            on_build: on_build(content),
             diff_ids: vec![layer],
             ..StoredImage::default()
-        }
+        };
+        let created_by = "ADD rootfs.tar / # buildkit".to_owned();
+        FakeImage { image, history: vec![HistoryEntry { created_by, ..HistoryEntry::default() }] }
     }
 
     /// The image that a request makes, given its context's bytes, or `content` in place of all.
@@ -107,40 +121,48 @@ impl Store {
         context: &[u8],
         content: Option<&str>,
         platform: &str,
-    ) -> StoredImage {
+    ) -> FakeImage {
         let platform = request.platform.as_deref().unwrap_or(platform);
         let mut hash = blake3::Hasher::new();
         let mut layers = Vec::new();
+        let chain = chain_of(&request.dockerfile, request.target.as_deref());
+        let (base, chain) = chain.unwrap_or_default();
+        let base = self.find(&meant(&base, &request.contexts)).unwrap_or_default();
         if let Some(content) = content {
             feed(&mut hash, content.as_bytes());
         } else {
             let find = |name: &String| self.find(&meant(name, &request.contexts));
             for base in bases(&request.dockerfile).iter().filter_map(find) {
-                feed(&mut hash, base.diff_ids.concat().as_bytes());
+                feed(&mut hash, base.image.diff_ids.concat().as_bytes());
             }
-            let base = base_of(&request.dockerfile, request.target.as_deref());
-            layers = base.as_ref().and_then(find).map(|base| base.diff_ids).unwrap_or_default();
+            layers.clone_from(&base.image.diff_ids);
             feed(&mut hash, request.dockerfile.as_bytes());
             feed(&mut hash, request.target.as_deref().unwrap_or_default().as_bytes());
             feed(&mut hash, context);
             feed(&mut hash, format!("{:?} {platform}", request.build_args).as_bytes());
         }
         layers.push(format!("sha256:{}", hash.finalize().to_hex()));
+        let mut all_labels = base.image.labels;
+        all_labels.extend(chain.iter().flat_map(|it| labels(it)));
+        all_labels.extend(request.labels.clone());
         let mut id = blake3::Hasher::new();
         feed(&mut id, layers.concat().as_bytes());
-        feed(&mut id, format!("{:?} {platform}", request.labels).as_bytes());
-        StoredImage {
+        feed(&mut id, format!("{all_labels:?} {platform}").as_bytes());
+        let made = base.image.on_build.iter().chain(chain.iter().filter(|it| !is_trigger(it)));
+        let entry = |text: &String| HistoryEntry { created_by: text.clone(), ..Default::default() };
+        let history = base.history.into_iter().chain(made.map(entry)).collect();
+        let image = StoredImage {
             id: format!("sha256:{}", id.finalize().to_hex()),
             platform: platform.to_owned(),
             created: "2000-01-01T00:00:00Z".to_owned(),
             size: u64::try_from(context.len()).unwrap_or(u64::MAX),
             on_build: on_build(&request.dockerfile),
-            labels: request.labels.clone(),
+            config: serde_json::json!({ "Labels": all_labels }),
+            labels: all_labels,
             diff_ids: layers,
-            references: Vec::new(),
-            digests: Vec::new(),
-            config: serde_json::json!({ "Labels": request.labels }),
-        }
+            ..StoredImage::default()
+        };
+        FakeImage { image, history }
     }
 }
 

@@ -208,8 +208,7 @@ fn contexts(
             }
             None => Stands::Other(format!("./{value}")),
         };
-        let name = Reference::parse(name).map_or_else(|_| name.clone(), |it| it.context_name());
-        contexts.insert(name, stands);
+        contexts.insert(name.clone(), stands);
     }
     for edge in view.parents(id).iter().filter(|edge| edge.kind != NeedKind::Context) {
         contexts.entry(edge.reference.context_name()).or_insert_with(|| target(edge.parent));

@@ -29,8 +29,8 @@ mod view;
 
 pub use scope::{Scope, Value};
 pub use view::{
-    Base, ContextKind, ContextUse, Download, Evaluation, Need, NeedKind, SecretKind, SecretUse,
-    Settings, StageFrom, StageView, Trigger,
+    Base, ContextKind, ContextUse, Download, Evaluation, Label, Need, NeedKind, SecretKind,
+    SecretUse, Settings, StageFrom, StageView, Trigger,
 };
 
 use platform::Platform;
@@ -134,7 +134,7 @@ impl<'a> Evaluator<'a> {
         let platform = read(&settings.platform, "target");
         let globals = Globals::read(file, settings, [&build, &platform], &mut diagnostics);
         let contexts = settings.contexts.iter().map(|(name, value)| {
-            let name = sources::context_name(name).unwrap_or_else(|| name.clone());
+            let name = Reference::context_key(name).unwrap_or_else(|| name.clone());
             (name, value.as_str())
         });
         Evaluator {
@@ -210,7 +210,7 @@ impl<'a> Evaluator<'a> {
             (Some(Base::Image(image)), Some(context))
                 if sources::context_image(context).is_none() =>
             {
-                Some(Base::Context(sources::short_name(&image)))
+                Some(Base::Context(image.context_name()))
             }
             (base, _) => base,
         };
@@ -221,13 +221,10 @@ impl<'a> Evaluator<'a> {
                 base_text,
                 base,
                 context: context.or(base_context).map(str::to_owned),
+                replaced: context.is_some(),
                 unset: missing,
                 platform: platform.as_ref().map(Platform::to_string),
-                reached: false,
-                froms: Vec::new(),
-                triggers: Vec::new(),
-                arguments: Vec::new(),
-                values: Scope::new(false),
+                ..StageView::default()
             },
             stage,
             platform,

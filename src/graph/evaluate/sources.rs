@@ -354,7 +354,7 @@ impl<'a> Evaluator<'a> {
         if self.contexts.is_empty() {
             return None;
         }
-        let name = short_name(reference);
+        let name = reference.context_name();
         if name.eq_ignore_ascii_case("scratch") || name.eq_ignore_ascii_case("context") {
             return None;
         }
@@ -375,28 +375,6 @@ fn froms(instruction: &Instruction) -> Vec<(Option<&Spanned<String>>, NeedKind)>
         }
         _ => Vec::new(),
     }
-}
-
-/// The name under which a context stands for an image.
-pub(super) fn short_name(reference: &Reference) -> String {
-    let mut name = reference.familiar();
-    if let Some(length) = name.strip_suffix(":latest").map(str::len) {
-        name.truncate(length);
-    }
-    name
-}
-
-/// The short form of the name of a context, which may end in `::platform`.
-pub(super) fn context_name(name: &str) -> Option<String> {
-    let (image, platform) = match name.split_once("::") {
-        Some((image, platform)) => (image, Some(platform)),
-        None => (name, None),
-    };
-    let short = short_name(&Reference::parse(image).ok()?);
-    Some(match platform {
-        Some(platform) => format!("{short}::{platform}"),
-        None => short,
-    })
 }
 
 /// The image that a named context is, where it is one.

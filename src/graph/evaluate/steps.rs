@@ -3,8 +3,6 @@
 //! Owns what each does to the variables, and what it needs and reads. What it does to the image
 //! is the engine's affair, but for the errors that can be seen from here.
 
-use std::sync::LazyLock;
-
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::graph::reference::is_digest;
 use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
@@ -17,22 +15,9 @@ use super::scope::Scope;
 use super::sources::{Named, context_image};
 use super::variables::Watched;
 use super::view::{
-    Base, ContextKind, ContextUse, Download, Need, NeedKind, SecretKind, SecretUse, Trigger,
+    Base, ContextKind, ContextUse, Download, Label, Need, NeedKind, SecretKind, SecretUse, Trigger,
 };
 use super::{Evaluator, complain};
-
-/// What a shell finds where no image says otherwise.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// With what a stage begins that starts from nothing, and one that starts from an image: shared by
-/// all of them.
-static FIRST: LazyLock<[Scope; 2]> = LazyLock::new(|| {
-    [false, true].map(|on_image| {
-        let mut scope = Scope::new(on_image);
-        scope.set_environment("PATH", PATH, !on_image);
-        scope
-    })
-});
 
 /// One instruction of a stage while it runs.
 struct Turn<'s> {
@@ -49,22 +34,11 @@ impl Evaluator<'_> {
             return;
         }
         self.need_base(index);
+        let mut scope = self.first_scope(index);
         if self.stages[index].context.is_some() {
-            self.stages[index].view.values = Scope::new(true);
+            self.stages[index].view.values = scope;
             return;
         }
-        let mut scope = match &self.stages[index].view.base {
-            Some(Base::Stage(base)) => self.stages[*base].view.values.inherited(),
-            base => {
-                let on_image = *base != Some(Base::Scratch);
-                // What starts from nothing is for the target's platform whatever its FROM says.
-                let platform = self.stages[index].platform.as_ref().filter(|_| on_image);
-                match platform.unwrap_or(&self.platform).os.as_str() {
-                    "windows" => Scope::new(on_image),
-                    _ => FIRST[usize::from(on_image)].clone(),
-                }
-            }
-        };
         for name in std::mem::take(&mut self.stages[index].used) {
             let value = self.globals.value(&name).map(str::to_owned);
             self.use_argument(index, &name, value);
@@ -157,7 +131,9 @@ impl Evaluator<'_> {
                 }
             }
             InstructionKind::Label(pairs) => {
-                self.expand_pairs(run, pairs);
+                let labels = self.expand_pairs(run, pairs).into_iter();
+                let labels = labels.map(|(name, value, certain)| Label { name, value, certain });
+                self.stages[run.index].view.labels.extend(labels);
             }
             InstructionKind::Copy(copy) => self.copy(run, copy),
             InstructionKind::Add(add) => self.add(run, add),

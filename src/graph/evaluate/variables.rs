@@ -1,18 +1,34 @@
 //! Where the variables of a Dockerfile come from: the global part, and the scope of a stage.
 //!
-//! Owns the global values and the watch on what an expansion looked up.
+//! Owns the global values, the variables with which a stage begins, and the watch on what an expansion looked up.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use crate::base::{Diagnostic, Source};
 use crate::parse::expand::{Variables, expand};
 use crate::parse::{Dockerfile, InstructionKind};
 
+use super::Evaluator;
 use super::complain;
 use super::platform::Platform;
 use super::scope::Scope;
-use super::view::Settings;
+use super::sources::context_image;
+use super::view::{Base, Settings};
+
+/// What a shell finds where no image says otherwise.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// With what a stage begins that starts from nothing, and one that starts from an image: shared by
+/// all of them.
+static FIRST: LazyLock<[Scope; 2]> = LazyLock::new(|| {
+    [false, true].map(|on_image| {
+        let mut scope = Scope::new(on_image);
+        scope.set_environment("PATH", PATH, !on_image);
+        scope
+    })
+});
 
 /// The values of the global part when it is read to its end.
 #[derive(Debug, Default)]
@@ -83,6 +99,38 @@ impl Globals {
 impl Variables for Globals {
     fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
+    }
+}
+
+impl Evaluator<'_> {
+    /// The variables with which a stage begins.
+    pub(super) fn first_scope(&self, index: usize) -> Scope {
+        let state = &self.stages[index];
+        let context = state.context.or(state.base_context);
+        let base = match (context.and_then(context_image), &state.view.base) {
+            (Some(reference), _) => reference.ok(),
+            (None, Some(Base::Stage(base))) if state.context.is_none() => {
+                return self.stages[*base].view.values.inherited();
+            }
+            (None, Some(Base::Image(reference))) if context.is_none() => Some(reference.clone()),
+            _ => None,
+        };
+        let on_image = context.is_some() || state.view.base != Some(Base::Scratch);
+        // What starts from nothing is for the target's platform whatever its FROM says.
+        let platform = state.platform.as_ref().filter(|_| on_image).unwrap_or(&self.platform);
+        let is_windows = platform.os == "windows";
+        let reported = base.and_then(|base| self.settings.environments.get(&base.normalised()));
+        if let Some(environment) = reported {
+            let mut scope = if is_windows { Scope::new(false) } else { FIRST[0].clone() };
+            for (name, value) in environment {
+                scope.set_environment(name, value, true);
+            }
+            return scope;
+        }
+        match is_windows || state.context.is_some() {
+            true => Scope::new(on_image),
+            false => FIRST[usize::from(on_image)].clone(),
+        }
     }
 }
 

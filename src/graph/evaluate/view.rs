@@ -25,6 +25,9 @@ pub struct Settings {
     pub target: Option<String>,
     /// `--build-context`: a name, and `docker-image://…`, a folder or an address.
     pub contexts: BTreeMap<String, String>,
+    /// The environments of images that have been reported, by their normalized references. Variables of
+    /// any other image are uncertain.
+    pub environments: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl Default for Settings {
@@ -35,6 +38,7 @@ impl Default for Settings {
             build_platform: "linux/amd64".to_owned(),
             target: None,
             contexts: BTreeMap::new(),
+            environments: BTreeMap::new(),
         }
     }
 }
@@ -98,7 +102,7 @@ impl Evaluation {
 }
 
 /// A stage as the settings make it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct StageView {
     /// Its name, lower-cased.
     pub name: Option<String>,
@@ -111,6 +115,8 @@ pub struct StageView {
     /// The named context that stands for the stage or for the image that it starts from, as
     /// the settings give it. The need is then for what that names.
     pub context: Option<String>,
+    /// Whether a named context stands for the whole stage, so that none of its instructions run.
+    pub replaced: bool,
     /// The variables that its FROM asks for and that are not set, as often as it asks.
     pub unset: Vec<String>,
     /// `--platform` after expansion, in its normal form.
@@ -127,6 +133,20 @@ pub struct StageView {
     /// The arguments and environment that hold at its end, those it inherits included. Empty
     /// for a stage that is not reached.
     pub values: Scope,
+    /// The labels that its own instructions and triggers set, in order. Empty for a stage that is not
+    /// reached.
+    pub labels: Vec<Label>,
+}
+
+/// A label that a `LABEL` instruction sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Its name after expansion.
+    pub name: String,
+    /// Its value after expansion.
+    pub value: String,
+    /// Whether both are certain, as for [`ContextUse::certain`].
+    pub certain: bool,
 }
 
 /// What a stage starts from, or what a `--from` names.

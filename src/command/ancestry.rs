@@ -1,0 +1,98 @@
+//! What images hand down to the images built on them, looked up once per image and run.
+//!
+//! Owns the way from an image to its base as it is now, and the proof that this makes possible
+//! (`plan::origin`).
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::base::ImageId;
+use crate::engine::Engine;
+use crate::graph::link::ExternalTriggers;
+use crate::graph::reference::Reference;
+use crate::inputs::{Inheritance, NeedOf};
+use crate::plan::origin::{self, Bottom};
+use crate::plan::{Judge, Parent};
+
+/// What the images of an engine hand down, by their IDs.
+#[derive(Default)]
+pub struct Ancestry {
+    known: Mutex<BTreeMap<String, Inheritance>>,
+}
+
+impl Ancestry {
+    /// The proof of an image's origin, for its label. Nothing if the outcome of the build cannot be predicted.
+    ///
+    /// # Errors
+    /// If the engine cannot be reached.
+    pub fn proof(
+        &self,
+        judge: &Judge<'_>,
+        (image, key): (ImageId, &str),
+        needs: &[Parent],
+        triggers: &ExternalTriggers,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Option<String>> {
+        let described = &judge.graph.images[image];
+        let (base, environments) = match origin::bottom_of(described) {
+            Some(Bottom::Scratch) => (Inheritance::of_nothing(), BTreeMap::new()),
+            Some(Bottom::Image(reference)) => {
+                let base = self.base_of(judge, (image, &reference), needs, engine)?;
+                let Some(base) = base else { return Ok(None) };
+                let environments = [(reference.normalised(), base.environment.clone())].into();
+                (base, environments)
+            }
+            Some(Bottom::Other) | None => return Ok(None),
+        };
+        if origin::has_certain_labels(described) {
+            return Ok(origin::proof(described, &described.evaluation, key, &base));
+        }
+        let evaluation = judge.graph.evaluate_on(image, environments, triggers);
+        Ok(origin::proof(described, &evaluation, key, &base))
+    }
+
+    /// What the image hands down that another is built on.
+    fn base_of(
+        &self,
+        judge: &Judge<'_>,
+        (image, reference): (ImageId, &Reference),
+        needs: &[Parent],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Option<Inheritance>> {
+        let Some(Ok(own)) = &judge.own[image] else { return Ok(None) };
+        let reference = reference.normalised();
+        let is_base = |kind: &str| matches!(kind, "from" | "context");
+        let mut all = own.inputs.needs.iter().zip(&own.needs);
+        let found = all.find(|(need, _)| is_base(&need.kind) && need.reference == reference);
+        let Some((_, of)) = found else { return Ok(None) };
+        let remote = match of {
+            NeedOf::Image(parent) => {
+                let need = needs.iter().find(|need| need.image == *parent);
+                need.and_then(|need| need.remote.as_ref()).map(|remote| &*remote.inheritance)
+            }
+            NeedOf::External(name) => {
+                let outside = judge.externals.get(name).and_then(Option::as_ref);
+                outside.map(|outside| &outside.inheritance).filter(|it| it.history.is_some())
+            }
+        };
+        match (remote, judge.held_id(of, needs)) {
+            (Some(remote), _) => Ok(Some(remote.clone())),
+            (None, Some(id)) => self.of_stored(id, engine),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What an image in the engine's store hands down. Two requests, once per image.
+    fn of_stored(&self, id: &str, engine: &dyn Engine) -> anyhow::Result<Option<Inheritance>> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known().get(id) {
+            return Ok(Some(found.clone()));
+        }
+        let (Some(stored), Some(history)) = (engine.inspect(id)?, engine.history(id)?) else {
+            return Ok(None);
+        };
+        let found = Inheritance { history: Some(history.len()), ..Inheritance::of(&stored) };
+        known().insert(id.to_owned(), found.clone());
+        Ok(Some(found))
+    }
+}

@@ -1,0 +1,78 @@
+//! What is found out about external images before anything is planned.
+//!
+//! Owns the way from a repository to all that it turns out to depend on. The triggers of an external image
+//! run in the builds of the images that start from it (`ONBUILD`), and may name further images, of this
+//! repository or of others. So externals are looked up, their triggers are evaluated, and what these add is
+//! looked up in turn, until nothing new is found.
+
+use std::collections::BTreeMap;
+
+use crate::base::{RelPath, Source, Span};
+use crate::engine::{Engine, EngineInfo};
+use crate::graph::evaluate::Trigger;
+use crate::plan::SharedStore;
+
+use super::kitchen::Wish;
+use super::load::Repository;
+use super::pulling::{Found, Search, find_externals};
+use super::{Surroundings, registry};
+
+/// The external images of a selection, and the registry through which images are shared.
+pub struct Survey {
+    /// The externals.
+    pub found: Found,
+    /// The registry, if there is one.
+    pub shared: Option<SharedStore>,
+    /// The platform that is built for.
+    pub platform: String,
+}
+
+/// Looks up the externals that the chosen images need, and adds to the graph and to the selection what their
+/// triggers turn out to need.
+///
+/// # Errors
+/// If the engine cannot be reached, and if a trigger is not valid, which has then been reported.
+pub fn survey(
+    repository: &mut Repository,
+    wish: &mut Wish,
+    engine: &dyn Engine,
+    info: &EngineInfo,
+    at: &Surroundings,
+) -> anyhow::Result<Survey> {
+    let asked = repository.platform.clone();
+    let platform = asked.as_deref().unwrap_or(&info.platform).to_owned();
+    let shared = registry::shared_store(repository, wish.push, &platform, &at.environment);
+    let mut found = Found::default();
+    loop {
+        let search = Search {
+            graph: &repository.graph,
+            asked: asked.as_deref(),
+            platform: &platform,
+            pull: wish.pull,
+            tell: wish.tell,
+            pins: &wish.pins,
+        };
+        find_externals(search, &wish.chosen.all, engine, shared.as_ref(), &mut found)?;
+        if !repository.learn_triggers(triggers_of(&found), at)? {
+            return Ok(Survey { found, shared, platform });
+        }
+        wish.chosen.complete(&repository.graph);
+    }
+}
+
+/// The triggers that externals carry, by the externals' normalized references.
+fn triggers_of(found: &Found) -> BTreeMap<String, Vec<Trigger>> {
+    let known = found.externals.iter().filter_map(|(name, outside)| {
+        let texts = outside.as_ref()?.triggers.as_ref().filter(|texts| !texts.is_empty())?;
+        // Diagnostics point into the trigger itself, under the name of the image that carries it.
+        let place = RelPath::new(&format!("{name} (ONBUILD)")).unwrap_or_else(RelPath::root);
+        let trigger = |text: &String| Trigger {
+            text: text.clone(),
+            source: Source::new(place.clone(), text.clone()),
+            span: Span::new(0, text.len()),
+            map: None,
+        };
+        Some((name.clone(), texts.iter().map(trigger).collect()))
+    });
+    known.collect()
+}

@@ -1,0 +1,106 @@
+//! A graph with the triggers of external images.
+//!
+//! Owns the evaluation of what engines and registries report: `ONBUILD` instructions of externals run in the
+//! images that start from them, as those of siblings do.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::{Linked, Meaning, Siblings};
+use crate::base::{Diagnostic, IdMap, ImageId};
+use crate::graph::evaluate::{self, Evaluation, Settings, Trigger};
+use crate::graph::reference::Reference;
+use crate::graph::{Graph, Image};
+
+/// The triggers of external images, by their normalized references.
+pub type ExternalTriggers = BTreeMap<String, Vec<Trigger>>;
+
+impl Graph {
+    /// Evaluates the images again that use externals with triggers, links what these need, and sorts the
+    /// graph. Returns what is wrong with those images and with the graph.
+    pub fn learn_triggers(&mut self, reported: &ExternalTriggers) -> Vec<Diagnostic> {
+        let siblings = Siblings::of_images(&self.images);
+        let concerned: Vec<ImageId> = self
+            .images
+            .iter()
+            .filter(|(_, image)| {
+                let mut names = image.externals.iter().map(|it| it.reference.normalised());
+                names.any(|name| reported.contains_key(&name))
+            })
+            .map(|(id, _)| id)
+            .collect();
+        let learned: Vec<(ImageId, Evaluation, Linked)> = concerned
+            .par_iter()
+            .map(|id| {
+                let settings = self.settings_of(&self.images[*id]);
+                let evaluation = self.evaluate_with(*id, &settings, &siblings, reported);
+                let linked = siblings.link(&evaluation);
+                (*id, evaluation, linked)
+            })
+            .collect();
+        let mut problems = Vec::new();
+        for (id, evaluation, linked) in learned {
+            problems.extend(evaluation.diagnostics.iter().cloned());
+            problems.extend(linked.problems);
+            let image = &mut self.images[id];
+            image.evaluation = evaluation;
+            image.parents = linked.parents;
+            image.externals = linked.externals;
+        }
+        problems.extend(self.sort());
+        problems
+    }
+
+    /// What an image's Dockerfile means if the environments of some external or parent images are known.
+    pub fn evaluate_on(
+        &self,
+        image: ImageId,
+        environments: BTreeMap<String, Vec<(String, String)>>,
+        reported: &ExternalTriggers,
+    ) -> Evaluation {
+        let settings = Settings { environments, ..self.settings_of(&self.images[image]) };
+        self.evaluate_with(image, &settings, &Siblings::of_images(&self.images), reported)
+    }
+
+    fn evaluate_with(
+        &self,
+        image: ImageId,
+        settings: &Settings,
+        siblings: &Siblings,
+        reported: &ExternalTriggers,
+    ) -> Evaluation {
+        let triggers = |reference: &Reference| match siblings.find(reference) {
+            Meaning::Sibling(image) => self.images[image].evaluation.onbuild.clone(),
+            Meaning::OtherTag(_) | Meaning::Stranger => {
+                reported.get(&reference.normalised()).cloned().unwrap_or_default()
+            }
+        };
+        evaluate::evaluate(&self.images[image].file, settings, &triggers)
+    }
+
+    fn settings_of(&self, image: &Image) -> Settings {
+        Settings {
+            build_args: image.build_args.clone(),
+            platform: self.platform.clone(),
+            build_platform: self.build_platform.clone(),
+            target: image.target.clone(),
+            contexts: image.contexts.clone(),
+            environments: BTreeMap::new(),
+        }
+    }
+}
+
+impl Siblings {
+    /// The references of images that have been linked.
+    fn of_images(images: &IdMap<Image>) -> Siblings {
+        let mut siblings = Siblings { by_repository: std::collections::HashMap::new() };
+        for (id, image) in images.iter() {
+            for reference in &image.references {
+                let tags = siblings.by_repository.entry(reference.repository()).or_default();
+                tags.entry(super::tag_of(reference).to_owned()).or_insert(id);
+            }
+        }
+        siblings
+    }
+}

@@ -1,0 +1,197 @@
+//! Images on externals that carry triggers, move, or are given by named contexts.
+
+use std::collections::BTreeSet;
+
+use layers::engine::Engine;
+
+use super::tree::Tree;
+use crate::common::between::Between;
+use crate::common::{Files, TEST_LABEL, engine_or_skip};
+
+/// Builds an external image that carries the label of the test.
+fn external(tree: &Tree, name: &str, more: &str) -> String {
+    let reference = tree.name.reference(name);
+    let text = format!("FROM scratch\nLABEL {TEST_LABEL}={}\n{more}", tree.name.label());
+    tree.by_hand(&text, &reference, &[], Files::with_busybox().and("f", "external"));
+    reference
+}
+
+#[test]
+fn arguments_that_a_trigger_of_an_external_declares_are_inputs() {
+    let Some(tree) = Tree::new_or_skip() else { return };
+    let base = external(&tree, "/ext:1", "ONBUILD ARG X\nONBUILD ENV Y=$X\nENV A=1\n");
+    tree.dockerfile("app", &format!("FROM {base}\nENV B=1\n"));
+    tree.configure("[args]\nX = \"one\"\n");
+    tree.build();
+    assert!(tree.inspect("app").config["Env"].to_string().contains("Y=one"));
+    assert_eq!(tree.verdict("app"), "fresh");
+    tree.configure("[args]\nX = \"two\"\n");
+    assert_eq!(tree.verdict("app"), "build");
+    tree.build();
+    assert!(tree.inspect("app").config["Env"].to_string().contains("Y=two"));
+    // One that no trigger declares is none.
+    tree.configure("[args]\nX = \"two\"\nZ = \"one\"\n");
+    assert_eq!(tree.verdict("app"), "fresh");
+    tree.forget();
+    assert_eq!(tree.verdict("app"), "fresh", "our own image proves its origin");
+}
+
+#[test]
+fn triggers_of_an_external_read_the_context_of_the_image() {
+    let Some(tree) = Tree::new_or_skip() else { return };
+    let more = "COPY bin /bin\nONBUILD COPY read /read\nONBUILD ADD added /added\n\
+                ONBUILD RUN --mount=type=bind,source=bound,target=/m cat /m > /bound\n";
+    let base = external(&tree, "/ext:1", more);
+    tree.dockerfile("app", &format!("FROM {base}\nENV B=1\n"));
+    for file in ["read", "added", "bound", "unread"] {
+        tree.write(&format!("docker/app/{file}"), "one");
+    }
+    tree.build();
+    for (file, expected) in
+        [("read", "build"), ("added", "build"), ("bound", "build"), ("unread", "fresh")]
+    {
+        tree.write(&format!("docker/app/{file}"), "two");
+        assert_eq!(tree.verdict("app"), expected, "{file}");
+        tree.build();
+    }
+}
+
+#[test]
+fn images_that_a_trigger_of_an_external_names_are_dependencies() {
+    let Some(tree) = Tree::new_or_skip() else { return };
+    if !tree.is_modern() {
+        println!("skipped: the engine's frontend has no triggers with `--from`");
+        return;
+    }
+    let tool = tree.reference("tool");
+    let other = external(&tree, "/other:1", "COPY f /f\n");
+    let more = format!(
+        "COPY bin /bin\nONBUILD COPY --from={tool} /f /tool\n\
+         ONBUILD RUN --mount=from={other},target=/m cat /m/f > /other\n"
+    );
+    let base = external(&tree, "/ext:1", &more);
+    tree.write("docker/tool/f", "one");
+    tree.dockerfile("tool", "FROM scratch\nCOPY f /f\n");
+    tree.dockerfile("app", &format!("FROM {base}\nENV B=1\n"));
+    let (out, _) = tree.run(&["plan", "app"], 0);
+    assert!(out.contains("tool"), "{out}");
+    // Nothing else says that the tool comes first, and its name comes last.
+    tree.run(&["build", "app", "--progress", "plain", "-j2"], 0);
+    assert_eq!(tree.verdict("app"), "fresh");
+    tree.write("docker/tool/f", "two");
+    assert_eq!(tree.verdict("app"), "waits");
+    let said = tree.build();
+    assert!(said.contains("app: built"), "{said}");
+    let text = format!("FROM scratch\nLABEL {TEST_LABEL}={}\nCOPY f /f\n", tree.name.label());
+    tree.by_hand(&text, &other, &[], Files::new().and("f", "moved"));
+    assert_eq!(tree.verdict("app"), "build");
+}
+
+#[test]
+fn an_invalid_trigger_of_an_external_is_reported_before_anything_is_built() {
+    let Some(tree) = Tree::new_or_skip() else { return };
+    let base = external(&tree, "/ext:1", "ONBUILD COPY a\nENV A=1\n");
+    tree.dockerfile("app", &format!("FROM {base}\nENV B=1\n"));
+    for words in [&["plan"][..], &["build", "--all"], &["why", "app"]] {
+        let (out, err) = tree.run(words, 3);
+        assert_eq!(out, "");
+        assert!(err.contains("(ONBUILD):1:") && err.contains("it fires here"), "{err}");
+    }
+}
+
+#[test]
+fn named_contexts_reach_the_build_in_the_form_that_buildkit_looks_up() {
+    let Some(tree) = Tree::new_or_skip() else { return };
+    if !tree.is_modern() {
+        println!("skipped: the engine's frontend has no named contexts");
+        return;
+    }
+    let written = tree.name.reference("/y");
+    let decoy = external(&tree, "/y:latest", "ENV DECOY=1\n");
+    let names = [
+        decoy.clone(),
+        written.clone(),
+        format!("docker.io/{written}"),
+        format!("index.docker.io/{decoy}"),
+    ];
+    tree.dockerfile("base", "FROM scratch\nENV REAL=1\n");
+    for (number, name) in names.iter().enumerate() {
+        for from in [&written, &decoy, &format!("docker.io/{written}")] {
+            tree.configure(&format!("[contexts]\n\"{name}\" = \"base\"\n"));
+            tree.dockerfile("app", &format!("FROM {from}\nENV N={number}\n"));
+            tree.build();
+            let environment = tree.inspect("app").config["Env"].to_string();
+            assert!(
+                environment.contains("REAL") && !environment.contains("DECOY"),
+                "{name} {from}"
+            );
+            tree.forget();
+            assert_eq!(tree.verdict("app"), "fresh", "{name} {from}");
+        }
+    }
+    tree.configure(&format!("[contexts]\n\"{written}\" = \"base\"\n\"{decoy}\" = \"base\"\n"));
+    let (_, err) = tree.run(&["plan"], 3);
+    assert!(err.contains("name the same context"), "{err}");
+    tree.configure("[contexts]\n\"No Name\" = \"base\"\n");
+    let (_, err) = tree.run(&["plan"], 3);
+    assert!(err.contains("`No Name` is not a valid context name"), "{err}");
+}
+
+#[test]
+fn an_external_that_moves_and_moves_back_is_not_taken() {
+    let Some(tree) = Tree::new_or_skip() else { return };
+    // The same layers, so that only the configuration tells them apart.
+    let planned = external(&tree, "/planned:1", "COPY f /f\nENV WHICH=planned\n");
+    let other = external(&tree, "/other:1", "COPY f /f\nENV WHICH=other\n");
+    let moving = tree.name.reference("/moving:1");
+    tree.docker(&["tag", &planned, &moving]);
+    tree.dockerfile("app", &format!("FROM {moving}\nENV B=1\n"));
+    let between = Between::new(&tree.docker);
+    let moves = |to: &str| {
+        let (name, to) = (moving.clone(), to.to_owned());
+        let id = tree.docker.inspect(&to).unwrap().unwrap().id;
+        move || engine_or_skip().unwrap().tag(&id, &name).unwrap()
+    };
+    // The build's own connection opens after the plan and before BuildKit looks the name up; the first
+    // image that is inspected after that is the outcome.
+    between.before_request("/grpc", moves(&other));
+    between.before_request("/images/sha256:", moves(&planned));
+    let tree = tree.through(&between.socket());
+    let ran = tree.run_any(&["build", "--all", "--progress", "plain"]);
+    let held = tree.docker.inspect(&tree.reference("app")).unwrap();
+    match (ran, held) {
+        // Engines with named contexts take what was planned.
+        (0, Some(held)) => {
+            assert!(held.config["Env"].to_string().contains("WHICH=planned"), "{}", held.config);
+        }
+        // Others find out afterward, and nothing is left under the key.
+        (4, held) => {
+            assert!(held.is_none(), "{held:?}");
+            assert!(!tree.is_modern(), "the parent is given by its own name");
+        }
+        (code, _) => panic!("ended with {code}"),
+    }
+    let left: BTreeSet<String> =
+        tree.docker.inspect(&planned).unwrap().unwrap().references.into_iter().collect();
+    assert!(left.iter().all(|name| !name.starts_with("layers.invalid/")), "{left:?}");
+}
+
+#[test]
+fn a_file_that_changes_without_changing_its_times_is_read_by_force() {
+    let Some(tree) = Tree::new_or_skip() else { return };
+    let tree = tree.moved_to_tmpfs();
+    tree.write("docker/app/f", "one");
+    tree.dockerfile("app", "FROM scratch\nCOPY f /f\n");
+    let mut mapped = tree.map("docker/app/f");
+    // Old enough that its digest is kept.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    tree.build();
+    for (option, content) in [("--force", "two"), ("--no-cache", "six")] {
+        let before = tree.inspect("app");
+        mapped.change(content);
+        assert_eq!(tree.verdict("app"), "fresh", "as documented, only reading the file can tell");
+        tree.run(&["build", "app", option, "--progress", "plain"], 0);
+        assert_ne!(tree.inspect("app").diff_ids, before.diff_ids, "{option}");
+        assert_eq!(tree.verdict("app"), "fresh");
+    }
+}
