@@ -10,6 +10,8 @@
 mod affected;
 #[path = "registry_engine/faulty.rs"]
 mod faulty;
+#[path = "registry_engine/foreign.rs"]
+mod foreign;
 #[path = "registry_engine/identities.rs"]
 mod identities;
 #[path = "registry_engine/killed.rs"]

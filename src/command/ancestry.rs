@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::ImageId;
-use crate::engine::Engine;
+use crate::engine::{Engine, StoredImage};
 use crate::graph::link::ExternalTriggers;
 use crate::graph::reference::Reference;
 use crate::inputs::{Inheritance, NeedOf};
@@ -82,16 +82,25 @@ impl Ancestry {
         }
     }
 
-    /// What an image in the engine's store hands down. Two requests, once per image.
+    /// Keeps what an image hands down that was just built, but for its history.
+    pub fn note(&self, built: &StoredImage) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(built.id.clone(), Inheritance::of(built));
+    }
+
+    /// What an image in the engine's store hands down. At most two requests, once per image.
     fn of_stored(&self, id: &str, engine: &dyn Engine) -> anyhow::Result<Option<Inheritance>> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known().get(id) {
-            return Ok(Some(found.clone()));
-        }
-        let (Some(stored), Some(history)) = (engine.inspect(id)?, engine.history(id)?) else {
-            return Ok(None);
+        let found = match known().get(id) {
+            Some(found) if found.history.is_some() => return Ok(Some(found.clone())),
+            found => found.cloned(),
         };
-        let found = Inheritance { history: Some(history.len()), ..Inheritance::of(&stored) };
+        let found = match found {
+            Some(found) => Some(found),
+            None => engine.inspect(id)?.as_ref().map(Inheritance::of),
+        };
+        let (Some(found), Some(history)) = (found, engine.history(id)?) else { return Ok(None) };
+        let found = Inheritance { history: Some(history.len()), ..found };
         known().insert(id.to_owned(), found.clone());
         Ok(Some(found))
     }

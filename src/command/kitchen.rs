@@ -409,10 +409,13 @@ impl Recipes for Kitchen<'_> {
         &self,
         image: ImageId,
         built: &StoredImage,
+        resolved: &BTreeSet<String>,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        self.judge.confirm(image, built, needs, engine)
+        self.judge.confirm((image, built), resolved, needs, engine)?;
+        self.ancestry.note(built);
+        Ok(())
     }
 
     fn size(&self, image_id: &str) -> Option<u64> {

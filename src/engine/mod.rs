@@ -234,6 +234,15 @@ pub struct Step {
     pub text: String,
 }
 
+impl Step {
+    /// The image that a step takes from outside the build, with the digest that its name resolved to
+    /// (`docker.io/acme/base:1@sha256:…`). Engines without manifests name none.
+    pub fn resolved_image(&self) -> Option<&str> {
+        let image = self.text.strip_prefix("FROM ")?;
+        image.contains("@sha256:").then_some(image.split_whitespace().next()?)
+    }
+}
+
 /// Who is told what happens while an image is built: all that has come at once, in order.
 pub type Sink<'a> = dyn FnMut(Vec<Told>) + 'a;
 

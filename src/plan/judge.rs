@@ -16,10 +16,10 @@ use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, Unchosen, carrier};
 use crate::base::{IdMap, ImageId, parallel};
-use crate::engine::{Engine, HistoryEntry, StoredImage};
+use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own, PROOF_LABEL};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own};
 use crate::registry;
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
@@ -405,53 +405,6 @@ impl Judge<'_> {
         Some(self.complete(own, &among(needs)).inputs.key())
     }
 
-    /// Makes sure that all that an image was built on is what it was when its key was made.
-    ///
-    /// # Errors
-    /// Where a reference leads elsewhere by now, or the engine can't be asked.
-    pub fn confirm(
-        &self,
-        image: ImageId,
-        built: &StoredImage,
-        needs: &[Parent],
-        engine: &dyn Engine,
-    ) -> anyhow::Result<()> {
-        let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
-        let own = self.complete(own, &among(needs));
-        let base = self.image(image).base().map(|base| base.normalised());
-        for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
-            // What the engine did not hold was fetched by the build itself; a name that was lent for it
-            // leads to nothing else.
-            if need.layers.is_none() || self.lent_id(image, need, of, needs).is_some() {
-                continue;
-            }
-            let taken = self.taken(image, need, of, needs);
-            let reference = taken.map_or_else(|| familiar(&need.reference), str::to_owned);
-            let mut now = need.clone();
-            let found = engine.inspect(&reference)?;
-            now.identify(found.as_ref().map(Identity::of).as_ref());
-            // A build may be given what a reference pointed to a moment ago.
-            let is_base = base.as_ref() == Some(&need.reference);
-            let is_right = match &found {
-                Some(found) if is_base => stands_on(built, found, engine)?,
-                _ => !is_base,
-            };
-            if now != *need || !is_right {
-                let what = if found.is_some() { "moved to another image" } else { "removed" };
-                anyhow::bail!(
-                    "`{reference}` was {what} while `{}` was built on it\n\
-                     hint: build again when nothing else builds, tags or removes these images",
-                    self.name(image)
-                );
-            }
-        }
-        if !built.labels.contains_key(PROOF_LABEL) {
-            // Without its ID it is built once more, that is all.
-            drop(self.memory.note_built(&built.id));
-        }
-        Ok(())
-    }
-
     pub(super) fn name(&self, image: ImageId) -> String {
         self.image(image).name.clone()
     }
@@ -461,26 +414,7 @@ impl Judge<'_> {
     }
 }
 
-/// Whether an image was built on another: its layers are on top of the other's, and its history continues the
-/// other's, which differs even if only the configuration does.
-fn stands_on(image: &StoredImage, base: &StoredImage, engine: &dyn Engine) -> anyhow::Result<bool> {
-    if !image.diff_ids.starts_with(&base.diff_ids) {
-        return Ok(false);
-    }
-    let (own, below) = (engine.history(&image.id)?, engine.history(&base.id)?);
-    let (own, below) = (own.unwrap_or_default(), below.unwrap_or_default());
-    // Entries without a time get one in a child, so only the instructions are compared.
-    let same = |(a, b): (&HistoryEntry, &HistoryEntry)| a.created_by == b.created_by;
-    Ok(own.len() >= below.len() && own.iter().zip(&below).all(same))
-}
-
 /// Finds what an image is among those that another needs.
 pub fn among(needs: &[Parent]) -> impl Fn(ImageId) -> Option<Identity> {
     move |image| needs.iter().find(|need| need.image == image).map(|need| need.identity.clone())
-}
-
-/// A normalised reference as engines are asked for it.
-fn familiar(reference: &str) -> String {
-    let parsed = Reference::parse(reference);
-    parsed.map_or_else(|_| reference.to_owned(), |reference| reference.familiar())
 }

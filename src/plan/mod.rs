@@ -6,6 +6,7 @@
 
 mod ask;
 mod carrier;
+mod confirm;
 mod explain;
 mod fronts;
 mod held;

@@ -4,6 +4,7 @@
 //! engine build it and reports each step. It decides nothing about the run.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,15 @@ pub trait Recipes: Sync {
     /// Makes sure, once an image is built, that it was built on what it was to be built on: whoever
     /// moves a reference meanwhile makes another image of it than its key says.
     ///
+    /// `resolved` are the images that the build reports to have taken, with their digests.
+    ///
     /// # Errors
     /// Where something was moved, or the engine can't be asked.
     fn confirm(
         &self,
         image: ImageId,
         built: &StoredImage,
+        resolved: &BTreeSet<String>,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()>;
@@ -318,8 +322,13 @@ fn perform(
     let mask = request.secrets.mask();
     let broke = |error: &anyhow::Error| machinery_fault(error, mask);
     let mut lines = Lines::hiding(mask.clone());
+    let mut resolved = BTreeSet::new();
     let mut sink = |told: Vec<Told>| {
         let mut progress = Vec::with_capacity(told.len());
+        resolved.extend(told.iter().filter_map(|told| match &told.update {
+            BuildUpdate::StepStarted(step) => step.resolved_image().map(str::to_owned),
+            _ => None,
+        }));
         told.into_iter().for_each(|told| take(told, &mut lines, mask, &mut progress));
         say(progress);
     };
@@ -329,7 +338,8 @@ fn perform(
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
             let image = look_at(&image_id, engine).map_err(|error| broke(&error))?;
-            if let Err(error) = recipes.confirm(order.image, &image, &order.needs, engine) {
+            let confirmed = recipes.confirm(order.image, &image, &resolved, &order.needs, engine);
+            if let Err(error) = confirmed {
                 // It carries a key that it does not deserve.
                 engine.remove(&image_id).map_err(|error| broke(&error))?;
                 return Err(broke(&error));

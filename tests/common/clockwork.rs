@@ -326,6 +326,7 @@ impl Recipes for Names {
         &self,
         _: ImageId,
         _: &StoredImage,
+        _: &BTreeSet<String>,
         _: &[Parent],
         _: &dyn Engine,
     ) -> anyhow::Result<()> {

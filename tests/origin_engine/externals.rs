@@ -177,6 +177,48 @@ fn an_external_that_moves_and_moves_back_is_not_taken() {
 }
 
 #[test]
+fn an_attested_build_takes_nothing_that_moved_and_names_no_name_of_ours() {
+    let Some(tree) = Tree::new_or_skip() else { return };
+    if !tree.docker.keeps_manifests().unwrap() {
+        println!("skipped: the engine does not have containerd's image store, and cannot attest");
+        return;
+    }
+    let (planned, other) = (tree.name.reference("/planned:1"), tree.name.reference("/other:1"));
+    for (name, content) in [(&planned, "planned"), (&other, "other")] {
+        let text = format!("FROM scratch\nLABEL {TEST_LABEL}={}\nCOPY f /f\n", tree.name.label());
+        tree.by_hand(&text, name, &[], Files::new().and("f", content));
+    }
+    let moving = tree.name.reference("/moving:1");
+    tree.docker(&["tag", &planned, &moving]);
+    tree.dockerfile("base", "FROM scratch\nENV A=1\n");
+    tree.dockerfile("app", &format!("FROM NS/x-base\nCOPY --from={moving} /f /g\n"));
+    let words = ["build", "--all", "--progress", "plain", "--provenance=mode=max"];
+    tree.run(&words, 0);
+    let saved = tempfile::NamedTempFile::new().unwrap();
+    let path = saved.path().to_str().unwrap();
+    tree.docker(&["image", "save", &tree.reference("app"), "--output", path]);
+    let archive = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    let materials = format!("pkg:docker/{}", moving.split(':').next().unwrap());
+    assert!(archive.contains(&materials), "the provenance names what was copied from");
+    assert!(!archive.contains("layers.invalid"), "and no name of ours");
+    // Now it moves while the child is built, and moves back.
+    tree.dockerfile("app", &format!("FROM NS/x-base\nCOPY --from={moving} /f /h\n"));
+    let between = Between::new(&tree.docker);
+    let moves = |to: &str| {
+        let (name, id) = (moving.clone(), tree.docker.inspect(to).unwrap().unwrap().id);
+        move || engine_or_skip().unwrap().tag(&id, &name).unwrap()
+    };
+    between.before_request("/grpc", moves(&other));
+    between.before_request("/images/sha256:", moves(&planned));
+    let before = tree.inspect("app").id;
+    let tree = tree.through(&between.socket());
+    assert_eq!(tree.run_any(&words), 4);
+    let held = tree.docker.list("dev.layers.key").unwrap();
+    let named = held.iter().filter(|it| it.references.contains(&tree.reference("app")));
+    assert!(named.into_iter().all(|it| it.id == before), "nothing is left under the key");
+}
+
+#[test]
 fn a_file_that_changes_without_changing_its_times_is_read_by_force() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let tree = tree.moved_to_tmpfs();

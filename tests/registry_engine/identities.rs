@@ -12,6 +12,7 @@ use crate::world::{Machine, Tree, held};
 
 /// All that a configuration can say, and what is empty in it.
 const RICH: &str = r#"
+MAINTAINER "me"
 ENV A=b PATH=/bin:/usr/bin EMPTY=
 LABEL one="two three" four=''
 WORKDIR /w/x

@@ -1,0 +1,105 @@
+//! Whether an image was built on what its key says.
+//!
+//! Owns the check after a build. A build that got its parents under names of their own cannot have taken
+//! anything else; any other may have been given what a reference pointed to a moment ago.
+
+use std::collections::BTreeSet;
+
+use super::ask::same_platform;
+use super::judge::among;
+use super::{Judge, Parent};
+use crate::base::{ImageId, hinted};
+use crate::engine::{Engine, HistoryEntry, StoredImage};
+use crate::graph::reference::Reference;
+use crate::inputs::{Identity, NeedInputs, PROOF_LABEL};
+
+impl Judge<'_> {
+    /// Makes sure that all that an image was built on is what it was when its key was made. `resolved` are the
+    /// images that the build reports to have taken, with their digests.
+    ///
+    /// # Errors
+    /// If a reference points to another image by now or did so during the build, and if the engine cannot be
+    /// reached.
+    pub fn confirm(
+        &self,
+        (image, built): (ImageId, &StoredImage),
+        resolved: &BTreeSet<String>,
+        needs: &[Parent],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
+        let own = self.complete(own, &among(needs));
+        let base = self.image(image).base().map(|base| base.normalised());
+        for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
+            // What the engine did not hold was pulled by the build itself.
+            if need.layers.is_none() || self.lent_id(image, need, of, needs).is_some() {
+                continue;
+            }
+            let taken = self.taken(image, need, of, needs);
+            let reference = taken.map_or_else(|| familiar(&need.reference), str::to_owned);
+            let mut now = need.clone();
+            let found = engine.inspect(&reference)?;
+            now.identify(found.as_ref().map(Identity::of).as_ref());
+            let is_base = base.as_ref() == Some(&need.reference);
+            let is_right = match &found {
+                Some(found) if is_base && is_for(need, found) => stands_on(built, found, engine)?,
+                Some(_) => true,
+                None => !is_base,
+            };
+            let is_resolved = match self.held_id(of, needs) {
+                Some(id) if self.publishes_names => has_resolved(resolved, need, id),
+                _ => true,
+            };
+            if now != *need || !is_right || !is_resolved {
+                let what = if found.is_some() { "moved to another image" } else { "removed" };
+                return Err(hinted(
+                    format!(
+                        "`{reference}` was {what} while `{}` was built on it",
+                        self.name(image)
+                    ),
+                    "build again when nothing else builds, tags or removes these images",
+                ));
+            }
+        }
+        if !built.labels.contains_key(PROOF_LABEL) {
+            // Without its ID it is built once more, that is all.
+            drop(self.memory.note_built(&built.id));
+        }
+        Ok(())
+    }
+}
+
+/// Whether an image is for the platform that is asked for.
+fn is_for(need: &NeedInputs, found: &StoredImage) -> bool {
+    need.platform.as_ref().is_none_or(|platform| same_platform(platform, &found.platform))
+}
+
+/// Whether a build took the image with an ID wherever it resolved a reference. An engine that reports digests
+/// has containerd's image store, where they are the IDs.
+fn has_resolved(resolved: &BTreeSet<String>, need: &NeedInputs, id: &str) -> bool {
+    let parsed = resolved.iter().filter_map(|image| Reference::parse(image).ok());
+    let mut digests = parsed.filter_map(|image| {
+        let named = Reference { digest: None, ..image.clone() };
+        image.digest.filter(|_| named.normalised() == need.reference)
+    });
+    digests.all(|digest| digest == id)
+}
+
+/// Whether an image was built on another: its layers are on top of the other's, and its history continues the
+/// other's, which differs even if only the configuration does.
+fn stands_on(image: &StoredImage, base: &StoredImage, engine: &dyn Engine) -> anyhow::Result<bool> {
+    if !image.diff_ids.starts_with(&base.diff_ids) {
+        return Ok(false);
+    }
+    let (own, below) = (engine.history(&image.id)?, engine.history(&base.id)?);
+    let (own, below) = (own.unwrap_or_default(), below.unwrap_or_default());
+    // Entries without a time get one in a child, so only the instructions are compared.
+    let same = |(a, b): (&HistoryEntry, &HistoryEntry)| a.created_by == b.created_by;
+    Ok(own.len() >= below.len() && own.iter().zip(&below).all(same))
+}
+
+/// A normalised reference as engines are asked for it.
+fn familiar(reference: &str) -> String {
+    let parsed = Reference::parse(reference);
+    parsed.map_or_else(|_| reference.to_owned(), |reference| reference.familiar())
+}
