@@ -17,6 +17,7 @@ mod ci;
 mod compared;
 mod complete;
 mod completions;
+mod consent;
 mod diff;
 mod environment;
 mod graph;

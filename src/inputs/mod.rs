@@ -31,5 +31,5 @@ pub use gather::{Externals, NeedOf, Outside, Own, gather};
 pub use identity::{Identity, KEY_LABEL};
 pub use key::{Inputs, NeedInputs};
 pub use memory::Memory;
-pub use own::commands_of;
+pub use own::{commands_of, has_unknown_frontend};
 pub use select::{Use, select};

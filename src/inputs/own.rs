@@ -52,7 +52,7 @@ fn syntax_of(image: &Image) -> Option<&str> {
 }
 
 /// Whether the Dockerfile is read by something else than Docker's own frontend of version 1.
-fn has_unknown_frontend(image: &Image) -> bool {
+pub fn has_unknown_frontend(image: &Image) -> bool {
     let Some(syntax) = syntax_of(image) else { return false };
     // What follows the name are options of that frontend.
     let name = syntax.split_whitespace().next().unwrap_or_default();
