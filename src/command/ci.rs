@@ -99,7 +99,7 @@ fn pipeline<'a>(
     let config = &repository.config.config;
     let recipe = Recipe {
         command: command.to_owned(),
-        platform: repository.platform.as_deref(),
+        platform: repository.lasting_platform.as_deref(),
         attestations: &repository.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),

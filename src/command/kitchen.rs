@@ -13,6 +13,7 @@ use anyhow::bail;
 
 use crate::base::{IdMap, ImageId, clock};
 use crate::cli::{EngineName, Global, Push};
+use crate::credentials::BuildProxies;
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
@@ -38,7 +39,7 @@ use crate::schedule::{Prepared, Recipes, Turn};
 use super::load::Repository;
 use super::pulling::{Found, Pull, Search, find_externals};
 use super::stand_ins::{Lender, StandIns, redirect};
-use super::{Surroundings, attest, load, locked, registry, since, usage};
+use super::{Surroundings, attest, load, locked, proxies, registry, since, usage};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -140,7 +141,10 @@ pub fn warn_of_arguments(
 /// Finds the engine that is meant. Nothing is asked of it yet.
 pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn Engine>> {
     Ok(match name {
-        EngineName::Docker => Box::new(Docker::find(&docker_environment(at))?),
+        EngineName::Docker => {
+            proxies::read(at)?;
+            Box::new(Docker::find(&docker_environment(at))?)
+        }
         EngineName::None => Box::new(NoEngine::on(load::machine_platform())),
         EngineName::Fake => Box::new(connect_fake(at)?),
     })
@@ -165,6 +169,7 @@ pub struct Kitchen<'a> {
     no_cache: bool,
     platform: Option<String>,
     attestations: &'a Attestations,
+    proxies: &'a BuildProxies,
     secrets: Secrets,
     /// When the engine was asked what it holds, as time since 1970.
     begun: Duration,
@@ -236,6 +241,7 @@ impl<'a> Kitchen<'a> {
             no_cache,
             platform,
             attestations,
+            proxies: &repository.proxies,
             secrets,
             begun,
             is_trouble_told,
@@ -320,6 +326,8 @@ impl<'a> Kitchen<'a> {
                 );
             }
         }
+        let mut build_args = described.build_args.clone();
+        build_args.extend(self.proxies.beside(&build_args));
         Ok(BuildRequest {
             dockerfile: described.file.source.text().to_owned(),
             target: described.target.clone(),
@@ -327,7 +335,7 @@ impl<'a> Kitchen<'a> {
             labels: [(KEY_LABEL.to_owned(), key.to_owned())].into(),
             annotations: attest::annotations(described, engine)?,
             attestations: self.attestations.clone(),
-            build_args: described.build_args.clone(),
+            build_args,
             contexts,
             platform: self.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&image),

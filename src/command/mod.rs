@@ -32,6 +32,7 @@ mod man;
 mod on_disk;
 mod outdated;
 mod plan;
+mod proxies;
 mod publish;
 mod pulling;
 mod registry;

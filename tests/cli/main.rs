@@ -10,6 +10,7 @@ mod consent_answers;
 mod consent_ci;
 mod diff;
 mod diff_limits;
+mod docker_settings;
 mod engine;
 mod errors;
 mod fresh;

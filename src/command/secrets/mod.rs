@@ -23,7 +23,7 @@ use crate::scan::config::ConfigFile;
 
 use super::consent::{self, Allowed, Boundary, Consents};
 use super::load::{Repository, once_each};
-use super::{Surroundings, usage};
+use super::{Surroundings, proxies, usage};
 
 mod configured;
 mod key_agent;
@@ -149,6 +149,7 @@ impl Given {
         if images.is_empty() {
             return Ok(Ok(Gifts::default()));
         }
+        proxies::check(&repository.proxies, &repository.attestations)?;
         let doubts = self.misspelt(&repository.graph);
         let mut gifts = Gifts { doubts, ..Gifts::default() };
         let unread = self.add_configured(asking, &images, &mut gifts, at)?;
@@ -171,7 +172,8 @@ impl Given {
             };
             sockets.insert(id, socket);
         }
-        gifts.secrets = Secrets::new(self.secrets, sockets)?;
+        let hidden = repository.proxies.secrets();
+        gifts.secrets = Secrets::hiding(self.secrets, sockets, &hidden)?;
         Ok(Ok(gifts))
     }
 
