@@ -299,3 +299,21 @@ fn a_private_key_is_used_without_an_agent_of_the_user() {
     let said = repository.run(&["build", "--all", "--force", "--ssh", &given], 2);
     assert!(said.contains("has a passphrase\nhint: load it into an agent"), "{said}");
 }
+
+#[test]
+fn a_repository_gets_a_file_outside_of_it_only_with_consent() {
+    let Some(_) = engine_or_skip() else { return };
+    let run = "RUN --mount=type=secret,id=x,required=true echo \"<$(cat /run/secrets/x)>\"";
+    let repository = Repository::new(run);
+    let key = repository.folder.path().join("key");
+    fs::write(&key, VALUE).unwrap();
+    let config = repository.root().join("layers.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}[secrets]\nx = {{ src = '../key' }}\n")).unwrap();
+    let build = ["build", "--all", "--no-cache", "--progress", "plain"];
+    let said = repository.run(&build, 2);
+    assert!(said.contains("needs your consent") && !said.contains("started"), "{said}");
+    let allow = format!("--allow=fs.read={}", key.display());
+    let said = repository.run(&[&build[..], &[&allow]].concat(), 0);
+    assert!(said.contains("<***") && !said.contains("hunter2"), "{said}");
+}

@@ -77,6 +77,11 @@ pub struct Build {
     #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]")]
     pub ssh: Vec<String>,
 
+    /// Let builds read files outside the repository that it names itself (fs.read=PATH, with
+    /// everything below PATH, or * for all), or use the ssh agent (ssh); repeatable.
+    #[arg(long, value_name = "fs.read=PATH|ssh")]
+    pub allow: Vec<String>,
+
     /// Put the images into the registry; their tags move there when all have arrived. With `keys`
     /// only under their keys, with `no` not at all [default: as layers.toml says].
     #[arg(

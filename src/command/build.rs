@@ -27,9 +27,9 @@ use super::load::Repository;
 use super::publish::Publishing;
 use super::pulling::Pull;
 use super::report::Wanted;
-use super::secrets::Given;
+use super::secrets::{Asking, Gifts, Given};
 use super::survey::survey;
-use super::{Surroundings, attest, load, lock, registry, usage};
+use super::{Surroundings, attest, consent, load, lock, registry, usage};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
@@ -68,14 +68,16 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         return Ok(Exit::Done);
     }
     warn_of_age(&repository, &todo, &info, at)?;
-    let gifts = match given.complete(&repository, &todo, at)? {
+    let externals = &kitchen.judge.externals;
+    let asking = Asking { repository: &repository, plan: &todo, externals };
+    let gifts = match given.complete(&asking, at)? {
         Ok(gifts) => gifts,
         Err(problems) => {
             say::err(&diagnostics::draw(&problems, at.paint))?;
             return Ok(Exit::Usage);
         }
     };
-    say::err(&diagnostics::draw(&gifts.doubts, at.paint))?;
+    tell_gifts(&gifts, at)?;
     let kitchen = kitchen.with_secrets(gifts.secrets.clone());
     let wanted =
         Wanted { page: options.timings.as_ref(), trace: options.trace.as_ref(), start: &start };
@@ -87,6 +89,15 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         engine: (engine.as_ref(), &info),
     };
     perform(options, &todo, &with, &repository.root, &wanted, at)
+}
+
+/// Says what is suspicious about what builds get, what they do without, and which variables they get.
+fn tell_gifts(gifts: &Gifts, at: &Surroundings) -> anyhow::Result<()> {
+    say::err(&diagnostics::draw(&gifts.doubts, at.paint))?;
+    for message in &gifts.withheld {
+        say::warning(message, at.paint)?;
+    }
+    say::err(&consent::announce(&gifts.announced))
 }
 
 fn wish_of(

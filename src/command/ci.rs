@@ -22,6 +22,7 @@ use crate::graph::reference::{HUB, Reference};
 use crate::report::say;
 
 use super::choice::{self, Words};
+use super::consent::allow_options;
 use super::load::{self, Repository};
 use super::retyped::{quote, settings};
 use super::{Surroundings, compared, usage};
@@ -50,7 +51,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     let view = View::whole(&repository.graph).of(&chosen.all);
     let top = git_folder(&repository.root);
     let command = retype(&options.system, global);
-    let pipeline = pipeline(&repository, &command, top, global);
+    let pipeline = pipeline(&repository, &command, top, global, at)?;
     let drawn = match &options.system {
         CiSystem::Github(options) => github::draw(&view, &pipeline, &github_of(options)),
         CiSystem::Gitlab(options) => gitlab::draw(&view, &pipeline, &gitlab_of(options)),
@@ -93,11 +94,12 @@ fn pipeline<'a>(
     command: &str,
     top: &Path,
     global: &Global,
-) -> Pipeline<'a> {
+    at: &Surroundings,
+) -> anyhow::Result<Pipeline<'a>> {
     let config = &repository.config.config;
     let recipe = Recipe {
         command: command.to_owned(),
-        platform: repository.platform.as_deref(),
+        platform: repository.lasting_platform.as_deref(),
         attestations: &repository.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
@@ -106,11 +108,12 @@ fn pipeline<'a>(
     let below = repository.root.strip_prefix(top).ok().filter(|path| !path.as_os_str().is_empty());
     let folder = below.map(|path| format!("-C {}", shell_word(&path.to_string_lossy())));
     let options = folder.into_iter().chain(settings_with_registry(global, shell_word)).collect();
-    Pipeline {
+    Ok(Pipeline {
         recipe,
         options,
+        allow: allow_options(repository, &at.environment)?,
         registry: repository.home.as_ref().map(|home| home.registry.clone()),
-    }
+    })
 }
 
 /// The options of all commands, and the registry where `layers.toml` is not where it stands.

@@ -129,7 +129,7 @@ fn between_revisions(
         )));
     }
     load::check_target(global, &now.graph)?;
-    let platform = load::platform_of(global, &now.config).unwrap_or_default();
+    let platform = load::platform_of(global, &at.environment, &now.config)?.unwrap_or_default();
     let causes =
         compare(Sides { now: Now::Revision(now.side()), then: then.side(), platform: &platform });
     let pins = Pins::of_any(&now.content(&git, FILE)?.unwrap_or_default());

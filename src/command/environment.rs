@@ -3,8 +3,12 @@
 //! Owns which variables count. Everything else gets values.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 
 use crate::base::RelPath;
 use crate::graph::naming::{Given, Origin};
@@ -14,6 +18,7 @@ use crate::report::say;
 /// All variables of the process that are text.
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    arguments: Vec<OsString>,
 }
 
 impl Environment {
@@ -22,7 +27,7 @@ impl Environment {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Environment { variables }
+        Environment { variables, arguments: std::env::args_os().skip(1).collect() }
     }
 
     /// The same, but for one variable.
@@ -30,7 +35,7 @@ impl Environment {
     pub fn without(&self, name: &str) -> Environment {
         let mut variables = self.variables.clone();
         variables.remove(name);
-        Environment { variables }
+        Environment { variables, arguments: self.arguments.clone() }
     }
 
     /// A variable's value.
@@ -69,6 +74,19 @@ impl Environment {
     /// Whether the standard error stream is a terminal.
     pub fn has_terminal(&self) -> bool {
         std::io::stderr().is_terminal()
+    }
+
+    /// The command line behind the program's name.
+    pub fn arguments(&self) -> &[OsString] {
+        &self.arguments
+    }
+
+    /// Whether someone can be asked: a question is seen, and an answer can be read. A job in the
+    /// background of a shell would be stopped by reading.
+    pub fn can_ask(&self) -> bool {
+        let stdin = std::io::stdin();
+        let is_in_front = || tcgetpgrp(&stdin).map_or(true, |group| group == getpgrp());
+        stdin.is_terminal() && self.has_terminal() && is_in_front()
     }
 
     /// Whether it is one that can be drawn on.

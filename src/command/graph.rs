@@ -224,7 +224,7 @@ fn recipe<'a>(repository: &'a Repository, said: Said<'_>) -> Recipe<'a> {
     let config = &repository.config.config;
     Recipe {
         command: said.command(),
-        platform: repository.platform.as_deref(),
+        platform: repository.lasting_platform.as_deref(),
         attestations: &repository.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),

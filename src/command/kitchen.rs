@@ -13,6 +13,7 @@ use anyhow::bail;
 
 use crate::base::{IdMap, ImageId, clock};
 use crate::cli::{EngineName, Push};
+use crate::credentials::BuildProxies;
 use crate::engine::docker::{Docker, endpoint};
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
@@ -41,7 +42,7 @@ use super::load::Repository;
 use super::pulling::{Found, Pull};
 use super::stand_ins::{Lender, StandIns, redirect};
 use super::survey::Survey;
-use super::{Surroundings, attest, load, locked};
+use super::{Surroundings, attest, load, locked, proxies};
 
 /// What is asked for.
 pub struct Wish {
@@ -82,7 +83,10 @@ impl Wish {
 /// Finds the engine that is meant. Nothing is asked of it yet.
 pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn Engine>> {
     Ok(match name {
-        EngineName::Docker => Box::new(Docker::find(&docker_environment(at))?),
+        EngineName::Docker => {
+            proxies::read(at)?;
+            Box::new(Docker::find(&docker_environment(at))?)
+        }
         EngineName::None => Box::new(NoEngine::on(load::machine_platform())),
         EngineName::Fake => Box::new(connect_fake(at)?),
     })
@@ -107,6 +111,7 @@ pub struct Kitchen<'a> {
     no_cache: bool,
     platform: Option<String>,
     attestations: &'a Attestations,
+    proxies: &'a BuildProxies,
     secrets: Secrets,
     /// When the engine was asked what it holds, as time since 1970.
     begun: Duration,
@@ -178,6 +183,7 @@ impl<'a> Kitchen<'a> {
             no_cache,
             platform,
             attestations,
+            proxies: &repository.proxies,
             secrets,
             begun,
             is_trouble_told,
@@ -267,6 +273,8 @@ impl<'a> Kitchen<'a> {
                 );
             }
         }
+        let mut build_args = described.build_args.clone();
+        build_args.extend(self.proxies.beside(&build_args));
         Ok(BuildRequest {
             dockerfile: described.file.source.text().to_owned(),
             target: described.target.clone(),
@@ -274,7 +282,7 @@ impl<'a> Kitchen<'a> {
             labels: [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof).collect(),
             annotations: attest::annotations(described, engine)?,
             attestations: self.attestations.clone(),
-            build_args: described.build_args.clone(),
+            build_args,
             contexts,
             platform: self.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&image),

@@ -12,8 +12,10 @@ use rayon::prelude::*;
 use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
+use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
 use crate::exit::Exit;
+use crate::graph::evaluate::normal_platform;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
 use crate::graph::lint::frontend::{Version, parse_version};
@@ -30,11 +32,14 @@ use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
 use super::environment::Environment;
-use super::{Surroundings, attest, on_disk, registry, stopped, usage, wishes};
+use super::{Surroundings, attest, on_disk, proxies, registry, stopped, usage, wishes};
 
 /// The variable that says which time builds are to take for now
 /// (<https://reproducible-builds.org/docs/source-date-epoch/>).
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// The variable that says which platform builds are for (docker/cli, `cli/command/image/build.go`).
+const DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
 
 /// A repository, read and linked.
 pub struct Repository {
@@ -44,10 +49,14 @@ pub struct Repository {
     pub current: RelPath,
     /// The platform to build for, where one is asked for.
     pub platform: Option<String>,
+    /// The same without the environment, for files that are kept.
+    pub lasting_platform: Option<String>,
     /// The registry through which images are shared, where there is one.
     pub home: Option<Home>,
     /// What the engine is to attest of them.
     pub attestations: Attestations,
+    /// The proxies that builds get, where the docker configuration has any.
+    pub proxies: BuildProxies,
     /// Its images and what they need.
     pub graph: Graph,
     /// The triggers of external images that the graph was evaluated with.
@@ -117,14 +126,19 @@ fn load_with(
         check_target(global, &graph)?;
     }
     let current = current.unwrap_or_else(RelPath::root);
-    let platform = platform_of(global, &file);
+    let platform = platform_of(global, &at.environment, &file)?;
+    let lasting_platform = lasting_platform(global, &file);
+    // A configuration that can't be read matters to those alone that need an engine.
+    let proxies = proxies::read(at).unwrap_or_default();
     let config = file;
     let repository = Repository {
         root,
         current,
         platform,
+        lasting_platform,
         home,
         attestations,
+        proxies,
         graph,
         triggers: ExternalTriggers::new(),
         diagnostics,
@@ -156,7 +170,7 @@ pub fn read_graph(
     problems.extend(on_disk::look(root, &mut candidates));
     let (read, unreadable) = read_all(root, candidates);
     problems.extend(unreadable);
-    let wanted = wanted_of(global, &at.environment, file);
+    let wanted = wanted_of(global, at, file)?;
     let (graph, mistakes) = link::link(read, &wishes, &wanted);
     problems.extend(mistakes);
     if !bad_values.is_empty() {
@@ -186,6 +200,7 @@ pub fn read_unnamed(
     let (read, _) = read_all(root, candidates.collect());
     let wanted = Wanted {
         build_args: build_args_of(global, &at.environment),
+        proxies: BuildProxies::default(),
         platform: global.platform.clone(),
         build_platform: machine_platform(),
         target: None,
@@ -345,13 +360,14 @@ fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnost
     (read, problems)
 }
 
-fn wanted_of(global: &Global, env: &Environment, file: &ConfigFile) -> Wanted {
-    Wanted {
-        build_args: build_args_of(global, env),
-        platform: platform_of(global, file),
+fn wanted_of(global: &Global, at: &Surroundings, file: &ConfigFile) -> anyhow::Result<Wanted> {
+    Ok(Wanted {
+        build_args: build_args_of(global, &at.environment),
+        proxies: proxies::read(at).unwrap_or_default(),
+        platform: platform_of(global, &at.environment, file)?,
         build_platform: machine_platform(),
         target: global.target.clone(),
-    }
+    })
 }
 
 /// `NAME=VALUE`, or `NAME` for the environment's value; one that the environment lacks is left
@@ -368,10 +384,44 @@ pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, Str
     epoch.into_iter().chain(given).collect()
 }
 
-/// The platform that is asked for; the engine's own where none is.
-pub fn platform_of(global: &Global, file: &ConfigFile) -> Option<String> {
-    let configured = || file.config.platform.as_ref().map(|platform| platform.get_ref().clone());
-    global.platform.clone().or_else(configured)
+/// The platform that is asked for: by the command line, else by the environment, else by
+/// `layers.toml`; the engine's own where none is.
+///
+/// # Errors
+/// Where the environment has a value that is no platform.
+pub fn platform_of(
+    global: &Global,
+    env: &Environment,
+    file: &ConfigFile,
+) -> anyhow::Result<Option<String>> {
+    let Some(given) = env.set_var(DEFAULT_PLATFORM).filter(|_| global.platform.is_none()) else {
+        return Ok(lasting_platform(global, file));
+    };
+    if let Some(platform) = normal(given) {
+        return Ok(Some(platform));
+    }
+    let (what, hint) = match given.contains(',') {
+        true => ("several platforms, and a run builds for one", "set it to one of them"),
+        false => ("not a platform", "set it to one such as `linux/arm64`"),
+    };
+    let shown = given.escape_debug();
+    let message = format!("{DEFAULT_PLATFORM} is `{shown}`, which is {what}");
+    Err(usage(format!("{message}\nhint: {hint}, or pass --platform")))
+}
+
+/// The same for files that are kept: the environment is that of whoever makes them, not of whoever
+/// builds by them.
+fn lasting_platform(global: &Global, file: &ConfigFile) -> Option<String> {
+    let configured = || file.config.platform.as_ref().map(toml::Spanned::get_ref);
+    let given = global.platform.as_ref().or_else(configured)?;
+    // A mistake is complained about where the Dockerfiles are evaluated.
+    Some(normal(given).unwrap_or_else(|| given.clone()))
+}
+
+fn normal(platform: &str) -> Option<String> {
+    let machine = machine_platform();
+    let architecture = machine.split('/').nth(1).unwrap_or_default();
+    normal_platform(platform, architecture)
 }
 
 /// The platform of this machine in the words of OCI images; engines build for it by default.

@@ -1,4 +1,4 @@
-//! Credentials for registries, from the docker configuration.
+//! Credentials for registries and the proxies of builds, from the docker configuration.
 //!
 //! Owns the reading of `auths`, `credsStore` and `credHelpers` in `config.json` and the protocol
 //! of credential helpers. Nothing is read before a registry asks, nothing is kept, and no secret
@@ -21,6 +21,10 @@ use serde::Deserialize;
 
 use crate::base::hinted;
 use crate::process::{self, Finished, Run};
+
+mod proxies;
+
+pub use proxies::{BuildProxies, is_proxy};
 
 /// The key under which docker keeps the credentials of Docker Hub.
 const HUB: &str = "https://index.docker.io/v1/";
@@ -192,7 +196,11 @@ pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Opti
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
         let hint = "repair it, or set DOCKER_CONFIG to another folder";
-        hinted(format!("`{}` is no docker configuration: {error}", path.display()), hint)
+        // The reader's own message repeats what is there, which may be a secret.
+        let (line, column) = (error.line(), error.column());
+        let what = if error.is_data() { "not what belongs there" } else { "not JSON" };
+        let message = format!("{what} at line {line}, column {column}");
+        hinted(format!("`{}` is no docker configuration: {message}", path.display()), hint)
     })
 }
 

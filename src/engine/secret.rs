@@ -39,7 +39,19 @@ impl Secrets {
         values: BTreeMap<String, Vec<u8>>,
         agents: BTreeMap<String, PathBuf>,
     ) -> anyhow::Result<Secrets> {
-        let mask = Mask::new(values.values().map(Vec::as_slice))?;
+        Secrets::hiding(values, agents, &[])
+    }
+
+    /// The same, with more that is to be hidden from the output.
+    ///
+    /// # Errors
+    /// As [`Secrets::new`].
+    pub fn hiding(
+        values: BTreeMap<String, Vec<u8>>,
+        agents: BTreeMap<String, PathBuf>,
+        more: &[Vec<u8>],
+    ) -> anyhow::Result<Secrets> {
+        let mask = Mask::new(values.values().chain(more).map(Vec::as_slice))?;
         Ok(Secrets { inner: Arc::new(Inner { values, agents, mask }) })
     }
 
@@ -100,5 +112,9 @@ mod tests {
         assert_eq!(secrets.agent("other"), None);
         let shown = r#"Secrets { values: ["npm"], agents: ["default"] }"#;
         assert_eq!(format!("{secrets:?}"), shown);
+        let (values, agents) = (BTreeMap::new(), BTreeMap::new());
+        let hiding = Secrets::hiding(values, agents, &[b"password".to_vec()]).unwrap();
+        assert_eq!(hiding.mask().hide_in("a password".to_owned()), "a ***");
+        assert!(hiding.is_empty());
     }
 }

@@ -13,13 +13,14 @@ use rayon::prelude::*;
 
 use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, IdMap, ImageId, Source, Span};
+use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
 use super::evaluate::{self, Evaluation, Need, NeedKind, Settings, Trigger};
 use super::images::{Candidate, NamedContext};
 use super::naming::{self, Inferred, Misnamed, Named, Naming, Origin, Unnamed, Vote, Wishes};
 use super::reference::Reference;
-use super::{Edge, External, Graph, Image};
+use super::{Edge, External, Graph, Image, Surroundings};
 
 mod renamed;
 mod reported;
@@ -31,6 +32,9 @@ pub use reported::ExternalTriggers;
 pub struct Wanted {
     /// Build arguments from the command line; they win over all others.
     pub build_args: BTreeMap<String, String>,
+    /// The proxies of the docker configuration, which win over none of them. They are no setting of
+    /// an image: they never become part of [`Image::build_args`].
+    pub proxies: BuildProxies,
     /// The platform to build for, such as `linux/arm64`; the machine's where nothing is said.
     pub platform: Option<String>,
     /// The platform that builds.
@@ -81,12 +85,13 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
     let images: IdMap<Image> = parts
         .map(|((((read, settings), evaluation), named), linked)| {
             problems.extend(linked.problems);
+            let build_args = args_of(&read.candidate, wanted);
             Image {
                 name: read.candidate.name,
                 dockerfile: read.candidate.dockerfile,
                 context: read.candidate.context,
                 target: settings.target,
-                build_args: settings.build_args,
+                build_args,
                 contexts: settings.contexts,
                 weight: read.candidate.weight,
                 references: named.references,
@@ -98,8 +103,12 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
             }
         })
         .collect();
-    let platform = platform_of(wanted);
-    let (graph, cycles) = Graph::new(images, platform, wanted.build_platform.clone());
+    let surroundings = Surroundings {
+        platform: platform_of(wanted),
+        build_platform: wanted.build_platform.clone(),
+        proxies: wanted.proxies.clone(),
+    };
+    let (graph, cycles) = Graph::new(images, surroundings);
     problems.extend(cycles);
     (graph, problems)
 }
@@ -109,9 +118,15 @@ fn platform_of(wanted: &Wanted) -> String {
     wanted.platform.clone().unwrap_or_else(|| wanted.build_platform.clone())
 }
 
-fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Settings {
+fn args_of(candidate: &Candidate, wanted: &Wanted) -> BTreeMap<String, String> {
     let mut build_args = candidate.args.clone();
     build_args.extend(wanted.build_args.clone());
+    build_args
+}
+
+fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Settings {
+    let mut build_args = args_of(candidate, wanted);
+    build_args.extend(wanted.proxies.beside(&build_args));
     // A stage that is asked for on the command line is built where there is one of that name;
     // an image without it is built as always.
     let has_stage = |target: &String| {

@@ -21,6 +21,7 @@ pub mod tag;
 use std::collections::BTreeMap;
 
 use crate::base::{Diagnostic, IdMap, ImageId, Place, RelPath, Source, Span};
+use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
 use evaluate::{Base, Evaluation, NeedKind};
@@ -34,9 +35,18 @@ pub struct Graph {
     pub images: IdMap<Image>,
     order: Vec<ImageId>,
     by_name: BTreeMap<String, ImageId>,
-    /// The platform that is built for, and the one that builds.
-    platform: String,
-    build_platform: String,
+    surroundings: Surroundings,
+}
+
+/// What images are evaluated with beside their own settings.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The platform that is built for.
+    pub platform: String,
+    /// The platform that builds.
+    pub build_platform: String,
+    /// The proxies of the docker configuration.
+    pub proxies: BuildProxies,
 }
 
 /// One thing that we build.
@@ -160,15 +170,10 @@ impl External {
 }
 
 impl Graph {
-    /// A graph of linked images, for a platform and the one that builds. A cycle becomes an error that shows
-    /// every edge of it; the order is empty then.
-    pub fn new(
-        images: IdMap<Image>,
-        platform: String,
-        build_platform: String,
-    ) -> (Graph, Vec<Diagnostic>) {
+    /// A graph of linked images. A cycle becomes an error that shows every edge of it; the order is empty then.
+    pub fn new(images: IdMap<Image>, surroundings: Surroundings) -> (Graph, Vec<Diagnostic>) {
         let by_name = images.iter().map(|(id, image)| (image.name.clone(), id)).collect();
-        let mut graph = Graph { images, order: Vec::new(), by_name, platform, build_platform };
+        let mut graph = Graph { images, order: Vec::new(), by_name, surroundings };
         let problems = graph.sort();
         (graph, problems)
     }

@@ -12,6 +12,7 @@ use super::files::FileList;
 use super::gather::{Externals, NeedOf, StagePlaces};
 use super::key::{ArgumentInputs, DownloadInputs, FORMAT, Inputs, NeedInputs, StageInputs};
 use crate::base::Span;
+use crate::credentials::is_proxy;
 use crate::engine::Attestations;
 use crate::graph::Image;
 use crate::graph::evaluate::{Need, NeedKind, StageView};
@@ -67,7 +68,7 @@ pub(super) fn inputs_of(
     let settings = image.build_args.iter().filter(|(name, _)| is_setting(name));
     // Where triggers name their sources, or nobody knows what does, all named contexts count.
     let named = image.contexts.iter().filter(|_| doubt.instructions || has_triggers(image));
-    let settings = settings.map(|(name, value)| (name.clone(), value.clone()));
+    let settings = settings.map(|(name, value)| (name.clone(), kept_value(name, value)));
     // They make the image as it is stored another one, though no child can tell: one that was asked for
     // with an SBOM is not there as long as there is one without.
     let attested = attestations.wanted().map(|(kind, with)| {
@@ -134,6 +135,17 @@ pub(super) fn places_of(image: &Image) -> Vec<StagePlaces> {
         .collect()
 }
 
+/// The value of an argument as it is kept. A proxy's address may hold a password, which no key, no file
+/// and no output may show; that it is another one shows in its hash. It counts only where it is
+/// declared, as for BuildKit, whose image then has it in its history.
+fn kept_value(name: &str, value: &str) -> String {
+    if !is_proxy(name) {
+        return value.to_owned();
+    }
+    let hash = blake3::hash(value.as_bytes()).to_hex();
+    format!("(hash {})", &hash[..16])
+}
+
 fn places_among_reached(stages: &[StageView]) -> Vec<Option<usize>> {
     let mut next = 0..;
     stages.iter().map(|stage| if stage.reached { next.next() } else { None }).collect()
@@ -166,7 +178,10 @@ fn stage_inputs(
         name: view.name.clone().filter(|_| names_count),
         triggers: view.triggers.iter().map(|trigger| trigger.text.clone()).collect(),
         arguments: arguments
-            .map(|(name, value)| ArgumentInputs { name: name.clone(), value: value.clone() })
+            .map(|(name, value)| ArgumentInputs {
+                name: name.clone(),
+                value: value.as_ref().map(|value| kept_value(name, value)),
+            })
             .collect(),
         instructions: instructions.map(|it| describe(it, &mut froms)).collect(),
     }

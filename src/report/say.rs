@@ -4,12 +4,16 @@
 //! whole or not there.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use rustix::termios::{QueueSelector, tcflush};
 
 use super::paint::Paint;
+
+/// No more is read of an answer.
+const LONGEST_ANSWER: u64 = 1024;
 
 /// Writes data to the standard output.
 ///
@@ -64,6 +68,24 @@ pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
         io::ErrorKind::BrokenPipe => Ok(()),
         _ => Err(error),
     })
+}
+
+/// Asks a question on the terminal; only `y` and `yes` mean yes. What was typed before the question
+/// could be read is no answer to it.
+///
+/// # Errors
+/// Where the question can't be written, or the answer not be read.
+pub fn ask(question: &str) -> anyhow::Result<bool> {
+    let stdin = io::stdin();
+    // Where it can't be dropped, it is taken for the answer, which may only be a wrong "no".
+    tcflush(&stdin, QueueSelector::IFlush).unwrap_or(());
+    err(question)?;
+    let mut answer = String::new();
+    let read = stdin.lock().take(LONGEST_ANSWER).read_line(&mut answer);
+    if read.context("can't read the answer")? == 0 {
+        err("\n")?;
+    }
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Says why a command could not be done. Lines of the error that begin with `hint:` come last.

@@ -111,17 +111,21 @@ fn a_failure_does_not_tell_the_secret() {
 #[test]
 fn paths_begin_where_they_are_written() {
     let project = printing()
+        .dockerfile("app", &format!("{MOUNTS}RUN --mount=type=secret,id=pip pip install\n"))
         .file("layers.toml", "[secrets]\nnpm = { src = 'tokens/npm' }\npip = { src = '~/pip' }\n")
         .file("tokens/npm", "of the root")
         .file("docker/app/token", "of the folder")
         .file("../pip", "of the home");
-    build(&project, "").code(0);
+    build(&project, "--allow fs.read=~/pip").code(0);
     assert_eq!(asked(&project), r#"["npm","pip"] []"#);
     let folder = project.root().join("docker/app");
     let words = ["build", "app", "--force", "--engine=fake", "--progress=quiet"];
+    let words = [&words[..], &["--allow=fs.read=../../../pip"]].concat();
     assert!(project.command(&words).current_dir(folder).status().unwrap().success());
     assert_eq!(asked(&project), r#"["npm","pip"] []; ["npm","pip"] []"#);
-    let said = build(&project, "-C docker/app --secret id=npm,src=token --force").code(0).err();
+    let said = build(&project, "-C docker/app --secret id=npm,src=token --force --allow fs=/")
+        .code(0)
+        .err();
     assert!(said.contains("token: ***"), "{said}");
     let said = build(&project, "--secret id=npm,src=token --force").code(2).err();
     assert_same(

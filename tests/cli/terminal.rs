@@ -18,8 +18,8 @@ use crate::harness::Project;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A program in a terminal.
-struct Session {
-    pty: Pty,
+pub struct Session {
+    pub pty: Pty,
     child: Child,
     pieces: Receiver<Vec<u8>>,
     screen: vt100::Parser,
@@ -28,10 +28,20 @@ struct Session {
 }
 
 impl Session {
-    fn start(project: &Project, (rows, columns): (u16, u16), more: &[(&str, &str)]) -> Session {
+    fn start(project: &Project, size: (u16, u16), more: &[(&str, &str)]) -> Session {
+        let arguments = ["build", "--all", "--engine", "fake", "-j2", "--keep-going"];
+        Session::launch(project, &arguments, size, more)
+    }
+
+    /// The program with some arguments and more variables.
+    pub fn launch(
+        project: &Project,
+        arguments: &[&str],
+        (rows, columns): (u16, u16),
+        more: &[(&str, &str)],
+    ) -> Session {
         let (pty, pts) = open().unwrap();
         pty.resize(Size::new(rows, columns)).unwrap();
-        let arguments = ["build", "--all", "--engine", "fake", "-j2", "--keep-going"];
         let mut command = Command::new(env!("CARGO_BIN_EXE_layers"))
             .args(arguments)
             .current_dir(project.root())
@@ -67,7 +77,7 @@ impl Session {
     }
 
     /// Waits until the screen is as it should be, and gives it.
-    fn until(&mut self, is_right: impl Fn(&str) -> bool) -> String {
+    pub fn until(&mut self, is_right: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + LIMIT;
         loop {
             let contents = self.contents();
@@ -86,7 +96,7 @@ impl Session {
     }
 
     /// Waits for the end, and gives how it ended and the last screen.
-    fn end(mut self) -> (ExitStatus, String, Vec<u8>) {
+    pub fn end(mut self) -> (ExitStatus, String, Vec<u8>) {
         let status = self.child.wait().unwrap();
         let end = Instant::now() + LIMIT;
         while let Ok(piece) =

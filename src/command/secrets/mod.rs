@@ -1,11 +1,11 @@
 //! What `layers build` gives to builds that ask: secrets and ssh agents.
 //!
 //! Owns who gives what (the command line wins over `layers.toml`), when it is looked for, and what
-//! is said where something is missing. What the command line gives must be there. What
-//! `layers.toml` gives and is not there is missed only where an image that is to be built mounts
-//! it: nobody needs the token of an image that is fresh, or was not asked for. What is there is
-//! given to all builds, for not every wish for it can be seen in a Dockerfile: a base from outside
-//! may mount it by `ONBUILD`, and an `ADD` of a private repository asks for it too.
+//! is said where something is missing. What the command line gives must be there, and is given to
+//! all builds. What `layers.toml` gives is given to builds only where one of them may ask for it,
+//! and from outside the repository only with consent; where it is not there, it is missed only
+//! where an image that is to be built mounts it: the token of an image that is fresh, or was not
+//! asked for, is not needed.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,20 +15,27 @@ use crate::base::text::closest;
 use crate::base::{Diagnostic, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
-use crate::graph::Graph;
 use crate::graph::evaluate::{SecretKind, SecretUse};
+use crate::graph::{Graph, Image};
+use crate::inputs::Externals;
 use crate::plan::Plan;
 use crate::scan::config::ConfigFile;
 
+use super::consent::{self, Allowed, Boundary, Consents};
 use super::load::{Repository, once_each};
-use super::{Surroundings, usage};
+use super::{Surroundings, proxies, usage};
 
+mod configured;
 mod key_agent;
+mod needed;
 mod source;
 mod words;
 
+pub use configured::{Configured, Origin};
 use key_agent::KeyAgent;
-use source::{Agent, Lacking, Place};
+pub use needed::Needed;
+pub use source::Lacking;
+use source::{Agent, Place};
 
 /// The code of what is said where a secret is missing. It is no rule of Dockerfiles, which can't
 /// know what a command will be given.
@@ -41,16 +48,59 @@ const MISSPELT: &str = "misspelt-secret";
 pub struct Given {
     secrets: BTreeMap<String, Vec<u8>>,
     agents: BTreeMap<String, Agent>,
+    allowed: Allowed,
 }
 
 /// What a run gives to its builds.
+#[derive(Default)]
 pub struct Gifts {
     /// What the engine may ask for.
     pub secrets: Secrets,
     /// What is suspicious about them.
     pub doubts: Vec<Diagnostic>,
+    /// The environment variables among them that `layers.toml` gives.
+    pub announced: Vec<Announced>,
+    /// What is withheld for want of consent, one message each.
+    pub withheld: Vec<String>,
     /// The agents that run for it, and end with it.
     _agents: Vec<KeyAgent>,
+}
+
+/// An environment variable that builds get because `layers.toml` says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// The ID of the secret.
+    pub id: String,
+    /// The variable.
+    pub variable: String,
+    /// The images whose Dockerfiles mount it.
+    pub mounted_by: Vec<String>,
+    /// Further images whose builds may ask for it.
+    pub available_to: Vec<String>,
+}
+
+impl Announced {
+    fn new(id: String, variable: String, images: Vec<String>, mounted: &[&str]) -> Announced {
+        let is_mounted = |name: &String| mounted.contains(&name.as_str());
+        let (mounted_by, available_to): (Vec<_>, Vec<_>) = images.into_iter().partition(is_mounted);
+        Announced { id, variable, mounted_by, available_to }
+    }
+}
+
+/// Each name once, in their order.
+fn once(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| seen.insert(name.clone())).collect()
+}
+
+/// The images that a plan builds, and what is known of what they ask for.
+pub struct Asking<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// What is built.
+    pub plan: &'a Plan,
+    /// The externals that it is built on.
+    pub externals: &'a Externals,
 }
 
 /// What `layers.toml` gives and can't be had, with where it says so.
@@ -63,7 +113,8 @@ impl Given {
     /// Where it is written wrongly, or can't be read.
     pub fn read(options: &Build, folder: &Path, at: &Surroundings) -> anyhow::Result<Given> {
         let place = Place { folder, environment: &at.environment };
-        let mut given = Given { secrets: BTreeMap::new(), agents: BTreeMap::new() };
+        let allowed = Allowed::read(&options.allow, folder, &at.environment)?;
+        let mut given = Given { secrets: BTreeMap::new(), agents: BTreeMap::new(), allowed };
         for text in &options.secret {
             let word = words::read_secret(text).map_err(usage)?;
             let value = match &word.source {
@@ -75,6 +126,7 @@ impl Given {
         }
         for text in &options.ssh {
             let (id, paths) = words::read_agent(text);
+            let paths: Vec<_> = paths.iter().map(|path| place.locate(path)).collect();
             let agent = place.agent(&paths).map_err(|it| cant_be_read("ssh agent", &id, &it))?;
             put(&mut given.agents, "ssh agent", id, agent)?;
         }
@@ -85,76 +137,119 @@ impl Given {
     /// for. What they mount and can't be had is told as diagnostics.
     ///
     /// # Errors
-    /// Where an agent can't be started.
+    /// Where there is no consent to what is outside the repository, or an agent can't be started.
     pub fn complete(
         mut self,
-        repository: &Repository,
-        plan: &Plan,
+        asking: &Asking<'_>,
         at: &Surroundings,
     ) -> anyhow::Result<Result<Gifts, Vec<Diagnostic>>> {
+        let Asking { repository, plan, externals: _ } = *asking;
         let images = plan.order().iter().filter(|image| !plan.is_fresh(**image));
-        let images = images.map(|image| &repository.graph.images[*image]);
-        let uses: Vec<&SecretUse> = images.flat_map(|it| &it.evaluation.secret_uses).collect();
-        if plan.order().iter().all(|image| plan.is_fresh(*image)) {
-            let (secrets, doubts) = (Secrets::default(), Vec::new());
-            return Ok(Ok(Gifts { secrets, doubts, _agents: Vec::new() }));
+        let images: Vec<&Image> = images.map(|image| &repository.graph.images[*image]).collect();
+        if images.is_empty() {
+            return Ok(Ok(Gifts::default()));
         }
+        proxies::check(&repository.proxies, &repository.attestations)?;
         let doubts = self.misspelt(&repository.graph);
-        let unread = self.add_configured(repository, at);
-        let missing = uses.iter().filter_map(|it| self.missing(it, &unread, &repository.config));
+        let mut gifts = Gifts { doubts, ..Gifts::default() };
+        let unread = self.add_configured(asking, &images, &mut gifts, at)?;
+        let uses = images.iter().flat_map(|image| &image.evaluation.secret_uses);
+        let missing = uses.filter_map(|it| self.missing(it, &unread, &repository.config));
         let missing: Vec<Diagnostic> = once_each(missing);
         if !missing.is_empty() {
             return Ok(Err(missing));
         }
         let mut sockets = BTreeMap::new();
-        let mut agents = Vec::new();
         for (id, agent) in self.agents {
             let socket = match agent {
                 Agent::Socket(path) => path,
                 Agent::Keys(keys) => {
                     let agent = KeyAgent::start(&keys)?;
                     let socket = agent.socket();
-                    agents.push(agent);
+                    gifts._agents.push(agent);
                     socket
                 }
             };
             sockets.insert(id, socket);
         }
-        let secrets = Secrets::new(self.secrets, sockets)?;
-        Ok(Ok(Gifts { secrets, doubts, _agents: agents }))
+        let hidden = repository.proxies.secrets();
+        gifts.secrets = Secrets::hiding(self.secrets, sockets, &hidden)?;
+        Ok(Ok(gifts))
     }
 
-    /// Adds what `layers.toml` gives and is not given yet, as far as it can be had.
-    fn add_configured(&mut self, repository: &Repository, at: &Surroundings) -> Unread {
+    /// Adds what `layers.toml` gives and is not given yet, as far as images may ask for it, it can be
+    /// had, and there is consent.
+    fn add_configured(
+        &mut self,
+        asking: &Asking<'_>,
+        images: &[&Image],
+        gifts: &mut Gifts,
+        at: &Surroundings,
+    ) -> anyhow::Result<Unread> {
+        let Asking { repository, externals, .. } = *asking;
         let place = Place { folder: &repository.root, environment: &at.environment };
-        let config = &repository.config.config;
+        let needed = Needed::of(images.iter().copied());
+        let hidden = needed.hidden(externals);
+        let boundary = Boundary::of(&repository.root)?;
+        let mut configured = Configured::all_at(repository, place);
+        configured.retain(|one| !self.has(one.kind, &one.id));
+        let outside = consent::outside_of(repository, images, &needed, &configured, &boundary);
+        let mut consents = Consents::open(std::mem::take(&mut self.allowed), &boundary, at)?;
+        consents.obtain(&outside, at)?;
         let mut unread = Unread::new();
-        for (id, setting) in &config.secrets {
-            if self.secrets.contains_key(id) {
+        for one in configured {
+            let by = needed.by(one.kind, &one.id);
+            let names = || once(by.iter().chain(&hidden).map(|name| (*name).to_owned()));
+            if self.has(one.kind, &one.id) || (by.is_empty() && hidden.is_empty()) {
                 continue;
             }
-            match place.value(setting.get_ref()) {
-                Ok(value) => drop(self.secrets.insert(id.clone(), value)),
-                Err(lacking) => {
-                    let said = (lacking, ConfigFile::span(setting));
-                    unread.insert((SecretKind::Value, id.clone()), said);
-                }
-            }
-        }
-        for setting in &config.ssh {
-            let (id, paths) = words::read_agent(setting.get_ref());
-            if self.agents.contains_key(&id) {
+            let sources = one.outside(&boundary);
+            if !sources.iter().all(|source| consents.cover(one.role(), &one.id, source)) {
+                // Only instructions that were not read may mount it, so nothing asked for consent.
+                gifts.withheld.push(consent::withheld(one.kind, &one.id, &names()));
                 continue;
             }
-            match place.agent(&paths) {
-                Ok(agent) => drop(self.agents.insert(id, agent)),
-                Err(lacking) => {
-                    let said = (lacking, ConfigFile::span(setting));
-                    unread.insert((SecretKind::Agent, id), said);
-                }
+            if let Err(lacking) = self.take(&one, place) {
+                unread.insert((one.kind, one.id), (lacking, one.span));
+                continue;
+            }
+            if let Origin::Variable(variable) = one.origin {
+                let mounted = needed.mounted_by(one.kind, &one.id);
+                let (id, images) = (one.id, names());
+                gifts.announced.push(Announced::new(id, variable, images, &mounted));
             }
         }
-        unread
+        Ok(unread)
+    }
+
+    fn has(&self, kind: SecretKind, id: &str) -> bool {
+        match kind {
+            SecretKind::Value => self.secrets.contains_key(id),
+            SecretKind::Agent => self.agents.contains_key(id),
+        }
+    }
+
+    /// Reads something that `layers.toml` gives.
+    fn take(&mut self, one: &Configured, place: Place<'_>) -> Result<(), Lacking> {
+        match (one.kind, &one.origin) {
+            (SecretKind::Value, origin) => {
+                let value = match origin {
+                    Origin::Variable(name) => place.variable(name)?,
+                    Origin::Paths(paths) => place.file(&paths[0])?,
+                    // A secret is in a variable or a file.
+                    Origin::Agent { .. } => return Ok(()),
+                };
+                self.secrets.insert(one.id.clone(), value);
+            }
+            (SecretKind::Agent, origin) => {
+                let paths = match origin {
+                    Origin::Paths(paths) => paths.as_slice(),
+                    Origin::Agent { .. } | Origin::Variable(_) => &[],
+                };
+                self.agents.insert(one.id.clone(), place.agent(paths)?);
+            }
+        }
+        Ok(())
     }
 
     /// Secrets of the command line that no image mounts, where one mounts something that is called

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use crate::command::consent::{Located, canonical, with_home};
 use crate::command::environment::Environment;
 use crate::engine::secret::LARGEST;
 use crate::scan::config::SecretSource;
@@ -18,7 +19,7 @@ use crate::scan::config::SecretSource;
 const LARGEST_KEY: usize = 100 * 1024;
 
 /// Why something can't be had, and what helps.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacking {
     pub why: String,
     pub hint: String,
@@ -53,16 +54,26 @@ impl Place<'_> {
     /// The value of a secret.
     pub fn value(self, source: &SecretSource) -> Result<Vec<u8>, Lacking> {
         match source {
-            SecretSource::Variable(name) => match self.environment.var(name) {
-                Some(value) if value.len() <= LARGEST => Ok(value.as_bytes().to_vec()),
-                Some(_) => Err(too_large()),
-                None => Err(lacking(
-                    format!("the variable `{name}` is not set"),
-                    format!("`export {name}=…`, or give a file with `src=`"),
-                )),
-            },
-            SecretSource::File(path) => self.read(path, LARGEST)?.ok_or_else(too_large),
+            SecretSource::Variable(name) => self.variable(name),
+            SecretSource::File(path) => self.file(&self.locate(path)),
         }
+    }
+
+    /// The value of a secret in an environment variable.
+    pub fn variable(self, name: &str) -> Result<Vec<u8>, Lacking> {
+        match self.environment.var(name) {
+            Some(value) if value.len() <= LARGEST => Ok(value.as_bytes().to_vec()),
+            Some(_) => Err(too_large()),
+            None => Err(lacking(
+                format!("the variable `{name}` is not set"),
+                format!("`export {name}=…`, or give a file with `src=`"),
+            )),
+        }
+    }
+
+    /// The value of a secret in a file.
+    pub fn file(self, file: &Located) -> Result<Vec<u8>, Lacking> {
+        self.read(file, LARGEST)?.ok_or_else(too_large)
     }
 
     /// The value of a secret of which only the ID is said: of the variable of that name, else of
@@ -81,7 +92,7 @@ impl Place<'_> {
     }
 
     /// The agent at a socket, of some keys, or that of the environment where there is no path.
-    pub fn agent(self, paths: &[String]) -> Result<Agent, Lacking> {
+    pub fn agent(self, paths: &[Located]) -> Result<Agent, Lacking> {
         if paths.is_empty() {
             let Some(path) = self.environment.path("SSH_AUTH_SOCK") else {
                 return Err(lacking(
@@ -92,8 +103,9 @@ impl Place<'_> {
             return reach(path);
         }
         let mut keys = Vec::new();
-        for written in paths {
-            let path = self.path(written);
+        for located in paths {
+            let written = &located.written;
+            let path = located.path.clone()?;
             if fs::metadata(&path).is_ok_and(|it| it.file_type().is_socket()) {
                 return match paths {
                     [_] => reach(path),
@@ -106,7 +118,7 @@ impl Place<'_> {
             let is_key = |content: &Vec<u8>| {
                 content.windows(12).any(|words| words.starts_with(b"PRIVATE KEY"))
             };
-            let Some(content) = self.read(written, LARGEST_KEY)?.filter(is_key) else {
+            let Some(content) = self.read(located, LARGEST_KEY)?.filter(is_key) else {
                 return Err(lacking(
                     format!("`{written}` is neither a socket nor a private key"),
                     "name the key itself, not its `.pub`",
@@ -118,25 +130,41 @@ impl Place<'_> {
     }
 
     /// What a file holds; nothing where that is more than `most` bytes.
-    fn read(self, written: &str, most: usize) -> Result<Option<Vec<u8>>, Lacking> {
-        let path = self.path(written);
-        let cant = |error: std::io::Error| {
-            let folder = self.folder.display();
-            lacking(format!("`{written}`: {error}"), format!("paths are relative to `{folder}`"))
-        };
+    fn read(self, file: &Located, most: usize) -> Result<Option<Vec<u8>>, Lacking> {
+        let path = file.path.clone()?;
+        let cant = |error: std::io::Error| self.unreadable(&file.written, &error);
         let limit = u64::try_from(most).map_or(u64::MAX, |most| most + 1);
         let mut content = Vec::new();
-        let file = File::open(path).map_err(cant)?;
-        file.take(limit).read_to_end(&mut content).map_err(cant)?;
+        let opened = File::open(path).map_err(cant)?;
+        opened.take(limit).read_to_end(&mut content).map_err(cant)?;
         Ok(Some(content).filter(|content| content.len() <= most))
     }
 
-    /// A path from the folder on; `~/` is the home, which no shell replaces behind a `=`.
+    /// Whether there is an agent of the environment.
+    pub fn has_agent(self) -> bool {
+        self.environment.path("SSH_AUTH_SOCK").is_some()
+    }
+
+    /// A path as the command line means it: the system follows its links when it is opened, so that
+    /// `/dev/fd/63` is a pipe.
+    pub fn locate(self, written: &str) -> Located {
+        Located { written: written.to_owned(), path: Ok(self.path(written)) }
+    }
+
+    /// A path of `layers.toml`, with its links resolved.
+    pub fn resolve(self, written: &str) -> Located {
+        let found = canonical(&self.path(written));
+        let path = found.map_err(|error| self.unreadable(written, &error));
+        Located { written: written.to_owned(), path }
+    }
+
+    fn unreadable(self, written: &str, error: &std::io::Error) -> Lacking {
+        let folder = self.folder.display();
+        lacking(format!("`{written}`: {error}"), format!("paths are relative to `{folder}`"))
+    }
+
     fn path(self, written: &str) -> PathBuf {
-        match (written.strip_prefix("~/"), self.environment.path("HOME")) {
-            (Some(rest), Some(home)) => home.join(rest),
-            _ => self.folder.join(written),
-        }
+        with_home(written, self.folder, self.environment.path("HOME"))
     }
 }
 

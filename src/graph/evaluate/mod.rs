@@ -59,6 +59,13 @@ pub fn evaluate(
     evaluator.finish(target)
 }
 
+/// The normal form of a platform such as `linux/arm64`, `arm64` or `linux`, as BuildKit takes the one
+/// that a build is asked for; `local` is the architecture of a system alone. Nothing where the text is
+/// no platform.
+pub fn normal_platform(text: &str, local: &str) -> Option<String> {
+    Some(Platform::parse(text, local)?.requested().to_string())
+}
+
 /// The `ONBUILD` instructions of one stage, as an image built from it carries them.
 pub fn triggers_of(file: &Dockerfile, stage: usize) -> Vec<Trigger> {
     let instructions = file.stages.get(stage).into_iter().flat_map(|stage| &stage.instructions);

@@ -93,6 +93,11 @@ fn invalid(message: String) -> Diagnostic {
 }
 
 impl Meaning {
+    /// A mount of which no more is known.
+    pub(super) fn of(kind: MountType) -> Meaning {
+        Meaning { kind, ..Meaning::default() }
+    }
+
     /// The ID of the secret or the ssh agent that is mounted, as BuildKit finds it.
     pub(super) fn secret_id(&self) -> &str {
         let named = [&self.source, &self.id].into_iter().find(|name| !name.is_empty());

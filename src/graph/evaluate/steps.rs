@@ -362,6 +362,9 @@ impl Evaluator<'_> {
                 Err(_) if !watched.is_certain() => {
                     let all = (".".to_owned(), false);
                     self.use_context(run, ContextKind::Bind, mount.span, all, &[]);
+                    for kind in [MountType::Secret, MountType::Ssh] {
+                        self.use_secret(run, &Meaning::of(kind), false, mount.span);
+                    }
                     continue;
                 }
                 Err((diagnostic, span)) => {

@@ -11,7 +11,7 @@ use super::{Linked, Meaning, Siblings};
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::graph::evaluate::{self, Evaluation, Settings, Trigger};
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image};
+use crate::graph::{Graph, Image, Surroundings};
 
 /// The triggers of external images, by their normalized references.
 pub type ExternalTriggers = BTreeMap<String, Vec<Trigger>>;
@@ -80,10 +80,13 @@ impl Graph {
     }
 
     fn settings_of(&self, image: &Image) -> Settings {
+        let Surroundings { platform, build_platform, proxies } = &self.surroundings;
+        let mut build_args = image.build_args.clone();
+        build_args.extend(proxies.beside(&build_args));
         Settings {
-            build_args: image.build_args.clone(),
-            platform: self.platform.clone(),
-            build_platform: self.build_platform.clone(),
+            build_args,
+            platform: platform.clone(),
+            build_platform: build_platform.clone(),
             target: image.target.clone(),
             contexts: image.contexts.clone(),
             environments: BTreeMap::new(),

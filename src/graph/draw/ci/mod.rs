@@ -5,6 +5,8 @@
 //! by their keys, so a job needs nothing from another but that it is done. How a system writes jobs
 //! down is for each of its files.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::base::ImageId;
 use crate::base::text::shell_word;
 
@@ -34,6 +36,8 @@ pub struct Pipeline<'a> {
     pub recipe: Recipe<'a>,
     /// The options that each command line carries on, as a shell takes them.
     pub options: Vec<String>,
+    /// The `--allow` options of single images' builds, likewise.
+    pub allow: BTreeMap<ImageId, Vec<String>>,
     /// Where images are uploaded to, such as `ghcr.io/acme`, where that is said.
     pub registry: Option<String>,
 }
@@ -42,30 +46,33 @@ impl Pipeline<'_> {
     /// The command line of the job that builds these images.
     fn build(&self, view: &View<'_>, images: &[ImageId]) -> String {
         let names = images.iter().map(|image| view.image(*image).name.as_str());
-        self.command(&names.collect::<Vec<_>>(), PUSH_KEYS)
+        self.command(&names.collect::<Vec<_>>(), PUSH_KEYS, images)
     }
 
     /// The command line of the last job.
     fn release(&self, view: &View<'_>) -> String {
-        if view.images().len() == view.graph_len() {
-            return self.words("layers build --all", PUSH_TAGS);
+        let images: Vec<ImageId> = view.images().map(|(id, _)| id).collect();
+        if images.len() == view.graph_len() {
+            return self.words("layers build --all", PUSH_TAGS, &images);
         }
         let names = view.images().map(|(_, image)| image.name.as_str());
-        self.command(&names.collect::<Vec<_>>(), PUSH_TAGS)
+        self.command(&names.collect::<Vec<_>>(), PUSH_TAGS, &images)
     }
 
-    fn command(&self, names: &[&str], push: &str) -> String {
+    fn command(&self, names: &[&str], push: &str, images: &[ImageId]) -> String {
         let words: Vec<String> = names.iter().map(|name| shell_word(name)).collect();
         if names.iter().any(|name| name.starts_with('-')) {
             // Behind this nothing is taken for an option.
-            return format!("{} -- {}", self.words("layers build", push), words.join(" "));
+            return format!("{} -- {}", self.words("layers build", push, images), words.join(" "));
         }
-        self.words(&format!("layers build {}", words.join(" ")), push)
+        self.words(&format!("layers build {}", words.join(" ")), push, images)
     }
 
-    fn words(&self, start: &str, push: &str) -> String {
+    fn words(&self, start: &str, push: &str, images: &[ImageId]) -> String {
         let options = self.options.iter().map(String::as_str);
-        [start, push].into_iter().chain(options).collect::<Vec<_>>().join(" ")
+        let allowed = images.iter().filter_map(|image| self.allow.get(image)).flatten();
+        let allowed: BTreeSet<&str> = allowed.map(String::as_str).collect();
+        [start, push].into_iter().chain(options).chain(allowed).collect::<Vec<_>>().join(" ")
     }
 
     /// The host of the registry, as `docker login` takes it: a first part without a dot, a port or
@@ -85,8 +92,6 @@ fn spelling(is_allowed: fn(char) -> bool, longest: usize) -> Spelling<'static> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::engine::Attestations;
 
@@ -96,14 +101,15 @@ mod tests {
     ) -> Pipeline<'a> {
         let (command, ssh) = ("layers ci".to_owned(), Vec::new());
         let recipe = Recipe { command, platform: None, attestations, secrets, ssh };
-        Pipeline { recipe, options: vec!["--target 'a b'".to_owned()], registry: None }
+        let options = vec!["--target 'a b'".to_owned()];
+        Pipeline { recipe, options, allow: BTreeMap::new(), registry: None }
     }
 
     #[test]
     fn names_are_words_of_a_shell_and_no_options() {
         let (secrets, none) = (BTreeMap::new(), Attestations::default());
         let check = |names: &[&str], expected: &str| {
-            assert_eq!(pipeline(&secrets, &none).command(names, PUSH_KEYS), expected);
+            assert_eq!(pipeline(&secrets, &none).command(names, PUSH_KEYS, &[]), expected);
         };
         check(&["base"], "layers build base --push=keys --target 'a b'");
         check(&["a b", "$(x)"], "layers build 'a b' '$(x)' --push=keys --target 'a b'");

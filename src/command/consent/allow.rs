@@ -1,0 +1,74 @@
+//! `--allow`, as `docker buildx bake` reads it.
+//!
+//! Owns its keys, and which paths it covers. Of bake's keys those are known that mean something
+//! here: a repository can make a build read files and use agents, and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use crate::command::environment::Environment;
+use crate::command::usage;
+
+use super::location::resolve;
+use super::{OutsideSource, with_home};
+
+/// What the command line allows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    any_file: bool,
+    paths: Vec<PathBuf>,
+    agent: bool,
+}
+
+impl Allowed {
+    /// Reads `fs.read=PATH`, `fs=PATH` and `ssh`; paths begin at `folder`.
+    ///
+    /// # Errors
+    /// Where one is something else.
+    pub fn read(
+        words: &[String],
+        folder: &Path,
+        environment: &Environment,
+    ) -> anyhow::Result<Allowed> {
+        let mut allowed = Allowed::default();
+        for word in words {
+            let (key, value) = match word.split_once('=') {
+                Some((key, value)) => (key, Some(value)),
+                None => (word.as_str(), None),
+            };
+            let wrong = |what: &str, hint: &str| {
+                Err(usage(format!("`--allow {}`: {what}\nhint: {hint}", word.escape_debug())))
+            };
+            match (key, value) {
+                ("ssh", None) => allowed.agent = true,
+                ("ssh", Some(_)) => {
+                    let hint = "`--allow ssh` allows the agent of SSH_AUTH_SOCK, and \
+                                `--allow fs.read=PATH` a key or another socket";
+                    return wrong("`ssh` takes no value", hint);
+                }
+                ("fs" | "fs.read", None | Some("")) => {
+                    return wrong("a path is missing", "write `--allow fs.read=PATH`");
+                }
+                ("fs" | "fs.read", Some("*")) => allowed.any_file = true,
+                ("fs" | "fs.read", Some(path)) => {
+                    let path = with_home(path, folder, environment.path("HOME"));
+                    allowed.paths.push(resolve(&path));
+                }
+                _ => {
+                    let hint = "write `--allow fs.read=PATH`, `--allow fs=PATH` or `--allow ssh`";
+                    return wrong("not supported", hint);
+                }
+            }
+        }
+        Ok(allowed)
+    }
+
+    /// Whether it covers something: a path covers everything below it.
+    pub(super) fn covers(&self, source: &OutsideSource) -> bool {
+        match source {
+            OutsideSource::Agent => self.agent,
+            OutsideSource::Path(path) => {
+                self.any_file || self.paths.iter().any(|allowed| path.starts_with(allowed))
+            }
+        }
+    }
+}

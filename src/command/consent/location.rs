@@ -1,0 +1,125 @@
+//! Where files are, and whether that is inside the repository.
+//!
+//! Owns the comparison. Paths are compared after symbolic links, `.` and `..` are resolved, so a
+//! link inside the repository that points outside is outside.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::command::secrets::Lacking;
+
+/// The canonical root of a repository.
+#[derive(Debug, Clone)]
+pub struct Boundary {
+    root: PathBuf,
+}
+
+impl Boundary {
+    /// That of a repository.
+    ///
+    /// # Errors
+    /// Where its root can't be resolved.
+    pub fn of(root: &Path) -> std::io::Result<Boundary> {
+        Ok(Boundary { root: root.canonicalize()? })
+    }
+
+    /// The canonical root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether a canonical path is outside.
+    pub fn is_outside(&self, path: &Path) -> bool {
+        !path.starts_with(&self.root)
+    }
+}
+
+/// A path of `layers.toml`.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// As it is written.
+    pub written: String,
+    /// Where it leads, resolved, or why that is unknown.
+    pub path: Result<PathBuf, Lacking>,
+}
+
+/// The canonical form of a path that exists. This process is `/proc/self` in it: by its number, an
+/// answer would hold for no other run.
+///
+/// # Errors
+/// Where it does not exist, or can't be looked at.
+pub fn canonical(path: &Path) -> std::io::Result<PathBuf> {
+    let found = path.canonicalize()?;
+    let own = Path::new("/proc").join(std::process::id().to_string());
+    Ok(match found.strip_prefix(own) {
+        Ok(rest) => Path::new("/proc/self").join(rest),
+        Err(_) => found,
+    })
+}
+
+/// A path with all symbolic links resolved, as far as it exists; the rest follows as it is, with
+/// `..` resolved by the text.
+pub fn resolve(path: &Path) -> PathBuf {
+    let mut existing = path;
+    let mut rest = Vec::new();
+    loop {
+        if let Ok(found) = canonical(existing) {
+            rest.reverse();
+            return rest.into_iter().fold(found, step);
+        }
+        let mut components = existing.components();
+        match components.next_back() {
+            Some(last) => rest.push(last),
+            None => return path.to_owned(),
+        }
+        existing = components.as_path();
+    }
+}
+
+fn step(mut path: PathBuf, component: Component<'_>) -> PathBuf {
+    match component {
+        Component::ParentDir => drop(path.pop()),
+        Component::CurDir => {}
+        other => path.push(other),
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_resolved_as_far_as_they_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        symlink(root.join("a/b"), root.join("link")).unwrap();
+        let check = |path: &str, expected: &str| {
+            assert_eq!(resolve(&root.join(path)), root.join(expected), "{path}");
+        };
+        check("a/b", "a/b");
+        check("a/./b/", "a/b");
+        check("link", "a/b");
+        // The link is resolved first, as the system does.
+        check("link/..", "a");
+        check("link/c/d", "a/b/c/d");
+        check("link/c/../d", "a/b/d");
+        check("missing/x", "missing/x");
+        assert_eq!(resolve(Path::new("/")), Path::new("/"));
+        assert_eq!(resolve(Path::new("/proc/self/environ")), Path::new("/proc/self/environ"));
+    }
+
+    #[test]
+    fn a_name_that_begins_like_the_root_is_outside() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap().join("shop");
+        std::fs::create_dir(&root).unwrap();
+        let boundary = Boundary::of(&root).unwrap();
+        assert!(!boundary.is_outside(&root));
+        assert!(!boundary.is_outside(&root.join("x/y")));
+        assert!(boundary.is_outside(&root.with_file_name("shop-2")));
+        assert!(boundary.is_outside(root.parent().unwrap()));
+    }
+}

@@ -1,0 +1,169 @@
+//! Consent to what a repository takes from outside of itself.
+//!
+//! Owns who consents and how it is asked for. Files outside the repository and ssh agents reach a
+//! build only with consent, as `docker buildx bake` has it (docker/buildx, `bake/entitlements.go`):
+//! by `--allow`, or by an answer at the terminal that is remembered. What the command line names
+//! itself never gets here. Environment variables need no consent; they are announced.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::graph::Image;
+use crate::report::say;
+
+use super::load::Repository;
+use super::secrets::{Configured, Needed};
+use super::{Surroundings, usage};
+
+mod allow;
+mod location;
+mod pipeline;
+mod remembered;
+mod wording;
+
+pub use allow::Allowed;
+pub use location::{Boundary, Located, canonical};
+pub use pipeline::allow_options;
+pub use wording::{announce, withheld};
+
+use remembered::Remembered;
+
+/// What a build would get from outside the repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Outside {
+    /// In which role.
+    pub role: Role,
+    /// The ID of the secret or agent, or the name of the image.
+    pub id: String,
+    /// Where it is.
+    pub source: OutsideSource,
+    /// The images whose builds get it.
+    pub images: Vec<String>,
+}
+
+/// What something outside the repository is to a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// A secret.
+    Secret,
+    /// An ssh agent, or a key for one.
+    Agent,
+    /// The context of an image.
+    Context,
+    /// The Dockerfile of an image.
+    Dockerfile,
+}
+
+/// Where something outside the repository is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OutsideSource {
+    /// A file or directory, by its canonical path.
+    Path(PathBuf),
+    /// The agent of SSH_AUTH_SOCK.
+    Agent,
+}
+
+/// Everything outside the repository that builds of some images would get.
+pub fn outside_of(
+    repository: &Repository,
+    images: &[&Image],
+    needed: &Needed<'_>,
+    configured: &[Configured],
+    boundary: &Boundary,
+) -> Vec<Outside> {
+    let mut found = BTreeSet::new();
+    for image in images {
+        let places = [(Role::Context, &image.context), (Role::Dockerfile, &image.dockerfile)];
+        for (role, path) in places {
+            let Ok(path) = canonical(&path.under(&repository.root)) else { continue };
+            if boundary.is_outside(&path) {
+                let (id, images) = (image.name.clone(), vec![image.name.clone()]);
+                found.insert(Outside { role, id, source: OutsideSource::Path(path), images });
+            }
+        }
+    }
+    for one in configured {
+        let images: Vec<String> =
+            needed.by(one.kind, &one.id).into_iter().map(str::to_owned).collect();
+        if images.is_empty() {
+            continue;
+        }
+        for source in one.outside(boundary) {
+            let (role, id, images) = (one.role(), one.id.clone(), images.clone());
+            found.insert(Outside { role, id, source, images });
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// What there is consent to.
+pub struct Consents {
+    allowed: Allowed,
+    remembered: Remembered,
+    /// What was just consented to.
+    answered: Vec<(Role, String, OutsideSource)>,
+}
+
+impl Consents {
+    /// What the command line allows, and what was answered before for a repository.
+    ///
+    /// # Errors
+    /// Where a warning about the remembered answers can't be written.
+    pub fn open(
+        allowed: Allowed,
+        boundary: &Boundary,
+        at: &Surroundings,
+    ) -> anyhow::Result<Consents> {
+        let (remembered, problem) = Remembered::open(boundary.root(), &at.environment);
+        if let Some(problem) = problem {
+            say::warning(&problem, at.paint)?;
+        }
+        Ok(Consents { allowed, remembered, answered: Vec::new() })
+    }
+
+    /// Whether there is consent to something.
+    pub fn cover(&self, role: Role, id: &str, source: &OutsideSource) -> bool {
+        let is_it =
+            |it: &(Role, String, OutsideSource)| (it.0, it.1.as_str(), &it.2) == (role, id, source);
+        self.allowed.covers(source)
+            || self.remembered.has(role, id, source)
+            || self.answered.iter().any(is_it)
+    }
+
+    /// Makes sure that there is consent to everything: asks for what lacks it, where someone can
+    /// answer.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn obtain(&mut self, wanted: &[Outside], at: &Surroundings) -> anyhow::Result<()> {
+        let open = wanted.iter().filter(|it| !self.cover(it.role, &it.id, &it.source));
+        let open: Vec<&Outside> = open.collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let list = wording::list(&open);
+        let hint = wording::hint(&open, at.environment.arguments());
+        if !at.environment.can_ask() {
+            return Err(usage(format!("{}\n{list}\n{hint}", wording::NEEDS_CONSENT)));
+        }
+        let remembers = self.remembered.place().is_some();
+        if !say::ask(&wording::question(&list, remembers))? {
+            return Err(usage(format!("consent was refused\n{hint}")));
+        }
+        if let Err(problem) = self.remembered.add(&open) {
+            say::warning(&format!("the answer can't be remembered: {problem:#}"), at.paint)?;
+        }
+        let answered = open.iter().map(|it| (it.role, it.id.clone(), it.source.clone()));
+        self.answered.extend(answered);
+        Ok(())
+    }
+}
+
+/// A path from a folder on, where `~` is the home directory: no shell replaces it behind a `=`.
+pub fn with_home(written: &str, folder: &Path, home: Option<PathBuf>) -> PathBuf {
+    match (home, written.strip_prefix("~/")) {
+        (Some(home), Some(rest)) => home.join(rest),
+        (Some(home), None) if written == "~" => home,
+        _ => folder.join(written),
+    }
+}

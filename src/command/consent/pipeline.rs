@@ -1,0 +1,87 @@
+//! The `--allow` options of a pipeline.
+//!
+//! Owns the options that each image's job carries, for a job has no terminal. They are written as
+//! `layers.toml` writes the paths, so that the file is the same on every machine: what begins with
+//! `/` or `~` may be outside the repository wherever the job runs, and is allowed in any case.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::text::shell_word;
+use crate::base::{IdMap, ImageId, RelPath};
+use crate::command::environment::Environment;
+use crate::command::load::Repository;
+use crate::command::secrets::{Configured, Needed, Origin};
+use crate::graph::Image;
+
+use super::{Boundary, Located, canonical};
+
+/// The options for the builds of images. A job may have to build what its image needs, too, so it
+/// has the options of those.
+///
+/// # Errors
+/// Where the root of the repository can't be resolved.
+pub fn allow_options(
+    repository: &Repository,
+    environment: &Environment,
+) -> anyhow::Result<BTreeMap<ImageId, Vec<String>>> {
+    let configured = Configured::all(repository, environment);
+    let boundary = Boundary::of(&repository.root)?;
+    let graph = &repository.graph;
+    let mut of_image: IdMap<BTreeSet<String>> =
+        IdMap::from_fn(graph.images.len(), |_| BTreeSet::new());
+    for image in graph.order() {
+        let mut options = own(repository, &graph.images[*image], &configured, &boundary);
+        for parent in graph.parents_of(*image) {
+            options.extend(of_image[parent].iter().cloned());
+        }
+        of_image[*image] = options;
+    }
+    let ids = graph.images.ids();
+    let options = ids.map(|image| (image, of_image[image].iter().cloned().collect()));
+    Ok(options.filter(|(_, options): &(_, Vec<String>)| !options.is_empty()).collect())
+}
+
+fn own(
+    repository: &Repository,
+    image: &Image,
+    configured: &[Configured],
+    boundary: &Boundary,
+) -> BTreeSet<String> {
+    let needed = Needed::of([image]);
+    let mut options = BTreeSet::new();
+    let wanted = configured.iter().filter(|one| !needed.by(one.kind, &one.id).is_empty());
+    for one in wanted {
+        match &one.origin {
+            Origin::Variable(_) => {}
+            Origin::Agent { .. } => drop(options.insert("--allow ssh".to_owned())),
+            Origin::Paths(paths) => {
+                let outside = paths.iter().filter(|path| is_outside(path, boundary));
+                options.extend(outside.map(|path| allow(&path.written)));
+            }
+        }
+    }
+    for path in [&image.context, &image.dockerfile] {
+        let found = canonical(&path.under(&repository.root));
+        if found.is_ok_and(|found| boundary.is_outside(&found)) {
+            options.insert(allow(path.as_str()));
+        }
+    }
+    options
+}
+
+fn is_outside(path: &Located, boundary: &Boundary) -> bool {
+    path.written.starts_with(['/', '~'])
+        || match &path.path {
+            Ok(path) => boundary.is_outside(path),
+            Err(_) => leaves(&path.written),
+        }
+}
+
+/// Whether a relative path leaves the root by its text.
+fn leaves(path: &str) -> bool {
+    RelPath::new(path).is_none()
+}
+
+fn allow(path: &str) -> String {
+    format!("--allow {}", shell_word(&format!("fs.read={path}")))
+}

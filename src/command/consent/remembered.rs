@@ -1,0 +1,155 @@
+//! The answers that were given at a terminal.
+//!
+//! Owns their file, `layers/consents.json` in the user's state directory: never inside the
+//! repository, which could then bring its own. An answer holds for one repository, by its canonical
+//! path, one ID, and one source, by its canonical path: where one of them differs, the question is
+//! asked again. Paths that are not UTF-8 are not remembered.
+
+use std::fs::{self, DirBuilder};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use crate::command::environment::Environment;
+
+use super::location::resolve;
+use super::{Outside, OutsideSource, Role};
+
+const FILE: &str = "consents.json";
+
+/// What others than the owner may not do to the file or its directory.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Where the agent is, in the file.
+const AGENT: &str = "SSH_AUTH_SOCK";
+
+/// The answers for one repository.
+pub(super) struct Remembered {
+    /// Where they are kept; nothing where they can't be.
+    folder: Option<PathBuf>,
+    /// The repository's canonical path, where it is UTF-8.
+    repository: Option<String>,
+    consents: Vec<Consent>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Consent {
+    repository: String,
+    role: String,
+    id: String,
+    source: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct ConsentFile {
+    consents: Vec<Consent>,
+}
+
+impl Remembered {
+    /// Reads the answers for the repository at a canonical path, and says what is wrong with their
+    /// file. A file that others can write, or that can't be read, has none.
+    pub(super) fn open(root: &Path, environment: &Environment) -> (Remembered, Option<String>) {
+        let folder = folder_of(environment).filter(|folder| !resolve(folder).starts_with(root));
+        let repository = root.to_str().map(str::to_owned);
+        let mut remembered = Remembered { folder, repository, consents: Vec::new() };
+        let Some(folder) = &remembered.folder else { return (remembered, None) };
+        match read(folder) {
+            Ok(consents) => {
+                remembered.consents = consents;
+                (remembered, None)
+            }
+            Err(error) => (remembered, Some(format!("remembered answers are ignored: {error:#}"))),
+        }
+    }
+
+    /// Where new answers go; nothing where they can't be kept.
+    pub(super) fn place(&self) -> Option<&Path> {
+        self.repository.as_ref().and(self.folder.as_deref())
+    }
+
+    /// Whether there was consent to something.
+    pub(super) fn has(&self, role: Role, id: &str, source: &OutsideSource) -> bool {
+        self.describe(role, id, source).is_some_and(|consent| self.consents.contains(&consent))
+    }
+
+    /// Remembers that there is consent.
+    ///
+    /// # Errors
+    /// Where the file can't be written; it is unharmed then.
+    pub(super) fn add(&self, given: &[&Outside]) -> anyhow::Result<()> {
+        let Some(folder) = self.place() else { return Ok(()) };
+        // Another run may have added its own meanwhile.
+        let mut consents = read(folder).unwrap_or_default();
+        for outside in given {
+            let consent = self.describe(outside.role, &outside.id, &outside.source);
+            consents.extend(consent.filter(|consent| !consents.contains(consent)));
+        }
+        write(folder, &ConsentFile { consents })
+    }
+
+    fn describe(&self, role: Role, id: &str, source: &OutsideSource) -> Option<Consent> {
+        let role = match role {
+            Role::Secret => "secret",
+            Role::Agent => "ssh",
+            Role::Context => "context",
+            Role::Dockerfile => "dockerfile",
+        };
+        let source = match source {
+            OutsideSource::Path(path) => path.to_str()?,
+            OutsideSource::Agent => AGENT,
+        };
+        Some(Consent {
+            repository: self.repository.clone()?,
+            role: role.to_owned(),
+            id: id.to_owned(),
+            source: source.to_owned(),
+        })
+    }
+}
+
+/// The user's state directory; one that is not absolute does not count
+/// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
+fn folder_of(environment: &Environment) -> Option<PathBuf> {
+    let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
+    let state = environment.path("XDG_STATE_HOME").and_then(absolute);
+    let of_home = || Some(environment.path("HOME").and_then(absolute)?.join(".local/state"));
+    Some(state.or_else(of_home)?.join("layers"))
+}
+
+fn read(folder: &Path) -> anyhow::Result<Vec<Consent>> {
+    let path = folder.join(FILE);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error).context(format!("can't read `{}`", path.display())),
+    };
+    for place in [folder, &path] {
+        let mode = fs::metadata(place).map_or(0, |it| it.mode());
+        if mode & WRITABLE_BY_OTHERS != 0 {
+            anyhow::bail!("others can write `{}`", place.display());
+        }
+    }
+    let file: ConsentFile = serde_json::from_slice(&text)
+        .with_context(|| format!("`{}` is not a list of answers", path.display()))?;
+    Ok(file.consents)
+}
+
+/// Writes the file so that it is there whole or not at all, and for the user alone.
+fn write(folder: &Path, file: &ConsentFile) -> anyhow::Result<()> {
+    let path = folder.join(FILE);
+    let cant = || format!("can't write `{}`", path.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(cant)?;
+    // It is created with the mode 0600.
+    let mut beside = NamedTempFile::new_in(folder).with_context(cant)?;
+    let text = serde_json::to_vec_pretty(file).with_context(cant)?;
+    beside.write_all(&text).and_then(|()| beside.as_file().sync_all()).with_context(cant)?;
+    beside.persist(&path).with_context(cant)?;
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! The words in which consent is asked for.
+//!
+//! Owns what a terminal sees of IDs and paths, which a hostile repository chooses: they are shown
+//! so that none of them can move the cursor, reorder the line, or look like words of ours.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::base::text::{count, shell_word};
+use crate::command::secrets::Announced;
+use crate::graph::evaluate::SecretKind;
+
+use super::{Outside, OutsideSource, Role};
+
+/// Why a command stops where no one can answer.
+pub(super) const NEEDS_CONSENT: &str =
+    "builds of this repository use what is outside of it, which needs your consent";
+
+/// Of an ID no more is shown; it must not push the path off the screen.
+const LONGEST_ID: usize = 64;
+
+/// Of a list of images no more are named.
+const MOST_IMAGES: usize = 20;
+
+/// One line per thing outside the repository.
+pub(super) fn list(wanted: &[&Outside]) -> String {
+    let lines: Vec<String> = wanted.iter().map(|outside| format!("- {}", line(outside))).collect();
+    lines.join("\n")
+}
+
+/// The question at a terminal.
+pub(super) fn question(list: &str, remembers: bool) -> String {
+    let list: String = list.lines().map(|line| format!("  {line}\n")).collect();
+    let allow = match remembers {
+        true => "allow it, and remember the answer for this repository?",
+        false => "allow it?",
+    };
+    format!("{NEEDS_CONSENT}:\n{list}{allow} [y/N] ")
+}
+
+/// The command line that consents.
+pub(super) fn hint(wanted: &[&Outside], arguments: &[OsString]) -> String {
+    let options = options(wanted).join(" ");
+    match typed(arguments) {
+        Some((before, after)) => {
+            let words = [before, options, after].into_iter().filter(|words| !words.is_empty());
+            format!("hint: layers {}", words.collect::<Vec<_>>().join(" "))
+        }
+        None => format!("hint: add {options}"),
+    }
+}
+
+/// The lines that name environment variables which builds get.
+pub fn announce(announced: &[Announced]) -> String {
+    let line = |one: &Announced| {
+        let lists = [("mounted by", &one.mounted_by), ("available to", &one.available_to)];
+        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        let lists: Vec<String> =
+            lists.map(|(how, names)| format!("{how} {}", images(names))).collect();
+        let (id, variable) = (shown(&one.id), shown(&one.variable));
+        format!("secret {id}: from ${variable}, {}\n", lists.join(", "))
+    };
+    announced.iter().map(line).collect()
+}
+
+/// The warning about something outside that builds do without.
+pub fn withheld(kind: SecretKind, id: &str, names: &[String]) -> String {
+    let kind = match kind {
+        SecretKind::Value => "secret",
+        SecretKind::Agent => "ssh agent",
+    };
+    format!(
+        "the {kind} {} is outside the repository, and is not given to {}\n\
+         hint: if an ONBUILD instruction of a base image mounts it, add --allow",
+        shown(id),
+        images(names)
+    )
+}
+
+fn line(outside: &Outside) -> String {
+    let id = shown(&outside.id);
+    let images = || images(&outside.images);
+    let source = match &outside.source {
+        OutsideSource::Path(path) => quoted(path),
+        OutsideSource::Agent => "the ssh agent of SSH_AUTH_SOCK".to_owned(),
+    };
+    match outside.role {
+        Role::Secret => format!("{source} as the secret {id}, for {}", images()),
+        Role::Agent => format!("{source} as the ssh agent {id}, for {}", images()),
+        Role::Context => format!("{source} as the context of {id}"),
+        Role::Dockerfile => format!("{source} as the Dockerfile of {id}"),
+    }
+}
+
+fn images(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| shown(name)).collect();
+    match names.len().checked_sub(MOST_IMAGES) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..MOST_IMAGES].join(", ")),
+    }
+}
+
+/// The `--allow` options that cover everything; one for a directory covers what is below it.
+fn options(wanted: &[&Outside]) -> Vec<String> {
+    let mut paths: Vec<&Path> = Vec::new();
+    // A directory comes before what is below it.
+    let mut all: Vec<&Path> = wanted.iter().filter_map(|outside| path(outside)).collect();
+    all.sort_unstable();
+    for path in all {
+        if !paths.iter().any(|above| path.starts_with(above)) {
+            paths.push(path);
+        }
+    }
+    let files = paths.into_iter().map(|path| {
+        let word = format!("fs.read={}", path.to_string_lossy());
+        format!("--allow {}", pasted(&word))
+    });
+    let is_agent = wanted.iter().any(|outside| outside.source == OutsideSource::Agent);
+    files.chain(is_agent.then(|| "--allow ssh".to_owned())).collect()
+}
+
+fn path(outside: &Outside) -> Option<&Path> {
+    match &outside.source {
+        OutsideSource::Path(path) => Some(path),
+        OutsideSource::Agent => None,
+    }
+}
+
+/// The command line as it was typed, in the parts before and after the place for an option. Nothing
+/// where it is not text, or holds the value of a build argument, which may not be for every eye: a
+/// log shows the command with the variable that it came from.
+fn typed(arguments: &[OsString]) -> Option<(String, String)> {
+    let words: Vec<&str> = arguments.iter().map(|it| it.to_str()).collect::<Option<_>>()?;
+    if words.iter().any(|word| word.starts_with("--build-arg")) {
+        return None;
+    }
+    let end = words.iter().position(|word| *word == "--").unwrap_or(words.len());
+    let join = |words: &[&str]| words.iter().map(|it| pasted(it)).collect::<Vec<_>>().join(" ");
+    Some((join(&words[..end]), join(&words[end..])))
+}
+
+/// A word for a shell that shows all that it holds: `$'…'` where something in it would not be seen,
+/// or would move what is.
+fn pasted(word: &str) -> String {
+    if !word.chars().any(is_unseen) {
+        return shell_word(word);
+    }
+    let mut text = String::from("$'");
+    for character in word.chars() {
+        match character {
+            '\\' | '\'' => text.extend(['\\', character]),
+            character if is_unseen(character) => {
+                let mut bytes = [0; 4];
+                for byte in character.encode_utf8(&mut bytes).bytes() {
+                    text.push_str(&format!("\\{byte:03o}"));
+                }
+            }
+            character => text.push(character),
+        }
+    }
+    text.push('\'');
+    text
+}
+
+/// A name as it is where that is safe, else in quotes with escapes.
+fn shown(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./+@".contains(c);
+    if !name.is_empty() && name.len() <= LONGEST_ID && name.chars().all(is_plain) {
+        return name.to_owned();
+    }
+    let mut text = String::from("'");
+    for (at, character) in name.chars().enumerate() {
+        if at == LONGEST_ID {
+            let more = count(name.chars().count() - LONGEST_ID, "character");
+            return format!("{text}…' (and {more})");
+        }
+        escape(character, &mut text);
+    }
+    text.push('\'');
+    text
+}
+
+fn quoted(path: &Path) -> String {
+    let mut text = String::from("'");
+    path.to_string_lossy().chars().for_each(|character| escape(character, &mut text));
+    text.push('\'');
+    text
+}
+
+fn escape(character: char, to: &mut String) {
+    match character {
+        '\'' | '\\' => to.extend(['\\', character]),
+        character if is_unseen(character) => to.extend(character.escape_unicode()),
+        character => to.push(character),
+    }
+}
+
+/// Controls, and what has no width or changes the direction of what follows
+/// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn file(id: &str, path: &str) -> Outside {
+        Outside {
+            role: Role::Secret,
+            id: id.to_owned(),
+            source: OutsideSource::Path(PathBuf::from(path)),
+            images: vec!["web".to_owned(), "api".to_owned()],
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_name_reaches_the_terminal_raw() {
+        let check = |name: &str, expected: &str| assert_eq!(shown(name), expected);
+        check("npm_token", "npm_token");
+        check("", "''");
+        check("a b", "'a b'");
+        check("x\u{1b}[2J\r\ny", r"'x\u{1b}[2J\u{d}\u{a}y'");
+        check("a\u{202e}b\u{9b}\u{200b}", r"'a\u{202e}b\u{9b}\u{200b}'");
+        check("it's\\", r"'it\'s\\'");
+        check("npm, mounted by web", "'npm, mounted by web'");
+        let long = "y".repeat(100);
+        check(&long, &format!("'{}…' (and 36 characters)", "y".repeat(64)));
+        assert_eq!(quoted(Path::new("/a b\u{1b}[1A")), r"'/a b\u{1b}[1A'");
+    }
+
+    #[test]
+    fn the_hint_is_the_command_with_the_options() {
+        let check = |wanted: &[Outside], arguments: &[&str], expected: &str| {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            let wanted: Vec<&Outside> = wanted.iter().collect();
+            assert_eq!(hint(&wanted, &arguments), format!("hint: {expected}"));
+        };
+        let agent = Outside { source: OutsideSource::Agent, ..file("default", "") };
+        let npm = file("npm", "/home/a b/.npmrc");
+        check(
+            &[npm.clone(), agent.clone()],
+            &["build", "--all"],
+            "layers build --all --allow 'fs.read=/home/a b/.npmrc' --allow ssh",
+        );
+        check(&[agent], &["build", "a*", "--", "-x"], "layers build 'a*' --allow ssh -- -x");
+        // What is below a directory needs no option of its own.
+        let (folder, other) = (file("a", "/x/y"), file("b", "/x/y/z"));
+        let near = file("c", "/x/y-z");
+        check(
+            &[other, near, folder],
+            &["build"],
+            "layers build --allow fs.read=/x/y --allow fs.read=/x/y-z",
+        );
+        check(
+            &[file("a", "/x\u{1b}'\u{202e}\\")],
+            &["build"],
+            r"layers build --allow $'fs.read=/x\033\'\342\200\256\\'",
+        );
+        // The value of a build argument is not repeated.
+        check(
+            &[npm],
+            &["build", "--build-arg", "TOKEN=hunter2"],
+            "add --allow 'fs.read=/home/a b/.npmrc'",
+        );
+    }
+
+    #[test]
+    fn long_lists_of_images_are_cut() {
+        let names: Vec<String> = (0..30).map(|n| format!("i{n}")).collect();
+        let text = images(&names);
+        assert!(text.ends_with("i18, i19 and 10 more"), "{text}");
+    }
+}

@@ -1,0 +1,96 @@
+//! What `layers.toml` gives to builds: secrets and ssh agents, and where each is.
+//!
+//! Owns the way from a setting to a place on the disk. Links are resolved once, and what was
+//! resolved is what is read, so that consent to a file is consent to that very file.
+
+use std::path::PathBuf;
+
+use crate::base::Span;
+use crate::command::consent::{Boundary, Located, OutsideSource, Role};
+use crate::command::environment::Environment;
+use crate::command::load::Repository;
+use crate::graph::evaluate::SecretKind;
+use crate::scan::config::{ConfigFile, SecretSource};
+
+use super::source::Place;
+use super::words;
+
+/// A secret or an agent of `layers.toml`.
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// What of both.
+    pub kind: SecretKind,
+    /// Its ID.
+    pub id: String,
+    /// The setting.
+    pub span: Span,
+    /// Where it is.
+    pub origin: Origin,
+}
+
+/// Where a secret or an agent of `layers.toml` is.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// In an environment variable of this name.
+    Variable(String),
+    /// The agent of SSH_AUTH_SOCK.
+    Agent {
+        /// Whether there is such a variable.
+        is_set: bool,
+    },
+    /// A file, or the socket or the keys of an agent.
+    Paths(Vec<Located>),
+}
+
+impl Configured {
+    /// All of a repository, as [`Configured::all_at`] finds them.
+    pub fn all(repository: &Repository, environment: &Environment) -> Vec<Configured> {
+        Configured::all_at(repository, Place { folder: &repository.root, environment })
+    }
+
+    /// All of a repository, secrets by their IDs first, then agents as they are written.
+    pub(super) fn all_at(repository: &Repository, place: Place<'_>) -> Vec<Configured> {
+        let config = &repository.config.config;
+        let secrets = config.secrets.iter().map(|(id, setting)| Configured {
+            kind: SecretKind::Value,
+            id: id.clone(),
+            span: ConfigFile::span(setting),
+            origin: match setting.get_ref() {
+                SecretSource::Variable(name) => Origin::Variable(name.clone()),
+                SecretSource::File(path) => Origin::Paths(vec![place.resolve(path)]),
+            },
+        });
+        let agents = config.ssh.iter().map(|setting| {
+            let (id, paths) = words::read_agent(setting.get_ref());
+            let origin = match paths.as_slice() {
+                [] => Origin::Agent { is_set: place.has_agent() },
+                paths => Origin::Paths(paths.iter().map(|path| place.resolve(path)).collect()),
+            };
+            Configured { kind: SecretKind::Agent, id, span: ConfigFile::span(setting), origin }
+        });
+        secrets.chain(agents).collect()
+    }
+
+    /// In which role a build gets it.
+    pub fn role(&self) -> Role {
+        match self.kind {
+            SecretKind::Value => Role::Secret,
+            SecretKind::Agent => Role::Agent,
+        }
+    }
+
+    /// What of it is there, and outside the repository. An agent always is outside.
+    pub fn outside(&self, boundary: &Boundary) -> Vec<OutsideSource> {
+        match &self.origin {
+            Origin::Variable(_) => Vec::new(),
+            Origin::Agent { is_set } => {
+                is_set.then_some(OutsideSource::Agent).into_iter().collect()
+            }
+            Origin::Paths(paths) => {
+                let found = paths.iter().filter_map(|path| path.path.as_ref().ok());
+                let outside = found.filter(|path| boundary.is_outside(path));
+                outside.map(|path: &PathBuf| OutsideSource::Path(path.clone())).collect()
+            }
+        }
+    }
+}

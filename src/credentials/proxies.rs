@@ -1,0 +1,231 @@
+//! The proxies that the docker configuration gives to builds.
+//!
+//! Owns the reading of `proxies` in `config.json`, and which build arguments that makes: those of
+//! docker's own `ParseProxyConfig` (docker/cli, `cli/config/configfile`), the names in upper and in
+//! lower case. A proxy that was given otherwise wins, in whichever case: BuildKit takes only one of
+//! the two. An address may hold a password, so none is ever part of a message.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::read_json;
+
+/// The key of the proxies for engines that have none of their own.
+const DEFAULT: &str = "default";
+
+/// The arguments that name proxies, and no others, in upper case.
+const NAMES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY"];
+
+/// The proxies of one engine; none by default. Cheap enough to clone.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct BuildProxies {
+    /// By the upper-case names of their arguments.
+    values: BTreeMap<&'static str, String>,
+}
+
+impl fmt::Debug for BuildProxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BuildProxies(…)")
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ConfigFile {
+    proxies: Option<HashMap<String, Entry>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Entry {
+    http_proxy: String,
+    https_proxy: String,
+    no_proxy: String,
+    ftp_proxy: String,
+    all_proxy: String,
+}
+
+impl BuildProxies {
+    /// Those of the engine at an address such as `unix:///var/run/docker.sock`, as `folder/config.json`
+    /// gives them; none where there is no folder.
+    ///
+    /// # Errors
+    /// Where the configuration can't be read; ends with a `hint:` line.
+    pub fn read(folder: Option<&Path>, address: &str) -> anyhow::Result<BuildProxies> {
+        let Some(folder) = folder else { return Ok(BuildProxies::default()) };
+        let config: Option<ConfigFile> = read_json(&folder.join("config.json"))?;
+        let mut entries = config.and_then(|config| config.proxies).unwrap_or_default();
+        let entry = entries.remove(address).or_else(|| entries.remove(DEFAULT));
+        let Entry { http_proxy, https_proxy, no_proxy, ftp_proxy, all_proxy } =
+            entry.unwrap_or_default();
+        let values = [http_proxy, https_proxy, no_proxy, ftp_proxy, all_proxy];
+        let values = NAMES.into_iter().zip(values).filter(|(_, value)| !value.is_empty());
+        Ok(BuildProxies { values: values.collect() })
+    }
+
+    /// The build arguments that they add to those that are given.
+    pub fn beside(&self, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let given: BTreeSet<String> = given.keys().map(|name| name.to_uppercase()).collect();
+        let added = self.values.iter().filter(|(name, _)| !given.contains(**name));
+        let both = added.flat_map(|(name, value)| {
+            [(*name).to_owned(), name.to_lowercase()].map(|name| (name, value.clone()))
+        });
+        both.collect()
+    }
+
+    /// What must not be shown: the addresses that hold a password, and the forms in which programs
+    /// write it. An address without one is shown, as `docker build` does.
+    pub fn secrets(&self) -> Vec<Vec<u8>> {
+        let addresses = self.values.iter().filter(|(name, _)| **name != "NO_PROXY");
+        addresses.flat_map(|(_, address)| secrets_of(address)).collect()
+    }
+}
+
+/// Whether a build argument names a proxy. BuildKit gives these to every step, in both cases, without
+/// a declaration.
+pub fn is_proxy(argument: &str) -> bool {
+    let upper = argument.to_uppercase();
+    NAMES.contains(&upper.as_str()) && (argument == upper || argument == upper.to_lowercase())
+}
+
+fn secrets_of(address: &str) -> Vec<Vec<u8>> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    // A password may hold an `@` or a `/` that should have been escaped.
+    let Some((user, _)) = rest.rsplit_once('@') else { return Vec::new() };
+    let password = user.split_once(':').map_or(user, |(_, password)| password);
+    let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let header = STANDARD.encode(decoded(user)).into_bytes();
+    let plain = [address, rest, user, password].map(|text| text.as_bytes().to_vec());
+    plain.into_iter().chain([decoded(user), decoded(password), header]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn read(config: &str, address: &str) -> BuildProxies {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), config).unwrap();
+        BuildProxies::read(Some(folder.path()), address).unwrap()
+    }
+
+    fn beside(proxies: &BuildProxies, given: &[(&str, &str)]) -> Vec<String> {
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let added = proxies.beside(&given.collect());
+        added.iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn proxies_become_arguments_in_both_cases() {
+        let all = r#"{"proxies": {"default": {"httpProxy": "http://h", "httpsProxy": "http://s",
+            "noProxy": "n", "ftpProxy": "http://f", "allProxy": "http://a"}}}"#;
+        let expected = [
+            "ALL_PROXY=http://a",
+            "FTP_PROXY=http://f",
+            "HTTPS_PROXY=http://s",
+            "HTTP_PROXY=http://h",
+            "NO_PROXY=n",
+            "all_proxy=http://a",
+            "ftp_proxy=http://f",
+            "http_proxy=http://h",
+            "https_proxy=http://s",
+            "no_proxy=n",
+        ];
+        let proxies = read(all, "unix:///x");
+        assert_eq!(beside(&proxies, &[]), expected);
+        // One that is given wins, even an empty one, whatever its case.
+        let some = read(
+            r#"{"proxies": {"default": {"httpProxy": "http://h", "noProxy": "", "other": "x"}}}"#,
+            "",
+        );
+        assert_eq!(beside(&some, &[("X", "1")]), ["HTTP_PROXY=http://h", "http_proxy=http://h"]);
+        assert_eq!(beside(&some, &[("http_proxy", "")]), Vec::<String>::new());
+        assert_eq!(beside(&some, &[("HTTP_PROXY", "http://x")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_engine_may_have_proxies_of_its_own() {
+        let config = r#"{"proxies": {"default": {"httpProxy": "http://d"},
+            "tcp://10.0.0.1:2376": {"httpProxy": "http://t"}, "tcp://10.0.0.2:2376": {}}}"#;
+        let check = |address: &str, expected: Option<&str>| {
+            let found = read(config, address).values.remove("HTTP_PROXY");
+            assert_eq!(found.as_deref(), expected, "{address}");
+        };
+        check("unix:///var/run/docker.sock", Some("http://d"));
+        check("tcp://10.0.0.1:2376", Some("http://t"));
+        check("tcp://10.0.0.2:2376", None);
+        for none in ["{}", r#"{"proxies": null}"#, r#"{"proxies": {}}"#] {
+            assert_eq!(read(none, "unix:///x"), BuildProxies::default());
+        }
+        let missing = BuildProxies::read(Some(Path::new("/nowhere/at/all")), "").unwrap();
+        assert_eq!(missing, BuildProxies::default());
+        assert_eq!(BuildProxies::read(None, "").unwrap(), BuildProxies::default());
+    }
+
+    #[test]
+    fn passwords_are_known_in_the_forms_that_programs_write() {
+        let check = |address: &str, expected: &[&str]| {
+            let found = secrets_of(address);
+            let found: Vec<&str> =
+                found.iter().map(|it| std::str::from_utf8(it).unwrap()).collect();
+            assert_eq!(found, expected);
+        };
+        check("http://proxy:3128", &[]);
+        check(
+            "http://me:p%40ss@proxy:3128/",
+            &[
+                "http://me:p%40ss@proxy:3128/",
+                "me:p%40ss@proxy:3128/",
+                "me:p%40ss",
+                "p%40ss",
+                "me:p@ss",
+                "p@ss",
+                "bWU6cEBzcw==",
+            ],
+        );
+        let found = secrets_of("token@proxy");
+        assert!(found.contains(&b"token".to_vec()), "{found:?}");
+        assert!(secrets_of("http://u:a/b@c@proxy").contains(&b"a/b@c".to_vec()));
+        let proxies = read(
+            r#"{"proxies": {"default": {"httpProxy": "http://u:hunter2@h", "noProxy": "a@b"}}}"#,
+            "",
+        );
+        assert!(!format!("{proxies:?}").contains("hunter2"));
+        assert!(!proxies.secrets().contains(&b"a@b".to_vec()));
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_said_without_the_password() {
+        for config in [
+            r#"{"proxies": {"default": "http://u:hunter2@h"}}"#,
+            r#"{"proxies": "http://u:hunter2@h"}"#,
+            r#"{"proxies": {"default": {"httpProxy": ["http://u:hunter2@h"]}}}"#,
+            r#"{"proxies": {"default": {"httpProxy": "http://u:hunter2@h"#,
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("config.json"), config).unwrap();
+            let error = BuildProxies::read(Some(folder.path()), "").unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains("is no docker configuration") && error.contains("hint:"));
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_names_are_those_of_buildkit() {
+        for name in ["HTTP_PROXY", "no_proxy", "ALL_PROXY"] {
+            assert!(is_proxy(name), "{name}");
+        }
+        for name in ["Http_Proxy", "HTTP_PROXY_", "PROXY", ""] {
+            assert!(!is_proxy(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What the docker command would set for a build: the proxies of its configuration, and the platform
+//! of DOCKER_DEFAULT_PLATFORM.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Project, Ran};
+
+const PASSWORD: &str = "hunter2-of-the-proxy";
+
+/// Writes the configuration of the home above the repository.
+fn proxies(project: Project, proxies: &Value) -> Project {
+    project.file("../.docker/config.json", json!({ "proxies": proxies }).to_string())
+}
+
+fn with_password() -> Value {
+    let address = format!("http://me:{PASSWORD}@proxy.example.com:3128");
+    json!({ "default": { "httpProxy": address, "noProxy": "localhost" } })
+}
+
+fn app(dockerfile: &str) -> Project {
+    let script = r#"{"record": "calls.jsonl", "store": "store.json"}"#;
+    Project::new().dockerfile("app", dockerfile).script(script)
+}
+
+fn build(project: &Project, words: &str) -> Ran {
+    project.run(&format!("build --all --engine fake --progress plain {words}"))
+}
+
+/// What the last build was asked for.
+fn asked(project: &Project, field: &str) -> Value {
+    let calls = project.read(".layers/calls.jsonl");
+    let mut calls = calls.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    calls.rfind(|call| call["call"] == "build").unwrap()[field].clone()
+}
+
+/// The files below a directory that hold a text.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if String::from_utf8_lossy(&fs::read(&path).unwrap()).contains(text) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+const PLAIN: &str = "FROM scratch\nRUN true\n";
+
+#[test]
+fn a_build_gets_the_proxies_and_no_key_counts_them() {
+    let project = proxies(app(PLAIN), &with_password());
+    build(&project, "").code(0);
+    let address = format!("http://me:{PASSWORD}@proxy.example.com:3128");
+    let expected = json!({
+        "HTTP_PROXY": address, "http_proxy": address,
+        "NO_PROXY": "localhost", "no_proxy": "localhost",
+    });
+    assert_eq!(asked(&project, "build_args"), expected);
+    // Another proxy makes no other image, and neither does none.
+    for other in [json!({}), json!({ "default": { "httpProxy": "http://other" } })] {
+        let project = proxies(app(PLAIN), &with_password());
+        build(&project, "").code(0);
+        let project = proxies(project, &other);
+        let said = build(&project, "").code(0).err();
+        assert!(said.starts_with("app: fresh") || said.contains("0 built, 1 fresh"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_given_otherwise_wins() {
+    let project = proxies(app(PLAIN), &with_password());
+    build(&project, "--build-arg http_proxy=http://mine").code(0);
+    let expected =
+        json!({ "http_proxy": "http://mine", "NO_PROXY": "localhost", "no_proxy": "localhost" });
+    assert_eq!(asked(&project, "build_args"), expected);
+    let project = project.file("layers.toml", "[args]\nHTTP_PROXY = ''\nNO_PROXY = '*'\n");
+    build(&project, "--force").code(0);
+    assert_eq!(asked(&project, "build_args"), json!({ "HTTP_PROXY": "", "NO_PROXY": "*" }));
+}
+
+#[test]
+fn an_engine_has_its_own_proxies_and_a_directory_its_own_configuration() {
+    let all = json!({
+        "default": { "httpProxy": "http://default" },
+        "tcp://10.0.0.1:2375": { "httpProxy": "http://tcp" },
+        "unix:///run/other.sock": { "httpProxy": "http://other" },
+        "tcp://10.0.0.3:2375": {},
+    });
+    let project = proxies(app(PLAIN), &all)
+        .file("../elsewhere/config.json", r#"{"proxies": {"default": {"httpProxy": "http://x"}}}"#);
+    let check = |name: &str, value: &str, expected: Option<&str>| {
+        let words = ["build", "--all", "--force", "--engine=fake", "--progress=quiet"];
+        let output = project.command(&words).env(name, value).output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(asked(&project, "build_args")["HTTP_PROXY"].as_str(), expected, "{value}");
+    };
+    check("DOCKER_HOST", "", Some("http://default"));
+    check("DOCKER_HOST", "tcp://10.0.0.1", Some("http://tcp"));
+    check("DOCKER_HOST", "tcp://10.0.0.1:2375", Some("http://tcp"));
+    check("DOCKER_HOST", "tcp://10.0.0.2:2375", Some("http://default"));
+    check("DOCKER_HOST", "unix:///run/other.sock", Some("http://other"));
+    check("DOCKER_HOST", "tcp://10.0.0.3:2375", None);
+    let elsewhere = project.root().with_file_name("elsewhere").display().to_string();
+    check("DOCKER_CONFIG", &elsewhere, Some("http://x"));
+}
+
+#[test]
+fn a_proxy_that_a_dockerfile_declares_counts_and_is_not_shown() {
+    // As for BuildKit: the image has it in its history, and may have it in its environment.
+    let declares = "FROM scratch\nARG HTTP_PROXY\nENV PROXY=$HTTP_PROXY\nRUN true\n";
+    let address = |host: &str| {
+        let address = format!("http://me:{PASSWORD}@{host}");
+        json!({ "default": { "httpProxy": address } })
+    };
+    let script = format!(
+        r#"{{"store": "store.json", "images": [{{"warnings": ["{PASSWORD}"], "steps": [
+            {{"text": "RUN curl -x http://me:{PASSWORD}@one",
+              "output": ["via http://me:{PASSWORD}@one\n", "bWU6{PASSWORD}\n"]}}]}}]}}"#
+    );
+    let project =
+        proxies(Project::new().dockerfile("app", declares).script(&script), &address("one"));
+    let built = build(&project, "").code(0);
+    assert!(built.err().contains("via ***\n"), "{}", built.err());
+    let project = proxies(project, &address("two"));
+    let why = project.run("why app --engine fake").code(0).out();
+    assert!(why.contains("HTTP_PROXY"), "{why}");
+    let mut said = built.out() + &built.err() + &why;
+    for words in [
+        "why app --inputs --engine fake",
+        "plan --json --engine fake",
+        "graph --json",
+        "graph --bake",
+        "graph --compose",
+        "list --json",
+        "log",
+        "log app",
+        "ci github",
+        "check",
+    ] {
+        let ran = project.run(words).code(0);
+        said += &(ran.out() + &ran.err());
+    }
+    said += &build(&project, "").code(0).err();
+    assert!(said.contains("1 built of 1 image"), "{said}");
+    let said = said.replace(&format!("bWU6{PASSWORD}"), "");
+    assert!(!said.contains(PASSWORD), "{said}");
+    let kept = files_with(&project.root().join(".layers"), PASSWORD);
+    let script = project.root().join(".layers/fake.json").display().to_string();
+    assert_eq!(kept, [script]);
+    // An ARG that is reached in no stage, or whose proxy is not set, changes nothing.
+    let unused = "FROM scratch AS x\nARG HTTP_PROXY\nFROM scratch\nARG ALL_PROXY\nRUN true\n";
+    let project = proxies(app(unused), &address("one"));
+    build(&project, "").code(0);
+    let said = build(&proxies(project, &address("two")), "").code(0).err();
+    assert!(said.contains("0 built, 1 fresh"), "{said}");
+}
+
+#[test]
+fn a_provenance_does_not_publish_the_password() {
+    let script = r#"{"name": "docker", "keeps_manifests": true, "store": "store.json"}"#;
+    let project = proxies(app(PLAIN).script(script), &with_password());
+    for mode in ["--provenance", "--provenance=mode=max"] {
+        let said = build(&project, mode).code(2).err();
+        let why = "error: the provenance would publish the password of the proxy in Docker's \
+                   configuration\nhint: use `--provenance=mode=min`";
+        assert!(said.contains(why) && !said.contains(PASSWORD), "{said}");
+    }
+    build(&project, "--provenance=mode=min").code(0);
+    let open = json!({ "default": { "httpProxy": "http://proxy" } });
+    build(&proxies(project, &open), "--provenance=mode=max").code(0);
+}
+
+#[test]
+fn a_configuration_that_can_not_be_read_stops_what_needs_an_engine() {
+    let broken = format!(r#"{{"proxies": {{"default": "http://me:{PASSWORD}@proxy"}}}}"#);
+    let project = app(PLAIN)
+        .file("../.docker/config.json", broken)
+        .var("DOCKER_HOST", "unix:///nowhere/at/all.sock");
+    for words in ["check", "list", "graph"] {
+        project.run(words).code(0);
+    }
+    for words in ["build --all", "plan"] {
+        let said = project.run(words).code(4).err();
+        assert!(
+            said.contains("config.json` is no docker configuration: not what belongs"),
+            "{said}"
+        );
+        assert!(!said.contains(PASSWORD), "{said}");
+    }
+}
+
+#[test]
+fn the_default_platform_is_that_of_the_environment() {
+    let project = app(PLAIN).file("layers.toml", "platform = 'linux/s390x'\n");
+    let platform = |value: &str, words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let start = ["build", "--all", "--force", "--engine=fake", "--progress=quiet"];
+        let mut command = project.command(&[&start[..], &words].concat());
+        let output = command.env("DOCKER_DEFAULT_PLATFORM", value).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let words = ["why", "app", "--inputs", "--engine=fake"];
+        let output =
+            project.command(&words).env("DOCKER_DEFAULT_PLATFORM", value).output().unwrap();
+        let inputs: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let key = asked(&project, "labels")["dev.layers.key"].clone();
+        (asked(&project, "platform"), inputs["platform"].clone(), key)
+    };
+    let (asked, planned, key) = platform("linux/arm64", "-j1");
+    assert_eq!((&asked, &planned), (&json!("linux/arm64"), &json!("linux/arm64")));
+    // However it is written, it is one platform and one key.
+    for same in ["arm64", "linux/aarch64", "Linux/arm64/v8"] {
+        assert_eq!(platform(same, "-j1"), (asked.clone(), planned.clone(), key.clone()));
+    }
+    // The command line wins over it, and an empty value is none.
+    let (asked, _, of_option) = platform("linux/amd64", "--platform linux/arm64");
+    assert_eq!((&asked, &of_option), (&json!("linux/arm64"), &key));
+    assert_eq!(platform("", "-j1").0, json!("linux/s390x"));
+    let mut command = project.command(&["plan", "--engine=fake", "--platform=linux/arm64"]);
+    assert!(command.env("DOCKER_DEFAULT_PLATFORM", "nonsense").status().unwrap().success());
+}
+
+#[test]
+fn a_default_platform_that_is_none_is_an_error() {
+    let project = app(PLAIN);
+    let said = |value: &str, words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let mut command = project.command(&words);
+        let output = command.env("DOCKER_DEFAULT_PLATFORM", value).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for words in
+        ["build --all --engine fake", "plan --engine fake", "why app --engine fake", "list"]
+    {
+        assert_eq!(
+            said("linux/a/b/c", words),
+            "error: DOCKER_DEFAULT_PLATFORM is `linux/a/b/c`, which is not a platform\n\
+             hint: set it to one such as `linux/arm64`, or pass --platform\n"
+        );
+    }
+    assert_eq!(
+        said("linux/amd64,linux/arm64", "list"),
+        "error: DOCKER_DEFAULT_PLATFORM is `linux/amd64,linux/arm64`, which is several platforms, \
+         and a run builds for one\nhint: set it to one of them, or pass --platform\n"
+    );
+    assert!(said("\u{1b}[2J", "list").contains(r"is `\u{1b}[2J`, which is not"));
+}
+
+#[test]
+fn the_plan_and_what_is_affected_follow_the_default_platform() {
+    let text = "ARG TARGETARCH\nFROM shop-base:$TARGETARCH\nRUN true\n";
+    let project = Project::new()
+        .dockerfile("base-arm64", "FROM scratch\nRUN true\n")
+        .dockerfile("app", text)
+        .file("layers.toml", "[image.base-arm64]\nreference = 'shop-base:arm64'\n")
+        .script(r#"{"store": "store.json"}"#);
+    let parents = |value: &str| {
+        let mut command = project.command(&["graph", "--json"]);
+        let output = command.env("DOCKER_DEFAULT_PLATFORM", value).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().matches("base-arm64").count()
+    };
+    assert!(parents("linux/arm64") > parents("linux/amd64"));
+    // Files that are kept name no platform of one machine.
+    let bake = |value: &str| {
+        let mut command = project.command(&["graph", "--bake", "base-arm64"]);
+        command.env("DOCKER_DEFAULT_PLATFORM", value).output().unwrap().stdout
+    };
+    assert_eq!(bake("linux/arm64"), bake(""));
+}
