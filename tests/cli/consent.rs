@@ -326,12 +326,20 @@ fn a_base_that_may_mount_anything_gets_no_file_without_consent() {
     build(&project, "plain").code(0);
     let mut store: serde_json::Value =
         serde_json::from_str(&project.read(".layers/store.json")).unwrap();
-    for (name, image) in store.as_object_mut().unwrap() {
-        if name.contains("acme/onbuild") {
-            image["on_build"] = serde_json::json!(["RUN --mount=type=secret,id=key true"]);
+    let mut set = |key: &str, value: serde_json::Value| {
+        let images = store.as_object_mut().unwrap().iter_mut();
+        for (_, image) in images.filter(|(name, _)| name.contains("acme/onbuild")) {
+            image[key] = value.clone();
         }
-    }
-    let project = project.file(".layers/store.json", store.to_string());
+        store.to_string()
+    };
+    // What its triggers mount is known as soon as the engine has reported them.
+    let triggers = serde_json::json!(["RUN --mount=type=secret,id=key true"]);
+    let project = project.file(".layers/store.json", set("on_build", triggers));
+    let said = build(&project, "plain --force").code(2).err();
+    assert!(said.contains("as the secret key, for plain\n"), "{said}");
+    // For another platform, no one has seen the triggers that will run.
+    let project = project.file(".layers/store.json", set("platform", "linux/arm64".into()));
     let said = build(&project, "plain --force").code(0).err();
     let warning = "warning: the secret key is outside the repository, and is not given to plain\n";
     assert!(said.contains(warning), "{said}");
