@@ -44,6 +44,9 @@ use world::World;
 /// How many edits are done in one repository before another one is made.
 const EDITS_PER_WORLD: usize = 40;
 
+/// How often two runs build at once, and externals move meanwhile.
+const TURMOIL_EVERY: usize = 8;
+
 /// How often the program itself is told to build everything again.
 const FORCE_EVERY: usize = 10;
 
@@ -82,6 +85,10 @@ struct Ran {
 }
 
 fn run(world: &World, more: &[&str]) -> Ran {
+    run_at(&world.root, world, more)
+}
+
+fn run_at(root: &std::path::Path, world: &World, more: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
     command.args(["build", "--all", "--progress", "plain", "-j4"]).args(more);
     for (name, value) in &world.model.args {
@@ -90,7 +97,7 @@ fn run(world: &World, more: &[&str]) -> Ran {
     for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
         command.env_remove(name);
     }
-    let output = command.current_dir(&world.root).stdin(Stdio::null()).output().unwrap();
+    let output = command.current_dir(root).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let line =
         regex::Regex::new(r"(?m)^\[[^\]]*\] (\w+): built in \S+ \((\d+) steps?, (\d+) cached\)")
@@ -221,6 +228,34 @@ impl Test {
         }
     }
 
+    /// Two checkouts are built at once, and the name of an external moves about meanwhile. What comes of that
+    /// is judged like anything else, once all is quiet again.
+    fn turmoil(&mut self, world: &World) {
+        self.history.push("  built by two runs at once, while externals move".to_owned());
+        let other = tempfile::tempdir().unwrap();
+        let root = other.path().join("shop");
+        let copied = Command::new("cp").arg("-a").arg(&world.root).arg(&root).status().unwrap();
+        assert!(copied.success());
+        drop(std::fs::remove_dir_all(root.join(".layers")));
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| run_at(&root, world, &[]));
+            let first = scope.spawn(|| run(world, &[]));
+            let mut to = 0;
+            while !(first.is_finished() && second.is_finished()) {
+                to = (to + 1) % dockerfile::EXTERNALS;
+                world.point(0, to);
+            }
+            // Either may have lost its parent to the other, or to the moves, and says so.
+            for ran in [first.join().unwrap(), second.join().unwrap()] {
+                let is_known = ["was moved to another", "was removed while", "may run"];
+                if !ran.success && !is_known.iter().any(|it| ran.said.contains(it)) {
+                    self.history.push(format!("  which said:\n{}", ran.said));
+                }
+            }
+        });
+        world.point(0, world.model.pointers[0]);
+    }
+
     /// One repository and some edits of it.
     fn run_world(&mut self, dice: &mut Dice, namespace: &str, edits: usize) {
         self.history.clear();
@@ -244,6 +279,9 @@ impl Test {
             let done = edits::edit(&mut world, dice);
             self.history.push(done.what);
             self.counts.edits += 1;
+            if number % TURMOIL_EVERY == TURMOIL_EVERY - 1 {
+                self.turmoil(&world);
+            }
             if self.build(&world, done.effect).is_none() {
                 self.counts.undone += 1;
                 self.history.push("  which can't be built, and is undone".to_owned());

@@ -26,6 +26,38 @@ pub const FILES: [&str; 12] = [
     "dir",
 ];
 
+/// How many images there are that the repository does not build.
+pub const EXTERNALS: usize = 3;
+
+/// What one of them is called.
+pub fn external(namespace: &str, number: usize) -> String {
+    format!("{namespace}/ext{number}:latest")
+}
+
+/// What makes one of them: a file, a variable, labels, and triggers.
+pub fn random_external(dice: &mut Dice, namespace: &str, is_modern: bool) -> Vec<String> {
+    let mut lines = vec![
+        format!("LABEL {}={namespace}", crate::common::TEST_LABEL),
+        format!("COPY ext{} /ext", dice.below(3)),
+        format!("ENV E=external{}", dice.below(3)),
+    ];
+    for _ in 0..dice.below(4) {
+        lines.push(match dice.below(10) {
+            0 => "ONBUILD ARG A".to_owned(),
+            1 => "ONBUILD ENV E=$A-$E".to_owned(),
+            2 => "ONBUILD COPY f2 /external/".to_owned(),
+            3 => "ONBUILD COPY dir /external/".to_owned(),
+            4 => "ONBUILD RUN busybox true $B".to_owned(),
+            5 => format!("ONBUILD LABEL l0=triggered{}", dice.below(2)),
+            6 => "ONBUILD RUN --mount=source=f1,target=/m busybox cat /m > /bound".to_owned(),
+            7 if is_modern => format!("ONBUILD COPY --from={namespace}/shop-base /id-base /ob/"),
+            8 => format!("LABEL l1={}", dice.below(3)),
+            _ => format!("MAINTAINER someone{}", dice.below(3)),
+        });
+    }
+    lines
+}
+
 const VALUES: [&str; 5] = ["1", "two", "dir", "f1", ""];
 const VARIABLES: [&str; 4] = ["A", "B", "E", "P"];
 
@@ -39,6 +71,8 @@ pub enum From {
     Argument(usize),
     /// An earlier stage.
     Stage(usize),
+    /// An image that the repository does not build.
+    External(usize),
 }
 
 #[derive(Debug, Clone)]
@@ -89,6 +123,7 @@ impl File {
             1 => From::Argument(dice.below(image)),
             2 | 3 if stage > 0 => From::Stage(dice.below(stage)),
             4 => From::Image(0),
+            5 => From::External(dice.below(EXTERNALS)),
             _ => From::Image(dice.below(image)),
         }
     }
@@ -106,7 +141,12 @@ impl File {
         let variable = dice.word(&VARIABLES);
         let sibling = NAMES[dice.below(image.max(1))];
         let has_siblings = image > 0;
-        match dice.below(30) {
+        let external = external(namespace, dice.below(EXTERNALS));
+        match dice.below(32) {
+            30 if has_siblings => format!("COPY --from={external} /ext /from/{file}"),
+            31 if has_siblings => {
+                format!("RUN --mount=from={external},target=/m busybox cat /m/ext > /ran")
+            }
             0..=5 => random_copy(dice, file),
             6 if has_siblings => {
                 format!("COPY --from={namespace}/shop-{sibling} /id-{sibling} /from/{file}")
@@ -156,6 +196,7 @@ impl File {
                 From::Image(parent) => format!("{namespace}/shop-{}", NAMES[parent]),
                 From::Argument(_) => format!("${{BASE{index}}}"),
                 From::Stage(other) => self.stages[other].name.clone(),
+                From::External(number) => external(namespace, number),
             };
             lines.push(format!("FROM {from} AS {}", stage.name));
             // By which the images are found again, whatever becomes of their names.

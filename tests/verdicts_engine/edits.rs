@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::dice::Dice;
-use crate::dockerfile::{From, NAMES, Stage};
+use crate::dockerfile::{EXTERNALS, From, NAMES, Stage, random_external};
 use crate::oracle;
 use crate::world::World;
 use crate::{docker, file_edits};
@@ -29,7 +29,9 @@ pub struct Done {
 pub fn edit(world: &mut World, dice: &mut Dice) -> Done {
     loop {
         let image = dice.below(world.model.images.len());
-        let done = match dice.below(20) {
+        let done = match dice.below(23) {
+            20 | 21 => edit_externals(world, dice),
+            22 => foreign_image(world, dice, image),
             0..=7 => file_edits::edit(world, dice, image),
             8..=12 => edit_dockerfile(world, dice, image),
             13 => edit_settings(world, dice, image),
@@ -202,24 +204,65 @@ fn edit_images(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
                 crate::common::TEST_LABEL,
                 world.namespace
             );
-            oracle::build_by_hand(&text, &reference).then_some(())?;
+            oracle::build_by_hand(&text, &reference, &[]).then_some(())?;
             any("build another over it by hand")
         }
         3 => {
             // The image's own labels, its key among them, are inherited.
             let name = format!("{}/by-hand:{}", world.namespace, dice.below(3));
-            oracle::build_by_hand(&format!("FROM {reference}\nENV BY=hand\n"), &name)
+            oracle::build_by_hand(&format!("FROM {reference}\nENV BY=hand\n"), &name, &[])
                 .then_some(())?;
             docker(&["image", "rm", "--force", &reference]).then_some(())?;
             any("build on it by hand, then docker image rm")
         }
         4 => {
-            oracle::build_by_hand(&format!("FROM {reference}\nWORKDIR /by/hand\n"), &reference)
-                .then_some(())?;
+            let text = format!("FROM {reference}\nWORKDIR /by/hand\n");
+            oracle::build_by_hand(&text, &reference, &[]).then_some(())?;
             any("build on it by hand, over it")
         }
         _ => None,
     }
+}
+
+/// What someone builds on an image of ours that looks like it, in place of it.
+fn foreign_image(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
+    let reference = world.reference(image);
+    let stages = &world.model.images[image].file.stages;
+    let last = stages.last().and_then(|stage| stage.lines.last());
+    let plain = last.filter(|line| !line.contains('@') && !line.contains("--"));
+    let (line, labels): (String, &[(&str, &str)]) = match dice.below(4) {
+        0 => (plain?.clone(), &[]),
+        1 => ("ONBUILD ENV BY=hand".to_owned(), &[]),
+        2 => (String::new(), &[("by", "hand")]),
+        _ => (String::new(), &[("l0", "hand")]),
+    };
+    let name = format!("{}/foreign:{}", world.namespace, dice.below(3));
+    oracle::build_by_hand(&format!("FROM {reference}\n{line}\n"), &name, labels).then_some(())?;
+    docker(&["image", "rm", "--force", &reference]).then_some(())?;
+    if dice.one_in(2) {
+        docker(&["tag", &name, &reference]).then_some(())?;
+    }
+    if dice.one_in(2) {
+        std::fs::remove_dir_all(world.root.join(".layers")).ok()?;
+    }
+    any(format!("build `{line}` {labels:?} on it by hand, in place of it"))
+}
+
+/// What becomes of the images that the repository does not build.
+fn edit_externals(world: &mut World, dice: &mut Dice) -> Option<Done> {
+    let number = dice.below(EXTERNALS);
+    let namespace = world.namespace.clone();
+    let what = if dice.one_in(2) {
+        let lines = random_external(dice, &namespace, oracle::is_modern());
+        world.model.externals[number].clone_from(&lines);
+        world.write_externals();
+        format!("external {number} is {lines:?}")
+    } else {
+        world.model.pointers[number] = dice.below(EXTERNALS);
+        world.point(number, world.model.pointers[number]);
+        format!("external {number} points to {}", world.model.pointers[number])
+    };
+    any(what)
 }
 
 fn restore(world: &mut World, dice: &mut Dice) -> Option<Done> {

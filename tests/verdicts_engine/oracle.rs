@@ -123,6 +123,12 @@ fn request(world: &World, image: usize, held: &StoredImage) -> BuildRequest {
     }
 }
 
+/// Whether the engine's own frontend has triggers with `--from`.
+pub fn is_modern() -> bool {
+    let docker = crate::common::engine_or_skip().unwrap();
+    docker.describe().unwrap().frontend.is_none_or(|version| version >= (1, 11))
+}
+
 /// All that the engine's judgement on an image depends on, given the IDs behind the names.
 pub fn facts(world: &World, image: usize, ids: &[Option<String>]) -> String {
     let described = &world.model.images[image];
@@ -133,7 +139,9 @@ pub fn facts(world: &World, image: usize, ids: &[Option<String>]) -> String {
         });
     let siblings: Vec<_> = siblings.map(|(_, (_, id))| id).collect();
     let files = tree::read(&if described.wide { world.root.clone() } else { world.own(image) });
-    format!("{siblings:?} {files:?} {:?} {:?}", described.target, world.args(image))
+    let externals = (&world.model.externals, world.model.pointers);
+    let externals = text.contains("/ext").then_some(externals);
+    format!("{siblings:?} {externals:?} {files:?} {:?} {:?}", described.target, world.args(image))
 }
 
 /// Builds an image from the disk and says how it differs from the one that its name leads to; what
@@ -186,13 +194,17 @@ fn differ(held: &StoredImage, built: &StoredImage) -> Vec<String> {
 
 /// Builds an image as somebody does who knows nothing of the program; says whether that can be
 /// done (the triggers of a base may need what is not there).
-pub fn build_by_hand(text: &str, reference: &str) -> bool {
+pub fn build_by_hand(text: &str, reference: &str, labels: &[(&str, &str)]) -> bool {
     let docker = crate::common::engine_or_skip().unwrap();
+    let mut files = crate::common::Files::with_busybox();
+    for number in 0..3 {
+        files = files.and(&format!("ext{number}"), format!("external {number}\n"));
+    }
     let request = BuildRequest {
         dockerfile: text.to_owned(),
         target: None,
         references: vec![reference.to_owned()],
-        labels: BTreeMap::new(),
+        labels: labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         annotations: BTreeMap::new(),
         attestations: layers::engine::Attestations::default(),
         build_args: BTreeMap::new(),
@@ -200,7 +212,7 @@ pub fn build_by_hand(text: &str, reference: &str) -> bool {
         contexts: BTreeMap::new(),
         no_cache: false,
         secrets: layers::engine::Secrets::default(),
-        context: Arc::new(crate::common::Files::new()),
+        context: Arc::new(files),
     };
     let outcome = docker.build(&request, &mut |_| {}, &Cancel::default()).unwrap();
     matches!(outcome, BuildOutcome::Built { .. })

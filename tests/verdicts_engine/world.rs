@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use crate::common::dice::Dice;
-use crate::dockerfile::{File, NAMES};
+use crate::dockerfile::{EXTERNALS, File, NAMES, external, random_external};
 use crate::tree::{self, Kept};
+use crate::{docker, oracle};
 
 /// An image as it is meant.
 #[derive(Debug, Clone)]
@@ -28,6 +30,10 @@ pub struct Model {
     pub images: Vec<Image>,
     /// `--build-arg`
     pub args: BTreeMap<String, String>,
+    /// The lines of the images that the repository does not build.
+    pub externals: Vec<Vec<String>>,
+    /// Which of them each of their names points to.
+    pub pointers: [usize; EXTERNALS],
 }
 
 /// A state to which the repository can be put back.
@@ -55,17 +61,50 @@ impl World {
         let mut images = Vec::new();
         for (image, name) in NAMES.iter().enumerate().take(count) {
             let own = root.join("docker").join(name);
+            if dice.one_in(4) {
+                // A directory behind a link.
+                let real = root.join("real").join(name);
+                fs::create_dir_all(&real).unwrap();
+                fs::create_dir_all(root.join("docker")).unwrap();
+                symlink(format!("../real/{name}"), &own).unwrap();
+            }
             fs::create_dir_all(&own).unwrap();
             tree::lay_out(&own, dice, image == 0);
             let file = File::random(dice, image, namespace);
             let wide = dice.one_in(5);
             images.push(Image { file, wide, target: None, args: BTreeMap::new() });
         }
-        let model = Model { images, args: BTreeMap::new() };
+        let is_modern = oracle::is_modern();
+        let externals =
+            (0..EXTERNALS).map(|_| random_external(dice, namespace, is_modern)).collect();
+        let pointers = std::array::from_fn(|number| number);
+        let model = Model { images, args: BTreeMap::new(), externals, pointers };
         let namespace = namespace.to_owned();
         let world = World { _folder: folder, root, namespace, model, past: Vec::new() };
         world.write();
+        world.write_externals();
         world
+    }
+
+    /// Builds the images that the repository does not build, and lets their names point to them.
+    pub fn write_externals(&self) {
+        for (number, lines) in self.model.externals.iter().enumerate() {
+            let text = format!("FROM scratch\nCOPY bin /bin\n{}\n", lines.join("\n"));
+            assert!(oracle::build_by_hand(&text, &self.hidden(number), &[]), "{text}");
+        }
+        for (name, to) in self.model.pointers.iter().enumerate() {
+            self.point(name, *to);
+        }
+    }
+
+    /// Lets the name of an external point to one of the images.
+    pub fn point(&self, name: usize, to: usize) {
+        assert!(docker(&["tag", &self.hidden(to), &external(&self.namespace, name)]));
+    }
+
+    /// The name under which no Dockerfile knows an external.
+    fn hidden(&self, number: usize) -> String {
+        format!("{}/hidden:{number}", self.namespace)
     }
 
     /// What an image is called.
@@ -120,8 +159,13 @@ impl World {
     /// Goes back to a state.
     pub fn restore(&mut self, state: &State) {
         tree::put_back(&self.root, &state.files);
+        let same = self.model.externals == state.model.externals
+            && self.model.pointers == state.model.pointers;
         self.model = state.model.clone();
         self.write();
+        if !same {
+            self.write_externals();
+        }
     }
 
     /// The build arguments of an image; the command line's win.
@@ -135,7 +179,8 @@ impl World {
     /// names, and of Dockerfiles, which may be such files.
     pub fn reads_widely(&self) -> bool {
         let files = self.model.images.iter().map(|image| &image.file);
-        let mut lines = files.flat_map(|file| &file.stages).flat_map(|stage| &stage.lines);
+        let lines = files.flat_map(|file| &file.stages).flat_map(|stage| &stage.lines);
+        let mut lines = lines.chain(self.model.externals.iter().flatten());
         lines.any(|line| {
             let reads =
                 ["COPY", "ADD", "RUN --mount", "ONBUILD"].iter().any(|it| line.starts_with(it));
@@ -147,7 +192,8 @@ impl World {
     /// Whether any stage carries triggers: then names of stages count.
     pub fn has_triggers(&self) -> bool {
         let files = self.model.images.iter().map(|image| &image.file);
-        let mut lines = files.flat_map(|file| &file.stages).flat_map(|stage| &stage.lines);
+        let lines = files.flat_map(|file| &file.stages).flat_map(|stage| &stage.lines);
+        let mut lines = lines.chain(self.model.externals.iter().flatten());
         lines.any(|line| line.starts_with("ONBUILD"))
     }
 
