@@ -4,7 +4,9 @@
 //! change how text reads without being seen. `report` cleans text by it, and secrets are searched for
 //! by it, so both agree on what a reader gets to see.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::path::Path;
 
 /// A piece of a text that has an effect of its own. All else is a control sequence or a character
 /// that is not seen.
@@ -90,6 +92,63 @@ pub fn is_unseen(character: char) -> bool {
                 | '\u{e01f0}'..='\u{e0fff}'
         )
 }
+
+/// A name, a path, or a value as one line that shows all that is in it: line breaks and what is not
+/// seen are written as escapes, and so is what CI systems take for a command in any place of a line.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match is_unseen(character) {
+            true => shown.push_str(&escaped(character)),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown.replace(COMMAND, BROKEN_COMMAND))
+}
+
+/// A path as one line, as [`visible`] shows it.
+pub fn visible_path(path: &Path) -> String {
+    visible(&path.to_string_lossy()).into_owned()
+}
+
+/// A character that is not seen, as it is written in many languages.
+pub fn escaped(character: char) -> String {
+    match character {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        other => format!("\\u{{{:x}}}", u32::from(other)),
+    }
+}
+
+/// JSON with the same meaning in which all that is not seen is written as escapes. Outside of strings
+/// there is nothing but line breaks and blanks of it.
+pub fn visible_json(json: String) -> String {
+    let is_plain = |c: char| c == '\n' || !is_unseen(c);
+    if json.chars().all(is_plain) && !json.contains(COMMAND) {
+        return json;
+    }
+    let mut shown = String::with_capacity(json.len() + 8);
+    for character in json.chars() {
+        if is_plain(character) {
+            shown.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            shown.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    shown.replace(COMMAND, "#\\u0023[")
+}
+
+/// What older commands of GitHub Actions and those of Azure Pipelines begin with, wherever in a line.
+pub const COMMAND: &str = "##[";
+
+/// The same without its meaning.
+pub const BROKEN_COMMAND: &str = "#\\#[";
 
 enum Sequence {
     Ends(usize),
@@ -226,6 +285,26 @@ mod tests {
         check(b"a\tb\rc\x08d\x1b[3De\x1b[Gf\x1b[9`", "a>b|c<1d<3e@0f@8");
         check(b"a\xffb\xc3", "a\u{fffd}b\u{fffd}");
         check("größe 漢字".as_bytes(), "größe 漢字");
+    }
+
+    #[test]
+    fn names_show_all_that_is_in_them() {
+        let check = |text: &str, expected: &str| assert_eq!(visible(text), expected);
+        check("docker/größe 漢字", "docker/größe 漢字");
+        check("a\n::error::b", "a\\n::error::b");
+        check("\x1b[31m\t\u{202e}\u{85}\u{2028}", "\\u{1b}[31m\\t\\u{202e}\\u{85}\\u{2028}");
+        check("##[error]x ###[", "#\\#[error]x ##\\#[");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = "a\u{202e}\u{85}\u{7f}\u{e0041}##[x] é";
+        let json = visible_json(serde_json::to_string_pretty(&[value]).unwrap());
+        assert!(
+            !json.chars().any(|c| c != '\n' && is_unseen(c)) && !json.contains("##["),
+            "{json}"
+        );
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [value]);
     }
 
     #[test]

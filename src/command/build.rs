@@ -195,16 +195,15 @@ fn reporter_of(
         Progress::Auto => at.environment.can_draw(),
         Progress::Tty => true,
         Progress::Plain => false,
-        Progress::Json => return Some(Box::new(JsonLines::new(say::data(), began))),
+        Progress::Json => return Some(Box::new(JsonLines::new(say::data_stream(), began))),
         Progress::Quiet => return None,
     };
-    let to = std::io::stderr();
     Some(if live {
         Box::new(Live::start(Terminal::of_stderr(at.environment.rewraps()), at.paint))
     } else if at.environment.is_in_actions() {
-        Box::new(Groups::new(to, at.environment.below_workspace(root)))
+        Box::new(Groups::new(std::io::stderr(), at.environment.below_workspace(root)))
     } else {
-        Box::new(Plain::new(to))
+        Box::new(Plain::new(say::words_stream()))
     })
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::{Diff as Options, Global};
 use crate::exit::Exit;
@@ -125,7 +126,7 @@ fn between_revisions(
             "neither side of `{}` has a Dockerfile where `{}` is the root\n\
              hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
             range.text,
-            root.display()
+            visible_path(&root)
         )));
     }
     load::check_target(global, &now.graph)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::base::screen::visible_path;
 use crate::base::text::count;
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::cli::{Global, Init};
@@ -39,7 +40,7 @@ pub fn run(options: &Init, global: &Global, at: &Surroundings) -> anyhow::Result
     if parts.iter().all(|part| part.paths.is_empty()) {
         return Err(usage(format!(
             "no Dockerfile in `{}`\nhint: start with docker/base/Dockerfile",
-            root.display()
+            visible_path(&root)
         )));
     }
     let mentions = mentions(&root, &parts, global, at);
@@ -53,7 +54,7 @@ pub fn run(options: &Init, global: &Global, at: &Surroundings) -> anyhow::Result
     say::err(&diagnostics::draw(&problems, at.paint))?;
     let text = text.compose(&graph);
     if options.print {
-        say::out(&text)?;
+        say::data(&text)?;
     } else {
         say::file(&path, &text)?;
         let images = count(graph.images.len(), "image");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rayon::prelude::*;
 
+use crate::base::screen::visible_path;
 use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
@@ -179,7 +180,7 @@ pub fn read_unnamed(
     at: &Surroundings,
 ) -> Graph {
     paths.sort_unstable();
-    let candidates = paths.into_iter().map(|path| Candidate::new(path.to_string(), path));
+    let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
     let (read, _) = read_all(root, candidates.collect());
     let wanted = Wanted {
         build_args: build_args_of(global, &at.environment),
@@ -249,7 +250,7 @@ fn frontend_of(file: &ConfigFile) -> (Option<Version>, Option<Diagnostic>) {
 
 fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Diagnostic {
     // The error names the file by its whole path.
-    let message = error.to_string().replace(&format!("{}/", root.display()), "");
+    let message = error.to_string().replace(&format!("{}/", visible_path(root)), "");
     let source = Source::new(image.dockerfile.clone(), "");
     Diagnostic::error("unreadable-file", message).at(&source, Span::default(), "")
 }
@@ -263,9 +264,9 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let Some(wanted) = &global.directory else { return Ok(current) };
     let folder = current.join(wanted);
     let found = folder.canonicalize();
-    let found = found.map_err(|error| usage(format!("`{}`: {error}", wanted.display())))?;
+    let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(&wanted))))?;
     if !found.is_dir() {
-        return Err(usage(format!("`{}` is no folder", wanted.display())));
+        return Err(usage(format!("`{}` is no folder", visible_path(&wanted))));
     }
     Ok(found)
 }
@@ -293,7 +294,7 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
     usage(format!(
         "no Dockerfile in `{}`: looked for {globs}\n\
          hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
-        root.display()
+        visible_path(&root)
     ))
 }
 

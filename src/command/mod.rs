@@ -60,6 +60,11 @@ struct Surroundings {
 pub fn run(cli: Cli) -> Exit {
     let environment = Environment::read();
     let paint = environment.paint();
+    say::begin(say::Rules {
+        output_is_colored: environment.paint_of_output().is_colored(),
+        errors_are_colored: paint.is_colored(),
+        obeys_commands: environment.is_in_actions(),
+    });
     let at = Surroundings { environment, paint };
     let Cli { command, global } = cli;
     let result = match command {

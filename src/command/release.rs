@@ -15,6 +15,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Passing;
+use crate::base::screen::visible_path;
 use crate::exit::Exit;
 use crate::inputs::memory;
 use crate::process;
@@ -58,7 +59,7 @@ pub fn release(
     let file = folder.join(format!("{name}.json"));
     let text = serde_json::to_vec(&Intent { plain_http: plain_http.to_vec(), moves })?;
     let kept = memory::write_whole(&file, &text);
-    kept.with_context(|| format!("can't write `{}`", file.display()))?;
+    kept.with_context(|| format!("can't write `{}`", visible_path(&file)))?;
     let arguments = [OsStr::new("release"), file.as_os_str()];
     let finished = process::run_apart(&arguments, LONGEST_ERROR)?;
     if finished.status.success() {
@@ -91,8 +92,8 @@ pub fn run(file: &Path, at: &Surroundings) -> anyhow::Result<Exit> {
 }
 
 fn read(file: &Path) -> anyhow::Result<Intent> {
-    let text = fs::read(file).with_context(|| format!("can't read `{}`", file.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("can't read `{}`", file.display()))
+    let text = fs::read(file).with_context(|| format!("can't read `{}`", visible_path(&file)))?;
+    serde_json::from_slice(&text).with_context(|| format!("can't read `{}`", visible_path(&file)))
 }
 
 /// Whether a run has left something that died over it.

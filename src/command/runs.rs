@@ -16,7 +16,7 @@ pub fn run(options: &Runs, global: &Global) -> anyhow::Result<Exit> {
     let memory = Memory::of(&load::find_root(&load::start_folder(global)?));
     let rows: Vec<Row> = journal::all(&memory).iter().rev().map(runs::read).collect();
     if options.json {
-        say::out(&runs::draw_json(&rows)?)?;
+        say::data(&runs::draw_json(&rows)?)?;
     } else if rows.is_empty() {
         say::err("no run has built anything here\n")?;
     } else {

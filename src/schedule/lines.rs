@@ -56,10 +56,11 @@ impl Lines {
         }
     }
 
-    /// Hands over all that a step wrote: it has ended.
-    pub fn end(&mut self, step: &Step, line: impl FnMut(String)) {
-        if let Some(entry) = self.steps.get_mut(step) {
-            entry.end(line);
+    /// Hands over the whole lines of a step that has ended: no part of a secret comes after them.
+    pub fn end(&mut self, step: &Step, mut line: impl FnMut(String)) {
+        if let Some(entry) = self.steps.get_mut(step).filter(|entry| entry.open.is_empty()) {
+            entry.whole.finish();
+            entry.hand_over(&mut line);
         }
     }
 

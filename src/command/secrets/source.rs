@@ -10,6 +10,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use crate::base::screen::visible_path;
 use crate::command::environment::Environment;
 use crate::engine::secret::LARGEST;
 use crate::scan::config::SecretSource;
@@ -121,7 +122,7 @@ impl Place<'_> {
     fn read(self, written: &str, most: usize) -> Result<Option<Vec<u8>>, Lacking> {
         let path = self.path(written);
         let cant = |error: std::io::Error| {
-            let folder = self.folder.display();
+            let folder = visible_path(&self.folder);
             lacking(format!("`{written}`: {error}"), format!("paths are relative to `{folder}`"))
         };
         let limit = u64::try_from(most).map_or(u64::MAX, |most| most + 1);
@@ -145,7 +146,7 @@ fn reach(path: PathBuf) -> Result<Agent, Lacking> {
     match UnixStream::connect(&path) {
         Ok(_) => Ok(Agent::Socket(path)),
         Err(error) => Err(lacking(
-            format!("no agent answers at `{}`: {error}", path.display()),
+            format!("no agent answers at `{}`: {error}", visible_path(&path)),
             "start one with your keys: `eval $(ssh-agent) && ssh-add`",
         )),
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::steps::{base_of, bases, on_build};
+use crate::base::screen::visible_path;
 use crate::engine::{BuildRequest, StoredImage};
 
 /// Images by their references.
@@ -85,7 +86,7 @@ impl Store {
     fn save(&self) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         write_whole(file, &serde_json::to_vec_pretty(&self.images)?)
-            .with_context(|| format!("can't write `{}`", file.display()))
+            .with_context(|| format!("can't write `{}`", visible_path(&file)))
     }
 
     /// An image of a registry, given what it holds.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::{FORM, Head};
+use crate::base::screen::visible_path;
 use crate::event::Stamped;
 
 /// The events of a log, in order.
@@ -45,7 +46,7 @@ impl Events {
             bail!(
                 "`{}` has the form {version}, and this version of layers reads {FORM}\n\
                  hint: use the version that wrote it",
-                path.display()
+                visible_path(&path)
             );
         }
         Ok(events)
@@ -102,5 +103,5 @@ fn is_output(line: &[u8]) -> bool {
 
 /// The error is no `io::Error`, which is one of writing for `say`.
 pub(in crate::report) fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
-    anyhow::anyhow!("can't read `{}`: {error}", path.display())
+    anyhow::anyhow!("can't read `{}`: {error}", visible_path(&path))
 }

@@ -110,7 +110,7 @@ struct Log {
 
 impl Log {
     fn take(&mut self, event: &Stamped) -> io::Result<()> {
-        serde_json::to_writer(&mut self.waiting, event)?;
+        self.waiting.extend(clean::visible_json(serde_json::to_string(event)?).into_bytes());
         self.waiting.push(b'\n');
         if self.waiting.len() > MOST_WAITING {
             self.flush()?;
