@@ -60,6 +60,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     attest::check(&repository.attestations, engine.as_ref(), &info)?;
     let (kitchen, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
     if options.dry_run {
+        drop(load::memory(&repository.root, at)?);
         let name = |image: ImageId| repository.graph.images[image].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::base::screen::visible_path;
+use crate::base::screen::{is_unseen, visible, visible_path};
 use crate::base::text::count;
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::cli::{Global, Init};
@@ -190,7 +190,7 @@ fn inventory(graph: &Graph) -> String {
     for image in images {
         let reference = image.references.first().map(crate::graph::reference::Reference::familiar);
         let reference = reference.unwrap_or_default();
-        let line = format!("#   {:<width$}  {reference}", image.name);
+        let line = format!("#   {:<width$}  {reference}", visible(&image.name));
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -244,6 +244,15 @@ fn references(graph: &Graph) -> String {
 }
 
 /// A text as TOML writes it.
+/// A text as TOML has it, on one line.
 fn quote(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if !text.chars().any(is_unseen) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let escape = |character: char| match character {
+        '"' | '\\' => format!("\\{character}"),
+        unseen if is_unseen(unseen) => format!("\\U{:08x}", u32::from(unseen)),
+        other => other.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escape).collect::<String>())
 }

@@ -21,6 +21,7 @@ use crate::graph::lint::frontend::{Version, parse_version};
 use crate::graph::lint::{self, Silence};
 use crate::graph::naming::{self, Wishes};
 use crate::graph::{Graph, Image};
+use crate::inputs::Memory;
 use crate::parse;
 use crate::plan::Home;
 use crate::report::{diagnostics, say};
@@ -284,6 +285,25 @@ pub fn find_root(start: &Path) -> PathBuf {
         }
     }
     start.to_owned()
+}
+
+/// What is remembered at a root, with a warning where a part of it is not used.
+///
+/// # Errors
+/// Where it can't be warned.
+pub fn memory(root: &Path, at: &Surroundings) -> anyhow::Result<Memory> {
+    let memory = Memory::of(root);
+    memory.trouble().map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
+    Ok(memory)
+}
+
+/// The same for a command that is about nothing else.
+///
+/// # Errors
+/// Where a part of it is not used.
+pub fn own_memory(root: &Path) -> anyhow::Result<Memory> {
+    let memory = Memory::of(root);
+    memory.trouble().map_or(Ok(memory), |trouble| Err(anyhow::anyhow!(trouble)))
 }
 
 fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {

@@ -33,6 +33,7 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     let wish = Wish { pins, ..Wish::look(chosen) };
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
+    drop(load::memory(&repository.root, at)?);
     let (_, todo) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
     let name = |image: ImageId| repository.graph.images[image].name.clone();
     let estimate = options.estimate.then(|| estimate(&todo, jobs_of(options.jobs), &name));

@@ -27,7 +27,7 @@ const STANDARD_OUTPUT: &str = "-";
 
 pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
     let start = load::start_folder(global)?;
-    let runs = journal::all(&Memory::of(&load::find_root(&start)));
+    let runs = journal::all(&load::own_memory(&load::find_root(&start))?);
     let Some(last) = runs.last() else {
         return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
     };

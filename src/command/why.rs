@@ -25,6 +25,7 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
     let wish = Wish::look(chosen);
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
+    drop(load::memory(&repository.root, at)?);
     let (kitchen, plan) = Kitchen::open(&repository, wish, engine.as_ref(), &info, at)?;
     let graph = &repository.graph;
     let own = match &kitchen.judge.own[image] {

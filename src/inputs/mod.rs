@@ -21,6 +21,7 @@ mod own;
 pub mod reading;
 pub mod select;
 pub mod since;
+mod state;
 pub mod wildcard;
 
 pub use archive::ContextArchive;
@@ -33,3 +34,4 @@ pub use key::{Inputs, NeedInputs};
 pub use memory::Memory;
 pub use own::commands_of;
 pub use select::{Use, select};
+pub use state::StateDir;

@@ -42,7 +42,8 @@ pub(super) fn line(event: &Stamped) -> Option<String> {
 pub(super) fn words_of(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunStarted { engine, jobs, images, .. } => {
-            format!("building {} with {engine}, {jobs} at once", count(images.len(), "image"))
+            let (engine, images) = (clean::visible(engine), count(images.len(), "image"));
+            format!("building {images} with {engine}, {jobs} at once")
         }
         Event::ImageStarted { .. } => "started".to_owned(),
         Event::ImageFresh { tagged, registry, .. } => words::fresh(tagged, registry.is_some()),

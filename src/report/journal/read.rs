@@ -13,6 +13,7 @@ use anyhow::bail;
 use super::{FORM, Head};
 use crate::base::screen::visible_path;
 use crate::event::Stamped;
+use crate::inputs::StateDir;
 
 /// The events of a log, in order.
 #[derive(Debug)]
@@ -29,8 +30,10 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn open(path: &Path) -> anyhow::Result<Events> {
-        let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
+    pub(super) fn open(folder: &StateDir, name: &str) -> anyhow::Result<Events> {
+        let path = &folder.path().join(name);
+        let file = folder.file(name).and_then(File::open);
+        let file = file.map_err(|error| cannot_read(path, &error))?;
         let lines = BufReader::new(file);
         let mut events = Events {
             lines,
