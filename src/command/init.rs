@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::base::screen::{is_unseen, visible, visible_path};
+use crate::base::screen::{COMMAND, is_unseen, visible, visible_path};
 use crate::base::text::count;
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::cli::{Global, Init};
@@ -246,7 +246,7 @@ fn references(graph: &Graph) -> String {
 /// A text as TOML writes it.
 /// A text as TOML has it, on one line.
 fn quote(text: &str) -> String {
-    if !text.chars().any(is_unseen) {
+    if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
         return toml::Value::String(text.to_owned()).to_string();
     }
     let escape = |character: char| match character {
@@ -254,5 +254,6 @@ fn quote(text: &str) -> String {
         unseen if is_unseen(unseen) => format!("\\U{:08x}", u32::from(unseen)),
         other => other.to_string(),
     };
-    format!("\"{}\"", text.chars().map(escape).collect::<String>())
+    let quoted: String = text.chars().map(escape).collect();
+    format!("\"{}\"", quoted.replace(COMMAND, "#\\u0023["))
 }

@@ -3,6 +3,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use crate::harness::Project;
@@ -195,7 +197,7 @@ fn every_command_on_images_that_build() {
         "affected --since HEAD --format json",
         "affected --since HEAD --format github",
         "diff HEAD",
-        "diff HEAD --format json",
+        "diff HEAD --json",
         "list --since HEAD",
         "plan --engine fake",
         "why app --engine fake",
@@ -302,4 +304,90 @@ fn a_log_from_elsewhere_commands_nothing() {
     }
     let said = run(&project, "log", 0);
     assert!(said.contains("failed"), "the events are read: {said}");
+}
+
+/// A registry that refuses everything with these headers and this body, for as long as the test runs.
+fn refusing_registry(headers: String, body: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut line = String::new();
+            // What is no HTTP is an attempt at TLS, which this does not speak.
+            while stream.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let (length, close) = (body.len(), "Connection: close\r\n");
+            let answer = format!("HTTP/1.1 {headers}{close}Content-Length: {length}\r\n\r\n{body}");
+            // A client that has gone away has heard enough.
+            drop(stream.get_mut().write_all(answer.as_bytes()));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_registry_commands_nothing() {
+    let evil = quoted();
+    let body = format!(r#"{{"errors":[{{"code":{evil},"message":{evil},"detail":{evil}}}]}}"#);
+    let header = EVIL.replace(['\n', '\r'], " ");
+    for headers in [
+        "403 Forbidden\r\n".to_owned(),
+        "400 Bad\r\n".to_owned(),
+        format!("404 {header}\r\nContent-Type: {header}\r\n"),
+        "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\n".to_owned(),
+        format!("401 Unauthorized\r\nWWW-Authenticate: {header}\r\n"),
+        format!(
+            "200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\nDocker-Content-Digest: {header}\r\n"
+        ),
+    ] {
+        let address = refusing_registry(headers.clone(), body.clone());
+        let project = Project::new()
+            .dockerfile("app", &format!("FROM {address}/x/y:1\nRUN x\n"))
+            .file("layers.toml", format!("registry = \"{address}\"\n"))
+            .script(r#"{"name": "docker"}"#);
+        for words in [
+            "outdated --engine fake",
+            "update",
+            "plan --engine none",
+            "build --all --engine fake --push",
+        ] {
+            for in_actions in [false, true] {
+                let words: Vec<&str> = words.split(' ').collect();
+                let mut command = project.command(&words);
+                if in_actions {
+                    command.env("GITHUB_ACTIONS", "true");
+                }
+                check(
+                    &command.output().unwrap(),
+                    &format!("{headers:?}: {words:?}"),
+                    false,
+                    in_actions,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_credential_helper_is_never_a_path() {
+    let address = refusing_registry(
+        "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\n".to_owned(),
+        String::new(),
+    );
+    let evil = quoted();
+    for helper in ["\"../../evil\"", "\"/evil\"", "\"a\\\\b\"", "\"a b\"", evil.as_str()] {
+        let config = format!(r#"{{"credHelpers": {{"{address}": {helper}}}}}"#);
+        let project = Project::new()
+            .dockerfile("app", &format!("FROM {address}/x/y:1\nRUN x\n"))
+            .file("docker-credential-../../evil", "#!/bin/sh\ntouch ran\n")
+            .file("../config/config.json", config);
+        let folder = project.root().parent().unwrap().join("config");
+        let project = project.var("DOCKER_CONFIG", folder.to_string_lossy());
+        let output = project.command(&["update"]).env("GITHUB_ACTIONS", "true").output().unwrap();
+        check(&output, helper, false, true);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("has no valid name"), "{helper}: {said}");
+    }
 }
