@@ -74,7 +74,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)
-            .with_context(|| format!("can't make the folder `{}`", visible_path(&folder)))?;
+            .with_context(|| format!("can't make the folder `{}`", visible_path(folder)))?;
     }
     say::file(path, text)
 }

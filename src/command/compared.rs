@@ -27,7 +27,7 @@ pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow
             say::err(&format!("there is no `{name}`\n{hint}\n"))?;
             return Ok(Exit::Failed);
         }
-        Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(&path))),
+        Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(path))),
     };
     if found == wanted {
         return Ok(Exit::Done);

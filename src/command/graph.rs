@@ -133,7 +133,7 @@ fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<For
         None => Err(usage(format!(
             "`{}` does not say which format is meant\n\
              hint: add an option such as --svg, --html or --json",
-            visible_path(&path)
+            visible_path(path)
         ))),
     }
 }

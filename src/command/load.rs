@@ -265,9 +265,9 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let Some(wanted) = &global.directory else { return Ok(current) };
     let folder = current.join(wanted);
     let found = folder.canonicalize();
-    let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(&wanted))))?;
+    let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(wanted))))?;
     if !found.is_dir() {
-        return Err(usage(format!("`{}` is no folder", visible_path(&wanted))));
+        return Err(usage(format!("`{}` is no folder", visible_path(wanted))));
     }
     Ok(found)
 }
@@ -314,7 +314,7 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
     usage(format!(
         "no Dockerfile in `{}`: looked for {globs}\n\
          hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
-        visible_path(&root)
+        visible_path(root)
     ))
 }
 

@@ -60,7 +60,7 @@ pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
 /// Writes a file and says where it is, as the user called it.
 fn write(path: &Path, name: &Path, text: &str) -> anyhow::Result<()> {
     say::file(path, text)?;
-    say::out(&format!("{}\n", visible_path(&name)))
+    say::out(&format!("{}\n", visible_path(name)))
 }
 
 fn read(run: &Kept) -> anyhow::Result<Timeline> {
@@ -124,7 +124,7 @@ impl Wanted<'_> {
         let id = id.to_string_lossy().into_owned();
         if let Some(file) = self.trace {
             say::file(&self.start.join(file), &trace::draw(&run, &id))?;
-            say::err(&format!("trace: {}\n", visible_path(&file)))?;
+            say::err(&format!("trace: {}\n", visible_path(file)))?;
         }
         let Some(page) = self.page else { return Ok(()) };
         let (path, name) = match (page, &heard.folder) {

@@ -110,7 +110,7 @@ impl StateDir {
         self.check()?;
         match self.metadata(&name) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            found => drop(found?),
+            found => found.map(|_| ())?,
         }
         Ok(self.path.join(name))
     }

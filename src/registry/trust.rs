@@ -84,7 +84,7 @@ impl Trust {
 
 fn unreadable(path: &Path, why: impl std::fmt::Display) -> anyhow::Error {
     let hint = "make it readable: a `.crt` file there holds certificates as PEM";
-    hinted(format!("can't read `{}`: {why}", visible_path(&path)), hint)
+    hinted(format!("can't read `{}`: {why}", visible_path(path)), hint)
 }
 
 #[cfg(test)]

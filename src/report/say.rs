@@ -177,7 +177,7 @@ pub fn warning(message: &str, paint: Paint) -> anyhow::Result<()> {
 /// # Errors
 /// Where it can't be written; what was there before is unharmed then.
 pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
-    let name = path.file_name().with_context(|| format!("`{}` is no file", visible_path(&path)))?;
+    let name = path.file_name().with_context(|| format!("`{}` is no file", visible_path(path)))?;
     let mut beside = name.to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));
     let beside = path.with_file_name(beside);
@@ -186,5 +186,5 @@ pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
         // The half-written copy is of no use; that it may stay is not worth a second error.
         drop(fs::remove_file(&beside));
     }
-    written.with_context(|| format!("can't write `{}`", visible_path(&path)))
+    written.with_context(|| format!("can't write `{}`", visible_path(path)))
 }

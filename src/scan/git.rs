@@ -74,7 +74,7 @@ impl Git {
             bail!(
                 "`{}` lies in no work tree of git{why}\n\
                  hint: what changed since a revision is known to git alone",
-                visible_path(&root)
+                visible_path(root)
             );
         }
         Ok(git)

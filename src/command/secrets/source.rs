@@ -122,7 +122,7 @@ impl Place<'_> {
     fn read(self, written: &str, most: usize) -> Result<Option<Vec<u8>>, Lacking> {
         let path = self.path(written);
         let cant = |error: std::io::Error| {
-            let folder = visible_path(&self.folder);
+            let folder = visible_path(self.folder);
             lacking(format!("`{written}`: {error}"), format!("paths are relative to `{folder}`"))
         };
         let limit = u64::try_from(most).map_or(u64::MAX, |most| most + 1);

@@ -132,9 +132,9 @@ impl Script {
     /// Reads a script and makes its paths whole.
     pub(super) fn read(path: &Path) -> anyhow::Result<Script> {
         let text =
-            fs::read(path).with_context(|| format!("can't read `{}`", visible_path(&path)))?;
+            fs::read(path).with_context(|| format!("can't read `{}`", visible_path(path)))?;
         let mut script: Script = serde_json::from_slice(&text)
-            .with_context(|| format!("`{}` is no script", visible_path(&path)))?;
+            .with_context(|| format!("`{}` is no script", visible_path(path)))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let whole = |path: &mut PathBuf| *path = folder.join(&*path);
         script.record.as_mut().map(whole);

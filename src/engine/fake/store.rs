@@ -86,7 +86,7 @@ impl Store {
     fn save(&self) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         write_whole(file, &serde_json::to_vec_pretty(&self.images)?)
-            .with_context(|| format!("can't write `{}`", visible_path(&file)))
+            .with_context(|| format!("can't write `{}`", visible_path(file)))
     }
 
     /// An image of a registry, given what it holds.

@@ -49,7 +49,7 @@ impl Events {
             bail!(
                 "`{}` has the form {version}, and this version of layers reads {FORM}\n\
                  hint: use the version that wrote it",
-                visible_path(&path)
+                visible_path(path)
             );
         }
         Ok(events)
@@ -106,5 +106,5 @@ fn is_output(line: &[u8]) -> bool {
 
 /// The error is no `io::Error`, which is one of writing for `say`.
 pub(in crate::report) fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
-    anyhow::anyhow!("can't read `{}`: {error}", visible_path(&path))
+    anyhow::anyhow!("can't read `{}`: {error}", visible_path(path))
 }
