@@ -2,7 +2,7 @@
 //!
 //! Owns the check of everything that is opened, written, or removed there. A repository may hold a
 //! `.layers/` of its own, in which a link leads elsewhere or a pipe would block whoever opens it. A
-//! file with a second name may be one from outside, so it is none of ours either. Trees that change
+//! file with a second name may be one from outside, so it is not used either. Trees that change
 //! while they are looked at are out of scope: whoever can do that can write to the directory anyway.
 
 use std::ffi::OsString;
