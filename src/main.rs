@@ -11,5 +11,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let answered = layers::command::answer_shell();
-    answered.unwrap_or_else(|| layers::command::run(layers::cli::Cli::parse())).into()
+    let run = || match layers::cli::Cli::try_parse() {
+        Ok(cli) => layers::command::run(cli),
+        Err(error) => layers::command::refuse(&error),
+    };
+    answered.unwrap_or_else(run).into()
 }

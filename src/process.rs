@@ -12,6 +12,8 @@ use std::thread;
 
 use anyhow::Context;
 
+use crate::base::screen::visible_path;
+
 /// More than this the first line of a program that is kept does not hold.
 const LONGEST_LINE: u64 = 4096;
 
@@ -99,7 +101,7 @@ pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> 
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .with_context(|| format!("can't start `{}` once more", program.display()))?;
+        .with_context(|| format!("can't start `{}` once more", visible_path(&program)))?;
     let stderr = read_bounded(child.stderr.take(), most).unwrap_or_default();
     Ok(Finished { status: child.wait()?, stdout: Vec::new(), stderr })
 }

@@ -9,6 +9,7 @@ pub mod fault;
 pub mod id;
 pub mod parallel;
 pub mod path;
+pub mod screen;
 pub mod span;
 pub mod text;
 

@@ -155,7 +155,12 @@ impl fmt::Display for Place {
 
 impl serde::Serialize for Place {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.collect_str(&format_args!(
+            "{}:{}:{}",
+            self.file.as_str(),
+            self.line,
+            self.column
+        ))
     }
 }
 

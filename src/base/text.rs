@@ -2,6 +2,8 @@
 //!
 //! Owns small pieces of English that messages share.
 
+use super::screen::visible;
+
 /// `1 image`, `2 images`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -9,7 +11,8 @@ pub fn count(number: usize, noun: &str) -> String {
 
 /// `` `a` ``, `` `a` and `b` ``, `` `a`, `b` and `c` ``.
 pub fn list<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
-    let items: Vec<String> = items.into_iter().map(|item| format!("`{}`", item.as_ref())).collect();
+    let items: Vec<String> =
+        items.into_iter().map(|item| format!("`{}`", visible(item.as_ref()))).collect();
     and(&items)
 }
 

@@ -63,11 +63,11 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     let in_order = graph.order().iter().filter(|image| layers[**image].is_some());
     let mut rows: Vec<Row<'_>> = in_order.map(row).collect();
     rows.sort_by_key(|row| row.layer);
-    say::out(&match options.format {
-        AffectedFormat::Text => affected::draw(&rows, graph.images.len()),
-        AffectedFormat::Json => affected::draw_json(&rows)?,
-        AffectedFormat::Github => affected::draw_github(&rows)?,
-    })?;
+    match options.format {
+        AffectedFormat::Text => say::out(&affected::draw(&rows, graph.images.len()))?,
+        AffectedFormat::Json => say::data(&affected::draw_json(&rows)?)?,
+        AffectedFormat::Github => say::data(&affected::draw_github(&rows)?)?,
+    }
     Ok(Exit::Done)
 }
 

@@ -118,16 +118,23 @@ impl Audience {
             drop(memory.keep_durations(&self.took));
         }
         memory.sweep();
-        match self.unkept {
-            Some(error) => {
-                say::warning(&format!("the log of this run can't be kept: {error}"), at.paint)?;
+        match (self.unkept, memory.trouble()) {
+            (Some(_), Some(why)) => warn_unkept(&why, at)?,
+            (Some(error), None) => warn_unkept(&error.to_string(), at)?,
+            (None, trouble) => {
+                trouble.map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
+                if self.journal.is_begun() {
+                    self.summary.whole_logs(Whole::Last);
+                }
             }
-            None if self.journal.is_begun() => self.summary.whole_logs(Whole::Last),
-            None => {}
         }
         say::err(&self.summary.draw(at.paint))?;
         say::unless_closed(self.shown).context("can't show the progress")?;
         let folder = self.journal.folder().map(Path::to_owned);
         Ok(Heard { timeline: self.timeline, folder })
     }
+}
+
+fn warn_unkept(why: &str, at: &Surroundings) -> anyhow::Result<()> {
+    say::warning(&format!("the log of this run can't be kept: {why}"), at.paint)
 }

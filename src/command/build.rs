@@ -63,6 +63,7 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
     let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
     let (kitchen, todo) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
     if options.dry_run {
+        drop(load::memory(&repository.root, at)?);
         let name = |image: ImageId| repository.graph.images[image].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
@@ -209,16 +210,15 @@ fn reporter_of(
         Progress::Auto => at.environment.can_draw(),
         Progress::Tty => true,
         Progress::Plain => false,
-        Progress::Json => return Some(Box::new(JsonLines::new(say::data(), began))),
+        Progress::Json => return Some(Box::new(JsonLines::new(say::data_stream(), began))),
         Progress::Quiet => return None,
     };
-    let to = std::io::stderr();
     Some(if live {
         Box::new(Live::start(Terminal::of_stderr(at.environment.rewraps()), at.paint))
     } else if at.environment.is_in_actions() {
-        Box::new(Groups::new(to, at.environment.below_workspace(root)))
+        Box::new(Groups::new(std::io::stderr(), at.environment.below_workspace(root)))
     } else {
-        Box::new(Plain::new(to))
+        Box::new(Plain::new(say::words_stream()))
     })
 }
 

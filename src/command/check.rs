@@ -20,11 +20,11 @@ pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Resul
     let usual =
         if at.environment.is_in_actions() { CheckFormat::Github } else { CheckFormat::Text };
     match options.format.unwrap_or(usual) {
-        CheckFormat::Json => say::out(&diagnostics_json::render(&problems)?)?,
+        CheckFormat::Json => say::data(&diagnostics_json::render(&problems)?)?,
         CheckFormat::Text => tell(&repository, &problems, at)?,
         CheckFormat::Github => {
             let folder = at.environment.below_workspace(&repository.root);
-            say::out(&annotations::render(&problems, &folder))?;
+            say::data(&annotations::render(&problems, &folder))?;
             tell(&repository, &problems, at)?;
         }
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use crate::base::screen::visible_path;
 use crate::base::text::shell_word;
 use crate::cli::{
     Ci as Options, CiFile, CiGithub, CiGitlab, CiSystem, Global, USUAL_BRANCH, USUAL_IMAGE,
@@ -60,12 +61,12 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     let start = global.directory.clone().unwrap_or_default();
     if file.check {
         let path = output.map_or_else(|| top.join(usual_file), |path| start.join(path));
-        let name = output.unwrap_or(Path::new(usual_file)).display().to_string();
+        let name = output.unwrap_or(Path::new(usual_file)).to_string_lossy().into_owned();
         return compared::with_file(&path, &drawn, &name, &command);
     }
     match output {
         Some(path) => write(&start.join(path), &drawn)?,
-        None => say::out(&drawn)?,
+        None => say::data(&drawn)?,
     }
     Ok(Exit::Done)
 }
@@ -74,7 +75,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)
-            .with_context(|| format!("can't make the folder `{}`", folder.display()))?;
+            .with_context(|| format!("can't make the folder `{}`", visible_path(folder)))?;
     }
     say::file(path, text)
 }

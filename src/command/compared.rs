@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use similar::TextDiff;
 
+use crate::base::screen::visible_path;
 use crate::exit::Exit;
 use crate::report::say;
 
@@ -26,7 +27,7 @@ pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow
             say::err(&format!("there is no `{name}`\n{hint}\n"))?;
             return Ok(Exit::Failed);
         }
-        Err(error) => return Err(error).context(format!("can't read `{}`", path.display())),
+        Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(path))),
     };
     if found == wanted {
         return Ok(Exit::Done);

@@ -45,7 +45,7 @@ fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> 
     let mut program = with_names(Cli::command(), &place);
     let mut text = Vec::new();
     shell.write_complete(&mut program, words, Some(&current), &mut text)?;
-    say::out(&String::from_utf8(text)?)
+    say::data(&String::from_utf8(text)?)
 }
 
 /// The command line with completers where only the repository knows the values. What stands for a

@@ -32,6 +32,6 @@ pub fn run(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
     if shell == clap_complete::Shell::Zsh {
         script.push_str(ZSH_FIRST_TIME);
     }
-    say::out(&script)?;
+    say::data(&script)?;
     Ok(Exit::Done)
 }

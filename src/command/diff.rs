@@ -4,8 +4,8 @@
 //! `--since`, graphs and pins beside that. No engine is asked. How it is told is `report/`'s affair.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::{Diff as Options, Global};
 use crate::exit::Exit;
@@ -95,7 +95,8 @@ fn beside_work_tree(
     // One that can't be read pins nothing.
     let pins = Pins::of_any(&std::fs::read(root.join(FILE)).unwrap_or_default());
     let now = Side { graph, pins: &pins };
-    tell(Compared { range, root, git: &git, then: &then, now, causes }, options)
+    let memory = &load::memory(root, at)?;
+    tell(Compared { range, memory, git: &git, then: &then, now, causes }, options)
 }
 
 fn between_revisions(
@@ -125,7 +126,7 @@ fn between_revisions(
             "neither side of `{}` has a Dockerfile where `{}` is the root\n\
              hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
             range.text,
-            root.display()
+            visible_path(&root)
         )));
     }
     load::check_target(global, &now.graph)?;
@@ -134,14 +135,15 @@ fn between_revisions(
         compare(Sides { now: Now::Revision(now.side()), then: then.side(), platform: &platform });
     let pins = Pins::of_any(&now.content(&git, FILE)?.unwrap_or_default());
     let side = Side { graph: &now.graph, pins: &pins };
-    let compared = Compared { range, root: &root, git: &git, then: &then, now: side, causes };
+    let memory = load::memory(&root, at)?;
+    let compared = Compared { range, memory: &memory, git: &git, then: &then, now: side, causes };
     Ok(Ok(tell(compared, options)?))
 }
 
 /// Both sides, and why images differ themselves.
 struct Compared<'a> {
     range: Range<'a>,
-    root: &'a Path,
+    memory: &'a Memory,
     git: &'a Git,
     then: &'a Revision,
     now: Side<'a>,
@@ -149,7 +151,7 @@ struct Compared<'a> {
 }
 
 fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
-    let Compared { range, root, git, then, now, mut causes } = compared;
+    let Compared { range, memory, git, then, now, mut causes } = compared;
     let pins = Pins::of_any(&then.content(git, FILE)?.unwrap_or_default());
     let was = Side { graph: &then.graph, pins: &pins };
     let difference = Difference::between(was, now);
@@ -159,7 +161,7 @@ fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
     let layers = affected.layers(graph);
     let in_order: Vec<ImageId> =
         graph.order().iter().copied().filter(|image| layers[*image].is_some()).collect();
-    let (estimate, times) = expect(root, graph, &difference, &in_order, jobs_of(options.jobs));
+    let (estimate, times) = expect(memory, graph, &difference, &in_order, jobs_of(options.jobs));
     let row = |(id, time): (&ImageId, Option<diff::Expected>)| {
         let image = &graph.images[*id];
         let was = difference.old_name(&image.name);
@@ -212,13 +214,13 @@ fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, moved: BTreeMap<ImageId, Ve
 /// How long the builds will take, and each of them, by what they took before; nothing where no build of
 /// any of them is known.
 fn expect(
-    root: &Path,
+    memory: &Memory,
     graph: &Graph,
     difference: &Difference,
     images: &[ImageId],
     jobs: usize,
 ) -> (Option<Estimate>, Vec<Option<diff::Expected>>) {
-    let durations = Memory::of(root).durations();
+    let durations = memory.durations();
     // What an image took under its old name it will take under its new one.
     let name = |image: &ImageId| {
         let name = graph.images[*image].name.as_str();

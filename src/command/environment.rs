@@ -117,7 +117,7 @@ impl Environment {
             RelPath::from_path(root.strip_prefix(workspace).ok()?)
         };
         let below = below().filter(|below| !below.is_root());
-        below.map(|below| below.to_string()).unwrap_or_default()
+        below.map(|below| below.as_str().to_owned()).unwrap_or_default()
     }
 
     fn color_wish(&self) -> Wish {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::screen::visible_path;
 use crate::cli::{Global, Graph as Options};
 use crate::exit::Exit;
 use crate::graph::draw::mark::Mark;
@@ -104,7 +105,8 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     match output {
         Some(path) if options.check => {
             let wanted = draw(&asked, format, &tree::plain)?;
-            let name = path.file_name().map_or(path.as_path(), Path::new).display().to_string();
+            let name =
+                path.file_name().map_or(path.as_path(), Path::new).to_string_lossy().into_owned();
             let command = Said { options, global, format: None }.command();
             return compared::with_file(&path, &wanted, &name, &command);
         }
@@ -112,7 +114,11 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
         None => {
             let paint = at.environment.paint_of_output();
             let ink = |mark: &Mark, text: &str| marks::paint(paint, mark, text);
-            say::out(&draw(&asked, format, &ink)?)?;
+            let text = draw(&asked, format, &ink)?;
+            match format {
+                Format::Tree => say::out(&text)?,
+                _ => say::data(&text)?,
+            }
         }
     }
     Ok(Exit::Done)
@@ -127,7 +133,7 @@ fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<For
         None => Err(usage(format!(
             "`{}` does not say which format is meant\n\
              hint: add an option such as --svg, --html or --json",
-            path.display()
+            visible_path(path)
         ))),
     }
 }

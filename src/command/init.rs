@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::base::screen::{COMMAND, is_unseen, visible, visible_path};
 use crate::base::text::count;
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::cli::{Global, Init};
@@ -39,7 +40,7 @@ pub fn run(options: &Init, global: &Global, at: &Surroundings) -> anyhow::Result
     if parts.iter().all(|part| part.paths.is_empty()) {
         return Err(usage(format!(
             "no Dockerfile in `{}`\nhint: start with docker/base/Dockerfile",
-            root.display()
+            visible_path(&root)
         )));
     }
     let mentions = mentions(&root, &parts, global, at);
@@ -53,7 +54,7 @@ pub fn run(options: &Init, global: &Global, at: &Surroundings) -> anyhow::Result
     say::err(&diagnostics::draw(&problems, at.paint))?;
     let text = text.compose(&graph);
     if options.print {
-        say::out(&text)?;
+        say::data(&text)?;
     } else {
         say::file(&path, &text)?;
         let images = count(graph.images.len(), "image");
@@ -189,7 +190,7 @@ fn inventory(graph: &Graph) -> String {
     for image in images {
         let reference = image.references.first().map(crate::graph::reference::Reference::familiar);
         let reference = reference.unwrap_or_default();
-        let line = format!("#   {:<width$}  {reference}", image.name);
+        let line = format!("#   {:<width$}  {reference}", visible(&image.name));
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -243,6 +244,16 @@ fn references(graph: &Graph) -> String {
 }
 
 /// A text as TOML writes it.
+/// A text as TOML has it, on one line.
 fn quote(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let escape = |character: char| match character {
+        '"' | '\\' => format!("\\{character}"),
+        unseen if is_unseen(unseen) => format!("\\U{:08x}", u32::from(unseen)),
+        other => other.to_string(),
+    };
+    let quoted: String = text.chars().map(escape).collect();
+    format!("\"{}\"", quoted.replace(COMMAND, "#\\u0023["))
 }

@@ -7,6 +7,7 @@ use crate::cli::{Global, List};
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::reference::Reference;
+use crate::report::clean::{visible, visible_json};
 use crate::report::say;
 
 use super::{Surroundings, load, since};
@@ -22,7 +23,11 @@ pub fn run(options: &List, global: &Global, at: &Surroundings) -> anyhow::Result
         None => graph.images.ids().collect(),
     };
     let rows = rows(graph, &chosen);
-    say::out(&if options.json { draw_json(&rows)? } else { draw_table(rows) })?;
+    if options.json {
+        say::data(&draw_json(&rows)?)?;
+    } else {
+        say::out(&draw_table(rows))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -51,7 +56,7 @@ fn rows<'a>(graph: &'a Graph, chosen: &[ImageId]) -> Vec<Row<'a>> {
 }
 
 fn draw_json(rows: &[Row<'_>]) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(rows)? + "\n")
+    Ok(visible_json(serde_json::to_string_pretty(rows)?) + "\n")
 }
 
 /// Columns wide enough for all, blanks between.
@@ -60,7 +65,8 @@ fn draw_table(rows: Vec<Row<'_>>) -> String {
         vec![["IMAGE", "REFERENCES", "DOCKERFILE", "NAMED BY"].map(str::to_owned)];
     for row in rows {
         let references = row.references.join(" ");
-        lines.push([row.name.to_owned(), references, row.dockerfile.to_owned(), row.named_by]);
+        let [name, dockerfile] = [row.name, row.dockerfile].map(|it| visible(it).into_owned());
+        lines.push([name, references, dockerfile, row.named_by]);
     }
     let width = |column: usize| {
         lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()

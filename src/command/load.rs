@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rayon::prelude::*;
 
+use crate::base::screen::visible_path;
 use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
@@ -22,6 +23,7 @@ use crate::graph::lint::frontend::{Version, parse_version};
 use crate::graph::lint::{self, Silence};
 use crate::graph::naming::{self, Wishes};
 use crate::graph::{Graph, Image};
+use crate::inputs::Memory;
 use crate::parse;
 use crate::plan::Home;
 use crate::report::{diagnostics, say};
@@ -196,7 +198,7 @@ pub fn read_unnamed(
     at: &Surroundings,
 ) -> Graph {
     paths.sort_unstable();
-    let candidates = paths.into_iter().map(|path| Candidate::new(path.to_string(), path));
+    let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
     let (read, _) = read_all(root, candidates.collect());
     let wanted = Wanted {
         build_args: build_args_of(global, &at.environment),
@@ -293,7 +295,7 @@ fn frontend_of(file: &ConfigFile) -> (Option<Version>, Option<Diagnostic>) {
 
 fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Diagnostic {
     // The error names the file by its whole path.
-    let message = error.to_string().replace(&format!("{}/", root.display()), "");
+    let message = error.to_string().replace(&format!("{}/", visible_path(root)), "");
     let source = Source::new(image.dockerfile.clone(), "");
     Diagnostic::error("unreadable-file", message).at(&source, Span::default(), "")
 }
@@ -307,9 +309,9 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let Some(wanted) = &global.directory else { return Ok(current) };
     let folder = current.join(wanted);
     let found = folder.canonicalize();
-    let found = found.map_err(|error| usage(format!("`{}`: {error}", wanted.display())))?;
+    let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(wanted))))?;
     if !found.is_dir() {
-        return Err(usage(format!("`{}` is no folder", wanted.display())));
+        return Err(usage(format!("`{}` is no folder", visible_path(wanted))));
     }
     Ok(found)
 }
@@ -329,6 +331,25 @@ pub fn find_root(start: &Path) -> PathBuf {
     start.to_owned()
 }
 
+/// What is remembered at a root, with a warning where a part of it is not used.
+///
+/// # Errors
+/// Where it can't be warned.
+pub fn memory(root: &Path, at: &Surroundings) -> anyhow::Result<Memory> {
+    let memory = Memory::of(root);
+    memory.trouble().map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
+    Ok(memory)
+}
+
+/// The same for a command that is about nothing else.
+///
+/// # Errors
+/// Where a part of it is not used.
+pub fn own_memory(root: &Path) -> anyhow::Result<Memory> {
+    let memory = Memory::of(root);
+    memory.trouble().map_or(Ok(memory), |trouble| Err(anyhow::anyhow!(trouble)))
+}
+
 fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
     let globs = match file.globs(&dockerfiles::DEFAULT_GLOBS) {
         globs if globs.is_empty() => "the groups of `layers.toml`".to_owned(),
@@ -337,7 +358,7 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
     usage(format!(
         "no Dockerfile in `{}`: looked for {globs}\n\
          hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
-        root.display()
+        visible_path(root)
     ))
 }
 

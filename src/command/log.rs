@@ -7,7 +7,6 @@ use crate::base::text::closest;
 use crate::cli::{Global, Log};
 use crate::event::{Event, Skip};
 use crate::exit::Exit;
-use crate::inputs::Memory;
 use crate::report::journal::{self, Kept};
 use crate::report::summary::Whole;
 use crate::report::{retell, say};
@@ -15,7 +14,7 @@ use crate::report::{retell, say};
 use super::{load, usage};
 
 pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
-    let runs = journal::all(&Memory::of(&load::find_root(&load::start_folder(global)?)));
+    let runs = journal::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);
     let Some(last) = runs.last() else {
         return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
     };

@@ -13,6 +13,7 @@ use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use crate::base::screen::visible_path;
 use crate::cli::{Cli, Global};
 use crate::exit::Exit;
 use crate::report::say;
@@ -57,7 +58,7 @@ const EXIT_STATUS: &[Entry] = &[
 pub fn run(folder: &Path, global: &Global) -> anyhow::Result<Exit> {
     let folder = load::start_folder(global)?.join(folder);
     fs::create_dir_all(&folder)
-        .with_context(|| format!("can't make the folder `{}`", folder.display()))?;
+        .with_context(|| format!("can't make the folder `{}`", visible_path(&folder)))?;
     for (name, text) in pages()? {
         say::file(&folder.join(name), &text)?;
     }

@@ -61,11 +61,37 @@ struct Surroundings {
     paint: Paint,
 }
 
+impl Surroundings {
+    /// Reads the environment, and lets it decide what is printed.
+    fn read() -> Surroundings {
+        let environment = Environment::read();
+        let paint = environment.paint();
+        say::begin(say::Rules {
+            output_is_colored: environment.paint_of_output().is_colored(),
+            errors_are_colored: paint.is_colored(),
+            obeys_commands: environment.is_in_actions(),
+        });
+        Surroundings { environment, paint }
+    }
+}
+
+/// Shows what was asked for instead of a command: help, or what is wrong with the command line.
+pub fn refuse(error: &clap::Error) -> Exit {
+    if !error.use_stderr() {
+        // Where it can't be written, nobody reads it.
+        drop(error.print());
+        return Exit::Done;
+    }
+    let at = Surroundings::read();
+    let text = error.render();
+    let text = if at.paint.is_colored() { text.ansi().to_string() } else { text.to_string() };
+    drop(say::err(&text));
+    Exit::Usage
+}
+
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Exit {
-    let environment = Environment::read();
-    let paint = environment.paint();
-    let at = Surroundings { environment, paint };
+    let at = Surroundings::read();
     let Cli { command, global } = cli;
     let result = match command {
         Command::Build(options) => build::run(&options, &global, &at),

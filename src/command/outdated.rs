@@ -32,7 +32,7 @@ pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Re
     let rows = compare(&repository, &pins, options.engine.engine, at);
     let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
     if options.json {
-        say::out(&pins::draw_json(&rows)?)?;
+        say::data(&pins::draw_json(&rows)?)?;
     } else {
         say::out(&pins::draw_table(&rows))?;
         say::err(&pins::draw_rest(&rows))?;

@@ -36,6 +36,7 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
+    drop(load::memory(&repository.root, at)?);
     let (_, todo) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
     let name = |image: ImageId| repository.graph.images[image].name.clone();
     let estimate = options.estimate.then(|| estimate(&todo, jobs_of(options.jobs), &name));

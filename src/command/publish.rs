@@ -9,7 +9,7 @@ use crate::base::{ImageId, clock, parallel};
 use crate::cli::Push;
 use crate::engine::{Cancel, Engine};
 use crate::graph::reference::Reference;
-use crate::inputs::Memory;
+use crate::inputs::{Memory, StateDir};
 use crate::plan::{Parent, SharedStore, remote};
 use crate::registry::moves::Move;
 use crate::registry::{AT_ONCE, Remote};
@@ -116,7 +116,12 @@ impl Publisher for Publishing<'_> {
         }
         let (moves, kept) = self.moves(published)?;
         let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
-        let folder = self.memory().prepare_releases()?;
+        // Where the state directory is not used, what a run is about to do is kept for its own time.
+        let elsewhere = tempfile::tempdir()?;
+        let folder = match self.memory().prepare_releases() {
+            Err(_) if self.memory().trouble().is_some() => StateDir::at(elsewhere.path()),
+            kept => kept?,
+        };
         if !moves.is_empty() || release::is_any_left(&folder) {
             release::release(&folder, &self.run, &self.plain_http, moves)?;
         }

@@ -7,16 +7,17 @@
 //! and it goes on to the end. Where it dies too (the machine does), the next release from here ends
 //! what it had begun.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::path::Path;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Passing;
+use crate::base::screen::visible_path;
 use crate::exit::Exit;
-use crate::inputs::memory;
+use crate::inputs::StateDir;
 use crate::process;
 use crate::registry::Registries;
 use crate::registry::moves::{Move, finish, move_all};
@@ -50,22 +51,23 @@ impl Intent {
 /// # Errors
 /// Where a registry refuses, or the disk.
 pub fn release(
-    folder: &Path,
+    folder: &StateDir,
     name: &str,
     plain_http: &[String],
     moves: Vec<Move>,
 ) -> anyhow::Result<()> {
-    let file = folder.join(format!("{name}.json"));
+    let name = format!("{name}.json");
+    let file = folder.path().join(&name);
     let text = serde_json::to_vec(&Intent { plain_http: plain_http.to_vec(), moves })?;
-    let kept = memory::write_whole(&file, &text);
-    kept.with_context(|| format!("can't write `{}`", file.display()))?;
+    let kept = folder.write(&name, &text);
+    kept.with_context(|| format!("can't write `{}`", visible_path(&file)))?;
     let arguments = [OsStr::new("release"), file.as_os_str()];
     let finished = process::run_apart(&arguments, LONGEST_ERROR)?;
     if finished.status.success() {
         return Ok(());
     }
     // It removes what it has read, whatever comes of it.
-    drop(fs::remove_file(&file));
+    drop(folder.remove_file(&name));
     let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
     let said = said.strip_prefix("error: ").unwrap_or(&said);
     match said {
@@ -77,45 +79,53 @@ pub fn release(
 /// `layers release FILE`: what that process does.
 pub fn run(file: &Path, at: &Surroundings) -> anyhow::Result<Exit> {
     // Nothing is made where this is called by hand on something else.
-    let intent = read(file)?;
-    let folder = file.parent().context("a file lies in a folder")?;
-    let lock = File::create(folder.join(LOCK)).context("can't make the lock of releases")?;
+    let (parent, name) = file.parent().zip(file.file_name()).context("a file lies in a folder")?;
+    let folder = StateDir::at(parent);
+    let intent = read(&folder, name)?;
+    let lock = folder
+        .place(LOCK)
+        .and_then(|path| File::options().write(true).create(true).truncate(false).open(path));
+    let lock = lock.context("can't make the lock of releases")?;
     lock.lock().context("can't lock releases")?;
-    for left in others(folder, file) {
-        finish_left(&left, at)?;
+    for left in others(&folder, name) {
+        finish_left(&folder, &left, at)?;
     }
     let moved = move_all(&intent.registries(at), &intent.moves);
-    drop(fs::remove_file(file));
+    drop(folder.remove_file(name));
     moved?;
     Ok(Exit::Done)
 }
 
-fn read(file: &Path) -> anyhow::Result<Intent> {
-    let text = fs::read(file).with_context(|| format!("can't read `{}`", file.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("can't read `{}`", file.display()))
+fn read(folder: &StateDir, name: &OsStr) -> anyhow::Result<Intent> {
+    let file = folder.path().join(name);
+    let text =
+        folder.read(name).with_context(|| format!("can't read `{}`", visible_path(&file)))?;
+    serde_json::from_slice(&text).with_context(|| format!("can't read `{}`", visible_path(&file)))
 }
 
 /// Whether a run has left something that died over it.
-pub fn is_any_left(folder: &Path) -> bool {
-    !others(folder, Path::new("")).is_empty()
+pub fn is_any_left(folder: &StateDir) -> bool {
+    !others(folder, OsStr::new("")).is_empty()
 }
 
 /// What other runs have left that died.
-fn others(folder: &Path, own: &Path) -> Vec<PathBuf> {
-    let items = fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
-    let is_left = |path: &PathBuf| path != own && path.extension().is_some_and(|it| it == "json");
-    let mut left: Vec<PathBuf> = items.filter(is_left).collect();
+fn others(folder: &StateDir, own: &OsStr) -> Vec<OsString> {
+    let is_left = |name: &OsString| {
+        let is_intent = Path::new(name).extension().is_some_and(|it| it == "json");
+        is_intent && name != own && folder.file(name).is_ok()
+    };
+    let mut left: Vec<OsString> = folder.names().into_iter().filter(is_left).collect();
     left.sort();
     left
 }
 
 /// Ends what another run has begun.
-fn finish_left(file: &Path, at: &Surroundings) -> anyhow::Result<()> {
-    if let Ok(intent) = read(file) {
+fn finish_left(folder: &StateDir, name: &OsStr, at: &Surroundings) -> anyhow::Result<()> {
+    if let Ok(intent) = read(folder, name) {
         let finished = finish(&intent.registries(at), &intent.moves);
         // A registry that says no will say so again, and must not stop all that come after.
         finished.or_else(|error| if Passing::is(&error) { Err(error) } else { Ok(()) })?;
     }
-    drop(fs::remove_file(file));
+    drop(folder.remove_file(name));
     Ok(())
 }

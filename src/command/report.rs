@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::screen::visible_path;
 use crate::cli::{Global, Report};
 use crate::exit::Exit;
 use crate::inputs::Memory;
@@ -26,7 +27,7 @@ const STANDARD_OUTPUT: &str = "-";
 
 pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
     let start = load::start_folder(global)?;
-    let runs = journal::all(&Memory::of(&load::find_root(&start)));
+    let runs = journal::all(&load::own_memory(&load::find_root(&start))?);
     let Some(last) = runs.last() else {
         return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
     };
@@ -46,7 +47,7 @@ pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
     let older = runs.iter().rev().skip_while(|it| it.id != run.id).skip(1);
     let text = draw(&timeline, &standing, older);
     match &options.output {
-        Some(file) if file.as_os_str() == STANDARD_OUTPUT => say::out(&text)?,
+        Some(file) if file.as_os_str() == STANDARD_OUTPUT => say::data(&text)?,
         Some(file) => write(&start.join(file), file, &text)?,
         None => {
             let path = run.folder().join(PAGE);
@@ -59,7 +60,7 @@ pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
 /// Writes a file and says where it is, as the user called it.
 fn write(path: &Path, name: &Path, text: &str) -> anyhow::Result<()> {
     say::file(path, text)?;
-    say::out(&format!("{}\n", name.display()))
+    say::out(&format!("{}\n", visible_path(name)))
 }
 
 fn read(run: &Kept) -> anyhow::Result<Timeline> {
@@ -123,7 +124,7 @@ impl Wanted<'_> {
         let id = id.to_string_lossy().into_owned();
         if let Some(file) = self.trace {
             say::file(&self.start.join(file), &trace::draw(&run, &id))?;
-            say::err(&format!("trace: {}\n", file.display()))?;
+            say::err(&format!("trace: {}\n", visible_path(file)))?;
         }
         let Some(page) = self.page else { return Ok(()) };
         let (path, name) = match (page, &heard.folder) {
@@ -137,6 +138,6 @@ impl Wanted<'_> {
         let kept = journal::all(memory);
         let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
         say::file(&path, &draw(&run, &standing, older))?;
-        say::err(&format!("page: {}\n", name.display()))
+        say::err(&format!("page: {}\n", visible_path(&name)))
     }
 }

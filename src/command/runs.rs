@@ -5,7 +5,6 @@
 
 use crate::cli::{Global, Runs};
 use crate::exit::Exit;
-use crate::inputs::Memory;
 use crate::report::journal;
 use crate::report::runs::{self, Row};
 use crate::report::say;
@@ -13,10 +12,10 @@ use crate::report::say;
 use super::load;
 
 pub fn run(options: &Runs, global: &Global) -> anyhow::Result<Exit> {
-    let memory = Memory::of(&load::find_root(&load::start_folder(global)?));
+    let memory = load::own_memory(&load::find_root(&load::start_folder(global)?))?;
     let rows: Vec<Row> = journal::all(&memory).iter().rev().map(runs::read).collect();
     if options.json {
-        say::out(&runs::draw_json(&rows)?)?;
+        say::data(&runs::draw_json(&rows)?)?;
     } else if rows.is_empty() {
         say::err("no run has built anything here\n")?;
     } else {

@@ -28,6 +28,7 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
     let engine = kitchen::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
+    drop(load::memory(&repository.root, at)?);
     let (kitchen, plan) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
     let graph = &repository.graph;
     let own = match &kitchen.judge.own[image] {

@@ -20,6 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::base::hinted;
+use crate::base::screen::{visible, visible_path};
 use crate::process::{self, Finished, Run};
 
 mod proxies;
@@ -99,6 +100,16 @@ impl CredentialStore {
         };
         let helper = config.helpers.get(key).or_else(|| config.helpers.get(host));
         if let Some(helper) = helper.or(config.store.as_ref()).filter(|name| !name.is_empty()) {
+            if !is_helper_name(helper) {
+                return Err(hinted(
+                    format!(
+                        "the credential helper `{}` of `{}` has no valid name",
+                        visible(helper),
+                        visible(key)
+                    ),
+                    "name it by what follows `docker-credential-`, such as `pass`, in the docker configuration",
+                ));
+            }
             return ask_helper(helper, key);
         }
         let entry = config.auths.get(key).or_else(|| {
@@ -106,6 +117,11 @@ impl CredentialStore {
         });
         entry.map_or(Ok(None), |entry| read_entry(entry, key))
     }
+}
+
+/// Whether a program may be named so: it is looked up in `PATH`, never by a path.
+fn is_helper_name(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+'))
 }
 
 /// The folder of the docker configuration: `DOCKER_CONFIG`, else `.docker` in the home folder.
@@ -130,7 +146,8 @@ fn read_entry(entry: &AuthEntry, key: &str) -> anyhow::Result<Option<Credential>
             Credential { username: entry.username.clone(), secret: entry.password.clone() };
         return Ok(Some(credential).filter(|found| !found.username.is_empty()));
     }
-    let unreadable = || format!("the `auth` of `{key}` in the docker configuration is unreadable");
+    let unreadable =
+        || format!("the `auth` of `{}` in the docker configuration is unreadable", visible(key));
     let bytes = STANDARD.decode(entry.auth.trim()).ok().with_context(unreadable)?;
     let text = String::from_utf8(bytes).ok().with_context(unreadable)?;
     let (username, secret) = text.split_once(':').with_context(unreadable)?;
@@ -168,7 +185,7 @@ fn read_answer(
         if said.contains("credentials not found") {
             return Ok(None);
         }
-        anyhow::bail!("`{program}` gave no credentials for `{key}`: {said}");
+        anyhow::bail!("`{program}` gave no credentials for `{}`: {}", visible(key), visible(&said));
     }
     let answer: HelperAnswer = serde_json::from_slice(&finished.stdout)
         .ok()
@@ -191,7 +208,7 @@ pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Opti
         }
         Err(error) => {
             let hint = "make it readable, or set DOCKER_CONFIG to another folder";
-            return Err(hinted(format!("can't read `{}`: {error}", path.display()), hint));
+            return Err(hinted(format!("can't read `{}`: {error}", visible_path(path)), hint));
         }
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
@@ -200,7 +217,8 @@ pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Opti
         let (line, column) = (error.line(), error.column());
         let what = if error.is_data() { "not what belongs there" } else { "not JSON" };
         let message = format!("{what} at line {line}, column {column}");
-        hinted(format!("`{}` is no docker configuration: {message}", path.display()), hint)
+        let path = visible_path(path);
+        hinted(format!("`{path}` is no docker configuration: {message}"), hint)
     })
 }
 

@@ -11,6 +11,7 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use rayon::prelude::*;
 
+use crate::base::screen::{is_unseen, visible};
 use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, IdMap, ImageId, Source, Span};
 use crate::credentials::BuildProxies;
@@ -183,7 +184,22 @@ fn name_images(
         })
     });
     let named = named.collect();
+    problems.extend(read.iter().filter_map(describe_unseen));
     (named, inferred, problems)
+}
+
+/// A name that does not show all that is in it, such as a line break, would be another one in lists and
+/// on command lines.
+fn describe_unseen(image: &Read) -> Option<Diagnostic> {
+    let candidate = &image.candidate;
+    if !candidate.name.chars().any(is_unseen) {
+        return None;
+    }
+    let spot = candidate.said.name.clone();
+    let (source, span) = spot.unwrap_or_else(|| (image.file.source.clone(), Span::default()));
+    let message = format!("the image name `{}` has invisible characters", visible(&candidate.name));
+    let problem = Diagnostic::error("invalid-name", message).at(&source, span, "");
+    Some(problem.hint("rename the directory, or set `name` in `layers.toml`"))
 }
 
 /// What gave an image one of its references: a setting, or else its Dockerfile.

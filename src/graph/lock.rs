@@ -10,6 +10,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::base::screen::visible_json;
 use crate::base::{Diagnostic, Source, Span};
 
 use super::Graph;
@@ -176,7 +177,7 @@ impl Lock {
     /// It as text, for telling what differs.
     pub fn to_text(&self) -> String {
         // It is all text, so this does not fail.
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+        visible_json(serde_json::to_string_pretty(self).unwrap_or_default()) + "\n"
     }
 }
 

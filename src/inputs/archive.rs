@@ -21,6 +21,7 @@ use rayon::prelude::*;
 use tar::{EntryType, Header};
 
 use super::reading::{Buffer, Known, digest_entry, read_entry};
+use crate::base::screen::visible_path;
 use crate::engine::ContextFiles;
 use crate::scan::context::{Context, Entry, EntryKind};
 
@@ -41,7 +42,7 @@ pub struct ContextArchive {
 
 impl fmt::Debug for ContextArchive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let root = self.context.root.display();
+        let root = visible_path(&self.context.root);
         write!(f, "ContextArchive({root}, {} entries)", self.chosen.len())
     }
 }

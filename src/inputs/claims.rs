@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
+use super::state::StateDir;
 use crate::engine::Cancel;
 
 /// The right to build a key; given back when it is dropped.
@@ -97,10 +98,10 @@ pub fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Removes the files that dead processes left behind; says whether there were any.
-pub(super) fn sweep(folder: &Path) -> bool {
+pub(super) fn sweep(folder: &StateDir) -> bool {
     let mut found = false;
-    for item in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = item.path();
+    for name in folder.names() {
+        let Ok(path) = folder.file(name) else { continue };
         let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
         if file.try_lock().is_ok() && is_at(&file, &path) {
             drop(Claim { _file: file, path });
@@ -169,12 +170,14 @@ mod tests {
     #[test]
     fn what_dead_processes_left_is_swept_and_what_is_held_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let (left, held) = (folder.path().join("left"), folder.path().join("held"));
+        let state = StateDir::of(folder.path());
+        state.make().unwrap();
+        let (left, held) = (state.path().join("left"), state.path().join("held"));
         fs::write(&left, "").unwrap();
         let claim = claim(&held, &|| {}, &Cancel::default()).unwrap();
-        assert!(sweep(folder.path()));
+        assert!(sweep(&state));
         assert!(!left.exists() && held.exists());
-        assert!(!sweep(folder.path()));
+        assert!(!sweep(&state));
         drop(claim);
     }
 }

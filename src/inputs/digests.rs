@@ -7,16 +7,15 @@
 //! finding it damaged, costs reading.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::scan::context::Stat;
 
-use super::memory::write_whole;
+use super::state::StateDir;
 
 /// The form of the file, raised when it changes.
 const MAGIC: &[u8; 16] = b"layers files 2\n\0";
@@ -34,7 +33,7 @@ type PathHash = [u8; 16];
 /// What is known of files' contents.
 #[derive(Debug, Default)]
 pub struct Digests {
-    file: Option<PathBuf>,
+    file: Option<(StateDir, &'static str)>,
     /// The file as it was read, or nothing. Its records stand in the order of their paths'
     /// hashes, so that they are searched where they lie: a plan of 100,000 files fills no table with them.
     kept: Vec<u8>,
@@ -56,12 +55,12 @@ struct Record {
 
 impl Digests {
     /// What a file says; nothing where it is not there or damaged.
-    pub fn open(file: PathBuf) -> Digests {
-        let kept = fs::read(&file).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
+    pub fn open(folder: StateDir, name: &'static str) -> Digests {
+        let kept = folder.read(name).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
         let starts = starts(records(&kept));
         let used = (0..records(&kept).len()).map(|_| AtomicBool::new(false)).collect();
-        let noted = BTreeMap::new();
-        Digests { file: Some(file), kept, starts, used, noted, is_distrusted: false }
+        let (file, noted) = (Some((folder, name)), BTreeMap::new());
+        Digests { file, kept, starts, used, noted, is_distrusted: false }
     }
 
     /// Finds none of the kept digests from now on, so that every file is read. A file that changes through a
@@ -111,7 +110,7 @@ impl Digests {
     /// # Errors
     /// Where it can't be written.
     pub fn save(&self) -> io::Result<()> {
-        let (Some(file), true) = (&self.file, self.is_changed()) else { return Ok(()) };
+        let (Some((folder, name)), true) = (&self.file, self.is_changed()) else { return Ok(()) };
         let is_used = |used: &AtomicBool| used.load(Ordering::Relaxed);
         let used = self.used.iter().filter(|used| is_used(used)).count() + self.noted.len();
         // Files come and go; what nobody asked for is only dropped when it is most of it.
@@ -131,7 +130,7 @@ impl Digests {
         bytes.extend(all.values().flatten());
         let sum = blake3::hash(&bytes);
         bytes.extend_from_slice(sum.as_bytes());
-        write_whole(file, &bytes)
+        folder.write(name, &bytes)
     }
 }
 
@@ -242,15 +241,17 @@ mod tests {
     #[test]
     fn records_outlive_the_process_and_know_the_facts() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("files");
+        let state = StateDir::of(folder.path());
+        state.make().unwrap();
+        let open = || Digests::open(state.clone(), "files");
         let (path, old) = (Path::new("/a/b"), stat((10, 1), (10, 2)));
         let digest = blake3::hash(b"abc");
-        let mut digests = Digests::open(file.clone());
+        let mut digests = open();
         assert_eq!(digests.find(path, &old), None);
         digests.note(path, &old, Duration::from_secs(1000), &digest);
         digests.note(Path::new("/young"), &old, Duration::from_secs(10), &digest);
         digests.save().unwrap();
-        let digests = Digests::open(file.clone());
+        let digests = open();
         assert_eq!(digests.find(path, &old), Some(digest));
         assert_eq!(digests.find(Path::new("/young"), &old), None);
         for other in [
@@ -262,9 +263,9 @@ mod tests {
         ] {
             assert_eq!(digests.find(path, &other), None, "{other:?}");
         }
-        let mut bytes = fs::read(&file).unwrap();
+        let mut bytes = state.read("files").unwrap();
         bytes[40] ^= 1;
-        fs::write(&file, bytes).unwrap();
-        assert_eq!(Digests::open(file).find(path, &old), None, "damaged");
+        state.write("files", &bytes).unwrap();
+        assert_eq!(open().find(path, &old), None, "damaged");
     }
 }

@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::write_whole;
+use super::state::StateDir;
 
 /// How many times of one image are kept.
 const MOST_KEPT: usize = 5;
@@ -23,7 +22,7 @@ const GUESS: (u64, u64) = (500, 5_000);
 /// The times of the images of a repository.
 #[derive(Debug, Clone, Default)]
 pub struct Durations {
-    file: PathBuf,
+    file: Option<(StateDir, &'static str)>,
     kept: Kept,
 }
 
@@ -35,10 +34,10 @@ struct Kept {
 
 impl Durations {
     /// Those of a file; none where it is not there or damaged.
-    pub fn open(file: PathBuf) -> Durations {
-        let text = std::fs::read(&file).ok();
+    pub fn open(folder: StateDir, name: &'static str) -> Durations {
+        let text = folder.read(name).ok();
         let kept = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        Durations { file, kept }
+        Durations { file: Some((folder, name)), kept }
     }
 
     /// Adds what builds took in which at least one step ran, and saves all.
@@ -55,7 +54,8 @@ impl Durations {
             let too_many = times.len().saturating_sub(MOST_KEPT);
             times.drain(..too_many);
         }
-        write_whole(&self.file, &serde_json::to_vec(&self.kept)?)
+        let Some((folder, name)) = &self.file else { return Ok(()) };
+        folder.write(name, &serde_json::to_vec(&self.kept)?)
     }
 
     /// What the next build of an image is expected to take: the median of the last ones.
@@ -114,25 +114,29 @@ mod tests {
     #[test]
     fn the_median_of_the_last_builds_is_expected() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("durations.json");
-        let mut durations = Durations::open(file.clone());
+        let state = StateDir::of(folder.path());
+        state.make().unwrap();
+        let open = || Durations::open(state.clone(), "durations.json");
+        let mut durations = open();
         assert_eq!(durations.usual("a"), None);
         durations.add(&seconds(&[("a", 100), ("b", 1)])).unwrap();
         for time in [1, 2, 9, 3, 4] {
             durations.add(&seconds(&[("a", time)])).unwrap();
         }
         // The first, which was long, is forgotten by now.
-        let again = Durations::open(file.clone());
+        let again = open();
         assert_eq!(again.usual("a"), Some(Duration::from_secs(3)));
         assert_eq!(again.usual("b"), Some(Duration::from_secs(1)));
-        std::fs::write(&file, "{").unwrap();
-        assert_eq!(Durations::open(file).usual("a"), None);
+        state.write("durations.json", b"{").unwrap();
+        assert_eq!(open().usual("a"), None);
     }
 
     #[test]
     fn what_was_never_built_is_guessed_by_its_commands() {
         let folder = tempfile::tempdir().unwrap();
-        let mut durations = Durations::open(folder.path().join("durations.json"));
+        let state = StateDir::of(folder.path());
+        state.make().unwrap();
+        let mut durations = Durations::open(state, "durations.json");
         let millis = |durations: &Durations| -> Vec<u128> {
             let expected = durations.expect(&[("a", 2), ("new", 1), ("plain", 0)]);
             expected.iter().map(Duration::as_millis).collect()

@@ -5,9 +5,9 @@
 //! deleting the folder costs time and words, never correctness.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirEntry};
+use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use super::digests::Digests;
 use super::durations::Durations;
 use super::identity::FORMAT;
 use super::key::Inputs;
+use super::state::StateDir;
 use crate::engine::Cancel;
 
 /// The folder's name, at the repository's root.
@@ -43,18 +44,27 @@ struct Identities {
 /// The folder of a repository.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    folder: PathBuf,
+    folder: StateDir,
 }
+
+/// The directories in it.
+const DIRECTORIES: [&str; 4] = ["claims", "keys", "releases", "runs"];
 
 impl Memory {
     /// The memory of the repository at `root`. Nothing is written yet.
     pub fn of(root: &Path) -> Memory {
-        Memory { folder: root.join(FOLDER) }
+        Memory { folder: StateDir::of(root) }
+    }
+
+    /// What keeps it, or a part of it, from being used, and how to remove it: something in it is no file or
+    /// directory of ours. All else goes on without that part.
+    pub fn trouble(&self) -> Option<String> {
+        self.folder.trouble(&DIRECTORIES)
     }
 
     /// The digests of files.
     pub fn digests(&self) -> Digests {
-        Digests::open(self.folder.join("files"))
+        Digests::open(self.folder.clone(), "files")
     }
 
     /// Keeps the inputs behind a key of an image, and forgets the oldest of that image.
@@ -64,19 +74,18 @@ impl Memory {
     pub fn keep(&self, image: &str, key: &str, inputs: &Inputs) -> io::Result<()> {
         let folder = self.keys_of(image);
         self.prepare(&folder)?;
-        write_whole(&folder.join(format!("{key}.json")), &serde_json::to_vec(inputs)?)?;
-        let kept: Vec<DirEntry> = fs::read_dir(&folder)?.flatten().collect();
+        folder.write(format!("{key}.json"), &serde_json::to_vec(inputs)?)?;
+        let kept = folder.names();
         let too_many = kept.len().saturating_sub(MOST_KEPT);
         if too_many == 0 {
             return Ok(());
         }
-        let modified = |item: &DirEntry| item.metadata().and_then(|it| it.modified()).ok();
-        let mut kept: Vec<(_, PathBuf)> =
-            kept.iter().filter_map(|item| Some((modified(item)?, item.path()))).collect();
+        let modified = |name| folder.metadata(name).and_then(|it| it.modified()).ok();
+        let mut kept: Vec<_> = kept.iter().map(|name| (modified(name), name)).collect();
         kept.sort_unstable();
-        for (_, path) in kept.into_iter().take(too_many) {
+        for (_, name) in kept.into_iter().take(too_many) {
             // Another process may have forgotten it already.
-            drop(fs::remove_file(path));
+            drop(folder.remove_file(name));
         }
         Ok(())
     }
@@ -87,19 +96,19 @@ impl Memory {
             // A label is whatever somebody wrote; a path is not.
             return None;
         }
-        let text = fs::read(self.keys_of(image).join(format!("{key}.json"))).ok()?;
+        let text = self.keys_of(image).read(format!("{key}.json")).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// Whether the inputs behind a key of an image are kept. It does not read them.
     pub fn keeps(&self, image: &str, key: &str) -> bool {
-        fs::metadata(self.keys_of(image).join(format!("{key}.json"))).is_ok_and(|it| it.len() > 0)
+        self.keys_of(image).metadata(format!("{key}.json")).is_ok_and(|it| it.len() > 0)
     }
 
     /// Whether the inputs behind a key of an image were kept at a moment (since 1970) or later:
     /// another run is building that key, or has built it meanwhile.
     pub fn kept_since(&self, image: &str, key: &str, moment: Duration) -> bool {
-        let file = fs::metadata(self.keys_of(image).join(format!("{key}.json")));
+        let file = self.keys_of(image).metadata(format!("{key}.json"));
         let modified = file.and_then(|file| file.modified()).ok();
         let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         modified.is_some_and(|time| time >= moment)
@@ -119,7 +128,7 @@ impl Memory {
         let folder = self.claims();
         self.prepare(&folder)?;
         let file = format!("{}.{}", file_name_of(image), key.get(..16).unwrap_or(key));
-        claims::claim(&folder.join(file), waits, cancel)
+        claims::claim(&folder.place(file)?, waits, cancel)
     }
 
     /// Removes what processes left behind that died: their claims, and files that they had not
@@ -128,14 +137,15 @@ impl Memory {
         let mut folders = vec![self.folder.clone()];
         if claims::sweep(&self.claims()) {
             // Who builds an image keeps its inputs first.
-            let keys = fs::read_dir(self.folder.join("keys")).into_iter().flatten().flatten();
-            folders.extend(keys.map(|item| item.path()));
+            let keys = self.folder.below("keys");
+            let names = keys.names();
+            folders.extend(names.iter().filter_map(|name| Some(keys.below(name.to_str()?))));
         }
         for folder in folders {
-            for item in fs::read_dir(folder).into_iter().flatten().flatten() {
-                if writer_of(&item.file_name().to_string_lossy()).is_some_and(is_dead) {
+            for name in folder.names() {
+                if writer_of(&name.to_string_lossy()).is_some_and(is_dead) {
                     // One that can't be removed blocks nobody.
-                    drop(fs::remove_file(item.path()));
+                    drop(folder.remove_file(name));
                 }
             }
         }
@@ -143,7 +153,7 @@ impl Memory {
 
     /// How long builds took.
     pub fn durations(&self) -> Durations {
-        Durations::open(self.folder.join("durations.json"))
+        Durations::open(self.folder.clone(), "durations.json")
     }
 
     /// Keeps how long builds took, beside what another run has kept meanwhile.
@@ -156,15 +166,15 @@ impl Memory {
     }
 
     /// The folder of the logs of runs, which may not be there.
-    pub fn runs(&self) -> PathBuf {
-        self.folder.join("runs")
+    pub fn runs(&self) -> StateDir {
+        self.folder.below("runs")
     }
 
     /// Makes that folder.
     ///
     /// # Errors
     /// Where it can't be made.
-    pub fn prepare_runs(&self) -> io::Result<PathBuf> {
+    pub fn prepare_runs(&self) -> io::Result<StateDir> {
         let folder = self.runs();
         self.prepare(&folder)?;
         // Once a run it is made sure of, whatever became of the run that made the folder.
@@ -176,25 +186,25 @@ impl Memory {
     ///
     /// # Errors
     /// Where it can't be made.
-    pub fn prepare_releases(&self) -> io::Result<PathBuf> {
-        let folder = self.folder.join("releases");
+    pub fn prepare_releases(&self) -> io::Result<StateDir> {
+        let folder = self.folder.below("releases");
         self.prepare(&folder)?;
         Ok(folder)
     }
 
-    fn claims(&self) -> PathBuf {
-        self.folder.join("claims")
+    fn claims(&self) -> StateDir {
+        self.folder.below("claims")
     }
 
     /// Whether any inputs of an image are kept: it was built from here.
     pub fn knows(&self, image: &str) -> bool {
-        fs::read_dir(self.keys_of(image)).is_ok_and(|mut items| items.next().is_some())
+        !self.keys_of(image).names().is_empty()
     }
 
     /// The identities of images by their IDs. Those that another version of this program found,
     /// to which other things counted, are forgotten.
     pub fn identities(&self) -> BTreeMap<String, Identity> {
-        let text = fs::read(self.folder.join("identities.json"));
+        let text = self.folder.read("identities.json");
         let kept: Option<Identities> = text.ok().and_then(|it| serde_json::from_slice(&it).ok());
         let kept = kept.filter(|kept| kept.format == FORMAT);
         kept.map(|kept| kept.identities).unwrap_or_default()
@@ -210,12 +220,13 @@ impl Memory {
         }
         self.prepare(&self.folder)?;
         let kept = Identities { format: FORMAT, identities };
-        write_whole(&self.folder.join("identities.json"), &serde_json::to_vec(&kept)?)
+        self.folder.write("identities.json", &serde_json::to_vec(&kept)?)
     }
 
     /// The IDs of images that are known to be built from their Dockerfiles.
     pub fn built(&self) -> BTreeSet<String> {
-        let text = fs::read_to_string(self.folder.join("built")).unwrap_or_default();
+        let text = self.folder.read("built").unwrap_or_default();
+        let text = String::from_utf8(text).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
@@ -225,7 +236,7 @@ impl Memory {
     /// If it cannot be written.
     pub fn note_built(&self, id: &str) -> io::Result<()> {
         self.prepare(&self.folder)?;
-        let file = self.folder.join("built");
+        let file = self.folder.place("built")?;
         // One write at the end of the file, so that runs at the same time do not lose each other's.
         let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;
         file.write_all(format!("{id}\n").as_bytes())
@@ -243,7 +254,7 @@ impl Memory {
         let all: BTreeSet<String> = known.iter().take(room).cloned().chain(new).collect();
         self.prepare(&self.folder)?;
         let text: String = all.iter().map(|id| format!("{id}\n")).collect();
-        write_whole(&self.folder.join("built"), text.as_bytes())
+        self.folder.write("built", text.as_bytes())
     }
 
     /// Saves digests.
@@ -259,25 +270,18 @@ impl Memory {
     }
 
     /// Makes a folder, and tells git to leave all of it alone.
-    fn prepare(&self, folder: &Path) -> io::Result<()> {
-        match fs::create_dir(folder) {
-            // Most often it is there, and then all of this was done when it was made.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {
-                return Ok(());
-            }
-            Ok(()) => {}
-            Err(_) => fs::create_dir_all(folder)?,
-        }
-        self.ignore()
+    fn prepare(&self, folder: &StateDir) -> io::Result<()> {
+        // Most often it is there, and then all of this was done when it was made.
+        if folder.make()? { self.ignore() } else { Ok(()) }
     }
 
     fn ignore(&self) -> io::Result<()> {
-        let ignore = self.folder.join(".gitignore");
-        if ignore.exists() { Ok(()) } else { write_whole(&ignore, b"*\n") }
+        const NAME: &str = ".gitignore";
+        if self.folder.file(NAME).is_ok() { Ok(()) } else { self.folder.write(NAME, b"*\n") }
     }
 
-    fn keys_of(&self, image: &str) -> PathBuf {
-        self.folder.join("keys").join(file_name_of(image))
+    fn keys_of(&self, image: &str) -> StateDir {
+        self.folder.below("keys").below(&file_name_of(image))
     }
 }
 
@@ -314,7 +318,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let thread = format!("{:?}", std::thread::current().id());
     let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
     beside.push(format!(".{}-{thread}.tmp", std::process::id()));
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    // Whatever else has this name is left over, or no file of ours: a new one never leads elsewhere.
+    drop(fs::remove_file(&beside));
+    let written = fs::File::create_new(&beside).and_then(|mut file| file.write_all(bytes));
+    let written = written.and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // The half-written copy is of no use; that it may stay is not worth a second error.
         drop(fs::remove_file(&beside));

@@ -22,6 +22,7 @@ mod own;
 pub mod reading;
 pub mod select;
 pub mod since;
+mod state;
 pub mod wildcard;
 
 pub use archive::ContextArchive;
@@ -35,3 +36,4 @@ pub use key::{Inputs, NeedInputs};
 pub use memory::Memory;
 pub use own::commands_of;
 pub use select::{Use, select};
+pub use state::StateDir;

@@ -278,7 +278,8 @@ impl Revision<'_> {
 
     /// Its files in a context, by their paths in it.
     fn paths_below(self, context: &RelPath) -> BTreeMap<OsString, Listed> {
-        let prefix = if context.is_root() { String::new() } else { format!("{context}/") };
+        let prefix =
+            if context.is_root() { String::new() } else { format!("{}/", context.as_str()) };
         let from = self.files.range(OsString::from(&prefix)..);
         let inside = from.map_while(|(path, blob)| {
             let below = path.as_bytes().strip_prefix(prefix.as_bytes())?;
@@ -333,7 +334,7 @@ fn file_of_disk(entry: &Entry) -> FileInputs<'_> {
 
 fn submodule<'a>(context: &RelPath, folder: &OsStr, content: &'a str) -> FileInputs<'a> {
     let whole = RelPath::from_path(Path::new(folder));
-    let prefix = if context.is_root() { String::new() } else { format!("{context}/") };
+    let prefix = if context.is_root() { String::new() } else { format!("{}/", context.as_str()) };
     let whole = whole.map(|whole| whole.as_str().to_owned()).unwrap_or_default();
     FileInputs {
         // A context that lies in the submodule is named as a whole.

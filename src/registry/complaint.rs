@@ -5,6 +5,8 @@
 
 use serde::Deserialize;
 
+use crate::base::screen::is_unseen;
+
 use super::http::Response;
 
 /// The codes by which a registry says that there is nothing. `NOT_FOUND` is Harbor's.
@@ -53,7 +55,7 @@ pub(super) fn said_in(body: &[u8]) -> Option<String> {
             "" => &complaint.code,
             message => message,
         };
-        text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+        text.chars().filter(|c| !is_unseen(*c)).take(LONGEST).collect()
     };
     let all: Vec<String> = read(body).iter().take(3).map(in_words).collect();
     (!all.is_empty()).then(|| format!(": {}", all.join("; ")))

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::base::screen::visible_path;
 use crate::base::text::count;
 use crate::base::{Passing, clock, hinted};
 
@@ -230,7 +231,7 @@ impl Network {
                 format!("the certificate of `{name}` is not trusted: {why}"),
                 format!(
                     "put its authority's certificate into `{}`, or name it in SSL_CERT_FILE",
-                    self.trust.place(name).display()
+                    visible_path(&self.trust.place(name))
                 ),
             )),
             Err(Broken::Lasting(why)) => {

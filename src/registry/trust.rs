@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::base::hinted;
+use crate::base::screen::visible_path;
 
 /// Where docker keeps certificates of registries.
 pub(super) const FOLDER: &str = "/etc/docker/certs.d";
@@ -83,7 +84,7 @@ impl Trust {
 
 fn unreadable(path: &Path, why: impl std::fmt::Display) -> anyhow::Error {
     let hint = "make it readable: a `.crt` file there holds certificates as PEM";
-    hinted(format!("can't read `{}`: {why}", path.display()), hint)
+    hinted(format!("can't read `{}`: {why}", visible_path(path)), hint)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::base::text::count;
 use crate::inputs::since::Cause;
 
+use super::clean::visible_json;
 use super::{clean, reasons};
 
 /// An image that is affected.
@@ -43,7 +44,7 @@ pub fn draw(rows: &[Row<'_>], total: usize) -> String {
 }
 
 fn describe(cause: &Cause) -> String {
-    clean::line(&describe_by(cause, &|text| text.to_owned()))
+    describe_by(cause, &|text| clean::visible(text).into_owned())
 }
 
 /// Why an image differs itself, in a few words; what others wrote is put there by `quote`.
@@ -70,7 +71,7 @@ pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> Stri
 /// # Errors
 /// Never in practice: all of it is text and numbers.
 pub fn draw_json(rows: &[Row<'_>]) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(rows)? + "\n")
+    Ok(visible_json(serde_json::to_string_pretty(rows)?) + "\n")
 }
 
 #[derive(Serialize)]
@@ -94,5 +95,5 @@ pub fn draw_github(rows: &[Row<'_>]) -> anyhow::Result<String> {
     let include = rows
         .map(|row| Job { image: row.image, layer: row.layer, dockerfile: row.dockerfile })
         .collect();
-    Ok(format!("matrix={}\n", serde_json::to_string(&Matrix { include })?))
+    Ok(format!("matrix={}\n", visible_json(serde_json::to_string(&Matrix { include })?)))
 }

@@ -5,6 +5,7 @@
 
 use crate::base::{Diagnostic, Level, Place, RelPath};
 
+use super::clean::visible;
 use super::diagnostics::sort;
 use super::diagnostics_json::Region;
 
@@ -51,7 +52,8 @@ pub(super) fn error(place: Option<&Place>, title: &str, message: &str, folder: &
 
 /// Where a file of the repository lies below the folder that the workflow has checked out.
 fn below(folder: &str, file: &RelPath) -> String {
-    if folder.is_empty() { file.to_string() } else { format!("{folder}/{file}") }
+    let file = file.as_str();
+    if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") }
 }
 
 fn command(level: &str, properties: Vec<(&str, String)>, message: &str) -> String {
@@ -76,7 +78,8 @@ fn words(diagnostic: &Diagnostic) -> String {
 
 /// A text as the value of a workflow command.
 pub(super) fn escape(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    visible(&text).into_owned()
 }
 
 fn escape_property(text: &str) -> String {

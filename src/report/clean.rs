@@ -1,28 +1,128 @@
-//! Makes untrusted text fit for a terminal.
+//! Makes text from elsewhere fit for a terminal and for the log of a CI system.
 //!
-//! Owns the rule: no escape sequence and no control character of a build's output is shown, and
-//! neither is a character that reorders text.
+//! Owns three rules. What a build wrote is shown as it would stand on the screen, without what only
+//! terminals obey ([`line`]). Names, paths, and values show all that is in them ([`visible`]). And
+//! whatever is printed in the end passes through [`printed`], so that what was overlooked before is
+//! neither obeyed by a terminal nor by GitHub Actions.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::base::screen::{BROKEN_COMMAND, COMMAND, Piece, escaped, is_unseen, scan};
+pub use crate::base::screen::{visible, visible_json};
 
 /// The text of one line as it would stand on the screen in the end: escape sequences are gone,
 /// what a carriage return overwrote is gone, tabs are blanks.
 pub fn line(untrusted: &str) -> String {
-    let visible = anstream::adapter::strip_str(untrusted).to_string();
-    let last = visible.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or("");
-    let mut clean = String::with_capacity(last.len());
-    for character in last.chars() {
-        match character {
-            '\t' => clean.push_str("    "),
-            character if character.is_control() || reorders(character) => {}
-            character => clean.push(character),
+    let (mut last, mut current) = (String::new(), String::new());
+    scan(untrusted.as_bytes(), |piece, at| match piece {
+        Piece::Shown => current.push_str(untrusted.get(at).unwrap_or_default()),
+        Piece::Tab => current.push_str("    "),
+        Piece::Return => {
+            let part = std::mem::take(&mut current);
+            if !part.trim().is_empty() {
+                last = part;
+            }
         }
-    }
-    clean
+        Piece::Left(_) | Piece::Column(_) => {}
+    });
+    if current.trim().is_empty() && !last.is_empty() { last } else { current }
 }
 
-/// Bidirectional controls, which can make a line read as another
-/// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
-fn reorders(character: char) -> bool {
-    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+/// Which control sequences and commands of ours may stand in a text that is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowed {
+    /// Colors.
+    pub colors: bool,
+    /// Lines that GitHub Actions takes for commands: nobody reads them as such.
+    pub commands: bool,
+}
+
+/// A text on its way out. Characters that are not seen, but for tabs, are written as escapes, and lines that would be
+/// commands for GitHub Actions get a backslash. A text that is cleaned piece by piece stays as it is.
+pub fn printed(text: &str, allowed: Allowed) -> Cow<'_, str> {
+    let is_plain = |c: char| matches!(c, '\n' | '\t') || !is_unseen(c);
+    let has_command = !allowed.commands && (text.contains("::") || text.contains(COMMAND));
+    if !has_command && text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len() + 16);
+    for line in text.split_inclusive('\n') {
+        // The runner passes over blanks of every kind before a command.
+        let start = line.trim_start_matches(|c: char| c.is_whitespace() || is_unseen(c));
+        if !allowed.commands && start.starts_with("::") {
+            push(&line[..line.len() - start.len()], allowed, &mut clean);
+            clean.push('\\');
+            push(start, allowed, &mut clean);
+        } else {
+            push(line, allowed, &mut clean);
+        }
+    }
+    if !allowed.commands && clean.contains(COMMAND) {
+        clean = clean.replace(COMMAND, BROKEN_COMMAND);
+    }
+    Cow::Owned(clean)
+}
+
+fn push(text: &str, allowed: Allowed, to: &mut String) {
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let color = if allowed.colors { color(rest) } else { 0 };
+        if color > 0 {
+            to.push_str(&rest[..color]);
+            rest = &rest[color..];
+            continue;
+        }
+        match matches!(character, '\n' | '\t') || !is_unseen(character) {
+            true => to.push(character),
+            false => to.push_str(&escaped(character)),
+        }
+        rest = &rest[character.len_utf8()..];
+    }
+}
+
+/// The length of the sequence that sets colors and begins a text; 0 where none does.
+fn color(text: &str) -> usize {
+    let Some(rest) = text.strip_prefix("\x1b[") else { return 0 };
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(rest.len());
+    if rest[end..].starts_with('m') { 2 + end + 1 } else { 0 }
+}
+
+/// A piece of a file with all that is in it to be seen, and where its bytes are in that.
+pub struct Shown {
+    /// The text, with line ends and tabs as they were.
+    pub text: String,
+    /// For each place behind an escape where it is in the piece, and where in the text.
+    moved: Vec<(usize, usize)>,
+}
+
+impl Shown {
+    /// Shows a piece of a file.
+    pub fn of(piece: &str) -> Shown {
+        let mut shown = Shown { text: String::with_capacity(piece.len()), moved: vec![(0, 0)] };
+        let mut characters = piece.char_indices().peekable();
+        while let Some((at, character)) = characters.next() {
+            let ends_line =
+                character == '\r' && characters.peek().is_some_and(|next| next.1 == '\n');
+            if matches!(character, '\n' | '\t') || ends_line || !is_unseen(character) {
+                shown.text.push(character);
+                continue;
+            }
+            shown.text.push_str(&escaped(character));
+            shown.moved.push((at + character.len_utf8(), shown.text.len()));
+        }
+        shown
+    }
+
+    /// Where a range of the piece is in the text.
+    pub fn range(&self, range: Range<usize>) -> Range<usize> {
+        let place = |at: usize| {
+            let behind = self.moved.partition_point(|(from, _)| *from <= at) - 1;
+            let (from, to) = self.moved[behind];
+            to + (at - from)
+        };
+        place(range.start).min(self.text.len())..place(range.end).min(self.text.len())
+    }
 }
 
 /// Cuts a clean text to a width in columns, with `…` where something is gone.
@@ -52,7 +152,7 @@ mod tests {
 
     fn check(untrusted: &str, expected: &str) {
         assert_eq!(line(untrusted), expected, "{untrusted:?}");
-        assert!(!line(untrusted).chars().any(char::is_control));
+        assert!(!line(untrusted).chars().any(is_unseen));
     }
 
     #[test]
@@ -62,15 +162,52 @@ mod tests {
         check("\x1b]0;title\x07after", "after");
         check("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link");
         check("a\x1b[2Jb\x1b[1;1Hc", "abc");
-        // The eight-bit introducer is gone; what is left of the sequence is plain text.
-        check("\u{9b}31mx", "31mx");
+        // The eight-bit introducer means the same.
+        check("\u{9b}31mx", "x");
         check("bell\x07 back\x08 null\0", "bell back null");
         check("10%\r50%\r100%", "100%");
         check("done\r", "done");
         check("a\tb", "a    b");
-        check("\u{202e}evil", "evil");
+        check("\u{202e}evil\u{2028}\u{200b}\u{feff}\u{85}", "evil");
         check("\x1b", "");
         check("größe 漢字", "größe 漢字");
+        // An unfinished string hides nothing.
+        check("\x1b]0;title and text", "0;title and text");
+    }
+
+    #[test]
+    fn what_is_printed_commands_nothing() {
+        let check = |text: &str, colors: bool, commands: bool, expected: &str| {
+            let printed = printed(text, Allowed { colors, commands });
+            assert_eq!(printed, expected, "{text:?}");
+        };
+        check("a é\nb\n", false, false, "a é\nb\n");
+        check("a\x1b[1;31mb\x1b[0m\n", true, false, "a\x1b[1;31mb\x1b[0m\n");
+        check("a\x1b[1;31mb\x1b[2Jc\x1b[m", true, false, "a\x1b[1;31mb\\u{1b}[2Jc\x1b[m");
+        check("a\x1b[1mb", false, false, "a\\u{1b}[1mb");
+        check("a\t\rb\u{9b}\u{202e}\u{2028}", true, false, "a\t\\rb\\u{9b}\\u{202e}\\u{2028}");
+        check("::error::x\na ::b\n", false, true, "::error::x\na ::b\n");
+        check("::error::x\na ::b\n", false, false, "\\::error::x\na ::b\n");
+        check(
+            "a\n \t\u{3000}::stop-commands::x\n",
+            false,
+            false,
+            "a\n \t\u{3000}\\::stop-commands::x\n",
+        );
+        check("x ##[group]y", false, false, "x #\\#[group]y");
+        check("x ##[group]y", false, true, "x ##[group]y");
+    }
+
+    #[test]
+    fn pieces_of_files_keep_their_places() {
+        let piece = "RUN \u{202e}x\r\n\ta\rb\x1bc é\n";
+        let shown = Shown::of(piece);
+        assert_eq!(shown.text, "RUN \\u{202e}x\r\n\ta\\rb\\u{1b}c é\n");
+        for (at, character) in piece.char_indices().filter(|(_, c)| c.is_alphanumeric()) {
+            let range = shown.range(at..at + character.len_utf8());
+            assert_eq!(shown.text[range], *character.to_string(), "{at}");
+        }
+        assert_eq!(shown.range(0..piece.len()), 0..shown.text.len());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Diagnostics drawn with the source line and a caret, by `annotate-snippets`.
 //!
-//! Owns how a problem in the user's files looks. The order is that of files, then of places.
+//! Owns how a problem in the user's files looks. The order is that of files, then of places. All text of a
+//! diagnostic is one line: a line break in it comes from a name or a value, and is shown as such.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,6 +11,7 @@ use annotate_snippets::{AnnotationKind, Group, Level as DrawLevel, Origin, Snipp
 use crate::base::text::count;
 use crate::base::{Diagnostic, Label, Level, Source, Span};
 
+use super::clean::{Shown, visible};
 use super::paint::Paint;
 
 /// All diagnostics, each drawn, with a line of counts at the end; empty where there are none.
@@ -53,17 +55,18 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
         Level::Error => DrawLevel::ERROR,
         Level::Warning => DrawLevel::WARNING,
     };
-    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+    let title = level.primary_title(visible(&diagnostic.message)).id(diagnostic.code);
     let mut group = Group::with_title(title);
     // All places in one file are drawn in one piece of it.
     for (number, labels) in by_file(&diagnostic.labels).into_iter().enumerate() {
         let Some(Label { source, .. }) = labels.first() else { continue };
-        let path = source.path().as_str();
+        let path = source.path().to_string();
         if source.text().is_empty() {
             group = group.element(Origin::path(path));
             continue;
         }
         let piece = piece_around(source, &labels);
+        let shown = Shown::of(&source.text()[piece.clone()]);
         let annotations = labels.iter().enumerate().map(|(at, label)| {
             let kind = if at == 0 && number == 0 {
                 AnnotationKind::Primary
@@ -71,22 +74,22 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
                 AnnotationKind::Context
             };
             let Range { start, end } = label.span.range();
-            let annotation = kind.span(start - piece.start..end - piece.start);
-            if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
+            let annotation = kind.span(shown.range(start - piece.start..end - piece.start));
+            if label.text.is_empty() { annotation } else { annotation.label(visible(&label.text)) }
         });
         let line = source.line_of(Span::new(piece.start, piece.start).start);
-        let snippet = Snippet::source(&source.text()[piece.clone()])
+        let snippet = Snippet::source(shown.text.clone())
             .line_start(line as usize)
             .path(path)
             .annotations(annotations);
         group = group.element(snippet);
     }
     for note in &diagnostic.notes {
-        group = group.element(DrawLevel::NOTE.message(note.as_str()));
+        group = group.element(DrawLevel::NOTE.message(visible(note)));
     }
     if let Some(hint) = &diagnostic.hint {
         let level = DrawLevel::HELP.with_name("hint");
-        group = group.element(level.message(hint.as_str()));
+        group = group.element(level.message(visible(hint)));
     }
     paint.renderer().render(&[group])
 }

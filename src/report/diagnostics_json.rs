@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::base::{Diagnostic, Label, Level, Place, RelPath, Span};
 
+use super::clean::visible_json;
 use super::diagnostics::sort;
 
 #[derive(Serialize)]
@@ -61,7 +62,7 @@ pub fn render(diagnostics: &[Diagnostic]) -> anyhow::Result<String> {
     let told: Vec<Told<'_>> = sort(diagnostics).into_iter().map(tell).collect();
     let mut text = serde_json::to_string_pretty(&told)?;
     text.push('\n');
-    Ok(text)
+    Ok(visible_json(text))
 }
 
 fn tell(diagnostic: &Diagnostic) -> Told<'_> {

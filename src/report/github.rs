@@ -4,7 +4,8 @@
 //! Owns when a group is written: once its image has ended, so that images that are built at once never
 //! mix. What would not fit into the memory is written before, in a group of its own.
 //!
-//! A build's own lines can't become workflow commands: what is no command of ours begins with the time.
+//! A build's own lines can't become workflow commands: what is no command of ours begins with the time,
+//! and the older commands, which may be anywhere in a line, are broken.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -13,7 +14,7 @@ use crate::event::{Event, Stamped};
 
 use super::annotations;
 use super::plain;
-use super::{Reporter, words};
+use super::{Reporter, clean, words};
 
 /// More bytes of one image are not kept.
 const MOST_KEPT: usize = 1 << 20;
@@ -66,6 +67,8 @@ impl<W: Write> Groups<W> {
 impl<W: Write> Reporter for Groups<W> {
     fn show(&mut self, event: &Stamped) -> io::Result<()> {
         let Some(line) = plain::line(event) else { return Ok(()) };
+        // One line, whatever is in it: only what is written here is a command.
+        let line = clean::printed(&line, clean::Allowed::default()).replace('\n', "\\n");
         let Some(image) = event.event.image() else { return writeln!(self.to, "{line}") };
         match &event.event {
             // Said at once: whoever looks meanwhile sees that something is going on.

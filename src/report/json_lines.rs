@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::Reporter;
+use super::clean::visible_json;
 use super::journal::Head;
 use crate::event::Stamped;
 
@@ -24,9 +25,8 @@ impl<W: Write> JsonLines<W> {
 
     fn line(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
         // In one piece: what else is written to the same place comes before or after it.
-        let mut line = serde_json::to_vec(value)?;
-        line.push(b'\n');
-        self.to.write_all(&line)
+        let line = visible_json(serde_json::to_string(value)?) + "\n";
+        self.to.write_all(line.as_bytes())
     }
 }
 

@@ -34,6 +34,11 @@ impl Paint {
         Paint { colored: false }
     }
 
+    /// Whether there are colors.
+    pub fn is_colored(self) -> bool {
+        self.colored
+    }
+
     /// What draws pieces of files.
     pub(super) fn renderer(self) -> Renderer {
         if self.colored { Renderer::styled() } else { Renderer::plain() }

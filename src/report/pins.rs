@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::base::text::{count, list};
+use crate::report::clean::visible_json;
 
 /// How many digits of a digest tell two apart for a person.
 const DIGITS: usize = 12;
@@ -127,7 +128,7 @@ pub fn draw_rest(rows: &[Row]) -> String {
 /// # Errors
 /// Never in practice: all of it is text.
 pub fn draw_json(rows: &[Row]) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(rows)? + "\n")
+    Ok(visible_json(serde_json::to_string_pretty(rows)?) + "\n")
 }
 
 /// A pin that was set anew.

@@ -33,7 +33,8 @@ impl<W: Write> Reporter for Plain<W> {
 /// The line of an event, without its end; nothing where it says nothing new.
 pub(super) fn line(event: &Stamped) -> Option<String> {
     let words = words_of(&event.event)?;
-    let about = event.event.image().map(|image| format!("{image}: ")).unwrap_or_default();
+    let about =
+        event.event.image().map(|image| format!("{}: ", clean::visible(image))).unwrap_or_default();
     Some(format!("[{:>6.1}s] {about}{words}", event.at.as_secs_f64()))
 }
 
@@ -41,7 +42,8 @@ pub(super) fn line(event: &Stamped) -> Option<String> {
 pub(super) fn words_of(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunStarted { engine, jobs, images, .. } => {
-            format!("building {} with {engine}, {jobs} at once", count(images.len(), "image"))
+            let (engine, images) = (clean::visible(engine), count(images.len(), "image"));
+            format!("building {images} with {engine}, {jobs} at once")
         }
         Event::ImageStarted { .. } => "started".to_owned(),
         Event::ImageFresh { tagged, registry, .. } => words::fresh(tagged, registry.is_some()),

@@ -10,6 +10,7 @@ use crate::base::ImageId;
 use crate::base::text::{count, list};
 use crate::plan::{Plan, Verdict};
 
+use super::clean::visible_json;
 use super::paint::Paint;
 use super::{reasons, words};
 
@@ -117,5 +118,5 @@ pub fn draw_json(
         Some(estimate) => serde_json::to_string_pretty(&Whole { images, estimate })?,
         None => serde_json::to_string_pretty(&images)?,
     };
-    Ok(text + "\n")
+    Ok(visible_json(text) + "\n")
 }

@@ -3,6 +3,7 @@
 //! Owns the sentences for reasons and differences. Names of files and values come from the user's
 //! files and environment, and are cleaned like all that reaches a terminal.
 
+use crate::base::Place;
 use crate::base::text::count;
 use crate::inputs::Change;
 use crate::plan::Reason;
@@ -14,7 +15,7 @@ pub fn describe(reason: &Reason) -> String {
     match reason {
         Reason::NoImage => "no image in the engine".to_owned(),
         Reason::TagMoved { reference } => {
-            format!("`{}` is not the image that was built here", clean::line(reference))
+            format!("`{}` is not the image that was built here", clean::visible(reference))
         }
         Reason::Changed { changes } => match changes.as_slice() {
             [] => describe(&Reason::OtherInputs),
@@ -31,7 +32,12 @@ pub fn describe(reason: &Reason) -> String {
 
 /// One difference in a few words.
 pub fn describe_change(change: &Change) -> String {
-    clean::line(&describe_change_by(change, &|text| text.to_owned()))
+    describe_change_by(change, &|text| clean::visible(text).into_owned())
+}
+
+/// A place as `quote` takes it.
+fn exact(at: &Place) -> String {
+    format!("{}:{}:{}", at.file.as_str(), at.line, at.column)
 }
 
 /// The same; what others wrote is put there by `quote`.
@@ -43,9 +49,9 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
         Change::ModeChanged { path, now, was } => {
             format!("{} has mode {now}, had {was}", quote(path))
         }
-        Change::Instruction { at } => format!("{} changed", quote(&at.to_string())),
+        Change::Instruction { at } => format!("{} changed", quote(&exact(at))),
         Change::Triggers { at } => {
-            format!("the ONBUILD lines of the base at {} changed", quote(&at.to_string()))
+            format!("the ONBUILD lines of the base at {} changed", quote(&exact(at)))
         }
         Change::Argument { name, now, was } => {
             let value = |value: &Option<String>| value.as_ref().map(|value| quote(value));

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::event::Event;
 
+use super::clean::visible_json;
 use super::journal::{Kept, moment};
 use super::paint::Paint;
 use super::summary::{Counts, Summary};
@@ -110,5 +111,5 @@ fn describe(row: &Row) -> String {
 /// # Errors
 /// Never in practice: all of it is text and numbers.
 pub fn draw_json(rows: &[Row]) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(rows)? + "\n")
+    Ok(visible_json(serde_json::to_string_pretty(rows)?) + "\n")
 }

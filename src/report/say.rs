@@ -1,41 +1,85 @@
 //! The only writers of the standard streams and of files that a user asked for.
 //!
 //! Owns data on the standard output, words on the standard error stream, and files that are
-//! whole or not there.
+//! whole or not there. All that people read passes through `clean::printed` here, with what the
+//! process may print: set once, by [`begin`].
 
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use rustix::termios::{QueueSelector, tcflush};
 
+use super::clean::{Allowed, printed};
 use super::paint::Paint;
+use crate::base::screen::visible_path;
 
 /// No more is read of an answer.
 const LONGEST_ANSWER: u64 = 1024;
 
-/// Writes data to the standard output.
+/// What may be printed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules {
+    /// Whether the standard output has colors.
+    pub output_is_colored: bool,
+    /// Whether the standard error stream has.
+    pub errors_are_colored: bool,
+    /// Whether lines of both may be taken for commands, by GitHub Actions.
+    pub obeys_commands: bool,
+}
+
+static RULES: OnceLock<Rules> = OnceLock::new();
+
+/// Sets what may be printed from here on. Only the first call counts.
+pub fn begin(rules: Rules) {
+    RULES.get_or_init(|| rules);
+}
+
+fn rules() -> Rules {
+    RULES.get().copied().unwrap_or_default()
+}
+
+fn allowed_in_output() -> Allowed {
+    let Rules { output_is_colored, obeys_commands, .. } = rules();
+    Allowed { colors: output_is_colored, commands: !obeys_commands }
+}
+
+fn allowed_in_errors() -> Allowed {
+    let Rules { errors_are_colored, obeys_commands, .. } = rules();
+    Allowed { colors: errors_are_colored, commands: !obeys_commands }
+}
+
+/// Writes text for people to the standard output.
+///
+/// # Errors
+/// As [`data`].
+pub fn out(text: &str) -> anyhow::Result<()> {
+    data(&printed(text, allowed_in_output()))
+}
+
+/// Writes data to the standard output, exactly: its format has escaped what is not ours.
 ///
 /// # Errors
 /// Where it can't be written. A closed pipe is none: whoever read it has seen enough, as `head`
 /// does, and how a command ends must not depend on that.
-pub fn out(text: &str) -> anyhow::Result<()> {
+pub fn data(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     unless_closed(written).context("can't write to the standard output")
 }
 
-/// Lets `write` write data to the standard output, piece by piece. An `io::Error` that it returns
+/// Lets `write` write text for people to the standard output, piece by piece. An `io::Error` that it returns
 /// is one of writing; what else may go wrong is of another kind.
 ///
 /// # Errors
 /// As [`out`], and what `write` returns.
 pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut stdout = Clean::new(io::BufWriter::new(io::stdout().lock()), allowed_in_output());
     let written = write(&mut stdout).and_then(|()| Ok(stdout.flush()?));
     // What could not be written is not tried again when the buffer is dropped.
-    drop(stdout.into_parts());
+    drop(stdout.to.into_parts());
     match written.map_err(anyhow::Error::downcast::<io::Error>) {
         Ok(()) => Ok(()),
         Err(Ok(error)) => unless_closed(Err(error)).context("can't write to the standard output"),
@@ -49,8 +93,47 @@ pub fn is_terminal() -> bool {
 }
 
 /// The standard output, for data that comes piece by piece while a run goes on.
-pub fn data() -> impl Write {
+pub fn data_stream() -> impl Write {
     io::stdout()
+}
+
+/// The standard error stream, for lines that come while a run goes on.
+pub fn words_stream() -> impl Write {
+    Clean::new(io::stderr(), allowed_in_errors())
+}
+
+/// Lines on their way out, as [`out`] writes them.
+struct Clean<W> {
+    to: W,
+    allowed: Allowed,
+    /// What was written since the last line end.
+    open: Vec<u8>,
+}
+
+impl<W: Write> Clean<W> {
+    fn new(to: W, allowed: Allowed) -> Clean<W> {
+        Clean { to, allowed, open: Vec::new() }
+    }
+
+    fn pass_on(&mut self, length: usize) -> io::Result<()> {
+        let rest = self.open.split_off(length);
+        let text = std::mem::replace(&mut self.open, rest);
+        self.to.write_all(printed(&String::from_utf8_lossy(&text), self.allowed).as_bytes())
+    }
+}
+
+impl<W: Write> Write for Clean<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.open.extend_from_slice(bytes);
+        let end = self.open.iter().rposition(|byte| *byte == b'\n');
+        end.map_or(Ok(()), |end| self.pass_on(end + 1))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pass_on(self.open.len())?;
+        self.to.flush()
+    }
 }
 
 /// Writes words to the standard error stream.
@@ -58,6 +141,7 @@ pub fn data() -> impl Write {
 /// # Errors
 /// Where it can't be written. A closed pipe is none, as for [`out`].
 pub fn err(text: &str) -> anyhow::Result<()> {
+    let text = printed(text, allowed_in_errors());
     let written = io::stderr().lock().write_all(text.as_bytes());
     unless_closed(written).context("can't write to the standard error stream")
 }
@@ -114,7 +198,7 @@ pub fn warning(message: &str, paint: Paint) -> anyhow::Result<()> {
 /// # Errors
 /// Where it can't be written; what was there before is unharmed then.
 pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
-    let name = path.file_name().with_context(|| format!("`{}` is no file", path.display()))?;
+    let name = path.file_name().with_context(|| format!("`{}` is no file", visible_path(path)))?;
     let mut beside = name.to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));
     let beside = path.with_file_name(beside);
@@ -123,5 +207,5 @@ pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
         // The half-written copy is of no use; that it may stay is not worth a second error.
         drop(fs::remove_file(&beside));
     }
-    written.with_context(|| format!("can't write `{}`", path.display()))
+    written.with_context(|| format!("can't write `{}`", visible_path(path)))
 }

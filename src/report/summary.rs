@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::base::text::count;
 use crate::event::{Event, Failure, Skip, Stamped};
 
+use super::clean::{Shown, visible};
 use super::paint::Paint;
 use super::{clean, words};
 
@@ -172,12 +173,13 @@ impl Summary {
             Some(excerpt) => {
                 let message = words::lines(&failure.message);
                 let label = message.lines().next().unwrap_or_default().to_owned();
-                let end = excerpt.text.trim_end().len();
+                let written = Shown::of(&excerpt.text).text;
+                let end = written.trim_end().len();
                 // A log that somebody wrote by hand may hold nothing but blanks.
-                let start = (excerpt.text.len() - excerpt.text.trim_start().len()).min(end);
-                let snippet = Snippet::source(excerpt.text.as_str())
+                let start = (written.len() - written.trim_start().len()).min(end);
+                let snippet = Snippet::source(written)
                     .line_start(excerpt.place.line as usize)
-                    .path(excerpt.place.file.as_str())
+                    .path(excerpt.place.file.to_string())
                     .annotation(AnnotationKind::Primary.span(start..end).label(label));
                 let report = [Level::ERROR.primary_title(title).element(snippet)];
                 paint.renderer().render(&report).clone() + "\n"
@@ -272,7 +274,7 @@ impl Counts {
 }
 
 fn names(images: &[&str]) -> String {
-    images.join(", ")
+    visible(&images.join(", ")).into_owned()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::graph::{Edge, Graph};
 use crate::inputs::Inputs;
 use crate::plan::{Plan, Reason, Verdict};
 
+use super::clean::visible_json;
 use super::reasons;
 
 /// How many differences are shown.
@@ -80,5 +81,5 @@ pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
 /// # Errors
 /// Never in practice: all of it is text.
 pub fn draw_inputs(inputs: &Inputs) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(inputs)? + "\n")
+    Ok(visible_json(serde_json::to_string_pretty(inputs)?) + "\n")
 }

@@ -20,6 +20,8 @@ use rayon::prelude::*;
 
 use super::ignore_file::{IgnoreFile, Verdict};
 
+use crate::base::screen::visible_path;
+
 /// From how many names on those of one folder are looked at side by side. Fewer are looked at
 /// faster than another thread is told of them, and folders are read side by side themselves.
 const MANY_NAMES: usize = 256;
@@ -138,7 +140,7 @@ pub enum WalkErrorCause {
 
 impl fmt::Display for WalkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let path = visible_path(&self.path);
         match &self.cause {
             WalkErrorCause::Missing => write!(f, "the context folder `{path}` does not exist"),
             WalkErrorCause::NotAFolder => write!(f, "the context `{path}` is no folder"),

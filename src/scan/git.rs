@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::base::screen::visible_path;
 use crate::process::{self, Finished, Run};
 
 mod head;
@@ -73,7 +74,7 @@ impl Git {
             bail!(
                 "`{}` lies in no work tree of git{why}\n\
                  hint: what changed since a revision is known to git alone",
-                root.display()
+                visible_path(root)
             );
         }
         Ok(git)

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use self::pattern::{Fault, Name, Pattern};
+use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, RelPath, Source, Span};
 
 /// Go's line scanner, through which the file is read, gives up at this many bytes.
@@ -119,7 +120,7 @@ impl IgnoreFile {
             return Ok((IgnoreFile::default(), Vec::new()));
         };
         let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("can't read `{}`: {error}", file.display()))
+            io::Error::new(error.kind(), format!("can't read `{}`: {error}", visible_path(&file)))
         };
         let bytes = fs::read(&file).map_err(named)?;
         let path = file.strip_prefix(root).ok().and_then(RelPath::from_path);

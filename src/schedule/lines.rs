@@ -6,8 +6,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::base::screen;
 use crate::engine::Step;
-use crate::engine::mask::Mask;
+use crate::engine::mask::{Mask, Stream};
 
 /// Longer lines are cut into pieces of this many bytes, so that a build that writes no line end
 /// can't fill the memory.
@@ -27,6 +28,8 @@ pub struct Lines {
 struct StepLines {
     /// What was written since the last line end.
     open: Vec<u8>,
+    /// Whole lines, on their way through the mask.
+    whole: Stream,
     tail: VecDeque<String>,
 }
 
@@ -36,16 +39,28 @@ impl Lines {
         Lines { steps: HashMap::new(), mask }
     }
 
-    /// Takes what a step wrote and hands over each line that it completes.
+    /// Takes what a step wrote and hands over each line that it completes. One that may hold a part
+    /// of a secret whose other part has not come yet is handed over later.
     pub fn push(&mut self, step: &Step, bytes: &[u8], mut line: impl FnMut(String)) {
-        let entry = self.steps.entry(step.clone()).or_default();
+        let new = || StepLines { whole: Stream::new(self.mask.clone()), ..StepLines::default() };
+        let entry = self.steps.entry(step.clone()).or_insert_with(new);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             entry.open.extend_from_slice(piece);
-            let ended = entry.open.last() == Some(&b'\n');
-            while ended && !entry.open.is_empty() || entry.open.len() > LONGEST_LINE {
-                let Some(taken) = entry.take_line(&self.mask, ended) else { break };
-                line(taken);
+            while entry.open.len() > LONGEST_LINE + 1 {
+                entry.close(cut(&entry.open));
             }
+            if entry.open.last() == Some(&b'\n') {
+                entry.close(entry.open.len());
+            }
+            entry.hand_over(&mut line);
+        }
+    }
+
+    /// Hands over the whole lines of a step that has ended: no part of a secret comes after them.
+    pub fn end(&mut self, step: &Step, mut line: impl FnMut(String)) {
+        if let Some(entry) = self.steps.get_mut(step).filter(|entry| entry.open.is_empty()) {
+            entry.whole.finish();
+            entry.hand_over(&mut line);
         }
     }
 
@@ -54,9 +69,7 @@ impl Lines {
         let mut steps: Vec<(&Step, &mut StepLines)> = self.steps.iter_mut().collect();
         steps.sort_by(|a, b| a.0.cmp(b.0));
         for (step, entry) in steps {
-            while let Some(taken) = entry.take_line(&self.mask, true) {
-                line(step, taken);
-            }
+            entry.end(|text| line(step, text));
         }
     }
 
@@ -67,36 +80,42 @@ impl Lines {
 }
 
 impl StepLines {
-    /// Takes one line, or as much of it as is allowed; nothing where it can't be told yet what of
-    /// it is to be hidden, because more may come.
-    fn take_line(&mut self, mask: &Mask, ended: bool) -> Option<String> {
-        if self.open.is_empty() {
-            return None;
-        }
-        let end = self.open.iter().position(|byte| *byte == b'\n');
-        let length = match end {
-            Some(end) if end <= LONGEST_LINE => end + 1,
-            _ if self.open.len() <= LONGEST_LINE => self.open.len(),
-            _ => {
-                let boundary = character_boundary(&self.open, LONGEST_LINE);
-                match mask.cut(&self.open, boundary) {
-                    Some(cut) => cut,
-                    None if ended => self.open.len(),
-                    None => return None,
-                }
-            }
-        };
+    /// Sends the first bytes through the mask.
+    fn close(&mut self, length: usize) {
         let rest = self.open.split_off(length);
-        let mut bytes = std::mem::replace(&mut self.open, rest);
-        while matches!(bytes.last(), Some(b'\n' | b'\r')) {
-            bytes.pop();
+        self.whole.feed(std::mem::replace(&mut self.open, rest));
+    }
+
+    fn end(&mut self, mut line: impl FnMut(String)) {
+        if !self.open.is_empty() {
+            self.close(self.open.len());
         }
-        let line = String::from_utf8_lossy(&mask.hide(&bytes)).into_owned();
-        if self.tail.len() == TAIL {
-            self.tail.pop_front();
+        self.whole.finish();
+        self.hand_over(&mut line);
+    }
+
+    fn hand_over(&mut self, line: &mut impl FnMut(String)) {
+        while let Some(mut bytes) = self.whole.next_ready() {
+            while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+                bytes.pop();
+            }
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if self.tail.len() == TAIL {
+                self.tail.pop_front();
+            }
+            self.tail.push_back(text.clone());
+            line(text);
         }
-        self.tail.push_back(line.clone());
-        Some(line)
+    }
+}
+
+/// Where to cut a line that is too long: not within a character, nor within a control sequence, the
+/// rest of which would be taken for text.
+fn cut(line: &[u8]) -> usize {
+    let boundary = character_boundary(line, LONGEST_LINE);
+    match screen::scan(&line[..boundary], |_, _| {}) {
+        0 => boundary,
+        complete => complete,
     }
 }
 
@@ -168,7 +187,10 @@ mod tests {
         check(&[b"a hun", b"ter2"], &["a ***"]);
         check(&[b"h", b"u", b"n", b"t", b"e", b"r", b"2", b"\n"], &["***"]);
         check(&[b"first li", b"ne\r\nlast line\n"], &["***", "***"]);
-        check(&[b"hunter\n2"], &["hunter", "2"]);
+        // However it is broken into lines, they hold it together.
+        check(&[b"hunter\n2"], &["***", "***"]);
+        check(&[b"a hunt\n", b"  er\r\n", b"2 b\nhunter\n"], &["a ***", "***", "*** b", "hunter"]);
+        check(&[b"hu\x1b[3", b"1mnt\x1b]0;t\x07er\x9b0m2\n"], &["***"]);
     }
 
     #[test]

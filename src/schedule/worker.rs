@@ -368,6 +368,7 @@ fn perform(
 fn name(step: &Step, mask: &Mask) -> StepInfo {
     let mut info = StepInfo::from(step);
     info.text = mask.hide_in(info.text);
+    info.stage = info.stage.map(|stage| mask.hide_in(stage));
     info
 }
 
@@ -385,6 +386,8 @@ fn take(told: Told, lines: &mut Lines, mask: &Mask, progress: &mut Vec<(Instant,
     match told.update {
         BuildUpdate::StepStarted(step) => say(Progress::StepStarted(name(&step, mask))),
         BuildUpdate::StepFinished { step, cached, took } => {
+            // Nothing that it wrote waits for more any longer.
+            lines.end(&step, |line| say(Progress::Output { step: name(&step, mask), line }));
             say(Progress::StepFinished { step: name(&step, mask), cached, took });
         }
         BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, |line| {

@@ -294,3 +294,51 @@ error[missing-secret]: the secret `npm` can't be read: the variable `NPM_TOKEN` 
     project.run("-C docker/app build app --engine fake").code(0);
     assert!(asked(&project).ends_with(r#"; [] ["work"]"#), "{}", asked(&project));
 }
+
+/// What a step may print so that a reader gets to see `hunter2-of-the-test`.
+const DISGUISES: [&[&str]; 16] = [
+    &["hunter\u{1b}[31m2-of-\u{1b}[0mthe-test\n"],
+    &["hunt", "er2-of", "-the-test\n"],
+    &["hun\u{1b}[", "31mter2-of-the-test\n"],
+    &["hunter2-of\r-the-test\n"],
+    &["XXXXXXXXXX-the-test\rhunter2-of\n"],
+    &["hunterX\u{8}2-of-the-test\n"],
+    &["h\u{8}hu\u{8}un\u{8}nt\u{8}te\u{8}er\u{8}r2\u{8}2-of-the-test\n"],
+    &["hunter2-of\n-the-test\n"],
+    &["hu\nnt\ner\n2-\nof\n-t\nhe\n-t\nes\nt\n"],
+    &["hunter2-of", "\n", "  -the-test", "\n"],
+    &["hunter2\u{9b}1m-of-the-test\n"],
+    &["hunter2\u{1b}]0;title\u{7}-of-the-test\n"],
+    &["hunter2\u{1b}]8;;http://x\u{1b}\\-of-the-test\u{1b}]8;;\u{1b}\\\n"],
+    &["hunter2\u{200b}-of\u{2060}-the\u{feff}-test\n"],
+    &["hunter2\t-of-the-test\n"],
+    &["hunter2-of-the-te", "st"],
+];
+
+#[test]
+fn a_secret_is_not_put_together_from_what_is_shown() {
+    for disguise in DISGUISES {
+        let output = serde_json::to_string(disguise).unwrap();
+        let message = serde_json::to_string(&disguise.concat()).unwrap();
+        let script = format!(
+            r#"{{"images": [{{"steps": [{{"text": "RUN npm ci", "output": {output}}}],
+                "warnings": [{message}], "fail": {{"step": 1, "message": {message}}}}}]}}"#
+        );
+        let project = printing().script(&script).var("npm", VALUE);
+        let mut said = build(&project, "--secret id=npm").code(1).err();
+        for words in ["log", "log app", "report --output -", "report --trace t.json"] {
+            let ran = project.run(words).code(0);
+            said += &(ran.out() + &ran.err());
+        }
+        said += &project.read("t.json");
+        let run = fs::read_dir(project.root().join(".layers/runs")).unwrap().next().unwrap();
+        for file in ["events.jsonl", "app.log"] {
+            said += &fs::read_to_string(run.as_ref().unwrap().path().join(file)).unwrap();
+        }
+        // No piece of it is left beside another, whatever stood between them.
+        for piece in ["hunt", "er2-", "2-of", "of-th", "he-te", "unte"] {
+            assert!(!said.contains(piece), "{disguise:?}: {piece}: {said}");
+        }
+        assert!(said.contains("***"), "{disguise:?}: {said}");
+    }
+}

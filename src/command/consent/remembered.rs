@@ -14,6 +14,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use crate::base::screen::visible_path;
 use crate::command::environment::Environment;
 
 use super::location::resolve;
@@ -128,23 +129,23 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Consent>> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Vec::new());
         }
-        Err(error) => return Err(error).context(format!("can't read `{}`", path.display())),
+        Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(&path))),
     };
     for place in [folder, &path] {
         let mode = fs::metadata(place).map_or(0, |it| it.mode());
         if mode & WRITABLE_BY_OTHERS != 0 {
-            anyhow::bail!("others can write `{}`", place.display());
+            anyhow::bail!("others can write `{}`", visible_path(place));
         }
     }
     let file: ConsentFile = serde_json::from_slice(&text)
-        .with_context(|| format!("`{}` is not a list of answers", path.display()))?;
+        .with_context(|| format!("`{}` is not a list of answers", visible_path(&path)))?;
     Ok(file.consents)
 }
 
 /// Writes the file so that it is there whole or not at all, and for the user alone.
 fn write(folder: &Path, file: &ConsentFile) -> anyhow::Result<()> {
     let path = folder.join(FILE);
-    let cant = || format!("can't write `{}`", path.display());
+    let cant = || format!("can't write `{}`", visible_path(&path));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(cant)?;
     // It is created with the mode 0600.
     let mut beside = NamedTempFile::new_in(folder).with_context(cant)?;

@@ -68,7 +68,7 @@ fn generalise(paths: &[RelPath]) -> Vec<String> {
     let mut globs: BTreeSet<String> = BTreeSet::new();
     for (shape, paths) in &by_shape {
         match paths.as_slice() {
-            [only] => globs.insert(only.to_string()),
+            [only] => globs.insert(only.as_str().to_owned()),
             _ => globs.insert(shape.clone()),
         };
     }
@@ -91,13 +91,13 @@ fn shape(path: &RelPath) -> String {
     let file = path.file_name().unwrap_or_default();
     let folder = path.parent();
     if let Some(shape) = file_shape(file) {
-        return folder.join(&shape).map_or(shape, |path| path.to_string());
+        return folder.join(&shape).map_or(shape, |path| path.as_str().to_owned());
     }
     if folder.is_root() {
         return file.to_owned();
     }
     let glob = format!("*/{file}");
-    folder.parent().join(&glob).map_or(glob, |path| path.to_string())
+    folder.parent().join(&glob).map_or(glob, |path| path.as_str().to_owned())
 }
 
 /// The glob of a file name that has more than `Dockerfile` in it.

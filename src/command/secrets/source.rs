@@ -10,6 +10,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use crate::base::screen::visible_path;
 use crate::command::consent::{Located, canonical, with_home};
 use crate::command::environment::Environment;
 use crate::engine::secret::LARGEST;
@@ -159,7 +160,7 @@ impl Place<'_> {
     }
 
     fn unreadable(self, written: &str, error: &std::io::Error) -> Lacking {
-        let folder = self.folder.display();
+        let folder = visible_path(self.folder);
         lacking(format!("`{written}`: {error}"), format!("paths are relative to `{folder}`"))
     }
 
@@ -173,7 +174,7 @@ fn reach(path: PathBuf) -> Result<Agent, Lacking> {
     match UnixStream::connect(&path) {
         Ok(_) => Ok(Agent::Socket(path)),
         Err(error) => Err(lacking(
-            format!("no agent answers at `{}`: {error}", path.display()),
+            format!("no agent answers at `{}`: {error}", visible_path(&path)),
             "start one with your keys: `eval $(ssh-agent) && ssh-add`",
         )),
     }

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::trouble::hinted;
+use crate::base::screen::visible_path;
 use crate::credentials::{self, read_json};
 
 /// The socket that is used when nothing else is said.
@@ -79,7 +80,7 @@ pub enum Address {
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Address::Unix(path) => write!(f, "unix://{}", path.display()),
+            Address::Unix(path) => write!(f, "unix://{}", visible_path(path)),
             Address::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
             Address::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
         }

@@ -19,6 +19,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::base::screen::visible_path;
 use crate::engine::Secrets;
 
 /// The methods that are served where there are secrets.
@@ -87,7 +88,7 @@ impl Ssh for Giver {
         let agent = UnixStream::connect(&socket).await.map_err(|error| {
             Status::unavailable(format!(
                 "can't reach the ssh agent at {}: {error}",
-                socket.display()
+                visible_path(&socket)
             ))
         })?;
         let (to, from) = mpsc::channel(1);

@@ -11,6 +11,7 @@ use hyper::StatusCode;
 use super::endpoint::{Address, Endpoint};
 use super::wire::Broken;
 pub(super) use crate::base::hinted;
+use crate::base::screen::visible;
 use crate::engine::{BuildFailure, Passing, Step};
 
 /// The same of a fault that another try may find gone.
@@ -50,7 +51,7 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
             ];
             let tell = if busy.contains(status) { passing } else { hinted };
             tell(
-                format!("the engine at {place} refused: {said} ({status})"),
+                format!("the engine at {place} refused: {} ({status})", visible(said)),
                 "`docker version` shows whether the docker command can use this engine",
             )
         }

@@ -26,6 +26,8 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::endpoint::{Address, Endpoint};
 
+use crate::base::screen::visible_path;
+
 /// More than this no plain answer of an engine is long; it bounds what a stranger can send.
 const LONGEST_ANSWER: usize = 64 << 20;
 
@@ -207,12 +209,12 @@ impl Wire {
 fn read_tls(folder: &Path) -> Result<ClientConfig, String> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read(&path).map_err(|error| format!("can't read `{}`: {error}", path.display()))
+        fs::read(&path).map_err(|error| format!("can't read `{}`: {error}", visible_path(&path)))
     };
     let certificates = |name: &str| {
         CertificateDer::pem_slice_iter(&read(name)?)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| format!("`{}`: {error}", folder.join(name).display()))
+            .map_err(|error| format!("`{}`: {error}", visible_path(&folder.join(name))))
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates("ca.pem")? {
@@ -227,7 +229,7 @@ fn read_tls(folder: &Path) -> Result<ClientConfig, String> {
         return Ok(config.with_no_client_auth());
     }
     let key = PrivateKeyDer::from_pem_slice(&read("key.pem")?)
-        .map_err(|error| format!("`{}`: {error}", folder.join("key.pem").display()))?;
+        .map_err(|error| format!("`{}`: {error}", visible_path(&folder.join("key.pem"))))?;
     config.with_client_auth_cert(certificates("cert.pem")?, key).map_err(|error| error.to_string())
 }
 

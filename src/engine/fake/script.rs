@@ -52,6 +52,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::base::screen::visible_path;
+
 /// A script as it is written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -129,9 +131,10 @@ impl TryFrom<String> for Gate {
 impl Script {
     /// Reads a script and makes its paths whole.
     pub(super) fn read(path: &Path) -> anyhow::Result<Script> {
-        let text = fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?;
+        let text =
+            fs::read(path).with_context(|| format!("can't read `{}`", visible_path(path)))?;
         let mut script: Script = serde_json::from_slice(&text)
-            .with_context(|| format!("`{}` is no script", path.display()))?;
+            .with_context(|| format!("`{}` is no script", visible_path(path)))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let whole = |path: &mut PathBuf| *path = folder.join(&*path);
         script.record.as_mut().map(whole);

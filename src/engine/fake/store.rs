@@ -12,6 +12,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::steps::{bases, chain_of, is_trigger, labels, on_build};
+use crate::base::screen::visible_path;
 use crate::engine::{BuildRequest, HistoryEntry, StoredImage};
 
 /// Images by their references.
@@ -96,7 +97,7 @@ impl Store {
     fn save(&self) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         write_whole(file, &serde_json::to_vec_pretty(&self.images)?)
-            .with_context(|| format!("can't write `{}`", file.display()))
+            .with_context(|| format!("can't write `{}`", visible_path(file)))
     }
 
     /// An image of a registry, given what it holds. Lines that begin with `ONBUILD` are its triggers.

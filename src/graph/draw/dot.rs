@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::screen::visible;
 use crate::graph::evaluate::NeedKind;
 
 use super::mark::{Mark, Marks};
@@ -107,6 +108,7 @@ fn external_id(reference: &str) -> String {
 }
 
 fn quote(text: &str) -> String {
+    let text = visible(text);
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -7,6 +7,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::base::ImageId;
+use crate::base::screen::visible_json;
 use crate::graph::reference::Reference;
 use crate::graph::{Edge, External, Image};
 
@@ -59,7 +60,7 @@ pub fn draw(view: &View<'_>) -> String {
     // It is all text, and writing to memory does not fail.
     serde_json::to_writer_pretty(&mut text, &lock).unwrap_or_default();
     text.push(b'\n');
-    String::from_utf8(text).unwrap_or_default()
+    visible_json(String::from_utf8(text).unwrap_or_default())
 }
 
 /// One image after the other, so that only one is described at a time.

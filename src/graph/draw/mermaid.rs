@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::ImageId;
+use crate::base::screen::visible;
 use crate::graph::evaluate::NeedKind;
 
 use super::mark::{Marks, Shade};
@@ -81,7 +82,7 @@ fn arrow(kind: NeedKind) -> String {
 /// Markdown, `%%{` would open a directive wherever it stands, and a line must stay one.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in visible(text).chars() {
         match character {
             '"' => escaped.push_str("#quot;"),
             '<' => escaped.push_str("#lt;"),
@@ -89,7 +90,6 @@ fn escape(text: &str) -> String {
             '#' | '&' | '`' | '%' | '\\' => {
                 escaped.push_str(&format!("#{};", u32::from(character)));
             }
-            other if other.is_control() => escaped.push(' '),
             other => escaped.push(other),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::screen::{COMMAND, is_unseen};
 use crate::base::{ImageId, RelPath};
 use crate::engine::Attestations;
 use crate::graph::Image;
@@ -226,14 +227,15 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+            // What is not seen beyond these has no escape that all three take.
+            c if is_unseen(c) && c <= '\u{ffff}' => {
                 quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => quoted.push(c),
         }
     }
     quoted.push('"');
-    quoted
+    quoted.replace(COMMAND, "#\\u0023[")
 }
 
 /// The way from a folder to a path.

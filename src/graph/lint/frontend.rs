@@ -46,7 +46,7 @@ pub fn newer_than<'a>(
         }
         for (span, what, since) in uses_of(image).into_iter().filter(|it| it.2 > frontend) {
             // Images may share a Dockerfile.
-            if told.insert((image.dockerfile.to_string(), span, what)) {
+            if told.insert((image.dockerfile.as_str().to_owned(), span, what)) {
                 problems.push(describe(image, span, what, since, frontend));
             }
         }

@@ -13,6 +13,7 @@ use crate::graph::Graph;
 use crate::graph::difference::{Difference, EdgeBetween, Moved};
 use crate::inputs::since::Cause;
 
+use super::clean::visible_json;
 use super::{affected, words};
 
 mod drawing;
@@ -147,7 +148,7 @@ pub fn draw_json(told: &Told<'_>) -> anyhow::Result<String> {
         estimate: told.estimate,
         difference: told.difference,
     };
-    Ok(serde_json::to_string_pretty(&whole)? + "\n")
+    Ok(visible_json(serde_json::to_string_pretty(&whole)?) + "\n")
 }
 
 /// Markdown as GitHub and GitLab read it.

@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::read::Events;
 use super::{EVENTS, Head, id_of, moment_of_id};
 use crate::event::Event;
-use crate::inputs::Memory;
 use crate::inputs::claims::is_at;
 use crate::inputs::memory::file_name_of;
+use crate::inputs::{Memory, StateDir};
 
 /// How many runs are kept, the newest one included.
 const MOST_KEPT: usize = 10;
@@ -28,21 +28,24 @@ pub struct Kept {
     pub id: String,
     /// When it began, as time since 1970.
     pub began: Duration,
-    folder: PathBuf,
+    folder: StateDir,
 }
 
 /// The runs that are kept, the oldest first.
 pub fn all(memory: &Memory) -> Vec<Kept> {
-    let folders = fs::read_dir(memory.runs()).into_iter().flatten().flatten();
-    let mut runs: Vec<Kept> = folders.filter_map(|item| Kept::at(item.path())).collect();
+    let folder = memory.runs();
+    let names = folder.names();
+    let mut runs: Vec<Kept> =
+        names.iter().filter_map(|name| Kept::at(folder.below(name.to_str()?))).collect();
     runs.sort_by(|a, b| (a.began, &a.id).cmp(&(b.began, &b.id)));
     runs
 }
 
 impl Kept {
-    fn at(folder: PathBuf) -> Option<Kept> {
-        let id = folder.file_name()?.to_str()?.to_owned();
+    fn at(folder: StateDir) -> Option<Kept> {
+        let id = folder.name()?.to_owned();
         let by_id = moment_of_id(&id)?;
+        folder.check().ok()?;
         // Several runs may begin in one second; the head knows which was first.
         let began = began_of(&folder).unwrap_or(by_id);
         Some(Kept { id, began, folder })
@@ -53,13 +56,13 @@ impl Kept {
     /// # Errors
     /// Where they can't be read, or are of a form that a newer version writes.
     pub fn events(&self) -> anyhow::Result<Events> {
-        Events::open(&self.folder.join(EVENTS))
+        Events::open(&self.folder, EVENTS)
     }
 
     /// Whether a process writes its log. Whoever wants to know whether it died asks this before
     /// reading the log, which ends before the lock on it is given back.
     pub fn is_written(&self) -> bool {
-        let Ok(events) = File::open(self.folder.join(EVENTS)) else { return false };
+        let Ok(events) = self.folder.file(EVENTS).and_then(File::open) else { return false };
         match events.try_lock_shared() {
             Ok(()) => false,
             // Where the disk knows no locks, no run is said to be dead.
@@ -69,22 +72,21 @@ impl Kept {
 
     /// The folder of its log.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
     /// The log of an image, where it has one here.
     pub fn image_log(&self, image: &str) -> Option<PathBuf> {
-        let path = self.folder.join(image_file(image));
-        path.is_file().then_some(path)
+        self.folder.file(image_file(image)).ok()
     }
 
     /// Removes it, unless a process may be writing it.
     fn forget(&self) -> io::Result<()> {
-        let events = match File::open(self.folder.join(EVENTS)) {
+        let events = match self.folder.file(EVENTS).and_then(File::open) {
             Ok(events) => events,
             // What another process has not yet begun to write, or has begun to remove.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return fs::remove_dir_all(&self.folder);
+                return self.folder.remove();
             }
             Err(error) => return Err(error),
         };
@@ -94,7 +96,7 @@ impl Kept {
             Err(TryLockError::Error(_)) => self.has_end(),
         };
         // Under the lock: whoever has just made the file and waits for it sees that it is gone.
-        if is_over { fs::remove_dir_all(&self.folder) } else { Ok(()) }
+        if is_over { self.folder.remove() } else { Ok(()) }
     }
 
     fn has_end(&self) -> bool {
@@ -103,9 +105,9 @@ impl Kept {
     }
 }
 
-fn began_of(folder: &Path) -> Option<Duration> {
+fn began_of(folder: &StateDir) -> Option<Duration> {
     let mut line = String::new();
-    BufReader::new(File::open(folder.join(EVENTS)).ok()?).read_line(&mut line).ok()?;
+    BufReader::new(File::open(folder.file(EVENTS).ok()?).ok()?).read_line(&mut line).ok()?;
     serde_json::from_str::<Head>(&line).ok()?.began()
 }
 
@@ -116,19 +118,19 @@ pub(super) fn image_file(image: &str) -> String {
 
 /// Makes the folder of a run that began at a moment, and its file of events, and holds the lock on
 /// that for as long as the file is open.
-pub(super) fn make(runs: &Path, began: Duration) -> io::Result<(PathBuf, File)> {
+pub(super) fn make(runs: &StateDir, began: Duration) -> io::Result<(StateDir, File)> {
     for attempt in 1..=MOST_ATTEMPTS {
-        let folder = runs.join(id_of(began, attempt));
-        match fs::create_dir(&folder) {
+        let folder = runs.below(&id_of(began, attempt));
+        match fs::create_dir(folder.path()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             made => made?,
         }
-        let path = folder.join(EVENTS);
+        let path = folder.place(EVENTS)?;
         let events = match File::options().append(true).create_new(true).open(&path) {
             // Somebody who removes old runs took the folder for one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
-                drop(fs::remove_dir(&folder));
+                drop(fs::remove_dir(folder.path()));
                 return Err(error);
             }
             Ok(events) => events,

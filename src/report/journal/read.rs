@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::{FORM, Head};
+use crate::base::screen::visible_path;
 use crate::event::Stamped;
+use crate::inputs::StateDir;
 
 /// The events of a log, in order.
 #[derive(Debug)]
@@ -28,8 +30,10 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn open(path: &Path) -> anyhow::Result<Events> {
-        let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
+    pub(super) fn open(folder: &StateDir, name: &str) -> anyhow::Result<Events> {
+        let path = &folder.path().join(name);
+        let file = folder.file(name).and_then(File::open);
+        let file = file.map_err(|error| cannot_read(path, &error))?;
         let lines = BufReader::new(file);
         let mut events = Events {
             lines,
@@ -45,7 +49,7 @@ impl Events {
             bail!(
                 "`{}` has the form {version}, and this version of layers reads {FORM}\n\
                  hint: use the version that wrote it",
-                path.display()
+                visible_path(path)
             );
         }
         Ok(events)
@@ -102,5 +106,5 @@ fn is_output(line: &[u8]) -> bool {
 
 /// The error is no `io::Error`, which is one of writing for `say`.
 pub(in crate::report) fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
-    anyhow::anyhow!("can't read `{}`: {error}", path.display())
+    anyhow::anyhow!("can't read `{}`: {error}", visible_path(path))
 }

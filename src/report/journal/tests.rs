@@ -228,7 +228,7 @@ impl Logged {
     }
 
     fn events_file(&self) -> PathBuf {
-        self.memory().runs().join(self.only().id).join(EVENTS)
+        self.memory().runs().below(&self.only().id).file(EVENTS).unwrap()
     }
 
     fn read(&self) -> Vec<Stamped> {
@@ -342,7 +342,7 @@ fn the_last_ten_are_kept_and_what_is_being_written() {
     let logged = Logged::new();
     let events = every_event();
     let writing = logged.log(1, &events);
-    let strange = logged.memory().runs().join("20260231-000000-1");
+    let strange = logged.memory().runs().path().join("20260231-000000-1");
     fs::create_dir_all(&strange).unwrap();
     for second in 2..=12 {
         drop(logged.log(second, &events));
@@ -355,10 +355,10 @@ fn the_last_ten_are_kept_and_what_is_being_written() {
     assert_eq!(began(), (4..=13).collect::<Vec<_>>());
     assert!(strange.is_dir(), "it is no run of ours");
     // What died before its first line, and what is half removed.
-    let empty = logged.memory().runs().join("19700101-000004-1");
+    let empty = logged.memory().runs().path().join("19700101-000004-1");
     fs::create_dir(&empty).unwrap();
     fs::write(empty.join(EVENTS), "").unwrap();
-    fs::create_dir(logged.memory().runs().join("19700101-000005-1")).unwrap();
+    fs::create_dir(logged.memory().runs().path().join("19700101-000005-1")).unwrap();
     drop(logged.log(14, &events));
     assert_eq!(began(), (5..=14).collect::<Vec<_>>());
 }

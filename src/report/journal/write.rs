@@ -5,16 +5,16 @@
 //! of the images: what their steps wrote, as they wrote it, with headings between.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::super::{Reporter, clean, plain, words};
 use super::Head;
 use super::folders::{forget_oldest, image_file, make};
 use crate::event::{Event, Stamped, StepInfo};
-use crate::inputs::Memory;
+use crate::inputs::{Memory, StateDir};
 
 /// What stands before a line of a log that no step wrote.
 const MARK: &str = "==> ";
@@ -44,7 +44,7 @@ impl Journal {
 
     /// The folder of the log, where there is one; its name is what the run is called.
     pub fn folder(&self) -> Option<&Path> {
-        self.log.as_ref().map(|log| log.folder.as_path())
+        self.log.as_ref().map(|log| log.folder.path())
     }
 
     /// Writes what waits. Whole lines only, so that what ends the process in between costs no more
@@ -72,7 +72,7 @@ impl Journal {
             }
             Err(error) => {
                 // Of a log that says nothing, nobody would know what it is.
-                drop(fs::remove_dir_all(&log.folder));
+                drop(log.folder.remove());
                 Err(error)
             }
         }
@@ -100,7 +100,7 @@ impl Reporter for Journal {
 
 /// The open files of a log.
 struct Log {
-    folder: PathBuf,
+    folder: StateDir,
     events: File,
     /// Those of the images that are being built.
     images: HashMap<String, ImageLog>,
@@ -110,14 +110,14 @@ struct Log {
 
 impl Log {
     fn take(&mut self, event: &Stamped) -> io::Result<()> {
-        serde_json::to_writer(&mut self.waiting, event)?;
+        self.waiting.extend(clean::visible_json(serde_json::to_string(event)?).into_bytes());
         self.waiting.push(b'\n');
         if self.waiting.len() > MOST_WAITING {
             self.flush()?;
         }
         let Some(image) = event.event.image() else { return Ok(()) };
         if matches!(event.event, Event::ImageStarted { .. }) {
-            let path = self.folder.join(image_file(image));
+            let path = self.folder.place(image_file(image))?;
             let file = File::options().append(true).create(true).open(path)?;
             let log = ImageLog { file, step: None, waiting: Vec::new() };
             self.images.insert(image.to_owned(), log);

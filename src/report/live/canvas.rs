@@ -13,6 +13,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::TermLike;
+
+use super::super::clean::{Allowed, printed};
 use unicode_width::UnicodeWidthStr;
 
 /// Says how many columns and rows a terminal has now.
@@ -139,6 +141,11 @@ impl State {
     }
 }
 
+/// A line without what would move the cursor, whatever came into it.
+fn shown(text: &str) -> String {
+    printed(text, Allowed { colors: true, commands: true }).into_owned()
+}
+
 fn width(line: &str) -> usize {
     anstream::adapter::strip_str(line).to_string().width()
 }
@@ -182,7 +189,7 @@ impl TermLike for Canvas {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
-        self.lock().coming.push(text.to_owned());
+        self.lock().coming.push(shown(text));
         Ok(())
     }
 
@@ -191,7 +198,7 @@ impl TermLike for Canvas {
         if std::mem::replace(&mut state.is_filler, true) {
             state.is_filler = false;
         } else {
-            state.coming.push(text.to_owned());
+            state.coming.push(shown(text));
         }
         Ok(())
     }

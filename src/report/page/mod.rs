@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
+use crate::base::screen::visible_json;
 use crate::graph::draw::View;
 use crate::graph::evaluate::NeedKind;
 
@@ -62,7 +63,7 @@ fn kind_index(kind: NeedKind) -> usize {
 fn assemble(page: &data::Page) -> String {
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
     // It is all text and numbers, which can always be written.
-    let data = embed(&serde_json::to_string(page).unwrap_or_default());
+    let data = embed(&visible_json(serde_json::to_string(page).unwrap_or_default()));
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
         hash(&script),

@@ -52,9 +52,9 @@ fn describe_image(view: &View<'_>, id: ImageId, index: &BTreeMap<ImageId, usize>
         references: image.references.iter().map(Reference::familiar).collect(),
         needs: needs.collect(),
         files: Some((
-            image.dockerfile.as_str().to_owned(),
-            image.context.as_str().to_owned(),
-            image.target.clone(),
+            image.dockerfile.to_string(),
+            image.context.to_string(),
+            image.target.as_deref().map(clean::line),
         )),
         externals: externals.collect(),
         ..ImageData::default()

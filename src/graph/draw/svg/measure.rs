@@ -2,6 +2,7 @@
 //!
 //! Owns an estimate: what font a reader has is not known, so widths are rather too large.
 
+use crate::base::screen::is_unseen;
 use unicode_width::UnicodeWidthChar;
 
 /// The size of the text of boxes.
@@ -45,7 +46,7 @@ pub fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\n' | '\t' => escaped.push(c),
             '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c if c.is_control() => escaped.push('\u{fffd}'),
+            c if is_unseen(c) => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }

@@ -1,0 +1,322 @@
+//! What a terminal shows of a text, and what it only obeys.
+//!
+//! Owns the reading of control sequences (ECMA-48, 7-bit and 8-bit) and the list of characters that
+//! change how text reads without being seen. `report` cleans text by it, and secrets are searched for
+//! by it, so both agree on what a reader gets to see.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::Path;
+
+/// A piece of a text that has an effect of its own. All else is a control sequence or a character
+/// that is not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// A character that is seen, or a byte that is not valid UTF-8.
+    Shown,
+    /// A tab.
+    Tab,
+    /// Moves to the first column.
+    Return,
+    /// Moves this many columns to the left.
+    Left(usize),
+    /// Moves to a column, counted from 0.
+    Column(usize),
+}
+
+/// Calls `each` for the pieces of one line with the range of bytes of each, in order.
+///
+/// Returns where an unfinished control sequence starts, or the length of the line. A string without
+/// its terminator is taken for text: whoever writes one must not hide the rest of a line.
+pub fn scan(line: &[u8], mut each: impl FnMut(Piece, Range<usize>)) -> usize {
+    let (mut at, mut unfinished) = (0, None);
+    while at < line.len() {
+        let (length, character) = decode(&line[at..]);
+        let next = at + length;
+        let sequence = match character {
+            Some('\u{1b}') => escape(line, next),
+            Some('\u{9b}') => control(line, next),
+            // Where one string has no terminator, no later one has: the line is searched once.
+            Some('\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}') => match unfinished {
+                None => string(line, next),
+                Some(_) => Sequence::Ends(next),
+            },
+            _ => {
+                if let Some(piece) = piece(character) {
+                    each(piece, at..next);
+                }
+                at = next;
+                continue;
+            }
+        };
+        match sequence {
+            Sequence::Ends(end) => at = end,
+            Sequence::Moves(piece, end) => {
+                each(piece, at..end);
+                at = end;
+            }
+            Sequence::Unfinished => return unfinished.unwrap_or(at),
+            Sequence::NoString => {
+                unfinished = Some(at);
+                // Its introducer alone is passed over.
+                at = if character == Some('\u{1b}') { next + 1 } else { next };
+            }
+        }
+    }
+    unfinished.unwrap_or(line.len())
+}
+
+/// Whether a character is not seen but can change how the text around it reads or what it says:
+/// controls, bidirectional controls, separators of lines and paragraphs, and characters without
+/// width (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
+pub fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}' | '\u{1160}'
+                | '\u{17b4}' | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e00ff}'
+                | '\u{e01f0}'..='\u{e0fff}'
+        )
+}
+
+/// A name, a path, or a value as one line that shows all that is in it: line breaks and what is not
+/// seen are written as escapes, and so is what CI systems take for a command in any place of a line.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match is_unseen(character) {
+            true => shown.push_str(&escaped(character)),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown.replace(COMMAND, BROKEN_COMMAND))
+}
+
+/// A path as one line, as [`visible`] shows it.
+pub fn visible_path(path: &Path) -> String {
+    visible(&path.to_string_lossy()).into_owned()
+}
+
+/// A character that is not seen, as it is written in many languages.
+pub fn escaped(character: char) -> String {
+    match character {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        other => format!("\\u{{{:x}}}", u32::from(other)),
+    }
+}
+
+/// JSON with the same meaning in which all that is not seen is written as escapes. Outside of strings
+/// there is nothing but line breaks and blanks of it.
+pub fn visible_json(json: String) -> String {
+    let is_plain = |c: char| c == '\n' || !is_unseen(c);
+    if json.chars().all(is_plain) && !json.contains(COMMAND) {
+        return json;
+    }
+    let mut shown = String::with_capacity(json.len() + 8);
+    for character in json.chars() {
+        if is_plain(character) {
+            shown.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            shown.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    shown.replace(COMMAND, "#\\u0023[")
+}
+
+/// What older commands of GitHub Actions and those of Azure Pipelines begin with, wherever in a line.
+pub const COMMAND: &str = "##[";
+
+/// The same without its meaning.
+pub const BROKEN_COMMAND: &str = "#\\#[";
+
+enum Sequence {
+    Ends(usize),
+    Moves(Piece, usize),
+    Unfinished,
+    /// A string without its terminator.
+    NoString,
+}
+
+fn piece(character: Option<char>) -> Option<Piece> {
+    match character {
+        None => Some(Piece::Shown),
+        Some('\t') => Some(Piece::Tab),
+        Some('\r') => Some(Piece::Return),
+        Some('\u{8}') => Some(Piece::Left(1)),
+        Some(character) => (!is_unseen(character)).then_some(Piece::Shown),
+    }
+}
+
+/// The first character and its length; none where the bytes are not valid. A byte that is a control
+/// of the 8-bit kind stands for that control.
+fn decode(bytes: &[u8]) -> (usize, Option<char>) {
+    let first = bytes[0];
+    if first.is_ascii() {
+        return (1, Some(char::from(first)));
+    }
+    let head = &bytes[..bytes.len().min(4)];
+    let valid = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    match valid.chars().next() {
+        Some(character) => (character.len_utf8(), Some(character)),
+        None if (0x80..0xa0).contains(&first) => (1, Some(char::from(first))),
+        None => (1, None),
+    }
+}
+
+/// What follows an escape character.
+fn escape(line: &[u8], at: usize) -> Sequence {
+    match line.get(at) {
+        None => Sequence::Unfinished,
+        Some(b'[') => control(line, at + 1),
+        Some(b']' | b'P' | b'X' | b'^' | b'_') => string(line, at + 1),
+        Some(0x20..=0x2f) => {
+            let more = line[at..].iter().take_while(|byte| matches!(byte, 0x20..=0x2f)).count();
+            match line.get(at + more) {
+                None => Sequence::Unfinished,
+                Some(0x30..=0x7e) => Sequence::Ends(at + more + 1),
+                Some(_) => Sequence::Ends(at + more),
+            }
+        }
+        Some(0x30..=0x7e) => Sequence::Ends(at + 1),
+        Some(_) => Sequence::Ends(at),
+    }
+}
+
+/// What follows a control sequence introducer.
+fn control(line: &[u8], at: usize) -> Sequence {
+    let count = |from: usize, range: std::ops::RangeInclusive<u8>| {
+        line[from..].iter().take_while(|byte| range.contains(byte)).count()
+    };
+    let parameters = &line[at..at + count(at, 0x30..=0x3f)];
+    let end = at + parameters.len();
+    let end = end + count(end, 0x20..=0x2f);
+    let number = |default: usize| {
+        let digits = parameters.iter().take_while(|byte| byte.is_ascii_digit()).take(6);
+        let number = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
+        if number == 0 { default } else { number }
+    };
+    match line.get(end) {
+        None => Sequence::Unfinished,
+        Some(b'D') => Sequence::Moves(Piece::Left(number(1)), end + 1),
+        Some(b'G' | b'`') => Sequence::Moves(Piece::Column(number(1) - 1), end + 1),
+        Some(0x40..=0x7e) => Sequence::Ends(end + 1),
+        Some(_) => Sequence::Ends(end),
+    }
+}
+
+/// What follows the introducer of a string, such as a title or the target of a link.
+fn string(line: &[u8], at: usize) -> Sequence {
+    for (offset, byte) in line[at..].iter().enumerate() {
+        let end = at + offset;
+        match byte {
+            7 | 0x18 | 0x1a => return Sequence::Ends(end + 1),
+            // Any escape sequence ends it; the usual one is its terminator.
+            0x1b if line.get(end + 1) == Some(&b'\\') => return Sequence::Ends(end + 2),
+            0x1b => return Sequence::Ends(end),
+            0x9c if end > 0 && line[end - 1] == 0xc2 => return Sequence::Ends(end + 1),
+            0x9c if decode(&line[end..]).1 == Some('\u{9c}') && is_boundary(line, end) => {
+                return Sequence::Ends(end + 1);
+            }
+            _ => {}
+        }
+    }
+    Sequence::NoString
+}
+
+/// Whether a byte of continuation belongs to no character before it.
+fn is_boundary(line: &[u8], at: usize) -> bool {
+    (1..=3).all(|back| at < back || decode(&line[at - back..]).0 <= back)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &[u8]) -> (String, usize) {
+        let mut shown = Vec::new();
+        let end = scan(line, |piece, at| match piece {
+            Piece::Shown => shown.extend_from_slice(&line[at]),
+            Piece::Tab => shown.push(b'>'),
+            Piece::Return => shown.push(b'|'),
+            Piece::Left(columns) => shown.extend_from_slice(format!("<{columns}").as_bytes()),
+            Piece::Column(column) => shown.extend_from_slice(format!("@{column}").as_bytes()),
+        });
+        (String::from_utf8_lossy(&shown).into_owned(), end)
+    }
+
+    #[test]
+    fn what_is_only_obeyed_is_passed_over() {
+        let check = |line: &[u8], expected: &str| {
+            assert_eq!(shown(line), (expected.to_owned(), line.len()), "{line:?}");
+        };
+        check(b"plain", "plain");
+        check(b"pa\x1b[31mss\x1b[0mword", "password");
+        check(b"a\x1b[1;2 qb\x1b(Bc\x1b=d", "abcd");
+        check(b"a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\c\x1bPq\x1b[1md", "abcd");
+        check("a\u{9b}31mb\u{9d}t\u{9c}c\u{85}d".as_bytes(), "abcd");
+        check(b"a\x9b31mb\x9dt\x9cc\x85d", "abcd");
+        // The last byte of a character is no terminator.
+        check("a\x1b]0;\u{71c}\x07b".as_bytes(), "ab");
+        check("a\u{200b}b\u{feff}c\u{2028}d\u{202e}e\x7f\0".as_bytes(), "abcde");
+        check(b"a\tb\rc\x08d\x1b[3De\x1b[Gf\x1b[9`", "a>b|c<1d<3e@0f@8");
+        check(b"a\xffb\xc3", "a\u{fffd}b\u{fffd}");
+        check("größe 漢字".as_bytes(), "größe 漢字");
+    }
+
+    #[test]
+    fn names_show_all_that_is_in_them() {
+        let check = |text: &str, expected: &str| assert_eq!(visible(text), expected);
+        check("docker/größe 漢字", "docker/größe 漢字");
+        check("a\n::error::b", "a\\n::error::b");
+        check("\x1b[31m\t\u{202e}\u{85}\u{2028}", "\\u{1b}[31m\\t\\u{202e}\\u{85}\\u{2028}");
+        check("##[error]x ###[", "#\\#[error]x ##\\#[");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = "a\u{202e}\u{85}\u{7f}\u{e0041}##[x] é";
+        let json = visible_json(serde_json::to_string_pretty(&[value]).unwrap());
+        assert!(
+            !json.chars().any(|c| c != '\n' && is_unseen(c)) && !json.contains("##["),
+            "{json}"
+        );
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [value]);
+    }
+
+    #[test]
+    fn an_unfinished_sequence_hides_nothing_behind_it() {
+        let check = |line: &[u8], expected: &str, end: usize| {
+            assert_eq!(shown(line), (expected.to_owned(), end), "{line:?}");
+        };
+        check(b"ab\x1b", "ab", 2);
+        check(b"ab\x1b[3", "ab", 2);
+        check(b"ab\x1b(", "ab", 2);
+        check(b"ab\x1b]0;title", "ab0;title", 2);
+        check("ab\u{9d}title".as_bytes(), "abtitle", 2);
+        check(b"\x1b]a\x1b]b\x1b]c", "c", 6);
+    }
+}

@@ -1,0 +1,119 @@
+//! The search for several words at once in bytes that come one by one.
+//!
+//! Owns the state between two bytes: how much of which word has been seen. Each byte costs a constant
+//! time, however long the words are.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+
+use aho_corasick::automaton::{Automaton, StateID};
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, BuildError};
+
+/// Words to be found.
+pub(super) struct Search {
+    automaton: NFA,
+    start: StateID,
+    /// For each state but the first how many bytes of a word it stands for, and how long the longest
+    /// word is that ends in it, or 0.
+    states: HashMap<StateID, (usize, usize)>,
+    /// The length of the longest word.
+    pub(super) longest: usize,
+}
+
+impl Search {
+    /// Looks for words, none of which is empty.
+    pub(super) fn new(words: &[Vec<u8>]) -> Result<Search, BuildError> {
+        let automaton = NFA::new(words)?;
+        let start = automaton.start_state(Anchored::No).unwrap_or(StateID::ZERO);
+        let mut states = HashMap::with_capacity(words.iter().map(Vec::len).sum());
+        for word in words {
+            let mut state = start;
+            for (at, byte) in word.iter().enumerate() {
+                state = automaton.next_state(Anchored::No, state, *byte);
+                states.entry(state).or_insert_with(|| (at + 1, longest_at(&automaton, state)));
+            }
+        }
+        let longest = words.iter().map(Vec::len).max().unwrap_or_default();
+        Ok(Search { automaton, start, states, longest })
+    }
+}
+
+/// How long the longest word is that ends in a state.
+fn longest_at(automaton: &NFA, state: StateID) -> usize {
+    if !automaton.is_match(state) {
+        return 0;
+    }
+    let words = (0..automaton.match_len(state)).map(|it| automaton.match_pattern(state, it));
+    words.map(|word| automaton.pattern_len(word)).max().unwrap_or_default()
+}
+
+/// Where a byte of a text that is read in some way comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    /// What must be hidden to hide it.
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Where it is itself.
+    pub(super) own: u64,
+}
+
+/// The place in a text up to which it has been searched.
+#[derive(Default)]
+pub(super) struct Cursor {
+    state: Option<StateID>,
+    /// The bytes that may be the first ones of a word.
+    open: VecDeque<Origin>,
+}
+
+impl Cursor {
+    /// Takes the next byte. Returns the origins of the first and the last byte of the longest word
+    /// that ends with it, if one does.
+    pub(super) fn take(
+        &mut self,
+        search: &Search,
+        byte: u8,
+        origin: Origin,
+    ) -> Option<(Origin, Origin)> {
+        let state = self.state.unwrap_or(search.start);
+        let state = search.automaton.next_state(Anchored::No, state, byte);
+        self.state = Some(state);
+        let Some((depth, longest)) = search.states.get(&state).copied() else {
+            self.open.clear();
+            return None;
+        };
+        self.open.push_back(origin);
+        self.open.drain(..self.open.len().saturating_sub(depth));
+        if longest == 0 {
+            return None;
+        }
+        let first = self.open.get(self.open.len().checked_sub(longest)?)?;
+        Some((*first, origin))
+    }
+
+    /// The first byte at or behind `from` that may belong to a word which has not ended yet, and is
+    /// not within one of `hidden`.
+    pub(super) fn undecided(&self, from: u64, hidden: &VecDeque<Range<u64>>) -> Option<u64> {
+        let mut from = from;
+        loop {
+            let at = self.open.partition_point(|origin| origin.start < from);
+            let start = self.open.get(at)?.start;
+            let covering = hidden.partition_point(|range| range.end <= start);
+            match hidden.get(covering).filter(|range| range.start <= start) {
+                Some(range) => from = range.end,
+                None => return Some(start),
+            }
+        }
+    }
+
+    /// Where the bytes end that may be the first ones of a word.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.open.back().map(|origin| origin.end)
+    }
+
+    /// Forgets what has been seen.
+    pub(super) fn reset(&mut self) {
+        self.state = None;
+        self.open.clear();
+    }
+}

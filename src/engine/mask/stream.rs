@@ -1,0 +1,283 @@
+//! Hides values in lines that come one by one.
+//!
+//! Owns what is held back: a line whose end may be the beginning of a value is kept until what follows
+//! has decided it. Each byte is searched once in each way of reading, so the time is linear, and no
+//! more is held than the longest value and [`MOST_HELD`] bytes.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::base::screen::{self, Piece};
+
+use super::search::{Cursor, Origin, Search};
+use super::{HIDDEN, Mask, Words};
+
+/// How many bytes are held at most beyond the length of the longest value: control sequences and
+/// empty lines do not count as a part of one.
+const MOST_HELD: usize = 64 << 10;
+
+/// Lines on their way out.
+#[derive(Default)]
+pub struct Stream {
+    mask: Mask,
+    held: VecDeque<Line>,
+    /// How many bytes have come, and how many of them are held.
+    end: u64,
+    held_bytes: usize,
+    /// What is to be hidden of the held lines, in order.
+    hidden: VecDeque<Range<u64>>,
+    raw: Cursor,
+    shown: Cursor,
+    screen: Cursor,
+    dense: Cursor,
+    /// How many of the held lines may go.
+    decided: usize,
+    /// Whether the line that went last was a piece without its end, and was hidden up to there.
+    is_in_hidden: bool,
+}
+
+/// A line, or a piece of one that is too long.
+struct Line {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Stream {
+    /// Lines in which something is to be hidden.
+    pub fn new(mask: Mask) -> Stream {
+        Stream { mask, ..Stream::default() }
+    }
+
+    /// Takes the next line with its end, or a piece of one.
+    pub fn feed(&mut self, line: Vec<u8>) {
+        let at = self.end;
+        self.end += line.len() as u64;
+        self.held_bytes += line.len();
+        let words = self.mask.words.clone();
+        if let Some(words) = &words {
+            self.search(words, &line, at);
+        }
+        self.held.push_back(Line { at, bytes: line });
+        self.decide(words.as_deref());
+    }
+
+    /// Decides all that is held: nothing comes after it.
+    pub fn finish(&mut self) {
+        self.each_cursor().into_iter().for_each(Cursor::reset);
+        self.decided = self.held.len();
+    }
+
+    /// Whether all that came has gone.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// The next line that is decided, without what is to be hidden.
+    pub fn next_ready(&mut self) -> Option<Vec<u8>> {
+        self.decided = self.decided.checked_sub(1)?;
+        let line = self.held.pop_front()?;
+        self.held_bytes -= line.bytes.len();
+        Some(self.without_hidden(line))
+    }
+
+    fn each_cursor(&mut self) -> [&mut Cursor; 4] {
+        [&mut self.raw, &mut self.shown, &mut self.screen, &mut self.dense]
+    }
+
+    fn search(&mut self, words: &Words, line: &[u8], at: u64) {
+        let mut found: Vec<Range<u64>> = Vec::new();
+        for (offset, byte) in line.iter().enumerate() {
+            if !matches!(byte, b'\n' | b'\r') {
+                let own = at + offset as u64;
+                let origin = Origin { start: own, end: own + 1, own };
+                found.extend(self.raw.take(&words.raw, *byte, origin).map(between));
+            }
+        }
+        let seen = Seen::of(line);
+        for (shown, _) in seen.trimmed() {
+            take_all(&mut self.shown, &words.shown, line, shown, at, &mut found);
+            let is_blank = line[shown.clone()].first().is_some_and(u8::is_ascii_whitespace);
+            if let Some(dense) = words.dense.as_ref().filter(|_| !is_blank) {
+                take_all(&mut self.dense, dense, line, shown, at, &mut found);
+            }
+        }
+        self.add(found);
+        self.search_screen(words, line, &seen, at);
+    }
+
+    /// Searches what stands on the line once all of it is written. Where something was written over
+    /// something else, no part of the line can stand for what is seen: it is hidden whole.
+    fn search_screen(&mut self, words: &Words, line: &[u8], seen: &Seen, at: u64) {
+        let whole = at..at + line.len() as u64;
+        let mut found = Vec::new();
+        for cell in seen.screen() {
+            let own = at + cell.start as u64;
+            let range = match seen.overwrites {
+                true => whole.clone(),
+                false => own..at + cell.end as u64,
+            };
+            let origin = Origin { start: range.start, end: range.end, own };
+            for byte in &line[cell.clone()] {
+                let Some((first, last)) = self.screen.take(&words.shown, *byte, origin) else {
+                    continue;
+                };
+                if !(self.is_hidden(first.own) && self.is_hidden(last.own)) {
+                    found.push(between((first, last)));
+                }
+            }
+        }
+        self.add(found);
+    }
+
+    fn is_hidden(&self, at: u64) -> bool {
+        let range = self.hidden.partition_point(|range| range.end <= at);
+        self.hidden.get(range).is_some_and(|range| range.start <= at)
+    }
+
+    /// Hides what was found in the last line, some of which may have begun before it.
+    fn add(&mut self, mut found: Vec<Range<u64>>) {
+        let Some(first) = found.iter().map(|range| range.start).min() else { return };
+        while self.hidden.back().is_some_and(|known| known.end >= first) {
+            found.extend(self.hidden.pop_back());
+        }
+        found.sort_unstable_by_key(|range| (range.start, range.end));
+        for range in found {
+            match self.hidden.back_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => self.hidden.push_back(range),
+            }
+        }
+    }
+
+    /// Counts the lines that hold nothing undecided.
+    fn decide(&mut self, words: Option<&Words>) {
+        let from = self.held.front().map_or(self.end, |line| line.at);
+        let hidden = std::mem::take(&mut self.hidden);
+        let undecided = |cursor: &mut Cursor| cursor.undecided(from, &hidden).zip(cursor.end());
+        let open: Vec<(u64, u64)> = self.each_cursor().into_iter().filter_map(undecided).collect();
+        self.hidden = hidden;
+        let mut limit = open.iter().map(|(start, _)| *start).min().unwrap_or(self.end);
+        if self.held_bytes > MOST_HELD + words.map_or(0, Words::longest) {
+            // What may be the beginning of a value goes hidden, and all else is let go.
+            self.add(open.into_iter().map(|(start, end)| start..end).collect());
+            self.each_cursor().into_iter().for_each(Cursor::reset);
+            limit = self.end;
+        }
+        let is_decided = |line: &Line| line.at + line.bytes.len() as u64 <= limit;
+        while self.held.get(self.decided).is_some_and(is_decided) {
+            self.decided += 1;
+        }
+    }
+
+    fn without_hidden(&mut self, line: Line) -> Vec<u8> {
+        let Line { at, bytes } = line;
+        let end = at + bytes.len() as u64;
+        let mut continues = std::mem::take(&mut self.is_in_hidden);
+        let is_cut = bytes.last() != Some(&b'\n');
+        let breaks = bytes.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let body = bytes.len() - breaks;
+        let mut kept = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        while let Some(range) = self.hidden.front().filter(|range| range.start < end) {
+            let (start, stop) =
+                (offset(range.start, at).min(body), offset(range.end, at).min(body));
+            kept.extend_from_slice(&bytes[from..start.max(from)]);
+            if stop > start && !std::mem::take(&mut continues) {
+                kept.extend_from_slice(HIDDEN.as_bytes());
+            }
+            continues = false;
+            from = stop.max(from);
+            if range.end > end {
+                self.is_in_hidden = is_cut;
+                break;
+            }
+            self.hidden.pop_front();
+        }
+        kept.extend_from_slice(&bytes[from..]);
+        kept
+    }
+}
+
+impl Words {
+    /// The length of the longest value.
+    fn longest(&self) -> usize {
+        self.raw.longest.max(self.shown.longest)
+    }
+}
+
+/// Where something is in a line that begins at `at`; 0 where it is before.
+fn offset(position: u64, at: u64) -> usize {
+    usize::try_from(position.saturating_sub(at)).unwrap_or(usize::MAX)
+}
+
+fn between((first, last): (Origin, Origin)) -> Range<u64> {
+    first.start..last.end
+}
+
+/// Takes the bytes of a character.
+fn take_all(
+    cursor: &mut Cursor,
+    search: &Search,
+    line: &[u8],
+    character: &Range<usize>,
+    at: u64,
+    found: &mut Vec<Range<u64>>,
+) {
+    let (start, end) = (at + character.start as u64, at + character.end as u64);
+    for byte in &line[character.clone()] {
+        let origin = Origin { start, end, own: start };
+        found.extend(cursor.take(search, *byte, origin).map(between));
+    }
+}
+
+/// What is seen of a line.
+struct Seen {
+    /// The characters in the order in which they are written, and whether each is a blank.
+    characters: Vec<(Range<usize>, bool)>,
+    /// Those that stand on the line in the end, by columns.
+    cells: Vec<Range<usize>>,
+    /// Whether any of them stands where another stood.
+    overwrites: bool,
+}
+
+impl Seen {
+    fn of(line: &[u8]) -> Seen {
+        let (mut characters, mut cells) = (Vec::new(), Vec::new());
+        let (mut column, mut overwrites) = (0, false);
+        screen::scan(line, |piece, at| match piece {
+            Piece::Shown => {
+                characters.push((at.clone(), line[at.start] == b' '));
+                match cells.get_mut(column) {
+                    Some(cell) => {
+                        overwrites = true;
+                        *cell = at;
+                    }
+                    None => cells.push(at),
+                }
+                column += 1;
+            }
+            // It takes no room here: a value with tabs in it is looked for without them.
+            Piece::Tab => {}
+            Piece::Return => column = 0,
+            Piece::Left(columns) => column = column.saturating_sub(columns),
+            Piece::Column(to) => column = to.min(cells.len()),
+        });
+        Seen { characters, cells, overwrites }
+    }
+
+    /// The characters without the blanks at both ends: what wraps lines also indents them.
+    fn trimmed(&self) -> &[(Range<usize>, bool)] {
+        let is_text = |(_, is_blank): &(Range<usize>, bool)| !is_blank;
+        let first = self.characters.iter().position(is_text).unwrap_or(self.characters.len());
+        let last = self.characters.iter().rposition(is_text).map_or(first, |last| last + 1);
+        &self.characters[first..last]
+    }
+
+    fn screen(&self) -> impl Iterator<Item = &Range<usize>> {
+        // Without an overwriting, both readings are one.
+        let plain = self.trimmed().iter().map(|(at, _)| at);
+        let (plain, cells) =
+            if self.overwrites { (None, Some(&self.cells)) } else { (Some(plain), None) };
+        plain.into_iter().flatten().chain(cells.into_iter().flatten())
+    }
+}

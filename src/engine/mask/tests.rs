@@ -1,0 +1,179 @@
+//! Values are found wherever a reader could put them together again, and nothing else is.
+
+use super::*;
+
+fn mask(values: &[&str]) -> Mask {
+    Mask::new(values.iter().map(|value| value.as_bytes())).unwrap()
+}
+
+fn check(values: &[&str], text: &str, expected: &str) {
+    assert_eq!(mask(values).hide_in(text.to_owned()), expected, "{values:?}: {text:?}");
+}
+
+#[test]
+fn values_are_hidden_wherever_they_stand() {
+    check(&[], "hunter2", "hunter2");
+    check(&["hunter2"], "hunter2", "***");
+    check(&["hunter2"], "a hunter2, hunter2hunter2.", "a ***, ***.");
+    check(&["hunter2"], "hunter", "hunter");
+    check(&[" hunter2 \r\n"], "<hunter2>", "<***>");
+    check(&["one1\ntwo2\n\nxyz1"], "one1 x two2", "*** x ***");
+    // What is too short to be a secret stays.
+    check(&["abc", "}"], "abc }", "abc }");
+    check(&["abcd"], "abcd", "***");
+    // One inside the other, and one over the end of the other.
+    check(&["abcd", "abcdefgh"], "abcdefgh abcd", "*** ***");
+    check(&["abcd", "cdef"], "abcdef", "***");
+    check(&["pä55"], "é pä55 é", "é *** é");
+}
+
+#[test]
+fn what_is_not_seen_does_not_hold_a_value_apart() {
+    let values = ["password"];
+    for between in [
+        "\x1b[31m",
+        "\x1b[0m\x1b[1;4m",
+        "\u{9b}31m",
+        "\x1b]0;title\x07",
+        "\x1b]8;;https://x\x1b\\",
+        "\u{9d}0;title\u{9c}",
+        "\x1bP1;2q\x1b\\",
+        "\x1b(B",
+        "\t",
+        "\0",
+        "\x7f",
+        "\x07",
+        "\u{85}",
+        "\u{200b}",
+        "\u{200d}\u{2060}",
+        "\u{feff}",
+        "\u{ad}",
+        "\u{202e}",
+        "\u{2028}",
+        "\u{e0041}",
+        "\r",
+    ] {
+        check(&values, &format!("<pa{between}ss{between}word>"), "<***>");
+        let all: String = "password".chars().map(|c| format!("{between}{c}")).collect();
+        check(&values, &format!("a{all}b"), &format!("a{between}***b"));
+    }
+    // A value that itself holds such characters.
+    check(&["pass\x1b[31m\tword"], "x pass\x1b[31m\tword x password", "x *** x ***");
+}
+
+#[test]
+fn what_is_written_over_something_else_is_hidden() {
+    let values = ["password"];
+    check(&values, "a passx\x08word b\n", "***\n");
+    check(&values, "passXXXX\x1b[4Dword", "***");
+    check(&values, "XXXXword\rpass", "***");
+    check(&values, "XXXXword\x1b[1Gpass", "***");
+    check(&values, "p\x08pa\x08as\x08ss\x08sword", "***");
+    // Where it stands as it is, no more than it is hidden.
+    check(&values, "10%\r20% password\r\n", "10%\r20% ***\r\n");
+    check(&values, "passx\x08ing word", "passx\x08ing word");
+}
+
+#[test]
+fn line_breaks_do_not_hold_a_value_apart() {
+    let letters: Vec<char> = ('a'..='z').collect();
+    let value: String = (0..300).map(|it| letters[it * 7 % 26]).collect();
+    for columns in [1, 7, 64, 76, 80, 299] {
+        for (end, indent) in [("\n", ""), ("\r\n", ""), ("\n", "  "), ("\x1b[0m \n", "\t")] {
+            let lines: Vec<&str> = value
+                .as_bytes()
+                .chunks(columns)
+                .map(|line| std::str::from_utf8(line).unwrap())
+                .collect();
+            let wrapped = lines.join(&format!("{end}{indent}"));
+            let shown = mask(&[&value]).hide_in(format!("<{wrapped}>\n"));
+            for line in lines.iter().filter(|line| line.len() > 4) {
+                assert!(!shown.contains(line), "{columns} {end:?}: {shown}");
+            }
+            assert!(shown.starts_with("<***") && shown.ends_with("***>\n"), "{shown}");
+            assert_eq!(shown.lines().count(), lines.len(), "{shown}");
+        }
+    }
+    // Broken where it has a blank.
+    let words = ["correct horse battery staple"];
+    check(&words, "correct horse\nbattery staple", "***\n***");
+    check(&words, "correct horse \n  battery\tstaple", "***\n***");
+    check(&["a b c d"], "abcd", "abcd");
+    // A value of several lines, in lines of another length.
+    let key = "-----BEGIN KEY-----\nMIIabcdefgh\nijklmnop==\nxy\n-----END KEY-----\n";
+    check(&[key], &format!("k: {key}"), "k: ***\n***\n***\n***\n***\n");
+    check(&[key], "ijklmnop==", "***");
+    check(&[key], "MIIabc\ndefghijklm\nnop==", "***\n***\n***");
+    check(&["ab\ncd\nef\n"], "ab\ncd\nef ab\ncd", "***\n***\n*** ab\ncd");
+}
+
+#[test]
+fn messages_quote_values() {
+    check(
+        &[r#"pa"ss\word"#],
+        r#"process "echo pa\"ss\\word" failed"#,
+        r#"process "echo ***" failed"#,
+    );
+}
+
+/// What comes out of a stream at which moment: the lines after each that goes in, and at the end.
+fn flow(values: &[&str], lines: &[&str]) -> Vec<Vec<String>> {
+    let mut stream = Stream::new(mask(values));
+    let mut out = Vec::new();
+    let take = |stream: &mut Stream| {
+        let lines = std::iter::from_fn(|| stream.next_ready());
+        lines.map(|line| String::from_utf8(line).unwrap()).collect::<Vec<_>>()
+    };
+    for line in lines {
+        stream.feed(line.as_bytes().to_vec());
+        out.push(take(&mut stream));
+    }
+    stream.finish();
+    out.push(take(&mut stream));
+    assert!(stream.is_empty());
+    out
+}
+
+#[test]
+fn only_what_is_undecided_is_held_back() {
+    let check = |values: &[&str], lines: &[&str], expected: &[&[&str]]| {
+        assert_eq!(flow(values, lines), expected, "{lines:?}");
+    };
+    let secret = &["hunter2"];
+    check(secret, &["a\n", "b\n"], &[&["a\n"], &["b\n"], &[]]);
+    check(secret, &["a hun\n", "ter2\n"], &[&[], &["a ***\n", "***\n"], &[]]);
+    check(secret, &["a hun\n", "x\n"], &[&[], &["a hun\n", "x\n"], &[]]);
+    check(secret, &["a hun\n"], &[&[], &["a hun\n"]]);
+    // A line of a value is hidden as soon as it is there, whatever comes after it.
+    let lines = &["one-one\ntwo-two\nxy"];
+    check(lines, &["one-one\n", "two-two\n"], &[&["***\n"], &["***\n"], &[]]);
+    // A piece of a line and its rest are one line.
+    check(secret, &["a hun", "ter2 b\n"], &[&[], &["a ***", " b\n"], &[]]);
+}
+
+#[test]
+fn no_more_is_held_than_is_bearable() {
+    let secret = mask(&["hunter2"]);
+    let mut stream = Stream::new(secret);
+    let (mut held, mut most, mut out) = (0_usize, 0, Vec::new());
+    for line in std::iter::once("a hun\n").chain(std::iter::repeat_n("\n", 200_000)) {
+        stream.feed(line.as_bytes().to_vec());
+        held += line.len();
+        while let Some(line) = stream.next_ready() {
+            held -= line.len().min(held);
+            out.push(line);
+        }
+        most = most.max(held);
+    }
+    assert!(most < 100_000, "{most}");
+    assert_eq!(out[0], b"a ***\n", "what may be the beginning of a value is hidden");
+}
+
+#[test]
+fn a_value_that_repeats_itself_is_hidden_whole() {
+    let value = "a".repeat(20_000);
+    let shown = mask(&[&value]).hide_in("a\n".repeat(50_000));
+    assert!(shown.lines().all(|line| line == "***"), "{}", &shown[..40]);
+    let shown = mask(&["abab"]).hide_in("ab".repeat(50_000));
+    assert_eq!(shown, "***");
+}
