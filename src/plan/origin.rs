@@ -160,3 +160,116 @@ fn chain_of<'a>(image: &'a Image, evaluation: &'a Evaluation) -> Option<Chain<'a
     }
     Some(chain)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{ImageId, RelPath, Source};
+    use crate::graph::Graph;
+    use crate::graph::images::Candidate;
+    use crate::graph::link::{Read, Wanted, link};
+    use crate::graph::naming::Wishes;
+
+    const KEY: &str = "k";
+
+    fn graph_of(text: &str) -> Graph {
+        let path = RelPath::new("docker/x/Dockerfile").unwrap();
+        let file = crate::parse::parse(&Source::new(path.clone(), text.to_owned()));
+        let read = Read { candidate: Candidate::new("x", path), file };
+        let wanted = Wanted { build_platform: "linux/amd64".into(), ..Wanted::default() };
+        link(vec![read], &Wishes::default(), &wanted).0
+    }
+
+    /// A base with two entries in its history, and one layer more than they account for.
+    fn base() -> Inheritance {
+        Inheritance {
+            layers: 3,
+            history: Some(2),
+            labels: [("of".to_owned(), "base".to_owned())].into(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Whether an image passes that has these labels beside its key and its proof.
+    fn passes(text: &str, labels: &[(&str, &str)], on_build: &[&str], history: &[&str]) -> bool {
+        let graph = graph_of(text);
+        let image = &graph.images[ImageId(0)];
+        let proof = proof(image, &image.evaluation, KEY, &base()).expect("it can be predicted");
+        let ours = [(KEY_LABEL, KEY), (PROOF_LABEL, proof.as_str())];
+        let labels = labels.iter().chain(&ours);
+        let labels = labels.map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let (on_build, history): (Vec<String>, Vec<String>) = (strings(on_build), strings(history));
+        is_proved(image, KEY, Claim { labels: &labels, on_build: &on_build, history: &history })
+    }
+
+    #[test]
+    fn an_image_passes_with_its_own_history_labels_and_triggers() {
+        let text = "FROM b\nLABEL a=1\nENV E=1\nONBUILD RUN x\nRUN make\n";
+        let labels = [("of", "base"), ("a", "1")];
+        // What BuildKit appends for the layer that the base's history does not account for comes last.
+        let own = ["", "ADD x", "LABEL a=1", "ENV E=1", "run /bin/sh -c make # buildkit", "pulled"];
+        let check = |labels: &[(&str, &str)], on_build: &[&str], history: &[&str], expected| {
+            assert_eq!(passes(text, labels, on_build, history), expected, "{labels:?} {history:?}");
+        };
+        check(&labels, &["RUN x"], &own, true);
+        check(&labels, &["RUN x"], &[&own[..], &["RUN make"]].concat(), false);
+        check(&labels, &["RUN x"], &own[..5], false);
+        check(&labels, &["RUN x"], &["", "ADD x", "LABEL a=1", "USER e", "RUN m", "p"], false);
+        check(&labels, &["RUN y"], &own, false);
+        check(&labels, &[], &own, false);
+        check(&[("of", "base"), ("a", "2")], &["RUN x"], &own, false);
+        check(&[("of", "base"), ("a", "1"), ("more", "1")], &["RUN x"], &own, false);
+        check(&labels[..1], &["RUN x"], &own, false);
+    }
+
+    #[test]
+    fn an_image_without_a_proof_or_with_that_of_another_key_does_not_pass() {
+        let graph = graph_of("FROM scratch\nENV A=1\n");
+        let image = &graph.images[ImageId(0)];
+        let base = Inheritance::of_nothing();
+        let proof = |key| proof(image, &image.evaluation, key, &base).unwrap();
+        let check = |labels: &[(&str, &str)], expected| {
+            let labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let labels = labels.collect();
+            let history = ["ENV A=1".to_owned()];
+            let claim = Claim { labels: &labels, on_build: &[], history: &history };
+            assert_eq!(is_proved(image, KEY, claim), expected, "{labels:?}");
+        };
+        check(&[(KEY_LABEL, KEY), (PROOF_LABEL, &proof(KEY))], true);
+        check(&[(KEY_LABEL, KEY), (PROOF_LABEL, &proof("other"))], false);
+        check(&[(KEY_LABEL, "other"), (PROOF_LABEL, &proof(KEY))], false);
+        check(&[(KEY_LABEL, KEY)], false);
+        check(&[(KEY_LABEL, KEY), (PROOF_LABEL, "0/1")], false);
+        check(&[(KEY_LABEL, KEY), (PROOF_LABEL, "9/1/x")], false);
+        check(&[], false);
+    }
+
+    #[test]
+    fn what_cannot_be_predicted_has_no_proof() {
+        let check = |text: &str, base: &Inheritance, expected: bool| {
+            let graph = graph_of(text);
+            let image = &graph.images[ImageId(0)];
+            let found = proof(image, &image.evaluation, KEY, base);
+            assert_eq!(found.is_some(), expected, "{text}");
+        };
+        check("FROM b\nLABEL a=1\n", &base(), true);
+        check("FROM b\nLABEL a=$OF_BASE\n", &base(), false);
+        check("# syntax=acme/frontend\nFROM b\nLABEL a=1\n", &base(), false);
+        check("# syntax=docker/dockerfile:1\nFROM b\nLABEL a=1\n", &base(), true);
+        check("FROM b\nLABEL a=1\n", &Inheritance { history: None, ..base() }, false);
+    }
+
+    #[test]
+    fn the_environment_of_the_base_makes_labels_certain() {
+        let graph = graph_of("FROM b AS one\nENV V=$OF_BASE\nFROM one\nLABEL a=$V\n");
+        let image = ImageId(0);
+        assert!(!has_certain_labels(&graph.images[image]));
+        let environment = vec![("OF_BASE".to_owned(), "yes".to_owned())];
+        let environments = [("docker.io/library/b:latest".to_owned(), environment)].into();
+        let evaluation = graph.evaluate_on(image, environments, &BTreeMap::new());
+        let labels: Vec<_> = evaluation.stages[1].labels.iter().map(|it| &*it.value).collect();
+        assert_eq!(labels, ["yes"]);
+        assert!(proof(&graph.images[image], &evaluation, KEY, &base()).is_some());
+    }
+}
