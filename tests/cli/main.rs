@@ -31,5 +31,8 @@ mod rules;
 mod run;
 mod secrets;
 mod since;
+mod since_conversions;
+mod since_git;
+mod since_modules;
 mod tags;
 mod terminal;
