@@ -119,7 +119,8 @@ impl Skeleton {
             let above = Path::new(path).parent().unwrap_or(Path::new("")).as_os_str();
             let is_reached = snapshot.resolve(above) == Landing::Inside(above.to_owned());
             let at = self.top.join(path);
-            if !is_reached || fs::symlink_metadata(&at).is_ok() {
+            let is_taken = snapshot.files.contains_key(path) || fs::symlink_metadata(&at).is_ok();
+            if !is_reached || is_taken {
                 return Ok(None);
             }
             // A file of the revision may be where the work tree has a directory.

@@ -158,6 +158,45 @@ fn filters_write_what_they_write() {
 }
 
 #[test]
+fn contents_may_be_kept_elsewhere_and_be_missing() {
+    let clean = "at=.git/large\nmkdir -p $at && cat > $at/new\n\
+                 name=$(sha1sum < $at/new | cut -d' ' -f1)\n\
+                 mv $at/new $at/$name && echo pointer $name\n";
+    let repo = Repo::with(
+        &[
+            (".gitattributes", "*.large filter=large -text\n"),
+            ("docker/a/Dockerfile", COPY),
+            ("docker/a/f.large", "one\n"),
+            ("docker/b/Dockerfile", COPY),
+            ("docker/b/g.large", "two\n"),
+        ],
+        &[],
+        &|root| {
+            fs::write(root.join(".git/clean"), clean).unwrap();
+            fs::write(root.join(".git/smudge"), "read _ name && cat .git/large/$name\n").unwrap();
+            for name in ["clean", "smudge"] {
+                let command = format!("sh .git/{name}");
+                git_in(root, &["config", &format!("filter.large.{name}"), &command]);
+            }
+            git_in(root, &["config", "filter.large.required", "true"]);
+        },
+    );
+    assert_eq!(repo.project.read("docker/a/f.large"), "one\n");
+    repo.check_clean();
+    repo.write("docker/a/f.large", "three\n");
+    repo.check(&["a"]);
+    repo.settle();
+    // What is missing can't be compared, but its name can.
+    fs::remove_dir_all(repo.root().join(".git/large")).unwrap();
+    repo.check_clean();
+    assert_eq!(repo.affected("HEAD~2"), ["a"]);
+    assert_eq!(repo.diff("HEAD~2..HEAD"), ["a"]);
+    repo.write("docker/b/g.large", "four\n");
+    assert_eq!(repo.stale(), ["b"]);
+    assert_eq!(repo.affected("HEAD"), ["b"]);
+}
+
+#[test]
 fn a_filter_that_fails_hides_nothing_and_reports_nothing() {
     let repo = Repo::with(
         &[
@@ -207,6 +246,13 @@ fn files_that_git_does_not_look_at_are_compared() {
         check(&["a"]);
         repo.write("docker/a/f.txt", "1\r\n");
         check(&[]);
+        // A bit that git was asked not to look at is none that differs.
+        git_in(repo.root(), &["config", "core.fileMode", "false"]);
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(repo.root().join("docker/a/g"), executable).unwrap();
+        repo.check_clean();
+        let plain = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        fs::set_permissions(repo.root().join("docker/a/g"), plain).unwrap();
         repo.write("docker/b/Dockerfile", "FROM scratch\nCOPY h /\n");
         check(&["b"]);
         repo.write("docker/b/Dockerfile", COPY);

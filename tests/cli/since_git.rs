@@ -342,6 +342,24 @@ fn what_git_ignores_is_no_change_even_of_images() {
 }
 
 #[test]
+fn what_layers_keeps_is_no_input() {
+    let repo = Repo::new(
+        &[
+            ("layers.toml", "[image.a]\ncontext = '.'\n"),
+            ("docker/a/Dockerfile", COPY),
+            (".gitignore", "store.json\n"),
+            (".dockerignore", ".git\n"),
+        ],
+        &[],
+    );
+    assert!(repo.project.root().join(".layers").exists());
+    assert!(repo.stale().is_empty());
+    assert!(repo.affected("HEAD").is_empty());
+    repo.write("docker/a/f", "1\n");
+    assert_eq!(repo.affected("HEAD"), ["a"]);
+}
+
+#[test]
 fn bits_that_git_does_not_keep_are_no_change() {
     let repo = Repo::new(
         &[("docker/a/Dockerfile", COPY), ("docker/a/f", "1\n"), ("docker/a/d/g", "1\n")],

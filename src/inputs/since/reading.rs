@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use super::{Side, uses_of};
 use crate::base::{IdMap, ImageId};
 use crate::graph::Image;
 use crate::inputs::files::{FileInputs, FileList, readable};
-use crate::inputs::{Use, select};
+use crate::inputs::{Use, memory, select};
 use crate::scan::context::{Context, EntryKind};
 use crate::scan::git::{Contents, File, FileKind, Landing, Snapshot};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
@@ -205,6 +205,11 @@ impl Reading {
 
     fn choose(&mut self, snapshot: &Snapshot, directory: &OsStr, uses: &[Use]) {
         self.chosen = select(&self.context, uses);
+        // As a plan does: what is kept there is no input.
+        let kept = snapshot.path_of(memory::FOLDER);
+        let is_kept = |path: &OsStr| Path::new(path).starts_with(&kept);
+        let entries = &self.context.entries;
+        self.chosen.retain(|number| !is_kept(&join(directory, &entries[*number].path)));
         for number in &self.chosen {
             let entry = &self.context.entries[*number];
             let path = join(directory, &entry.path);

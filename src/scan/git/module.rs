@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::attributes::Settings;
@@ -33,10 +34,13 @@ impl Module {
         Ok(Module { caller, dir, prefix, settings, top: top.to_owned() })
     }
 
-    /// The one whose files are at `path` below `top`; nothing where none is checked out there.
-    pub(super) fn checked_out(top: &Path, path: &OsStr) -> anyhow::Result<Option<Module>> {
-        let at = top.join(path);
-        match git_dir_of(&at) {
+    /// The one whose files are at `path` in the work tree of this one; nothing where none is checked out
+    /// there, or where it belongs to somebody else.
+    pub(super) fn checked_out(&self, path: &OsStr) -> anyhow::Result<Option<Module>> {
+        let at = self.top.join(path);
+        // A configuration may name programs: git reads none of another user's (`safe.directory`), but
+        // does not look where it is given the directory.
+        match git_dir_of(&at).filter(|dir| owner(dir) == owner(&self.dir)) {
             Some(dir) => Module::below(&at, dir, path).map(Some),
             None => Ok(None),
         }
@@ -51,7 +55,7 @@ impl Module {
         let is_plain = Path::new(name)
             .components()
             .all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !is_plain || !dir.join("objects").is_dir() {
+        if !is_plain || !dir.join("objects").is_dir() || owner(&dir) != owner(&self.dir) {
             return Ok(None);
         }
         Module::below(&dir.clone(), dir, path).map(Some)
@@ -96,6 +100,11 @@ impl Module {
         });
         pairs.collect()
     }
+}
+
+/// The user that a directory belongs to.
+fn owner(directory: &Path) -> Option<u32> {
+    fs::metadata(directory).ok().map(|found| found.uid())
 }
 
 /// The git directory of a repository whose files are in a directory; nothing where there is none.

@@ -99,7 +99,7 @@ impl Snapshot {
 
     /// The repository of a submodule, where it is here.
     fn find_module(&self, path: &OsStr, around: usize) -> anyhow::Result<Option<Module>> {
-        if let Some(module) = Module::checked_out(&self.top, path)? {
+        if let Some(module) = self.modules[0].checked_out(path)? {
             return Ok(Some(module));
         }
         if is_there(&self.top, path).is_some_and(|found| found.is_dir()) {

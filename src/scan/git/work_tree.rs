@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::contents::hash_files;
-use super::module::Module;
 use super::revision::paths_above;
 use super::snapshot::{File, FileKind, Snapshot, is_there};
 use super::{Caller, Git, UNREADABLE, join, split, split_once};
@@ -61,7 +60,7 @@ impl Snapshot {
             snapshot.add_above(&git.root)?;
         }
         while let Some(path) = nested.pop() {
-            let Some(module) = Module::checked_out(&snapshot.top, &path)? else { continue };
+            let Some(module) = snapshot.modules[0].checked_out(&path)? else { continue };
             let listed = list(&module.caller)?;
             snapshot.modules.push(module);
             let number = snapshot.modules.len() - 1;
@@ -139,7 +138,7 @@ impl Snapshot {
             self.files.insert(path, File { kind, blob: None, on_disk: true, module });
             return None;
         }
-        if matches!(Module::checked_out(&self.top, &path), Ok(Some(_))) {
+        if matches!(self.modules[0].checked_out(&path), Ok(Some(_))) {
             return Some(path);
         }
         let (kind, blob) = (FileKind::Submodule, Some(commit));
