@@ -243,7 +243,8 @@ impl World {
             10 => {
                 let name = self.dice.word(&[".dockerignore", "Dockerfile.dockerignore"]);
                 let text = self.dice.word(&["*.log\n", "d\n!d/f\n", "", "**/*.txt\n", "*\n!f\n"]);
-                self.write(&format!("{place}/{name}"), text);
+                // A context may be the root, and a plan reads `.git` like any other directory.
+                self.write(&format!("{place}/{name}"), &format!(".git\n.layers\n{text}"));
             }
             11 => {
                 let at = self.dice.word(&["", "docker/a/", "images/", "shared/v1/"]);
