@@ -3,28 +3,26 @@
 //! Owns the way from two revisions to the facts: both sides are read alike, images are compared as for
 //! `--since`, graphs and pins beside that. No engine is asked. How it is told is `report/`'s affair.
 
-use std::collections::BTreeMap;
-
 use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::{Diff as Options, Global};
 use crate::exit::Exit;
 use crate::graph::Graph;
-use crate::graph::difference::{Difference, Side, moved_pins};
-use crate::graph::lock::Pins;
-use crate::inputs::since::{Cause, Now, Sides, compare};
-use crate::inputs::{Change, Memory, commands_of};
+use crate::graph::difference::{Difference, Side};
+use crate::inputs::since::{Cause, Sides, compare};
+use crate::inputs::{Memory, commands_of};
 use crate::plan::Plan;
 use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
 use crate::report::{diagnostics, say};
-use crate::scan::git::{Git, Head};
+use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
 
 use super::build::jobs_of;
 use super::graph::STANDARD_OUTPUT;
 use super::load::{self, Repository};
-use super::lock::FILE;
-use super::since::{Affected, Around, Revision, compare_work_tree};
+use super::since::{
+    Affected, Around, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
+};
 use super::{Surroundings, usage};
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
@@ -80,6 +78,17 @@ fn tree_of_base(git: &Git, range: Range<'_>) -> anyhow::Result<String> {
     found.map_err(|error| usage(format!("{error:#}")))
 }
 
+/// The tree of the later side.
+fn tree_of_head(git: &Git, head: &str) -> anyhow::Result<String> {
+    if is_null(head) {
+        return Err(usage(format!(
+            "`{head}` is the null commit, which GitHub sends for a branch that was deleted\n\
+             hint: compare with a commit that exists"
+        )));
+    }
+    git.resolve(head).map_err(|error| usage(format!("{error:#}")))
+}
+
 fn beside_work_tree(
     repository: &Repository,
     range: Range<'_>,
@@ -90,13 +99,13 @@ fn beside_work_tree(
     let Repository { root, graph, head, .. } = repository;
     let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
     let tree = tree_of_base(&git, range)?;
-    let around = Around { root, head, global, at };
+    warn_of_null(range.base, at)?;
+    let around = Around { head, global, at };
     let (then, causes) = compare_work_tree(repository, &git, &tree, around)?;
-    // One that can't be read pins nothing.
-    let pins = Pins::of_any(&std::fs::read(root.join(FILE)).unwrap_or_default());
+    let pins = pins_in(root);
     let now = Side { graph, pins: &pins };
     let memory = &load::memory(root, at)?;
-    tell(Compared { range, memory, git: &git, then: &then, now, causes }, options)
+    tell(Compared { range, memory, then: &then, now, causes }, options)
 }
 
 fn between_revisions(
@@ -109,9 +118,10 @@ fn between_revisions(
     let root = load::find_root(&load::start_folder(global)?);
     let git = Git::open(&root).map_err(|error| usage(format!("{error:#}")))?;
     let base = tree_of_base(&git, range)?;
-    let tree = git.resolve(head).map_err(|error| usage(format!("{error:#}")))?;
+    let tree = tree_of_head(&git, head)?;
+    warn_of_null(range.base, at)?;
     let names = Head::of(&root);
-    let around = Around { root: &root, head: &names, global, at };
+    let around = Around { head: &names, global, at };
     let read = |tree: &str| Revision::read(&git, tree, around);
     let (then, now) = rayon::join(|| read(&base), || read(&tree));
     let (then, now) = (then?, now?);
@@ -131,12 +141,11 @@ fn between_revisions(
     }
     load::check_target(global, &now.graph)?;
     let platform = load::platform_of(global, &at.environment, &now.config)?.unwrap_or_default();
-    let causes =
-        compare(Sides { now: Now::Revision(now.side()), then: then.side(), platform: &platform });
-    let pins = Pins::of_any(&now.content(&git, FILE)?.unwrap_or_default());
+    let causes = compare(Sides { now: now.side(), then: then.side(), platform: &platform })?;
+    let pins = now.pins();
     let side = Side { graph: &now.graph, pins: &pins };
     let memory = load::memory(&root, at)?;
-    let compared = Compared { range, memory: &memory, git: &git, then: &then, now: side, causes };
+    let compared = Compared { range, memory: &memory, then: &then, now: side, causes };
     Ok(Ok(tell(compared, options)?))
 }
 
@@ -144,18 +153,17 @@ fn between_revisions(
 struct Compared<'a> {
     range: Range<'a>,
     memory: &'a Memory,
-    git: &'a Git,
     then: &'a Revision,
     now: Side<'a>,
     causes: IdMap<Option<Cause>>,
 }
 
 fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
-    let Compared { range, memory, git, then, now, mut causes } = compared;
-    let pins = Pins::of_any(&then.content(git, FILE)?.unwrap_or_default());
+    let Compared { range, memory, then, now, mut causes } = compared;
+    let pins = then.pins();
     let was = Side { graph: &then.graph, pins: &pins };
     let difference = Difference::between(was, now);
-    add_moved_pins(&mut causes, moved_pins(was, now));
+    add_moved_pins(&mut causes, was, now);
     let graph = now.graph;
     let affected = Affected::of(graph, causes);
     let layers = affected.layers(graph);
@@ -191,24 +199,6 @@ fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
         base_errors: then.problems.iter().filter(|problem| problem.is_error()).count(),
     };
     if options.json { diff::draw_json(&told) } else { Ok(diff::draw(&told)) }
-}
-
-/// An external that is pinned at another digest is another one, though no Dockerfile says so.
-fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, moved: BTreeMap<ImageId, Vec<String>>) {
-    for (image, references) in moved {
-        let pinned = references.into_iter();
-        let pinned = pinned.map(|reference| Change::External { reference, held: true });
-        match &mut causes[image] {
-            Some(Cause::Changed { changes }) => changes.extend(pinned),
-            Some(
-                Cause::New
-                | Cause::Unreadable { .. }
-                | Cause::Missing
-                | Cause::ExternalMoved { .. },
-            ) => {}
-            cause => *cause = Some(Cause::Changed { changes: pinned.collect() }),
-        }
-    }
 }
 
 /// How long the builds will take, and each of them, by what they took before; nothing where no build of

@@ -3,20 +3,25 @@
 //! Owns the way from a revision to causes: the revision is laid out, read by the same code as the
 //! work tree, and compared. No engine is asked.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::Global;
+use crate::graph::difference::{Side, moved_pins};
+use crate::graph::lock::Pins;
 use crate::graph::{Graph, select};
 use crate::inputs;
-use crate::inputs::since::{Cause, Now, Sides, compare};
+use crate::inputs::Change;
+use crate::inputs::since::{Cause, Sides, compare};
+use crate::report::say;
 use crate::scan::config::{self, ConfigFile};
-use crate::scan::git::{Blob, BlobKind, Git, Head};
-use crate::scan::skeleton::Skeleton;
+use crate::scan::git::{Git, Head, Local, Snapshot, is_null};
+use crate::scan::ignore_file::find_ignore_file;
+use crate::scan::skeleton::{Beside, Skeleton};
 
 use super::load::{Repository, once_each, read_graph};
+use super::lock::FILE;
 use super::{Surroundings, usage};
 
 /// The images that a revision affects.
@@ -30,7 +35,7 @@ pub struct Affected {
 /// A revision, laid out and read as the work tree is.
 pub struct Revision {
     skeleton: Skeleton,
-    files: BTreeMap<OsString, Blob>,
+    snapshot: Snapshot,
     /// Its images.
     pub graph: Graph,
     /// What is wrong with its files.
@@ -42,8 +47,6 @@ pub struct Revision {
 /// Where a revision belongs, and what is set outside of it.
 #[derive(Clone, Copy)]
 pub struct Around<'a> {
-    /// The root of the work tree.
-    pub root: &'a Path,
     /// Its HEAD, after which tags may be named on both sides alike: another commit is no other image.
     pub head: &'a Head,
     /// The options of all commands.
@@ -56,36 +59,42 @@ impl Revision {
     /// Reads the revision that has a tree.
     ///
     /// # Errors
-    /// Where git can't be asked, or a temporary folder can't be written.
+    /// Where git can't be asked, or a temporary directory can't be written.
     pub fn read(git: &Git, tree: &str, around: Around<'_>) -> anyhow::Result<Revision> {
-        let Around { root, head, global, at } = around;
-        let files = git.files(tree)?;
-        let skeleton = Skeleton::lay_out(git, &files, root)?;
+        Revision::of(Snapshot::of_revision(git, tree)?, None, around)
+    }
+
+    fn of(
+        snapshot: Snapshot,
+        beside: Option<Beside<'_>>,
+        around: Around<'_>,
+    ) -> anyhow::Result<Revision> {
+        let Around { head, global, at } = around;
+        let skeleton = Skeleton::lay_out(&snapshot, beside)?;
         let (config, mistakes) = config::read(skeleton.root())?;
         let (graph, problems) = read_graph(skeleton.root(), &config, global, at, Some(head))?;
         let problems = once_each(mistakes.into_iter().chain(problems));
-        Ok(Revision { skeleton, files, graph, problems, config })
+        Ok(Revision { skeleton, snapshot, graph, problems, config })
     }
 
     /// As a side of a comparison.
-    pub fn side(&self) -> inputs::since::Revision<'_> {
-        inputs::since::Revision {
+    pub fn side(&self) -> inputs::since::Side<'_> {
+        inputs::since::Side {
             root: self.skeleton.root(),
             graph: &self.graph,
-            files: &self.files,
-            links: self.skeleton.links(),
+            snapshot: &self.snapshot,
         }
     }
 
-    /// The content of one of its files; nothing where it has no such file.
-    ///
-    /// # Errors
-    /// Where git can't be asked.
-    pub fn content(&self, git: &Git, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        let is_file = |blob: &&Blob| matches!(blob.kind, BlobKind::Plain | BlobKind::Executable);
-        let Some(blob) = self.files.get(OsStr::new(path)).filter(is_file) else { return Ok(None) };
-        Ok(git.contents(&[&blob.id])?.pop())
+    /// The pins of its committed graph. One that can't be read pins nothing.
+    pub fn pins(&self) -> Pins {
+        pins_in(self.skeleton.root())
     }
+}
+
+/// The pins of the committed graph in a directory. One that can't be read pins nothing.
+pub fn pins_in(root: &Path) -> Pins {
+    Pins::of_any(&std::fs::read(root.join(FILE)).unwrap_or_default())
 }
 
 /// Compares the work tree with a revision.
@@ -101,9 +110,28 @@ pub fn affected(
     let Repository { root, graph, head, .. } = repository;
     let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
     let tree = git.resolve(revision).map_err(|error| usage(format!("{error:#}")))?;
-    let around = Around { root, head, global, at };
-    let (_, causes) = compare_work_tree(repository, &git, &tree, around)?;
+    warn_of_null(revision.strip_suffix("...").unwrap_or(revision), at)?;
+    let around = Around { head, global, at };
+    let (then, mut causes) = compare_work_tree(repository, &git, &tree, around)?;
+    let (was, now) = (then.pins(), pins_in(root));
+    let was = Side { graph: &then.graph, pins: &was };
+    add_moved_pins(&mut causes, was, Side { graph, pins: &now });
     Ok(Affected::of(graph, causes))
+}
+
+/// Warns where a revision is the null commit: a pipeline passes it on without having looked.
+///
+/// # Errors
+/// Where the warning can't be written.
+pub fn warn_of_null(revision: &str, at: &Surroundings) -> anyhow::Result<()> {
+    if !is_null(revision) {
+        return Ok(());
+    }
+    let message = format!(
+        "`{revision}` is the null commit, which GitHub sends for a new branch: every image is affected\n\
+         hint: compare with a branch instead, such as `origin/main...`"
+    );
+    say::warning(&message, at.paint)
 }
 
 /// A revision, and why the images of the work tree are not those of it.
@@ -118,15 +146,56 @@ pub fn compare_work_tree(
 ) -> anyhow::Result<(Revision, IdMap<Option<Cause>>)> {
     let Repository { root, graph, .. } = repository;
     // Two slow questions that do not need each other.
-    let (then, seen) = rayon::join(|| Revision::read(git, tree, around), || git.work_tree(tree));
-    // What was wrong with the revision's files is nobody's concern now: what differs is.
-    let (then, seen) = (then?, seen?);
+    let (then, now) =
+        rayon::join(|| Snapshot::of_revision(git, tree), || Snapshot::of_work_tree(git));
+    let (mut then, mut now) = (then?, now?);
+    now.keep_directories(&then);
+    let local = Local::find(&now, &paths_of(repository, &now));
+    now.take_links(&local);
+    then.take_links(&local);
+    // What was wrong with the revision's files does not matter now: what differs does.
+    let then = Revision::of(then, Some(Beside { snapshot: &now, local: &local }), around)?;
     let causes = compare(Sides {
-        now: Now::WorkTree { root, graph, seen: &seen },
+        now: inputs::since::Side { root, graph, snapshot: &now },
         then: then.side(),
         platform: repository.platform.as_deref().unwrap_or_default(),
-    });
+    })?;
     Ok((then, causes))
+}
+
+/// The paths of all files that say what the images are, and of their contexts.
+fn paths_of(repository: &Repository, snapshot: &Snapshot) -> BTreeSet<std::ffi::OsString> {
+    let Repository { root, graph, .. } = repository;
+    let mut paths = BTreeSet::from([snapshot.path_of(config::FILE_NAME)]);
+    for image in graph.images.values() {
+        let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));
+        paths.insert(snapshot.path_of(image.dockerfile.as_str()));
+        paths.insert(snapshot.path_of(image.context.as_str()));
+        // One that can't be looked for is reported by those who read it.
+        let ignore = find_ignore_file(&dockerfile, &context).ok().flatten();
+        let ignore =
+            ignore.and_then(|file| Some(snapshot.path_of(file.strip_prefix(root).ok()?.to_str()?)));
+        paths.extend(ignore);
+    }
+    paths
+}
+
+/// An external that is pinned at another digest is another one, though no Dockerfile says so.
+pub fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, then: Side<'_>, now: Side<'_>) {
+    for (image, references) in moved_pins(then, now) {
+        let pinned = references.into_iter();
+        let pinned = pinned.map(|reference| Change::External { reference, held: true });
+        match &mut causes[image] {
+            Some(Cause::Changed { changes }) => changes.extend(pinned),
+            Some(
+                Cause::New
+                | Cause::Unreadable { .. }
+                | Cause::Missing
+                | Cause::ExternalMoved { .. },
+            ) => {}
+            cause => *cause = Some(Cause::Changed { changes: pinned.collect() }),
+        }
+    }
 }
 
 impl Affected {

@@ -1,12 +1,10 @@
-//! What git knows of a repository: a revision's files, and what differs in the work tree.
+//! What git knows of a repository: its revisions, its work tree, its submodules.
 //!
-//! Owns the questions to git and the reading of its answers, all of them without a network. Paths
-//! are relative to the repository's root as `layers` sees it, which may lie below git's own. What
-//! git ignores, and folders without files, do not exist here.
+//! Owns how git is called and how its answers are split. Nothing here uses a network, and no lock is
+//! taken. Paths are relative to the top of git's work tree, which the root of `layers` may be below.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -14,60 +12,47 @@ use anyhow::{Context, bail};
 use crate::base::screen::visible_path;
 use crate::process::{self, Finished, Run};
 
+mod attributes;
+mod contents;
 mod head;
+mod history;
+mod local;
+mod module;
+mod revision;
+mod scratch;
+mod snapshot;
+mod work_tree;
 
+pub use contents::{Contents, Wanted, names_of_contents};
 pub use head::Head;
+pub use history::is_null;
+pub use local::Local;
+pub use snapshot::{File, FileKind, Landing, Snapshot};
+
+use module::Module;
 
 /// More than this git does not answer: some ten million paths.
 const LONGEST_ANSWER: usize = 2 << 30;
 
-/// A work tree that git looks after.
+const UNREADABLE: &str = "can't read git's answer";
+
+/// A work tree that git manages.
 #[derive(Debug)]
 pub struct Git {
-    root: PathBuf,
-}
-
-/// A file of a revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blob {
-    /// What it is.
-    pub kind: BlobKind,
-    /// The name of its content.
-    pub id: String,
-}
-
-/// What a file of a revision is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlobKind {
-    /// A file that is not to be run.
-    Plain,
-    /// A file that can be run.
-    Executable,
-    /// A symlink, whose content is its text.
-    Symlink,
-    /// A submodule, whose content is a commit.
-    Submodule,
-}
-
-/// The work tree as git sees it beside a revision.
-#[derive(Debug, Default)]
-pub struct WorkTree {
-    /// All that differs from the revision: changed, new, deleted, with other modes.
-    pub changed: BTreeSet<OsString>,
-    /// All that git looks after or would: tracked files, and others that it does not ignore.
-    pub known: HashSet<OsString>,
-    /// Folders that git looks into no further: submodules, and repositories within.
-    pub nested: BTreeSet<OsString>,
+    caller: Caller,
+    main: Module,
+    /// The root of `layers` below the top of the work tree; empty where they are the same.
+    root: OsString,
 }
 
 impl Git {
     /// The work tree that holds `root`.
     ///
     /// # Errors
-    /// Where git is missing or `root` lies in no work tree.
+    /// Where git is missing or `root` is in no work tree.
     pub fn open(root: &Path) -> anyhow::Result<Git> {
-        let git = Git { root: root.to_owned() };
-        let inside = git.run(&["rev-parse", "--is-inside-work-tree"], None)?;
+        let caller = Caller::at(root);
+        let inside = caller.run(&["rev-parse", "--is-inside-work-tree"], None)?;
         if !inside.status.success() || inside.stdout.trim_ascii() != b"true" {
             let said = String::from_utf8_lossy(&inside.stderr).trim().to_owned();
             let why = if said.is_empty() { String::new() } else { format!(": {said}") };
@@ -77,106 +62,79 @@ impl Git {
                 visible_path(root)
             );
         }
-        Ok(git)
-    }
-
-    /// The name of the tree that a revision means. `REV...` is where `REV` and `HEAD` parted.
-    ///
-    /// # Errors
-    /// Where there is no such revision; the hint says how to fetch it where the clone is shallow.
-    pub fn resolve(&self, revision: &str) -> anyhow::Result<String> {
-        let base = match revision.strip_suffix("...").filter(|other| !other.is_empty()) {
-            Some(other) => Some(self.merge_base(other, "HEAD")?),
-            None => None,
+        let line = |word: &str| -> anyhow::Result<OsString> {
+            let mut answer = caller.ask(&["rev-parse", word], None)?;
+            answer.pop_if(|byte| *byte == b'\n');
+            Ok(OsString::from_vec(answer))
         };
-        let revision = base.as_deref().unwrap_or(revision);
-        let wanted = format!("{revision}^{{tree}}");
-        let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
-        let found = self.run(&arguments, None)?;
-        // `--end-of-options` is printed back by some versions of git.
-        let text = String::from_utf8_lossy(&found.stdout);
-        match text.lines().find(|line| !line.starts_with('-')) {
-            Some(tree) if found.status.success() => Ok(tree.trim().to_owned()),
-            _ => {
-                Err(self.describe_unknown(&format!("there is no revision `{revision}`"), revision))
-            }
-        }
+        let dir = PathBuf::from(line("--absolute-git-dir")?);
+        let prefix = PathBuf::from(line("--show-prefix")?);
+        let depth = prefix.components().count();
+        let top = root.ancestors().nth(depth).context(UNREADABLE)?.to_owned();
+        let root = prefix.components().as_path().as_os_str().to_owned();
+        Ok(Git { caller, main: Module::main(&top, dir)?, root })
     }
 
-    /// The commit where two revisions parted.
-    ///
-    /// # Errors
-    /// As [`Git::resolve`], and where they have nothing in common.
-    pub fn merge_base(&self, one: &str, other: &str) -> anyhow::Result<String> {
-        self.resolve(one)?;
-        self.resolve(other)?;
-        let base = self.run(&["merge-base", "--end-of-options", one, other], None)?;
-        let text = String::from_utf8_lossy(&base.stdout).trim().to_owned();
-        if !base.status.success() || text.is_empty() {
-            let name = |revision: &str| match revision {
-                "HEAD" => revision.to_owned(),
-                _ => format!("`{revision}`"),
-            };
-            let what = format!("{} and {} have no common commit", name(one), name(other));
-            return Err(self.describe_unknown(&what, one));
-        }
-        Ok(text)
+    /// The top of the work tree.
+    fn top(&self) -> &Path {
+        self.main.top()
+    }
+}
+
+/// Where and how git is called.
+#[derive(Debug, Clone)]
+struct Caller {
+    at: PathBuf,
+    options: Vec<OsString>,
+    variables: Vec<(&'static str, OsString)>,
+}
+
+impl Caller {
+    /// In a directory, as a user would call it there.
+    fn at(directory: &Path) -> Caller {
+        Caller { at: directory.to_owned(), options: Vec::new(), variables: Vec::new() }
     }
 
-    fn describe_unknown(&self, what: &str, revision: &str) -> anyhow::Error {
-        let shallow = self.run(&["rev-parse", "--is-shallow-repository"], None);
-        let is_shallow =
-            shallow.is_ok_and(|answer| answer.stdout.trim_ascii() == b"true".as_slice());
-        let hint = match (is_shallow, revision.strip_prefix("origin/")) {
-            (true, _) if revision.contains(['~', '^']) || what.contains("common") => {
-                "`git fetch --unshallow` brings the history that this shallow clone lacks; in GitHub \
-                 Actions set `fetch-depth: 0`"
-                    .to_owned()
-            }
-            (true, branch) => format!(
-                "this clone is shallow: `git fetch --depth=1 origin {}` brings it, or in GitHub \
-                 Actions `fetch-depth: 0`",
-                match branch {
-                    Some(branch) => format!("{branch}:refs/remotes/origin/{branch}"),
-                    None => revision.to_owned(),
-                }
-            ),
-            (false, Some(branch)) => format!("`git fetch origin {branch}` brings it"),
-            (false, None) => "`git log --oneline` and `git branch --all` show those there are".into(),
-        };
-        anyhow::anyhow!("{what}\nhint: {hint}")
+    /// What git answers; an error where it refuses.
+    fn ask(
+        &self,
+        arguments: &[impl AsRef<OsStr>],
+        stdin: Option<&[u8]>,
+    ) -> anyhow::Result<Vec<u8>> {
+        let finished = self.run(arguments, stdin)?;
+        if !finished.status.success() {
+            let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
+            let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
+            bail!("`git {}` failed: {said}", words.collect::<Vec<_>>().join(" "));
+        }
+        Ok(finished.stdout)
     }
 
-    /// All files of a tree below the root.
-    ///
-    /// # Errors
-    /// Where git can't be asked.
-    pub fn files(&self, tree: &str) -> anyhow::Result<BTreeMap<OsString, Blob>> {
-        let listed = self.ask(&["ls-tree", "-r", "-z", tree], None)?;
-        let mut files = BTreeMap::new();
-        for line in split(&listed) {
-            // `100644 blob 0123…\tpath`
-            let (facts, path) = split_once(line, b'\t').context(UNREADABLE)?;
-            let facts = std::str::from_utf8(facts).context(UNREADABLE)?;
-            let mut facts = facts.split(' ');
-            let (mode, id) = (facts.next(), facts.nth(1));
-            let kind = match mode {
-                Some("100755") => BlobKind::Executable,
-                Some("120000") => BlobKind::Symlink,
-                Some("160000") => BlobKind::Submodule,
-                _ => BlobKind::Plain,
-            };
-            let id = id.context(UNREADABLE)?.to_owned();
-            files.insert(OsString::from_vec(path.to_vec()), Blob { kind, id });
-        }
-        Ok(files)
+    fn run(
+        &self,
+        arguments: &[impl AsRef<OsStr>],
+        stdin: Option<&[u8]>,
+    ) -> anyhow::Result<Finished> {
+        // No lock is taken: a commit at the same time must not fail because of this.
+        let always = ["--no-optional-locks", "-C"];
+        let mut all: Vec<&OsStr> = always.map(OsStr::new).to_vec();
+        all.push(self.at.as_os_str());
+        all.extend(self.options.iter().map(OsString::as_os_str));
+        all.extend(arguments.iter().map(AsRef::as_ref));
+        let variables: Vec<(&str, &OsStr)> =
+            self.variables.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+        process::run(Run {
+            program: "git",
+            arguments: &all,
+            variables: &variables,
+            stdin,
+            most: LONGEST_ANSWER,
+            get: "install git",
+        })
     }
 
     /// The contents of blobs, in their order.
-    ///
-    /// # Errors
-    /// Where git can't be asked, or lacks one (a partial clone).
-    pub fn contents(&self, ids: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
+    fn contents(&self, ids: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -200,97 +158,7 @@ impl Git {
         }
         Ok(contents)
     }
-
-    /// The work tree beside a tree.
-    ///
-    /// # Errors
-    /// Where git can't be asked.
-    pub fn work_tree(&self, tree: &str) -> anyhow::Result<WorkTree> {
-        let mut found = WorkTree::default();
-        let raw = [
-            "diff",
-            "--raw",
-            "-z",
-            "--no-renames",
-            "--no-ext-diff",
-            "--relative",
-            "--abbrev=4",
-            "--ignore-submodules=none",
-            tree,
-            "--",
-            ".",
-        ];
-        let raw = self.ask(&raw, None)?;
-        let mut words = split(&raw);
-        // `:100644 160000 0123 4567 M`, then the path
-        while let (Some(facts), Some(path)) = (words.next(), words.next()) {
-            let path = OsString::from_vec(path.to_vec());
-            if facts.split(|byte| *byte == b' ').take(2).any(|mode| mode.ends_with(b"160000")) {
-                found.nested.insert(path.clone());
-            }
-            found.changed.insert(path);
-        }
-        let tracked = self.ask(&["ls-files", "-z", "--stage", "--", "."], None)?;
-        for line in split(&tracked) {
-            // `100644 0123… 0\tpath`
-            let (facts, path) = split_once(line, b'\t').context(UNREADABLE)?;
-            let path = OsString::from_vec(path.to_vec());
-            if facts.starts_with(b"160000 ") {
-                found.nested.insert(path);
-            } else {
-                found.known.insert(path);
-            }
-        }
-        let others = ["ls-files", "-z", "--others", "--exclude-standard", "--", "."];
-        for path in split(&self.ask(&others, None)?) {
-            // Of a repository within git says no more than its folder.
-            let folder = path.strip_suffix(b"/");
-            let path = OsString::from_vec(folder.unwrap_or(path).to_vec());
-            found.changed.insert(path.clone());
-            if folder.is_some() {
-                found.nested.insert(path)
-            } else {
-                found.known.insert(path)
-            };
-        }
-        Ok(found)
-    }
-
-    /// What git says; an error where it refuses.
-    fn ask(&self, arguments: &[&str], stdin: Option<&[u8]>) -> anyhow::Result<Vec<u8>> {
-        let finished = self.run(arguments, stdin)?;
-        if !finished.status.success() {
-            let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
-            bail!("`git {}` failed: {said}", arguments.join(" "));
-        }
-        Ok(finished.stdout)
-    }
-
-    fn run(&self, arguments: &[&str], stdin: Option<&[u8]>) -> anyhow::Result<Finished> {
-        // No lock is taken: a commit beside it must not fail for our looking.
-        let always = ["--no-optional-locks", "-C"];
-        let mut all: Vec<&OsStr> = always.map(OsStr::new).to_vec();
-        all.push(self.root.as_os_str());
-        all.extend(arguments.iter().map(|argument| OsStr::new(*argument)));
-        process::run(Run {
-            program: "git",
-            arguments: &all,
-            variables: &[],
-            stdin,
-            most: LONGEST_ANSWER,
-            get: "install git",
-        })
-    }
 }
-
-impl WorkTree {
-    /// The nested folder that holds a path, where one does.
-    pub fn nested_around(&self, path: &OsStr) -> Option<&OsString> {
-        Path::new(path).ancestors().skip(1).find_map(|folder| self.nested.get(folder.as_os_str()))
-    }
-}
-
-const UNREADABLE: &str = "can't read what git says";
 
 /// The parts of an answer that end in NUL.
 fn split(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -302,8 +170,14 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// Whether a path lies in a folder, or is it.
-pub fn lies_in(path: &OsStr, folder: &OsStr) -> bool {
-    let rest = path.as_bytes().strip_prefix(folder.as_bytes());
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+/// Two parts of a path with `/` between them; one of them may be empty.
+fn join(directory: &OsStr, below: &OsStr) -> OsString {
+    if directory.is_empty() || below.is_empty() {
+        return if directory.is_empty() { below.to_owned() } else { directory.to_owned() };
+    }
+    let mut path = OsString::with_capacity(directory.len() + 1 + below.len());
+    path.push(directory);
+    path.push("/");
+    path.push(below);
+    path
 }

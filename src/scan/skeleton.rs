@@ -1,144 +1,257 @@
-//! A revision's files that say what the images are, laid out in a temporary folder.
+//! A revision's files that say what the images are, laid out in a temporary directory.
 //!
 //! Owns which files those are: the configuration, all that may be a Dockerfile by the revision's
-//! own configuration, ignore files, symlinks and folders. So a revision is read by the same code
-//! as the work tree, and not one of the many files of its contexts is written.
+//! own configuration, ignore files, symlinks and directories. So a revision is read by the same code
+//! as the work tree, and not one of the many files of its contexts is written. Files are written as a
+//! checkout would write them; where git takes a file of the work tree to be unchanged, that is the file
+//! as it is on the disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rayon::prelude::*;
+use regex::Regex;
 
-use super::config;
-use super::git::{Blob, BlobKind, Git};
-use super::groups;
-use crate::base::RelPath;
+use super::config::{self, ConfigFile};
+use super::dockerfiles::DEFAULT_GLOBS;
+use super::git::{FileKind, Landing, Local, Snapshot};
+use super::{glob, groups};
 
-/// The folder, which is removed with this.
+/// The directory, which is removed with this.
 #[derive(Debug)]
 pub struct Skeleton {
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
+    top: PathBuf,
     root: PathBuf,
-    links: BTreeMap<OsString, OsString>,
 }
 
+/// The work tree beside which a revision is laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
+    /// Its files.
+    pub snapshot: &'a Snapshot,
+    /// What it has that git does not know.
+    pub local: &'a Local,
+}
+
+const UNWRITABLE: &str = "can't write to the temporary directory";
+
 impl Skeleton {
-    /// Lays out the `files` of a revision. The folder is called as `root` is: names are inferred
-    /// from it.
+    /// Lays out the files of a revision, and those that the work tree has though git ignores them. The
+    /// directory is called as the top of git's work tree is: names are inferred from it.
     ///
     /// # Errors
-    /// Where git can't be asked, or the folder can't be written.
-    pub fn lay_out(
-        git: &Git,
-        files: &BTreeMap<OsString, Blob>,
-        root: &Path,
-    ) -> anyhow::Result<Skeleton> {
-        let folder = tempfile::tempdir().context("can't make a temporary folder")?;
-        let name = root.file_name().unwrap_or(OsStr::new("repository"));
-        let root = folder.path().join(name);
-        fs::create_dir(&root).context("can't make a temporary folder")?;
-        make_folders(&root, files).context("can't write to the temporary folder")?;
-        let links = read_links(git, files)?;
-        for (path, text) in &links {
-            symlink(text, root.join(path)).context("can't write to the temporary folder")?;
+    /// Where git can't be asked, or the directory can't be written.
+    pub fn lay_out(snapshot: &Snapshot, beside: Option<Beside<'_>>) -> anyhow::Result<Skeleton> {
+        let directory = tempfile::tempdir().context("can't make a temporary directory")?;
+        let name = snapshot.top().file_name().unwrap_or(OsStr::new("repository"));
+        let top = directory.path().join(name);
+        let root = top.join(snapshot.root());
+        fs::create_dir_all(&root).context("can't make a temporary directory")?;
+        let skeleton = Skeleton { _directory: directory, top, root };
+        skeleton.make_directories(snapshot).context(UNWRITABLE)?;
+        skeleton.write_links(snapshot).context(UNWRITABLE)?;
+        snapshot.copy_excludes(&skeleton.top)?;
+        if let Some(beside) = beside {
+            skeleton.write_local(snapshot, beside).context(UNWRITABLE)?;
         }
-        let wanted = |path: &str| path == config::FILE_NAME;
-        write_files(git, &root, files, &links, &wanted)?;
-        let (file, _) = config::read(&root)?;
-        let finds = groups::finder(&file);
-        let images = file.config.image.values().filter_map(|image| image.dockerfile.as_ref());
-        let named: BTreeSet<RelPath> =
-            images.filter_map(|dockerfile| RelPath::new(dockerfile.get_ref())).collect();
-        let wanted = |path: &str| {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            name.ends_with(".dockerignore")
-                || name == ".gitignore"
-                || finds(path)
-                || RelPath::new(path).is_some_and(|path| named.contains(&path))
-        };
-        write_files(git, &root, files, &links, &wanted)?;
-        Ok(Skeleton { _folder: folder, root, links })
+        let unchanged = beside.map(|beside| beside.snapshot);
+        let unchanged = unchanged.filter(|it| it.has_attributes_of(snapshot));
+        let config = snapshot.path_of(config::FILE_NAME);
+        skeleton.write_files(snapshot, unchanged, &|path| path == config)?;
+        let (file, _) = config::read(&skeleton.root)?;
+        let wanted = Wanted::of(snapshot, &file);
+        skeleton.write_files(snapshot, unchanged, &|path| wanted.has(path))?;
+        Ok(skeleton)
     }
 
-    /// Where it lies.
+    /// The root of `layers` in it.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The texts of all symlinks of the revision.
-    pub fn links(&self) -> &BTreeMap<OsString, OsString> {
-        &self.links
+    /// All directories that hold files, since contexts are looked for.
+    fn make_directories(&self, snapshot: &Snapshot) -> std::io::Result<()> {
+        let mut last = None;
+        for (path, file) in &snapshot.files {
+            let path = Path::new(path);
+            let is_submodule = file.kind == FileKind::Submodule;
+            let directory = if is_submodule { Some(path) } else { path.parent() };
+            if directory != last {
+                fs::create_dir_all(self.top.join(directory.unwrap_or(Path::new(""))))?;
+                last = directory;
+            }
+        }
+        Ok(())
     }
-}
 
-/// All folders that hold files, since contexts are looked for.
-fn make_folders(root: &Path, files: &BTreeMap<OsString, Blob>) -> std::io::Result<()> {
-    let mut last = None;
-    for (path, blob) in files {
-        let path = Path::new(path);
-        let folder = if blob.kind == BlobKind::Submodule { Some(path) } else { path.parent() };
-        if folder != last {
-            fs::create_dir_all(root.join(folder.unwrap_or(Path::new(""))))?;
-            last = folder;
+    /// The links. One that leaves the repository goes on leading where it leads from there, and one that
+    /// comes back into it by the repository's own path leads into this directory.
+    fn write_links(&self, snapshot: &Snapshot) -> std::io::Result<()> {
+        for (path, text) in &snapshot.links {
+            if snapshot.files.contains_key(path) {
+                symlink(self.target_of(snapshot, path, text), self.top.join(path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a link has to say here to lead where it leads in the repository.
+    fn target_of(&self, snapshot: &Snapshot, path: &OsStr, text: &OsStr) -> PathBuf {
+        let bytes = text.as_bytes();
+        let climbs = bytes.split(|byte| *byte == b'/').any(|part| part == b"..");
+        match if climbs || bytes.starts_with(b"/") { snapshot.resolve(path) } else { Landing::Loop }
+        {
+            Landing::Inside(path) => self.top.join(path),
+            Landing::Outside(path) => path,
+            Landing::Loop => PathBuf::from(text),
         }
     }
-    Ok(())
-}
 
-fn read_links(
-    git: &Git,
-    files: &BTreeMap<OsString, Blob>,
-) -> anyhow::Result<BTreeMap<OsString, OsString>> {
-    let links: Vec<(&OsString, &Blob)> =
-        files.iter().filter(|(_, blob)| blob.kind == BlobKind::Symlink).collect();
-    let ids: Vec<&str> = links.iter().map(|(_, blob)| blob.id.as_str()).collect();
-    let texts = git.contents(&ids)?.into_iter().map(OsString::from_vec);
-    Ok(links.into_iter().map(|(path, _)| path.clone()).zip(texts).collect())
-}
-
-/// Writes the files whose paths are wanted, and those to which wanted symlinks lead.
-fn write_files(
-    git: &Git,
-    root: &Path,
-    files: &BTreeMap<OsString, Blob>,
-    links: &BTreeMap<OsString, OsString>,
-    wanted: &dyn Fn(&str) -> bool,
-) -> anyhow::Result<()> {
-    let mut chosen: BTreeMap<&OsStr, &str> = BTreeMap::new();
-    for path in files.keys().filter(|path| path.to_str().is_some_and(wanted)) {
-        let Some((path, blob)) = follow(files, links, path) else { continue };
-        if matches!(blob.kind, BlobKind::Plain | BlobKind::Executable) {
-            chosen.insert(path, &blob.id);
-        }
-    }
-    let ids: Vec<&str> = chosen.values().copied().collect();
-    for (path, content) in chosen.keys().zip(git.contents(&ids)?) {
-        fs::write(root.join(path), content).context("can't write to the temporary folder")?;
-    }
-    Ok(())
-}
-
-/// What a path leads to, through symlinks of files.
-fn follow<'a>(
-    files: &'a BTreeMap<OsString, Blob>,
-    links: &BTreeMap<OsString, OsString>,
-    path: &OsStr,
-) -> Option<(&'a OsStr, &'a Blob)> {
-    let mut at = path.to_owned();
-    // The kernel follows no more than this.
-    for _ in 0..40 {
-        let Some(text) = links.get(&at) else {
-            return files.get_key_value(&at).map(|(path, blob)| (path.as_os_str(), blob));
+    /// What git does not know, where the revision has nothing in its place, and no link on the way.
+    fn write_local(&self, snapshot: &Snapshot, beside: Beside<'_>) -> std::io::Result<()> {
+        let free = |path: &OsStr| -> std::io::Result<Option<PathBuf>> {
+            let above = Path::new(path).parent().unwrap_or(Path::new("")).as_os_str();
+            let is_reached = snapshot.resolve(above) == Landing::Inside(above.to_owned());
+            let at = self.top.join(path);
+            let is_taken = snapshot.files.contains_key(path) || fs::symlink_metadata(&at).is_ok();
+            if !is_reached || is_taken {
+                return Ok(None);
+            }
+            // A file of the revision may be where the work tree has a directory.
+            let is_made = fs::create_dir_all(self.top.join(above)).is_ok();
+            Ok(is_made.then_some(at))
         };
-        let folder = at.as_bytes().iter().rposition(|byte| *byte == b'/');
-        let folder = folder.map_or("", |slash| at.to_str().map_or("", |at| &at[..slash]));
-        let text = text.to_str().filter(|text| !text.starts_with('/'))?;
-        let target = if folder.is_empty() { text.to_owned() } else { format!("{folder}/{text}") };
-        at = OsString::from(RelPath::new(&target)?.as_str());
+        for (path, text) in &beside.local.links {
+            if let Some(at) = free(path)? {
+                symlink(self.target_of(snapshot, path, text), at)?;
+            }
+        }
+        for path in &beside.local.files {
+            if let Some(at) = free(path)? {
+                fs::copy(beside.snapshot.top().join(path), at)?;
+            }
+        }
+        Ok(())
     }
-    None
+
+    /// Writes the files whose paths are wanted, and those to which wanted symlinks lead.
+    fn write_files(
+        &self,
+        snapshot: &Snapshot,
+        unchanged: Option<&Snapshot>,
+        wanted: &dyn Fn(&OsStr) -> bool,
+    ) -> anyhow::Result<()> {
+        let mut chosen: BTreeSet<&OsStr> = BTreeSet::new();
+        for path in snapshot.files.keys().filter(|path| wanted(path)) {
+            let target = if snapshot.links.contains_key(path) {
+                let Landing::Inside(target) = snapshot.resolve(path) else { continue };
+                snapshot.files.get_key_value(&target)
+            } else {
+                snapshot.files.get_key_value(path)
+            };
+            let target = target.filter(|(_, file)| file.is_regular());
+            chosen.extend(target.map(|(path, _)| path.as_os_str()));
+        }
+        let is_kept = |path: &OsStr| {
+            let (was, now) = (snapshot.files.get(path), unchanged?.files.get(path)?);
+            let is_same = now.on_disk && now.blob.is_some() && now.blob == was?.blob;
+            (is_same && now.is_regular()).then_some(unchanged?.top().join(path))
+        };
+        let copies: Vec<(&OsStr, PathBuf)> =
+            chosen.iter().filter_map(|path| Some((*path, is_kept(path)?))).collect();
+        let copied: Vec<&OsStr> = copies
+            .par_iter()
+            .filter(|(path, from)| fs::copy(from, self.top.join(path)).is_ok())
+            .map(|(path, _)| *path)
+            .collect();
+        for path in copied {
+            chosen.remove(path);
+        }
+        snapshot.check_out(&self.top, &chosen.into_iter().collect::<Vec<_>>())
+    }
 }
+
+/// What may be read to know the images of a revision.
+struct Wanted {
+    root: OsString,
+    /// What the last parts of globs match: what a linked directory holds has other paths, too.
+    names: Vec<Regex>,
+    finds: Box<dyn Fn(&str) -> bool>,
+    /// Directories that links lead to, where anything below may be found.
+    linked: Vec<OsString>,
+    /// Files that are named, and what links on the way to them lead to.
+    named: BTreeSet<OsString>,
+}
+
+impl Wanted {
+    fn of(snapshot: &Snapshot, file: &ConfigFile) -> Wanted {
+        let mut globs = file.globs(&DEFAULT_GLOBS);
+        let groups = file.config.group.iter().map(toml::Spanned::get_ref);
+        let is_pattern =
+            |group: &config::Group| group.pattern.is_some() && group.dockerfiles.is_empty();
+        let mut is_deep = groups.clone().any(is_pattern);
+        globs.extend(groups.flat_map(|it| &it.dockerfiles).map(|glob| glob.get_ref().clone()));
+        let mut names = Vec::new();
+        for glob in &globs {
+            let last = glob.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
+            is_deep |= last.contains("**");
+            names.extend(glob::compile(last).ok().filter(|_| !last.contains("**")));
+        }
+        let targets = || {
+            let targets = snapshot.links.keys().filter_map(|link| match snapshot.resolve(link) {
+                Landing::Inside(path) => Some(path),
+                Landing::Outside(_) | Landing::Loop => None,
+            });
+            targets.collect()
+        };
+        let images = file.config.image.values().filter_map(|image| image.dockerfile.as_ref());
+        let named = images.filter_map(|path| crate::base::RelPath::new(path.get_ref()));
+        let graph = crate::base::RelPath::new(GRAPH);
+        let named = named.chain(graph).filter_map(|path| {
+            match snapshot.resolve(&snapshot.path_of(path.as_str())) {
+                Landing::Inside(path) => Some(path),
+                Landing::Outside(_) | Landing::Loop => None,
+            }
+        });
+        Wanted {
+            root: snapshot.root().to_owned(),
+            names,
+            finds: Box::new(groups::finder(file)),
+            linked: if is_deep { targets() } else { Vec::new() },
+            named: named.collect(),
+        }
+    }
+
+    fn has(&self, path: &OsStr) -> bool {
+        let bytes = path.as_bytes();
+        let name = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or(bytes);
+        if name.ends_with(b".dockerignore") || matches!(name, b".gitignore" | b".ignore") {
+            return true;
+        }
+        let is_below = |directory: &OsString| {
+            let rest = bytes.strip_prefix(directory.as_bytes());
+            rest.is_some_and(|rest| directory.is_empty() || rest.starts_with(b"/"))
+        };
+        let is_named = std::str::from_utf8(name)
+            .is_ok_and(|name| self.names.iter().any(|regex| regex.is_match(name)));
+        let below_root = if self.root.is_empty() {
+            path.to_str()
+        } else {
+            let rest = bytes.strip_prefix(self.root.as_bytes());
+            rest.and_then(|rest| std::str::from_utf8(rest.strip_prefix(b"/")?).ok())
+        };
+        is_named
+            || below_root.is_some_and(|path| (self.finds)(path))
+            || self.named.contains(path)
+            || self.linked.iter().any(is_below)
+    }
+}
+
+/// The committed lock of the graph, whose pins count.
+const GRAPH: &str = "graph.json";

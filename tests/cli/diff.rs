@@ -388,11 +388,17 @@ fn modes_links_and_submodules_count_between_revisions() {
     };
     let advance = |at: &'static str| {
         move |root: &Path| {
-            git_in(&root.join(at), &["commit", "--quiet", "--allow-empty", "-m", "y"]);
+            fs::write(root.join(at).join("code"), "2\n").unwrap();
+            git_in(&root.join(at), &["commit", "--quiet", "--all", "-m", "y"]);
         }
+    };
+    let touch = |root: &Path| {
+        git_in(&root.join("sub"), &["commit", "--quiet", "--allow-empty", "-m", "z"]);
     };
     assert_eq!(change(&advance("docker/agent/lib")), "agent");
     assert_eq!(change(&advance("sub")), "inside");
+    // Another commit with the same files makes no other image.
+    assert_eq!(change(&touch), "");
     assert_eq!(
         change(&|root| std::os::unix::fs::symlink("x", root.join("docker/agent/l")).unwrap()),
         "agent"

@@ -96,7 +96,7 @@ fn files_that_are_read_affect_their_images_and_dependents() {
             let mode = fs::Permissions::from_mode(0o755);
             fs::set_permissions(root.join("docker/agent/run.sh"), mode).unwrap();
         },
-        "agent docker/agent/run.sh changed",
+        "agent docker/agent/run.sh has mode 0755, had 0644",
         &["agent"],
     );
     check(

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::Git;
+use super::Caller;
 
 /// What git says; nothing where there is none of the kind, and its words where it refuses.
 pub type Answer = Result<Option<String>, String>;
@@ -14,7 +14,7 @@ pub type Answer = Result<Option<String>, String>;
 /// The HEAD of a work tree.
 #[derive(Debug)]
 pub struct Head {
-    git: Git,
+    caller: Caller,
     commit: OnceLock<Answer>,
     branch: OnceLock<Answer>,
     tag: OnceLock<Answer>,
@@ -23,8 +23,8 @@ pub struct Head {
 impl Head {
     /// That of the work tree that holds `root`. Nothing is asked yet.
     pub fn of(root: &Path) -> Head {
-        let git = Git { root: root.to_owned() };
-        Head { git, commit: OnceLock::new(), branch: OnceLock::new(), tag: OnceLock::new() }
+        let caller = Caller::at(root);
+        Head { caller, commit: OnceLock::new(), branch: OnceLock::new(), tag: OnceLock::new() }
     }
 
     /// The name of its commit in full; nothing before the first one.
@@ -65,7 +65,8 @@ impl Head {
     /// The first line of an answer, without what all such lines begin with.
     fn ask(&self, arguments: &[&str], prefix: &str) -> Answer {
         let first = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
-        let finished = self.git.run(arguments, None).map_err(|error| first(&error.to_string()))?;
+        let finished =
+            self.caller.run(arguments, None).map_err(|error| first(&error.to_string()))?;
         let refused = first(&String::from_utf8_lossy(&finished.stderr));
         if !finished.status.success() && !refused.is_empty() {
             return Err(refused.strip_prefix("fatal: ").unwrap_or(&refused).to_owned());

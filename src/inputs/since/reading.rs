@@ -1,0 +1,272 @@
+//! What the images of one side read of their contexts.
+//!
+//! Owns the choice of files, which is made in the same way for a revision and for the work tree: from
+//! the list of what the snapshot has. Images that share a context and an ignore file share one list, and
+//! those that also read by the same words share all of it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::{Side, uses_of};
+use crate::base::{IdMap, ImageId};
+use crate::graph::Image;
+use crate::inputs::files::{FileInputs, FileList, readable};
+use crate::inputs::{Use, memory, select};
+use crate::scan::context::{Context, EntryKind};
+use crate::scan::git::{Contents, File, FileKind, Landing, Snapshot};
+use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
+use crate::scan::listing::{self, Listed};
+
+/// What some images read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// What their context leads to.
+    pub(super) landing: Landing,
+    /// The context.
+    pub(super) context: Arc<Context>,
+    /// The paths of the files that are read, from the top of git's work tree.
+    pub(super) paths: Vec<OsString>,
+    chosen: Vec<usize>,
+    /// What is read without being known: submodules, and what is outside of the repository.
+    unknown: Vec<Unknown>,
+}
+
+/// Something of which only a name is known.
+#[derive(Debug)]
+struct Unknown {
+    /// Its path in the context.
+    path: OsString,
+    kind: &'static str,
+    name: String,
+}
+
+/// What the images of a side read.
+#[derive(Debug)]
+pub(super) struct Readings {
+    /// By their numbers.
+    pub(super) all: Vec<Arc<Reading>>,
+    /// The number of each image's; why there is none.
+    pub(super) by_image: IdMap<Result<usize, String>>,
+}
+
+/// A context after an ignore file.
+type Group = (Landing, Option<PathBuf>);
+
+/// The images that read by the same words.
+type Readers = (Vec<Use>, Vec<ImageId>);
+
+/// What images read, and which do.
+type ReadBy = (Result<Reading, String>, Vec<ImageId>);
+
+impl Readings {
+    /// Reads a side.
+    pub(super) fn of(side: Side<'_>) -> Readings {
+        let images = &side.graph.images;
+        let unread = || Err("this context was not read".to_owned());
+        let mut by_image = IdMap::from_fn(images.len(), |_| unread());
+        let mut groups: BTreeMap<Group, Vec<ImageId>> = BTreeMap::new();
+        for (id, image) in images.iter() {
+            let directory = image.context.under(side.root);
+            match find_ignore_file(&image.dockerfile.under(side.root), &directory) {
+                Ok(file) => {
+                    let context = side.snapshot.path_of(image.context.as_str());
+                    let landing = side.snapshot.resolve(&context);
+                    groups.entry((landing, file)).or_default().push(id);
+                }
+                Err(error) => {
+                    by_image[id] = Err(format!("can't look for the ignore file: {error}"));
+                }
+            }
+        }
+        let read: Vec<Vec<ReadBy>> = groups
+            .into_par_iter()
+            .map(|((landing, _), images)| read_group(side, &landing, &images))
+            .collect();
+        let mut all = Vec::new();
+        for (reading, images) in read.into_iter().flatten() {
+            let number = reading.map(|reading| {
+                all.push(Arc::new(reading));
+                all.len() - 1
+            });
+            for image in images {
+                by_image[image] = number.clone();
+            }
+        }
+        Readings { all, by_image }
+    }
+
+    /// The files of each, with the names of their contents.
+    pub(super) fn lists(&self, names: &Contents<'_>) -> Vec<FileList> {
+        self.all.par_iter().map(|reading| reading.list(names)).collect()
+    }
+}
+
+fn read_group(side: Side<'_>, landing: &Landing, images: &[ImageId]) -> Vec<ReadBy> {
+    let images_of = &side.graph.images;
+    let mut by_uses: HashMap<Vec<Use>, Vec<ImageId>> = HashMap::new();
+    for id in images {
+        by_uses.entry(uses_of(&images_of[*id]).0).or_default().push(*id);
+    }
+    let by_uses: Vec<Readers> = by_uses.into_iter().collect();
+    let Some(first) = images.first().map(|id| &images_of[*id]) else { return Vec::new() };
+    match list(side, landing, first, by_uses.iter().all(|(uses, _)| uses.is_empty())) {
+        Ok(context) => {
+            let context = Arc::new(context);
+            let read = |(uses, images): Readers| {
+                (Ok(Reading::of(side.snapshot, landing, &context, &uses)), images)
+            };
+            by_uses.into_par_iter().map(read).collect()
+        }
+        Err(message) => vec![(Err(message), images.to_vec())],
+    }
+}
+
+/// What a context holds after the ignore file of an image.
+fn list(
+    side: Side<'_>,
+    landing: &Landing,
+    image: &Image,
+    nothing_is_read: bool,
+) -> Result<Context, String> {
+    let root = image.context.under(side.root);
+    let Landing::Inside(directory) = landing else {
+        return Ok(Context { root, entries: Vec::new() });
+    };
+    if nothing_is_read {
+        return Ok(Context { root, entries: Vec::new() });
+    }
+    let (ignore, problems) = IgnoreFile::load(side.root, &image.dockerfile, &image.context)
+        .map_err(|error| without_root(&error.to_string(), side))?;
+    if let Some(problem) = problems.first() {
+        let place = problem.labels.first().map(|label| label.source.place(label.span));
+        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+        return Err(format!("{place}{}", problem.message));
+    }
+    Ok(listing::list(root, &paths_below(side.snapshot, directory), &ignore))
+}
+
+/// A message that is the same for all states of a repository.
+fn without_root(message: &str, side: Side<'_>) -> String {
+    message.replace(&format!("{}/", side.root.display()), "")
+}
+
+/// The files of a snapshot in a context, by their paths in it.
+fn paths_below(snapshot: &Snapshot, directory: &OsStr) -> BTreeMap<OsString, Listed> {
+    let files = snapshot.below(directory).map(|(below, file)| {
+        let kind = match file.kind {
+            FileKind::Plain | FileKind::Executable => EntryKind::File,
+            FileKind::Submodule => EntryKind::Folder,
+            FileKind::Symlink => {
+                let text = snapshot.links.get(&join(directory, below));
+                EntryKind::Symlink(text.cloned().unwrap_or_default())
+            }
+        };
+        (below.to_owned(), Listed { kind, mode: mode_of(file) })
+    });
+    let empty = snapshot.empty_below(directory);
+    let empty =
+        empty.map(|path| (path.to_owned(), Listed { kind: EntryKind::Folder, mode: 0o755 }));
+    empty.chain(files).collect()
+}
+
+impl Reading {
+    fn of(snapshot: &Snapshot, landing: &Landing, context: &Arc<Context>, uses: &[Use]) -> Reading {
+        let mut reading = Reading {
+            landing: landing.clone(),
+            context: Arc::clone(context),
+            paths: Vec::new(),
+            chosen: Vec::new(),
+            unknown: Vec::new(),
+        };
+        if uses.is_empty() {
+            return reading;
+        }
+        let whole = |kind, name| Unknown { path: ".".into(), kind, name };
+        match landing {
+            Landing::Inside(directory) => reading.choose(snapshot, directory, uses),
+            Landing::Outside(path) => {
+                let name = readable(path.as_os_str()).into_owned();
+                reading.unknown.push(whole("outside", name));
+            }
+            Landing::Loop => reading.unknown.push(whole("loop", String::new())),
+        }
+        if let Landing::Inside(directory) = landing
+            && let Some((_, file)) = snapshot.submodule_around(directory)
+        {
+            reading.unknown.push(whole("submodule", file.blob.clone().unwrap_or_default()));
+        }
+        reading
+    }
+
+    fn choose(&mut self, snapshot: &Snapshot, directory: &OsStr, uses: &[Use]) {
+        self.chosen = select(&self.context, uses);
+        // As a plan does: what is kept there is no input.
+        let kept = snapshot.path_of(memory::FOLDER);
+        let is_kept = |path: &OsStr| Path::new(path).starts_with(&kept);
+        let entries = &self.context.entries;
+        self.chosen.retain(|number| !is_kept(&join(directory, &entries[*number].path)));
+        for number in &self.chosen {
+            let entry = &self.context.entries[*number];
+            let path = join(directory, &entry.path);
+            match entry.kind {
+                EntryKind::File => self.paths.push(path),
+                EntryKind::Folder => {
+                    let file = snapshot.files.get(&path);
+                    let file = file.filter(|file| file.kind == FileKind::Submodule);
+                    self.unknown.extend(file.map(|file| Unknown {
+                        path: entry.path.clone(),
+                        kind: "submodule",
+                        name: file.blob.clone().unwrap_or_default(),
+                    }));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The files with the names of their contents.
+    fn list(&self, names: &Contents<'_>) -> FileList {
+        let mut paths = self.paths.iter();
+        let known = self.chosen.iter().map(|number| {
+            let entry = &self.context.entries[*number];
+            let (kind, content) = match &entry.kind {
+                EntryKind::Symlink(text) => ("symlink", Some(readable(text))),
+                EntryKind::File => {
+                    let name = paths.next().map(|path| Cow::Borrowed(names.name(path)));
+                    ("file", name)
+                }
+                _ => ("folder", None),
+            };
+            let mode = Cow::Owned(format!("{:04o}", entry.stat.mode));
+            FileInputs { path: readable(&entry.path), kind: Cow::Borrowed(kind), mode, content }
+        });
+        let unknown = self.unknown.iter().map(|it| FileInputs {
+            path: readable(&it.path),
+            kind: Cow::Borrowed(it.kind),
+            mode: Cow::Borrowed("0755"),
+            content: Some(Cow::Borrowed(it.name.as_str())),
+        });
+        let files: Vec<FileInputs<'_>> = known.chain(unknown).collect();
+        FileList::new(&files)
+    }
+}
+
+fn join(directory: &OsStr, below: &OsStr) -> OsString {
+    let mut path = OsString::with_capacity(directory.len() + 1 + below.len());
+    path.push(directory);
+    if !directory.is_empty() {
+        path.push("/");
+    }
+    path.push(below);
+    path
+}
+
+/// Git keeps one bit of a mode.
+fn mode_of(file: &File) -> u32 {
+    if file.kind == FileKind::Plain { 0o644 } else { 0o755 }
+}

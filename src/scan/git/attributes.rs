@@ -1,0 +1,172 @@
+//! What a checkout does to contents: line endings, `ident`, filters, encodings.
+//!
+//! Owns the settings and attributes on which that depends (gitattributes(5), `convert.c` in git). It
+//! converts nothing itself: git does, where contents are needed.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::{Caller, split, split_once};
+
+/// The attributes that decide what a checkout writes.
+const ATTRIBUTES: [&str; 6] = ["text", "crlf", "eol", "ident", "filter", "working-tree-encoding"];
+
+/// The settings of a repository that decide what a checkout writes, and what of it git sees again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    /// Whether permission to execute is taken from the disk (`core.fileMode`).
+    pub(super) file_mode: bool,
+    /// Whether symlinks are written as such (`core.symlinks`).
+    pub(super) symlinks: bool,
+    /// Whether only a part of the files is checked out (`core.sparseCheckout`).
+    pub(super) sparse: bool,
+    auto_crlf: String,
+    eol: String,
+    /// Commands of filters, by the names of their settings.
+    pub(super) filters: Vec<(String, OsString)>,
+}
+
+impl Settings {
+    pub(super) fn read(caller: &Caller) -> anyhow::Result<Settings> {
+        let wanted = r"^(core\.(autocrlf|eol|filemode|symlinks|sparsecheckout)|filter\..*\.(smudge|process))$";
+        // Where nothing matches, git ends with 1.
+        let answer = caller.run(&["config", "-z", "--get-regexp", wanted], None)?.stdout;
+        let mut settings = Settings { file_mode: true, symlinks: true, ..Settings::default() };
+        for line in split(&answer) {
+            // A name without `=` has no value, and is true.
+            let (name, value) = split_once(line, b'\n').unwrap_or((line, b"true"));
+            let text = String::from_utf8_lossy(value).to_lowercase();
+            let is_on = !matches!(text.as_str(), "false" | "no" | "off" | "0" | "");
+            match name {
+                b"core.filemode" => settings.file_mode = is_on,
+                b"core.symlinks" => settings.symlinks = is_on,
+                b"core.sparsecheckout" => settings.sparse = is_on,
+                b"core.autocrlf" => {
+                    settings.auto_crlf = if text == "input" { text } else { is_on.to_string() };
+                }
+                b"core.eol" => settings.eol = text,
+                _ => {
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    settings.filters.push((name, OsString::from_vec(value.to_vec())));
+                }
+            }
+        }
+        Ok(settings)
+    }
+
+    /// What a checkout does to a file with these attributes; empty where it writes the blob as it is.
+    fn conversion(&self, attributes: &HashMap<&[u8], &[u8]>) -> String {
+        let value = |name: &str| match attributes.get(name.as_bytes()).copied() {
+            None | Some(b"unspecified") => None,
+            Some(value) => Some(String::from_utf8_lossy(value)),
+        };
+        let mut parts: Vec<String> = Vec::new();
+        parts.extend(self.line_endings(&value));
+        if value("ident").as_deref() == Some("set") {
+            parts.push("ident".to_owned());
+        }
+        let is_named = |value: &str| !matches!(value, "set" | "unset");
+        if let Some(filter) = value("filter").filter(|filter| is_named(filter)) {
+            let command = |kind: &str| format!("filter.{filter}.{kind}");
+            let (smudge, process) = (command("smudge"), command("process"));
+            if self.filters.iter().any(|(name, _)| *name == smudge || *name == process) {
+                parts.push(format!("filter={filter}"));
+            }
+        }
+        if let Some(encoding) = value("working-tree-encoding").filter(|it| is_named(it)) {
+            parts.push(format!("encoding={encoding}"));
+        }
+        parts.join(" ")
+    }
+
+    /// `git_path_check_crlf` and `text_eol_is_crlf` in `convert.c`; on the systems that this runs on,
+    /// native lines end in LF.
+    fn line_endings<'a>(
+        &self,
+        value: &dyn Fn(&str) -> Option<std::borrow::Cow<'a, str>>,
+    ) -> Option<String> {
+        let text = value("text").or_else(|| value("crlf"));
+        let text = text.as_deref();
+        let eol = value("eol");
+        let eol = if text == Some("input") { Some("lf") } else { eol.as_deref() };
+        let is_crlf = match (text, eol) {
+            (Some("unset"), _) | (_, Some("lf")) => false,
+            (_, Some("crlf")) => true,
+            (Some(_), _) => match self.auto_crlf.as_str() {
+                "true" => true,
+                "input" => false,
+                _ => self.eol == "crlf",
+            },
+            (None, _) => self.auto_crlf == "true",
+        };
+        let is_auto = text == Some("auto") || text.is_none() && eol != Some("crlf");
+        is_crlf.then(|| if is_auto { "auto-crlf" } else { "crlf" }.to_owned())
+    }
+}
+
+/// What a checkout does to each of some files, where it does something. `caller` decides whose
+/// attributes count; `paths` are those of its repository.
+pub(super) fn conversions(
+    caller: &Caller,
+    settings: &Settings,
+    paths: &HashSet<&OsStr>,
+) -> anyhow::Result<HashMap<OsString, String>> {
+    if paths.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut asked = Vec::new();
+    for path in paths {
+        asked.extend_from_slice(path.as_bytes());
+        asked.push(0);
+    }
+    let words: Vec<&str> = ["check-attr", "-z", "--stdin"].into_iter().chain(ATTRIBUTES).collect();
+    let answer = caller.ask(&words, Some(&asked))?;
+    let mut words = answer.split(|byte| *byte == 0);
+    let mut attributes: HashMap<&[u8], HashMap<&[u8], &[u8]>> = HashMap::new();
+    while let (Some(path), Some(name), Some(value)) = (words.next(), words.next(), words.next()) {
+        attributes.entry(path).or_default().insert(name, value);
+    }
+    let named = attributes.into_iter().filter_map(|(path, attributes)| {
+        let conversion = settings.conversion(&attributes);
+        (!conversion.is_empty()).then(|| (OsString::from_vec(path.to_vec()), conversion))
+    });
+    Ok(named.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(settings: &Settings, attributes: &[(&str, &str)], expected: &str) {
+        let attributes = attributes.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let found = settings.conversion(&attributes.collect());
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn only_what_changes_contents_is_a_conversion() {
+        let none = Settings::default();
+        check(&none, &[], "");
+        check(&none, &[("text", "auto")], "");
+        check(&none, &[("text", "set"), ("eol", "lf")], "");
+        check(&none, &[("eol", "crlf")], "crlf");
+        check(&none, &[("text", "auto"), ("eol", "crlf")], "auto-crlf");
+        check(&none, &[("text", "unset"), ("eol", "crlf")], "");
+        check(&none, &[("ident", "set"), ("filter", "x")], "ident");
+        check(&none, &[("working-tree-encoding", "UTF-16")], "encoding=UTF-16");
+        let smudge = vec![("filter.x.smudge".to_owned(), "cat".into())];
+        let filters = Settings { filters: smudge, ..Settings::default() };
+        check(&filters, &[("filter", "x")], "filter=x");
+        check(&filters, &[("filter", "y")], "");
+        let auto = Settings { auto_crlf: "true".to_owned(), ..Settings::default() };
+        check(&auto, &[], "auto-crlf");
+        check(&auto, &[("text", "set")], "crlf");
+        check(&auto, &[("crlf", "input")], "");
+        check(&auto, &[("text", "unset")], "");
+        let eol = Settings { eol: "crlf".to_owned(), ..Settings::default() };
+        check(&eol, &[], "");
+        check(&eol, &[("text", "auto")], "auto-crlf");
+    }
+}

@@ -1,0 +1,244 @@
+//! Names of contents that two states of a repository share: equal names mean that checkouts of both
+//! would hold the same bytes.
+//!
+//! Owns when that is known from ids alone and when bytes have to be compared. A blob that a checkout
+//! writes as it is has its id for a name; other contents are written by git as a checkout would write
+//! them, or read from the disk, and have the id that they would have as a blob. What git takes to be
+//! unchanged has the same name on both sides, whatever bytes the disk has.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::Caller;
+use super::attributes::conversions;
+use super::scratch::Scratch;
+use super::snapshot::{File, Snapshot};
+
+/// A content of the work tree that is not known: no other is equal to it.
+const UNKNOWN: &str = "work tree";
+
+/// Which files of two states are compared, by their paths.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    /// Files that are compared with the file of the same path.
+    pub in_place: BTreeSet<&'a OsStr>,
+    /// Files that are compared with files of other paths.
+    pub moved: BTreeSet<&'a OsStr>,
+}
+
+/// The names of contents of a snapshot.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    snapshot: &'a Snapshot,
+    /// Those that are not the id of the blob.
+    others: HashMap<OsString, String>,
+}
+
+impl Contents<'_> {
+    /// The name of the content of a file.
+    pub fn name(&self, path: &OsStr) -> &str {
+        if let Some(name) = self.others.get(path) {
+            return name;
+        }
+        let blob = self.snapshot.files.get(path).and_then(|file| file.blob.as_deref());
+        blob.unwrap_or(UNKNOWN)
+    }
+}
+
+/// Two states, and what checkouts of them do to the files that are asked about.
+struct Pair<'a> {
+    snapshots: [&'a Snapshot; 2],
+    conversions: [HashMap<OsString, String>; 2],
+}
+
+/// The names of the contents of `now` and `then`, as far as they are wanted.
+///
+/// # Errors
+/// Where git can't be asked.
+pub fn names_of_contents<'a>(
+    now: &'a Snapshot,
+    then: &'a Snapshot,
+    wanted: &Wanted<'_>,
+) -> anyhow::Result<[Contents<'a>; 2]> {
+    let have_same_attributes = now.has_attributes_of(then);
+    let is_open = |path: &&&OsStr| {
+        let (now, then) = (now.files.get(**path), then.files.get(**path));
+        let (Some(now), Some(then)) = (now, then) else { return false };
+        let is_same = now.blob.is_some() && now.blob == then.blob;
+        now.is_regular() && then.is_regular() && !(is_same && have_same_attributes)
+    };
+    let mut open: BTreeSet<&OsStr> = wanted.in_place.iter().filter(is_open).copied().collect();
+    open.extend(&wanted.moved);
+    let (of_now, of_then) = rayon::join(|| now.conversions(&open), || then.conversions(&open));
+    let pair = Pair { snapshots: [now, then], conversions: [of_now?, of_then?] };
+    let mut others = [HashMap::new(), HashMap::new()];
+    let mut read = [Vec::new(), Vec::new()];
+    for path in open {
+        if let Some(name) = pair.shared_name(path) {
+            for others in &mut others {
+                others.insert(path.to_owned(), name.clone());
+            }
+            continue;
+        }
+        for side in [0, 1] {
+            if pair.must_read(side, path) {
+                read[side].push(path);
+            }
+        }
+    }
+    let [read_now, read_then] = &read;
+    let (of_now, of_then) = rayon::join(|| pair.read(0, read_now), || pair.read(1, read_then));
+    let [mut others_now, mut others_then] = others;
+    others_now.extend(of_now?);
+    others_then.extend(of_then?);
+    Ok([
+        Contents { snapshot: now, others: others_now },
+        Contents { snapshot: then, others: others_then },
+    ])
+}
+
+impl Pair<'_> {
+    fn file(&self, side: usize, path: &OsStr) -> Option<&File> {
+        self.snapshots[side].files.get(path).filter(|file| file.is_regular())
+    }
+
+    fn conversion(&self, side: usize, path: &OsStr) -> &str {
+        self.conversions[side].get(path).map_or("", String::as_str)
+    }
+
+    /// A name for what is converted alike from one blob on both sides; what is not converted has that
+    /// of its blob anyway.
+    fn shared_name(&self, path: &OsStr) -> Option<String> {
+        let (now, then) = (self.file(0, path)?, self.file(1, path)?);
+        let (blob, other) = (now.blob.as_deref()?, then.blob.as_deref()?);
+        let conversion = self.conversion(0, path);
+        let is_same = blob == other && conversion == self.conversion(1, path);
+        let name =
+            if conversion.is_empty() { blob.to_owned() } else { format!("{blob} {conversion}") };
+        is_same.then_some(name)
+    }
+
+    /// Whether the id of the blob is not the name of the content.
+    fn must_read(&self, side: usize, path: &OsStr) -> bool {
+        let Some(file) = self.file(side, path) else { return false };
+        // The disk may still have what was written for the other side.
+        let is_stale = || file.on_disk && !self.conversion(1 - side, path).is_empty();
+        file.blob.is_none() || !self.conversion(side, path).is_empty() || is_stale()
+    }
+
+    /// Names for contents: those of the disk as they are there, others as git writes them.
+    fn read(&self, side: usize, paths: &[&OsStr]) -> anyhow::Result<HashMap<OsString, String>> {
+        let snapshot = self.snapshots[side];
+        let mut names = HashMap::new();
+        let by_module = |is_wanted: &dyn Fn(&File) -> bool| {
+            let mut by_module: BTreeMap<usize, Vec<&OsStr>> = BTreeMap::new();
+            for path in paths {
+                if let Some(file) = self.file(side, path).filter(|file| is_wanted(file)) {
+                    by_module.entry(file.module).or_default().push(path);
+                }
+            }
+            by_module
+        };
+        for (module, paths) in by_module(&|file| file.on_disk) {
+            let caller = &snapshot.modules[module].caller;
+            let ids = hash_files(caller, &snapshot.top, &paths)?;
+            let ids = ids.into_iter().map(|id| id.unwrap_or_else(|| UNKNOWN.to_owned()));
+            names.extend(paths.into_iter().map(OsStr::to_owned).zip(ids));
+        }
+        for (module, paths) in by_module(&|file| !file.on_disk) {
+            let directory = tempfile::tempdir().context("can't make a temporary directory")?;
+            let scratch = Scratch::new(snapshot, module, directory.path(), &paths)?;
+            let failed = scratch.check_out(&paths)?;
+            let own: Vec<&OsStr> =
+                paths.iter().map(|path| snapshot.modules[module].own_path(path)).collect();
+            let caller = &snapshot.modules[module].caller;
+            let ids = hash_files(caller, directory.path(), &own)?;
+            for (path, id) in paths.into_iter().zip(ids) {
+                let id = id.filter(|_| !failed.contains(&path)).unwrap_or_else(|| {
+                    let blob = self.file(side, path).and_then(|file| file.blob.as_deref());
+                    format!("{} {}", blob.unwrap_or(UNKNOWN), self.conversion(side, path))
+                });
+                names.insert(path.to_owned(), id);
+            }
+        }
+        Ok(names)
+    }
+}
+
+impl Snapshot {
+    /// What checkouts do to files, by their paths, where they do something.
+    fn conversions(&self, paths: &BTreeSet<&OsStr>) -> anyhow::Result<HashMap<OsString, String>> {
+        let mut by_module: BTreeMap<usize, Vec<&OsStr>> = BTreeMap::new();
+        for path in paths {
+            if let Some(file) = self.files.get(*path).filter(|file| file.is_regular()) {
+                by_module.entry(file.module).or_default().push(path);
+            }
+        }
+        let mut all = HashMap::new();
+        for (number, paths) in by_module {
+            let module = &self.modules[number];
+            let found = if self.is_work_tree {
+                let own: HashSet<&OsStr> = paths.iter().map(|path| module.own_path(path)).collect();
+                conversions(&module.caller, &module.settings, &own)?
+            } else {
+                let directory = tempfile::tempdir().context("can't make a temporary directory")?;
+                Scratch::new(self, number, directory.path(), &[])?.conversions(&paths)?
+            };
+            let whole = |path: &OsStr| {
+                let mut whole = module.prefix.clone();
+                whole.push(path);
+                whole
+            };
+            all.extend(found.into_iter().map(|(path, conversion)| (whole(&path), conversion)));
+        }
+        Ok(all)
+    }
+}
+
+/// The ids that files below a directory would have as blobs; nothing for those that can't be read.
+pub(super) fn hash_files(
+    caller: &Caller,
+    directory: &Path,
+    paths: &[&OsStr],
+) -> anyhow::Result<Vec<Option<String>>> {
+    let can_be_read = |path: &&OsStr| {
+        let path = directory.join(path);
+        fs::metadata(&path).is_ok_and(|found| found.is_file()) && fs::File::open(path).is_ok()
+    };
+    let readable: Vec<bool> = paths.iter().map(can_be_read).collect();
+    if !readable.contains(&true) {
+        return Ok(vec![None; paths.len()]);
+    }
+    let mut asked = String::new();
+    for path in paths.iter().zip(&readable).filter(|(_, readable)| **readable).map(|it| it.0) {
+        asked.push_str(&quote(&directory.join(path)));
+        asked.push('\n');
+    }
+    let words = ["hash-object", "--no-filters", "--stdin-paths"];
+    let answer = caller.ask(&words, Some(asked.as_bytes()))?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let mut ids = answer.lines().map(str::to_owned);
+    Ok(readable.iter().map(|readable| if *readable { ids.next() } else { None }).collect())
+}
+
+/// A path in quotes as git reads it, so that it is one line of text whatever bytes it has.
+fn quote(path: &Path) -> String {
+    let mut quoted = String::from("\"");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'"' | b'\\' | 0..=31 | 127.. => {
+                // Writing to a string never fails.
+                write!(quoted, "\\{byte:03o}").unwrap_or_default();
+            }
+            byte => quoted.push(char::from(*byte)),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

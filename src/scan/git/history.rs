@@ -1,0 +1,159 @@
+//! Names of revisions: which tree they mean, and where two of them parted.
+//!
+//! Owns what can go wrong with a name, above all in shallow clones: a commit that is missing, and a
+//! merge base that is found but need not be the right one, because history was cut off before it.
+
+use std::collections::HashSet;
+
+use super::Git;
+
+impl Git {
+    /// The id of the tree that a revision means. `REV...` is the merge base of `REV` and `HEAD`; the
+    /// null commit means the empty tree.
+    ///
+    /// # Errors
+    /// Where there is no such revision; the hint says how to fetch it where the clone is shallow.
+    pub fn resolve(&self, revision: &str) -> anyhow::Result<String> {
+        if is_null(revision.strip_suffix("...").unwrap_or(revision)) {
+            let empty = self.caller.ask(&["hash-object", "-t", "tree", "--stdin"], Some(b""))?;
+            return Ok(String::from_utf8_lossy(&empty).trim().to_owned());
+        }
+        let base = match revision.strip_suffix("...").filter(|other| !other.is_empty()) {
+            Some(other) => Some(self.merge_base(other, "HEAD")?),
+            None => None,
+        };
+        let revision = base.as_deref().unwrap_or(revision);
+        let wanted = format!("{revision}^{{tree}}");
+        let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
+        let found = self.caller.run(&arguments, None)?;
+        // `--end-of-options` is printed back by some versions of git.
+        let text = String::from_utf8_lossy(&found.stdout);
+        match text.lines().find(|line| !line.starts_with('-')) {
+            Some(tree) if found.status.success() => Ok(tree.trim().to_owned()),
+            _ => {
+                Err(self.describe_unknown(&format!("there is no revision `{revision}`"), revision))
+            }
+        }
+    }
+
+    /// The commit where two revisions parted; the null commit where one of them is that.
+    ///
+    /// # Errors
+    /// As [`Git::resolve`], where they have nothing in common, and where the history of a shallow clone
+    /// ends before it is certain that no later commit is common to both.
+    pub fn merge_base(&self, one: &str, other: &str) -> anyhow::Result<String> {
+        if let Some(null) = [one, other].into_iter().find(|revision| is_null(revision)) {
+            return Ok(null.to_owned());
+        }
+        self.resolve(one)?;
+        self.resolve(other)?;
+        let base =
+            self.caller.run(&["merge-base", "--all", "--end-of-options", one, other], None)?;
+        let text = String::from_utf8_lossy(&base.stdout).into_owned();
+        let bases: Vec<&str> = text.lines().filter(|line| !line.starts_with('-')).collect();
+        let name = |revision: &str| match revision {
+            "HEAD" => revision.to_owned(),
+            _ => format!("`{revision}`"),
+        };
+        let (Some(first), true) = (bases.first(), base.status.success()) else {
+            let what = format!("{} and {} have no common commit", name(one), name(other));
+            return Err(self.describe_unknown(&what, one));
+        };
+        if self.is_cut_off(&bases, one, other)? {
+            anyhow::bail!(
+                "the merge base of {} and {} can't be determined: the history of this shallow clone \
+                 ends between it and one of them\n\
+                 hint: `git fetch --unshallow` fetches all of it; in GitHub Actions set \
+                 `fetch-depth: 0`",
+                name(one),
+                name(other)
+            );
+        }
+        Ok((*first).to_owned())
+    }
+
+    /// Whether a commit whose parents this clone lacks comes after the merge bases: a later commit that
+    /// both share may be among those parents.
+    fn is_cut_off(&self, bases: &[&str], one: &str, other: &str) -> anyhow::Result<bool> {
+        let shallow = self.shallow_commits()?;
+        if shallow.is_empty() {
+            return Ok(false);
+        }
+        let commit = |revision: &str| -> anyhow::Result<String> {
+            let wanted = format!("{revision}^{{commit}}");
+            let words = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
+            let answer = self.caller.ask(&words, None)?;
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            let line = text.lines().find(|line| !line.starts_with('-'));
+            Ok(line.unwrap_or_default().to_owned())
+        };
+        let ends = [commit(one)?, commit(other)?];
+        if ends.iter().any(|end| bases.contains(&end.as_str())) {
+            // All that the other can share with it are its ancestors.
+            return Ok(false);
+        }
+        let excluded: Vec<String> = bases.iter().map(|base| format!("^{base}")).collect();
+        let mut words = vec!["rev-list"];
+        words.extend(ends.iter().chain(&excluded).map(String::as_str));
+        let after = self.caller.ask(&words, None)?;
+        Ok(String::from_utf8_lossy(&after).lines().any(|commit| shallow.contains(commit)))
+    }
+
+    /// The commits at which the history of a shallow clone ends.
+    fn shallow_commits(&self) -> anyhow::Result<HashSet<String>> {
+        let path = self.caller.ask(&["rev-parse", "--git-path", "shallow"], None)?;
+        let path = String::from_utf8_lossy(&path).trim_end_matches('\n').to_owned();
+        // A clone that is complete has no such file.
+        let text = std::fs::read_to_string(self.caller.at.join(path)).unwrap_or_default();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    fn describe_unknown(&self, what: &str, revision: &str) -> anyhow::Error {
+        let shallow = self.caller.run(&["rev-parse", "--is-shallow-repository"], None);
+        let is_shallow =
+            shallow.is_ok_and(|answer| answer.stdout.trim_ascii() == b"true".as_slice());
+        let hint = match (is_shallow, revision.strip_prefix("origin/")) {
+            (true, _) if revision.contains(['~', '^']) || what.contains("common") => {
+                "`git fetch --unshallow` brings the history that this shallow clone lacks; in GitHub \
+                 Actions set `fetch-depth: 0`"
+                    .to_owned()
+            }
+            (true, branch) => format!(
+                "this clone is shallow: `git fetch --depth=1 origin {}` brings it, or in GitHub \
+                 Actions `fetch-depth: 0`",
+                match branch {
+                    Some(branch) => format!("{branch}:refs/remotes/origin/{branch}"),
+                    None => revision.to_owned(),
+                }
+            ),
+            (false, Some(branch)) => format!("`git fetch origin {branch}` brings it"),
+            (false, None) => "`git log --oneline` and `git branch --all` show those there are".into(),
+        };
+        anyhow::anyhow!("{what}\nhint: {hint}")
+    }
+}
+
+/// Whether a revision is the null commit, written in full: servers send it where a branch is new or gone
+/// (`before` and `after` of GitHub's `push` event).
+pub fn is_null(revision: &str) -> bool {
+    matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte == b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_null_id_is_the_null_commit() {
+        for (revision, expected) in [
+            (&"0".repeat(40) as &str, true),
+            (&"0".repeat(64), true),
+            ("0000000", false),
+            (&"0".repeat(41), false),
+            (&("0".repeat(39) + "1"), false),
+            ("", false),
+        ] {
+            assert_eq!(is_null(revision), expected, "{revision}");
+        }
+    }
+}

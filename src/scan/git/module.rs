@@ -1,0 +1,121 @@
+//! The repository itself or one of its submodules: where its objects, index and files are.
+//!
+//! Owns finding the git directory of a submodule, whether it is checked out or not, and the settings that
+//! decide what a checkout writes.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::attributes::Settings;
+use super::{Caller, split, split_once};
+
+/// A repository: the main one, a submodule, or one that is nested without being a submodule.
+#[derive(Debug, Clone)]
+pub(super) struct Module {
+    /// How it is asked.
+    pub(super) caller: Caller,
+    /// Its git directory.
+    pub(super) dir: PathBuf,
+    /// What its paths begin with in those of the main one, with `/` at the end; empty for that.
+    pub(super) prefix: OsString,
+    /// What a checkout depends on.
+    pub(super) settings: Settings,
+    top: PathBuf,
+}
+
+impl Module {
+    pub(super) fn main(top: &Path, dir: PathBuf) -> anyhow::Result<Module> {
+        let caller = Caller::at(top);
+        let settings = Settings::read(&caller)?;
+        let prefix = OsString::new();
+        Ok(Module { caller, dir, prefix, settings, top: top.to_owned() })
+    }
+
+    /// The one whose files are at `path` in the work tree of this one; nothing where none is checked out
+    /// there, or where it belongs to somebody else.
+    pub(super) fn checked_out(&self, path: &OsStr) -> anyhow::Result<Option<Module>> {
+        let at = self.top.join(path);
+        // A configuration may name programs: git reads none of another user's (`safe.directory`), but
+        // does not look where it is given the directory.
+        match git_dir_of(&at).filter(|dir| owner(dir) == owner(&self.dir)) {
+            Some(dir) => Module::below(&at, dir, path).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The submodule called `name` of this one, of which only the objects are here.
+    pub(super) fn kept(&self, name: &OsStr, path: &OsStr) -> anyhow::Result<Option<Module>> {
+        let arguments = ["rev-parse", "--git-path", "modules"];
+        let mut answer = self.caller.ask(&arguments, None)?;
+        answer.pop_if(|byte| *byte == b'\n');
+        let dir = self.caller.at.join(OsString::from_vec(answer)).join(name);
+        let is_plain = Path::new(name)
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !is_plain || !dir.join("objects").is_dir() || owner(&dir) != owner(&self.dir) {
+            return Ok(None);
+        }
+        Module::below(&dir.clone(), dir, path).map(Some)
+    }
+
+    fn below(at: &Path, dir: PathBuf, path: &OsStr) -> anyhow::Result<Module> {
+        let option = |name: &str, value: &Path| {
+            let mut option = OsString::from(name);
+            option.push(value);
+            option
+        };
+        // Hooks run with variables that point to the main repository: these must not count here.
+        let options = vec![option("--git-dir=", &dir), option("--work-tree=", at)];
+        let variables = vec![("GIT_INDEX_FILE", dir.join("index").into_os_string())];
+        let caller = Caller { at: at.to_owned(), options, variables };
+        let settings = Settings::read(&caller)?;
+        let mut prefix = path.to_owned();
+        prefix.push("/");
+        Ok(Module { caller, dir, prefix, settings, top: at.to_owned() })
+    }
+
+    /// Where its files are.
+    pub(super) fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// A path in it, of one in the main repository.
+    pub(super) fn own_path<'a>(&self, path: &'a OsStr) -> &'a OsStr {
+        let rest = path.as_bytes().strip_prefix(self.prefix.as_bytes());
+        OsStr::from_bytes(rest.unwrap_or(path.as_bytes()))
+    }
+
+    /// The name of the submodule at each path, from the text of a `.gitmodules`.
+    pub(super) fn names_in(&self, gitmodules: &[u8]) -> Vec<(OsString, OsString)> {
+        let words = ["config", "-z", "--file", "-", "--get-regexp", r"^submodule\..*\.path$"];
+        // Where it can't be read, no submodule is known by name.
+        let answer = self.caller.ask(&words, Some(gitmodules)).unwrap_or_default();
+        let pairs = split(&answer).filter_map(|line| {
+            let (key, path) = split_once(line, b'\n')?;
+            let name = key.strip_prefix(b"submodule.")?.strip_suffix(b".path")?;
+            Some((OsString::from_vec(path.to_vec()), OsString::from_vec(name.to_vec())))
+        });
+        pairs.collect()
+    }
+}
+
+/// The user that a directory belongs to.
+fn owner(directory: &Path) -> Option<u32> {
+    fs::metadata(directory).ok().map(|found| found.uid())
+}
+
+/// The git directory of a repository whose files are in a directory; nothing where there is none.
+fn git_dir_of(at: &Path) -> Option<PathBuf> {
+    let git = at.join(".git");
+    let found = fs::metadata(&git).ok()?;
+    if found.is_dir() {
+        return git.join("HEAD").exists().then_some(git);
+    }
+    let text = fs::read(&git).ok()?;
+    let path = text.strip_prefix(b"gitdir: ")?.trim_ascii_end();
+    let dir = at.join(OsStr::from_bytes(path));
+    dir.is_dir().then_some(dir)
+}

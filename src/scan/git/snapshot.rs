@@ -1,0 +1,304 @@
+//! All files of one state of a repository as git sees it, submodules included.
+//!
+//! Owns what a path leads to, links on the way resolved in this very state, and what is below a
+//! directory. Paths are those from the top of git's work tree. Of files outside of it nothing is known
+//! but where they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::module::Module;
+use super::{Git, join};
+
+/// The kernel follows no more links than this on one way.
+const MOST_LINKS: usize = 40;
+
+/// The files of a revision, or of the work tree without those that git ignores.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// All files and links, and submodules of which no files are known.
+    pub files: BTreeMap<OsString, File>,
+    /// The texts of the links.
+    pub links: BTreeMap<OsString, OsString>,
+    /// Directories that exist although they hold no file that git knows.
+    pub(super) directories: BTreeSet<OsString>,
+    /// The repositories that the files belong to, the main one first.
+    pub(super) modules: Vec<Module>,
+    /// The top of git's work tree on the disk.
+    pub(super) top: PathBuf,
+    /// Whether the files are those on the disk, at `top`.
+    pub(super) is_work_tree: bool,
+    root: OsString,
+}
+
+/// A file of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// What it is.
+    pub kind: FileKind,
+    /// The id of its content in git; nothing where the disk holds another content than the index.
+    pub blob: Option<String>,
+    /// Whether it is on the disk, as a file of the work tree.
+    pub on_disk: bool,
+    /// The number of its module.
+    pub(super) module: usize,
+}
+
+/// What a file of a snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A file that can't be executed.
+    Plain,
+    /// A file that can be executed.
+    Executable,
+    /// A symlink.
+    Symlink,
+    /// A submodule of which no files are known; its content is a commit.
+    Submodule,
+}
+
+/// What a path leads to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Landing {
+    /// A path in the repository that no link is on; whether anything is there is another question.
+    Inside(OsString),
+    /// A path outside of it.
+    Outside(PathBuf),
+    /// Links that lead to each other.
+    Loop,
+}
+
+impl Snapshot {
+    pub(super) fn empty(git: &Git, is_work_tree: bool) -> Snapshot {
+        Snapshot {
+            files: BTreeMap::new(),
+            links: BTreeMap::new(),
+            directories: BTreeSet::new(),
+            modules: vec![git.main.clone()],
+            top: git.top().to_owned(),
+            is_work_tree,
+            root: git.root.clone(),
+        }
+    }
+
+    /// The root of `layers` below the top; empty where they are the same.
+    pub fn root(&self) -> &OsStr {
+        &self.root
+    }
+
+    /// The top of git's work tree on the disk.
+    pub fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// A path from the top, of one from the root of `layers`.
+    pub fn path_of(&self, below_root: &str) -> OsString {
+        if below_root == "." {
+            return self.root.clone();
+        }
+        join(&self.root, OsStr::new(below_root))
+    }
+
+    /// What a path leads to.
+    pub fn resolve(&self, path: &OsStr) -> Landing {
+        self.resolve_with(path, &mut |_| None)
+    }
+
+    /// What a path leads to, where `link` may know links that are not in the snapshot: it is asked for
+    /// each path on the way at which the snapshot has nothing.
+    pub fn resolve_with(
+        &self,
+        path: &OsStr,
+        link: &mut dyn FnMut(&OsStr) -> Option<OsString>,
+    ) -> Landing {
+        let mut at: Vec<u8> = Vec::new();
+        let mut ahead: Vec<Vec<u8>> = parts(path.as_bytes());
+        let mut links = 0;
+        while let Some(part) = ahead.pop() {
+            if part == b".." {
+                if at.is_empty() {
+                    let above = self.top.parent().unwrap_or(Path::new("/"));
+                    match self.come_back(above, ahead) {
+                        Ok(again) => ahead = again,
+                        Err(outside) => return Landing::Outside(outside),
+                    }
+                }
+                at.truncate(at.iter().rposition(|byte| *byte == b'/').unwrap_or(0));
+                continue;
+            }
+            let before = at.len();
+            if before > 0 {
+                at.push(b'/');
+            }
+            at.extend_from_slice(&part);
+            let here = OsStr::from_bytes(&at);
+            let text = match self.links.get(here) {
+                Some(text) => Some(text.clone()),
+                None if self.holds(here) => None,
+                None => link(here),
+            };
+            let Some(text) = text else { continue };
+            links += 1;
+            if links > MOST_LINKS {
+                return Landing::Loop;
+            }
+            at.truncate(before);
+            ahead.extend(parts(text.as_bytes()));
+            if text.as_bytes().starts_with(b"/") {
+                at.clear();
+                match self.come_back(Path::new("/"), ahead) {
+                    Ok(again) => ahead = again,
+                    Err(outside) => return Landing::Outside(outside),
+                }
+            }
+        }
+        Landing::Inside(OsString::from_vec(at))
+    }
+
+    /// What is still ahead below the top, for a way that goes on at a directory outside; the place
+    /// outside where the way does not come back. Links outside are not looked at.
+    fn come_back(&self, from: &Path, ahead: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, PathBuf> {
+        let mut ahead = ahead;
+        let mut at = from.to_owned();
+        loop {
+            if at == self.top {
+                return Ok(ahead);
+            }
+            match ahead.pop() {
+                None => return Err(at),
+                Some(part) if part == b".." => drop(at.pop()),
+                Some(part) => at.push(OsStr::from_bytes(&part)),
+            }
+        }
+    }
+
+    /// Whether there is a file, a link, or a directory at a path.
+    pub fn holds(&self, path: &OsStr) -> bool {
+        self.files.contains_key(path)
+            || self.directories.contains(path)
+            || self.below(path).next().is_some()
+    }
+
+    /// All files below a directory, with their paths in it.
+    pub fn below(&self, directory: &OsStr) -> impl Iterator<Item = (&OsStr, &File)> {
+        let prefix = as_prefix(directory);
+        let from = self.files.range(prefix.clone()..);
+        from.map_while(move |(path, file)| {
+            let below = path.as_bytes().strip_prefix(prefix.as_bytes())?;
+            Some((OsStr::from_bytes(below), file))
+        })
+    }
+
+    /// The directories without files below a directory, with their paths in it.
+    pub fn empty_below(&self, directory: &OsStr) -> impl Iterator<Item = &OsStr> {
+        let prefix = as_prefix(directory);
+        let from = self.directories.range(prefix.clone()..);
+        from.map_while(move |path| {
+            path.as_bytes().strip_prefix(prefix.as_bytes()).map(OsStr::from_bytes)
+        })
+    }
+
+    /// The submodule without known files that holds a path or is it.
+    pub fn submodule_around(&self, path: &OsStr) -> Option<(&OsStr, &File)> {
+        let around = Path::new(path).ancestors();
+        let around = around.filter_map(|it| self.files.get_key_value(it.as_os_str()));
+        let mut around = around.filter(|(_, file)| file.kind == FileKind::Submodule);
+        around.next().map(|(path, file)| (path.as_os_str(), file))
+    }
+
+    /// Whether a path is a submodule without known files.
+    pub fn submodule_at(&self, path: &OsStr) -> bool {
+        self.files.get(path).is_some_and(|file| file.kind == FileKind::Submodule)
+    }
+
+    /// The prefix of the submodule or nested repository that a path is in, without the `/` at its end.
+    pub fn nested_around(&self, path: &OsStr) -> Option<&OsStr> {
+        let prefixes = self.modules.iter().skip(1).map(|module| module.prefix.as_bytes());
+        let around = prefixes.filter(|prefix| path.as_bytes().starts_with(prefix));
+        // The outermost one is what the main repository knows.
+        let outermost = around.min_by_key(|prefix| prefix.len())?;
+        Some(OsStr::from_bytes(&outermost[..outermost.len() - 1]))
+    }
+
+    /// Whether some link leads out of the root of `layers`, but not out of the work tree.
+    pub(super) fn leaves_root(&self) -> bool {
+        let inside = |path: &OsStr| {
+            let below = path.as_bytes().strip_prefix(self.root.as_bytes());
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        let leaves = |link: &OsString| match self.resolve(link) {
+            Landing::Inside(path) => !inside(&path),
+            Landing::Outside(_) | Landing::Loop => false,
+        };
+        !self.root.is_empty() && self.links.keys().any(leaves)
+    }
+
+    /// The files in which attributes are set.
+    pub(super) fn attribute_files(&self) -> impl Iterator<Item = (&OsStr, &File)> {
+        let is_one = |path: &OsStr| {
+            let above = path.as_bytes().strip_suffix(b".gitattributes");
+            above.is_some_and(|above| above.is_empty() || above.ends_with(b"/"))
+        };
+        let all = self.files.iter().map(|(path, file)| (path.as_os_str(), file));
+        all.filter(move |(path, file)| is_one(path) && file.is_regular())
+    }
+
+    /// Whether both have the same attributes, as far as they come from files of theirs.
+    pub fn has_attributes_of(&self, other: &Snapshot) -> bool {
+        let files = |snapshot: &Snapshot| -> BTreeMap<OsString, Option<String>> {
+            let files = snapshot.attribute_files();
+            files.map(|(path, file)| (path.to_owned(), file.blob.clone())).collect()
+        };
+        let own = files(self);
+        own.values().all(Option::is_some) && own == files(other)
+    }
+
+    /// Takes the directories of another state that are still on the disk, though their files are not.
+    pub fn keep_directories(&mut self, then: &Snapshot) {
+        let mut kept = BTreeSet::new();
+        for path in then.files.keys().filter(|path| !self.files.contains_key(*path)) {
+            for directory in Path::new(path).ancestors().skip(1).map(Path::as_os_str) {
+                if directory.is_empty() || kept.contains(directory) || self.holds(directory) {
+                    break;
+                }
+                if is_there(&self.top, directory).is_some_and(|found| found.is_dir()) {
+                    kept.insert(directory.to_owned());
+                }
+            }
+        }
+        self.directories.extend(kept);
+    }
+}
+
+impl File {
+    /// Whether it is a file with a content, and no link.
+    pub fn is_regular(&self) -> bool {
+        matches!(self.kind, FileKind::Plain | FileKind::Executable)
+    }
+}
+
+/// What the disk says of a path, where no link is on the way to it.
+pub(super) fn is_there(top: &Path, path: &OsStr) -> Option<fs::Metadata> {
+    let is_directory =
+        |above: &Path| fs::symlink_metadata(top.join(above)).is_ok_and(|found| found.is_dir());
+    let above = Path::new(path).ancestors().skip(1);
+    let is_reached = above.into_iter().filter(|it| !it.as_os_str().is_empty()).all(is_directory);
+    if is_reached { fs::symlink_metadata(top.join(path)).ok() } else { None }
+}
+
+/// The parts of a path, the first one last.
+fn parts(path: &[u8]) -> Vec<Vec<u8>> {
+    let parts = path.split(|byte| *byte == b'/').rev();
+    parts.filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec).collect()
+}
+
+fn as_prefix(directory: &OsStr) -> OsString {
+    let mut prefix = directory.to_owned();
+    if !prefix.is_empty() {
+        prefix.push("/");
+    }
+    prefix
+}
