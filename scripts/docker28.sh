@@ -33,12 +33,13 @@ programs=$cache/root
 # What keeps the machine's package lists, archives, and sources out of it.
 private_apt() {
     local lists=$cache/apt
-    mkdir -p "$lists/lists/partial" "$lists/archives/partial"
+    mkdir -p "$lists/lists/partial" "$lists/archives/partial" "$lists/none"
     APT_OPTIONS=(
-        -o "Dir::Etc::sourcelist=$lists/sources.list" -o Dir::Etc::sourceparts=-
-        -o "Dir::Etc::preferences=$lists/no-preferences" -o Dir::Etc::preferencesparts=-
+        -o "Dir::Etc::sourcelist=$lists/sources.list" -o "Dir::Etc::sourceparts=$lists/none"
+        -o "Dir::Etc::preferences=$lists/none/file" -o "Dir::Etc::preferencesparts=$lists/none"
         -o "Dir::State::lists=$lists/lists" -o "Dir::Cache=$lists"
         -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+        -o Acquire::Retries=3
         # The user `_apt` may not read the cache of root.
         -o APT::Sandbox::User=root
     )
@@ -73,9 +74,14 @@ version_in() {
 # Downloads the newest Docker 28; where Debian has replaced it everywhere, what replaced it.
 fetch() {
     can_apt || fail "Docker $MAJOR cannot be fetched" "as root on Debian it is fetched from a newer suite"
-    if [ -x "$programs/bin/dockerd" ]; then
-        return
-    fi
+    mkdir -p "$cache"
+    exec 8>"$cache/lock"
+    flock 8
+    [ -x "$programs/bin/dockerd" ] || fetch_version
+    exec 8>&-
+}
+
+fetch_version() {
     private_apt
     local suite version='' newer=''
     for suite in "${SUITES[@]}"; do
@@ -174,8 +180,9 @@ free_network() {
     local second third
     third=$((RANDOM % 256))
     for second in {128..191}; do
-        if [ -z "$(ip -4 route show root "10.$second.$third.0/24" | grep -v '^default')" ] &&
-            ! ip -4 route show table all | grep -q "10\.$second\.$third\."; then
+        # What routes there but the default: networks that contain it, and its own addresses.
+        if ! { ip -4 route show root "10.$second.$third.0/24"; ip -4 route show match "10.$second.$third.1"; } |
+            grep -qv '^default'; then
             printf '10.%s.%s' "$second" "$third"
             return
         fi
@@ -322,6 +329,7 @@ stop() {
 environment() {
     printf 'export DOCKER_HOST=%q\n' "$(address_of "$1")"
     printf 'export DOCKER_CONFIG=%q\n' "$programs/config"
+    # shellcheck disable=SC2016 # the shell that reads it has a path of its own
     printf 'export PATH=%q:$PATH\n' "$programs/bin"
 }
 
