@@ -77,6 +77,11 @@ impl Daemon {
         ok(Command::new("ip").args(["link", "set", &self.bridge, "up"]));
     }
 
+    /// Whether its images are in containerd's store.
+    pub fn has_containerd_store(&self) -> bool {
+        self.has_containerd_store
+    }
+
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
         self.path("docker.sock")
