@@ -150,6 +150,15 @@ pub(super) fn has_broken_cache(failure: &BuildFailure) -> bool {
     failure.message.contains("during finalize: failed to stat active key during commit: ")
 }
 
+/// Whether a build failed because files of an image that was removed meanwhile were missing when its own
+/// image was unpacked: containerd's garbage collector may remove a snapshot between the moment at
+/// which it is found and the moment at which it is used. The next build makes it anew.
+pub(super) fn has_lost_snapshot(failure: &BuildFailure) -> bool {
+    let message = &failure.message;
+    message.contains("failed to prepare extraction snapshot ")
+        && message.ends_with("does not exist: not found")
+}
+
 /// Prefixes that engines put before the message of a failed build.
 const DECORATION: [&str; 5] = [
     "failed to solve with frontend dockerfile.v0: ",
@@ -241,6 +250,25 @@ mod tests {
                         hint: add yourself to its group, `sudo usermod -aG docker $USER`, and log \
                         in again; or run this with sudo";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_snapshot_that_was_removed_meanwhile_is_told_from_other_failures() {
+        let check = |message: &str, expected| {
+            let message = message.to_owned();
+            let failure = BuildFailure { step: None, message, may_pass: false };
+            assert_eq!(has_lost_snapshot(&failure), expected);
+        };
+        check(
+            "failed to prepare extraction snapshot \"extract-346123781-7NbI sha256:0408\": parent \
+             snapshot sha256:702b does not exist: not found",
+            true,
+        );
+        check(
+            "failed to prepare extraction snapshot \"extract-3\": no space left on device",
+            false,
+        );
+        check("parent snapshot sha256:702b does not exist: not found", false);
     }
 
     #[test]
