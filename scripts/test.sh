@@ -77,7 +77,8 @@ read_results() {
 
 # run_tests PROFILE: on the engine of the environment.
 run_tests() {
-    local results=${CARGO_TARGET_DIR:-target}/nextest/$1/junit.xml name
+    # Seen from the top of the repository, wherever what is compiled goes.
+    local results=target/nextest/$1/junit.xml name
     name="the machine, without an engine"
     [ -n "${LAYERS_TEST_NO_ENGINE:-}" ] || name=$(describe_engine)
     heading "Tests on $name"
