@@ -18,7 +18,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 MAJOR=28
-PACKAGES=(docker.io docker-cli containerd docker-buildx)
+PACKAGES=(docker.io docker-cli containerd docker-buildx docker-compose)
 # In the order in which they are searched.
 SUITES=(trixie-backports forky sid)
 STORES=(classic containerd)
@@ -77,7 +77,8 @@ fetch() {
     mkdir -p "$cache"
     exec 8>"$cache/lock"
     flock 8
-    [ -x "$programs/bin/dockerd" ] || fetch_version
+    # An older version of this script may have fetched fewer.
+    [ "$(cat "$programs/packages" 2>/dev/null)" = "${PACKAGES[*]}" ] || fetch_version
     exec 8>&-
 }
 
@@ -129,6 +130,7 @@ unpack() {
         >"$made/config/config.json"
     "$made/bin/dockerd" --version >/dev/null || fail "Docker from the newer suite does not run here" \
         "its libraries may be newer than the machine's: ldd $made/bin/dockerd"
+    printf '%s\n' "${PACKAGES[*]}" >"$made/packages"
     rm -rf "$programs" "$cache/debs" "$cache/apt/lists"
     mv "$made" "$programs"
 }
