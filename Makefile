@@ -13,7 +13,7 @@ help: ## list these commands
 demo: ## build the example in docker/ twice: once for real, once to see that nothing is to do
 	@scripts/demo.sh
 
-test: ## format, lints and all tests, those on the real engine included
+test: ## format, lints and all tests, on the machine's engine and on Docker 28 with both image stores
 	@scripts/test.sh
 
 build: ## the program, as it is released

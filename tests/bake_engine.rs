@@ -17,10 +17,7 @@ use serde_json::Value;
 
 mod common;
 
-use common::{Name, TEST_LABEL, busybox, engine_or_skip};
-
-/// The first engine whose frontend knows named contexts.
-const NAMED_CONTEXTS: u32 = 23;
+use common::{NAMED_CONTEXTS, Name, TEST_LABEL, busybox, engine_or_skip};
 
 /// What the greeting is: all that a string of HCL or YAML could take for something else.
 const GREETING: &str = r#"say "hi" \o/ ${x} $y"#;
@@ -28,9 +25,8 @@ const GREETING: &str = r#"say "hi" \o/ ${x} $y"#;
 /// Whether the engine and the docker command's part can do this; says why where they can't.
 fn can_build(part: &str) -> bool {
     let Some(engine) = engine_or_skip() else { return false };
-    let version = engine.describe().unwrap().version;
-    let major = version.split('.').next().and_then(|major| major.parse().ok());
-    if major.is_none_or(|major: u32| major < NAMED_CONTEXTS) {
+    if !common::takes_named_contexts(&engine) {
+        let version = engine.describe().unwrap().version;
         eprintln!("skipped: engine {version} has no named contexts; Docker {NAMED_CONTEXTS} has");
         return false;
     }

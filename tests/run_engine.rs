@@ -12,12 +12,16 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
 
 mod common;
 
 use common::between::Between;
 use common::daemon::Daemon;
 use common::{Files, Name, TEST_LABEL};
+
+/// How long an engine may take to free the space of a failed step.
+const FREED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A repository of a base and what is made of it.
 struct Tree {
@@ -168,10 +172,19 @@ fn an_engine_whose_disk_is_full_fails_what_does_not_fit() {
     tree.on_base("small", "true");
     let (code, said) = tree.run("build --all -j1 --keep-going --progress plain");
     assert!(said.contains("No space left on device") || said.contains("no space left"), "{said}");
-    assert!(said.contains("large failed") && said.contains("1 failed"), "{said}");
+    assert!(said.contains("large failed"), "{said}");
     assert_eq!(code, Some(1), "{said}");
-    let (code, said) = tree.run("build small --progress plain");
-    assert_eq!(code, Some(0), "{said}");
+    // containerd frees what a failed step has written a while later.
+    assert!(daemon.has_containerd_store() || said.contains("1 failed"), "{said}");
+    let since = Instant::now();
+    loop {
+        let (code, said) = tree.run("build small --progress plain");
+        if code == Some(0) {
+            break;
+        }
+        assert!(since.elapsed() < FREED_WITHIN, "{said}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]
@@ -212,6 +225,13 @@ fn an_image_that_goes_away_between_plan_and_build_is_missed() {
     running.until("slow: | up");
     layers::engine::Engine::remove(&engine, &tree.name.reference("/x-base")).unwrap();
     let (code, said) = running.end();
+    if common::takes_named_contexts(&engine) {
+        // Parents have names of their own while something is built on them.
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("2 built, 1 fresh of 3 images"), "{said}");
+        assert_eq!(tree.run("build dev --progress plain").0, Some(0));
+        return;
+    }
     assert_eq!(code, Some(4), "{said}");
     let removed = format!("`{label}/x-base:latest` was removed while `slow` was built on it");
     let by_name = said.contains(&removed) && said.contains("try again: layers build slow");

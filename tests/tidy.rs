@@ -180,3 +180,25 @@ fn the_architecture_names_every_room() {
     let missing: Vec<_> = rooms.iter().filter(|(_, named)| !**named).collect();
     assert!(missing.is_empty(), "ARCHITECTURE.md does not name {missing:?}");
 }
+
+/// Tests that need an engine run on each of them (scripts/test.sh), by the profile `engine`.
+#[test]
+fn tests_that_use_an_engine_run_on_every_engine() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let profiles = fs::read_to_string(root.join(".config/nextest.toml")).unwrap();
+    let profile = profiles.split_once("[profile.engine]").unwrap().1;
+    let mut named = 0;
+    for (path, text) in files("tests") {
+        let mut parts = path.iter().skip(1).map(|part| part.to_str().unwrap());
+        let name = parts.find(|part| *part != "cli").unwrap().trim_end_matches(".rs");
+        let uses_engine = ["engine_or_skip(", "start_or_skip(", "LAYERS_TEST_NO_ENGINE"];
+        if ["common", "tidy"].contains(&name) || !uses_engine.iter().any(|it| text.contains(it)) {
+            continue;
+        }
+        // Every name with `engine` in it is chosen by that.
+        let is_chosen = name.contains("engine") || profile.contains(name);
+        assert!(is_chosen, "{}: name it in the profile `engine`", path.display());
+        named += 1;
+    }
+    assert!(named > 10, "the words that tell such tests are not found any more");
+}

@@ -24,6 +24,8 @@ use layers::engine::docker::Docker;
 use layers::inputs::Identity;
 
 mod common;
+#[path = "verdicts_engine/content.rs"]
+mod content;
 #[path = "verdicts_engine/dockerfile.rs"]
 mod dockerfile;
 #[path = "verdicts_engine/edits.rs"]
@@ -328,4 +330,34 @@ fn no_image_is_left_alone_that_the_engine_would_build() {
         test.run_world(&mut dice, &namespace.0, some);
     }
     println!("{:#?}", test.counts);
+}
+
+#[test]
+fn images_are_compared_in_all_but_times() {
+    let Some(docker) = common::engine_or_skip() else { return };
+    let name = common::Name::new();
+    let built = |index: usize, command: &str| {
+        let text = format!("FROM scratch\nCOPY . /\nRUN {command}\n");
+        let mut request = common::request(&name, &text, common::Files::with_busybox());
+        request.references = vec![name.reference(&format!(":{index}"))];
+        common::build(&docker, &request);
+        docker.inspect(&request.references[0]).unwrap().unwrap()
+    };
+    let first = built(0, "echo a > /f");
+    // Layers have times in seconds, and nothing comes from the cache.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let again = built(1, "echo a > /f");
+    assert_ne!(first.diff_ids, again.diff_ids);
+    assert_eq!(content::differ(&first, &again), Vec::<String>::new());
+    for (index, command, files) in [
+        (2, "echo b > /f", vec!["file f"]),
+        (3, "echo a > /f && chmod 600 /f", vec!["file f"]),
+        (4, "echo a > /f && chown 1 /f", vec!["file f"]),
+        (5, "echo a > /f && ln -s f /g", vec!["file g"]),
+        (6, "echo a > /f && true", vec![]),
+    ] {
+        let differences = content::differ(&first, &built(index, command));
+        assert!(differences[0].starts_with("commands "), "{differences:?}");
+        assert_eq!(differences[1..], files, "{command}");
+    }
 }

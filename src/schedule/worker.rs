@@ -372,11 +372,15 @@ fn name(step: &Step, mask: &Mask) -> StepInfo {
     info
 }
 
-/// An image that the engine has just named.
+/// An image that the engine has just built. containerd's store drops it where its only name is moved to
+/// another image, as a second run does that builds other files under the same name.
 fn look_at(image_id: &str, engine: &dyn Engine) -> anyhow::Result<StoredImage> {
     match engine.inspect(image_id)? {
         Some(image) => Ok(image),
-        None => anyhow::bail!("the engine does not hold `{image_id}`, which it has just named"),
+        None => Err(Passing::error(format!(
+            "the engine no longer has `{image_id}`, which it has just built\n\
+             hint: another run may build the same names from other files; build again"
+        ))),
     }
 }
 

@@ -112,6 +112,13 @@ impl Real {
     }
 }
 
+/// Whether the engine's own frontend takes named contexts: Docker 23 was the first that does.
+fn takes_named_contexts() -> bool {
+    let version = docker(&["version", "--format", "{{.Server.Version}}"]);
+    let version = String::from_utf8(version.stdout).unwrap();
+    version.split('.').next().unwrap().parse::<u32>().unwrap() >= 23
+}
+
 #[test]
 fn a_tree_is_built_in_order_and_again_from_the_cache() {
     let Some(real) = Real::shop() else { return };
@@ -345,7 +352,7 @@ fn what_somebody_did_to_the_images_is_noticed() {
 }
 
 #[test]
-fn a_parent_that_is_moved_while_its_child_is_built_fails_the_child() {
+fn a_child_is_never_built_on_what_its_parents_name_was_moved_to() {
     let Some(mut real) = Real::shop() else { return };
     // With a word of its own, or the engine has the step from another time.
     let name = &real.namespace;
@@ -366,6 +373,19 @@ fn a_parent_that_is_moved_while_its_child_is_built_fails_the_child() {
     }
     assert!(docker(&["tag", &real.image("agent"), &real.image("base")]).status.success());
     stderr.read_to_string(&mut said).unwrap();
+    if takes_named_contexts() {
+        // It is built on the parent of the plan, whatever has the parent's name now.
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+        real.run("builder", &["/bin/busybox", "true"]);
+        let builder = real.id("builder");
+        let again = real.project.run("build builder --progress quiet").code(0).err();
+        // containerd's store keeps no image that has lost its last name.
+        let parts = ["0 built, 2 fresh", "1 built, 1 fresh"];
+        assert!(parts.iter().any(|it| again.starts_with(it)), "{again}");
+        real.run("base", &["/bin/busybox", "true"]);
+        assert_eq!(real.id("builder"), builder);
+        return;
+    }
     assert_eq!(child.wait().unwrap().code(), Some(4), "{said}");
     let moved = format!("`{}/shop-base:latest` was moved to another image", real.namespace);
     assert!(said.contains(&moved), "{said}");
@@ -417,10 +437,8 @@ fn an_image_that_was_built_on_ours_is_not_ours() {
 #[test]
 fn what_the_engines_frontend_does_not_know_is_said_before() {
     let Some(mut real) = Real::shop() else { return };
-    let version = docker(&["version", "--format", "{{.Server.Version}}"]);
-    let version = String::from_utf8(version.stdout).unwrap();
-    if !version.starts_with("20.") {
-        println!("skipped: Docker {version} knows here-documents");
+    if takes_named_contexts() {
+        println!("skipped: the engine's own frontend knows here-documents");
         return;
     }
     let text = format!("FROM {}/shop-base\nRUN <<EOF\nbusybox true\nEOF\n", real.namespace);

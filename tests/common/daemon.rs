@@ -14,6 +14,8 @@ pub struct Daemon {
     folder: tempfile::TempDir,
     bridge: String,
     driver: String,
+    /// Whether images are in containerd's store, as in that of the engine under test.
+    has_containerd_store: bool,
     /// Whether its store is a small disk, to be unmounted.
     is_small: bool,
     child: Option<Child>,
@@ -34,15 +36,16 @@ impl Daemon {
             eprintln!("skipped: an engine of the test's own needs {why}");
             return None;
         }
-        // What containerd's store calls a driver is none of the classic one.
-        let format = "{{if not .DriverStatus}}{{.Driver}}{{else if ne (index .DriverStatus 0 0) \
-                      \"driver-type\"}}{{.Driver}}{{end}}";
-        let driver = said("docker", &["info", "--format", format]);
+        let format = "{{.Driver}} {{if .DriverStatus}}{{index .DriverStatus 0 0}}{{end}}";
+        let stored = said("docker", &["info", "--format", format]);
+        let (driver, status) = stored.split_once(' ').unwrap_or((&stored, ""));
         let random = RandomState::new().hash_one(std::process::id());
         let mut daemon = Daemon {
             folder: tempfile::tempdir().unwrap(),
             bridge: format!("lt{:010x}", random & 0xff_ffff_ffff),
-            driver,
+            driver: driver.to_owned(),
+            // moby `daemon/containerd/service.go`, `LayerStoreStatus`: no classic driver has it.
+            has_containerd_store: status == "driver-type",
             is_small: megabytes.is_some(),
             child: None,
         };
@@ -58,16 +61,25 @@ impl Daemon {
             let data = self.path("data");
             ok(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "layers-test"]).arg(data));
         }
-        let settings = match self.driver.as_str() {
-            "" => "{}".to_owned(),
-            driver => format!("{{\"storage-driver\": \"{driver}\"}}"),
-        };
+        let mut settings = serde_json::Map::new();
+        if !self.driver.is_empty() {
+            settings.insert("storage-driver".to_owned(), self.driver.clone().into());
+        }
+        // Versions differ in which store is the default.
+        let features = serde_json::json!({"containerd-snapshotter": self.has_containerd_store});
+        settings.insert("features".to_owned(), features);
+        let settings = serde_json::Value::from(settings).to_string();
         fs::write(self.path("daemon.json"), settings).unwrap();
         // The machine's engine has the default bridge; this one must leave it alone.
         let address = format!("10.{}.{}.1/24", 64 + random % 64, random >> 8 & 0xff);
         ok(Command::new("ip").args(["link", "add", &self.bridge, "type", "bridge"]));
         ok(Command::new("ip").args(["addr", "add", &address, "dev", &self.bridge]));
         ok(Command::new("ip").args(["link", "set", &self.bridge, "up"]));
+    }
+
+    /// Whether its images are in containerd's store.
+    pub fn has_containerd_store(&self) -> bool {
+        self.has_containerd_store
     }
 
     /// Where it listens.

@@ -41,6 +41,16 @@ pub fn engine_or_skip() -> Option<Docker> {
     Some(docker)
 }
 
+/// The first Docker whose own frontend takes named contexts.
+pub const NAMED_CONTEXTS: u32 = 23;
+
+/// Whether the engine's own frontend takes named contexts, by which a build is given its parents.
+pub fn takes_named_contexts(engine: &Docker) -> bool {
+    let version = engine.describe().unwrap().version;
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    major.is_some_and(|major| major >= NAMED_CONTEXTS)
+}
+
 /// A name that no other test uses, and the removal of all images that got it.
 pub struct Name {
     text: String,

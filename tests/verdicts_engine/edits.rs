@@ -177,8 +177,8 @@ fn add_unneeded_stage(world: &mut World, dice: &mut Dice, image: usize) -> Optio
     let at = stages.len() - 1;
     let name = format!("unneeded{}", dice.below(100));
     let lines = vec![format!("COPY @/{} /x/", dice.word(&["f1", "dir", "nowhere"]))];
-    // Stages are named by their numbers in `from`.
-    if stages[at].from == From::Stage(at) {
+    // Stages are named by their numbers in `from`, and arguments are named after stages.
+    if stages[at].from == From::Stage(at) || matches!(stages[at].from, From::Argument(_)) {
         return None;
     }
     stages.insert(at, Stage { name: name.clone(), from: From::Scratch, lines });

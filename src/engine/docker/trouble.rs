@@ -146,13 +146,18 @@ pub(super) fn is_passing(message: &str) -> bool {
 
 /// Whether a build failed because the engine's cache has a step whose files it has lost. A build that is
 /// interrupted while its last step is written may leave such a one behind on containerd's store, and every
-/// later build that finds it fails alike (BuildKit 0.25, `cache/refs.go`, `finalize`). Images that are removed
-/// while another build exports layers that they share take the unpacked layers with them.
+/// later build that finds it fails alike (BuildKit 0.25, `cache/refs.go`, `finalize`).
 pub(super) fn has_broken_cache(failure: &BuildFailure) -> bool {
+    failure.message.contains("during finalize: failed to stat active key during commit: ")
+}
+
+/// Whether a build failed because files of an image that was removed meanwhile were missing when its own
+/// image was unpacked: containerd's garbage collector may remove a snapshot between the moment at
+/// which it is found and the moment at which it is used. The next build makes it anew.
+pub(super) fn has_lost_snapshot(failure: &BuildFailure) -> bool {
     let message = &failure.message;
-    let is_lost = message.contains("does not exist: not found");
-    message.contains("during finalize: failed to stat active key during commit: ")
-        || message.contains("failed to prepare extraction snapshot") && is_lost
+    message.contains("failed to prepare extraction snapshot ")
+        && message.ends_with("does not exist: not found")
 }
 
 /// Prefixes that engines put before the message of a failed build.
@@ -249,6 +254,25 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_that_was_removed_meanwhile_is_told_from_other_failures() {
+        let check = |message: &str, expected| {
+            let message = message.to_owned();
+            let failure = BuildFailure { step: None, message, may_pass: false };
+            assert_eq!(has_lost_snapshot(&failure), expected);
+        };
+        check(
+            "failed to prepare extraction snapshot \"extract-346123781-7NbI sha256:0408\": parent \
+             snapshot sha256:702b does not exist: not found",
+            true,
+        );
+        check(
+            "failed to prepare extraction snapshot \"extract-3\": no space left on device",
+            false,
+        );
+        check("parent snapshot sha256:702b does not exist: not found", false);
+    }
+
+    #[test]
     fn a_step_that_the_cache_has_lost_is_told_from_one_that_fails() {
         let check = |message: &str, expected| {
             let message = message.to_owned();
@@ -261,11 +285,6 @@ mod tests {
             true,
         );
         check("failed to commit tmcd3 to 7nc6i during finalize: no space left on device", false);
-        check(
-            "failed to prepare extraction snapshot \"extract-1 sha256:1\": parent snapshot sha256:2 \
-             does not exist: not found",
-            true,
-        );
         check("exit code: 1", false);
     }
 
