@@ -97,6 +97,20 @@ impl World {
         }
     }
 
+    /// Takes the last trigger from the images that the repository does not build, which may need what is not
+    /// there. Says whether there was one.
+    pub fn drop_a_trigger(&mut self) -> bool {
+        let is_trigger = |line: &String| line.starts_with("ONBUILD");
+        for lines in &mut self.model.externals {
+            if let Some(at) = lines.iter().rposition(is_trigger) {
+                lines.remove(at);
+                self.write_externals();
+                return true;
+            }
+        }
+        false
+    }
+
     /// Lets the name of an external point to one of the images.
     pub fn point(&self, name: usize, to: usize) {
         assert!(docker(&["tag", &self.hidden(to), &external(&self.namespace, name)]));
