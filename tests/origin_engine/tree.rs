@@ -226,8 +226,8 @@ impl Tree {
         assert!(output.status.success(), "{words:?}: {said}");
     }
 
-    /// Whether the engine's own frontend knows what came with `docker/dockerfile` 1.4.
-    pub fn is_modern(&self) -> bool {
-        self.docker.describe().unwrap().frontend.is_none_or(|version| version >= (1, 4))
+    /// Whether the engine's own frontend is of a version of `docker/dockerfile` or newer.
+    pub fn has_frontend(&self, version: (u32, u32)) -> bool {
+        self.docker.describe().unwrap().frontend.is_none_or(|own| own >= version)
     }
 }
