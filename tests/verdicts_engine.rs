@@ -221,10 +221,12 @@ impl Test {
         words.take(3).collect::<Vec<_>>().join(" ")
     }
 
-    /// Has the program itself build everything again: all must come from the engine's cache.
+    /// Has the program itself build everything again: all must come from the engine's cache, unless that misses
+    /// steps it has (see `oracle::compare`).
     fn force(&self, world: &World) {
         let ran = run(world, &["--force"]);
-        let all_cached = ran.built.values().all(|steps| *steps == 0);
+        let all_cached =
+            ran.built.values().all(|steps| *steps == 0) || self.docker.keeps_manifests().unwrap();
         if !ran.success || !all_cached || ran.built.len() != world.model.images.len() {
             self.fail(world, &format!("not all from the cache:\n{}", ran.said));
         }
