@@ -36,7 +36,9 @@ pub fn graph(images: &[(String, Vec<usize>)]) -> Graph {
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
     let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
     let (graph, problems) = link(read, &wishes, &wanted);
-    assert!(problems.is_empty(), "{:?}", problems.first());
+    // Names with invisible characters are refused before anything is drawn; the drawing must not rely on it.
+    let other = problems.iter().find(|problem| problem.code != "invalid-name");
+    assert!(other.is_none(), "{other:?}");
     graph
 }
 
