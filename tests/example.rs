@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+#[path = "common/expect.rs"]
+mod expect;
+
 const IMAGES: [&str; 5] = ["agent", "base", "builder", "dev", "release"];
 
 #[test]
@@ -38,8 +41,7 @@ fn the_example_is_built_and_works() {
 
 #[test]
 fn the_committed_graph_is_the_graph() {
-    let committed = fs::read_to_string(root().join("graph.json")).unwrap();
-    assert_eq!(run(layers(&root(), &["graph", "--json"])), committed);
+    expect::expect_file("graph.json", &run(layers(&root(), &["graph", "--json"])));
     run(layers(&root(), &["graph", "--check"]));
 }
 

@@ -5,6 +5,8 @@
 
 mod action;
 mod example;
+#[path = "../common/expect.rs"]
+mod expect;
 mod graphs;
 mod hostile;
 mod limits;

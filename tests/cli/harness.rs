@@ -8,6 +8,9 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+pub use crate::expect::assert_same;
+use crate::expect::expect_file;
+
 /// A repository in a folder of its own, called `shop`.
 pub struct Project {
     _folder: TempDir,
@@ -125,10 +128,24 @@ impl Ran {
         self
     }
 
+    /// Compares the whole standard output with a file of `tests/cli/expected`.
+    #[track_caller]
+    pub fn stdout_file(self, name: &str) -> Ran {
+        expect_file(&format!("tests/cli/expected/{name}"), &self.out());
+        self
+    }
+
     /// Compares the whole standard error stream.
     #[track_caller]
     pub fn stderr(self, expected: &str) -> Ran {
         assert_same(&self.text(&self.output.stderr), expected);
+        self
+    }
+
+    /// Compares the whole standard error stream with a file of `tests/cli/expected`.
+    #[track_caller]
+    pub fn stderr_file(self, name: &str) -> Ran {
+        expect_file(&format!("tests/cli/expected/{name}"), &self.err());
         self
     }
 
@@ -158,10 +175,4 @@ impl Ran {
         let text = stamps.replace_all(&text, "[0.0s] ");
         times.replace_all(&text, "0.0s").into_owned()
     }
-}
-
-/// Whole texts, shown whole where they differ, so that a new expectation can be read off.
-#[track_caller]
-pub fn assert_same(found: &str, expected: &str) {
-    assert!(found == expected, "found:\n{found}\n\nexpected:\n{expected}");
 }

@@ -13,6 +13,8 @@ mod diff_limits;
 mod docker_settings;
 mod engine;
 mod errors;
+#[path = "../common/expect.rs"]
+mod expect;
 mod fresh;
 mod git;
 mod graph;
