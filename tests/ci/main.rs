@@ -11,6 +11,8 @@ mod graphs;
 mod hostile;
 mod limits;
 mod pages;
+#[path = "../common/program.rs"]
+mod program;
 mod random;
 mod schema;
 #[path = "../common/shown.rs"]

@@ -32,6 +32,8 @@ mod log_broken;
 mod man;
 mod names;
 mod pipes;
+#[path = "../common/program.rs"]
+mod program;
 mod pull;
 mod report;
 mod rules;
