@@ -5,13 +5,16 @@ DESTDIR ?=
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install uninstall lint bench fuzz clean
+.PHONY: help demo check test build install uninstall lint bench fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## build the example in docker/ twice: once for real, once to see that nothing is to do
 	@scripts/demo.sh
+
+check: ## format, lints, and the tests that need no engine and little time
+	@scripts/check.sh
 
 test: ## format, lints and all tests, on the machine's engine and on Docker 28 with both image stores
 	@scripts/test.sh

@@ -5,21 +5,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use layers::base::{RelPath, Source};
 use layers::scan::config;
 use regex::Regex;
 
+#[path = "common/program.rs"]
+mod program;
 #[path = "common/shown.rs"]
 mod shown;
 
+use program::root;
 use shown::{Shop, Shown, blocks};
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// All pages below a folder of the repository, by their paths.
 fn pages_below(folder: &str) -> Vec<(PathBuf, String)> {

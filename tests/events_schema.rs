@@ -1,14 +1,16 @@
 //! `--progress json` writes what docs/events.md and its schema say, and nothing else to the standard
 //! output.
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
+
+#[path = "common/program.rs"]
+mod program;
 
 const SCHEMA: &str = include_str!("../docs/events.schema.json");
 const PAGE: &str = include_str!("../docs/events.md");
@@ -34,11 +36,8 @@ fn image(root: &Path, image: &str, dockerfile: &str) {
 fn build(root: &Path, script: &str, words: &str) -> Output {
     let script_file = root.join("script.json");
     fs::write(&script_file, script).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+    let mut command = program::layers();
     command.args(words.split(' ')).args(["--engine", "fake", "--progress", "json", "-C"]).arg(root);
-    for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
-        command.env_remove(name);
-    }
     command.env("LAYERS_FAKE_SCRIPT", script_file).output().unwrap()
 }
 

@@ -10,9 +10,16 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
+
+#[path = "common/expect.rs"]
+mod expect;
+#[path = "common/program.rs"]
+mod program;
+
+use program::{docker, output_of, root};
 
 const IMAGES: [&str; 5] = ["agent", "base", "builder", "dev", "release"];
 
@@ -38,9 +45,8 @@ fn the_example_is_built_and_works() {
 
 #[test]
 fn the_committed_graph_is_the_graph() {
-    let committed = fs::read_to_string(root().join("graph.json")).unwrap();
-    assert_eq!(run(layers(&root(), &["graph", "--json"])), committed);
-    run(layers(&root(), &["graph", "--check"]));
+    expect::expect_file("graph.json", &run(layers(root(), &["graph", "--json"])));
+    run(layers(root(), &["graph", "--check"]));
 }
 
 /// Starts the release, waits until it says that it is open, and asks it for its page.
@@ -170,38 +176,17 @@ fn engine_or_skip() -> bool {
     true
 }
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn docker(arguments: &[&str]) -> Command {
-    let mut command = Command::new("docker");
-    command.args(arguments);
-    command
-}
-
 /// The program, in a folder, without what the user's environment says of names.
 fn layers(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+    let mut command = program::layers();
     command.args(arguments).arg("-C").arg(folder);
-    for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
-        command.env_remove(name);
-    }
     command
 }
 
-/// Runs a command that has to succeed; what it wrote to stdout.
+/// Runs a command that must succeed. Returns its standard output.
+#[track_caller]
 fn run(mut command: Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}{}",
-        output.status,
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    text(&output.stdout)
+    output_of(command.stdin(Stdio::null()))
 }
 
 /// Runs a command of which nothing is expected.

@@ -2,12 +2,11 @@
 //!
 //! Needs Debian's docker-registry; `LAYERS_TEST_NO_ENGINE=1` says that there is no engine.
 
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use layers::engine::Engine;
 use serde_json::{Value, json};
@@ -16,7 +15,7 @@ mod common;
 
 use common::faults::{Fault, Faults};
 use common::registry::Registry;
-use common::{Name, TEST_LABEL, engine_or_skip};
+use common::{Name, TEST_LABEL, engine_or_skip, program};
 
 /// A repository of `base`, which is built on an external, and `app`, which is built on that.
 struct Tree {
@@ -51,12 +50,8 @@ impl Tree {
 
     /// Runs the program; gives both streams.
     fn run(&self, words: &str, code: i32) -> (String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
-        command.args(words.split(' ')).current_dir(&self.root).stdin(Stdio::null()).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", "/nonexistent");
-        if let Ok(host) = std::env::var("DOCKER_HOST") {
-            command.env("DOCKER_HOST", host);
-        }
+        let mut command = program::layers_without_settings();
+        command.args(words.split(' ')).current_dir(&self.root);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let Output { status, stdout, stderr } = command.output().unwrap();
         let [out, err] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
@@ -76,7 +71,7 @@ impl Tree {
 /// tag, and gives every image a digest, wherever it came from.
 fn is_classic_store() -> bool {
     let asked = ["info", "--format", "{{.DriverStatus}}"];
-    let output = Command::new("docker").args(asked).stdin(Stdio::null()).output().unwrap();
+    let output = program::docker(&asked).output().unwrap();
     !String::from_utf8_lossy(&output.stdout).contains("io.containerd.snapshotter")
 }
 
@@ -89,10 +84,10 @@ impl Drop for Fetched {
         // By name: other tests may have fetched the same image from elsewhere.
         let names = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}";
         let list = ["image", "ls", "--digests", "--format", names, "--filter", &filter];
-        let listed = Command::new("docker").args(list).stdin(Stdio::null()).output().unwrap();
+        let listed = program::docker(&list).output().unwrap();
         for name in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
             // An image has not all of these names.
-            drop(Command::new("docker").args(["image", "rm", name]).output());
+            drop(program::docker(&["image", "rm", name]).output());
         }
     }
 }

@@ -7,7 +7,6 @@
 //! `LAYERS_KILLS` says how often (50), `LAYERS_SEED` repeats the moments. Needs an engine and
 //! Debian's busybox-static; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
 
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
 use std::collections::BTreeSet;
@@ -21,7 +20,7 @@ use std::time::{Duration, Instant};
 mod common;
 
 use common::dice::Dice;
-use common::{Name, TEST_LABEL, processes_with};
+use common::{Name, TEST_LABEL, processes_with, program};
 
 /// How long a step may need to end once nobody wants it any more.
 const STEP_ENDS_WITHIN: Duration = Duration::from_secs(30);
@@ -72,11 +71,8 @@ impl Tree {
     }
 
     fn layers(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
-        command.args(arguments).arg("-C").arg(&self.root).stdin(Stdio::null());
-        for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
-            command.env_remove(name);
-        }
+        let mut command = program::layers();
+        command.args(arguments).arg("-C").arg(&self.root);
         command
     }
 

@@ -5,6 +5,8 @@
 
 use std::process::Command;
 
+#[path = "common/program.rs"]
+mod program;
 #[path = "common/shown.rs"]
 mod shown;
 

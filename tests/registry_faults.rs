@@ -2,9 +2,6 @@
 //! on what it is not told to change.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
-
-use std::process::Command;
 
 use layers::engine::Engine;
 
@@ -13,10 +10,10 @@ mod common;
 use common::dice::Dice;
 use common::faults::{Fault, Faults};
 use common::registry::{Registry, ask, header};
-use common::{Files, Name, build, engine_or_skip, request};
+use common::{Files, Name, build, engine_or_skip, program, request};
 
 fn docker(arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new("docker").args(arguments).output().unwrap();
+    let output = program::docker(arguments).output().unwrap();
     if output.status.success() {
         return Ok(());
     }

@@ -1,19 +1,17 @@
 //! Every code has a rule, every rule a page, and every page an example that is as it says.
 
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
-
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use layers::base::Level;
 use layers::graph::lint::rules::{self, RULES};
 use regex::Regex;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+#[path = "common/program.rs"]
+mod program;
+
+use program::root;
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
@@ -143,10 +141,9 @@ fn check(files: &BTreeMap<String, Vec<u8>>) -> (Vec<(String, String)>, Option<i3
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    let output = Command::new(env!("CARGO_BIN_EXE_layers"))
+    let output = program::layers_without_settings()
         .args(["check", "--format", "json"])
         .current_dir(&shop)
-        .env_clear()
         .env("HOME", folder.path())
         .output()
         .unwrap();

@@ -18,7 +18,7 @@ mod common;
 
 use common::between::Between;
 use common::daemon::Daemon;
-use common::{Files, Name, TEST_LABEL};
+use common::{Files, Name, TEST_LABEL, program};
 
 /// How long an engine may take to free the space of a failed step.
 const FREED_WITHIN: Duration = Duration::from_secs(60);
@@ -59,11 +59,8 @@ impl Tree {
     }
 
     fn layers(&self, words: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
-        command.args(words.split(' ')).arg("-C").arg(&self.root).stdin(Stdio::null());
-        for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
-            command.env_remove(name);
-        }
+        let mut command = program::layers();
+        command.args(words.split(' ')).arg("-C").arg(&self.root);
         if let Some(host) = &self.host {
             command.env("DOCKER_HOST", host);
         }

@@ -18,8 +18,11 @@ use serde_json::Value;
 #[path = "common/dice.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod dice;
+#[path = "common/program.rs"]
+mod program;
 
 use dice::Dice;
+use program::git;
 
 const IMAGES: [&str; 4] = ["a", "b", "c", "z"];
 const FILES: [&str; 8] =
@@ -35,21 +38,6 @@ struct World {
     directory: tempfile::TempDir,
     number: u64,
     log: Vec<String>,
-}
-
-fn git(at: &Path, words: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(at)
-        .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
-        .args(["-c", "protocol.file.allow=always", "-c", "commit.gpgSign=false"])
-        .args(words)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// Settings of a clone, as a user has them for all.

@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use layers::engine::Engine;
 use layers::engine::docker::Docker;
@@ -40,6 +40,7 @@ mod tree;
 mod world;
 
 use common::dice::Dice;
+use common::program;
 use edits::Effect;
 use world::World;
 
@@ -58,7 +59,7 @@ fn docker(arguments: &[&str]) -> bool {
 }
 
 fn docker_output(arguments: &[&str]) -> Output {
-    Command::new("docker").args(arguments).stdin(Stdio::null()).output().expect("docker can be run")
+    program::docker(arguments).output().expect("docker can be run")
 }
 
 /// Removes the images of the test, those without a name too, when it ends.
@@ -91,15 +92,12 @@ fn run(world: &World, more: &[&str]) -> Ran {
 }
 
 fn run_at(root: &std::path::Path, world: &World, more: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+    let mut command = program::layers();
     command.args(["build", "--all", "--progress", "plain", "-j4"]).args(more);
     for (name, value) in &world.model.args {
         command.arg("--build-arg").arg(format!("{name}={value}"));
     }
-    for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
-        command.env_remove(name);
-    }
-    let output = command.current_dir(root).stdin(Stdio::null()).output().unwrap();
+    let output = command.current_dir(root).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let line =
         regex::Regex::new(r"(?m)^\[[^\]]*\] (\w+): built in \S+ \((\d+) steps?, (\d+) cached\)")

@@ -16,6 +16,8 @@ pub mod fake;
 pub mod mask;
 pub mod none;
 pub mod secret;
+#[cfg(test)]
+pub mod stub;
 
 pub use crate::base::Passing;
 pub use attest::Attestations;

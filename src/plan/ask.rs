@@ -94,3 +94,6 @@ pub fn ask_unchosen(
 pub(super) fn same_platform(a: &str, b: &str) -> bool {
     a.split('/').take(2).eq(b.split('/').take(2))
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,3 +103,6 @@ fn familiar(reference: &str) -> String {
     let parsed = Reference::parse(reference);
     parsed.map_or_else(|_| reference.to_owned(), |reference| reference.familiar())
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,3 +79,6 @@ impl Judge<'_> {
         Ok(Reason::NoImage)
     }
 }
+
+#[cfg(test)]
+mod tests;

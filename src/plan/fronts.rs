@@ -22,3 +22,6 @@ pub(super) fn fronts(plan: &Plan) -> Vec<Vec<ImageId>> {
     }
     fronts
 }
+
+#[cfg(test)]
+mod tests;

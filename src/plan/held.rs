@@ -114,3 +114,6 @@ impl Held {
         lost.map(Reference::familiar).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -418,3 +418,6 @@ impl Judge<'_> {
 pub fn among(needs: &[Parent]) -> impl Fn(ImageId) -> Option<Identity> {
     move |image| needs.iter().find(|need| need.image == image).map(|need| need.identity.clone())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ pub mod lent;
 pub mod origin;
 mod shared;
 mod taken;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use ask::{Unchosen, ask_held, ask_unchosen, externals_of, judge_external};

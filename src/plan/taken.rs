@@ -93,3 +93,6 @@ impl Judge<'_> {
         self.remote_of(of, needs).filter(|_| is_taken)
     }
 }
+
+#[cfg(test)]
+mod tests;

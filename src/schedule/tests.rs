@@ -1,5 +1,5 @@
-//! Properties of the loop over random graphs, outcomes and limits, with an engine of the test's
-//! own that remembers what ran when.
+//! Properties of the loop over random graphs, outcomes and limits, with an engine that records what ran
+//! when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -8,10 +8,8 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, ContextFiles, EngineInfo, HistoryEntry, ListedImage,
-    Sink, StoredImage,
-};
+use crate::engine::stub::Stub;
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, ContextFiles, StoredImage};
 use crate::event::Excerpt;
 
 /// A run: what each image needs, which images fail, and how many are built at once.
@@ -35,81 +33,37 @@ impl ContextFiles for NoFiles {
     }
 }
 
-/// Builds in no time; an image's number is its Dockerfile's text.
-struct Instant<'a> {
-    script: &'a Script,
+/// What an engine saw that builds in no time.
+#[derive(Default)]
+struct Record {
     /// How many places are taken, and how many ever were.
     running: Mutex<(usize, usize)>,
     started: Mutex<Vec<usize>>,
 }
 
-impl Instant<'_> {
-    fn weight(&self, image: usize) -> usize {
-        self.script.weights[image].min(self.script.jobs)
-    }
-}
-
-impl Engine for Instant<'_> {
-    fn describe(&self) -> anyhow::Result<EngineInfo> {
-        anyhow::bail!("never asked here")
-    }
-
-    fn keeps_manifests(&self) -> anyhow::Result<bool> {
-        Ok(false)
-    }
-
-    fn build(
-        &self,
-        request: &BuildRequest,
-        _: &mut Sink<'_>,
-        cancel: &Cancel,
-    ) -> anyhow::Result<BuildOutcome> {
+/// An engine that builds in no time; an image's number is its Dockerfile's text.
+fn instant<'a>(script: &'a Script, record: &'a Record) -> Stub<'a> {
+    let build = |request: &BuildRequest, cancel: &Cancel| {
         let image: usize = request.dockerfile.parse()?;
-        self.started.lock().unwrap().push(image);
+        let weight = script.weights[image].min(script.jobs);
+        record.started.lock().unwrap().push(image);
         {
-            let mut running = self.running.lock().unwrap();
-            running.0 += self.weight(image);
+            let mut running = record.running.lock().unwrap();
+            running.0 += weight;
             running.1 = running.1.max(running.0);
         }
         std::thread::yield_now();
-        self.running.lock().unwrap().0 -= self.weight(image);
+        record.running.lock().unwrap().0 -= weight;
         Ok(if cancel.is_set() {
             BuildOutcome::Cancelled
-        } else if self.script.fails[image] {
+        } else if script.fails[image] {
             let message = "as scripted".to_owned();
             BuildOutcome::Failed(BuildFailure { step: None, message, may_pass: false })
         } else {
             BuildOutcome::Built { image_id: format!("sha256:{image}") }
         })
-    }
-
-    fn inspect(&self, id: &str) -> anyhow::Result<Option<StoredImage>> {
-        Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
-    }
-
-    fn history(&self, _: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
-        Ok(None)
-    }
-
-    fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
-        anyhow::bail!("never asked here")
-    }
-
-    fn pull(&self, _: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
-        anyhow::bail!("never asked here")
-    }
-
-    fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
-        anyhow::bail!("never asked here")
-    }
-
-    fn push(&self, reference: &str, _cancel: &Cancel) -> anyhow::Result<String> {
-        unreachable!("nothing is pushed: {reference}")
-    }
-
-    fn remove(&self, _: &str) -> anyhow::Result<()> {
-        anyhow::bail!("never asked here")
-    }
+    };
+    Stub::building(build).holding_everything()
 }
 
 struct Names(Vec<String>);
@@ -189,7 +143,8 @@ fn execute(script: &Script) -> Seen {
     let order = (0..len).map(ImageId::from_index).collect();
     let mut plan = Plan::from_needs(order, script.needs.iter().cloned().collect());
     plan.set_weights(script.weights.iter().copied().collect());
-    let engine = Instant { script, running: Mutex::new((0, 0)), started: Mutex::new(Vec::new()) };
+    let record = Record::default();
+    let engine = instant(script, &record);
     let names = Names((0..len).map(|image| image.to_string()).collect());
     let options = Options {
         engine: "test".to_owned(),
@@ -203,8 +158,8 @@ fn execute(script: &Script) -> Seen {
     let interrupted_at = script.interrupted_at;
     let mut heard = Heard { events: Vec::new(), interrupted_at, interrupter };
     let tally = run.execute(&mut heard);
-    let most_at_once = engine.running.lock().unwrap().1;
-    let started = engine.started.lock().unwrap().clone();
+    let most_at_once = record.running.lock().unwrap().1;
+    let started = record.started.lock().unwrap().clone();
     Seen { tally, events: heard.events, most_at_once, started }
 }
 

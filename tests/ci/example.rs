@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use layers::graph::draw::ci::{PUSH_KEYS, PUSH_TAGS};
 use serde_json::Value;
 
+use crate::expect::expect_file;
 use crate::schema::{self, fitting};
 use crate::shown::Shop;
 use crate::systems::{self, Job, check, check_edges, in_order};
@@ -33,26 +34,21 @@ fn needs() -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-#[track_caller]
-fn assert_same(found: &str, expected: &str) {
-    assert!(found == expected, "found:\n{found}\n\nexpected:\n{expected}");
-}
-
 #[test]
 fn it_is_drawn_for_each_system() {
     let shop = Shop::new();
     let text = say(&shop, &format!("layers ci github {USES}"));
-    assert_same(&text, include_str!("example-github.yml"));
+    expect_file("tests/ci/expected/example-github.yml", &text);
     let jobs = systems::github(&fitting(schema::GITHUB, &text));
     check_edges(&jobs, &needs());
     check(&jobs, &needs());
 
     let text = say(&shop, &format!("layers ci github --packed {USES}"));
-    assert_same(&text, include_str!("example-packed.yml"));
+    expect_file("tests/ci/expected/example-packed.yml", &text);
     check(&systems::github(&fitting(schema::GITHUB, &text)), &needs());
 
     let text = say(&shop, "layers ci gitlab");
-    assert_same(&text, include_str!("example-gitlab.yml"));
+    expect_file("tests/ci/expected/example-gitlab.yml", &text);
     let jobs = systems::gitlab(&fitting(schema::GITLAB, &text));
     check_edges(&jobs, &needs());
     check(&jobs, &needs());

@@ -5,10 +5,14 @@
 
 mod action;
 mod example;
+#[path = "../common/expect.rs"]
+mod expect;
 mod graphs;
 mod hostile;
 mod limits;
 mod pages;
+#[path = "../common/program.rs"]
+mod program;
 mod random;
 mod schema;
 #[path = "../common/shown.rs"]

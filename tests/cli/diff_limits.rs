@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::diff::{json, shop, told, write};
+use crate::diff::{json, shop, told};
 use crate::git::{commit, git_in};
 use crate::harness::Project;
 
@@ -14,17 +14,16 @@ const ODD: [&str; 7] =
 fn names_do_not_leave_their_place() {
     let project = shop();
     for (number, name) in ODD.iter().enumerate() {
-        write(&project, &format!("docker/i{number}/{name}"), "x\n");
-        write(&project, &format!("docker/i{number}/Dockerfile"), "FROM scratch\nCOPY . /\n");
+        project.write(&format!("docker/i{number}/{name}"), "x\n");
+        project.write(&format!("docker/i{number}/Dockerfile"), "FROM scratch\nCOPY . /\n");
     }
-    write(
-        &project,
+    project.write(
         "layers.toml",
         "[image.'%%{init: {}}%%|`x`<b>']\ndockerfile = 'docker/i0/Dockerfile'\nreference = 'x/y'\n",
     );
     commit(&project);
     for (number, name) in ODD.iter().enumerate() {
-        write(&project, &format!("docker/i{number}/{name}"), "y\n");
+        project.write(&format!("docker/i{number}/{name}"), "y\n");
     }
     let (_, markdown) = told(&project);
     for row in [

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::harness::Project;
+use crate::program;
 
 /// Every image of a test carries it, with the test's own name, so that none is shared and all are
 /// found again.
@@ -40,7 +41,7 @@ impl Drop for Real {
 }
 
 fn docker(arguments: &[&str]) -> Output {
-    Command::new("docker").args(arguments).stdin(Stdio::null()).output().expect("docker can be run")
+    program::docker(arguments).output().expect("docker can be run")
 }
 
 impl Real {

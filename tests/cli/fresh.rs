@@ -22,10 +22,6 @@ fn shop(script: &str) -> Project {
         .script(script)
 }
 
-fn write(project: &Project, path: &str, text: &str) {
-    fs::write(project.root().join(path), text).unwrap();
-}
-
 /// Builds everything; returns the counts.
 fn build(project: &Project, words: &str) -> String {
     let said = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
@@ -111,7 +107,7 @@ fn images_that_nobody_needs_cost_the_engine_no_question() {
 fn what_makes_no_other_image_is_fresh() {
     let check = |path: &str, text: &str| {
         let project = built();
-        write(&project, path, text);
+        project.write(path, text);
         assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images", "{path}: {text}");
     };
     check("docker/base/README.md", "another\n");
@@ -134,15 +130,14 @@ fn what_changed_is_named() {
     };
     let requirements = "docker/base/requirements.txt";
     check(
-        &|it| write(it, requirements, "seven\n"),
+        &|it| it.write(requirements, "seven\n"),
         "base",
         "build docker/base/requirements.txt changed",
     );
-    check(&|it| write(it, "docker/agent/new", ""), "agent", "build docker/agent/new is new");
+    check(&|it| it.write("docker/agent/new", ""), "agent", "build docker/agent/new is new");
     check(
         &|it| {
-            write(
-                it,
+            it.write(
                 "docker/builder/Dockerfile",
                 "FROM acme/shop-base\nARG PY=3.12\nRUN make wheels\n",
             );
@@ -151,27 +146,27 @@ fn what_changed_is_named() {
         "build ARG PY is 3.12, was 3.11",
     );
     check(
-        &|it| write(it, "docker/dev/Dockerfile", "FROM acme/shop-builder\nRUN make  test\n"),
+        &|it| it.write("docker/dev/Dockerfile", "FROM acme/shop-builder\nRUN make  test\n"),
         "dev",
         "build docker/dev/Dockerfile:2:1 changed",
     );
     let keys = ".layers/keys";
     check(
         &|it| {
-            write(it, requirements, "seven\n");
+            it.write(requirements, "seven\n");
             fs::remove_dir_all(it.root().join(keys)).unwrap();
         },
         "base",
         "build built from other inputs",
     );
-    check(&|it| write(it, requirements, "seven\n"), "dev", "waits for builder");
-    check(&|it| write(it, requirements, "seven\n"), "agent", "fresh");
+    check(&|it| it.write(requirements, "seven\n"), "dev", "waits for builder");
+    check(&|it| it.write(requirements, "seven\n"), "agent", "fresh");
 }
 
 #[test]
 fn a_change_below_builds_what_needs_it_and_names_the_parent() {
     let project = built();
-    write(&project, "docker/base/requirements.txt", "seven\n");
+    project.write("docker/base/requirements.txt", "seven\n");
     let said = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
     assert!(said.contains("base: docker/base/requirements.txt changed"), "{said}");
     assert!(said.contains("builder: base was rebuilt and differs"), "{said}");
@@ -186,7 +181,7 @@ fn a_parent_that_comes_out_the_same_ends_the_run_early() {
         "images": [{"reference": "shop-base", "content": "always the same"}]}"#;
     let project = shop(script);
     assert_eq!(build(&project, "--all"), "5 built of 5 images");
-    write(&project, "docker/base/requirements.txt", "seven\n");
+    project.write("docker/base/requirements.txt", "seven\n");
     assert_eq!(verdict(&project, "builder"), "waits for base");
     assert_eq!(build(&project, "--all"), "1 built, 4 fresh of 5 images");
     assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
@@ -198,7 +193,7 @@ fn what_somebody_did_to_the_store_is_noticed() {
         |project: &Project, edit: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
             let mut store = serde_json::from_str(&project.read(".layers/store.json")).unwrap();
             edit(&mut store);
-            write(project, ".layers/store.json", &serde_json::to_string(&store).unwrap());
+            project.write(".layers/store.json", &serde_json::to_string(&store).unwrap());
         };
     let dev = "acme/shop-dev:latest";
     let project = built();
@@ -233,9 +228,9 @@ fn what_somebody_did_to_the_store_is_noticed() {
 fn what_is_restored_gets_its_references_back_without_a_build() {
     let project = built();
     let before = project.read(".layers/store.json");
-    write(&project, "docker/base/requirements.txt", "seven\n");
+    project.write("docker/base/requirements.txt", "seven\n");
     assert_eq!(build(&project, "--all"), "4 built, 1 fresh of 5 images");
-    write(&project, "docker/base/requirements.txt", "six\n");
+    project.write("docker/base/requirements.txt", "six\n");
     assert_eq!(verdict(&project, "base"), "fresh and is `acme/shop-base:latest` again");
     project.run("plan --check --engine fake").code(1);
     let said = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
@@ -285,10 +280,10 @@ fn identities_by_other_rules_are_forgotten() {
     for identity in kept["identities"].as_object_mut().unwrap().values_mut() {
         identity["layers"] = "found otherwise".into();
     }
-    write(&project, path, &kept.to_string());
+    project.write(path, &kept.to_string());
     assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
     // A list without a format, as it was kept at first.
-    write(&project, path, &kept["identities"].to_string());
+    project.write(path, &kept["identities"].to_string());
     assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
 }
 
@@ -327,7 +322,7 @@ fn building_can_be_forced_and_tried_dry() {
     let project = built();
     assert_eq!(build(&project, "dev --force"), "1 built, 2 fresh of 3 images");
     assert_eq!(build(&project, "dev --no-cache"), "1 built, 2 fresh of 3 images");
-    write(&project, "docker/base/requirements.txt", "seven\n");
+    project.write("docker/base/requirements.txt", "seven\n");
     let dry = project.run("build dev --dry-run --engine fake").code(0).out();
     assert_same(
         &dry,
@@ -345,7 +340,7 @@ dev      waits  for builder
 #[test]
 fn an_excluded_parent_is_taken_as_it_is() {
     let project = built();
-    write(&project, "docker/base/requirements.txt", "seven\n");
+    project.write("docker/base/requirements.txt", "seven\n");
     assert_eq!(build(&project, "builder --exclude base"), "0 built, 1 fresh of 1 image");
 }
 
@@ -379,7 +374,7 @@ fn the_way_from_the_cause_is_shown() {
     let inputs = project.run("why base --inputs --engine fake").code(0).out();
     let inputs: serde_json::Value = serde_json::from_str(&inputs).unwrap();
     assert_eq!(inputs["files"][0]["path"], "requirements.txt");
-    write(&project, "docker/base/requirements.txt", "seven\n");
+    project.write("docker/base/requirements.txt", "seven\n");
     assert_same(
         &project.run("why dev --engine fake").code(0).out(),
         "\
@@ -395,7 +390,7 @@ dev is fresh after all if base comes out the same
 #[test]
 fn a_plan_is_told_as_json() {
     let project = built();
-    write(&project, "docker/base/requirements.txt", "seven\n");
+    project.write("docker/base/requirements.txt", "seven\n");
     let rows = plan(&project, "builder --json");
     let rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
     let expected = serde_json::json!([

@@ -1,12 +1,14 @@
 //! Lays out a small repository, runs the binary in it, and compares all that it says.
 
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
+
+pub use crate::expect::assert_same;
+use crate::expect::expect_file;
+use crate::program::layers_without_settings;
 
 /// A repository in a folder of its own, called `shop`.
 pub struct Project {
@@ -45,10 +47,15 @@ impl Project {
 
     /// Adds a file.
     pub fn file(self, path: &str, text: impl AsRef<[u8]>) -> Project {
+        self.write(path, &text);
+        self
+    }
+
+    /// Writes a file.
+    pub fn write(&self, path: &str, text: &(impl AsRef<[u8]> + ?Sized)) {
         let path = self.root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
-        self
     }
 
     /// Adds a copy of a program that can be run.
@@ -90,15 +97,10 @@ impl Project {
     /// A command that runs the binary at the root, with an environment of nothing but what it
     /// needs.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
-        command
-            .args(arguments)
-            .current_dir(&self.root)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", self.root.parent().unwrap())
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null());
+        let mut command = layers_without_settings();
+        command.args(arguments).current_dir(&self.root).env_remove("DOCKER_HOST");
+        command.env("HOME", self.root.parent().unwrap());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -125,10 +127,24 @@ impl Ran {
         self
     }
 
+    /// Compares the whole standard output with a file of `tests/cli/expected`.
+    #[track_caller]
+    pub fn stdout_file(self, name: &str) -> Ran {
+        expect_file(&format!("tests/cli/expected/{name}"), &self.out());
+        self
+    }
+
     /// Compares the whole standard error stream.
     #[track_caller]
     pub fn stderr(self, expected: &str) -> Ran {
         assert_same(&self.text(&self.output.stderr), expected);
+        self
+    }
+
+    /// Compares the whole standard error stream with a file of `tests/cli/expected`.
+    #[track_caller]
+    pub fn stderr_file(self, name: &str) -> Ran {
+        expect_file(&format!("tests/cli/expected/{name}"), &self.err());
         self
     }
 
@@ -158,10 +174,4 @@ impl Ran {
         let text = stamps.replace_all(&text, "[0.0s] ");
         times.replace_all(&text, "0.0s").into_owned()
     }
-}
-
-/// Whole texts, shown whole where they differ, so that a new expectation can be read off.
-#[track_caller]
-pub fn assert_same(found: &str, expected: &str) {
-    assert!(found == expected, "found:\n{found}\n\nexpected:\n{expected}");
 }

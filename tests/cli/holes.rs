@@ -1,15 +1,9 @@
 //! Ways to a wrong `fresh` that were closed: each is a small tree, an edit that makes another
 //! image, and the verdict that must notice.
 
-use std::fs;
-
 use crate::harness::Project;
 
 const STORE: &str = r#"{"store": "store.json", "record": "calls.jsonl"}"#;
-
-fn write(project: &Project, path: &str, text: &str) {
-    fs::write(project.root().join(path), text).unwrap();
-}
 
 fn build(project: &Project, words: &str) -> String {
     let said = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
@@ -58,7 +52,7 @@ fn what_named_contexts_stand_for_counts() {
         let project = with_contexts(before);
         build(&project, "--all");
         assert_eq!(verdict(&project, "user", ""), "fresh");
-        write(&project, "layers.toml", &contexts(after));
+        project.write("layers.toml", &contexts(after));
         assert_eq!(verdict(&project, "user", ""), expected, "{before} -> {after}");
     };
     check("first = 'one'\nsecond = 'two'\n", "first = 'two'\nsecond = 'one'\n", "build");
@@ -80,7 +74,7 @@ fn triggers_of_a_base_behind_a_named_context_fire() {
         .script(STORE);
     build(&project, "--all");
     assert_eq!(sent(&project, "user"), r#"["f"]"#);
-    write(&project, "docker/user/f", "2");
+    project.write("docker/user/f", "2");
     assert_eq!(verdict(&project, "user", ""), "build");
 }
 
@@ -94,11 +88,11 @@ fn triggers_of_an_excluded_base_are_those_of_the_image() {
         .script(STORE);
     build(&project, "--all");
     // The image that the engine holds reads `a` still.
-    write(&project, "docker/base/Dockerfile", "FROM scratch\nONBUILD COPY b /\n");
+    project.write("docker/base/Dockerfile", "FROM scratch\nONBUILD COPY b /\n");
     build(&project, "user --exclude base");
     assert!(sent(&project, "user").contains("\"a\""), "{}", sent(&project, "user"));
     assert_eq!(verdict(&project, "user", "user --exclude base"), "fresh");
-    write(&project, "docker/user/a", "2");
+    project.write("docker/user/a", "2");
     assert_eq!(verdict(&project, "user", "user --exclude base"), "build");
 }
 
@@ -110,7 +104,7 @@ fn an_argument_that_old_frontends_empty_reads_all() {
         .file("docker/user/xb", "1")
         .script(STORE);
     build(&project, "--all");
-    write(&project, "docker/user/xb", "2");
+    project.write("docker/user/xb", "2");
     assert_eq!(verdict(&project, "user", ""), "build");
 }
 
@@ -128,8 +122,7 @@ fn an_external_of_another_platform_counts() {
     build(&project, "--all");
     assert_eq!(verdict(&project, "user", ""), "fresh");
     let held = project.read(".layers/store.json");
-    write(
-        &project,
+    project.write(
         ".layers/store.json",
         &held.replace("\"a\"", "\"b\"").replace("sha256:a\"", "sha256:b\""),
     );
@@ -153,7 +146,7 @@ fn an_image_that_was_built_upon_ours_is_not_ours() {
     theirs["diff_ids"].as_array_mut().unwrap().push("sha256:patch".into());
     images.insert(ours["id"].as_str().unwrap().to_owned(), ours.clone());
     images.insert(name.clone(), theirs.clone());
-    write(&project, path, &store.to_string());
+    project.write(path, &store.to_string());
     let said = project.run("plan --engine fake").code(0).out();
     assert!(said.starts_with(&format!("user  fresh  and is `{name}` again\n")), "{said}");
     assert_eq!(build(&project, "--all"), "0 built, 1 fresh of 1 image");
@@ -162,6 +155,6 @@ fn an_image_that_was_built_upon_ours_is_not_ours() {
     // That it is there under another name is no matter.
     let mut store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
     store.as_object_mut().unwrap().insert("patched:1".to_owned(), theirs);
-    write(&project, path, &store.to_string());
+    project.write(path, &store.to_string());
     assert_eq!(verdict(&project, "user", ""), "fresh");
 }

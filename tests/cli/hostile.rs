@@ -1,12 +1,11 @@
 //! Repositories, engines, and registries that are hostile in what they say: whatever is printed, no
 //! terminal obeys it, and GitHub Actions takes no line of it for a command.
 
-#![expect(clippy::disallowed_methods, reason = "tests drive programs")]
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use crate::git::git_in;
 use crate::harness::Project;
 
 /// A text in which there is all that must not reach a screen or the log of a job as it is. It is a name
@@ -72,23 +71,10 @@ fn run(project: &Project, words: &str, code: i32) -> String {
     said
 }
 
-fn git(project: &Project, words: &[&str]) {
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"];
-    let output = Command::new("git")
-        .args(identity)
-        .args(words)
-        .current_dir(project.root())
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
 fn commit(project: &Project) {
     std::fs::remove_dir_all(project.root().join(".git")).unwrap_or_default();
-    git(project, &["init", "-q"]);
-    git(project, &["add", "-A"]);
-    git(project, &["commit", "-q", "-m", "x"]);
+    git_in(project.root(), &["init", "-q"]);
+    crate::git::commit(project);
 }
 
 /// Images that can be built, with evil in all that may hold it.

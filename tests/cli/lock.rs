@@ -28,10 +28,6 @@ fn pin(project: &Project) {
     fs::write(project.root().join("graph.json"), pinned).unwrap();
 }
 
-fn write(project: &Project, path: &str, text: &str) {
-    fs::write(project.root().join(path), text).unwrap();
-}
-
 fn build(project: &Project, words: &str) -> Ran {
     project.run(&format!("build --all --engine fake -j1 --progress plain {words}"))
 }
@@ -74,7 +70,7 @@ fn a_broken_lock_is_an_error_with_its_place() {
     let project = shop("fake");
     pin(&project);
     let broken = project.read("graph.json").replacen("\"images\"", "<<<<<<< HEAD\n\"images\"", 1);
-    write(&project, "graph.json", &broken);
+    project.write("graph.json", &broken);
     let expected = "\
 error[broken-lock]: `graph.json`: key must be a string
  --> graph.json:3:3
@@ -93,7 +89,7 @@ error[broken-lock]: `graph.json`: key must be a string
     project.run("graph").code(0);
     build(&project, "").code(0);
     // What another program calls so is none of ours, until a verb needs it.
-    write(&project, "graph.json", "{\"nodes\": []}\n");
+    project.write("graph.json", "{\"nodes\": []}\n");
     project.run("check").code(0);
     assert!(project.run("graph --json").code(0).out().contains("\"digest\": null"));
     let said = project.run("plan --locked").code(3).err();
@@ -223,7 +219,7 @@ fn a_pinned_image_that_is_nowhere_is_said_to_be() {
     let project = shop("fake");
     pin(&project);
     let script = project.read(".layers/fake.json").replace(&digest(), "sha256:gone");
-    write(&project, ".layers/fake.json", &script);
+    project.write(".layers/fake.json", &script);
     let said = build(&project, "--locked").code(4).err();
     assert!(said.contains(&format!("can't pull `debian@{}`", digest())), "{said}");
 }

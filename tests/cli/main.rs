@@ -13,6 +13,8 @@ mod diff_limits;
 mod docker_settings;
 mod engine;
 mod errors;
+#[path = "../common/expect.rs"]
+mod expect;
 mod fresh;
 mod git;
 mod graph;
@@ -30,6 +32,8 @@ mod log_broken;
 mod man;
 mod names;
 mod pipes;
+#[path = "../common/program.rs"]
+mod program;
 mod pull;
 mod report;
 mod rules;

@@ -148,35 +148,11 @@ fn layers_toml_silences_warnings() {
     let rest = ["warning missing-file docker/base/Dockerfile:2:6"];
     check(&project("'unknown-sibling', 'untagged-external'"), &rest);
     assert!(!tells(&project("'unknown-sibling'"), "graph", "unknown-sibling"));
-    project("'missing-fil', 'cycle'").run("list").code(3).stdout("").stderr(
-        "\
-error[config]: there is no rule `missing-fil`
- --> layers.toml:2:9
-  |
-2 | skip = ['missing-fil', 'cycle']
-  |         ^^^^^^^^^^^^^
-  |
-  = hint: did you mean `missing-file`?
-
-error[config]: `cycle` is an error, which can't be silenced
- --> layers.toml:2:24
-  |
-2 | skip = ['missing-fil', 'cycle']
-  |                        ^^^^^^^
-  |
-  = hint: take the name out
-
-warning[unknown-sibling]: `acme/shop-bsae` is no image of this repository
- --> docker/app/Dockerfile:1:6
-  |
-1 | FROM acme/shop-bsae
-  |      ^^^^^^^^^^^^^^ taken from outside
-  |
-  = hint: did you mean `acme/shop-base`, the image `base`?
-
-2 errors, 1 warning
-",
-    );
+    project("'missing-fil', 'cycle'")
+        .run("list")
+        .code(3)
+        .stdout("")
+        .stderr_file("unknown-rule.txt");
 }
 
 #[test]

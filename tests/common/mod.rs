@@ -20,6 +20,7 @@ pub mod between;
 pub mod daemon;
 pub mod dice;
 pub mod faults;
+pub mod program;
 pub mod registry;
 
 /// The label that all images of tests carry, so that they can be found and removed.

@@ -10,6 +10,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::program;
+
 /// A command of a page, and what stands below it up to the next one.
 pub struct Shown {
     /// What stands after `$ `, without the remark behind `#`.
@@ -114,12 +116,7 @@ impl Shop {
     /// Makes the repository of what is there.
     fn commit(&self) {
         for arguments in ["init -q -b main", "add -A", "commit -q -m x"] {
-            let git = Command::new("git")
-                .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
-                .args(arguments.split(' '))
-                .current_dir(&self.root)
-                .status();
-            assert!(git.unwrap().success());
+            program::git(&self.root, &arguments.split(' ').collect::<Vec<_>>());
         }
     }
 
@@ -131,8 +128,7 @@ impl Shop {
         shell.args(["-ec", command]).current_dir(&self.root).stdin(Stdio::null());
         shell.env("PATH", path).env("LAYERS_ENGINE", "fake").env_remove("LAYERS_FAKE_SCRIPT");
         // They would change names and the way of telling.
-        let names = ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"];
-        for name in names.into_iter().chain(["GITHUB_ACTIONS", "CLICOLOR_FORCE"]) {
+        for name in program::NAMING.into_iter().chain(["GITHUB_ACTIONS", "CLICOLOR_FORCE"]) {
             shell.env_remove(name);
         }
         if command.contains("DOCKER_HOST=") {

@@ -10,6 +10,7 @@ use layers::engine::docker::Docker;
 use layers::engine::{Engine, StoredImage};
 use serde_json::Value;
 
+use crate::common::program::{self, output_of};
 use crate::common::{self, Files, Name, TEST_LABEL, engine_or_skip, request};
 
 /// A program that maps the file it is given and writes to it what it reads, three bytes at a time. The first
@@ -168,9 +169,8 @@ impl Tree {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
-        command.args(words).current_dir(&self.root).stdin(Stdio::null()).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", "/nonexistent");
+        let mut command = program::layers_without_settings();
+        command.args(words).current_dir(&self.root);
         if let Some(host) = &self.host {
             command.env("DOCKER_HOST", host);
         }
@@ -221,9 +221,7 @@ impl Tree {
 
     /// Runs the docker command.
     pub fn docker(&self, words: &[&str]) {
-        let output = Command::new("docker").args(words).stdin(Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{words:?}: {said}");
+        output_of(&mut program::docker(words));
     }
 
     /// Whether the engine's own frontend is of a version of `docker/dockerfile` or newer.

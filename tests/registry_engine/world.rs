@@ -5,11 +5,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use layers::registry::{Registries, Remote, RemoteImage, Settings};
 
 use crate::common::daemon::Daemon;
+use crate::common::program::{self, output_of};
 
 /// An image of the repository: its name, and what its `FROM` and `COPY --from` name.
 pub type Described<'a> = (&'a str, &'a str, &'a [&'a str]);
@@ -144,14 +145,11 @@ impl Machine {
 
     /// The program on a checkout, ready to be run.
     pub fn command(&self, tree: &Tree, registry: &str, words: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
+        let mut command = program::layers();
         command.args(words.split(' ')).arg("-C").arg(tree.root());
         command.env("LAYERS_REGISTRY", registry).env("DOCKER_HOST", self.daemon.address());
-        for name in ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"] {
-            command.env_remove(name);
-        }
         command.env("DOCKER_CONFIG", tree.root().join("no-docker-config"));
-        command.envs(&self.variables).stdin(Stdio::null());
+        command.envs(&self.variables);
         command
     }
 
@@ -171,11 +169,7 @@ impl Machine {
 
     /// What docker says of the store.
     pub fn docker(&self, words: &[&str]) -> String {
-        let mut command = Command::new("docker");
-        command.args(["--host", &self.daemon.address()]).args(words).stdin(Stdio::null());
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        output_of(program::docker(&["--host", &self.daemon.address()]).args(words))
     }
 
     /// Whether its engine's own frontend takes named contexts: Docker 23 was the first.

@@ -1,0 +1,99 @@
+//! The questions about images that are needed and not chosen, and about externals.
+
+use super::*;
+use crate::engine::stub::Stub;
+use crate::plan::tests::{PLATFORM, World, external, stored};
+
+/// The first reference of `base`, as engines are asked for it.
+const BASE: &str = "acme/shop-base:latest";
+
+fn world() -> World {
+    World::new(&[
+        ("base", "FROM debian:12\nONBUILD RUN x\n"),
+        ("one", "FROM acme/shop-base\n"),
+        ("two", "FROM debian:12\nCOPY --from=acme/shop-base /a /a\n"),
+    ])
+}
+
+fn ask(world: &World, store: &Stub<'_>) -> (BTreeMap<ImageId, Unchosen>, Externals) {
+    let mut externals = Externals::new();
+    let chosen = [world.id("one"), world.id("two")];
+    let found = ask_unchosen(&world.graph, &chosen, store, &mut externals).unwrap();
+    (found, externals)
+}
+
+fn base(on_build: &[&str]) -> StoredImage {
+    let on_build = on_build.iter().map(|it| (*it).to_owned()).collect();
+    StoredImage { on_build, references: vec![BASE.into()], ..stored("base", "x") }
+}
+
+#[test]
+fn an_image_that_several_need_is_asked_for_once() {
+    let (world, mut store) = (world(), Stub::default());
+    store.put(base(&["RUN x"]), &[]);
+    let (found, externals) = ask(&world, &store);
+    assert_eq!(store.take_calls(), [format!("inspect {BASE}")]);
+    assert!(externals.is_empty(), "its triggers are those of its Dockerfile");
+    let found = &found[&world.id("base")];
+    assert_eq!(found.image_id, "sha256:base-x");
+    assert_eq!(found.identity, Identity::of(store.image(BASE).unwrap()));
+}
+
+#[test]
+fn nothing_is_asked_where_all_are_chosen() {
+    let (world, store) = (world(), Stub::default());
+    let mut externals = Externals::new();
+    let order = world.graph.order();
+    let found = ask_unchosen(&world.graph, order, &store, &mut externals).unwrap();
+    assert!(found.is_empty() && externals.is_empty() && store.take_calls().is_empty());
+}
+
+#[test]
+fn an_image_that_is_missing_is_unknown() {
+    let (found, externals) = ask(&world(), &Stub::default());
+    assert!(found.is_empty());
+    assert_eq!(externals, [("docker.io/acme/shop-base:latest".to_owned(), None)].into());
+}
+
+#[test]
+fn triggers_that_are_not_those_of_the_dockerfile_are_unknown() {
+    for on_build in [&["RUN y"][..], &[], &["RUN x", "RUN y"]] {
+        let (world, mut store) = (world(), Stub::default());
+        store.put(base(on_build), &[]);
+        let (found, externals) = ask(&world, &store);
+        assert_eq!(found.len(), 1, "{on_build:?}");
+        let outside = externals["docker.io/acme/shop-base:latest"].as_ref().unwrap();
+        assert_eq!((&outside.triggers, &outside.image_id), (&None, &None), "{on_build:?}");
+    }
+}
+
+#[test]
+fn externals_are_those_of_the_chosen_images() {
+    let world = world();
+    let names = |chosen: &[&str]| {
+        let chosen: Vec<ImageId> = chosen.iter().map(|name| world.id(name)).collect();
+        externals_of(&world.graph, &chosen).into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["base", "two"]), ["docker.io/library/debian:12"]);
+    assert!(names(&["one"]).is_empty());
+}
+
+#[test]
+fn an_external_for_another_platform_is_known_only_in_part() {
+    let judge = |platform: &str, wanted: &str| {
+        let stored = StoredImage {
+            platform: platform.into(),
+            on_build: vec!["RUN x".into()],
+            ..external("debian:12", "x")
+        };
+        let outside = judge_external(Some(stored.clone()), wanted).unwrap();
+        assert_eq!(outside.identity, Identity::of(&stored), "what is there is compared");
+        assert_eq!(outside.triggers.is_some(), outside.image_id.is_some());
+        outside.image_id.is_some()
+    };
+    assert!(judge(PLATFORM, PLATFORM));
+    assert!(judge("linux/arm64", "linux/arm64/v8"), "engines differ in when they name a variant");
+    assert!(!judge("linux/arm64", PLATFORM));
+    assert!(!judge("windows/amd64", PLATFORM));
+    assert_eq!(judge_external(None, PLATFORM), None);
+}

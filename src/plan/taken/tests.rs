@@ -1,0 +1,138 @@
+//! What a build is given in place of the names in its Dockerfile, by where it is and who reads the file.
+
+use super::*;
+use crate::engine::stub::Stub;
+use crate::inputs::{Identity, Inheritance};
+use crate::plan::Registered;
+use crate::plan::tests::{World, external, needs_of, stored};
+
+/// One image with a parent and an external.
+fn world(first_line: &str, from: &str) -> (World, Stub<'static>) {
+    let text = format!("{first_line}FROM {from}\nCOPY --from=debian:12 /a /a\n");
+    let world = World::new(&[("base", "FROM scratch\nENV A=1\n"), ("app", &text)]);
+    let mut store = Stub::default();
+    store.put(external("debian:12", "x"), &[]);
+    world.build("base", "one", &mut store);
+    (world, store)
+}
+
+/// For each thing that `app` needs: the ID that it gets under a name of its own, and the reference by digest.
+fn given(judge: &Judge<'_>, needs: &[Parent]) -> Vec<(Option<String>, Option<String>)> {
+    let app = judge.graph.find("app").unwrap();
+    let given = |(need, of): &(NeedInputs, NeedOf)| {
+        let lent = judge.lent_id(app, need, of, needs).map(str::to_owned);
+        (lent, judge.taken(app, need, of, needs).map(str::to_owned))
+    };
+    needs_of(judge, app).iter().map(given).collect()
+}
+
+fn lent(id: &str) -> (Option<String>, Option<String>) {
+    (Some(id.to_owned()), None)
+}
+
+fn by_digest(reference: &str) -> (Option<String>, Option<String>) {
+    (None, Some(reference.to_owned()))
+}
+
+const NOTHING: (Option<String>, Option<String>) = (None, None);
+
+const EXTERNAL: &str = "docker.io/library/debian:12";
+
+#[test]
+fn what_the_engine_holds_gets_a_name_of_its_own() {
+    let (world, store) = world("", "acme/shop-base");
+    let needs = world.parents("app", &store);
+    let mut judge = world.judge(&store);
+    let held = [lent("sha256:base-one"), lent("sha256:external-x")];
+    assert_eq!(given(&judge, &needs), held);
+    judge.publishes_names = true;
+    assert_eq!(given(&judge, &needs), [NOTHING, NOTHING], "a provenance shows names");
+    judge.publishes_names = false;
+    judge.contexts = Contexts::None;
+    assert_eq!(given(&judge, &needs), [NOTHING, NOTHING], "the frontend takes none");
+}
+
+#[test]
+fn parents_that_are_not_chosen_are_lent_too() {
+    let (world, store) = world("", "acme/shop-base");
+    let judge = world.judge_some(&[world.id("app")], &store);
+    assert_eq!(given(&judge, &[]), [lent("sha256:base-one"), lent("sha256:external-x")]);
+}
+
+#[test]
+fn what_only_a_registry_holds_is_named_by_digest() {
+    let (world, store) = world("", "acme/shop-base");
+    let mut judge = world.judge(&store);
+    let mut needs = world.parents("app", &store);
+    let reference = "r.example/base@sha256:0";
+    needs[0].remote = Some(Registered {
+        reference: reference.into(),
+        digest: "sha256:0".into(),
+        image_id: "sha256:base-one".into(),
+        identity: Identity::of(&stored("base", "one")),
+        inheritance: Box::new(Inheritance::of_nothing()),
+        size: 1,
+    });
+    judge.remote_externals = [(EXTERNAL.to_owned(), "debian@sha256:1".to_owned())].into();
+    assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:1")]);
+    // A pin wins over what the tag points to.
+    judge.pinned = [(EXTERNAL.to_owned(), "debian@sha256:2".to_owned())].into();
+    assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:2")]);
+    judge.publishes_names = true;
+    assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:2")]);
+    judge.contexts = Contexts::None;
+    assert_eq!(given(&judge, &needs), [NOTHING, NOTHING]);
+}
+
+#[test]
+fn an_external_that_is_named_by_digest_keeps_its_name() {
+    let digest = format!("debian@sha256:{}", "0".repeat(64));
+    let world = World::new(&[("app", &format!("FROM {digest}\n"))]);
+    let mut store = Stub::default();
+    store.put(external(&digest, "x"), &[]);
+    let judge = world.judge(&store);
+    let (need, of) = &needs_of(&judge, world.id("app"))[0];
+    assert!(judge.held_id(of, &[]).is_some(), "it is held");
+    assert_eq!(given(&judge, &[]), [NOTHING], "{need:?}");
+}
+
+#[test]
+fn an_external_that_is_wanted_for_another_platform_keeps_its_name() {
+    let check = |platform: &str, expected| {
+        let world = World::new(&[("app", &format!("FROM --platform={platform} debian:12\n"))]);
+        let mut store = Stub::default();
+        store.put(external("debian:12", "x"), &[]);
+        assert_eq!(given(&world.judge(&store), &[]), [expected], "{platform}");
+    };
+    check("linux/amd64", lent("sha256:external-x"));
+    check("linux/amd64/v2", lent("sha256:external-x"));
+    check("linux/arm64", NOTHING);
+}
+
+#[test]
+fn what_the_engine_does_not_hold_keeps_its_name() {
+    let (world, mut store) = world("", "acme/shop-base");
+    store.untag("debian:12");
+    let needs = world.parents("app", &store);
+    assert_eq!(given(&world.judge(&store), &needs), [lent("sha256:base-one"), NOTHING]);
+}
+
+#[test]
+fn frontends_take_named_contexts_by_their_version() {
+    let check = |first_line: &str, expected: [bool; 3]| {
+        let (world, store) = world(first_line, "acme/shop-base");
+        let mut judge = world.judge(&store);
+        for (contexts, expected) in
+            [Contexts::None, Contexts::OfNamedFrontends, Contexts::All].into_iter().zip(expected)
+        {
+            judge.contexts = contexts;
+            let found = judge.takes_by_digest(world.id("app"));
+            assert_eq!(found, expected, "{first_line:?} {contexts:?}");
+        }
+    };
+    check("", [false, false, true]);
+    check("# syntax=docker/dockerfile:1\n", [false, true, true]);
+    check("# syntax=docker/dockerfile:1.4\n", [false, true, true]);
+    check("# syntax=docker/dockerfile:1.3\n", [false, false, false]);
+    check("# syntax=acme/frontend:1.4\n", [false, false, false]);
+}

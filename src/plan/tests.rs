@@ -1,0 +1,237 @@
+//! Repositories and stores for the unit tests of this module.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::origin::proof;
+use super::{
+    Contexts, Judge, Parent, Plan, Reason, Verdict, ask_held, ask_unchosen, externals_of,
+    judge_external,
+};
+use crate::base::{ImageId, RelPath, Source};
+use crate::engine::stub::Stub;
+use crate::engine::{Attestations, Engine, StoredImage};
+use crate::graph::Graph;
+use crate::graph::images::Candidate;
+use crate::graph::link::{Read, Wanted, link};
+use crate::graph::naming::{Given, Origin, Wishes};
+use crate::graph::reference::Reference;
+use crate::inputs::digests::Digests;
+use crate::inputs::gather::Asked;
+use crate::inputs::inheritance::without_ours;
+use crate::inputs::{
+    Externals, Identity, Inheritance, KEY_LABEL, Memory, NeedInputs, NeedOf, PROOF_LABEL, gather,
+};
+
+/// The platform of all builds.
+pub(super) const PLATFORM: &str = "linux/amd64";
+
+/// A repository whose images are called `acme/shop-NAME`.
+pub(super) struct World {
+    folder: TempDir,
+    texts: Vec<(String, String)>,
+    pub(super) graph: Graph,
+}
+
+impl World {
+    /// A repository with Dockerfiles by the names of their images.
+    pub(super) fn new(dockerfiles: &[(&str, &str)]) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let texts: Vec<(String, String)> =
+            dockerfiles.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        for (name, _) in &texts {
+            fs::create_dir_all(folder.path().join("docker").join(name)).unwrap();
+        }
+        World { graph: graph_of(&texts), folder, texts }
+    }
+
+    /// Changes a Dockerfile.
+    pub(super) fn edit(&mut self, name: &str, text: &str) {
+        let (_, old) = self.texts.iter_mut().find(|(it, _)| it == name).unwrap();
+        text.clone_into(old);
+        self.graph = graph_of(&self.texts);
+    }
+
+    /// The ID of an image.
+    pub(super) fn id(&self, name: &str) -> ImageId {
+        self.graph.find(name).unwrap()
+    }
+
+    /// What decides on all images, given what a store holds now.
+    pub(super) fn judge(&self, store: &Stub<'_>) -> Judge<'_> {
+        self.judge_some(self.graph.order(), store)
+    }
+
+    /// What decides on some images, given what a store holds now.
+    pub(super) fn judge_some(&self, chosen: &[ImageId], store: &Stub<'_>) -> Judge<'_> {
+        let graph = &self.graph;
+        let mut externals: Externals = externals_of(graph, chosen)
+            .into_iter()
+            .map(|(name, reference)| {
+                let stored = store.inspect(&reference.familiar()).unwrap();
+                (name, judge_external(stored, PLATFORM))
+            })
+            .collect();
+        let unchosen = ask_unchosen(graph, chosen, store, &mut externals).unwrap();
+        let asked = Asked {
+            root: self.folder.path(),
+            graph,
+            platform: PLATFORM,
+            externals: &externals,
+            attestations: &Attestations::default(),
+        };
+        let own = gather(asked, chosen, &mut Digests::default());
+        let memory = Memory::of(self.folder.path());
+        Judge {
+            graph,
+            own,
+            externals,
+            held: ask_held(store).unwrap(),
+            built: memory.built(),
+            memory,
+            unchosen,
+            forced: [].into(),
+            shared: None,
+            loads: [].into(),
+            remote_externals: [].into(),
+            pinned: [].into(),
+            contexts: Contexts::All,
+            platform: PLATFORM.to_owned(),
+            publishes_names: false,
+        }
+    }
+
+    /// Builds an image on what the store holds, as a run would. `content` is what its layer holds.
+    pub(super) fn build(&self, name: &str, content: &str, store: &mut Stub<'_>) -> Parent {
+        let judge = self.judge(store);
+        let image = self.id(name);
+        let needs = self.parents(name, store);
+        let Some(Ok(own)) = &judge.own[image] else { panic!("the inputs are readable") };
+        let inputs = judge.complete(own, &super::among(&needs)).inputs;
+        let key = inputs.key();
+        judge.memory.keep(name, &key, &inputs).unwrap();
+        let image = &self.graph.images[image];
+        let base = image.base().map(|base| base.familiar());
+        let below = base.as_ref().and_then(|base| store.image(base)).cloned();
+        let mut history: Vec<String> = match &below {
+            Some(below) => {
+                let entries = store.history(&below.id).unwrap().unwrap();
+                entries.into_iter().map(|entry| entry.created_by).collect()
+            }
+            None => Vec::new(),
+        };
+        let below = below.unwrap_or_default();
+        let inherited = Inheritance { history: Some(history.len()), ..Inheritance::of(&below) };
+        let proof = proof(image, &image.evaluation, &key, &inherited).unwrap();
+        let instructions = &image.file.stages.last().unwrap().instructions;
+        history.extend(instructions.iter().map(|it| it.keyword.value.clone()));
+        let mut labels = without_ours(&below.labels);
+        labels.extend([(KEY_LABEL.to_owned(), key), (PROOF_LABEL.to_owned(), proof)]);
+        let mut stored = stored(name, content);
+        while store.image(&stored.id).is_some() {
+            stored.id += "-again";
+        }
+        stored.diff_ids = [below.diff_ids, stored.diff_ids].concat();
+        stored.references = image.references.iter().map(Reference::familiar).collect();
+        stored.labels = labels;
+        store.put(stored.clone(), &history);
+        self.parent(name, &stored)
+    }
+
+    /// An image of the repository as its dependents see it.
+    pub(super) fn parent(&self, name: &str, stored: &StoredImage) -> Parent {
+        let (image_id, identity) = (stored.id.clone(), Identity::of(stored));
+        Parent { image: self.id(name), image_id, identity, remote: None }
+    }
+
+    /// The parents of an image, as the store holds them.
+    pub(super) fn parents(&self, name: &str, store: &Stub<'_>) -> Vec<Parent> {
+        let parents = self.graph.parents_of(self.id(name)).into_iter();
+        let parent = |parent: ImageId| {
+            let image = &self.graph.images[parent];
+            let stored = store.image(&image.references[0].familiar()).unwrap();
+            self.parent(&image.name, stored)
+        };
+        parents.map(parent).collect()
+    }
+
+    /// The plan for all images as a line for each.
+    pub(super) fn plan(&self, judge: &Judge<'_>, store: &Stub<'_>) -> Vec<String> {
+        self.lines(&judge.plan(self.graph.order(), store).unwrap())
+    }
+
+    /// A plan as a line for each image.
+    pub(super) fn lines(&self, plan: &Plan) -> Vec<String> {
+        let line = |image: &ImageId| {
+            let verdict = plan.verdict(*image).unwrap();
+            format!("{}: {}", self.graph.images[*image].name, describe(verdict))
+        };
+        plan.order().iter().map(line).collect()
+    }
+}
+
+/// The graph of some Dockerfiles.
+fn graph_of(texts: &[(String, String)]) -> Graph {
+    let read = texts.iter().map(|(name, text)| {
+        let path = RelPath::new(&format!("docker/{name}/Dockerfile")).unwrap();
+        let file = crate::parse::parse(&Source::new(path.clone(), text.clone()));
+        Read { candidate: Candidate::new(name, path), file }
+    });
+    let given = |value: &str| Some(Given { value: value.into(), origin: Origin::Folder });
+    let wishes = Wishes { namespace: given("acme"), app: given("shop"), ..Wishes::default() };
+    let wanted = Wanted { build_platform: PLATFORM.into(), ..Wanted::default() };
+    link(read.collect(), &wishes, &wanted).0
+}
+
+/// An image in a store with one layer. Its ID is made of its name and content.
+pub(super) fn stored(name: &str, content: &str) -> StoredImage {
+    StoredImage {
+        id: format!("sha256:{name}-{content}"),
+        platform: PLATFORM.to_owned(),
+        diff_ids: vec![format!("sha256:layer-{content}")],
+        config: json!({"Env": [format!("OF={name}")]}),
+        ..StoredImage::default()
+    }
+}
+
+/// An image that the repository does not build, under a reference.
+pub(super) fn external(reference: &str, content: &str) -> StoredImage {
+    let references = vec![reference.to_owned()];
+    StoredImage { references, ..stored("external", content) }
+}
+
+/// What an image needs, in the order of its inputs.
+pub(super) fn needs_of(judge: &Judge<'_>, image: ImageId) -> Vec<(NeedInputs, NeedOf)> {
+    let Some(Ok(own)) = &judge.own[image] else { panic!("the inputs are readable") };
+    own.inputs.needs.iter().cloned().zip(own.needs.iter().cloned()).collect()
+}
+
+/// A verdict on one line.
+pub(super) fn describe(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Fresh { image_id, lost, registry } => {
+            let mut line = format!("fresh {image_id}");
+            if !lost.is_empty() {
+                line += &format!(" lost {}", lost.join(" "));
+            }
+            if let Some(registry) = registry {
+                line += &format!(" at {registry}");
+            }
+            line
+        }
+        Verdict::Build { reason } => format!("build {}", describe_reason(reason)),
+        Verdict::Waits { on } => format!("waits {}", on.join(" ")),
+    }
+}
+
+/// A reason on one line: its name, then the names of the changes or the reference.
+pub(super) fn describe_reason(reason: &Reason) -> String {
+    let value = serde_json::to_value(reason).unwrap();
+    let changes = value["changes"].as_array().into_iter().flatten();
+    let changes = changes.map(|change| &change["change"]);
+    let words = [&value["reason"], &value["reference"], &value["message"]].into_iter();
+    let words: Vec<&str> = words.chain(changes).filter_map(Value::as_str).collect();
+    words.join(" ")
+}
