@@ -18,7 +18,8 @@ use super::kitchen::{Kitchen, Wish};
 use super::load::Repository;
 use super::since::{self, Affected};
 use super::survey::survey;
-use super::{Surroundings, load, lock, outdated, usage};
+use super::{Surroundings, load, lock, outdated};
+use crate::exit::usage;
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;

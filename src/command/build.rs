@@ -29,7 +29,8 @@ use super::pulling::Pull;
 use super::report::Wanted;
 use super::secrets::{Asking, Gifts, Given};
 use super::survey::survey;
-use super::{Surroundings, attest, consent, load, lock, registry, usage};
+use super::{Surroundings, attest, consent, load, lock, registry};
+use crate::exit::usage;
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {

@@ -9,7 +9,8 @@ use crate::graph::{Graph, select};
 use crate::report::{diagnostics, say};
 
 use super::load::Repository;
-use super::{Surroundings, load, since, usage};
+use super::{Surroundings, load, since};
+use crate::exit::usage;
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {

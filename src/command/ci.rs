@@ -26,7 +26,8 @@ use super::choice::{self, Words};
 use super::consent::allow_options;
 use super::load::{self, Repository};
 use super::retyped::{quote, settings};
-use super::{Surroundings, compared, usage};
+use super::{Surroundings, compared};
+use crate::exit::usage;
 
 /// What `--output` calls the standard output.
 const STANDARD_OUTPUT: &str = "-";

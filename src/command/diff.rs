@@ -17,13 +17,14 @@ use crate::report::{diagnostics, say};
 use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
 
+use super::Surroundings;
 use super::build::jobs_of;
 use super::graph::STANDARD_OUTPUT;
 use super::load::{self, Repository};
 use super::since::{
     Affected, Around, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
 };
-use super::{Surroundings, usage};
+use crate::exit::usage;
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let range = parse(&options.range);

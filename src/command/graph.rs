@@ -12,7 +12,8 @@ use crate::graph::select;
 use crate::report::{page, say};
 
 use super::load::{self, Repository};
-use super::{Surroundings, compared, lock, usage};
+use super::{Surroundings, compared, lock};
+use crate::exit::usage;
 
 mod marks;
 mod words;

@@ -20,7 +20,8 @@ use crate::scan::config::{self, FILE_NAME};
 use crate::scan::dockerfiles;
 use crate::scan::git::Head;
 
-use super::{Surroundings, load, usage};
+use super::{Surroundings, load};
+use crate::exit::usage;
 
 mod naming;
 mod survey;

@@ -34,7 +34,8 @@ use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
 
 use super::environment::Environment;
-use super::{Surroundings, attest, on_disk, proxies, registry, stopped, usage, wishes};
+use super::{Surroundings, attest, on_disk, proxies, registry, wishes};
+use crate::exit::{stopped, usage};
 
 /// The variable that says which time builds are to take for now
 /// (<https://reproducible-builds.org/docs/source-date-epoch/>).

@@ -11,7 +11,8 @@ use crate::report::journal::{self, Kept};
 use crate::report::summary::Whole;
 use crate::report::{retell, say};
 
-use super::{load, usage};
+use super::load;
+use crate::exit::usage;
 
 pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
     let runs = journal::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);

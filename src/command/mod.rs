@@ -4,7 +4,7 @@
 //! rooms in their order, and hands what they say to `report/`.
 
 use crate::cli::{Cli, Command};
-use crate::exit::Exit;
+use crate::exit::{Exit, Stopped, UsageError};
 use crate::report::paint::Paint;
 use crate::report::say;
 
@@ -121,38 +121,4 @@ pub fn run(cli: Cli) -> Exit {
         say::error(&error, at.paint);
         if is_usage { Exit::Usage } else { Exit::Machinery }
     })
-}
-
-/// A mistake on the command line that clap can't see, such as an image that does not exist.
-#[derive(Debug)]
-struct UsageError(String);
-
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
-
-/// Ends a command whose reasons have been printed.
-#[derive(Debug)]
-struct Stopped(Exit);
-
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped")
-    }
-}
-
-impl std::error::Error for Stopped {}
-
-/// The error that ends a command whose reasons have been printed.
-fn stopped(exit: Exit) -> anyhow::Error {
-    anyhow::Error::new(Stopped(exit))
-}
-
-/// Marks an error as a mistake on the command line.
-fn usage(message: impl std::fmt::Display) -> anyhow::Error {
-    anyhow::Error::new(UsageError(message.to_string()))
 }

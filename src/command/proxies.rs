@@ -9,7 +9,8 @@ use crate::engine::Attestations;
 use crate::engine::attest::Kind;
 use crate::engine::docker::endpoint::{self, Environment};
 
-use super::{Surroundings, usage};
+use super::Surroundings;
+use crate::exit::usage;
 
 /// The proxies for the engine that the environment means.
 ///

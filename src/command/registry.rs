@@ -12,7 +12,7 @@ use crate::scan::config::{self, ConfigFile};
 
 use super::environment::Environment;
 use super::load::Repository;
-use super::usage;
+use crate::exit::usage;
 
 /// How a registry is written.
 const FORM: &str = "write it as `ghcr.io/acme` or `localhost:5000`";

@@ -17,7 +17,8 @@ use crate::report::timeline::Timeline;
 use crate::report::{say, trace};
 
 use super::audience::Heard;
-use super::{load, log, usage};
+use super::{load, log};
+use crate::exit::usage;
 
 /// The file of a run's page in its folder.
 const PAGE: &str = "report.html";

@@ -20,9 +20,10 @@ use crate::scan::git::{Git, Head, Local, Snapshot, is_null};
 use crate::scan::ignore_file::find_ignore_file;
 use crate::scan::skeleton::{Beside, Skeleton};
 
+use super::Surroundings;
 use super::load::{Repository, once_each, read_graph};
 use super::lock::FILE;
-use super::{Surroundings, usage};
+use crate::exit::usage;
 
 /// The images that a revision affects.
 pub struct Affected {

@@ -13,7 +13,7 @@ use crate::scan::config::{ConfigFile, OF_GIT, OneOrMore, Template, Unfilled};
 use crate::scan::git::Head;
 
 use super::environment::Environment;
-use super::usage;
+use crate::exit::usage;
 
 /// How much of a commit's name stands in a tag.
 const SHA_LENGTH: usize = 12;

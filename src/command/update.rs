@@ -16,7 +16,8 @@ use crate::report::pins::{self, Move};
 use crate::report::say;
 
 use super::load::{self, Repository};
-use super::{Surroundings, lock, outdated, registry, usage};
+use super::{Surroundings, lock, outdated, registry};
+use crate::exit::usage;
 
 pub fn run(options: &Update, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let repository = load::load(global, at)?;

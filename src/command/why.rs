@@ -10,7 +10,8 @@ use crate::report::{say, why};
 use super::choice::{self, Words};
 use super::kitchen::{self, Kitchen, Wish};
 use super::survey::survey;
-use super::{Surroundings, load, usage};
+use super::{Surroundings, load};
+use crate::exit::usage;
 
 pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;

@@ -11,7 +11,8 @@ use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
 use crate::scan::git::Head;
 
 use super::environment::Environment;
-use super::{tags, usage};
+use super::tags;
+use crate::exit::usage;
 
 /// How references are made where no template is set.
 const DEFAULT_TEMPLATE: &str = "{namespace}/{app}-{name}";

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::command::environment::Environment;
-use crate::command::usage;
+use crate::exit::usage;
 
 use super::location::resolve;
 use super::{OutsideSource, with_home};

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use crate::graph::Image;
 use crate::report::say;
 
+use super::Surroundings;
 use super::load::Repository;
 use super::secrets::{Configured, Needed};
-use super::{Surroundings, usage};
+use crate::exit::usage;
 
 mod allow;
 mod location;

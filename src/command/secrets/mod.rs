@@ -23,7 +23,8 @@ use crate::scan::config::ConfigFile;
 
 use super::consent::{self, Allowed, Boundary, Consents};
 use super::load::{Repository, once_each};
-use super::{Surroundings, proxies, usage};
+use super::{Surroundings, proxies};
+use crate::exit::usage;
 
 mod configured;
 mod key_agent;
