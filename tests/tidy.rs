@@ -18,6 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["event"],
     &["schedule", "report"],
     &["exit", "cli"],
+    &["workspace"],
     &["command"],
 ];
 

@@ -4,7 +4,7 @@ use crate::base::{IdMap, ImageId};
 use crate::cli::{Affected as Options, AffectedFormat, EngineName, Global, Push};
 use crate::engine::Engine;
 use crate::engine::none::NoEngine;
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::Image;
 use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
@@ -12,14 +12,14 @@ use crate::inputs::since::Cause;
 use crate::plan::Verdict;
 use crate::report::affected::{self, Row};
 use crate::report::say;
+use crate::workspace::load::{self, Repository};
+use crate::workspace::revisions::{self, Affected};
+use crate::workspace::{Surroundings, lock};
 
 use super::choice::Chosen;
 use super::kitchen::{Kitchen, Wish};
-use super::load::Repository;
-use super::since::{self, Affected};
+use super::outdated;
 use super::survey::survey;
-use super::{Surroundings, load, lock, outdated};
-use crate::exit::usage;
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
@@ -28,7 +28,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
         return Ok(exit);
     }
     let mut causes = match &options.since {
-        Some(revision) => since::affected(&repository, revision, global, at)?.causes,
+        Some(revision) => revisions::affected(&repository, revision, global, at)?.causes,
         None => IdMap::from_fn(repository.graph.images.len(), |_| None),
     };
     if options.missing {

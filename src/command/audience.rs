@@ -17,8 +17,7 @@ use crate::report::journal::Journal;
 use crate::report::summary::{Summary, Whole};
 use crate::report::timeline::Timeline;
 use crate::report::{Reporter, say};
-
-use super::Surroundings;
+use crate::workspace::Surroundings;
 
 /// All that hears a run.
 pub struct Audience {

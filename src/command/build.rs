@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::base::{ImageId, clock};
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::lint::frontend::{newer_than, passes_over_epoch};
 use crate::graph::lock::Pins;
 use crate::plan::Plan;
@@ -19,18 +19,18 @@ use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
+use crate::workspace::load::{self, Repository};
+use crate::workspace::{Surroundings, lock, registry};
 
 use super::audience::Audience;
 use super::choice::{self, Words};
 use super::kitchen::{self, Kitchen, Wish};
-use super::load::Repository;
 use super::publish::Publishing;
 use super::pulling::Pull;
 use super::report::Wanted;
 use super::secrets::{Asking, Gifts, Given};
 use super::survey::survey;
-use super::{Surroundings, attest, consent, load, lock, registry};
-use crate::exit::usage;
+use super::{attest, consent};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {

@@ -9,9 +9,8 @@ use crate::exit::Exit;
 use crate::graph::lint;
 use crate::inputs::missing;
 use crate::report::{annotations, diagnostics, diagnostics_json, say};
-
-use super::load::Repository;
-use super::{Surroundings, load, lock};
+use crate::workspace::load::{self, Repository};
+use crate::workspace::{Surroundings, lock};
 
 pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;

@@ -4,13 +4,12 @@
 
 use crate::base::ImageId;
 use crate::cli::Global;
+use crate::exit::usage;
 use crate::graph::lint::arguments::undeclared;
 use crate::graph::{Graph, select};
 use crate::report::{diagnostics, say};
-
-use super::load::Repository;
-use super::{Surroundings, load, since};
-use crate::exit::usage;
+use crate::workspace::load::{self, Repository};
+use crate::workspace::{Surroundings, revisions};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Chosen {
@@ -65,7 +64,7 @@ pub fn choose(
     let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
     let excluded = by_words(words.excluded)?;
     if let Some(revision) = words.since {
-        let affected = since::affected(repository, revision, global, at)?;
+        let affected = revisions::affected(repository, revision, global, at)?;
         named.retain(|image| affected.images.binary_search(image).is_ok());
     }
     // What is left out is left out of what the others need, too.

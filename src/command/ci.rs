@@ -14,20 +14,20 @@ use crate::cli::{
     Ci as Options, CiFile, CiGithub, CiGitlab, CiSystem, Global, USUAL_BRANCH, USUAL_IMAGE,
     USUAL_RUNNER, usual_action,
 };
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::draw::ci::Pipeline;
 use crate::graph::draw::ci::github::{self, Github};
 use crate::graph::draw::ci::gitlab::{self, Gitlab};
 use crate::graph::draw::{Recipe, View};
 use crate::graph::reference::{HUB, Reference};
 use crate::report::say;
+use crate::workspace::Surroundings;
+use crate::workspace::load::{self, Repository};
 
 use super::choice::{self, Words};
+use super::compared;
 use super::consent::allow_options;
-use super::load::{self, Repository};
 use super::retyped::{quote, settings};
-use super::{Surroundings, compared};
-use crate::exit::usage;
 
 /// What `--output` calls the standard output.
 const STANDARD_OUTPUT: &str = "-";

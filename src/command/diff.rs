@@ -6,7 +6,7 @@
 use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::{Diff as Options, Global};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side};
 use crate::inputs::since::{Cause, Sides, compare};
@@ -16,15 +16,14 @@ use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
 use crate::report::{diagnostics, say};
 use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
-
-use super::Surroundings;
-use super::build::jobs_of;
-use super::graph::STANDARD_OUTPUT;
-use super::load::{self, Repository};
-use super::since::{
+use crate::workspace::Surroundings;
+use crate::workspace::load::{self, Repository};
+use crate::workspace::revisions::{
     Affected, Around, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
 };
-use crate::exit::usage;
+
+use super::build::jobs_of;
+use super::graph::STANDARD_OUTPUT;
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let range = parse(&options.range);

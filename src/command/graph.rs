@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Graph as Options};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::draw::mark::Mark;
 use crate::graph::draw::{Recipe, View, bake, compose, dot, json, mermaid, svg, tree};
 use crate::graph::lock::Pins;
 use crate::graph::select;
 use crate::report::{page, say};
+use crate::workspace::load::{self, Repository};
+use crate::workspace::{Surroundings, lock};
 
-use super::load::{self, Repository};
-use super::{Surroundings, compared, lock};
-use crate::exit::usage;
+use super::compared;
 
 mod marks;
 mod words;

@@ -12,16 +12,14 @@ use crate::base::screen::{COMMAND, is_unseen, visible, visible_path};
 use crate::base::text::count;
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::cli::{Global, Init};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::Graph;
 use crate::graph::evaluate::NeedKind;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, FILE_NAME};
 use crate::scan::dockerfiles;
 use crate::scan::git::Head;
-
-use super::{Surroundings, load};
-use crate::exit::usage;
+use crate::workspace::{Surroundings, load};
 
 mod naming;
 mod survey;

@@ -35,14 +35,15 @@ use crate::plan::{
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
+use crate::workspace::load::{self, Repository};
+use crate::workspace::{Surroundings, proxies};
 
 use super::ancestry::Ancestry;
 use super::choice::Chosen;
-use super::load::Repository;
 use super::pulling::{Found, Pull};
 use super::stand_ins::{Lender, StandIns, redirect};
 use super::survey::Survey;
-use super::{Surroundings, attest, load, locked, proxies};
+use super::{attest, locked};
 
 /// What is asked for.
 pub struct Wish {

@@ -9,8 +9,7 @@ use crate::graph::Graph;
 use crate::graph::reference::Reference;
 use crate::report::clean::{visible, visible_json};
 use crate::report::say;
-
-use super::{Surroundings, load, since};
+use crate::workspace::{Surroundings, load, revisions};
 
 pub fn run(options: &List, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let repository = load::load(global, at)?;
@@ -19,7 +18,7 @@ pub fn run(options: &List, global: &Global, at: &Surroundings) -> anyhow::Result
     }
     let graph = &repository.graph;
     let chosen = match &options.since {
-        Some(revision) => since::affected(&repository, revision, global, at)?.images,
+        Some(revision) => revisions::affected(&repository, revision, global, at)?.images,
         None => graph.images.ids().collect(),
     };
     let rows = rows(graph, &chosen);

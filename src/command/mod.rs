@@ -5,8 +5,8 @@
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Stopped, UsageError};
-use crate::report::paint::Paint;
 use crate::report::say;
+use crate::workspace::Surroundings;
 
 mod affected;
 mod ancestry;
@@ -21,59 +21,28 @@ mod complete;
 mod completions;
 mod consent;
 mod diff;
-mod environment;
 mod graph;
 mod init;
 mod kitchen;
 mod list;
-mod load;
-mod lock;
 mod locked;
 mod log;
 mod man;
-mod on_disk;
 mod outdated;
 mod plan;
-mod proxies;
 mod publish;
 mod pulling;
-mod registry;
 mod release;
 mod report;
 mod retyped;
 mod runs;
 mod secrets;
-mod since;
 mod stand_ins;
 mod survey;
-mod tags;
 mod update;
 mod why;
-mod wishes;
 
 pub use complete::answer_shell;
-use environment::Environment;
-
-/// What a verb knows of its surroundings.
-struct Surroundings {
-    environment: Environment,
-    /// Colours of the standard error stream.
-    paint: Paint,
-}
-
-impl Surroundings {
-    /// Reads the environment, and lets it decide what is printed.
-    fn read() -> Surroundings {
-        let environment = Environment::read();
-        let paint = environment.paint();
-        say::begin(say::Rules {
-            output_is_colored: environment.paint_of_output().is_colored(),
-            errors_are_colored: paint.is_colored(),
-            obeys_commands: environment.is_in_actions(),
-        });
-        Surroundings { environment, paint }
-    }
-}
 
 /// Shows what was asked for instead of a command: help, or what is wrong with the command line.
 pub fn refuse(error: &clap::Error) -> Exit {

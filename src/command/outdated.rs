@@ -16,9 +16,10 @@ use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Basis, Row, Was};
 use crate::report::say;
+use crate::workspace::load::{self, Repository};
+use crate::workspace::{Surroundings, lock, registry};
 
-use super::load::Repository;
-use super::{Surroundings, kitchen, load, lock, registry};
+use super::kitchen;
 
 pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let repository = load::load(global, at)?;

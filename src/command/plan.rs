@@ -5,15 +5,15 @@ use crate::cli::{Global, Plan};
 use crate::exit::Exit;
 use crate::plan::Plan as Todo;
 use crate::report::paint::Paint;
-use crate::report::plan::{self as drawn, Estimate};
-use crate::report::say;
+use crate::report::plan::Estimate;
+use crate::report::{plan as drawn, say};
 use crate::schedule::estimate::{critical_chain, duration};
+use crate::workspace::{Surroundings, load, lock};
 
 use super::build::jobs_of;
 use super::choice::{self, Words};
 use super::kitchen::{self, Kitchen, Wish};
 use super::survey::survey;
-use super::{Surroundings, load, lock};
 
 pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;

@@ -21,8 +21,7 @@ use crate::inputs::StateDir;
 use crate::process;
 use crate::registry::Registries;
 use crate::registry::moves::{Move, finish, move_all};
-
-use super::{Surroundings, registry};
+use crate::workspace::{Surroundings, registry};
 
 /// The name of the file that is locked while tags are moved.
 const LOCK: &str = "lock";

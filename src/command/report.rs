@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Report};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::inputs::Memory;
 use crate::report::journal::{self, Kept};
 use crate::report::page::{self, Prior, Standing};
 use crate::report::timeline::Timeline;
 use crate::report::{say, trace};
+use crate::workspace::load;
 
 use super::audience::Heard;
-use super::{load, log};
-use crate::exit::usage;
+use super::log;
 
 /// The file of a run's page in its folder.
 const PAGE: &str = "report.html";

@@ -11,11 +11,11 @@ use crate::base::{RelPath, Source, Span};
 use crate::engine::{Engine, EngineInfo};
 use crate::graph::evaluate::Trigger;
 use crate::plan::SharedStore;
+use crate::workspace::load::Repository;
+use crate::workspace::{Surroundings, registry};
 
 use super::kitchen::Wish;
-use super::load::Repository;
 use super::pulling::{Found, Search, find_externals};
-use super::{Surroundings, registry};
 
 /// The external images of a selection, and the registry through which images are shared.
 pub struct Survey {

@@ -6,7 +6,7 @@
 use crate::base::parallel;
 use crate::base::text::closest;
 use crate::cli::{Global, Update};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::Graph;
 use crate::graph::lock::{Pins, externals_by_tag};
 use crate::graph::reference::Reference;
@@ -14,10 +14,10 @@ use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Move};
 use crate::report::say;
+use crate::workspace::load::{self, Repository};
+use crate::workspace::{Surroundings, lock, registry};
 
-use super::load::{self, Repository};
-use super::{Surroundings, lock, outdated, registry};
-use crate::exit::usage;
+use super::outdated;
 
 pub fn run(options: &Update, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let repository = load::load(global, at)?;

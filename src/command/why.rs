@@ -2,16 +2,15 @@
 
 use crate::base::ImageId;
 use crate::cli::{Global, Why};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{say, why};
+use crate::workspace::{Surroundings, load};
 
 use super::choice::{self, Words};
 use super::kitchen::{self, Kitchen, Wish};
 use super::survey::survey;
-use super::{Surroundings, load};
-use crate::exit::usage;
 
 pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;

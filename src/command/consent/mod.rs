@@ -8,13 +8,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::exit::usage;
 use crate::graph::Image;
 use crate::report::say;
+use crate::workspace::Surroundings;
+use crate::workspace::load::Repository;
 
-use super::Surroundings;
-use super::load::Repository;
 use super::secrets::{Configured, Needed};
-use crate::exit::usage;
 
 mod allow;
 mod location;

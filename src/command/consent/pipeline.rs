@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::text::shell_word;
 use crate::base::{IdMap, ImageId, RelPath};
-use crate::command::environment::Environment;
-use crate::command::load::Repository;
 use crate::command::secrets::{Configured, Needed, Origin};
 use crate::graph::Image;
+use crate::workspace::environment::Environment;
+use crate::workspace::load::Repository;
 
 use super::{Boundary, Located, canonical};
 

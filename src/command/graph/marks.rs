@@ -10,11 +10,11 @@ use crate::graph::{Graph, select};
 use crate::plan::{Holder, Plan, Verdict};
 use crate::report::paint::Paint;
 use crate::report::words;
+use crate::workspace::{Surroundings, load};
 
 use super::super::choice::Chosen;
 use super::super::kitchen::{self, Kitchen, Wish};
 use super::super::survey::survey;
-use super::super::{Surroundings, load};
 use super::Repository;
 
 /// Up to how many bytes each step of sizes goes, but the last.

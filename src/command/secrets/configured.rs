@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use crate::base::Span;
 use crate::command::consent::{Boundary, Located, OutsideSource, Role};
-use crate::command::environment::Environment;
-use crate::command::load::Repository;
 use crate::graph::evaluate::SecretKind;
 use crate::scan::config::{ConfigFile, SecretSource};
+use crate::workspace::environment::Environment;
+use crate::workspace::load::Repository;
 
 use super::source::Place;
 use super::words;

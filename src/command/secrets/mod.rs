@@ -15,16 +15,16 @@ use crate::base::text::closest;
 use crate::base::{Diagnostic, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
+use crate::exit::usage;
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::graph::{Graph, Image};
 use crate::inputs::Externals;
 use crate::plan::Plan;
 use crate::scan::config::ConfigFile;
+use crate::workspace::load::{Repository, once_each};
+use crate::workspace::{Surroundings, proxies};
 
 use super::consent::{self, Allowed, Boundary, Consents};
-use super::load::{Repository, once_each};
-use super::{Surroundings, proxies};
-use crate::exit::usage;
 
 mod configured;
 mod key_agent;

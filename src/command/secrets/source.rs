@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use crate::base::screen::visible_path;
 use crate::command::consent::{Located, canonical, with_home};
-use crate::command::environment::Environment;
 use crate::engine::secret::LARGEST;
 use crate::scan::config::SecretSource;
+use crate::workspace::environment::Environment;
 
 /// More than this a private key does not hold.
 const LARGEST_KEY: usize = 100 * 1024;

@@ -6,13 +6,13 @@
 use crate::base::Diagnostic;
 use crate::cli::{Global, Push};
 use crate::credentials;
+use crate::exit::usage;
 use crate::plan::{Home, SharedStore};
 use crate::registry::{Proxies, Registries, Settings};
 use crate::scan::config::{self, ConfigFile};
 
 use super::environment::Environment;
 use super::load::Repository;
-use crate::exit::usage;
 
 /// How a registry is written.
 const FORM: &str = "write it as `ghcr.io/acme` or `localhost:5000`";

@@ -15,7 +15,7 @@ use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
-use crate::exit::Exit;
+use crate::exit::{Exit, stopped, usage};
 use crate::graph::evaluate::normal_platform;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
@@ -28,14 +28,12 @@ use crate::parse;
 use crate::plan::Home;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, ConfigFile};
-use crate::scan::dockerfiles;
 use crate::scan::git::Head;
-use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
+use crate::scan::{dockerfiles, groups};
 
 use super::environment::Environment;
-use super::{Surroundings, attest, on_disk, proxies, registry, wishes};
-use crate::exit::{stopped, usage};
+use super::{Surroundings, attestations, names, paths, proxies, registry};
 
 /// The variable that says which time builds are to take for now
 /// (<https://reproducible-builds.org/docs/source-date-epoch/>).
@@ -121,7 +119,7 @@ fn load_with(
     problems.extend(mistake);
     let (home, mistake) = registry::home_of(global, &file)?;
     problems.extend(mistake);
-    let (attestations, mistakes) = attest::wanted(global, &file);
+    let (attestations, mistakes) = attestations::wanted(global, &file);
     problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
     if !diagnostics.iter().any(Diagnostic::is_error) {
@@ -167,10 +165,10 @@ pub fn read_graph(
 ) -> anyhow::Result<(Graph, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
     let folder = folder_of(root);
-    let (wishes, bad_values) = wishes::read(global, &at.environment, file, folder, head)?;
+    let (wishes, bad_values) = names::read(global, &at.environment, file, folder, head)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
     problems.extend(mistakes);
-    problems.extend(on_disk::look(root, &mut candidates));
+    problems.extend(paths::look(root, &mut candidates));
     let (read, unreadable) = read_all(root, candidates);
     problems.extend(unreadable);
     let wanted = wanted_of(global, at, file)?;

@@ -5,6 +5,7 @@
 
 use crate::base::{Diagnostic, Span};
 use crate::cli::Global;
+use crate::exit::usage;
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
 use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
@@ -12,7 +13,6 @@ use crate::scan::git::Head;
 
 use super::environment::Environment;
 use super::tags;
-use crate::exit::usage;
 
 /// How references are made where no template is set.
 const DEFAULT_TEMPLATE: &str = "{namespace}/{app}-{name}";

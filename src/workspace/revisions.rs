@@ -8,12 +8,12 @@ use std::path::Path;
 
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::Global;
+use crate::exit::usage;
 use crate::graph::difference::{Side, moved_pins};
 use crate::graph::lock::Pins;
 use crate::graph::{Graph, select};
-use crate::inputs;
-use crate::inputs::Change;
 use crate::inputs::since::{Cause, Sides, compare};
+use crate::inputs::{self, Change};
 use crate::report::say;
 use crate::scan::config::{self, ConfigFile};
 use crate::scan::git::{Git, Head, Local, Snapshot, is_null};
@@ -23,7 +23,6 @@ use crate::scan::skeleton::{Beside, Skeleton};
 use super::Surroundings;
 use super::load::{Repository, once_each, read_graph};
 use super::lock::FILE;
-use crate::exit::usage;
 
 /// The images that a revision affects.
 pub struct Affected {

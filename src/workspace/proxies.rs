@@ -8,9 +8,9 @@ use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
 use crate::engine::attest::Kind;
 use crate::engine::docker::endpoint::{self, Environment};
+use crate::exit::usage;
 
 use super::Surroundings;
-use crate::exit::usage;
 
 /// The proxies for the engine that the environment means.
 ///
