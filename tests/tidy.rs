@@ -19,6 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["schedule", "report"],
     &["exit", "cli"],
     &["workspace"],
+    &["session"],
     &["command"],
 ];
 

@@ -12,14 +12,14 @@ use crate::inputs::since::Cause;
 use crate::plan::Verdict;
 use crate::report::affected::{self, Row};
 use crate::report::say;
+use crate::session::externals::survey;
+use crate::session::image_provider::{Kitchen, Wish};
+use crate::session::selection::Chosen;
 use crate::workspace::load::{self, Repository};
 use crate::workspace::revisions::{self, Affected};
 use crate::workspace::{Surroundings, lock};
 
-use super::choice::Chosen;
-use super::kitchen::{Kitchen, Wish};
 use super::outdated;
-use super::survey::survey;
 
 pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;

@@ -19,18 +19,18 @@ use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
+use crate::session::externals::survey;
+use crate::session::image_provider::{self, Kitchen, Wish};
+use crate::session::observers::Audience;
+use crate::session::publish::Publishing;
+use crate::session::pull::Pull;
+use crate::session::secrets::{Asking, Gifts, Given};
+use crate::session::selection::{self, Words};
+use crate::session::{attest, consent};
 use crate::workspace::load::{self, Repository};
 use crate::workspace::{Surroundings, lock, registry};
 
-use super::audience::Audience;
-use super::choice::{self, Words};
-use super::kitchen::{self, Kitchen, Wish};
-use super::publish::Publishing;
-use super::pulling::Pull;
 use super::report::Wanted;
-use super::secrets::{Asking, Gifts, Given};
-use super::survey::survey;
-use super::{attest, consent};
 
 pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
@@ -57,8 +57,8 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         say::err(&format!("no image differs from `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
-    choice::warn_of_arguments(&repository, &wish.chosen, global, at)?;
-    let engine = kitchen::connect(options.engine.engine, at)?;
+    selection::warn_of_arguments(&repository, &wish.chosen, global, at)?;
+    let engine = image_provider::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     attest::check(&repository.attestations, engine.as_ref(), &info)?;
     let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
@@ -114,7 +114,7 @@ fn wish_of(
         since: options.since.as_deref(),
     };
     Ok(Wish {
-        chosen: choice::choose(repository, words, global, at)?,
+        chosen: selection::choose(repository, words, global, at)?,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
         pull: pull_of(options),

@@ -21,12 +21,12 @@ use crate::graph::draw::ci::gitlab::{self, Gitlab};
 use crate::graph::draw::{Recipe, View};
 use crate::graph::reference::{HUB, Reference};
 use crate::report::say;
+use crate::session::consent::allow_options;
+use crate::session::selection::{self, Words};
 use crate::workspace::Surroundings;
 use crate::workspace::load::{self, Repository};
 
-use super::choice::{self, Words};
 use super::compared;
-use super::consent::allow_options;
 use super::retyped::{quote, settings};
 
 /// What `--output` calls the standard output.
@@ -46,7 +46,7 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
         return Ok(exit);
     }
     let words = Words { images: &file.images, ..Words::default() };
-    let chosen = choice::choose(&repository, words, global, at)?;
+    let chosen = selection::choose(&repository, words, global, at)?;
     if !file.check {
         warn_without_registry(&repository, at)?;
     }

@@ -16,10 +16,9 @@ use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Basis, Row, Was};
 use crate::report::say;
+use crate::session::image_provider;
 use crate::workspace::load::{self, Repository};
 use crate::workspace::{Surroundings, lock, registry};
-
-use super::kitchen;
 
 pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let repository = load::load(global, at)?;
@@ -96,7 +95,7 @@ impl<'a> Store<'a> {
     fn digests(&self, reference: &Reference) -> Result<Vec<String>, String> {
         let in_words = |error: anyhow::Error| without_hint(&format!("{error:#}"));
         let engine = self.engine.get_or_init(|| {
-            let engine = kitchen::connect(self.name, self.at).map_err(in_words)?;
+            let engine = image_provider::connect(self.name, self.at).map_err(in_words)?;
             engine.describe().map_err(in_words)?;
             Ok(engine)
         });

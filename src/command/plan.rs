@@ -8,12 +8,12 @@ use crate::report::paint::Paint;
 use crate::report::plan::Estimate;
 use crate::report::{plan as drawn, say};
 use crate::schedule::estimate::{critical_chain, duration};
+use crate::session::externals::survey;
+use crate::session::image_provider::{self, Kitchen, Wish};
+use crate::session::selection::{self, Words};
 use crate::workspace::{Surroundings, load, lock};
 
 use super::build::jobs_of;
-use super::choice::{self, Words};
-use super::kitchen::{self, Kitchen, Wish};
-use super::survey::survey;
 
 pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
@@ -26,14 +26,14 @@ pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let chosen = choice::choose(&repository, words, global, at)?;
-    choice::warn_of_arguments(&repository, &chosen, global, at)?;
+    let chosen = selection::choose(&repository, words, global, at)?;
+    selection::warn_of_arguments(&repository, &chosen, global, at)?;
     let pins = match lock::pins_of(options.locked, &repository, at)? {
         Ok(pins) => pins,
         Err(exit) => return Ok(exit),
     };
     let mut wish = Wish { pins, ..Wish::look(chosen) };
-    let engine = kitchen::connect(options.engine.engine, at)?;
+    let engine = image_provider::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
     drop(load::memory(&repository.root, at)?);

@@ -15,9 +15,9 @@ use crate::report::journal::{self, Kept};
 use crate::report::page::{self, Prior, Standing};
 use crate::report::timeline::Timeline;
 use crate::report::{say, trace};
+use crate::session::observers::Heard;
 use crate::workspace::load;
 
-use super::audience::Heard;
 use super::log;
 
 /// The file of a run's page in its folder.

@@ -6,11 +6,10 @@ use crate::exit::{Exit, usage};
 use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{say, why};
+use crate::session::externals::survey;
+use crate::session::image_provider::{self, Kitchen, Wish};
+use crate::session::selection::{self, Words};
 use crate::workspace::{Surroundings, load};
-
-use super::choice::{self, Words};
-use super::kitchen::{self, Kitchen, Wish};
-use super::survey::survey;
 
 pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
     let mut repository = load::load(global, at)?;
@@ -19,13 +18,13 @@ pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<
         return Ok(exit);
     }
     let words = Words { images: std::slice::from_ref(&options.image), ..Words::default() };
-    let chosen = choice::choose(&repository, words, global, at)?;
+    let chosen = selection::choose(&repository, words, global, at)?;
     let [image] = chosen.named.as_slice() else {
         return Err(usage(format!("`{}` is more than one image", options.image)));
     };
     let image = *image;
     let mut wish = Wish::look(chosen);
-    let engine = kitchen::connect(options.engine.engine, at)?;
+    let engine = image_provider::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
     let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
     drop(load::memory(&repository.root, at)?);

@@ -10,11 +10,11 @@ use crate::graph::{Graph, select};
 use crate::plan::{Holder, Plan, Verdict};
 use crate::report::paint::Paint;
 use crate::report::words;
+use crate::session::externals::survey;
+use crate::session::image_provider::{self, Kitchen, Wish};
+use crate::session::selection::Chosen;
 use crate::workspace::{Surroundings, load};
 
-use super::super::choice::Chosen;
-use super::super::kitchen::{self, Kitchen, Wish};
-use super::super::survey::survey;
 use super::Repository;
 
 /// Up to how many bytes each step of sizes goes, but the last.
@@ -48,7 +48,7 @@ pub fn make(
     let mut repository = load::load(global, at)?;
     let all = select::with_needs(&repository.graph, images);
     let mut wish = Wish::look(Chosen { named: images.to_vec(), ..Chosen::all(all) });
-    let engine = kitchen::connect(engine, at)?;
+    let engine = image_provider::connect(engine, at)?;
     let info = engine.describe()?;
     let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
     let (kitchen, plan) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;

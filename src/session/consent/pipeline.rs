@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::text::shell_word;
 use crate::base::{IdMap, ImageId, RelPath};
-use crate::command::secrets::{Configured, Needed, Origin};
 use crate::graph::Image;
+use crate::session::secrets::{Configured, Needed, Origin};
 use crate::workspace::environment::Environment;
 use crate::workspace::load::Repository;
 

@@ -6,9 +6,9 @@
 use std::path::PathBuf;
 
 use crate::base::Span;
-use crate::command::consent::{Boundary, Located, OutsideSource, Role};
 use crate::graph::evaluate::SecretKind;
 use crate::scan::config::{ConfigFile, SecretSource};
+use crate::session::consent::{Boundary, Located, OutsideSource, Role};
 use crate::workspace::environment::Environment;
 use crate::workspace::load::Repository;
 

@@ -39,11 +39,11 @@ use crate::workspace::load::{self, Repository};
 use crate::workspace::{Surroundings, proxies};
 
 use super::ancestry::Ancestry;
-use super::choice::Chosen;
-use super::pulling::{Found, Pull};
-use super::stand_ins::{Lender, StandIns, redirect};
-use super::survey::Survey;
-use super::{attest, locked};
+use super::externals::Survey;
+use super::parent_aliases::{Lender, StandIns, redirect};
+use super::pull::{Found, Pull};
+use super::selection::Chosen;
+use super::{attest, pins};
 
 /// What is asked for.
 pub struct Wish {
@@ -167,7 +167,7 @@ impl<'a> Kitchen<'a> {
             shared,
             loads: chosen.named.iter().filter(|_| load).copied().collect(),
             remote_externals,
-            pinned: locked::pinned(graph, &pins),
+            pinned: pins::pinned(graph, &pins),
             contexts: contexts_of(info),
             platform: target,
             publishes_names: repository.attestations.provenance.is_some(),
@@ -237,7 +237,7 @@ impl<'a> Kitchen<'a> {
                 let by_digest = self.judge.takes_by_digest(image);
                 let is_context = external.kind == NeedKind::Context;
                 let tag = Some(&external.reference).filter(|_| !by_digest && !is_context);
-                locked::bring(engine, reference, tag, platform, turn.pulled)?;
+                pins::bring(engine, reference, tag, platform, turn.pulled)?;
                 continue;
             }
             let Some(reference) = self.judge.remote_externals.get(&normalised) else { continue };

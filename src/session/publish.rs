@@ -15,8 +15,8 @@ use crate::registry::moves::Move;
 use crate::registry::{AT_ONCE, Remote};
 use crate::schedule::{Published, Publisher, Released};
 
-use super::kitchen::Kitchen;
-use super::release;
+use super::image_provider::Kitchen;
+use super::tag_moves;
 
 /// Publishes what a kitchen makes.
 pub struct Publishing<'a> {
@@ -122,8 +122,8 @@ impl Publisher for Publishing<'_> {
             Err(_) if self.memory().trouble().is_some() => StateDir::at(elsewhere.path()),
             kept => kept?,
         };
-        if !moves.is_empty() || release::is_any_left(&folder) {
-            release::release(&folder, &self.run, &self.plain_http, moves)?;
+        if !moves.is_empty() || tag_moves::is_any_left(&folder) {
+            tag_moves::release(&folder, &self.run, &self.plain_http, moves)?;
         }
         Ok(Some(Released { moved: moved.into_iter().collect(), kept }))
     }

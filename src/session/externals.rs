@@ -14,8 +14,8 @@ use crate::plan::SharedStore;
 use crate::workspace::load::Repository;
 use crate::workspace::{Surroundings, registry};
 
-use super::kitchen::Wish;
-use super::pulling::{Found, Search, find_externals};
+use super::image_provider::Wish;
+use super::pull::{Found, Search, find_externals};
 
 /// The external images of a selection, and the registry through which images are shared.
 pub struct Survey {
