@@ -16,8 +16,8 @@ use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
 use crate::report::{diagnostics, say};
 use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
-use crate::workspace::Surroundings;
-use crate::workspace::load::{self, Repository};
+use crate::workspace::Invocation;
+use crate::workspace::load::{self, Workspace};
 use crate::workspace::revisions::{
     Affected, Around, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
 };
@@ -25,16 +25,16 @@ use crate::workspace::revisions::{
 use super::build::jobs_of;
 use super::graph::STANDARD_OUTPUT;
 
-pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let range = parse(&options.range);
     let text = match range.head {
         None => {
-            let mut repository = load::load(global, at)?;
-            repository.read_ignore_files();
-            if let Some(exit) = repository.refuse_errors(at)? {
+            let mut workspace = load::load(global, at)?;
+            workspace.read_ignore_files();
+            if let Some(exit) = workspace.refuse_errors(at)? {
                 return Ok(exit);
             }
-            beside_work_tree(&repository, range, options, global, at)?
+            beside_work_tree(&workspace, range, options, global, at)?
         }
         Some(head) => match between_revisions(range, head, options, global, at)? {
             Ok(text) => text,
@@ -90,18 +90,18 @@ fn tree_of_head(git: &Git, head: &str) -> anyhow::Result<String> {
 }
 
 fn beside_work_tree(
-    repository: &Repository,
+    workspace: &Workspace,
     range: Range<'_>,
     options: &Options,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<String> {
-    let Repository { root, graph, head, .. } = repository;
+    let Workspace { root, graph, head, .. } = workspace;
     let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
     let tree = tree_of_base(&git, range)?;
     warn_of_null(range.base, at)?;
     let around = Around { head, global, at };
-    let (then, causes) = compare_work_tree(repository, &git, &tree, around)?;
+    let (then, causes) = compare_work_tree(workspace, &git, &tree, around)?;
     let pins = pins_in(root);
     let now = Side { graph, pins: &pins };
     let memory = &load::memory(root, at)?;
@@ -113,7 +113,7 @@ fn between_revisions(
     head: &str,
     options: &Options,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<Result<String, Exit>> {
     let root = load::find_root(&load::start_folder(global)?);
     let git = Git::open(&root).map_err(|error| usage(format!("{error:#}")))?;

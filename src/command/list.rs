@@ -9,16 +9,16 @@ use crate::graph::Graph;
 use crate::graph::reference::Reference;
 use crate::report::clean::{visible, visible_json};
 use crate::report::say;
-use crate::workspace::{Surroundings, load, revisions};
+use crate::workspace::{Invocation, load, revisions};
 
-pub fn run(options: &List, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let repository = load::load(global, at)?;
-    if let Some(exit) = repository.refuse_errors(at)? {
+pub fn run(options: &List, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let workspace = load::load(global, at)?;
+    if let Some(exit) = workspace.refuse_errors(at)? {
         return Ok(exit);
     }
-    let graph = &repository.graph;
+    let graph = &workspace.graph;
     let chosen = match &options.since {
-        Some(revision) => revisions::affected(&repository, revision, global, at)?.images,
+        Some(revision) => revisions::affected(&workspace, revision, global, at)?.images,
         None => graph.images.ids().collect(),
     };
     let rows = rows(graph, &chosen);

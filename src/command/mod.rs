@@ -6,7 +6,7 @@
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Stopped, UsageError};
 use crate::report::say;
-use crate::workspace::Surroundings;
+use crate::workspace::Invocation;
 
 mod affected;
 mod build;
@@ -39,7 +39,7 @@ pub fn refuse(error: &clap::Error) -> Exit {
         drop(error.print());
         return Exit::Done;
     }
-    let at = Surroundings::read();
+    let at = Invocation::read();
     let text = error.render();
     let text = if at.paint.is_colored() { text.ansi().to_string() } else { text.to_string() };
     drop(say::err(&text));
@@ -48,7 +48,7 @@ pub fn refuse(error: &clap::Error) -> Exit {
 
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Exit {
-    let at = Surroundings::read();
+    let at = Invocation::read();
     let Cli { command, global } = cli;
     let result = match command {
         Command::Build(options) => build::run(&options, &global, &at),

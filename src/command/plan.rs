@@ -8,37 +8,38 @@ use crate::report::paint::Paint;
 use crate::report::plan::Estimate;
 use crate::report::{plan as drawn, say};
 use crate::schedule::estimate::{critical_chain, duration};
-use crate::session::externals::survey;
-use crate::session::image_provider::{self, Kitchen, Wish};
-use crate::session::selection::{self, Words};
-use crate::workspace::{Surroundings, load, lock};
+use crate::session::externals::discover;
+use crate::session::image_provider::{self, ImageProvider, Request};
+use crate::session::selection::{self, Selectors};
+use crate::workspace::{Invocation, load, lock};
 
 use super::build::jobs_of;
 
-pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let mut repository = load::load(global, at)?;
-    repository.read_ignore_files();
-    if let Some(exit) = repository.refuse_errors(at)? {
+pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = load::load(global, at)?;
+    workspace.read_ignore_files();
+    if let Some(exit) = workspace.refuse_errors(at)? {
         return Ok(exit);
     }
-    let words = Words {
+    let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let chosen = selection::choose(&repository, words, global, at)?;
-    selection::warn_of_arguments(&repository, &chosen, global, at)?;
-    let pins = match lock::pins_of(options.locked, &repository, at)? {
+    let chosen = selection::choose(&workspace, selectors, global, at)?;
+    selection::warn_of_arguments(&workspace, &chosen, global, at)?;
+    let pins = match lock::pins_of(options.locked, &workspace, at)? {
         Ok(pins) => pins,
         Err(exit) => return Ok(exit),
     };
-    let mut wish = Wish { pins, ..Wish::look(chosen) };
+    let mut request = Request { pins, ..Request::look(chosen) };
     let engine = image_provider::connect(options.engine.engine, at)?;
     let info = engine.describe()?;
-    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
-    drop(load::memory(&repository.root, at)?);
-    let (_, todo) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
-    let name = |image: ImageId| repository.graph.images[image].name.clone();
+    let discovery = discover(&mut workspace, &mut request, engine.as_ref(), &info, at)?;
+    drop(load::memory(&workspace.root, at)?);
+    let (_, todo) =
+        ImageProvider::open(&workspace, request, discovery, (engine.as_ref(), &info), at)?;
+    let name = |image: ImageId| workspace.graph.images[image].name.clone();
     let estimate = options.estimate.then(|| estimate(&todo, jobs_of(options.jobs), &name));
     say::out(&match (options.json, estimate) {
         (true, estimate) => drawn::draw_json(&todo, estimate, &name)?,

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::exit::Exit;
 use crate::session::tag_moves;
-use crate::workspace::Surroundings;
+use crate::workspace::Invocation;
 
-pub fn run(file: &Path, at: &Surroundings) -> anyhow::Result<Exit> {
+pub fn run(file: &Path, at: &Invocation) -> anyhow::Result<Exit> {
     tag_moves::move_tags(file, at)?;
     Ok(Exit::Done)
 }

@@ -35,20 +35,20 @@ use crate::plan::{
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
-use crate::workspace::load::{self, Repository};
-use crate::workspace::{Surroundings, proxies};
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::{Invocation, proxies};
 
 use super::ancestry::Ancestry;
-use super::externals::Survey;
-use super::parent_aliases::{Lender, StandIns, redirect};
-use super::pull::{Found, Pull};
-use super::selection::Chosen;
+use super::externals::Discovery;
+use super::parent_aliases::{ContextOverrides, ParentAliases, redirect};
+use super::pull::{ExternalImages, Pull};
+use super::selection::Selection;
 use super::{attest, pins};
 
 /// What is asked for.
-pub struct Wish {
+pub struct Request {
     /// The images.
-    pub chosen: Chosen,
+    pub chosen: Selection,
     /// Whether the named ones are built in any case.
     pub force: bool,
     /// Whether they are built without the engine's cache.
@@ -65,10 +65,10 @@ pub struct Wish {
     pub pins: Pins,
 }
 
-impl Wish {
+impl Request {
     /// Only to look, and to do nothing.
-    pub fn look(chosen: Chosen) -> Wish {
-        Wish {
+    pub fn look(chosen: Selection) -> Request {
+        Request {
             chosen,
             force: false,
             no_cache: false,
@@ -82,7 +82,7 @@ impl Wish {
 }
 
 /// Finds the engine that is meant. Nothing is asked of it yet.
-pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn Engine>> {
+pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Engine>> {
     Ok(match name {
         EngineName::Docker => {
             proxies::read(at)?;
@@ -93,19 +93,19 @@ pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn En
     })
 }
 
-fn connect_fake(at: &Surroundings) -> anyhow::Result<Fake> {
+fn connect_fake(at: &Invocation) -> anyhow::Result<Fake> {
     match at.environment.path("LAYERS_FAKE_SCRIPT") {
         Some(script) => Fake::scripted(&script),
         None => Ok(Fake::new()),
     }
 }
 
-fn docker_environment(at: &Surroundings) -> endpoint::Environment {
+fn docker_environment(at: &Invocation) -> endpoint::Environment {
     endpoint::Environment::read(|name| at.environment.var(name).map(OsString::from))
 }
 
 /// Makes requests of images when their turn comes.
-pub struct Kitchen<'a> {
+pub struct ImageProvider<'a> {
     /// What decides.
     pub judge: Judge<'a>,
     graph: &'a Graph,
@@ -118,36 +118,36 @@ pub struct Kitchen<'a> {
     begun: Duration,
     is_trouble_told: AtomicBool,
     /// Who gives parents names of their own.
-    pub lender: Lender,
+    pub parent_aliases: ParentAliases,
     ancestry: Ancestry,
     triggers: &'a ExternalTriggers,
 }
 
-impl<'a> Kitchen<'a> {
+impl<'a> ImageProvider<'a> {
     /// Asks the engine what it holds, gathers the inputs of what is chosen, and judges.
     ///
     /// # Errors
     /// Where the engine can't be asked.
     pub fn open(
-        repository: &'a Repository,
-        wish: Wish,
-        survey: Survey,
+        workspace: &'a Workspace,
+        request: Request,
+        discovery: Discovery,
         (engine, info): (&dyn Engine, &EngineInfo),
-        at: &Surroundings,
-    ) -> anyhow::Result<(Kitchen<'a>, Plan)> {
-        let graph = &repository.graph;
-        let Wish { chosen, force, no_cache, pull, load, pins, .. } = wish;
-        let Survey { found, shared, platform: target } = survey;
-        let Found { mut externals, remote: remote_externals, strays } = found;
-        let memory = Memory::of(&repository.root);
+        at: &Invocation,
+    ) -> anyhow::Result<(ImageProvider<'a>, Plan)> {
+        let graph = &workspace.graph;
+        let Request { chosen, force, no_cache, pull, load, pins, .. } = request;
+        let Discovery { found, shared, platform: target } = discovery;
+        let ExternalImages { mut externals, remote: remote_externals, strays } = found;
+        let memory = Memory::of(&workspace.root);
         let begun = clock::now();
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
         let asked = Asked {
-            root: &repository.root,
+            root: &workspace.root,
             graph,
             platform: &target,
             externals: &externals,
-            attestations: &repository.attestations,
+            attestations: &workspace.attestations,
         };
         let (own, held) = look(asked, &chosen.all, &memory, force, engine)?;
         if pull != Pull::Nothing {
@@ -170,35 +170,35 @@ impl<'a> Kitchen<'a> {
             pinned: pins::pinned(graph, &pins),
             contexts: contexts_of(info),
             platform: target,
-            publishes_names: repository.attestations.provenance.is_some(),
+            publishes_names: workspace.attestations.provenance.is_some(),
         };
         let mut plan = judge.plan(&chosen.all, engine)?;
         expect_costs(&judge, &mut plan);
-        let platform = repository.platform.clone();
+        let platform = workspace.platform.clone();
         let secrets = Secrets::default();
         let is_trouble_told = AtomicBool::new(false);
-        let attestations = &repository.attestations;
-        let kitchen = Kitchen {
+        let attestations = &workspace.attestations;
+        let provider = ImageProvider {
             judge,
             graph,
             no_cache,
             platform,
             attestations,
-            proxies: &repository.proxies,
+            proxies: &workspace.proxies,
             secrets,
             begun,
             is_trouble_told,
-            lender: Lender::default(),
+            parent_aliases: ParentAliases::default(),
             ancestry: Ancestry::default(),
-            triggers: &repository.triggers,
+            triggers: &workspace.triggers,
         };
-        kitchen.tell_trouble(at)?;
-        Ok((kitchen, plan))
+        provider.tell_trouble(at)?;
+        Ok((provider, plan))
     }
 
     /// Says that the registry is no longer asked, or lets us not at some of it, where that is so and has
     /// not been said.
-    pub fn tell_trouble(&self, at: &Surroundings) -> anyhow::Result<()> {
+    pub fn tell_trouble(&self, at: &Invocation) -> anyhow::Result<()> {
         let Some(shared) = &self.judge.shared else { return Ok(()) };
         let trouble = shared.trouble().map(|it| format!("the registry is left alone: {it}"));
         let Some(said) = trouble.or(shared.denied().map(str::to_owned)) else { return Ok(()) };
@@ -210,7 +210,7 @@ impl<'a> Kitchen<'a> {
 
     /// Hands over what builds may ask for.
     #[must_use]
-    pub fn with_secrets(mut self, secrets: Secrets) -> Kitchen<'a> {
+    pub fn with_secrets(mut self, secrets: Secrets) -> ImageProvider<'a> {
         self.secrets = secrets;
         self
     }
@@ -255,7 +255,7 @@ impl<'a> Kitchen<'a> {
         &self,
         image: ImageId,
         key: &str,
-        stand_ins: &StandIns,
+        overrides: &ContextOverrides,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<BuildRequest> {
@@ -263,9 +263,9 @@ impl<'a> Kitchen<'a> {
         let proof = self.ancestry.proof(&self.judge, (image, key), needs, self.triggers, engine)?;
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
         let described = &self.graph.images[image];
-        let mut contexts = stand_ins.contexts.clone();
+        let mut contexts = overrides.contexts.clone();
         let written = redirect(used_contexts(described), &self.judge.pinned);
-        contexts.extend(redirect(written, &stand_ins.names));
+        contexts.extend(redirect(written, &overrides.names));
         for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(
@@ -370,7 +370,7 @@ fn contexts_of(info: &EngineInfo) -> Contexts {
     }
 }
 
-impl Recipes for Kitchen<'_> {
+impl Recipes for ImageProvider<'_> {
     fn name(&self, image: ImageId) -> &str {
         &self.graph.images[image].name
     }
@@ -406,8 +406,9 @@ impl Recipes for Kitchen<'_> {
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));
                 self.bring_needs(image, needs, engine, turn)?;
-                let stand_ins = StandIns::of(&self.judge, image, needs, &self.lender, engine)?;
-                let request = Box::new(self.request(image, &key, &stand_ins, needs, engine)?);
+                let overrides =
+                    ContextOverrides::of(&self.judge, image, needs, &self.parent_aliases, engine)?;
+                let request = Box::new(self.request(image, &key, &overrides, needs, engine)?);
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }

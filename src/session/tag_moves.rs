@@ -20,7 +20,7 @@ use crate::inputs::StateDir;
 use crate::process;
 use crate::registry::Registries;
 use crate::registry::moves::{Move, finish, move_all};
-use crate::workspace::{Surroundings, registry};
+use crate::workspace::{Invocation, registry};
 
 /// The name of the file that is locked while tags are moved.
 const LOCK: &str = "lock";
@@ -38,7 +38,7 @@ struct Intent {
 }
 
 impl Intent {
-    fn registries(&self, at: &Surroundings) -> Registries {
+    fn registries(&self, at: &Invocation) -> Registries {
         Registries::new(registry::settings_with(self.plain_http.clone(), &at.environment))
     }
 }
@@ -78,7 +78,7 @@ pub fn release(
 ///
 /// # Errors
 /// Where the file cannot be read, releases cannot be locked, or a registry refuses.
-pub fn move_tags(file: &Path, at: &Surroundings) -> anyhow::Result<()> {
+pub fn move_tags(file: &Path, at: &Invocation) -> anyhow::Result<()> {
     // Nothing is made where this is called by hand on something else.
     let (parent, name) = file.parent().zip(file.file_name()).context("a file lies in a folder")?;
     let folder = StateDir::at(parent);
@@ -120,7 +120,7 @@ fn others(folder: &StateDir, own: &OsStr) -> Vec<OsString> {
 }
 
 /// Ends what another run has begun.
-fn finish_left(folder: &StateDir, name: &OsStr, at: &Surroundings) -> anyhow::Result<()> {
+fn finish_left(folder: &StateDir, name: &OsStr, at: &Invocation) -> anyhow::Result<()> {
     if let Ok(intent) = read(folder, name) {
         let finished = finish(&intent.registries(at), &intent.moves);
         // A registry that says no will say so again, and must not stop all that come after.

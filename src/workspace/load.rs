@@ -33,7 +33,7 @@ use crate::scan::ignore_file::IgnoreFile;
 use crate::scan::{dockerfiles, groups};
 
 use super::environment::Environment;
-use super::{Surroundings, attestations, names, paths, proxies, registry};
+use super::{Invocation, attestations, names, paths, proxies, registry};
 
 /// The variable that says which time builds are to take for now
 /// (<https://reproducible-builds.org/docs/source-date-epoch/>).
@@ -43,7 +43,7 @@ pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 const DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
 
 /// A repository, read and linked.
-pub struct Repository {
+pub struct Workspace {
     /// Its root.
     pub root: PathBuf,
     /// Where the command was given, below the root.
@@ -80,7 +80,7 @@ pub struct Repository {
 /// # Errors
 /// Where the folder can't be read, or has no Dockerfiles; where an option or a variable of the
 /// environment has a value that can't be.
-pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<Repository>> {
+pub fn load(global: &Global, at: &Invocation) -> anyhow::Result<ManuallyDrop<Workspace>> {
     load_with(global, at, true)
 }
 
@@ -89,18 +89,15 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<R
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_lasting(
-    global: &Global,
-    at: &Surroundings,
-) -> anyhow::Result<ManuallyDrop<Repository>> {
+pub fn load_lasting(global: &Global, at: &Invocation) -> anyhow::Result<ManuallyDrop<Workspace>> {
     load_with(global, at, false)
 }
 
 fn load_with(
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
     names_head: bool,
-) -> anyhow::Result<ManuallyDrop<Repository>> {
+) -> anyhow::Result<ManuallyDrop<Workspace>> {
     let start = start_folder(global)?;
     let root = find_root(&start);
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
@@ -132,7 +129,7 @@ fn load_with(
     // A configuration that can't be read matters to those alone that need an engine.
     let proxies = proxies::read(at).unwrap_or_default();
     let config = file;
-    let repository = Repository {
+    let workspace = Workspace {
         root,
         current,
         platform,
@@ -148,7 +145,7 @@ fn load_with(
         config,
         head,
     };
-    Ok(ManuallyDrop::new(repository))
+    Ok(ManuallyDrop::new(workspace))
 }
 
 /// The graph that a configuration describes, and what is wrong with it. Without a `head`, tags that are
@@ -160,7 +157,7 @@ pub fn read_graph(
     root: &Path,
     file: &ConfigFile,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
     head: Option<&Head>,
 ) -> anyhow::Result<(Graph, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
@@ -194,7 +191,7 @@ pub fn read_unnamed(
     root: &Path,
     mut paths: Vec<RelPath>,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> Graph {
     paths.sort_unstable();
     let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
@@ -222,7 +219,7 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
         .collect()
 }
 
-impl Repository {
+impl Workspace {
     /// Reads the ignore files of all images too; what is wrong with them joins the rest.
     pub fn read_ignore_files(&mut self) {
         let images: Vec<&Image> = self.graph.images.values().collect();
@@ -254,7 +251,7 @@ impl Repository {
     pub fn learn_triggers(
         &mut self,
         reported: ExternalTriggers,
-        at: &Surroundings,
+        at: &Invocation,
     ) -> anyhow::Result<bool> {
         if reported.keys().all(|name| self.triggers.contains_key(name)) {
             return Ok(false);
@@ -273,7 +270,7 @@ impl Repository {
     }
 
     /// Prints what is wrong. Returns how to end where it forbids going on.
-    pub fn refuse_errors(&self, at: &Surroundings) -> anyhow::Result<Option<Exit>> {
+    pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<Option<Exit>> {
         say::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
         let has_errors = self.diagnostics.iter().any(Diagnostic::is_error);
         Ok(has_errors.then_some(Exit::Files))
@@ -334,7 +331,7 @@ pub fn find_root(start: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Where it can't be warned.
-pub fn memory(root: &Path, at: &Surroundings) -> anyhow::Result<Memory> {
+pub fn memory(root: &Path, at: &Invocation) -> anyhow::Result<Memory> {
     let memory = Memory::of(root);
     memory.trouble().map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
     Ok(memory)
@@ -380,7 +377,7 @@ fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnost
     (read, problems)
 }
 
-fn wanted_of(global: &Global, at: &Surroundings, file: &ConfigFile) -> anyhow::Result<Wanted> {
+fn wanted_of(global: &Global, at: &Invocation, file: &ConfigFile) -> anyhow::Result<Wanted> {
     Ok(Wanted {
         build_args: build_args_of(global, &at.environment),
         proxies: proxies::read(at).unwrap_or_default(),

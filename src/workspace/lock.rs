@@ -17,8 +17,8 @@ use crate::graph::draw::{View, json};
 use crate::graph::lock::{Lock, Pins, externals_by_tag, looks_like_lock};
 use crate::report::{diagnostics, say};
 
-use super::Surroundings;
-use super::load::Repository;
+use super::Invocation;
+use super::load::Workspace;
 
 /// The file, at the root of the repository.
 pub const FILE: &str = "graph.json";
@@ -35,8 +35,8 @@ pub struct Committed {
 ///
 /// # Errors
 /// Where it can't be read. One that is broken is a diagnostic.
-pub fn read(repository: &Repository) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
-    Ok(source(&repository.root)?.map(|source| parse(&source)).transpose())
+pub fn read(workspace: &Workspace) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
+    Ok(source(&workspace.root)?.map(|source| parse(&source)).transpose())
 }
 
 /// The externals by tag that the lock of a folder knows, for a shell that completes.
@@ -49,8 +49,8 @@ pub fn externals(root: &Path) -> Vec<String> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn pins(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result<Pins, Exit>> {
-    Ok(match read(repository)? {
+pub fn pins(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Result<Pins, Exit>> {
+    Ok(match read(workspace)? {
         Ok(committed) => Ok(committed.map(|committed| committed.pins).unwrap_or_default()),
         Err(problem) => Err(tell(&problem, at)?),
     })
@@ -61,8 +61,8 @@ pub fn pins(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result
 ///
 /// # Errors
 /// As [`read`].
-pub fn kept_pins(repository: &Repository) -> anyhow::Result<Result<Pins, Box<Diagnostic>>> {
-    let source = source(&repository.root)?.filter(|source| looks_like_lock(source.text()));
+pub fn kept_pins(workspace: &Workspace) -> anyhow::Result<Result<Pins, Box<Diagnostic>>> {
+    let source = source(&workspace.root)?.filter(|source| looks_like_lock(source.text()));
     let committed = source.map(|source| parse(&source)).transpose();
     Ok(committed.map(|committed| committed.map(|it| it.pins).unwrap_or_default()))
 }
@@ -71,8 +71,8 @@ pub fn kept_pins(repository: &Repository) -> anyhow::Result<Result<Pins, Box<Dia
 ///
 /// # Errors
 /// As [`read`].
-pub fn problem(repository: &Repository) -> anyhow::Result<Option<Diagnostic>> {
-    Ok(kept_pins(repository)?.err().map(|problem| *problem))
+pub fn problem(workspace: &Workspace) -> anyhow::Result<Option<Diagnostic>> {
+    Ok(kept_pins(workspace)?.err().map(|problem| *problem))
 }
 
 fn source(root: &Path) -> anyhow::Result<Option<Source>> {
@@ -102,7 +102,7 @@ pub fn text(graph: &Graph, pins: &Pins) -> String {
 ///
 /// # Errors
 /// Where it can't be told.
-pub fn tell(problem: &Diagnostic, at: &Surroundings) -> anyhow::Result<Exit> {
+pub fn tell(problem: &Diagnostic, at: &Invocation) -> anyhow::Result<Exit> {
     say::err(&diagnostics::draw(std::slice::from_ref(problem), at.paint))?;
     Ok(Exit::Files)
 }
@@ -113,10 +113,10 @@ pub fn tell(problem: &Diagnostic, at: &Surroundings) -> anyhow::Result<Exit> {
 /// As [`read`].
 pub fn pins_of(
     is_locked: bool,
-    repository: &Repository,
-    at: &Surroundings,
+    workspace: &Workspace,
+    at: &Invocation,
 ) -> anyhow::Result<Result<Pins, Exit>> {
-    if is_locked { heed(repository, at) } else { Ok(Ok(Pins::default())) }
+    if is_locked { heed(workspace, at) } else { Ok(Ok(Pins::default())) }
 }
 
 /// The pins that a build is to heed: those of a lock that is of today and pins all externals that are
@@ -124,17 +124,17 @@ pub fn pins_of(
 ///
 /// # Errors
 /// As [`read`].
-fn heed(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result<Pins, Exit>> {
+fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Result<Pins, Exit>> {
     let refuse = |why: &str| {
         say::err(&format!("{}: {why}\nhint: layers update\n", at.paint.bad("error")))?;
         Ok(Err(Exit::Files))
     };
-    let committed = match read(repository)? {
+    let committed = match read(workspace)? {
         Ok(Some(committed)) => committed,
         Ok(None) => return refuse(&format!("there is no `{FILE}`, which `--locked` builds by")),
         Err(problem) => return Ok(Err(tell(&problem, at)?)),
     };
-    let graph = &repository.graph;
+    let graph = &workspace.graph;
     let today = text(graph, &committed.pins);
     let today = Source::new(RelPath::root(), today);
     let today = Lock::read(&today).map_err(|problem| anyhow::anyhow!("{}", problem.message))?;

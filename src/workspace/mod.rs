@@ -21,17 +21,17 @@ pub mod tags;
 use environment::Environment;
 
 /// What a verb knows of its surroundings.
-pub struct Surroundings {
+pub struct Invocation {
     /// The environment.
     pub environment: Environment,
     /// Colours of the standard error stream.
     pub paint: Paint,
 }
 
-impl Surroundings {
+impl Invocation {
     /// Reads the environment, and lets it decide what is printed.
     #[must_use]
-    pub fn read() -> Surroundings {
+    pub fn read() -> Invocation {
         let environment = Environment::read();
         let paint = environment.paint();
         say::begin(say::Rules {
@@ -39,6 +39,6 @@ impl Surroundings {
             errors_are_colored: paint.is_colored(),
             obeys_commands: environment.is_in_actions(),
         });
-        Surroundings { environment, paint }
+        Invocation { environment, paint }
     }
 }
