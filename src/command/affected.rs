@@ -24,9 +24,7 @@ use super::outdated;
 pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = load::load(global, at)?;
     workspace.read_ignore_files();
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
+    workspace.refuse_errors(at)?;
     let mut causes = match &options.since {
         Some(revision) => revisions::affected(&workspace, revision, global, at)?.causes,
         None => IdMap::from_fn(workspace.graph.images.len(), |_| None),
@@ -37,10 +35,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
         }
     }
     if options.moved {
-        let pins = match lock::pins(&workspace, at)? {
-            Ok(pins) => pins,
-            Err(exit) => return Ok(exit),
-        };
+        let pins = lock::pins(&workspace, at)?;
         for (image, cause) in moved(&workspace, &pins, at)? {
             causes[image].get_or_insert(cause);
         }

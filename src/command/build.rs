@@ -44,14 +44,9 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
     let given = SecretOptions::read(options, &start, at)?;
     let mut workspace = load::load(global, at)?;
     workspace.read_ignore_files();
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
+    workspace.refuse_errors(at)?;
     let mut request = request_of(options, &workspace, global, at)?;
-    match lock::pins_of(options.locked, &workspace, at)? {
-        Ok(pins) => request.pins = pins,
-        Err(exit) => return Ok(exit),
-    }
+    request.pins = lock::pins_of(options.locked, &workspace, at)?;
     let push = request.push;
     if let (Some(revision), true) = (&options.since, request.chosen.named.is_empty()) {
         say::err(&format!("no image differs from `{revision}`\n"))?;

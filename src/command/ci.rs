@@ -42,9 +42,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
         return Err(usage("`--check` compares with a file, and `-` is the standard output"));
     }
     let workspace = load::load(global, at)?;
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
+    workspace.refuse_errors(at)?;
     let selectors = Selectors { images: &file.images, ..Selectors::default() };
     let chosen = selection::choose(&workspace, selectors, global, at)?;
     if !file.check {

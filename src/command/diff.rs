@@ -6,7 +6,7 @@
 use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::{Diff as Options, Global};
-use crate::exit::{Exit, usage};
+use crate::exit::{Exit, stopped, usage};
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side};
 use crate::inputs::since::{Cause, Sides, compare};
@@ -31,15 +31,10 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
         None => {
             let mut workspace = load::load(global, at)?;
             workspace.read_ignore_files();
-            if let Some(exit) = workspace.refuse_errors(at)? {
-                return Ok(exit);
-            }
+            workspace.refuse_errors(at)?;
             beside_work_tree(&workspace, range, options, global, at)?
         }
-        Some(head) => match between_revisions(range, head, options, global, at)? {
-            Ok(text) => text,
-            Err(exit) => return Ok(exit),
-        },
+        Some(head) => between_revisions(range, head, options, global, at)?,
     };
     match options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT) {
         Some(path) => {
@@ -114,7 +109,7 @@ fn between_revisions(
     options: &Options,
     global: &Global,
     at: &Invocation,
-) -> anyhow::Result<Result<String, Exit>> {
+) -> anyhow::Result<String> {
     let root = load::find_root(&load::start_folder(global)?);
     let git = Git::open(&root).map_err(|error| usage(format!("{error:#}")))?;
     let base = tree_of_base(&git, range)?;
@@ -129,7 +124,7 @@ fn between_revisions(
     if !errors.is_empty() {
         say::err(&diagnostics::draw(&errors, at.paint))?;
         say::err(&format!("these are the files of `{head}`\n"))?;
-        return Ok(Err(Exit::Files));
+        return Err(stopped(Exit::Files));
     }
     if then.graph.images.is_empty() && now.graph.images.is_empty() {
         return Err(usage(format!(
@@ -146,7 +141,7 @@ fn between_revisions(
     let side = Side { graph: &now.graph, pins: &pins };
     let memory = load::memory(&root, at)?;
     let compared = Compared { range, memory: &memory, then: &then, now: side, causes };
-    Ok(Ok(tell(compared, options)?))
+    tell(compared, options)
 }
 
 /// Both sides, and why images differ themselves.

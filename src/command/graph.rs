@@ -81,9 +81,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     if asks {
         workspace.read_ignore_files();
     }
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
+    workspace.refuse_errors(at)?;
     let output = options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
     if options.check && output.is_none() && options.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output"));
@@ -98,7 +96,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     let pins = match format {
         Format::Json => match lock::kept_pins(&workspace)? {
             Ok(pins) => pins,
-            Err(problem) => return lock::tell(&problem, at),
+            Err(problem) => return lock::stop(&problem, at),
         },
         _ => Pins::default(),
     };

@@ -13,9 +13,7 @@ use crate::workspace::{Invocation, load, revisions};
 
 pub fn run(options: &List, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let workspace = load::load(global, at)?;
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
+    workspace.refuse_errors(at)?;
     let graph = &workspace.graph;
     let chosen = match &options.since {
         Some(revision) => revisions::affected(&workspace, revision, global, at)?.images,

@@ -22,13 +22,8 @@ use crate::workspace::{Invocation, lock, registry};
 
 pub fn run(options: &Outdated, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let workspace = load::load(global, at)?;
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let pins = match lock::pins(&workspace, at)? {
-        Ok(pins) => pins,
-        Err(exit) => return Ok(exit),
-    };
+    workspace.refuse_errors(at)?;
+    let pins = lock::pins(&workspace, at)?;
     let rows = compare(&workspace, &pins, options.engine.engine, at);
     let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
     if options.json {

@@ -18,9 +18,7 @@ use super::build::jobs_of;
 pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = load::load(global, at)?;
     workspace.read_ignore_files();
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
+    workspace.refuse_errors(at)?;
     let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
@@ -28,10 +26,7 @@ pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<E
     };
     let chosen = selection::choose(&workspace, selectors, global, at)?;
     selection::warn_of_arguments(&workspace, &chosen, global, at)?;
-    let pins = match lock::pins_of(options.locked, &workspace, at)? {
-        Ok(pins) => pins,
-        Err(exit) => return Ok(exit),
-    };
+    let pins = lock::pins_of(options.locked, &workspace, at)?;
     let mut request = Request { pins, ..Request::look(chosen) };
     let engine = image_provider::connect(options.engine.engine, at)?;
     let info = engine.describe()?;

@@ -21,13 +21,8 @@ use super::outdated;
 
 pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let workspace = load::load(global, at)?;
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let before = match lock::pins(&workspace, at)? {
-        Ok(pins) => pins,
-        Err(exit) => return Ok(exit),
-    };
+    workspace.refuse_errors(at)?;
+    let before = lock::pins(&workspace, at)?;
     let chosen = choose(&workspace.graph, &options.externals)?;
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
     let found = parallel::each(&chosen, AT_ONCE, |reference| look(&registries, reference));

@@ -14,9 +14,7 @@ use crate::workspace::{Invocation, load};
 pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = load::load(global, at)?;
     workspace.read_ignore_files();
-    if let Some(exit) = workspace.refuse_errors(at)? {
-        return Ok(exit);
-    }
+    workspace.refuse_errors(at)?;
     let selectors =
         Selectors { images: std::slice::from_ref(&options.image), ..Selectors::default() };
     let chosen = selection::choose(&workspace, selectors, global, at)?;

@@ -269,11 +269,16 @@ impl Workspace {
         }
     }
 
-    /// Prints what is wrong. Returns how to end where it forbids going on.
-    pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<Option<Exit>> {
+    /// Prints what is wrong.
+    ///
+    /// # Errors
+    /// Where there is an error, which forbids going on.
+    pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<()> {
         say::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
-        let has_errors = self.diagnostics.iter().any(Diagnostic::is_error);
-        Ok(has_errors.then_some(Exit::Files))
+        match self.diagnostics.iter().any(Diagnostic::is_error) {
+            true => Err(stopped(Exit::Files)),
+            false => Ok(()),
+        }
     }
 }
 
