@@ -2,8 +2,6 @@
 
 use crate::base::{IdMap, ImageId};
 use crate::cli::{Affected as Options, AffectedFormat, EngineName, Global, Push};
-use crate::engine::Engine;
-use crate::engine::none::NoEngine;
 use crate::exit::{Exit, usage};
 use crate::graph::Image;
 use crate::graph::lock::Pins;
@@ -12,19 +10,17 @@ use crate::inputs::since::Cause;
 use crate::plan::Verdict;
 use crate::report::affected::{self, Row};
 use crate::report::say;
-use crate::session::externals::discover;
-use crate::session::image_provider::{ImageProvider, Request};
+use crate::session::Session;
+use crate::session::image_provider::Request;
 use crate::session::selection::Selection;
-use crate::workspace::load::{self, Workspace};
+use crate::workspace::load::Workspace;
 use crate::workspace::revisions::{self, Affected};
 use crate::workspace::{Invocation, lock};
 
 use super::outdated;
 
 pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = load::load(global, at)?;
-    workspace.read_ignore_files();
-    workspace.refuse_errors(at)?;
+    let mut workspace = Workspace::open(global, at)?;
     let mut causes = match &options.since {
         Some(revision) => revisions::affected(&workspace, revision, global, at)?.causes,
         None => IdMap::from_fn(workspace.graph.images.len(), |_| None),
@@ -100,11 +96,8 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<Ima
     }
     let all: Vec<ImageId> = workspace.graph.images.ids().collect();
     // As for pushing, a registry that can't be asked is an error: all would seem to be missing.
-    let mut request = Request { push: Push::Keys, ..Request::look(Selection::all(all)) };
-    let engine = NoEngine::on(load::machine_platform());
-    let info = engine.describe()?;
-    let discovery = discover(workspace, &mut request, &engine, &info, at)?;
-    let (_, plan) = ImageProvider::open(workspace, request, discovery, (&engine, &info), at)?;
+    let request = Request { push: Push::Keys, ..Request::look(Selection::all(all)) };
+    let plan = Session::open(workspace, request, EngineName::None, at)?.plan;
     // The key of one that waits for another is not known yet.
     let is_known = |image: &ImageId| plan.needs(*image).iter().all(|need| plan.is_fresh(*need));
     let is_built = |image: &ImageId| matches!(plan.verdict(*image), Some(Verdict::Build { .. }));

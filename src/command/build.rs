@@ -19,14 +19,13 @@ use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
-use crate::session::externals::discover;
-use crate::session::image_provider::{self, ImageProvider, Request};
+use crate::session::image_provider::{ImageProvider, Request};
 use crate::session::observers::Observers;
 use crate::session::publish::Publishing;
 use crate::session::pull::Pull;
 use crate::session::secrets::{PreparedSecrets, SecretOptions, SecretsQuery};
 use crate::session::selection::{self, Selectors};
-use crate::session::{attest, consent};
+use crate::session::{Session, consent};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, lock, registry};
 
@@ -42,9 +41,7 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
     }
     let start = load::start_folder(global)?;
     let given = SecretOptions::read(options, &start, at)?;
-    let mut workspace = load::load(global, at)?;
-    workspace.read_ignore_files();
-    workspace.refuse_errors(at)?;
+    let mut workspace = Workspace::open(global, at)?;
     let mut request = request_of(options, &workspace, global, at)?;
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
     let push = request.push;
@@ -53,28 +50,18 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
         return Ok(Exit::Done);
     }
     selection::warn_of_arguments(&workspace, &request.chosen, global, at)?;
-    let engine = image_provider::connect(options.engine.engine, at)?;
-    let info = engine.describe()?;
-    attest::check(&workspace.attestations, engine.as_ref(), &info)?;
-    let discovery = discover(&mut workspace, &mut request, engine.as_ref(), &info, at)?;
-    let (provider, todo) =
-        ImageProvider::open(&workspace, request, discovery, (engine.as_ref(), &info), at)?;
+    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
+    let Session { workspace, engine, info, provider, plan: todo } = session;
     if options.dry_run {
         drop(load::memory(&workspace.root, at)?);
         let name = |image: ImageId| workspace.graph.images[image].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
     }
-    warn_of_age(&workspace, &todo, &info, at)?;
+    warn_of_age(workspace, &todo, &info, at)?;
     let externals = &provider.judge.externals;
-    let asking = SecretsQuery { workspace: &workspace, plan: &todo, externals };
-    let prepared = match given.complete(&asking, at)? {
-        Ok(prepared) => prepared,
-        Err(problems) => {
-            say::err(&diagnostics::draw(&problems, at.paint))?;
-            return Ok(Exit::Usage);
-        }
-    };
+    let asking = SecretsQuery { workspace, plan: &todo, externals };
+    let prepared = given.complete(&asking, at)?;
     report_secrets(&prepared, at)?;
     let provider = provider.with_secrets(prepared.secrets.clone());
     let wanted =
@@ -117,6 +104,7 @@ fn request_of(
         tell: options.progress != Progress::Quiet,
         push: registry::push_of(options.push, &workspace.config),
         load: options.load,
+        attests: true,
         pins: Pins::default(),
     })
 }

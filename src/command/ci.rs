@@ -24,7 +24,7 @@ use crate::report::say;
 use crate::session::consent::allow_options;
 use crate::session::selection::{self, Selectors};
 use crate::workspace::Invocation;
-use crate::workspace::load::{self, Workspace};
+use crate::workspace::load::Workspace;
 
 use super::compared;
 use super::retyped::{quote, settings};
@@ -41,8 +41,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     if file.check && output.is_none() && file.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output"));
     }
-    let workspace = load::load(global, at)?;
-    workspace.refuse_errors(at)?;
+    let workspace = Workspace::open_graph(global, at)?;
     let selectors = Selectors { images: &file.images, ..Selectors::default() };
     let chosen = selection::choose(&workspace, selectors, global, at)?;
     if !file.check {

@@ -29,9 +29,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     let range = parse(&options.range);
     let text = match range.head {
         None => {
-            let mut workspace = load::load(global, at)?;
-            workspace.read_ignore_files();
-            workspace.refuse_errors(at)?;
+            let workspace = Workspace::open(global, at)?;
             beside_work_tree(&workspace, range, options, global, at)?
         }
         Some(head) => between_revisions(range, head, options, global, at)?,

@@ -9,11 +9,11 @@ use crate::graph::Graph;
 use crate::graph::reference::Reference;
 use crate::report::clean::{visible, visible_json};
 use crate::report::say;
-use crate::workspace::{Invocation, load, revisions};
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, revisions};
 
 pub fn run(options: &List, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let workspace = load::load(global, at)?;
-    workspace.refuse_errors(at)?;
+    let workspace = Workspace::open_graph(global, at)?;
     let graph = &workspace.graph;
     let chosen = match &options.since {
         Some(revision) => revisions::affected(&workspace, revision, global, at)?.images,

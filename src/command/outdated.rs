@@ -17,12 +17,11 @@ use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Basis, Row, Was};
 use crate::report::say;
 use crate::session::image_provider;
-use crate::workspace::load::{self, Workspace};
+use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, registry};
 
 pub fn run(options: &Outdated, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let workspace = load::load(global, at)?;
-    workspace.refuse_errors(at)?;
+    let workspace = Workspace::open_graph(global, at)?;
     let pins = lock::pins(&workspace, at)?;
     let rows = compare(&workspace, &pins, options.engine.engine, at);
     let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();

@@ -8,17 +8,16 @@ use crate::report::paint::Paint;
 use crate::report::plan::Estimate;
 use crate::report::{plan as drawn, say};
 use crate::schedule::estimate::{critical_chain, duration};
-use crate::session::externals::discover;
-use crate::session::image_provider::{self, ImageProvider, Request};
+use crate::session::Session;
+use crate::session::image_provider::Request;
 use crate::session::selection::{self, Selectors};
-use crate::workspace::{Invocation, load, lock};
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::{Invocation, lock};
 
 use super::build::jobs_of;
 
 pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = load::load(global, at)?;
-    workspace.read_ignore_files();
-    workspace.refuse_errors(at)?;
+    let mut workspace = Workspace::open(global, at)?;
     let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
@@ -27,20 +26,17 @@ pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<E
     let chosen = selection::choose(&workspace, selectors, global, at)?;
     selection::warn_of_arguments(&workspace, &chosen, global, at)?;
     let pins = lock::pins_of(options.locked, &workspace, at)?;
-    let mut request = Request { pins, ..Request::look(chosen) };
-    let engine = image_provider::connect(options.engine.engine, at)?;
-    let info = engine.describe()?;
-    let discovery = discover(&mut workspace, &mut request, engine.as_ref(), &info, at)?;
+    let request = Request { pins, ..Request::look(chosen) };
+    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
+    let (workspace, todo) = (session.workspace, &session.plan);
     drop(load::memory(&workspace.root, at)?);
-    let (_, todo) =
-        ImageProvider::open(&workspace, request, discovery, (engine.as_ref(), &info), at)?;
     let name = |image: ImageId| workspace.graph.images[image].name.clone();
-    let estimate = options.estimate.then(|| estimate(&todo, jobs_of(options.jobs), &name));
+    let estimate = options.estimate.then(|| estimate(todo, jobs_of(options.jobs), &name));
     say::out(&match (options.json, estimate) {
-        (true, estimate) => drawn::draw_json(&todo, estimate, &name)?,
-        (false, None) => drawn::draw(&todo, &name, Paint::plain()),
+        (true, estimate) => drawn::draw_json(todo, estimate, &name)?,
+        (false, None) => drawn::draw(todo, &name, Paint::plain()),
         (false, Some(estimate)) => {
-            drawn::draw(&todo, &name, Paint::plain()) + &drawn::draw_estimate(&estimate)
+            drawn::draw(todo, &name, Paint::plain()) + &drawn::draw_estimate(&estimate)
         }
     })?;
     Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })

@@ -14,14 +14,13 @@ use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Move};
 use crate::report::say;
-use crate::workspace::load::{self, Workspace};
+use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, registry};
 
 use super::outdated;
 
 pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let workspace = load::load(global, at)?;
-    workspace.refuse_errors(at)?;
+    let workspace = Workspace::open_graph(global, at)?;
     let before = lock::pins(&workspace, at)?;
     let chosen = choose(&workspace.graph, &options.externals)?;
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));

@@ -6,15 +6,14 @@ use crate::exit::{Exit, usage};
 use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{say, why};
-use crate::session::externals::discover;
-use crate::session::image_provider::{self, ImageProvider, Request};
+use crate::session::Session;
+use crate::session::image_provider::Request;
 use crate::session::selection::{self, Selectors};
-use crate::workspace::{Invocation, load};
+use crate::workspace::Invocation;
+use crate::workspace::load::{self, Workspace};
 
 pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = load::load(global, at)?;
-    workspace.read_ignore_files();
-    workspace.refuse_errors(at)?;
+    let mut workspace = Workspace::open(global, at)?;
     let selectors =
         Selectors { images: std::slice::from_ref(&options.image), ..Selectors::default() };
     let chosen = selection::choose(&workspace, selectors, global, at)?;
@@ -22,13 +21,10 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
         return Err(usage(format!("`{}` is more than one image", options.image)));
     };
     let image = *image;
-    let mut request = Request::look(chosen);
-    let engine = image_provider::connect(options.engine.engine, at)?;
-    let info = engine.describe()?;
-    let discovery = discover(&mut workspace, &mut request, engine.as_ref(), &info, at)?;
+    let request = Request::look(chosen);
+    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
+    let Session { workspace, engine, provider, plan, .. } = &session;
     drop(load::memory(&workspace.root, at)?);
-    let (provider, plan) =
-        ImageProvider::open(&workspace, request, discovery, (engine.as_ref(), &info), at)?;
     let graph = &workspace.graph;
     let own = match &provider.judge.own[image] {
         Some(Ok(own)) => own,
@@ -51,7 +47,7 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
                 let place = registry.as_ref().unwrap_or(image_id);
                 why::draw_fresh(&graph.images[image].name, place, &inputs)
             }
-            _ => why::draw_chain(graph, &plan, image, &way_to(graph, &plan, image)),
+            _ => why::draw_chain(graph, plan, image, &way_to(graph, plan, image)),
         }
     };
     say::out(&text)?;

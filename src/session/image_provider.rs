@@ -61,6 +61,8 @@ pub struct Request {
     pub push: Push,
     /// Whether the engine is to have the named ones even if the registry has them.
     pub load: bool,
+    /// Whether the engine must be able to attest what is requested of it.
+    pub attests: bool,
     /// What externals are built on, whatever their tags lead to.
     pub pins: Pins,
 }
@@ -76,6 +78,7 @@ impl Request {
             tell: false,
             push: Push::No,
             load: false,
+            attests: false,
             pins: Pins::default(),
         }
     }

@@ -220,6 +220,27 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
 }
 
 impl Workspace {
+    /// Reads the workspace and the ignore files of its contexts, and prints what is wrong.
+    ///
+    /// # Errors
+    /// As [`load`]; and where a file has an error, which forbids going on.
+    pub fn open(global: &Global, at: &Invocation) -> anyhow::Result<ManuallyDrop<Workspace>> {
+        let mut workspace = load(global, at)?;
+        workspace.read_ignore_files();
+        workspace.refuse_errors(at)?;
+        Ok(workspace)
+    }
+
+    /// The same for commands that look into no context.
+    ///
+    /// # Errors
+    /// As [`Workspace::open`].
+    pub fn open_graph(global: &Global, at: &Invocation) -> anyhow::Result<ManuallyDrop<Workspace>> {
+        let workspace = load(global, at)?;
+        workspace.refuse_errors(at)?;
+        Ok(workspace)
+    }
+
     /// Reads the ignore files of all images too; what is wrong with them joins the rest.
     pub fn read_ignore_files(&mut self) {
         let images: Vec<&Image> = self.graph.images.values().collect();

@@ -10,12 +10,11 @@ use crate::graph::{Graph, select};
 use crate::plan::{Holder, Plan, Verdict};
 use crate::report::paint::Paint;
 use crate::report::words;
-use crate::session::externals::discover;
-use crate::session::image_provider::{self, ImageProvider, Request};
+use crate::session::Session;
+use crate::session::image_provider::{ImageProvider, Request};
 use crate::session::selection::Selection;
-use crate::workspace::{Invocation, load};
-
-use crate::workspace::load::Workspace;
+use crate::workspace::Invocation;
+use crate::workspace::load::{self, Workspace};
 
 /// Up to how many bytes each step of sizes goes, but the last.
 const SIZES: [(u64, &str); 4] = [
@@ -47,15 +46,11 @@ pub fn make(
     // The engine adds to a graph what only it can know, and the one that is drawn stays as it is written.
     let mut workspace = load::load(global, at)?;
     let all = select::with_needs(&workspace.graph, images);
-    let mut request = Request::look(Selection { named: images.to_vec(), ..Selection::all(all) });
-    let engine = image_provider::connect(engine, at)?;
-    let info = engine.describe()?;
-    let discovery = discover(&mut workspace, &mut request, engine.as_ref(), &info, at)?;
-    let (provider, plan) =
-        ImageProvider::open(&workspace, request, discovery, (engine.as_ref(), &info), at)?;
+    let request = Request::look(Selection { named: images.to_vec(), ..Selection::all(all) });
+    let session = Session::open(&mut workspace, request, engine, at)?;
     Ok(match by {
-        ColorBy::Size => by_size(&workspace.graph, &provider),
-        _ => by_verdict(&plan),
+        ColorBy::Size => by_size(&session.workspace.graph, &session.provider),
+        _ => by_verdict(&session.plan),
     })
 }
 

@@ -15,11 +15,12 @@ use crate::base::text::closest;
 use crate::base::{Diagnostic, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
-use crate::exit::usage;
+use crate::exit::{Exit, stopped, usage};
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::graph::{Graph, Image};
 use crate::inputs::Externals;
 use crate::plan::Plan;
+use crate::report::{diagnostics, say};
 use crate::scan::config::ConfigFile;
 use crate::workspace::load::{Workspace, once_each};
 use crate::workspace::{Invocation, proxies};
@@ -136,20 +137,20 @@ impl SecretOptions {
     }
 
     /// Adds what `layers.toml` gives, and gets ready what the images that a plan builds may ask
-    /// for. What they mount and can't be had is told as diagnostics.
+    /// for. What they mount and can't be had is printed as diagnostics.
     ///
     /// # Errors
-    /// Where there is no consent to what is outside the repository, or an agent can't be started.
+    /// Where something is missing that they mount; where there is no consent to what is outside the repository, or an agent can't be started.
     pub fn complete(
         mut self,
         asking: &SecretsQuery<'_>,
         at: &Invocation,
-    ) -> anyhow::Result<Result<PreparedSecrets, Vec<Diagnostic>>> {
+    ) -> anyhow::Result<PreparedSecrets> {
         let SecretsQuery { workspace, plan, externals: _ } = *asking;
         let images = plan.order().iter().filter(|image| !plan.is_fresh(**image));
         let images: Vec<&Image> = images.map(|image| &workspace.graph.images[*image]).collect();
         if images.is_empty() {
-            return Ok(Ok(PreparedSecrets::default()));
+            return Ok(PreparedSecrets::default());
         }
         proxies::check(&workspace.proxies, &workspace.attestations)?;
         let doubts = self.misspelt(&workspace.graph);
@@ -159,7 +160,8 @@ impl SecretOptions {
         let missing = uses.filter_map(|it| self.missing(it, &unread, &workspace.config));
         let missing: Vec<Diagnostic> = once_each(missing);
         if !missing.is_empty() {
-            return Ok(Err(missing));
+            say::err(&diagnostics::draw(&missing, at.paint))?;
+            return Err(stopped(Exit::Usage));
         }
         let mut sockets = BTreeMap::new();
         for (id, agent) in self.agents {
@@ -176,7 +178,7 @@ impl SecretOptions {
         }
         let hidden = workspace.proxies.secrets();
         prepared.secrets = Secrets::hiding(self.secrets, sockets, &hidden)?;
-        Ok(Ok(prepared))
+        Ok(prepared)
     }
 
     /// Adds what `layers.toml` gives and is not given yet, as far as images may ask for it, it can be
