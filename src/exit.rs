@@ -1,4 +1,4 @@
-//! The exit codes, all of them.
+//! The exit codes, and the errors that decide them.
 //!
 //! Owns how a command's end becomes the process's end.
 
@@ -44,4 +44,39 @@ impl From<Exit> for ExitCode {
         }
         ExitCode::from(exit.code())
     }
+}
+
+/// A mistake on the command line that clap can't see, such as an image that does not exist.
+#[derive(Debug)]
+pub struct UsageError(String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Ends a command whose reasons have been printed.
+#[derive(Debug)]
+pub struct Stopped(pub Exit);
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// The error that ends a command whose reasons have been printed.
+#[must_use]
+pub fn stopped(exit: Exit) -> anyhow::Error {
+    anyhow::Error::new(Stopped(exit))
+}
+
+/// Marks an error as a mistake on the command line.
+pub fn usage(message: impl std::fmt::Display) -> anyhow::Error {
+    anyhow::Error::new(UsageError(message.to_string()))
 }

@@ -12,7 +12,8 @@
 //! links what they need into an acyclic graph; [`inputs`] says what each image is made of; [`plan`]
 //! compares that with what an [`engine`] holds and says what a run has to do; [`schedule`] does it,
 //! and tells it as [`event`]s;
-//! [`report`] says those events to people. [`command`] has a verb per file, each a prefix of this
+//! [`report`] says those events to people. [`workspace`] is a repository as read, and [`session`] an
+//! operation on it. [`command`] has a verb per file, each a prefix of this
 //! pipeline. [`base`] holds the small types that all rooms speak in.
 //!
 //! ARCHITECTURE.md says which room may import which, and why.
@@ -38,3 +39,5 @@ pub mod registry;
 pub mod report;
 pub mod scan;
 pub mod schedule;
+pub mod session;
+pub mod workspace;

@@ -18,6 +18,8 @@ const FLOORS: &[&[&str]] = &[
     &["event"],
     &["schedule", "report"],
     &["exit", "cli"],
+    &["workspace"],
+    &["session"],
     &["command"],
 ];
 

@@ -2,9 +2,7 @@
 
 use crate::base::{IdMap, ImageId};
 use crate::cli::{Affected as Options, AffectedFormat, EngineName, Global, Push};
-use crate::engine::Engine;
-use crate::engine::none::NoEngine;
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::Image;
 use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
@@ -12,39 +10,33 @@ use crate::inputs::since::Cause;
 use crate::plan::Verdict;
 use crate::report::affected::{self, Row};
 use crate::report::say;
+use crate::session::Session;
+use crate::session::image_provider::Request;
+use crate::session::selection::Selection;
+use crate::workspace::load::Workspace;
+use crate::workspace::revisions::{self, Affected};
+use crate::workspace::{Invocation, lock};
 
-use super::choice::Chosen;
-use super::kitchen::{Kitchen, Wish};
-use super::load::Repository;
-use super::since::{self, Affected};
-use super::survey::survey;
-use super::{Surroundings, load, lock, outdated, usage};
+use super::outdated;
 
-pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let mut repository = load::load(global, at)?;
-    repository.read_ignore_files();
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
+pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = Workspace::open(global, at)?;
     let mut causes = match &options.since {
-        Some(revision) => since::affected(&repository, revision, global, at)?.causes,
-        None => IdMap::from_fn(repository.graph.images.len(), |_| None),
+        Some(revision) => revisions::affected(&workspace, revision, global, at)?.causes,
+        None => IdMap::from_fn(workspace.graph.images.len(), |_| None),
     };
     if options.missing {
-        for image in missing(&mut repository, at)? {
+        for image in missing(&mut workspace, at)? {
             causes[image].get_or_insert(Cause::Missing);
         }
     }
     if options.moved {
-        let pins = match lock::pins(&repository, at)? {
-            Ok(pins) => pins,
-            Err(exit) => return Ok(exit),
-        };
-        for (image, cause) in moved(&repository, &pins, at)? {
+        let pins = lock::pins(&workspace, at)?;
+        for (image, cause) in moved(&workspace, &pins, at)? {
             causes[image].get_or_insert(cause);
         }
     }
-    let graph = &repository.graph;
+    let graph = &workspace.graph;
     let found = Affected::of(graph, causes);
     let layers = found.layers(graph);
     let name = |image: &ImageId| graph.images[*image].name.as_str();
@@ -74,12 +66,12 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
 /// The images that need an external directly which has moved since it was pinned. What can't be told of
 /// an external is a warning.
 fn moved(
-    repository: &Repository,
+    workspace: &Workspace,
     pins: &Pins,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<Vec<(ImageId, Cause)>> {
     let mut found = Vec::new();
-    for (reference, row) in outdated::compare(repository, pins, EngineName::None, at) {
+    for (reference, row) in outdated::compare(workspace, pins, EngineName::None, at) {
         if let Some(why) = &row.why {
             let external = &row.external;
             say::warning(&format!("whether `{external}` has moved is not known: {why}"), at.paint)?;
@@ -88,27 +80,24 @@ fn moved(
         let was = was.digests.into_iter().next().unwrap_or_default();
         let cause = Cause::ExternalMoved { external: row.external, was, now };
         let needs = |image: &Image| image.externals.iter().any(|it| it.reference == *reference);
-        let images = repository.graph.images.iter().filter(|(_, image)| needs(image));
+        let images = workspace.graph.images.iter().filter(|(_, image)| needs(image));
         found.extend(images.map(|(id, _)| (id, cause.clone())));
     }
     Ok(found)
 }
 
 /// The images that the registry does not hold, by the keys of now.
-fn missing(repository: &mut Repository, at: &Surroundings) -> anyhow::Result<Vec<ImageId>> {
-    if repository.home.is_none() {
+fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<ImageId>> {
+    if workspace.home.is_none() {
         return Err(usage(
             "`--missing` looks into a registry, and none is named\n\
              hint: registry = \"ghcr.io/acme\" in layers.toml, or --registry",
         ));
     }
-    let all: Vec<ImageId> = repository.graph.images.ids().collect();
+    let all: Vec<ImageId> = workspace.graph.images.ids().collect();
     // As for pushing, a registry that can't be asked is an error: all would seem to be missing.
-    let mut wish = Wish { push: Push::Keys, ..Wish::look(Chosen::all(all)) };
-    let engine = NoEngine::on(load::machine_platform());
-    let info = engine.describe()?;
-    let survey = survey(repository, &mut wish, &engine, &info, at)?;
-    let (_, plan) = Kitchen::open(repository, wish, survey, (&engine, &info), at)?;
+    let request = Request { push: Push::Keys, ..Request::look(Selection::all(all)) };
+    let plan = Session::open(workspace, request, EngineName::None, at)?.plan;
     // The key of one that waits for another is not known yet.
     let is_known = |image: &ImageId| plan.needs(*image).iter().all(|need| plan.is_fresh(*need));
     let is_built = |image: &ImageId| matches!(plan.verdict(*image), Some(Verdict::Build { .. }));

@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::base::{ImageId, clock};
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::lint::frontend::{newer_than, passes_over_epoch};
 use crate::graph::lock::Pins;
 use crate::plan::Plan;
@@ -19,19 +19,19 @@ use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::{Reporter, diagnostics, plan, say};
 use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
+use crate::session::image_provider::{ImageProvider, Request};
+use crate::session::observers::Observers;
+use crate::session::publish::Publishing;
+use crate::session::pull::Pull;
+use crate::session::secrets::{PreparedSecrets, SecretOptions, SecretsQuery};
+use crate::session::selection::{self, Selectors};
+use crate::session::{Session, consent};
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::{Invocation, lock, registry};
 
-use super::audience::Audience;
-use super::choice::{self, Words};
-use super::kitchen::{self, Kitchen, Wish};
-use super::load::Repository;
-use super::publish::Publishing;
-use super::pulling::Pull;
 use super::report::Wanted;
-use super::secrets::{Asking, Gifts, Given};
-use super::survey::survey;
-use super::{Surroundings, attest, consent, load, lock, registry, usage};
 
-pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
         return Err(usage("name images, or `--all`\nhint: `layers list` shows those there are"));
     }
@@ -40,93 +40,78 @@ pub fn run(options: &Build, global: &Global, at: &Surroundings) -> anyhow::Resul
         return Err(usage(format!("{message}\nhint: leave it out, or say `--progress plain`")));
     }
     let start = load::start_folder(global)?;
-    let given = Given::read(options, &start, at)?;
-    let mut repository = load::load(global, at)?;
-    repository.read_ignore_files();
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let mut wish = wish_of(options, &repository, global, at)?;
-    match lock::pins_of(options.locked, &repository, at)? {
-        Ok(pins) => wish.pins = pins,
-        Err(exit) => return Ok(exit),
-    }
-    let push = wish.push;
-    if let (Some(revision), true) = (&options.since, wish.chosen.named.is_empty()) {
+    let given = SecretOptions::read(options, &start, at)?;
+    let mut workspace = Workspace::open(global, at)?;
+    let mut request = request_of(options, &workspace, global, at)?;
+    request.pins = lock::pins_of(options.locked, &workspace, at)?;
+    let push = request.push;
+    if let (Some(revision), true) = (&options.since, request.chosen.named.is_empty()) {
         say::err(&format!("no image differs from `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
-    choice::warn_of_arguments(&repository, &wish.chosen, global, at)?;
-    let engine = kitchen::connect(options.engine.engine, at)?;
-    let info = engine.describe()?;
-    attest::check(&repository.attestations, engine.as_ref(), &info)?;
-    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
-    let (kitchen, todo) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
+    selection::warn_of_arguments(&workspace, &request.chosen, global, at)?;
+    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
+    let Session { workspace, engine, info, provider, plan: todo } = session;
     if options.dry_run {
-        drop(load::memory(&repository.root, at)?);
-        let name = |image: ImageId| repository.graph.images[image].name.clone();
+        drop(load::memory(&workspace.root, at)?);
+        let name = |image: ImageId| workspace.graph.images[image].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
     }
-    warn_of_age(&repository, &todo, &info, at)?;
-    let externals = &kitchen.judge.externals;
-    let asking = Asking { repository: &repository, plan: &todo, externals };
-    let gifts = match given.complete(&asking, at)? {
-        Ok(gifts) => gifts,
-        Err(problems) => {
-            say::err(&diagnostics::draw(&problems, at.paint))?;
-            return Ok(Exit::Usage);
-        }
-    };
-    tell_gifts(&gifts, at)?;
-    let kitchen = kitchen.with_secrets(gifts.secrets.clone());
+    warn_of_age(workspace, &todo, &info, at)?;
+    let externals = &provider.judge.externals;
+    let asking = SecretsQuery { workspace, plan: &todo, externals };
+    let prepared = given.complete(&asking, at)?;
+    report_secrets(&prepared, at)?;
+    let provider = provider.with_secrets(prepared.secrets.clone());
     let wanted =
         Wanted { page: options.timings.as_ref(), trace: options.trace.as_ref(), start: &start };
-    let plain_http = registry::settings(&repository.config, &at.environment).plain_http;
-    let publishing = Publishing::of(&kitchen, plain_http, push);
+    let plain_http = registry::settings(&workspace.config, &at.environment).plain_http;
+    let publishing = Publishing::of(&provider, plain_http, push);
     let with = With {
-        kitchen: &kitchen,
+        provider: &provider,
         publishing: publishing.as_ref(),
         engine: (engine.as_ref(), &info),
     };
-    perform(options, &todo, &with, &repository.root, &wanted, at)
+    perform(options, &todo, &with, &workspace.root, &wanted, at)
 }
 
 /// Says what is suspicious about what builds get, what they do without, and which variables they get.
-fn tell_gifts(gifts: &Gifts, at: &Surroundings) -> anyhow::Result<()> {
-    say::err(&diagnostics::draw(&gifts.doubts, at.paint))?;
-    for message in &gifts.withheld {
+fn report_secrets(prepared: &PreparedSecrets, at: &Invocation) -> anyhow::Result<()> {
+    say::err(&diagnostics::draw(&prepared.doubts, at.paint))?;
+    for message in &prepared.withheld {
         say::warning(message, at.paint)?;
     }
-    say::err(&consent::announce(&gifts.announced))
+    say::err(&consent::announce(&prepared.announced))
 }
 
-fn wish_of(
+fn request_of(
     options: &Build,
-    repository: &Repository,
+    workspace: &Workspace,
     global: &Global,
-    at: &Surroundings,
-) -> anyhow::Result<Wish> {
-    let words = Words {
+    at: &Invocation,
+) -> anyhow::Result<Request> {
+    let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    Ok(Wish {
-        chosen: choice::choose(repository, words, global, at)?,
+    Ok(Request {
+        chosen: selection::choose(workspace, selectors, global, at)?,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
         pull: pull_of(options),
         tell: options.progress != Progress::Quiet,
-        push: registry::push_of(options.push, &repository.config),
+        push: registry::push_of(options.push, &workspace.config),
         load: options.load,
+        attests: true,
         pins: Pins::default(),
     })
 }
 
 /// Who does what a run needs.
 struct With<'a> {
-    kitchen: &'a Kitchen<'a>,
+    provider: &'a ImageProvider<'a>,
     publishing: Option<&'a Publishing<'a>>,
     engine: (&'a dyn Engine, &'a EngineInfo),
 }
@@ -138,9 +123,9 @@ fn perform(
     with: &With<'_>,
     root: &Path,
     wanted: &Wanted<'_>,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<Exit> {
-    let With { kitchen, publishing, engine: (engine, info) } = *with;
+    let With { provider, publishing, engine: (engine, info) } = *with;
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs_of(options.jobs),
@@ -152,36 +137,36 @@ fn perform(
         retries: options.retries,
         timeout: options.timeout,
     };
-    let mut run = Run::new(todo, kitchen, engine, run_options);
+    let mut run = Run::new(todo, provider, engine, run_options);
     if let Some(publishing) = publishing {
         run = run.publishing(publishing);
     }
     listen_for_signals(run.interrupter())?;
     let began = clock::now();
     let view = reporter_of(options.progress, began, root, at);
-    let mut audience = Audience::new(view, began, &kitchen.judge.memory);
-    audience.keep_timeline(wanted.is_any());
-    let tally = run.execute(&mut audience);
-    kitchen.lender.take_back(engine);
-    let heard = audience.leave(&kitchen.judge, at)?;
-    kitchen.tell_trouble(at)?;
-    wanted.write(heard, began, &kitchen.judge.memory)?;
+    let mut observers = Observers::new(view, began, &provider.judge.memory);
+    observers.keep_timeline(wanted.is_any());
+    let tally = run.execute(&mut observers);
+    provider.parent_aliases.remove_all(engine);
+    let record = observers.leave(&provider.judge, at)?;
+    provider.tell_trouble(at)?;
+    wanted.write(record, began, &provider.judge.memory)?;
     Ok(exit_of(tally))
 }
 
 /// Says what the engine's own frontend will not know, before it says so in its own way.
 fn warn_of_age(
-    repository: &Repository,
+    workspace: &Workspace,
     todo: &Plan,
     info: &EngineInfo,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<()> {
     let Some(frontend) = info.frontend else { return Ok(()) };
     let images = todo.order().iter().filter(|image| !todo.is_fresh(**image));
-    let images = images.map(|image| &repository.graph.images[*image]);
+    let images = images.map(|image| &workspace.graph.images[*image]);
     let mut problems = newer_than(images.clone(), frontend);
     problems.extend(passes_over_epoch(images, frontend));
-    say::err(&diagnostics::draw(&repository.silence.apply(problems), at.paint))
+    say::err(&diagnostics::draw(&workspace.silence.apply(problems), at.paint))
 }
 
 fn pull_of(options: &Build) -> Pull {
@@ -204,7 +189,7 @@ fn reporter_of(
     progress: Progress,
     began: Duration,
     root: &Path,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> Option<Box<dyn Reporter>> {
     let live = match progress {
         Progress::Auto => at.environment.can_draw(),

@@ -9,23 +9,22 @@ use crate::exit::Exit;
 use crate::graph::lint;
 use crate::inputs::missing;
 use crate::report::{annotations, diagnostics, diagnostics_json, say};
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::{Invocation, lock};
 
-use super::load::Repository;
-use super::{Surroundings, load, lock};
-
-pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let mut repository = load::load(global, at)?;
-    repository.read_ignore_files();
-    let problems = all_problems(&repository)?;
+pub fn run(options: &Check, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = load::load(global, at)?;
+    workspace.read_ignore_files();
+    let problems = all_problems(&workspace)?;
     let usual =
         if at.environment.is_in_actions() { CheckFormat::Github } else { CheckFormat::Text };
     match options.format.unwrap_or(usual) {
         CheckFormat::Json => say::data(&diagnostics_json::render(&problems)?)?,
-        CheckFormat::Text => tell(&repository, &problems, at)?,
+        CheckFormat::Text => tell(&workspace, &problems, at)?,
         CheckFormat::Github => {
-            let folder = at.environment.below_workspace(&repository.root);
+            let folder = at.environment.below_workspace(&workspace.root);
             say::data(&annotations::render(&problems, &folder))?;
-            tell(&repository, &problems, at)?;
+            tell(&workspace, &problems, at)?;
         }
     }
     let warnings_fail = options.deny == Some(Deny::Warnings);
@@ -34,22 +33,22 @@ pub fn run(options: &Check, global: &Global, at: &Surroundings) -> anyhow::Resul
 }
 
 /// What every verb tells, and what only a check does.
-fn all_problems(repository: &Repository) -> anyhow::Result<Vec<Diagnostic>> {
-    let mut problems = repository.diagnostics.clone();
-    problems.extend(lint::advice(&repository.graph, &problems));
-    problems.extend(missing::find(&repository.root, &repository.graph));
-    problems.extend(lock::problem(repository)?);
-    if let Some(frontend) = repository.frontend {
-        problems.extend(lint::frontend::all_newer_than(&repository.graph, frontend));
+fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
+    let mut problems = workspace.diagnostics.clone();
+    problems.extend(lint::advice(&workspace.graph, &problems));
+    problems.extend(missing::find(&workspace.root, &workspace.graph));
+    problems.extend(lock::problem(workspace)?);
+    if let Some(frontend) = workspace.frontend {
+        problems.extend(lint::frontend::all_newer_than(&workspace.graph, frontend));
     }
-    let mut problems = repository.silence.apply(problems);
-    repository.silence.escalate(&mut problems);
+    let mut problems = workspace.silence.apply(problems);
+    workspace.silence.escalate(&mut problems);
     Ok(problems)
 }
 
-fn tell(repository: &Repository, problems: &[Diagnostic], at: &Surroundings) -> anyhow::Result<()> {
+fn tell(workspace: &Workspace, problems: &[Diagnostic], at: &Invocation) -> anyhow::Result<()> {
     if problems.is_empty() {
-        let images = count(repository.graph.images.len(), "image");
+        let images = count(workspace.graph.images.len(), "image");
         return say::err(&format!("{images}, nothing to complain about\n"));
     }
     say::err(&diagnostics::draw(problems, at.paint))

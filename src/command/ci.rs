@@ -14,24 +14,25 @@ use crate::cli::{
     Ci as Options, CiFile, CiGithub, CiGitlab, CiSystem, Global, USUAL_BRANCH, USUAL_IMAGE,
     USUAL_RUNNER, usual_action,
 };
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::draw::ci::Pipeline;
 use crate::graph::draw::ci::github::{self, Github};
 use crate::graph::draw::ci::gitlab::{self, Gitlab};
 use crate::graph::draw::{Recipe, View};
 use crate::graph::reference::{HUB, Reference};
 use crate::report::say;
+use crate::session::consent::allow_options;
+use crate::session::selection::{self, Selectors};
+use crate::workspace::Invocation;
+use crate::workspace::load::Workspace;
 
-use super::choice::{self, Words};
-use super::consent::allow_options;
-use super::load::{self, Repository};
+use super::compared;
 use super::retyped::{quote, settings};
-use super::{Surroundings, compared, usage};
 
 /// What `--output` calls the standard output.
 const STANDARD_OUTPUT: &str = "-";
 
-pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let (file, usual_file) = match &options.system {
         CiSystem::Github(options) => (&options.file, github::FILE),
         CiSystem::Gitlab(options) => (&options.file, gitlab::FILE),
@@ -40,19 +41,16 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     if file.check && output.is_none() && file.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output"));
     }
-    let repository = load::load(global, at)?;
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let words = Words { images: &file.images, ..Words::default() };
-    let chosen = choice::choose(&repository, words, global, at)?;
+    let workspace = Workspace::open_graph(global, at)?;
+    let selectors = Selectors { images: &file.images, ..Selectors::default() };
+    let chosen = selection::choose(&workspace, selectors, global, at)?;
     if !file.check {
-        warn_without_registry(&repository, at)?;
+        warn_without_registry(&workspace, at)?;
     }
-    let view = View::whole(&repository.graph).of(&chosen.all);
-    let top = git_folder(&repository.root);
+    let view = View::whole(&workspace.graph).of(&chosen.all);
+    let top = git_folder(&workspace.root);
     let command = retype(&options.system, global);
-    let pipeline = pipeline(&repository, &command, top, global, at)?;
+    let pipeline = pipeline(&workspace, &command, top, global, at)?;
     let drawn = match &options.system {
         CiSystem::Github(options) => github::draw(&view, &pipeline, &github_of(options)),
         CiSystem::Gitlab(options) => gitlab::draw(&view, &pipeline, &gitlab_of(options)),
@@ -91,29 +89,29 @@ fn gitlab_of(options: &CiGitlab) -> Gitlab<'_> {
 
 /// What is said beside the graph.
 fn pipeline<'a>(
-    repository: &'a Repository,
+    workspace: &'a Workspace,
     command: &str,
     top: &Path,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<Pipeline<'a>> {
-    let config = &repository.config.config;
+    let config = &workspace.config.config;
     let recipe = Recipe {
         command: command.to_owned(),
-        platform: repository.lasting_platform.as_deref(),
-        attestations: &repository.attestations,
+        platform: workspace.lasting_platform.as_deref(),
+        attestations: &workspace.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
     };
     // A job begins where git's tree does.
-    let below = repository.root.strip_prefix(top).ok().filter(|path| !path.as_os_str().is_empty());
+    let below = workspace.root.strip_prefix(top).ok().filter(|path| !path.as_os_str().is_empty());
     let folder = below.map(|path| format!("-C {}", shell_word(&path.to_string_lossy())));
     let options = folder.into_iter().chain(settings_with_registry(global, shell_word)).collect();
     Ok(Pipeline {
         recipe,
         options,
-        allow: allow_options(repository, &at.environment)?,
-        registry: repository.home.as_ref().map(|home| home.registry.clone()),
+        allow: allow_options(workspace, &at.environment)?,
+        registry: workspace.home.as_ref().map(|home| home.registry.clone()),
     })
 }
 
@@ -124,10 +122,10 @@ fn settings_with_registry(global: &Global, quote: impl Fn(&str) -> String) -> Ve
 }
 
 /// The jobs find what they need of each other in a registry.
-fn warn_without_registry(repository: &Repository, at: &Surroundings) -> anyhow::Result<()> {
-    let references = repository.graph.images.values().flat_map(|image| &image.references);
+fn warn_without_registry(workspace: &Workspace, at: &Invocation) -> anyhow::Result<()> {
+    let references = workspace.graph.images.values().flat_map(|image| &image.references);
     let is_on_hub = |reference: &Reference| reference.domain == HUB;
-    if repository.home.is_some() || !references.into_iter().any(is_on_hub) {
+    if workspace.home.is_some() || !references.into_iter().any(is_on_hub) {
         return Ok(());
     }
     let message = "no registry is named, so the jobs push to docker.io, and look for nothing there\n\

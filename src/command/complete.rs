@@ -20,10 +20,10 @@ use crate::graph::images;
 use crate::inputs::Memory;
 use crate::report::{journal, say};
 use crate::scan::{config, groups};
+use crate::workspace::environment::Environment;
+use crate::workspace::{load, lock, names};
 
 use super::completions::VARIABLE;
-use super::environment::Environment;
-use super::{load, lock, wishes};
 
 /// Answers the question of a completion script. Returns nothing where none was asked: the scripts
 /// set a variable and put the words behind a `--` that no other command line begins with, so that
@@ -119,7 +119,7 @@ impl Place {
         let folder = load::folder_of(&root);
         // No image is called after a tag that git would have to be asked for.
         let environment = Environment::read();
-        let (wishes, _) = wishes::read(&Global::default(), &environment, &file, folder, None)?;
+        let (wishes, _) = names::read(&Global::default(), &environment, &file, folder, None)?;
         let (images, _) = images::collect(&found, &file, &wishes);
         Ok(images.into_iter().map(|image| image.name).collect())
     }

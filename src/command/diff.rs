@@ -6,7 +6,7 @@
 use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::{Diff as Options, Global};
-use crate::exit::Exit;
+use crate::exit::{Exit, stopped, usage};
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side};
 use crate::inputs::since::{Cause, Sides, compare};
@@ -16,30 +16,23 @@ use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
 use crate::report::{diagnostics, say};
 use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
+use crate::workspace::Invocation;
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::revisions::{
+    Affected, Around, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
+};
 
 use super::build::jobs_of;
 use super::graph::STANDARD_OUTPUT;
-use super::load::{self, Repository};
-use super::since::{
-    Affected, Around, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
-};
-use super::{Surroundings, usage};
 
-pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let range = parse(&options.range);
     let text = match range.head {
         None => {
-            let mut repository = load::load(global, at)?;
-            repository.read_ignore_files();
-            if let Some(exit) = repository.refuse_errors(at)? {
-                return Ok(exit);
-            }
-            beside_work_tree(&repository, range, options, global, at)?
+            let workspace = Workspace::open(global, at)?;
+            beside_work_tree(&workspace, range, options, global, at)?
         }
-        Some(head) => match between_revisions(range, head, options, global, at)? {
-            Ok(text) => text,
-            Err(exit) => return Ok(exit),
-        },
+        Some(head) => between_revisions(range, head, options, global, at)?,
     };
     match options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT) {
         Some(path) => {
@@ -90,18 +83,18 @@ fn tree_of_head(git: &Git, head: &str) -> anyhow::Result<String> {
 }
 
 fn beside_work_tree(
-    repository: &Repository,
+    workspace: &Workspace,
     range: Range<'_>,
     options: &Options,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<String> {
-    let Repository { root, graph, head, .. } = repository;
+    let Workspace { root, graph, head, .. } = workspace;
     let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
     let tree = tree_of_base(&git, range)?;
     warn_of_null(range.base, at)?;
     let around = Around { head, global, at };
-    let (then, causes) = compare_work_tree(repository, &git, &tree, around)?;
+    let (then, causes) = compare_work_tree(workspace, &git, &tree, around)?;
     let pins = pins_in(root);
     let now = Side { graph, pins: &pins };
     let memory = &load::memory(root, at)?;
@@ -113,8 +106,8 @@ fn between_revisions(
     head: &str,
     options: &Options,
     global: &Global,
-    at: &Surroundings,
-) -> anyhow::Result<Result<String, Exit>> {
+    at: &Invocation,
+) -> anyhow::Result<String> {
     let root = load::find_root(&load::start_folder(global)?);
     let git = Git::open(&root).map_err(|error| usage(format!("{error:#}")))?;
     let base = tree_of_base(&git, range)?;
@@ -129,7 +122,7 @@ fn between_revisions(
     if !errors.is_empty() {
         say::err(&diagnostics::draw(&errors, at.paint))?;
         say::err(&format!("these are the files of `{head}`\n"))?;
-        return Ok(Err(Exit::Files));
+        return Err(stopped(Exit::Files));
     }
     if then.graph.images.is_empty() && now.graph.images.is_empty() {
         return Err(usage(format!(
@@ -146,7 +139,7 @@ fn between_revisions(
     let side = Side { graph: &now.graph, pins: &pins };
     let memory = load::memory(&root, at)?;
     let compared = Compared { range, memory: &memory, then: &then, now: side, causes };
-    Ok(Ok(tell(compared, options)?))
+    tell(compared, options)
 }
 
 /// Both sides, and why images differ themselves.

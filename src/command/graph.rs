@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Graph as Options};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::draw::mark::Mark;
 use crate::graph::draw::{Recipe, View, bake, compose, dot, json, mermaid, svg, tree};
 use crate::graph::lock::Pins;
 use crate::graph::select;
 use crate::report::{page, say};
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::{Invocation, lock};
 
-use super::load::{self, Repository};
-use super::{Surroundings, compared, lock, usage};
+use super::compared;
 
 mod marks;
 mod words;
@@ -61,28 +62,26 @@ impl Format {
 
 /// What a drawing is made of.
 struct Asked<'a> {
-    repository: &'a Repository,
+    workspace: &'a Workspace,
     options: &'a Options,
     global: &'a Global,
-    at: &'a Surroundings,
+    at: &'a Invocation,
     /// The digests of externals that are kept.
     pins: &'a Pins,
 }
 
-pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     // What is drawn is committed and compared, and neither what git calls it nor the time at which somebody
     // builds is part of it. Only a verdict is about a build.
     let asks = marks::ask_the_engine(options);
     let environment = at.environment.without(load::SOURCE_DATE_EPOCH);
-    let timeless = Surroundings { environment, paint: at.paint };
-    let mut repository =
+    let timeless = Invocation { environment, paint: at.paint };
+    let mut workspace =
         if asks { load::load(global, at)? } else { load::load_lasting(global, &timeless)? };
     if asks {
-        repository.read_ignore_files();
+        workspace.read_ignore_files();
     }
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
+    workspace.refuse_errors(at)?;
     let output = options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
     if options.check && output.is_none() && options.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output"));
@@ -90,18 +89,18 @@ pub fn run(options: &Options, global: &Global, at: &Surroundings) -> anyhow::Res
     let output = output.map(|path| start(global).join(path));
     let usual = || {
         let file = format_of(options, None).map_or(lock::FILE, Format::usual_file);
-        repository.root.join(file)
+        workspace.root.join(file)
     };
     let output = if options.check { Some(output.unwrap_or_else(usual)) } else { output };
     let format = wanted_format(options, output.as_deref())?;
     let pins = match format {
-        Format::Json => match lock::kept_pins(&repository)? {
+        Format::Json => match lock::kept_pins(&workspace)? {
             Ok(pins) => pins,
-            Err(problem) => return lock::tell(&problem, at),
+            Err(problem) => return lock::stop(&problem, at),
         },
         _ => Pins::default(),
     };
-    let asked = Asked { repository: &repository, options, global, at, pins: &pins };
+    let asked = Asked { workspace: &workspace, options, global, at, pins: &pins };
     match output {
         Some(path) if options.check => {
             let wanted = draw(&asked, format, &tree::plain)?;
@@ -170,8 +169,8 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
 
 /// The graph, or what the options choose of it, in a format.
 fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result<String> {
-    let Asked { repository, options, global, at, pins } = *asked;
-    let view = view(repository, options, format, (global, at))?;
+    let Asked { workspace, options, global, at, pins } = *asked;
+    let view = view(workspace, options, format, (global, at))?;
     let said = |format| Said { options, global, format: Some(format) };
     Ok(match format {
         Format::Tree => tree::draw(&view, ink),
@@ -180,22 +179,22 @@ fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result
         Format::Json => json::draw(&view.pinned(pins.clone())),
         Format::Svg => svg::draw(&view),
         Format::Html => {
-            let name = repository.root.file_name().unwrap_or(repository.root.as_os_str());
+            let name = workspace.root.file_name().unwrap_or(workspace.root.as_os_str());
             page::of_graph(&view, &name.to_string_lossy())
         }
-        Format::Bake => bake::draw(&view, &recipe(repository, said("bake"))),
-        Format::Compose => compose::draw(&view, &recipe(repository, said("compose"))),
+        Format::Bake => bake::draw(&view, &recipe(workspace, said("bake"))),
+        Format::Compose => compose::draw(&view, &recipe(workspace, said("compose"))),
     })
 }
 
 /// What of the graph is drawn.
 fn view<'a>(
-    repository: &'a Repository,
+    workspace: &'a Workspace,
     options: &Options,
     format: Format,
-    (global, at): (&Global, &Surroundings),
+    (global, at): (&Global, &Invocation),
 ) -> anyhow::Result<View<'a>> {
-    let graph = &repository.graph;
+    let graph = &workspace.graph;
     let mut view = View::whole(graph);
     if options.reduce && format.is_for_builds() {
         return Err(usage("`--reduce` leaves needs out, and a build needs all of them"));
@@ -207,7 +206,7 @@ fn view<'a>(
         ));
     }
     if !options.focus.is_empty() {
-        let images = select::surroundings(graph, &options.focus, &repository.current);
+        let images = select::surroundings(graph, &options.focus, &workspace.current);
         let mut images = images.map_err(|error| usage(format!("{error:#}")))?;
         if format.is_for_builds() {
             images = select::with_needs(graph, &images);
@@ -220,18 +219,18 @@ fn view<'a>(
     if let Some(by) = options.color_by {
         let images: Vec<_> = view.images().map(|(id, _)| id).collect();
         view =
-            view.marked(marks::make(repository, &images, by, options.engine.engine, (global, at))?);
+            view.marked(marks::make(workspace, &images, by, options.engine.engine, (global, at))?);
     }
     Ok(view)
 }
 
 /// What a file for another program says beside the graph.
-fn recipe<'a>(repository: &'a Repository, said: Said<'_>) -> Recipe<'a> {
-    let config = &repository.config.config;
+fn recipe<'a>(workspace: &'a Workspace, said: Said<'_>) -> Recipe<'a> {
+    let config = &workspace.config.config;
     Recipe {
         command: said.command(),
-        platform: repository.lasting_platform.as_deref(),
-        attestations: &repository.attestations,
+        platform: workspace.lasting_platform.as_deref(),
+        attestations: &workspace.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
     }

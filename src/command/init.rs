@@ -12,15 +12,14 @@ use crate::base::screen::{COMMAND, is_unseen, visible, visible_path};
 use crate::base::text::count;
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::cli::{Global, Init};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::Graph;
 use crate::graph::evaluate::NeedKind;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, FILE_NAME};
 use crate::scan::dockerfiles;
 use crate::scan::git::Head;
-
-use super::{Surroundings, load, usage};
+use crate::workspace::{Invocation, load};
 
 mod naming;
 mod survey;
@@ -28,7 +27,7 @@ mod survey;
 use naming::{Choice, Mention};
 use survey::Part;
 
-pub fn run(options: &Init, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
+pub fn run(options: &Init, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let root = root_for(&load::start_folder(global)?);
     let path = root.join(FILE_NAME);
     if path.exists() && !options.print {
@@ -78,7 +77,7 @@ fn root_for(start: &Path) -> PathBuf {
 }
 
 /// What the Dockerfiles name.
-fn mentions(root: &Path, parts: &[Part], global: &Global, at: &Surroundings) -> Vec<Mention> {
+fn mentions(root: &Path, parts: &[Part], global: &Global, at: &Invocation) -> Vec<Mention> {
     let paths = parts.iter().flat_map(|part| part.paths.iter().cloned()).collect();
     let graph = load::read_unnamed(root, paths, global, at);
     let images = graph.images.values();

@@ -9,17 +9,14 @@ use crate::graph::Graph;
 use crate::graph::reference::Reference;
 use crate::report::clean::{visible, visible_json};
 use crate::report::say;
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, revisions};
 
-use super::{Surroundings, load, since};
-
-pub fn run(options: &List, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let repository = load::load(global, at)?;
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let graph = &repository.graph;
+pub fn run(options: &List, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let workspace = Workspace::open_graph(global, at)?;
+    let graph = &workspace.graph;
     let chosen = match &options.since {
-        Some(revision) => since::affected(&repository, revision, global, at)?.images,
+        Some(revision) => revisions::affected(&workspace, revision, global, at)?.images,
         None => graph.images.ids().collect(),
     };
     let rows = rows(graph, &chosen);

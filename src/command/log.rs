@@ -6,12 +6,11 @@
 use crate::base::text::closest;
 use crate::cli::{Global, Log};
 use crate::event::{Event, Skip};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::report::journal::{self, Kept};
 use crate::report::summary::Whole;
 use crate::report::{retell, say};
-
-use super::{load, usage};
+use crate::workspace::load;
 
 pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
     let runs = journal::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);

@@ -17,8 +17,7 @@ use crate::base::screen::visible_path;
 use crate::cli::{Cli, Global};
 use crate::exit::Exit;
 use crate::report::say;
-
-use super::load;
+use crate::workspace::load;
 
 /// A term and what it means.
 type Entry = (&'static str, &'static str);

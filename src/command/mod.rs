@@ -4,76 +4,33 @@
 //! rooms in their order, and hands what they say to `report/`.
 
 use crate::cli::{Cli, Command};
-use crate::exit::Exit;
-use crate::report::paint::Paint;
+use crate::exit::{Exit, Stopped, UsageError};
 use crate::report::say;
+use crate::workspace::Invocation;
 
 mod affected;
-mod ancestry;
-mod attest;
-mod audience;
 mod build;
 mod check;
-mod choice;
 mod ci;
 mod compared;
 mod complete;
 mod completions;
-mod consent;
 mod diff;
-mod environment;
 mod graph;
 mod init;
-mod kitchen;
 mod list;
-mod load;
-mod lock;
-mod locked;
 mod log;
 mod man;
-mod on_disk;
 mod outdated;
 mod plan;
-mod proxies;
-mod publish;
-mod pulling;
-mod registry;
 mod release;
 mod report;
 mod retyped;
 mod runs;
-mod secrets;
-mod since;
-mod stand_ins;
-mod survey;
-mod tags;
 mod update;
 mod why;
-mod wishes;
 
 pub use complete::answer_shell;
-use environment::Environment;
-
-/// What a verb knows of its surroundings.
-struct Surroundings {
-    environment: Environment,
-    /// Colours of the standard error stream.
-    paint: Paint,
-}
-
-impl Surroundings {
-    /// Reads the environment, and lets it decide what is printed.
-    fn read() -> Surroundings {
-        let environment = Environment::read();
-        let paint = environment.paint();
-        say::begin(say::Rules {
-            output_is_colored: environment.paint_of_output().is_colored(),
-            errors_are_colored: paint.is_colored(),
-            obeys_commands: environment.is_in_actions(),
-        });
-        Surroundings { environment, paint }
-    }
-}
 
 /// Shows what was asked for instead of a command: help, or what is wrong with the command line.
 pub fn refuse(error: &clap::Error) -> Exit {
@@ -82,7 +39,7 @@ pub fn refuse(error: &clap::Error) -> Exit {
         drop(error.print());
         return Exit::Done;
     }
-    let at = Surroundings::read();
+    let at = Invocation::read();
     let text = error.render();
     let text = if at.paint.is_colored() { text.ansi().to_string() } else { text.to_string() };
     drop(say::err(&text));
@@ -91,7 +48,7 @@ pub fn refuse(error: &clap::Error) -> Exit {
 
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Exit {
-    let at = Surroundings::read();
+    let at = Invocation::read();
     let Cli { command, global } = cli;
     let result = match command {
         Command::Build(options) => build::run(&options, &global, &at),
@@ -121,38 +78,4 @@ pub fn run(cli: Cli) -> Exit {
         say::error(&error, at.paint);
         if is_usage { Exit::Usage } else { Exit::Machinery }
     })
-}
-
-/// A mistake on the command line that clap can't see, such as an image that does not exist.
-#[derive(Debug)]
-struct UsageError(String);
-
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
-
-/// Ends a command whose reasons have been printed.
-#[derive(Debug)]
-struct Stopped(Exit);
-
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped")
-    }
-}
-
-impl std::error::Error for Stopped {}
-
-/// The error that ends a command whose reasons have been printed.
-fn stopped(exit: Exit) -> anyhow::Error {
-    anyhow::Error::new(Stopped(exit))
-}
-
-/// Marks an error as a mistake on the command line.
-fn usage(message: impl std::fmt::Display) -> anyhow::Error {
-    anyhow::Error::new(UsageError(message.to_string()))
 }

@@ -16,20 +16,14 @@ use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Basis, Row, Was};
 use crate::report::say;
+use crate::session::image_provider;
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, lock, registry};
 
-use super::load::Repository;
-use super::{Surroundings, kitchen, load, lock, registry};
-
-pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let repository = load::load(global, at)?;
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let pins = match lock::pins(&repository, at)? {
-        Ok(pins) => pins,
-        Err(exit) => return Ok(exit),
-    };
-    let rows = compare(&repository, &pins, options.engine.engine, at);
+pub fn run(options: &Outdated, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let workspace = Workspace::open_graph(global, at)?;
+    let pins = lock::pins(&workspace, at)?;
+    let rows = compare(&workspace, &pins, options.engine.engine, at);
     let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
     if options.json {
         say::data(&pins::draw_json(&rows)?)?;
@@ -43,17 +37,17 @@ pub fn run(options: &Outdated, global: &Global, at: &Surroundings) -> anyhow::Re
 
 /// The externals by tag, each with what it was and what it is now.
 pub fn compare<'a>(
-    repository: &'a Repository,
+    workspace: &'a Workspace,
     pins: &Pins,
     engine: EngineName,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> Vec<(&'a Reference, Row)> {
-    let graph = &repository.graph;
+    let graph = &workspace.graph;
     let externals = externals_by_tag(graph);
     let store = Store::new(engine, at);
     let bases: Vec<(&Reference, Result<Was, String>)> =
         externals.into_values().map(|it| (it, basis(it, pins, &store))).collect();
-    let registries = Registries::new(registry::settings(&repository.config, &at.environment));
+    let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
     let found = parallel::each(&bases, AT_ONCE, |(reference, from)| match from {
         // Without anything to compare with, no registry need be asked.
         Err(why) => Err(why.clone()),
@@ -82,12 +76,12 @@ fn basis(reference: &Reference, pins: &Pins, store: &Store<'_>) -> Result<Was, S
 /// The engine's store, which is asked only where something is not pinned.
 struct Store<'a> {
     name: EngineName,
-    at: &'a Surroundings,
+    at: &'a Invocation,
     engine: OnceCell<Result<Box<dyn Engine>, String>>,
 }
 
 impl<'a> Store<'a> {
-    fn new(name: EngineName, at: &'a Surroundings) -> Store<'a> {
+    fn new(name: EngineName, at: &'a Invocation) -> Store<'a> {
         Store { name, at, engine: OnceCell::new() }
     }
 
@@ -95,7 +89,7 @@ impl<'a> Store<'a> {
     fn digests(&self, reference: &Reference) -> Result<Vec<String>, String> {
         let in_words = |error: anyhow::Error| without_hint(&format!("{error:#}"));
         let engine = self.engine.get_or_init(|| {
-            let engine = kitchen::connect(self.name, self.at).map_err(in_words)?;
+            let engine = image_provider::connect(self.name, self.at).map_err(in_words)?;
             engine.describe().map_err(in_words)?;
             Ok(engine)
         });

@@ -5,46 +5,38 @@ use crate::cli::{Global, Plan};
 use crate::exit::Exit;
 use crate::plan::Plan as Todo;
 use crate::report::paint::Paint;
-use crate::report::plan::{self as drawn, Estimate};
-use crate::report::say;
+use crate::report::plan::Estimate;
+use crate::report::{plan as drawn, say};
 use crate::schedule::estimate::{critical_chain, duration};
+use crate::session::Session;
+use crate::session::image_provider::Request;
+use crate::session::selection::{self, Selectors};
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::{Invocation, lock};
 
 use super::build::jobs_of;
-use super::choice::{self, Words};
-use super::kitchen::{self, Kitchen, Wish};
-use super::survey::survey;
-use super::{Surroundings, load, lock};
 
-pub fn run(options: &Plan, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let mut repository = load::load(global, at)?;
-    repository.read_ignore_files();
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let words = Words {
+pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = Workspace::open(global, at)?;
+    let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let chosen = choice::choose(&repository, words, global, at)?;
-    choice::warn_of_arguments(&repository, &chosen, global, at)?;
-    let pins = match lock::pins_of(options.locked, &repository, at)? {
-        Ok(pins) => pins,
-        Err(exit) => return Ok(exit),
-    };
-    let mut wish = Wish { pins, ..Wish::look(chosen) };
-    let engine = kitchen::connect(options.engine.engine, at)?;
-    let info = engine.describe()?;
-    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
-    drop(load::memory(&repository.root, at)?);
-    let (_, todo) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
-    let name = |image: ImageId| repository.graph.images[image].name.clone();
-    let estimate = options.estimate.then(|| estimate(&todo, jobs_of(options.jobs), &name));
+    let chosen = selection::choose(&workspace, selectors, global, at)?;
+    selection::warn_of_arguments(&workspace, &chosen, global, at)?;
+    let pins = lock::pins_of(options.locked, &workspace, at)?;
+    let request = Request { pins, ..Request::look(chosen) };
+    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
+    let (workspace, todo) = (session.workspace, &session.plan);
+    drop(load::memory(&workspace.root, at)?);
+    let name = |image: ImageId| workspace.graph.images[image].name.clone();
+    let estimate = options.estimate.then(|| estimate(todo, jobs_of(options.jobs), &name));
     say::out(&match (options.json, estimate) {
-        (true, estimate) => drawn::draw_json(&todo, estimate, &name)?,
-        (false, None) => drawn::draw(&todo, &name, Paint::plain()),
+        (true, estimate) => drawn::draw_json(todo, estimate, &name)?,
+        (false, None) => drawn::draw(todo, &name, Paint::plain()),
         (false, Some(estimate)) => {
-            drawn::draw(&todo, &name, Paint::plain()) + &drawn::draw_estimate(&estimate)
+            drawn::draw(todo, &name, Paint::plain()) + &drawn::draw_estimate(&estimate)
         }
     })?;
     Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })

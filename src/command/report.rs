@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Report};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::inputs::Memory;
 use crate::report::journal::{self, Kept};
 use crate::report::page::{self, Prior, Standing};
 use crate::report::timeline::Timeline;
 use crate::report::{say, trace};
+use crate::session::observers::RunRecord;
+use crate::workspace::load;
 
-use super::audience::Heard;
-use super::{load, log, usage};
+use super::log;
 
 /// The file of a run's page in its folder.
 const PAGE: &str = "report.html";
@@ -115,19 +116,19 @@ impl Wanted<'_> {
     /// events.
     pub(super) fn write(
         &self,
-        heard: Heard,
+        record: RunRecord,
         began: Duration,
         memory: &Memory,
     ) -> anyhow::Result<()> {
-        let Some(run) = heard.timeline else { return Ok(()) };
-        let id = heard.folder.as_deref().and_then(Path::file_name).unwrap_or_default();
+        let Some(run) = record.timeline else { return Ok(()) };
+        let id = record.folder.as_deref().and_then(Path::file_name).unwrap_or_default();
         let id = id.to_string_lossy().into_owned();
         if let Some(file) = self.trace {
             say::file(&self.start.join(file), &trace::draw(&run, &id))?;
             say::err(&format!("trace: {}\n", visible_path(file)))?;
         }
         let Some(page) = self.page else { return Ok(()) };
-        let (path, name) = match (page, &heard.folder) {
+        let (path, name) = match (page, &record.folder) {
             (Some(file), _) => (self.start.join(file), file.clone()),
             (None, Some(folder)) => (folder.join(PAGE), folder.join(PAGE)),
             (None, None) => {

@@ -5,11 +5,9 @@
 
 use crate::cli::{Global, Runs};
 use crate::exit::Exit;
-use crate::report::journal;
 use crate::report::runs::{self, Row};
-use crate::report::say;
-
-use super::load;
+use crate::report::{journal, say};
+use crate::workspace::load;
 
 pub fn run(options: &Runs, global: &Global) -> anyhow::Result<Exit> {
     let memory = load::own_memory(&load::find_root(&load::start_folder(global)?))?;

@@ -6,7 +6,7 @@
 use crate::base::parallel;
 use crate::base::text::closest;
 use crate::cli::{Global, Update};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::Graph;
 use crate::graph::lock::{Pins, externals_by_tag};
 use crate::graph::reference::Reference;
@@ -14,21 +14,16 @@ use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Move};
 use crate::report::say;
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, lock, registry};
 
-use super::load::{self, Repository};
-use super::{Surroundings, lock, outdated, registry, usage};
+use super::outdated;
 
-pub fn run(options: &Update, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let repository = load::load(global, at)?;
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let before = match lock::pins(&repository, at)? {
-        Ok(pins) => pins,
-        Err(exit) => return Ok(exit),
-    };
-    let chosen = choose(&repository.graph, &options.externals)?;
-    let registries = Registries::new(registry::settings(&repository.config, &at.environment));
+pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let workspace = Workspace::open_graph(global, at)?;
+    let before = lock::pins(&workspace, at)?;
+    let chosen = choose(&workspace.graph, &options.externals)?;
+    let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
     let found = parallel::each(&chosen, AT_ONCE, |reference| look(&registries, reference));
     let mut after = before.clone();
     let mut failures = Vec::new();
@@ -38,13 +33,13 @@ pub fn run(options: &Update, global: &Global, at: &Surroundings) -> anyhow::Resu
             Err(error) => failures.push((reference.familiar(), format!("{error:#}"))),
         }
     }
-    let path = repository.root.join(lock::FILE);
-    let text = lock::text(&repository.graph, &after);
+    let path = workspace.root.join(lock::FILE);
+    let text = lock::text(&workspace.graph, &after);
     // Whoever watches the file is not woken for nothing.
     if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
         say::file(&path, &text)?;
     }
-    let moves = moves(&repository, &before, &after);
+    let moves = moves(&workspace, &before, &after);
     say::out(&pins::draw_moves(&moves))?;
     for (external, error) in &failures {
         say::warning(&format!("`{external}` is left as it is: {error}"), at.paint)?;
@@ -93,8 +88,8 @@ fn means(word: &str, external: &Reference) -> bool {
 }
 
 /// What differs between the pins, as far as the graph has the externals.
-fn moves(repository: &Repository, before: &Pins, after: &Pins) -> Vec<Move> {
-    let graph = &repository.graph;
+fn moves(workspace: &Workspace, before: &Pins, after: &Pins) -> Vec<Move> {
+    let graph = &workspace.graph;
     let externals = externals_by_tag(graph);
     let moved = externals.values().filter(|it| before.digest(it) != after.digest(it));
     moved

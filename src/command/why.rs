@@ -2,57 +2,52 @@
 
 use crate::base::ImageId;
 use crate::cli::{Global, Why};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{say, why};
+use crate::session::Session;
+use crate::session::image_provider::Request;
+use crate::session::selection::{self, Selectors};
+use crate::workspace::Invocation;
+use crate::workspace::load::{self, Workspace};
 
-use super::choice::{self, Words};
-use super::kitchen::{self, Kitchen, Wish};
-use super::survey::survey;
-use super::{Surroundings, load, usage};
-
-pub fn run(options: &Why, global: &Global, at: &Surroundings) -> anyhow::Result<Exit> {
-    let mut repository = load::load(global, at)?;
-    repository.read_ignore_files();
-    if let Some(exit) = repository.refuse_errors(at)? {
-        return Ok(exit);
-    }
-    let words = Words { images: std::slice::from_ref(&options.image), ..Words::default() };
-    let chosen = choice::choose(&repository, words, global, at)?;
+pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = Workspace::open(global, at)?;
+    let selectors =
+        Selectors { images: std::slice::from_ref(&options.image), ..Selectors::default() };
+    let chosen = selection::choose(&workspace, selectors, global, at)?;
     let [image] = chosen.named.as_slice() else {
         return Err(usage(format!("`{}` is more than one image", options.image)));
     };
     let image = *image;
-    let mut wish = Wish::look(chosen);
-    let engine = kitchen::connect(options.engine.engine, at)?;
-    let info = engine.describe()?;
-    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
-    drop(load::memory(&repository.root, at)?);
-    let (kitchen, plan) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
-    let graph = &repository.graph;
-    let own = match &kitchen.judge.own[image] {
+    let request = Request::look(chosen);
+    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
+    let Session { workspace, engine, provider, plan, .. } = &session;
+    drop(load::memory(&workspace.root, at)?);
+    let graph = &workspace.graph;
+    let own = match &provider.judge.own[image] {
         Some(Ok(own)) => own,
         Some(Err(message)) => anyhow::bail!("{message}"),
         None => anyhow::bail!("the inputs of `{}` were never gathered", options.image),
     };
     let identity_of = |parent: ImageId| plan.identity(parent).cloned();
     let text = if options.inputs {
-        let inputs = match kitchen.judge.settle(image, &identity_of, engine.as_ref())? {
+        let inputs = match provider.judge.settle(image, &identity_of, engine.as_ref())? {
             Settled::Build { inputs, .. } => *inputs,
             Settled::Fresh { .. } | Settled::Remote { .. } => {
-                kitchen.judge.complete(own, &identity_of).inputs
+                provider.judge.complete(own, &identity_of).inputs
             }
         };
         why::draw_inputs(&inputs)?
     } else {
         match plan.verdict(image) {
             Some(Verdict::Fresh { image_id, registry, .. }) => {
-                let inputs = kitchen.judge.complete(own, &identity_of).inputs;
+                let inputs = provider.judge.complete(own, &identity_of).inputs;
                 let place = registry.as_ref().unwrap_or(image_id);
                 why::draw_fresh(&graph.images[image].name, place, &inputs)
             }
-            _ => why::draw_chain(graph, &plan, image, &way_to(graph, &plan, image)),
+            _ => why::draw_chain(graph, plan, image, &way_to(graph, plan, image)),
         }
     };
     say::out(&text)?;

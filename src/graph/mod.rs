@@ -29,7 +29,7 @@ use naming::Origin;
 use reference::Reference;
 
 /// All images of a repository and what they need.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Graph {
     /// The images in the order of their names.
     pub images: IdMap<Image>,

@@ -10,12 +10,11 @@ use crate::graph::{Graph, select};
 use crate::plan::{Holder, Plan, Verdict};
 use crate::report::paint::Paint;
 use crate::report::words;
-
-use super::super::choice::Chosen;
-use super::super::kitchen::{self, Kitchen, Wish};
-use super::super::survey::survey;
-use super::super::{Surroundings, load};
-use super::Repository;
+use crate::session::Session;
+use crate::session::image_provider::{ImageProvider, Request};
+use crate::session::selection::Selection;
+use crate::workspace::Invocation;
+use crate::workspace::load::{self, Workspace};
 
 /// Up to how many bytes each step of sizes goes, but the last.
 const SIZES: [(u64, &str); 4] = [
@@ -35,26 +34,23 @@ pub fn ask_the_engine(options: &Options) -> bool {
 /// # Errors
 /// Where the engine is needed and can't be asked.
 pub fn make(
-    repository: &Repository,
+    workspace: &Workspace,
     images: &[ImageId],
     by: ColorBy,
     engine: EngineName,
-    (global, at): (&Global, &Surroundings),
+    (global, at): (&Global, &Invocation),
 ) -> anyhow::Result<Marks> {
     if by == ColorBy::Depth {
-        return Ok(by_depth(&repository.graph, images));
+        return Ok(by_depth(&workspace.graph, images));
     }
     // The engine adds to a graph what only it can know, and the one that is drawn stays as it is written.
-    let mut repository = load::load(global, at)?;
-    let all = select::with_needs(&repository.graph, images);
-    let mut wish = Wish::look(Chosen { named: images.to_vec(), ..Chosen::all(all) });
-    let engine = kitchen::connect(engine, at)?;
-    let info = engine.describe()?;
-    let survey = survey(&mut repository, &mut wish, engine.as_ref(), &info, at)?;
-    let (kitchen, plan) = Kitchen::open(&repository, wish, survey, (engine.as_ref(), &info), at)?;
+    let mut workspace = load::load(global, at)?;
+    let all = select::with_needs(&workspace.graph, images);
+    let request = Request::look(Selection { named: images.to_vec(), ..Selection::all(all) });
+    let session = Session::open(&mut workspace, request, engine, at)?;
     Ok(match by {
-        ColorBy::Size => by_size(&repository.graph, &kitchen),
-        _ => by_verdict(&plan),
+        ColorBy::Size => by_size(&session.workspace.graph, &session.provider),
+        _ => by_verdict(&session.plan),
     })
 }
 
@@ -118,12 +114,12 @@ fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
 }
 
 /// How large the images are that the engine holds now, fresh or not.
-fn by_size(graph: &Graph, kitchen: &Kitchen<'_>) -> Marks {
+fn by_size(graph: &Graph, provider: &ImageProvider<'_>) -> Marks {
     let largest = || mark("1 GB and more", Shade::Step(STEPS - 1));
     let steps = SIZES.iter().zip(0_u8..);
     let legend = steps.map(|((_, word), step)| mark(*word, Shade::Step(step)));
     let legend = legend.chain([largest(), mark("not there", Shade::Unknown)]).collect();
-    let of = |id: ImageId| match kitchen.judge.held.holder(&graph.images[id].references) {
+    let of = |id: ImageId| match provider.judge.held.holder(&graph.images[id].references) {
         Holder::One(held) => {
             let step = SIZES.iter().zip(0_u8..).find(|((most, _), _)| held.size < *most);
             let shade = step.map_or(largest().shade, |(_, step)| Shade::Step(step));

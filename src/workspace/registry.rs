@@ -6,13 +6,13 @@
 use crate::base::Diagnostic;
 use crate::cli::{Global, Push};
 use crate::credentials;
+use crate::exit::usage;
 use crate::plan::{Home, SharedStore};
 use crate::registry::{Proxies, Registries, Settings};
 use crate::scan::config::{self, ConfigFile};
 
 use super::environment::Environment;
-use super::load::Repository;
-use super::usage;
+use super::load::Workspace;
 
 /// How a registry is written.
 const FORM: &str = "write it as `ghcr.io/acme` or `localhost:5000`";
@@ -74,16 +74,16 @@ pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> Sett
 /// The registry in which images are looked for; nothing where none is named and nothing is put into
 /// one.
 pub fn shared_store(
-    repository: &Repository,
+    workspace: &Workspace,
     push: Push,
     platform: &str,
     environment: &Environment,
 ) -> Option<SharedStore> {
-    let home = repository.home.clone();
+    let home = workspace.home.clone();
     if home.is_none() && push == Push::No {
         return None;
     }
-    let registries = Registries::new(settings(&repository.config, environment));
+    let registries = Registries::new(settings(&workspace.config, environment));
     let shared = SharedStore::new(registries, home, platform);
     Some(if push == Push::No { shared } else { shared.needed() })
 }

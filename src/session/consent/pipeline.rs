@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::text::shell_word;
 use crate::base::{IdMap, ImageId, RelPath};
-use crate::command::environment::Environment;
-use crate::command::load::Repository;
-use crate::command::secrets::{Configured, Needed, Origin};
 use crate::graph::Image;
+use crate::session::secrets::{Configured, Needed, Origin};
+use crate::workspace::environment::Environment;
+use crate::workspace::load::Workspace;
 
 use super::{Boundary, Located, canonical};
 
@@ -21,16 +21,16 @@ use super::{Boundary, Located, canonical};
 /// # Errors
 /// Where the root of the repository can't be resolved.
 pub fn allow_options(
-    repository: &Repository,
+    workspace: &Workspace,
     environment: &Environment,
 ) -> anyhow::Result<BTreeMap<ImageId, Vec<String>>> {
-    let configured = Configured::all(repository, environment);
-    let boundary = Boundary::of(&repository.root)?;
-    let graph = &repository.graph;
+    let configured = Configured::all(workspace, environment);
+    let boundary = Boundary::of(&workspace.root)?;
+    let graph = &workspace.graph;
     let mut of_image: IdMap<BTreeSet<String>> =
         IdMap::from_fn(graph.images.len(), |_| BTreeSet::new());
     for image in graph.order() {
-        let mut options = own(repository, &graph.images[*image], &configured, &boundary);
+        let mut options = own(workspace, &graph.images[*image], &configured, &boundary);
         for parent in graph.parents_of(*image) {
             options.extend(of_image[parent].iter().cloned());
         }
@@ -42,7 +42,7 @@ pub fn allow_options(
 }
 
 fn own(
-    repository: &Repository,
+    workspace: &Workspace,
     image: &Image,
     configured: &[Configured],
     boundary: &Boundary,
@@ -61,7 +61,7 @@ fn own(
         }
     }
     for path in [&image.context, &image.dockerfile] {
-        let found = canonical(&path.under(&repository.root));
+        let found = canonical(&path.under(&workspace.root));
         if found.is_ok_and(|found| boundary.is_outside(&found)) {
             options.insert(allow(path.as_str()));
         }

@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::command::environment::Environment;
-use crate::command::usage;
+use crate::exit::usage;
+use crate::workspace::environment::Environment;
 
 use super::location::resolve;
 use super::{OutsideSource, with_home};

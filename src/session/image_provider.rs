@@ -35,19 +35,20 @@ use crate::plan::{
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::{Invocation, proxies};
 
 use super::ancestry::Ancestry;
-use super::choice::Chosen;
-use super::load::Repository;
-use super::pulling::{Found, Pull};
-use super::stand_ins::{Lender, StandIns, redirect};
-use super::survey::Survey;
-use super::{Surroundings, attest, load, locked, proxies};
+use super::externals::Discovery;
+use super::parent_aliases::{ContextOverrides, ParentAliases, redirect};
+use super::pull::{ExternalImages, Pull};
+use super::selection::Selection;
+use super::{attest, pins};
 
 /// What is asked for.
-pub struct Wish {
+pub struct Request {
     /// The images.
-    pub chosen: Chosen,
+    pub chosen: Selection,
     /// Whether the named ones are built in any case.
     pub force: bool,
     /// Whether they are built without the engine's cache.
@@ -60,14 +61,16 @@ pub struct Wish {
     pub push: Push,
     /// Whether the engine is to have the named ones even if the registry has them.
     pub load: bool,
+    /// Whether the engine must be able to attest what is requested of it.
+    pub attests: bool,
     /// What externals are built on, whatever their tags lead to.
     pub pins: Pins,
 }
 
-impl Wish {
+impl Request {
     /// Only to look, and to do nothing.
-    pub fn look(chosen: Chosen) -> Wish {
-        Wish {
+    pub fn look(chosen: Selection) -> Request {
+        Request {
             chosen,
             force: false,
             no_cache: false,
@@ -75,13 +78,14 @@ impl Wish {
             tell: false,
             push: Push::No,
             load: false,
+            attests: false,
             pins: Pins::default(),
         }
     }
 }
 
 /// Finds the engine that is meant. Nothing is asked of it yet.
-pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn Engine>> {
+pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Engine>> {
     Ok(match name {
         EngineName::Docker => {
             proxies::read(at)?;
@@ -92,19 +96,19 @@ pub fn connect(name: EngineName, at: &Surroundings) -> anyhow::Result<Box<dyn En
     })
 }
 
-fn connect_fake(at: &Surroundings) -> anyhow::Result<Fake> {
+fn connect_fake(at: &Invocation) -> anyhow::Result<Fake> {
     match at.environment.path("LAYERS_FAKE_SCRIPT") {
         Some(script) => Fake::scripted(&script),
         None => Ok(Fake::new()),
     }
 }
 
-fn docker_environment(at: &Surroundings) -> endpoint::Environment {
+fn docker_environment(at: &Invocation) -> endpoint::Environment {
     endpoint::Environment::read(|name| at.environment.var(name).map(OsString::from))
 }
 
 /// Makes requests of images when their turn comes.
-pub struct Kitchen<'a> {
+pub struct ImageProvider<'a> {
     /// What decides.
     pub judge: Judge<'a>,
     graph: &'a Graph,
@@ -117,36 +121,36 @@ pub struct Kitchen<'a> {
     begun: Duration,
     is_trouble_told: AtomicBool,
     /// Who gives parents names of their own.
-    pub lender: Lender,
+    pub parent_aliases: ParentAliases,
     ancestry: Ancestry,
     triggers: &'a ExternalTriggers,
 }
 
-impl<'a> Kitchen<'a> {
+impl<'a> ImageProvider<'a> {
     /// Asks the engine what it holds, gathers the inputs of what is chosen, and judges.
     ///
     /// # Errors
     /// Where the engine can't be asked.
     pub fn open(
-        repository: &'a Repository,
-        wish: Wish,
-        survey: Survey,
+        workspace: &'a Workspace,
+        request: Request,
+        discovery: Discovery,
         (engine, info): (&dyn Engine, &EngineInfo),
-        at: &Surroundings,
-    ) -> anyhow::Result<(Kitchen<'a>, Plan)> {
-        let graph = &repository.graph;
-        let Wish { chosen, force, no_cache, pull, load, pins, .. } = wish;
-        let Survey { found, shared, platform: target } = survey;
-        let Found { mut externals, remote: remote_externals, strays } = found;
-        let memory = Memory::of(&repository.root);
+        at: &Invocation,
+    ) -> anyhow::Result<(ImageProvider<'a>, Plan)> {
+        let graph = &workspace.graph;
+        let Request { chosen, force, no_cache, pull, load, pins, .. } = request;
+        let Discovery { found, shared, platform: target } = discovery;
+        let ExternalImages { mut externals, remote: remote_externals, strays } = found;
+        let memory = Memory::of(&workspace.root);
         let begun = clock::now();
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
         let asked = Asked {
-            root: &repository.root,
+            root: &workspace.root,
             graph,
             platform: &target,
             externals: &externals,
-            attestations: &repository.attestations,
+            attestations: &workspace.attestations,
         };
         let (own, held) = look(asked, &chosen.all, &memory, force, engine)?;
         if pull != Pull::Nothing {
@@ -166,38 +170,38 @@ impl<'a> Kitchen<'a> {
             shared,
             loads: chosen.named.iter().filter(|_| load).copied().collect(),
             remote_externals,
-            pinned: locked::pinned(graph, &pins),
+            pinned: pins::pinned(graph, &pins),
             contexts: contexts_of(info),
             platform: target,
-            publishes_names: repository.attestations.provenance.is_some(),
+            publishes_names: workspace.attestations.provenance.is_some(),
         };
         let mut plan = judge.plan(&chosen.all, engine)?;
         expect_costs(&judge, &mut plan);
-        let platform = repository.platform.clone();
+        let platform = workspace.platform.clone();
         let secrets = Secrets::default();
         let is_trouble_told = AtomicBool::new(false);
-        let attestations = &repository.attestations;
-        let kitchen = Kitchen {
+        let attestations = &workspace.attestations;
+        let provider = ImageProvider {
             judge,
             graph,
             no_cache,
             platform,
             attestations,
-            proxies: &repository.proxies,
+            proxies: &workspace.proxies,
             secrets,
             begun,
             is_trouble_told,
-            lender: Lender::default(),
+            parent_aliases: ParentAliases::default(),
             ancestry: Ancestry::default(),
-            triggers: &repository.triggers,
+            triggers: &workspace.triggers,
         };
-        kitchen.tell_trouble(at)?;
-        Ok((kitchen, plan))
+        provider.tell_trouble(at)?;
+        Ok((provider, plan))
     }
 
     /// Says that the registry is no longer asked, or lets us not at some of it, where that is so and has
     /// not been said.
-    pub fn tell_trouble(&self, at: &Surroundings) -> anyhow::Result<()> {
+    pub fn tell_trouble(&self, at: &Invocation) -> anyhow::Result<()> {
         let Some(shared) = &self.judge.shared else { return Ok(()) };
         let trouble = shared.trouble().map(|it| format!("the registry is left alone: {it}"));
         let Some(said) = trouble.or(shared.denied().map(str::to_owned)) else { return Ok(()) };
@@ -209,7 +213,7 @@ impl<'a> Kitchen<'a> {
 
     /// Hands over what builds may ask for.
     #[must_use]
-    pub fn with_secrets(mut self, secrets: Secrets) -> Kitchen<'a> {
+    pub fn with_secrets(mut self, secrets: Secrets) -> ImageProvider<'a> {
         self.secrets = secrets;
         self
     }
@@ -236,7 +240,7 @@ impl<'a> Kitchen<'a> {
                 let by_digest = self.judge.takes_by_digest(image);
                 let is_context = external.kind == NeedKind::Context;
                 let tag = Some(&external.reference).filter(|_| !by_digest && !is_context);
-                locked::bring(engine, reference, tag, platform, turn.pulled)?;
+                pins::bring(engine, reference, tag, platform, turn.pulled)?;
                 continue;
             }
             let Some(reference) = self.judge.remote_externals.get(&normalised) else { continue };
@@ -254,7 +258,7 @@ impl<'a> Kitchen<'a> {
         &self,
         image: ImageId,
         key: &str,
-        stand_ins: &StandIns,
+        overrides: &ContextOverrides,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<BuildRequest> {
@@ -262,9 +266,9 @@ impl<'a> Kitchen<'a> {
         let proof = self.ancestry.proof(&self.judge, (image, key), needs, self.triggers, engine)?;
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
         let described = &self.graph.images[image];
-        let mut contexts = stand_ins.contexts.clone();
+        let mut contexts = overrides.contexts.clone();
         let written = redirect(used_contexts(described), &self.judge.pinned);
-        contexts.extend(redirect(written, &stand_ins.names));
+        contexts.extend(redirect(written, &overrides.names));
         for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(
@@ -369,7 +373,7 @@ fn contexts_of(info: &EngineInfo) -> Contexts {
     }
 }
 
-impl Recipes for Kitchen<'_> {
+impl Recipes for ImageProvider<'_> {
     fn name(&self, image: ImageId) -> &str {
         &self.graph.images[image].name
     }
@@ -405,8 +409,9 @@ impl Recipes for Kitchen<'_> {
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));
                 self.bring_needs(image, needs, engine, turn)?;
-                let stand_ins = StandIns::of(&self.judge, image, needs, &self.lender, engine)?;
-                let request = Box::new(self.request(image, &key, &stand_ins, needs, engine)?);
+                let overrides =
+                    ContextOverrides::of(&self.judge, image, needs, &self.parent_aliases, engine)?;
+                let request = Box::new(self.request(image, &key, &overrides, needs, engine)?);
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }

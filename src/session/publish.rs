@@ -15,13 +15,13 @@ use crate::registry::moves::Move;
 use crate::registry::{AT_ONCE, Remote};
 use crate::schedule::{Published, Publisher, Released};
 
-use super::kitchen::Kitchen;
-use super::release;
+use super::image_provider::ImageProvider;
+use super::tag_moves;
 
-/// Publishes what a kitchen makes.
+/// Publishes what an image provider makes.
 pub struct Publishing<'a> {
     /// Where the images come from.
-    kitchen: &'a Kitchen<'a>,
+    provider: &'a ImageProvider<'a>,
     /// The registry.
     shared: &'a SharedStore,
     /// Registries that are spoken to without TLS.
@@ -33,22 +33,22 @@ pub struct Publishing<'a> {
 }
 
 impl<'a> Publishing<'a> {
-    /// Publishes what a kitchen makes, as far as is wished; nothing where nothing is.
+    /// Publishes what an image provider makes, as far as is wished; nothing where nothing is.
     pub fn of(
-        kitchen: &'a Kitchen<'a>,
+        provider: &'a ImageProvider<'a>,
         plain_http: Vec<String>,
         push: Push,
     ) -> Option<Publishing<'a>> {
-        let shared = kitchen.judge.shared.as_ref().filter(|_| push != Push::No)?;
+        let shared = provider.judge.shared.as_ref().filter(|_| push != Push::No)?;
         let moves_tags = push == Push::Tags;
         let run = format!("{}-{}", clock::now().as_millis(), std::process::id());
-        Some(Publishing { kitchen, shared, plain_http, moves_tags, run })
+        Some(Publishing { provider, shared, plain_http, moves_tags, run })
     }
 }
 
 impl Publishing<'_> {
     fn references(&self, image: ImageId) -> Vec<Reference> {
-        let references = &self.kitchen.judge.graph.images[image].references;
+        let references = &self.provider.judge.graph.images[image].references;
         references.iter().map(|reference| self.shared.place(reference)).collect()
     }
 
@@ -74,7 +74,7 @@ impl Publishing<'_> {
     }
 
     fn memory(&self) -> &Memory {
-        &self.kitchen.judge.memory
+        &self.provider.judge.memory
     }
 }
 
@@ -87,7 +87,7 @@ impl Publisher for Publishing<'_> {
         engine: &dyn Engine,
         cancel: &Cancel,
     ) -> anyhow::Result<Published> {
-        let judge = &self.kitchen.judge;
+        let judge = &self.provider.judge;
         let Some(key) = judge.key_of(image, needs) else {
             anyhow::bail!("an image without a key can't be pushed");
         };
@@ -122,8 +122,8 @@ impl Publisher for Publishing<'_> {
             Err(_) if self.memory().trouble().is_some() => StateDir::at(elsewhere.path()),
             kept => kept?,
         };
-        if !moves.is_empty() || release::is_any_left(&folder) {
-            release::release(&folder, &self.run, &self.plain_http, moves)?;
+        if !moves.is_empty() || tag_moves::is_any_left(&folder) {
+            tag_moves::release(&folder, &self.run, &self.plain_http, moves)?;
         }
         Ok(Some(Released { moved: moved.into_iter().collect(), kept }))
     }

@@ -1,49 +1,19 @@
 //! What is told of an image beside it: annotations of its manifest, and what the engine attests.
 //!
-//! Owns which wish counts, the values of annotations, and the word to who wants something of an engine
-//! that can't. No annotation changes with time: equal inputs give equal values, but for the digest of a
+//! Owns the values of annotations, and the error for what an engine cannot attest. No annotation changes with time: equal inputs give equal values, but for the digest of a
 //! base that is another one by then.
 
 use std::collections::BTreeMap;
 
-use crate::base::Diagnostic;
 use crate::base::hinted;
-use crate::cli::Global;
-use crate::engine::attest::{Kind, Said};
 use crate::engine::{Attestations, Engine, EngineInfo};
 use crate::graph::Image;
 use crate::graph::reference::Reference;
-use crate::scan::config::{ConfigFile, Value};
 
 /// The names of annotations (OCI image specification, `annotations.md`).
 const TITLE: &str = "org.opencontainers.image.title";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
-
-/// What is to be attested: what the command line says, else `layers.toml`. What can't be read there is
-/// a diagnostic.
-pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
-    let mut problems = Vec::new();
-    let mut choose = |kind: Kind, given: &Option<Said>, setting: &Option<toml::Spanned<Value>>| {
-        if let Some(Said(parameters)) = given {
-            return parameters.clone();
-        }
-        let setting = setting.as_ref()?;
-        match kind.read(&setting.get_ref().to_text()) {
-            Ok(Said(parameters)) => parameters,
-            Err(message) => {
-                let span = ConfigFile::span(setting);
-                let text = format!("`{kind}` can't be read: {message}");
-                problems.push(Diagnostic::error("config", text).at(&file.source, span, ""));
-                None
-            }
-        }
-    };
-    let config = &file.config;
-    let sbom = choose(Kind::Sbom, &global.sbom, &config.sbom);
-    let provenance = choose(Kind::Provenance, &global.provenance, &config.provenance);
-    (Attestations { sbom, provenance }, problems)
-}
 
 /// Makes sure that the engine can attest what is wanted of it: an older one would pass over it without
 /// a word.

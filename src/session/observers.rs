@@ -17,11 +17,10 @@ use crate::report::journal::Journal;
 use crate::report::summary::{Summary, Whole};
 use crate::report::timeline::Timeline;
 use crate::report::{Reporter, say};
-
-use super::Surroundings;
+use crate::workspace::Invocation;
 
 /// All that hears a run.
-pub struct Audience {
+pub struct Observers {
     journal: Journal,
     /// Why the log is not kept any more.
     unkept: Option<io::Error>,
@@ -37,15 +36,15 @@ pub struct Audience {
     timeline: Option<Timeline>,
 }
 
-/// What is left of a run when all have heard it.
-pub struct Heard {
+/// What is left of a run when all observers are done.
+pub struct RunRecord {
     /// It as times, where that was wanted.
     pub timeline: Option<Timeline>,
     /// The folder of its log, where it has one.
     pub folder: Option<PathBuf>,
 }
 
-impl Listener for Audience {
+impl Listener for Observers {
     fn hear(&mut self, event: &Stamped) {
         // The log first: whatever happens to the screen, it is kept.
         if self.unkept.is_none() {
@@ -71,10 +70,10 @@ impl Listener for Audience {
     }
 }
 
-impl Audience {
-    /// The audience of a run that begins at a moment (since 1970), and is shown by `view`.
-    pub fn new(view: Option<Box<dyn Reporter>>, began: Duration, memory: &Memory) -> Audience {
-        Audience {
+impl Observers {
+    /// The observers of a run that begins at a time (since 1970) and is shown by `view`.
+    pub fn new(view: Option<Box<dyn Reporter>>, began: Duration, memory: &Memory) -> Observers {
+        Observers {
             journal: Journal::new(memory, began),
             unkept: None,
             view,
@@ -109,7 +108,7 @@ impl Audience {
     ///
     /// # Errors
     /// Where that can't be said, or the run could not be shown.
-    pub fn leave(mut self, judge: &Judge<'_>, at: &Surroundings) -> anyhow::Result<Heard> {
+    pub fn leave(mut self, judge: &Judge<'_>, at: &Invocation) -> anyhow::Result<RunRecord> {
         let memory = &judge.memory;
         // Without them the engine is asked once more for each, that is all.
         drop(memory.keep_built(&judge.built, self.ours));
@@ -131,10 +130,10 @@ impl Audience {
         say::err(&self.summary.draw(at.paint))?;
         say::unless_closed(self.shown).context("can't show the progress")?;
         let folder = self.journal.folder().map(Path::to_owned);
-        Ok(Heard { timeline: self.timeline, folder })
+        Ok(RunRecord { timeline: self.timeline, folder })
     }
 }
 
-fn warn_unkept(why: &str, at: &Surroundings) -> anyhow::Result<()> {
+fn warn_unkept(why: &str, at: &Invocation) -> anyhow::Result<()> {
     say::warning(&format!("the log of this run can't be kept: {why}"), at.paint)
 }

@@ -8,12 +8,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::exit::usage;
 use crate::graph::Image;
 use crate::report::say;
+use crate::workspace::Invocation;
+use crate::workspace::load::Workspace;
 
-use super::load::Repository;
 use super::secrets::{Configured, Needed};
-use super::{Surroundings, usage};
 
 mod allow;
 mod location;
@@ -65,7 +66,7 @@ pub enum OutsideSource {
 
 /// Everything outside the repository that builds of some images would get.
 pub fn outside_of(
-    repository: &Repository,
+    workspace: &Workspace,
     images: &[&Image],
     needed: &Needed<'_>,
     configured: &[Configured],
@@ -75,7 +76,7 @@ pub fn outside_of(
     for image in images {
         let places = [(Role::Context, &image.context), (Role::Dockerfile, &image.dockerfile)];
         for (role, path) in places {
-            let Ok(path) = canonical(&path.under(&repository.root)) else { continue };
+            let Ok(path) = canonical(&path.under(&workspace.root)) else { continue };
             if boundary.is_outside(&path) {
                 let (id, images) = (image.name.clone(), vec![image.name.clone()]);
                 found.insert(Outside { role, id, source: OutsideSource::Path(path), images });
@@ -112,7 +113,7 @@ impl Consents {
     pub fn open(
         allowed: Allowed,
         boundary: &Boundary,
-        at: &Surroundings,
+        at: &Invocation,
     ) -> anyhow::Result<Consents> {
         let (remembered, problem) = Remembered::open(boundary.root(), &at.environment);
         if let Some(problem) = problem {
@@ -135,7 +136,7 @@ impl Consents {
     ///
     /// # Errors
     /// Where there is none.
-    pub fn obtain(&mut self, wanted: &[Outside], at: &Surroundings) -> anyhow::Result<()> {
+    pub fn obtain(&mut self, wanted: &[Outside], at: &Invocation) -> anyhow::Result<()> {
         let open = wanted.iter().filter(|it| !self.cover(it.role, &it.id, &it.source));
         let open: Vec<&Outside> = open.collect();
         if open.is_empty() {

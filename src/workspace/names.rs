@@ -5,13 +5,14 @@
 
 use crate::base::{Diagnostic, Span};
 use crate::cli::Global;
+use crate::exit::usage;
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
 use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
 use crate::scan::git::Head;
 
 use super::environment::Environment;
-use super::{tags, usage};
+use super::tags;
 
 /// How references are made where no template is set.
 const DEFAULT_TEMPLATE: &str = "{namespace}/{app}-{name}";

@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::base::text::{count, shell_word};
-use crate::command::secrets::Announced;
 use crate::graph::evaluate::SecretKind;
+use crate::session::secrets::Announced;
 
 use super::{Outside, OutsideSource, Role};
 

@@ -6,11 +6,11 @@
 use std::path::PathBuf;
 
 use crate::base::Span;
-use crate::command::consent::{Boundary, Located, OutsideSource, Role};
-use crate::command::environment::Environment;
-use crate::command::load::Repository;
 use crate::graph::evaluate::SecretKind;
 use crate::scan::config::{ConfigFile, SecretSource};
+use crate::session::consent::{Boundary, Located, OutsideSource, Role};
+use crate::workspace::environment::Environment;
+use crate::workspace::load::Workspace;
 
 use super::source::Place;
 use super::words;
@@ -44,13 +44,13 @@ pub enum Origin {
 
 impl Configured {
     /// All of a repository, as [`Configured::all_at`] finds them.
-    pub fn all(repository: &Repository, environment: &Environment) -> Vec<Configured> {
-        Configured::all_at(repository, Place { folder: &repository.root, environment })
+    pub fn all(workspace: &Workspace, environment: &Environment) -> Vec<Configured> {
+        Configured::all_at(workspace, Place { folder: &workspace.root, environment })
     }
 
     /// All of a repository, secrets by their IDs first, then agents as they are written.
-    pub(super) fn all_at(repository: &Repository, place: Place<'_>) -> Vec<Configured> {
-        let config = &repository.config.config;
+    pub(super) fn all_at(workspace: &Workspace, place: Place<'_>) -> Vec<Configured> {
+        let config = &workspace.config.config;
         let secrets = config.secrets.iter().map(|(id, setting)| Configured {
             kind: SecretKind::Value,
             id: id.clone(),

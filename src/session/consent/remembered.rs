@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::base::screen::visible_path;
-use crate::command::environment::Environment;
+use crate::workspace::environment::Environment;
 
 use super::location::resolve;
 use super::{Outside, OutsideSource, Role};

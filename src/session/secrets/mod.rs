@@ -15,15 +15,17 @@ use crate::base::text::closest;
 use crate::base::{Diagnostic, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
+use crate::exit::{Exit, stopped, usage};
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::graph::{Graph, Image};
 use crate::inputs::Externals;
 use crate::plan::Plan;
+use crate::report::{diagnostics, say};
 use crate::scan::config::ConfigFile;
+use crate::workspace::load::{Workspace, once_each};
+use crate::workspace::{Invocation, proxies};
 
 use super::consent::{self, Allowed, Boundary, Consents};
-use super::load::{Repository, once_each};
-use super::{Surroundings, proxies, usage};
 
 mod configured;
 mod key_agent;
@@ -45,7 +47,7 @@ const MISSING: &str = "missing-secret";
 const MISSPELT: &str = "misspelt-secret";
 
 /// What was given so far.
-pub struct Given {
+pub struct SecretOptions {
     secrets: BTreeMap<String, Vec<u8>>,
     agents: BTreeMap<String, Agent>,
     allowed: Allowed,
@@ -53,7 +55,7 @@ pub struct Given {
 
 /// What a run gives to its builds.
 #[derive(Default)]
-pub struct Gifts {
+pub struct PreparedSecrets {
     /// What the engine may ask for.
     pub secrets: Secrets,
     /// What is suspicious about them.
@@ -94,9 +96,9 @@ fn once(names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// The images that a plan builds, and what is known of what they ask for.
-pub struct Asking<'a> {
+pub struct SecretsQuery<'a> {
     /// The repository.
-    pub repository: &'a Repository,
+    pub workspace: &'a Workspace,
     /// What is built.
     pub plan: &'a Plan,
     /// The externals that it is built on.
@@ -106,15 +108,16 @@ pub struct Asking<'a> {
 /// What `layers.toml` gives and can't be had, with where it says so.
 type Unread = BTreeMap<(SecretKind, String), (Lacking, Span)>;
 
-impl Given {
+impl SecretOptions {
     /// Reads what the command line gives; its paths begin at `folder`.
     ///
     /// # Errors
     /// Where it is written wrongly, or can't be read.
-    pub fn read(options: &Build, folder: &Path, at: &Surroundings) -> anyhow::Result<Given> {
+    pub fn read(options: &Build, folder: &Path, at: &Invocation) -> anyhow::Result<SecretOptions> {
         let place = Place { folder, environment: &at.environment };
         let allowed = Allowed::read(&options.allow, folder, &at.environment)?;
-        let mut given = Given { secrets: BTreeMap::new(), agents: BTreeMap::new(), allowed };
+        let mut given =
+            SecretOptions { secrets: BTreeMap::new(), agents: BTreeMap::new(), allowed };
         for text in &options.secret {
             let word = words::read_secret(text).map_err(usage)?;
             let value = match &word.source {
@@ -134,30 +137,31 @@ impl Given {
     }
 
     /// Adds what `layers.toml` gives, and gets ready what the images that a plan builds may ask
-    /// for. What they mount and can't be had is told as diagnostics.
+    /// for. What they mount and can't be had is printed as diagnostics.
     ///
     /// # Errors
-    /// Where there is no consent to what is outside the repository, or an agent can't be started.
+    /// Where something is missing that they mount; where there is no consent to what is outside the repository, or an agent can't be started.
     pub fn complete(
         mut self,
-        asking: &Asking<'_>,
-        at: &Surroundings,
-    ) -> anyhow::Result<Result<Gifts, Vec<Diagnostic>>> {
-        let Asking { repository, plan, externals: _ } = *asking;
+        asking: &SecretsQuery<'_>,
+        at: &Invocation,
+    ) -> anyhow::Result<PreparedSecrets> {
+        let SecretsQuery { workspace, plan, externals: _ } = *asking;
         let images = plan.order().iter().filter(|image| !plan.is_fresh(**image));
-        let images: Vec<&Image> = images.map(|image| &repository.graph.images[*image]).collect();
+        let images: Vec<&Image> = images.map(|image| &workspace.graph.images[*image]).collect();
         if images.is_empty() {
-            return Ok(Ok(Gifts::default()));
+            return Ok(PreparedSecrets::default());
         }
-        proxies::check(&repository.proxies, &repository.attestations)?;
-        let doubts = self.misspelt(&repository.graph);
-        let mut gifts = Gifts { doubts, ..Gifts::default() };
-        let unread = self.add_configured(asking, &images, &mut gifts, at)?;
+        proxies::check(&workspace.proxies, &workspace.attestations)?;
+        let doubts = self.misspelt(&workspace.graph);
+        let mut prepared = PreparedSecrets { doubts, ..PreparedSecrets::default() };
+        let unread = self.add_configured(asking, &images, &mut prepared, at)?;
         let uses = images.iter().flat_map(|image| &image.evaluation.secret_uses);
-        let missing = uses.filter_map(|it| self.missing(it, &unread, &repository.config));
+        let missing = uses.filter_map(|it| self.missing(it, &unread, &workspace.config));
         let missing: Vec<Diagnostic> = once_each(missing);
         if !missing.is_empty() {
-            return Ok(Err(missing));
+            say::err(&diagnostics::draw(&missing, at.paint))?;
+            return Err(stopped(Exit::Usage));
         }
         let mut sockets = BTreeMap::new();
         for (id, agent) in self.agents {
@@ -166,34 +170,34 @@ impl Given {
                 Agent::Keys(keys) => {
                     let agent = KeyAgent::start(&keys)?;
                     let socket = agent.socket();
-                    gifts._agents.push(agent);
+                    prepared._agents.push(agent);
                     socket
                 }
             };
             sockets.insert(id, socket);
         }
-        let hidden = repository.proxies.secrets();
-        gifts.secrets = Secrets::hiding(self.secrets, sockets, &hidden)?;
-        Ok(Ok(gifts))
+        let hidden = workspace.proxies.secrets();
+        prepared.secrets = Secrets::hiding(self.secrets, sockets, &hidden)?;
+        Ok(prepared)
     }
 
     /// Adds what `layers.toml` gives and is not given yet, as far as images may ask for it, it can be
     /// had, and there is consent.
     fn add_configured(
         &mut self,
-        asking: &Asking<'_>,
+        asking: &SecretsQuery<'_>,
         images: &[&Image],
-        gifts: &mut Gifts,
-        at: &Surroundings,
+        prepared: &mut PreparedSecrets,
+        at: &Invocation,
     ) -> anyhow::Result<Unread> {
-        let Asking { repository, externals, .. } = *asking;
-        let place = Place { folder: &repository.root, environment: &at.environment };
+        let SecretsQuery { workspace, externals, .. } = *asking;
+        let place = Place { folder: &workspace.root, environment: &at.environment };
         let needed = Needed::of(images.iter().copied());
         let hidden = needed.hidden(externals);
-        let boundary = Boundary::of(&repository.root)?;
-        let mut configured = Configured::all_at(repository, place);
+        let boundary = Boundary::of(&workspace.root)?;
+        let mut configured = Configured::all_at(workspace, place);
         configured.retain(|one| !self.has(one.kind, &one.id));
-        let outside = consent::outside_of(repository, images, &needed, &configured, &boundary);
+        let outside = consent::outside_of(workspace, images, &needed, &configured, &boundary);
         let mut consents = Consents::open(std::mem::take(&mut self.allowed), &boundary, at)?;
         consents.obtain(&outside, at)?;
         let mut unread = Unread::new();
@@ -206,7 +210,7 @@ impl Given {
             let sources = one.outside(&boundary);
             if !sources.iter().all(|source| consents.cover(one.role(), &one.id, source)) {
                 // Only instructions that were not read may mount it, so nothing asked for consent.
-                gifts.withheld.push(consent::withheld(one.kind, &one.id, &names()));
+                prepared.withheld.push(consent::withheld(one.kind, &one.id, &names()));
                 continue;
             }
             if let Err(lacking) = self.take(&one, place) {
@@ -216,7 +220,7 @@ impl Given {
             if let Origin::Variable(variable) = one.origin {
                 let mounted = needed.mounted_by(one.kind, &one.id);
                 let (id, images) = (one.id, names());
-                gifts.announced.push(Announced::new(id, variable, images, &mounted));
+                prepared.announced.push(Announced::new(id, variable, images, &mounted));
             }
         }
         Ok(unread)

@@ -11,10 +11,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use crate::base::screen::visible_path;
-use crate::command::consent::{Located, canonical, with_home};
-use crate::command::environment::Environment;
 use crate::engine::secret::LARGEST;
 use crate::scan::config::SecretSource;
+use crate::session::consent::{Located, canonical, with_home};
+use crate::workspace::environment::Environment;
 
 /// More than this a private key does not hold.
 const LARGEST_KEY: usize = 100 * 1024;
@@ -22,7 +22,9 @@ const LARGEST_KEY: usize = 100 * 1024;
 /// Why something can't be had, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacking {
+    /// The reason.
     pub why: String,
+    /// What to do about it.
     pub hint: String,
 }
 

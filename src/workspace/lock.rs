@@ -11,14 +11,14 @@ use similar::TextDiff;
 
 use crate::base::text::{count, list};
 use crate::base::{Diagnostic, RelPath, Source};
-use crate::exit::Exit;
+use crate::exit::{Exit, stopped};
 use crate::graph::Graph;
 use crate::graph::draw::{View, json};
 use crate::graph::lock::{Lock, Pins, externals_by_tag, looks_like_lock};
 use crate::report::{diagnostics, say};
 
-use super::Surroundings;
-use super::load::Repository;
+use super::Invocation;
+use super::load::Workspace;
 
 /// The file, at the root of the repository.
 pub const FILE: &str = "graph.json";
@@ -35,8 +35,8 @@ pub struct Committed {
 ///
 /// # Errors
 /// Where it can't be read. One that is broken is a diagnostic.
-pub fn read(repository: &Repository) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
-    Ok(source(&repository.root)?.map(|source| parse(&source)).transpose())
+pub fn read(workspace: &Workspace) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
+    Ok(source(&workspace.root)?.map(|source| parse(&source)).transpose())
 }
 
 /// The externals by tag that the lock of a folder knows, for a shell that completes.
@@ -45,15 +45,15 @@ pub fn externals(root: &Path) -> Vec<String> {
     lock.map(|lock| lock.externals()).unwrap_or_default()
 }
 
-/// The pins of the lock, none where there is none; or how to end where it is broken, which it then has said.
+/// The pins of the lock, none where there is none; an error where it is broken, which it then has printed.
 ///
 /// # Errors
-/// As [`read`].
-pub fn pins(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result<Pins, Exit>> {
-    Ok(match read(repository)? {
+/// As [`read`]; and where it is broken.
+pub fn pins(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
+    match read(workspace)? {
         Ok(committed) => Ok(committed.map(|committed| committed.pins).unwrap_or_default()),
-        Err(problem) => Err(tell(&problem, at)?),
-    })
+        Err(problem) => stop(&problem, at),
+    }
 }
 
 /// The pins that a lock keeps when it is made anew; none where there is no lock, or where another
@@ -61,8 +61,8 @@ pub fn pins(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result
 ///
 /// # Errors
 /// As [`read`].
-pub fn kept_pins(repository: &Repository) -> anyhow::Result<Result<Pins, Box<Diagnostic>>> {
-    let source = source(&repository.root)?.filter(|source| looks_like_lock(source.text()));
+pub fn kept_pins(workspace: &Workspace) -> anyhow::Result<Result<Pins, Box<Diagnostic>>> {
+    let source = source(&workspace.root)?.filter(|source| looks_like_lock(source.text()));
     let committed = source.map(|source| parse(&source)).transpose();
     Ok(committed.map(|committed| committed.map(|it| it.pins).unwrap_or_default()))
 }
@@ -71,8 +71,8 @@ pub fn kept_pins(repository: &Repository) -> anyhow::Result<Result<Pins, Box<Dia
 ///
 /// # Errors
 /// As [`read`].
-pub fn problem(repository: &Repository) -> anyhow::Result<Option<Diagnostic>> {
-    Ok(kept_pins(repository)?.err().map(|problem| *problem))
+pub fn problem(workspace: &Workspace) -> anyhow::Result<Option<Diagnostic>> {
+    Ok(kept_pins(workspace)?.err().map(|problem| *problem))
 }
 
 fn source(root: &Path) -> anyhow::Result<Option<Source>> {
@@ -98,43 +98,39 @@ pub fn text(graph: &Graph, pins: &Pins) -> String {
     json::draw(&View::whole(graph).pinned(pins.clone()))
 }
 
-/// Tells that a lock is broken.
+/// Prints what is wrong with a lock, and ends the command.
 ///
 /// # Errors
-/// Where it can't be told.
-pub fn tell(problem: &Diagnostic, at: &Surroundings) -> anyhow::Result<Exit> {
+/// Always.
+pub fn stop<T>(problem: &Diagnostic, at: &Invocation) -> anyhow::Result<T> {
     say::err(&diagnostics::draw(std::slice::from_ref(problem), at.paint))?;
-    Ok(Exit::Files)
+    Err(stopped(Exit::Files))
 }
 
 /// The pins of a build: none unless it is locked.
 ///
 /// # Errors
-/// As [`read`].
-pub fn pins_of(
-    is_locked: bool,
-    repository: &Repository,
-    at: &Surroundings,
-) -> anyhow::Result<Result<Pins, Exit>> {
-    if is_locked { heed(repository, at) } else { Ok(Ok(Pins::default())) }
+/// As [`read`]; and where it is locked and the lock cannot be used.
+pub fn pins_of(is_locked: bool, workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
+    if is_locked { heed(workspace, at) } else { Ok(Pins::default()) }
 }
 
 /// The pins that a build is to heed: those of a lock that is of today and pins all externals that are
-/// named by tag. Where it is not, says so, and how to end.
+/// named by tag. Where it is not, says so.
 ///
 /// # Errors
-/// As [`read`].
-fn heed(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result<Pins, Exit>> {
+/// As [`read`]; and where it is not such a lock.
+fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     let refuse = |why: &str| {
         say::err(&format!("{}: {why}\nhint: layers update\n", at.paint.bad("error")))?;
-        Ok(Err(Exit::Files))
+        Err(stopped(Exit::Files))
     };
-    let committed = match read(repository)? {
+    let committed = match read(workspace)? {
         Ok(Some(committed)) => committed,
         Ok(None) => return refuse(&format!("there is no `{FILE}`, which `--locked` builds by")),
-        Err(problem) => return Ok(Err(tell(&problem, at)?)),
+        Err(problem) => return stop(&problem, at),
     };
-    let graph = &repository.graph;
+    let graph = &workspace.graph;
     let today = text(graph, &committed.pins);
     let today = Source::new(RelPath::root(), today);
     let today = Lock::read(&today).map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
@@ -153,5 +149,5 @@ fn heed(repository: &Repository, at: &Surroundings) -> anyhow::Result<Result<Pin
             (count(open.len(), "external"), if open.len() == 1 { "is" } else { "are" });
         return refuse(&format!("{externals} {are} not pinned in `{FILE}`: {}", list(&open)));
     }
-    Ok(Ok(committed.pins))
+    Ok(committed.pins)
 }

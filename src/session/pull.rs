@@ -32,7 +32,7 @@ pub enum Pull {
 
 /// For whom externals are looked for, and what is done about them.
 #[derive(Clone, Copy)]
-pub struct Search<'a> {
+pub struct ExternalQuery<'a> {
     /// The images.
     pub graph: &'a Graph,
     /// The platform that is asked for, where one is.
@@ -49,7 +49,7 @@ pub struct Search<'a> {
 
 /// The externals of some images.
 #[derive(Default)]
-pub struct Found {
+pub struct ExternalImages {
     /// What they are.
     pub externals: Externals,
     /// Where those are by digest that only their registries hold, by their normalised references.
@@ -65,11 +65,11 @@ pub struct Found {
 /// # Errors
 /// Where the engine can't be asked, or one that must be fetched can't be.
 pub fn find_externals(
-    search: Search<'_>,
+    search: ExternalQuery<'_>,
     images: &[ImageId],
     engine: &dyn Engine,
     shared: Option<&SharedStore>,
-    found: &mut Found,
+    found: &mut ExternalImages,
 ) -> anyhow::Result<()> {
     let wanted: Vec<(String, Reference)> = externals_of(search.graph, images)
         .into_iter()
@@ -111,7 +111,7 @@ pub fn find_externals(
 }
 
 fn fetch_newer(
-    search: Search<'_>,
+    search: ExternalQuery<'_>,
     reference: &Reference,
     engine: &dyn Engine,
 ) -> anyhow::Result<()> {
@@ -129,7 +129,7 @@ fn fetch_newer(
 
 /// Fetches one, and says so when its registry has begun to answer.
 fn fetch(
-    search: Search<'_>,
+    search: ExternalQuery<'_>,
     reference: &Reference,
     engine: &dyn Engine,
     tell: bool,

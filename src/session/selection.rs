@@ -4,15 +4,15 @@
 
 use crate::base::ImageId;
 use crate::cli::Global;
+use crate::exit::usage;
 use crate::graph::lint::arguments::undeclared;
 use crate::graph::{Graph, select};
 use crate::report::{diagnostics, say};
-
-use super::load::Repository;
-use super::{Surroundings, load, since, usage};
+use crate::workspace::load::{self, Workspace};
+use crate::workspace::{Invocation, revisions};
 
 /// The images that words choose, and all that is to be looked at because of them.
-pub struct Chosen {
+pub struct Selection {
     /// Those that were named.
     pub named: Vec<ImageId>,
     /// Those and what they need.
@@ -21,10 +21,10 @@ pub struct Chosen {
     pub excluded: Vec<ImageId>,
 }
 
-impl Chosen {
+impl Selection {
     /// Some images, with all that they need among them.
-    pub fn all(images: Vec<ImageId>) -> Chosen {
-        Chosen { named: images.clone(), all: images, excluded: Vec::new() }
+    pub fn all(images: Vec<ImageId>) -> Selection {
+        Selection { named: images.clone(), all: images, excluded: Vec::new() }
     }
 
     /// Adds what the images need, now that more of the graph is known.
@@ -36,7 +36,7 @@ impl Chosen {
 
 /// The words by which images are chosen.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Words<'a> {
+pub struct Selectors<'a> {
     /// Images; all where there is none.
     pub images: &'a [String],
     /// Images that are left out.
@@ -50,21 +50,21 @@ pub struct Words<'a> {
 /// # Errors
 /// Where a word chooses nothing, or there is no such revision.
 pub fn choose(
-    repository: &Repository,
-    words: Words<'_>,
+    workspace: &Workspace,
+    words: Selectors<'_>,
     global: &Global,
-    at: &Surroundings,
-) -> anyhow::Result<Chosen> {
-    let graph = &repository.graph;
+    at: &Invocation,
+) -> anyhow::Result<Selection> {
+    let graph = &workspace.graph;
     let everything = words.images.is_empty();
     let by_words = |words: &[String]| {
-        let chosen = select::choose(graph, words, &repository.current);
+        let chosen = select::choose(graph, words, &workspace.current);
         chosen.map_err(|error| usage(format!("{error:#}")))
     };
     let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
     let excluded = by_words(words.excluded)?;
     if let Some(revision) = words.since {
-        let affected = since::affected(repository, revision, global, at)?;
+        let affected = revisions::affected(workspace, revision, global, at)?;
         named.retain(|image| affected.images.binary_search(image).is_ok());
     }
     // What is left out is left out of what the others need, too.
@@ -72,18 +72,18 @@ pub fn choose(
     for images in [&mut named, &mut all] {
         images.retain(|image| !excluded.contains(image));
     }
-    Ok(Chosen { named, all, excluded })
+    Ok(Selection { named, all, excluded })
 }
 
 /// Says which build arguments of the command line none of the images declares.
 pub fn warn_of_arguments(
-    repository: &Repository,
-    chosen: &Chosen,
+    workspace: &Workspace,
+    chosen: &Selection,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<()> {
     let given = load::build_args_of(global, &at.environment);
-    let images = chosen.all.iter().map(|image| &repository.graph.images[*image]);
+    let images = chosen.all.iter().map(|image| &workspace.graph.images[*image]);
     let problem = undeclared(given.keys().map(String::as_str), images);
     say::err(&diagnostics::draw(problem.as_slice(), at.paint))
 }

@@ -11,16 +11,16 @@ use crate::base::{RelPath, Source, Span};
 use crate::engine::{Engine, EngineInfo};
 use crate::graph::evaluate::Trigger;
 use crate::plan::SharedStore;
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, registry};
 
-use super::kitchen::Wish;
-use super::load::Repository;
-use super::pulling::{Found, Search, find_externals};
-use super::{Surroundings, registry};
+use super::image_provider::Request;
+use super::pull::{ExternalImages, ExternalQuery, find_externals};
 
 /// The external images of a selection, and the registry through which images are shared.
-pub struct Survey {
+pub struct Discovery {
     /// The externals.
-    pub found: Found,
+    pub found: ExternalImages,
     /// The registry, if there is one.
     pub shared: Option<SharedStore>,
     /// The platform that is built for.
@@ -32,36 +32,36 @@ pub struct Survey {
 ///
 /// # Errors
 /// If the engine cannot be reached, and if a trigger is not valid, which has then been reported.
-pub fn survey(
-    repository: &mut Repository,
-    wish: &mut Wish,
+pub fn discover(
+    workspace: &mut Workspace,
+    request: &mut Request,
     engine: &dyn Engine,
     info: &EngineInfo,
-    at: &Surroundings,
-) -> anyhow::Result<Survey> {
-    let asked = repository.platform.clone();
+    at: &Invocation,
+) -> anyhow::Result<Discovery> {
+    let asked = workspace.platform.clone();
     let platform = asked.as_deref().unwrap_or(&info.platform).to_owned();
-    let shared = registry::shared_store(repository, wish.push, &platform, &at.environment);
-    let mut found = Found::default();
+    let shared = registry::shared_store(workspace, request.push, &platform, &at.environment);
+    let mut found = ExternalImages::default();
     loop {
-        let search = Search {
-            graph: &repository.graph,
+        let search = ExternalQuery {
+            graph: &workspace.graph,
             asked: asked.as_deref(),
             platform: &platform,
-            pull: wish.pull,
-            tell: wish.tell,
-            pins: &wish.pins,
+            pull: request.pull,
+            tell: request.tell,
+            pins: &request.pins,
         };
-        find_externals(search, &wish.chosen.all, engine, shared.as_ref(), &mut found)?;
-        if !repository.learn_triggers(triggers_of(&found), at)? {
-            return Ok(Survey { found, shared, platform });
+        find_externals(search, &request.chosen.all, engine, shared.as_ref(), &mut found)?;
+        if !workspace.learn_triggers(triggers_of(&found), at)? {
+            return Ok(Discovery { found, shared, platform });
         }
-        wish.chosen.complete(&repository.graph);
+        request.chosen.complete(&workspace.graph);
     }
 }
 
 /// The triggers that externals carry, by the externals' normalized references.
-fn triggers_of(found: &Found) -> BTreeMap<String, Vec<Trigger>> {
+fn triggers_of(found: &ExternalImages) -> BTreeMap<String, Vec<Trigger>> {
     let known = found.externals.iter().filter_map(|(name, outside)| {
         let texts = outside.as_ref()?.triggers.as_ref().filter(|texts| !texts.is_empty())?;
         // Diagnostics point into the trigger itself, under the name of the image that carries it.

@@ -8,14 +8,15 @@ use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
 use crate::engine::attest::Kind;
 use crate::engine::docker::endpoint::{self, Environment};
+use crate::exit::usage;
 
-use super::{Surroundings, usage};
+use super::Invocation;
 
 /// The proxies for the engine that the environment means.
 ///
 /// # Errors
 /// Where the docker configuration can't be read.
-pub fn read(at: &Surroundings) -> anyhow::Result<BuildProxies> {
+pub fn read(at: &Invocation) -> anyhow::Result<BuildProxies> {
     let environment = Environment::read(|name| at.environment.var(name).map(OsString::from));
     // Where there is no engine, whoever needs one says why.
     let address = endpoint::resolve(&environment).map(|found| found.address.to_string());

@@ -13,7 +13,7 @@ use crate::plan::{Judge, Parent, lent};
 
 /// What stands for what a Dockerfile names.
 #[derive(Default)]
-pub struct StandIns {
+pub struct ContextOverrides {
     /// Named contexts: what a `FROM` or `--from` calls it, and what stands for it.
     pub contexts: BTreeMap<String, String>,
     /// Normalised references, and the names that are lent for what they mean.
@@ -23,14 +23,14 @@ pub struct StandIns {
 /// Lends images of the engine names of their own, which they have until the end of the run: an engine
 /// writes its list of names to the disk each time that one comes or goes.
 #[derive(Default)]
-pub struct Lender {
+pub struct ParentAliases {
     /// The names by the images' IDs.
     names: Mutex<BTreeMap<String, String>>,
 }
 
-impl Lender {
+impl ParentAliases {
     /// The name of an image, which it has from now on.
-    fn lend(&self, image_id: &str, engine: &dyn Engine) -> anyhow::Result<String> {
+    fn alias(&self, image_id: &str, engine: &dyn Engine) -> anyhow::Result<String> {
         // Whoever needs the same image waits until it has its name.
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = names.get(image_id) {
@@ -43,7 +43,7 @@ impl Lender {
     }
 
     /// Takes all names back. One that stays is taken away by a later run.
-    pub fn take_back(&self, engine: &dyn Engine) {
+    pub fn remove_all(&self, engine: &dyn Engine) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         for name in std::mem::take(&mut *names).into_values() {
             drop(engine.remove(&name));
@@ -51,7 +51,7 @@ impl Lender {
     }
 }
 
-impl StandIns {
+impl ContextOverrides {
     /// What an image is built on in place of what its Dockerfile calls it: by digest what comes from a
     /// registry, under a name of its own what the engine holds.
     ///
@@ -61,10 +61,10 @@ impl StandIns {
         judge: &Judge<'_>,
         image: ImageId,
         needs: &[Parent],
-        lender: &Lender,
+        parent_aliases: &ParentAliases,
         engine: &dyn Engine,
-    ) -> anyhow::Result<StandIns> {
-        let mut found = StandIns::default();
+    ) -> anyhow::Result<ContextOverrides> {
+        let mut found = ContextOverrides::default();
         let Some(Ok(own)) = &judge.own[image] else { return Ok(found) };
         if !judge.takes_by_digest(image) {
             return Ok(found);
@@ -73,7 +73,7 @@ impl StandIns {
             let Ok(reference) = Reference::parse(&need.reference) else { continue };
             let is_context = need.kind == "context";
             if let Some(id) = judge.lent_id(image, need, of, needs) {
-                let name = lender.lend(id, engine)?;
+                let name = parent_aliases.alias(id, engine)?;
                 if !is_context {
                     found
                         .contexts
@@ -91,11 +91,11 @@ impl StandIns {
 /// Named contexts with what stands for the images that they mean, by their normalised references.
 pub fn redirect(
     mut contexts: BTreeMap<String, String>,
-    stand_ins: &BTreeMap<String, String>,
+    overrides: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     for value in contexts.values_mut() {
         let reference = Reference::in_context(value);
-        if let Some(name) = reference.and_then(|it| stand_ins.get(&it.normalised())) {
+        if let Some(name) = reference.and_then(|it| overrides.get(&it.normalised())) {
             *value = format!("{IMAGE_SCHEME}{name}");
         }
     }

@@ -3,7 +3,6 @@
 //! Owns where the repository begins and which setting wins.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,7 +14,7 @@ use crate::base::{Diagnostic, RelPath, Source, Span};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
-use crate::exit::Exit;
+use crate::exit::{Exit, stopped, usage};
 use crate::graph::evaluate::normal_platform;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
@@ -28,13 +27,12 @@ use crate::parse;
 use crate::plan::Home;
 use crate::report::{diagnostics, say};
 use crate::scan::config::{self, ConfigFile};
-use crate::scan::dockerfiles;
 use crate::scan::git::Head;
-use crate::scan::groups;
 use crate::scan::ignore_file::IgnoreFile;
+use crate::scan::{dockerfiles, groups};
 
 use super::environment::Environment;
-use super::{Surroundings, attest, on_disk, proxies, registry, stopped, usage, wishes};
+use super::{Invocation, attestations, names, paths, proxies, registry};
 
 /// The variable that says which time builds are to take for now
 /// (<https://reproducible-builds.org/docs/source-date-epoch/>).
@@ -44,7 +42,7 @@ pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 const DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
 
 /// A repository, read and linked.
-pub struct Repository {
+pub struct Workspace {
     /// Its root.
     pub root: PathBuf,
     /// Where the command was given, below the root.
@@ -75,13 +73,12 @@ pub struct Repository {
     pub head: Head,
 }
 
-/// Reads and links the repository that the options mean. It is never given back: a command looks at
-/// it to its end, and to take 10,000 images apart only to leave costs a sixth of the time.
+/// Reads and links the repository that the options mean.
 ///
 /// # Errors
 /// Where the folder can't be read, or has no Dockerfiles; where an option or a variable of the
 /// environment has a value that can't be.
-pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<Repository>> {
+pub fn load(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
     load_with(global, at, true)
 }
 
@@ -90,18 +87,11 @@ pub fn load(global: &Global, at: &Surroundings) -> anyhow::Result<ManuallyDrop<R
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_lasting(
-    global: &Global,
-    at: &Surroundings,
-) -> anyhow::Result<ManuallyDrop<Repository>> {
+pub fn load_lasting(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
     load_with(global, at, false)
 }
 
-fn load_with(
-    global: &Global,
-    at: &Surroundings,
-    names_head: bool,
-) -> anyhow::Result<ManuallyDrop<Repository>> {
+fn load_with(global: &Global, at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     let start = start_folder(global)?;
     let root = find_root(&start);
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
@@ -120,7 +110,7 @@ fn load_with(
     problems.extend(mistake);
     let (home, mistake) = registry::home_of(global, &file)?;
     problems.extend(mistake);
-    let (attestations, mistakes) = attest::wanted(global, &file);
+    let (attestations, mistakes) = attestations::wanted(global, &file);
     problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
     if !diagnostics.iter().any(Diagnostic::is_error) {
@@ -133,7 +123,7 @@ fn load_with(
     // A configuration that can't be read matters to those alone that need an engine.
     let proxies = proxies::read(at).unwrap_or_default();
     let config = file;
-    let repository = Repository {
+    Ok(Workspace {
         root,
         current,
         platform,
@@ -148,8 +138,15 @@ fn load_with(
         frontend,
         config,
         head,
-    };
-    Ok(ManuallyDrop::new(repository))
+    })
+}
+
+impl Drop for Workspace {
+    /// Taking 10,000 images apart costs a sixth of a command's time, so a command does not wait for it.
+    fn drop(&mut self) {
+        let graph = std::mem::take(&mut self.graph);
+        rayon::spawn(move || drop(graph));
+    }
 }
 
 /// The graph that a configuration describes, and what is wrong with it. Without a `head`, tags that are
@@ -161,15 +158,15 @@ pub fn read_graph(
     root: &Path,
     file: &ConfigFile,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
     head: Option<&Head>,
 ) -> anyhow::Result<(Graph, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
     let folder = folder_of(root);
-    let (wishes, bad_values) = wishes::read(global, &at.environment, file, folder, head)?;
+    let (wishes, bad_values) = names::read(global, &at.environment, file, folder, head)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
     problems.extend(mistakes);
-    problems.extend(on_disk::look(root, &mut candidates));
+    problems.extend(paths::look(root, &mut candidates));
     let (read, unreadable) = read_all(root, candidates);
     problems.extend(unreadable);
     let wanted = wanted_of(global, at, file)?;
@@ -195,7 +192,7 @@ pub fn read_unnamed(
     root: &Path,
     mut paths: Vec<RelPath>,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> Graph {
     paths.sort_unstable();
     let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
@@ -223,7 +220,28 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
         .collect()
 }
 
-impl Repository {
+impl Workspace {
+    /// Reads the workspace and the ignore files of its contexts, and prints what is wrong.
+    ///
+    /// # Errors
+    /// As [`load`]; and where a file has an error, which forbids going on.
+    pub fn open(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
+        let mut workspace = load(global, at)?;
+        workspace.read_ignore_files();
+        workspace.refuse_errors(at)?;
+        Ok(workspace)
+    }
+
+    /// The same for commands that look into no context.
+    ///
+    /// # Errors
+    /// As [`Workspace::open`].
+    pub fn open_graph(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
+        let workspace = load(global, at)?;
+        workspace.refuse_errors(at)?;
+        Ok(workspace)
+    }
+
     /// Reads the ignore files of all images too; what is wrong with them joins the rest.
     pub fn read_ignore_files(&mut self) {
         let images: Vec<&Image> = self.graph.images.values().collect();
@@ -255,7 +273,7 @@ impl Repository {
     pub fn learn_triggers(
         &mut self,
         reported: ExternalTriggers,
-        at: &Surroundings,
+        at: &Invocation,
     ) -> anyhow::Result<bool> {
         if reported.keys().all(|name| self.triggers.contains_key(name)) {
             return Ok(false);
@@ -273,11 +291,16 @@ impl Repository {
         }
     }
 
-    /// Prints what is wrong. Returns how to end where it forbids going on.
-    pub fn refuse_errors(&self, at: &Surroundings) -> anyhow::Result<Option<Exit>> {
+    /// Prints what is wrong.
+    ///
+    /// # Errors
+    /// Where there is an error, which forbids going on.
+    pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<()> {
         say::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
-        let has_errors = self.diagnostics.iter().any(Diagnostic::is_error);
-        Ok(has_errors.then_some(Exit::Files))
+        match self.diagnostics.iter().any(Diagnostic::is_error) {
+            true => Err(stopped(Exit::Files)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -335,7 +358,7 @@ pub fn find_root(start: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Where it can't be warned.
-pub fn memory(root: &Path, at: &Surroundings) -> anyhow::Result<Memory> {
+pub fn memory(root: &Path, at: &Invocation) -> anyhow::Result<Memory> {
     let memory = Memory::of(root);
     memory.trouble().map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
     Ok(memory)
@@ -381,7 +404,7 @@ fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnost
     (read, problems)
 }
 
-fn wanted_of(global: &Global, at: &Surroundings, file: &ConfigFile) -> anyhow::Result<Wanted> {
+fn wanted_of(global: &Global, at: &Invocation, file: &ConfigFile) -> anyhow::Result<Wanted> {
     Ok(Wanted {
         build_args: build_args_of(global, &at.environment),
         proxies: proxies::read(at).unwrap_or_default(),

@@ -6,6 +6,7 @@
 
 use crate::base::Diagnostic;
 use crate::cli::Global;
+use crate::exit::usage;
 use crate::graph::naming::{Given, Origin};
 use crate::graph::reference::is_tag;
 use crate::graph::tag;
@@ -13,7 +14,6 @@ use crate::scan::config::{ConfigFile, OF_GIT, OneOrMore, Template, Unfilled};
 use crate::scan::git::Head;
 
 use super::environment::Environment;
-use super::usage;
 
 /// How much of a commit's name stands in a tag.
 const SHA_LENGTH: usize = 12;

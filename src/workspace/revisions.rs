@@ -8,21 +8,21 @@ use std::path::Path;
 
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::Global;
+use crate::exit::usage;
 use crate::graph::difference::{Side, moved_pins};
 use crate::graph::lock::Pins;
 use crate::graph::{Graph, select};
-use crate::inputs;
-use crate::inputs::Change;
 use crate::inputs::since::{Cause, Sides, compare};
+use crate::inputs::{self, Change};
 use crate::report::say;
 use crate::scan::config::{self, ConfigFile};
 use crate::scan::git::{Git, Head, Local, Snapshot, is_null};
 use crate::scan::ignore_file::find_ignore_file;
 use crate::scan::skeleton::{Beside, Skeleton};
 
-use super::load::{Repository, once_each, read_graph};
+use super::Invocation;
+use super::load::{Workspace, once_each, read_graph};
 use super::lock::FILE;
-use super::{Surroundings, usage};
 
 /// The images that a revision affects.
 pub struct Affected {
@@ -52,7 +52,7 @@ pub struct Around<'a> {
     /// The options of all commands.
     pub global: &'a Global,
     /// The rest.
-    pub at: &'a Surroundings,
+    pub at: &'a Invocation,
 }
 
 impl Revision {
@@ -102,17 +102,17 @@ pub fn pins_in(root: &Path) -> Pins {
 /// # Errors
 /// Where there is no such revision, or git can't be asked.
 pub fn affected(
-    repository: &Repository,
+    workspace: &Workspace,
     revision: &str,
     global: &Global,
-    at: &Surroundings,
+    at: &Invocation,
 ) -> anyhow::Result<Affected> {
-    let Repository { root, graph, head, .. } = repository;
+    let Workspace { root, graph, head, .. } = workspace;
     let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
     let tree = git.resolve(revision).map_err(|error| usage(format!("{error:#}")))?;
     warn_of_null(revision.strip_suffix("...").unwrap_or(revision), at)?;
     let around = Around { head, global, at };
-    let (then, mut causes) = compare_work_tree(repository, &git, &tree, around)?;
+    let (then, mut causes) = compare_work_tree(workspace, &git, &tree, around)?;
     let (was, now) = (then.pins(), pins_in(root));
     let was = Side { graph: &then.graph, pins: &was };
     add_moved_pins(&mut causes, was, Side { graph, pins: &now });
@@ -123,7 +123,7 @@ pub fn affected(
 ///
 /// # Errors
 /// Where the warning can't be written.
-pub fn warn_of_null(revision: &str, at: &Surroundings) -> anyhow::Result<()> {
+pub fn warn_of_null(revision: &str, at: &Invocation) -> anyhow::Result<()> {
     if !is_null(revision) {
         return Ok(());
     }
@@ -139,18 +139,18 @@ pub fn warn_of_null(revision: &str, at: &Surroundings) -> anyhow::Result<()> {
 /// # Errors
 /// Where git can't be asked, or the revision can't be laid out.
 pub fn compare_work_tree(
-    repository: &Repository,
+    workspace: &Workspace,
     git: &Git,
     tree: &str,
     around: Around<'_>,
 ) -> anyhow::Result<(Revision, IdMap<Option<Cause>>)> {
-    let Repository { root, graph, .. } = repository;
+    let Workspace { root, graph, .. } = workspace;
     // Two slow questions that do not need each other.
     let (then, now) =
         rayon::join(|| Snapshot::of_revision(git, tree), || Snapshot::of_work_tree(git));
     let (mut then, mut now) = (then?, now?);
     now.keep_directories(&then);
-    let local = Local::find(&now, &paths_of(repository, &now));
+    let local = Local::find(&now, &paths_of(workspace, &now));
     now.take_links(&local);
     then.take_links(&local);
     // What was wrong with the revision's files does not matter now: what differs does.
@@ -158,14 +158,14 @@ pub fn compare_work_tree(
     let causes = compare(Sides {
         now: inputs::since::Side { root, graph, snapshot: &now },
         then: then.side(),
-        platform: repository.platform.as_deref().unwrap_or_default(),
+        platform: workspace.platform.as_deref().unwrap_or_default(),
     })?;
     Ok((then, causes))
 }
 
 /// The paths of all files that say what the images are, and of their contexts.
-fn paths_of(repository: &Repository, snapshot: &Snapshot) -> BTreeSet<std::ffi::OsString> {
-    let Repository { root, graph, .. } = repository;
+fn paths_of(workspace: &Workspace, snapshot: &Snapshot) -> BTreeSet<std::ffi::OsString> {
+    let Workspace { root, graph, .. } = workspace;
     let mut paths = BTreeSet::from([snapshot.path_of(config::FILE_NAME)]);
     for image in graph.images.values() {
         let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));

@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::command::usage;
+use crate::exit::usage;
 use crate::process::{self, Kept, Run};
 
 use super::source::Key;

@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::command::secrets::Lacking;
+use crate::session::secrets::Lacking;
 
 /// The canonical root of a repository.
 #[derive(Debug, Clone)]

@@ -1,0 +1,64 @@
+//! Operations on a workspace: selection, planning, the image provider of a run, external images,
+//! parent aliases, publishing, secrets, and the observers of a run.
+
+use crate::cli::EngineName;
+use crate::engine::{Engine, EngineInfo};
+use crate::plan::Plan;
+use crate::workspace::Invocation;
+use crate::workspace::load::Workspace;
+
+pub mod ancestry;
+pub mod attest;
+pub mod consent;
+pub mod externals;
+pub mod image_provider;
+pub mod observers;
+pub mod parent_aliases;
+pub mod pins;
+pub mod publish;
+pub mod pull;
+pub mod secrets;
+pub mod selection;
+pub mod tag_moves;
+
+use externals::discover;
+use image_provider::{ImageProvider, Request, connect};
+
+/// A plan for some images of a workspace, and what carries it out.
+pub struct Session<'w> {
+    /// The workspace, with what the triggers of external images add to its graph.
+    pub workspace: &'w Workspace,
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// What the engine reports of itself.
+    pub info: EngineInfo,
+    /// What makes the images.
+    pub provider: ImageProvider<'w>,
+    /// The plan.
+    pub plan: Plan,
+}
+
+impl<'w> Session<'w> {
+    /// Connects to an engine, looks up external images, and plans what is requested.
+    ///
+    /// # Errors
+    /// If the engine cannot be reached, an external image that must be pulled cannot be, or a trigger is not
+    /// valid, which has then been reported.
+    pub fn open(
+        workspace: &'w mut Workspace,
+        mut request: Request,
+        engine: EngineName,
+        at: &Invocation,
+    ) -> anyhow::Result<Session<'w>> {
+        let engine = connect(engine, at)?;
+        let info = engine.describe()?;
+        if request.attests {
+            attest::check(&workspace.attestations, engine.as_ref(), &info)?;
+        }
+        let discovery = discover(workspace, &mut request, engine.as_ref(), &info, at)?;
+        let workspace: &'w Workspace = workspace;
+        let with = (engine.as_ref(), &info);
+        let (provider, plan) = ImageProvider::open(workspace, request, discovery, with, at)?;
+        Ok(Session { workspace, engine, info, provider, plan })
+    }
+}

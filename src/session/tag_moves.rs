@@ -1,0 +1,131 @@
+//! Moving the tags of a run in the registry, in a process of its own.
+//!
+//! Owns what is written down before the first tag moves, under `.layers/releases/`, and the process
+//! that moves them. A registry moves one tag at a time, so between the first and the last some lead to
+//! the old images and some to the new. That time is short, and a run that is killed in it does not
+//! stretch it: the process has its own group, so signals to the run and its terminal don't reach it,
+//! and it goes on to the end. Where it dies too (the machine does), the next release from here ends
+//! what it had begun.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::base::Passing;
+use crate::base::screen::visible_path;
+use crate::inputs::StateDir;
+use crate::process;
+use crate::registry::Registries;
+use crate::registry::moves::{Move, finish, move_all};
+use crate::workspace::{Invocation, registry};
+
+/// The name of the file that is locked while tags are moved.
+const LOCK: &str = "lock";
+
+/// More than this the process does not say of what went wrong.
+const LONGEST_ERROR: usize = 64 << 10;
+
+/// What is to be moved, as it is written down.
+#[derive(Serialize, Deserialize)]
+struct Intent {
+    /// Registries that are spoken to without TLS. All else is read from the environment, which has
+    /// secrets in it.
+    plain_http: Vec<String>,
+    moves: Vec<Move>,
+}
+
+impl Intent {
+    fn registries(&self, at: &Invocation) -> Registries {
+        Registries::new(registry::settings_with(self.plain_http.clone(), &at.environment))
+    }
+}
+
+/// Moves tags, all or none, and waits for it. `folder` is where intents are kept, `name` one that no
+/// other run has.
+///
+/// # Errors
+/// Where a registry refuses, or the disk.
+pub fn release(
+    folder: &StateDir,
+    name: &str,
+    plain_http: &[String],
+    moves: Vec<Move>,
+) -> anyhow::Result<()> {
+    let name = format!("{name}.json");
+    let file = folder.path().join(&name);
+    let text = serde_json::to_vec(&Intent { plain_http: plain_http.to_vec(), moves })?;
+    let kept = folder.write(&name, &text);
+    kept.with_context(|| format!("can't write `{}`", visible_path(&file)))?;
+    let arguments = [OsStr::new("release"), file.as_os_str()];
+    let finished = process::run_apart(&arguments, LONGEST_ERROR)?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    // It removes what it has read, whatever comes of it.
+    drop(folder.remove_file(&name));
+    let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    match said {
+        "" => anyhow::bail!("the process that moves tags ended: {}", finished.status),
+        said => anyhow::bail!("{said}"),
+    }
+}
+
+/// What that process does: moves the tags of a file, after those that earlier runs left.
+///
+/// # Errors
+/// Where the file cannot be read, releases cannot be locked, or a registry refuses.
+pub fn move_tags(file: &Path, at: &Invocation) -> anyhow::Result<()> {
+    // Nothing is made where this is called by hand on something else.
+    let (parent, name) = file.parent().zip(file.file_name()).context("a file lies in a folder")?;
+    let folder = StateDir::at(parent);
+    let intent = read(&folder, name)?;
+    let lock = folder
+        .place(LOCK)
+        .and_then(|path| File::options().write(true).create(true).truncate(false).open(path));
+    let lock = lock.context("can't make the lock of releases")?;
+    lock.lock().context("can't lock releases")?;
+    for left in others(&folder, name) {
+        finish_left(&folder, &left, at)?;
+    }
+    let moved = move_all(&intent.registries(at), &intent.moves);
+    drop(folder.remove_file(name));
+    moved
+}
+
+fn read(folder: &StateDir, name: &OsStr) -> anyhow::Result<Intent> {
+    let file = folder.path().join(name);
+    let text =
+        folder.read(name).with_context(|| format!("can't read `{}`", visible_path(&file)))?;
+    serde_json::from_slice(&text).with_context(|| format!("can't read `{}`", visible_path(&file)))
+}
+
+/// Whether a run has left something that died over it.
+pub fn is_any_left(folder: &StateDir) -> bool {
+    !others(folder, OsStr::new("")).is_empty()
+}
+
+/// What other runs have left that died.
+fn others(folder: &StateDir, own: &OsStr) -> Vec<OsString> {
+    let is_left = |name: &OsString| {
+        let is_intent = Path::new(name).extension().is_some_and(|it| it == "json");
+        is_intent && name != own && folder.file(name).is_ok()
+    };
+    let mut left: Vec<OsString> = folder.names().into_iter().filter(is_left).collect();
+    left.sort();
+    left
+}
+
+/// Ends what another run has begun.
+fn finish_left(folder: &StateDir, name: &OsStr, at: &Invocation) -> anyhow::Result<()> {
+    if let Ok(intent) = read(folder, name) {
+        let finished = finish(&intent.registries(at), &intent.moves);
+        // A registry that says no will say so again, and must not stop all that come after.
+        finished.or_else(|error| if Passing::is(&error) { Err(error) } else { Ok(()) })?;
+    }
+    drop(folder.remove_file(name));
+    Ok(())
+}

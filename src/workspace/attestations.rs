@@ -1,0 +1,34 @@
+//! Which attestations are requested.
+//!
+//! Owns that the command line takes precedence over `layers.toml`.
+
+use crate::base::Diagnostic;
+use crate::cli::Global;
+use crate::engine::Attestations;
+use crate::engine::attest::{Kind, Said};
+use crate::scan::config::{ConfigFile, Value};
+
+/// What is to be attested: what the command line says, else `layers.toml`. What can't be read there is
+/// a diagnostic.
+pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
+    let mut problems = Vec::new();
+    let mut choose = |kind: Kind, given: &Option<Said>, setting: &Option<toml::Spanned<Value>>| {
+        if let Some(Said(parameters)) = given {
+            return parameters.clone();
+        }
+        let setting = setting.as_ref()?;
+        match kind.read(&setting.get_ref().to_text()) {
+            Ok(Said(parameters)) => parameters,
+            Err(message) => {
+                let span = ConfigFile::span(setting);
+                let text = format!("`{kind}` can't be read: {message}");
+                problems.push(Diagnostic::error("config", text).at(&file.source, span, ""));
+                None
+            }
+        }
+    };
+    let config = &file.config;
+    let sbom = choose(Kind::Sbom, &global.sbom, &config.sbom);
+    let provenance = choose(Kind::Provenance, &global.provenance, &config.provenance);
+    (Attestations { sbom, provenance }, problems)
+}

@@ -1,0 +1,44 @@
+//! The repository as read: settings resolved once, the graph and its diagnostics, the lock file, and
+//! git revisions.
+//!
+//! Owns where a repository begins, and which setting takes precedence: options over environment over
+//! `layers.toml` over inference.
+
+use crate::report::paint::Paint;
+use crate::report::say;
+
+pub mod attestations;
+pub mod environment;
+pub mod load;
+pub mod lock;
+pub mod names;
+pub mod paths;
+pub mod proxies;
+pub mod registry;
+pub mod revisions;
+pub mod tags;
+
+use environment::Environment;
+
+/// What a verb knows of its surroundings.
+pub struct Invocation {
+    /// The environment.
+    pub environment: Environment,
+    /// Colours of the standard error stream.
+    pub paint: Paint,
+}
+
+impl Invocation {
+    /// Reads the environment, and lets it decide what is printed.
+    #[must_use]
+    pub fn read() -> Invocation {
+        let environment = Environment::read();
+        let paint = environment.paint();
+        say::begin(say::Rules {
+            output_is_colored: environment.paint_of_output().is_colored(),
+            errors_are_colored: paint.is_colored(),
+            obeys_commands: environment.is_in_actions(),
+        });
+        Invocation { environment, paint }
+    }
+}
