@@ -90,7 +90,8 @@ pub(super) fn on_build(dockerfile: &str) -> Vec<String> {
 fn instructions(dockerfile: &str) -> Vec<String> {
     let mut instructions = Vec::new();
     let mut open = String::new();
-    for line in dockerfile.lines() {
+    let mut lines = dockerfile.lines();
+    while let Some(line) = lines.next() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -99,11 +100,29 @@ fn instructions(dockerfile: &str) -> Vec<String> {
         if line.ends_with('\\') {
             open.push(' ');
         } else {
+            for end in heredocs(&open) {
+                // The lines of a here-document are no instructions.
+                lines.by_ref().find(|line| line.trim_start_matches('\t') == end);
+            }
             instructions.push(std::mem::take(&mut open));
         }
     }
     instructions.extend(Some(open.trim_end().to_owned()).filter(|open| !open.is_empty()));
     instructions
+}
+
+/// The words that end the here-documents of an instruction, in order.
+fn heredocs(instruction: &str) -> Vec<String> {
+    let mut words = instruction.split_whitespace();
+    let is_open = |word: &str| {
+        ["copy", "add", "run", "onbuild"].iter().any(|it| word.eq_ignore_ascii_case(it))
+    };
+    if !words.next().is_some_and(is_open) {
+        return Vec::new();
+    }
+    let ends = words.filter_map(|word| word.strip_prefix("<<"));
+    let bare = |end: &str| end.trim_start_matches('-').trim_matches(['"', '\'']).to_owned();
+    ends.map(bare).filter(|end| !end.is_empty()).collect()
 }
 
 /// The base and the name of a `FROM`.
@@ -137,6 +156,9 @@ mod tests {
         assert_eq!(said, expected);
         assert_eq!(bases("FROM a\nCOPY --from=b x y\nRUN c"), ["a", "b"]);
         assert_eq!(steps("RUN x \\"), []);
+        let text = "FROM x\nCOPY <<EOF <<-\"E2\" /d\nFROM y\nEOF\nRUN z\n\tE2\nRUN a";
+        let said: Vec<_> = steps(text).into_iter().map(|step| step.text).collect();
+        assert_eq!(said, ["FROM x", "COPY <<EOF <<-\"E2\" /d", "RUN a"]);
         let stages = "FROM x AS one\nFROM y AS two\nFROM one AS three\nCOPY --from=z a b";
         let check = |target, base: &str, chain: &[&str]| {
             let chain = chain.iter().map(|it| (*it).to_owned()).collect();
