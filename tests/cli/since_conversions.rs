@@ -146,8 +146,9 @@ fn filters_write_what_they_write() {
         repo.check(&["a"]);
         repo.settle();
         // No filter any more, and the same bytes.
-        fs::remove_file(repo.root().join(".gitattributes")).unwrap();
-        commit(&repo.project);
+        git_in(repo.root(), &["rm", "--quiet", ".gitattributes"]);
+        // All that was added would hold the file already, where git is not sure of its time.
+        git_in(repo.root(), &["commit", "--quiet", "-m", "x"]);
         fs::write(repo.root().join("docker/a/f.up"), "TWO\n").unwrap();
         commit(&repo.project);
         assert!(repo.stale().is_empty());
