@@ -24,7 +24,7 @@ use crate::base::{Diagnostic, IdMap, ImageId, Place, RelPath, Source, Span};
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
-use evaluate::{Base, Evaluation, NeedKind};
+use evaluate::{Bottom, Evaluation, NeedKind};
 use naming::Origin;
 use reference::Reference;
 
@@ -90,18 +90,9 @@ impl Image {
     /// The image whose layers lie below its own: that which the target starts from, by way of other stages
     /// of the file.
     pub fn base(&self) -> Option<Reference> {
-        let stages = &self.evaluation.stages;
-        let mut stage = stages.get(self.evaluation.target?)?;
-        loop {
-            if let Some(context) = &stage.context {
-                return Reference::in_context(context);
-            }
-            match stage.base.as_ref()? {
-                Base::Image(reference) => return Some(reference.clone()),
-                // A stage comes after the one that it starts from, so this ends.
-                Base::Stage(index) => stage = stages.get(*index)?,
-                Base::Scratch | Base::Context(_) => return None,
-            }
+        match self.evaluation.chain()?.1 {
+            Bottom::Image(reference) => Some(reference),
+            Bottom::Scratch | Bottom::Other => None,
         }
     }
 

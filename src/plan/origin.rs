@@ -18,22 +18,10 @@
 use std::collections::BTreeMap;
 
 use crate::graph::Image;
-use crate::graph::evaluate::{Base, Evaluation, Label};
-use crate::graph::reference::Reference;
+use crate::graph::evaluate::{Evaluation, Label};
 use crate::inputs::inheritance::without_ours;
 use crate::inputs::{Inheritance, KEY_LABEL, PROOF_LABEL};
 use crate::parse::InstructionKind;
-
-/// What an image is built on, below all stages of its Dockerfile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Bottom {
-    /// Nothing.
-    Scratch,
-    /// An image.
-    Image(Reference),
-    /// Something whose history and labels are not known before the build: a directory or an address.
-    Other,
-}
 
 /// An image as a store or a registry describes it.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +32,6 @@ pub struct Claim<'a> {
     pub on_build: &'a [String],
     /// What made each entry of its history, oldest first.
     pub history: &'a [String],
-}
-
-/// What an image is built on; nothing if its Dockerfile has no target.
-pub fn bottom_of(image: &Image) -> Option<Bottom> {
-    chain_of(image, &image.evaluation).map(|chain| chain.bottom)
 }
 
 /// The value of the label that proves an image's origin, given what its Dockerfile means, its key, and what it
@@ -118,35 +101,15 @@ fn digest(key: &str, labels: &BTreeMap<String, String>, triggers: &[&str]) -> St
 
 /// The stages whose instructions make the target, from the lowest up.
 struct Chain<'a> {
-    bottom: Bottom,
     /// The keywords of all that leaves an entry in the history.
     keywords: Vec<&'a str>,
     labels: Vec<&'a Label>,
 }
 
 fn chain_of<'a>(image: &'a Image, evaluation: &'a Evaluation) -> Option<Chain<'a>> {
-    let mut at = evaluation.target?;
-    let mut stages = Vec::new();
-    let bottom = loop {
-        let view = evaluation.stages.get(at)?;
-        if !view.replaced {
-            stages.push(at);
-        }
-        match (&view.context, view.base.as_ref()) {
-            (Some(context), _) => match Reference::in_context(context) {
-                Some(reference) => break Bottom::Image(reference),
-                None => break Bottom::Other,
-            },
-            (None, Some(Base::Image(reference))) => break Bottom::Image(reference.clone()),
-            (None, Some(Base::Scratch)) => break Bottom::Scratch,
-            (None, Some(Base::Context(_))) => break Bottom::Other,
-            // A stage starts from one above it, so this ends.
-            (None, Some(Base::Stage(index))) if *index < at => at = *index,
-            (None, _) => return None,
-        }
-    };
-    let mut chain = Chain { bottom, keywords: Vec::new(), labels: Vec::new() };
-    for at in stages.into_iter().rev() {
+    let (stages, _) = evaluation.chain()?;
+    let mut chain = Chain { keywords: Vec::new(), labels: Vec::new() };
+    for at in stages {
         let view = &evaluation.stages[at];
         let triggers = view.triggers.iter().map(|trigger| {
             let word = trigger.text.split_whitespace().next();

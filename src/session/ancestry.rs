@@ -8,10 +8,11 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::base::ImageId;
 use crate::engine::{Engine, StoredImage};
+use crate::graph::evaluate::Bottom;
 use crate::graph::link::ExternalTriggers;
 use crate::graph::reference::Reference;
 use crate::inputs::{Inheritance, NeedOf};
-use crate::plan::origin::{self, Bottom};
+use crate::plan::origin;
 use crate::plan::{Judge, Parent};
 
 /// What the images of an engine hand down, by their IDs.
@@ -34,7 +35,7 @@ impl Ancestry {
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<String>> {
         let described = &judge.graph.images[image];
-        let (base, environments) = match origin::bottom_of(described) {
+        let (base, environments) = match described.evaluation.chain().map(|(_, bottom)| bottom) {
             Some(Bottom::Scratch) => (Inheritance::of_nothing(), BTreeMap::new()),
             Some(Bottom::Image(reference)) => {
                 let base = self.base_of(judge, (image, &reference), needs, engine)?;

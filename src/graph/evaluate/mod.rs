@@ -29,7 +29,7 @@ mod view;
 
 pub use scope::{Scope, Value};
 pub use view::{
-    Base, ContextKind, ContextUse, Download, Evaluation, Label, Need, NeedKind, SecretKind,
+    Base, Bottom, ContextKind, ContextUse, Download, Evaluation, Label, Need, NeedKind, SecretKind,
     SecretUse, Settings, StageFrom, StageView, Trigger,
 };
 

@@ -91,7 +91,45 @@ pub struct Evaluation {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// What an image is built on, below all stages of its Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bottom {
+    /// Nothing.
+    Scratch,
+    /// An image.
+    Image(Reference),
+    /// Something whose history and labels are not known before the build: a directory or an address.
+    Other,
+}
+
 impl Evaluation {
+    /// The stages whose instructions make the target, from the lowest up, and what they are built on. Nothing if
+    /// there is no target, or if a base could not be found.
+    pub fn chain(&self) -> Option<(Vec<usize>, Bottom)> {
+        let mut at = self.target?;
+        let mut stages = Vec::new();
+        let bottom = loop {
+            let view = self.stages.get(at)?;
+            if !view.replaced {
+                stages.push(at);
+            }
+            match (&view.context, view.base.as_ref()) {
+                (Some(context), _) => match Reference::in_context(context) {
+                    Some(reference) => break Bottom::Image(reference),
+                    None => break Bottom::Other,
+                },
+                (None, Some(Base::Image(reference))) => break Bottom::Image(reference.clone()),
+                (None, Some(Base::Scratch)) => break Bottom::Scratch,
+                (None, Some(Base::Context(_))) => break Bottom::Other,
+                // A stage starts from one above it, so this ends.
+                (None, Some(Base::Stage(index))) if *index < at => at = *index,
+                (None, _) => return None,
+            }
+        };
+        stages.reverse();
+        Some((stages, bottom))
+    }
+
     /// Whether a named context, as the settings give it, stands for anything in the file.
     pub fn uses_context(&self, value: &str) -> bool {
         let is_it = |context: &Option<String>| context.as_deref() == Some(value);
