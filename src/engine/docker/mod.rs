@@ -27,7 +27,9 @@ use self::context::Looked;
 use self::endpoint::{Endpoint, Environment};
 use self::lines::{Kept, Lines};
 use self::solve::{End, Sending, Watch};
-use self::trouble::{explain, has_broken_cache, has_lost_snapshot, hinted, passing};
+use self::trouble::{
+    explain, has_broken_cache, has_lost_snapshot, has_raced_for_name, hinted, passing,
+};
 use self::wire::{Answer, Broken, Wire};
 use super::{
     BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
@@ -261,7 +263,9 @@ impl Engine for Docker {
                 let anew = BuildRequest { no_cache: true, ..request.clone() };
                 self.build_with(&looked, &anew, sink, cancel)
             }
-            BuildOutcome::Failed(failure) if has_lost_snapshot(&failure) => {
+            BuildOutcome::Failed(failure)
+                if has_lost_snapshot(&failure) || has_raced_for_name(&failure) =>
+            {
                 self.build_with(&looked, request, sink, cancel)
             }
             outcome => Ok(outcome),

@@ -160,6 +160,20 @@ pub(super) fn has_lost_snapshot(failure: &BuildFailure) -> bool {
         && message.ends_with("does not exist: not found")
 }
 
+/// Whether a build failed because another one gave its image the same new name at the same moment:
+/// containerd's store first looks whether a name is there, then creates it, and refuses where
+/// another has come in between (BuildKit 0.25, `exporter/containerimage/export.go`). The next
+/// build finds the name and moves it.
+pub(super) fn has_raced_for_name(failure: &BuildFailure) -> bool {
+    let is_export = failure.step.as_ref().is_some_and(|step| step.text.starts_with(EXPORT));
+    is_export
+        && failure.message.starts_with("image \"")
+        && failure.message.ends_with("\": already exists")
+}
+
+/// What BuildKit calls the step in which it hands a built image to the engine's store.
+const EXPORT: &str = "exporting to image";
+
 /// Prefixes that engines put before the message of a failed build.
 const DECORATION: [&str; 5] = [
     "failed to solve with frontend dockerfile.v0: ",
@@ -270,6 +284,20 @@ mod tests {
             false,
         );
         check("parent snapshot sha256:702b does not exist: not found", false);
+    }
+
+    #[test]
+    fn a_name_that_another_build_created_first_is_told_from_other_failures() {
+        let check = |step: &str, message: &str, expected| {
+            let step = Step { stage: None, number: 0, total: 0, text: step.to_owned() };
+            let failure =
+                BuildFailure { step: Some(step), message: message.to_owned(), may_pass: false };
+            assert_eq!(has_raced_for_name(&failure), expected, "{message}");
+        };
+        let message = "image \"docker.io/shop/base:latest\": already exists";
+        check("exporting to image", message, true);
+        check("RUN create-image", message, false);
+        check("exporting to image", "image \"docker.io/shop/base:latest\": not found", false);
     }
 
     #[test]
