@@ -6,8 +6,8 @@
 use super::ask::same_platform;
 use super::{Judge, Parent};
 use crate::base::ImageId;
-use crate::graph::lint::frontend;
 use crate::inputs::{NeedInputs, NeedOf};
+use crate::lint::frontend;
 
 /// Which frontends of an engine take named contexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
