@@ -7,9 +7,9 @@ use super::ask::same_platform;
 use super::judge::among;
 use super::{Judge, Parent};
 use crate::base::ImageId;
-use crate::graph::lint::frontend;
 use crate::graph::reference::Reference;
 use crate::inputs::{NeedInputs, NeedOf};
+use crate::lint::frontend;
 
 /// Which frontends of an engine take named contexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,18 +23,19 @@ use crate::engine::{
 use crate::event::Excerpt;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::link::ExternalTriggers;
-use crate::graph::lint::frontend::knows_contexts;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image, locate};
 use crate::inputs::gather::Asked;
-use crate::inputs::{Claimed, KEY_LABEL, Memory, Own, PROOF_LABEL, gather};
+use crate::inputs::{KEY_LABEL, Own, PROOF_LABEL, gather};
+use crate::lint::frontend::knows_contexts;
 use crate::plan::{
     Contexts, Held, Judge, Parent, Plan, Reason, Registered, Settled, among, ask_held, ask_unchosen,
 };
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
+use crate::state::{Claimed, Memory};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, proxies};
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{IdMap, ImageId};
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Edge, External, Graph, Image, dag};
 

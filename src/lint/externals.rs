@@ -9,59 +9,10 @@ use crate::base::{Diagnostic, Source, Span};
 use crate::graph::evaluate::{Base, NeedKind};
 use crate::graph::naming::Origin;
 use crate::graph::reference::Reference;
+use crate::graph::well_known::is_well_known;
 use crate::graph::{External, Graph, Image};
 
 use super::near::Names;
-
-/// Images of one word that many Dockerfiles really mean. A stage or folder of a similar name is
-/// no reason to doubt them.
-const WELL_KNOWN: [&str; 40] = [
-    "alpine",
-    "amazonlinux",
-    "archlinux",
-    "bash",
-    "buildpack-deps",
-    "busybox",
-    "caddy",
-    "centos",
-    "clojure",
-    "composer",
-    "debian",
-    "docker",
-    "elixir",
-    "erlang",
-    "fedora",
-    "gcc",
-    "golang",
-    "gradle",
-    "haproxy",
-    "haskell",
-    "httpd",
-    "julia",
-    "mariadb",
-    "maven",
-    "memcached",
-    "mongo",
-    "mysql",
-    "nginx",
-    "node",
-    "openjdk",
-    "perl",
-    "php",
-    "postgres",
-    "python",
-    "rabbitmq",
-    "redis",
-    "ruby",
-    "rust",
-    "traefik",
-    "ubuntu",
-];
-
-/// Whether a repository is one that many Dockerfiles really mean.
-pub(crate) fn is_well_known(repository: &str) -> bool {
-    WELL_KNOWN.contains(&repository)
-}
 
 /// A place in a file, for looking up what was said about it.
 type At<'a> = (&'a str, Span);

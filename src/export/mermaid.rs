@@ -10,8 +10,8 @@ use crate::base::ImageId;
 use crate::base::screen::visible;
 use crate::graph::evaluate::NeedKind;
 
+use super::View;
 use super::mark::{Marks, Shade};
-use super::{View, kind_word};
 
 /// The graph as a Mermaid flow chart.
 pub fn draw(view: &View<'_>) -> String {
@@ -74,7 +74,7 @@ fn legend(marks: &Marks) -> Vec<String> {
 fn arrow(kind: NeedKind) -> String {
     match kind {
         NeedKind::From => "-->".to_owned(),
-        other => format!("-. {} .->", kind_word(other)),
+        other => format!("-. {} .->", other.word()),
     }
 }
 
