@@ -15,6 +15,6 @@ pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Level};
 pub use fault::{Passing, hinted};
-pub use id::{IdMap, ImageId};
+pub use id::{ExternalId, Id, IdMap, ImageId};
 pub use path::RelPath;
 pub use span::{Place, Source, Span, Spanned};

@@ -71,15 +71,15 @@ fn moved(
     at: &Invocation,
 ) -> anyhow::Result<Vec<(ImageId, Cause)>> {
     let mut found = Vec::new();
-    for (reference, row) in outdated::compare(workspace, pins, EngineName::None, at) {
+    for (external, row) in outdated::compare(workspace, pins, EngineName::None, at) {
         if let Some(why) = &row.why {
-            let external = &row.external;
-            say::warning(&format!("whether `{external}` has moved is not known: {why}"), at.paint)?;
+            let name = &row.external;
+            say::warning(&format!("whether `{name}` has moved is not known: {why}"), at.paint)?;
         }
         let (Some(true), Some(was), Some(now)) = (row.moved, row.from, row.now) else { continue };
         let was = was.digests.into_iter().next().unwrap_or_default();
         let cause = Cause::ExternalMoved { external: row.external, was, now };
-        let needs = |image: &Image| image.externals.iter().any(|it| it.reference == *reference);
+        let needs = |image: &Image| image.externals.iter().any(|it| it.id == external);
         let images = workspace.graph.images.iter().filter(|(_, image)| needs(image));
         found.extend(images.map(|(id, _)| (id, cause.clone())));
     }

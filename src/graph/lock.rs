@@ -13,13 +13,12 @@ use serde_json::Value;
 use crate::base::screen::visible_json;
 use crate::base::{Diagnostic, Source, Span};
 
-use super::Graph;
 use super::draw::json::VERSION;
 use super::reference::{Reference, is_digest};
 
-/// The digests of externals that are named by tag, by their normalised references.
+/// The digests of externals that are named by tag.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pins(BTreeMap<String, String>);
+pub struct Pins(BTreeMap<Reference, String>);
 
 impl Pins {
     /// Those in the text of a lock that may be of another version, edited by hand or no JSON at all: what
@@ -31,15 +30,15 @@ impl Pins {
         let externals = images.iter().flat_map(|image| list(image, "externals"));
         let pin = |external: Value| {
             let digest = external["digest"].as_str().filter(|digest| is_digest(digest))?;
-            Some((external["reference"].as_str()?.to_owned(), digest.to_owned()))
+            let reference = Reference::parse(external["reference"].as_str()?).ok()?;
+            Some((reference, digest.to_owned()))
         };
         Pins(externals.filter_map(pin).collect())
     }
 
     /// The digest that an external is pinned to. One that names its digest itself is none.
     pub fn digest(&self, external: &Reference) -> Option<&str> {
-        let by_tag = external.digest.is_none();
-        self.0.get(&external.normalised()).filter(|_| by_tag).map(String::as_str)
+        self.0.get(external).filter(|_| external.digest.is_none()).map(String::as_str)
     }
 
     /// What an external is pinned to, by digest alone.
@@ -50,20 +49,8 @@ impl Pins {
 
     /// Pins an external.
     pub fn pin(&mut self, external: &Reference, digest: String) {
-        self.0.insert(external.normalised(), digest);
+        self.0.insert(external.clone(), digest);
     }
-
-    /// All of them: normalised references, and digests.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(reference, digest)| (reference.as_str(), digest.as_str()))
-    }
-}
-
-/// The externals of a graph that can be pinned, those named by tag, each once.
-pub fn externals_by_tag(graph: &Graph) -> BTreeMap<String, &Reference> {
-    let all = graph.images.values().flat_map(|image| &image.externals);
-    let by_tag = all.map(|external| &external.reference).filter(|it| it.digest.is_none());
-    by_tag.map(|reference| (reference.normalised(), reference)).collect()
 }
 
 /// What a lock says, apart from the images' own references: a version adds one to each.
@@ -95,7 +82,7 @@ struct LockParent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct LockExternal {
     #[serde(deserialize_with = "read_reference")]
-    reference: String,
+    reference: Reference,
     kind: String,
     at: String,
     #[serde(deserialize_with = "read_digest")]
@@ -109,10 +96,10 @@ fn read_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     }
 }
 
-fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<Reference, D::Error> {
     let text = String::deserialize(from)?;
     match Reference::parse(&text) {
-        Ok(reference) if reference.normalised() == text => Ok(text),
+        Ok(reference) if reference.normalised() == text => Ok(reference),
         _ => Err(Error::custom(format!("`{text}` is no normalised reference"))),
     }
 }
@@ -150,11 +137,8 @@ impl Lock {
     pub fn pins(&self, source: &Source) -> Result<Pins, Box<Diagnostic>> {
         let mut pins = Pins::default();
         for external in self.images.iter().flat_map(|image| &image.externals) {
-            let Some(digest) =
-                external.digest.as_ref().filter(|_| !external.reference.contains('@'))
-            else {
-                continue;
-            };
+            let by_tag = external.reference.digest.is_none();
+            let Some(digest) = external.digest.as_ref().filter(|_| by_tag) else { continue };
             let before = pins.0.insert(external.reference.clone(), digest.clone());
             if before.is_some_and(|before| before != *digest) {
                 let start = source.text().rfind(digest.as_str()).unwrap_or_default();
@@ -168,9 +152,8 @@ impl Lock {
 
     /// The externals that are named by tag, as people write them.
     pub fn externals(&self) -> Vec<String> {
-        let all = self.images.iter().flat_map(|image| &image.externals);
-        let read = all.filter_map(|it| Reference::parse(&it.reference).ok());
-        let by_tag = read.filter(|it| it.digest.is_none()).map(|it| it.familiar());
+        let all = self.images.iter().flat_map(|image| &image.externals).map(|it| &it.reference);
+        let by_tag = all.filter(|it| it.digest.is_none()).map(Reference::familiar);
         by_tag.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -246,7 +229,7 @@ mod tests {
         check("b:1", None);
         check("a", None);
         check(&fixed, None);
-        assert_eq!(pins.all().count(), 1);
+        assert_eq!(pins.0.len(), 1);
     }
 
     #[test]

@@ -16,10 +16,10 @@ use rayon::prelude::*;
 use super::digests::Digests;
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
-use super::{ContextArchive, Inheritance, Inputs, Use, own, select};
+use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
 use crate::base::{IdMap, ImageId, Place, RelPath, clock};
 use crate::engine::Attestations;
-use crate::graph::{Graph, Image};
+use crate::graph::{Dependency, Graph, Image};
 use crate::inputs::Identity;
 use crate::scan::context::{Context, Entry, EntryKind};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
@@ -29,14 +29,21 @@ use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
 pub struct Own {
     /// All inputs; the needs have no identities yet.
     pub inputs: Inputs,
-    /// What each of the needs is.
-    pub needs: Vec<NeedOf>,
+    /// What each of the needs names.
+    pub dependencies: Vec<Dependency>,
     /// The files, ready to be sent.
     pub archive: Arc<ContextArchive>,
     /// Where the instructions of each stage of the inputs are written.
     pub places: Vec<StagePlaces>,
     /// The context's folder below the repository's root.
     pub context: RelPath,
+}
+
+impl Own {
+    /// The needs in the inputs with what they name.
+    pub fn needs(&self) -> impl Iterator<Item = (&NeedInputs, Dependency)> {
+        self.inputs.needs.iter().zip(self.dependencies.iter().copied())
+    }
 }
 
 /// Where a stage's `FROM` and instructions are written.
@@ -46,15 +53,6 @@ pub struct StagePlaces {
     pub from: Place,
     /// The instructions.
     pub instructions: Vec<Place>,
-}
-
-/// What is needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NeedOf {
-    /// An image of the repository.
-    Image(ImageId),
-    /// Another, by its normalised reference.
-    External(String),
 }
 
 /// An external image as the engine or its registry describes it.
@@ -71,8 +69,9 @@ pub struct Outside {
     pub image_id: Option<String>,
 }
 
-/// The externals by their normalised references; nothing for those that the engine lacks.
-pub type Externals = BTreeMap<String, Option<Outside>>;
+/// The images that are used as they are; nothing for those that the engine lacks. Of the images of the
+/// repository only those are among them whose triggers are not those of their Dockerfiles.
+pub type Externals = BTreeMap<Dependency, Option<Outside>>;
 
 /// What inputs are gathered of.
 #[derive(Debug, Clone, Copy)]
@@ -146,7 +145,7 @@ impl<'a> Reader<'a> {
                 files,
                 self.doubt,
             ),
-            needs: own::needs_of(self.image),
+            dependencies: own::dependencies_of(self.image),
             archive,
             places: own::places_of(self.image),
             context: self.image.context.clone(),

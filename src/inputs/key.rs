@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use super::files::FileList;
+use crate::graph::evaluate::NeedKind;
+use crate::graph::reference::Reference;
 
 /// The form of [`Inputs`].
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// All that an image is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,10 +78,10 @@ pub struct ArgumentInputs {
 /// An image that is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeedInputs {
-    /// Its reference, normalised.
-    pub reference: String,
-    /// How it is needed: `from`, `copy`, `mount`, …
-    pub kind: String,
+    /// What it is called.
+    pub reference: Reference,
+    /// How it is needed.
+    pub kind: NeedKind,
     /// The platform it is wanted for.
     pub platform: Option<String>,
     /// The identity of its layers; nothing where the engine does not hold it.
@@ -91,7 +93,7 @@ pub struct NeedInputs {
 impl NeedInputs {
     /// Sets what the needed image is.
     pub fn identify(&mut self, identity: Option<&Identity>) {
-        let inherits = !matches!(self.kind.as_str(), "copy" | "mount");
+        let inherits = !matches!(self.kind, NeedKind::Copy | NeedKind::Mount);
         self.layers = identity.map(|identity| identity.layers.clone());
         self.config = identity.filter(|_| inherits).map(|identity| identity.config.clone());
     }

@@ -29,7 +29,7 @@ pub use archive::ContextArchive;
 pub use claims::{Claim, Claimed};
 pub use diff::Change;
 pub use durations::Durations;
-pub use gather::{Externals, NeedOf, Outside, Own, gather};
+pub use gather::{Externals, Outside, Own, gather};
 pub use identity::{Identity, KEY_LABEL, PROOF_LABEL};
 pub use inheritance::Inheritance;
 pub use key::{Inputs, NeedInputs};

@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use super::Use;
 use super::canonical::{Froms, describe, describe_base};
 use super::files::FileList;
-use super::gather::{Externals, NeedOf, StagePlaces};
+use super::gather::{Externals, StagePlaces};
 use super::key::{ArgumentInputs, DownloadInputs, FORMAT, Inputs, NeedInputs, StageInputs};
 use crate::base::Span;
 use crate::credentials::is_proxy;
 use crate::engine::Attestations;
-use crate::graph::Image;
-use crate::graph::evaluate::{Need, NeedKind, StageView};
+use crate::graph::evaluate::{Need, StageView};
+use crate::graph::{Dependency, Image};
 
 /// What is not known of an image's inputs, so that more has to count than it uses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,9 +28,9 @@ pub(super) struct Doubt {
 
 /// What an image reads of its context: all of it if that is not known.
 pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt) {
-    let is_unknown_base = |need: &Need| {
-        matches!(need.kind, NeedKind::From | NeedKind::Context)
-            && match externals.get(&need.reference.normalised()) {
+    let is_unknown_base = |(need, of): (&Need, Dependency)| {
+        need.kind.is_base()
+            && match externals.get(&of) {
                 Some(Some(outside)) => outside.triggers.is_none(),
                 Some(None) => true,
                 // Built here, where its triggers are known.
@@ -38,7 +38,7 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt)
             }
     };
     let evaluation = &image.evaluation;
-    let instructions = image.has_unknown_frontend() || evaluation.needs.iter().any(is_unknown_base);
+    let instructions = image.has_unknown_frontend() || image.needs().any(is_unknown_base);
     let files = instructions || evaluation.context_uses.iter().any(|one| !one.certain);
     let doubt = Doubt { files, instructions };
     if files {
@@ -92,7 +92,7 @@ pub(super) fn inputs_of(
         settings: settings.collect(),
         stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &places)).collect(),
         target: evaluation.target.and_then(|target| places[target]),
-        needs: distinct_needs(image).into_iter().map(need_inputs).collect(),
+        needs: distinct_needs(image).into_iter().map(|(need, _)| need_inputs(need)).collect(),
         downloads: downloads.collect(),
         whole_context: doubt.files,
         files,
@@ -107,19 +107,9 @@ pub fn commands_of(image: &Image) -> usize {
     instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
 }
 
-/// What each of the needs in the inputs is.
-pub(super) fn needs_of(image: &Image) -> Vec<NeedOf> {
-    let siblings: BTreeMap<String, _> =
-        image.parents.iter().map(|edge| (edge.reference.normalised(), edge.parent)).collect();
-    let needs = distinct_needs(image).into_iter();
-    let of = |need: &Need| {
-        let reference = need.reference.normalised();
-        match siblings.get(&reference) {
-            Some(parent) => NeedOf::Image(*parent),
-            None => NeedOf::External(reference),
-        }
-    };
-    needs.map(of).collect()
+/// What each of the needs in the inputs names.
+pub(super) fn dependencies_of(image: &Image) -> Vec<Dependency> {
+    distinct_needs(image).into_iter().map(|(_, of)| of).collect()
 }
 
 /// Where the instructions in the inputs are written.
@@ -188,26 +178,19 @@ fn stage_inputs(
 }
 
 /// The needs of an image, each once for each way and platform.
-fn distinct_needs(image: &Image) -> Vec<&Need> {
-    let mut needs: BTreeMap<_, &Need> = BTreeMap::new();
-    for need in &image.evaluation.needs {
-        let same = (need.reference.normalised(), need.kind, need.platform.clone());
-        needs.entry(same).or_insert(need);
+fn distinct_needs(image: &Image) -> Vec<(&Need, Dependency)> {
+    let mut needs: BTreeMap<_, (&Need, Dependency)> = BTreeMap::new();
+    for (need, of) in image.needs() {
+        let same = (&need.reference, need.kind, &need.platform);
+        needs.entry(same).or_insert((need, of));
     }
     needs.into_values().collect()
 }
 
 fn need_inputs(need: &Need) -> NeedInputs {
-    let kind = match need.kind {
-        NeedKind::From => "from",
-        NeedKind::Copy => "copy",
-        NeedKind::Mount => "mount",
-        NeedKind::Add => "add",
-        NeedKind::Context => "context",
-    };
     NeedInputs {
-        reference: need.reference.normalised(),
-        kind: kind.to_owned(),
+        reference: need.reference.clone(),
+        kind: need.kind,
         platform: need.platform.clone(),
         layers: None,
         config: None,

@@ -19,7 +19,7 @@ use super::gather::{Externals, Own};
 use super::{ContextArchive, Use, own};
 use crate::base::{IdMap, ImageId};
 use crate::engine::Attestations;
-use crate::graph::{Graph, Image};
+use crate::graph::{Dependency, Graph, Image};
 use crate::scan::git::{Snapshot, Wanted, names_of_contents};
 
 mod reading;
@@ -156,16 +156,16 @@ fn compare_one(
     let old = &sides.then.graph.images[old];
     let with = (sides.platform, &Attestations::default());
     let (reading, files) = found;
-    let (_, whole) = uses_of(image);
+    let (_, whole) = uses_of(graph, image);
     let own = Own {
         inputs: own::inputs_of(image, with, files.clone(), whole),
-        needs: own::needs_of(image),
+        dependencies: own::dependencies_of(image),
         archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
         places: own::places_of(image),
         context: image.context.clone(),
     };
     let (_, files) = was;
-    let (_, whole) = uses_of(old);
+    let (_, whole) = uses_of(sides.then.graph, old);
     let was = own::inputs_of(old, with, files.clone(), whole);
     if own.inputs != was {
         let name = |image: ImageId| graph.images[image].name.clone();
@@ -176,9 +176,9 @@ fn compare_one(
 }
 
 /// What an image reads of its context. Nothing outside of the repository is known here.
-fn uses_of(image: &Image) -> (Vec<Use>, own::Doubt) {
-    let says_so = image.externals.iter().map(|external| external.reference.normalised());
-    let externals: Externals =
-        says_so.filter(|name| name.contains("onbuild")).map(|name| (name, None)).collect();
+fn uses_of(graph: &Graph, image: &Image) -> (Vec<Use>, own::Doubt) {
+    let ids = image.externals.iter().map(|external| external.id);
+    let says_so = ids.filter(|id| graph.externals[*id].normalised().contains("onbuild"));
+    let externals: Externals = says_so.map(|id| (Dependency::External(id), None)).collect();
     own::uses_of(image, &externals)
 }

@@ -29,14 +29,14 @@ impl Judge<'_> {
     ) -> anyhow::Result<()> {
         let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
         let own = self.complete(own, &among(needs));
-        let base = self.image(image).base().map(|base| base.normalised());
-        for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
+        let base = self.image(image).base();
+        for (need, of) in own.needs() {
             // What the engine did not hold was pulled by the build itself.
             if need.layers.is_none() || self.lent_id(image, need, of, needs).is_some() {
                 continue;
             }
             let taken = self.taken(image, need, of, needs);
-            let reference = taken.map_or_else(|| familiar(&need.reference), str::to_owned);
+            let reference = taken.map_or_else(|| need.reference.familiar(), str::to_owned);
             let mut now = need.clone();
             let found = engine.inspect(&reference)?;
             now.identify(found.as_ref().map(Identity::of).as_ref());
@@ -80,7 +80,7 @@ fn has_resolved(resolved: &BTreeSet<String>, need: &NeedInputs, id: &str) -> boo
     let parsed = resolved.iter().filter_map(|image| Reference::parse(image).ok());
     let mut digests = parsed.filter_map(|image| {
         let named = Reference { digest: None, ..image.clone() };
-        image.digest.filter(|_| named.normalised() == need.reference)
+        image.digest.filter(|_| named == need.reference)
     });
     digests.all(|digest| digest == id)
 }
@@ -96,12 +96,6 @@ fn stands_on(image: &StoredImage, base: &StoredImage, engine: &dyn Engine) -> an
     // Entries without a time get one in a child, so only the instructions are compared.
     let same = |(a, b): (&HistoryEntry, &HistoryEntry)| a.created_by == b.created_by;
     Ok(own.len() >= below.len() && own.iter().zip(&below).all(same))
-}
-
-/// A normalised reference as engines are asked for it.
-fn familiar(reference: &str) -> String {
-    let parsed = Reference::parse(reference);
-    parsed.map_or_else(|_| reference.to_owned(), |reference| reference.familiar())
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ use super::shared::{Registered, SharedStore};
 use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, Unchosen, carrier};
-use crate::base::{IdMap, ImageId, parallel};
+use crate::base::{ExternalId, IdMap, ImageId, parallel};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own};
+use crate::graph::{Dependency, Graph, Image};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, Outside, Own};
 use crate::registry;
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
@@ -44,10 +44,10 @@ pub struct Judge<'a> {
     pub shared: Option<SharedStore>,
     /// The images that the engine is to have even if the registry has them.
     pub loads: BTreeSet<ImageId>,
-    /// Where externals are by digest that only their registries hold, by their normalised references.
-    pub remote_externals: BTreeMap<String, String>,
-    /// What stands by digest for externals, wherever those lead, by their normalised references.
-    pub pinned: BTreeMap<String, String>,
+    /// Where externals are by digest that only their registries hold.
+    pub remote_externals: BTreeMap<ExternalId, String>,
+    /// What stands by digest for externals, wherever those lead.
+    pub pinned: BTreeMap<ExternalId, String>,
     /// Which Dockerfiles' frontends take named contexts.
     pub contexts: Contexts,
     /// The platform that is built for.
@@ -383,20 +383,22 @@ impl Judge<'_> {
     /// Own inputs with the identities of all that is needed.
     pub fn complete(&self, own: &Own, identity_of: &dyn Fn(ImageId) -> Option<Identity>) -> Own {
         let mut own = own.clone();
-        for (need, of) in own.inputs.needs.iter_mut().zip(&own.needs) {
+        for (need, of) in own.inputs.needs.iter_mut().zip(&own.dependencies) {
             let identity = match of {
-                NeedOf::Image(parent) => {
+                Dependency::Image(parent) => {
                     let taken = || self.unchosen.get(parent).map(|it| it.identity.clone());
                     identity_of(*parent).or_else(taken)
                 }
-                NeedOf::External(reference) => {
-                    let outside = self.externals.get(reference).and_then(Option::as_ref);
-                    outside.map(|outside| outside.identity.clone())
-                }
+                Dependency::External(_) => self.outside(*of).map(|it| it.identity.clone()),
             };
             need.identify(identity.as_ref());
         }
         own
+    }
+
+    /// An external image, if it was found.
+    pub fn outside(&self, of: Dependency) -> Option<&Outside> {
+        self.externals.get(&of).and_then(Option::as_ref)
     }
 
     /// The key of an image on what it needs.

@@ -132,6 +132,7 @@ mod tests {
     use crate::graph::images::Candidate;
     use crate::graph::link::{Read, Wanted, link};
     use crate::graph::naming::Wishes;
+    use crate::graph::reference::Reference;
 
     const KEY: &str = "k";
 
@@ -229,7 +230,7 @@ mod tests {
         let image = ImageId(0);
         assert!(!has_certain_labels(&graph.images[image]));
         let environment = vec![("OF_BASE".to_owned(), "yes".to_owned())];
-        let environments = [("docker.io/library/b:latest".to_owned(), environment)].into();
+        let environments = [(Reference::parse("b").unwrap(), environment)].into();
         let evaluation = graph.evaluate_on(image, environments, &BTreeMap::new());
         let labels: Vec<_> = evaluation.stages[1].labels.iter().map(|it| &*it.value).collect();
         assert_eq!(labels, ["yes"]);

@@ -6,8 +6,10 @@
 use super::ask::same_platform;
 use super::{Judge, Parent};
 use crate::base::ImageId;
+use crate::graph::Dependency;
+use crate::graph::evaluate::NeedKind;
 use crate::graph::lint::frontend;
-use crate::inputs::{NeedInputs, NeedOf};
+use crate::inputs::NeedInputs;
 
 /// Which frontends of an engine take named contexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +24,15 @@ pub enum Contexts {
 
 impl Judge<'_> {
     /// Where something that an image needs is by digest, when only a registry holds it.
-    pub fn remote_of<'b>(&'b self, of: &NeedOf, needs: &'b [Parent]) -> Option<&'b str> {
+    pub fn remote_of<'b>(&'b self, of: Dependency, needs: &'b [Parent]) -> Option<&'b str> {
         match of {
-            NeedOf::Image(parent) => {
-                let need = needs.iter().find(|need| need.image == *parent)?;
+            Dependency::Image(parent) => {
+                let need = needs.iter().find(|need| need.image == parent)?;
                 need.remote.as_ref().map(|remote| remote.reference.as_str())
             }
-            NeedOf::External(reference) => {
-                let pinned = self.pinned.get(reference);
-                pinned.or_else(|| self.remote_externals.get(reference)).map(String::as_str)
+            Dependency::External(id) => {
+                let pinned = self.pinned.get(&id);
+                pinned.or_else(|| self.remote_externals.get(&id)).map(String::as_str)
             }
         }
     }
@@ -46,17 +48,14 @@ impl Judge<'_> {
     }
 
     /// The ID of something that an image needs, if it was planned with what the engine holds.
-    pub fn held_id<'b>(&'b self, of: &NeedOf, needs: &'b [Parent]) -> Option<&'b str> {
+    pub fn held_id<'b>(&'b self, of: Dependency, needs: &'b [Parent]) -> Option<&'b str> {
         match of {
-            NeedOf::Image(parent) => match needs.iter().find(|need| need.image == *parent) {
+            Dependency::Image(parent) => match needs.iter().find(|need| need.image == parent) {
                 Some(need) if need.remote.is_some() => None,
                 Some(need) => Some(&need.image_id),
-                None => self.unchosen.get(parent).map(|it| it.image_id.as_str()),
+                None => self.unchosen.get(&parent).map(|it| it.image_id.as_str()),
             },
-            NeedOf::External(reference) => {
-                let outside = self.externals.get(reference).and_then(Option::as_ref);
-                outside.and_then(|outside| outside.image_id.as_deref())
-            }
+            Dependency::External(_) => self.outside(of)?.image_id.as_deref(),
         }
     }
 
@@ -67,13 +66,13 @@ impl Judge<'_> {
         &'b self,
         image: ImageId,
         need: &NeedInputs,
-        of: &NeedOf,
+        of: Dependency,
         needs: &'b [Parent],
     ) -> Option<&'b str> {
-        let is_external = matches!(of, NeedOf::External(_));
+        let is_external = matches!(of, Dependency::External(_));
         let is_meant = !is_external
             || need.platform.as_ref().is_none_or(|it| same_platform(it, &self.platform));
-        let is_by_digest = self.remote_of(of, needs).is_some() || need.reference.contains('@');
+        let is_by_digest = self.remote_of(of, needs).is_some() || need.reference.digest.is_some();
         let is_lent = self.takes_by_digest(image) && !self.publishes_names;
         self.held_id(of, needs).filter(|_| is_lent && is_meant && !is_by_digest)
     }
@@ -84,11 +83,11 @@ impl Judge<'_> {
         &'b self,
         image: ImageId,
         need: &NeedInputs,
-        of: &NeedOf,
+        of: Dependency,
         needs: &'b [Parent],
     ) -> Option<&'b str> {
-        let is_context = need.kind == "context";
-        let is_pinned = matches!(of, NeedOf::External(it) if self.pinned.contains_key(it));
+        let is_context = need.kind == NeedKind::Context;
+        let is_pinned = matches!(of, Dependency::External(it) if self.pinned.contains_key(&it));
         let is_taken = if is_context { is_pinned } else { self.takes_by_digest(image) };
         self.remote_of(of, needs).filter(|_| is_taken)
     }

@@ -13,16 +13,16 @@ use super::{
 use crate::base::{ImageId, RelPath, Source};
 use crate::engine::stub::Stub;
 use crate::engine::{Attestations, Engine, StoredImage};
-use crate::graph::Graph;
 use crate::graph::images::Candidate;
 use crate::graph::link::{Read, Wanted, link};
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
+use crate::graph::{Dependency, Graph};
 use crate::inputs::digests::Digests;
 use crate::inputs::gather::Asked;
 use crate::inputs::inheritance::without_ours;
 use crate::inputs::{
-    Externals, Identity, Inheritance, KEY_LABEL, Memory, NeedInputs, NeedOf, PROOF_LABEL, gather,
+    Externals, Identity, Inheritance, KEY_LABEL, Memory, NeedInputs, PROOF_LABEL, gather,
 };
 
 /// The platform of all builds.
@@ -69,9 +69,9 @@ impl World {
         let graph = &self.graph;
         let mut externals: Externals = externals_of(graph, chosen)
             .into_iter()
-            .map(|(name, reference)| {
-                let stored = store.inspect(&reference.familiar()).unwrap();
-                (name, judge_external(stored, PLATFORM))
+            .map(|id| {
+                let stored = store.inspect(&graph.externals[id].familiar()).unwrap();
+                (Dependency::External(id), judge_external(stored, PLATFORM))
             })
             .collect();
         let unchosen = ask_unchosen(graph, chosen, store, &mut externals).unwrap();
@@ -203,9 +203,9 @@ pub(super) fn external(reference: &str, content: &str) -> StoredImage {
 }
 
 /// What an image needs, in the order of its inputs.
-pub(super) fn needs_of(judge: &Judge<'_>, image: ImageId) -> Vec<(NeedInputs, NeedOf)> {
+pub(super) fn needs_of(judge: &Judge<'_>, image: ImageId) -> Vec<(NeedInputs, Dependency)> {
     let Some(Ok(own)) = &judge.own[image] else { panic!("the inputs are readable") };
-    own.inputs.needs.iter().cloned().zip(own.needs.iter().cloned()).collect()
+    own.needs().map(|(need, of)| (need.clone(), of)).collect()
 }
 
 /// A verdict on one line.

@@ -8,10 +8,11 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::base::ImageId;
 use crate::engine::{Engine, StoredImage};
+use crate::graph::Dependency;
 use crate::graph::evaluate::Bottom;
 use crate::graph::link::ExternalTriggers;
 use crate::graph::reference::Reference;
-use crate::inputs::{Inheritance, NeedOf};
+use crate::inputs::Inheritance;
 use crate::plan::origin;
 use crate::plan::{Judge, Parent};
 
@@ -40,7 +41,7 @@ impl Ancestry {
             Some(Bottom::Image(reference)) => {
                 let base = self.base_of(judge, (image, &reference), needs, engine)?;
                 let Some(base) = base else { return Ok(None) };
-                let environments = [(reference.normalised(), base.environment.clone())].into();
+                let environments = [(reference, base.environment.clone())].into();
                 (base, environments)
             }
             Some(Bottom::Other) | None => return Ok(None),
@@ -61,19 +62,17 @@ impl Ancestry {
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<Inheritance>> {
         let Some(Ok(own)) = &judge.own[image] else { return Ok(None) };
-        let reference = reference.normalised();
-        let is_base = |kind: &str| matches!(kind, "from" | "context");
-        let mut all = own.inputs.needs.iter().zip(&own.needs);
-        let found = all.find(|(need, _)| is_base(&need.kind) && need.reference == reference);
+        let mut bases = own.needs().filter(|(need, _)| need.kind.is_base());
+        let found = bases.find(|(need, _)| need.reference == *reference);
         let Some((_, of)) = found else { return Ok(None) };
         let remote = match of {
-            NeedOf::Image(parent) => {
-                let need = needs.iter().find(|need| need.image == *parent);
+            Dependency::Image(parent) => {
+                let need = needs.iter().find(|need| need.image == parent);
                 need.and_then(|need| need.remote.as_ref()).map(|remote| &*remote.inheritance)
             }
-            NeedOf::External(name) => {
-                let outside = judge.externals.get(name).and_then(Option::as_ref);
-                outside.map(|outside| &outside.inheritance).filter(|it| it.history.is_some())
+            Dependency::External(_) => {
+                let outside = judge.outside(of).map(|outside| &outside.inheritance);
+                outside.filter(|it| it.history.is_some())
             }
         };
         match (remote, judge.held_id(of, needs)) {

@@ -26,7 +26,7 @@ use crate::graph::link::ExternalTriggers;
 use crate::graph::lint::frontend::knows_contexts;
 use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image, locate};
+use crate::graph::{Dependency, Graph, Image, locate};
 use crate::inputs::gather::Asked;
 use crate::inputs::{Claimed, KEY_LABEL, Memory, Own, PROOF_LABEL, gather};
 use crate::plan::{
@@ -235,18 +235,19 @@ impl<'a> ImageProvider<'a> {
             bring(engine, wanted, turn.pulled)?;
         }
         for external in &self.graph.images[image].externals {
-            let normalised = external.reference.normalised();
-            if let Some(reference) = self.judge.pinned.get(&normalised) {
+            let named = &self.graph.externals[external.id];
+            if let Some(reference) = self.judge.pinned.get(&external.id) {
                 let by_digest = self.judge.takes_by_digest(image);
                 let is_context = external.kind == NeedKind::Context;
-                let tag = Some(&external.reference).filter(|_| !by_digest && !is_context);
+                let tag = Some(named).filter(|_| !by_digest && !is_context);
                 pins::bring(engine, reference, tag, platform, turn.pulled)?;
                 continue;
             }
-            let Some(reference) = self.judge.remote_externals.get(&normalised) else { continue };
-            let Some(Some(outside)) = self.judge.externals.get(&normalised) else { continue };
+            let Some(reference) = self.judge.remote_externals.get(&external.id) else { continue };
+            let of = Dependency::External(external.id);
+            let Some(outside) = self.judge.outside(of) else { continue };
             // A digest needs no name to lead to it.
-            let names = external.reference.digest.is_none().then(|| external.reference.familiar());
+            let names = named.digest.is_none().then(|| named.familiar());
             let names: Vec<String> = names.into_iter().collect();
             let wanted = Wanted { reference, identity: &outside.identity, platform, names: &names };
             bring(engine, wanted, turn.pulled)?;
@@ -267,8 +268,9 @@ impl<'a> ImageProvider<'a> {
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
         let described = &self.graph.images[image];
         let mut contexts = overrides.contexts.clone();
-        let written = redirect(used_contexts(described), &self.judge.pinned);
-        contexts.extend(redirect(written, &overrides.names));
+        let pinned = |it: &Reference| self.judge.pinned.get(&self.graph.externals.find(it)?);
+        let written = redirect(used_contexts(described), pinned);
+        contexts.extend(redirect(written, |it| overrides.names.get(it)));
         for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(

@@ -265,8 +265,8 @@ impl Workspace {
         }
     }
 
-    /// Evaluates what is built on external images with the triggers that these carry, by their normalized
-    /// references, and prints what is wrong then. Returns whether there was anything new.
+    /// Evaluates what is built on external images with the triggers that these carry, and prints what is
+    /// wrong then. Returns whether there was anything new.
     ///
     /// # Errors
     /// If a trigger is not valid there, or makes images depend on one another.
@@ -275,7 +275,7 @@ impl Workspace {
         reported: ExternalTriggers,
         at: &Invocation,
     ) -> anyhow::Result<bool> {
-        if reported.keys().all(|name| self.triggers.contains_key(name)) {
+        if reported.keys().all(|id| self.triggers.contains_key(id)) {
             return Ok(false);
         }
         let known = self.diagnostics.len();

@@ -14,7 +14,8 @@ use crate::base::{Diagnostic, RelPath, Source};
 use crate::exit::{Exit, stopped};
 use crate::graph::Graph;
 use crate::graph::draw::{View, json};
-use crate::graph::lock::{Lock, Pins, externals_by_tag, looks_like_lock};
+use crate::graph::lock::{Lock, Pins, looks_like_lock};
+use crate::graph::reference::Reference;
 use crate::report::{diagnostics, say};
 
 use super::Invocation;
@@ -141,9 +142,9 @@ fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
         say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
         return refuse(&format!("`{FILE}` is out of date"));
     }
-    let externals = externals_by_tag(graph);
-    let open = externals.values().filter(|it| committed.pins.digest(it).is_none());
-    let open: Vec<String> = open.map(|reference| reference.familiar()).collect();
+    let externals = graph.externals_by_tag().into_iter().map(|(_, reference)| reference);
+    let open = externals.filter(|it| committed.pins.digest(it).is_none());
+    let open: Vec<String> = open.map(Reference::familiar).collect();
     if !open.is_empty() {
         let (externals, are) =
             (count(open.len(), "external"), if open.len() == 1 { "is" } else { "are" });

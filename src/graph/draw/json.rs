@@ -90,11 +90,12 @@ fn describe_parent<'a>(view: &View<'a>, edge: &Edge) -> LockParent<'a> {
 }
 
 fn describe_external(view: &View<'_>, external: &External) -> LockExternal {
-    let pinned = || view.pin(&external.reference).map(str::to_owned);
+    let reference = view.reference(external);
+    let pinned = || view.pin(reference).map(str::to_owned);
     LockExternal {
-        reference: external.reference.normalised(),
+        reference: reference.normalised(),
         kind: kind_word(external.kind),
         at: external.place().to_string(),
-        digest: external.reference.digest.clone().or_else(pinned),
+        digest: reference.digest.clone().or_else(pinned),
     }
 }

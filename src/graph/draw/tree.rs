@@ -152,7 +152,7 @@ fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
         notes.push(format!("{} {}", kind_word(edge.kind), view.image(edge.parent).name));
     }
     for external in view.externals(id) {
-        notes.push(format!("{} {}", kind_word(external.kind), external.reference.familiar()));
+        notes.push(format!("{} {}", kind_word(external.kind), view.reference(external).familiar()));
     }
     let mut seen = Vec::new();
     notes.retain(|note| {

@@ -119,7 +119,7 @@ impl Evaluator<'_> {
         // What starts from nothing is for the target's platform whatever its FROM says.
         let platform = state.platform.as_ref().filter(|_| on_image).unwrap_or(&self.platform);
         let is_windows = platform.os == "windows";
-        let reported = base.and_then(|base| self.settings.environments.get(&base.normalised()));
+        let reported = base.and_then(|base| self.settings.environments.get(&base));
         if let Some(environment) = reported {
             let mut scope = if is_windows { Scope::new(false) } else { FIRST[0].clone() };
             for (name, value) in environment {

@@ -25,9 +25,8 @@ pub struct Settings {
     pub target: Option<String>,
     /// `--build-context`: a name, and `docker-image://…`, a folder or an address.
     pub contexts: BTreeMap<String, String>,
-    /// The environments of images that have been reported, by their normalized references. Variables of
-    /// any other image are uncertain.
-    pub environments: BTreeMap<String, Vec<(String, String)>>,
+    /// The environments of images that have been reported. Variables of any other image are uncertain.
+    pub environments: BTreeMap<Reference, Vec<(String, String)>>,
 }
 
 impl Default for Settings {
@@ -231,6 +230,13 @@ pub enum NeedKind {
     Add,
     /// By a named context that stands for what is written.
     Context,
+}
+
+impl NeedKind {
+    /// Whether a stage may start from what is needed so.
+    pub fn is_base(self) -> bool {
+        matches!(self, NeedKind::From | NeedKind::Context)
+    }
 }
 
 /// An image that a reached stage needs.

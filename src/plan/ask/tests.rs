@@ -50,9 +50,10 @@ fn nothing_is_asked_where_all_are_chosen() {
 
 #[test]
 fn an_image_that_is_missing_is_unknown() {
-    let (found, externals) = ask(&world(), &Stub::default());
+    let world = world();
+    let (found, externals) = ask(&world, &Stub::default());
     assert!(found.is_empty());
-    assert_eq!(externals, [("docker.io/acme/shop-base:latest".to_owned(), None)].into());
+    assert_eq!(externals, [(Dependency::Image(world.id("base")), None)].into());
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn triggers_that_are_not_those_of_the_dockerfile_are_unknown() {
         store.put(base(on_build), &[]);
         let (found, externals) = ask(&world, &store);
         assert_eq!(found.len(), 1, "{on_build:?}");
-        let outside = externals["docker.io/acme/shop-base:latest"].as_ref().unwrap();
+        let outside = externals[&Dependency::Image(world.id("base"))].as_ref().unwrap();
         assert_eq!((&outside.triggers, &outside.image_id), (&None, &None), "{on_build:?}");
     }
 }
@@ -72,7 +73,8 @@ fn externals_are_those_of_the_chosen_images() {
     let world = world();
     let names = |chosen: &[&str]| {
         let chosen: Vec<ImageId> = chosen.iter().map(|name| world.id(name)).collect();
-        externals_of(&world.graph, &chosen).into_keys().collect::<Vec<_>>()
+        let externals = externals_of(&world.graph, &chosen).into_iter();
+        externals.map(|id| world.graph.externals[id].normalised()).collect::<Vec<_>>()
     };
     assert_eq!(names(&["base", "two"]), ["docker.io/library/debian:12"]);
     assert!(names(&["one"]).is_empty());

@@ -10,6 +10,7 @@ use crate::event::{
     Edge, Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo,
 };
 use crate::graph::evaluate::NeedKind;
+use crate::graph::reference::Reference;
 use crate::inputs::{Change, Memory};
 use crate::plan::Reason;
 use crate::report::Reporter;
@@ -37,7 +38,7 @@ fn every_change() -> Vec<Change> {
         Change::Argument { name, now: None, was: Some(was.clone()) },
         Change::Platform { now, was },
         Change::Syntax,
-        Change::External { reference: "docker.io/library/debian:12".to_owned(), held: true },
+        Change::External { reference: Reference::parse("debian:12").unwrap(), held: true },
         Change::Parent { image: "base".to_owned() },
     ];
     for change in &changes {
