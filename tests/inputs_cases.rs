@@ -29,7 +29,7 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     let build_args = arguments.split_whitespace().map(|it| it.split_once('=').unwrap());
     let wanted = Wanted {
         build_args: build_args.map(|(a, b)| (a.to_owned(), b.to_owned())).collect(),
-        build_platform: "linux/amd64".to_owned(),
+        build_platform: "linux/amd64".parse().unwrap(),
         ..Wanted::default()
     };
     let read = Read { candidate, file: parse(&Source::new(path, text)) };
@@ -41,7 +41,7 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     let asked = Asked {
         root,
         graph: &graph,
-        platform: "linux/amd64",
+        platform: &"linux/amd64".parse().unwrap(),
         externals: &externals,
         attestations: &attestations,
     };

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::base::screen::{is_unseen, visible};
 use crate::base::text::{closest, list};
-use crate::base::{Diagnostic, IdMap, ImageId, Source, Span};
+use crate::base::{Diagnostic, IdMap, ImageId, Platform, Source, Span};
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
@@ -37,10 +37,10 @@ pub struct Wanted {
     /// The proxies of the docker configuration, which win over none of them. They are no setting of
     /// an image: they never become part of [`Image::build_args`].
     pub proxies: BuildProxies,
-    /// The platform to build for, such as `linux/arm64`; the machine's where nothing is said.
-    pub platform: Option<String>,
+    /// The platform to build for; the one that builds where nothing is said.
+    pub platform: Option<Platform>,
     /// The platform that builds.
-    pub build_platform: String,
+    pub build_platform: Platform,
     /// The stage to build, for every image whose Dockerfile has it.
     pub target: Option<String>,
 }
@@ -131,7 +131,7 @@ fn externals_of(evaluations: &[Evaluation], linked: &[Linked]) -> ExternalTable 
 }
 
 /// The platform that is built for.
-fn platform_of(wanted: &Wanted) -> String {
+fn platform_of(wanted: &Wanted) -> Platform {
     wanted.platform.clone().unwrap_or_else(|| wanted.build_platform.clone())
 }
 

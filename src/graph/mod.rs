@@ -21,7 +21,7 @@ pub mod tag;
 
 use std::collections::BTreeMap;
 
-use crate::base::{Diagnostic, ExternalId, IdMap, ImageId, Place, RelPath, Source, Span};
+use crate::base::{Diagnostic, ExternalId, IdMap, ImageId, Place, Platform, RelPath, Source, Span};
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
@@ -46,9 +46,9 @@ pub struct Graph {
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// The platform that is built for.
-    pub platform: String,
+    pub platform: Platform,
     /// The platform that builds.
-    pub build_platform: String,
+    pub build_platform: Platform,
     /// The proxies of the docker configuration.
     pub proxies: BuildProxies,
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{FileInputs, FileList};
 use super::gather::Own;
 use super::key::{Inputs, NeedInputs};
-use crate::base::{ImageId, Place};
+use crate::base::{ImageId, Place, Platform};
 use crate::graph::Dependency;
 use crate::graph::reference::Reference;
 
@@ -65,9 +65,9 @@ pub enum Change {
     /// It is built for another platform.
     Platform {
         /// The platform.
-        now: String,
+        now: Platform,
         /// The one before.
-        was: String,
+        was: Platform,
     },
     /// Another frontend reads the Dockerfile.
     Syntax,

@@ -17,7 +17,7 @@ use super::digests::Digests;
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
-use crate::base::{IdMap, ImageId, Place, RelPath, clock};
+use crate::base::{IdMap, ImageId, Place, Platform, RelPath, clock};
 use crate::engine::Attestations;
 use crate::graph::{Dependency, Graph, Image};
 use crate::inputs::Identity;
@@ -81,7 +81,7 @@ pub struct Asked<'a> {
     /// Its images.
     pub graph: &'a Graph,
     /// The platform that is built for.
-    pub platform: &'a str,
+    pub platform: &'a Platform,
     /// The externals of all images that are asked for.
     pub externals: &'a Externals,
     /// What is attested of them.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use super::files::FileList;
+use crate::base::Platform;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::Reference;
 
@@ -29,8 +30,8 @@ pub struct Inputs {
     pub syntax: Option<String>,
     /// The escape character of the Dockerfile.
     pub escape: char,
-    /// The platform that is built for.
-    pub platform: String,
+    /// The platform that is built for: with the image, whose inputs these are, the unit.
+    pub platform: Platform,
     /// The Dockerfile as it is, where its frontend is not known here.
     pub text: Option<String>,
     /// Build arguments that mean something to the builder itself.
@@ -55,7 +56,7 @@ pub struct StageInputs {
     /// What it starts from; another stage by its place among those that count.
     pub base: String,
     /// `--platform` after expansion.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Its name, only where triggers run, which name stages by their names.
     pub name: Option<String>,
     /// The `ONBUILD` lines of its base.
@@ -83,7 +84,7 @@ pub struct NeedInputs {
     /// How it is needed.
     pub kind: NeedKind,
     /// The platform it is wanted for.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// The identity of its layers; nothing where the engine does not hold it.
     pub layers: Option<String>,
     /// The identity of its configuration, where that is inherited.

@@ -11,7 +11,7 @@ use super::canonical::{Froms, describe, describe_base};
 use super::files::FileList;
 use super::gather::{Externals, StagePlaces};
 use super::key::{ArgumentInputs, DownloadInputs, FORMAT, Inputs, NeedInputs, StageInputs};
-use crate::base::Span;
+use crate::base::{Platform, Span};
 use crate::credentials::is_proxy;
 use crate::engine::Attestations;
 use crate::graph::evaluate::{Need, StageView};
@@ -55,7 +55,7 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt)
 /// The inputs of an image with the files that it reads.
 pub(super) fn inputs_of(
     image: &Image,
-    (platform, attestations): (&str, &Attestations),
+    (platform, attestations): (&Platform, &Attestations),
     files: FileList,
     doubt: Doubt,
 ) -> Inputs {
@@ -87,7 +87,7 @@ pub(super) fn inputs_of(
         format: FORMAT,
         syntax: image.named_frontend().map(str::to_owned),
         escape: image.file.directives.escape,
-        platform: platform.to_owned(),
+        platform: platform.clone(),
         text: unknown.then(|| image.file.source.text().to_owned()),
         settings: settings.collect(),
         stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &places)).collect(),
@@ -102,7 +102,8 @@ pub(super) fn inputs_of(
 /// How many commands the build of an image runs.
 pub fn commands_of(image: &Image) -> usize {
     let none = Attestations::default();
-    let inputs = inputs_of(image, ("", &none), FileList::new(&[]), Doubt::default());
+    let inputs =
+        inputs_of(image, (&Platform::default(), &none), FileList::new(&[]), Doubt::default());
     let instructions = inputs.stages.iter().flat_map(|stage| &stage.instructions);
     instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
 }

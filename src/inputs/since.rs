@@ -17,7 +17,7 @@ use super::diff::{Change, changes};
 use super::files::FileList;
 use super::gather::{Externals, Own};
 use super::{ContextArchive, Use, own};
-use crate::base::{IdMap, ImageId};
+use crate::base::{IdMap, ImageId, Platform};
 use crate::engine::Attestations;
 use crate::graph::{Dependency, Graph, Image};
 use crate::scan::git::{Snapshot, Wanted, names_of_contents};
@@ -35,7 +35,7 @@ pub struct Sides<'a> {
     /// The earlier one.
     pub then: Side<'a>,
     /// The platform that is built for.
-    pub platform: &'a str,
+    pub platform: &'a Platform,
 }
 
 /// One side: a revision that was laid out, or the work tree.

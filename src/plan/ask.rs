@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::held::Held;
-use crate::base::{ExternalId, ImageId};
+use crate::base::{ExternalId, ImageId, Platform};
 use crate::engine::{Engine, StoredImage};
 use crate::graph::reference::Reference;
 use crate::graph::{Dependency, Graph};
@@ -27,11 +27,11 @@ pub fn externals_of(graph: &Graph, images: &[ImageId]) -> BTreeSet<ExternalId> {
 }
 
 /// What an external is to a build for `platform`, given what the engine holds under its name.
-pub fn judge_external(stored: Option<StoredImage>, platform: &str) -> Option<Outside> {
+pub fn judge_external(stored: Option<StoredImage>, platform: &Platform) -> Option<Outside> {
     let stored = stored?;
     // What is there for another platform may be what a `FROM --platform` takes; if it is not, no one has
     // seen what will be.
-    let is_meant = same_platform(&stored.platform, platform);
+    let is_meant = stored.platform.is_like(platform);
     Some(Outside {
         identity: Identity::of(&stored),
         inheritance: Inheritance::of(&stored),
@@ -89,11 +89,6 @@ pub fn ask_unchosen(
         found.insert(parent, Unchosen { image_id: stored.id, identity });
     }
     Ok(found)
-}
-
-/// System and architecture; engines disagree on when to name a variant.
-pub(super) fn same_platform(a: &str, b: &str) -> bool {
-    a.split('/').take(2).eq(b.split('/').take(2))
 }
 
 #[cfg(test)]

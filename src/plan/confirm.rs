@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use super::ask::same_platform;
 use super::judge::among;
 use super::{Judge, Parent};
 use crate::base::{ImageId, hinted};
@@ -71,7 +70,7 @@ impl Judge<'_> {
 
 /// Whether an image is for the platform that is asked for.
 fn is_for(need: &NeedInputs, found: &StoredImage) -> bool {
-    need.platform.as_ref().is_none_or(|platform| same_platform(platform, &found.platform))
+    need.platform.as_ref().is_none_or(|platform| platform.is_like(&found.platform))
 }
 
 /// Whether a build took the image with an ID wherever it resolved a reference. An engine that reports digests

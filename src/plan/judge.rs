@@ -15,7 +15,7 @@ use super::shared::{Registered, SharedStore};
 use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, Unchosen, carrier};
-use crate::base::{ExternalId, IdMap, ImageId, parallel};
+use crate::base::{ExternalId, IdMap, ImageId, Platform, parallel};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::graph::{Dependency, Graph, Image};
@@ -51,7 +51,7 @@ pub struct Judge<'a> {
     /// Which Dockerfiles' frontends take named contexts.
     pub contexts: Contexts,
     /// The platform that is built for.
-    pub platform: String,
+    pub platform: Platform,
     /// Whether the names that a build is given are published in a provenance, so that parents keep their own.
     pub publishes_names: bool,
 }

@@ -140,7 +140,7 @@ mod tests {
         let path = RelPath::new("docker/x/Dockerfile").unwrap();
         let file = crate::parse::parse(&Source::new(path.clone(), text.to_owned()));
         let read = Read { candidate: Candidate::new("x", path), file };
-        let wanted = Wanted { build_platform: "linux/amd64".into(), ..Wanted::default() };
+        let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
         link(vec![read], &Wishes::default(), &wanted).0
     }
 

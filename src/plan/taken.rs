@@ -3,7 +3,6 @@
 //! Owns the rule: where the frontend takes named contexts, what only a registry holds and what is
 //! pinned is named to it by digest. Any other looks names up in the engine's store.
 
-use super::ask::same_platform;
 use super::{Judge, Parent};
 use crate::base::ImageId;
 use crate::graph::Dependency;
@@ -70,8 +69,8 @@ impl Judge<'_> {
         needs: &'b [Parent],
     ) -> Option<&'b str> {
         let is_external = matches!(of, Dependency::External(_));
-        let is_meant = !is_external
-            || need.platform.as_ref().is_none_or(|it| same_platform(it, &self.platform));
+        let is_meant =
+            !is_external || need.platform.as_ref().is_none_or(|it| it.is_like(&self.platform));
         let is_by_digest = self.remote_of(of, needs).is_some() || need.reference.digest.is_some();
         let is_lent = self.takes_by_digest(image) && !self.publishes_names;
         self.held_id(of, needs).filter(|_| is_lent && is_meant && !is_by_digest)

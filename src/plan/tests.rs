@@ -10,7 +10,7 @@ use super::{
     Contexts, Judge, Parent, Plan, Reason, Verdict, ask_held, ask_unchosen, externals_of,
     judge_external,
 };
-use crate::base::{ImageId, RelPath, Source};
+use crate::base::{ImageId, Platform, RelPath, Source};
 use crate::engine::stub::Stub;
 use crate::engine::{Attestations, Engine, StoredImage};
 use crate::graph::images::Candidate;
@@ -26,7 +26,9 @@ use crate::inputs::{
 };
 
 /// The platform of all builds.
-pub(super) const PLATFORM: &str = "linux/amd64";
+pub(super) fn platform() -> Platform {
+    Platform::of("linux", "amd64", "")
+}
 
 /// A repository whose images are called `acme/shop-NAME`.
 pub(super) struct World {
@@ -71,14 +73,14 @@ impl World {
             .into_iter()
             .map(|id| {
                 let stored = store.inspect(&graph.externals[id].familiar()).unwrap();
-                (Dependency::External(id), judge_external(stored, PLATFORM))
+                (Dependency::External(id), judge_external(stored, &platform()))
             })
             .collect();
         let unchosen = ask_unchosen(graph, chosen, store, &mut externals).unwrap();
         let asked = Asked {
             root: self.folder.path(),
             graph,
-            platform: PLATFORM,
+            platform: &platform(),
             externals: &externals,
             attestations: &Attestations::default(),
         };
@@ -98,7 +100,7 @@ impl World {
             remote_externals: [].into(),
             pinned: [].into(),
             contexts: Contexts::All,
-            platform: PLATFORM.to_owned(),
+            platform: platform(),
             publishes_names: false,
         }
     }
@@ -181,7 +183,7 @@ fn graph_of(texts: &[(String, String)]) -> Graph {
     });
     let given = |value: &str| Some(Given { value: value.into(), origin: Origin::Folder });
     let wishes = Wishes { namespace: given("acme"), app: given("shop"), ..Wishes::default() };
-    let wanted = Wanted { build_platform: PLATFORM.into(), ..Wanted::default() };
+    let wanted = Wanted { build_platform: platform(), ..Wanted::default() };
     link(read.collect(), &wishes, &wanted).0
 }
 
@@ -189,7 +191,7 @@ fn graph_of(texts: &[(String, String)]) -> Graph {
 pub(super) fn stored(name: &str, content: &str) -> StoredImage {
     StoredImage {
         id: format!("sha256:{name}-{content}"),
-        platform: PLATFORM.to_owned(),
+        platform: platform(),
         diff_ids: vec![format!("sha256:layer-{content}")],
         config: json!({"Env": [format!("OF={name}")]}),
         ..StoredImage::default()

@@ -67,7 +67,8 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
             }
         }
         Change::Platform { now, was } => {
-            format!("the platform is {}, was {}", quote(now), quote(was))
+            let [now, was] = [now, was].map(|platform| quote(&platform.to_string()));
+            format!("the platform is {now}, was {was}")
         }
         Change::Syntax => "the frontend that reads the Dockerfile changed".to_owned(),
         Change::External { reference, held } => {

@@ -5,7 +5,7 @@
 //! repository or of others. So externals are looked up, their triggers are evaluated, and what these add is
 //! looked up in turn, until nothing new is found.
 
-use crate::base::{RelPath, Source, Span};
+use crate::base::{Platform, RelPath, Source, Span};
 use crate::engine::{Engine, EngineInfo};
 use crate::graph::evaluate::Trigger;
 use crate::graph::link::ExternalTriggers;
@@ -24,7 +24,7 @@ pub struct Discovery {
     /// The registry, if there is one.
     pub shared: Option<SharedStore>,
     /// The platform that is built for.
-    pub platform: String,
+    pub platform: Platform,
 }
 
 /// Looks up the externals that the chosen images need, and adds to the graph and to the selection what their
@@ -40,13 +40,13 @@ pub fn discover(
     at: &Invocation,
 ) -> anyhow::Result<Discovery> {
     let asked = workspace.platform.clone();
-    let platform = asked.as_deref().unwrap_or(&info.platform).to_owned();
+    let platform = asked.as_ref().unwrap_or(&info.platform).clone();
     let shared = registry::shared_store(workspace, request.push, &platform, &at.environment);
     let mut found = ExternalImages::default();
     loop {
         let search = ExternalQuery {
             graph: &workspace.graph,
-            asked: asked.as_deref(),
+            asked: asked.as_ref(),
             platform: &platform,
             pull: request.pull,
             tell: request.tell,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::base::{IdMap, ImageId, clock};
+use crate::base::{IdMap, ImageId, Platform, clock};
 use crate::cli::{EngineName, Push};
 use crate::credentials::BuildProxies;
 use crate::engine::docker::{Docker, endpoint};
@@ -35,7 +35,7 @@ use crate::plan::{
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
-use crate::workspace::load::{self, Workspace};
+use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, proxies};
 
 use super::ancestry::Ancestry;
@@ -91,7 +91,7 @@ pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Engi
             proxies::read(at)?;
             Box::new(Docker::find(&docker_environment(at))?)
         }
-        EngineName::None => Box::new(NoEngine::on(load::machine_platform())),
+        EngineName::None => Box::new(NoEngine::on(Platform::of_this_machine())),
         EngineName::Fake => Box::new(connect_fake(at)?),
     })
 }
@@ -113,7 +113,7 @@ pub struct ImageProvider<'a> {
     pub judge: Judge<'a>,
     graph: &'a Graph,
     no_cache: bool,
-    platform: Option<String>,
+    platform: Option<Platform>,
     attestations: &'a Attestations,
     proxies: &'a BuildProxies,
     secrets: Secrets,
@@ -226,7 +226,7 @@ impl<'a> ImageProvider<'a> {
         engine: &dyn Engine,
         turn: &Turn<'_>,
     ) -> anyhow::Result<()> {
-        let platform = self.platform.as_deref();
+        let platform = self.platform.as_ref();
         for need in needs {
             let Some(Registered { reference, identity, .. }) = &need.remote else { continue };
             let names = &self.graph.images[need.image].references;

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{ExternalId, hinted};
+use crate::base::{ExternalId, Platform, hinted};
 use crate::engine::Engine;
 use crate::graph::Graph;
 use crate::graph::lock::Pins;
@@ -30,7 +30,7 @@ pub fn bring(
     engine: &dyn Engine,
     pinned: &str,
     name: Option<&Reference>,
-    platform: Option<&str>,
+    platform: Option<&Platform>,
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<()> {
     let image = hold(engine, pinned, platform, pulled)?;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{ExternalId, ImageId, parallel};
+use crate::base::{ExternalId, ImageId, Platform, parallel};
 use crate::engine::Engine;
 use crate::graph::lock::Pins;
 use crate::graph::reference::Reference;
@@ -36,9 +36,9 @@ pub struct ExternalQuery<'a> {
     /// The images.
     pub graph: &'a Graph,
     /// The platform that is asked for, where one is.
-    pub asked: Option<&'a str>,
+    pub asked: Option<&'a Platform>,
     /// The platform that is built for.
-    pub platform: &'a str,
+    pub platform: &'a Platform,
     /// What is fetched.
     pub pull: Pull,
     /// Whether to say what is fetched.

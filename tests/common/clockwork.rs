@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use layers::base::{IdMap, ImageId};
+use layers::base::{IdMap, ImageId, Platform};
 use layers::engine::{
     BuildFailure, BuildOutcome, BuildRequest, Cancel, ContextFiles, Engine, EngineInfo,
     HistoryEntry, ListedImage, Secrets, Sink, StoredImage,
@@ -265,7 +265,7 @@ impl Engine for Clockwork<'_> {
         anyhow::bail!("never asked here")
     }
 
-    fn pull(&self, _: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+    fn pull(&self, _: &str, _: Option<&Platform>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
         anyhow::bail!("never asked here")
     }
 

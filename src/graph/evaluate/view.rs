@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Diagnostic, Source, Span};
+use crate::base::{Diagnostic, Platform, Source, Span};
 use crate::graph::reference::Reference;
 use crate::parse::logical::TextMap;
 
@@ -17,10 +17,10 @@ use super::scope::Scope;
 pub struct Settings {
     /// `--build-arg`
     pub build_args: BTreeMap<String, String>,
-    /// The platform to build for, such as `linux/amd64`.
-    pub platform: String,
+    /// The platform to build for.
+    pub platform: Platform,
     /// The platform that builds.
-    pub build_platform: String,
+    pub build_platform: Platform,
     /// `--target`; the last stage where nothing is said.
     pub target: Option<String>,
     /// `--build-context`: a name, and `docker-image://…`, a folder or an address.
@@ -33,8 +33,8 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             build_args: BTreeMap::new(),
-            platform: "linux/amd64".to_owned(),
-            build_platform: "linux/amd64".to_owned(),
+            platform: Platform::of("linux", "amd64", ""),
+            build_platform: Platform::of("linux", "amd64", ""),
             target: None,
             contexts: BTreeMap::new(),
             environments: BTreeMap::new(),
@@ -157,7 +157,7 @@ pub struct StageView {
     /// The variables that its FROM asks for and that are not set, as often as it asks.
     pub unset: Vec<String>,
     /// `--platform` after expansion, in its normal form.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Whether the target needs it.
     pub reached: bool,
     /// Which sources its `COPY --from` and mounts name, in the order written.
@@ -249,7 +249,7 @@ pub struct Need {
     /// The image.
     pub reference: Reference,
     /// The platform it is wanted for, in its normal form.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// The file that names it; a trigger's is the parent's Dockerfile.
     pub source: Source,
     /// Where it is named.

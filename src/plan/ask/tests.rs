@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::stub::Stub;
-use crate::plan::tests::{PLATFORM, World, external, stored};
+use crate::plan::tests::{World, external, stored};
 
 /// The first reference of `base`, as engines are asked for it.
 const BASE: &str = "acme/shop-base:latest";
@@ -84,18 +84,18 @@ fn externals_are_those_of_the_chosen_images() {
 fn an_external_for_another_platform_is_known_only_in_part() {
     let judge = |platform: &str, wanted: &str| {
         let stored = StoredImage {
-            platform: platform.into(),
+            platform: platform.parse().unwrap(),
             on_build: vec!["RUN x".into()],
             ..external("debian:12", "x")
         };
-        let outside = judge_external(Some(stored.clone()), wanted).unwrap();
+        let outside = judge_external(Some(stored.clone()), &wanted.parse().unwrap()).unwrap();
         assert_eq!(outside.identity, Identity::of(&stored), "what is there is compared");
         assert_eq!(outside.triggers.is_some(), outside.image_id.is_some());
         outside.image_id.is_some()
     };
-    assert!(judge(PLATFORM, PLATFORM));
+    assert!(judge("linux/amd64", "linux/amd64"));
     assert!(judge("linux/arm64", "linux/arm64/v8"), "engines differ in when they name a variant");
-    assert!(!judge("linux/arm64", PLATFORM));
-    assert!(!judge("windows/amd64", PLATFORM));
-    assert_eq!(judge_external(None, PLATFORM), None);
+    assert!(!judge("linux/arm64", "linux/amd64"));
+    assert!(!judge("windows/amd64", "linux/amd64"));
+    assert_eq!(judge_external(None, &Platform::default()), None);
 }

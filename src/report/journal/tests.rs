@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::*;
-use crate::base::{Place, RelPath};
+use crate::base::{Place, Platform, RelPath};
 use crate::event::{
     Edge, Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo,
 };
@@ -34,9 +34,9 @@ fn every_change() -> Vec<Change> {
         Change::ModeChanged { path, now: now.clone(), was: was.clone() },
         Change::Instruction { at: place() },
         Change::Triggers { at: place() },
-        Change::Argument { name: name.clone(), now: Some(now.clone()), was: None },
-        Change::Argument { name, now: None, was: Some(was.clone()) },
-        Change::Platform { now, was },
+        Change::Argument { name: name.clone(), now: Some(now), was: None },
+        Change::Argument { name, now: None, was: Some(was) },
+        Change::Platform { now: Platform::of("linux", "amd64", ""), was: Platform::default() },
         Change::Syntax,
         Change::External { reference: Reference::parse("debian:12").unwrap(), held: true },
         Change::Parent { image: "base".to_owned() },
