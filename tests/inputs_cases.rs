@@ -8,13 +8,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use layers::base::{ImageId, RelPath, Source};
+use layers::base::{RelPath, Source, UnitId};
 use layers::engine::StoredImage;
 use layers::graph::evaluate::NeedKind;
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::Wishes;
 use layers::graph::reference::Reference;
+use layers::graph::units::Units;
 use layers::inputs::digests::Digests;
 use layers::inputs::gather::Asked;
 use layers::inputs::key::NeedInputs;
@@ -38,15 +39,16 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
     let externals = Externals::new();
     let attestations = layers::engine::Attestations::default();
+    let units = Units::for_one(1, "linux/amd64".parse().unwrap());
     let asked = Asked {
         root,
         graph: &graph,
-        platform: &"linux/amd64".parse().unwrap(),
+        units: &units,
         externals: &externals,
         attestations: &attestations,
     };
-    let mut own = gather(asked, &[ImageId(0)], &mut Digests::default());
-    own[ImageId(0)].take().unwrap().unwrap().inputs
+    let mut own = gather(asked, &[UnitId(0)], &mut Digests::default());
+    own[UnitId(0)].take().unwrap().unwrap().inputs
 }
 
 /// A rule: its tree's Dockerfile and arguments before and after, and what happens to the files.

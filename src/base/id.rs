@@ -54,6 +54,8 @@ ids! {
     ImageId
     /// The number of an external image in its graph, from 0 without gaps.
     ExternalId
+    /// The number of an image for a platform among those of its graph, from 0 without gaps.
+    UnitId
 }
 
 /// One `T` for every id of a table, stored densely.

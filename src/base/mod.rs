@@ -16,7 +16,7 @@ pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Level};
 pub use fault::{Passing, hinted};
-pub use id::{ExternalId, Id, IdMap, ImageId};
+pub use id::{ExternalId, Id, IdMap, ImageId, UnitId};
 pub use path::RelPath;
 pub use platform::Platform;
 pub use span::{Place, Source, Span, Spanned};

@@ -18,6 +18,7 @@ pub mod naming;
 pub mod reference;
 pub mod select;
 pub mod tag;
+pub mod units;
 
 use std::collections::BTreeMap;
 
@@ -87,11 +88,11 @@ pub struct Image {
     pub dependencies: Vec<Dependency>,
 }
 
-/// An image that another is built on or copies from.
+/// An image that another is built on or copies from; `I` says what stands for those of the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dependency {
+pub enum Dependency<I = ImageId> {
     /// An image of the repository.
-    Image(ImageId),
+    Image(I),
     /// An external image.
     External(ExternalId),
 }
@@ -100,6 +101,14 @@ impl Image {
     /// The needs of its evaluation with what they name.
     pub fn needs(&self) -> impl Iterator<Item = (&Need, Dependency)> {
         self.evaluation.needs.iter().zip(self.dependencies.iter().copied())
+    }
+
+    /// Its needs of other images of the repository, with the platforms that they are wanted for.
+    pub fn needs_of_images(&self) -> impl Iterator<Item = (&Need, ImageId)> {
+        self.needs().filter_map(|(need, of)| match of {
+            Dependency::Image(parent) => Some((need, parent)),
+            Dependency::External(_) => None,
+        })
     }
 
     /// Whether something else than the engine's own frontend reads its Dockerfile.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{FileInputs, FileList};
 use super::gather::Own;
 use super::key::{Inputs, NeedInputs};
-use crate::base::{ImageId, Place, Platform};
+use crate::base::{Place, Platform, UnitId};
 use crate::graph::Dependency;
 use crate::graph::reference::Reference;
 
@@ -85,9 +85,9 @@ pub enum Change {
     },
 }
 
-/// What differs in an image, given the inputs that it was built from. `name` says what images
-/// are called.
-pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> Vec<Change> {
+/// What differs in a unit, given the inputs that it was built from. `name` says what units are
+/// called.
+pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {
     let now = &own.inputs;
     let mut changes = Vec::new();
     if (&now.syntax, now.escape) != (&was.syntax, was.escape) {
@@ -206,7 +206,7 @@ fn by_path(files: &FileList) -> BTreeMap<String, FileInputs<'_>> {
     files.read().into_iter().map(|file| (file.path.clone().into_owned(), file)).collect()
 }
 
-fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> Vec<Change> {
+fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {
     let mut changes = Vec::new();
     for (need, of) in own.needs() {
         let same = |old: &&NeedInputs| {
@@ -216,7 +216,7 @@ fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> V
         // A need that is new is told by the instruction that brings it.
         let Some(old) = was.needs.iter().find(same).filter(|old| *old != need) else { continue };
         let change = match of {
-            Dependency::Image(image) => Change::Parent { image: name(image) },
+            Dependency::Image(unit) => Change::Parent { image: name(unit) },
             Dependency::External(_) => {
                 let (reference, held) = (old.reference.clone(), need.layers.is_some());
                 Change::External { reference, held }

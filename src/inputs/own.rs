@@ -11,10 +11,11 @@ use super::canonical::{Froms, describe, describe_base};
 use super::files::FileList;
 use super::gather::{Externals, StagePlaces};
 use super::key::{ArgumentInputs, DownloadInputs, FORMAT, Inputs, NeedInputs, StageInputs};
-use crate::base::{Platform, Span};
+use crate::base::{Platform, Span, UnitId};
 use crate::credentials::is_proxy;
 use crate::engine::Attestations;
 use crate::graph::evaluate::{Need, StageView};
+use crate::graph::units::Units;
 use crate::graph::{Dependency, Image};
 
 /// What is not known of an image's inputs, so that more has to count than it uses.
@@ -108,9 +109,19 @@ pub fn commands_of(image: &Image) -> usize {
     instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
 }
 
-/// What each of the needs in the inputs names.
-pub(super) fn dependencies_of(image: &Image) -> Vec<Dependency> {
-    distinct_needs(image).into_iter().map(|(_, of)| of).collect()
+/// What each of the needs in the inputs of a unit names.
+pub(super) fn dependencies_of(
+    image: &Image,
+    unit: UnitId,
+    units: &Units,
+) -> Vec<Dependency<UnitId>> {
+    let of = |(need, of): (&Need, Dependency)| match of {
+        Dependency::Image(parent) => {
+            Dependency::Image(units.parent(unit, parent, need.platform.as_ref()))
+        }
+        Dependency::External(id) => Dependency::External(id),
+    };
+    distinct_needs(image).into_iter().map(of).collect()
 }
 
 /// Where the instructions in the inputs are written.

@@ -17,8 +17,9 @@ use super::diff::{Change, changes};
 use super::files::FileList;
 use super::gather::{Externals, Own};
 use super::{ContextArchive, Use, own};
-use crate::base::{IdMap, ImageId, Platform};
+use crate::base::{IdMap, ImageId, Platform, UnitId};
 use crate::engine::Attestations;
+use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
 use crate::scan::git::{Snapshot, Wanted, names_of_contents};
 
@@ -157,9 +158,10 @@ fn compare_one(
     let with = (sides.platform, &Attestations::default());
     let (reading, files) = found;
     let (_, whole) = uses_of(graph, image);
+    let units = Units::for_one(graph.images.len(), sides.platform.clone());
     let own = Own {
         inputs: own::inputs_of(image, with, files.clone(), whole),
-        dependencies: own::dependencies_of(image),
+        dependencies: own::dependencies_of(image, units.first_of(id), &units),
         archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
         places: own::places_of(image),
         context: image.context.clone(),
@@ -168,7 +170,7 @@ fn compare_one(
     let (_, whole) = uses_of(sides.then.graph, old);
     let was = own::inputs_of(old, with, files.clone(), whole);
     if own.inputs != was {
-        let name = |image: ImageId| graph.images[image].name.clone();
+        let name = |unit: UnitId| graph.images[units.image(unit)].name.clone();
         let changes = changes(&own, &was, &name);
         return Some(Cause::Changed { changes: shown::shorten(changes, sides) });
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::judge::among;
 use super::{Judge, Parent};
-use crate::base::{ImageId, hinted};
+use crate::base::{UnitId, hinted};
 use crate::engine::{Engine, HistoryEntry, StoredImage};
 use crate::graph::reference::Reference;
 use crate::inputs::{Identity, NeedInputs, PROOF_LABEL};
@@ -21,20 +21,20 @@ impl Judge<'_> {
     /// reached.
     pub fn confirm(
         &self,
-        (image, built): (ImageId, &StoredImage),
+        (unit, built): (UnitId, &StoredImage),
         resolved: &BTreeSet<String>,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
+        let Some(Ok(own)) = &self.own[unit] else { return Ok(()) };
         let own = self.complete(own, &among(needs));
-        let base = self.image(image).base();
+        let base = self.image(unit).base();
         for (need, of) in own.needs() {
             // What the engine did not hold was pulled by the build itself.
-            if need.layers.is_none() || self.lent_id(image, need, of, needs).is_some() {
+            if need.layers.is_none() || self.lent_id(unit, need, of, needs).is_some() {
                 continue;
             }
-            let taken = self.taken(image, need, of, needs);
+            let taken = self.taken(unit, need, of, needs);
             let reference = taken.map_or_else(|| need.reference.familiar(), str::to_owned);
             let mut now = need.clone();
             let found = engine.inspect(&reference)?;
@@ -52,10 +52,7 @@ impl Judge<'_> {
             if now != *need || !is_right || !is_resolved {
                 let what = if found.is_some() { "moved to another image" } else { "removed" };
                 return Err(hinted(
-                    format!(
-                        "`{reference}` was {what} while `{}` was built on it",
-                        self.name(image)
-                    ),
+                    format!("`{reference}` was {what} while `{}` was built on it", self.name(unit)),
                     "build again when nothing else builds, tags or removes these images",
                 ));
             }

@@ -4,7 +4,7 @@
 //! pinned is named to it by digest. Any other looks names up in the engine's store.
 
 use super::{Judge, Parent};
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::graph::Dependency;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::lint::frontend;
@@ -23,10 +23,10 @@ pub enum Contexts {
 
 impl Judge<'_> {
     /// Where something that an image needs is by digest, when only a registry holds it.
-    pub fn remote_of<'b>(&'b self, of: Dependency, needs: &'b [Parent]) -> Option<&'b str> {
+    pub fn remote_of<'b>(&'b self, of: Dependency<UnitId>, needs: &'b [Parent]) -> Option<&'b str> {
         match of {
             Dependency::Image(parent) => {
-                let need = needs.iter().find(|need| need.image == parent)?;
+                let need = needs.iter().find(|need| need.unit == parent)?;
                 need.remote.as_ref().map(|remote| remote.reference.as_str())
             }
             Dependency::External(id) => {
@@ -38,8 +38,8 @@ impl Judge<'_> {
 
     /// Whether what comes from a registry is built on by its digest, and not by its name in the engine:
     /// where the frontend that reads the Dockerfile knows named contexts.
-    pub fn takes_by_digest(&self, image: ImageId) -> bool {
-        match (self.contexts, self.image(image).named_frontend()) {
+    pub fn takes_by_digest(&self, unit: UnitId) -> bool {
+        match (self.contexts, self.image(unit).named_frontend()) {
             (Contexts::None, _) | (Contexts::OfNamedFrontends, None) => false,
             (Contexts::All, None) => true,
             (_, Some(name)) => frontend::version_of(name).is_some_and(frontend::knows_contexts),
@@ -47,14 +47,14 @@ impl Judge<'_> {
     }
 
     /// The ID of something that an image needs, if it was planned with what the engine holds.
-    pub fn held_id<'b>(&'b self, of: Dependency, needs: &'b [Parent]) -> Option<&'b str> {
+    pub fn held_id<'b>(&'b self, of: Dependency<UnitId>, needs: &'b [Parent]) -> Option<&'b str> {
         match of {
-            Dependency::Image(parent) => match needs.iter().find(|need| need.image == parent) {
+            Dependency::Image(parent) => match needs.iter().find(|need| need.unit == parent) {
                 Some(need) if need.remote.is_some() => None,
                 Some(need) => Some(&need.image_id),
-                None => self.unchosen.get(&parent).map(|it| it.image_id.as_str()),
+                None => self.unchosen(parent).map(|it| it.image_id.as_str()),
             },
-            Dependency::External(_) => self.outside(of)?.image_id.as_deref(),
+            Dependency::External(id) => self.outside(id)?.image_id.as_deref(),
         }
     }
 
@@ -63,16 +63,16 @@ impl Judge<'_> {
     /// by digest already needs no other name.
     pub fn lent_id<'b>(
         &'b self,
-        image: ImageId,
+        unit: UnitId,
         need: &NeedInputs,
-        of: Dependency,
+        of: Dependency<UnitId>,
         needs: &'b [Parent],
     ) -> Option<&'b str> {
         let is_external = matches!(of, Dependency::External(_));
-        let is_meant =
-            !is_external || need.platform.as_ref().is_none_or(|it| it.is_like(&self.platform));
+        let is_meant = !is_external
+            || need.platform.as_ref().is_none_or(|it| it.is_like(self.units.platform(unit)));
         let is_by_digest = self.remote_of(of, needs).is_some() || need.reference.digest.is_some();
-        let is_lent = self.takes_by_digest(image) && !self.publishes_names;
+        let is_lent = self.takes_by_digest(unit) && !self.publishes_names;
         self.held_id(of, needs).filter(|_| is_lent && is_meant && !is_by_digest)
     }
 
@@ -80,14 +80,14 @@ impl Judge<'_> {
     /// named context is left as the user has it, unless it is pinned.
     pub(super) fn taken<'b>(
         &'b self,
-        image: ImageId,
+        unit: UnitId,
         need: &NeedInputs,
-        of: Dependency,
+        of: Dependency<UnitId>,
         needs: &'b [Parent],
     ) -> Option<&'b str> {
         let is_context = need.kind == NeedKind::Context;
         let is_pinned = matches!(of, Dependency::External(it) if self.pinned.contains_key(&it));
-        let is_taken = if is_context { is_pinned } else { self.takes_by_digest(image) };
+        let is_taken = if is_context { is_pinned } else { self.takes_by_digest(unit) };
         self.remote_of(of, needs).filter(|_| is_taken)
     }
 }

@@ -10,13 +10,14 @@ use super::{
     Contexts, Judge, Parent, Plan, Reason, Verdict, ask_held, ask_unchosen, externals_of,
     judge_external,
 };
-use crate::base::{ImageId, Platform, RelPath, Source};
+use crate::base::{ImageId, Platform, RelPath, Source, UnitId};
 use crate::engine::stub::Stub;
 use crate::engine::{Attestations, Engine, StoredImage};
 use crate::graph::images::Candidate;
 use crate::graph::link::{Read, Wanted, link};
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
+use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph};
 use crate::inputs::digests::Digests;
 use crate::inputs::gather::Asked;
@@ -61,6 +62,21 @@ impl World {
         self.graph.find(name).unwrap()
     }
 
+    /// The unit of an image.
+    pub(super) fn unit(&self, name: &str) -> UnitId {
+        self.units().first_of(self.id(name))
+    }
+
+    /// The units of all images.
+    pub(super) fn units(&self) -> Units {
+        Units::for_one(self.graph.images.len(), platform())
+    }
+
+    /// Those that are planned, in order.
+    pub(super) fn order(&self) -> Vec<UnitId> {
+        self.units().of_all(self.graph.order())
+    }
+
     /// What decides on all images, given what a store holds now.
     pub(super) fn judge(&self, store: &Stub<'_>) -> Judge<'_> {
         self.judge_some(self.graph.order(), store)
@@ -77,14 +93,15 @@ impl World {
             })
             .collect();
         let unchosen = ask_unchosen(graph, chosen, store, &mut externals).unwrap();
+        let units = self.units();
         let asked = Asked {
             root: self.folder.path(),
             graph,
-            platform: &platform(),
+            units: &units,
             externals: &externals,
             attestations: &Attestations::default(),
         };
-        let own = gather(asked, chosen, &mut Digests::default());
+        let own = gather(asked, &units.of_all(chosen), &mut Digests::default());
         let memory = Memory::of(self.folder.path());
         Judge {
             graph,
@@ -100,7 +117,7 @@ impl World {
             remote_externals: [].into(),
             pinned: [].into(),
             contexts: Contexts::All,
-            platform: platform(),
+            units,
             publishes_names: false,
         }
     }
@@ -108,13 +125,12 @@ impl World {
     /// Builds an image on what the store holds, as a run would. `content` is what its layer holds.
     pub(super) fn build(&self, name: &str, content: &str, store: &mut Stub<'_>) -> Parent {
         let judge = self.judge(store);
-        let image = self.id(name);
         let needs = self.parents(name, store);
-        let Some(Ok(own)) = &judge.own[image] else { panic!("the inputs are readable") };
+        let Some(Ok(own)) = &judge.own[self.unit(name)] else { panic!("the inputs are readable") };
         let inputs = judge.complete(own, &super::among(&needs)).inputs;
         let key = inputs.key();
         judge.memory.keep(name, &key, &inputs).unwrap();
-        let image = &self.graph.images[image];
+        let image = &self.graph.images[self.id(name)];
         let base = image.base().map(|base| base.familiar());
         let below = base.as_ref().and_then(|base| store.image(base)).cloned();
         let mut history: Vec<String> = match &below {
@@ -145,7 +161,7 @@ impl World {
     /// An image of the repository as its dependents see it.
     pub(super) fn parent(&self, name: &str, stored: &StoredImage) -> Parent {
         let (image_id, identity) = (stored.id.clone(), Identity::of(stored));
-        Parent { image: self.id(name), image_id, identity, remote: None }
+        Parent { unit: self.unit(name), image_id, identity, remote: None }
     }
 
     /// The parents of an image, as the store holds them.
@@ -161,14 +177,15 @@ impl World {
 
     /// The plan for all images as a line for each.
     pub(super) fn plan(&self, judge: &Judge<'_>, store: &Stub<'_>) -> Vec<String> {
-        self.lines(&judge.plan(self.graph.order(), store).unwrap())
+        self.lines(&judge.plan(&self.order(), store).unwrap())
     }
 
     /// A plan as a line for each image.
     pub(super) fn lines(&self, plan: &Plan) -> Vec<String> {
-        let line = |image: &ImageId| {
-            let verdict = plan.verdict(*image).unwrap();
-            format!("{}: {}", self.graph.images[*image].name, describe(verdict))
+        let line = |unit: &UnitId| {
+            let verdict = plan.verdict(*unit).unwrap();
+            let image = &self.graph.images[plan.units().image(*unit)];
+            format!("{}: {}", image.name, describe(verdict))
         };
         plan.order().iter().map(line).collect()
     }
@@ -205,8 +222,8 @@ pub(super) fn external(reference: &str, content: &str) -> StoredImage {
 }
 
 /// What an image needs, in the order of its inputs.
-pub(super) fn needs_of(judge: &Judge<'_>, image: ImageId) -> Vec<(NeedInputs, Dependency)> {
-    let Some(Ok(own)) = &judge.own[image] else { panic!("the inputs are readable") };
+pub(super) fn needs_of(judge: &Judge<'_>, unit: UnitId) -> Vec<(NeedInputs, Dependency<UnitId>)> {
+    let Some(Ok(own)) = &judge.own[unit] else { panic!("the inputs are readable") };
     own.needs().map(|(need, of)| (need.clone(), of)).collect()
 }
 

@@ -19,7 +19,7 @@ const MOST_SHOWN: usize = 20;
 pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &Edge)]) -> String {
     let name = |image: ImageId| graph.images[image].name.as_str();
     let root = way.last().map_or(image, |(_, edge)| edge.parent);
-    let mut text = match plan.verdict(root) {
+    let mut text = match plan.verdict(plan.units().first_of(root)) {
         Some(Verdict::Build { reason: Reason::Changed { changes } }) => {
             let mut lines: Vec<String> =
                 changes.iter().take(MOST_SHOWN).map(reasons::describe_change).collect();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::engine::{Engine, StoredImage};
 use crate::graph::Dependency;
 use crate::graph::evaluate::Bottom;
@@ -30,16 +30,16 @@ impl Ancestry {
     pub fn proof(
         &self,
         judge: &Judge<'_>,
-        (image, key): (ImageId, &str),
+        (unit, key): (UnitId, &str),
         needs: &[Parent],
         triggers: &ExternalTriggers,
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<String>> {
-        let described = &judge.graph.images[image];
+        let described = judge.image(unit);
         let (base, environments) = match described.evaluation.chain().map(|(_, bottom)| bottom) {
             Some(Bottom::Scratch) => (Inheritance::of_nothing(), BTreeMap::new()),
             Some(Bottom::Image(reference)) => {
-                let base = self.base_of(judge, (image, &reference), needs, engine)?;
+                let base = self.base_of(judge, (unit, &reference), needs, engine)?;
                 let Some(base) = base else { return Ok(None) };
                 let environments = [(reference, base.environment.clone())].into();
                 (base, environments)
@@ -49,7 +49,7 @@ impl Ancestry {
         if origin::has_certain_labels(described) {
             return Ok(origin::proof(described, &described.evaluation, key, &base));
         }
-        let evaluation = judge.graph.evaluate_on(image, environments, triggers);
+        let evaluation = judge.graph.evaluate_on(judge.units.image(unit), environments, triggers);
         Ok(origin::proof(described, &evaluation, key, &base))
     }
 
@@ -57,21 +57,21 @@ impl Ancestry {
     fn base_of(
         &self,
         judge: &Judge<'_>,
-        (image, reference): (ImageId, &Reference),
+        (unit, reference): (UnitId, &Reference),
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<Inheritance>> {
-        let Some(Ok(own)) = &judge.own[image] else { return Ok(None) };
+        let Some(Ok(own)) = &judge.own[unit] else { return Ok(None) };
         let mut bases = own.needs().filter(|(need, _)| need.kind.is_base());
         let found = bases.find(|(need, _)| need.reference == *reference);
         let Some((_, of)) = found else { return Ok(None) };
         let remote = match of {
             Dependency::Image(parent) => {
-                let need = needs.iter().find(|need| need.image == parent);
+                let need = needs.iter().find(|need| need.unit == parent);
                 need.and_then(|need| need.remote.as_ref()).map(|remote| &*remote.inheritance)
             }
-            Dependency::External(_) => {
-                let outside = judge.outside(of).map(|outside| &outside.inheritance);
+            Dependency::External(id) => {
+                let outside = judge.outside(id).map(|outside| &outside.inheritance);
                 outside.filter(|it| it.history.is_some())
             }
         };

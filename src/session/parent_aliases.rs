@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::engine::Engine;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
@@ -60,20 +60,20 @@ impl ContextOverrides {
     /// Where the engine does not hold an image any more, or can't be asked.
     pub fn of(
         judge: &Judge<'_>,
-        image: ImageId,
+        unit: UnitId,
         needs: &[Parent],
         parent_aliases: &ParentAliases,
         engine: &dyn Engine,
     ) -> anyhow::Result<ContextOverrides> {
         let mut found = ContextOverrides::default();
-        let Some(Ok(own)) = &judge.own[image] else { return Ok(found) };
-        if !judge.takes_by_digest(image) {
+        let Some(Ok(own)) = &judge.own[unit] else { return Ok(found) };
+        if !judge.takes_by_digest(unit) {
             return Ok(found);
         }
         for (need, of) in own.needs() {
             let reference = &need.reference;
             let is_context = need.kind == NeedKind::Context;
-            if let Some(id) = judge.lent_id(image, need, of, needs) {
+            if let Some(id) = judge.lent_id(unit, need, of, needs) {
                 let name = parent_aliases.alias(id, engine)?;
                 if !is_context {
                     found

@@ -19,8 +19,8 @@ fn world(first_line: &str, from: &str) -> (World, Stub<'static>) {
 
 /// For each thing that `app` needs: the ID that it gets under a name of its own, and the reference by digest.
 fn given(judge: &Judge<'_>, needs: &[Parent]) -> Vec<(Option<String>, Option<String>)> {
-    let app = judge.graph.find("app").unwrap();
-    let given = |(need, of): &(NeedInputs, Dependency)| {
+    let app = judge.units.first_of(judge.graph.find("app").unwrap());
+    let given = |(need, of): &(NeedInputs, Dependency<UnitId>)| {
         let lent = judge.lent_id(app, need, *of, needs).map(str::to_owned);
         (lent, judge.taken(app, need, *of, needs).map(str::to_owned))
     };
@@ -91,7 +91,7 @@ fn an_external_that_is_named_by_digest_keeps_its_name() {
     let mut store = Stub::default();
     store.put(external(&digest, "x"), &[]);
     let judge = world.judge(&store);
-    let (need, of) = &needs_of(&judge, world.id("app"))[0];
+    let (need, of) = &needs_of(&judge, world.unit("app"))[0];
     assert!(judge.held_id(*of, &[]).is_some(), "it is held");
     assert_eq!(given(&judge, &[]), [NOTHING], "{need:?}");
 }
@@ -126,7 +126,7 @@ fn frontends_take_named_contexts_by_their_version() {
             [Contexts::None, Contexts::OfNamedFrontends, Contexts::All].into_iter().zip(expected)
         {
             judge.contexts = contexts;
-            let found = judge.takes_by_digest(world.id("app"));
+            let found = judge.takes_by_digest(world.unit("app"));
             assert_eq!(found, expected, "{first_line:?} {contexts:?}");
         }
     };
