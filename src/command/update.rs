@@ -8,7 +8,7 @@ use crate::base::text::closest;
 use crate::cli::{Global, Update};
 use crate::exit::{Exit, usage};
 use crate::graph::Graph;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
@@ -29,7 +29,7 @@ pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result
     let mut failures = Vec::new();
     for (reference, found) in chosen.iter().zip(found) {
         match found {
-            Ok(digest) => after.pin(reference, digest),
+            Ok(digest) => drop(after.pin(reference, digest)),
             Err(error) => failures.push((reference.familiar(), format!("{error:#}"))),
         }
     }

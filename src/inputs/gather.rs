@@ -10,20 +10,30 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::digests::Digests;
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
+use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, Place, RelPath, UnitId, clock};
 use crate::engine::Attestations;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
 use crate::inputs::Identity;
-use crate::scan::context::{Context, Entry, EntryKind};
+use crate::scan::context::{Context, Entry, EntryKind, Stat};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
+
+/// The digests of files that earlier runs have read, and those that this one reads.
+pub trait FileDigests: Sync {
+    /// Returns the digest of the file at a path, where the disk says the same of it as when it was read.
+    fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash>;
+
+    /// Keeps a digest that was made by a reading that began at `read_at` (since 1970).
+    fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash);
+}
 
 /// The own inputs of a unit, and what they were taken from.
 #[derive(Debug, Clone)]
@@ -94,7 +104,7 @@ pub struct Asked<'a> {
 pub fn gather(
     asked: Asked<'_>,
     units: &[UnitId],
-    digests: &mut Digests,
+    digests: &mut dyn FileDigests,
 ) -> IdMap<Option<Result<Own, String>>, UnitId> {
     let mut gathered = IdMap::from_fn(asked.units.len(), |_| None);
     let readers: Vec<Result<Reader<'_>, String>> =
@@ -203,7 +213,7 @@ fn take(
 /// The folder in which we keep what we know, which is nobody's input, or nothing would ever be
 /// fresh.
 fn kept_in(root: &Path) -> PathBuf {
-    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(super::memory::FOLDER)
+    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(STATE_DIRECTORY)
 }
 
 fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
@@ -301,7 +311,7 @@ struct Read {
 }
 
 /// The contents of the files that anybody reads, for each walk.
-fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
+fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read> {
     let looked_up: Vec<(Read, Vec<usize>)> =
         walked.par_iter().map(|walked| look_up(walked, digests)).collect();
     let mut read = Vec::with_capacity(walked.len());
@@ -342,7 +352,7 @@ fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
 
 /// What is known of the files of a walk that anybody reads, and the numbers of those that have to
 /// be read.
-fn look_up(walked: &Walked<'_>, digests: &Digests) -> (Read, Vec<usize>) {
+fn look_up(walked: &Walked<'_>, digests: &dyn FileDigests) -> (Read, Vec<usize>) {
     let Ok(context) = &walked.context else {
         return (Read::default(), Vec::new());
     };

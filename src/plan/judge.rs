@@ -20,8 +20,9 @@ use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, Outside, Own};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Outside, Own};
 use crate::registry;
+use crate::state::Memory;
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {

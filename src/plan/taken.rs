@@ -3,12 +3,13 @@
 //! Owns the rule: where the frontend takes named contexts, what only a registry holds and what is
 //! pinned is named to it by digest. Any other looks names up in the engine's store.
 
+use super::judge::among;
 use super::{Judge, Parent};
 use crate::base::UnitId;
 use crate::graph::Dependency;
 use crate::graph::evaluate::NeedKind;
-use crate::graph::lint::frontend;
 use crate::inputs::NeedInputs;
+use crate::lint::frontend;
 
 /// Which frontends of an engine take named contexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,28 @@ impl Judge<'_> {
         let is_by_digest = self.remote_of(of, needs).is_some() || need.reference.digest.is_some();
         let is_lent = self.takes_by_digest(unit) && !self.publishes_names;
         self.held_id(of, needs).filter(|_| is_lent && is_meant && !is_by_digest)
+    }
+
+    /// The references that an image is built on by name, in the form of an engine's events, and the IDs of the
+    /// images that they were planned with. Whoever moves one of them during the build changes its outcome.
+    pub fn shared_names(&self, unit: UnitId, needs: &[Parent]) -> Vec<(String, String)> {
+        let Some(Ok(own)) = &self.own[unit] else { return Vec::new() };
+        // A build that publishes names reports what it has resolved.
+        if self.publishes_names {
+            return Vec::new();
+        }
+        let own = self.complete(own, &among(needs));
+        let mut names = Vec::new();
+        for (need, of) in own.needs() {
+            let is_by_name = need.reference.digest.is_none()
+                && self.lent_id(unit, need, of, needs).is_none()
+                && self.taken(unit, need, of, needs).is_none()
+                && need.layers.is_some();
+            if let (true, Some(id)) = (is_by_name, self.held_id(of, needs)) {
+                names.push((need.reference.familiar(), id.to_owned()));
+            }
+        }
+        names
     }
 
     /// The reference that an image is built on where a need of it is met from a registry by digest. A

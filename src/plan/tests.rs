@@ -19,12 +19,10 @@ use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph};
-use crate::inputs::digests::Digests;
 use crate::inputs::gather::Asked;
 use crate::inputs::inheritance::without_ours;
-use crate::inputs::{
-    Externals, Identity, Inheritance, KEY_LABEL, Memory, NeedInputs, PROOF_LABEL, gather,
-};
+use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, NeedInputs, PROOF_LABEL, gather};
+use crate::state::{Digests, Memory};
 
 /// The platform of all builds.
 pub(super) fn platform() -> Platform {

@@ -4,7 +4,6 @@
 
 use crate::base::ImageId;
 use crate::base::text::count;
-use crate::graph::draw::kind_word;
 use crate::graph::{Edge, Graph};
 use crate::inputs::Inputs;
 use crate::plan::{Plan, Reason, Verdict};
@@ -33,7 +32,7 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
     };
     text.push_str(&format!("\n→ {}  is built\n", name(root)));
     for (child, edge) in way.iter().rev() {
-        let kind = kind_word(edge.kind);
+        let kind = edge.kind.word();
         text.push_str(&format!("→ {}  {kind}, {}\n", name(*child), edge.place()));
     }
     if !way.is_empty() {
@@ -64,7 +63,7 @@ pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
             (Some(_), None) => "its layers",
             _ => "not in the engine",
         };
-        text.push_str(&format!("{} {}: {what}\n", kind_word(need.kind), need.reference));
+        text.push_str(&format!("{} {}: {what}\n", need.kind.word(), need.reference));
     }
     text.push_str(&format!("hint: layers why --inputs {name}\n"));
     text

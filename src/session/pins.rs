@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::{ExternalId, Platform, hinted};
 use crate::engine::Engine;
 use crate::graph::Graph;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::schedule::bring::hold;
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::base::{ExternalId, ImageId, Platform, parallel};
 use crate::engine::Engine;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Dependency, Graph};
 use crate::inputs::{Externals, Outside};

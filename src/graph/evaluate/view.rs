@@ -237,6 +237,17 @@ impl NeedKind {
     pub fn is_base(self) -> bool {
         matches!(self, NeedKind::From | NeedKind::Context)
     }
+
+    /// The word for it in files and drawings.
+    pub fn word(self) -> &'static str {
+        match self {
+            NeedKind::From => "from",
+            NeedKind::Copy => "copy",
+            NeedKind::Mount => "mount",
+            NeedKind::Add => "add",
+            NeedKind::Context => "context",
+        }
+    }
 }
 
 /// An image that a reached stage needs.
