@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::base::{Diagnostic, Source};
+use crate::base::{Diagnostic, Rule, Source};
 use crate::parse::expand::{Variables, expand};
 use crate::parse::{Dockerfile, InstructionKind};
 
@@ -196,7 +196,7 @@ pub(super) fn read_platform(
 ) -> Platform {
     Platform::parse(text, "amd64").map(Platform::requested).unwrap_or_else(|| {
         let message = format!("the {what} platform `{text}` is none");
-        let diagnostic = Diagnostic::error("invalid-platform", message);
+        let diagnostic = Diagnostic::new(Rule::InvalidPlatform, message);
         let start = crate::base::Span::default();
         diagnostics.push(diagnostic.at(source, start, "").hint("write `linux/amd64` or the like"));
         let (os, architecture) = ("linux".to_owned(), "amd64".to_owned());
