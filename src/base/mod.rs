@@ -5,7 +5,7 @@
 
 pub mod clock;
 pub mod diagnostic;
-pub mod fault;
+pub mod error;
 pub mod id;
 pub mod parallel;
 pub mod path;
@@ -14,7 +14,7 @@ pub mod span;
 pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Level};
-pub use fault::{Passing, hinted};
+pub use error::{ErrorKind, InfrastructureError};
 pub use id::{IdMap, ImageId};
 pub use path::RelPath;
 pub use span::{Place, Source, Span, Spanned};

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use super::ask::same_platform;
 use super::judge::among;
 use super::{Judge, Parent};
-use crate::base::{ImageId, hinted};
+use crate::base::ImageId;
+use crate::base::error::permanent;
 use crate::engine::{Engine, HistoryEntry, StoredImage};
 use crate::graph::reference::Reference;
 use crate::inputs::{Identity, NeedInputs, PROOF_LABEL};
@@ -52,13 +53,12 @@ impl Judge<'_> {
             };
             if now != *need || !is_right || !is_resolved {
                 let what = if found.is_some() { "moved to another image" } else { "removed" };
-                return Err(hinted(
-                    format!(
-                        "`{reference}` was {what} while `{}` was built on it",
-                        self.name(image)
-                    ),
-                    "build again when nothing else builds, tags or removes these images",
-                ));
+                return Err(permanent(format!(
+                    "`{reference}` was {what} while `{}` was built on it",
+                    self.name(image)
+                ))
+                .hint("build again when nothing else builds, tags or removes these images")
+                .into());
             }
         }
         if !built.labels.contains_key(PROOF_LABEL) {

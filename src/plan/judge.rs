@@ -15,6 +15,7 @@ use super::shared::{Registered, SharedStore};
 use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, Unchosen, carrier};
+use crate::base::error::{self, InfrastructureError};
 use crate::base::{IdMap, ImageId, parallel};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
@@ -27,7 +28,7 @@ pub struct Judge<'a> {
     /// The images.
     pub graph: &'a Graph,
     /// The own inputs of those that were chosen.
-    pub own: IdMap<Option<Result<Own, String>>>,
+    pub own: IdMap<Option<Result<Own, InfrastructureError>>>,
     /// The externals as the engine holds them.
     pub externals: Externals,
     /// What the engine holds of ours.
@@ -287,8 +288,9 @@ impl Judge<'_> {
     ) -> anyhow::Result<Result<Open, Reason>> {
         let own = match &self.own[image] {
             Some(Ok(own)) => self.complete(own, identity_of),
-            Some(Err(message)) => {
-                return Ok(Err(Reason::Unreadable { message: message.clone() }));
+            Some(Err(error)) => {
+                let message = error::text(&error.clone().into());
+                return Ok(Err(Reason::Unreadable { message }));
             }
             None => anyhow::bail!("the inputs of `{}` were never gathered", self.name(image)),
         };

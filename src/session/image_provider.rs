@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use crate::base::error::{InfrastructureError, permanent};
 use crate::base::{IdMap, ImageId, clock};
 use crate::cli::{EngineName, Push};
 use crate::credentials::BuildProxies;
@@ -271,9 +272,12 @@ impl<'a> ImageProvider<'a> {
         contexts.extend(redirect(written, &overrides.names));
         for (name, value) in &contexts {
             if !value.contains("://") {
-                bail!(
+                let message = format!(
                     "the named context `{name}` is the folder `{value}`, and folders beside the \
-                     context can't be sent\nhint: make a wider folder the context, or an image of it"
+                     context can't be sent"
+                );
+                bail!(
+                    permanent(message).hint("make a wider folder the context, or an image of it")
                 );
             }
         }
@@ -297,7 +301,7 @@ impl<'a> ImageProvider<'a> {
 }
 
 /// The inputs of images, or why they can't be read.
-type Gathered = IdMap<Option<Result<Own, String>>>;
+type Gathered = IdMap<Option<Result<Own, InfrastructureError>>>;
 
 /// The inputs of images, and what the engine holds: it takes as long to list its images as the files
 /// take to be looked at. With `reads_all` every file is read, whatever is remembered of it.
