@@ -13,11 +13,11 @@ use layers::engine::StoredImage;
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::Wishes;
-use layers::inputs::digests::Digests;
 use layers::inputs::gather::Asked;
 use layers::inputs::key::NeedInputs;
 use layers::inputs::{Externals, Identity, Inputs, gather};
 use layers::parse::parse;
+use layers::state::Digests;
 
 /// The inputs of the one Dockerfile in a folder.
 fn inputs(root: &Path, arguments: &str) -> Inputs {

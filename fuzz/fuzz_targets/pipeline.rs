@@ -7,7 +7,7 @@
 
 
 use layers::base::{RelPath, Source};
-use layers::graph::draw::{dot, json, mermaid, tree};
+use layers::export::{View, dot, lock, mermaid, tree};
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::Wishes;
@@ -34,12 +34,13 @@ fuzz_target!(|input: &str| {
         }
     }
     check_order(&graph, problems.iter().any(|problem| problem.code == "cycle"));
-    let text = json::draw(&graph);
+    let view = View::whole(&graph);
+    let text = lock::draw(&view);
     let value: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
     assert_eq!(value["images"].as_array().map(Vec::len), Some(graph.images.len()));
-    tree::draw(&graph);
-    dot::draw(&graph);
-    mermaid::draw(&graph);
+    tree::draw(&view);
+    dot::draw(&view);
+    mermaid::draw(&view);
     diagnostics::draw(&problems, Paint::plain());
 });
 

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod diagnostic;
 pub mod error;
+pub mod file;
 pub mod id;
 pub mod parallel;
 pub mod path;

@@ -5,7 +5,7 @@ use crate::base::{IdMap, ImageId};
 use crate::cli::{Affected as Options, AffectedFormat, EngineName, Global, Push};
 use crate::exit::Exit;
 use crate::graph::Image;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::inputs::since::Cause;
 use crate::plan::Verdict;

@@ -16,10 +16,10 @@ use crate::cli::{
     USUAL_RUNNER, usual_action,
 };
 use crate::exit::Exit;
-use crate::graph::draw::ci::Pipeline;
-use crate::graph::draw::ci::github::{self, Github};
-use crate::graph::draw::ci::gitlab::{self, Gitlab};
-use crate::graph::draw::{Recipe, View};
+use crate::export::ci::Pipeline;
+use crate::export::ci::github::{self, Github};
+use crate::export::ci::gitlab::{self, Gitlab};
+use crate::export::{Recipe, View};
 use crate::graph::reference::{HUB, Reference};
 use crate::report::say;
 use crate::session::consent::allow_options;

@@ -10,13 +10,14 @@ use crate::cli::{Diff as Options, Global};
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side};
+use crate::inputs::commands_of;
 use crate::inputs::since::{Cause, Sides, compare};
-use crate::inputs::{Memory, commands_of};
 use crate::plan::Plan;
 use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
 use crate::report::{diagnostics, say};
 use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
+use crate::state::Memory;
 use crate::workspace::Invocation;
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::revisions::{

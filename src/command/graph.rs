@@ -6,9 +6,9 @@ use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Graph as Options};
 use crate::exit::Exit;
-use crate::graph::draw::mark::Mark;
-use crate::graph::draw::{Recipe, View, bake, compose, dot, json, mermaid, svg, tree};
-use crate::graph::lock::Pins;
+use crate::export::mark::Mark;
+use crate::export::{self, Recipe, View, bake, compose, dot, mermaid, svg, tree};
+use crate::graph::pins::Pins;
 use crate::graph::select;
 use crate::report::{page, say};
 use crate::workspace::load::{self, Workspace};
@@ -175,7 +175,7 @@ fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
         Format::Mermaid => mermaid::draw(&view),
-        Format::Json => json::draw(&view.pinned(pins.clone())),
+        Format::Json => export::lock::draw(&view.pinned(pins.clone())),
         Format::Svg => svg::draw(&view),
         Format::Html => {
             let name = workspace.root.file_name().unwrap_or(workspace.root.as_os_str());

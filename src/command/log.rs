@@ -8,13 +8,14 @@ use crate::base::text::closest;
 use crate::cli::{Global, Log};
 use crate::event::{Event, Skip};
 use crate::exit::Exit;
-use crate::report::journal::{self, Kept};
+use crate::report::journal::Events;
 use crate::report::summary::Whole;
 use crate::report::{retell, say};
+use crate::state::runs::{self, RunLog};
 use crate::workspace::load;
 
 pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
-    let runs = journal::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);
+    let runs = runs::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);
     let Some(last) = runs.last() else {
         return Err(usage("no run has built anything here")
             .hint("`layers build --all` does")
@@ -38,7 +39,7 @@ pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) fn named<'a>(runs: &'a [Kept], id: &str) -> anyhow::Result<&'a Kept> {
+pub(super) fn named<'a>(runs: &'a [RunLog], id: &str) -> anyhow::Result<&'a RunLog> {
     runs.iter().find(|run| run.id == id).ok_or_else(|| {
         let hint = match closest(id, runs.iter().map(|run| run.id.as_str())) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -49,10 +50,10 @@ pub(super) fn named<'a>(runs: &'a [Kept], id: &str) -> anyhow::Result<&'a Kept> 
 }
 
 /// Why a run has no log of an image, and where there is one.
-fn describe_missing(runs: &[Kept], run: &Kept, image: &str) -> anyhow::Result<anyhow::Error> {
+fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Result<anyhow::Error> {
     let mut images = Vec::new();
     let mut why = ("it was not begun", "");
-    for event in run.events()? {
+    for event in Events::of(run)? {
         match event?.event {
             Event::RunStarted { images: all, .. } => images = all,
             Event::ImageFresh { image: fresh, .. } if fresh == image => {

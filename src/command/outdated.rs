@@ -9,7 +9,7 @@ use crate::base::parallel;
 use crate::cli::{EngineName, Global, Outdated};
 use crate::engine::Engine;
 use crate::exit::Exit;
-use crate::graph::lock::{Pins, externals_by_tag};
+use crate::graph::pins::{Pins, externals_by_tag};
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, select};
 use crate::plan::remote;

@@ -9,7 +9,7 @@ use crate::base::text::closest;
 use crate::cli::{Global, Update};
 use crate::exit::Exit;
 use crate::graph::Graph;
-use crate::graph::lock::{Pins, externals_by_tag};
+use crate::graph::pins::{Pins, externals_by_tag};
 use crate::graph::reference::Reference;
 use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
@@ -30,7 +30,7 @@ pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result
     let mut failures = Vec::new();
     for (reference, found) in chosen.iter().zip(found) {
         match found {
-            Ok(digest) => after.pin(reference, digest),
+            Ok(digest) => drop(after.pin(reference, digest)),
             Err(error) => failures.push((reference.familiar(), error::text(&error))),
         }
     }

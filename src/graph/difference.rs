@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::draw::kind_word;
-use super::lock::Pins;
+use super::pins::Pins;
 use super::reference::Reference;
 use super::{External, Graph, Image};
 use crate::base::ImageId;
@@ -168,7 +167,7 @@ fn edges<'a>(graph: &'a Graph, name: &dyn Fn(&'a str) -> &'a str) -> Edges {
     for image in graph.images.values() {
         for edge in &image.parents {
             let needs = name(&graph.images[edge.parent].name).to_owned();
-            let ends = (name(&image.name).to_owned(), needs, kind_word(edge.kind));
+            let ends = (name(&image.name).to_owned(), needs, edge.kind.word());
             found.entry(ends).or_insert_with(|| edge.place().to_string());
         }
     }
@@ -193,7 +192,7 @@ struct Meant<'a> {
 impl<'a> Meant<'a> {
     fn of(external: &'a External, pins: &'a Pins) -> Meant<'a> {
         let reference = &external.reference;
-        Meant { reference, kind: kind_word(external.kind), pin: pins.digest(reference) }
+        Meant { reference, kind: external.kind.word(), pin: pins.digest(reference) }
     }
 
     fn text(&self) -> String {

@@ -1,22 +1,21 @@
-//! Which image needs which: names, edges, the acyclic graph, choosing from it and drawing it.
+//! Which image needs which: names, edges, the acyclic graph, and choosing from it.
 //!
 //! Owns the truth that lies in the Dockerfiles. It hashes nothing and builds nothing. Stages of
 //! this room: `evaluate` (one Dockerfile with its arguments), `naming` (what images are called),
-//! `link` (needs become edges), `dag` (order and cycles), `tag`, `lint`, `select`, `difference`, `draw`.
+//! `link` (needs become edges), `dag` (order and cycles), `tag`, `pins`, `select`, `difference`.
 
 pub mod dag;
 pub mod difference;
-pub mod draw;
 pub mod evaluate;
 pub mod images;
 pub mod link;
-pub mod lint;
 pub mod locate;
-pub mod lock;
 pub mod naming;
+pub mod pins;
 pub mod reference;
 pub mod select;
 pub mod tag;
+pub mod well_known;
 
 use std::collections::BTreeMap;
 

@@ -11,20 +11,30 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::digests::Digests;
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::{ContextArchive, Inheritance, Inputs, Use, own, select};
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
+use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, ImageId, Place, RelPath, clock};
 use crate::engine::Attestations;
 use crate::graph::{Graph, Image};
 use crate::inputs::Identity;
-use crate::scan::context::{Context, Entry, EntryKind};
+use crate::scan::context::{Context, Entry, EntryKind, Stat};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
+
+/// The digests of files that earlier runs have read, and those that this one reads.
+pub trait FileDigests: Sync {
+    /// Returns the digest of the file at a path, where the disk says the same of it as when it was read.
+    fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash>;
+
+    /// Keeps a digest that was made by a reading that began at `read_at` (since 1970).
+    fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash);
+}
 
 /// The own inputs of an image, and what they were taken from.
 #[derive(Debug, Clone)]
@@ -96,7 +106,7 @@ pub struct Asked<'a> {
 pub fn gather(
     asked: Asked<'_>,
     images: &[ImageId],
-    digests: &mut Digests,
+    digests: &mut dyn FileDigests,
 ) -> IdMap<Option<Result<Own, InfrastructureError>>> {
     let mut gathered = IdMap::from_fn(asked.graph.images.len(), |_| None);
     let readers: Vec<Result<Reader<'_>, InfrastructureError>> =
@@ -209,7 +219,7 @@ fn take(
 /// The folder in which we keep what we know, which is nobody's input, or nothing would ever be
 /// fresh.
 fn kept_in(root: &Path) -> PathBuf {
-    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(super::memory::FOLDER)
+    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(STATE_DIRECTORY)
 }
 
 fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
@@ -311,7 +321,7 @@ struct Read {
 }
 
 /// The contents of the files that anybody reads, for each walk.
-fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
+fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read> {
     let looked_up: Vec<(Read, Vec<usize>)> =
         walked.par_iter().map(|walked| look_up(walked, digests)).collect();
     let mut read = Vec::with_capacity(walked.len());
@@ -352,7 +362,7 @@ fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
 
 /// What is known of the files of a walk that anybody reads, and the numbers of those that have to
 /// be read.
-fn look_up(walked: &Walked<'_>, digests: &Digests) -> (Read, Vec<usize>) {
+fn look_up(walked: &Walked<'_>, digests: &dyn FileDigests) -> (Read, Vec<usize>) {
     let Ok(context) = &walked.context else {
         return (Read::default(), Vec::new());
     };

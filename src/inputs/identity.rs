@@ -12,7 +12,7 @@ use crate::registry::RemoteImage;
 
 /// What counts for an identity, as a number that is raised whenever that changes: identities of
 /// another are not compared with today's.
-pub(super) const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 3;
 
 /// The label that carries an image's key.
 pub const KEY_LABEL: &str = "dev.layers.key";

@@ -20,8 +20,9 @@ use crate::base::{IdMap, ImageId, parallel};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, NeedOf, Own};
 use crate::registry;
+use crate::state::Memory;
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {

@@ -18,12 +18,12 @@ use crate::graph::images::Candidate;
 use crate::graph::link::{Read, Wanted, link};
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
-use crate::inputs::digests::Digests;
 use crate::inputs::gather::Asked;
 use crate::inputs::inheritance::without_ours;
 use crate::inputs::{
-    Externals, Identity, Inheritance, KEY_LABEL, Memory, NeedInputs, NeedOf, PROOF_LABEL, gather,
+    Externals, Identity, Inheritance, KEY_LABEL, NeedInputs, NeedOf, PROOF_LABEL, gather,
 };
+use crate::state::{Digests, Memory};
 
 /// The platform of all builds.
 pub(super) const PLATFORM: &str = "linux/amd64";

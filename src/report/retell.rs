@@ -9,22 +9,23 @@ use std::path::Path;
 
 use crate::event::Event;
 
-use super::journal::{Kept, cannot_read};
+use super::journal::{Events, cannot_read};
 use super::paint::Paint;
 use super::summary::{Summary, Whole};
 use super::{clean, plain};
+use crate::state::runs::RunLog;
 
 /// Tells a run again: the plain lines, then the end as it was. `whole` is where the whole logs of
 /// its images are.
 ///
 /// # Errors
 /// Where its log can't be read; an `io::Error` where it can't be written.
-pub fn run(run: &Kept, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
+pub fn run(run: &RunLog, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
     let is_written = run.is_written();
     let mut summary = Summary::default();
     summary.whole_logs(whole);
     let mut has_end = false;
-    for event in run.events()? {
+    for event in Events::of(run)? {
         let event = event?;
         has_end |= matches!(event.event, Event::RunFinished);
         summary.take(&event);

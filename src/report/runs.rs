@@ -7,10 +7,11 @@ use serde::Serialize;
 use crate::event::Event;
 
 use super::clean::visible_json;
-use super::journal::{Kept, moment};
+use super::journal::Events;
 use super::paint::Paint;
 use super::summary::{Counts, Summary};
 use super::words;
+use crate::state::runs::{RunLog, moment};
 
 /// A run.
 #[derive(Debug, Serialize)]
@@ -46,11 +47,11 @@ pub enum State {
 }
 
 /// Reads what became of a run.
-pub fn read(run: &Kept) -> Row {
+pub fn read(run: &RunLog) -> Row {
     let mut state = if run.is_written() { State::Running } else { State::Died };
     let mut summary = Summary::default();
     let mut signal = None;
-    let events = run.events().and_then(|events| {
+    let events = Events::of(run).and_then(|events| {
         events.only_facts().try_for_each(|event| {
             let event = event?;
             summary.take(&event);

@@ -24,18 +24,19 @@ use crate::engine::{
 use crate::event::Excerpt;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::link::ExternalTriggers;
-use crate::graph::lint::frontend::knows_contexts;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image, locate};
 use crate::inputs::gather::Asked;
-use crate::inputs::{Claimed, KEY_LABEL, Memory, Own, PROOF_LABEL, gather};
+use crate::inputs::{KEY_LABEL, Own, PROOF_LABEL, gather};
+use crate::lint::frontend::knows_contexts;
 use crate::plan::{
     Contexts, Held, Judge, Parent, Plan, Reason, Registered, Settled, among, ask_held, ask_unchosen,
 };
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
+use crate::state::{Claimed, Memory};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, proxies};
 
@@ -44,6 +45,7 @@ use super::externals::Discovery;
 use super::parent_aliases::{ContextOverrides, ParentAliases, redirect};
 use super::pull::{ExternalImages, Pull};
 use super::selection::Selection;
+use super::shared_names::SharedNames;
 use super::{attest, pins};
 
 /// What is asked for.
@@ -121,9 +123,9 @@ pub struct ImageProvider<'a> {
     /// When the engine was asked what it holds, as time since 1970.
     begun: Duration,
     is_trouble_told: AtomicBool,
-    /// Who gives parents names of their own.
-    pub parent_aliases: ParentAliases,
+    parent_aliases: ParentAliases,
     ancestry: Ancestry,
+    shared_names: SharedNames,
     triggers: &'a ExternalTriggers,
 }
 
@@ -194,6 +196,7 @@ impl<'a> ImageProvider<'a> {
             is_trouble_told,
             parent_aliases: ParentAliases::default(),
             ancestry: Ancestry::default(),
+            shared_names: SharedNames::default(),
             triggers: &workspace.triggers,
         };
         provider.tell_trouble(at)?;
@@ -210,6 +213,12 @@ impl<'a> ImageProvider<'a> {
             return Ok(());
         }
         say::warning(&said, at.paint)
+    }
+
+    /// Removes the names that images were given for the time of a run.
+    pub fn remove_names(&self, engine: &dyn Engine) {
+        self.parent_aliases.remove_all(engine);
+        self.shared_names.end(engine);
     }
 
     /// Hands over what builds may ask for.
@@ -416,6 +425,7 @@ impl Recipes for ImageProvider<'_> {
                 let overrides =
                     ContextOverrides::of(&self.judge, image, needs, &self.parent_aliases, engine)?;
                 let request = Box::new(self.request(image, &key, &overrides, needs, engine)?);
+                self.shared_names.note(&self.judge, image, needs, engine)?;
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }
@@ -431,6 +441,7 @@ impl Recipes for ImageProvider<'_> {
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
         self.judge.confirm((image, built), resolved, needs, engine)?;
+        self.shared_names.confirm(&self.judge, image, needs, engine)?;
         self.ancestry.note(built);
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::error::permanent;
 use crate::engine::Engine;
 use crate::graph::Graph;
-use crate::graph::lock::{Pins, externals_by_tag};
+use crate::graph::pins::{Pins, externals_by_tag};
 use crate::graph::reference::Reference;
 use crate::schedule::bring::hold;
 

@@ -9,11 +9,11 @@ use crate::base::{ImageId, clock, parallel};
 use crate::cli::Push;
 use crate::engine::{Cancel, Engine};
 use crate::graph::reference::Reference;
-use crate::inputs::{Memory, StateDir};
 use crate::plan::{Parent, SharedStore, remote};
 use crate::registry::moves::Move;
 use crate::registry::{AT_ONCE, Remote};
 use crate::schedule::{Published, Publisher, Released};
+use crate::state::{Memory, StateDir};
 
 use super::image_provider::ImageProvider;
 use super::tag_moves;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::base::{ImageId, parallel};
 use crate::engine::Engine;
 use crate::graph::Graph;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::inputs::Externals;
 use crate::plan::{SharedStore, externals_of, judge_external, lent};

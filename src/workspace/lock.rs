@@ -12,9 +12,10 @@ use similar::TextDiff;
 use crate::base::error::{ErrorKind, InfrastructureError, printed};
 use crate::base::text::{count, list};
 use crate::base::{Diagnostic, RelPath, Source};
+use crate::export::View;
+use crate::export::lock::{self, Lock, looks_like_lock};
 use crate::graph::Graph;
-use crate::graph::draw::{View, json};
-use crate::graph::lock::{Lock, Pins, externals_by_tag, looks_like_lock};
+use crate::graph::pins::{Pins, externals_by_tag};
 use crate::report::{diagnostics, say};
 
 use super::Invocation;
@@ -95,7 +96,7 @@ fn parse(source: &Source) -> Result<Committed, Box<Diagnostic>> {
 
 /// The lock of a graph with these pins, as it is written.
 pub fn text(graph: &Graph, pins: &Pins) -> String {
-    json::draw(&View::whole(graph).pinned(pins.clone()))
+    lock::draw(&View::whole(graph).pinned(pins.clone()))
 }
 
 /// Prints what is wrong with a lock, and ends the command.

@@ -9,8 +9,9 @@ use std::path::Path;
 use crate::base::error::as_usage;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::Global;
+use crate::export::lock::pins_of_any;
 use crate::graph::difference::{Side, moved_pins};
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::{Graph, select};
 use crate::inputs::since::{Cause, Sides, compare};
 use crate::inputs::{self, Change};
@@ -94,7 +95,7 @@ impl Revision {
 
 /// The pins of the committed graph in a directory. One that can't be read pins nothing.
 pub fn pins_in(root: &Path) -> Pins {
-    Pins::of_any(&std::fs::read(root.join(FILE)).unwrap_or_default())
+    pins_of_any(&std::fs::read(root.join(FILE)).unwrap_or_default())
 }
 
 /// Compares the work tree with a revision.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use layers::base::{RelPath, Source};
 use layers::engine::Attestations;
+use layers::export::ci::Pipeline;
+use layers::export::ci::github::{self, Github};
+use layers::export::ci::gitlab::{self, Gitlab};
+use layers::export::{Recipe, View};
 use layers::graph::Graph;
-use layers::graph::draw::ci::Pipeline;
-use layers::graph::draw::ci::github::{self, Github};
-use layers::graph::draw::ci::gitlab::{self, Gitlab};
-use layers::graph::draw::{Recipe, View};
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::{Origin, Pattern, Wishes};

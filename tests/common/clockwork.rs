@@ -17,9 +17,9 @@ use layers::engine::{
     HistoryEntry, ListedImage, Secrets, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Listener, Stamped};
-use layers::inputs::Durations;
 use layers::plan::{Parent, Plan, Reason};
 use layers::schedule::{OnFailure, Options, Prepared, Recipes, Run, Turn};
+use layers::state::Durations;
 
 use super::dice::Dice;
 

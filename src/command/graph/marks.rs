@@ -5,7 +5,7 @@
 
 use crate::base::{IdMap, ImageId};
 use crate::cli::{ColorBy, EngineName, Global, Graph as Options};
-use crate::graph::draw::mark::{Mark, Marks, STEPS, Shade};
+use crate::export::mark::{Mark, Marks, STEPS, Shade};
 use crate::graph::{Graph, select};
 use crate::plan::{Holder, Plan, Verdict};
 use crate::report::paint::Paint;

@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::steps::{bases, chain_of, is_trigger, labels, on_build};
+use crate::base::file::write_whole;
 use crate::base::screen::visible_path;
 use crate::engine::{BuildRequest, HistoryEntry, StoredImage};
 
@@ -186,10 +187,4 @@ fn whole_reference(reference: &str) -> String {
         return reference.to_owned();
     }
     format!("{reference}:latest")
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&beside, bytes)?;
-    fs::rename(&beside, path)
 }

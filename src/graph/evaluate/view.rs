@@ -233,6 +233,19 @@ pub enum NeedKind {
     Context,
 }
 
+impl NeedKind {
+    /// The word for it in files and drawings.
+    pub fn word(self) -> &'static str {
+        match self {
+            NeedKind::From => "from",
+            NeedKind::Copy => "copy",
+            NeedKind::Mount => "mount",
+            NeedKind::Add => "add",
+            NeedKind::Context => "context",
+        }
+    }
+}
+
 /// An image that a reached stage needs.
 #[derive(Debug, Clone)]
 pub struct Need {

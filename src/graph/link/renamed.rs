@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use crate::base::Diagnostic;
 use crate::base::text::and;
 use crate::graph::External;
-use crate::graph::lint::is_well_known;
 use crate::graph::naming::{Given, Inferred, LATEST, Named, Wishes};
 use crate::graph::reference::Reference;
+use crate::graph::well_known::is_well_known;
 
 use super::{Linked, Read};
 

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{Side, uses_of};
+use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, ImageId};
 use crate::graph::Image;
 use crate::inputs::files::{FileInputs, FileList, readable};
-use crate::inputs::{Use, memory, select};
+use crate::inputs::{Use, select};
 use crate::scan::context::{Context, EntryKind};
 use crate::scan::git::{Contents, File, FileKind, Landing, Snapshot};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
@@ -206,7 +207,7 @@ impl Reading {
     fn choose(&mut self, snapshot: &Snapshot, directory: &OsStr, uses: &[Use]) {
         self.chosen = select(&self.context, uses);
         // As a plan does: what is kept there is no input.
-        let kept = snapshot.path_of(memory::FOLDER);
+        let kept = snapshot.path_of(STATE_DIRECTORY);
         let is_kept = |path: &OsStr| Path::new(path).starts_with(&kept);
         let entries = &self.context.entries;
         self.chosen.retain(|number| !is_kept(&join(directory, &entries[*number].path)));

@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use super::{FORM, Head};
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 use crate::event::Stamped;
-use crate::inputs::StateDir;
+use crate::state::runs::{EVENTS, FORM, Head, RunLog};
 
 /// The events of a log, in order.
 #[derive(Debug)]
@@ -31,9 +30,13 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn open(folder: &StateDir, name: &str) -> anyhow::Result<Events> {
-        let path = &folder.path().join(name);
-        let file = folder.file(name).and_then(File::open);
+    /// The events of a run.
+    ///
+    /// # Errors
+    /// Where they can't be read, or are of a form that a newer version writes.
+    pub fn of(run: &RunLog) -> anyhow::Result<Events> {
+        let path = &run.folder().join(EVENTS);
+        let file = run.events_file().and_then(File::open);
         let file = file.map_err(|error| cannot_read(path, &error))?;
         let lines = BufReader::new(file);
         let mut events = Events {

@@ -3,6 +3,8 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
+use std::process;
+use std::time::Duration;
 
 use super::*;
 use crate::base::{Place, RelPath};
@@ -10,10 +12,12 @@ use crate::event::{
     Edge, Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo,
 };
 use crate::graph::evaluate::NeedKind;
-use crate::inputs::{Change, Memory};
+use crate::inputs::Change;
 use crate::plan::Reason;
 use crate::report::Reporter;
 use crate::report::plain;
+use crate::state::Memory;
+use crate::state::runs::{EVENTS, Head, RunLog, all};
 
 fn place() -> Place {
     Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 }
@@ -221,7 +225,7 @@ impl Logged {
         journal
     }
 
-    fn only(&self) -> Kept {
+    fn only(&self) -> RunLog {
         let mut runs = all(&self.memory());
         assert_eq!(runs.len(), 1);
         runs.remove(0)
@@ -232,7 +236,7 @@ impl Logged {
     }
 
     fn read(&self) -> Vec<Stamped> {
-        self.only().events().unwrap().map(Result::unwrap).collect()
+        Events::of(&self.only()).unwrap().map(Result::unwrap).collect()
     }
 }
 
@@ -278,7 +282,7 @@ fn what_steps_wrote_can_be_passed_over() {
     let check = |events: &[Stamped], expected: &[Stamped]| {
         let logged = Logged::new();
         drop(logged.log(1, events));
-        let facts = logged.only().events().unwrap().only_facts().map(Result::unwrap);
+        let facts = Events::of(&logged.only()).unwrap().only_facts().map(Result::unwrap);
         assert_eq!(format!("{:?}", facts.collect::<Vec<_>>()), format!("{expected:?}"));
     };
     let events = every_event();
@@ -333,7 +337,7 @@ fn a_newer_form_is_refused() {
     let path = logged.events_file();
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("\"version\":1", "\"version\":2,\"more\":0", 1)).unwrap();
-    let error = crate::base::error::text(&logged.only().events().unwrap_err());
+    let error = crate::base::error::text(&Events::of(&logged.only()).unwrap_err());
     assert!(error.contains("has the form 2") && error.contains("\nhint: "), "{error}");
 }
 
@@ -417,19 +421,4 @@ four
 ";
     assert_eq!(log, expected);
     assert!(logged.only().image_log("dev").is_none());
-}
-
-#[test]
-fn names_of_folders_are_read_with_care() {
-    let check = |id: &str, expected| {
-        assert_eq!(moment_of_id(id).map(|it| it.as_secs()), expected, "{id}");
-    };
-    check("19700101-000102-1", Some(62));
-    check("19700101-000102-1-2", Some(62));
-    for id in ["", "1", "19700101-000102", "19700101-000102-", "19700101-000102-1-2-3"] {
-        check(id, None);
-    }
-    for id in ["19701301-000102-1", "1970é01-000102-1", "19700101-0é102-1", "../../x-y-z"] {
-        check(id, None);
-    }
 }

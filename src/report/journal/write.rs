@@ -11,10 +11,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{Reporter, clean, plain, words};
-use super::Head;
-use super::folders::{forget_oldest, image_file, make};
+use super::Events;
 use crate::event::{Event, Stamped, StepInfo};
-use crate::inputs::{Memory, StateDir};
+use crate::state::runs::{Head, RunLog, forget_oldest, image_file, make};
+use crate::state::{Memory, StateDir};
 
 /// What stands before a line of a log that no step wrote.
 const MARK: &str = "==> ";
@@ -67,7 +67,7 @@ impl Journal {
         });
         match begun {
             Ok(()) => {
-                forget_oldest(&self.memory);
+                forget_oldest(&self.memory, &has_end);
                 Ok(log)
             }
             Err(error) => {
@@ -77,6 +77,12 @@ impl Journal {
             }
         }
     }
+}
+
+/// Whether a log says that its run is over.
+fn has_end(run: &RunLog) -> bool {
+    let is_end = |event: &Event| matches!(event, Event::RunFinished);
+    Events::of(run).is_ok_and(|mut all| all.any(|it| it.is_ok_and(|it| is_end(&it.event))))
 }
 
 impl Reporter for Journal {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::base::ImageId;
-use crate::graph::draw::View;
-use crate::graph::draw::layout::lay_out;
+use crate::export::View;
+use crate::export::layout::lay_out;
 use crate::graph::reference::Reference;
 
 use super::super::clean;

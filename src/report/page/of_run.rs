@@ -5,14 +5,15 @@
 use std::time::Duration;
 
 use crate::event::Failure;
-use crate::graph::draw::layout::{Layout, lay_out};
+use crate::export::layout::{Layout, lay_out};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
+use crate::state::runs::moment;
 
 use super::super::paint::Paint;
 use super::super::summary::Counts;
 use super::super::timeline::{Outcome, Passage, Timeline, Track, Wait, Work};
-use super::super::{clean, journal, reasons, words};
+use super::super::{clean, reasons, words};
 use super::data::{
     BROKE, CACHED, FailureData, ImageData, LineData, NeedData, OPEN, Page, PriorRun, RunData,
     StepData, letter, rounded,
@@ -73,7 +74,7 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
         run: Some(RunData {
             engine: clean::line(&run.engine),
-            began: journal::moment(standing.began),
+            began: moment(standing.began),
             jobs: run.jobs,
             took: millis(run.took),
             state: state(run, standing.is_written),
@@ -81,7 +82,7 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
             chain: run.chain().iter().map(|link| (link.image, waited(link.waited))).collect(),
             prior: prior.map(|prior| PriorRun {
                 id: prior.id.to_owned(),
-                began: journal::moment(prior.began),
+                began: moment(prior.began),
                 took: millis(prior.run.took),
             }),
         }),
@@ -93,7 +94,7 @@ pub(super) fn lines(
     layout: &Layout,
     kinds: impl Fn(usize, usize) -> Vec<NeedKind>,
 ) -> Vec<LineData> {
-    let line = |line: &crate::graph::draw::layout::Line| {
+    let line = |line: &crate::export::layout::Line| {
         // Where an image is needed in several ways, the one that binds most is drawn.
         let kind = kinds(line.child, line.parent).into_iter().map(kind_index).min();
         let inner = line.through.get(1..line.through.len().saturating_sub(1)).unwrap_or_default();

@@ -1,0 +1,364 @@
+//! `graph.json`: the committed lock file of the graph.
+//!
+//! Owns its format, version 1, for writing and for reading. No volatile data, stable order, one line
+//! per fact, so that a reviewer sees an edge appear. An external has the digest that its Dockerfile
+//! names, else the one that it is pinned to. Where something is built on a lock file, reading forgives
+//! nothing: a lock file that is half read would pin half. Of a revision's lock file, which is only
+//! compared, whatever can be understood counts. It opens no file.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::base::screen::visible_json;
+use crate::base::{Diagnostic, ImageId, Source, Span};
+use crate::graph::pins::Pins;
+use crate::graph::reference::Reference;
+use crate::graph::{Edge, External, Image};
+
+use super::View;
+
+/// The format's version.
+const VERSION: u32 = 1;
+
+/// Enough for most images, so that a long text is not moved while it grows.
+const BYTES_PER_IMAGE: usize = 1024;
+
+/// The content of a lock file. `Images` is a list of images, or what writes one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock<Images = Vec<LockImage<'static>>> {
+    #[serde(deserialize_with = "read_version")]
+    version: u32,
+    images: Images,
+}
+
+/// An image in a lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockImage<'a> {
+    name: Cow<'a, str>,
+    dockerfile: Cow<'a, str>,
+    context: Cow<'a, str>,
+    target: Option<Cow<'a, str>>,
+    // Not read, so that comparisons leave it out: a version adds a reference to each image.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    references: Option<Vec<String>>,
+    parents: Vec<LockParent<'a>>,
+    externals: Vec<LockExternal<'a>>,
+}
+
+/// A parent of an image in a lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LockParent<'a> {
+    image: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    reference: Cow<'a, str>,
+    at: String,
+}
+
+/// An external of an image in a lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LockExternal<'a> {
+    #[serde(serialize_with = "write_reference", deserialize_with = "read_reference")]
+    reference: Cow<'a, Reference>,
+    kind: Cow<'a, str>,
+    at: String,
+    #[serde(deserialize_with = "read_digest")]
+    digest: Option<Cow<'a, str>>,
+}
+
+/// The images of a view, described one at a time while they are written.
+struct InTurn<'a>(&'a View<'a>);
+
+impl Serialize for InTurn<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let InTurn(view) = self;
+        serializer.collect_seq(view.images().map(|(id, image)| LockImage::of(view, id, image)))
+    }
+}
+
+impl<'a> LockImage<'a> {
+    fn of(view: &'a View<'_>, id: ImageId, image: &'a Image) -> LockImage<'a> {
+        LockImage {
+            name: Cow::Borrowed(&image.name),
+            dockerfile: image.dockerfile.as_str().into(),
+            context: image.context.as_str().into(),
+            target: image.target.as_deref().map(Cow::Borrowed),
+            references: Some(image.references.iter().map(Reference::familiar).collect()),
+            parents: view.parents(id).iter().map(|edge| LockParent::of(view, edge)).collect(),
+            externals: view.externals(id).iter().map(|it| LockExternal::of(view, it)).collect(),
+        }
+    }
+}
+
+impl<'a> LockParent<'a> {
+    fn of(view: &'a View<'_>, edge: &Edge) -> LockParent<'a> {
+        LockParent {
+            image: Cow::Borrowed(&view.image(edge.parent).name),
+            kind: edge.kind.word().into(),
+            reference: edge.reference.normalised().into(),
+            at: edge.place().to_string(),
+        }
+    }
+}
+
+impl<'a> LockExternal<'a> {
+    fn of(view: &'a View<'_>, external: &'a External) -> LockExternal<'a> {
+        let reference = &external.reference;
+        LockExternal {
+            reference: Cow::Borrowed(reference),
+            kind: external.kind.word().into(),
+            at: external.place().to_string(),
+            digest: reference.digest.as_deref().or_else(|| view.pin(reference)).map(Cow::Borrowed),
+        }
+    }
+
+    /// The external and its digest, where it is pinned: it is named by tag and has a digest.
+    fn pin(&self) -> Option<(&Reference, &str)> {
+        let is_by_tag = self.reference.digest.is_none();
+        Some((&*self.reference, self.digest.as_deref().filter(|_| is_by_tag)?))
+    }
+}
+
+fn write_reference<S: Serializer>(reference: &Reference, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(reference)
+}
+
+fn read_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match u32::deserialize(from)? {
+        VERSION => Ok(VERSION),
+        other => Err(Error::custom(format!("version {other} is not known here"))),
+    }
+}
+
+fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<Cow<'static, Reference>, D::Error> {
+    let text = String::deserialize(from)?;
+    match Reference::parse(&text) {
+        Ok(reference) if reference.normalised() == text => Ok(Cow::Owned(reference)),
+        _ => Err(Error::custom(format!("`{text}` is no normalised reference"))),
+    }
+}
+
+fn read_digest<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'static, str>>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+    match Reference::parse(&format!("a@{text}")) {
+        Ok(_) => Ok(Some(text.into())),
+        Err(_) => Err(Error::custom(format!("`{text}` is no digest"))),
+    }
+}
+
+/// The lock file of a view: JSON with a line end.
+pub fn draw(view: &View<'_>) -> String {
+    let lock = Lock { version: VERSION, images: InTurn(view) };
+    let mut text = Vec::with_capacity(view.images().len() * BYTES_PER_IMAGE);
+    // It is all text, and writing to memory does not fail.
+    serde_json::to_writer_pretty(&mut text, &lock).unwrap_or_default();
+    text.push(b'\n');
+    visible_json(String::from_utf8(text).unwrap_or_default())
+}
+
+/// The pins in the text of a lock file that may be of another version, edited by hand, or no JSON at
+/// all: what can't be understood pins nothing.
+pub fn pins_of_any(text: &[u8]) -> Pins {
+    let lock: Value = serde_json::from_slice(text).unwrap_or_default();
+    let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+    let mut pins = Pins::default();
+    for external in list(&lock, "images").iter().flat_map(|image| list(image, "externals")) {
+        if let Ok(external) = serde_json::from_value::<LockExternal<'_>>(external)
+            && let Some((reference, digest)) = external.pin()
+        {
+            pins.pin(reference, digest.to_owned());
+        }
+    }
+    pins
+}
+
+/// Whether a file may be a lock at all, and not what another program calls `graph.json`.
+pub fn looks_like_lock(text: &str) -> bool {
+    text.contains("\"images\"") && text.contains("\"version\"")
+}
+
+impl Lock {
+    /// Reads a lock.
+    ///
+    /// # Errors
+    /// Where it is broken: the diagnostic points at the place.
+    pub fn read(source: &Source) -> Result<Lock, Box<Diagnostic>> {
+        serde_json::from_str(source.text()).map_err(|error| {
+            let said = error.to_string();
+            let said = said.split(" at line ").next().unwrap_or_default();
+            broken(source, place(source, &error), &format!("`{}`: {said}", source.path()))
+        })
+    }
+
+    /// The digests of externals that are named by tag.
+    ///
+    /// # Errors
+    /// Where it gives one external two digests.
+    pub fn pins(&self, source: &Source) -> Result<Pins, Box<Diagnostic>> {
+        let mut pins = Pins::default();
+        let externals = self.images.iter().flat_map(|image| &image.externals);
+        for (reference, digest) in externals.filter_map(LockExternal::pin) {
+            let before = pins.pin(reference, digest.to_owned());
+            if before.is_some_and(|before| before != digest) {
+                let start = source.text().rfind(digest).unwrap_or_default();
+                let span = Span::new(start, start + digest.len());
+                let twice = format!("`{reference}` has two digests");
+                return Err(broken(source, span, &twice));
+            }
+        }
+        Ok(pins)
+    }
+
+    /// The externals that are named by tag, as people write them.
+    pub fn externals(&self) -> Vec<String> {
+        let all = self.images.iter().flat_map(|image| &image.externals);
+        let by_tag = all.map(|it| &it.reference).filter(|it| it.digest.is_none());
+        let by_tag = by_tag.map(|it| it.familiar());
+        by_tag.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// It as text, for telling what differs.
+    pub fn to_text(&self) -> String {
+        // It is all text, so this does not fail.
+        visible_json(serde_json::to_string_pretty(self).unwrap_or_default()) + "\n"
+    }
+}
+
+fn broken(source: &Source, span: Span, message: &str) -> Box<Diagnostic> {
+    let hint = "take back what was changed by hand or by a merge, or remove the file and pin anew: \
+                layers update";
+    Box::new(Diagnostic::error("broken-lock", message).at(source, span, "").hint(hint))
+}
+
+/// Where an error was found: serde counts lines from 1, and bytes up to the last one that was read.
+fn place(source: &Source, error: &serde_json::Error) -> Span {
+    let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
+    let Some(line) = source.line_span(line) else { return Span::default() };
+    let text = source.slice(line);
+    let mut start = error.column().saturating_sub(1).min(text.len().saturating_sub(1));
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let length = text[start..].chars().next().map_or(0, char::len_utf8);
+    let start = line.range().start + start;
+    Span::new(start, start + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::RelPath;
+
+    fn source(text: &str) -> Source {
+        Source::new(RelPath::new("graph.json").unwrap(), text)
+    }
+
+    fn external(reference: &str, digest: &str) -> String {
+        let at = "docker/a/Dockerfile:1:6";
+        format!(r#"{{"reference":"{reference}","kind":"from","at":"{at}","digest":{digest}}}"#)
+    }
+
+    fn lock(externals: &[String]) -> Source {
+        let externals = externals.join(",\n");
+        source(&format!(
+            "{{\"version\":1,\"images\":[{{\"name\":\"a\",\"dockerfile\":\"a\",\"context\":\"a\",\n\
+             \"target\":null,\"references\":[\"a\"],\"parents\":[],\"externals\":[\n{externals}\n]}}]}}"
+        ))
+    }
+
+    fn digest(digit: char) -> String {
+        format!("\"sha256:{}\"", digit.to_string().repeat(64))
+    }
+
+    #[test]
+    fn pins_are_those_of_externals_by_tag() {
+        let fixed = format!("docker.io/library/c@sha256:{}", "3".repeat(64));
+        let source = lock(&[
+            external("docker.io/library/a:1", &digest('1')),
+            external("docker.io/library/b:1", "null"),
+            external(&fixed, &digest('3')),
+            external("docker.io/library/a:1", &digest('1')),
+        ]);
+        let pins = Lock::read(&source).unwrap().pins(&source).unwrap();
+        let check = |text: &str, expected: Option<String>| {
+            let reference = Reference::parse(text).unwrap();
+            let pinned = pins.pinned(&reference).map(|pinned| pinned.familiar());
+            assert_eq!(pinned, expected, "{text}");
+        };
+        check("a:1", Some(format!("a@sha256:{}", "1".repeat(64))));
+        check("b:1", None);
+        check("a", None);
+        check(&fixed, None);
+        assert_eq!(pins.all().count(), 1);
+    }
+
+    /// A file as the first version of this program wrote it. Repositories have such files committed.
+    const WRITTEN_EARLIER: &str = include_str!("../../tests/cases/lock/version-1.json");
+
+    #[test]
+    fn files_that_older_versions_wrote_are_read() {
+        let source = source(WRITTEN_EARLIER);
+        let lock = Lock::read(&source).unwrap();
+        let pins = lock.pins(&source).unwrap();
+        let pinned = format!("sha256:{}", "1".repeat(64));
+        assert_eq!(
+            pins.all().collect::<Vec<_>>(),
+            [("docker.io/library/debian:bookworm-slim", pinned.as_str())]
+        );
+        assert_eq!(lock.externals(), ["debian:bookworm-slim", "localhost:5000/tools:2"]);
+        assert_eq!(pins_of_any(WRITTEN_EARLIER.as_bytes()), pins);
+        // Nothing else is lost but the images' own references.
+        let mut expected: Value = serde_json::from_str(WRITTEN_EARLIER).unwrap();
+        for image in expected["images"].as_array_mut().unwrap() {
+            image.as_object_mut().unwrap().remove("references").unwrap();
+        }
+        assert_eq!(serde_json::from_str::<Value>(&lock.to_text()).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_broken_is_pointed_at() {
+        let check = |source: &Source, message: &str, place: &str| {
+            let lock = Lock::read(source).and_then(|lock| lock.pins(source));
+            let problem = lock.unwrap_err();
+            assert!(problem.message.starts_with(message), "{}", problem.message);
+            let label = &problem.labels[0];
+            assert_eq!(label.source.place(label.span).to_string(), format!("graph.json:{place}"));
+        };
+        let text = |text: &str| source(text);
+        check(&text(""), "`graph.json`: EOF while parsing a value", "1:1");
+        check(&text("{\n<<<<<<< HEAD\n"), "`graph.json`: key must be a string", "2:1");
+        let newer = "{\n\"version\": 2,\n\"images\": []\n}";
+        check(&text(newer), "`graph.json`: version 2 is not known here", "2:12");
+        check(&text("{\"version\":1}"), "`graph.json`: missing field `images`", "1:13");
+        check(&text("{\"version\":1,\"images\":[],é}"), "`graph.json`: key must be", "1:26");
+        let one = external("docker.io/library/a:1", &digest('1'));
+        let two = external("docker.io/library/a:1", &digest('2'));
+        check(&lock(&[one.clone(), two]), "`docker.io/library/a:1` has two digests", "4:93");
+        let short = external("docker.io/library/a:1", "\"sha256:11\"");
+        check(&lock(&[short]), "`graph.json`: `sha256:11` is no digest", "3:103");
+        let familiar = external("a:1", "null");
+        check(&lock(&[one, familiar]), "`graph.json`: `a:1` is no normalised reference", "4:18");
+    }
+
+    #[test]
+    fn what_can_not_be_understood_pins_nothing() {
+        let reference = Reference::parse("x").unwrap();
+        let lock = |digest: &str| {
+            let external = external("docker.io/library/x:latest", digest);
+            format!(r#"{{"images":[7,{{"name":"a","externals":[{external}]}}]}}"#)
+        };
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(pins_of_any(text.as_bytes()).digest(&reference), expected, "{text}");
+        };
+        let whole = format!("sha256:{}", "a".repeat(64));
+        check(&lock(&format!("\"{whole}\"")), Some(&whole));
+        check(&lock("null"), None);
+        check(&lock("\"sha256:12|<b>\""), None);
+        for text in ["", "{", "7", "{\"images\":{}}", "{\"images\":[{\"name\":\"a\"}]}"] {
+            check(text, None);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The graph as a picture that needs no other program: SVG (<https://www.w3.org/TR/SVG2/>).
+//!
+//! Owns what is written: boxes for images, plain text for externals, a curve for each need, from
+//! what is needed to what needs it, left to right. Places come from `layout`, lengths from `page`,
+//! colours from `style`. Hovering over a box or a line tells where it is written.
+
+use crate::base::text::count;
+use crate::graph::evaluate::NeedKind;
+
+use super::View;
+use super::mark::Marks;
+
+mod measure;
+mod net;
+mod page;
+mod style;
+
+use measure::{escape, number};
+use net::{Need, Net, Node};
+use page::{Page, Place};
+
+/// The graph as an SVG document.
+pub fn draw(view: &View<'_>) -> String {
+    let net = Net::read(view);
+    let page = Page::arrange(&net);
+    let legend = view.marks().map(|marks| draw_legend(marks, page.height));
+    let (legend, legend_size) = legend.unwrap_or_default();
+    let width = number(page.width.max(legend_size.0));
+    let height = number(page.height + legend_size.1);
+    let mut text = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"layers\" role=\"img\" \
+         aria-labelledby=\"layers-title layers-desc\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\">\n\
+         <title id=\"layers-title\">Which image needs which</title>\n\
+         <desc id=\"layers-desc\">{}</desc>\n",
+        escape(&describe(&net))
+    );
+    text.push_str(&style::sheet(view.marks()));
+    text.push_str(
+        "<defs><marker id=\"layers-arrow\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" \
+         markerWidth=\"8\" markerHeight=\"8\" markerUnits=\"userSpaceOnUse\" orient=\"auto\">\
+         <path class=\"head\" d=\"M0 0.8 L8 4 L0 7.2 z\"/></marker></defs>\n",
+    );
+    for (need, way) in net.needs.iter().zip(&page.ways) {
+        text.push_str(&draw_need(&net, need, way));
+    }
+    for (node, place) in net.nodes.iter().zip(&page.places) {
+        text.push_str(&draw_node(node, *place));
+    }
+    text.push_str(&legend);
+    text.push_str("</svg>\n");
+    text
+}
+
+/// What the picture holds, for those who can't see it.
+fn describe(net: &Net) -> String {
+    let externals = net.nodes.iter().filter(|node| node.is_external).count();
+    let images = count(net.nodes.len() - externals, "image");
+    let outside = count(externals, "image");
+    format!("{images} and {outside} from outside, joined by {}", count(net.needs.len(), "need"))
+}
+
+fn draw_node(node: &Node, place: Place) -> String {
+    let Place { x, y, width, height } = place;
+    let (name, title) = (escape(&node.name), escape(&node.title));
+    let class = match (&node.mark, node.is_external) {
+        (_, true) => "external".to_owned(),
+        (None, false) => "image".to_owned(),
+        (Some(mark), false) => format!("image {}", mark.shade.class()),
+    };
+    let what = if node.is_external { "external" } else { "image" };
+    let middle =
+        number(if node.is_external { x + width - page::PADDING / 2.0 } else { x + width / 2.0 });
+    let base = number(y + height / 2.0 + measure::BASELINE);
+    let word = node.mark.as_ref().map(|mark| {
+        format!("<tspan class=\"word\" dx=\"{}\">{}</tspan>", measure::GAP, escape(&mark.word))
+    });
+    let rect = format!(
+        "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\"/>",
+        number(x),
+        number(y),
+        number(width),
+        number(height)
+    );
+    format!(
+        "<g class=\"{class}\" data-{what}=\"{name}\"><title>{title}</title>{rect}\
+         <text x=\"{middle}\" y=\"{base}\">{}{}</text></g>\n",
+        escape(&node.label),
+        word.unwrap_or_default(),
+    )
+}
+
+fn draw_need(net: &Net, need: &Need, way: &page::Way) -> String {
+    let (from, to) = (&net.nodes[need.parent].name, &net.nodes[need.child].name);
+    let class = match need.kinds[0] {
+        NeedKind::From => "from",
+        NeedKind::Copy | NeedKind::Add => "copy",
+        NeedKind::Mount | NeedKind::Context => "mount",
+    };
+    let words: Vec<&str> =
+        need.kinds.iter().filter(|kind| **kind != NeedKind::From).map(|it| it.word()).collect();
+    let label = match words.as_slice() {
+        [] => String::new(),
+        words => {
+            let (x, y) = (number(way.label.0), number(way.label.1));
+            format!("<text x=\"{x}\" y=\"{y}\">{}</text>", words.join(", "))
+        }
+    };
+    format!(
+        "<g class=\"need {class}\" data-from=\"{}\" data-to=\"{}\"><title>{}</title>\
+         <path d=\"{}\" marker-end=\"url(#layers-arrow)\"/>{label}</g>\n",
+        escape(from),
+        escape(to),
+        escape(&need.title),
+        way.path
+    )
+}
+
+/// A row of samples below the picture, and its width and height.
+fn draw_legend(marks: &Marks, top: f64) -> (String, (f64, f64)) {
+    let middle = top + page::BOX / 2.0;
+    let base = number(middle + measure::BASELINE);
+    let mut x = page::MARGIN;
+    let mut text = format!(
+        "<g class=\"legend\"><text x=\"{}\" y=\"{base}\">{}</text>",
+        number(x),
+        escape(marks.about)
+    );
+    x += measure::width(marks.about) + page::MARGIN;
+    for mark in &marks.legend {
+        let width = measure::width(&mark.word) + 2.0 * page::PADDING;
+        text.push_str(&format!(
+            "<g class=\"image {}\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\"/>\
+             <text x=\"{}\" y=\"{base}\">{}</text></g>",
+            mark.shade.class(),
+            number(x),
+            number(top),
+            number(width),
+            number(page::BOX),
+            number(x + width / 2.0),
+            escape(&mark.word)
+        ));
+        x += width + measure::GAP;
+    }
+    text.push_str("</g>\n");
+    (text, (x + page::MARGIN, page::BOX + page::MARGIN))
+}

@@ -1,0 +1,164 @@
+//! The graph as a tree for the terminal.
+//!
+//! An image stands under the first image that it needs; where it needs more, the line says so.
+//! So each image has one line, however many ways lead to it; only one at which a very deep tree
+//! is cut comes again where it goes on.
+
+use std::collections::VecDeque;
+
+use crate::base::text::count;
+use crate::base::{IdMap, ImageId};
+use crate::graph::evaluate::NeedKind;
+
+use super::View;
+use super::mark::{Mark, Marks};
+
+/// How many levels are drawn within each other. What lies deeper is drawn anew at the margin: a
+/// chain of thousands would otherwise be mostly blanks, a megabyte for every few lines.
+const DEEPEST: usize = 50;
+
+/// A line that is still to be drawn.
+struct Row {
+    image: ImageId,
+    level: usize,
+    /// What stands before the image's name.
+    branch: String,
+    /// What stands before all that is below it.
+    indent: String,
+}
+
+/// Puts the colour of a mark around text, or leaves it as it is.
+pub type Ink<'a> = &'a dyn Fn(&Mark, &str) -> String;
+
+/// Leaves text as it is.
+pub fn plain(_: &Mark, text: &str) -> String {
+    text.to_owned()
+}
+
+/// The graph as lines with branches.
+pub fn draw(view: &View<'_>, ink: Ink<'_>) -> String {
+    let mut below: IdMap<Vec<ImageId>> = IdMap::from_fn(view.graph_len(), |_| Vec::new());
+    let mut roots = VecDeque::new();
+    let lines = Lines { view, ink };
+    for (id, _) in view.images() {
+        match trunk(view, id) {
+            Some(parent) => below[parent].push(id),
+            None => roots.push_back((id, lines.line(id))),
+        }
+    }
+    let mut text = String::new();
+    while let Some((root, title)) = roots.pop_front() {
+        let cut = draw_root(&lines, &below, root, &title, &mut text);
+        for image in cut.into_iter().rev() {
+            roots.push_front((image, format!("{}  (continued)", view.image(image).name)));
+        }
+    }
+    text.extend(view.marks().map(|marks| legend(view, marks, ink)));
+    text
+}
+
+/// How many images have each mark of the legend.
+fn legend(view: &View<'_>, marks: &Marks, ink: Ink<'_>) -> String {
+    let number = |shade| {
+        let of_it = |(id, _): &(ImageId, _)| marks.of(*id).is_some_and(|mark| mark.shade == shade);
+        view.images().filter(of_it).count()
+    };
+    let counts = marks.legend.iter().map(|mark| (mark, number(mark.shade)));
+    let counts = counts.filter(|(_, number)| *number > 0);
+    let words = counts
+        .map(|(mark, number)| format!("{} ({})", ink(mark, &mark.word), count(number, "image")));
+    let words: Vec<String> = words.collect();
+    format!("\n{}: {}\n", marks.about, words.join(", "))
+}
+
+/// Draws an image and what is below it, and gives the images whose children were left out.
+fn draw_root(
+    lines: &Lines<'_>,
+    below: &IdMap<Vec<ImageId>>,
+    root: ImageId,
+    title: &str,
+    text: &mut String,
+) -> Vec<ImageId> {
+    let mut cut = Vec::new();
+    // A stack, not recursion: chains of 10,000 images are drawn too.
+    let mut stack =
+        vec![Row { image: root, level: 0, branch: String::new(), indent: String::new() }];
+    while let Some(Row { image, level, branch, indent }) = stack.pop() {
+        text.push_str(&branch);
+        if level == 0 {
+            text.push_str(title);
+        } else {
+            text.push_str(&lines.line(image));
+        }
+        let children = &below[image];
+        if level == DEEPEST && !children.is_empty() {
+            text.push_str("  …\n");
+            cut.push(image);
+            continue;
+        }
+        text.push('\n');
+        for (at, child) in children.iter().enumerate().rev() {
+            let is_last = at + 1 == children.len();
+            let (corner, bar) =
+                if is_last { ("└── ", "    ") } else { ("├── ", "│   ") };
+            stack.push(Row {
+                image: *child,
+                level: level + 1,
+                branch: format!("{indent}{corner}"),
+                indent: format!("{indent}{bar}"),
+            });
+        }
+    }
+    cut
+}
+
+/// The image under which another is drawn: the one of its last FROM, for that is what it is
+/// made of, else the first that it needs.
+fn trunk(view: &View<'_>, image: ImageId) -> Option<ImageId> {
+    let edges = view.parents(image);
+    let base = edges.iter().rev().find(|edge| edge.kind == NeedKind::From);
+    base.or(edges.first()).map(|edge| edge.parent)
+}
+
+/// What makes the line of an image.
+struct Lines<'a> {
+    view: &'a View<'a>,
+    ink: Ink<'a>,
+}
+
+impl Lines<'_> {
+    fn line(&self, id: ImageId) -> String {
+        let mut line = self.view.image(id).name.clone();
+        if let Some(mark) = self.view.mark(id) {
+            line.push_str(&format!("  [{}]", (self.ink)(mark, &mark.word)));
+        }
+        let notes = notes(self.view, id);
+        if !notes.is_empty() {
+            line.push_str(&format!("  ({})", notes.join(", ")));
+        }
+        line
+    }
+}
+
+/// All needs of an image but the one that its place in the tree shows, each once.
+fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    let mut first = trunk(view, id);
+    for edge in view.parents(id) {
+        if first == Some(edge.parent) && edge.kind == NeedKind::From {
+            first = None;
+            continue;
+        }
+        notes.push(format!("{} {}", edge.kind.word(), view.image(edge.parent).name));
+    }
+    for external in view.externals(id) {
+        notes.push(format!("{} {}", external.kind.word(), external.reference.familiar()));
+    }
+    let mut seen = Vec::new();
+    notes.retain(|note| {
+        let is_new = !seen.contains(note);
+        seen.push(note.clone());
+        is_new
+    });
+    notes
+}

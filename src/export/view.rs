@@ -1,0 +1,137 @@
+//! What of the graph is drawn: which images, which of their needs, and what marks they carry.
+//!
+//! Owns the choice as a value that every drawing takes in place of the graph. It draws nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::{IdMap, ImageId};
+use crate::graph::pins::Pins;
+use crate::graph::reference::Reference;
+use crate::graph::{Edge, External, Graph, Image, dag};
+
+use super::mark::{Mark, Marks};
+
+/// A graph as it is to be drawn.
+#[derive(Debug)]
+pub struct View<'a> {
+    graph: &'a Graph,
+    shown: Vec<ImageId>,
+    parents: IdMap<Vec<&'a Edge>>,
+    externals: IdMap<Vec<&'a External>>,
+    marks: Option<Marks>,
+    pins: Pins,
+}
+
+impl<'a> View<'a> {
+    /// All of a graph, without marks.
+    pub fn whole(graph: &'a Graph) -> View<'a> {
+        let images = graph.images.values();
+        View {
+            graph,
+            shown: graph.images.ids().collect(),
+            parents: images.clone().map(|image| image.parents.iter().collect()).collect(),
+            externals: images.map(|image| image.externals.iter().collect()).collect(),
+            marks: None,
+            pins: Pins::default(),
+        }
+    }
+
+    /// Only these images, with what they need of one another and from outside.
+    #[must_use]
+    pub fn of(mut self, images: &[ImageId]) -> View<'a> {
+        let mut is_shown = IdMap::from_fn(self.graph.images.len(), |_| false);
+        images.iter().for_each(|image| is_shown[*image] = true);
+        self.shown.retain(|image| is_shown[*image]);
+        for edges in self.parents.values_mut() {
+            edges.retain(|edge| is_shown[edge.parent]);
+        }
+        self
+    }
+
+    /// Without the needs that a longer way implies: what an image reaches through another that it
+    /// needs, it is not drawn to need itself. Externals are reached as images are.
+    #[must_use]
+    pub fn reduced(mut self) -> View<'a> {
+        let count = self.graph.images.len();
+        let numbers: BTreeMap<&Reference, ImageId> = {
+            let all: BTreeSet<&Reference> =
+                self.externals.values().flatten().map(|external| &external.reference).collect();
+            let numbered = all.into_iter().enumerate();
+            numbered.map(|(at, it)| (it, ImageId::from_index(count + at))).collect()
+        };
+        let needs = IdMap::from_fn(count + numbers.len(), |id| {
+            if id.index() >= count {
+                return Vec::new();
+            }
+            let parents = self.parents[id].iter().map(|edge| edge.parent);
+            parents.chain(self.externals[id].iter().map(|it| numbers[&it.reference])).collect()
+        });
+        let kept = dag::reduce(&needs);
+        for image in &self.shown {
+            let kept: BTreeSet<ImageId> = kept[*image].iter().copied().collect();
+            self.parents[*image].retain(|edge| kept.contains(&edge.parent));
+            self.externals[*image].retain(|it| kept.contains(&numbers[&it.reference]));
+        }
+        self
+    }
+
+    /// With marks on its images.
+    #[must_use]
+    pub fn marked(mut self, marks: Marks) -> View<'a> {
+        self.marks = Some(marks);
+        self
+    }
+
+    /// With digests for its externals.
+    #[must_use]
+    pub fn pinned(mut self, pins: Pins) -> View<'a> {
+        self.pins = pins;
+        self
+    }
+
+    /// The digest that an external is pinned to.
+    pub fn pin(&self, external: &Reference) -> Option<&str> {
+        self.pins.digest(external)
+    }
+
+    /// The images in the order of their names.
+    pub fn images(&self) -> impl ExactSizeIterator<Item = (ImageId, &'a Image)> {
+        self.shown.iter().map(|id| (*id, &self.graph.images[*id]))
+    }
+
+    /// An image of the graph, shown or not.
+    pub fn image(&self, id: ImageId) -> &'a Image {
+        &self.graph.images[id]
+    }
+
+    /// How many images the graph has, shown or not.
+    pub fn graph_len(&self) -> usize {
+        self.graph.images.len()
+    }
+
+    /// The shown needs of an image for others, in the order written.
+    pub fn parents(&self, image: ImageId) -> &[&'a Edge] {
+        &self.parents[image]
+    }
+
+    /// The shown needs of an image for externals, in the order written.
+    pub fn externals(&self, image: ImageId) -> &[&'a External] {
+        &self.externals[image]
+    }
+
+    /// The externals of all shown images as people write them, each once, in their order.
+    pub fn all_externals(&self) -> BTreeSet<String> {
+        let all = self.shown.iter().flat_map(|image| &self.externals[*image]);
+        all.map(|external| external.reference.familiar()).collect()
+    }
+
+    /// The marks, where there are any.
+    pub fn marks(&self) -> Option<&Marks> {
+        self.marks.as_ref()
+    }
+
+    /// The mark of an image.
+    pub fn mark(&self, image: ImageId) -> Option<&Mark> {
+        self.marks.as_ref().and_then(|marks| marks.of(image))
+    }
+}

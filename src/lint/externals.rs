@@ -1,0 +1,211 @@
+//! References that name nothing of this repository, and were probably meant to.
+//!
+//! Owns the guesses. A guess is a warning with "did you mean": each of these references is a
+//! proper name of an image somewhere else.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::base::{Diagnostic, Source, Span};
+use crate::graph::evaluate::{Base, NeedKind};
+use crate::graph::naming::Origin;
+use crate::graph::reference::Reference;
+use crate::graph::well_known::is_well_known;
+use crate::graph::{External, Graph, Image};
+
+use super::near::Names;
+
+/// A place in a file, for looking up what was said about it.
+type At<'a> = (&'a str, Span);
+
+fn at(source: &Source, span: Span) -> At<'_> {
+    (source.path().as_str(), span)
+}
+
+/// `COPY --from=buidler` where there is a stage `builder`: legally an image, probably not meant.
+pub(super) fn misspelt_stages(graph: &Graph) -> Vec<Diagnostic> {
+    graph.images.values().flat_map(misspelt_stages_of).collect()
+}
+
+fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
+    let stages = &image.evaluation.stages;
+    if stages.iter().all(|stage| stage.name.is_none()) {
+        return Vec::new();
+    }
+    let siblings: HashSet<At<'_>> =
+        image.parents.iter().map(|edge| at(&edge.source, edge.span)).collect();
+    let names: Names<'_> =
+        stages.iter().map(|stage| stage.name.as_deref().unwrap_or_default()).collect();
+    let exact: HashSet<&str> = stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
+    let mut problems = Vec::new();
+    for (index, (view, stage)) in stages.iter().zip(&image.file.stages).enumerate() {
+        // A FROM sees the stages above it, all others those of the whole file.
+        let base = matches!(view.base, Some(Base::Image(_)));
+        let base = base.then_some((&view.base_text, &image.file.source, stage.base.span, index));
+        let froms = view.froms.iter().filter(|from| matches!(from.names, Some(Base::Image(_))));
+        let froms = froms.map(|from| (&from.written, &from.source, from.span, stages.len()));
+        for (text, source, span, seen) in base.into_iter().chain(froms) {
+            let is_doubtful = is_one_word(text) && !is_well_known(text);
+            if !is_doubtful || siblings.contains(&at(source, span)) {
+                continue;
+            }
+            if exact.contains(text.as_str()) {
+                let note = format!("the stage `{text}` is only defined further below");
+                let problem = describe_stage(text, source, span).note(note);
+                problems.push(problem.hint("move that stage up"));
+            } else if let Some(near) = names.closest(&text.to_lowercase(), seen) {
+                let problem = describe_stage(text, source, span);
+                problems.push(problem.hint(format!("did you mean the stage `{near}`?")));
+            }
+        }
+    }
+    problems
+}
+
+fn describe_stage(text: &str, source: &Source, span: Span) -> Diagnostic {
+    Diagnostic::warning("unknown-stage", format!("no stage above is called `{text}`")).at(
+        source,
+        span,
+        "taken as the name of an image",
+    )
+}
+
+fn is_one_word(text: &str) -> bool {
+    !text.contains(['/', ':', '@', '.'])
+}
+
+/// How the images of a repository are called: what stands before and after their names.
+struct Families<'a> {
+    /// The names by prefix and suffix.
+    names: BTreeMap<(String, String), Names<'a>>,
+    all: Names<'a>,
+    /// The repositories that are built here.
+    own: HashSet<String>,
+    /// Whether no reference names a sibling, so that the prefix is only assumed.
+    assumed: bool,
+}
+
+impl<'a> Families<'a> {
+    fn of(graph: &'a Graph) -> Families<'a> {
+        let mut names: BTreeMap<(String, String), Names<'_>> = BTreeMap::new();
+        for image in graph.images.values() {
+            let Some(reference) = image.references.first() else { continue };
+            let repository = reference.repository();
+            if let Some((prefix, suffix)) = repository.rsplit_once(image.name.as_str()) {
+                let family = (prefix.to_owned(), suffix.to_owned());
+                names.entry(family).or_default().push(&image.name);
+            }
+        }
+        let all = graph.images.values().map(|image| image.name.as_str()).collect();
+        let assumed = graph.images.values().all(|image| image.named_by == Origin::Folder);
+        let references = graph.images.values().flat_map(|image| &image.references);
+        let own = references.map(Reference::repository).collect();
+        Families { names, all, own, assumed }
+    }
+
+    /// The image that a reference to something else was probably meant to name.
+    fn closest(&self, reference: &Reference) -> Option<&'a str> {
+        let repository = reference.repository();
+        if self.own.contains(&repository) {
+            // Only the tag is a stranger's, which has been told.
+            return None;
+        }
+        for ((prefix, suffix), names) in &self.names {
+            let name = repository.strip_prefix(prefix.as_str());
+            let name = name.and_then(|name| name.strip_suffix(suffix.as_str()));
+            let near = name.and_then(|name| closest_sibling(names, name));
+            if near.is_some() {
+                return near;
+            }
+        }
+        let last = repository.rsplit('/').next().unwrap_or(&repository);
+        let tails = last.match_indices(['-', '_', '.']).map(|(at, _)| &last[at + 1..]);
+        let mut tails = tails.filter(|tail| self.assumed && tail.len() > 2);
+        tails.find_map(|tail| closest_sibling(&self.all, tail))
+    }
+}
+
+/// The nearest name, unless it differs in digits alone: `python3.11` is a version of its own and
+/// no typing error of `python3.12`.
+fn closest_sibling<'a>(names: &Names<'a>, name: &str) -> Option<&'a str> {
+    let letters =
+        |text: &str| -> String { text.chars().filter(|letter| !letter.is_ascii_digit()).collect() };
+    names.closest_of_all(name).filter(|near| letters(near) != letters(name))
+}
+
+/// `FROM acme/shop-bsae` where there is an image `base`.
+pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
+    let families = Families::of(graph);
+    let told = places_of(problems, &["unknown-sibling"]);
+    let mut known: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for external in graph.images.values().flat_map(|image| &image.externals) {
+        let reference = &external.reference;
+        let is_told = told.contains(&at(&external.source, external.span));
+        if is_told || reference.digest.is_some() || is_well_known(&reference.familiar_repository())
+        {
+            continue;
+        }
+        let near = *known.entry(reference).or_insert_with(|| families.closest(reference));
+        found.extend(near.map(|near| describe_sibling(graph, external, near)));
+    }
+    found
+}
+
+fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnostic {
+    let meant = graph.find(near).and_then(|image| graph.images[image].references.first());
+    let hint = match meant {
+        // Where nothing refers to anything, the prefix of ours is a guess too.
+        Some(meant) if meant.domain == external.reference.domain => {
+            format!("did you mean `{}`, the image `{near}`?", meant.familiar_repository())
+        }
+        _ => format!("did you mean the image `{near}`?"),
+    };
+    let written = external.reference.familiar_repository();
+    Diagnostic::warning("unknown-sibling", format!("`{written}` is no image of this repository"))
+        .at(&external.source, external.span, "taken from outside")
+        .hint(hint)
+}
+
+/// `FROM debian`: another image every few months.
+pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
+    // What is probably no external at all has been told.
+    let told = places_of(problems, &["unknown-stage", "unknown-sibling"]);
+    let untagged = |image: &Image| -> Vec<Diagnostic> {
+        let externals: HashSet<At<'_>> =
+            image.externals.iter().map(|it| at(&it.source, it.span)).collect();
+        let needs = image.evaluation.needs.iter().filter(|need| {
+            let place = at(&need.source, need.span);
+            externals.contains(&place) && !told.contains(&place)
+        });
+        let texts = needs.filter_map(|need| match need.kind {
+            NeedKind::From => Some((need, image.evaluation.stages[need.stage].base_text.as_str())),
+            NeedKind::Copy | NeedKind::Mount => Some((need, need.written.as_str())),
+            NeedKind::Add | NeedKind::Context => None,
+        });
+        let untagged = texts.filter(|(_, text)| !has_version(text));
+        untagged
+            .map(|(need, text)| {
+                Diagnostic::warning("untagged-external", format!("`{text}` has no tag"))
+                    .at(&need.source, need.span, "means `latest`, which moves")
+                    .hint(format!("write the version that is meant: `{text}:…`"))
+            })
+            .collect()
+    };
+    graph.images.values().flat_map(untagged).collect()
+}
+
+/// The places that problems of these codes point at first.
+fn places_of<'a>(problems: &'a [Diagnostic], codes: &[&str]) -> BTreeSet<At<'a>> {
+    problems
+        .iter()
+        .filter(|problem| codes.contains(&problem.code))
+        .filter_map(|problem| problem.labels.first())
+        .map(|label| at(&label.source, label.span))
+        .collect()
+}
+
+/// Whether a reference says which version is meant.
+fn has_version(text: &str) -> bool {
+    let last = text.rsplit('/').next().unwrap_or(text);
+    last.contains([':', '@'])
+}

@@ -1,0 +1,270 @@
+//! The stat cache: which content a file had when the disk last said the same of it.
+//!
+//! Owns `.layers/files`. A file whose size, times, inode and device are those of a kept record
+//! has the content that was read then, so a second plan reads no contents. As in git, a record is
+//! only kept where the file was clearly older than the moment it was read: one that is changed
+//! again within the same tick of the clock looks the same to the disk. Losing the file, or
+//! finding it damaged, costs reading.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::StateDir;
+use crate::inputs::FileDigests;
+use crate::scan::context::Stat;
+
+/// The form of the file, raised when it changes.
+const MAGIC: &[u8; 16] = b"layers files 2\n\0";
+
+/// A record: the path's hash, eight numbers, the digest.
+const RECORD: usize = 16 + 8 * 8 + 32;
+
+/// How old a file must be when it is read: the longest tick of a kernel's clock where the disk
+/// keeps fractions of seconds, and the coarsest disk in use (two seconds) where it does not.
+const FINE: Duration = Duration::from_millis(20);
+const COARSE: Duration = Duration::from_millis(2100);
+
+type PathHash = [u8; 16];
+
+/// What is known of files' contents.
+#[derive(Debug, Default)]
+pub struct Digests {
+    file: Option<(StateDir, &'static str)>,
+    /// The file as it was read, or nothing. Its records stand in the order of their paths'
+    /// hashes, so that they are searched where they lie: a plan of 100,000 files fills no table with them.
+    kept: Vec<u8>,
+    /// Where in them the hashes begin that share their first bits, as many as there are records:
+    /// a search looks at one or two.
+    starts: Vec<usize>,
+    /// For each of those records whether anybody asked for it.
+    used: Vec<AtomicBool>,
+    noted: BTreeMap<PathHash, Record>,
+    /// Whether what is kept is not believed.
+    is_distrusted: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Record {
+    facts: [u8; 64],
+    digest: [u8; 32],
+}
+
+impl Digests {
+    /// What a file says; nothing where it is not there or damaged.
+    pub fn open(folder: StateDir, name: &'static str) -> Digests {
+        let kept = folder.read(name).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
+        let starts = starts(records(&kept));
+        let used = (0..records(&kept).len()).map(|_| AtomicBool::new(false)).collect();
+        let (file, noted) = (Some((folder, name)), BTreeMap::new());
+        Digests { file, kept, starts, used, noted, is_distrusted: false }
+    }
+
+    /// Finds none of the kept digests from now on, so that every file is read. A file that changes through a
+    /// shared mapping keeps its times where the file system does not update them (tmpfs).
+    pub fn distrust(&mut self) {
+        self.is_distrusted = true;
+    }
+
+    /// Whether there is anything new to be saved.
+    pub fn is_changed(&self) -> bool {
+        !self.noted.is_empty()
+    }
+
+    /// Writes what is new, whole or not at all.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn save(&self) -> io::Result<()> {
+        let (Some((folder, name)), true) = (&self.file, self.is_changed()) else { return Ok(()) };
+        let is_used = |used: &AtomicBool| used.load(Ordering::Relaxed);
+        let used = self.used.iter().filter(|used| is_used(used)).count() + self.noted.len();
+        // Files come and go; what nobody asked for is only dropped when it is most of it.
+        let keep_all = self.used.len() < 4 * used + 10_000;
+        let kept = records(&self.kept).iter().zip(&self.used);
+        let kept = kept.filter(|(_, used)| keep_all || is_used(used)).map(|(record, _)| *record);
+        let mut all: BTreeMap<PathHash, [u8; RECORD]> =
+            kept.filter_map(|record| Some((*record.first_chunk()?, record))).collect();
+        for (path, Record { facts, digest }) in &self.noted {
+            let mut record = [0; RECORD];
+            record[..16].copy_from_slice(path);
+            record[16..80].copy_from_slice(facts);
+            record[80..].copy_from_slice(digest);
+            all.insert(*path, record);
+        }
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(all.values().flatten());
+        let sum = blake3::hash(&bytes);
+        bytes.extend_from_slice(sum.as_bytes());
+        folder.write(name, &bytes)
+    }
+}
+
+impl FileDigests for Digests {
+    fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash> {
+        let (hash, facts) = (hash_path(path), facts(stat));
+        if let Some(noted) = self.noted.get(&hash) {
+            let digest = blake3::Hash::from_bytes(noted.digest);
+            return (noted.facts == facts).then_some(digest);
+        }
+        if self.is_distrusted {
+            return None;
+        }
+        let records = records(&self.kept);
+        let slot = slot(&hash, records.len());
+        let range = *self.starts.get(slot)?..*self.starts.get(slot + 1)?;
+        let at = range.into_iter().find(|at| records[*at][..16] == hash)?;
+        let (known, digest) = records[at][16..].split_last_chunk::<32>()?;
+        if known != facts {
+            return None;
+        }
+        self.used[at].store(true, Ordering::Relaxed);
+        Some(blake3::Hash::from_bytes(*digest))
+    }
+
+    fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash) {
+        if is_settled(stat, read_at) {
+            let record = Record { facts: facts(stat), digest: *digest.as_bytes() };
+            self.noted.insert(hash_path(path), record);
+        }
+    }
+}
+
+/// Whether a file is as it was written, which says that its records are in order, too.
+fn is_whole(bytes: &[u8]) -> bool {
+    bytes.split_last_chunk::<32>().is_some_and(|(body, sum)| {
+        let records = body.strip_prefix(MAGIC);
+        records.is_some_and(|records| records.len() % RECORD == 0)
+            && blake3::hash(body).as_bytes() == sum
+    })
+}
+
+/// The records of a whole file; none of one that is not there.
+fn records(bytes: &[u8]) -> &[[u8; RECORD]] {
+    let end = bytes.len().saturating_sub(32);
+    bytes.get(MAGIC.len()..end).unwrap_or_default().as_chunks().0
+}
+
+/// The slot of a hash among as many slots as there are records.
+fn slot(hash: &[u8], records: usize) -> usize {
+    let mut first = [0; 4];
+    first.copy_from_slice(&hash[..4]);
+    let slot = u64::from(u32::from_be_bytes(first)) * records as u64;
+    usize::try_from(slot >> 32).unwrap_or_default()
+}
+
+/// For each slot the number of the first record that is in it or behind it, and the end.
+fn starts(records: &[[u8; RECORD]]) -> Vec<usize> {
+    let mut starts = Vec::with_capacity(records.len() + 1);
+    for (number, record) in records.iter().enumerate() {
+        let slots = slot(record, records.len()) + 1;
+        starts.resize(starts.len().max(slots), number);
+    }
+    starts.resize(records.len() + 1, records.len());
+    starts
+}
+
+fn hash_path(path: &Path) -> PathHash {
+    let mut hash = PathHash::default();
+    hash.copy_from_slice(&blake3::hash(path.as_os_str().as_bytes()).as_bytes()[..16]);
+    hash
+}
+
+fn facts(stat: &Stat) -> [u8; 64] {
+    let numbers = [
+        stat.size.to_le_bytes(),
+        u64::from(stat.mode).to_le_bytes(),
+        stat.mtime.to_le_bytes(),
+        stat.mtime_nanos.to_le_bytes(),
+        stat.ctime.to_le_bytes(),
+        stat.ctime_nanos.to_le_bytes(),
+        stat.inode.to_le_bytes(),
+        stat.device.to_le_bytes(),
+    ];
+    let mut facts = [0; 64];
+    facts.copy_from_slice(numbers.as_flattened());
+    facts
+}
+
+/// Whether a later change of the file would show in its times.
+fn is_settled(stat: &Stat, read_at: Duration) -> bool {
+    let margin = if stat.mtime_nanos == 0 && stat.ctime_nanos == 0 { COARSE } else { FINE };
+    let times = [(stat.mtime, stat.mtime_nanos), (stat.ctime, stat.ctime_nanos)];
+    times.into_iter().all(|(seconds, nanos)| {
+        // A time before 1970 is older than any reading.
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        let touched =
+            Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+        touched.checked_add(margin).is_some_and(|limit| limit < read_at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(mtime: (i64, i64), ctime: (i64, i64)) -> Stat {
+        Stat {
+            size: 3,
+            mode: 0o644,
+            mtime: mtime.0,
+            mtime_nanos: mtime.1,
+            ctime: ctime.0,
+            ctime_nanos: ctime.1,
+            inode: 7,
+            device: 1,
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_just_touched_is_read_again() {
+        let read_at = Duration::from_secs(1000);
+        let check = |mtime, ctime, settled| {
+            assert_eq!(is_settled(&stat(mtime, ctime), read_at), settled, "{mtime:?} {ctime:?}");
+        };
+        check((900, 5), (900, 5), true);
+        check((900, 5), (999, 990_000_000), false);
+        check((999, 990_000_000), (900, 5), false);
+        check((999, 970_000_000), (999, 970_000_000), true);
+        // A disk without fractions may be two seconds late.
+        check((998, 0), (998, 0), false);
+        check((997, 0), (997, 0), true);
+        check((2000, 0), (900, 0), false);
+        check((-5, 0), (900, 0), true);
+        check((i64::MAX, 0), (900, 0), false);
+    }
+
+    #[test]
+    fn records_outlive_the_process_and_know_the_facts() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::of(folder.path());
+        state.make().unwrap();
+        let open = || Digests::open(state.clone(), "files");
+        let (path, old) = (Path::new("/a/b"), stat((10, 1), (10, 2)));
+        let digest = blake3::hash(b"abc");
+        let mut digests = open();
+        assert_eq!(digests.find(path, &old), None);
+        digests.note(path, &old, Duration::from_secs(1000), &digest);
+        digests.note(Path::new("/young"), &old, Duration::from_secs(10), &digest);
+        digests.save().unwrap();
+        let digests = open();
+        assert_eq!(digests.find(path, &old), Some(digest));
+        assert_eq!(digests.find(Path::new("/young"), &old), None);
+        for other in [
+            Stat { size: 4, ..old },
+            Stat { mtime: 11, ..old },
+            Stat { ctime_nanos: 3, ..old },
+            Stat { inode: 8, ..old },
+            Stat { device: 2, ..old },
+        ] {
+            assert_eq!(digests.find(path, &other), None, "{other:?}");
+        }
+        let mut bytes = state.read("files").unwrap();
+        bytes[40] ^= 1;
+        state.write("files", &bytes).unwrap();
+        assert_eq!(open().find(path, &old), None, "damaged");
+    }
+}

@@ -1,0 +1,148 @@
+//! How long builds of images took, from one run to the next: `.layers/durations.json`.
+//!
+//! Owns the last few times of each image, and what they let one expect of the next. They say in
+//! which order images start and how long a run may take, and nothing else: losing them costs a
+//! guess.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::StateDir;
+
+/// How many times of one image are kept.
+const MOST_KEPT: usize = 5;
+
+/// What an image is taken to need beside its commands, and for each of them, where no build
+/// of any image is known.
+const GUESS: (u64, u64) = (500, 5_000);
+
+/// The times of the images of a repository.
+#[derive(Debug, Clone, Default)]
+pub struct Durations {
+    file: Option<(StateDir, &'static str)>,
+    kept: Kept,
+}
+
+/// Milliseconds by the names of images, the last one last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    images: BTreeMap<String, Vec<u64>>,
+}
+
+impl Durations {
+    /// Those of a file; none where it is not there or damaged.
+    pub fn open(folder: StateDir, name: &'static str) -> Durations {
+        let text = folder.read(name).ok();
+        let kept = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Durations { file: Some((folder, name)), kept }
+    }
+
+    /// Adds what builds took in which at least one step ran, and saves all.
+    ///
+    /// # Errors
+    /// Where they can't be written.
+    pub fn add(&mut self, took: &[(String, Duration)]) -> io::Result<()> {
+        if took.is_empty() {
+            return Ok(());
+        }
+        for (image, time) in took {
+            let times = self.kept.images.entry(image.clone()).or_default();
+            times.push(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            let too_many = times.len().saturating_sub(MOST_KEPT);
+            times.drain(..too_many);
+        }
+        let Some((folder, name)) = &self.file else { return Ok(()) };
+        folder.write(name, &serde_json::to_vec(&self.kept)?)
+    }
+
+    /// What the next build of an image is expected to take: the median of the last ones.
+    pub fn usual(&self, image: &str) -> Option<Duration> {
+        let times = self.kept.images.get(image).filter(|times| !times.is_empty())?;
+        Some(Duration::from_millis(median(times.clone())))
+    }
+
+    /// Whether anything is known of any of some images.
+    pub fn knows_any<'a>(&self, images: impl IntoIterator<Item = &'a str>) -> bool {
+        images.into_iter().any(|image| self.usual(image).is_some())
+    }
+
+    /// The same for each of `images`, which are given with the number of commands that they run.
+    /// An image that was never built is taken to need as long for a command as the others do.
+    pub fn expect(&self, images: &[(&str, usize)]) -> Vec<Duration> {
+        let known: Vec<Option<Duration>> =
+            images.iter().map(|(image, _)| self.usual(image)).collect();
+        let a_command: Vec<u64> = images
+            .iter()
+            .zip(&known)
+            .filter(|((_, commands), _)| *commands > 0)
+            .filter_map(|((_, commands), known)| {
+                let millis = u64::try_from((*known)?.as_millis()).unwrap_or(u64::MAX);
+                Some(millis / *commands as u64)
+            })
+            .collect();
+        let a_command = if a_command.is_empty() { GUESS.1 } else { median(a_command) };
+        let guess = |commands: usize| GUESS.0.saturating_add(a_command * commands as u64);
+        let images = images.iter().zip(known);
+        images
+            .map(|((_, commands), known)| {
+                known.unwrap_or_else(|| Duration::from_millis(guess(*commands)))
+            })
+            .collect()
+    }
+}
+
+/// The middle one; of an even number the lower of the two.
+fn median(mut times: Vec<u64>) -> u64 {
+    times.sort_unstable();
+    times.get(times.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(times: &[(&str, u64)]) -> Vec<(String, Duration)> {
+        times
+            .iter()
+            .map(|(image, time)| ((*image).to_owned(), Duration::from_secs(*time)))
+            .collect()
+    }
+
+    #[test]
+    fn the_median_of_the_last_builds_is_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::of(folder.path());
+        state.make().unwrap();
+        let open = || Durations::open(state.clone(), "durations.json");
+        let mut durations = open();
+        assert_eq!(durations.usual("a"), None);
+        durations.add(&seconds(&[("a", 100), ("b", 1)])).unwrap();
+        for time in [1, 2, 9, 3, 4] {
+            durations.add(&seconds(&[("a", time)])).unwrap();
+        }
+        // The first, which was long, is forgotten by now.
+        let again = open();
+        assert_eq!(again.usual("a"), Some(Duration::from_secs(3)));
+        assert_eq!(again.usual("b"), Some(Duration::from_secs(1)));
+        state.write("durations.json", b"{").unwrap();
+        assert_eq!(open().usual("a"), None);
+    }
+
+    #[test]
+    fn what_was_never_built_is_guessed_by_its_commands() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::of(folder.path());
+        state.make().unwrap();
+        let mut durations = Durations::open(state, "durations.json");
+        let millis = |durations: &Durations| -> Vec<u128> {
+            let expected = durations.expect(&[("a", 2), ("new", 1), ("plain", 0)]);
+            expected.iter().map(Duration::as_millis).collect()
+        };
+        assert_eq!(millis(&durations), [10_500, 5_500, 500]);
+        durations.add(&seconds(&[("a", 60)])).unwrap();
+        assert_eq!(millis(&durations), [60_000, 30_500, 500]);
+    }
+}
