@@ -20,7 +20,7 @@ fn build(count: usize, text: impl Fn(usize) -> String) -> (Graph, Vec<Diagnostic
 
 fn link_all(read: Vec<Read>) -> (Graph, Vec<Diagnostic>) {
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
+    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
     link(read, &wishes, &wanted)
 }
 

@@ -19,7 +19,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|input: &str| {
     let read = input.split('\0').zip('a'..='z').map(|(text, name)| read(name, text)).collect();
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
+    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
     let (graph, problems) = link(read, &wishes, &wanted);
     for image in graph.images.values() {
         let edges = image.parents.len() + image.externals.len();

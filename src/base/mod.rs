@@ -10,12 +10,14 @@ pub mod file;
 pub mod id;
 pub mod parallel;
 pub mod path;
+pub mod platform;
 pub mod screen;
 pub mod span;
 pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Level};
 pub use error::{ErrorKind, InfrastructureError};
-pub use id::{IdMap, ImageId};
+pub use id::{ExternalId, Id, IdMap, ImageId, UnitId};
 pub use path::RelPath;
+pub use platform::Platform;
 pub use span::{Place, Source, Span, Spanned};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::base::error::usage;
-use crate::base::{ImageId, clock};
+use crate::base::{UnitId, clock};
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
 use crate::exit::Exit;
@@ -57,7 +57,7 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
     let Session { workspace, engine, info, provider, plan: todo } = session;
     if options.dry_run {
         drop(load::memory(&workspace.root, at)?);
-        let name = |image: ImageId| workspace.graph.images[image].name.clone();
+        let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
     }
@@ -165,8 +165,7 @@ fn warn_of_age(
     at: &Invocation,
 ) -> anyhow::Result<()> {
     let Some(frontend) = info.frontend else { return Ok(()) };
-    let images = todo.order().iter().filter(|image| !todo.is_fresh(**image));
-    let images = images.map(|image| &workspace.graph.images[*image]);
+    let images = todo.stale_images().map(|image| &workspace.graph.images[image]);
     let mut problems = newer_than(images.clone(), frontend);
     problems.extend(passes_over_epoch(images, frontend));
     say::err(&diagnostics::draw(&workspace.silence.apply(problems), at.paint))

@@ -99,7 +99,7 @@ fn pipeline<'a>(
     let config = &workspace.config.config;
     let recipe = Recipe {
         command: command.to_owned(),
-        platform: workspace.lasting_platform.as_deref(),
+        platform: workspace.lasting_platform.as_ref(),
         attestations: &workspace.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),

@@ -5,11 +5,12 @@
 
 use crate::base::error::{ErrorKind, as_usage, printed, usage};
 use crate::base::screen::visible_path;
-use crate::base::{Diagnostic, IdMap, ImageId};
+use crate::base::{Diagnostic, IdMap, ImageId, Platform};
 use crate::cli::{Diff as Options, Global};
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side};
+use crate::graph::units::Units;
 use crate::inputs::commands_of;
 use crate::inputs::since::{Cause, Sides, compare};
 use crate::plan::Plan;
@@ -219,10 +220,11 @@ fn expect(
         return (None, vec![None; images.len()]);
     }
     let expected = durations.expect(&described);
-    let mut costs = IdMap::from_fn(graph.images.len(), |_| std::time::Duration::ZERO);
-    let mut plan = Plan::new(graph, images);
+    let units = Units::for_one(graph.images.len(), Platform::default());
+    let mut costs = IdMap::from_fn(units.len(), |_| std::time::Duration::ZERO);
+    let mut plan = Plan::new(graph, &units, &units.of_all(images));
     for (image, time) in images.iter().zip(&expected) {
-        costs[*image] = *time;
+        costs[units.first_of(*image)] = *time;
     }
     plan.set_costs(costs);
     let estimate = Estimate { jobs, time: duration(&plan, jobs), work: expected.iter().sum() };

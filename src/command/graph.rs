@@ -227,7 +227,7 @@ fn recipe<'a>(workspace: &'a Workspace, said: Said<'_>) -> Recipe<'a> {
     let config = &workspace.config.config;
     Recipe {
         command: said.command(),
-        platform: workspace.lasting_platform.as_deref(),
+        platform: workspace.lasting_platform.as_ref(),
         attestations: &workspace.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),

@@ -59,7 +59,7 @@ fn edges(view: &View<'_>) -> Vec<String> {
             .iter()
             .map(|edge| (view.image(edge.parent).name.clone(), edge.kind, ""));
         let externals = view.externals(id).iter().map(|external| {
-            (external_id(&external.reference.familiar()), external.kind, ", color=gray60")
+            (external_id(&view.reference(external).familiar()), external.kind, ", color=gray60")
         });
         for (from, kind, color) in parents.chain(externals) {
             let edge =

@@ -105,8 +105,8 @@ impl<'a> LockParent<'a> {
 }
 
 impl<'a> LockExternal<'a> {
-    fn of(view: &'a View<'_>, external: &'a External) -> LockExternal<'a> {
-        let reference = &external.reference;
+    fn of(view: &'a View<'_>, external: &External) -> LockExternal<'a> {
+        let reference = view.reference(external);
         LockExternal {
             reference: Cow::Borrowed(reference),
             kind: external.kind.word().into(),
@@ -304,10 +304,8 @@ mod tests {
         let lock = Lock::read(&source).unwrap();
         let pins = lock.pins(&source).unwrap();
         let pinned = format!("sha256:{}", "1".repeat(64));
-        assert_eq!(
-            pins.all().collect::<Vec<_>>(),
-            [("docker.io/library/debian:bookworm-slim", pinned.as_str())]
-        );
+        let debian = Reference::parse("debian:bookworm-slim").unwrap();
+        assert_eq!(pins.all().collect::<Vec<_>>(), [(&debian, pinned.as_str())]);
         assert_eq!(lock.externals(), ["debian:bookworm-slim", "localhost:5000/tools:2"]);
         assert_eq!(pins_of_any(WRITTEN_EARLIER.as_bytes()), pins);
         // Nothing else is lost but the images' own references.

@@ -39,7 +39,7 @@ pub fn draw(view: &View<'_>) -> String {
         let parents =
             view.parents(*id).iter().map(|edge| (format!("i{}", numbers[&edge.parent]), edge.kind));
         let needs = view.externals(*id).iter().map(|external| {
-            let number = externals[external.reference.familiar().as_str()];
+            let number = externals[view.reference(external).familiar().as_str()];
             (format!("x{number}"), external.kind)
         });
         for (from, kind) in parents.chain(needs) {

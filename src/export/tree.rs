@@ -152,7 +152,7 @@ fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
         notes.push(format!("{} {}", edge.kind.word(), view.image(edge.parent).name));
     }
     for external in view.externals(id) {
-        notes.push(format!("{} {}", external.kind.word(), external.reference.familiar()));
+        notes.push(format!("{} {}", external.kind.word(), view.reference(external).familiar()));
     }
     let mut seen = Vec::new();
     notes.retain(|note| {

@@ -22,7 +22,7 @@ pub mod wildcard;
 
 pub use archive::ContextArchive;
 pub use diff::Change;
-pub use gather::{Externals, FileDigests, NeedOf, Outside, Own, gather};
+pub use gather::{Externals, FileDigests, Outside, Own, gather};
 pub use identity::{Identity, KEY_LABEL, PROOF_LABEL};
 pub use inheritance::Inheritance;
 pub use key::{Inputs, NeedInputs};

@@ -139,7 +139,7 @@ pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<D
     let mut known: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
     let mut found = Vec::new();
     for external in graph.images.values().flat_map(|image| &image.externals) {
-        let reference = &external.reference;
+        let reference = &graph.externals[external.id];
         let is_told = told.contains(&at(&external.source, external.span));
         if is_told || reference.digest.is_some() || is_well_known(&reference.familiar_repository())
         {
@@ -152,15 +152,16 @@ pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<D
 }
 
 fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnostic {
+    let reference = &graph.externals[external.id];
     let meant = graph.find(near).and_then(|image| graph.images[image].references.first());
     let hint = match meant {
         // Where nothing refers to anything, the prefix of ours is a guess too.
-        Some(meant) if meant.domain == external.reference.domain => {
+        Some(meant) if meant.domain == reference.domain => {
             format!("did you mean `{}`, the image `{near}`?", meant.familiar_repository())
         }
         _ => format!("did you mean the image `{near}`?"),
     };
-    let written = external.reference.familiar_repository();
+    let written = reference.familiar_repository();
     Diagnostic::warning("unknown-sibling", format!("`{written}` is no image of this repository"))
         .at(&external.source, external.span, "taken from outside")
         .hint(hint)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::base::text::{count, list};
 use crate::plan::{Plan, Verdict};
 
@@ -15,13 +15,13 @@ use super::paint::Paint;
 use super::{reasons, words};
 
 /// A line for each image in the order of work, and the counts.
-pub fn draw(plan: &Plan, name: &dyn Fn(ImageId) -> String, paint: Paint) -> String {
-    let names: Vec<String> = plan.order().iter().map(|image| name(*image)).collect();
+pub fn draw(plan: &Plan, name: &dyn Fn(UnitId) -> String, paint: Paint) -> String {
+    let names: Vec<String> = plan.order().iter().map(|unit| name(*unit)).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
     let (mut fresh, mut build, mut waits) = (0, 0, 0);
     let mut text = String::new();
-    for (image, name) in plan.order().iter().zip(&names) {
-        let (verdict, why) = match plan.verdict(*image) {
+    for (unit, name) in plan.order().iter().zip(&names) {
+        let (verdict, why) = match plan.verdict(*unit) {
             Some(Verdict::Fresh { lost, registry, .. }) => {
                 fresh += 1;
                 let tags = match lost.as_slice() {
@@ -109,11 +109,11 @@ struct Whole<'a> {
 pub fn draw_json(
     plan: &Plan,
     estimate: Option<Estimate>,
-    name: &dyn Fn(ImageId) -> String,
+    name: &dyn Fn(UnitId) -> String,
 ) -> anyhow::Result<String> {
     let rows = plan.order().iter();
     let images: Vec<Row<'_>> =
-        rows.map(|image| Row { image: name(*image), verdict: plan.verdict(*image) }).collect();
+        rows.map(|unit| Row { image: name(*unit), verdict: plan.verdict(*unit) }).collect();
     let text = match estimate {
         Some(estimate) => serde_json::to_string_pretty(&Whole { images, estimate })?,
         None => serde_json::to_string_pretty(&images)?,

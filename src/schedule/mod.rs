@@ -1,14 +1,15 @@
 //! The loop that runs a plan.
 //!
-//! One thread owns all state: it receives messages from workers and from the signal handler,
-//! decides what starts next, and emits events. Workers know one image each. There are no locks,
-//! and nothing is polled: an image starts the moment all that it needs is done and a place is
-//! free. This room never prints; whoever wants to see a run reads its events.
+//! What is called an image here is a unit: an image for a platform. One thread owns all state: it
+//! receives messages from workers and from the signal handler, decides what starts next, and emits
+//! events. Workers know one image each. There are no locks, and nothing is polled: an image starts
+//! the moment all that it needs is done and a place is free. This room never prints; whoever wants to
+//! see a run reads its events.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crate::base::{IdMap, ImageId};
+use crate::base::{IdMap, UnitId};
 use crate::engine::{Cancel, Engine};
 use crate::event::{Edge, Event, Failure, FailureKind, Listener, Skip, Stamped, StepCounts};
 use crate::graph::evaluate::NeedKind;
@@ -185,10 +186,10 @@ struct Loop<'a, 's> {
     recipes: &'a dyn Recipes,
     options: Options,
     states: States<'a>,
-    running: IdMap<Option<Running>>,
-    steps: IdMap<StepCounts>,
+    running: IdMap<Option<Running>, UnitId>,
+    steps: IdMap<StepCounts, UnitId>,
     /// What the images are that are done and needed.
-    parents: IdMap<Option<Parent>>,
+    parents: IdMap<Option<Parent>, UnitId>,
     publisher: Option<&'a dyn Publisher>,
     parcels: Parcels,
     tally: Tally,
@@ -232,7 +233,7 @@ impl Loop<'_, '_> {
     }
 
     /// Tells of an image for which the plan says that there is nothing to do.
-    fn tell_settled(&mut self, image: ImageId) {
+    fn tell_settled(&mut self, image: UnitId) {
         let Some(Verdict::Fresh { image_id, lost, registry }) = self.plan.verdict(image) else {
             return;
         };
@@ -259,7 +260,7 @@ impl Loop<'_, '_> {
     fn beginning(&self) -> Event {
         let plan = self.plan;
         let order = plan.order().iter().copied();
-        let edge = |(image, parent, kind): &(ImageId, ImageId, NeedKind)| Edge {
+        let edge = |(image, parent, kind): &(UnitId, UnitId, NeedKind)| Edge {
             image: self.name(*image),
             parent: self.name(*parent),
             kind: *kind,
@@ -325,11 +326,11 @@ impl Loop<'_, '_> {
     }
 
     /// What an image needs, as it is now.
-    fn needs_of(&self, image: ImageId) -> Vec<Parent> {
+    fn needs_of(&self, image: UnitId) -> Vec<Parent> {
         self.plan.needs(image).iter().filter_map(|need| self.parents[*need].clone()).collect()
     }
 
-    fn report(&mut self, image: ImageId, at: Instant, progress: Progress) {
+    fn report(&mut self, image: UnitId, at: Instant, progress: Progress) {
         let name = self.name(image);
         let event = match progress {
             Progress::Stale(reason) => Event::ImageStale { image: name, reason },
@@ -357,7 +358,7 @@ impl Loop<'_, '_> {
         self.listener.hear(&Stamped { at: at.saturating_duration_since(self.clock), event });
     }
 
-    fn end(&mut self, image: ImageId, ending: Ending) {
+    fn end(&mut self, image: UnitId, ending: Ending) {
         let name = self.name(image);
         let running = self.running[image].take();
         let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
@@ -366,8 +367,8 @@ impl Loop<'_, '_> {
             Ending::Fresh(fresh) => self.end_fresh(image, fresh),
             Ending::Built { image_id, references, identity, size } => {
                 self.tally.built += 1;
-                let parent = Parent { image, image_id: image_id.clone(), identity, remote: None };
-                self.parents[image] = Some(parent);
+                let (unit, id) = (image, image_id.clone());
+                self.parents[image] = Some(Parent { unit, image_id: id, identity, remote: None });
                 self.states.finish(image);
                 self.send(image, &image_id, None);
                 let (image, steps, size) = (name, self.steps[image], Some(size));
@@ -384,7 +385,7 @@ impl Loop<'_, '_> {
         }
     }
 
-    fn end_fresh(&mut self, image: ImageId, fresh: Fresh) {
+    fn end_fresh(&mut self, image: UnitId, fresh: Fresh) {
         let Fresh { image_id, tagged, identity, registered, is_remote } = fresh;
         self.tally.fresh += 1;
         let remote = registered.clone().filter(|_| is_remote);
@@ -393,7 +394,8 @@ impl Loop<'_, '_> {
             None => self.recipes.size(&image_id),
         };
         let registry = remote.as_ref().map(|it| it.reference.clone());
-        let parent = |identity| Parent { image, image_id: image_id.clone(), identity, remote };
+        let parent =
+            |identity| Parent { unit: image, image_id: image_id.clone(), identity, remote };
         self.parents[image] = identity.map(parent);
         self.states.finish(image);
         self.send(image, &image_id, registered.as_ref());
@@ -401,7 +403,7 @@ impl Loop<'_, '_> {
         self.emit(Event::ImageFresh { image, image_id, tagged, size, registry });
     }
 
-    fn fail(&mut self, image: ImageId, failure: Failure, took: Duration) {
+    fn fail(&mut self, image: UnitId, failure: Failure, took: Duration) {
         let name = self.name(image);
         self.tally.failed += 1;
         self.tally.machinery_failed |= failure.kind == FailureKind::Machinery;
@@ -466,7 +468,7 @@ impl Loop<'_, '_> {
         self.skip(&rest, &Skip::Stopped);
     }
 
-    fn skip(&mut self, images: &[ImageId], because: &Skip) {
+    fn skip(&mut self, images: &[UnitId], because: &Skip) {
         self.tally.skipped += images.len();
         for image in images {
             let image = self.name(*image);
@@ -478,7 +480,7 @@ impl Loop<'_, '_> {
         self.listener.hear(&Stamped { at: self.clock.elapsed(), event });
     }
 
-    fn name(&self, image: ImageId) -> String {
+    fn name(&self, image: UnitId) -> String {
         self.recipes.name(image).to_owned()
     }
 }

@@ -15,7 +15,8 @@ use crate::base::{Diagnostic, RelPath, Source};
 use crate::export::View;
 use crate::export::lock::{self, Lock, looks_like_lock};
 use crate::graph::Graph;
-use crate::graph::pins::{Pins, externals_by_tag};
+use crate::graph::pins::Pins;
+use crate::graph::reference::Reference;
 use crate::report::{diagnostics, say};
 
 use super::Invocation;
@@ -141,9 +142,9 @@ fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
         say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
         return refuse(&format!("`{FILE}` is out of date"));
     }
-    let externals = externals_by_tag(graph);
-    let open = externals.values().filter(|it| committed.pins.digest(it).is_none());
-    let open: Vec<String> = open.map(|reference| reference.familiar()).collect();
+    let externals = graph.externals_by_tag().into_iter().map(|(_, reference)| reference);
+    let open = externals.filter(|it| committed.pins.digest(it).is_none());
+    let open: Vec<String> = open.map(Reference::familiar).collect();
     if !open.is_empty() {
         let (externals, are) =
             (count(open.len(), "external"), if open.len() == 1 { "is" } else { "are" });

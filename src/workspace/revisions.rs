@@ -159,7 +159,7 @@ pub fn compare_work_tree(
     let causes = compare(Sides {
         now: inputs::since::Side { root, graph, snapshot: &now },
         then: then.side(),
-        platform: workspace.platform.as_deref().unwrap_or_default(),
+        platform: &workspace.platform.clone().unwrap_or_default(),
     })?;
     Ok((then, causes))
 }

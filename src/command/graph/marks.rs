@@ -73,9 +73,9 @@ fn by_verdict(plan: &Plan) -> Marks {
     let fresh = || mark("fresh", Shade::Good);
     let build = || mark("build", Shade::Careful);
     let waits = || mark("waits", Shade::Waiting);
-    let mut marks = IdMap::from_fn(plan.len(), |_| None);
-    for image in plan.order() {
-        marks[*image] = Some(match plan.verdict(*image) {
+    let mut marks = IdMap::from_fn(plan.units().images(), |_| None);
+    for unit in plan.order() {
+        marks[plan.units().image(*unit)] = Some(match plan.verdict(*unit) {
             Some(Verdict::Fresh { .. }) => fresh(),
             Some(Verdict::Waits { .. }) => waits(),
             Some(Verdict::Build { .. }) | None => build(),

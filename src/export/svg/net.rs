@@ -75,7 +75,7 @@ impl Net {
             let parents = parents.map(|edge| (numbers[&edge.parent], edge.kind, edge.place()));
             let outside = view.externals(*id).iter();
             let outside =
-                outside.map(|it| (externals[&it.reference.familiar()], it.kind, it.place()));
+                outside.map(|it| (externals[&view.reference(it).familiar()], it.kind, it.place()));
             for (parent, kind, place) in parents.chain(outside) {
                 needs.entry((*child, parent)).or_default().push((kind, place));
             }

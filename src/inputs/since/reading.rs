@@ -111,7 +111,7 @@ fn read_group(side: Side<'_>, landing: &Landing, images: &[ImageId]) -> Vec<Read
     let images_of = &side.graph.images;
     let mut by_uses: HashMap<Vec<Use>, Vec<ImageId>> = HashMap::new();
     for id in images {
-        by_uses.entry(uses_of(&images_of[*id]).0).or_default().push(*id);
+        by_uses.entry(uses_of(side.graph, &images_of[*id]).0).or_default().push(*id);
     }
     let by_uses: Vec<Readers> = by_uses.into_iter().collect();
     let Some(first) = images.first().map(|id| &images_of[*id]) else { return Vec::new() };

@@ -50,7 +50,7 @@ impl Built {
     fn confirm(&self) -> Option<String> {
         let mut judge = self.world.judge(&self.planned);
         (judge.contexts, judge.publishes_names) = (self.contexts, self.publishes_names);
-        let image = self.world.id("app");
+        let image = self.world.unit("app");
         let result = judge.confirm((image, &self.app), &self.resolved, &self.needs, &self.store);
         let error = result.err()?;
         assert!(error::hint(&error).is_some());

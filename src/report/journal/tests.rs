@@ -7,11 +7,12 @@ use std::process;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{Place, RelPath};
+use crate::base::{Place, Platform, RelPath};
 use crate::event::{
     Edge, Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo,
 };
 use crate::graph::evaluate::NeedKind;
+use crate::graph::reference::Reference;
 use crate::inputs::Change;
 use crate::plan::Reason;
 use crate::report::Reporter;
@@ -37,11 +38,11 @@ fn every_change() -> Vec<Change> {
         Change::ModeChanged { path, now: now.clone(), was: was.clone() },
         Change::Instruction { at: place() },
         Change::Triggers { at: place() },
-        Change::Argument { name: name.clone(), now: Some(now.clone()), was: None },
-        Change::Argument { name, now: None, was: Some(was.clone()) },
-        Change::Platform { now, was },
+        Change::Argument { name: name.clone(), now: Some(now), was: None },
+        Change::Argument { name, now: None, was: Some(was) },
+        Change::Platform { now: Platform::of("linux", "amd64", ""), was: Platform::default() },
         Change::Syntax,
-        Change::External { reference: "docker.io/library/debian:12".to_owned(), held: true },
+        Change::External { reference: Reference::parse("debian:12").unwrap(), held: true },
         Change::Parent { image: "base".to_owned() },
     ];
     for change in &changes {

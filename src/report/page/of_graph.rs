@@ -44,7 +44,7 @@ fn describe_image(view: &View<'_>, id: ImageId, index: &BTreeMap<ImageId, usize>
         NeedData(index[&edge.parent], kind_index(edge.kind), Some(edge.place().to_string()))
     });
     let externals = view.externals(id).iter().map(|external| {
-        let reference = clean::line(&external.reference.familiar());
+        let reference = clean::line(&view.reference(external).familiar());
         (reference, kind_index(external.kind), external.place().to_string())
     });
     ImageData {
