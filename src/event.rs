@@ -13,6 +13,10 @@ use crate::engine::Step;
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
+mod tally;
+
+pub use tally::Tally;
+
 /// An event and when it happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stamped {

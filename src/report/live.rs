@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, Stamped, StepInfo};
+use crate::event::{Event, Stamped, StepInfo, Tally};
 
 use self::canvas::{Canvas, Size};
 use self::left::Left;
@@ -130,9 +130,7 @@ struct Screen {
     rows: BTreeMap<String, Row>,
     /// How many images were fresh before any was begun, and what each would be told by.
     fresh: Vec<String>,
-    done: usize,
-    failed: usize,
-    total: usize,
+    tally: Tally,
     /// The time since the run began.
     clock: Clock,
     left: Left,
@@ -172,9 +170,7 @@ impl Screen {
             overall,
             rows: BTreeMap::new(),
             fresh: Vec::new(),
-            done: 0,
-            failed: 0,
-            total: 0,
+            tally: Tally::default(),
             clock,
             left: Left::default(),
             estimate: (None, None),
@@ -211,12 +207,11 @@ impl Screen {
         drop(self.canvas.leave());
     }
 
-    fn take(&mut self, Stamped { at, event }: Stamped) {
+    fn take(&mut self, stamped: Stamped) {
+        self.tally.take(&stamped);
+        let Stamped { at, event } = stamped;
         self.left.take(at, &event);
         match event {
-            Event::RunStarted { images, .. } => {
-                self.total = images.len();
-            }
             Event::ImageStarted { image } => {
                 self.tell_fresh();
                 self.open(image);
@@ -232,7 +227,7 @@ impl Screen {
                 self.say_last(&image, reasons::describe(&reason));
             }
             Event::ImageBlocked { image } => self.say_last(&image, words::BLOCKED.to_owned()),
-            Event::StepFinished { .. } | Event::RunFinished => {}
+            Event::RunStarted { .. } | Event::StepFinished { .. } | Event::RunFinished => {}
             other => self.tell(other),
         }
     }
@@ -248,17 +243,15 @@ impl Screen {
         let ended = lines::ended(&event, self.width, self.paint);
         match event {
             Event::ImageFresh { image, .. } if !self.rows.contains_key(&image) => {
-                self.done += 1;
                 self.fresh.extend(ended);
             }
             Event::ImageBuilt { image, .. }
             | Event::ImageFresh { image, .. }
             | Event::ImageSkipped { image, .. }
-            | Event::ImageCancelled { image, .. } => self.close(&image, ended),
-            Event::ImageFailed { image, .. } => {
-                self.failed += 1;
-                self.close(&image, ended);
-            }
+            | Event::ImageFailed { image, .. }
+            | Event::ImageCancelled { image, .. }
+            | Event::ImagePushed { image, .. }
+            | Event::PushFailed { image, .. } => self.close(&image, ended),
             Event::ImagePulled { .. } => {
                 if let Some(line) = ended {
                     self.line(&line);
@@ -267,9 +260,6 @@ impl Screen {
             Event::PushStarted { image } => {
                 self.open(image.clone());
                 self.say_last(&image, "goes to the registry".to_owned());
-            }
-            Event::ImagePushed { image, .. } | Event::PushFailed { image, .. } => {
-                self.shut(&image, ended);
             }
             Event::Interrupted { signal } => {
                 self.is_stopping = true;
@@ -325,14 +315,8 @@ impl Screen {
         }
     }
 
-    /// Ends the row of an image that is done.
-    fn close(&mut self, image: &str, line: Option<String>) {
-        self.done += 1;
-        self.shut(image, line);
-    }
-
     /// Ends the row of an image.
-    fn shut(&mut self, image: &str, line: Option<String>) {
+    fn close(&mut self, image: &str, line: Option<String>) {
         if let Some(bar) = self.rows.remove(image).and_then(|row| row.bar) {
             bar.finish_and_clear();
             self.all.remove(&bar);
@@ -365,10 +349,10 @@ impl Screen {
             say(bar, lines::row(&row, names, self.width, self.paint));
         }
         let run = Overall {
-            done: self.done,
-            total: self.total,
+            done: self.tally.ended(),
+            total: self.tally.images,
             running: self.rows.len(),
-            failed: self.failed,
+            failed: self.tally.failed,
             time: now,
             left: self.estimate(now),
         };

@@ -7,8 +7,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
-use crate::event::Event;
-
 use super::journal::{Kept, cannot_read};
 use super::paint::Paint;
 use super::summary::{Summary, Whole};
@@ -23,10 +21,8 @@ pub fn run(run: &Kept, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
     let is_written = run.is_written();
     let mut summary = Summary::default();
     summary.whole_logs(whole);
-    let mut has_end = false;
     for event in run.events()? {
         let event = event?;
-        has_end |= matches!(event.event, Event::RunFinished);
         summary.take(&event);
         if let Some(line) = plain::line(&event) {
             writeln!(to, "{}", clean::line(&line))?;
@@ -35,7 +31,7 @@ pub fn run(run: &Kept, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
     for line in summary.draw(Paint::plain()).lines() {
         writeln!(to, "{}", clean::line(line))?;
     }
-    match (has_end, is_written) {
+    match (summary.tally.is_over, is_written) {
         (true, _) => {}
         (false, true) => writeln!(to, "it is still running")?,
         (false, false) => writeln!(to, "it died: its log has no end, and no process writes it")?,

@@ -4,12 +4,11 @@
 
 use serde::Serialize;
 
-use crate::event::Event;
+use crate::event::Tally;
 
 use super::clean::visible_json;
 use super::journal::{Kept, moment};
 use super::paint::Paint;
-use super::summary::{Counts, Summary};
 use super::words;
 
 /// A run.
@@ -28,7 +27,7 @@ pub struct Row {
     pub signal: Option<i32>,
     /// What became of its images.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub tally: Tally,
 }
 
 /// How a run stands.
@@ -48,30 +47,26 @@ pub enum State {
 /// Reads what became of a run.
 pub fn read(run: &Kept) -> Row {
     let mut state = if run.is_written() { State::Running } else { State::Died };
-    let mut summary = Summary::default();
-    let mut signal = None;
+    let mut tally = Tally::default();
     let events = run.events().and_then(|events| {
         events.only_facts().try_for_each(|event| {
-            let event = event?;
-            summary.take(&event);
-            match event.event {
-                Event::RunFinished => state = State::Finished,
-                Event::Interrupted { signal: number } => signal = Some(number),
-                _ => {}
-            }
+            tally.take(&event?);
             Ok(())
         })
     });
+    if tally.is_over {
+        state = State::Finished;
+    }
     if events.is_err() {
         state = State::Unreadable;
     }
     Row {
         id: run.id.clone(),
         began: moment(run.began),
-        took_ms: u64::try_from(summary.took().as_millis()).unwrap_or(u64::MAX),
+        took_ms: u64::try_from(tally.took.as_millis()).unwrap_or(u64::MAX),
         state,
-        signal,
-        counts: summary.counts(),
+        signal: tally.signal,
+        tally,
     }
 }
 
@@ -95,7 +90,7 @@ pub fn draw(rows: &[Row]) -> String {
 
 /// `3 built, 1 failed of 5 images`, and before it what is odd.
 fn describe(row: &Row) -> String {
-    let counts = row.counts.draw(Paint::plain());
+    let counts = words::counts(&row.tally, Paint::plain());
     let signal = row.signal.map(words::signal_name);
     match (row.state, signal) {
         (State::Finished, None) => counts,

@@ -5,13 +5,11 @@
 //! tries again.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use annotate_snippets::{AnnotationKind, Level, Snippet};
-use serde::Serialize;
 
 use crate::base::text::count;
-use crate::event::{Event, Failure, Skip, Stamped};
+use crate::event::{Event, Failure, Skip, Stamped, Tally};
 
 use super::clean::{Shown, visible};
 use super::paint::Paint;
@@ -24,19 +22,13 @@ const LONGEST_LINE: usize = 400;
 /// Collects what the end will say.
 #[derive(Debug, Default)]
 pub struct Summary {
+    /// How the run ended, counted.
+    pub tally: Tally,
     failures: Vec<(String, Failure)>,
     skipped: Vec<(String, Skip)>,
-    built: usize,
-    fresh: usize,
-    cancelled: Vec<String>,
-    /// Those that are fresh and only in the registry.
-    remote: usize,
     unpushed: Vec<(String, String)>,
-    pushed: usize,
     /// What became of the tags in the registry, in words.
     release: Option<Result<String, String>>,
-    total: usize,
-    took: Duration,
     /// How many lines the steps of each image wrote.
     lines: HashMap<String, usize>,
     log: Option<Whole>,
@@ -51,37 +43,11 @@ pub enum Whole {
     Of(String),
 }
 
-/// What became of the images of a run, counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// All of them.
-    pub images: usize,
-    /// Those that were built.
-    pub built: usize,
-    /// Those for which there was nothing to do.
-    pub fresh: usize,
-    /// Of those, the ones that only the registry holds.
-    pub in_registry: usize,
-    /// Those that could not be built.
-    pub failed: usize,
-    /// Those whose build was cancelled.
-    pub cancelled: usize,
-    /// Those that were not begun.
-    pub skipped: usize,
-}
-
 impl Summary {
     /// Takes note of an event.
     pub fn take(&mut self, event: &Stamped) {
-        self.took = event.at;
+        self.tally.take(event);
         match &event.event {
-            Event::RunStarted { images, .. } => self.total = images.len(),
-            Event::ImageBuilt { .. } => self.built += 1,
-            Event::ImageFresh { registry, .. } => {
-                self.fresh += 1;
-                self.remote += usize::from(registry.is_some());
-            }
-            Event::ImagePushed { .. } => self.pushed += 1,
             Event::PushFailed { image, message } => {
                 self.unpushed.push((image.clone(), message.clone()));
             }
@@ -98,7 +64,6 @@ impl Summary {
             Event::ImageSkipped { image, because } => {
                 self.skipped.push((image.clone(), because.clone()));
             }
-            Event::ImageCancelled { image, .. } => self.cancelled.push(image.clone()),
             Event::Output { image, .. } => match self.lines.get_mut(image) {
                 Some(lines) => *lines += 1,
                 None => drop(self.lines.insert(image.clone(), 1)),
@@ -110,24 +75,6 @@ impl Summary {
     /// Lets the end name where the whole logs are.
     pub fn whole_logs(&mut self, log: Whole) {
         self.log = Some(log);
-    }
-
-    /// What became of the images.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            images: self.total,
-            built: self.built,
-            fresh: self.fresh,
-            in_registry: self.remote,
-            failed: self.failures.len(),
-            cancelled: self.cancelled.len(),
-            skipped: self.skipped.len(),
-        }
-    }
-
-    /// When the last event happened, since the run began.
-    pub fn took(&self) -> Duration {
-        self.took
     }
 
     /// The whole end, in lines with line ends.
@@ -227,15 +174,19 @@ impl Summary {
     }
 
     fn draw_counts(&self, paint: Paint) -> String {
-        let mut text = format!("{} in {}\n", self.counts().draw(paint), words::duration(self.took));
+        let mut text = format!(
+            "{} in {}\n",
+            words::counts(&self.tally, paint),
+            words::duration(self.tally.took)
+        );
+        let pushed = count(self.tally.pushed, "image");
         match &self.release {
-            None if self.pushed == 0 => {}
-            None => text.push_str(&format!("{} pushed\n", count(self.pushed, "image"))),
+            None if self.tally.pushed == 0 => {}
+            None => text.push_str(&format!("{pushed} pushed\n")),
             Some(Ok(released)) => {
-                text.push_str(&format!("{} pushed, {released}\n", count(self.pushed, "image")));
+                text.push_str(&format!("{pushed} pushed, {released}\n"));
             }
             Some(Err(_)) => {
-                let pushed = count(self.pushed, "image");
                 text.push_str(&format!("{pushed} pushed, no tag moved in the registry\n"));
             }
         }
@@ -248,31 +199,6 @@ impl Summary {
     }
 }
 
-impl Counts {
-    /// `3 built, 1 failed of 5 images`
-    pub fn draw(&self, paint: Paint) -> String {
-        let mut parts = vec![format!("{} built", self.built)];
-        if self.fresh > 0 {
-            let place = match self.in_registry {
-                0 => String::new(),
-                all if all == self.fresh => " (in registry)".to_owned(),
-                some => format!(" ({some} in registry)"),
-            };
-            parts.push(format!("{} fresh{place}", self.fresh));
-        }
-        if self.failed > 0 {
-            parts.push(paint.bad(&format!("{} failed", self.failed)));
-        }
-        if self.cancelled > 0 {
-            parts.push(paint.careful(&format!("{} cancelled", self.cancelled)));
-        }
-        if self.skipped > 0 {
-            parts.push(paint.careful(&format!("{} skipped", self.skipped)));
-        }
-        format!("{} of {}", parts.join(", "), count(self.images, "image"))
-    }
-}
-
 fn names(images: &[&str]) -> String {
     visible(&images.join(", ")).into_owned()
 }
@@ -280,6 +206,7 @@ fn names(images: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::*;
     use crate::base::{Place, RelPath};

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use crate::base::text::{count, list};
-use crate::event::{Failure, Skip, StepInfo};
+use crate::event::{Failure, Skip, StepInfo, Tally};
 
 use super::clean;
+use super::paint::Paint;
 
 /// `[builder 2/5] RUN make`
 pub(super) fn describe_step(step: &StepInfo) -> String {
@@ -92,6 +93,28 @@ pub(super) fn not_released(message: Option<&str>) -> String {
         Some(why) => format!("no tag moved in the registry: {why}"),
         None => "no tag moved in the registry: not all images got there".to_owned(),
     }
+}
+
+/// `3 built, 1 failed of 5 images`
+pub(super) fn counts(tally: &Tally, paint: Paint) -> String {
+    let mut parts = vec![format!("{} built", tally.built)];
+    if tally.fresh > 0 {
+        let place = match tally.in_registry {
+            0 => String::new(),
+            all if all == tally.fresh => " (in registry)".to_owned(),
+            some => format!(" ({some} in registry)"),
+        };
+        parts.push(format!("{} fresh{place}", tally.fresh));
+    }
+    if tally.failed > 0 {
+        parts.push(paint.bad(&format!("{} failed", tally.failed)));
+    }
+    for (number, word) in [(tally.cancelled, "cancelled"), (tally.skipped, "skipped")] {
+        if number > 0 {
+            parts.push(paint.careful(&format!("{number} {word}")));
+        }
+    }
+    format!("{} of {}", parts.join(", "), count(tally.images, "image"))
 }
 
 /// What an image waits for whose key another run builds.

@@ -33,7 +33,6 @@ impl Loop<'_, '_> {
                 self.emit(Event::ImagePushed { image: name, reference, took });
             }
             Delivery::Failed(message) => {
-                self.tally.unpushed += 1;
                 self.emit(Event::PushFailed { image: name, message });
                 if self.options.on_failure != OnFailure::KeepGoing {
                     self.stop();
@@ -43,7 +42,7 @@ impl Loop<'_, '_> {
                     self.parcels.cancel();
                 }
             }
-            Delivery::Cancelled => self.tally.unpushed += 1,
+            Delivery::Cancelled => {}
         }
     }
 
@@ -51,7 +50,7 @@ impl Loop<'_, '_> {
     pub(super) fn release(&mut self) {
         let Some(publisher) = self.publisher else { return };
         let all = self.parcels.all_of(self.plan.order());
-        let Some(all) = all.filter(|_| self.tally.signal.is_none()) else {
+        let Some(all) = all.filter(|_| self.signal.is_none()) else {
             return self.emit(Event::NotReleased { message: None });
         };
         match publisher.release(&all) {
@@ -60,7 +59,6 @@ impl Loop<'_, '_> {
             }
             Ok(None) => {}
             Err(error) => {
-                self.tally.machinery_failed = true;
                 let message = Some(format!("{error:#}"));
                 self.emit(Event::NotReleased { message });
             }

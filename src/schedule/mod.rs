@@ -59,27 +59,6 @@ pub enum OnFailure {
     Cancel,
 }
 
-/// How a run ended, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Images that were built.
-    pub built: usize,
-    /// Images for which there was nothing to do.
-    pub fresh: usize,
-    /// Images that could not be built.
-    pub failed: usize,
-    /// Images that were not begun.
-    pub skipped: usize,
-    /// Images whose build was cancelled.
-    pub cancelled: usize,
-    /// Images that did not arrive in the registry.
-    pub unpushed: usize,
-    /// Whether a failure was the machinery's.
-    pub machinery_failed: bool,
-    /// The signal that stopped the run, if one did.
-    pub signal: Option<i32>,
-}
-
 /// Hands signals to a running loop from another thread.
 #[derive(Clone)]
 pub struct Interrupter {
@@ -130,7 +109,7 @@ impl<'a> Run<'a> {
     }
 
     /// Builds everything and lets `listener` hear of it; returns when every image has ended.
-    pub fn execute(self, listener: &mut dyn Listener) -> Tally {
+    pub fn execute(self, listener: &mut dyn Listener) {
         let Run { plan, recipes, engine, publisher, options, to_loop, messages } = self;
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
@@ -167,14 +146,14 @@ impl<'a> Run<'a> {
                 running: IdMap::from_fn(plan.len(), |_| None),
                 steps: IdMap::from_fn(plan.len(), |_| StepCounts::default()),
                 parents: IdMap::from_fn(plan.len(), |image| plan.parent(image)),
-                tally: Tally::default(),
+                signal: None,
                 stopping: false,
                 desks,
                 idle,
                 clock: Instant::now(),
                 listener,
             };
-            the_loop.run(&messages)
+            the_loop.run(&messages);
         })
     }
 }
@@ -191,7 +170,8 @@ struct Loop<'a, 's> {
     parents: IdMap<Option<Parent>>,
     publisher: Option<&'a dyn Publisher>,
     parcels: Parcels,
-    tally: Tally,
+    /// The signal that stopped the run, if one did.
+    signal: Option<i32>,
     /// Whether nothing new may start.
     stopping: bool,
     desks: Vec<Sender<Order>>,
@@ -211,7 +191,7 @@ struct Running {
 }
 
 impl Loop<'_, '_> {
-    fn run(&mut self, messages: &Receiver<Message>) -> Tally {
+    fn run(&mut self, messages: &Receiver<Message>) {
         self.emit(self.beginning());
         for image in self.plan.order() {
             self.tell_settled(*image);
@@ -228,7 +208,6 @@ impl Loop<'_, '_> {
         self.release();
         self.emit(Event::RunFinished);
         self.listener.rest();
-        self.tally
     }
 
     /// Tells of an image for which the plan says that there is nothing to do.
@@ -240,7 +219,6 @@ impl Loop<'_, '_> {
         if !lost.is_empty() {
             return;
         }
-        self.tally.fresh += 1;
         let registered = self.plan.registered(image);
         let size = match registry {
             Some(_) => registered.map(|it| it.size),
@@ -361,11 +339,10 @@ impl Loop<'_, '_> {
         let name = self.name(image);
         let running = self.running[image].take();
         let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
-        let timed_out = running.is_some_and(|it| it.timed_out) && self.tally.signal.is_none();
+        let timed_out = running.is_some_and(|it| it.timed_out) && self.signal.is_none();
         match ending {
             Ending::Fresh(fresh) => self.end_fresh(image, fresh),
             Ending::Built { image_id, references, identity, size } => {
-                self.tally.built += 1;
                 let parent = Parent { image, image_id: image_id.clone(), identity, remote: None };
                 self.parents[image] = Some(parent);
                 self.states.finish(image);
@@ -375,7 +352,6 @@ impl Loop<'_, '_> {
             }
             Ending::Cancelled if timed_out => self.fail(image, self.overdue(), took),
             Ending::Cancelled => {
-                self.tally.cancelled += 1;
                 self.states.cancel(image);
                 self.emit(Event::ImageCancelled { image: name, took });
                 self.stop();
@@ -386,7 +362,6 @@ impl Loop<'_, '_> {
 
     fn end_fresh(&mut self, image: ImageId, fresh: Fresh) {
         let Fresh { image_id, tagged, identity, registered, is_remote } = fresh;
-        self.tally.fresh += 1;
         let remote = registered.clone().filter(|_| is_remote);
         let size = match &remote {
             Some(remote) => Some(remote.size),
@@ -403,8 +378,6 @@ impl Loop<'_, '_> {
 
     fn fail(&mut self, image: ImageId, failure: Failure, took: Duration) {
         let name = self.name(image);
-        self.tally.failed += 1;
-        self.tally.machinery_failed |= failure.kind == FailureKind::Machinery;
         self.emit(Event::ImageFailed { image: name.clone(), failure, took });
         let lost = self.states.fail(image);
         self.skip(&lost, &Skip::NeedFailed { image: name });
@@ -450,8 +423,8 @@ impl Loop<'_, '_> {
     }
 
     fn interrupt(&mut self, signal: i32) {
-        if self.tally.signal.is_none() {
-            self.tally.signal = Some(signal);
+        if self.signal.is_none() {
+            self.signal = Some(signal);
             self.emit(Event::Interrupted { signal });
             self.cancel_where(|_| true);
             self.parcels.cancel();
@@ -467,7 +440,6 @@ impl Loop<'_, '_> {
     }
 
     fn skip(&mut self, images: &[ImageId], because: &Skip) {
-        self.tally.skipped += images.len();
         for image in images {
             let image = self.name(*image);
             self.emit(Event::ImageSkipped { image, because: because.clone() });

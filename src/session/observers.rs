@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::event::{Event, Listener, Stamped};
+use crate::event::{Event, Listener, Stamped, Tally};
 use crate::inputs::Memory;
 use crate::plan::Judge;
 use crate::report::journal::Journal;
@@ -38,6 +38,8 @@ pub struct Observers {
 
 /// What is left of a run when all observers are done.
 pub struct RunRecord {
+    /// How it ended, counted.
+    pub tally: Tally,
     /// It as times, where that was wanted.
     pub timeline: Option<Timeline>,
     /// The folder of its log, where it has one.
@@ -130,7 +132,7 @@ impl Observers {
         say::err(&self.summary.draw(at.paint))?;
         say::unless_closed(self.shown).context("can't show the progress")?;
         let folder = self.journal.folder().map(Path::to_owned);
-        Ok(RunRecord { timeline: self.timeline, folder })
+        Ok(RunRecord { tally: self.summary.tally, timeline: self.timeline, folder })
     }
 }
 

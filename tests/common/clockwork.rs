@@ -16,7 +16,7 @@ use layers::engine::{
     BuildFailure, BuildOutcome, BuildRequest, Cancel, ContextFiles, Engine, EngineInfo,
     HistoryEntry, ListedImage, Secrets, Sink, StoredImage,
 };
-use layers::event::{Excerpt, Listener, Stamped};
+use layers::event::{Excerpt, Tally};
 use layers::inputs::Durations;
 use layers::plan::{Parent, Plan, Reason};
 use layers::schedule::{OnFailure, Options, Prepared, Recipes, Run, Turn};
@@ -149,7 +149,8 @@ impl Work {
             timeout: None,
         };
         let engine = Clockwork::new(self, jobs);
-        let tally = Run::new(&plan, &names, &engine, options).execute(&mut Nobody);
+        let mut tally = Tally::default();
+        Run::new(&plan, &names, &engine, options).execute(&mut tally);
         assert_eq!(tally.built, count, "{tally:?}");
         engine.state.into_inner().unwrap().now
     }
@@ -162,12 +163,6 @@ fn list_in_order(takes: Vec<Duration>, jobs: usize) -> Duration {
         *places.iter_mut().min().expect("at least one place") += time;
     }
     places.into_iter().max().unwrap_or_default()
-}
-
-struct Nobody;
-
-impl Listener for Nobody {
-    fn hear(&mut self, _: &Stamped) {}
 }
 
 /// An engine with a clock of its own.

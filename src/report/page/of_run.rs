@@ -10,7 +10,6 @@ use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
 use super::super::paint::Paint;
-use super::super::summary::Counts;
 use super::super::timeline::{Outcome, Passage, Timeline, Track, Wait, Work};
 use super::super::{clean, journal, reasons, words};
 use super::data::{
@@ -77,7 +76,7 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
             jobs: run.jobs,
             took: millis(run.took),
             state: state(run, standing.is_written),
-            counts: count(run).draw(Paint::plain()),
+            counts: words::counts(&run.tally, Paint::plain()),
             chain: run.chain().iter().map(|link| (link.image, waited(link.waited))).collect(),
             prior: prior.map(|prior| PriorRun {
                 id: prior.id.to_owned(),
@@ -109,27 +108,11 @@ fn kinds(track: &Track, parent: usize) -> Vec<NeedKind> {
 }
 
 fn state(run: &Timeline, is_written: bool) -> String {
-    match (run.has_end, run.signal) {
+    match (run.tally.is_over, run.tally.signal) {
         (_, Some(signal)) => format!("stopped by {}", words::signal_name(signal)),
         (true, None) => "finished".to_owned(),
         (false, None) if is_written => "still running".to_owned(),
         (false, None) => "died".to_owned(),
-    }
-}
-
-fn count(run: &Timeline) -> Counts {
-    let of = |wanted: &[Outcome]| {
-        run.images.iter().filter(|track| wanted.contains(&track.outcome)).count()
-    };
-    let is_remote = |track: &&Track| matches!(track.passages.as_slice(), [Passage::Held(_), ..]);
-    Counts {
-        in_registry: run.images.iter().filter(is_remote).count(),
-        images: run.images.len(),
-        built: of(&[Outcome::Built, Outcome::Cached]),
-        fresh: of(&[Outcome::Fresh]),
-        failed: of(&[Outcome::Failed]),
-        cancelled: of(&[Outcome::Cancelled]),
-        skipped: of(&[Outcome::Skipped]),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Event, Failure, Skip, Stamped, StepCounts, StepInfo};
+use crate::event::{Event, Failure, Skip, Stamped, StepCounts, StepInfo, Tally};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
@@ -33,10 +33,8 @@ pub struct Timeline {
     pub images: Vec<Track>,
     /// When the last event happened.
     pub took: Duration,
-    /// The signal that stopped it, if one did.
-    pub signal: Option<i32>,
-    /// Whether it came to its end.
-    pub has_end: bool,
+    /// How it stands, counted.
+    pub tally: Tally,
     by_name: HashMap<String, usize>,
     /// Which places are taken.
     places: Vec<bool>,
@@ -226,6 +224,7 @@ impl Timeline {
     pub fn take(&mut self, event: &Stamped) {
         let now = Moment { order: self.heard, at: as_written(event.at).max(self.took) };
         self.heard += 1;
+        self.tally.take(event);
         self.took = now.at;
         let at = event.at;
         match &event.event {
@@ -243,8 +242,6 @@ impl Timeline {
                     self.track(&edge.image).needs.push(need);
                 }
             }
-            Event::Interrupted { signal } => self.signal = Some(*signal),
-            Event::RunFinished => self.has_end = true,
             Event::ImageStarted { image } => self.start(image, now),
             event => {
                 let Some(image) = event.image() else { return };

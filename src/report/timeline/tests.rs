@@ -37,7 +37,7 @@ fn outcomes_are_told_apart() {
     assert_eq!(outcome("old"), Outcome::Fresh);
     assert_eq!(outcome("web"), Outcome::Failed);
     assert_eq!(outcome("site"), Outcome::Skipped);
-    assert!(run.has_end && run.signal.is_none());
+    assert!(run.tally.is_over && run.tally.signal.is_none());
 }
 
 #[test]
