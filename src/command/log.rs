@@ -27,10 +27,10 @@ pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
             let whole = if is_last { Whole::Last } else { Whole::Of(run.id.clone()) };
             say::out_by(|to| retell::run(run, whole, to))?;
         }
-        Some(image) => match run.image_log(image) {
-            Some(log) => say::out_by(|to| retell::image(&log, to))?,
-            None => return Err(describe_missing(&runs, run, image)?),
-        },
+        Some(image) if run.has_log_of(image) => {
+            say::out_by(|to| retell::image(run, image, to))?;
+        }
+        Some(image) => return Err(describe_missing(&runs, run, image)?),
     }
     Ok(Exit::Done)
 }
@@ -50,12 +50,12 @@ fn describe_missing(runs: &[Kept], run: &Kept, image: &str) -> anyhow::Result<an
     let mut images = Vec::new();
     let mut why = ("it was not begun", "");
     for event in run.events()? {
-        match event?.event {
+        let event = event?;
+        let is_it = event.image.is_some_and(|it| *it.name == *image);
+        match event.event {
             Event::RunStarted { images: all, .. } => images = all,
-            Event::ImageFresh { image: fresh, .. } if fresh == image => {
-                why = ("it was fresh", " --force");
-            }
-            Event::ImageSkipped { image: skipped, because } if skipped == image => {
+            Event::ImageFresh { .. } if is_it => why = ("it was fresh", " --force"),
+            Event::ImageSkipped { because } if is_it => {
                 why = match because {
                     Skip::NeedFailed { .. } => ("something that it needs failed", ""),
                     Skip::Stopped => ("the run stopped before", ""),
@@ -64,15 +64,15 @@ fn describe_missing(runs: &[Kept], run: &Kept, image: &str) -> anyhow::Result<an
             _ => {}
         }
     }
-    let with_log = runs.iter().rev().find(|run| run.image_log(image).is_some());
+    let with_log = runs.iter().rev().find(|run| run.has_log_of(image));
     let elsewhere = with_log.map(|run| format!("layers log {image} --run {}", run.id));
     let id = &run.id;
-    if images.iter().any(|known| known == image) {
+    if images.iter().any(|known| **known == *image) {
         let (why, force) = why;
         let hint = elsewhere.unwrap_or_else(|| format!("layers build {image}{force}"));
         return Ok(usage(format!("run `{id}` has no log of `{image}`: {why}\nhint: `{hint}`")));
     }
-    let near = closest(image, images.iter().map(String::as_str));
+    let near = closest(image, images.iter().map(|it| &**it));
     let hint = match (elsewhere, near) {
         (Some(command), _) => format!("`{command}`"),
         (None, Some(near)) => format!("did you mean `{near}`?"),

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, Stamped, StepInfo, Tally};
+use crate::event::{Event, RunImage, Stamped, StepInfo, Tally};
 
 use self::canvas::{Canvas, Size};
 use self::left::Left;
@@ -127,7 +127,7 @@ struct Screen {
     size: Size,
     paint: Paint,
     overall: ProgressBar,
-    rows: BTreeMap<String, Row>,
+    rows: BTreeMap<Arc<str>, Row>,
     /// How many images were fresh before any was begun, and what each would be told by.
     fresh: Vec<String>,
     tally: Tally,
@@ -147,7 +147,7 @@ struct Row {
     /// Its line; more images than rows wait without one.
     bar: Option<ProgressBar>,
     since: Duration,
-    step: Option<StepInfo>,
+    step: Option<Arc<StepInfo>>,
     last_line: String,
 }
 
@@ -184,7 +184,7 @@ impl Screen {
         loop {
             match events.recv_timeout(wait) {
                 Ok(event) => {
-                    self.take(event);
+                    self.take(&event);
                     wait = SHOWN_WITHIN.saturating_sub(drawn.elapsed());
                     if !wait.is_zero() {
                         continue;
@@ -207,82 +207,76 @@ impl Screen {
         drop(self.canvas.leave());
     }
 
-    fn take(&mut self, stamped: Stamped) {
-        self.tally.take(&stamped);
-        let Stamped { at, event } = stamped;
-        self.left.take(at, &event);
-        match event {
-            Event::ImageStarted { image } => {
-                self.tell_fresh();
-                self.open(image);
+    fn take(&mut self, stamped: &Stamped) {
+        self.tally.take(stamped);
+        self.left.take(stamped);
+        match (&stamped.event, &stamped.image) {
+            (Event::Interrupted { signal }, _) => {
+                self.is_stopping = true;
+                let name = words::signal_name(*signal);
+                self.line(&format!("stopping after {name}; once more to leave at once"));
             }
-            Event::StepStarted { image, step } => {
-                if let Some(row) = self.rows.get_mut(&image).filter(|_| step.number > 0) {
-                    row.step = Some(step);
-                    row.last_line.clear();
-                }
-            }
-            Event::Output { image, line, .. } => self.say_last(&image, clean::line(&line)),
-            Event::ImageStale { image, reason } => {
-                self.say_last(&image, reasons::describe(&reason));
-            }
-            Event::ImageBlocked { image } => self.say_last(&image, words::BLOCKED.to_owned()),
-            Event::RunStarted { .. } | Event::StepFinished { .. } | Event::RunFinished => {}
-            other => self.tell(other),
+            (event, Some(image)) => self.take_of(image, event),
+            _ => {}
         }
     }
 
-    fn say_last(&mut self, image: &str, words: String) {
-        if let Some(row) = self.rows.get_mut(image) {
+    fn take_of(&mut self, image: &RunImage, event: &Event) {
+        match event {
+            Event::ImageStarted => {
+                self.tell_fresh();
+                self.open(image);
+            }
+            Event::PushStarted => {
+                self.open(image);
+                self.say_last(image, "goes to the registry".to_owned());
+            }
+            Event::StepStarted { step } => {
+                if let Some(row) = self.rows.get_mut(&image.name).filter(|_| step.number > 0) {
+                    row.step = Some(Arc::clone(step));
+                    row.last_line.clear();
+                }
+            }
+            Event::Output { line, .. } => self.say_last(image, clean::line(line)),
+            Event::ImageStale { reason } => self.say_last(image, reasons::describe(reason)),
+            Event::ImageBlocked => self.say_last(image, words::BLOCKED.to_owned()),
+            Event::Warning { message } => self.warn(image, &clean::line(message)),
+            Event::ImageRetried { attempt, message, wait } => {
+                self.warn(image, &words::tried_again(*attempt, message, *wait));
+                if let Some(row) = self.rows.get_mut(&image.name) {
+                    row.step = None;
+                    row.last_line.clear();
+                }
+            }
+            Event::StepFinished { .. } => {}
+            ended => self.tell(image, ended),
+        }
+    }
+
+    fn say_last(&mut self, image: &RunImage, words: String) {
+        if let Some(row) = self.rows.get_mut(&image.name) {
             row.last_line = words;
         }
     }
 
     /// What is said once and stays on the screen.
-    fn tell(&mut self, event: Event) {
-        let ended = lines::ended(&event, self.width, self.paint);
+    fn tell(&mut self, image: &RunImage, event: &Event) {
+        let ended = lines::ended(&image.name, event, self.width, self.paint);
         match event {
-            Event::ImageFresh { image, .. } if !self.rows.contains_key(&image) => {
+            Event::ImageFresh { .. } if !self.rows.contains_key(&image.name) => {
                 self.fresh.extend(ended);
+                return;
             }
-            Event::ImageBuilt { image, .. }
-            | Event::ImageFresh { image, .. }
-            | Event::ImageSkipped { image, .. }
-            | Event::ImageFailed { image, .. }
-            | Event::ImageCancelled { image, .. }
-            | Event::ImagePushed { image, .. }
-            | Event::PushFailed { image, .. } => self.close(&image, ended),
-            Event::ImagePulled { .. } => {
-                if let Some(line) = ended {
-                    self.line(&line);
-                }
-            }
-            Event::PushStarted { image } => {
-                self.open(image.clone());
-                self.say_last(&image, "goes to the registry".to_owned());
-            }
-            Event::Interrupted { signal } => {
-                self.is_stopping = true;
-                let name = words::signal_name(signal);
-                self.line(&format!("stopping after {name}; once more to leave at once"));
-            }
-            Event::Warning { image, message } => {
-                self.warn(&image, &clean::line(&message));
-            }
-            Event::ImageRetried { image, attempt, message, wait } => {
-                self.warn(&image, &words::tried_again(attempt, &message, wait));
-                if let Some(row) = self.rows.get_mut(&image) {
-                    row.step = None;
-                    row.last_line.clear();
-                }
-            }
-            // Those that only move rows.
-            _ => {}
+            Event::ImagePulled { .. } => {}
+            _ => self.close(image),
+        }
+        if let Some(line) = ended {
+            self.line(&line);
         }
     }
 
-    fn warn(&self, image: &str, message: &str) {
-        self.line(&format!("{} {image}  {message}", self.paint.careful("!")));
+    fn warn(&self, image: &RunImage, message: &str) {
+        self.line(&format!("{} {}  {message}", self.paint.careful("!"), image.name));
     }
 
     /// Tells of the images that were fresh from the beginning.
@@ -295,10 +289,10 @@ impl Screen {
         }
     }
 
-    fn open(&mut self, image: String) {
+    fn open(&mut self, image: &RunImage) {
         let since = (self.clock)();
         let row = Row { bar: None, since, step: None, last_line: String::new() };
-        self.rows.insert(image, row);
+        self.rows.insert(Arc::clone(&image.name), row);
         self.give_rows();
     }
 
@@ -316,15 +310,12 @@ impl Screen {
     }
 
     /// Ends the row of an image.
-    fn close(&mut self, image: &str, line: Option<String>) {
-        if let Some(bar) = self.rows.remove(image).and_then(|row| row.bar) {
+    fn close(&mut self, image: &RunImage) {
+        if let Some(bar) = self.rows.remove(&image.name).and_then(|row| row.bar) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
         self.give_rows();
-        if let Some(line) = line {
-            self.line(&line);
-        }
     }
 
     fn line(&self, line: &str) {
@@ -335,17 +326,17 @@ impl Screen {
     fn draw(&mut self) {
         self.width = (self.size)().0;
         let now = (self.clock)();
-        let drawn: Vec<(&String, &Row, &ProgressBar)> = self
+        let drawn: Vec<(&Arc<str>, &Row, &ProgressBar)> = self
             .rows
             .iter()
             .filter_map(|(image, row)| Some((image, row, row.bar.as_ref()?)))
             .collect();
-        let names = drawn.iter().map(|(image, ..)| image.as_str());
+        let names = drawn.iter().map(|(image, ..)| &***image);
         let names = lines::names_width(names, self.width);
         for (image, row, bar) in drawn {
             let time = now.saturating_sub(row.since);
             let row =
-                lines::Row { name: image, time, step: row.step.as_ref(), last: &row.last_line };
+                lines::Row { name: image, time, step: row.step.as_deref(), last: &row.last_line };
             say(bar, lines::row(&row, names, self.width, self.paint));
         }
         let run = Overall {

@@ -33,8 +33,8 @@ impl<W: Write> Reporter for Plain<W> {
 /// The line of an event, without its end; nothing where it says nothing new.
 pub(super) fn line(event: &Stamped) -> Option<String> {
     let words = words_of(&event.event)?;
-    let about =
-        event.event.image().map(|image| format!("{}: ", clean::visible(image))).unwrap_or_default();
+    let image = event.image.as_ref();
+    let about = image.map(|it| format!("{}: ", clean::visible(&it.name))).unwrap_or_default();
     Some(format!("[{:>6.1}s] {about}{words}", event.at.as_secs_f64()))
 }
 

@@ -5,11 +5,12 @@
 //! tries again.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Snippet};
 
 use crate::base::text::count;
-use crate::event::{Event, Failure, Skip, Stamped, Tally};
+use crate::event::{Event, Failure, RunImage, Skip, Stamped, Tally};
 
 use super::clean::{Shown, visible};
 use super::paint::Paint;
@@ -24,13 +25,13 @@ const LONGEST_LINE: usize = 400;
 pub struct Summary {
     /// How the run ended, counted.
     pub tally: Tally,
-    failures: Vec<(String, Failure)>,
-    skipped: Vec<(String, Skip)>,
-    unpushed: Vec<(String, String)>,
+    failures: Vec<(Arc<str>, Failure)>,
+    skipped: Vec<(Arc<str>, Skip)>,
+    unpushed: Vec<(Arc<str>, String)>,
     /// What became of the tags in the registry, in words.
     release: Option<Result<String, String>>,
     /// How many lines the steps of each image wrote.
-    lines: HashMap<String, usize>,
+    lines: HashMap<Arc<str>, usize>,
     log: Option<Whole>,
 }
 
@@ -45,12 +46,9 @@ pub enum Whole {
 
 impl Summary {
     /// Takes note of an event.
-    pub fn take(&mut self, event: &Stamped) {
-        self.tally.take(event);
-        match &event.event {
-            Event::PushFailed { image, message } => {
-                self.unpushed.push((image.clone(), message.clone()));
-            }
+    pub fn take(&mut self, stamped: &Stamped) {
+        self.tally.take(stamped);
+        match &stamped.event {
             Event::Released { moved, kept } => {
                 self.release = Some(Ok(words::released(moved, *kept)));
             }
@@ -58,16 +56,21 @@ impl Summary {
                 let why = message.as_deref().map(words::lines);
                 self.release = Some(Err(why.unwrap_or_default()));
             }
-            Event::ImageFailed { image, failure, .. } => {
-                self.failures.push((image.clone(), failure.clone()));
+            event => {
+                if let Some(image) = &stamped.image {
+                    self.take_of(image, event);
+                }
             }
-            Event::ImageSkipped { image, because } => {
-                self.skipped.push((image.clone(), because.clone()));
-            }
-            Event::Output { image, .. } => match self.lines.get_mut(image) {
-                Some(lines) => *lines += 1,
-                None => drop(self.lines.insert(image.clone(), 1)),
-            },
+        }
+    }
+
+    fn take_of(&mut self, image: &RunImage, event: &Event) {
+        let name = || Arc::clone(&image.name);
+        match event {
+            Event::PushFailed { message } => self.unpushed.push((name(), message.clone())),
+            Event::ImageFailed { failure, .. } => self.failures.push((name(), failure.clone())),
+            Event::ImageSkipped { because } => self.skipped.push((name(), because.clone())),
+            Event::Output { .. } => *self.lines.entry(name()).or_default() += 1,
             _ => {}
         }
     }
@@ -102,7 +105,7 @@ impl Summary {
             .skipped
             .iter()
             .filter(|(_, because)| *because == Skip::Stopped)
-            .map(|(image, _)| image.as_str())
+            .map(|(image, _)| &**image)
             .collect();
         if !stopped.is_empty() {
             text.push_str(&format!("not started: {}\n", names(&stopped)));
@@ -141,7 +144,7 @@ impl Summary {
             .skipped
             .iter()
             .filter(|(_, because)| words::is_because_of(because, image))
-            .map(|(image, _)| image.as_str())
+            .map(|(image, _)| &**image)
             .collect();
         if !lost.is_empty() {
             text.push_str(&format!("  skipped because of it: {}\n", names(&lost)));
@@ -194,7 +197,7 @@ impl Summary {
     }
 
     fn draw_again(&self) -> Option<String> {
-        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| image.as_str()).collect();
+        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| &**image).collect();
         (!failed.is_empty()).then(|| format!("try again: layers build {}\n", failed.join(" ")))
     }
 }
@@ -213,39 +216,42 @@ mod tests {
     use crate::event::FailureKind;
     use crate::event::{Excerpt, StepInfo};
 
-    fn stamped(at: u64, event: Event) -> Stamped {
-        Stamped { at: Duration::from_millis(at), event }
+    fn stamped(at: u64, image: &str, event: Event) -> Stamped {
+        let image = (!image.is_empty()).then(|| RunImage::new(0, image));
+        Stamped { at: Duration::from_millis(at), image, event }
     }
 
     #[test]
     fn the_end_tells_all_that_is_needed() {
-        let step = StepInfo { stage: None, number: 2, total: 3, text: "RUN make".to_owned() };
+        let text = "RUN make".to_owned();
+        let step = StepInfo { id: 0, stage: None, number: 2, total: 3, text };
         let place =
             Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
-            step: Some(step),
+            step: Some(Arc::new(step)),
             excerpt: Some(Excerpt { place, text: "RUN make".to_owned() }),
             log_tail: vec!["make: \x1b[31mno rule".to_owned()],
         };
         let mut summary = Summary::default();
         let took = Duration::from_secs(1);
-        let images = ["base", "dev", "release", "x"].map(str::to_owned).to_vec();
-        let need = Skip::NeedFailed { image: "dev".to_owned() };
-        for event in [
-            Event::RunStarted {
-                engine: "fake 1".to_owned(),
-                jobs: 2,
-                images,
-                edges: Vec::new(),
-                expected: BTreeMap::new(),
-            },
-            Event::ImageFailed { image: "dev".to_owned(), failure, took },
-            Event::ImageSkipped { image: "release".to_owned(), because: need },
-            Event::ImageSkipped { image: "x".to_owned(), because: Skip::Stopped },
+        let images = ["base", "dev", "release", "x"].map(Arc::from).to_vec();
+        let need = Skip::NeedFailed { image: "dev".into() };
+        let begun = Event::RunStarted {
+            engine: "fake 1".to_owned(),
+            jobs: 2,
+            images,
+            edges: Vec::new(),
+            expected: BTreeMap::new(),
+        };
+        for (image, event) in [
+            ("", begun),
+            ("dev", Event::ImageFailed { failure, took }),
+            ("release", Event::ImageSkipped { because: need }),
+            ("x", Event::ImageSkipped { because: Skip::Stopped }),
         ] {
-            summary.take(&stamped(1500, event));
+            summary.take(&stamped(1500, image, event));
         }
         let expected = "
 error: dev failed at docker/dev/Dockerfile:9

@@ -27,7 +27,7 @@ pub(super) fn position(step: &StepInfo) -> String {
 
 /// Whether an image was skipped for what another did, and not because the run stopped.
 pub(super) fn is_because_of(because: &Skip, image: &str) -> bool {
-    matches!(because, Skip::NeedFailed { image: failed } if failed == image)
+    matches!(because, Skip::NeedFailed { image: failed } if **failed == *image)
 }
 
 /// ` at docker/dev/Dockerfile:9`, or nothing where it is not known.

@@ -25,15 +25,14 @@ impl Loop<'_, '_> {
 
     /// Takes note of how the sending of an image ended.
     pub(super) fn delivered(&mut self, image: ImageId, delivery: Delivery) {
-        let name = self.name(image);
         match delivery {
             Delivery::Arrived { published, took } => {
                 let reference = published.reference.clone();
                 self.parcels.arrive(image, published);
-                self.emit(Event::ImagePushed { image: name, reference, took });
+                self.emit_of(image, Event::ImagePushed { reference, took });
             }
             Delivery::Failed(message) => {
-                self.emit(Event::PushFailed { image: name, message });
+                self.emit_of(image, Event::PushFailed { message });
                 if self.options.on_failure != OnFailure::KeepGoing {
                     self.stop();
                 }

@@ -5,12 +5,15 @@
 //! and nothing is polled: an image starts the moment all that it needs is done and a place is
 //! free. This room never prints; whoever wants to see a run reads its events.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, ImageId};
 use crate::engine::{Cancel, Engine};
-use crate::event::{Edge, Event, Failure, FailureKind, Listener, Skip, Stamped, StepCounts};
+use crate::event::{
+    Edge, Event, Failure, FailureKind, Listener, RunImage, Skip, Stamped, StepCounts,
+};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::{Parent, Plan, Registered, Verdict};
 
@@ -30,7 +33,7 @@ pub use worker::{Claim, Prepared, Recipes, Turn};
 
 use courier::{Parcel, Parcels};
 use states::States;
-use worker::{Ending, Fresh, Message, Order, Progress};
+use worker::{Ending, Fresh, Message, Order};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -146,6 +149,7 @@ impl<'a> Run<'a> {
                 running: IdMap::from_fn(plan.len(), |_| None),
                 steps: IdMap::from_fn(plan.len(), |_| StepCounts::default()),
                 parents: IdMap::from_fn(plan.len(), |image| plan.parent(image)),
+                images: name_images(plan, recipes),
                 signal: None,
                 stopping: false,
                 desks,
@@ -158,6 +162,15 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The images of a run as events name them: by their places in its order.
+fn name_images(plan: &Plan, recipes: &dyn Recipes) -> IdMap<Option<RunImage>> {
+    let mut images = IdMap::from_fn(plan.len(), |_| None);
+    for (id, image) in plan.order().iter().enumerate() {
+        images[*image] = Some(RunImage { id, name: recipes.name(*image).into() });
+    }
+    images
+}
+
 /// All state of a run, owned by one thread.
 struct Loop<'a, 's> {
     plan: &'a Plan,
@@ -168,6 +181,8 @@ struct Loop<'a, 's> {
     steps: IdMap<StepCounts>,
     /// What the images are that are done and needed.
     parents: IdMap<Option<Parent>>,
+    /// The images as events name them; nothing for those that are no part of the run.
+    images: IdMap<Option<RunImage>>,
     publisher: Option<&'a dyn Publisher>,
     parcels: Parcels,
     /// The signal that stopped the run, if one did.
@@ -224,14 +239,11 @@ impl Loop<'_, '_> {
             Some(_) => registered.map(|it| it.size),
             None => self.recipes.size(image_id),
         };
-        self.emit(Event::ImageFresh {
-            image: self.name(image),
-            image_id: image_id.clone(),
-            tagged: Vec::new(),
-            size,
-            registry: registry.clone(),
-        });
-        self.send(image, image_id, registered);
+        let (image_id, registry) = (image_id.clone(), registry.clone());
+        let tagged = Vec::new();
+        let event = Event::ImageFresh { image_id: image_id.clone(), tagged, size, registry };
+        self.emit_of(image, event);
+        self.send(image, &image_id, registered);
     }
 
     fn beginning(&self) -> Event {
@@ -265,8 +277,8 @@ impl Loop<'_, '_> {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Progress { image, progress } => {
-                progress.into_iter().for_each(|(at, progress)| self.report(image, at, progress));
+            Message::Progress { image, events } => {
+                events.into_iter().for_each(|(at, event)| self.report(image, at, event));
             }
             Message::Ended { worker, image, ending } => {
                 self.idle.push(worker);
@@ -282,7 +294,7 @@ impl Loop<'_, '_> {
 
     fn start_what_can(&mut self) {
         while let Some(image) = self.parcels.hand_out() {
-            self.emit(Event::PushStarted { image: self.name(image) });
+            self.emit_of(image, Event::PushStarted);
         }
         while !self.stopping && !self.idle.is_empty() {
             let Some(image) = self.states.start_next() else { return };
@@ -291,7 +303,7 @@ impl Loop<'_, '_> {
             let until = self.options.timeout.and_then(|time| since.checked_add(time));
             let running = Running { since, until, timed_out: false, cancel: cancel.clone() };
             self.running[image] = Some(running);
-            self.emit(Event::ImageStarted { image: self.name(image) });
+            self.emit_of(image, Event::ImageStarted);
             let order = Order {
                 image,
                 needs: self.needs_of(image),
@@ -307,36 +319,24 @@ impl Loop<'_, '_> {
         self.plan.needs(image).iter().filter_map(|need| self.parents[*need].clone()).collect()
     }
 
-    fn report(&mut self, image: ImageId, at: Instant, progress: Progress) {
-        let name = self.name(image);
-        let event = match progress {
-            Progress::Stale(reason) => Event::ImageStale { image: name, reason },
-            Progress::Blocked => Event::ImageBlocked { image: name },
-            Progress::Pulled { reference, took } => {
-                Event::ImagePulled { image: name, reference, took }
+    fn report(&mut self, image: ImageId, at: Instant, event: Event) {
+        match &event {
+            // What the failed try has done is no part of the image.
+            Event::ImageRetried { .. } => self.steps[image] = StepCounts::default(),
+            // Taking a base runs nothing, and engines call it cached or not as it suits them.
+            Event::StepFinished { step, cached, .. }
+                if step.number > 0 && !step.text.starts_with("FROM ") =>
+            {
+                self.steps[image].cached += u32::from(*cached);
+                self.steps[image].ran += u32::from(!*cached);
             }
-            Progress::Retried { attempt, message, wait } => {
-                // What the failed try has done is no part of the image.
-                self.steps[image] = StepCounts::default();
-                Event::ImageRetried { image: name, attempt, message, wait }
-            }
-            Progress::StepStarted(step) => Event::StepStarted { image: name, step },
-            Progress::StepFinished { step, cached, took } => {
-                // Taking a base runs nothing, and engines call it cached or not as it suits them.
-                if step.number > 0 && !step.text.starts_with("FROM ") {
-                    self.steps[image].cached += u32::from(cached);
-                    self.steps[image].ran += u32::from(!cached);
-                }
-                Event::StepFinished { image: name, step, cached, took }
-            }
-            Progress::Output { step, line } => Event::Output { image: name, step, line },
-            Progress::Warning(message) => Event::Warning { image: name, message },
-        };
-        self.listener.hear(&Stamped { at: at.saturating_duration_since(self.clock), event });
+            _ => {}
+        }
+        let (at, image) = (at.saturating_duration_since(self.clock), self.images[image].clone());
+        self.listener.hear(&Stamped { at, image, event });
     }
 
     fn end(&mut self, image: ImageId, ending: Ending) {
-        let name = self.name(image);
         let running = self.running[image].take();
         let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
         let timed_out = running.is_some_and(|it| it.timed_out) && self.signal.is_none();
@@ -347,13 +347,14 @@ impl Loop<'_, '_> {
                 self.parents[image] = Some(parent);
                 self.states.finish(image);
                 self.send(image, &image_id, None);
-                let (image, steps, size) = (name, self.steps[image], Some(size));
-                self.emit(Event::ImageBuilt { image, image_id, references, steps, size, took });
+                let (steps, size) = (self.steps[image], Some(size));
+                let event = Event::ImageBuilt { image_id, references, steps, size, took };
+                self.emit_of(image, event);
             }
             Ending::Cancelled if timed_out => self.fail(image, self.overdue(), took),
             Ending::Cancelled => {
                 self.states.cancel(image);
-                self.emit(Event::ImageCancelled { image: name, took });
+                self.emit_of(image, Event::ImageCancelled { took });
                 self.stop();
             }
             Ending::Failed(failure) => self.fail(image, failure, took),
@@ -372,15 +373,13 @@ impl Loop<'_, '_> {
         self.parents[image] = identity.map(parent);
         self.states.finish(image);
         self.send(image, &image_id, registered.as_ref());
-        let image = self.name(image);
-        self.emit(Event::ImageFresh { image, image_id, tagged, size, registry });
+        self.emit_of(image, Event::ImageFresh { image_id, tagged, size, registry });
     }
 
     fn fail(&mut self, image: ImageId, failure: Failure, took: Duration) {
-        let name = self.name(image);
-        self.emit(Event::ImageFailed { image: name.clone(), failure, took });
+        self.emit_of(image, Event::ImageFailed { failure, took });
         let lost = self.states.fail(image);
-        self.skip(&lost, &Skip::NeedFailed { image: name });
+        self.skip(&lost, &Skip::NeedFailed { image: self.name(image) });
         match self.options.on_failure {
             OnFailure::KeepGoing => {}
             OnFailure::Finish => self.stop(),
@@ -441,16 +440,20 @@ impl Loop<'_, '_> {
 
     fn skip(&mut self, images: &[ImageId], because: &Skip) {
         for image in images {
-            let image = self.name(*image);
-            self.emit(Event::ImageSkipped { image, because: because.clone() });
+            self.emit_of(*image, Event::ImageSkipped { because: because.clone() });
         }
     }
 
     fn emit(&mut self, event: Event) {
-        self.listener.hear(&Stamped { at: self.clock.elapsed(), event });
+        self.listener.hear(&Stamped { at: self.clock.elapsed(), image: None, event });
     }
 
-    fn name(&self, image: ImageId) -> String {
-        self.recipes.name(image).to_owned()
+    fn emit_of(&mut self, image: ImageId, event: Event) {
+        let image = self.images[image].clone();
+        self.listener.hear(&Stamped { at: self.clock.elapsed(), image, event });
+    }
+
+    fn name(&self, image: ImageId) -> Arc<str> {
+        self.images[image].as_ref().map_or_else(Arc::default, |image| Arc::clone(&image.name))
     }
 }

@@ -116,7 +116,7 @@ impl Recipes for Names {
 
 struct Heard {
     tally: Tally,
-    events: Vec<Event>,
+    events: Vec<Stamped>,
     interrupted_at: Option<usize>,
     interrupter: Interrupter,
 }
@@ -124,9 +124,9 @@ struct Heard {
 impl Listener for Heard {
     fn hear(&mut self, event: &Stamped) {
         self.tally.take(event);
-        self.events.push(event.event.clone());
-        if let Event::ImageStarted { image } = &event.event
-            && self.interrupted_at == Some(number(image))
+        self.events.push(event.clone());
+        if matches!(event.event, Event::ImageStarted)
+            && self.interrupted_at == Some(number_of(event))
         {
             self.interrupter.interrupt(15);
         }
@@ -135,7 +135,7 @@ impl Listener for Heard {
 
 struct Seen {
     tally: Tally,
-    events: Vec<Event>,
+    events: Vec<Stamped>,
     most_at_once: usize,
     started: Vec<usize>,
 }
@@ -203,27 +203,31 @@ fn number(image: &str) -> usize {
     image.parse().unwrap()
 }
 
+/// The number in the name of the image that an event is about.
+fn number_of(event: &Stamped) -> usize {
+    number(&event.image.as_ref().unwrap().name)
+}
+
 fn check(script: &Script) {
     let seen = execute(script);
     let keep_going = script.on_failure == OnFailure::KeepGoing;
     let mut ended = BTreeMap::new();
     let mut done = BTreeSet::new();
     for event in &seen.events {
-        match event {
-            Event::ImageStarted { image } => {
-                for need in &script.needs[number(image)] {
-                    assert!(done.contains(&need.index()), "{image} began before {need:?} was done");
+        let mut end = |how| assert!(ended.insert(number_of(event), how).is_none());
+        match &event.event {
+            Event::ImageStarted => {
+                for need in &script.needs[number_of(event)] {
+                    assert!(done.contains(&need.index()), "{event:?} before {need:?} was done");
                 }
             }
-            Event::ImageBuilt { image, .. } => {
-                done.insert(number(image));
-                assert!(ended.insert(number(image), "built").is_none());
+            Event::ImageBuilt { .. } => {
+                done.insert(number_of(event));
+                end("built");
             }
-            Event::ImageFailed { image, .. } => {
-                assert!(ended.insert(number(image), "failed").is_none());
-            }
-            Event::ImageSkipped { image, because } => {
-                let needs = needs_of(script, number(image));
+            Event::ImageFailed { .. } => end("failed"),
+            Event::ImageSkipped { because } => {
+                let needs = needs_of(script, number_of(event));
                 match because {
                     Skip::NeedFailed { image: failed } => {
                         assert!(needs.contains(&number(failed)) && script.fails[number(failed)]);
@@ -233,18 +237,18 @@ fn check(script: &Script) {
                         assert!(failed || seen.tally.signal == Some(15));
                     }
                 }
-                assert!(ended.insert(number(image), "skipped").is_none());
+                end("skipped");
             }
-            Event::ImageCancelled { image, .. } => {
+            Event::ImageCancelled { .. } => {
                 let by_failure = script.on_failure == OnFailure::Cancel && seen.tally.failed > 0;
                 assert!(by_failure || seen.tally.signal == Some(15));
-                assert!(ended.insert(number(image), "cancelled").is_none());
+                end("cancelled");
             }
             _ => {}
         }
     }
     assert_eq!(ended.len(), script.needs.len(), "every image ends");
-    assert!(matches!(seen.events.last(), Some(Event::RunFinished)));
+    assert!(matches!(seen.events.last().unwrap().event, Event::RunFinished));
     assert!(seen.most_at_once <= script.jobs);
     if keep_going && seen.tally.signal.is_none() {
         for (image, end) in &ended {
@@ -262,14 +266,14 @@ fn check(script: &Script) {
     check_that_nothing_starts_after_a_stop(&seen.events, keep_going);
 }
 
-fn check_that_nothing_starts_after_a_stop(events: &[Event], keep_going: bool) {
-    let stops = |event: &Event| match event {
+fn check_that_nothing_starts_after_a_stop(events: &[Stamped], keep_going: bool) {
+    let stops = |event: &Stamped| match event.event {
         Event::Interrupted { .. } => true,
         Event::ImageFailed { .. } => !keep_going,
         _ => false,
     };
     let mut after = events.iter().skip_while(|event| !stops(event));
-    assert!(!after.any(|event| matches!(event, Event::ImageStarted { .. })));
+    assert!(!after.any(|event| matches!(event.event, Event::ImageStarted)));
 }
 
 proptest! {

@@ -52,7 +52,7 @@ impl Listener for Observers {
         if self.unkept.is_none() {
             self.unkept = self.journal.show(event).err();
         }
-        self.remember(&event.event);
+        self.remember(event);
         self.summary.take(event);
         if let Some(timeline) = &mut self.timeline {
             timeline.take(event);
@@ -92,13 +92,13 @@ impl Observers {
         self.timeline = is_wanted.then(Timeline::default);
     }
 
-    fn remember(&mut self, event: &Event) {
-        match event {
+    fn remember(&mut self, event: &Stamped) {
+        match &event.event {
             // A build of which all was cached says nothing of the next.
-            Event::ImageBuilt { image, image_id, steps, took, .. } => {
+            Event::ImageBuilt { image_id, steps, took, .. } => {
                 self.ours.insert(image_id.clone());
-                if steps.ran > 0 {
-                    self.took.push((image.clone(), *took));
+                if let Some(image) = event.image.as_ref().filter(|_| steps.ran > 0) {
+                    self.took.push((image.name.to_string(), *took));
                 }
             }
             Event::ImageFresh { image_id, .. } => drop(self.ours.insert(image_id.clone())),

@@ -5,14 +5,13 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::read::Events;
 use super::{EVENTS, Head, id_of, moment_of_id};
-use crate::event::Event;
+use crate::event::{Event, Stamped};
 use crate::inputs::claims::is_at;
-use crate::inputs::memory::file_name_of;
 use crate::inputs::{Memory, StateDir};
 
 /// How many runs are kept, the newest one included.
@@ -75,9 +74,13 @@ impl Kept {
         self.folder.path()
     }
 
-    /// The log of an image, where it has one here.
-    pub fn image_log(&self, image: &str) -> Option<PathBuf> {
-        self.folder.file(image_file(image)).ok()
+    /// Whether an image was begun in it, so that there is something of it to be read.
+    pub fn has_log_of(&self, image: &str) -> bool {
+        let is_start = |it: &Stamped| {
+            matches!(it.event, Event::ImageStarted)
+                && it.image.as_ref().is_some_and(|it| *it.name == *image)
+        };
+        self.events().is_ok_and(|all| all.only_facts().any(|it| it.is_ok_and(|it| is_start(&it))))
     }
 
     /// Removes it, unless a process may be writing it.
@@ -109,11 +112,6 @@ fn began_of(folder: &StateDir) -> Option<Duration> {
     let mut line = String::new();
     BufReader::new(File::open(folder.file(EVENTS).ok()?).ok()?).read_line(&mut line).ok()?;
     serde_json::from_str::<Head>(&line).ok()?.began()
-}
-
-/// The name of the file of an image's log.
-pub(super) fn image_file(image: &str) -> String {
-    format!("{}.log", file_name_of(image))
 }
 
 /// Makes the folder of a run that began at a moment, and its file of events, and holds the lock on

@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::announced::Announced;
 use super::{FORM, Head};
 use crate::base::screen::visible_path;
 use crate::event::Stamped;
 use crate::inputs::StateDir;
+
+/// The form in which each line holds all of its step, and a failure the last lines of its log.
+const FIRST_FORM: u32 = 1;
 
 /// The events of a log, in order.
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub struct Events {
     only_facts: bool,
     /// The last line that was passed over.
     passed: Vec<u8>,
+    announced: Announced,
 }
 
 impl Events {
@@ -42,10 +47,13 @@ impl Events {
             first: true,
             only_facts: false,
             passed: Vec::new(),
+            announced: Announced::default(),
         };
         events.read_line()?;
         let head: Option<Head> = serde_json::from_slice(&events.line).ok();
-        if let Some(version) = head.map(|head| head.version).filter(|version| *version > FORM) {
+        let version = head.map_or(FORM, |head| head.version);
+        events.announced.by_number = version > FIRST_FORM;
+        if version > FORM {
             bail!(
                 "`{}` has the form {version}, and this version of layers reads {FORM}\n\
                  hint: use the version that wrote it",
@@ -61,6 +69,13 @@ impl Events {
     pub fn only_facts(mut self) -> Events {
         self.only_facts = true;
         self
+    }
+
+    /// The event of a line; nothing where it holds none that is known here.
+    fn event(&mut self, line: &[u8]) -> Option<Stamped> {
+        let mut event = serde_json::from_slice(line).ok()?;
+        self.announced.complete(&mut event);
+        Some(event)
     }
 
     /// Reads the next line into `line`; empty at the end.
@@ -84,14 +99,17 @@ impl Iterator for Events {
             }
             if self.line.is_empty() {
                 let last = std::mem::take(&mut self.passed);
-                return serde_json::from_slice(&last).ok().map(Ok);
+                return self.event(&last).map(Ok);
             }
             self.passed.clear();
             if self.only_facts && is_output(&self.line) {
                 std::mem::swap(&mut self.passed, &mut self.line);
                 continue;
             }
-            if let Ok(event) = serde_json::from_slice(&self.line) {
+            let line = std::mem::take(&mut self.line);
+            let event = self.event(&line);
+            self.line = line;
+            if let Some(event) = event {
                 return Some(Ok(event));
             }
         }
@@ -100,11 +118,12 @@ impl Iterator for Events {
 
 /// Whether a line is an event of what a step wrote, in the form in which they are written here.
 fn is_output(line: &[u8]) -> bool {
-    let rest = line.splitn(2, |byte| *byte == b',').nth(1);
-    rest.is_some_and(|rest| rest.starts_with(b"\"event\":\"output\","))
+    // Within a text the quotes would stand behind backslashes.
+    const MARK: &[u8] = b"\"event\":\"output\",";
+    line.windows(MARK.len()).any(|piece| piece == MARK)
 }
 
 /// The error is no `io::Error`, which is one of writing for `say`.
-pub(in crate::report) fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
+fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
     anyhow::anyhow!("can't read `{}`: {error}", visible_path(path))
 }

@@ -236,7 +236,7 @@ fn describe_failure(failure: &Failure) -> FailureData {
         message: lines_of(failure.message.lines()).join("\n"),
         place: excerpt.map(|excerpt| clean::line(&excerpt.place.to_string())),
         excerpt: excerpt.map(|it| (it.place.line, lines_of(it.text.lines()))),
-        step: failure.step.as_ref().map(words::describe_step),
+        step: failure.step.as_deref().map(words::describe_step),
         tail: lines_of(failure.log_tail.iter().map(String::as_str)),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::timeline::Timeline;
-use super::super::timeline::fixture::{at, built, edge, events, shop, started};
+use super::super::timeline::fixture::{at, begun, built, edge, events, fresh, shop, started};
 use super::{Prior, Standing, escape, of_run};
 use crate::event::Event;
 use crate::graph::evaluate::NeedKind;
@@ -108,7 +108,7 @@ fn runs_without_an_end_say_so() {
     let running = Standing { is_written: true, ..STANDING };
     assert_eq!(data(&of_run(&torn, &running, None))["r"]["s"], "still running");
     let mut stopped = Timeline::of(&all[..5]);
-    stopped.take(&at(9, Event::Interrupted { signal: 2 }));
+    stopped.take(&at(9, ("", Event::Interrupted { signal: 2 })));
     assert_eq!(of(&stopped, None)["r"]["s"], "stopped by SIGINT");
     // Nothing at all is a page, too.
     assert_eq!(of(&Timeline::default(), None)["i"], json!([]));
@@ -119,16 +119,7 @@ fn the_run_before_is_compared() {
     let earlier = Timeline::of(&[
         at(0, started("base")),
         at(700, built("base", 1, 90)),
-        at(
-            700,
-            Event::ImageFresh {
-                image: "dev".to_owned(),
-                image_id: String::new(),
-                tagged: vec![],
-                size: None,
-                registry: None,
-            },
-        ),
+        at(700, fresh("dev", None)),
     ]);
     let prior = Prior { id: "earlier", began: Duration::ZERO, run: &earlier };
     let data = of(&shop(), Some(&prior));
@@ -140,19 +131,13 @@ fn the_run_before_is_compared() {
 
 #[test]
 fn lines_bend_and_show_the_kind_that_binds_most() {
-    let begun = Event::RunStarted {
-        engine: String::new(),
-        jobs: 1,
-        images: ["a", "b", "c"].map(str::to_owned).to_vec(),
-        edges: vec![
-            edge("b", "a", NeedKind::Mount),
-            edge("b", "a", NeedKind::Copy),
-            edge("c", "b", NeedKind::From),
-            edge("c", "a", NeedKind::Context),
-        ],
-        expected: Default::default(),
-    };
-    let data = of(&Timeline::of(&[at(0, begun)]), None);
+    let edges = vec![
+        edge("b", "a", NeedKind::Mount),
+        edge("b", "a", NeedKind::Copy),
+        edge("c", "b", NeedKind::From),
+        edge("c", "a", NeedKind::Context),
+    ];
+    let data = of(&Timeline::of(&[at(0, begun(1, &["a", "b", "c"], edges))]), None);
     let lines = data["l"].as_array().unwrap();
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0], json!([0, 1, 1, []]), "copy before mount");
