@@ -11,7 +11,6 @@ use ring::digest::{SHA256, digest};
 
 use crate::base::screen::visible_json;
 use crate::graph::draw::View;
-use crate::graph::evaluate::NeedKind;
 
 use super::timeline::Timeline;
 
@@ -22,10 +21,6 @@ mod of_run;
 mod tests;
 
 pub use of_run::{Prior, Standing};
-
-/// The kinds of needs in the order of how strongly they bind; the page knows them by their place here.
-const KINDS: [NeedKind; 5] =
-    [NeedKind::From, NeedKind::Copy, NeedKind::Add, NeedKind::Mount, NeedKind::Context];
 
 /// The page, with marks where its parts go.
 const TEMPLATE: &str = include_str!("page.html");
@@ -54,10 +49,6 @@ pub fn of_run(run: &Timeline, standing: &Standing<'_>, prior: Option<&Prior<'_>>
 /// The page of a graph, or of what is shown of it; `name` is what the repository is called.
 pub fn of_graph(view: &View<'_>, name: &str) -> String {
     assemble(&of_graph::describe(view, name))
-}
-
-fn kind_index(kind: NeedKind) -> usize {
-    KINDS.iter().position(|it| *it == kind).unwrap_or_default()
 }
 
 fn assemble(page: &data::Page) -> String {

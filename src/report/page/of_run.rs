@@ -10,13 +10,12 @@ use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
 use super::super::paint::Paint;
-use super::super::timeline::{Outcome, Passage, Timeline, Track, Wait, Work};
+use super::super::timeline::{Outcome, Passage, Timeline, Track, Work};
 use super::super::{clean, journal, reasons, words};
 use super::data::{
-    BROKE, CACHED, FailureData, ImageData, LineData, NeedData, OPEN, Page, PriorRun, RunData,
-    StepData, letter, rounded,
+    ExcerptData, FailureData, ImageData, LineData, NeedData, Page, PriorImage, PriorRun, RunData,
+    StepData, rounded,
 };
-use super::kind_index;
 
 /// No instruction needs more columns to be known again.
 const LONGEST_STEP: usize = 160;
@@ -60,7 +59,8 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
     }
     let layout = lay_out(&parents);
     let images = (0..run.images.len()).map(|image| ImageData {
-        spot: (layout.spots[image].rank, rounded(layout.spots[image].row)),
+        rank: layout.spots[image].rank,
+        row: rounded(layout.spots[image].row),
         prior: prior.and_then(|prior| before(prior.run, &run.images[image].name)),
         ..describe_image(run, image)
     });
@@ -77,7 +77,7 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
             took: millis(run.took),
             state: state(run, standing.is_written),
             counts: words::counts(&run.tally, Paint::plain()),
-            chain: run.chain().iter().map(|link| (link.image, waited(link.waited))).collect(),
+            chain: run.chain(),
             prior: prior.map(|prior| PriorRun {
                 id: prior.id.to_owned(),
                 began: journal::moment(prior.began),
@@ -94,10 +94,10 @@ pub(super) fn lines(
 ) -> Vec<LineData> {
     let line = |line: &crate::graph::draw::layout::Line| {
         // Where an image is needed in several ways, the one that binds most is drawn.
-        let kind = kinds(line.child, line.parent).into_iter().map(kind_index).min();
+        let kind = kinds(line.child, line.parent).into_iter().min().unwrap_or(NeedKind::From);
         let inner = line.through.get(1..line.through.len().saturating_sub(1)).unwrap_or_default();
         let bends = inner.iter().map(|spot| (spot.rank, rounded(spot.row))).collect();
-        LineData(line.parent, line.child, kind.unwrap_or_default(), bends)
+        LineData { parent: line.parent, child: line.child, kind, bends }
     };
     layout.lines.iter().map(line).collect()
 }
@@ -116,19 +116,12 @@ fn state(run: &Timeline, is_written: bool) -> String {
     }
 }
 
-fn waited(wait: Wait) -> u8 {
-    match wait {
-        Wait::Nothing => 0,
-        Wait::Need => 1,
-        Wait::Place => 2,
-    }
-}
-
 /// What an earlier run made of an image, and how long that took where it was built.
-fn before(prior: &Timeline, image: &str) -> Option<(char, Option<u64>)> {
+fn before(prior: &Timeline, image: &str) -> Option<PriorImage> {
     let track = prior.find(image)?;
     let was_built = matches!(track.outcome, Outcome::Built | Outcome::Cached);
-    Some((letter(track.outcome), track.took().filter(|_| was_built).map(millis)))
+    let took = track.took().filter(|_| was_built).map(millis);
+    Some(PriorImage { outcome: track.outcome, took })
 }
 
 fn describe_image(run: &Timeline, image: usize) -> ImageData {
@@ -138,7 +131,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
     let is_shown = begun || track.outcome == Outcome::Fresh;
     ImageData {
         name: clean::line(&track.name),
-        outcome: Some(letter(track.outcome)),
+        outcome: Some(track.outcome),
         start: track.started.map(|moment| millis(moment.at)),
         end: track.ended.filter(|_| is_shown).map(|moment| millis(moment.at)),
         ready: if begun { millis(run.ready(image)) } else { 0 },
@@ -146,7 +139,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
         expected: track.expected.map(millis),
         why,
         changes,
-        counts: track.counts.map(|counts| (counts.ran, counts.cached)),
+        counts: track.counts,
         steps: track.steps.iter().take(MOST_STEPS).map(|work| describe_step(run, work)).collect(),
         size: track.size,
         added: added(run, track),
@@ -155,7 +148,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
         needs: track
             .needs
             .iter()
-            .map(|(it, kind)| NeedData(*it, kind_index(*kind), None))
+            .map(|(image, kind)| NeedData { image: *image, kind: *kind, place: None })
             .collect(),
         notes: notes(track),
         failure: track.failure.as_ref().map(describe_failure),
@@ -169,12 +162,11 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
 }
 
 fn describe_step(run: &Timeline, work: &Work) -> StepData {
-    let odd = [(work.cached, CACHED), (work.broke, BROKE), (work.to.is_none(), OPEN)];
-    let flags = odd.iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| flag).sum();
     let from = millis(work.from);
     let to = millis(work.to.unwrap_or(run.took)).max(from);
     let text = clean::fit(&words::describe_step(&work.step), LONGEST_STEP);
-    StepData(from, to - from, flags, text)
+    let Work { cached, broke, .. } = *work;
+    StepData { from, took: to - from, cached, broke, open: work.to.is_none(), text }
 }
 
 /// Why an image was built, or was not begun; and all that differs, where that is more than one thing.
@@ -235,7 +227,8 @@ fn describe_failure(failure: &Failure) -> FailureData {
     FailureData {
         message: lines_of(failure.message.lines()).join("\n"),
         place: excerpt.map(|excerpt| clean::line(&excerpt.place.to_string())),
-        excerpt: excerpt.map(|it| (it.place.line, lines_of(it.text.lines()))),
+        excerpt: excerpt
+            .map(|it| ExcerptData { line: it.place.line, lines: lines_of(it.text.lines()) }),
         step: failure.step.as_deref().map(words::describe_step),
         tail: lines_of(failure.log_tail.iter().map(String::as_str)),
     }

@@ -8,6 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::event::{Event, Failure, Skip, Stamped, StepCounts, StepInfo, TAIL, Tally};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
@@ -41,7 +43,8 @@ pub struct Timeline {
 }
 
 /// What became of an image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Nothing yet.
     #[default]
