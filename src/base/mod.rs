@@ -1,8 +1,9 @@
 //! The ground floor: ids, relative paths, spans, diagnostics and the wording of lists.
 //!
-//! Owns the small types that every room speaks in. It imports nothing of ours, reads no file
-//! and prints nothing.
+//! Owns the small types that every room speaks in, and the one way of writing a file whole. It imports
+//! nothing of ours, reads no file and prints nothing.
 
+pub mod backoff;
 pub mod clock;
 pub mod diagnostic;
 pub mod fault;
@@ -12,6 +13,7 @@ pub mod path;
 pub mod screen;
 pub mod span;
 pub mod text;
+pub mod whole_file;
 
 pub use diagnostic::{Diagnostic, Label, Level};
 pub use fault::{Passing, hinted};

@@ -19,6 +19,7 @@ use super::durations::Durations;
 use super::identity::FORMAT;
 use super::key::Inputs;
 use super::state::StateDir;
+use crate::base::whole_file::writer_of;
 use crate::engine::Cancel;
 
 /// The folder's name, at the repository's root.
@@ -297,34 +298,7 @@ pub fn file_name_of(image: &str) -> String {
     name
 }
 
-/// The process that writes a file which is not yet at its place, by the file's name.
-fn writer_of(name: &str) -> Option<u32> {
-    let (_, writer) = name.strip_suffix(".tmp")?.rsplit_once('.')?;
-    writer.split_once('-')?.0.parse().ok()
-}
-
 /// Whether there is no such process on this machine, as far as the system tells.
 fn is_dead(process: u32) -> bool {
     Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{process}")).exists()
-}
-
-/// Writes a file beside its place and renames it: whoever reads finds a whole one.
-///
-/// # Errors
-/// Where it can't be written.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    // Threads of one process may write the same file too.
-    let thread = format!("{:?}", std::thread::current().id());
-    let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
-    beside.push(format!(".{}-{thread}.tmp", std::process::id()));
-    // Whatever else has this name is left over, or no file of ours: a new one never leads elsewhere.
-    drop(fs::remove_file(&beside));
-    let written = fs::File::create_new(&beside).and_then(|mut file| file.write_all(bytes));
-    let written = written.and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The half-written copy is of no use; that it may stay is not worth a second error.
-        drop(fs::remove_file(&beside));
-    }
-    written
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use super::memory::FOLDER;
 use crate::base::screen::visible_path;
 use crate::base::text::shell_word;
+use crate::base::whole_file;
 
 /// A directory: `.layers` itself, or one below it.
 #[derive(Debug, Clone)]
@@ -144,7 +145,7 @@ impl StateDir {
     /// Where it can't be written.
     pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
         self.check()?;
-        super::memory::write_whole(&self.path.join(name), bytes)
+        whole_file::write(&self.path.join(name), bytes)
     }
 
     /// Removes a name from it, whatever it stands for.

@@ -4,7 +4,6 @@
 //! whole or not there. All that people read passes through `clean::printed` here, with what the
 //! process may print: set once, by [`begin`].
 
-use std::fs;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -15,6 +14,7 @@ use rustix::termios::{QueueSelector, tcflush};
 use super::clean::{Allowed, printed};
 use super::paint::Paint;
 use crate::base::screen::visible_path;
+use crate::base::whole_file;
 
 /// No more is read of an answer.
 const LONGEST_ANSWER: u64 = 1024;
@@ -198,14 +198,6 @@ pub fn warning(message: &str, paint: Paint) -> anyhow::Result<()> {
 /// # Errors
 /// Where it can't be written; what was there before is unharmed then.
 pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
-    let name = path.file_name().with_context(|| format!("`{}` is no file", visible_path(path)))?;
-    let mut beside = name.to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The half-written copy is of no use; that it may stay is not worth a second error.
-        drop(fs::remove_file(&beside));
-    }
+    let written = whole_file::write(path, text.as_bytes());
     written.with_context(|| format!("can't write `{}`", visible_path(path)))
 }

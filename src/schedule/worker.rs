@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crate::base::ImageId;
+use crate::base::{ImageId, backoff};
 use crate::engine::mask::Mask;
 use crate::engine::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Passing, StoredImage,
@@ -234,7 +234,7 @@ struct Fault {
 
 /// How long is waited after a try: one second, then twice as long each time, up to half a minute.
 pub(super) fn pause_after(attempt: u32) -> Duration {
-    Duration::from_secs(1 << (attempt - 1).min(5)).min(Duration::from_secs(30))
+    backoff::pause_after(attempt, Duration::from_secs(1), Duration::from_secs(30))
 }
 
 /// Waits; says whether the time went by without a cancellation.

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::steps::{bases, chain_of, is_trigger, labels, on_build};
 use crate::base::screen::visible_path;
+use crate::base::whole_file;
 use crate::engine::{BuildRequest, HistoryEntry, StoredImage};
 
 /// Images by their references.
@@ -96,7 +97,7 @@ impl Store {
     /// Written beside and moved: whoever reads finds a whole file.
     fn save(&self) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        write_whole(file, &serde_json::to_vec_pretty(&self.images)?)
+        whole_file::write(file, &serde_json::to_vec_pretty(&self.images)?)
             .with_context(|| format!("can't write `{}`", visible_path(file)))
     }
 
@@ -186,10 +187,4 @@ fn whole_reference(reference: &str) -> String {
         return reference.to_owned();
     }
     format!("{reference}:latest")
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&beside, bytes)?;
-    fs::rename(&beside, path)
 }
