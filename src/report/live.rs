@@ -26,7 +26,7 @@ use self::canvas::{Canvas, Size};
 use self::left::Left;
 use self::lines::Overall;
 use super::paint::Paint;
-use super::{Reporter, clean, reasons, words};
+use super::{Reporter, Words, clean, reasons, words};
 
 /// More rows than this would push what has ended off the screen.
 const MOST_ROWS: usize = 8;
@@ -148,7 +148,7 @@ struct Row {
     bar: Option<ProgressBar>,
     since: Duration,
     step: Option<Arc<StepInfo>>,
-    last_line: String,
+    last_line: Words,
 }
 
 impl Screen {
@@ -229,23 +229,23 @@ impl Screen {
             }
             Event::PushStarted => {
                 self.open(image);
-                self.say_last(image, "goes to the registry".to_owned());
+                self.say_last(image, "goes to the registry");
             }
             Event::StepStarted { step } => {
                 if let Some(row) = self.rows.get_mut(&image.name).filter(|_| step.number > 0) {
                     row.step = Some(Arc::clone(step));
-                    row.last_line.clear();
+                    row.last_line = Words::default();
                 }
             }
             Event::Output { line, .. } => self.say_last(image, clean::line(line)),
             Event::ImageStale { reason } => self.say_last(image, reasons::describe(reason)),
-            Event::ImageBlocked => self.say_last(image, words::BLOCKED.to_owned()),
+            Event::ImageBlocked => self.say_last(image, words::BLOCKED),
             Event::Warning { message } => self.warn(image, &clean::line(message)),
             Event::ImageRetried { attempt, message, wait } => {
                 self.warn(image, &words::tried_again(*attempt, message, *wait));
                 if let Some(row) = self.rows.get_mut(&image.name) {
                     row.step = None;
-                    row.last_line.clear();
+                    row.last_line = Words::default();
                 }
             }
             Event::StepFinished { .. } => {}
@@ -253,9 +253,9 @@ impl Screen {
         }
     }
 
-    fn say_last(&mut self, image: &RunImage, words: String) {
+    fn say_last(&mut self, image: &RunImage, words: impl Into<Words>) {
         if let Some(row) = self.rows.get_mut(&image.name) {
-            row.last_line = words;
+            row.last_line = words.into();
         }
     }
 
@@ -291,7 +291,7 @@ impl Screen {
 
     fn open(&mut self, image: &RunImage) {
         let since = (self.clock)();
-        let row = Row { bar: None, since, step: None, last_line: String::new() };
+        let row = Row { bar: None, since, step: None, last_line: Words::default() };
         self.rows.insert(Arc::clone(&image.name), row);
         self.give_rows();
     }

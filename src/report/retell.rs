@@ -11,7 +11,7 @@ use crate::event::{Event, Stamped, StepInfo};
 use super::journal::Kept;
 use super::paint::Paint;
 use super::summary::{Summary, Whole};
-use super::{clean, plain, words};
+use super::{Words, clean, plain, words};
 
 /// Tells a run again: the plain lines, then the end as it was. `whole` is where the whole logs of
 /// its images are.
@@ -105,18 +105,19 @@ impl ImageLog {
 }
 
 /// As plain lines say it, but for what the heading has said, and with all of why it failed.
-fn words_of(event: &Event) -> Option<String> {
-    match event {
-        Event::StepFinished { step, .. } if step.number == 0 => None,
+fn words_of(event: &Event) -> Option<Words> {
+    let words = match event {
+        Event::StepFinished { step, .. } if step.number == 0 => return None,
         Event::StepFinished { step, cached: true, .. } => {
-            Some(format!("{} cached", words::position(step)))
+            format!("{} cached", words::position(step))
         }
         Event::StepFinished { step, took, .. } => {
-            Some(format!("{} done in {}", words::position(step), words::duration(*took)))
+            format!("{} done in {}", words::position(step), words::duration(*took))
         }
         Event::ImageFailed { failure, .. } => {
-            Some(format!("{}\n{}", plain::words_of(event)?, failure.message))
+            format!("{}\n{}", plain::words_of(event)?, failure.message)
         }
-        _ => plain::words_of(event),
-    }
+        _ => return plain::words_of(event),
+    };
+    Some(words.into())
 }

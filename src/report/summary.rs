@@ -122,7 +122,7 @@ impl Summary {
         let mut text = match &failure.excerpt {
             Some(excerpt) => {
                 let message = words::lines(&failure.message);
-                let label = message.lines().next().unwrap_or_default().to_owned();
+                let label = message.lines().next().unwrap_or_default();
                 let written = Shown::of(&excerpt.text).text;
                 let end = written.trim_end().len();
                 // A log that somebody wrote by hand may hold nothing but blanks.

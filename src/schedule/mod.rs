@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
                 listener,
             };
             the_loop.run(&messages);
-        })
+        });
     }
 }
 

@@ -86,10 +86,10 @@ fn every_reason() -> Vec<Reason> {
 fn must_be_listed(event: &Event) {
     match event {
         Event::RunStarted { .. }
-        | Event::ImageStarted { .. }
+        | Event::ImageStarted
         | Event::ImageFresh { .. }
         | Event::ImageStale { .. }
-        | Event::ImageBlocked { .. }
+        | Event::ImageBlocked
         | Event::ImageRetried { .. }
         | Event::StepStarted { .. }
         | Event::StepFinished { .. }
@@ -100,7 +100,7 @@ fn must_be_listed(event: &Event) {
         | Event::ImageSkipped { .. }
         | Event::ImageCancelled { .. }
         | Event::ImagePulled { .. }
-        | Event::PushStarted { .. }
+        | Event::PushStarted
         | Event::ImagePushed { .. }
         | Event::PushFailed { .. }
         | Event::Released { .. }

@@ -12,7 +12,7 @@ use crate::base::text::count;
 use crate::event::{Event, Skip, StepInfo};
 
 use super::super::paint::Paint;
-use super::super::{clean, words};
+use super::super::{Words, clean, words};
 
 /// How wide the bar is at most on a terminal of at least so many columns: it must not change its width
 /// with every second that the clock shows.
@@ -115,9 +115,9 @@ pub fn overall(run: &Overall, width: usize, paint: Paint) -> String {
 
 fn draw_bar(run: &Overall, width: usize, paint: Paint) -> String {
     let full = (run.done * width).checked_div(run.total).unwrap_or(width).min(width);
-    let bar = "━".repeat(full);
+    let (bar, rest) = ("━".repeat(full), "─".repeat(width - full));
     let bar = if run.failed > 0 { paint.bad(&bar) } else { paint.good(&bar) };
-    bar + &paint.faint(&"─".repeat(width - full))
+    format!("{bar}{}", paint.faint(&rest))
 }
 
 /// What stays on the screen of an image that ended; nothing where it did not.
@@ -126,25 +126,25 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
         Event::ImageBuilt { steps, size, took, .. } => {
             let how = if steps.are_all_cached() { "built, all steps cached" } else { "built" };
             let size = size.map(|size| format!("  {}", words::size(size))).unwrap_or_default();
-            (paint.good("✓"), Some(took), format!("{how}{size}"))
+            (paint.good("✓"), Some(took), format!("{how}{size}").into())
         }
         Event::ImageFresh { tagged, registry, .. } => {
-            (paint.faint("•"), None, words::fresh(tagged, registry.is_some()))
+            (paint.faint("•"), None, words::fresh(tagged, registry.is_some()).into())
         }
         Event::ImagePulled { reference, took } => {
-            (paint.faint("↓"), Some(took), format!("pulled {}", clean::line(reference)))
+            (paint.faint("↓"), Some(took), format!("pulled {}", clean::line(reference)).into())
         }
-        Event::ImagePushed { took, .. } => (paint.good("↑"), Some(took), "pushed".to_owned()),
-        Event::PushFailed { message } => (paint.bad("✗"), None, words::push_failed(message)),
+        Event::ImagePushed { took, .. } => (paint.good("↑"), Some(took), Words::from("pushed")),
+        Event::PushFailed { message } => (paint.bad("✗"), None, words::push_failed(message).into()),
         Event::ImageFailed { failure, took } => {
-            (paint.bad("✗"), Some(took), format!("failed{}", words::failed_at(failure)))
+            (paint.bad("✗"), Some(took), format!("failed{}", words::failed_at(failure)).into())
         }
         // The end lists all that was not started in one line.
         Event::ImageSkipped { because: Skip::Stopped } => return None,
         Event::ImageSkipped { because } => {
-            (paint.careful("-"), None, format!("skipped{}", words::skipped_because(because)))
+            (paint.careful("-"), None, format!("skipped{}", words::skipped_because(because)).into())
         }
-        Event::ImageCancelled { took } => (paint.careful("-"), Some(took), "cancelled".to_owned()),
+        Event::ImageCancelled { took } => (paint.careful("-"), Some(took), "cancelled".into()),
         _ => return None,
     };
     let time = time.map(|took| format!("{}  ", words::duration(*took))).unwrap_or_default();

@@ -4,20 +4,23 @@
 //! milliseconds since the run began; what is not known is left out. All text that a build or a file
 //! wrote is cleaned here, so that the page shows what it gets.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use super::super::Words;
 use super::super::timeline::{Link, Outcome};
 use crate::event::StepCounts;
 use crate::graph::evaluate::NeedKind;
 
 /// The whole of a page.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
+pub(super) struct Page<'a> {
     /// What the page is of: the ID of a run, or the name of the repository.
-    pub title: String,
+    pub title: Cow<'a, str>,
     /// The run; a page of a graph has none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunData>,
+    pub run: Option<RunData<'a>>,
     /// The images in dependency order.
     pub images: Vec<ImageData>,
     /// How many ranks and rows the drawing of the graph has.
@@ -28,7 +31,7 @@ pub(super) struct Page {
 
 /// A run.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct RunData {
+pub(super) struct RunData<'a> {
     /// The engine and its version.
     pub engine: String,
     /// When it began (RFC 3339, UTC).
@@ -38,21 +41,21 @@ pub(super) struct RunData {
     /// When its last event happened.
     pub took: u64,
     /// How it stands: `finished`, `running`, `died`, or `stopped by SIGINT`.
-    pub state: String,
+    pub state: Words,
     /// The counts in words.
     pub counts: String,
     /// The images that decided when it ended, the first first, each with what it waited for.
     pub chain: Vec<Link>,
     /// The run that it is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prior: Option<PriorRun>,
+    pub prior: Option<PriorRun<'a>>,
 }
 
 /// The run that another is compared with.
 #[derive(Debug, Serialize)]
-pub(super) struct PriorRun {
+pub(super) struct PriorRun<'a> {
     /// Its ID.
-    pub id: String,
+    pub id: &'a str,
     /// When it began.
     pub began: String,
     /// How long it took.
@@ -82,11 +85,10 @@ pub(super) struct ImageData {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
     /// Why it was built, or was not, in words.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub why: String,
+    pub why: Words,
     /// All that differs, where the reason names only the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<String>,
+    pub changes: Vec<Words>,
     /// How many steps ran, and how many were cached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<StepCounts>,
@@ -113,7 +115,7 @@ pub(super) struct ImageData {
     pub needs: Vec<NeedData>,
     /// What the engine warned of, tries that failed, and what else is worth a line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub notes: Vec<Words>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureData>,

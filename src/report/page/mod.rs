@@ -51,7 +51,7 @@ pub fn of_graph(view: &View<'_>, name: &str) -> String {
     assemble(&of_graph::describe(view, name))
 }
 
-fn assemble(page: &data::Page) -> String {
+fn assemble(page: &data::Page<'_>) -> String {
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
     // It is all text and numbers, which can always be written.
     let data = embed(&visible_json(serde_json::to_string(page).unwrap_or_default()));

@@ -12,7 +12,7 @@ use super::data::{ExternalData, FilesData, ImageData, NeedData, Page, rounded};
 use super::of_run;
 
 /// All that the page of a graph holds.
-pub(super) fn describe(view: &View<'_>, name: &str) -> Page {
+pub(super) fn describe(view: &View<'_>, name: &str) -> Page<'static> {
     let shown: Vec<ImageId> = view.images().map(|(id, _)| id).collect();
     let index: BTreeMap<ImageId, usize> =
         shown.iter().enumerate().map(|(at, image)| (*image, at)).collect();
@@ -31,7 +31,7 @@ pub(super) fn describe(view: &View<'_>, name: &str) -> Page {
         ..describe_image(view, *image, &index)
     });
     Page {
-        title: clean::line(name),
+        title: clean::line(name).into(),
         run: None,
         images: images.collect(),
         extent: (layout.ranks, rounded(layout.rows)),

@@ -11,7 +11,7 @@ use crate::plan::Reason;
 
 use super::super::paint::Paint;
 use super::super::timeline::{Outcome, Passage, Timeline, Track, Work};
-use super::super::{clean, journal, reasons, words};
+use super::super::{Words, clean, journal, reasons, words};
 use super::data::{
     ExcerptData, FailureData, ImageData, LineData, NeedData, Page, PriorImage, PriorRun, RunData,
     StepData, rounded,
@@ -52,7 +52,11 @@ pub struct Prior<'a> {
 }
 
 /// All that the page of a run holds.
-pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&Prior<'_>>) -> Page {
+pub(super) fn describe<'a>(
+    run: &Timeline,
+    standing: &Standing<'a>,
+    prior: Option<&Prior<'a>>,
+) -> Page<'a> {
     let mut parents: Vec<Vec<usize>> = Vec::with_capacity(run.images.len());
     for track in &run.images {
         parents.push(track.needs.iter().map(|(need, _)| *need).collect());
@@ -66,7 +70,7 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
     });
     let title = if standing.id.is_empty() { "run" } else { standing.id };
     Page {
-        title: title.to_owned(),
+        title: title.into(),
         images: images.collect(),
         extent: (layout.ranks, rounded(layout.rows)),
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
@@ -79,7 +83,7 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
             counts: words::counts(&run.tally, Paint::plain()),
             chain: run.chain(),
             prior: prior.map(|prior| PriorRun {
-                id: prior.id.to_owned(),
+                id: prior.id,
                 began: journal::moment(prior.began),
                 took: millis(prior.run.took),
             }),
@@ -107,12 +111,12 @@ fn kinds(track: &Track, parent: usize) -> Vec<NeedKind> {
     needs.map(|(_, kind)| *kind).collect()
 }
 
-fn state(run: &Timeline, is_written: bool) -> String {
+fn state(run: &Timeline, is_written: bool) -> Words {
     match (run.tally.is_over, run.tally.signal) {
-        (_, Some(signal)) => format!("stopped by {}", words::signal_name(signal)),
-        (true, None) => "finished".to_owned(),
-        (false, None) if is_written => "still running".to_owned(),
-        (false, None) => "died".to_owned(),
+        (_, Some(signal)) => format!("stopped by {}", words::signal_name(signal)).into(),
+        (true, None) => "finished".into(),
+        (false, None) if is_written => "still running".into(),
+        (false, None) => "died".into(),
     }
 }
 
@@ -170,9 +174,9 @@ fn describe_step(run: &Timeline, work: &Work) -> StepData {
 }
 
 /// Why an image was built, or was not begun; and all that differs, where that is more than one thing.
-fn why(track: &Track) -> (String, Vec<String>) {
+fn why(track: &Track) -> (Words, Vec<Words>) {
     if let Some(because) = &track.because {
-        return (clean::line(&words::why_skipped(because)), Vec::new());
+        return (clean::line(&words::why_skipped(because)).into(), Vec::new());
     }
     match &track.reason {
         Some(reason @ Reason::Changed { changes }) if changes.len() > 1 => {
@@ -180,8 +184,8 @@ fn why(track: &Track) -> (String, Vec<String>) {
             (reasons::describe(reason), all.collect())
         }
         Some(reason) => (reasons::describe(reason), Vec::new()),
-        None if track.outcome == Outcome::Fresh => ("nothing changed".to_owned(), Vec::new()),
-        None => (String::new(), Vec::new()),
+        None if track.outcome == Outcome::Fresh => ("nothing changed".into(), Vec::new()),
+        None => (Words::default(), Vec::new()),
     }
 }
 
@@ -194,17 +198,18 @@ fn added(run: &Timeline, track: &Track) -> Option<u64> {
     run.images[*base].size.filter(|_| is_single).and_then(|base| track.size?.checked_sub(base))
 }
 
-fn notes(track: &Track) -> Vec<String> {
+fn notes(track: &Track) -> Vec<Words> {
     let mut notes = Vec::new();
     if track.was_blocked {
-        notes.push("waited for another run, which built the same".to_owned());
+        notes.push("waited for another run, which built the same".into());
     }
     for (attempt, message, wait) in &track.retries {
-        notes.push(words::tried_again(*attempt, message, *wait));
+        notes.push(words::tried_again(*attempt, message, *wait).into());
     }
-    notes.extend(track.passages.iter().map(describe_passage));
+    notes.extend(track.passages.iter().map(|passage| describe_passage(passage).into()));
     for warning in &track.warnings {
-        notes.extend(lines_of(warning.lines()).into_iter().map(|line| format!("warning: {line}")));
+        let lines = lines_of(warning.lines()).into_iter();
+        notes.extend(lines.map(|line| Words::from(format!("warning: {line}"))));
     }
     notes
 }
