@@ -147,7 +147,7 @@ fn perform(
     let mut observers = Observers::new(view, began, &provider.judge.memory);
     observers.keep_timeline(wanted.is_any());
     run.execute(&mut observers);
-    provider.parent_aliases.remove_all(engine);
+    provider.remove_names(engine);
     let record = observers.leave(&provider.judge, at)?;
     provider.tell_trouble(at)?;
     let exit = Exit::from(&record.tally);

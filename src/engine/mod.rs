@@ -103,12 +103,39 @@ pub trait Engine: Send + Sync {
     /// Where the engine holds no such image, can't be asked, or refuses.
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()>;
 
+    /// Starts to count how often references are moved; `None` if nothing moves them. `marker` is a reference that
+    /// nothing else uses. Whoever watches removes it in the end.
+    ///
+    /// # Errors
+    /// If the engine cannot be reached.
+    fn watch_references(&self, _marker: &str) -> anyhow::Result<Option<Box<dyn ReferenceWatch>>> {
+        Ok(None)
+    }
+
     /// Takes a reference away, and the image with it when it was the last. A reference that is
     /// not there is no error.
     ///
     /// # Errors
     /// Where the engine can't be asked, or refuses.
     fn remove(&self, reference: &str) -> anyhow::Result<()>;
+}
+
+/// Counts how often references of an engine's store were moved.
+pub trait ReferenceWatch: Send + Sync {
+    /// Returns how often each of some references (as [`StoredImage::references`] has them) has been put on an
+    /// image, the same one included, since the watch began. Moves that ended before the call are counted.
+    ///
+    /// To find out, the image with `image_id`, which the store of the `engine` must have, is given the marker
+    /// of [`Engine::watch_references`].
+    ///
+    /// # Errors
+    /// If the engine cannot be reached, or no longer has the image.
+    fn counts(
+        &self,
+        references: &[String],
+        image_id: &str,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Vec<u64>>;
 }
 
 /// An image in an engine's store.

@@ -4,9 +4,11 @@
 //! pinned is named to it by digest. Any other looks names up in the engine's store.
 
 use super::ask::same_platform;
+use super::judge::among;
 use super::{Judge, Parent};
 use crate::base::ImageId;
 use crate::graph::lint::frontend;
+use crate::graph::reference::Reference;
 use crate::inputs::{NeedInputs, NeedOf};
 
 /// Which frontends of an engine take named contexts.
@@ -76,6 +78,30 @@ impl Judge<'_> {
         let is_by_digest = self.remote_of(of, needs).is_some() || need.reference.contains('@');
         let is_lent = self.takes_by_digest(image) && !self.publishes_names;
         self.held_id(of, needs).filter(|_| is_lent && is_meant && !is_by_digest)
+    }
+
+    /// The references that an image is built on by name, in the form of an engine's events, and the IDs of the
+    /// images that they were planned with. Whoever moves one of them during the build changes its outcome.
+    pub fn shared_names(&self, image: ImageId, needs: &[Parent]) -> Vec<(String, String)> {
+        let Some(Ok(own)) = &self.own[image] else { return Vec::new() };
+        // A build that publishes names reports what it has resolved.
+        if self.publishes_names {
+            return Vec::new();
+        }
+        let own = self.complete(own, &among(needs));
+        let mut names = Vec::new();
+        for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
+            let is_by_name = self.lent_id(image, need, of, needs).is_none()
+                && self.taken(image, need, of, needs).is_none()
+                && need.layers.is_some();
+            if let (true, Some(id)) = (is_by_name, self.held_id(of, needs))
+                && let Ok(reference) = Reference::parse(&need.reference)
+                && reference.digest.is_none()
+            {
+                names.push((reference.familiar(), id.to_owned()));
+            }
+        }
+        names
     }
 
     /// The reference that an image is built on where a need of it is met from a registry by digest. A

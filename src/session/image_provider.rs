@@ -43,6 +43,7 @@ use super::externals::Discovery;
 use super::parent_aliases::{ContextOverrides, ParentAliases, redirect};
 use super::pull::{ExternalImages, Pull};
 use super::selection::Selection;
+use super::shared_names::SharedNames;
 use super::{attest, pins};
 
 /// What is asked for.
@@ -120,9 +121,9 @@ pub struct ImageProvider<'a> {
     /// When the engine was asked what it holds, as time since 1970.
     begun: Duration,
     is_trouble_told: AtomicBool,
-    /// Who gives parents names of their own.
-    pub parent_aliases: ParentAliases,
+    parent_aliases: ParentAliases,
     ancestry: Ancestry,
+    shared_names: SharedNames,
     triggers: &'a ExternalTriggers,
 }
 
@@ -193,6 +194,7 @@ impl<'a> ImageProvider<'a> {
             is_trouble_told,
             parent_aliases: ParentAliases::default(),
             ancestry: Ancestry::default(),
+            shared_names: SharedNames::default(),
             triggers: &workspace.triggers,
         };
         provider.tell_trouble(at)?;
@@ -209,6 +211,12 @@ impl<'a> ImageProvider<'a> {
             return Ok(());
         }
         say::warning(&said, at.paint)
+    }
+
+    /// Removes the names that images were given for the time of a run.
+    pub fn remove_names(&self, engine: &dyn Engine) {
+        self.parent_aliases.remove_all(engine);
+        self.shared_names.end(engine);
     }
 
     /// Hands over what builds may ask for.
@@ -412,6 +420,7 @@ impl Recipes for ImageProvider<'_> {
                 let overrides =
                     ContextOverrides::of(&self.judge, image, needs, &self.parent_aliases, engine)?;
                 let request = Box::new(self.request(image, &key, &overrides, needs, engine)?);
+                self.shared_names.note(&self.judge, image, needs, engine)?;
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }
@@ -427,6 +436,7 @@ impl Recipes for ImageProvider<'_> {
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
         self.judge.confirm((image, built), resolved, needs, engine)?;
+        self.shared_names.confirm(&self.judge, image, needs, engine)?;
         self.ancestry.note(built);
         Ok(())
     }

@@ -19,6 +19,7 @@ pub mod publish;
 pub mod pull;
 pub mod secrets;
 pub mod selection;
+pub mod shared_names;
 pub mod tag_moves;
 
 use externals::discover;

@@ -177,6 +177,48 @@ fn an_external_that_moves_and_moves_back_is_not_taken() {
 }
 
 #[test]
+fn what_is_copied_from_an_external_that_moves_and_moves_back_is_not_kept() {
+    let check = |instruction: &str| {
+        let Some(tree) = Tree::new_or_skip() else { return };
+        let planned = external(&tree, "/planned:1", "COPY bin/busybox /busybox\nCOPY f /f\n");
+        let other =
+            external(&tree, "/other:1", "COPY bin/busybox /busybox\nCOPY f /wrong\nCOPY f /f\n");
+        let moving = tree.name.reference("/moving:1");
+        tree.docker(&["tag", &planned, &moving]);
+        let text = |name: &str| {
+            format!("FROM {planned}\nENV A=1\n{}\n", instruction.replace("NAME", name))
+        };
+        tree.dockerfile("app", &text(&moving));
+        let right = tree.name.reference("/right:1");
+        tree.by_hand(&text(&planned), &right, &[], Files::new());
+        let right = tree.docker.inspect(&right).unwrap().unwrap().diff_ids;
+        let between = Between::new(&tree.docker);
+        let moves = |to: &str| {
+            let (name, id) = (moving.clone(), tree.docker.inspect(to).unwrap().unwrap().id);
+            move || engine_or_skip().unwrap().tag(&id, &name).unwrap()
+        };
+        between.before_request("/grpc", moves(&other));
+        between.before_request("/images/sha256:", moves(&planned));
+        let tree = tree.through(&between.socket());
+        let ran = tree.run_any(&["build", "--all", "--progress", "plain"]);
+        match (ran, tree.docker.inspect(&tree.reference("app")).unwrap()) {
+            // Engines with named contexts take what was planned.
+            (0, Some(held)) => assert_eq!(held.diff_ids, right, "{instruction}"),
+            // Others report afterward that something moved, and nothing is left under the key.
+            (4, held) => {
+                assert!(held.is_none(), "{instruction}: {held:?}");
+                assert!(!tree.has_frontend((1, 4)), "{instruction}: it has a name of its own");
+                assert_eq!(tree.verdict("app"), "build", "{instruction}");
+            }
+            (code, _) => panic!("{instruction}: ended with {code}"),
+        }
+    };
+    check("COPY --from=NAME / /all/");
+    check("RUN --mount=from=NAME,target=/m [\"/m/busybox\", \"cp\", \"-r\", \"/m\", \"/all\"]");
+    check("FROM NAME AS other\nFROM scratch\nCOPY --from=other / /all/");
+}
+
+#[test]
 fn an_attested_build_takes_nothing_that_moved_and_names_no_name_of_ours() {
     let Some(tree) = Tree::new_or_skip() else { return };
     if !tree.docker.keeps_manifests().unwrap() {

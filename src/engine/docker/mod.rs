@@ -26,14 +26,15 @@ use tokio::time::timeout;
 use self::context::Looked;
 use self::endpoint::{Endpoint, Environment};
 use self::lines::{Kept, Lines};
+use self::moves::Moves;
 use self::solve::{End, Sending, Watch};
 use self::trouble::{
     explain, has_broken_cache, has_lost_snapshot, has_raced_for_name, hinted, passing,
 };
 use self::wire::{Answer, Broken, Wire};
 use super::{
-    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
-    StoredImage,
+    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage,
+    ReferenceWatch, Sink, StoredImage,
 };
 use crate::credentials::CredentialStore;
 
@@ -41,6 +42,7 @@ mod context;
 pub mod endpoint;
 mod lines;
 mod llb;
+mod moves;
 mod pull;
 mod push;
 mod secrets;
@@ -341,6 +343,11 @@ impl Engine for Docker {
             let watch = Watch { wire: &self.wire, patience: PATIENCE * self.answer_within };
             push::push(watch, &self.credentials, &version, reference, cancel).await
         })
+    }
+
+    fn watch_references(&self, marker: &str) -> anyhow::Result<Option<Box<dyn ReferenceWatch>>> {
+        let api = self.lines.call(async |kept| self.api(kept).await)?;
+        Ok(Some(Box::new(Moves::watch(self, api, marker)?)))
     }
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {

@@ -1,0 +1,215 @@
+//! Which references of the engine's store have been moved.
+//!
+//! Owns one stream of the engine's events (`GET /events`) for as long as a run needs it. Every way to move a
+//! reference is an event, except one: Docker 20.10 reports nothing when BuildKit names an image it has built
+//! (moby 20.10, `builder/builder-next/exporter/export.go`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hyper::Method;
+use serde::Deserialize;
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::endpoint::Endpoint;
+use super::stored::query_of;
+use super::wire::Wire;
+use super::{Docker, never_answers};
+use crate::engine::{Engine, ReferenceWatch};
+
+/// How long to wait for an event before it is caused again: the engine may answer before it listens.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// How long to wait before the events are requested again after their stream has ended.
+const RECONNECT_AFTER: Duration = Duration::from_millis(100);
+
+/// More than this no event holds; it bounds what a stranger can send.
+const LONGEST_EVENT: usize = 1 << 20;
+
+/// An event about an image (moby, `api/types/events`), as far as it counts.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "Action", default)]
+    action: String,
+    #[serde(rename = "Actor", default)]
+    actor: Actor,
+}
+
+#[derive(Default, Deserialize)]
+struct Actor {
+    #[serde(rename = "ID", default)]
+    id: String,
+    #[serde(rename = "Attributes", default)]
+    attributes: HashMap<String, serde_json::Value>,
+}
+
+/// What the engine has reported so far.
+#[derive(Default)]
+struct Seen {
+    /// How often each reference was put on an image.
+    moves: HashMap<String, u64>,
+    /// How often any reference may have moved: no event names those of a loaded image, and while the stream
+    /// was interrupted, none was seen.
+    unknown: u64,
+}
+
+impl Seen {
+    fn take(&mut self, event: &Event) {
+        match event.action.as_str() {
+            "tag" | "pull" => {
+                let name = event.actor.attributes.get("name").and_then(|name| name.as_str());
+                // A pull names the whole reference where a tag names the image.
+                for name in name.into_iter().chain([event.actor.id.as_str()]) {
+                    *self.moves.entry(name.to_owned()).or_default() += 1;
+                }
+            }
+            "load" | "import" => self.unknown += 1,
+            _ => {}
+        }
+    }
+
+    fn count(&self, reference: &str) -> u64 {
+        self.moves.get(reference).copied().unwrap_or_default()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    changed: Condvar,
+    stop: Notify,
+}
+
+impl Shared {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The moves of references since this was created.
+pub(super) struct Moves {
+    endpoint: Endpoint,
+    answer_within: Duration,
+    /// A reference that nothing else uses.
+    marker: String,
+    /// How often it was put on an image.
+    sent: Mutex<u64>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Moves {
+    /// Starts to listen to an engine, in a version of its interface.
+    pub(super) fn watch(docker: &Docker, api: (u32, u32), marker: &str) -> anyhow::Result<Moves> {
+        let shared = Arc::new(Shared::default());
+        let filters = serde_json::json!({ "type": ["image"] }).to_string();
+        let path = format!("/v{}.{}/events?filters={}", api.0, api.1, query_of(&filters));
+        let endpoint = docker.endpoint().clone();
+        let wire = Wire::new(endpoint.clone());
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let listener = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = listener.stop.notified() => {}
+                    () = listen(&wire, &path, &listener) => {}
+                }
+            });
+            runtime.shutdown_background();
+        });
+        Ok(Moves {
+            endpoint,
+            answer_within: docker.answer_within,
+            marker: marker.to_owned(),
+            sent: Mutex::default(),
+            shared,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Moves {
+    fn drop(&mut self) {
+        self.shared.stop.notify_one();
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Reads events, again and again if their stream ends.
+async fn listen(wire: &Wire, path: &str, shared: &Shared) {
+    loop {
+        let mut rest = Vec::new();
+        let mut piece = |bytes: &[u8]| {
+            rest.extend_from_slice(bytes);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                if let Ok(event) = serde_json::from_slice::<Event>(&line) {
+                    shared.seen().take(&event);
+                    shared.changed.notify_all();
+                }
+            }
+            rest.truncate(LONGEST_EVENT);
+        };
+        // Whoever counts finds out why the engine cannot be reached.
+        drop(wire.stream(Method::GET, path, &[], &mut piece).await);
+        shared.seen().unknown += 1;
+        sleep(RECONNECT_AFTER).await;
+    }
+}
+
+impl ReferenceWatch for Moves {
+    fn counts(
+        &self,
+        references: &[String],
+        image_id: &str,
+        engine: &dyn Engine,
+    ) -> anyhow::Result<Vec<u64>> {
+        let deadline = Instant::now() + self.answer_within;
+        // Events come in their order. Once more of the marker's have come than were caused before this call, one
+        // of this call is among them, and so are all events before it.
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *sent;
+        loop {
+            engine.tag(image_id, &self.marker)?;
+            *sent += 1;
+            let seen = self.shared.seen();
+            let is_missing = |seen: &mut Seen| seen.count(&self.marker) <= before;
+            // Some may have been lost; as many more are needed.
+            let can_suffice = seen.count(&self.marker) + (*sent - before) > before;
+            let wait = if can_suffice { AGAIN_AFTER } else { Duration::ZERO };
+            let waited = self.shared.changed.wait_timeout_while(seen, wait, is_missing);
+            let (mut seen, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !is_missing(&mut seen) {
+                let counts = references.iter().map(|name| seen.count(name) + seen.unknown);
+                return Ok(counts.collect());
+            }
+            if Instant::now() > deadline {
+                return Err(never_answers(&self.endpoint));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_say_which_references_moved() {
+        let mut seen = Seen::default();
+        for line in [
+            r#"{"Action":"tag","Actor":{"ID":"sha256:1","Attributes":{"name":"acme/base:1"}}}"#,
+            r#"{"Action":"pull","Actor":{"ID":"debian:12","Attributes":{"name":"debian"}}}"#,
+            r#"{"Action":"untag","Actor":{"ID":"sha256:1","Attributes":{"name":"sha256:1"}}}"#,
+            r#"{"Action":"load","Actor":{"ID":"sha256:2","Attributes":{"name":"sha256:2"}}}"#,
+        ] {
+            seen.take(&serde_json::from_str(line).unwrap());
+        }
+        let counts = ["acme/base:1", "debian:12", "acme/dev:1"].map(|name| seen.count(name));
+        assert_eq!((counts, seen.unknown), ([1, 1, 0], 1));
+    }
+}

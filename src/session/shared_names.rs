@@ -1,0 +1,103 @@
+//! The references that builds share with everyone else on an engine.
+//!
+//! Owns the check that none of them moved while something was built on it. Where the frontend takes named
+//! contexts, there are none: an image is built on names of its own. On older ones a reference may be moved and
+//! moved back during a build, and what was copied from it shows in nothing but the engine's events.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::base::{ImageId, hinted};
+use crate::engine::{Engine, ReferenceWatch};
+use crate::plan::{Judge, Parent, lent};
+
+/// The watch over such references during a run.
+pub struct SharedNames {
+    marker: String,
+    watch: OnceLock<Box<dyn ReferenceWatch>>,
+    /// How often those of each image had moved when its build began.
+    before: Mutex<BTreeMap<ImageId, Vec<u64>>>,
+}
+
+impl Default for SharedNames {
+    fn default() -> SharedNames {
+        let marker = lent::fresh_name();
+        SharedNames { marker, watch: OnceLock::new(), before: Mutex::default() }
+    }
+}
+
+impl SharedNames {
+    /// Notes how often the references of an image have moved before its build begins.
+    ///
+    /// # Errors
+    /// If the engine cannot be reached.
+    pub fn note(
+        &self,
+        judge: &Judge<'_>,
+        image: ImageId,
+        needs: &[Parent],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let (names, image_id) = shared_names(judge, image, needs);
+        let Some(image_id) = image_id else { return Ok(()) };
+        if self.watch.get().is_none() {
+            let Some(watch) = engine.watch_references(&self.marker)? else { return Ok(()) };
+            // Another image may have been first.
+            drop(self.watch.set(watch));
+        }
+        let Some(watch) = self.watch.get() else { return Ok(()) };
+        let counts = watch.counts(&names, &image_id, engine)?;
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).insert(image, counts);
+        Ok(())
+    }
+
+    /// Makes sure that none of the references of an image has moved since [`SharedNames::note`].
+    ///
+    /// # Errors
+    /// If one has, or the engine cannot be reached.
+    pub fn confirm(
+        &self,
+        judge: &Judge<'_>,
+        image: ImageId,
+        needs: &[Parent],
+        engine: &dyn Engine,
+    ) -> anyhow::Result<()> {
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&image);
+        let (names, image_id) = shared_names(judge, image, needs);
+        let (Some(before), Some(watch), Some(image_id)) = (before, self.watch.get(), image_id)
+        else {
+            return Ok(());
+        };
+        let now = watch.counts(&names, &image_id, engine)?;
+        let mut counted = names.iter().zip(before.iter().zip(&now));
+        match counted.find(|(_, (before, now))| before != now) {
+            None => Ok(()),
+            Some((reference, _)) => Err(hinted(
+                format!(
+                    "`{reference}` was moved to another image while `{}` was built on it",
+                    judge.graph.images[image].name
+                ),
+                "build again when nothing else builds, tags or removes these images",
+            )),
+        }
+    }
+
+    /// Ends the watch at the end of a run.
+    pub fn end(&self, engine: &dyn Engine) {
+        if self.watch.get().is_some() {
+            // A marker that stays is removed by a later run.
+            drop(engine.remove(&self.marker));
+        }
+    }
+}
+
+/// The references that an image is built on by name, and the ID of one of the images that they were planned
+/// with.
+fn shared_names(
+    judge: &Judge<'_>,
+    image: ImageId,
+    needs: &[Parent],
+) -> (Vec<String>, Option<String>) {
+    let (names, ids): (Vec<_>, Vec<_>) = judge.shared_names(image, needs).into_iter().unzip();
+    (names, ids.into_iter().next())
+}
