@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, ImageId};
@@ -31,7 +32,7 @@ pub use courier::{Published, Publisher, Released};
 pub use states::State;
 pub use worker::{Claim, Prepared, Recipes, Turn};
 
-use courier::{Parcel, Parcels};
+use courier::Parcels;
 use states::States;
 use worker::{Ending, Fresh, Message, Order};
 
@@ -116,28 +117,15 @@ impl<'a> Run<'a> {
         let Run { plan, recipes, engine, publisher, options, to_loop, messages } = self;
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
-            let desks: Vec<Sender<Order>> = (0..workers)
-                .map(|number| {
-                    let (desk, orders) = mpsc::channel();
-                    let (to_loop, retries) = (to_loop.clone(), options.retries);
-                    scope.spawn(move || {
-                        worker::work(number, &orders, &to_loop, engine, recipes, retries);
-                    });
-                    desk
+            let (to_loop, retries) = (&to_loop, options.retries);
+            let workers_desks = desks(scope, workers, move |number, orders| {
+                worker::work(number, orders, to_loop, engine, recipes, retries);
+            });
+            let couriers = publisher.map_or_else(Vec::new, |publisher| {
+                desks(scope, Parcels::couriers(plan.order().len()), move |number, parcels| {
+                    courier::deliver(number, parcels, to_loop, engine, publisher, retries);
                 })
-                .collect();
-            let couriers = publisher.map_or(0, |_| Parcels::couriers(plan.order().len()));
-            let couriers: Vec<Sender<Parcel>> = (0..couriers)
-                .filter_map(|number| {
-                    let (desk, parcels) = mpsc::channel();
-                    let (to_loop, retries, publisher) =
-                        (to_loop.clone(), options.retries, publisher?);
-                    scope.spawn(move || {
-                        courier::deliver(number, &parcels, &to_loop, engine, publisher, retries);
-                    });
-                    Some(desk)
-                })
-                .collect();
+            });
             let idle = (0..workers).rev().collect();
             let mut the_loop = Loop {
                 publisher,
@@ -152,7 +140,7 @@ impl<'a> Run<'a> {
                 images: name_images(plan, recipes),
                 signal: None,
                 stopping: false,
-                desks,
+                desks: workers_desks,
                 idle,
                 clock: Instant::now(),
                 listener,
@@ -160,6 +148,20 @@ impl<'a> Run<'a> {
             the_loop.run(&messages);
         });
     }
+}
+
+/// Starts threads, each with a desk: what is laid there is worked on until the loop hangs up.
+fn desks<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    count: usize,
+    work: impl Fn(usize, &Receiver<T>) + Copy + Send + 's,
+) -> Vec<Sender<T>> {
+    let desk = |number| {
+        let (desk, from_loop) = mpsc::channel();
+        scope.spawn(move || work(number, &from_loop));
+        desk
+    };
+    (0..count).map(desk).collect()
 }
 
 /// The images of a run as events name them: by their places in its order.

@@ -116,11 +116,12 @@ impl Iterator for Events {
     }
 }
 
-/// Whether a line is an event of what a step wrote, in the form in which they are written here.
+/// Whether a line is an event of what a step wrote, in the form in which they are written here. Only its
+/// beginning is looked at: what a step wrote may be long.
 fn is_output(line: &[u8]) -> bool {
     // Within a text the quotes would stand behind backslashes.
     const MARK: &[u8] = b"\"event\":\"output\",";
-    line.windows(MARK.len()).any(|piece| piece == MARK)
+    line[..line.len().min(512)].windows(MARK.len()).any(|piece| piece == MARK)
 }
 
 /// The error is no `io::Error`, which is one of writing for `say`.
