@@ -2,14 +2,13 @@
 //! when.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::engine::stub::Stub;
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, ContextFiles, StoredImage};
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, StoredImage};
 use crate::event::{Excerpt, Tally};
 
 /// A run: what each image needs, which images fail, and how many are built at once.
@@ -23,14 +22,6 @@ struct Script {
     on_failure: OnFailure,
     /// The number of the image after whose start the run is interrupted.
     interrupted_at: Option<usize>,
-}
-
-struct NoFiles;
-
-impl ContextFiles for NoFiles {
-    fn write_tar(&self, _: &mut dyn io::Write) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// What an engine saw that builds in no time.
@@ -80,20 +71,8 @@ impl Recipes for Names {
         _: &dyn Engine,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
-        let request = BuildRequest {
-            dockerfile: self.name(image).to_owned(),
-            target: None,
-            references: Vec::new(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            attestations: crate::engine::Attestations::default(),
-            build_args: BTreeMap::new(),
-            platform: None,
-            contexts: BTreeMap::new(),
-            no_cache: false,
-            secrets: crate::engine::Secrets::default(),
-            context: Arc::new(NoFiles),
-        };
+        let request =
+            BuildRequest { dockerfile: self.name(image).to_owned(), ..BuildRequest::default() };
         let reason = crate::plan::Reason::NoImage;
         Ok(Prepared::Build { request: Box::new(request), reason, claim: None })
     }

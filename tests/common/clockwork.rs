@@ -7,14 +7,13 @@
 //! noticed, and is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use layers::base::{IdMap, ImageId};
 use layers::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, Cancel, ContextFiles, Engine, EngineInfo,
-    HistoryEntry, ListedImage, Secrets, Sink, StoredImage,
+    BuildFailure, BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry,
+    ListedImage, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Tally};
 use layers::inputs::Durations;
@@ -277,14 +276,6 @@ impl Engine for Clockwork<'_> {
     }
 }
 
-struct NoFiles;
-
-impl ContextFiles for NoFiles {
-    fn write_tar(&self, _: &mut dyn io::Write) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Names(Vec<String>);
 
 impl Recipes for Names {
@@ -299,20 +290,8 @@ impl Recipes for Names {
         _: &dyn Engine,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
-        let request = BuildRequest {
-            dockerfile: self.name(image).to_owned(),
-            target: None,
-            references: Vec::new(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            attestations: layers::engine::Attestations::default(),
-            build_args: BTreeMap::new(),
-            platform: None,
-            contexts: BTreeMap::new(),
-            no_cache: false,
-            secrets: Secrets::default(),
-            context: Arc::new(NoFiles),
-        };
+        let request =
+            BuildRequest { dockerfile: self.name(image).to_owned(), ..BuildRequest::default() };
         let (request, reason) = (Box::new(request), Reason::NoImage);
         Ok(Prepared::Build { request, reason, claim: None })
     }
