@@ -25,8 +25,8 @@ fn read(case: &Value) -> (Dockerfile, Evaluation) {
     let target = case["target"].as_str().unwrap();
     let settings = Settings {
         build_args: texts(&case["args"]),
-        platform: case["platform"].as_str().unwrap().to_owned(),
-        build_platform: case["build_platform"].as_str().unwrap().to_owned(),
+        platform: case["platform"].as_str().unwrap().parse().unwrap(),
+        build_platform: case["build_platform"].as_str().unwrap().parse().unwrap(),
         target: (!target.is_empty()).then(|| target.to_owned()),
         contexts: texts(&case["build_contexts"]),
         ..Settings::default()
@@ -151,7 +151,7 @@ fn check(case: &Value) -> Result<(), String> {
     let resolved: BTreeSet<(String, Option<String>)> = evaluation
         .needs
         .iter()
-        .map(|need| (need.reference.normalised(), need.platform.clone()))
+        .map(|need| (need.reference.normalised(), need.platform.as_ref().map(ToString::to_string)))
         .collect();
     let resolved = resolved.into_iter();
     let resolved: Vec<Value> =

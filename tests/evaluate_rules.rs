@@ -167,7 +167,7 @@ fn arguments() {
 #[test]
 fn the_platform_that_is_asked_for() {
     let check = |platform: &str, text: &str, expected: &str| {
-        let settings = Settings { platform: platform.to_owned(), ..Settings::default() };
+        let settings = Settings { platform: platform.parse().unwrap(), ..Settings::default() };
         assert_eq!(describe(text, &settings, ""), expected, "{platform} {text}");
     };
     let variant = "FROM scratch\nARG TARGETARCH TARGETVARIANT\nCOPY $TARGETARCH$TARGETVARIANT /\n";

@@ -8,16 +8,19 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use layers::base::{ImageId, RelPath, Source};
+use layers::base::{RelPath, Source, UnitId};
 use layers::engine::StoredImage;
+use layers::graph::evaluate::NeedKind;
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::Wishes;
-use layers::inputs::digests::Digests;
+use layers::graph::reference::Reference;
+use layers::graph::units::Units;
 use layers::inputs::gather::Asked;
 use layers::inputs::key::NeedInputs;
 use layers::inputs::{Externals, Identity, Inputs, gather};
 use layers::parse::parse;
+use layers::state::Digests;
 
 /// The inputs of the one Dockerfile in a folder.
 fn inputs(root: &Path, arguments: &str) -> Inputs {
@@ -27,7 +30,7 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     let build_args = arguments.split_whitespace().map(|it| it.split_once('=').unwrap());
     let wanted = Wanted {
         build_args: build_args.map(|(a, b)| (a.to_owned(), b.to_owned())).collect(),
-        build_platform: "linux/amd64".to_owned(),
+        build_platform: "linux/amd64".parse().unwrap(),
         ..Wanted::default()
     };
     let read = Read { candidate, file: parse(&Source::new(path, text)) };
@@ -36,15 +39,16 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
     let externals = Externals::new();
     let attestations = layers::engine::Attestations::default();
+    let units = Units::for_one(1, "linux/amd64".parse().unwrap());
     let asked = Asked {
         root,
         graph: &graph,
-        platform: "linux/amd64",
+        units: &units,
         externals: &externals,
         attestations: &attestations,
     };
-    let mut own = gather(asked, &[ImageId(0)], &mut Digests::default());
-    own[ImageId(0)].take().unwrap().unwrap().inputs
+    let mut own = gather(asked, &[UnitId(0)], &mut Digests::default());
+    own[UnitId(0)].take().unwrap().unwrap().inputs
 }
 
 /// A rule: its tree's Dockerfile and arguments before and after, and what happens to the files.
@@ -314,8 +318,8 @@ fn a_child_sees_of_a_parent_what_the_cases_say() {
         }
         Identity::of(&StoredImage { diff_ids: layers, config, ..StoredImage::default() })
     };
-    let key = |identity: &Identity, kind: &str| {
-        let (reference, kind) = ("docker.io/a/b:latest".to_owned(), kind.to_owned());
+    let key = |identity: &Identity, kind: NeedKind| {
+        let reference = Reference::parse("a/b").unwrap();
         let mut need = NeedInputs { reference, kind, platform: None, layers: None, config: None };
         need.identify(Some(identity));
         Inputs { needs: vec![need], ..Inputs::default() }.key()
@@ -324,7 +328,8 @@ fn a_child_sees_of_a_parent_what_the_cases_say() {
         let id = case["id"].as_str().unwrap();
         let (before, after) = (parent(id, false), parent(id, true));
         let expected = case["child_digest_changed"].as_bool().unwrap();
-        assert_eq!(key(&before, "from") != key(&after, "from"), expected, "{id}");
-        assert_eq!(key(&before, "copy") != key(&after, "copy"), id == "K63", "{id}");
+        assert_eq!(key(&before, NeedKind::From) != key(&after, NeedKind::From), expected, "{id}");
+        let is_copy_changed = key(&before, NeedKind::Copy) != key(&after, NeedKind::Copy);
+        assert_eq!(is_copy_changed, id == "K63", "{id}");
     }
 }

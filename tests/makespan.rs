@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use layers::base::ImageId;
+use layers::base::UnitId;
 use layers::plan::Plan;
 use layers::schedule::estimate;
 
@@ -56,9 +56,8 @@ fn the_shapes_are_bad_for_building_by_levels() {
 fn an_estimate_is_what_the_run_takes() {
     let mut dice = Dice::new(7);
     for work in [Work::random(300, &mut dice), Work::fan(200), Work::arms(9, 10)] {
-        let ids =
-            |numbers: &Vec<usize>| numbers.iter().map(|at| ImageId::from_index(*at)).collect();
-        let order = (0..work.needs.len()).map(ImageId::from_index).collect();
+        let ids = |numbers: &Vec<usize>| numbers.iter().map(|at| UnitId::from_index(*at)).collect();
+        let order = (0..work.needs.len()).map(UnitId::from_index).collect();
         let mut plan = Plan::from_needs(order, work.needs.iter().map(ids).collect());
         plan.set_costs(work.takes.iter().copied().collect());
         for jobs in [1, 3, 16] {

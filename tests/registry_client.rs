@@ -63,7 +63,7 @@ impl Client {
     }
 
     fn image(&self, registry: &str, version: &str) -> anyhow::Result<Option<RemoteImage>> {
-        self.registries.image(&at(registry, version), "linux/amd64")
+        self.registries.image(&at(registry, version), &"linux/amd64".parse().unwrap())
     }
 
     /// The error of a question, which must have a hint.
@@ -96,16 +96,20 @@ fn a_plain_registry_is_asked() {
         assert_eq!(client.digest(&address, &digest_of(b"x")).unwrap(), None);
         let missing = Remote { repository: "no/such".into(), ..at(&address, "1") };
         assert_eq!(client.registries.digest(&missing).unwrap(), None);
-        assert_eq!(client.registries.image(&missing, "linux/amd64").unwrap(), None);
+        assert_eq!(
+            client.registries.image(&missing, &"linux/amd64".parse().unwrap()).unwrap(),
+            None
+        );
     }
     let image = client.image(registry.address(), "1").unwrap().unwrap();
-    assert_eq!((image.digest, image.platform.as_str()), (digest, "linux/amd64"));
+    assert_eq!((image.digest, &*image.platform.to_string()), (digest, "linux/amd64"));
     assert_eq!(image.config["Env"][0], "WORD=one");
     assert_eq!(image.history.last().map(String::as_str), Some("COPY one /word"));
     assert_eq!(image.size, 2048);
     assert_eq!(image.diff_ids.len(), 1);
     assert!(image.id.starts_with("sha256:"));
-    let other = client.registries.image(&at(registry.address(), "1"), "linux/arm64");
+    let other =
+        client.registries.image(&at(registry.address(), "1"), &"linux/arm64".parse().unwrap());
     assert_eq!(other.unwrap(), None);
 }
 
@@ -118,7 +122,10 @@ fn of_an_index_the_image_for_the_platform_is_read() {
     let faults = Faults::before(registry.address(), |_| Fault::Pass);
     let client = Client::new();
     let check = |platform: &str, expected: Option<&str>| {
-        let image = client.registries.image(&at(faults.address(), "all"), platform).unwrap();
+        let image = client
+            .registries
+            .image(&at(faults.address(), "all"), &platform.parse().unwrap())
+            .unwrap();
         assert!(image.as_ref().is_none_or(|image| image.digest == digest), "{image:?}");
         let word = image.map(|image| image.config["Env"][0].as_str().unwrap().to_owned());
         assert_eq!(word.as_deref(), expected, "{platform}");

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use layers::base::Level;
-use layers::graph::lint::rules::{self, RULES};
+use layers::lint::rules::{self, RULES};
 use regex::Regex;
 
 #[path = "common/program.rs"]

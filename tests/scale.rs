@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use layers::base::{Diagnostic, RelPath, Source};
-use layers::graph::draw::{View, dot, json, mermaid, tree};
+use layers::export::{View, dot, lock, mermaid, tree};
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::{Origin, Pattern, Wishes};
@@ -20,7 +20,7 @@ fn build(count: usize, text: impl Fn(usize) -> String) -> (Graph, Vec<Diagnostic
 
 fn link_all(read: Vec<Read>) -> (Graph, Vec<Diagnostic>) {
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
+    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
     link(read, &wishes, &wanted)
 }
 
@@ -55,7 +55,7 @@ fn a_chain_of_ten_thousand_images() {
         .filter_map(|line| line.trim_start_matches(['└', '─', ' ']).split("  ").next())
         .collect();
     assert!(graph.images.values().all(|image| drawn.contains(image.name.as_str())));
-    assert!(json::draw(&View::whole(&graph)).contains("\"image\": \"i09998\""));
+    assert!(lock::draw(&View::whole(&graph)).contains("\"image\": \"i09998\""));
     assert!(dot::draw(&View::whole(&graph)).contains("\"i09998\" -> \"i09999\""));
     assert!(mermaid::draw(&View::whole(&graph)).contains("i9998 --> i9999"));
 }
@@ -88,7 +88,7 @@ fn ten_thousand_images_link() {
     assert_eq!(graph.order().len(), 10_000);
     // Every drawing ends; none takes the square of their number.
     assert_eq!(tree::draw(&View::whole(&graph), &tree::plain).lines().count(), 10_000);
-    let lock: serde_json::Value = serde_json::from_str(&json::draw(&View::whole(&graph))).unwrap();
+    let lock: serde_json::Value = serde_json::from_str(&lock::draw(&View::whole(&graph))).unwrap();
     assert_eq!(lock["images"].as_array().unwrap().len(), 10_000);
 }
 
@@ -142,7 +142,7 @@ fn a_dockerfile_of_one_megabyte() {
 fn very_much_of_one_thing() {
     let check = |name: &str, text: String| {
         let (graph, problems) = build(1, |_| text.clone());
-        drop((json::draw(&View::whole(&graph)), problems));
+        drop((lock::draw(&View::whole(&graph)), problems));
         assert_eq!(graph.images.len(), 1, "{name}");
     };
     check("comments", "# x\n".repeat(250_000));

@@ -7,7 +7,7 @@
 
 
 use layers::base::{RelPath, Source};
-use layers::graph::draw::{dot, json, mermaid, tree};
+use layers::export::{View, dot, lock, mermaid, tree};
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::Wishes;
@@ -19,7 +19,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|input: &str| {
     let read = input.split('\0').zip('a'..='z').map(|(text, name)| read(name, text)).collect();
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
+    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
     let (graph, problems) = link(read, &wishes, &wanted);
     for image in graph.images.values() {
         let edges = image.parents.len() + image.externals.len();
@@ -34,12 +34,13 @@ fuzz_target!(|input: &str| {
         }
     }
     check_order(&graph, problems.iter().any(|problem| problem.code == "cycle"));
-    let text = json::draw(&graph);
+    let view = View::whole(&graph);
+    let text = lock::draw(&view);
     let value: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");
     assert_eq!(value["images"].as_array().map(Vec::len), Some(graph.images.len()));
-    tree::draw(&graph);
-    dot::draw(&graph);
-    mermaid::draw(&graph);
+    tree::draw(&view);
+    dot::draw(&view);
+    mermaid::draw(&view);
     diagnostics::draw(&problems, Paint::plain());
 });
 

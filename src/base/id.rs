@@ -1,54 +1,86 @@
 //! Dense ids: an image is a small number, and facts about images live in vectors.
 //!
-//! Owns the id type and the map keyed by it. It knows nothing of what an image is.
+//! Owns the id types and the map keyed by them. It knows nothing of what an image is.
 
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
-/// The number of an image in its graph, from 0 without gaps, in the order of image names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ImageId(pub u32);
-
-impl ImageId {
+/// A position in a table, as a type of its own: ids of different tables can't be mixed up.
+pub trait Id: Copy {
     /// The id as an index into a vector.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
+    fn index(self) -> usize;
 
     /// The id that stands for position `index`.
-    ///
-    /// # Panics
-    /// Panics where `index` does not fit in 32 bits.
-    pub fn from_index(index: usize) -> ImageId {
-        ImageId(u32::try_from(index).expect("fewer than four thousand million images"))
-    }
+    fn from_index(index: usize) -> Self;
 }
 
-/// One `T` for every id, stored densely.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// The id as an index into a vector.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+
+            /// The id that stands for position `index`.
+            ///
+            /// # Panics
+            /// Panics where `index` does not fit in 32 bits.
+            pub fn from_index(index: usize) -> $name {
+                $name(u32::try_from(index).expect("fewer than four thousand million entries"))
+            }
+        }
+
+        impl Id for $name {
+            fn index(self) -> usize {
+                self.index()
+            }
+
+            fn from_index(index: usize) -> $name {
+                $name::from_index(index)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// The number of an image in its graph, from 0 without gaps, in the order of image names.
+    ImageId
+    /// The number of an external image in its graph, from 0 without gaps.
+    ExternalId
+    /// The number of an image for a platform among those of its graph, from 0 without gaps.
+    UnitId
+}
+
+/// One `T` for every id of a table, stored densely.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdMap<T> {
+pub struct IdMap<T, I = ImageId> {
     values: Vec<T>,
-    id: PhantomData<ImageId>,
+    id: PhantomData<I>,
 }
 
-impl<T> Default for IdMap<T> {
+impl<T, I> Default for IdMap<T, I> {
     fn default() -> Self {
         IdMap { values: Vec::new(), id: PhantomData }
     }
 }
 
-impl<T> IdMap<T> {
+impl<T, I: Id> IdMap<T, I> {
     /// A map of `len` values, each made from its id.
-    pub fn from_fn(len: usize, mut value: impl FnMut(ImageId) -> T) -> IdMap<T> {
-        (0..len).map(|index| value(ImageId::from_index(index))).collect()
+    pub fn from_fn(len: usize, mut value: impl FnMut(I) -> T) -> IdMap<T, I> {
+        (0..len).map(|index| value(I::from_index(index))).collect()
     }
 
     /// Adds a value and returns the id it got.
-    pub fn push(&mut self, value: T) -> ImageId {
+    pub fn push(&mut self, value: T) -> I {
         self.values.push(value);
-        ImageId::from_index(self.values.len() - 1)
+        I::from_index(self.values.len() - 1)
     }
 
     /// How many ids there are.
@@ -62,13 +94,13 @@ impl<T> IdMap<T> {
     }
 
     /// All ids in order.
-    pub fn ids(&self) -> impl DoubleEndedIterator<Item = ImageId> + ExactSizeIterator + use<T> {
-        (0..self.values.len()).map(ImageId::from_index)
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = I> + ExactSizeIterator + use<T, I> {
+        (0..self.values.len()).map(I::from_index)
     }
 
     /// All ids with their values, in order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (ImageId, &T)> + ExactSizeIterator {
-        self.values.iter().enumerate().map(|(index, value)| (ImageId::from_index(index), value))
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator {
+        self.values.iter().enumerate().map(|(index, value)| (I::from_index(index), value))
     }
 
     /// All values in the order of their ids.
@@ -82,22 +114,22 @@ impl<T> IdMap<T> {
     }
 }
 
-impl<T> FromIterator<T> for IdMap<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+impl<T, I> FromIterator<T> for IdMap<T, I> {
+    fn from_iter<V: IntoIterator<Item = T>>(values: V) -> Self {
         IdMap { values: values.into_iter().collect(), id: PhantomData }
     }
 }
 
-impl<T> Index<ImageId> for IdMap<T> {
+impl<T, I: Id> Index<I> for IdMap<T, I> {
     type Output = T;
 
-    fn index(&self, id: ImageId) -> &T {
+    fn index(&self, id: I) -> &T {
         &self.values[id.index()]
     }
 }
 
-impl<T> IndexMut<ImageId> for IdMap<T> {
-    fn index_mut(&mut self, id: ImageId) -> &mut T {
+impl<T, I: Id> IndexMut<I> for IdMap<T, I> {
+    fn index_mut(&mut self, id: I) -> &mut T {
         &mut self.values[id.index()]
     }
 }
@@ -108,7 +140,7 @@ mod tests {
 
     #[test]
     fn ids_count_from_zero_and_index_their_values() {
-        let mut map = IdMap::default();
+        let mut map: IdMap<&str> = IdMap::default();
         let a = map.push("a");
         let b = map.push("b");
         assert_eq!((a, b), (ImageId(0), ImageId(1)));

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::screen::visible;
 
+/// The state directory, at the root of a repository. It is no input of any image.
+pub const STATE_DIRECTORY: &str = ".layers";
+
 /// A path below the repository's root in its normal form; the root itself is `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::base::Platform;
 use crate::engine::attest::{Kind, Said};
 
 /// Options that every command takes.
@@ -27,7 +28,7 @@ pub struct Global {
 
     /// Build for a platform, such as linux/arm64.
     #[arg(long, value_name = "PLATFORM", global = true)]
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
 
     /// Build this stage of the Dockerfiles that have it.
     #[arg(long, value_name = "STAGE", global = true)]

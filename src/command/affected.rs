@@ -1,10 +1,10 @@
 //! `layers affected`: the images that differ from a revision, and all that needs them.
 
-use crate::base::{IdMap, ImageId};
+use crate::base::{IdMap, ImageId, UnitId};
 use crate::cli::{Affected as Options, AffectedFormat, EngineName, Global, Push};
 use crate::exit::{Exit, usage};
 use crate::graph::Image;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::inputs::since::Cause;
 use crate::plan::Verdict;
@@ -71,15 +71,15 @@ fn moved(
     at: &Invocation,
 ) -> anyhow::Result<Vec<(ImageId, Cause)>> {
     let mut found = Vec::new();
-    for (reference, row) in outdated::compare(workspace, pins, EngineName::None, at) {
+    for (external, row) in outdated::compare(workspace, pins, EngineName::None, at) {
         if let Some(why) = &row.why {
-            let external = &row.external;
-            say::warning(&format!("whether `{external}` has moved is not known: {why}"), at.paint)?;
+            let name = &row.external;
+            say::warning(&format!("whether `{name}` has moved is not known: {why}"), at.paint)?;
         }
         let (Some(true), Some(was), Some(now)) = (row.moved, row.from, row.now) else { continue };
         let was = was.digests.into_iter().next().unwrap_or_default();
         let cause = Cause::ExternalMoved { external: row.external, was, now };
-        let needs = |image: &Image| image.externals.iter().any(|it| it.reference == *reference);
+        let needs = |image: &Image| image.externals.iter().any(|it| it.id == external);
         let images = workspace.graph.images.iter().filter(|(_, image)| needs(image));
         found.extend(images.map(|(id, _)| (id, cause.clone())));
     }
@@ -99,8 +99,8 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<Ima
     let request = Request { push: Push::Keys, ..Request::look(Selection::all(all)) };
     let plan = Session::open(workspace, request, EngineName::None, at)?.plan;
     // The key of one that waits for another is not known yet.
-    let is_known = |image: &ImageId| plan.needs(*image).iter().all(|need| plan.is_fresh(*need));
-    let is_built = |image: &ImageId| matches!(plan.verdict(*image), Some(Verdict::Build { .. }));
-    let order = plan.order().iter().copied();
-    Ok(order.filter(|image| is_built(image) && is_known(image)).collect())
+    let is_known = |unit: &UnitId| plan.needs(*unit).iter().all(|need| plan.is_fresh(*need));
+    let is_built = |unit: &UnitId| matches!(plan.verdict(*unit), Some(Verdict::Build { .. }));
+    let missing = plan.order().iter().filter(|unit| is_built(unit) && is_known(unit));
+    Ok(missing.map(|unit| plan.units().image(*unit)).collect())
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::base::{ImageId, clock};
+use crate::base::{UnitId, clock};
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
 use crate::exit::{Exit, usage};
-use crate::graph::lint::frontend::{newer_than, passes_over_epoch};
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
+use crate::lint::frontend::{newer_than, passes_over_epoch};
 use crate::plan::Plan;
 use crate::report::github::Groups;
 use crate::report::json_lines::JsonLines;
@@ -54,7 +54,7 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
     let Session { workspace, engine, info, provider, plan: todo } = session;
     if options.dry_run {
         drop(load::memory(&workspace.root, at)?);
-        let name = |image: ImageId| workspace.graph.images[image].name.clone();
+        let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
     }
@@ -163,8 +163,7 @@ fn warn_of_age(
     at: &Invocation,
 ) -> anyhow::Result<()> {
     let Some(frontend) = info.frontend else { return Ok(()) };
-    let images = todo.order().iter().filter(|image| !todo.is_fresh(**image));
-    let images = images.map(|image| &workspace.graph.images[*image]);
+    let images = todo.stale_images().map(|image| &workspace.graph.images[image]);
     let mut problems = newer_than(images.clone(), frontend);
     problems.extend(passes_over_epoch(images, frontend));
     say::err(&diagnostics::draw(&workspace.silence.apply(problems), at.paint))

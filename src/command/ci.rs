@@ -15,10 +15,10 @@ use crate::cli::{
     USUAL_RUNNER, usual_action,
 };
 use crate::exit::{Exit, usage};
-use crate::graph::draw::ci::Pipeline;
-use crate::graph::draw::ci::github::{self, Github};
-use crate::graph::draw::ci::gitlab::{self, Gitlab};
-use crate::graph::draw::{Recipe, View};
+use crate::export::ci::Pipeline;
+use crate::export::ci::github::{self, Github};
+use crate::export::ci::gitlab::{self, Gitlab};
+use crate::export::{Recipe, View};
 use crate::graph::reference::{HUB, Reference};
 use crate::report::say;
 use crate::session::consent::allow_options;
@@ -98,7 +98,7 @@ fn pipeline<'a>(
     let config = &workspace.config.config;
     let recipe = Recipe {
         command: command.to_owned(),
-        platform: workspace.lasting_platform.as_deref(),
+        platform: workspace.lasting_platform.as_ref(),
         attestations: &workspace.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),

@@ -17,9 +17,9 @@ use clap_complete::env::{EnvCompleter, Shells};
 use crate::cli::{Cli, Global};
 use crate::exit::Exit;
 use crate::graph::images;
-use crate::inputs::Memory;
-use crate::report::{journal, say};
+use crate::report::say;
 use crate::scan::{config, groups};
+use crate::state::{Memory, runs};
 use crate::workspace::environment::Environment;
 use crate::workspace::{load, lock, names};
 
@@ -131,7 +131,7 @@ impl Place {
 
     /// The runs whose logs are kept, the newest first.
     fn runs(&self) -> Vec<CompletionCandidate> {
-        let runs = journal::all(&Memory::of(&self.root()));
+        let runs = runs::all(&Memory::of(&self.root()));
         runs.into_iter().rev().map(|run| CompletionCandidate::new(run.id)).collect()
     }
 }

@@ -4,18 +4,20 @@
 //! `--since`, graphs and pins beside that. No engine is asked. How it is told is `report/`'s affair.
 
 use crate::base::screen::visible_path;
-use crate::base::{Diagnostic, IdMap, ImageId};
+use crate::base::{Diagnostic, IdMap, ImageId, Platform};
 use crate::cli::{Diff as Options, Global};
 use crate::exit::{Exit, stopped, usage};
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side};
+use crate::graph::units::Units;
+use crate::inputs::commands_of;
 use crate::inputs::since::{Cause, Sides, compare};
-use crate::inputs::{Memory, commands_of};
 use crate::plan::Plan;
 use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
 use crate::report::{diagnostics, say};
 use crate::scan::git::{Git, Head, is_null};
 use crate::schedule::estimate::duration;
+use crate::state::Memory;
 use crate::workspace::Invocation;
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::revisions::{
@@ -215,10 +217,11 @@ fn expect(
         return (None, vec![None; images.len()]);
     }
     let expected = durations.expect(&described);
-    let mut costs = IdMap::from_fn(graph.images.len(), |_| std::time::Duration::ZERO);
-    let mut plan = Plan::new(graph, images);
+    let units = Units::for_one(graph.images.len(), Platform::default());
+    let mut costs = IdMap::from_fn(units.len(), |_| std::time::Duration::ZERO);
+    let mut plan = Plan::new(graph, &units, &units.of_all(images));
     for (image, time) in images.iter().zip(&expected) {
-        costs[*image] = *time;
+        costs[units.first_of(*image)] = *time;
     }
     plan.set_costs(costs);
     let estimate = Estimate { jobs, time: duration(&plan, jobs), work: expected.iter().sum() };

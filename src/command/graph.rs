@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Graph as Options};
 use crate::exit::{Exit, usage};
-use crate::graph::draw::mark::Mark;
-use crate::graph::draw::{Recipe, View, bake, compose, dot, json, mermaid, svg, tree};
-use crate::graph::lock::Pins;
+use crate::export::mark::Mark;
+use crate::export::{self, Recipe, View, bake, compose, dot, mermaid, svg, tree};
+use crate::graph::pins::Pins;
 use crate::graph::select;
 use crate::report::{page, say};
 use crate::workspace::load::{self, Workspace};
@@ -176,7 +176,7 @@ fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
         Format::Mermaid => mermaid::draw(&view),
-        Format::Json => json::draw(&view.pinned(pins.clone())),
+        Format::Json => export::lock::draw(&view.pinned(pins.clone())),
         Format::Svg => svg::draw(&view),
         Format::Html => {
             let name = workspace.root.file_name().unwrap_or(workspace.root.as_os_str());
@@ -229,7 +229,7 @@ fn recipe<'a>(workspace: &'a Workspace, said: Said<'_>) -> Recipe<'a> {
     let config = &workspace.config.config;
     Recipe {
         command: said.command(),
-        platform: workspace.lasting_platform.as_deref(),
+        platform: workspace.lasting_platform.as_ref(),
         attestations: &workspace.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),

@@ -7,13 +7,14 @@ use crate::base::text::closest;
 use crate::cli::{Global, Log};
 use crate::event::{Event, Skip};
 use crate::exit::{Exit, usage};
-use crate::report::journal::{self, Kept};
+use crate::report::journal::{Events, has_log_of};
 use crate::report::summary::Whole;
 use crate::report::{retell, say};
+use crate::state::runs::{self, RunLog};
 use crate::workspace::load;
 
 pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
-    let runs = journal::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);
+    let runs = runs::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);
     let Some(last) = runs.last() else {
         return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
     };
@@ -27,7 +28,7 @@ pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
             let whole = if is_last { Whole::Last } else { Whole::Of(run.id.clone()) };
             say::out_by(|to| retell::run(run, whole, to))?;
         }
-        Some(image) if run.has_log_of(image) => {
+        Some(image) if has_log_of(run, image) => {
             say::out_by(|to| retell::image(run, image, to))?;
         }
         Some(image) => return Err(describe_missing(&runs, run, image)?),
@@ -35,7 +36,7 @@ pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) fn named<'a>(runs: &'a [Kept], id: &str) -> anyhow::Result<&'a Kept> {
+pub(super) fn named<'a>(runs: &'a [RunLog], id: &str) -> anyhow::Result<&'a RunLog> {
     runs.iter().find(|run| run.id == id).ok_or_else(|| {
         let hint = match closest(id, runs.iter().map(|run| run.id.as_str())) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -46,10 +47,10 @@ pub(super) fn named<'a>(runs: &'a [Kept], id: &str) -> anyhow::Result<&'a Kept> 
 }
 
 /// Why a run has no log of an image, and where there is one.
-fn describe_missing(runs: &[Kept], run: &Kept, image: &str) -> anyhow::Result<anyhow::Error> {
+fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Result<anyhow::Error> {
     let mut images = Vec::new();
     let mut why = ("it was not begun", "");
-    for event in run.events()? {
+    for event in Events::of(run)? {
         let event = event?;
         let is_it = event.image.is_some_and(|it| *it.name == *image);
         match event.event {
@@ -64,7 +65,7 @@ fn describe_missing(runs: &[Kept], run: &Kept, image: &str) -> anyhow::Result<an
             _ => {}
         }
     }
-    let with_log = runs.iter().rev().find(|run| run.has_log_of(image));
+    let with_log = runs.iter().rev().find(|run| has_log_of(run, image));
     let elsewhere = with_log.map(|run| format!("layers log {image} --run {}", run.id));
     let id = &run.id;
     if images.iter().any(|known| **known == *image) {

@@ -5,11 +5,11 @@
 
 use std::cell::OnceCell;
 
-use crate::base::parallel;
+use crate::base::{ExternalId, parallel};
 use crate::cli::{EngineName, Global, Outdated};
 use crate::engine::Engine;
 use crate::exit::Exit;
-use crate::graph::lock::{Pins, externals_by_tag};
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, select};
 use crate::plan::remote;
@@ -36,30 +36,30 @@ pub fn run(options: &Outdated, global: &Global, at: &Invocation) -> anyhow::Resu
 }
 
 /// The externals by tag, each with what it was and what it is now.
-pub fn compare<'a>(
-    workspace: &'a Workspace,
+pub fn compare(
+    workspace: &Workspace,
     pins: &Pins,
     engine: EngineName,
     at: &Invocation,
-) -> Vec<(&'a Reference, Row)> {
+) -> Vec<(ExternalId, Row)> {
     let graph = &workspace.graph;
-    let externals = externals_by_tag(graph);
+    let externals = graph.externals_by_tag();
     let store = Store::new(engine, at);
-    let bases: Vec<(&Reference, Result<Was, String>)> =
-        externals.into_values().map(|it| (it, basis(it, pins, &store))).collect();
+    let bases: Vec<(ExternalId, Result<Was, String>)> =
+        externals.into_iter().map(|(id, it)| (id, basis(it, pins, &store))).collect();
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
-    let found = parallel::each(&bases, AT_ONCE, |(reference, from)| match from {
+    let found = parallel::each(&bases, AT_ONCE, |(id, from)| match from {
         // Without anything to compare with, no registry need be asked.
         Err(why) => Err(why.clone()),
-        Ok(_) => match registries.digest(&remote(reference)) {
+        Ok(_) => match registries.digest(&remote(&graph.externals[*id])) {
             Ok(Some(digest)) => Ok(digest),
             Ok(None) => Err("its registry has no such tag".to_owned()),
             Err(error) => Err(without_hint(&format!("{error:#}"))),
         },
     });
-    let rows = bases.into_iter().zip(found).map(|((reference, from), found)| {
-        let images = images_on(graph, reference);
-        (reference, Row::new(reference.familiar(), from.ok(), found, images))
+    let rows = bases.into_iter().zip(found).map(|((id, from), found)| {
+        let (name, images) = (graph.externals[id].familiar(), images_on(graph, id));
+        (id, Row::new(name, from.ok(), found, images))
     });
     rows.collect()
 }
@@ -112,12 +112,11 @@ fn digests_of(names: &[String], reference: &Reference) -> Vec<String> {
 }
 
 /// The names of the images that need an external, at any distance.
-pub fn images_on(graph: &Graph, reference: &Reference) -> Vec<String> {
-    let needs = |external: &Reference| external == reference;
+pub fn images_on(graph: &Graph, external: ExternalId) -> Vec<String> {
     let direct: Vec<_> = graph
         .images
         .iter()
-        .filter(|(_, image)| image.externals.iter().any(|it| needs(&it.reference)))
+        .filter(|(_, image)| image.externals.iter().any(|it| it.id == external))
         .map(|(id, _)| id)
         .collect();
     let all = select::with_dependents(graph, &direct);

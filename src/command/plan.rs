@@ -1,6 +1,6 @@
 //! `layers plan`: what a build would do, and why.
 
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::cli::{Global, Plan};
 use crate::exit::Exit;
 use crate::plan::Plan as Todo;
@@ -30,7 +30,7 @@ pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<E
     let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
     let (workspace, todo) = (session.workspace, &session.plan);
     drop(load::memory(&workspace.root, at)?);
-    let name = |image: ImageId| workspace.graph.images[image].name.clone();
+    let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();
     let estimate = options.estimate.then(|| estimate(todo, jobs_of(options.jobs), &name));
     say::out(&match (options.json, estimate) {
         (true, estimate) => drawn::draw_json(todo, estimate, &name)?,
@@ -43,13 +43,13 @@ pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<E
 }
 
 /// What the builds of a plan are expected to take.
-fn estimate(plan: &Todo, jobs: usize, name: &dyn Fn(ImageId) -> String) -> Estimate {
+fn estimate(plan: &Todo, jobs: usize, name: &dyn Fn(UnitId) -> String) -> Estimate {
     let chain = critical_chain(plan);
     Estimate {
         jobs,
         time: duration(plan, jobs),
         one_more: duration(plan, jobs + 1),
-        chain_time: chain.first().map(|image| plan.remaining(*image)).unwrap_or_default(),
+        chain_time: chain.first().map(|unit| plan.remaining(*unit)).unwrap_or_default(),
         chain: chain.into_iter().map(name).collect(),
     }
 }

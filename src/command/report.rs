@@ -10,12 +10,13 @@ use std::time::Duration;
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Report};
 use crate::exit::{Exit, usage};
-use crate::inputs::Memory;
-use crate::report::journal::{self, Kept};
+use crate::report::journal::Events;
 use crate::report::page::{self, Prior, Standing};
 use crate::report::timeline::Timeline;
 use crate::report::{say, trace};
 use crate::session::observers::RunRecord;
+use crate::state::Memory;
+use crate::state::runs::{self, RunLog};
 use crate::workspace::load;
 
 use super::log;
@@ -28,7 +29,7 @@ const STANDARD_OUTPUT: &str = "-";
 
 pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
     let start = load::start_folder(global)?;
-    let runs = journal::all(&load::own_memory(&load::find_root(&start))?);
+    let runs = runs::all(&load::own_memory(&load::find_root(&start))?);
     let Some(last) = runs.last() else {
         return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
     };
@@ -64,9 +65,9 @@ fn write(path: &Path, name: &Path, text: &str) -> anyhow::Result<()> {
     say::out(&format!("{}\n", visible_path(name)))
 }
 
-fn read(run: &Kept) -> anyhow::Result<Timeline> {
+fn read(run: &RunLog) -> anyhow::Result<Timeline> {
     let mut timeline = Timeline::default();
-    run.events()?.try_for_each(|event| {
+    Events::of(run)?.try_for_each(|event| {
         timeline.take(&event?);
         anyhow::Ok(())
     })?;
@@ -77,7 +78,7 @@ fn read(run: &Kept) -> anyhow::Result<Timeline> {
 fn draw<'a>(
     run: &Timeline,
     standing: &Standing<'_>,
-    older: impl IntoIterator<Item = &'a Kept>,
+    older: impl IntoIterator<Item = &'a RunLog>,
 ) -> String {
     let shares = |other: &Timeline| {
         let begun = run.images.iter().filter(|track| track.started.is_some());
@@ -91,8 +92,8 @@ fn draw<'a>(
 }
 
 /// A run without what its steps wrote.
-fn facts(run: &Kept) -> Option<Timeline> {
-    let events: Vec<_> = run.events().ok()?.only_facts().collect::<anyhow::Result<_>>().ok()?;
+fn facts(run: &RunLog) -> Option<Timeline> {
+    let events: Vec<_> = Events::of(run).ok()?.only_facts().collect::<anyhow::Result<_>>().ok()?;
     Some(Timeline::of(&events))
 }
 
@@ -136,7 +137,7 @@ impl Wanted<'_> {
             }
         };
         let standing = Standing { id: &id, began, is_written: false };
-        let kept = journal::all(memory);
+        let kept = runs::all(memory);
         let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
         say::file(&path, &draw(&run, &standing, older))?;
         say::err(&format!("page: {}\n", visible_path(&name)))

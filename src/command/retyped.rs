@@ -2,6 +2,7 @@
 //!
 //! Owns the options of all commands, and the quoting of a word on one line.
 
+use crate::base::Platform;
 use crate::base::text::shell_word;
 use crate::cli::Global;
 
@@ -19,6 +20,7 @@ pub fn settings(global: &Global, quote: impl Fn(&str) -> String) -> Vec<String> 
         tags,
         registry: _,
     } = global;
+    let platform = &platform.as_ref().map(Platform::to_string);
     let said = [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
     let arguments = build_args.iter().map(|it| ("build-arg", it));
     let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));

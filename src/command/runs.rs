@@ -6,12 +6,13 @@
 use crate::cli::{Global, Runs};
 use crate::exit::Exit;
 use crate::report::runs::{self, Row};
-use crate::report::{journal, say};
+use crate::report::say;
+use crate::state;
 use crate::workspace::load;
 
 pub fn run(options: &Runs, global: &Global) -> anyhow::Result<Exit> {
     let memory = load::own_memory(&load::find_root(&load::start_folder(global)?))?;
-    let rows: Vec<Row> = journal::all(&memory).iter().rev().map(runs::read).collect();
+    let rows: Vec<Row> = state::runs::all(&memory).iter().rev().map(runs::read).collect();
     if options.json {
         say::json(&rows)?;
     } else if rows.is_empty() {

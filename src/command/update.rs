@@ -8,7 +8,7 @@ use crate::base::text::closest;
 use crate::cli::{Global, Update};
 use crate::exit::{Exit, usage};
 use crate::graph::Graph;
-use crate::graph::lock::{Pins, externals_by_tag};
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
@@ -29,7 +29,7 @@ pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result
     let mut failures = Vec::new();
     for (reference, found) in chosen.iter().zip(found) {
         match found {
-            Ok(digest) => after.pin(reference, digest),
+            Ok(digest) => drop(after.pin(reference, digest)),
             Err(error) => failures.push((reference.familiar(), format!("{error:#}"))),
         }
     }
@@ -62,7 +62,8 @@ fn look(registries: &Registries, reference: &Reference) -> anyhow::Result<String
 
 /// The externals that the words mean, of those that can be pinned: all where there is none.
 fn choose<'a>(graph: &'a Graph, words: &[String]) -> anyhow::Result<Vec<&'a Reference>> {
-    let externals: Vec<&Reference> = externals_by_tag(graph).into_values().collect();
+    let externals = graph.externals_by_tag().into_iter();
+    let externals: Vec<&Reference> = externals.map(|(_, reference)| reference).collect();
     if words.is_empty() {
         return Ok(externals);
     }
@@ -90,14 +91,14 @@ fn means(word: &str, external: &Reference) -> bool {
 /// What differs between the pins, as far as the graph has the externals.
 fn moves(workspace: &Workspace, before: &Pins, after: &Pins) -> Vec<Move> {
     let graph = &workspace.graph;
-    let externals = externals_by_tag(graph);
-    let moved = externals.values().filter(|it| before.digest(it) != after.digest(it));
+    let externals = graph.externals_by_tag().into_iter();
+    let moved = externals.filter(|(_, it)| before.digest(it) != after.digest(it));
     moved
-        .map(|reference| Move {
+        .map(|(id, reference)| Move {
             external: reference.familiar(),
             from: before.digest(reference).map(str::to_owned),
             to: after.digest(reference).map(str::to_owned).unwrap_or_default(),
-            images: outdated::images_on(graph, reference),
+            images: outdated::images_on(graph, id),
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! `layers why`: the way from what changed to the image; on a fresh image, what was compared.
 
-use crate::base::ImageId;
+use crate::base::{ImageId, UnitId};
 use crate::cli::{Global, Why};
 use crate::exit::{Exit, usage};
 use crate::graph::{Edge, Graph};
@@ -26,14 +26,15 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
     let Session { workspace, engine, provider, plan, .. } = &session;
     drop(load::memory(&workspace.root, at)?);
     let graph = &workspace.graph;
-    let own = match &provider.judge.own[image] {
+    let unit = plan.units().first_of(image);
+    let own = match &provider.judge.own[unit] {
         Some(Ok(own)) => own,
         Some(Err(message)) => anyhow::bail!("{message}"),
         None => anyhow::bail!("the inputs of `{}` were never gathered", options.image),
     };
-    let identity_of = |parent: ImageId| plan.identity(parent).cloned();
+    let identity_of = |parent: UnitId| plan.identity(parent).cloned();
     let text = if options.inputs {
-        let inputs = match provider.judge.settle(image, &identity_of, engine.as_ref())? {
+        let inputs = match provider.judge.settle(unit, &identity_of, engine.as_ref())? {
             Settled::Build { inputs, .. } => *inputs,
             Settled::Fresh { .. } | Settled::Remote { .. } => {
                 provider.judge.complete(own, &identity_of).inputs
@@ -41,7 +42,7 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
         };
         clean::json(&inputs)?
     } else {
-        match plan.verdict(image) {
+        match plan.verdict(unit) {
             Some(Verdict::Fresh { image_id, registry, .. }) => {
                 let inputs = provider.judge.complete(own, &identity_of).inputs;
                 let place = registry.as_ref().unwrap_or(image_id);
@@ -59,9 +60,12 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
 fn way_to<'a>(graph: &'a Graph, plan: &Plan, image: ImageId) -> Vec<(ImageId, &'a Edge)> {
     let mut way = Vec::new();
     let mut at = image;
-    while let Some(Verdict::Waits { .. }) = plan.verdict(at) {
-        let stale =
-            |edge: &&Edge| plan.verdict(edge.parent).is_some() && !plan.is_fresh(edge.parent);
+    let unit = |image: ImageId| plan.units().first_of(image);
+    while let Some(Verdict::Waits { .. }) = plan.verdict(unit(at)) {
+        let stale = |edge: &&Edge| {
+            let parent = unit(edge.parent);
+            plan.verdict(parent).is_some() && !plan.is_fresh(parent)
+        };
         let Some(edge) = graph.images[at].parents.iter().find(stale) else { break };
         way.push((at, edge));
         at = edge.parent;

@@ -19,6 +19,8 @@ pub mod secret;
 #[cfg(test)]
 pub mod stub;
 
+use crate::base::Platform;
+
 pub use crate::base::Passing;
 pub use attest::Attestations;
 pub use secret::Secrets;
@@ -84,7 +86,7 @@ pub trait Engine: Send + Sync {
     fn pull(
         &self,
         reference: &str,
-        platform: Option<&str>,
+        platform: Option<&Platform>,
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()>;
 
@@ -144,8 +146,8 @@ pub trait ReferenceWatch: Send + Sync {
 pub struct StoredImage {
     /// Its ID (`sha256:…`).
     pub id: String,
-    /// What it runs on, such as `linux/amd64` or `linux/arm/v7`.
-    pub platform: String,
+    /// What it runs on.
+    pub platform: Platform,
     /// When it was made, as the engine says it (RFC 3339).
     pub created: String,
     /// Its size in bytes, as the engine counts.
@@ -200,8 +202,8 @@ pub struct EngineInfo {
     pub name: String,
     /// Its version as it says it, such as `20.10.24`.
     pub version: String,
-    /// The platform it builds for when nothing is asked, such as `linux/amd64`.
-    pub platform: String,
+    /// The platform it builds for when nothing is asked.
+    pub platform: Platform,
     /// The version of `docker/dockerfile` that reads Dockerfiles which name none; nothing where it
     /// is not known, or so new that it does not matter.
     pub frontend: Option<(u32, u32)>,
@@ -228,7 +230,7 @@ pub struct BuildRequest {
     /// address.
     pub contexts: BTreeMap<String, String>,
     /// The platform to build for; the engine's own where nothing is said.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Whether the engine's own cache is to be left unused.
     pub no_cache: bool,
     /// The secrets and ssh agents that the build may ask for.

@@ -7,16 +7,16 @@ use super::{
     BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
     StoredImage,
 };
-use crate::base::hinted;
+use crate::base::{Platform, hinted};
 
 /// The absence of an engine, on a machine of a platform.
 pub struct NoEngine {
-    platform: String,
+    platform: Platform,
 }
 
 impl NoEngine {
     /// Images are planned for this platform where no other is asked for.
-    pub fn on(platform: String) -> NoEngine {
+    pub fn on(platform: Platform) -> NoEngine {
         NoEngine { platform }
     }
 }
@@ -56,7 +56,7 @@ impl Engine for NoEngine {
         Ok(Vec::new())
     }
 
-    fn pull(&self, _: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+    fn pull(&self, _: &str, _: Option<&Platform>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
         Err(absent())
     }
 

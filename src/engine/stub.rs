@@ -8,6 +8,7 @@ use super::{
     BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
     StoredImage,
 };
+use crate::base::Platform;
 
 /// What a test does in place of a build.
 type Build<'a> = dyn Fn(&BuildRequest, &Cancel) -> anyhow::Result<BuildOutcome> + Send + Sync + 'a;
@@ -135,7 +136,7 @@ impl Engine for Stub<'_> {
         Ok(self.images.iter().filter(is_listed).map(listed).collect())
     }
 
-    fn pull(&self, name: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+    fn pull(&self, name: &str, _: Option<&Platform>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
         anyhow::bail!("unexpected: pull {name}")
     }
 

@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::draw::kind_word;
-use super::lock::Pins;
+use super::pins::Pins;
 use super::reference::Reference;
 use super::{External, Graph, Image};
 use crate::base::ImageId;
@@ -168,7 +167,7 @@ fn edges<'a>(graph: &'a Graph, name: &dyn Fn(&'a str) -> &'a str) -> Edges {
     for image in graph.images.values() {
         for edge in &image.parents {
             let needs = name(&graph.images[edge.parent].name).to_owned();
-            let ends = (name(&image.name).to_owned(), needs, kind_word(edge.kind));
+            let ends = (name(&image.name).to_owned(), needs, edge.kind.word());
             found.entry(ends).or_insert_with(|| edge.place().to_string());
         }
     }
@@ -191,9 +190,9 @@ struct Meant<'a> {
 }
 
 impl<'a> Meant<'a> {
-    fn of(external: &'a External, pins: &'a Pins) -> Meant<'a> {
-        let reference = &external.reference;
-        Meant { reference, kind: kind_word(external.kind), pin: pins.digest(reference) }
+    fn of(external: &External, side: Side<'a>) -> Meant<'a> {
+        let reference = &side.graph.externals[external.id];
+        Meant { reference, kind: external.kind.word(), pin: side.pins.digest(reference) }
     }
 
     fn text(&self) -> String {
@@ -201,10 +200,10 @@ impl<'a> Meant<'a> {
         format!("{}{pin}", self.reference.familiar())
     }
 
-    fn all(image: &'a Image, pins: &'a Pins) -> Vec<Meant<'a>> {
+    fn all(image: &Image, side: Side<'a>) -> Vec<Meant<'a>> {
         let mut all: Vec<Meant<'_>> = Vec::new();
         for external in &image.externals {
-            let meant = Meant::of(external, pins);
+            let meant = Meant::of(external, side);
             if all.iter().all(|it| it.text() != meant.text()) {
                 all.push(meant);
             }
@@ -220,7 +219,7 @@ fn find_moved(then: Side<'_>, now: Side<'_>, renamed: &[Renamed]) -> Vec<Moved> 
         let was = renamed.iter().find(|it| it.image == image.name).map(|it| it.was.as_str());
         let Some(old) = then.graph.find(was.unwrap_or(&image.name)) else { continue };
         let old = &then.graph.images[old];
-        for pair in pairs(Meant::all(old, then.pins), Meant::all(image, now.pins)) {
+        for pair in pairs(Meant::all(old, then), Meant::all(image, now)) {
             moved.entry(pair).or_default().insert(image.name.clone());
         }
     }
@@ -263,18 +262,18 @@ fn pairs(
     pairs
 }
 
-/// The images of `now` whose externals are pinned at other digests than before: a pin that is new moves
-/// nothing. Each with the references, normalised.
-pub fn moved_pins(then: Side<'_>, now: Side<'_>) -> BTreeMap<ImageId, Vec<String>> {
-    let mut moved: BTreeMap<ImageId, Vec<String>> = BTreeMap::new();
+/// The images of `now` whose externals are pinned at other digests than before, with these externals: a pin
+/// that is new moves nothing.
+pub fn moved_pins(then: Side<'_>, now: Side<'_>) -> BTreeMap<ImageId, Vec<Reference>> {
+    let mut moved: BTreeMap<ImageId, Vec<Reference>> = BTreeMap::new();
     for (id, image) in now.graph.images.iter() {
         for external in &image.externals {
-            let reference = external.reference.normalised();
-            let pins = [then, now].map(|side| side.pins.digest(&external.reference));
+            let reference = &now.graph.externals[external.id];
+            let pins = [then, now].map(|side| side.pins.digest(reference));
             let [Some(was), Some(is)] = pins else { continue };
             let references = moved.entry(id).or_default();
-            if was != is && !references.contains(&reference) {
-                references.push(reference);
+            if was != is && !references.contains(reference) {
+                references.push(reference.clone());
             }
         }
     }

@@ -6,22 +6,23 @@
 //! where they bring edges of their own.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use rayon::prelude::*;
 
 use crate::base::screen::{is_unseen, visible};
 use crate::base::text::{closest, list};
-use crate::base::{Diagnostic, IdMap, ImageId, Source, Span};
+use crate::base::{Diagnostic, IdMap, ImageId, Platform, Source, Span};
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
-use super::evaluate::{self, Evaluation, Need, NeedKind, Settings, Trigger};
+use super::evaluate::{self, Evaluation, Need, Settings, Trigger};
+use super::externals::ExternalTable;
 use super::images::{Candidate, NamedContext};
 use super::naming::{self, Inferred, Misnamed, Named, Naming, Origin, Unnamed, Vote, Wishes};
 use super::reference::Reference;
-use super::{Edge, External, Graph, Image, Surroundings};
+use super::{Dependency, Edge, External, Graph, Image, Surroundings};
 
 mod renamed;
 mod reported;
@@ -36,10 +37,10 @@ pub struct Wanted {
     /// The proxies of the docker configuration, which win over none of them. They are no setting of
     /// an image: they never become part of [`Image::build_args`].
     pub proxies: BuildProxies,
-    /// The platform to build for, such as `linux/arm64`; the machine's where nothing is said.
-    pub platform: Option<String>,
+    /// The platform to build for; the one that builds where nothing is said.
+    pub platform: Option<Platform>,
     /// The platform that builds.
-    pub build_platform: String,
+    pub build_platform: Platform,
     /// The stage to build, for every image whose Dockerfile has it.
     pub target: Option<String>,
 }
@@ -70,7 +71,8 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
     let linked: Vec<Linked> =
         evaluations.par_iter().map(|evaluation| siblings.link(evaluation)).collect();
     let named = renamed::Names { read: &read, named: &names, inferred: inferred.as_ref(), wishes };
-    problems.extend(renamed::doubts(&named, &linked));
+    problems.extend(renamed::doubts(&named, &evaluations, &linked));
+    let mut externals = externals_of(&evaluations, &linked);
     for (image, evaluation) in read.iter().zip(&evaluations) {
         problems.extend(image.file.diagnostics.iter().cloned());
         let target = image.candidate.said.target.as_ref();
@@ -85,9 +87,8 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
     let parts = read.into_iter().zip(settings).zip(evaluations).zip(names).zip(linked);
     let images: IdMap<Image> = parts
         .map(|((((read, settings), evaluation), named), linked)| {
-            problems.extend(linked.problems);
             let build_args = args_of(&read.candidate, wanted);
-            Image {
+            let mut image = Image {
                 name: read.candidate.name,
                 dockerfile: read.candidate.dockerfile,
                 context: read.candidate.context,
@@ -99,9 +100,12 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
                 named_by: named.origin,
                 file: read.file,
                 evaluation,
-                parents: linked.parents,
-                externals: linked.externals,
-            }
+                parents: Vec::new(),
+                externals: Vec::new(),
+                dependencies: Vec::new(),
+            };
+            problems.extend(image.depend(linked, &mut externals));
+            image
         })
         .collect();
     let surroundings = Surroundings {
@@ -109,13 +113,25 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
         build_platform: wanted.build_platform.clone(),
         proxies: wanted.proxies.clone(),
     };
-    let (graph, cycles) = Graph::new(images, surroundings);
+    let (graph, cycles) = Graph::new(images, externals, surroundings);
     problems.extend(cycles);
     (graph, problems)
 }
 
+/// The externals of all images, in the order of their references.
+fn externals_of(evaluations: &[Evaluation], linked: &[Linked]) -> ExternalTable {
+    let all = evaluations.iter().zip(linked).flat_map(|(it, linked)| linked.externals(it));
+    // Most images share a few.
+    let distinct: HashSet<&Reference> = all.map(|need| &need.reference).collect();
+    let mut externals = ExternalTable::default();
+    for reference in distinct.into_iter().collect::<BTreeSet<_>>() {
+        externals.add(reference);
+    }
+    externals
+}
+
 /// The platform that is built for.
-fn platform_of(wanted: &Wanted) -> String {
+fn platform_of(wanted: &Wanted) -> Platform {
     wanted.platform.clone().unwrap_or_else(|| wanted.build_platform.clone())
 }
 
@@ -230,9 +246,8 @@ fn fire_triggers(
     };
     evaluations.par_iter_mut().enumerate().for_each(|(at, evaluation)| {
         // A named context may stand for the base.
-        let may_be_base = |need: &&Need| matches!(need.kind, NeedKind::From | NeedKind::Context);
-        let bases = evaluation.needs.iter().filter(may_be_base);
-        if bases.into_iter().any(|need| !triggers(&need.reference).is_empty()) {
+        let mut bases = evaluation.needs.iter().filter(|need| need.kind.is_base());
+        if bases.any(|need| !triggers(&need.reference).is_empty()) {
             *evaluation = evaluate::evaluate(&read[at].file, &settings[at], &triggers);
         }
     });
@@ -252,11 +267,44 @@ enum Meaning {
     Stranger,
 }
 
-/// The needs of one image, resolved.
+/// What the needs of one evaluation name.
 struct Linked {
-    parents: Vec<Edge>,
-    externals: Vec<External>,
+    /// For each of them the image of this repository, if it is one.
+    parents: Vec<Option<ImageId>>,
     problems: Vec<Diagnostic>,
+}
+
+impl Linked {
+    /// The needs that no image of this repository meets.
+    fn externals<'a>(&self, evaluation: &'a Evaluation) -> impl Iterator<Item = &'a Need> {
+        let needs = evaluation.needs.iter().zip(&self.parents);
+        needs.filter(|(_, parent)| parent.is_none()).map(|(need, _)| need)
+    }
+}
+
+impl Image {
+    /// Takes over what the needs of its evaluation name. Returns what is wrong with them.
+    fn depend(&mut self, linked: Linked, externals: &mut ExternalTable) -> Vec<Diagnostic> {
+        self.parents.clear();
+        self.externals.clear();
+        self.dependencies.clear();
+        for (need, parent) in self.evaluation.needs.iter().zip(linked.parents) {
+            let (kind, source, span) = (need.kind, need.source.clone(), need.span);
+            self.dependencies.push(match parent {
+                Some(parent) => {
+                    let reference = need.reference.clone();
+                    self.parents.push(Edge { parent, kind, reference, source, span });
+                    Dependency::Image(parent)
+                }
+                None => {
+                    let id = externals.add(&need.reference);
+                    self.externals.push(External { id, kind, source, span });
+                    Dependency::External(id)
+                }
+            });
+        }
+        linked.problems
+    }
 }
 
 impl Siblings {
@@ -365,40 +413,22 @@ impl Siblings {
     }
 
     fn link(&self, evaluation: &Evaluation) -> Linked {
-        let mut linked =
-            Linked { parents: Vec::new(), externals: Vec::new(), problems: Vec::new() };
-        for need in &evaluation.needs {
-            match self.find(&need.reference) {
-                Meaning::Sibling(parent) => linked.parents.push(Edge {
-                    parent,
-                    kind: need.kind,
-                    reference: need.reference.clone(),
-                    source: need.source.clone(),
-                    span: need.span,
-                }),
-                Meaning::OtherTag(tags) => {
-                    linked.externals.push(external(need));
-                    linked.problems.push(describe_other_tag(need, &tags));
-                }
-                Meaning::Stranger => linked.externals.push(external(need)),
+        let mut problems = Vec::new();
+        let parents = evaluation.needs.iter().map(|need| match self.find(&need.reference) {
+            Meaning::Sibling(parent) => Some(parent),
+            Meaning::OtherTag(tags) => {
+                problems.push(describe_other_tag(need, &tags));
+                None
             }
-        }
-        debug_assert!(linked.parents.len() + linked.externals.len() == evaluation.needs.len());
-        linked
+            Meaning::Stranger => None,
+        });
+        let parents = parents.collect();
+        Linked { parents, problems }
     }
 }
 
 fn tag_of(reference: &Reference) -> &str {
     reference.tag.as_deref().unwrap_or("latest")
-}
-
-fn external(need: &Need) -> External {
-    External {
-        reference: need.reference.clone(),
-        kind: need.kind,
-        source: need.source.clone(),
-        span: need.span,
-    }
 }
 
 fn describe_other_tag(need: &Need, tags: &[String]) -> Diagnostic {

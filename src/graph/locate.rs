@@ -63,9 +63,9 @@ fn find_need(image: &Image, text: &str) -> Option<(Source, Span)> {
     let name = text.strip_prefix("load metadata for ").or(text.strip_prefix("FROM "));
     let found = match name {
         Some(name) => {
-            let wanted = Reference::parse(name.trim()).ok()?.normalised();
+            let wanted = Reference::parse(name.trim()).ok()?;
             let mut needs = evaluation.needs.iter();
-            let need = needs.find(|need| need.reference.normalised() == wanted)?;
+            let need = needs.find(|need| need.reference == wanted)?;
             (&need.source, need.span)
         }
         None => {

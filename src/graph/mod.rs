@@ -1,30 +1,32 @@
-//! Which image needs which: names, edges, the acyclic graph, choosing from it and drawing it.
+//! Which image needs which: names, edges, the acyclic graph, and choosing from it.
 //!
 //! Owns the truth that lies in the Dockerfiles. It hashes nothing and builds nothing. Stages of
 //! this room: `evaluate` (one Dockerfile with its arguments), `naming` (what images are called),
-//! `link` (needs become edges), `dag` (order and cycles), `tag`, `lint`, `select`, `difference`, `draw`.
+//! `link` (needs become edges), `dag` (order and cycles), `tag`, `pins`, `select`, `difference`.
 
 pub mod dag;
 pub mod difference;
-pub mod draw;
 pub mod evaluate;
+pub mod externals;
 pub mod images;
 pub mod link;
-pub mod lint;
 pub mod locate;
-pub mod lock;
 pub mod naming;
+pub mod pins;
 pub mod reference;
 pub mod select;
 pub mod tag;
+pub mod units;
+pub mod well_known;
 
 use std::collections::BTreeMap;
 
-use crate::base::{Diagnostic, IdMap, ImageId, Place, RelPath, Source, Span};
+use crate::base::{Diagnostic, ExternalId, IdMap, ImageId, Place, Platform, RelPath, Source, Span};
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
-use evaluate::{Bottom, Evaluation, NeedKind};
+use evaluate::{Bottom, Evaluation, Need, NeedKind};
+use externals::ExternalTable;
 use naming::Origin;
 use reference::Reference;
 
@@ -33,6 +35,8 @@ use reference::Reference;
 pub struct Graph {
     /// The images in the order of their names.
     pub images: IdMap<Image>,
+    /// The images that the repository does not build and some of its images need.
+    pub externals: ExternalTable,
     order: Vec<ImageId>,
     by_name: BTreeMap<String, ImageId>,
     surroundings: Surroundings,
@@ -42,9 +46,9 @@ pub struct Graph {
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// The platform that is built for.
-    pub platform: String,
+    pub platform: Platform,
     /// The platform that builds.
-    pub build_platform: String,
+    pub build_platform: Platform,
     /// The proxies of the docker configuration.
     pub proxies: BuildProxies,
 }
@@ -79,9 +83,33 @@ pub struct Image {
     pub parents: Vec<Edge>,
     /// The images that it needs and this repository does not build, in the order written.
     pub externals: Vec<External>,
+    /// What each of the needs of its evaluation names.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// An image that another is built on or copies from; `I` says what stands for those of the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dependency<I = ImageId> {
+    /// An image of the repository.
+    Image(I),
+    /// An external image.
+    External(ExternalId),
 }
 
 impl Image {
+    /// The needs of its evaluation with what they name.
+    pub fn needs(&self) -> impl Iterator<Item = (&Need, Dependency)> {
+        self.evaluation.needs.iter().zip(self.dependencies.iter().copied())
+    }
+
+    /// Its needs of other images of the repository, with the platforms that they are wanted for.
+    pub fn needs_of_images(&self) -> impl Iterator<Item = (&Need, ImageId)> {
+        self.needs().filter_map(|(need, of)| match of {
+            Dependency::Image(parent) => Some((need, parent)),
+            Dependency::External(_) => None,
+        })
+    }
+
     /// Whether something else than the engine's own frontend reads its Dockerfile.
     pub fn names_frontend(&self) -> bool {
         self.named_frontend().is_some()
@@ -144,7 +172,7 @@ impl Edge {
 #[derive(Debug, Clone)]
 pub struct External {
     /// What is needed.
-    pub reference: Reference,
+    pub id: ExternalId,
     /// In which way.
     pub kind: NeedKind,
     /// The file that says so.
@@ -162,9 +190,13 @@ impl External {
 
 impl Graph {
     /// A graph of linked images. A cycle becomes an error that shows every edge of it; the order is empty then.
-    pub fn new(images: IdMap<Image>, surroundings: Surroundings) -> (Graph, Vec<Diagnostic>) {
+    pub fn new(
+        images: IdMap<Image>,
+        externals: ExternalTable,
+        surroundings: Surroundings,
+    ) -> (Graph, Vec<Diagnostic>) {
         let by_name = images.iter().map(|(id, image)| (image.name.clone(), id)).collect();
-        let mut graph = Graph { images, order: Vec::new(), by_name, surroundings };
+        let mut graph = Graph { images, externals, order: Vec::new(), by_name, surroundings };
         let problems = graph.sort();
         (graph, problems)
     }

@@ -3,7 +3,11 @@
 //! Owns the grammar, which is that of github.com/distribution/reference as Docker uses it. It
 //! asks no registry anything.
 
+use std::cmp::Ordering;
 use std::fmt;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::text::names_registry;
 
@@ -21,8 +25,9 @@ const LONGEST_PATH: usize = 255;
 /// The longest tag, in bytes.
 pub(super) const LONGEST_TAG: usize = 128;
 
-/// The name of an image in its normal form: equal references are one image.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The name of an image in its normal form: equal references are one image. References are in the order
+/// of their full forms, and are written in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// The registry, such as `docker.io` or `localhost:5000`. Empty for the odd name whose first
     /// part has a dot but is no host name, such as `a__b.c/d`.
@@ -131,6 +136,15 @@ impl Reference {
         self.to_string()
     }
 
+    /// The bytes of the full form.
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        let slash = if self.domain.is_empty() { "" } else { "/" };
+        let tag = self.tag.iter().flat_map(|tag| [":", tag]);
+        let digest = self.digest.iter().flat_map(|digest| ["@", digest]);
+        let parts = [self.domain.as_str(), slash, self.path.as_str()].into_iter();
+        parts.chain(tag).chain(digest).flat_map(str::bytes)
+    }
+
     /// The form that people write, without `docker.io/` and `library/`: `alpine:latest`.
     pub fn familiar(&self) -> String {
         format!("{}{}", self.familiar_repository(), Suffix(self))
@@ -198,6 +212,31 @@ impl fmt::Display for Reference {
             write!(f, "{}/", self.domain)?;
         }
         write!(f, "{}{}", self.path, Suffix(self))
+    }
+}
+
+impl Ord for Reference {
+    fn cmp(&self, other: &Reference) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+impl PartialOrd for Reference {
+    fn partial_cmp(&self, other: &Reference) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Reference, D::Error> {
+        let text = String::deserialize(from)?;
+        Reference::parse(&text).map_err(|error| D::Error::custom(format!("`{text}`: {error}")))
     }
 }
 

@@ -38,7 +38,7 @@ impl<'a> Froms<'a> {
 /// What a base is, in words without the name of a stage.
 pub(super) fn describe_base(base: &Base, places: &[Option<usize>]) -> String {
     match base {
-        Base::Image(reference) => format!("image {}", reference.normalised()),
+        Base::Image(reference) => format!("image {reference}"),
         Base::Scratch => "scratch".to_owned(),
         Base::Context(name) => format!("context {}", quote(name)),
         Base::Stage(index) => match places.get(*index).copied().flatten() {

@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::files::{FileInputs, FileList};
-use super::gather::{NeedOf, Own};
+use super::gather::Own;
 use super::key::{Inputs, NeedInputs};
-use crate::base::{ImageId, Place};
+use crate::base::{Place, Platform, UnitId};
+use crate::graph::Dependency;
+use crate::graph::reference::Reference;
 
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,16 +65,16 @@ pub enum Change {
     /// It is built for another platform.
     Platform {
         /// The platform.
-        now: String,
+        now: Platform,
         /// The one before.
-        was: String,
+        was: Platform,
     },
     /// Another frontend reads the Dockerfile.
     Syntax,
     /// An external is another one than before.
     External {
-        /// Its reference, normalised.
-        reference: String,
+        /// What it is called.
+        reference: Reference,
         /// Whether the engine holds it now.
         held: bool,
     },
@@ -83,9 +85,9 @@ pub enum Change {
     },
 }
 
-/// What differs in an image, given the inputs that it was built from. `name` says what images
-/// are called.
-pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> Vec<Change> {
+/// What differs in a unit, given the inputs that it was built from. `name` says what units are
+/// called.
+pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {
     let now = &own.inputs;
     let mut changes = Vec::new();
     if (&now.syntax, now.escape) != (&was.syntax, was.escape) {
@@ -204,9 +206,9 @@ fn by_path(files: &FileList) -> BTreeMap<String, FileInputs<'_>> {
     files.read().into_iter().map(|file| (file.path.clone().into_owned(), file)).collect()
 }
 
-fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> Vec<Change> {
+fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
+    for (need, of) in own.needs() {
         let same = |old: &&NeedInputs| {
             (&old.reference, &old.kind, &old.platform)
                 == (&need.reference, &need.kind, &need.platform)
@@ -214,8 +216,8 @@ fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(ImageId) -> String) -> V
         // A need that is new is told by the instruction that brings it.
         let Some(old) = was.needs.iter().find(same).filter(|old| *old != need) else { continue };
         let change = match of {
-            NeedOf::Image(image) => Change::Parent { image: name(*image) },
-            NeedOf::External(_) => {
+            Dependency::Image(unit) => Change::Parent { image: name(unit) },
+            Dependency::External(_) => {
                 let (reference, held) = (old.reference.clone(), need.layers.is_some());
                 Change::External { reference, held }
             }

@@ -10,33 +10,51 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::digests::Digests;
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
-use super::{ContextArchive, Inheritance, Inputs, Use, own, select};
-use crate::base::{IdMap, ImageId, Place, RelPath, clock};
+use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
+use crate::base::path::STATE_DIRECTORY;
+use crate::base::{IdMap, Place, RelPath, UnitId, clock};
 use crate::engine::Attestations;
-use crate::graph::{Graph, Image};
+use crate::graph::units::Units;
+use crate::graph::{Dependency, Graph, Image};
 use crate::inputs::Identity;
-use crate::scan::context::{Context, Entry, EntryKind};
+use crate::scan::context::{Context, Entry, EntryKind, Stat};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
 
-/// The own inputs of an image, and what they were taken from.
+/// The digests of files that earlier runs have read, and those that this one reads.
+pub trait FileDigests: Sync {
+    /// Returns the digest of the file at a path, where the disk says the same of it as when it was read.
+    fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash>;
+
+    /// Keeps a digest that was made by a reading that began at `read_at` (since 1970).
+    fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash);
+}
+
+/// The own inputs of a unit, and what they were taken from.
 #[derive(Debug, Clone)]
 pub struct Own {
     /// All inputs; the needs have no identities yet.
     pub inputs: Inputs,
-    /// What each of the needs is.
-    pub needs: Vec<NeedOf>,
+    /// What each of the needs names.
+    pub dependencies: Vec<Dependency<UnitId>>,
     /// The files, ready to be sent.
     pub archive: Arc<ContextArchive>,
     /// Where the instructions of each stage of the inputs are written.
     pub places: Vec<StagePlaces>,
     /// The context's folder below the repository's root.
     pub context: RelPath,
+}
+
+impl Own {
+    /// The needs in the inputs with what they name.
+    pub fn needs(&self) -> impl Iterator<Item = (&NeedInputs, Dependency<UnitId>)> {
+        self.inputs.needs.iter().zip(self.dependencies.iter().copied())
+    }
 }
 
 /// Where a stage's `FROM` and instructions are written.
@@ -46,15 +64,6 @@ pub struct StagePlaces {
     pub from: Place,
     /// The instructions.
     pub instructions: Vec<Place>,
-}
-
-/// What is needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NeedOf {
-    /// An image of the repository.
-    Image(ImageId),
-    /// Another, by its normalised reference.
-    External(String),
 }
 
 /// An external image as the engine or its registry describes it.
@@ -71,8 +80,9 @@ pub struct Outside {
     pub image_id: Option<String>,
 }
 
-/// The externals by their normalised references; nothing for those that the engine lacks.
-pub type Externals = BTreeMap<String, Option<Outside>>;
+/// The images that are used as they are; nothing for those that the engine lacks. Of the images of the
+/// repository only those are among them whose triggers are not those of their Dockerfiles.
+pub type Externals = BTreeMap<Dependency, Option<Outside>>;
 
 /// What inputs are gathered of.
 #[derive(Debug, Clone, Copy)]
@@ -81,46 +91,46 @@ pub struct Asked<'a> {
     pub root: &'a Path,
     /// Its images.
     pub graph: &'a Graph,
-    /// The platform that is built for.
-    pub platform: &'a str,
+    /// The units of its images.
+    pub units: &'a Units,
     /// The externals of all images that are asked for.
     pub externals: &'a Externals,
     /// What is attested of them.
     pub attestations: &'a Attestations,
 }
 
-/// The own inputs of images; nothing for the others. What can't be read is told in a message of
-/// the image that reads it.
+/// The own inputs of units; nothing for the others. What can't be read is told in a message of
+/// the unit that reads it.
 pub fn gather(
     asked: Asked<'_>,
-    images: &[ImageId],
-    digests: &mut Digests,
-) -> IdMap<Option<Result<Own, String>>> {
-    let mut gathered = IdMap::from_fn(asked.graph.images.len(), |_| None);
+    units: &[UnitId],
+    digests: &mut dyn FileDigests,
+) -> IdMap<Option<Result<Own, String>>, UnitId> {
+    let mut gathered = IdMap::from_fn(asked.units.len(), |_| None);
     let readers: Vec<Result<Reader<'_>, String>> =
-        images.par_iter().map(|image| Reader::of(asked, *image)).collect();
+        units.par_iter().map(|unit| Reader::of(asked, *unit)).collect();
     let mut walks: BTreeMap<(RelPath, Option<PathBuf>), Vec<Reader<'_>>> = BTreeMap::new();
-    for (image, reader) in images.iter().zip(readers) {
+    for (unit, reader) in units.iter().zip(readers) {
         match reader {
             Ok(reader) => walks.entry(reader.walk.clone()).or_default().push(reader),
-            Err(message) => gathered[*image] = Some(Err(message)),
+            Err(message) => gathered[*unit] = Some(Err(message)),
         }
     }
     let kept = kept_in(asked.root);
     let walked: Vec<Walked<'_>> =
         walks.into_par_iter().map(|(_, readers)| walk(asked.root, &kept, readers)).collect();
     let read = read_files(&walked, digests);
-    let owned: Vec<Vec<(ImageId, Result<Own, String>)>> =
+    let owned: Vec<Vec<(UnitId, Result<Own, String>)>> =
         walked.into_par_iter().zip(read).map(|(walked, read)| walked.own(asked, &read)).collect();
-    for (image, own) in owned.into_iter().flatten() {
-        gathered[image] = Some(own);
+    for (unit, own) in owned.into_iter().flatten() {
+        gathered[unit] = Some(own);
     }
     gathered
 }
 
-/// An image that reads a context.
+/// A unit that reads a context.
 struct Reader<'a> {
-    id: ImageId,
+    unit: UnitId,
     image: &'a Image,
     uses: Vec<Use>,
     doubt: own::Doubt,
@@ -129,24 +139,24 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn of(asked: Asked<'a>, id: ImageId) -> Result<Reader<'a>, String> {
-        let image = &asked.graph.images[id];
+    fn of(asked: Asked<'a>, unit: UnitId) -> Result<Reader<'a>, String> {
+        let image = &asked.graph.images[asked.units.image(unit)];
         let (uses, doubt) = own::uses_of(image, asked.externals);
         let folder = image.context.under(asked.root);
         let ignore = find_ignore_file(&image.dockerfile.under(asked.root), &folder)
             .map_err(|error| format!("can't look for the ignore file: {error}"))?;
-        Ok(Reader { id, image, uses, doubt, walk: (image.context.clone(), ignore) })
+        Ok(Reader { unit, image, uses, doubt, walk: (image.context.clone(), ignore) })
     }
 
     fn own(&self, asked: Asked<'_>, files: FileList, archive: Arc<ContextArchive>) -> Own {
         Own {
             inputs: own::inputs_of(
                 self.image,
-                (asked.platform, asked.attestations),
+                (asked.units.platform(self.unit), asked.attestations),
                 files,
                 self.doubt,
             ),
-            needs: own::needs_of(self.image),
+            dependencies: own::dependencies_of(self.image, self.unit, asked.units),
             archive,
             places: own::places_of(self.image),
             context: self.image.context.clone(),
@@ -164,7 +174,7 @@ struct Walked<'a> {
 }
 
 impl Walked<'_> {
-    fn own(self, asked: Asked<'_>, read: &Read) -> Vec<(ImageId, Result<Own, String>)> {
+    fn own(self, asked: Asked<'_>, read: &Read) -> Vec<(UnitId, Result<Own, String>)> {
         let Walked { readers, context, choices } = self;
         let taken: Vec<Result<_, String>> = choices
             .into_par_iter()
@@ -174,7 +184,7 @@ impl Walked<'_> {
             .into_par_iter()
             .map(|(reader, choice)| {
                 let taken = taken[choice].clone();
-                (reader.id, taken.map(|(files, archive)| reader.own(asked, files, archive)))
+                (reader.unit, taken.map(|(files, archive)| reader.own(asked, files, archive)))
             })
             .collect()
     }
@@ -203,7 +213,7 @@ fn take(
 /// The folder in which we keep what we know, which is nobody's input, or nothing would ever be
 /// fresh.
 fn kept_in(root: &Path) -> PathBuf {
-    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(super::memory::FOLDER)
+    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(STATE_DIRECTORY)
 }
 
 fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
@@ -301,7 +311,7 @@ struct Read {
 }
 
 /// The contents of the files that anybody reads, for each walk.
-fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
+fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read> {
     let looked_up: Vec<(Read, Vec<usize>)> =
         walked.par_iter().map(|walked| look_up(walked, digests)).collect();
     let mut read = Vec::with_capacity(walked.len());
@@ -342,7 +352,7 @@ fn read_files(walked: &[Walked<'_>], digests: &mut Digests) -> Vec<Read> {
 
 /// What is known of the files of a walk that anybody reads, and the numbers of those that have to
 /// be read.
-fn look_up(walked: &Walked<'_>, digests: &Digests) -> (Read, Vec<usize>) {
+fn look_up(walked: &Walked<'_>, digests: &dyn FileDigests) -> (Read, Vec<usize>) {
     let Ok(context) = &walked.context else {
         return (Read::default(), Vec::new());
     };

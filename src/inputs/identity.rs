@@ -7,12 +7,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::base::Platform;
 use crate::engine::StoredImage;
 use crate::registry::RemoteImage;
 
 /// What counts for an identity, as a number that is raised whenever that changes: identities of
 /// another are not compared with today's.
-pub(super) const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 3;
 
 /// The label that carries an image's key.
 pub const KEY_LABEL: &str = "dev.layers.key";
@@ -54,7 +55,12 @@ impl Identity {
     /// `dockerfile2llb/convert.go` and `image.go`): the platform with the version of its operating system,
     /// the author (`outer`), and the runtime configuration. The `os.features` of a Windows image are
     /// inherited too, but engines do not report them.
-    fn made_of(platform: &str, diff_ids: &[String], config: &Value, outer: [&str; 2]) -> Identity {
+    fn made_of(
+        platform: &Platform,
+        diff_ids: &[String],
+        config: &Value,
+        outer: [&str; 2],
+    ) -> Identity {
         Identity {
             layers: digest(&(platform, diff_ids)),
             config: digest(&(outer, inherited(config))),
@@ -105,7 +111,12 @@ mod tests {
 
     fn image(config: Value) -> StoredImage {
         let diff_ids = vec!["sha256:a".to_owned()];
-        StoredImage { platform: "linux/amd64".to_owned(), diff_ids, config, ..Default::default() }
+        StoredImage {
+            platform: Platform::of("linux", "amd64", ""),
+            diff_ids,
+            config,
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -140,7 +151,7 @@ mod tests {
         let one = image(Value::Null);
         let more =
             StoredImage { diff_ids: vec!["sha256:a".into(), "sha256:b".into()], ..one.clone() };
-        let other = StoredImage { platform: "linux/arm64".to_owned(), ..one.clone() };
+        let other = StoredImage { platform: Platform::of("linux", "arm64", ""), ..one.clone() };
         let again =
             StoredImage { created: "later".to_owned(), id: "other".to_owned(), ..one.clone() };
         for other in [

@@ -14,9 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use super::files::FileList;
+use crate::base::Platform;
+use crate::graph::evaluate::NeedKind;
+use crate::graph::reference::Reference;
 
 /// The form of [`Inputs`].
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// All that an image is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +30,8 @@ pub struct Inputs {
     pub syntax: Option<String>,
     /// The escape character of the Dockerfile.
     pub escape: char,
-    /// The platform that is built for.
-    pub platform: String,
+    /// The platform that is built for: with the image, whose inputs these are, the unit.
+    pub platform: Platform,
     /// The Dockerfile as it is, where its frontend is not known here.
     pub text: Option<String>,
     /// Build arguments that mean something to the builder itself.
@@ -53,7 +56,7 @@ pub struct StageInputs {
     /// What it starts from; another stage by its place among those that count.
     pub base: String,
     /// `--platform` after expansion.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Its name, only where triggers run, which name stages by their names.
     pub name: Option<String>,
     /// The `ONBUILD` lines of its base.
@@ -76,12 +79,12 @@ pub struct ArgumentInputs {
 /// An image that is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeedInputs {
-    /// Its reference, normalised.
-    pub reference: String,
-    /// How it is needed: `from`, `copy`, `mount`, …
-    pub kind: String,
+    /// What it is called.
+    pub reference: Reference,
+    /// How it is needed.
+    pub kind: NeedKind,
     /// The platform it is wanted for.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// The identity of its layers; nothing where the engine does not hold it.
     pub layers: Option<String>,
     /// The identity of its configuration, where that is inherited.
@@ -91,7 +94,7 @@ pub struct NeedInputs {
 impl NeedInputs {
     /// Sets what the needed image is.
     pub fn identify(&mut self, identity: Option<&Identity>) {
-        let inherits = !matches!(self.kind.as_str(), "copy" | "mount");
+        let inherits = !matches!(self.kind, NeedKind::Copy | NeedKind::Mount);
         self.layers = identity.map(|identity| identity.layers.clone());
         self.config = identity.filter(|_| inherits).map(|identity| identity.config.clone());
     }

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use super::Use;
 use super::canonical::{Froms, describe, describe_base};
 use super::files::FileList;
-use super::gather::{Externals, NeedOf, StagePlaces};
+use super::gather::{Externals, StagePlaces};
 use super::key::{ArgumentInputs, DownloadInputs, FORMAT, Inputs, NeedInputs, StageInputs};
-use crate::base::Span;
+use crate::base::{Platform, Span, UnitId};
 use crate::credentials::is_proxy;
 use crate::engine::Attestations;
-use crate::graph::Image;
-use crate::graph::evaluate::{Need, NeedKind, StageView};
+use crate::graph::evaluate::{Need, StageView};
+use crate::graph::units::Units;
+use crate::graph::{Dependency, Image};
 
 /// What is not known of an image's inputs, so that more has to count than it uses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,9 +29,9 @@ pub(super) struct Doubt {
 
 /// What an image reads of its context: all of it if that is not known.
 pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt) {
-    let is_unknown_base = |need: &Need| {
-        matches!(need.kind, NeedKind::From | NeedKind::Context)
-            && match externals.get(&need.reference.normalised()) {
+    let is_unknown_base = |(need, of): (&Need, Dependency)| {
+        need.kind.is_base()
+            && match externals.get(&of) {
                 Some(Some(outside)) => outside.triggers.is_none(),
                 Some(None) => true,
                 // Built here, where its triggers are known.
@@ -38,7 +39,7 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt)
             }
     };
     let evaluation = &image.evaluation;
-    let instructions = image.has_unknown_frontend() || evaluation.needs.iter().any(is_unknown_base);
+    let instructions = image.has_unknown_frontend() || image.needs().any(is_unknown_base);
     let files = instructions || evaluation.context_uses.iter().any(|one| !one.certain);
     let doubt = Doubt { files, instructions };
     if files {
@@ -55,7 +56,7 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt)
 /// The inputs of an image with the files that it reads.
 pub(super) fn inputs_of(
     image: &Image,
-    (platform, attestations): (&str, &Attestations),
+    (platform, attestations): (&Platform, &Attestations),
     files: FileList,
     doubt: Doubt,
 ) -> Inputs {
@@ -87,12 +88,12 @@ pub(super) fn inputs_of(
         format: FORMAT,
         syntax: image.named_frontend().map(str::to_owned),
         escape: image.file.directives.escape,
-        platform: platform.to_owned(),
+        platform: platform.clone(),
         text: unknown.then(|| image.file.source.text().to_owned()),
         settings: settings.collect(),
         stages: stages.map(|(index, stage)| stage_inputs(image, index, stage, &places)).collect(),
         target: evaluation.target.and_then(|target| places[target]),
-        needs: distinct_needs(image).into_iter().map(need_inputs).collect(),
+        needs: distinct_needs(image).into_iter().map(|(need, _)| need_inputs(need)).collect(),
         downloads: downloads.collect(),
         whole_context: doubt.files,
         files,
@@ -102,24 +103,25 @@ pub(super) fn inputs_of(
 /// How many commands the build of an image runs.
 pub fn commands_of(image: &Image) -> usize {
     let none = Attestations::default();
-    let inputs = inputs_of(image, ("", &none), FileList::new(&[]), Doubt::default());
+    let inputs =
+        inputs_of(image, (&Platform::default(), &none), FileList::new(&[]), Doubt::default());
     let instructions = inputs.stages.iter().flat_map(|stage| &stage.instructions);
     instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
 }
 
-/// What each of the needs in the inputs is.
-pub(super) fn needs_of(image: &Image) -> Vec<NeedOf> {
-    let siblings: BTreeMap<String, _> =
-        image.parents.iter().map(|edge| (edge.reference.normalised(), edge.parent)).collect();
-    let needs = distinct_needs(image).into_iter();
-    let of = |need: &Need| {
-        let reference = need.reference.normalised();
-        match siblings.get(&reference) {
-            Some(parent) => NeedOf::Image(*parent),
-            None => NeedOf::External(reference),
+/// What each of the needs in the inputs of a unit names.
+pub(super) fn dependencies_of(
+    image: &Image,
+    unit: UnitId,
+    units: &Units,
+) -> Vec<Dependency<UnitId>> {
+    let of = |(need, of): (&Need, Dependency)| match of {
+        Dependency::Image(parent) => {
+            Dependency::Image(units.parent(unit, parent, need.platform.as_ref()))
         }
+        Dependency::External(id) => Dependency::External(id),
     };
-    needs.map(of).collect()
+    distinct_needs(image).into_iter().map(of).collect()
 }
 
 /// Where the instructions in the inputs are written.
@@ -188,26 +190,19 @@ fn stage_inputs(
 }
 
 /// The needs of an image, each once for each way and platform.
-fn distinct_needs(image: &Image) -> Vec<&Need> {
-    let mut needs: BTreeMap<_, &Need> = BTreeMap::new();
-    for need in &image.evaluation.needs {
-        let same = (need.reference.normalised(), need.kind, need.platform.clone());
-        needs.entry(same).or_insert(need);
+fn distinct_needs(image: &Image) -> Vec<(&Need, Dependency)> {
+    let mut needs: BTreeMap<_, (&Need, Dependency)> = BTreeMap::new();
+    for (need, of) in image.needs() {
+        let same = (&need.reference, need.kind, &need.platform);
+        needs.entry(same).or_insert((need, of));
     }
     needs.into_values().collect()
 }
 
 fn need_inputs(need: &Need) -> NeedInputs {
-    let kind = match need.kind {
-        NeedKind::From => "from",
-        NeedKind::Copy => "copy",
-        NeedKind::Mount => "mount",
-        NeedKind::Add => "add",
-        NeedKind::Context => "context",
-    };
     NeedInputs {
-        reference: need.reference.normalised(),
-        kind: kind.to_owned(),
+        reference: need.reference.clone(),
+        kind: need.kind,
         platform: need.platform.clone(),
         layers: None,
         config: None,

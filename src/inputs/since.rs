@@ -17,9 +17,10 @@ use super::diff::{Change, changes};
 use super::files::FileList;
 use super::gather::{Externals, Own};
 use super::{ContextArchive, Use, own};
-use crate::base::{IdMap, ImageId};
+use crate::base::{IdMap, ImageId, Platform, UnitId};
 use crate::engine::Attestations;
-use crate::graph::{Graph, Image};
+use crate::graph::units::Units;
+use crate::graph::{Dependency, Graph, Image};
 use crate::scan::git::{Snapshot, Wanted, names_of_contents};
 
 mod reading;
@@ -35,7 +36,7 @@ pub struct Sides<'a> {
     /// The earlier one.
     pub then: Side<'a>,
     /// The platform that is built for.
-    pub platform: &'a str,
+    pub platform: &'a Platform,
 }
 
 /// One side: a revision that was laid out, or the work tree.
@@ -156,19 +157,20 @@ fn compare_one(
     let old = &sides.then.graph.images[old];
     let with = (sides.platform, &Attestations::default());
     let (reading, files) = found;
-    let (_, whole) = uses_of(image);
+    let (_, whole) = uses_of(graph, image);
+    let units = Units::for_one(graph.images.len(), sides.platform.clone());
     let own = Own {
         inputs: own::inputs_of(image, with, files.clone(), whole),
-        needs: own::needs_of(image),
+        dependencies: own::dependencies_of(image, units.first_of(id), &units),
         archive: Arc::new(ContextArchive::of(Arc::clone(&reading.context), Vec::new())),
         places: own::places_of(image),
         context: image.context.clone(),
     };
     let (_, files) = was;
-    let (_, whole) = uses_of(old);
+    let (_, whole) = uses_of(sides.then.graph, old);
     let was = own::inputs_of(old, with, files.clone(), whole);
     if own.inputs != was {
-        let name = |image: ImageId| graph.images[image].name.clone();
+        let name = |unit: UnitId| graph.images[units.image(unit)].name.clone();
         let changes = changes(&own, &was, &name);
         return Some(Cause::Changed { changes: shown::shorten(changes, sides) });
     }
@@ -176,9 +178,9 @@ fn compare_one(
 }
 
 /// What an image reads of its context. Nothing outside of the repository is known here.
-fn uses_of(image: &Image) -> (Vec<Use>, own::Doubt) {
-    let says_so = image.externals.iter().map(|external| external.reference.normalised());
-    let externals: Externals =
-        says_so.filter(|name| name.contains("onbuild")).map(|name| (name, None)).collect();
+fn uses_of(graph: &Graph, image: &Image) -> (Vec<Use>, own::Doubt) {
+    let ids = image.externals.iter().map(|external| external.id);
+    let says_so = ids.filter(|id| graph.externals[*id].normalised().contains("onbuild"));
+    let externals: Externals = says_so.map(|id| (Dependency::External(id), None)).collect();
     own::uses_of(image, &externals)
 }

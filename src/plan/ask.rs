@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::held::Held;
-use crate::base::ImageId;
+use crate::base::{ExternalId, ImageId, Platform};
 use crate::engine::{Engine, StoredImage};
 use crate::graph::reference::Reference;
-use crate::graph::{Edge, Graph};
+use crate::graph::{Dependency, Graph};
 use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, Outside};
 
 /// Asks the engine for the images that carry a key.
@@ -20,18 +20,18 @@ pub fn ask_held(engine: &dyn Engine) -> anyhow::Result<Held> {
     Ok(Held::read(engine.list(KEY_LABEL)?))
 }
 
-/// The externals of some images by their normalised references.
-pub fn externals_of<'a>(graph: &'a Graph, images: &[ImageId]) -> BTreeMap<String, &'a Reference> {
+/// The externals of some images.
+pub fn externals_of(graph: &Graph, images: &[ImageId]) -> BTreeSet<ExternalId> {
     let all = images.iter().flat_map(|image| &graph.images[*image].externals);
-    all.map(|it| (it.reference.normalised(), &it.reference)).collect()
+    all.map(|external| external.id).collect()
 }
 
 /// What an external is to a build for `platform`, given what the engine holds under its name.
-pub fn judge_external(stored: Option<StoredImage>, platform: &str) -> Option<Outside> {
+pub fn judge_external(stored: Option<StoredImage>, platform: &Platform) -> Option<Outside> {
     let stored = stored?;
     // What is there for another platform may be what a `FROM --platform` takes; if it is not, no one has
     // seen what will be.
-    let is_meant = same_platform(&stored.platform, platform);
+    let is_meant = stored.platform.is_like(platform);
     Some(Outside {
         identity: Identity::of(&stored),
         inheritance: Inheritance::of(&stored),
@@ -63,19 +63,20 @@ pub fn ask_unchosen(
 ) -> anyhow::Result<BTreeMap<ImageId, Unchosen>> {
     let is_chosen: BTreeSet<ImageId> = chosen.iter().copied().collect();
     let of_chosen = chosen.iter().flat_map(|image| &graph.images[*image].parents);
-    let needed: BTreeMap<String, &Edge> = of_chosen
+    let needed: BTreeMap<&Reference, ImageId> = of_chosen
         .filter(|edge| !is_chosen.contains(&edge.parent))
-        .map(|edge| (edge.reference.normalised(), edge))
+        .map(|edge| (&edge.reference, edge.parent))
         .collect();
     let mut found = BTreeMap::new();
-    for (name, Edge { parent, reference, .. }) in needed {
+    for (reference, parent) in needed {
+        let of = Dependency::Image(parent);
         let stored = engine.inspect(&reference.familiar())?;
         let Some(stored) = stored else {
-            externals.insert(name, None);
+            externals.insert(of, None);
             continue;
         };
         let identity = Identity::of(&stored);
-        let known = graph.images[*parent].evaluation.onbuild.iter().map(|trigger| &trigger.text);
+        let known = graph.images[parent].evaluation.onbuild.iter().map(|trigger| &trigger.text);
         if !known.eq(&stored.on_build) {
             let outside = Outside {
                 identity: identity.clone(),
@@ -83,16 +84,11 @@ pub fn ask_unchosen(
                 triggers: None,
                 image_id: None,
             };
-            externals.insert(name, Some(outside));
+            externals.insert(of, Some(outside));
         }
-        found.insert(*parent, Unchosen { image_id: stored.id, identity });
+        found.insert(parent, Unchosen { image_id: stored.id, identity });
     }
     Ok(found)
-}
-
-/// System and architecture; engines disagree on when to name a variant.
-pub(super) fn same_platform(a: &str, b: &str) -> bool {
-    a.split('/').take(2).eq(b.split('/').take(2))
 }
 
 #[cfg(test)]

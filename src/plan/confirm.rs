@@ -5,10 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::ask::same_platform;
 use super::judge::among;
 use super::{Judge, Parent};
-use crate::base::{ImageId, hinted};
+use crate::base::{UnitId, hinted};
 use crate::engine::{Engine, HistoryEntry, StoredImage};
 use crate::graph::reference::Reference;
 use crate::inputs::{Identity, NeedInputs, PROOF_LABEL};
@@ -22,21 +21,21 @@ impl Judge<'_> {
     /// reached.
     pub fn confirm(
         &self,
-        (image, built): (ImageId, &StoredImage),
+        (unit, built): (UnitId, &StoredImage),
         resolved: &BTreeSet<String>,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        let Some(Ok(own)) = &self.own[image] else { return Ok(()) };
+        let Some(Ok(own)) = &self.own[unit] else { return Ok(()) };
         let own = self.complete(own, &among(needs));
-        let base = self.image(image).base().map(|base| base.normalised());
-        for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
+        let base = self.image(unit).base();
+        for (need, of) in own.needs() {
             // What the engine did not hold was pulled by the build itself.
-            if need.layers.is_none() || self.lent_id(image, need, of, needs).is_some() {
+            if need.layers.is_none() || self.lent_id(unit, need, of, needs).is_some() {
                 continue;
             }
-            let taken = self.taken(image, need, of, needs);
-            let reference = taken.map_or_else(|| familiar(&need.reference), str::to_owned);
+            let taken = self.taken(unit, need, of, needs);
+            let reference = taken.map_or_else(|| need.reference.familiar(), str::to_owned);
             let mut now = need.clone();
             let found = engine.inspect(&reference)?;
             now.identify(found.as_ref().map(Identity::of).as_ref());
@@ -53,10 +52,7 @@ impl Judge<'_> {
             if now != *need || !is_right || !is_resolved {
                 let what = if found.is_some() { "moved to another image" } else { "removed" };
                 return Err(hinted(
-                    format!(
-                        "`{reference}` was {what} while `{}` was built on it",
-                        self.name(image)
-                    ),
+                    format!("`{reference}` was {what} while `{}` was built on it", self.name(unit)),
                     "build again when nothing else builds, tags or removes these images",
                 ));
             }
@@ -71,7 +67,7 @@ impl Judge<'_> {
 
 /// Whether an image is for the platform that is asked for.
 fn is_for(need: &NeedInputs, found: &StoredImage) -> bool {
-    need.platform.as_ref().is_none_or(|platform| same_platform(platform, &found.platform))
+    need.platform.as_ref().is_none_or(|platform| platform.is_like(&found.platform))
 }
 
 /// Whether a build took the image with an ID wherever it resolved a reference. An engine that reports digests
@@ -80,7 +76,7 @@ fn has_resolved(resolved: &BTreeSet<String>, need: &NeedInputs, id: &str) -> boo
     let parsed = resolved.iter().filter_map(|image| Reference::parse(image).ok());
     let mut digests = parsed.filter_map(|image| {
         let named = Reference { digest: None, ..image.clone() };
-        image.digest.filter(|_| named.normalised() == need.reference)
+        image.digest.filter(|_| named == need.reference)
     });
     digests.all(|digest| digest == id)
 }
@@ -96,12 +92,6 @@ fn stands_on(image: &StoredImage, base: &StoredImage, engine: &dyn Engine) -> an
     // Entries without a time get one in a child, so only the instructions are compared.
     let same = |(a, b): (&HistoryEntry, &HistoryEntry)| a.created_by == b.created_by;
     Ok(own.len() >= below.len() && own.iter().zip(&below).all(same))
-}
-
-/// A normalised reference as engines are asked for it.
-fn familiar(reference: &str) -> String {
-    let parsed = Reference::parse(reference);
-    parsed.map_or_else(|_| reference.to_owned(), |reference| reference.familiar())
 }
 
 #[cfg(test)]

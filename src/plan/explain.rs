@@ -6,7 +6,7 @@
 use super::Reason;
 use super::held::Holder;
 use super::judge::Judge;
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::inputs::{Own, diff};
@@ -15,25 +15,25 @@ impl Judge<'_> {
     /// Why an image is built whatever becomes of its parents; nothing where that is not certain.
     pub(super) fn certain_reason(
         &self,
-        image: ImageId,
+        unit: UnitId,
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<Reason>> {
-        let Some(Ok(own)) = &self.own[image] else {
-            let Some(Err(message)) = &self.own[image] else { return Ok(None) };
+        let Some(Ok(own)) = &self.own[unit] else {
+            let Some(Err(message)) = &self.own[unit] else { return Ok(None) };
             return Ok(Some(Reason::Unreadable { message: message.clone() }));
         };
-        if self.forced.contains(&image) {
+        if self.forced.contains(&unit) {
             return Ok(Some(Reason::Forced));
         }
-        let key = match self.held.holder(&self.graph.images[image].references) {
+        let key = match self.held.holder(&self.image(unit).references) {
             Holder::One(held) => &held.key,
             Holder::Missing(reference) | Holder::Several(reference) => {
-                return self.explain_missing(image, reference, engine).map(Some);
+                return self.explain_missing(unit, reference, engine).map(Some);
             }
         };
-        let was = self.memory.recall(&self.name(image), key);
+        let was = self.memory.recall(&self.name(unit), key);
         Ok(was.filter(|was| diff::differs_by_itself(&own.inputs, was)).map(|was| {
-            let mut changes = diff::changes(own, &was, &|image| self.name(image));
+            let mut changes = diff::changes(own, &was, &|unit| self.name(unit));
             // What the parents are is not known yet.
             changes.retain(|it| {
                 !matches!(it, diff::Change::Parent { .. } | diff::Change::External { .. })
@@ -43,18 +43,18 @@ impl Judge<'_> {
     }
 
     /// Why an image that carries another key is not the one of today.
-    pub(super) fn explain(&self, image: ImageId, own: &Own, key: &str, held_key: &str) -> Reason {
-        let name = self.name(image);
+    pub(super) fn explain(&self, unit: UnitId, own: &Own, key: &str, held_key: &str) -> Reason {
+        let name = self.name(unit);
         // It only inherited its key from the image that it was built on.
         if key == held_key {
-            let references = &self.graph.images[image].references;
+            let references = &self.image(unit).references;
             let reference = references.first().map(Reference::familiar).unwrap_or_default();
             return Reason::TagMoved { reference };
         }
         let changes = self
             .memory
             .recall(&name, held_key)
-            .map(|was| diff::changes(own, &was, &|image| self.name(image)))
+            .map(|was| diff::changes(own, &was, &|unit| self.name(unit)))
             .unwrap_or_default();
         if changes.is_empty() { Reason::OtherInputs } else { Reason::Changed { changes } }
     }
@@ -62,17 +62,17 @@ impl Judge<'_> {
     /// Why not all references of an image lead to one that carries a key.
     pub(super) fn explain_missing(
         &self,
-        image: ImageId,
+        unit: UnitId,
         reference: String,
         engine: &dyn Engine,
     ) -> anyhow::Result<Reason> {
-        let references = &self.graph.images[image].references;
+        let references = &self.image(unit).references;
         if self.held.holds_any(references) {
             return Ok(Reason::TagMoved { reference });
         }
         // An image that somebody else put there is only looked for where one of ours has been:
         // the first build of a repository asks for nothing.
-        let was_here = self.memory.knows(&self.name(image));
+        let was_here = self.memory.knows(&self.name(unit));
         if was_here && engine.inspect(&reference)?.is_some() {
             return Ok(Reason::TagMoved { reference });
         }

@@ -14,7 +14,7 @@ use crate::inputs::KEY_LABEL;
 #[derive(Debug, Clone, Default)]
 pub struct Held {
     images: Vec<HeldImage>,
-    by_reference: HashMap<String, usize>,
+    by_reference: HashMap<Reference, usize>,
     by_key: HashMap<String, Vec<usize>>,
     by_id: HashMap<String, usize>,
     strays: Vec<String>,
@@ -55,7 +55,7 @@ impl Held {
             held.strays.extend(lent::strays(&image.references).cloned());
             for reference in &image.references {
                 if let Ok(reference) = Reference::parse(reference) {
-                    held.by_reference.insert(reference.normalised(), held.images.len());
+                    held.by_reference.insert(reference, held.images.len());
                 }
             }
             held.by_key.entry(key.clone()).or_default().push(held.images.len());
@@ -80,7 +80,7 @@ impl Held {
     pub fn holder(&self, references: &[Reference]) -> Holder<'_> {
         let mut found = None;
         for reference in references {
-            let Some(at) = self.by_reference.get(&reference.normalised()) else {
+            let Some(at) = self.by_reference.get(reference) else {
                 return Holder::Missing(reference.familiar());
             };
             if *found.get_or_insert(*at) != *at {
@@ -95,7 +95,7 @@ impl Held {
 
     /// Whether any of some references leads to an image that carries a key.
     pub fn holds_any(&self, references: &[Reference]) -> bool {
-        references.iter().any(|it| self.by_reference.contains_key(&it.normalised()))
+        references.iter().any(|it| self.by_reference.contains_key(it))
     }
 
     /// The images that carry a key, the youngest first.
@@ -107,7 +107,7 @@ impl Held {
     /// Those of some references that do not lead to an image, as people write them.
     pub fn lost(&self, image: &HeldImage, references: &[Reference]) -> Vec<String> {
         let leads_to = |reference: &&Reference| {
-            let at = self.by_reference.get(&reference.normalised());
+            let at = self.by_reference.get(reference);
             at.is_some_and(|at| self.images[*at].id == image.id)
         };
         let lost = references.iter().filter(|reference| !leads_to(reference));

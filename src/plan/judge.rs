@@ -15,19 +15,23 @@ use super::shared::{Registered, SharedStore};
 use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, Unchosen, carrier};
-use crate::base::{IdMap, ImageId, parallel};
+use crate::base::{ExternalId, IdMap, ImageId, UnitId, parallel};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image};
-use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Memory, NeedOf, Own};
+use crate::graph::units::Units;
+use crate::graph::{Dependency, Graph, Image};
+use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Outside, Own};
 use crate::registry;
+use crate::state::Memory;
 
 /// All that verdicts are made of; also asked while a run goes on, when parents are done.
 pub struct Judge<'a> {
     /// The images.
     pub graph: &'a Graph,
+    /// Their units.
+    pub units: Units,
     /// The own inputs of those that were chosen.
-    pub own: IdMap<Option<Result<Own, String>>>,
+    pub own: IdMap<Option<Result<Own, String>>, UnitId>,
     /// The externals as the engine holds them.
     pub externals: Externals,
     /// What the engine holds of ours.
@@ -37,21 +41,19 @@ pub struct Judge<'a> {
     /// What images are that were not chosen and are needed by some that were.
     pub unchosen: BTreeMap<ImageId, Unchosen>,
     /// The images that are built in any case.
-    pub forced: BTreeSet<ImageId>,
+    pub forced: BTreeSet<UnitId>,
     /// The IDs of images that are known to be built from their Dockerfiles.
     pub built: BTreeSet<String>,
     /// The registry, where images are looked for in one.
     pub shared: Option<SharedStore>,
     /// The images that the engine is to have even if the registry has them.
-    pub loads: BTreeSet<ImageId>,
-    /// Where externals are by digest that only their registries hold, by their normalised references.
-    pub remote_externals: BTreeMap<String, String>,
-    /// What stands by digest for externals, wherever those lead, by their normalised references.
-    pub pinned: BTreeMap<String, String>,
+    pub loads: BTreeSet<UnitId>,
+    /// Where externals are by digest that only their registries hold.
+    pub remote_externals: BTreeMap<ExternalId, String>,
+    /// What stands by digest for externals, wherever those lead.
+    pub pinned: BTreeMap<ExternalId, String>,
     /// Which Dockerfiles' frontends take named contexts.
     pub contexts: Contexts,
-    /// The platform that is built for.
-    pub platform: String,
     /// Whether the names that a build is given are published in a provenance, so that parents keep their own.
     pub publishes_names: bool,
 }
@@ -69,7 +71,7 @@ enum Question {
 
 /// An image with its key.
 struct Open {
-    image: ImageId,
+    unit: UnitId,
     /// Its inputs with the identities of what it needs.
     own: Own,
     key: String,
@@ -112,8 +114,8 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// Where the engine can't be asked.
-    pub fn plan(&self, chosen: &[ImageId], engine: &dyn Engine) -> anyhow::Result<Plan> {
-        let mut plan = Plan::new(self.graph, chosen);
+    pub fn plan(&self, chosen: &[UnitId], engine: &dyn Engine) -> anyhow::Result<Plan> {
+        let mut plan = Plan::new(self.graph, &self.units, chosen);
         let mut identities = self.memory.identities();
         let known = identities.len();
         for front in fronts(&plan) {
@@ -132,22 +134,22 @@ impl Judge<'_> {
     /// Judges images of which none needs another.
     fn judge_together(
         &self,
-        images: &[ImageId],
+        images: &[UnitId],
         plan: &mut Plan,
         identities: &mut BTreeMap<String, Identity>,
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        let questions = images.iter().map(|image| self.ask(*image, plan, engine));
+        let questions = images.iter().map(|unit| self.ask(*unit, plan, engine));
         let questions: Vec<Question> = questions.collect::<anyhow::Result<_>>()?;
         // Without a registry no answer waits for anybody.
         let at_once = if self.shared.is_some() { registry::AT_ONCE } else { 1 };
         let found = parallel::each(&questions, at_once, |question| self.answer(question));
-        for ((image, question), found) in images.iter().zip(questions).zip(found) {
+        for ((unit, question), found) in images.iter().zip(questions).zip(found) {
             match question {
-                Question::Judged(verdict) => plan.set_verdict(*image, verdict),
+                Question::Judged(verdict) => plan.set_verdict(*unit, verdict),
                 Question::Open(open) => {
                     let settled = self.close(*open, found?, engine)?;
-                    self.note(*image, settled, plan, identities, engine)?;
+                    self.note(*unit, settled, plan, identities, engine)?;
                 }
             }
         }
@@ -155,18 +157,18 @@ impl Judge<'_> {
     }
 
     /// What is to be found out about an image whose parents have been judged.
-    fn ask(&self, image: ImageId, plan: &Plan, engine: &dyn Engine) -> anyhow::Result<Question> {
-        let needs = plan.needs(image).iter();
+    fn ask(&self, unit: UnitId, plan: &Plan, engine: &dyn Engine) -> anyhow::Result<Question> {
+        let needs = plan.needs(unit).iter();
         let stale: Vec<String> =
             needs.filter(|need| !plan.is_fresh(**need)).map(|need| self.name(*need)).collect();
         if stale.is_empty() {
-            let of = |parent: ImageId| plan.identity(parent).cloned();
-            return Ok(match self.open(image, &of, engine)? {
+            let of = |parent: UnitId| plan.identity(parent).cloned();
+            return Ok(match self.open(unit, &of, engine)? {
                 Ok(open) => Question::Open(Box::new(open)),
                 Err(reason) => Question::Judged(Verdict::Build { reason }),
             });
         }
-        Ok(Question::Judged(match self.certain_reason(image, engine)? {
+        Ok(Question::Judged(match self.certain_reason(unit, engine)? {
             Some(reason) => Verdict::Build { reason },
             None => Verdict::Waits { on: stale },
         }))
@@ -182,7 +184,7 @@ impl Judge<'_> {
     /// Writes into the plan what became of an image.
     fn note(
         &self,
-        image: ImageId,
+        unit: UnitId,
         settled: Settled,
         plan: &mut Plan,
         identities: &mut BTreeMap<String, Identity>,
@@ -190,7 +192,7 @@ impl Judge<'_> {
     ) -> anyhow::Result<()> {
         let (image_id, lost, registered, is_remote) = match settled {
             Settled::Build { reason, .. } => {
-                plan.set_verdict(image, Verdict::Build { reason });
+                plan.set_verdict(unit, Verdict::Build { reason });
                 return Ok(());
             }
             Settled::Fresh { image_id, lost, registered } => (image_id, lost, registered, false),
@@ -200,17 +202,17 @@ impl Judge<'_> {
         };
         let identity = match (is_remote, &registered) {
             (true, Some(registered)) => Some(registered.identity.clone()),
-            _ if plan.children(image).is_empty() => None,
+            _ if plan.children(unit).is_empty() => None,
             _ => self.identity_here(&image_id, identities, engine)?,
         };
         if let Some(identity) = identity {
-            plan.set_identity(image, identity);
+            plan.set_identity(unit, identity);
         }
         let registry = registered.as_ref().filter(|_| is_remote).map(|it| it.reference.clone());
         if let Some(registered) = registered {
-            plan.set_registered(image, registered);
+            plan.set_registered(unit, registered);
         }
-        plan.set_verdict(image, Verdict::Fresh { image_id, lost, registry });
+        plan.set_verdict(unit, Verdict::Fresh { image_id, lost, registry });
         Ok(())
     }
 
@@ -232,22 +234,17 @@ impl Judge<'_> {
     }
 
     /// Whether an image that carries an image's key was built from its Dockerfile.
-    fn is_ours(
-        &self,
-        image: ImageId,
-        held: &HeldImage,
-        engine: &dyn Engine,
-    ) -> anyhow::Result<bool> {
+    fn is_ours(&self, unit: UnitId, held: &HeldImage, engine: &dyn Engine) -> anyhow::Result<bool> {
         let Some(stored) = engine.inspect(&held.id)? else { return Ok(false) };
         let history = engine.history(&held.id)?.unwrap_or_default();
         let history: Vec<String> = history.into_iter().map(|entry| entry.created_by).collect();
         let claim = Claim { labels: &stored.labels, on_build: &stored.on_build, history: &history };
-        Ok(origin::is_proved(self.image(image), &held.key, claim))
+        Ok(origin::is_proved(self.image(unit), &held.key, claim))
     }
 
     /// Remembers which images are ours, so that the engine is asked once for each.
     fn remember_built(&self, plan: &Plan) {
-        let fresh = plan.order().iter().filter_map(|image| match plan.verdict(*image) {
+        let fresh = plan.order().iter().filter_map(|unit| match plan.verdict(*unit) {
             Some(Verdict::Fresh { image_id, registry: None, .. }) => Some(image_id.clone()),
             _ => None,
         });
@@ -263,11 +260,11 @@ impl Judge<'_> {
     /// Where the engine can't be asked, or the registry in which images are to be put.
     pub fn settle(
         &self,
-        image: ImageId,
-        identity_of: &dyn Fn(ImageId) -> Option<Identity>,
+        unit: UnitId,
+        identity_of: &dyn Fn(UnitId) -> Option<Identity>,
         engine: &dyn Engine,
     ) -> anyhow::Result<Settled> {
-        match self.open(image, identity_of, engine)? {
+        match self.open(unit, identity_of, engine)? {
             Ok(open) => {
                 let found = self.find_registered(&open)?;
                 self.close(open, found, engine)
@@ -281,28 +278,28 @@ impl Judge<'_> {
     /// An image with its key and what the engine holds of it; or why it has none.
     fn open(
         &self,
-        image: ImageId,
-        identity_of: &dyn Fn(ImageId) -> Option<Identity>,
+        unit: UnitId,
+        identity_of: &dyn Fn(UnitId) -> Option<Identity>,
         engine: &dyn Engine,
     ) -> anyhow::Result<Result<Open, Reason>> {
-        let own = match &self.own[image] {
+        let own = match &self.own[unit] {
             Some(Ok(own)) => self.complete(own, identity_of),
             Some(Err(message)) => {
                 return Ok(Err(Reason::Unreadable { message: message.clone() }));
             }
-            None => anyhow::bail!("the inputs of `{}` were never gathered", self.name(image)),
+            None => anyhow::bail!("the inputs of `{}` were never gathered", self.name(unit)),
         };
         let key = own.inputs.key();
-        let references = &self.graph.images[image].references;
-        let here = match self.forced.contains(&image) {
+        let references = &self.image(unit).references;
+        let here = match self.forced.contains(&unit) {
             true => None,
             false => {
-                let is_ours = |held: &HeldImage| self.is_ours(image, held, engine);
+                let is_ours = |held: &HeldImage| self.is_ours(unit, held, engine);
                 carrier::find(&self.held, &key, references, &self.built, &is_ours)?
             }
         };
         let here = here.map(|(held, lost)| (held.id.clone(), lost));
-        Ok(Ok(Open { image, own, key, here }))
+        Ok(Ok(Open { unit, own, key, here }))
     }
 
     /// What the registry has of an image: it is asked where the engine has none, and in any case where
@@ -310,10 +307,10 @@ impl Judge<'_> {
     fn find_registered(&self, open: &Open) -> anyhow::Result<Option<Registered>> {
         let Some(shared) = &self.shared else { return Ok(None) };
         let is_wanted = open.here.is_none() || shared.is_needed();
-        if !is_wanted || self.forced.contains(&open.image) {
+        if !is_wanted || self.forced.contains(&open.unit) {
             return Ok(None);
         }
-        shared.find(self.image(open.image), &open.key)
+        shared.find(self.image(open.unit), &open.key)
     }
 
     /// What becomes of an image, with what the registry has of it.
@@ -323,8 +320,8 @@ impl Judge<'_> {
         found: Option<Registered>,
         engine: &dyn Engine,
     ) -> anyhow::Result<Settled> {
-        let Open { image, own, key, here } = open;
-        let name = self.name(image);
+        let Open { unit, own, key, here } = open;
+        let name = self.name(unit);
         if (here.is_some() || found.is_some()) && !self.memory.keeps(&name, &key) {
             // Built from elsewhere, or forgotten: what it was made of is known now.
             drop(self.memory.keep(&name, &key, &own.inputs));
@@ -340,25 +337,24 @@ impl Judge<'_> {
                 }
                 // Both were built from the same and came out different. The one that all others
                 // have wins, or theirs and ours would be built on different images for ever.
-                return Ok(self.settle_remote(image, found));
+                return Ok(self.settle_remote(unit, found));
             }
-            (None, Some(found)) => return Ok(self.settle_remote(image, found)),
+            (None, Some(found)) => return Ok(self.settle_remote(unit, found)),
             (None, None) => {}
         }
-        let references = &self.graph.images[image].references;
+        let references = &self.image(unit).references;
         let reason = match self.held.holder(references) {
-            _ if self.forced.contains(&image) => Reason::Forced,
-            Holder::One(held) => self.explain(image, &own, &key, &held.key),
+            _ if self.forced.contains(&unit) => Reason::Forced,
+            Holder::One(held) => self.explain(unit, &own, &key, &held.key),
             Holder::Missing(reference) | Holder::Several(reference) => {
-                self.explain_missing(image, reference, engine)?
+                self.explain_missing(unit, reference, engine)?
             }
         };
         Ok(Settled::Build { reason, inputs: Box::new(own.inputs), key })
     }
 
-    fn settle_remote(&self, image: ImageId, registered: Registered) -> Settled {
-        let references =
-            self.image(image).references.iter().filter(|_| self.loads.contains(&image));
+    fn settle_remote(&self, unit: UnitId, registered: Registered) -> Settled {
+        let references = self.image(unit).references.iter().filter(|_| self.loads.contains(&unit));
         Settled::Remote { registered, lost: references.map(Reference::familiar).collect() }
     }
 
@@ -369,54 +365,62 @@ impl Judge<'_> {
     /// Where the engine can't be asked.
     pub fn look_again(
         &self,
-        image: ImageId,
+        unit: UnitId,
         key: &str,
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<(String, Vec<String>)>> {
         let held = Held::read(engine.list(&format!("{KEY_LABEL}={key}"))?);
-        let references = &self.graph.images[image].references;
-        let is_ours = |held: &HeldImage| self.is_ours(image, held, engine);
+        let references = &self.image(unit).references;
+        let is_ours = |held: &HeldImage| self.is_ours(unit, held, engine);
         let found = carrier::find(&held, key, references, &self.memory.built(), &is_ours)?;
         Ok(found.map(|(held, lost)| (held.id.clone(), lost)))
     }
 
     /// Own inputs with the identities of all that is needed.
-    pub fn complete(&self, own: &Own, identity_of: &dyn Fn(ImageId) -> Option<Identity>) -> Own {
+    pub fn complete(&self, own: &Own, identity_of: &dyn Fn(UnitId) -> Option<Identity>) -> Own {
         let mut own = own.clone();
-        for (need, of) in own.inputs.needs.iter_mut().zip(&own.needs) {
+        for (need, of) in own.inputs.needs.iter_mut().zip(&own.dependencies) {
             let identity = match of {
-                NeedOf::Image(parent) => {
-                    let taken = || self.unchosen.get(parent).map(|it| it.identity.clone());
+                Dependency::Image(parent) => {
+                    let taken = || Some(self.unchosen(*parent)?.identity.clone());
                     identity_of(*parent).or_else(taken)
                 }
-                NeedOf::External(reference) => {
-                    let outside = self.externals.get(reference).and_then(Option::as_ref);
-                    outside.map(|outside| outside.identity.clone())
-                }
+                Dependency::External(id) => self.outside(*id).map(|it| it.identity.clone()),
             };
             need.identify(identity.as_ref());
         }
         own
     }
 
+    /// The image of a unit that was not chosen, if the engine holds it.
+    pub(super) fn unchosen(&self, unit: UnitId) -> Option<&Unchosen> {
+        self.unchosen.get(&self.units.image(unit))
+    }
+
+    /// An external image, if it was found.
+    pub fn outside(&self, id: ExternalId) -> Option<&Outside> {
+        self.externals.get(&Dependency::External(id)).and_then(Option::as_ref)
+    }
+
     /// The key of an image on what it needs.
-    pub fn key_of(&self, image: ImageId, needs: &[Parent]) -> Option<String> {
-        let Some(Ok(own)) = &self.own[image] else { return None };
+    pub fn key_of(&self, unit: UnitId, needs: &[Parent]) -> Option<String> {
+        let Some(Ok(own)) = &self.own[unit] else { return None };
         Some(self.complete(own, &among(needs)).inputs.key())
     }
 
-    pub(super) fn name(&self, image: ImageId) -> String {
-        self.image(image).name.clone()
+    pub(super) fn name(&self, unit: UnitId) -> String {
+        self.image(unit).name.clone()
     }
 
-    pub(super) fn image(&self, image: ImageId) -> &Image {
-        &self.graph.images[image]
+    /// The image of a unit.
+    pub fn image(&self, unit: UnitId) -> &Image {
+        &self.graph.images[self.units.image(unit)]
     }
 }
 
 /// Finds what an image is among those that another needs.
-pub fn among(needs: &[Parent]) -> impl Fn(ImageId) -> Option<Identity> {
-    move |image| needs.iter().find(|need| need.image == image).map(|need| need.identity.clone())
+pub fn among(needs: &[Parent]) -> impl Fn(UnitId) -> Option<Identity> {
+    move |unit| needs.iter().find(|need| need.unit == unit).map(|need| need.identity.clone())
 }
 
 #[cfg(test)]

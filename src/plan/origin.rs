@@ -132,6 +132,7 @@ mod tests {
     use crate::graph::images::Candidate;
     use crate::graph::link::{Read, Wanted, link};
     use crate::graph::naming::Wishes;
+    use crate::graph::reference::Reference;
 
     const KEY: &str = "k";
 
@@ -139,7 +140,7 @@ mod tests {
         let path = RelPath::new("docker/x/Dockerfile").unwrap();
         let file = crate::parse::parse(&Source::new(path.clone(), text.to_owned()));
         let read = Read { candidate: Candidate::new("x", path), file };
-        let wanted = Wanted { build_platform: "linux/amd64".into(), ..Wanted::default() };
+        let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
         link(vec![read], &Wishes::default(), &wanted).0
     }
 
@@ -229,7 +230,7 @@ mod tests {
         let image = ImageId(0);
         assert!(!has_certain_labels(&graph.images[image]));
         let environment = vec![("OF_BASE".to_owned(), "yes".to_owned())];
-        let environments = [("docker.io/library/b:latest".to_owned(), environment)].into();
+        let environments = [(Reference::parse("b").unwrap(), environment)].into();
         let evaluation = graph.evaluate_on(image, environments, &BTreeMap::new());
         let labels: Vec<_> = evaluation.stages[1].labels.iter().map(|it| &*it.value).collect();
         assert_eq!(labels, ["yes"]);

@@ -7,6 +7,7 @@
 use std::sync::OnceLock;
 
 use super::origin::{self, Claim};
+use crate::base::Platform;
 use crate::base::text::names_registry;
 use crate::graph::Image;
 use crate::graph::reference::{HUB, Reference};
@@ -50,7 +51,7 @@ pub struct SharedStore {
     /// Whoever asks.
     pub registries: Registries,
     home: Option<Home>,
-    platform: String,
+    platform: Platform,
     is_needed: bool,
     trouble: OnceLock<String>,
     denied: OnceLock<String>,
@@ -98,11 +99,11 @@ impl Home {
 
 impl SharedStore {
     /// The registry at `home`, or wherever references lead without one, for a platform.
-    pub fn new(registries: Registries, home: Option<Home>, platform: &str) -> SharedStore {
+    pub fn new(registries: Registries, home: Option<Home>, platform: &Platform) -> SharedStore {
         SharedStore {
             registries,
             home,
-            platform: platform.to_owned(),
+            platform: platform.clone(),
             is_needed: false,
             trouble: OnceLock::new(),
             denied: OnceLock::new(),

@@ -10,23 +10,24 @@ use super::{
     Contexts, Judge, Parent, Plan, Reason, Verdict, ask_held, ask_unchosen, externals_of,
     judge_external,
 };
-use crate::base::{ImageId, RelPath, Source};
+use crate::base::{ImageId, Platform, RelPath, Source, UnitId};
 use crate::engine::stub::Stub;
 use crate::engine::{Attestations, Engine, StoredImage};
-use crate::graph::Graph;
 use crate::graph::images::Candidate;
 use crate::graph::link::{Read, Wanted, link};
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
-use crate::inputs::digests::Digests;
+use crate::graph::units::Units;
+use crate::graph::{Dependency, Graph};
 use crate::inputs::gather::Asked;
 use crate::inputs::inheritance::without_ours;
-use crate::inputs::{
-    Externals, Identity, Inheritance, KEY_LABEL, Memory, NeedInputs, NeedOf, PROOF_LABEL, gather,
-};
+use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, NeedInputs, PROOF_LABEL, gather};
+use crate::state::{Digests, Memory};
 
 /// The platform of all builds.
-pub(super) const PLATFORM: &str = "linux/amd64";
+pub(super) fn platform() -> Platform {
+    Platform::of("linux", "amd64", "")
+}
 
 /// A repository whose images are called `acme/shop-NAME`.
 pub(super) struct World {
@@ -59,6 +60,21 @@ impl World {
         self.graph.find(name).unwrap()
     }
 
+    /// The unit of an image.
+    pub(super) fn unit(&self, name: &str) -> UnitId {
+        self.units().first_of(self.id(name))
+    }
+
+    /// The units of all images.
+    pub(super) fn units(&self) -> Units {
+        Units::for_one(self.graph.images.len(), platform())
+    }
+
+    /// Those that are planned, in order.
+    pub(super) fn order(&self) -> Vec<UnitId> {
+        self.units().of_all(self.graph.order())
+    }
+
     /// What decides on all images, given what a store holds now.
     pub(super) fn judge(&self, store: &Stub<'_>) -> Judge<'_> {
         self.judge_some(self.graph.order(), store)
@@ -69,20 +85,21 @@ impl World {
         let graph = &self.graph;
         let mut externals: Externals = externals_of(graph, chosen)
             .into_iter()
-            .map(|(name, reference)| {
-                let stored = store.inspect(&reference.familiar()).unwrap();
-                (name, judge_external(stored, PLATFORM))
+            .map(|id| {
+                let stored = store.inspect(&graph.externals[id].familiar()).unwrap();
+                (Dependency::External(id), judge_external(stored, &platform()))
             })
             .collect();
         let unchosen = ask_unchosen(graph, chosen, store, &mut externals).unwrap();
+        let units = self.units();
         let asked = Asked {
             root: self.folder.path(),
             graph,
-            platform: PLATFORM,
+            units: &units,
             externals: &externals,
             attestations: &Attestations::default(),
         };
-        let own = gather(asked, chosen, &mut Digests::default());
+        let own = gather(asked, &units.of_all(chosen), &mut Digests::default());
         let memory = Memory::of(self.folder.path());
         Judge {
             graph,
@@ -98,7 +115,7 @@ impl World {
             remote_externals: [].into(),
             pinned: [].into(),
             contexts: Contexts::All,
-            platform: PLATFORM.to_owned(),
+            units,
             publishes_names: false,
         }
     }
@@ -106,13 +123,12 @@ impl World {
     /// Builds an image on what the store holds, as a run would. `content` is what its layer holds.
     pub(super) fn build(&self, name: &str, content: &str, store: &mut Stub<'_>) -> Parent {
         let judge = self.judge(store);
-        let image = self.id(name);
         let needs = self.parents(name, store);
-        let Some(Ok(own)) = &judge.own[image] else { panic!("the inputs are readable") };
+        let Some(Ok(own)) = &judge.own[self.unit(name)] else { panic!("the inputs are readable") };
         let inputs = judge.complete(own, &super::among(&needs)).inputs;
         let key = inputs.key();
         judge.memory.keep(name, &key, &inputs).unwrap();
-        let image = &self.graph.images[image];
+        let image = &self.graph.images[self.id(name)];
         let base = image.base().map(|base| base.familiar());
         let below = base.as_ref().and_then(|base| store.image(base)).cloned();
         let mut history: Vec<String> = match &below {
@@ -143,7 +159,7 @@ impl World {
     /// An image of the repository as its dependents see it.
     pub(super) fn parent(&self, name: &str, stored: &StoredImage) -> Parent {
         let (image_id, identity) = (stored.id.clone(), Identity::of(stored));
-        Parent { image: self.id(name), image_id, identity, remote: None }
+        Parent { unit: self.unit(name), image_id, identity, remote: None }
     }
 
     /// The parents of an image, as the store holds them.
@@ -159,14 +175,15 @@ impl World {
 
     /// The plan for all images as a line for each.
     pub(super) fn plan(&self, judge: &Judge<'_>, store: &Stub<'_>) -> Vec<String> {
-        self.lines(&judge.plan(self.graph.order(), store).unwrap())
+        self.lines(&judge.plan(&self.order(), store).unwrap())
     }
 
     /// A plan as a line for each image.
     pub(super) fn lines(&self, plan: &Plan) -> Vec<String> {
-        let line = |image: &ImageId| {
-            let verdict = plan.verdict(*image).unwrap();
-            format!("{}: {}", self.graph.images[*image].name, describe(verdict))
+        let line = |unit: &UnitId| {
+            let verdict = plan.verdict(*unit).unwrap();
+            let image = &self.graph.images[plan.units().image(*unit)];
+            format!("{}: {}", image.name, describe(verdict))
         };
         plan.order().iter().map(line).collect()
     }
@@ -181,7 +198,7 @@ fn graph_of(texts: &[(String, String)]) -> Graph {
     });
     let given = |value: &str| Some(Given { value: value.into(), origin: Origin::Folder });
     let wishes = Wishes { namespace: given("acme"), app: given("shop"), ..Wishes::default() };
-    let wanted = Wanted { build_platform: PLATFORM.into(), ..Wanted::default() };
+    let wanted = Wanted { build_platform: platform(), ..Wanted::default() };
     link(read.collect(), &wishes, &wanted).0
 }
 
@@ -189,7 +206,7 @@ fn graph_of(texts: &[(String, String)]) -> Graph {
 pub(super) fn stored(name: &str, content: &str) -> StoredImage {
     StoredImage {
         id: format!("sha256:{name}-{content}"),
-        platform: PLATFORM.to_owned(),
+        platform: platform(),
         diff_ids: vec![format!("sha256:layer-{content}")],
         config: json!({"Env": [format!("OF={name}")]}),
         ..StoredImage::default()
@@ -203,9 +220,9 @@ pub(super) fn external(reference: &str, content: &str) -> StoredImage {
 }
 
 /// What an image needs, in the order of its inputs.
-pub(super) fn needs_of(judge: &Judge<'_>, image: ImageId) -> Vec<(NeedInputs, NeedOf)> {
-    let Some(Ok(own)) = &judge.own[image] else { panic!("the inputs are readable") };
-    own.inputs.needs.iter().cloned().zip(own.needs.iter().cloned()).collect()
+pub(super) fn needs_of(judge: &Judge<'_>, unit: UnitId) -> Vec<(NeedInputs, Dependency<UnitId>)> {
+    let Some(Ok(own)) = &judge.own[unit] else { panic!("the inputs are readable") };
+    own.needs().map(|(need, of)| (need.clone(), of)).collect()
 }
 
 /// A verdict on one line.

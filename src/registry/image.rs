@@ -4,11 +4,11 @@
 //! among an index's entries. It fetches nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::base::Platform;
 use crate::base::text::count;
 
 /// The media types of manifests and of lists of them.
@@ -70,7 +70,7 @@ pub(super) struct Entry {
     media_type: String,
     pub(super) digest: String,
     #[serde(default)]
-    platform: Option<Platform>,
+    platform: Option<PlatformParts>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
 }
@@ -110,7 +110,7 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
 #[derive(Debug, Deserialize)]
 pub(super) struct Configuration {
     #[serde(flatten)]
-    pub(super) platform: Platform,
+    platform: PlatformParts,
     #[serde(default)]
     pub(super) config: Value,
     #[serde(default)]
@@ -153,6 +153,11 @@ impl Configuration {
         Ok(read)
     }
 
+    /// What it runs on.
+    pub(super) fn platform(&self) -> Platform {
+        self.platform.platform()
+    }
+
     /// The digests of its layers, unpacked.
     pub(super) fn diff_ids(&mut self) -> Vec<String> {
         self.rootfs.diff_ids.take().unwrap_or_default()
@@ -166,80 +171,16 @@ impl Configuration {
 
 /// A platform as documents name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Platform {
-    #[serde(default)]
+#[serde(default)]
+struct PlatformParts {
     os: String,
-    #[serde(default)]
     architecture: String,
-    #[serde(default)]
     variant: Option<String>,
 }
 
-impl Platform {
-    /// Reads `os/architecture` or `os/architecture/variant`.
-    pub(super) fn parse(text: &str) -> Platform {
-        let mut parts = text.splitn(3, '/').map(str::to_owned);
-        let (os, architecture) = (parts.next().unwrap_or_default(), parts.next());
-        Platform { os, architecture: architecture.unwrap_or_default(), variant: parts.next() }
-    }
-
-    /// Whether it says nothing: some builders leave it out.
-    pub(super) fn is_blank(&self) -> bool {
-        self.os.is_empty() && self.architecture.is_empty()
-    }
-
-    /// How well an image for `self` runs on `wanted`, 0 being best; nothing where it does not.
-    ///
-    /// As containerd decides it (`platforms`, `Only`): the same architecture in the same variant or
-    /// an older one, then the 32-bit relative.
-    pub(super) fn fits(&self, wanted: &Platform) -> Option<u32> {
-        if !self.os.eq_ignore_ascii_case(&wanted.os) {
-            return None;
-        }
-        let (own, own_level) = self.machine();
-        let (host, host_level) = wanted.machine();
-        if own == host {
-            return match (own_level, host_level) {
-                (Ok(own), Ok(host)) => host.checked_sub(own),
-                (own, host) => (own == host).then_some(0),
-            };
-        }
-        const RELATIVES: u32 = 100;
-        match (own.as_str(), host.as_str(), own_level) {
-            ("386", "amd64", _) => Some(RELATIVES),
-            ("arm", "arm64", Ok(level)) => 8_u32.checked_sub(level).map(|older| older + RELATIVES),
-            _ => None,
-        }
-    }
-
-    /// The architecture in its usual spelling, and its variant as a number where it is one
-    /// (containerd `platforms`, `normalizeArch`).
-    fn machine(&self) -> (String, Result<u32, String>) {
-        let variant = self.variant.as_deref().unwrap_or_default().to_lowercase();
-        let architecture = self.architecture.to_lowercase();
-        let (architecture, usual) = match architecture.as_str() {
-            "amd64" | "x86_64" | "x86-64" => ("amd64", 1),
-            "arm64" | "aarch64" => ("arm64", 8),
-            "arm" | "armhf" => ("arm", 7),
-            "armel" => ("arm", 6),
-            "386" | "i386" | "i486" | "i586" | "i686" => return ("386".to_owned(), Ok(0)),
-            other => (other, 0),
-        };
-        let level = match variant.strip_prefix('v').unwrap_or(&variant) {
-            "" => Ok(usual),
-            number => number.parse().map_err(|_| variant.clone()),
-        };
-        (architecture.to_owned(), level)
-    }
-}
-
-impl Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        match self.variant.as_deref().filter(|variant| !variant.is_empty()) {
-            Some(variant) => write!(f, "/{variant}"),
-            None => Ok(()),
-        }
+impl PlatformParts {
+    fn platform(&self) -> Platform {
+        Platform::of(&self.os, &self.architecture, self.variant.as_deref().unwrap_or_default())
     }
 }
 
@@ -250,7 +191,7 @@ pub(super) fn choose<'a>(entries: &'a [Entry], wanted: &Platform) -> Option<&'a 
         let is_image = MANIFESTS.contains(&entry.media_type.as_str())
             && !entry.annotations.as_ref().is_some_and(tells);
         let platform = entry.platform.as_ref().filter(|_| is_image)?;
-        Some((platform.fits(wanted)?, entry))
+        Some((platform.platform().fits(wanted)?, entry))
     });
     fitting.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
 }
@@ -258,35 +199,6 @@ pub(super) fn choose<'a>(entries: &'a [Entry], wanted: &Platform) -> Option<&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn platforms_fit_as_containerd_matches_them() {
-        let check = |image: &str, wanted: &str, expected: Option<u32>| {
-            let rank = Platform::parse(image).fits(&Platform::parse(wanted));
-            assert_eq!(rank, expected, "{image} on {wanted}");
-        };
-        check("linux/amd64", "linux/amd64", Some(0));
-        check("linux/amd64/v1", "linux/amd64", Some(0));
-        check("linux/amd64", "linux/x86_64", Some(0));
-        check("linux/amd64/v2", "linux/amd64", None);
-        check("linux/amd64/v2", "linux/amd64/v3", Some(1));
-        check("linux/386", "linux/amd64", Some(100));
-        check("linux/amd64", "linux/386", None);
-        check("linux/arm64/v8", "linux/arm64", Some(0));
-        check("linux/arm64", "linux/aarch64", Some(0));
-        check("linux/arm64", "linux/amd64", None);
-        check("linux/arm", "linux/arm/v7", Some(0));
-        check("linux/arm/v6", "linux/arm/v7", Some(1));
-        check("linux/arm/v7", "linux/arm/v6", None);
-        check("linux/arm/v7", "linux/arm64", Some(101));
-        check("windows/amd64", "linux/amd64", None);
-        check("unknown/unknown", "linux/amd64", None);
-        check("linux/mips64le/hardfloat", "linux/mips64le", None);
-        check("linux/mips64le/hardfloat", "linux/mips64le/hardfloat", Some(0));
-        check("linux/s390x", "linux/s390x", Some(0));
-        assert_eq!(Platform::parse("linux/arm/v7").to_string(), "linux/arm/v7");
-        assert_eq!(Platform::parse("linux/arm").to_string(), "linux/arm");
-    }
 
     fn index(entries: &str) -> Vec<Entry> {
         let text = format!(r#"{{"manifests":[{entries}]}}"#);
@@ -309,7 +221,7 @@ mod tests {
     fn of_an_index_the_best_image_is_taken() {
         let check = |entries: &[String], wanted: &str, expected: Option<&str>| {
             let entries = index(&entries.join(","));
-            let chosen = choose(&entries, &Platform::parse(wanted));
+            let chosen = choose(&entries, &wanted.parse().unwrap());
             assert_eq!(chosen.map(|entry| entry.digest.as_str()), expected, "{wanted}");
         };
         let attested = r#""annotations":{"vnd.docker.reference.type":"attestation-manifest"},"#;
@@ -358,14 +270,14 @@ mod tests {
             "rootfs":{"type":"layers","diff_ids":["x"]},
             "history":[{"created_by":"ADD x"},{"created_by":"CMD y","empty_layer":true}]}"#;
         let mut read = Configuration::read(text.as_bytes(), 1).unwrap();
-        assert_eq!(read.platform.to_string(), "linux/arm/v7");
+        assert_eq!(read.platform().to_string(), "linux/arm/v7");
         assert_eq!(read.history(), ["ADD x", "CMD y"]);
         assert_eq!(read.diff_ids(), ["x"]);
         assert_eq!(read.config["Env"][0], "A=b");
         let error = Configuration::read(text.as_bytes(), 2).unwrap_err();
         assert_eq!(error, "its configuration names 1 layer, its manifest 2");
         let mut bare = Configuration::read(b"{}", 0).unwrap();
-        assert!(bare.platform.is_blank() && bare.history().is_empty());
+        assert!(bare.platform().is_blank() && bare.history().is_empty());
         assert_eq!(bare.diff_ids(), [""; 0]);
     }
 }

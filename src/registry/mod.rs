@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::hinted;
+use crate::base::{Platform, hinted};
 use crate::credentials::CredentialStore;
 
 mod address;
@@ -40,7 +40,7 @@ use address::{Address, authority_of};
 use complaint::{complains, is_nothing, said};
 use digest::{check_bytes, check_form, digest_of, is_digest};
 use http::{Method, Request, Response};
-use image::{Configuration, Descriptor, Document, ImageManifest, Platform};
+use image::{Configuration, Descriptor, Document, ImageManifest};
 use login::{Actions, Login, Means};
 use network::{Network, odd_answer};
 
@@ -82,8 +82,8 @@ pub struct RemoteImage {
     pub digest: String,
     /// The digest of its configuration, which Docker's classic store takes for its ID.
     pub id: String,
-    /// What it runs on, such as `linux/amd64` or `linux/arm/v7`.
-    pub platform: String,
+    /// What it runs on.
+    pub platform: Platform,
     /// The digests of its layers, unpacked, lowest first.
     pub diff_ids: Vec<String>,
     /// Its runtime configuration: the `config` object of the OCI image configuration.
@@ -191,14 +191,13 @@ impl Registries {
     ///
     /// # Errors
     /// As for [`Registries::manifest`], and where what is there is no image.
-    pub fn image(&self, at: &Remote, platform: &str) -> anyhow::Result<Option<RemoteImage>> {
-        let wanted = Platform::parse(platform);
+    pub fn image(&self, at: &Remote, wanted: &Platform) -> anyhow::Result<Option<RemoteImage>> {
         let Some(manifest) = self.manifest(at)? else { return Ok(None) };
         let digest = manifest.digest.clone();
         let image = match read(at, &manifest)? {
             Document::Image(image) => image,
             Document::Index(entries) => {
-                let Some(entry) = image::choose(&entries, &wanted) else { return Ok(None) };
+                let Some(entry) = image::choose(&entries, wanted) else { return Ok(None) };
                 let part = Remote { version: entry.digest.clone(), ..at.clone() };
                 let Some(manifest) = self.manifest(&part)? else {
                     return Err(no_image(at, "its index names a manifest that is not there"));
@@ -212,12 +211,12 @@ impl Registries {
             }
         };
         let mut configuration = self.configuration(at, &image)?;
-        let is_for = configuration.platform.fits(&wanted).is_some();
-        if !is_for && !configuration.platform.is_blank() {
+        let mut platform = configuration.platform();
+        if platform.is_blank() {
+            platform = wanted.clone();
+        } else if platform.fits(wanted).is_none() {
             return Ok(None);
         }
-        let found = &configuration.platform;
-        let platform = if found.is_blank() { wanted.to_string() } else { found.to_string() };
         Ok(Some(RemoteImage {
             digest,
             platform,

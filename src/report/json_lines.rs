@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Reporter;
 use super::clean::visible_json;
-use super::journal::Head;
 use crate::event::Stamped;
+use crate::state::runs::Head;
 
 /// Writes each event as it happens.
 pub struct JsonLines<W> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::base::text::{count, list};
 use crate::plan::{Plan, Verdict};
 
@@ -14,11 +14,11 @@ use super::paint::Paint;
 use super::{clean, reasons, table, words};
 
 /// A line for each image in the order of work, and the counts.
-pub fn draw(plan: &Plan, name: &dyn Fn(ImageId) -> String, paint: Paint) -> String {
+pub fn draw(plan: &Plan, name: &dyn Fn(UnitId) -> String, paint: Paint) -> String {
     let (mut fresh, mut build, mut waits) = (0, 0, 0);
     let mut rows = Vec::with_capacity(plan.order().len());
-    for image in plan.order() {
-        let (verdict, why) = match plan.verdict(*image) {
+    for unit in plan.order() {
+        let (verdict, why) = match plan.verdict(*unit) {
             Some(Verdict::Fresh { lost, registry, .. }) => {
                 fresh += 1;
                 let tags = match lost.as_slice() {
@@ -41,7 +41,7 @@ pub fn draw(plan: &Plan, name: &dyn Fn(ImageId) -> String, paint: Paint) -> Stri
                 (paint.careful("build"), String::new())
             }
         };
-        rows.push([name(*image), format!("{verdict}{why}")]);
+        rows.push([name(*unit), format!("{verdict}{why}")]);
     }
     let mut text = table::draw(rows);
     let total = count(plan.order().len(), "image");
@@ -107,11 +107,11 @@ struct Whole<'a> {
 pub fn draw_json(
     plan: &Plan,
     estimate: Option<Estimate>,
-    name: &dyn Fn(ImageId) -> String,
+    name: &dyn Fn(UnitId) -> String,
 ) -> anyhow::Result<String> {
     let rows = plan.order().iter();
     let images: Vec<Row<'_>> =
-        rows.map(|image| Row { image: name(*image), verdict: plan.verdict(*image) }).collect();
+        rows.map(|unit| Row { image: name(*unit), verdict: plan.verdict(*unit) }).collect();
     match estimate {
         Some(estimate) => clean::json(&Whole { images, estimate }),
         None => clean::json(&images),

@@ -70,12 +70,14 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
             }
         }
         Change::Platform { now, was } => {
-            format!("the platform is {}, was {}", quote(now), quote(was))
+            let [now, was] = [now, was].map(|platform| quote(&platform.to_string()));
+            format!("the platform is {now}, was {was}")
         }
         Change::Syntax => return "the frontend that reads the Dockerfile changed".into(),
         Change::External { reference, held } => {
             let what = if *held { "moved" } else { "is not in the engine any more" };
-            format!("external {} {what}", quote(reference.trim_start_matches("docker.io/library/")))
+            let name = reference.normalised();
+            format!("external {} {what}", quote(name.trim_start_matches("docker.io/library/")))
         }
         Change::Parent { image } => format!("{} was rebuilt and differs", quote(image)),
     };
@@ -85,6 +87,7 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::reference::Reference;
 
     #[test]
     fn reasons_read_as_sentences() {
@@ -92,7 +95,7 @@ mod tests {
         let file = || Change::FileChanged { path: "docker/base/a".to_owned() };
         let (name, was) = ("PY".to_owned(), Some("3.11".to_owned()));
         let argument = Change::Argument { name, now: Some("3.12".to_owned()), was };
-        let external = "docker.io/library/debian:bookworm-slim".to_owned();
+        let external = Reference::parse("debian:bookworm-slim").unwrap();
         check(Reason::NoImage, "no image in the engine");
         check(Reason::OtherInputs, "built from other inputs");
         check(Reason::Changed { changes: vec![file()] }, "docker/base/a changed");

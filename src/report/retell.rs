@@ -8,21 +8,22 @@ use std::sync::Arc;
 
 use crate::event::{Event, Stamped, StepInfo};
 
-use super::journal::Kept;
+use super::journal::Events;
 use super::paint::Paint;
 use super::summary::{Summary, Whole};
 use super::{Words, clean, plain, words};
+use crate::state::runs::RunLog;
 
 /// Tells a run again: the plain lines, then the end as it was. `whole` is where the whole logs of
 /// its images are.
 ///
 /// # Errors
 /// Where its log can't be read; an `io::Error` where it can't be written.
-pub fn run(run: &Kept, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
+pub fn run(run: &RunLog, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
     let is_written = run.is_written();
     let mut summary = Summary::default();
     summary.whole_logs(whole);
-    for event in run.events()? {
+    for event in Events::of(run)? {
         let event = event?;
         summary.take(&event);
         if let Some(line) = plain::line(&event) {
@@ -44,9 +45,9 @@ pub fn run(run: &Kept, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where it can't be read; an `io::Error` where it can't be written.
-pub fn image(run: &Kept, image: &str, to: &mut dyn Write) -> anyhow::Result<()> {
+pub fn image(run: &RunLog, image: &str, to: &mut dyn Write) -> anyhow::Result<()> {
     let mut log = ImageLog::default();
-    for event in run.events()? {
+    for event in Events::of(run)? {
         let Stamped { image: Some(of), event, .. } = event? else { continue };
         if *of.name == *image {
             log.tell(&event, to)?;

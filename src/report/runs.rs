@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use crate::event::Tally;
 
-use super::journal::{Kept, moment};
+use super::journal::Events;
 use super::paint::Paint;
 use super::{Words, table, words};
+use crate::state::runs::{RunLog, moment};
 
 /// A run.
 #[derive(Debug, Serialize)]
@@ -46,10 +47,10 @@ pub enum State {
 }
 
 /// Reads what became of a run.
-pub fn read(run: &Kept) -> Row {
+pub fn read(run: &RunLog) -> Row {
     let mut state = if run.is_written() { State::Running } else { State::Died };
     let mut tally = Tally::default();
-    let events = run.events().and_then(|events| {
+    let events = Events::of(run).and_then(|events| {
         events.only_facts().try_for_each(|event| {
             tally.take(&event?);
             Ok(())

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use super::clean::{self, Allowed, printed};
 use super::paint::Paint;
+use crate::base::file::write_whole;
 use crate::base::screen::visible_path;
-use crate::base::whole_file;
 
 /// No more is read of an answer.
 const LONGEST_ANSWER: u64 = 1024;
@@ -207,6 +207,6 @@ pub fn warning(message: &str, paint: Paint) -> anyhow::Result<()> {
 /// # Errors
 /// Where it can't be written; what was there before is unharmed then.
 pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
-    let written = whole_file::write(path, text.as_bytes());
-    written.with_context(|| format!("can't write `{}`", visible_path(path)))
+    write_whole(path, text.as_bytes())
+        .with_context(|| format!("can't write `{}`", visible_path(path)))
 }

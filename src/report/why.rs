@@ -4,7 +4,6 @@
 
 use crate::base::ImageId;
 use crate::base::text::count;
-use crate::graph::evaluate::NeedKind;
 use crate::graph::{Edge, Graph};
 use crate::inputs::Inputs;
 use crate::plan::{Plan, Reason, Verdict};
@@ -18,7 +17,7 @@ const MOST_SHOWN: usize = 20;
 pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &Edge)]) -> String {
     let name = |image: ImageId| graph.images[image].name.as_str();
     let root = way.last().map_or(image, |(_, edge)| edge.parent);
-    let mut text = match plan.verdict(root) {
+    let mut text = match plan.verdict(plan.units().first_of(root)) {
         Some(Verdict::Build { reason: Reason::Changed { changes } }) => {
             let mut lines: Vec<Words> =
                 changes.iter().take(MOST_SHOWN).map(reasons::describe_change).collect();
@@ -32,13 +31,7 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
     };
     text.push_str(&format!("\n→ {}  is built\n", name(root)));
     for (child, edge) in way.iter().rev() {
-        let kind = match edge.kind {
-            NeedKind::From => "from",
-            NeedKind::Copy => "copy",
-            NeedKind::Mount => "mount",
-            NeedKind::Add => "add",
-            NeedKind::Context => "context",
-        };
+        let kind = edge.kind.word();
         text.push_str(&format!("→ {}  {kind}, {}\n", name(*child), edge.place()));
     }
     if !way.is_empty() {
@@ -69,7 +62,7 @@ pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
             (Some(_), None) => "its layers",
             _ => "not in the engine",
         };
-        text.push_str(&format!("{} {}: {what}\n", need.kind, need.reference));
+        text.push_str(&format!("{} {}: {what}\n", need.kind.word(), need.reference));
     }
     text.push_str(&format!("hint: layers why --inputs {name}\n"));
     text

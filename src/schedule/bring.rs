@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::base::Platform;
 use crate::engine::{Engine, StoredImage};
 use crate::inputs::Identity;
 
@@ -17,7 +18,7 @@ pub struct Wanted<'a> {
     /// What it is.
     pub identity: &'a Identity,
     /// The platform, where one is asked for.
-    pub platform: Option<&'a str>,
+    pub platform: Option<&'a Platform>,
     /// The references that are to lead to it.
     pub names: &'a [String],
 }
@@ -54,7 +55,7 @@ pub fn bring(
 pub fn hold(
     engine: &dyn Engine,
     reference: &str,
-    platform: Option<&str>,
+    platform: Option<&Platform>,
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<StoredImage> {
     if let Some(image) = engine.inspect(reference)? {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use super::worker::{Message, or_panicked, pause, pause_after, serve};
-use crate::base::{IdMap, ImageId};
+use crate::base::{IdMap, UnitId};
 use crate::engine::{Cancel, Engine, Passing};
 use crate::plan::Parent;
 
@@ -29,7 +29,7 @@ pub trait Publisher: Sync {
     /// Where the engine or the registry refuses.
     fn publish(
         &self,
-        image: ImageId,
+        image: UnitId,
         needs: &[Parent],
         image_id: &str,
         engine: &dyn Engine,
@@ -42,7 +42,7 @@ pub trait Publisher: Sync {
     /// # Errors
     /// Where the registry refuses; then all names lead to where they led before, or the error says
     /// which do not.
-    fn release(&self, published: &[(ImageId, Published)]) -> anyhow::Result<Option<Released>>;
+    fn release(&self, published: &[(UnitId, Published)]) -> anyhow::Result<Option<Released>>;
 }
 
 /// An image in the registry.
@@ -65,7 +65,7 @@ pub struct Released {
 
 /// An image to be sent.
 pub(super) struct Parcel {
-    pub(super) image: ImageId,
+    pub(super) image: UnitId,
     pub(super) image_id: String,
     pub(super) needs: Vec<Parent>,
     pub(super) cancel: Cancel,
@@ -87,7 +87,7 @@ pub(super) struct Parcels {
     idle: Vec<usize>,
     waiting: VecDeque<Parcel>,
     under_way: usize,
-    arrived: IdMap<Option<Published>>,
+    arrived: IdMap<Option<Published>, UnitId>,
     cancel: Cancel,
 }
 
@@ -110,7 +110,7 @@ impl Parcels {
     }
 
     /// Takes an image that is to be sent.
-    pub(super) fn add(&mut self, image: ImageId, image_id: &str, needs: Vec<Parent>) {
+    pub(super) fn add(&mut self, image: UnitId, image_id: &str, needs: Vec<Parent>) {
         if self.desks.is_empty() {
             return;
         }
@@ -119,12 +119,12 @@ impl Parcels {
     }
 
     /// Notes that an image is there.
-    pub(super) fn arrive(&mut self, image: ImageId, published: Published) {
+    pub(super) fn arrive(&mut self, image: UnitId, published: Published) {
         self.arrived[image] = Some(published);
     }
 
     /// Gives the next that waits to whoever is free, and says which it was.
-    pub(super) fn hand_out(&mut self) -> Option<ImageId> {
+    pub(super) fn hand_out(&mut self) -> Option<UnitId> {
         if self.waiting.is_empty() {
             return None;
         }
@@ -154,7 +154,7 @@ impl Parcels {
     }
 
     /// What has arrived of some images; nothing where not all has.
-    pub(super) fn all_of(&self, images: &[ImageId]) -> Option<Vec<(ImageId, Published)>> {
+    pub(super) fn all_of(&self, images: &[UnitId]) -> Option<Vec<(UnitId, Published)>> {
         images.iter().map(|image| Some((*image, self.arrived[*image].clone()?))).collect()
     }
 }

@@ -5,12 +5,12 @@
 
 use super::courier::{Delivery, Published};
 use super::{Loop, OnFailure, Registered};
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::event::Event;
 
 impl Loop<'_, '_> {
     /// Sends an image that is done, where it is not in the registry already.
-    pub(super) fn send(&mut self, image: ImageId, image_id: &str, registered: Option<&Registered>) {
+    pub(super) fn send(&mut self, image: UnitId, image_id: &str, registered: Option<&Registered>) {
         if self.publisher.is_none() {
             return;
         }
@@ -24,7 +24,7 @@ impl Loop<'_, '_> {
     }
 
     /// Takes note of how the sending of an image ended.
-    pub(super) fn delivered(&mut self, image: ImageId, delivery: Delivery) {
+    pub(super) fn delivered(&mut self, image: UnitId, delivery: Delivery) {
         match delivery {
             Delivery::Arrived { published, took } => {
                 let reference = published.reference.clone();

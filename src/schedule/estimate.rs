@@ -8,13 +8,13 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::states::States;
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::plan::Plan;
 
 /// How long a plan takes with `jobs` places, as far as its costs are right.
 pub fn duration(plan: &Plan, jobs: usize) -> Duration {
     let mut states = States::new(plan, jobs.max(1));
-    let mut ends: BinaryHeap<Reverse<(Duration, ImageId)>> = BinaryHeap::new();
+    let mut ends: BinaryHeap<Reverse<(Duration, UnitId)>> = BinaryHeap::new();
     let mut now = Duration::ZERO;
     loop {
         while let Some(image) = states.start_next() {
@@ -27,8 +27,8 @@ pub fn duration(plan: &Plan, jobs: usize) -> Duration {
 }
 
 /// The chain of images that takes longest, each needed by the next: what no further job shortens.
-pub fn critical_chain(plan: &Plan) -> Vec<ImageId> {
-    let longest = |images: &mut dyn Iterator<Item = ImageId>| {
+pub fn critical_chain(plan: &Plan) -> Vec<UnitId> {
+    let longest = |images: &mut dyn Iterator<Item = UnitId>| {
         // Of equal ones the first in the order of the plan.
         images
             .filter(|image| !plan.is_settled(*image))

@@ -1,16 +1,17 @@
 //! The loop that runs a plan.
 //!
-//! One thread owns all state: it receives messages from workers and from the signal handler,
-//! decides what starts next, and emits events. Workers know one image each. There are no locks,
-//! and nothing is polled: an image starts the moment all that it needs is done and a place is
-//! free. This room never prints; whoever wants to see a run reads its events.
+//! What is called an image here is a unit: an image for a platform. One thread owns all state: it
+//! receives messages from workers and from the signal handler, decides what starts next, and emits
+//! events. Workers know one image each. There are no locks, and nothing is polled: an image starts
+//! the moment all that it needs is done and a place is free. This room never prints; whoever wants to
+//! see a run reads its events.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use crate::base::{IdMap, ImageId};
+use crate::base::{IdMap, UnitId};
 use crate::engine::{Cancel, Engine};
 use crate::event::{
     Edge, Event, Failure, FailureKind, Listener, RunImage, Skip, Stamped, StepCounts,
@@ -165,7 +166,7 @@ fn desks<'s, T: Send + 's>(
 }
 
 /// The images of a run as events name them: by their places in its order.
-fn name_images(plan: &Plan, recipes: &dyn Recipes) -> IdMap<Option<RunImage>> {
+fn name_images(plan: &Plan, recipes: &dyn Recipes) -> IdMap<Option<RunImage>, UnitId> {
     let mut images = IdMap::from_fn(plan.len(), |_| None);
     for (id, image) in plan.order().iter().enumerate() {
         images[*image] = Some(RunImage { id, name: recipes.name(*image).into() });
@@ -179,12 +180,12 @@ struct Loop<'a, 's> {
     recipes: &'a dyn Recipes,
     options: Options,
     states: States<'a>,
-    running: IdMap<Option<Running>>,
-    steps: IdMap<StepCounts>,
+    running: IdMap<Option<Running>, UnitId>,
+    steps: IdMap<StepCounts, UnitId>,
     /// What the images are that are done and needed.
-    parents: IdMap<Option<Parent>>,
+    parents: IdMap<Option<Parent>, UnitId>,
     /// The images as events name them; nothing for those that are no part of the run.
-    images: IdMap<Option<RunImage>>,
+    images: IdMap<Option<RunImage>, UnitId>,
     publisher: Option<&'a dyn Publisher>,
     parcels: Parcels,
     /// The signal that stopped the run, if one did.
@@ -228,7 +229,7 @@ impl Loop<'_, '_> {
     }
 
     /// Tells of an image for which the plan says that there is nothing to do.
-    fn tell_settled(&mut self, image: ImageId) {
+    fn tell_settled(&mut self, image: UnitId) {
         let Some(Verdict::Fresh { image_id, lost, registry }) = self.plan.verdict(image) else {
             return;
         };
@@ -251,7 +252,7 @@ impl Loop<'_, '_> {
     fn beginning(&self) -> Event {
         let plan = self.plan;
         let order = plan.order().iter().copied();
-        let edge = |(image, parent, kind): &(ImageId, ImageId, NeedKind)| Edge {
+        let edge = |(image, parent, kind): &(UnitId, UnitId, NeedKind)| Edge {
             image: self.name(*image),
             parent: self.name(*parent),
             kind: *kind,
@@ -317,11 +318,11 @@ impl Loop<'_, '_> {
     }
 
     /// What an image needs, as it is now.
-    fn needs_of(&self, image: ImageId) -> Vec<Parent> {
+    fn needs_of(&self, image: UnitId) -> Vec<Parent> {
         self.plan.needs(image).iter().filter_map(|need| self.parents[*need].clone()).collect()
     }
 
-    fn report(&mut self, image: ImageId, at: Instant, event: Event) {
+    fn report(&mut self, image: UnitId, at: Instant, event: Event) {
         match &event {
             // What the failed try has done is no part of the image.
             Event::ImageRetried { .. } => self.steps[image] = StepCounts::default(),
@@ -338,15 +339,15 @@ impl Loop<'_, '_> {
         self.listener.hear(&Stamped { at, image, event });
     }
 
-    fn end(&mut self, image: ImageId, ending: Ending) {
+    fn end(&mut self, image: UnitId, ending: Ending) {
         let running = self.running[image].take();
         let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
         let timed_out = running.is_some_and(|it| it.timed_out) && self.signal.is_none();
         match ending {
             Ending::Fresh(fresh) => self.end_fresh(image, fresh),
             Ending::Built { image_id, references, identity, size } => {
-                let parent = Parent { image, image_id: image_id.clone(), identity, remote: None };
-                self.parents[image] = Some(parent);
+                let (unit, id) = (image, image_id.clone());
+                self.parents[image] = Some(Parent { unit, image_id: id, identity, remote: None });
                 self.states.finish(image);
                 self.send(image, &image_id, None);
                 let (steps, size) = (self.steps[image], Some(size));
@@ -363,7 +364,7 @@ impl Loop<'_, '_> {
         }
     }
 
-    fn end_fresh(&mut self, image: ImageId, fresh: Fresh) {
+    fn end_fresh(&mut self, image: UnitId, fresh: Fresh) {
         let Fresh { image_id, tagged, identity, registered, is_remote } = fresh;
         let remote = registered.clone().filter(|_| is_remote);
         let size = match &remote {
@@ -371,14 +372,15 @@ impl Loop<'_, '_> {
             None => self.recipes.size(&image_id),
         };
         let registry = remote.as_ref().map(|it| it.reference.clone());
-        let parent = |identity| Parent { image, image_id: image_id.clone(), identity, remote };
+        let parent =
+            |identity| Parent { unit: image, image_id: image_id.clone(), identity, remote };
         self.parents[image] = identity.map(parent);
         self.states.finish(image);
         self.send(image, &image_id, registered.as_ref());
         self.emit_of(image, Event::ImageFresh { image_id, tagged, size, registry });
     }
 
-    fn fail(&mut self, image: ImageId, failure: Failure, took: Duration) {
+    fn fail(&mut self, image: UnitId, failure: Failure, took: Duration) {
         self.emit_of(image, Event::ImageFailed { failure, took });
         let lost = self.states.fail(image);
         self.skip(&lost, &Skip::NeedFailed { image: self.name(image) });
@@ -440,7 +442,7 @@ impl Loop<'_, '_> {
         self.skip(&rest, &Skip::Stopped);
     }
 
-    fn skip(&mut self, images: &[ImageId], because: &Skip) {
+    fn skip(&mut self, images: &[UnitId], because: &Skip) {
         for image in images {
             self.emit_of(*image, Event::ImageSkipped { because: because.clone() });
         }
@@ -450,12 +452,12 @@ impl Loop<'_, '_> {
         self.listener.hear(&Stamped { at: self.clock.elapsed(), image: None, event });
     }
 
-    fn emit_of(&mut self, image: ImageId, event: Event) {
+    fn emit_of(&mut self, image: UnitId, event: Event) {
         let image = self.images[image].clone();
         self.listener.hear(&Stamped { at: self.clock.elapsed(), image, event });
     }
 
-    fn name(&self, image: ImageId) -> Arc<str> {
+    fn name(&self, image: UnitId) -> Arc<str> {
         self.images[image].as_ref().map_or_else(Arc::default, |image| Arc::clone(&image.name))
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use crate::base::{IdMap, ImageId};
+use crate::base::{IdMap, UnitId};
 use crate::plan::Plan;
 
 /// The state of an image. It moves from the top of this list to the bottom and ends once.
@@ -44,23 +44,23 @@ impl State {
 /// The states of all images of a run.
 pub struct States<'a> {
     plan: &'a Plan,
-    states: IdMap<State>,
+    states: IdMap<State, UnitId>,
     /// How many of its needs are not done.
-    missing: IdMap<usize>,
+    missing: IdMap<usize, UnitId>,
     ready: BinaryHeap<Ready>,
     open: usize,
     /// How many places there are, and how many are taken.
     places: usize,
     taken: usize,
     /// The image that waits for more places than are free, and those that were begun past it.
-    held_back: Option<(ImageId, Vec<ImageId>)>,
+    held_back: Option<(UnitId, Vec<UnitId>)>,
 }
 
 /// Longest remaining path first, then the order of the plan.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Ready {
     priority: Duration,
-    earlier: std::cmp::Reverse<ImageId>,
+    earlier: std::cmp::Reverse<UnitId>,
 }
 
 impl<'a> States<'a> {
@@ -99,7 +99,7 @@ impl<'a> States<'a> {
     /// Takes the next image that may start and sets it running: the one with the longest path
     /// behind it. Where that needs more places than are free, others go past it, as long as they
     /// leave enough places for it when those end that run now.
-    pub fn start_next(&mut self) -> Option<ImageId> {
+    pub fn start_next(&mut self) -> Option<UnitId> {
         let mut passed = Vec::new();
         let mut found = None;
         while let Some(next) = self.ready.pop() {
@@ -126,7 +126,7 @@ impl<'a> States<'a> {
     }
 
     /// Whether there are places for an image, and for `first`, which is to have its turn before it.
-    fn fits(&self, image: ImageId, first: Option<&Ready>) -> bool {
+    fn fits(&self, image: UnitId, first: Option<&Ready>) -> bool {
         let free = self.places - self.taken;
         let Some(first) = first.map(|ready| ready.earlier.0) else {
             return self.weight(image) <= free;
@@ -135,14 +135,14 @@ impl<'a> States<'a> {
             Some((held, past)) if *held == first => past.as_slice(),
             _ => &[],
         };
-        let runs = |image: &&ImageId| self.states[**image] == State::Running;
+        let runs = |image: &&UnitId| self.states[**image] == State::Running;
         let past: usize = past.iter().filter(runs).map(|image| self.weight(*image)).sum();
         let weight = self.weight(image);
         weight <= free && past + weight + self.weight(first) <= self.places
     }
 
     /// Notes that an image waits for places, and which one was begun past it.
-    fn hold_back(&mut self, image: ImageId, begun: Option<ImageId>) {
+    fn hold_back(&mut self, image: UnitId, begun: Option<UnitId>) {
         match &mut self.held_back {
             Some((held, past)) if *held == image => past.extend(begun),
             _ => self.held_back = Some((image, begun.into_iter().collect())),
@@ -150,12 +150,12 @@ impl<'a> States<'a> {
     }
 
     /// How many places an image takes; never more than there are.
-    fn weight(&self, image: ImageId) -> usize {
+    fn weight(&self, image: UnitId) -> usize {
         self.plan.weight(image).min(self.places)
     }
 
     /// Records that a running image is in the engine; its dependents may become ready.
-    pub fn finish(&mut self, image: ImageId) {
+    pub fn finish(&mut self, image: UnitId) {
         self.set(image, State::Done);
         for child in self.plan.children(image) {
             self.missing[*child] -= 1;
@@ -167,7 +167,7 @@ impl<'a> States<'a> {
 
     /// Records that a running image failed. Returns all that can never be built because of it,
     /// now skipped, in the order of the plan.
-    pub fn fail(&mut self, image: ImageId) -> Vec<ImageId> {
+    pub fn fail(&mut self, image: UnitId) -> Vec<UnitId> {
         self.set(image, State::Failed);
         let mut lost = vec![false; self.plan.len()];
         let mut stack = vec![image];
@@ -182,18 +182,18 @@ impl<'a> States<'a> {
     }
 
     /// Records that a running image was cancelled.
-    pub fn cancel(&mut self, image: ImageId) {
+    pub fn cancel(&mut self, image: UnitId) {
         self.set(image, State::Cancelled);
     }
 
     /// Skips all that has not begun. Returns it in the order of the plan.
-    pub fn skip_rest(&mut self) -> Vec<ImageId> {
+    pub fn skip_rest(&mut self) -> Vec<UnitId> {
         self.skip_where(|_, state| matches!(state, State::Waiting | State::Ready))
     }
 
-    fn skip_where(&mut self, wanted: impl Fn(ImageId, State) -> bool) -> Vec<ImageId> {
+    fn skip_where(&mut self, wanted: impl Fn(UnitId, State) -> bool) -> Vec<UnitId> {
         let plan = self.plan;
-        let skipped: Vec<ImageId> = plan
+        let skipped: Vec<UnitId> = plan
             .order()
             .iter()
             .copied()
@@ -206,7 +206,7 @@ impl<'a> States<'a> {
     }
 
     /// The only place where a state changes.
-    fn set(&mut self, image: ImageId, to: State) {
+    fn set(&mut self, image: UnitId, to: State) {
         let from = std::mem::replace(&mut self.states[image], to);
         let legal = match to {
             State::Absent => false,

@@ -14,7 +14,7 @@ use crate::event::{Excerpt, Tally};
 /// A run: what each image needs, which images fail, and how many are built at once.
 #[derive(Debug, Clone)]
 struct Script {
-    needs: Vec<Vec<ImageId>>,
+    needs: Vec<Vec<UnitId>>,
     fails: Vec<bool>,
     /// How many places each image takes.
     weights: Vec<usize>,
@@ -60,13 +60,13 @@ fn instant<'a>(script: &'a Script, record: &'a Record) -> Stub<'a> {
 struct Names(Vec<String>);
 
 impl Recipes for Names {
-    fn name(&self, image: ImageId) -> &str {
+    fn name(&self, image: UnitId) -> &str {
         &self.0[image.index()]
     }
 
     fn prepare(
         &self,
-        image: ImageId,
+        image: UnitId,
         _: &[Parent],
         _: &dyn Engine,
         _: &Turn<'_>,
@@ -79,7 +79,7 @@ impl Recipes for Names {
 
     fn confirm(
         &self,
-        _: ImageId,
+        _: UnitId,
         _: &StoredImage,
         _: &BTreeSet<String>,
         _: &[Parent],
@@ -88,7 +88,7 @@ impl Recipes for Names {
         Ok(())
     }
 
-    fn excerpt(&self, _: ImageId, _: &BuildFailure) -> Option<Excerpt> {
+    fn excerpt(&self, _: UnitId, _: &BuildFailure) -> Option<Excerpt> {
         None
     }
 }
@@ -121,7 +121,7 @@ struct Seen {
 
 fn execute(script: &Script) -> Seen {
     let len = script.needs.len();
-    let order = (0..len).map(ImageId::from_index).collect();
+    let order = (0..len).map(UnitId::from_index).collect();
     let mut plan = Plan::from_needs(order, script.needs.iter().cloned().collect());
     plan.set_weights(script.weights.iter().copied().collect());
     let record = Record::default();
@@ -157,7 +157,7 @@ fn scripts() -> impl Strategy<Value = Script> {
         (edges, fails, weights).prop_map(move |(edges, fails, weights)| {
             let needs = edges.iter().enumerate().map(|(image, bits)| {
                 let earlier = (0..image).filter(|at| bits >> (at % 32) & 3 == 3);
-                earlier.map(ImageId::from_index).collect()
+                earlier.map(UnitId::from_index).collect()
             });
             Script { needs: needs.collect(), fails, weights, jobs, on_failure, interrupted_at }
         })
@@ -272,7 +272,7 @@ proptest! {
 
 #[test]
 fn the_longest_chain_goes_first() {
-    let needs = |images: &[u32]| images.iter().copied().map(ImageId).collect::<Vec<_>>();
+    let needs = |images: &[u32]| images.iter().copied().map(UnitId).collect::<Vec<_>>();
     // 0, 1 and 2 stand alone; 3 ← 4 ← 5 is a chain that sorts last.
     let script = Script {
         needs: vec![vec![], vec![], vec![], vec![], needs(&[3]), needs(&[4])],

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crate::base::{ImageId, backoff};
+use crate::base::{UnitId, backoff};
 use crate::engine::mask::Mask;
 use crate::engine::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Passing, StoredImage,
@@ -25,7 +25,7 @@ use super::lines::Lines;
 /// What workers need to know of the images, asked for when an image starts.
 pub trait Recipes: Sync {
     /// The image's name.
-    fn name(&self, image: ImageId) -> &str;
+    fn name(&self, image: UnitId) -> &str;
 
     /// What is to be done for it, now that all that it needs is there: `needs` are the images of
     /// the run that it needs, as they are now. Where it is to be built, the engine has them after this.
@@ -34,7 +34,7 @@ pub trait Recipes: Sync {
     /// Where the image's files can't be read, or the engine or a registry can't be asked.
     fn prepare(
         &self,
-        image: ImageId,
+        image: UnitId,
         needs: &[Parent],
         engine: &dyn Engine,
         turn: &Turn<'_>,
@@ -49,7 +49,7 @@ pub trait Recipes: Sync {
     /// Where something was moved, or the engine can't be asked.
     fn confirm(
         &self,
-        image: ImageId,
+        image: UnitId,
         built: &StoredImage,
         resolved: &BTreeSet<String>,
         needs: &[Parent],
@@ -62,7 +62,7 @@ pub trait Recipes: Sync {
     }
 
     /// The instruction behind a failure as it is written, where it can be found.
-    fn excerpt(&self, image: ImageId, failure: &BuildFailure) -> Option<Excerpt>;
+    fn excerpt(&self, image: UnitId, failure: &BuildFailure) -> Option<Excerpt>;
 }
 
 /// What is to be done for an image.
@@ -112,7 +112,7 @@ pub struct Turn<'a> {
 
 /// An image to be taken care of.
 pub(super) struct Order {
-    pub(super) image: ImageId,
+    pub(super) image: UnitId,
     /// What the images are that it needs.
     pub(super) needs: Vec<Parent>,
     /// Whether another image of the run needs it.
@@ -124,11 +124,11 @@ pub(super) struct Order {
 /// What a worker says to the loop.
 pub(super) enum Message {
     /// Things happened in the build of an image, some time before this is heard.
-    Progress { image: ImageId, events: Vec<(Instant, Event)> },
+    Progress { image: UnitId, events: Vec<(Instant, Event)> },
     /// The build of an image ended, and the worker is free.
-    Ended { worker: usize, image: ImageId, ending: Ending },
+    Ended { worker: usize, image: UnitId, ending: Ending },
     /// The sending of an image ended, and the courier is free.
-    Delivered { courier: usize, image: ImageId, delivery: Delivery },
+    Delivered { courier: usize, image: UnitId, delivery: Delivery },
     /// The process got a signal.
     Signal(i32),
 }

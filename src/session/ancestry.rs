@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::engine::{Engine, StoredImage};
+use crate::graph::Dependency;
 use crate::graph::evaluate::Bottom;
 use crate::graph::link::ExternalTriggers;
 use crate::graph::reference::Reference;
-use crate::inputs::{Inheritance, NeedOf};
+use crate::inputs::Inheritance;
 use crate::plan::origin;
 use crate::plan::{Judge, Parent};
 
@@ -29,18 +30,18 @@ impl Ancestry {
     pub fn proof(
         &self,
         judge: &Judge<'_>,
-        (image, key): (ImageId, &str),
+        (unit, key): (UnitId, &str),
         needs: &[Parent],
         triggers: &ExternalTriggers,
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<String>> {
-        let described = &judge.graph.images[image];
+        let described = judge.image(unit);
         let (base, environments) = match described.evaluation.chain().map(|(_, bottom)| bottom) {
             Some(Bottom::Scratch) => (Inheritance::of_nothing(), BTreeMap::new()),
             Some(Bottom::Image(reference)) => {
-                let base = self.base_of(judge, (image, &reference), needs, engine)?;
+                let base = self.base_of(judge, (unit, &reference), needs, engine)?;
                 let Some(base) = base else { return Ok(None) };
-                let environments = [(reference.normalised(), base.environment.clone())].into();
+                let environments = [(reference, base.environment.clone())].into();
                 (base, environments)
             }
             Some(Bottom::Other) | None => return Ok(None),
@@ -48,7 +49,7 @@ impl Ancestry {
         if origin::has_certain_labels(described) {
             return Ok(origin::proof(described, &described.evaluation, key, &base));
         }
-        let evaluation = judge.graph.evaluate_on(image, environments, triggers);
+        let evaluation = judge.graph.evaluate_on(judge.units.image(unit), environments, triggers);
         Ok(origin::proof(described, &evaluation, key, &base))
     }
 
@@ -56,24 +57,22 @@ impl Ancestry {
     fn base_of(
         &self,
         judge: &Judge<'_>,
-        (image, reference): (ImageId, &Reference),
+        (unit, reference): (UnitId, &Reference),
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<Inheritance>> {
-        let Some(Ok(own)) = &judge.own[image] else { return Ok(None) };
-        let reference = reference.normalised();
-        let is_base = |kind: &str| matches!(kind, "from" | "context");
-        let mut all = own.inputs.needs.iter().zip(&own.needs);
-        let found = all.find(|(need, _)| is_base(&need.kind) && need.reference == reference);
+        let Some(Ok(own)) = &judge.own[unit] else { return Ok(None) };
+        let mut bases = own.needs().filter(|(need, _)| need.kind.is_base());
+        let found = bases.find(|(need, _)| need.reference == *reference);
         let Some((_, of)) = found else { return Ok(None) };
         let remote = match of {
-            NeedOf::Image(parent) => {
-                let need = needs.iter().find(|need| need.image == *parent);
+            Dependency::Image(parent) => {
+                let need = needs.iter().find(|need| need.unit == parent);
                 need.and_then(|need| need.remote.as_ref()).map(|remote| &*remote.inheritance)
             }
-            NeedOf::External(name) => {
-                let outside = judge.externals.get(name).and_then(Option::as_ref);
-                outside.map(|outside| &outside.inheritance).filter(|it| it.history.is_some())
+            Dependency::External(id) => {
+                let outside = judge.outside(id).map(|outside| &outside.inheritance);
+                outside.filter(|it| it.history.is_some())
             }
         };
         match (remote, judge.held_id(of, needs)) {

@@ -5,11 +5,11 @@
 //! repository or of others. So externals are looked up, their triggers are evaluated, and what these add is
 //! looked up in turn, until nothing new is found.
 
-use std::collections::BTreeMap;
-
-use crate::base::{RelPath, Source, Span};
+use crate::base::{Platform, RelPath, Source, Span};
 use crate::engine::{Engine, EngineInfo};
 use crate::graph::evaluate::Trigger;
+use crate::graph::link::ExternalTriggers;
+use crate::graph::{Dependency, Graph};
 use crate::plan::SharedStore;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, registry};
@@ -24,7 +24,7 @@ pub struct Discovery {
     /// The registry, if there is one.
     pub shared: Option<SharedStore>,
     /// The platform that is built for.
-    pub platform: String,
+    pub platform: Platform,
 }
 
 /// Looks up the externals that the chosen images need, and adds to the graph and to the selection what their
@@ -40,39 +40,41 @@ pub fn discover(
     at: &Invocation,
 ) -> anyhow::Result<Discovery> {
     let asked = workspace.platform.clone();
-    let platform = asked.as_deref().unwrap_or(&info.platform).to_owned();
+    let platform = asked.as_ref().unwrap_or(&info.platform).clone();
     let shared = registry::shared_store(workspace, request.push, &platform, &at.environment);
     let mut found = ExternalImages::default();
     loop {
         let search = ExternalQuery {
             graph: &workspace.graph,
-            asked: asked.as_deref(),
+            asked: asked.as_ref(),
             platform: &platform,
             pull: request.pull,
             tell: request.tell,
             pins: &request.pins,
         };
         find_externals(search, &request.chosen.all, engine, shared.as_ref(), &mut found)?;
-        if !workspace.learn_triggers(triggers_of(&found), at)? {
+        if !workspace.learn_triggers(triggers_of(&found, &workspace.graph), at)? {
             return Ok(Discovery { found, shared, platform });
         }
         request.chosen.complete(&workspace.graph);
     }
 }
 
-/// The triggers that externals carry, by the externals' normalized references.
-fn triggers_of(found: &ExternalImages) -> BTreeMap<String, Vec<Trigger>> {
-    let known = found.externals.iter().filter_map(|(name, outside)| {
+/// The triggers that externals carry.
+fn triggers_of(found: &ExternalImages, graph: &Graph) -> ExternalTriggers {
+    let known = found.externals.iter().filter_map(|(of, outside)| {
+        let Dependency::External(id) = *of else { return None };
         let texts = outside.as_ref()?.triggers.as_ref().filter(|texts| !texts.is_empty())?;
         // Diagnostics point into the trigger itself, under the name of the image that carries it.
-        let place = RelPath::new(&format!("{name} (ONBUILD)")).unwrap_or_else(RelPath::root);
+        let place = RelPath::new(&format!("{} (ONBUILD)", graph.externals[id]))
+            .unwrap_or_else(RelPath::root);
         let trigger = |text: &String| Trigger {
             text: text.clone(),
             source: Source::new(place.clone(), text.clone()),
             span: Span::new(0, text.len()),
             map: None,
         };
-        Some((name.clone(), texts.iter().map(trigger).collect()))
+        Some((id, texts.iter().map(trigger).collect()))
     });
     known.collect()
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use crate::base::{IdMap, ImageId, clock};
+use crate::base::{IdMap, Platform, UnitId, clock};
 use crate::cli::{EngineName, Push};
 use crate::credentials::BuildProxies;
 use crate::engine::docker::{Docker, endpoint};
@@ -23,19 +23,21 @@ use crate::engine::{
 use crate::event::Excerpt;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::link::ExternalTriggers;
-use crate::graph::lint::frontend::knows_contexts;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
+use crate::graph::units::Units;
 use crate::graph::{Graph, Image, locate};
 use crate::inputs::gather::Asked;
-use crate::inputs::{Claimed, KEY_LABEL, Memory, Own, PROOF_LABEL, gather};
+use crate::inputs::{KEY_LABEL, Own, PROOF_LABEL, gather};
+use crate::lint::frontend::knows_contexts;
 use crate::plan::{
     Contexts, Held, Judge, Parent, Plan, Reason, Registered, Settled, among, ask_held, ask_unchosen,
 };
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
-use crate::workspace::load::{self, Workspace};
+use crate::state::{Claimed, Memory};
+use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, proxies};
 
 use super::ancestry::Ancestry;
@@ -92,7 +94,7 @@ pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Engi
             proxies::read(at)?;
             Box::new(Docker::find(&docker_environment(at))?)
         }
-        EngineName::None => Box::new(NoEngine::on(load::machine_platform())),
+        EngineName::None => Box::new(NoEngine::on(Platform::of_this_machine())),
         EngineName::Fake => Box::new(connect_fake(at)?),
     })
 }
@@ -114,7 +116,7 @@ pub struct ImageProvider<'a> {
     pub judge: Judge<'a>,
     graph: &'a Graph,
     no_cache: bool,
-    platform: Option<String>,
+    platform: Option<Platform>,
     attestations: &'a Attestations,
     proxies: &'a BuildProxies,
     secrets: Secrets,
@@ -146,52 +148,51 @@ impl<'a> ImageProvider<'a> {
         let memory = Memory::of(&workspace.root);
         let begun = clock::now();
         let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
+        let units = Units::for_one(graph.images.len(), target);
+        let all = units.of_all(&chosen.all);
         let asked = Asked {
             root: &workspace.root,
             graph,
-            platform: &target,
+            units: &units,
             externals: &externals,
             attestations: &workspace.attestations,
         };
-        let (own, held) = look(asked, &chosen.all, &memory, force, engine)?;
+        let (own, held) = look(asked, &all, &memory, force, engine)?;
         if pull != Pull::Nothing {
             // Names that runs were given which died; one that cannot be removed does no harm.
             held.strays().iter().chain(&strays).for_each(|stray| drop(engine.remove(stray)));
         }
-        let forced = if force { chosen.named.iter().copied().collect() } else { BTreeSet::new() };
+        let named = units.of_all(&chosen.named);
+        let of_named = |is_meant: bool| named.iter().filter(|_| is_meant).copied().collect();
         let judge = Judge {
             graph,
             own,
             externals,
             held,
             unchosen,
-            forced,
+            forced: of_named(force),
             built: memory.built(),
             memory,
             shared,
-            loads: chosen.named.iter().filter(|_| load).copied().collect(),
+            loads: of_named(load),
             remote_externals,
             pinned: pins::pinned(graph, &pins),
             contexts: contexts_of(info),
-            platform: target,
+            units,
             publishes_names: workspace.attestations.provenance.is_some(),
         };
-        let mut plan = judge.plan(&chosen.all, engine)?;
+        let mut plan = judge.plan(&all, engine)?;
         expect_costs(&judge, &mut plan);
-        let platform = workspace.platform.clone();
-        let secrets = Secrets::default();
-        let is_trouble_told = AtomicBool::new(false);
-        let attestations = &workspace.attestations;
         let provider = ImageProvider {
             judge,
             graph,
             no_cache,
-            platform,
-            attestations,
+            platform: workspace.platform.clone(),
+            attestations: &workspace.attestations,
             proxies: &workspace.proxies,
-            secrets,
+            secrets: Secrets::default(),
             begun,
-            is_trouble_told,
+            is_trouble_told: AtomicBool::new(false),
             parent_aliases: ParentAliases::default(),
             ancestry: Ancestry::default(),
             shared_names: SharedNames::default(),
@@ -229,32 +230,32 @@ impl<'a> ImageProvider<'a> {
     /// Brings what an image needs and only registries hold, and lets its names lead to it.
     fn bring_needs(
         &self,
-        image: ImageId,
+        unit: UnitId,
         needs: &[Parent],
         engine: &dyn Engine,
         turn: &Turn<'_>,
     ) -> anyhow::Result<()> {
-        let platform = self.platform.as_deref();
+        let platform = self.platform.as_ref();
         for need in needs {
             let Some(Registered { reference, identity, .. }) = &need.remote else { continue };
-            let names = &self.graph.images[need.image].references;
+            let names = &self.judge.image(need.unit).references;
             let names: Vec<String> = names.iter().map(Reference::familiar).collect();
             let wanted = Wanted { reference, identity, platform, names: &names };
             bring(engine, wanted, turn.pulled)?;
         }
-        for external in &self.graph.images[image].externals {
-            let normalised = external.reference.normalised();
-            if let Some(reference) = self.judge.pinned.get(&normalised) {
-                let by_digest = self.judge.takes_by_digest(image);
+        for external in &self.judge.image(unit).externals {
+            let named = &self.graph.externals[external.id];
+            if let Some(reference) = self.judge.pinned.get(&external.id) {
+                let by_digest = self.judge.takes_by_digest(unit);
                 let is_context = external.kind == NeedKind::Context;
-                let tag = Some(&external.reference).filter(|_| !by_digest && !is_context);
+                let tag = Some(named).filter(|_| !by_digest && !is_context);
                 pins::bring(engine, reference, tag, platform, turn.pulled)?;
                 continue;
             }
-            let Some(reference) = self.judge.remote_externals.get(&normalised) else { continue };
-            let Some(Some(outside)) = self.judge.externals.get(&normalised) else { continue };
+            let Some(reference) = self.judge.remote_externals.get(&external.id) else { continue };
+            let Some(outside) = self.judge.outside(external.id) else { continue };
             // A digest needs no name to lead to it.
-            let names = external.reference.digest.is_none().then(|| external.reference.familiar());
+            let names = named.digest.is_none().then(|| named.familiar());
             let names: Vec<String> = names.into_iter().collect();
             let wanted = Wanted { reference, identity: &outside.identity, platform, names: &names };
             bring(engine, wanted, turn.pulled)?;
@@ -264,19 +265,20 @@ impl<'a> ImageProvider<'a> {
 
     fn request(
         &self,
-        image: ImageId,
+        unit: UnitId,
         key: &str,
         overrides: &ContextOverrides,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<BuildRequest> {
-        let Some(Ok(own)) = &self.judge.own[image] else { bail!("an image without inputs") };
-        let proof = self.ancestry.proof(&self.judge, (image, key), needs, self.triggers, engine)?;
+        let Some(Ok(own)) = &self.judge.own[unit] else { bail!("an image without inputs") };
+        let proof = self.ancestry.proof(&self.judge, (unit, key), needs, self.triggers, engine)?;
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
-        let described = &self.graph.images[image];
+        let described = self.judge.image(unit);
         let mut contexts = overrides.contexts.clone();
-        let written = redirect(used_contexts(described), &self.judge.pinned);
-        contexts.extend(redirect(written, &overrides.names));
+        let pinned = |it: &Reference| self.judge.pinned.get(&self.graph.externals.find(it)?);
+        let written = redirect(used_contexts(described), pinned);
+        contexts.extend(redirect(written, |it| overrides.names.get(it)));
         for (name, value) in &contexts {
             if !value.contains("://") {
                 bail!(
@@ -297,21 +299,21 @@ impl<'a> ImageProvider<'a> {
             build_args,
             contexts,
             platform: self.platform.clone(),
-            no_cache: self.no_cache && self.judge.forced.contains(&image),
+            no_cache: self.no_cache && self.judge.forced.contains(&unit),
             secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
         })
     }
 }
 
-/// The inputs of images, or why they can't be read.
-type Gathered = IdMap<Option<Result<Own, String>>>;
+/// The inputs of units, or why they can't be read.
+type Gathered = IdMap<Option<Result<Own, String>>, UnitId>;
 
 /// The inputs of images, and what the engine holds: it takes as long to list its images as the files
 /// take to be looked at. With `reads_all` every file is read, whatever is remembered of it.
 fn look(
     asked: Asked<'_>,
-    images: &[ImageId],
+    units: &[UnitId],
     memory: &Memory,
     reads_all: bool,
     engine: &dyn Engine,
@@ -323,7 +325,7 @@ fn look(
             // A file that changes through a shared mapping may keep its times.
             digests.distrust();
         }
-        let own = gather(asked, images, &mut digests);
+        let own = gather(asked, units, &mut digests);
         // Without them all is read again next time, that is all.
         drop(memory.keep_digests(&digests));
         let held = held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -334,25 +336,23 @@ fn look(
 /// Says how long each image of a plan is expected to take: nothing where nothing is built.
 fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
     let mut costs = IdMap::from_fn(plan.len(), |_| Duration::ZERO);
-    let stale: Vec<ImageId> =
-        plan.order().iter().copied().filter(|image| !plan.is_fresh(*image)).collect();
+    let stale: Vec<UnitId> =
+        plan.order().iter().copied().filter(|unit| !plan.is_fresh(*unit)).collect();
     if stale.is_empty() {
         return plan.set_costs(costs);
     }
-    let commands = |image: ImageId| match &judge.own[image] {
+    let commands = |unit: UnitId| match &judge.own[unit] {
         Some(Ok(own)) => {
             let instructions = own.inputs.stages.iter().flat_map(|stage| &stage.instructions);
             instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
         }
         _ => 0,
     };
-    let described: Vec<(&str, usize)> = stale
-        .iter()
-        .map(|image| (judge.graph.images[*image].name.as_str(), commands(*image)))
-        .collect();
+    let described: Vec<(&str, usize)> =
+        stale.iter().map(|unit| (judge.image(*unit).name.as_str(), commands(*unit))).collect();
     let durations = judge.memory.durations();
-    for (image, cost) in stale.iter().zip(durations.expect(&described)) {
-        costs[*image] = cost;
+    for (unit, cost) in stale.iter().zip(durations.expect(&described)) {
+        costs[*unit] = cost;
     }
     if durations.knows_any(described.iter().map(|(name, _)| *name)) {
         plan.know_costs();
@@ -382,25 +382,25 @@ fn contexts_of(info: &EngineInfo) -> Contexts {
 }
 
 impl Recipes for ImageProvider<'_> {
-    fn name(&self, image: ImageId) -> &str {
-        &self.graph.images[image].name
+    fn name(&self, unit: UnitId) -> &str {
+        &self.judge.image(unit).name
     }
 
     fn prepare(
         &self,
-        image: ImageId,
+        unit: UnitId,
         needs: &[Parent],
         engine: &dyn Engine,
         turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
-        match self.judge.settle(image, &among(needs), engine)? {
+        match self.judge.settle(unit, &among(needs), engine)? {
             Settled::Fresh { image_id, lost, registered } => {
                 Ok(Prepared::Fresh { image_id, lost, registered })
             }
             Settled::Remote { registered, lost } => Ok(Prepared::Remote { registered, lost }),
             Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
             Settled::Build { reason, inputs, key } => {
-                let (memory, name) = (&self.judge.memory, self.name(image));
+                let (memory, name) = (&self.judge.memory, self.name(unit));
                 let is_shared = memory.kept_since(name, &key, self.begun);
                 let (claim, waited) = match memory.claim(name, &key, turn.waits, turn.cancel) {
                     Ok(Claimed::Ours { claim, waited }) => (Some(claim), waited),
@@ -409,18 +409,18 @@ impl Recipes for ImageProvider<'_> {
                     Err(_) => (None, false),
                 };
                 if (is_shared || waited)
-                    && !self.judge.forced.contains(&image)
-                    && let Some((image_id, lost)) = self.judge.look_again(image, &key, engine)?
+                    && !self.judge.forced.contains(&unit)
+                    && let Some((image_id, lost)) = self.judge.look_again(unit, &key, engine)?
                 {
                     return Ok(Prepared::Fresh { image_id, lost, registered: None });
                 }
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));
-                self.bring_needs(image, needs, engine, turn)?;
+                self.bring_needs(unit, needs, engine, turn)?;
                 let overrides =
-                    ContextOverrides::of(&self.judge, image, needs, &self.parent_aliases, engine)?;
-                let request = Box::new(self.request(image, &key, &overrides, needs, engine)?);
-                self.shared_names.note(&self.judge, image, needs, engine)?;
+                    ContextOverrides::of(&self.judge, unit, needs, &self.parent_aliases, engine)?;
+                let request = Box::new(self.request(unit, &key, &overrides, needs, engine)?);
+                self.shared_names.note(&self.judge, unit, needs, engine)?;
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }
@@ -429,14 +429,14 @@ impl Recipes for ImageProvider<'_> {
 
     fn confirm(
         &self,
-        image: ImageId,
+        unit: UnitId,
         built: &StoredImage,
         resolved: &BTreeSet<String>,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        self.judge.confirm((image, built), resolved, needs, engine)?;
-        self.shared_names.confirm(&self.judge, image, needs, engine)?;
+        self.judge.confirm((unit, built), resolved, needs, engine)?;
+        self.shared_names.confirm(&self.judge, unit, needs, engine)?;
         self.ancestry.note(built);
         Ok(())
     }
@@ -445,13 +445,13 @@ impl Recipes for ImageProvider<'_> {
         self.judge.held.size(image_id)
     }
 
-    fn excerpt(&self, image: ImageId, failure: &BuildFailure) -> Option<Excerpt> {
+    fn excerpt(&self, unit: UnitId, failure: &BuildFailure) -> Option<Excerpt> {
         let step = failure.step.as_ref().map(|step| locate::StepName {
             stage: step.stage.as_deref(),
             number: step.number,
             text: &step.text,
         });
-        let image = &self.graph.images[image];
+        let image = self.judge.image(unit);
         let (source, span) = locate::find_failure(image, step, &failure.message)?;
         Some(Excerpt { place: source.place(span), text: source.slice(span).trim_end().to_owned() })
     }

@@ -11,12 +11,12 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::event::{Event, Listener, Stamped, Tally};
-use crate::inputs::Memory;
 use crate::plan::Judge;
 use crate::report::journal::Journal;
 use crate::report::summary::{Summary, Whole};
 use crate::report::timeline::Timeline;
 use crate::report::{Reporter, say};
+use crate::state::Memory;
 use crate::workspace::Invocation;
 
 /// All that hears a run.

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::base::ImageId;
+use crate::base::UnitId;
 use crate::engine::Engine;
+use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
 use crate::plan::{Judge, Parent, lent};
 
@@ -16,8 +17,8 @@ use crate::plan::{Judge, Parent, lent};
 pub struct ContextOverrides {
     /// Named contexts: what a `FROM` or `--from` calls it, and what stands for it.
     pub contexts: BTreeMap<String, String>,
-    /// Normalised references, and the names that are lent for what they mean.
-    pub names: BTreeMap<String, String>,
+    /// References, and the names that are lent for what they mean.
+    pub names: BTreeMap<Reference, String>,
 }
 
 /// Lends images of the engine names of their own, which they have until the end of the run: an engine
@@ -59,27 +60,27 @@ impl ContextOverrides {
     /// Where the engine does not hold an image any more, or can't be asked.
     pub fn of(
         judge: &Judge<'_>,
-        image: ImageId,
+        unit: UnitId,
         needs: &[Parent],
         parent_aliases: &ParentAliases,
         engine: &dyn Engine,
     ) -> anyhow::Result<ContextOverrides> {
         let mut found = ContextOverrides::default();
-        let Some(Ok(own)) = &judge.own[image] else { return Ok(found) };
-        if !judge.takes_by_digest(image) {
+        let Some(Ok(own)) = &judge.own[unit] else { return Ok(found) };
+        if !judge.takes_by_digest(unit) {
             return Ok(found);
         }
-        for (need, of) in own.inputs.needs.iter().zip(&own.needs) {
-            let Ok(reference) = Reference::parse(&need.reference) else { continue };
-            let is_context = need.kind == "context";
-            if let Some(id) = judge.lent_id(image, need, of, needs) {
+        for (need, of) in own.needs() {
+            let reference = &need.reference;
+            let is_context = need.kind == NeedKind::Context;
+            if let Some(id) = judge.lent_id(unit, need, of, needs) {
                 let name = parent_aliases.alias(id, engine)?;
                 if !is_context {
                     found
                         .contexts
                         .insert(reference.context_name(), format!("{IMAGE_SCHEME}{name}"));
                 }
-                found.names.insert(need.reference.clone(), name);
+                found.names.insert(reference.clone(), name);
             } else if let Some(digest) = judge.remote_of(of, needs).filter(|_| !is_context) {
                 found.contexts.insert(reference.context_name(), format!("{IMAGE_SCHEME}{digest}"));
             }
@@ -88,14 +89,14 @@ impl ContextOverrides {
     }
 }
 
-/// Named contexts with what stands for the images that they mean, by their normalised references.
-pub fn redirect(
+/// Named contexts with what stands for the images that they mean.
+pub fn redirect<'a>(
     mut contexts: BTreeMap<String, String>,
-    overrides: &BTreeMap<String, String>,
+    override_of: impl Fn(&Reference) -> Option<&'a String>,
 ) -> BTreeMap<String, String> {
     for value in contexts.values_mut() {
         let reference = Reference::in_context(value);
-        if let Some(name) = reference.and_then(|it| overrides.get(&it.normalised())) {
+        if let Some(name) = reference.and_then(|it| override_of(&it)) {
             *value = format!("{IMAGE_SCHEME}{name}");
         }
     }
@@ -108,11 +109,13 @@ mod tests {
 
     #[test]
     fn contexts_lead_to_what_stands_for_their_images() {
-        let pinned: BTreeMap<String, String> =
-            BTreeMap::from([("docker.io/library/debian:12".into(), "debian@sha256:1".into())]);
+        let (debian, pinned) = (Reference::parse("debian:12").unwrap(), "debian@sha256:1".into());
         let check = |value: &str, expected: &str| {
             let contexts = BTreeMap::from([("base".to_owned(), value.to_owned())]);
-            assert_eq!(redirect(contexts, &pinned)["base"], expected);
+            assert_eq!(
+                redirect(contexts, |it| (*it == debian).then_some(&pinned))["base"],
+                expected
+            );
         };
         check("docker-image://debian:12", "docker-image://debian@sha256:1");
         check("docker-image://docker.io/library/debian:12", "docker-image://debian@sha256:1");

@@ -8,17 +8,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::hinted;
+use crate::base::{ExternalId, Platform, hinted};
 use crate::engine::Engine;
 use crate::graph::Graph;
-use crate::graph::lock::{Pins, externals_by_tag};
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::schedule::bring::hold;
 
-/// What stands for the externals of a graph, by their normalised references.
-pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<String, String> {
-    let externals = externals_by_tag(graph).into_iter();
-    externals.filter_map(|(name, it)| Some((name, pins.pinned(it)?.familiar()))).collect()
+/// What stands for the externals of a graph.
+pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<ExternalId, String> {
+    let externals = graph.externals_by_tag().into_iter();
+    externals.filter_map(|(id, it)| Some((id, pins.pinned(it)?.familiar()))).collect()
 }
 
 /// Brings a pinned image into the engine where it lacks it, and has its name lead there where the build
@@ -30,7 +30,7 @@ pub fn bring(
     engine: &dyn Engine,
     pinned: &str,
     name: Option<&Reference>,
-    platform: Option<&str>,
+    platform: Option<&Platform>,
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<()> {
     let image = hold(engine, pinned, platform, pulled)?;

@@ -5,15 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::{ImageId, clock, parallel};
+use crate::base::{UnitId, clock, parallel};
 use crate::cli::Push;
 use crate::engine::{Cancel, Engine};
 use crate::graph::reference::Reference;
-use crate::inputs::{Memory, StateDir};
 use crate::plan::{Parent, SharedStore, remote};
 use crate::registry::moves::Move;
 use crate::registry::{AT_ONCE, Remote};
 use crate::schedule::{Published, Publisher, Released};
+use crate::state::{Memory, StateDir};
 
 use super::image_provider::ImageProvider;
 use super::tag_moves;
@@ -47,18 +47,18 @@ impl<'a> Publishing<'a> {
 }
 
 impl Publishing<'_> {
-    fn references(&self, image: ImageId) -> Vec<Reference> {
-        let references = &self.provider.judge.graph.images[image].references;
+    fn references(&self, unit: UnitId) -> Vec<Reference> {
+        let references = &self.provider.judge.image(unit).references;
         references.iter().map(|reference| self.shared.place(reference)).collect()
     }
 
     /// The tags of some images that lead elsewhere than they are to, and how many lead there.
-    fn moves(&self, published: &[(ImageId, Published)]) -> anyhow::Result<(Vec<Move>, usize)> {
+    fn moves(&self, published: &[(UnitId, Published)]) -> anyhow::Result<(Vec<Move>, usize)> {
         let wanted: Vec<(Remote, &str)> = published
             .iter()
-            .flat_map(|(image, it)| {
+            .flat_map(|(unit, it)| {
                 let digest = it.digest.as_str();
-                self.references(*image).into_iter().map(move |tag| (remote(&tag), digest))
+                self.references(*unit).into_iter().map(move |tag| (remote(&tag), digest))
             })
             .collect();
         let now = parallel::each(&wanted, AT_ONCE, |(tag, _)| self.shared.registries.digest(tag));
@@ -81,17 +81,17 @@ impl Publishing<'_> {
 impl Publisher for Publishing<'_> {
     fn publish(
         &self,
-        image: ImageId,
+        unit: UnitId,
         needs: &[Parent],
         image_id: &str,
         engine: &dyn Engine,
         cancel: &Cancel,
     ) -> anyhow::Result<Published> {
         let judge = &self.provider.judge;
-        let Some(key) = judge.key_of(image, needs) else {
+        let Some(key) = judge.key_of(unit, needs) else {
             anyhow::bail!("an image without a key can't be pushed");
         };
-        let described = &judge.graph.images[image];
+        let described = judge.image(unit);
         let mut published = None;
         for place in self.shared.key_references(described, &key) {
             let name = place.familiar();
@@ -110,7 +110,7 @@ impl Publisher for Publishing<'_> {
         published.ok_or_else(|| anyhow::anyhow!("`{}` has no reference", described.name))
     }
 
-    fn release(&self, published: &[(ImageId, Published)]) -> anyhow::Result<Option<Released>> {
+    fn release(&self, published: &[(UnitId, Published)]) -> anyhow::Result<Option<Released>> {
         if !self.moves_tags {
             return Ok(None);
         }

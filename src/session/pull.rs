@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{ImageId, parallel};
+use crate::base::{ExternalId, ImageId, Platform, parallel};
 use crate::engine::Engine;
-use crate::graph::Graph;
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
-use crate::inputs::Externals;
+use crate::graph::{Dependency, Graph};
+use crate::inputs::{Externals, Outside};
 use crate::plan::{SharedStore, externals_of, judge_external, lent};
 use crate::report::say;
 
@@ -36,9 +36,9 @@ pub struct ExternalQuery<'a> {
     /// The images.
     pub graph: &'a Graph,
     /// The platform that is asked for, where one is.
-    pub asked: Option<&'a str>,
+    pub asked: Option<&'a Platform>,
     /// The platform that is built for.
-    pub platform: &'a str,
+    pub platform: &'a Platform,
     /// What is fetched.
     pub pull: Pull,
     /// Whether to say what is fetched.
@@ -52,10 +52,16 @@ pub struct ExternalQuery<'a> {
 pub struct ExternalImages {
     /// What they are.
     pub externals: Externals,
-    /// Where those are by digest that only their registries hold, by their normalised references.
-    pub remote: BTreeMap<String, String>,
+    /// Where those are by digest that only their registries hold.
+    pub remote: BTreeMap<ExternalId, String>,
     /// Names that runs gave to some of them which have died.
     pub strays: Vec<String>,
+}
+
+impl ExternalImages {
+    fn note(&mut self, id: ExternalId, outside: Option<Outside>) {
+        self.externals.insert(Dependency::External(id), outside);
+    }
 }
 
 /// Adds the externals that some images need to those that were `found` before, as the engine holds them, each
@@ -71,30 +77,34 @@ pub fn find_externals(
     shared: Option<&SharedStore>,
     found: &mut ExternalImages,
 ) -> anyhow::Result<()> {
-    let wanted: Vec<(String, Reference)> = externals_of(search.graph, images)
+    let reference = |id: ExternalId| {
+        let named = &search.graph.externals[id];
+        search.pins.pinned(named).unwrap_or_else(|| named.clone())
+    };
+    let wanted: Vec<(ExternalId, Reference)> = externals_of(search.graph, images)
         .into_iter()
-        .filter(|(name, _)| !found.externals.contains_key(name))
-        .map(|(name, it)| (name, search.pins.pinned(it).unwrap_or_else(|| it.clone())))
+        .filter(|id| !found.externals.contains_key(&Dependency::External(*id)))
+        .map(|id| (id, reference(id)))
         .collect();
     if search.pull == Pull::Newer {
         let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it, engine));
         fetched.into_iter().collect::<anyhow::Result<()>>()?;
     }
     let mut missing = Vec::new();
-    for (name, reference) in wanted {
+    for (id, reference) in wanted {
         let stored = engine.inspect(&reference.familiar())?;
         match &stored {
-            None => missing.push((name.clone(), reference)),
+            None => missing.push((id, reference)),
             Some(stored) => found.strays.extend(lent::strays(&stored.references).cloned()),
         }
-        found.externals.insert(name, judge_external(stored, search.platform));
+        found.note(id, judge_external(stored, search.platform));
     }
     if let Some(shared) = shared {
         let seen = parallel::each(&missing, AT_ONCE, |(_, it)| shared.external(it));
-        for ((name, _), seen) in missing.iter().zip(&seen) {
+        for ((id, _), seen) in missing.iter().zip(&seen) {
             let Some((outside, place)) = seen else { continue };
-            found.externals.insert(name.clone(), Some(outside.clone()));
-            found.remote.insert(name.clone(), place.clone());
+            found.note(*id, Some(outside.clone()));
+            found.remote.insert(*id, place.clone());
         }
         missing =
             missing.into_iter().zip(seen).filter(|(_, it)| it.is_none()).map(|it| it.0).collect();
@@ -102,9 +112,9 @@ pub fn find_externals(
     if search.pull == Pull::Missing {
         // One that can't be fetched is left to the build.
         parallel::each(&missing, AT_ONCE, |(_, it)| drop(fetch(search, it, engine, true)));
-        for (name, reference) in missing {
+        for (id, reference) in missing {
             let stored = engine.inspect(&reference.familiar())?;
-            found.externals.insert(name, judge_external(stored, search.platform));
+            found.note(id, judge_external(stored, search.platform));
         }
     }
     Ok(())

@@ -5,8 +5,8 @@
 use crate::base::ImageId;
 use crate::cli::Global;
 use crate::exit::usage;
-use crate::graph::lint::arguments::undeclared;
 use crate::graph::{Graph, select};
+use crate::lint::arguments::undeclared;
 use crate::report::{diagnostics, say};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, revisions};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::base::{ImageId, hinted};
+use crate::base::{UnitId, hinted};
 use crate::engine::{Engine, ReferenceWatch};
 use crate::plan::{Judge, Parent, lent};
 
@@ -16,7 +16,7 @@ pub struct SharedNames {
     marker: String,
     watch: OnceLock<Box<dyn ReferenceWatch>>,
     /// How often those of each image had moved when its build began.
-    before: Mutex<BTreeMap<ImageId, Vec<u64>>>,
+    before: Mutex<BTreeMap<UnitId, Vec<u64>>>,
 }
 
 impl Default for SharedNames {
@@ -34,11 +34,11 @@ impl SharedNames {
     pub fn note(
         &self,
         judge: &Judge<'_>,
-        image: ImageId,
+        unit: UnitId,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        let (names, image_id) = shared_names(judge, image, needs);
+        let (names, image_id) = shared_names(judge, unit, needs);
         let Some(image_id) = image_id else { return Ok(()) };
         if self.watch.get().is_none() {
             let Some(watch) = engine.watch_references(&self.marker)? else { return Ok(()) };
@@ -47,7 +47,7 @@ impl SharedNames {
         }
         let Some(watch) = self.watch.get() else { return Ok(()) };
         let counts = watch.counts(&names, &image_id, engine)?;
-        self.before.lock().unwrap_or_else(PoisonError::into_inner).insert(image, counts);
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).insert(unit, counts);
         Ok(())
     }
 
@@ -58,12 +58,12 @@ impl SharedNames {
     pub fn confirm(
         &self,
         judge: &Judge<'_>,
-        image: ImageId,
+        unit: UnitId,
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&image);
-        let (names, image_id) = shared_names(judge, image, needs);
+        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
+        let (names, image_id) = shared_names(judge, unit, needs);
         let (Some(before), Some(watch), Some(image_id)) = (before, self.watch.get(), image_id)
         else {
             return Ok(());
@@ -75,7 +75,7 @@ impl SharedNames {
             Some((reference, _)) => Err(hinted(
                 format!(
                     "`{reference}` was moved to another image while `{}` was built on it",
-                    judge.graph.images[image].name
+                    judge.image(unit).name
                 ),
                 "build again when nothing else builds, tags or removes these images",
             )),
@@ -95,9 +95,9 @@ impl SharedNames {
 /// with.
 fn shared_names(
     judge: &Judge<'_>,
-    image: ImageId,
+    unit: UnitId,
     needs: &[Parent],
 ) -> (Vec<String>, Option<String>) {
-    let (names, ids): (Vec<_>, Vec<_>) = judge.shared_names(image, needs).into_iter().unzip();
+    let (names, ids): (Vec<_>, Vec<_>) = judge.shared_names(unit, needs).into_iter().unzip();
     (names, ids.into_iter().next())
 }

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Passing;
 use crate::base::screen::visible_path;
-use crate::inputs::StateDir;
 use crate::process;
 use crate::registry::Registries;
 use crate::registry::moves::{Move, finish, move_all};
+use crate::state::StateDir;
 use crate::workspace::{Invocation, registry};
 
 /// The name of the file that is locked while tags are moved.

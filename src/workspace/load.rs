@@ -9,21 +9,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rayon::prelude::*;
 
-use crate::base::screen::visible_path;
+use crate::base::screen::{visible, visible_path};
 use crate::base::text::{closest, list};
-use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::base::{Diagnostic, Platform, RelPath, Source, Span};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
 use crate::exit::{Exit, stopped, usage};
-use crate::graph::evaluate::normal_platform;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
-use crate::graph::lint::frontend::{Version, parse_version};
-use crate::graph::lint::{self, Silence};
 use crate::graph::naming::{self, Wishes};
 use crate::graph::{Graph, Image};
-use crate::inputs::Memory;
+use crate::lint::frontend::{Version, parse_version};
+use crate::lint::{self, Silence};
 use crate::parse;
 use crate::plan::Home;
 use crate::report::{diagnostics, say};
@@ -31,6 +29,7 @@ use crate::scan::config::{self, ConfigFile};
 use crate::scan::git::Head;
 use crate::scan::ignore_file::IgnoreFile;
 use crate::scan::{dockerfiles, groups};
+use crate::state::Memory;
 
 use super::environment::Environment;
 use super::{Invocation, attestations, names, paths, proxies, registry};
@@ -49,9 +48,9 @@ pub struct Workspace {
     /// Where the command was given, below the root.
     pub current: RelPath,
     /// The platform to build for, where one is asked for.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// The same without the environment, for files that are kept.
-    pub lasting_platform: Option<String>,
+    pub lasting_platform: Option<Platform>,
     /// The registry through which images are shared, where there is one.
     pub home: Option<Home>,
     /// What the engine is to attest of them.
@@ -170,6 +169,7 @@ pub fn read_graph(
     problems.extend(paths::look(root, &mut candidates));
     let (read, unreadable) = read_all(root, candidates);
     problems.extend(unreadable);
+    problems.extend(configured_platform(file).err());
     let wanted = wanted_of(global, at, file)?;
     let (graph, mistakes) = link::link(read, &wishes, &wanted);
     problems.extend(mistakes);
@@ -202,7 +202,7 @@ pub fn read_unnamed(
         build_args: build_args_of(global, &at.environment),
         proxies: BuildProxies::default(),
         platform: global.platform.clone(),
-        build_platform: machine_platform(),
+        build_platform: Platform::of_this_machine(),
         target: None,
     };
     link::link(read, &Wishes::default(), &wanted).0
@@ -266,8 +266,8 @@ impl Workspace {
         }
     }
 
-    /// Evaluates what is built on external images with the triggers that these carry, by their normalized
-    /// references, and prints what is wrong then. Returns whether there was anything new.
+    /// Evaluates what is built on external images with the triggers that these carry, and prints what is
+    /// wrong then. Returns whether there was anything new.
     ///
     /// # Errors
     /// If a trigger is not valid there, or makes images depend on one another.
@@ -276,7 +276,7 @@ impl Workspace {
         reported: ExternalTriggers,
         at: &Invocation,
     ) -> anyhow::Result<bool> {
-        if reported.keys().all(|name| self.triggers.contains_key(name)) {
+        if reported.keys().all(|id| self.triggers.contains_key(id)) {
             return Ok(false);
         }
         let known = self.diagnostics.len();
@@ -410,7 +410,7 @@ fn wanted_of(global: &Global, at: &Invocation, file: &ConfigFile) -> anyhow::Res
         build_args: build_args_of(global, &at.environment),
         proxies: proxies::read(at).unwrap_or_default(),
         platform: platform_of(global, &at.environment, file)?,
-        build_platform: machine_platform(),
+        build_platform: Platform::of_this_machine(),
         target: global.target.clone(),
     })
 }
@@ -438,11 +438,11 @@ pub fn platform_of(
     global: &Global,
     env: &Environment,
     file: &ConfigFile,
-) -> anyhow::Result<Option<String>> {
+) -> anyhow::Result<Option<Platform>> {
     let Some(given) = env.set_var(DEFAULT_PLATFORM).filter(|_| global.platform.is_none()) else {
         return Ok(lasting_platform(global, file));
     };
-    if let Some(platform) = normal(given) {
+    if let Ok(platform) = given.parse() {
         return Ok(Some(platform));
     }
     let (what, hint) = match given.contains(',') {
@@ -456,30 +456,20 @@ pub fn platform_of(
 
 /// The same for files that are kept: the environment is that of whoever makes them, not of whoever
 /// builds by them.
-fn lasting_platform(global: &Global, file: &ConfigFile) -> Option<String> {
-    let configured = || file.config.platform.as_ref().map(toml::Spanned::get_ref);
-    let given = global.platform.as_ref().or_else(configured)?;
-    // A mistake is complained about where the Dockerfiles are evaluated.
-    Some(normal(given).unwrap_or_else(|| given.clone()))
+fn lasting_platform(global: &Global, file: &ConfigFile) -> Option<Platform> {
+    // A mistake in the file is reported with the graph.
+    global.platform.clone().or_else(|| configured_platform(file).ok().flatten())
 }
 
-fn normal(platform: &str) -> Option<String> {
-    let machine = machine_platform();
-    let architecture = machine.split('/').nth(1).unwrap_or_default();
-    normal_platform(platform, architecture)
-}
-
-/// The platform of this machine in the words of OCI images; engines build for it by default.
-pub fn machine_platform() -> String {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    };
-    format!("linux/{architecture}")
+/// The platform that `layers.toml` names.
+fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagnostic> {
+    let Some(setting) = &file.config.platform else { return Ok(None) };
+    setting.get_ref().parse().map(Some).map_err(|_| {
+        let message = format!("`{}` is not a platform", visible(setting.get_ref()));
+        Diagnostic::error("invalid-platform", message)
+            .at(&file.source, ConfigFile::span(setting), "")
+            .hint("set it to one such as `linux/arm64`")
+    })
 }
 
 /// Refuses a `--target` that no Dockerfile has.

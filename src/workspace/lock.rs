@@ -12,9 +12,11 @@ use similar::TextDiff;
 use crate::base::text::{count, list};
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::exit::{Exit, stopped};
+use crate::export::View;
+use crate::export::lock::{self, Lock, looks_like_lock};
 use crate::graph::Graph;
-use crate::graph::draw::{View, json};
-use crate::graph::lock::{Lock, Pins, externals_by_tag, looks_like_lock};
+use crate::graph::pins::Pins;
+use crate::graph::reference::Reference;
 use crate::report::{diagnostics, say};
 
 use super::Invocation;
@@ -95,7 +97,7 @@ fn parse(source: &Source) -> Result<Committed, Box<Diagnostic>> {
 
 /// The lock of a graph with these pins, as it is written.
 pub fn text(graph: &Graph, pins: &Pins) -> String {
-    json::draw(&View::whole(graph).pinned(pins.clone()))
+    lock::draw(&View::whole(graph).pinned(pins.clone()))
 }
 
 /// Prints what is wrong with a lock, and ends the command.
@@ -141,9 +143,9 @@ fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
         say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
         return refuse(&format!("`{FILE}` is out of date"));
     }
-    let externals = externals_by_tag(graph);
-    let open = externals.values().filter(|it| committed.pins.digest(it).is_none());
-    let open: Vec<String> = open.map(|reference| reference.familiar()).collect();
+    let externals = graph.externals_by_tag().into_iter().map(|(_, reference)| reference);
+    let open = externals.filter(|it| committed.pins.digest(it).is_none());
+    let open: Vec<String> = open.map(Reference::familiar).collect();
     if !open.is_empty() {
         let (externals, are) =
             (count(open.len(), "external"), if open.len() == 1 { "is" } else { "are" });

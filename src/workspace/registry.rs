@@ -3,7 +3,7 @@
 //! Owns the words for it on the command line, in the environment and in `layers.toml`, and which of
 //! them wins.
 
-use crate::base::Diagnostic;
+use crate::base::{Diagnostic, Platform};
 use crate::cli::{Global, Push};
 use crate::credentials;
 use crate::exit::usage;
@@ -76,7 +76,7 @@ pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> Sett
 pub fn shared_store(
     workspace: &Workspace,
     push: Push,
-    platform: &str,
+    platform: &Platform,
     environment: &Environment,
 ) -> Option<SharedStore> {
     let home = workspace.home.clone();

@@ -9,8 +9,9 @@ use std::path::Path;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::Global;
 use crate::exit::usage;
+use crate::export::lock::pins_of_any;
 use crate::graph::difference::{Side, moved_pins};
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::{Graph, select};
 use crate::inputs::since::{Cause, Sides, compare};
 use crate::inputs::{self, Change};
@@ -94,7 +95,7 @@ impl Revision {
 
 /// The pins of the committed graph in a directory. One that can't be read pins nothing.
 pub fn pins_in(root: &Path) -> Pins {
-    Pins::of_any(&std::fs::read(root.join(FILE)).unwrap_or_default())
+    pins_of_any(&std::fs::read(root.join(FILE)).unwrap_or_default())
 }
 
 /// Compares the work tree with a revision.
@@ -158,7 +159,7 @@ pub fn compare_work_tree(
     let causes = compare(Sides {
         now: inputs::since::Side { root, graph, snapshot: &now },
         then: then.side(),
-        platform: workspace.platform.as_deref().unwrap_or_default(),
+        platform: &workspace.platform.clone().unwrap_or_default(),
     })?;
     Ok((then, causes))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use layers::graph::draw::ci::{PUSH_KEYS, PUSH_TAGS};
+use layers::export::ci::{PUSH_KEYS, PUSH_TAGS};
 use serde_json::Value;
 
 use crate::expect::expect_file;

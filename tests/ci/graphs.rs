@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use layers::base::{RelPath, Source};
 use layers::engine::Attestations;
+use layers::export::ci::Pipeline;
+use layers::export::ci::github::{self, Github};
+use layers::export::ci::gitlab::{self, Gitlab};
+use layers::export::{Recipe, View};
 use layers::graph::Graph;
-use layers::graph::draw::ci::Pipeline;
-use layers::graph::draw::ci::github::{self, Github};
-use layers::graph::draw::ci::gitlab::{self, Gitlab};
-use layers::graph::draw::{Recipe, View};
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::{Origin, Pattern, Wishes};
@@ -34,7 +34,7 @@ pub fn graph(images: &[(String, Vec<usize>)]) -> Graph {
     let mut read: Vec<Read> = read.collect();
     read.sort_by(|one, other| one.candidate.name.cmp(&other.candidate.name));
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
+    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
     let (graph, problems) = link(read, &wishes, &wanted);
     // Names with invisible characters are refused before anything is drawn; the drawing must not rely on it.
     let other = problems.iter().find(|problem| problem.code != "invalid-name");

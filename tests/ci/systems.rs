@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use layers::graph::draw::ci::{PUSH_KEYS, PUSH_TAGS, RELEASE};
+use layers::export::ci::{PUSH_KEYS, PUSH_TAGS, RELEASE};
 use serde_json::Value;
 
 /// A job of a pipeline. The jobs of a matrix are one, with several commands.

@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use layers::base::{IdMap, ImageId};
+use layers::base::{IdMap, Platform, UnitId};
 use layers::engine::{
     BuildFailure, BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry,
     ListedImage, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Tally};
-use layers::inputs::Durations;
 use layers::plan::{Parent, Plan, Reason};
 use layers::schedule::{OnFailure, Options, Prepared, Recipes, Run, Turn};
+use layers::state::Durations;
 
 use super::dice::Dice;
 
@@ -129,13 +129,12 @@ impl Work {
     /// of images that were never built and run one command each.
     pub fn run(&self, jobs: usize, known: bool) -> Duration {
         let count = self.needs.len();
-        let ids =
-            |numbers: &Vec<usize>| numbers.iter().map(|at| ImageId::from_index(*at)).collect();
-        let order = (0..count).map(ImageId::from_index).collect();
+        let ids = |numbers: &Vec<usize>| numbers.iter().map(|at| UnitId::from_index(*at)).collect();
+        let order = (0..count).map(UnitId::from_index).collect();
         let mut plan = Plan::from_needs(order, self.needs.iter().map(ids).collect());
         let names = Names((0..count).map(|image| image.to_string()).collect());
         let guesses: Vec<(&str, usize)> = names.0.iter().map(|name| (name.as_str(), 1)).collect();
-        let costs: IdMap<Duration> = match known {
+        let costs: IdMap<Duration, UnitId> = match known {
             true => self.takes.iter().copied().collect(),
             false => Durations::default().expect(&guesses).into_iter().collect(),
         };
@@ -259,7 +258,7 @@ impl Engine for Clockwork<'_> {
         anyhow::bail!("never asked here")
     }
 
-    fn pull(&self, _: &str, _: Option<&str>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+    fn pull(&self, _: &str, _: Option<&Platform>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
         anyhow::bail!("never asked here")
     }
 
@@ -279,13 +278,13 @@ impl Engine for Clockwork<'_> {
 struct Names(Vec<String>);
 
 impl Recipes for Names {
-    fn name(&self, image: ImageId) -> &str {
+    fn name(&self, image: UnitId) -> &str {
         &self.0[image.index()]
     }
 
     fn prepare(
         &self,
-        image: ImageId,
+        image: UnitId,
         _: &[Parent],
         _: &dyn Engine,
         _: &Turn<'_>,
@@ -298,7 +297,7 @@ impl Recipes for Names {
 
     fn confirm(
         &self,
-        _: ImageId,
+        _: UnitId,
         _: &StoredImage,
         _: &BTreeSet<String>,
         _: &[Parent],
@@ -307,7 +306,7 @@ impl Recipes for Names {
         Ok(())
     }
 
-    fn excerpt(&self, _: ImageId, _: &BuildFailure) -> Option<Excerpt> {
+    fn excerpt(&self, _: UnitId, _: &BuildFailure) -> Option<Excerpt> {
         None
     }
 }

@@ -189,7 +189,7 @@ impl Machine {
 pub fn held(registry: &str, repository: &str, tag: &str) -> Option<RemoteImage> {
     let (registry, repository) = (registry.to_owned(), repository.to_owned());
     let at = Remote { registry, repository, version: tag.to_owned() };
-    Registries::new(Settings::default()).image(&at, "linux/amd64").unwrap()
+    Registries::new(Settings::default()).image(&at, &"linux/amd64".parse().unwrap()).unwrap()
 }
 
 /// The generation to which the tags of all images lead; `None` where there is none of them.

@@ -5,7 +5,7 @@
 
 use crate::base::{IdMap, ImageId};
 use crate::cli::{ColorBy, EngineName, Global, Graph as Options};
-use crate::graph::draw::mark::{Mark, Marks, STEPS, Shade};
+use crate::export::mark::{Mark, Marks, STEPS, Shade};
 use crate::graph::{Graph, select};
 use crate::plan::{Holder, Plan, Verdict};
 use crate::report::paint::Paint;
@@ -74,9 +74,9 @@ fn by_verdict(plan: &Plan) -> Marks {
     let fresh = || mark("fresh", Shade::Good);
     let build = || mark("build", Shade::Careful);
     let waits = || mark("waits", Shade::Waiting);
-    let mut marks = IdMap::from_fn(plan.len(), |_| None);
-    for image in plan.order() {
-        marks[*image] = Some(match plan.verdict(*image) {
+    let mut marks = IdMap::from_fn(plan.units().images(), |_| None);
+    for unit in plan.order() {
+        marks[plan.units().image(*unit)] = Some(match plan.verdict(*unit) {
             Some(Verdict::Fresh { .. }) => fresh(),
             Some(Verdict::Waits { .. }) => waits(),
             Some(Verdict::Build { .. }) | None => build(),

@@ -36,6 +36,7 @@ use super::{
     BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage,
     ReferenceWatch, Sink, StoredImage,
 };
+use crate::base::Platform;
 use crate::credentials::CredentialStore;
 
 mod context;
@@ -225,7 +226,7 @@ impl Engine for Docker {
             Ok(EngineInfo {
                 name: "docker".into(),
                 version: text("Version"),
-                platform: format!("{}/{}", text("Os"), text("Arch")),
+                platform: Platform::of(&text("Os"), &text("Arch"), ""),
                 frontend: frontend_of(&text("Version")),
             })
         })
@@ -325,7 +326,7 @@ impl Engine for Docker {
     fn pull(
         &self,
         reference: &str,
-        platform: Option<&str>,
+        platform: Option<&Platform>,
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()> {
         self.lines.call(async |kept| {

@@ -10,6 +10,7 @@ use super::stored::{query_of, split_reference};
 use super::transfer::{Lines, encode, registry_of};
 use super::trouble::{explain, hinted};
 use super::wire::{Broken, Wire, message_of};
+use crate::base::Platform;
 use crate::credentials::CredentialStore;
 
 /// Fetches an image. Takes as long as its registry does.
@@ -17,14 +18,14 @@ pub(super) async fn pull(
     wire: &Wire,
     credentials: &CredentialStore,
     version: &str,
-    (reference, platform): (&str, Option<&str>),
+    (reference, platform): (&str, Option<&Platform>),
     begun: &mut dyn FnMut(),
 ) -> anyhow::Result<()> {
     let (repository, tag) = split_reference(reference);
     let mut path =
         format!("{version}/images/create?fromImage={}&tag={}", query_of(repository), query_of(tag));
     if let Some(platform) = platform {
-        path.push_str(&format!("&platform={}", query_of(platform)));
+        path.push_str(&format!("&platform={}", query_of(&platform.to_string())));
     }
     let credential = credentials.lookup(registry_of(repository))?;
     let header = credential.map(|it| ("X-Registry-Auth", encode(&it)));

@@ -264,7 +264,7 @@ fn solve_request(
         set("target", target);
     }
     if let Some(platform) = &request.platform {
-        set("platform", platform);
+        set("platform", &platform.to_string());
     }
     if request.no_cache {
         set("no-cache", "");

@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::base::Platform;
 use crate::engine::{HistoryEntry, ListedImage, StoredImage};
 
 /// The answer to `GET /images/…/json`, as far as it counts.
@@ -75,13 +76,10 @@ pub(super) struct Listed {
 pub(super) fn read_image(image: Image) -> anyhow::Result<StoredImage> {
     let config: Option<Config> = Deserialize::deserialize(&image.config).context(UNREADABLE)?;
     let config = config.unwrap_or_default();
-    let mut platform = format!("{}/{}", image.os, image.architecture);
-    if let Some(variant) = image.variant.filter(|variant| !variant.is_empty()) {
-        platform = format!("{platform}/{variant}");
-    }
+    let variant = image.variant.as_deref().unwrap_or_default();
     Ok(StoredImage {
         id: image.id,
-        platform,
+        platform: Platform::of(&image.os, &image.architecture, variant),
         created: image.created.unwrap_or_default(),
         size: image.size,
         on_build: config.on_build.unwrap_or_default(),
@@ -207,7 +205,7 @@ mod tests {
         });
         let read = |answer| read_image(serde_json::from_value(answer).unwrap()).unwrap();
         let image = read(answer);
-        assert_eq!(image.platform, "linux/arm/v7");
+        assert_eq!(image.platform.to_string(), "linux/arm/v7");
         assert_eq!(image.references, ["a:1"]);
         assert_eq!(image.digests, [""; 0]);
         assert_eq!(image.labels["k"], "v");
@@ -219,6 +217,6 @@ mod tests {
             "RepoTags": null, "RepoDigests": null, "RootFS": {"Type": "layers"},
         });
         let image = read(bare);
-        assert_eq!((image.platform.as_str(), image.diff_ids.len()), ("linux/amd64", 0));
+        assert_eq!((&*image.platform.to_string(), image.diff_ids.len()), ("linux/amd64", 0));
     }
 }

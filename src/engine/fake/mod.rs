@@ -20,6 +20,7 @@ use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo,
     HistoryEntry, ListedImage, Passing, Sink, Step, StoredImage, Told,
 };
+use crate::base::Platform;
 
 mod script;
 mod steps;
@@ -114,8 +115,8 @@ impl Fake {
         scripted
     }
 
-    fn platform(&self) -> &str {
-        self.script.platform.as_deref().unwrap_or("linux/amd64")
+    fn platform(&self) -> Platform {
+        self.script.platform.clone().unwrap_or_else(|| Platform::of("linux", "amd64", ""))
     }
 
     /// Waits until the gate is open, or the build is cancelled.
@@ -160,7 +161,7 @@ impl Fake {
             return Ok(BuildOutcome::Cancelled);
         }
         let content = scripted.content.as_deref();
-        let image = self.shared.lock().store.derive(request, context, content, self.platform());
+        let image = self.shared.lock().store.derive(request, context, content, &self.platform());
         let image_id = image.image.id.clone();
         let held = !request.no_cache && self.shared.lock().store.find(&image_id).is_some();
         for warning in &scripted.warnings {
@@ -250,7 +251,7 @@ impl Engine for Fake {
         Ok(EngineInfo {
             name: self.script.name.clone().unwrap_or_else(|| "fake".to_owned()),
             version: env!("CARGO_PKG_VERSION").into(),
-            platform: self.platform().to_owned(),
+            platform: self.platform(),
             frontend: None,
         })
     }
@@ -336,7 +337,7 @@ impl Engine for Fake {
     fn pull(
         &self,
         reference: &str,
-        platform: Option<&str>,
+        platform: Option<&Platform>,
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()> {
         self.record(&json!({ "call": "pull", "reference": reference, "platform": platform }))?;
@@ -344,9 +345,9 @@ impl Engine for Fake {
             anyhow::bail!("can't pull `{reference}`: the registry has no such image");
         };
         begun();
-        let platform = platform.unwrap_or(self.platform());
+        let platform = platform.cloned().unwrap_or_else(|| self.platform());
         self.shared.change(|state| {
-            state.store.put(&Store::external(content, platform), &[reference.to_owned()])
+            state.store.put(&Store::external(content, &platform), &[reference.to_owned()])
         })
     }
 

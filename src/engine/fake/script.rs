@@ -52,6 +52,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::base::Platform;
 use crate::base::screen::visible_path;
 
 /// A script as it is written.
@@ -59,7 +60,7 @@ use crate::base::screen::visible_path;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Script {
     pub(super) describe_error: Option<String>,
-    pub(super) platform: Option<String>,
+    pub(super) platform: Option<Platform>,
     pub(super) name: Option<String>,
     pub(super) keeps_manifests: bool,
     pub(super) record: Option<PathBuf>,

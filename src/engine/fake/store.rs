@@ -12,8 +12,9 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::steps::{bases, chain_of, is_trigger, labels, on_build};
+use crate::base::Platform;
+use crate::base::file::write_whole;
 use crate::base::screen::visible_path;
-use crate::base::whole_file;
 use crate::engine::{BuildRequest, HistoryEntry, StoredImage};
 
 /// Images by their references.
@@ -97,16 +98,16 @@ impl Store {
     /// Written beside and moved: whoever reads finds a whole file.
     fn save(&self) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        whole_file::write(file, &serde_json::to_vec_pretty(&self.images)?)
+        write_whole(file, &serde_json::to_vec_pretty(&self.images)?)
             .with_context(|| format!("can't write `{}`", visible_path(file)))
     }
 
     /// An image of a registry, given what it holds. Lines that begin with `ONBUILD` are its triggers.
-    pub(super) fn external(content: &str, platform: &str) -> FakeImage {
+    pub(super) fn external(content: &str, platform: &Platform) -> FakeImage {
         let layer = format!("sha256:{}", blake3::hash(content.as_bytes()).to_hex());
         let image = StoredImage {
             id: format!("sha256:{}", blake3::hash(layer.as_bytes()).to_hex()),
-            platform: platform.to_owned(),
+            platform: platform.clone(),
             created: "2000-01-01T00:00:00Z".to_owned(),
             on_build: on_build(content),
             diff_ids: vec![layer],
@@ -122,9 +123,9 @@ impl Store {
         request: &BuildRequest,
         context: &[u8],
         content: Option<&str>,
-        platform: &str,
+        platform: &Platform,
     ) -> FakeImage {
-        let platform = request.platform.as_deref().unwrap_or(platform);
+        let platform = request.platform.as_ref().unwrap_or(platform);
         let mut hash = blake3::Hasher::new();
         let mut layers = Vec::new();
         let chain = chain_of(&request.dockerfile, request.target.as_deref());
@@ -155,7 +156,7 @@ impl Store {
         let history = base.history.into_iter().chain(made.map(entry)).collect();
         let image = StoredImage {
             id: format!("sha256:{}", id.finalize().to_hex()),
-            platform: platform.to_owned(),
+            platform: platform.clone(),
             created: "2000-01-01T00:00:00Z".to_owned(),
             size: u64::try_from(context.len()).unwrap_or(u64::MAX),
             on_build: on_build(&request.dockerfile),

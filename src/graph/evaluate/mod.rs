@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::base::{Diagnostic, Source, Span};
+use crate::base::{Diagnostic, Platform, Source, Span};
 use crate::graph::reference::Reference;
 use crate::parse::expand::expand;
 use crate::parse::{Dockerfile, Instruction, InstructionKind, Stage, parse_trigger};
@@ -19,7 +19,6 @@ use crate::parse::{Dockerfile, Instruction, InstructionKind, Stage, parse_trigge
 mod complain;
 mod forms;
 mod mount;
-mod platform;
 mod remote;
 mod scope;
 mod sources;
@@ -33,7 +32,6 @@ pub use view::{
     SecretUse, Settings, StageFrom, StageView, Trigger,
 };
 
-use platform::Platform;
 use sources::{Extra, Named};
 use variables::{Asked, Globals};
 
@@ -59,13 +57,6 @@ pub fn evaluate(
     evaluator.finish(target)
 }
 
-/// The normal form of a platform such as `linux/arm64`, `arm64` or `linux`, as BuildKit takes the one
-/// that a build is asked for; `local` is the architecture of a system alone. Nothing where the text is
-/// no platform.
-pub fn normal_platform(text: &str, local: &str) -> Option<String> {
-    Some(Platform::parse(text, local)?.requested().to_string())
-}
-
 /// The `ONBUILD` instructions of one stage, as an image built from it carries them.
 pub fn triggers_of(file: &Dockerfile, stage: usize) -> Vec<Trigger> {
     let instructions = file.stages.get(stage).into_iter().flat_map(|stage| &stage.instructions);
@@ -85,9 +76,9 @@ struct Evaluator<'a> {
     file: &'a Dockerfile,
     settings: &'a Settings,
     triggers: &'a dyn Fn(&Reference) -> Vec<Trigger>,
-    platform: Platform,
+    platform: &'a Platform,
     /// The architecture that builds.
-    local: String,
+    local: &'a str,
     globals: Globals,
     /// The named contexts by their names in short form.
     contexts: HashMap<String, &'a str>,
@@ -135,11 +126,8 @@ impl<'a> Evaluator<'a> {
         triggers: &'a dyn Fn(&Reference) -> Vec<Trigger>,
     ) -> Evaluator<'a> {
         let mut diagnostics = Vec::new();
-        let mut read =
-            |text, what| variables::read_platform(text, what, &file.source, &mut diagnostics);
-        let build = read(&settings.build_platform, "build");
-        let platform = read(&settings.platform, "target");
-        let globals = Globals::read(file, settings, [&build, &platform], &mut diagnostics);
+        let Settings { build_platform: build, platform, .. } = settings;
+        let globals = Globals::read(file, settings, [build, platform], &mut diagnostics);
         let contexts = settings.contexts.iter().map(|(name, value)| {
             let name = Reference::context_key(name).unwrap_or_else(|| name.clone());
             (name, value.as_str())
@@ -149,7 +137,7 @@ impl<'a> Evaluator<'a> {
             settings,
             triggers,
             platform,
-            local: build.architecture,
+            local: &build.architecture,
             globals,
             contexts: contexts.collect(),
             names: HashMap::new(),
@@ -230,7 +218,7 @@ impl<'a> Evaluator<'a> {
                 context: context.or(base_context).map(str::to_owned),
                 replaced: context.is_some(),
                 unset: missing,
-                platform: platform.as_ref().map(Platform::to_string),
+                platform: platform.clone(),
                 ..StageView::default()
             },
             stage,
@@ -261,7 +249,7 @@ impl<'a> Evaluator<'a> {
         if text.is_empty() {
             return wrong("is blank after expansion");
         }
-        match Platform::parse(text, &self.local) {
+        match Platform::parse(text, self.local) {
             Some(platform) => Ok(platform),
             None => wrong("is none; one is such as `linux/arm64`"),
         }

@@ -5,13 +5,12 @@
 
 use std::borrow::Cow;
 
-use crate::base::{Diagnostic, Source, Span, Spanned};
+use crate::base::{Diagnostic, Platform, Source, Span, Spanned};
 use crate::graph::reference::{Reference, ReferenceError};
 use crate::parse::expand::{NoVariables, expand};
 use crate::parse::{Instruction, InstructionKind};
 
 use super::complain;
-use super::platform::Platform;
 use super::view::{Base, Need, NeedKind, StageFrom, Trigger};
 use super::{Evaluator, Step};
 
@@ -182,7 +181,7 @@ impl<'a> Evaluator<'a> {
         kind: NeedKind,
         trigger: Option<&Trigger>,
     ) -> Option<Need> {
-        let platform = self.platform.to_string();
+        let platform = self.platform.clone();
         let extra = &self.extras[extra];
         if let Some(context) = extra.context {
             return self.need_of_context(stage, context, from, platform, trigger);
@@ -358,7 +357,7 @@ impl<'a> Evaluator<'a> {
         if name.eq_ignore_ascii_case("scratch") || name.eq_ignore_ascii_case("context") {
             return None;
         }
-        let platform = platform.unwrap_or(&self.platform);
+        let platform = platform.unwrap_or(self.platform);
         let exact = self.contexts.get(&format!("{name}::{platform}"));
         exact.or_else(|| self.contexts.get(&name)).copied()
     }

@@ -3,7 +3,7 @@
 //! Owns what each does to the variables, and what it needs and reads. What it does to the image
 //! is the engine's affair, but for the errors that can be seen from here.
 
-use crate::base::{Diagnostic, Span, Spanned};
+use crate::base::{Diagnostic, Platform, Span, Spanned};
 use crate::graph::reference::is_digest;
 use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
 use crate::parse::{Add, Copy, Declaration, Files, Instruction, InstructionKind, Pair, Run};
@@ -60,7 +60,7 @@ impl Evaluator<'_> {
     fn need_base(&mut self, index: usize) {
         let state = &self.stages[index];
         let (written, span) = (state.stage.base.value.clone(), state.stage.base.span);
-        let platform = state.platform.as_ref().unwrap_or(&self.platform).to_string();
+        let platform = state.platform.as_ref().unwrap_or(self.platform).clone();
         let context = state.context.or(state.base_context);
         let base = state.view.base.clone();
         let name = Spanned::new(written, span);
@@ -86,7 +86,7 @@ impl Evaluator<'_> {
         stage: usize,
         context: &str,
         name: &Spanned<String>,
-        platform: String,
+        platform: Platform,
         trigger: Option<&Trigger>,
     ) -> Option<Need> {
         let (source, span) = self.place(name.span, trigger);

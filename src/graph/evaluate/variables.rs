@@ -6,13 +6,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::base::{Diagnostic, Source};
+use crate::base::{Diagnostic, Platform};
 use crate::parse::expand::{Variables, expand};
 use crate::parse::{Dockerfile, InstructionKind};
 
 use super::Evaluator;
 use super::complain;
-use super::platform::Platform;
 use super::scope::Scope;
 use super::sources::context_image;
 use super::view::{Base, Settings};
@@ -117,9 +116,9 @@ impl Evaluator<'_> {
         };
         let on_image = context.is_some() || state.view.base != Some(Base::Scratch);
         // What starts from nothing is for the target's platform whatever its FROM says.
-        let platform = state.platform.as_ref().filter(|_| on_image).unwrap_or(&self.platform);
+        let platform = state.platform.as_ref().filter(|_| on_image).unwrap_or(self.platform);
         let is_windows = platform.os == "windows";
-        let reported = base.and_then(|base| self.settings.environments.get(&base.normalised()));
+        let reported = base.and_then(|base| self.settings.environments.get(&base));
         if let Some(environment) = reported {
             let mut scope = if is_windows { Scope::new(false) } else { FIRST[0].clone() };
             for (name, value) in environment {
@@ -185,21 +184,4 @@ impl Variables for Watched<'_> {
         }
         value.map(|value| &*value.text)
     }
-}
-
-/// The platform that a text of the settings names, or the usual one with a diagnostic.
-pub(super) fn read_platform(
-    text: &str,
-    what: &str,
-    source: &Source,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Platform {
-    Platform::parse(text, "amd64").map(Platform::requested).unwrap_or_else(|| {
-        let message = format!("the {what} platform `{text}` is none");
-        let diagnostic = Diagnostic::error("invalid-platform", message);
-        let start = crate::base::Span::default();
-        diagnostics.push(diagnostic.at(source, start, "").hint("write `linux/amd64` or the like"));
-        let (os, architecture) = ("linux".to_owned(), "amd64".to_owned());
-        Platform { os, version: String::new(), architecture, variant: String::new() }
-    })
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Diagnostic, Source, Span};
+use crate::base::{Diagnostic, Platform, Source, Span};
 use crate::graph::reference::Reference;
 use crate::parse::logical::TextMap;
 
@@ -17,25 +17,24 @@ use super::scope::Scope;
 pub struct Settings {
     /// `--build-arg`
     pub build_args: BTreeMap<String, String>,
-    /// The platform to build for, such as `linux/amd64`.
-    pub platform: String,
+    /// The platform to build for.
+    pub platform: Platform,
     /// The platform that builds.
-    pub build_platform: String,
+    pub build_platform: Platform,
     /// `--target`; the last stage where nothing is said.
     pub target: Option<String>,
     /// `--build-context`: a name, and `docker-image://…`, a folder or an address.
     pub contexts: BTreeMap<String, String>,
-    /// The environments of images that have been reported, by their normalized references. Variables of
-    /// any other image are uncertain.
-    pub environments: BTreeMap<String, Vec<(String, String)>>,
+    /// The environments of images that have been reported. Variables of any other image are uncertain.
+    pub environments: BTreeMap<Reference, Vec<(String, String)>>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             build_args: BTreeMap::new(),
-            platform: "linux/amd64".to_owned(),
-            build_platform: "linux/amd64".to_owned(),
+            platform: Platform::of("linux", "amd64", ""),
+            build_platform: Platform::of("linux", "amd64", ""),
             target: None,
             contexts: BTreeMap::new(),
             environments: BTreeMap::new(),
@@ -158,7 +157,7 @@ pub struct StageView {
     /// The variables that its FROM asks for and that are not set, as often as it asks.
     pub unset: Vec<String>,
     /// `--platform` after expansion, in its normal form.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Whether the target needs it.
     pub reached: bool,
     /// Which sources its `COPY --from` and mounts name, in the order written.
@@ -233,6 +232,24 @@ pub enum NeedKind {
     Context,
 }
 
+impl NeedKind {
+    /// Whether a stage may start from what is needed so.
+    pub fn is_base(self) -> bool {
+        matches!(self, NeedKind::From | NeedKind::Context)
+    }
+
+    /// The word for it in files and drawings.
+    pub fn word(self) -> &'static str {
+        match self {
+            NeedKind::From => "from",
+            NeedKind::Copy => "copy",
+            NeedKind::Mount => "mount",
+            NeedKind::Add => "add",
+            NeedKind::Context => "context",
+        }
+    }
+}
+
 /// An image that a reached stage needs.
 #[derive(Debug, Clone)]
 pub struct Need {
@@ -243,7 +260,7 @@ pub struct Need {
     /// The image.
     pub reference: Reference,
     /// The platform it is wanted for, in its normal form.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// The file that names it; a trigger's is the parent's Dockerfile.
     pub source: Source,
     /// Where it is named.

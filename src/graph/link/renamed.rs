@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use crate::base::Diagnostic;
 use crate::base::text::and;
-use crate::graph::External;
-use crate::graph::lint::is_well_known;
+use crate::graph::evaluate::{Evaluation, Need};
 use crate::graph::naming::{Given, Inferred, LATEST, Named, Wishes};
 use crate::graph::reference::Reference;
+use crate::graph::well_known::is_well_known;
 
 use super::{Linked, Read};
 
@@ -24,7 +24,11 @@ pub(super) struct Names<'a> {
 }
 
 /// A warning for each external that looks like an image whose name was set.
-pub(super) fn doubts(names: &Names<'_>, linked: &[Linked]) -> Vec<Diagnostic> {
+pub(super) fn doubts(
+    names: &Names<'_>,
+    evaluations: &[Evaluation],
+    linked: &[Linked],
+) -> Vec<Diagnostic> {
     let Names { read, wishes, .. } = names;
     let is_set = wishes.namespace.is_some()
         || wishes.app.is_some()
@@ -34,8 +38,9 @@ pub(super) fn doubts(names: &Names<'_>, linked: &[Linked]) -> Vec<Diagnostic> {
     }
     let lookalikes = Lookalikes::of(names, linked);
     let mut problems = Vec::new();
-    for (at, linked) in linked.iter().enumerate() {
-        for external in linked.externals.iter().filter(|it| it.reference.digest.is_none()) {
+    for (at, (evaluation, linked)) in evaluations.iter().zip(linked).enumerate() {
+        let externals = linked.externals(evaluation);
+        for external in externals.filter(|it| it.reference.digest.is_none()) {
             let image = lookalikes.find(&external.reference).filter(|image| *image != at);
             problems.extend(image.and_then(|image| names.describe(external, image)));
         }
@@ -58,7 +63,7 @@ impl Lookalikes {
         let mut by_last_part: HashMap<String, Option<usize>> = HashMap::new();
         // Where settings give edges they are right, and what else FROM lines seem to call siblings
         // is a stranger's family; save where images really are called so.
-        let is_cut = linked.iter().all(|linked| linked.parents.is_empty());
+        let is_cut = linked.iter().all(|linked| linked.parents.iter().all(Option::is_none));
         let usual: Vec<Option<String>> =
             (0..names.read.len()).map(|at| names.usual_repository(at)).collect();
         let own = |at: usize| names.named[at].references.first().map(Reference::repository);
@@ -128,7 +133,7 @@ impl Names<'_> {
     }
 
     /// Nothing where the image has the repository that is written: then its tag is the matter.
-    fn describe(&self, external: &External, image: usize) -> Option<Diagnostic> {
+    fn describe(&self, external: &Need, image: usize) -> Option<Diagnostic> {
         let references = &self.named[image].references;
         let own = references.first()?;
         if references.iter().any(|it| it.same_repository(&external.reference)) {

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::{Linked, Meaning, Siblings};
-use crate::base::{Diagnostic, IdMap, ImageId};
+use crate::base::{Diagnostic, ExternalId, IdMap, ImageId};
 use crate::graph::evaluate::{self, Evaluation, Settings, Trigger};
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image, Surroundings};
 
-/// The triggers of external images, by their normalized references.
-pub type ExternalTriggers = BTreeMap<String, Vec<Trigger>>;
+/// The triggers of external images.
+pub type ExternalTriggers = BTreeMap<ExternalId, Vec<Trigger>>;
 
 impl Graph {
     /// Evaluates the images again that use externals with triggers, links what these need, and sorts the
@@ -24,10 +24,7 @@ impl Graph {
         let concerned: Vec<ImageId> = self
             .images
             .iter()
-            .filter(|(_, image)| {
-                let mut names = image.externals.iter().map(|it| it.reference.normalised());
-                names.any(|name| reported.contains_key(&name))
-            })
+            .filter(|(_, image)| image.externals.iter().any(|it| reported.contains_key(&it.id)))
             .map(|(id, _)| id)
             .collect();
         let learned: Vec<(ImageId, Evaluation, Linked)> = concerned
@@ -42,11 +39,9 @@ impl Graph {
         let mut problems = Vec::new();
         for (id, evaluation, linked) in learned {
             problems.extend(evaluation.diagnostics.iter().cloned());
-            problems.extend(linked.problems);
             let image = &mut self.images[id];
             image.evaluation = evaluation;
-            image.parents = linked.parents;
-            image.externals = linked.externals;
+            problems.extend(image.depend(linked, &mut self.externals));
         }
         problems.extend(self.sort());
         problems
@@ -56,7 +51,7 @@ impl Graph {
     pub fn evaluate_on(
         &self,
         image: ImageId,
-        environments: BTreeMap<String, Vec<(String, String)>>,
+        environments: BTreeMap<Reference, Vec<(String, String)>>,
         reported: &ExternalTriggers,
     ) -> Evaluation {
         let settings = Settings { environments, ..self.settings_of(&self.images[image]) };
@@ -73,7 +68,8 @@ impl Graph {
         let triggers = |reference: &Reference| match siblings.find(reference) {
             Meaning::Sibling(image) => self.images[image].evaluation.onbuild.clone(),
             Meaning::OtherTag(_) | Meaning::Stranger => {
-                reported.get(&reference.normalised()).cloned().unwrap_or_default()
+                let external = self.externals.find(reference);
+                external.and_then(|id| reported.get(&id)).cloned().unwrap_or_default()
             }
         };
         evaluate::evaluate(&self.images[image].file, settings, &triggers)

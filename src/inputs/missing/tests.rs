@@ -35,7 +35,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
     };
     let file = crate::parse::parse(&Source::new(dockerfile, text));
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
-    let wanted = Wanted { build_platform: "linux/amd64".to_owned(), ..Wanted::default() };
+    let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
     let (graph, problems) = link(vec![Read { candidate, file }], &wishes, &wanted);
     assert!(problems.is_empty(), "{problems:?}");
     let told: Vec<String> = find(root, &graph)

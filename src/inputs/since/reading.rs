@@ -13,10 +13,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{Side, uses_of};
+use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, ImageId};
 use crate::graph::Image;
 use crate::inputs::files::{FileInputs, FileList, readable};
-use crate::inputs::{Use, memory, select};
+use crate::inputs::{Use, select};
 use crate::scan::context::{Context, EntryKind};
 use crate::scan::git::{Contents, File, FileKind, Landing, Snapshot};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
@@ -110,7 +111,7 @@ fn read_group(side: Side<'_>, landing: &Landing, images: &[ImageId]) -> Vec<Read
     let images_of = &side.graph.images;
     let mut by_uses: HashMap<Vec<Use>, Vec<ImageId>> = HashMap::new();
     for id in images {
-        by_uses.entry(uses_of(&images_of[*id]).0).or_default().push(*id);
+        by_uses.entry(uses_of(side.graph, &images_of[*id]).0).or_default().push(*id);
     }
     let by_uses: Vec<Readers> = by_uses.into_iter().collect();
     let Some(first) = images.first().map(|id| &images_of[*id]) else { return Vec::new() };
@@ -206,7 +207,7 @@ impl Reading {
     fn choose(&mut self, snapshot: &Snapshot, directory: &OsStr, uses: &[Use]) {
         self.chosen = select(&self.context, uses);
         // As a plan does: what is kept there is no input.
-        let kept = snapshot.path_of(memory::FOLDER);
+        let kept = snapshot.path_of(STATE_DIRECTORY);
         let is_kept = |path: &OsStr| Path::new(path).starts_with(&kept);
         let entries = &self.context.entries;
         self.chosen.retain(|number| !is_kept(&join(directory, &entries[*number].path)));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::stub::Stub;
-use crate::plan::tests::{PLATFORM, World, external, stored};
+use crate::plan::tests::{World, external, stored};
 
 /// The first reference of `base`, as engines are asked for it.
 const BASE: &str = "acme/shop-base:latest";
@@ -50,9 +50,10 @@ fn nothing_is_asked_where_all_are_chosen() {
 
 #[test]
 fn an_image_that_is_missing_is_unknown() {
-    let (found, externals) = ask(&world(), &Stub::default());
+    let world = world();
+    let (found, externals) = ask(&world, &Stub::default());
     assert!(found.is_empty());
-    assert_eq!(externals, [("docker.io/acme/shop-base:latest".to_owned(), None)].into());
+    assert_eq!(externals, [(Dependency::Image(world.id("base")), None)].into());
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn triggers_that_are_not_those_of_the_dockerfile_are_unknown() {
         store.put(base(on_build), &[]);
         let (found, externals) = ask(&world, &store);
         assert_eq!(found.len(), 1, "{on_build:?}");
-        let outside = externals["docker.io/acme/shop-base:latest"].as_ref().unwrap();
+        let outside = externals[&Dependency::Image(world.id("base"))].as_ref().unwrap();
         assert_eq!((&outside.triggers, &outside.image_id), (&None, &None), "{on_build:?}");
     }
 }
@@ -72,7 +73,8 @@ fn externals_are_those_of_the_chosen_images() {
     let world = world();
     let names = |chosen: &[&str]| {
         let chosen: Vec<ImageId> = chosen.iter().map(|name| world.id(name)).collect();
-        externals_of(&world.graph, &chosen).into_keys().collect::<Vec<_>>()
+        let externals = externals_of(&world.graph, &chosen).into_iter();
+        externals.map(|id| world.graph.externals[id].normalised()).collect::<Vec<_>>()
     };
     assert_eq!(names(&["base", "two"]), ["docker.io/library/debian:12"]);
     assert!(names(&["one"]).is_empty());
@@ -82,18 +84,18 @@ fn externals_are_those_of_the_chosen_images() {
 fn an_external_for_another_platform_is_known_only_in_part() {
     let judge = |platform: &str, wanted: &str| {
         let stored = StoredImage {
-            platform: platform.into(),
+            platform: platform.parse().unwrap(),
             on_build: vec!["RUN x".into()],
             ..external("debian:12", "x")
         };
-        let outside = judge_external(Some(stored.clone()), wanted).unwrap();
+        let outside = judge_external(Some(stored.clone()), &wanted.parse().unwrap()).unwrap();
         assert_eq!(outside.identity, Identity::of(&stored), "what is there is compared");
         assert_eq!(outside.triggers.is_some(), outside.image_id.is_some());
         outside.image_id.is_some()
     };
-    assert!(judge(PLATFORM, PLATFORM));
+    assert!(judge("linux/amd64", "linux/amd64"));
     assert!(judge("linux/arm64", "linux/arm64/v8"), "engines differ in when they name a variant");
-    assert!(!judge("linux/arm64", PLATFORM));
-    assert!(!judge("windows/amd64", PLATFORM));
-    assert_eq!(judge_external(None, PLATFORM), None);
+    assert!(!judge("linux/arm64", "linux/amd64"));
+    assert!(!judge("windows/amd64", "linux/amd64"));
+    assert_eq!(judge_external(None, &Platform::default()), None);
 }

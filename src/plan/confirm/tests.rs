@@ -49,7 +49,7 @@ impl Built {
     fn confirm(&self) -> Option<String> {
         let mut judge = self.world.judge(&self.planned);
         (judge.contexts, judge.publishes_names) = (self.contexts, self.publishes_names);
-        let image = self.world.id("app");
+        let image = self.world.unit("app");
         let result = judge.confirm((image, &self.app), &self.resolved, &self.needs, &self.store);
         let message = result.err()?.to_string();
         Some(message.split_once("\nhint: ").unwrap().0.to_owned())

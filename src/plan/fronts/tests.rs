@@ -5,10 +5,10 @@ use super::*;
 #[test]
 fn each_image_comes_right_after_the_last_one_that_it_needs() {
     let check = |needs: &[&[u32]], expected: &[&[u32]]| {
-        let ids = |numbers: &[u32]| numbers.iter().copied().map(ImageId).collect::<Vec<_>>();
-        let order = (0..needs.len()).map(ImageId::from_index).collect();
+        let ids = |numbers: &[u32]| numbers.iter().copied().map(UnitId).collect::<Vec<_>>();
+        let order = (0..needs.len()).map(UnitId::from_index).collect();
         let plan = Plan::from_needs(order, needs.iter().map(|it| ids(it)).collect());
-        let expected: Vec<Vec<ImageId>> = expected.iter().map(|it| ids(it)).collect();
+        let expected: Vec<Vec<UnitId>> = expected.iter().map(|it| ids(it)).collect();
         assert_eq!(fronts(&plan), expected, "{needs:?}");
     };
     check(&[], &[]);
@@ -21,7 +21,7 @@ fn each_image_comes_right_after_the_last_one_that_it_needs() {
 
 #[test]
 fn images_that_are_not_part_of_a_plan_are_in_none() {
-    let needs = [vec![], vec![], vec![ImageId(1)]];
-    let plan = Plan::from_needs(vec![ImageId(1), ImageId(2)], needs.into_iter().collect());
-    assert_eq!(fronts(&plan), [[ImageId(1)], [ImageId(2)]]);
+    let needs = [vec![], vec![], vec![UnitId(1)]];
+    let plan = Plan::from_needs(vec![UnitId(1), UnitId(2)], needs.into_iter().collect());
+    assert_eq!(fronts(&plan), [[UnitId(1)], [UnitId(2)]]);
 }

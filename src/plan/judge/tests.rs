@@ -66,7 +66,7 @@ fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
     let fresh = "base: fresh sha256:base-one-again";
     check(&world, &store, &[fresh, "dev: fresh sha256:dev-two"]);
     let judge = world.judge(&store);
-    let settled = judge.settle(world.id("dev"), &among(&[again]), &store).unwrap();
+    let settled = judge.settle(world.unit("dev"), &among(&[again]), &store).unwrap();
     assert!(matches!(settled, Settled::Fresh { image_id, .. } if image_id == "sha256:dev-two"));
 }
 
@@ -77,7 +77,7 @@ fn a_parent_that_comes_out_different_makes_its_children_stale() {
     let other = world.build("base", "other", &mut store);
     check(&world, &store, &["base: fresh sha256:base-other", "dev: build changed parent"]);
     let judge = world.judge(&store);
-    let settled = judge.settle(world.id("dev"), &among(&[other]), &store).unwrap();
+    let settled = judge.settle(world.unit("dev"), &among(&[other]), &store).unwrap();
     assert!(matches!(settled, Settled::Build { reason: Reason::Changed { .. }, .. }));
 }
 
@@ -86,15 +86,15 @@ fn forced_images_are_built_though_they_are_held() {
     let (world, store) = built();
     let check = |forced: &[&str], expected: [&str; 2]| {
         let mut judge = world.judge(&store);
-        judge.forced = forced.iter().map(|name| world.id(name)).collect();
+        judge.forced = forced.iter().map(|name| world.unit(name)).collect();
         assert_eq!(world.plan(&judge, &store), expected);
     };
     check(&["dev"], ["base: fresh sha256:base-one", "dev: build forced"]);
     check(&["base"], ["base: build forced", "dev: waits base"]);
     check(&["base", "dev"], ["base: build forced", "dev: build forced"]);
     let mut judge = world.judge(&store);
-    judge.forced = [world.id("base")].into();
-    let settled = judge.settle(world.id("base"), &|_| None, &store).unwrap();
+    judge.forced = [world.unit("base")].into();
+    let settled = judge.settle(world.unit("base"), &|_| None, &store).unwrap();
     assert!(matches!(settled, Settled::Build { reason: Reason::Forced, .. }));
 }
 
@@ -102,13 +102,13 @@ fn forced_images_are_built_though_they_are_held() {
 fn unreadable_images_are_built_though_they_are_held() {
     let (world, store) = built();
     let mut judge = world.judge(&store);
-    judge.own[world.id("base")] = Some(Err("denied".to_owned()));
+    judge.own[world.unit("base")] = Some(Err("denied".to_owned()));
     assert_eq!(world.plan(&judge, &store), ["base: build unreadable denied", "dev: waits base"]);
     // The reason of a child is known before its parents are built.
-    judge.own[world.id("dev")] = Some(Err("gone".to_owned()));
+    judge.own[world.unit("dev")] = Some(Err("gone".to_owned()));
     let expected = ["base: build unreadable denied", "dev: build unreadable gone"];
     assert_eq!(world.plan(&judge, &store), expected);
-    let settled = judge.settle(world.id("base"), &|_| None, &store).unwrap();
+    let settled = judge.settle(world.unit("base"), &|_| None, &store).unwrap();
     assert!(matches!(settled, Settled::Build { reason: Reason::Unreadable { .. }, .. }));
 }
 
@@ -116,8 +116,8 @@ fn unreadable_images_are_built_though_they_are_held() {
 fn an_image_that_was_not_gathered_is_an_error() {
     let (world, store) = built();
     let mut judge = world.judge(&store);
-    judge.own[world.id("base")] = None;
-    let error = judge.plan(world.graph.order(), &store).unwrap_err();
+    judge.own[world.unit("base")] = None;
+    let error = judge.plan(&world.order(), &store).unwrap_err();
     assert_eq!(error.to_string(), "the inputs of `base` were never gathered");
 }
 
@@ -177,11 +177,11 @@ fn an_image_that_was_built_here_is_inspected_once() {
     let (world, store) = built();
     let judge = world.judge(&store);
     store.take_calls();
-    judge.plan(world.graph.order(), &store).unwrap();
+    judge.plan(&world.order(), &store).unwrap();
     assert!(store.take_calls().contains(&"history sha256:dev-two".to_owned()));
     let judge = world.judge(&store);
     store.take_calls();
-    judge.plan(world.graph.order(), &store).unwrap();
+    judge.plan(&world.order(), &store).unwrap();
     assert_eq!(store.take_calls(), Vec::<String>::new(), "all of it is known");
 }
 
@@ -208,7 +208,7 @@ fn images_that_are_not_chosen_count_for_what_they_are() {
     let dev = [world.id("dev")];
     let check = |store: &Stub<'_>, expected: &str| {
         let judge = world.judge_some(&dev, store);
-        let plan = judge.plan(&dev, store).unwrap();
+        let plan = judge.plan(&[world.unit("dev")], store).unwrap();
         assert_eq!(world.lines(&plan), [expected]);
     };
     check(&store, "dev: fresh sha256:dev-two");
@@ -232,7 +232,7 @@ fn registered(identity: Identity) -> Registered {
 
 /// What becomes of `base`, given what the registry has of it.
 fn close(judge: &Judge<'_>, store: &Stub<'_>, found: Option<Identity>) -> Settled {
-    let base = judge.graph.find("base").unwrap();
+    let base = judge.units.first_of(judge.graph.find("base").unwrap());
     let open = judge.open(base, &|_| None, store).unwrap().unwrap();
     judge.close(open, found.map(registered), store).unwrap()
 }
@@ -247,7 +247,7 @@ fn what_only_the_registry_holds_is_used_from_there() {
         panic!("the registry holds it")
     };
     assert_eq!((registered.image_id.as_str(), lost.len()), ("sha256:remote", 0));
-    judge.loads = [world.id("base")].into();
+    judge.loads = [world.unit("base")].into();
     let Settled::Remote { lost, .. } = close(&judge, &store, Some(remote)) else {
         panic!("the registry holds it")
     };
@@ -273,8 +273,8 @@ fn where_engine_and_registry_differ_the_registry_wins() {
 fn a_plan_says_where_a_remote_image_is_and_children_are_keyed_by_it() {
     let (world, store) = built();
     let judge = world.judge(&store);
-    let (base, dev) = (world.id("base"), world.id("dev"));
-    let mut plan = Plan::new(&world.graph, world.graph.order());
+    let (base, dev) = (world.unit("base"), world.unit("dev"));
+    let mut plan = Plan::new(&world.graph, &world.units(), &world.order());
     let remote = Identity::of(&stored("base", "remote"));
     let settled = close(&judge, &store, Some(remote.clone()));
     judge.note(base, settled, &mut plan, &mut BTreeMap::new(), &store).unwrap();
@@ -289,7 +289,7 @@ fn a_plan_says_where_a_remote_image_is_and_children_are_keyed_by_it() {
 #[test]
 fn another_run_may_have_built_it_meanwhile() {
     let (world, mut store) = (pair(), Stub::default());
-    let base = world.id("base");
+    let base = world.unit("base");
     let before = world.judge(&store);
     let key = before.key_of(base, &[]).unwrap();
     assert_eq!(before.look_again(base, &key, &store).unwrap(), None);

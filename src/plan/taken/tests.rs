@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::stub::Stub;
+use crate::graph::reference::Reference;
 use crate::inputs::{Identity, Inheritance};
 use crate::plan::Registered;
 use crate::plan::tests::{World, external, needs_of, stored};
@@ -18,10 +19,10 @@ fn world(first_line: &str, from: &str) -> (World, Stub<'static>) {
 
 /// For each thing that `app` needs: the ID that it gets under a name of its own, and the reference by digest.
 fn given(judge: &Judge<'_>, needs: &[Parent]) -> Vec<(Option<String>, Option<String>)> {
-    let app = judge.graph.find("app").unwrap();
-    let given = |(need, of): &(NeedInputs, NeedOf)| {
-        let lent = judge.lent_id(app, need, of, needs).map(str::to_owned);
-        (lent, judge.taken(app, need, of, needs).map(str::to_owned))
+    let app = judge.units.first_of(judge.graph.find("app").unwrap());
+    let given = |(need, of): &(NeedInputs, Dependency<UnitId>)| {
+        let lent = judge.lent_id(app, need, *of, needs).map(str::to_owned);
+        (lent, judge.taken(app, need, *of, needs).map(str::to_owned))
     };
     needs_of(judge, app).iter().map(given).collect()
 }
@@ -35,8 +36,6 @@ fn by_digest(reference: &str) -> (Option<String>, Option<String>) {
 }
 
 const NOTHING: (Option<String>, Option<String>) = (None, None);
-
-const EXTERNAL: &str = "docker.io/library/debian:12";
 
 #[test]
 fn what_the_engine_holds_gets_a_name_of_its_own() {
@@ -64,6 +63,7 @@ fn what_only_a_registry_holds_is_named_by_digest() {
     let (world, store) = world("", "acme/shop-base");
     let mut judge = world.judge(&store);
     let mut needs = world.parents("app", &store);
+    let external = world.graph.externals.find(&Reference::parse("debian:12").unwrap()).unwrap();
     let reference = "r.example/base@sha256:0";
     needs[0].remote = Some(Registered {
         reference: reference.into(),
@@ -73,10 +73,10 @@ fn what_only_a_registry_holds_is_named_by_digest() {
         inheritance: Box::new(Inheritance::of_nothing()),
         size: 1,
     });
-    judge.remote_externals = [(EXTERNAL.to_owned(), "debian@sha256:1".to_owned())].into();
+    judge.remote_externals = [(external, "debian@sha256:1".to_owned())].into();
     assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:1")]);
     // A pin wins over what the tag points to.
-    judge.pinned = [(EXTERNAL.to_owned(), "debian@sha256:2".to_owned())].into();
+    judge.pinned = [(external, "debian@sha256:2".to_owned())].into();
     assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:2")]);
     judge.publishes_names = true;
     assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:2")]);
@@ -91,8 +91,8 @@ fn an_external_that_is_named_by_digest_keeps_its_name() {
     let mut store = Stub::default();
     store.put(external(&digest, "x"), &[]);
     let judge = world.judge(&store);
-    let (need, of) = &needs_of(&judge, world.id("app"))[0];
-    assert!(judge.held_id(of, &[]).is_some(), "it is held");
+    let (need, of) = &needs_of(&judge, world.unit("app"))[0];
+    assert!(judge.held_id(*of, &[]).is_some(), "it is held");
     assert_eq!(given(&judge, &[]), [NOTHING], "{need:?}");
 }
 
@@ -126,7 +126,7 @@ fn frontends_take_named_contexts_by_their_version() {
             [Contexts::None, Contexts::OfNamedFrontends, Contexts::All].into_iter().zip(expected)
         {
             judge.contexts = contexts;
-            let found = judge.takes_by_digest(world.id("app"));
+            let found = judge.takes_by_digest(world.unit("app"));
             assert_eq!(found, expected, "{first_line:?} {contexts:?}");
         }
     };

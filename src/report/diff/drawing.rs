@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::base::text::count;
 use crate::base::{IdMap, ImageId};
+use crate::export::mark::{Mark, Marks, Shade};
+use crate::export::{View, mermaid};
 use crate::graph::Graph;
-use crate::graph::draw::mark::{Mark, Marks, Shade};
-use crate::graph::draw::{View, mermaid};
 use crate::inputs::since::Cause;
 
 use super::{Because, Row};

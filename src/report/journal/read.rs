@@ -11,10 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::announced::Announced;
-use super::{FORM, Head};
 use crate::base::screen::visible_path;
-use crate::event::Stamped;
-use crate::inputs::StateDir;
+use crate::event::{Event, Stamped};
+use crate::state::runs::{EVENTS, FORM, Head, RunLog};
 
 /// The form in which each line holds all of its step, and a failure the last lines of its log.
 const FIRST_FORM: u32 = 1;
@@ -35,9 +34,13 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn open(folder: &StateDir, name: &str) -> anyhow::Result<Events> {
-        let path = &folder.path().join(name);
-        let file = folder.file(name).and_then(File::open);
+    /// The events of a run.
+    ///
+    /// # Errors
+    /// Where they can't be read, or are of a form that a newer version writes.
+    pub fn of(run: &RunLog) -> anyhow::Result<Events> {
+        let path = &run.folder().join(EVENTS);
+        let file = run.events_file().and_then(File::open);
         let file = file.map_err(|error| cannot_read(path, &error))?;
         let lines = BufReader::new(file);
         let mut events = Events {
@@ -114,6 +117,15 @@ impl Iterator for Events {
             }
         }
     }
+}
+
+/// Whether an image was begun in a run, so that there is something of it to be read.
+pub fn has_log_of(run: &RunLog, image: &str) -> bool {
+    let is_start = |it: &Stamped| {
+        matches!(it.event, Event::ImageStarted)
+            && it.image.as_ref().is_some_and(|it| *it.name == *image)
+    };
+    Events::of(run).is_ok_and(|all| all.only_facts().any(|it| it.is_ok_and(|it| is_start(&it))))
 }
 
 /// Whether a line is an event of what a step wrote, in the form in which they are written here. Only its

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{Reporter, clean};
-use super::Head;
-use super::folders::{forget_oldest, make};
+use super::Events;
 use crate::event::{Event, Stamped};
-use crate::inputs::{Memory, StateDir};
+use crate::state::runs::{Head, RunLog, forget_oldest, make};
+use crate::state::{Memory, StateDir};
 
 /// How many bytes wait at most where the run does not come to rest.
 const MOST_WAITING: usize = 64 << 10;
@@ -62,7 +62,7 @@ impl Journal {
         });
         match begun {
             Ok(()) => {
-                forget_oldest(&self.memory);
+                forget_oldest(&self.memory, &has_end);
                 Ok(log)
             }
             Err(error) => {
@@ -72,6 +72,12 @@ impl Journal {
             }
         }
     }
+}
+
+/// Whether a log says that its run is over.
+fn has_end(run: &RunLog) -> bool {
+    let is_end = |event: &Event| matches!(event, Event::RunFinished);
+    Events::of(run).is_ok_and(|mut all| all.any(|it| it.is_ok_and(|it| is_end(&it.event))))
 }
 
 impl Reporter for Journal {

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use crate::base::screen::visible_json;
-use crate::graph::draw::View;
+use crate::export::View;
 
 use super::timeline::Timeline;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::base::ImageId;
-use crate::graph::draw::View;
-use crate::graph::draw::layout::lay_out;
+use crate::export::View;
+use crate::export::layout::lay_out;
 use crate::graph::reference::Reference;
 
 use super::super::clean;
@@ -46,7 +46,7 @@ fn describe_image(view: &View<'_>, id: ImageId, index: &BTreeMap<ImageId, usize>
         NeedData { image: index[&edge.parent], kind: edge.kind, place }
     });
     let externals = view.externals(id).iter().map(|external| {
-        let name = clean::line(&external.reference.familiar());
+        let name = clean::line(&view.reference(external).familiar());
         ExternalData { name, kind: external.kind, place: external.place().to_string() }
     });
     ImageData {

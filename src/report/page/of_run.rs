@@ -5,13 +5,14 @@
 use std::time::Duration;
 
 use crate::event::Failure;
-use crate::graph::draw::layout::{Layout, lay_out};
+use crate::export::layout::{Layout, lay_out};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
+use crate::state::runs::moment;
 
 use super::super::paint::Paint;
 use super::super::timeline::{Outcome, Passage, Timeline, Track, Work};
-use super::super::{Words, clean, journal, reasons, words};
+use super::super::{Words, clean, reasons, words};
 use super::data::{
     ExcerptData, FailureData, ImageData, LineData, NeedData, Page, PriorImage, PriorRun, RunData,
     StepData, rounded,
@@ -76,7 +77,7 @@ pub(super) fn describe<'a>(
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
         run: Some(RunData {
             engine: clean::line(&run.engine),
-            began: journal::moment(standing.began),
+            began: moment(standing.began),
             jobs: run.jobs,
             took: millis(run.took),
             state: state(run, standing.is_written),
@@ -84,7 +85,7 @@ pub(super) fn describe<'a>(
             chain: run.chain(),
             prior: prior.map(|prior| PriorRun {
                 id: prior.id,
-                began: journal::moment(prior.began),
+                began: moment(prior.began),
                 took: millis(prior.run.took),
             }),
         }),
@@ -96,7 +97,7 @@ pub(super) fn lines(
     layout: &Layout,
     kinds: impl Fn(usize, usize) -> Vec<NeedKind>,
 ) -> Vec<LineData> {
-    let line = |line: &crate::graph::draw::layout::Line| {
+    let line = |line: &crate::export::layout::Line| {
         // Where an image is needed in several ways, the one that binds most is drawn.
         let kind = kinds(line.child, line.parent).into_iter().min().unwrap_or(NeedKind::From);
         let inner = line.through.get(1..line.through.len().saturating_sub(1)).unwrap_or_default();

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::base::file::write_private;
 use crate::base::screen::visible_path;
-use crate::base::whole_file;
 use crate::workspace::environment::Environment;
 
 use super::location::resolve;
@@ -148,5 +148,5 @@ fn write(folder: &Path, file: &ConsentFile) -> anyhow::Result<()> {
     let cant = || format!("can't write `{}`", visible_path(&path));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(cant)?;
     let text = serde_json::to_vec_pretty(file).with_context(cant)?;
-    whole_file::write_private(&path, &text).with_context(cant)
+    write_private(&path, &text).with_context(cant)
 }

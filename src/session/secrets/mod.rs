@@ -147,8 +147,8 @@ impl SecretOptions {
         at: &Invocation,
     ) -> anyhow::Result<PreparedSecrets> {
         let SecretsQuery { workspace, plan, externals: _ } = *asking;
-        let images = plan.order().iter().filter(|image| !plan.is_fresh(**image));
-        let images: Vec<&Image> = images.map(|image| &workspace.graph.images[*image]).collect();
+        let images = plan.stale_images().map(|image| &workspace.graph.images[image]);
+        let images: Vec<&Image> = images.collect();
         if images.is_empty() {
             return Ok(PreparedSecrets::default());
         }

@@ -5,7 +5,7 @@
 
 use crate::engine::secret::DEFAULT_AGENT;
 use crate::graph::Image;
-use crate::graph::evaluate::{NeedKind, SecretKind};
+use crate::graph::evaluate::SecretKind;
 use crate::inputs::Externals;
 
 /// The secrets that BuildKit asks for when it fetches a repository or a file (its `source/git` and
@@ -72,9 +72,8 @@ fn fetches(image: &Image) -> bool {
 }
 
 fn has_hidden_triggers(image: &Image, externals: &Externals) -> bool {
-    let starts = |kind| matches!(kind, NeedKind::From | NeedKind::Context);
-    let mut needs = image.evaluation.needs.iter().filter(|need| starts(need.kind));
-    needs.any(|need| match externals.get(&need.reference.normalised()) {
+    let mut bases = image.needs().filter(|(need, _)| need.kind.is_base());
+    bases.any(|(_, of)| match externals.get(&of) {
         Some(Some(outside)) => outside.triggers.is_none(),
         Some(None) => true,
         // It is built here, where its instructions are known.

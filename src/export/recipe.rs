@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::screen::{COMMAND, is_unseen};
-use crate::base::{ImageId, RelPath};
+use crate::base::{ImageId, Platform, RelPath};
 use crate::engine::Attestations;
 use crate::graph::Image;
 use crate::graph::evaluate::{NeedKind, SecretKind};
@@ -21,7 +21,7 @@ pub struct Recipe<'a> {
     /// The command line that makes the file.
     pub command: String,
     /// The platform to build for, where one is asked for.
-    pub platform: Option<&'a str>,
+    pub platform: Option<&'a Platform>,
     /// What is attested of each image.
     pub attestations: &'a Attestations,
     /// Where secrets come from.

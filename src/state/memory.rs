@@ -12,18 +12,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::Identity;
+use super::StateDir;
 use super::claims::{self, Claimed};
 use super::digests::Digests;
 use super::durations::Durations;
-use super::identity::FORMAT;
-use super::key::Inputs;
-use super::state::StateDir;
-use crate::base::whole_file::writer_of;
+use crate::base::file::writer_of;
 use crate::engine::Cancel;
-
-/// The folder's name, at the repository's root.
-pub const FOLDER: &str = ".layers";
+use crate::inputs::identity::FORMAT;
+use crate::inputs::{Identity, Inputs};
 
 /// How many inputs of one image are kept.
 const MOST_KEPT: usize = 4;

@@ -13,9 +13,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::StateDir;
+use crate::inputs::FileDigests;
 use crate::scan::context::Stat;
-
-use super::state::StateDir;
 
 /// The form of the file, raised when it changes.
 const MAGIC: &[u8; 16] = b"layers files 2\n\0";
@@ -69,37 +69,6 @@ impl Digests {
         self.is_distrusted = true;
     }
 
-    /// The digest of the file at a path, where the disk says the same of it as when it was read.
-    /// Can be asked from several threads.
-    pub fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash> {
-        let (hash, facts) = (hash_path(path), facts(stat));
-        if let Some(noted) = self.noted.get(&hash) {
-            let digest = blake3::Hash::from_bytes(noted.digest);
-            return (noted.facts == facts).then_some(digest);
-        }
-        if self.is_distrusted {
-            return None;
-        }
-        let records = records(&self.kept);
-        let slot = slot(&hash, records.len());
-        let range = *self.starts.get(slot)?..*self.starts.get(slot + 1)?;
-        let at = range.into_iter().find(|at| records[*at][..16] == hash)?;
-        let (known, digest) = records[at][16..].split_last_chunk::<32>()?;
-        if known != facts {
-            return None;
-        }
-        self.used[at].store(true, Ordering::Relaxed);
-        Some(blake3::Hash::from_bytes(*digest))
-    }
-
-    /// Keeps a digest that was made by a reading that began at `read_at` (since 1970).
-    pub fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash) {
-        if is_settled(stat, read_at) {
-            let record = Record { facts: facts(stat), digest: *digest.as_bytes() };
-            self.noted.insert(hash_path(path), record);
-        }
-    }
-
     /// Whether there is anything new to be saved.
     pub fn is_changed(&self) -> bool {
         !self.noted.is_empty()
@@ -131,6 +100,36 @@ impl Digests {
         let sum = blake3::hash(&bytes);
         bytes.extend_from_slice(sum.as_bytes());
         folder.write(name, &bytes)
+    }
+}
+
+impl FileDigests for Digests {
+    fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash> {
+        let (hash, facts) = (hash_path(path), facts(stat));
+        if let Some(noted) = self.noted.get(&hash) {
+            let digest = blake3::Hash::from_bytes(noted.digest);
+            return (noted.facts == facts).then_some(digest);
+        }
+        if self.is_distrusted {
+            return None;
+        }
+        let records = records(&self.kept);
+        let slot = slot(&hash, records.len());
+        let range = *self.starts.get(slot)?..*self.starts.get(slot + 1)?;
+        let at = range.into_iter().find(|at| records[*at][..16] == hash)?;
+        let (known, digest) = records[at][16..].split_last_chunk::<32>()?;
+        if known != facts {
+            return None;
+        }
+        self.used[at].store(true, Ordering::Relaxed);
+        Some(blake3::Hash::from_bytes(*digest))
+    }
+
+    fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash) {
+        if is_settled(stat, read_at) {
+            let record = Record { facts: facts(stat), digest: *digest.as_bytes() };
+            self.noted.insert(hash_path(path), record);
+        }
     }
 }
 

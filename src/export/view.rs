@@ -2,10 +2,10 @@
 //!
 //! Owns the choice as a value that every drawing takes in place of the graph. It draws nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::base::{IdMap, ImageId};
-use crate::graph::lock::Pins;
+use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Edge, External, Graph, Image, dag};
 
@@ -53,24 +53,19 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn reduced(mut self) -> View<'a> {
         let count = self.graph.images.len();
-        let numbers: BTreeMap<&Reference, ImageId> = {
-            let all: BTreeSet<&Reference> =
-                self.externals.values().flatten().map(|external| &external.reference).collect();
-            let numbered = all.into_iter().enumerate();
-            numbered.map(|(at, it)| (it, ImageId::from_index(count + at))).collect()
-        };
-        let needs = IdMap::from_fn(count + numbers.len(), |id| {
+        let number = |external: &External| ImageId::from_index(count + external.id.index());
+        let needs = IdMap::from_fn(count + self.graph.externals.len(), |id: ImageId| {
             if id.index() >= count {
                 return Vec::new();
             }
             let parents = self.parents[id].iter().map(|edge| edge.parent);
-            parents.chain(self.externals[id].iter().map(|it| numbers[&it.reference])).collect()
+            parents.chain(self.externals[id].iter().map(|it| number(it))).collect()
         });
         let kept = dag::reduce(&needs);
         for image in &self.shown {
             let kept: BTreeSet<ImageId> = kept[*image].iter().copied().collect();
             self.parents[*image].retain(|edge| kept.contains(&edge.parent));
-            self.externals[*image].retain(|it| kept.contains(&numbers[&it.reference]));
+            self.externals[*image].retain(|it| kept.contains(&number(it)));
         }
         self
     }
@@ -119,10 +114,15 @@ impl<'a> View<'a> {
         &self.externals[image]
     }
 
+    /// What an external is called.
+    pub fn reference(&self, external: &External) -> &'a Reference {
+        &self.graph.externals[external.id]
+    }
+
     /// The externals of all shown images as people write them, each once, in their order.
     pub fn all_externals(&self) -> BTreeSet<String> {
         let all = self.shown.iter().flat_map(|image| &self.externals[*image]);
-        all.map(|external| external.reference.familiar()).collect()
+        all.map(|external| self.reference(external).familiar()).collect()
     }
 
     /// The marks, where there are any.

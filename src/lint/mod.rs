@@ -18,14 +18,12 @@ mod externals;
 mod near;
 mod stages;
 
-pub(crate) use externals::is_well_known;
 pub use silence::Silence;
 
 use rayon::prelude::*;
 
 use crate::base::Diagnostic;
-
-use super::Graph;
+use crate::graph::Graph;
 
 /// Codes of problems that leave an image out of the graph. What refers to it looks then as if it
 /// referred to something else, which must not be held against it.

@@ -1,105 +1,129 @@
-//! `graph.json` read back: the digests that it gives externals, and whether it is of today.
+//! `graph.json`: the committed lock file of the graph.
 //!
-//! Owns the reading of what `draw::json` writes. Where something is built on it nothing is forgiven: a
-//! lock that is read half would pin half. Of a revision's lock, with which something is only compared,
-//! what can be understood counts. It touches no file.
+//! Owns its format, version 1, for writing and for reading. No volatile data, stable order, one line
+//! per fact, so that a reviewer sees an edge appear. An external has the digest that its Dockerfile
+//! names, else the one that it is pinned to. Where something is built on a lock file, reading forgives
+//! nothing: a lock file that is half read would pin half. Of a revision's lock file, which is only
+//! compared, whatever can be understood counts. It opens no file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::base::screen::visible_json;
-use crate::base::{Diagnostic, Source, Span};
+use crate::base::{Diagnostic, ImageId, Source, Span};
+use crate::graph::pins::Pins;
+use crate::graph::reference::Reference;
+use crate::graph::{Edge, External, Image};
 
-use super::Graph;
-use super::draw::json::VERSION;
-use super::reference::{Reference, is_digest};
+use super::View;
 
-/// The digests of externals that are named by tag, by their normalised references.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pins(BTreeMap<String, String>);
+/// The format's version.
+const VERSION: u32 = 1;
 
-impl Pins {
-    /// Those in the text of a lock that may be of another version, edited by hand or no JSON at all: what
-    /// can't be understood pins nothing.
-    pub fn of_any(text: &[u8]) -> Pins {
-        let lock: Value = serde_json::from_slice(text).unwrap_or_default();
-        let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
-        let images = list(&lock, "images");
-        let externals = images.iter().flat_map(|image| list(image, "externals"));
-        let pin = |external: Value| {
-            let digest = external["digest"].as_str().filter(|digest| is_digest(digest))?;
-            Some((external["reference"].as_str()?.to_owned(), digest.to_owned()))
-        };
-        Pins(externals.filter_map(pin).collect())
-    }
+/// Enough for most images, so that a long text is not moved while it grows.
+const BYTES_PER_IMAGE: usize = 1024;
 
-    /// The digest that an external is pinned to. One that names its digest itself is none.
-    pub fn digest(&self, external: &Reference) -> Option<&str> {
-        let by_tag = external.digest.is_none();
-        self.0.get(&external.normalised()).filter(|_| by_tag).map(String::as_str)
-    }
-
-    /// What an external is pinned to, by digest alone.
-    pub fn pinned(&self, external: &Reference) -> Option<Reference> {
-        let digest = self.digest(external)?.to_owned();
-        Some(Reference { tag: None, digest: Some(digest), ..external.clone() })
-    }
-
-    /// Pins an external.
-    pub fn pin(&mut self, external: &Reference, digest: String) {
-        self.0.insert(external.normalised(), digest);
-    }
-
-    /// All of them: normalised references, and digests.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(reference, digest)| (reference.as_str(), digest.as_str()))
-    }
-}
-
-/// The externals of a graph that can be pinned, those named by tag, each once.
-pub fn externals_by_tag(graph: &Graph) -> BTreeMap<String, &Reference> {
-    let all = graph.images.values().flat_map(|image| &image.externals);
-    let by_tag = all.map(|external| &external.reference).filter(|it| it.digest.is_none());
-    by_tag.map(|reference| (reference.normalised(), reference)).collect()
-}
-
-/// What a lock says, apart from the images' own references: a version adds one to each.
+/// The content of a lock file. `Images` is a list of images, or what writes one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lock {
+pub struct Lock<Images = Vec<LockImage<'static>>> {
     #[serde(deserialize_with = "read_version")]
     version: u32,
-    images: Vec<LockImage>,
+    images: Images,
 }
 
+/// An image in a lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct LockImage {
-    name: String,
-    dockerfile: String,
-    context: String,
-    target: Option<String>,
-    parents: Vec<LockParent>,
-    externals: Vec<LockExternal>,
+pub struct LockImage<'a> {
+    name: Cow<'a, str>,
+    dockerfile: Cow<'a, str>,
+    context: Cow<'a, str>,
+    target: Option<Cow<'a, str>>,
+    // Not read, so that comparisons leave it out: a version adds a reference to each image.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    references: Option<Vec<String>>,
+    parents: Vec<LockParent<'a>>,
+    externals: Vec<LockExternal<'a>>,
 }
 
+/// A parent of an image in a lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct LockParent {
-    image: String,
-    kind: String,
-    reference: String,
+struct LockParent<'a> {
+    image: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    reference: Cow<'a, str>,
     at: String,
 }
 
+/// An external of an image in a lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct LockExternal {
-    #[serde(deserialize_with = "read_reference")]
-    reference: String,
-    kind: String,
+struct LockExternal<'a> {
+    #[serde(serialize_with = "write_reference", deserialize_with = "read_reference")]
+    reference: Cow<'a, Reference>,
+    kind: Cow<'a, str>,
     at: String,
     #[serde(deserialize_with = "read_digest")]
-    digest: Option<String>,
+    digest: Option<Cow<'a, str>>,
+}
+
+/// The images of a view, described one at a time while they are written.
+struct InTurn<'a>(&'a View<'a>);
+
+impl Serialize for InTurn<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let InTurn(view) = self;
+        serializer.collect_seq(view.images().map(|(id, image)| LockImage::of(view, id, image)))
+    }
+}
+
+impl<'a> LockImage<'a> {
+    fn of(view: &'a View<'_>, id: ImageId, image: &'a Image) -> LockImage<'a> {
+        LockImage {
+            name: Cow::Borrowed(&image.name),
+            dockerfile: image.dockerfile.as_str().into(),
+            context: image.context.as_str().into(),
+            target: image.target.as_deref().map(Cow::Borrowed),
+            references: Some(image.references.iter().map(Reference::familiar).collect()),
+            parents: view.parents(id).iter().map(|edge| LockParent::of(view, edge)).collect(),
+            externals: view.externals(id).iter().map(|it| LockExternal::of(view, it)).collect(),
+        }
+    }
+}
+
+impl<'a> LockParent<'a> {
+    fn of(view: &'a View<'_>, edge: &Edge) -> LockParent<'a> {
+        LockParent {
+            image: Cow::Borrowed(&view.image(edge.parent).name),
+            kind: edge.kind.word().into(),
+            reference: edge.reference.normalised().into(),
+            at: edge.place().to_string(),
+        }
+    }
+}
+
+impl<'a> LockExternal<'a> {
+    fn of(view: &'a View<'_>, external: &External) -> LockExternal<'a> {
+        let reference = view.reference(external);
+        LockExternal {
+            reference: Cow::Borrowed(reference),
+            kind: external.kind.word().into(),
+            at: external.place().to_string(),
+            digest: reference.digest.as_deref().or_else(|| view.pin(reference)).map(Cow::Borrowed),
+        }
+    }
+
+    /// The external and its digest, where it is pinned: it is named by tag and has a digest.
+    fn pin(&self) -> Option<(&Reference, &str)> {
+        let is_by_tag = self.reference.digest.is_none();
+        Some((&*self.reference, self.digest.as_deref().filter(|_| is_by_tag)?))
+    }
+}
+
+fn write_reference<S: Serializer>(reference: &Reference, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(reference)
 }
 
 fn read_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
@@ -109,20 +133,46 @@ fn read_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     }
 }
 
-fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<Cow<'static, Reference>, D::Error> {
     let text = String::deserialize(from)?;
     match Reference::parse(&text) {
-        Ok(reference) if reference.normalised() == text => Ok(text),
+        Ok(reference) if reference.normalised() == text => Ok(Cow::Owned(reference)),
         _ => Err(Error::custom(format!("`{text}` is no normalised reference"))),
     }
 }
 
-fn read_digest<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+fn read_digest<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'static, str>>, D::Error> {
     let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
     match Reference::parse(&format!("a@{text}")) {
-        Ok(_) => Ok(Some(text)),
+        Ok(_) => Ok(Some(text.into())),
         Err(_) => Err(Error::custom(format!("`{text}` is no digest"))),
     }
+}
+
+/// The lock file of a view: JSON with a line end.
+pub fn draw(view: &View<'_>) -> String {
+    let lock = Lock { version: VERSION, images: InTurn(view) };
+    let mut text = Vec::with_capacity(view.images().len() * BYTES_PER_IMAGE);
+    // It is all text, and writing to memory does not fail.
+    serde_json::to_writer_pretty(&mut text, &lock).unwrap_or_default();
+    text.push(b'\n');
+    visible_json(String::from_utf8(text).unwrap_or_default())
+}
+
+/// The pins in the text of a lock file that may be of another version, edited by hand, or no JSON at
+/// all: what can't be understood pins nothing.
+pub fn pins_of_any(text: &[u8]) -> Pins {
+    let lock: Value = serde_json::from_slice(text).unwrap_or_default();
+    let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+    let mut pins = Pins::default();
+    for external in list(&lock, "images").iter().flat_map(|image| list(image, "externals")) {
+        if let Ok(external) = serde_json::from_value::<LockExternal<'_>>(external)
+            && let Some((reference, digest)) = external.pin()
+        {
+            pins.pin(reference, digest.to_owned());
+        }
+    }
+    pins
 }
 
 /// Whether a file may be a lock at all, and not what another program calls `graph.json`.
@@ -149,17 +199,13 @@ impl Lock {
     /// Where it gives one external two digests.
     pub fn pins(&self, source: &Source) -> Result<Pins, Box<Diagnostic>> {
         let mut pins = Pins::default();
-        for external in self.images.iter().flat_map(|image| &image.externals) {
-            let Some(digest) =
-                external.digest.as_ref().filter(|_| !external.reference.contains('@'))
-            else {
-                continue;
-            };
-            let before = pins.0.insert(external.reference.clone(), digest.clone());
-            if before.is_some_and(|before| before != *digest) {
-                let start = source.text().rfind(digest.as_str()).unwrap_or_default();
+        let externals = self.images.iter().flat_map(|image| &image.externals);
+        for (reference, digest) in externals.filter_map(LockExternal::pin) {
+            let before = pins.pin(reference, digest.to_owned());
+            if before.is_some_and(|before| before != digest) {
+                let start = source.text().rfind(digest).unwrap_or_default();
                 let span = Span::new(start, start + digest.len());
-                let twice = format!("`{}` has two digests", external.reference);
+                let twice = format!("`{reference}` has two digests");
                 return Err(broken(source, span, &twice));
             }
         }
@@ -169,8 +215,8 @@ impl Lock {
     /// The externals that are named by tag, as people write them.
     pub fn externals(&self) -> Vec<String> {
         let all = self.images.iter().flat_map(|image| &image.externals);
-        let read = all.filter_map(|it| Reference::parse(&it.reference).ok());
-        let by_tag = read.filter(|it| it.digest.is_none()).map(|it| it.familiar());
+        let by_tag = all.map(|it| &it.reference).filter(|it| it.digest.is_none());
+        let by_tag = by_tag.map(|it| it.familiar());
         by_tag.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -249,6 +295,27 @@ mod tests {
         assert_eq!(pins.all().count(), 1);
     }
 
+    /// A file as the first version of this program wrote it. Repositories have such files committed.
+    const WRITTEN_EARLIER: &str = include_str!("../../tests/cases/lock/version-1.json");
+
+    #[test]
+    fn files_that_older_versions_wrote_are_read() {
+        let source = source(WRITTEN_EARLIER);
+        let lock = Lock::read(&source).unwrap();
+        let pins = lock.pins(&source).unwrap();
+        let pinned = format!("sha256:{}", "1".repeat(64));
+        let debian = Reference::parse("debian:bookworm-slim").unwrap();
+        assert_eq!(pins.all().collect::<Vec<_>>(), [(&debian, pinned.as_str())]);
+        assert_eq!(lock.externals(), ["debian:bookworm-slim", "localhost:5000/tools:2"]);
+        assert_eq!(pins_of_any(WRITTEN_EARLIER.as_bytes()), pins);
+        // Nothing else is lost but the images' own references.
+        let mut expected: Value = serde_json::from_str(WRITTEN_EARLIER).unwrap();
+        for image in expected["images"].as_array_mut().unwrap() {
+            image.as_object_mut().unwrap().remove("references").unwrap();
+        }
+        assert_eq!(serde_json::from_str::<Value>(&lock.to_text()).unwrap(), expected);
+    }
+
     #[test]
     fn what_is_broken_is_pointed_at() {
         let check = |source: &Source, message: &str, place: &str| {
@@ -278,12 +345,11 @@ mod tests {
     fn what_can_not_be_understood_pins_nothing() {
         let reference = Reference::parse("x").unwrap();
         let lock = |digest: &str| {
-            let external =
-                format!(r#"{{"reference":"docker.io/library/x:latest","digest":{digest}}}"#);
+            let external = external("docker.io/library/x:latest", digest);
             format!(r#"{{"images":[7,{{"name":"a","externals":[{external}]}}]}}"#)
         };
         let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(Pins::of_any(text.as_bytes()).digest(&reference), expected, "{text}");
+            assert_eq!(pins_of_any(text.as_bytes()).digest(&reference), expected, "{text}");
         };
         let whole = format!("sha256:{}", "a".repeat(64));
         check(&lock(&format!("\"{whole}\"")), Some(&whole));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::state::StateDir;
+use super::StateDir;
 
 /// How many times of one image are kept.
 const MOST_KEPT: usize = 5;

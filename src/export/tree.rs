@@ -10,8 +10,8 @@ use crate::base::text::count;
 use crate::base::{IdMap, ImageId};
 use crate::graph::evaluate::NeedKind;
 
+use super::View;
 use super::mark::{Mark, Marks};
-use super::{View, kind_word};
 
 /// How many levels are drawn within each other. What lies deeper is drawn anew at the margin: a
 /// chain of thousands would otherwise be mostly blanks, a megabyte for every few lines.
@@ -149,10 +149,10 @@ fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
             first = None;
             continue;
         }
-        notes.push(format!("{} {}", kind_word(edge.kind), view.image(edge.parent).name));
+        notes.push(format!("{} {}", edge.kind.word(), view.image(edge.parent).name));
     }
     for external in view.externals(id) {
-        notes.push(format!("{} {}", kind_word(external.kind), external.reference.familiar()));
+        notes.push(format!("{} {}", external.kind.word(), view.reference(external).familiar()));
     }
     let mut seen = Vec::new();
     notes.retain(|note| {

@@ -61,7 +61,8 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
         (name, value)
     });
     map(&mut text, "additional_contexts", contexts);
-    list(&mut text, "platforms", recipe.platform.into_iter());
+    let platform = recipe.platform.map(ToString::to_string);
+    list(&mut text, "platforms", platform.as_deref().into_iter());
     for (kind, parameters) in recipe.attestations.wanted() {
         let how = if parameters.is_empty() { "true".to_owned() } else { value(parameters) };
         line(&mut text, 3, &format!("{kind}: {how}"));

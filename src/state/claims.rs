@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
-use super::state::StateDir;
+use super::StateDir;
 use crate::engine::Cancel;
 
 /// The right to build a key; given back when it is dropped.

@@ -10,8 +10,8 @@ use crate::base::ImageId;
 use crate::base::screen::visible;
 use crate::graph::evaluate::NeedKind;
 
+use super::View;
 use super::mark::{Marks, Shade};
-use super::{View, kind_word};
 
 /// The graph as a Mermaid flow chart.
 pub fn draw(view: &View<'_>) -> String {
@@ -39,7 +39,7 @@ pub fn draw(view: &View<'_>) -> String {
         let parents =
             view.parents(*id).iter().map(|edge| (format!("i{}", numbers[&edge.parent]), edge.kind));
         let needs = view.externals(*id).iter().map(|external| {
-            let number = externals[external.reference.familiar().as_str()];
+            let number = externals[view.reference(external).familiar().as_str()];
             (format!("x{number}"), external.kind)
         });
         for (from, kind) in parents.chain(needs) {
@@ -74,7 +74,7 @@ fn legend(marks: &Marks) -> Vec<String> {
 fn arrow(kind: NeedKind) -> String {
     match kind {
         NeedKind::From => "-->".to_owned(),
-        other => format!("-. {} .->", kind_word(other)),
+        other => format!("-. {} .->", other.word()),
     }
 }
 

@@ -9,59 +9,10 @@ use crate::base::{Diagnostic, Source, Span};
 use crate::graph::evaluate::{Base, NeedKind};
 use crate::graph::naming::Origin;
 use crate::graph::reference::Reference;
+use crate::graph::well_known::is_well_known;
 use crate::graph::{External, Graph, Image};
 
 use super::near::Names;
-
-/// Images of one word that many Dockerfiles really mean. A stage or folder of a similar name is
-/// no reason to doubt them.
-const WELL_KNOWN: [&str; 40] = [
-    "alpine",
-    "amazonlinux",
-    "archlinux",
-    "bash",
-    "buildpack-deps",
-    "busybox",
-    "caddy",
-    "centos",
-    "clojure",
-    "composer",
-    "debian",
-    "docker",
-    "elixir",
-    "erlang",
-    "fedora",
-    "gcc",
-    "golang",
-    "gradle",
-    "haproxy",
-    "haskell",
-    "httpd",
-    "julia",
-    "mariadb",
-    "maven",
-    "memcached",
-    "mongo",
-    "mysql",
-    "nginx",
-    "node",
-    "openjdk",
-    "perl",
-    "php",
-    "postgres",
-    "python",
-    "rabbitmq",
-    "redis",
-    "ruby",
-    "rust",
-    "traefik",
-    "ubuntu",
-];
-
-/// Whether a repository is one that many Dockerfiles really mean.
-pub(crate) fn is_well_known(repository: &str) -> bool {
-    WELL_KNOWN.contains(&repository)
-}
 
 /// A place in a file, for looking up what was said about it.
 type At<'a> = (&'a str, Span);
@@ -188,7 +139,7 @@ pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<D
     let mut known: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
     let mut found = Vec::new();
     for external in graph.images.values().flat_map(|image| &image.externals) {
-        let reference = &external.reference;
+        let reference = &graph.externals[external.id];
         let is_told = told.contains(&at(&external.source, external.span));
         if is_told || reference.digest.is_some() || is_well_known(&reference.familiar_repository())
         {
@@ -201,15 +152,16 @@ pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<D
 }
 
 fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnostic {
+    let reference = &graph.externals[external.id];
     let meant = graph.find(near).and_then(|image| graph.images[image].references.first());
     let hint = match meant {
         // Where nothing refers to anything, the prefix of ours is a guess too.
-        Some(meant) if meant.domain == external.reference.domain => {
+        Some(meant) if meant.domain == reference.domain => {
             format!("did you mean `{}`, the image `{near}`?", meant.familiar_repository())
         }
         _ => format!("did you mean the image `{near}`?"),
     };
-    let written = external.reference.familiar_repository();
+    let written = reference.familiar_repository();
     Diagnostic::warning("unknown-sibling", format!("`{written}` is no image of this repository"))
         .at(&external.source, external.span, "taken from outside")
         .hint(hint)

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::text::closest;
-use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::base::{Diagnostic, Platform, RelPath, Source, Span};
 use crate::graph::evaluate::{Base, NeedKind};
 use crate::graph::{Edge, Graph, Image};
 use crate::parse::InstructionKind;
@@ -165,7 +165,7 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
         else {
             continue;
         };
-        if normal(&offered) == normal(wanted) {
+        if offered.clone().requested() == wanted.clone().requested() {
             continue;
         }
         let (source_of_need, span_of_need) = place_of_wish(image, edge, need.stage);
@@ -182,7 +182,7 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
 }
 
 /// The platform that a Dockerfile fixes for its image, with where it says so.
-fn fixed_platform(image: &Image) -> Option<(String, Source, Span)> {
+fn fixed_platform(image: &Image) -> Option<(Platform, Source, Span)> {
     let stages = &image.evaluation.stages;
     let mut index = image.evaluation.target?;
     // A stage starts from one above it, so this ends.
@@ -206,15 +206,6 @@ fn place_of_wish(image: &Image, edge: &Edge, stage: usize) -> (Source, Span) {
     match flag.filter(|_| edge.kind == NeedKind::From) {
         Some(flag) => (image.file.source.clone(), flag.span),
         None => (edge.source.clone(), edge.span),
-    }
-}
-
-/// A platform without the variant that its architecture has where none is said.
-fn normal(platform: &str) -> &str {
-    match platform {
-        "linux/arm64/v8" => "linux/arm64",
-        "linux/arm/v7" => "linux/arm",
-        platform => platform,
     }
 }
 

@@ -11,10 +11,10 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::memory::FOLDER;
+use crate::base::file::write_whole;
+use crate::base::path::STATE_DIRECTORY;
 use crate::base::screen::visible_path;
 use crate::base::text::shell_word;
-use crate::base::whole_file;
 
 /// A directory: `.layers` itself, or one below it.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct StateDir {
 impl StateDir {
     /// That of the repository at `root`, whether or not it is there.
     pub fn of(root: &Path) -> StateDir {
-        StateDir { root: root.to_owned(), path: root.join(FOLDER) }
+        StateDir { root: root.to_owned(), path: root.join(STATE_DIRECTORY) }
     }
 
     /// Any directory, taken for one of these. What is above it is not checked.
@@ -145,7 +145,7 @@ impl StateDir {
     /// Where it can't be written.
     pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
         self.check()?;
-        whole_file::write(&self.path.join(name), bytes)
+        write_whole(&self.path.join(name), bytes)
     }
 
     /// Removes a name from it, whatever it stands for.

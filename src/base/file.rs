@@ -1,4 +1,4 @@
-//! Writing a file so that it is there whole or not at all.
+//! Writing a file whole or not at all.
 //!
 //! Owns the name of the file beside its place, from which a later run tells who died writing it.
 
@@ -14,8 +14,8 @@ use tempfile::Builder;
 ///
 /// # Errors
 /// Where it can't be written.
-pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_as(path, bytes, 0o666, false)
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_beside(path, bytes, 0o666, false)
 }
 
 /// The same for the user alone, and on the disk before it takes its place.
@@ -23,10 +23,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// Where it can't be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_as(path, bytes, 0o600, true)
+    write_beside(path, bytes, 0o600, true)
 }
 
-fn write_as(path: &Path, bytes: &[u8], mode: u32, synced: bool) -> io::Result<()> {
+fn write_beside(path: &Path, bytes: &[u8], mode: u32, synced: bool) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let mut prefix = name.to_owned();
     prefix.push(format!(".{}-", std::process::id()));
@@ -61,11 +61,11 @@ mod tests {
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         write_private(&path, b"one").unwrap();
         assert_eq!(mode(), 0o600);
-        write(&path, b"two").unwrap();
+        write_whole(&path, b"two").unwrap();
         assert_eq!(mode() & 0o600, 0o600);
         assert_eq!(fs::read(&path).unwrap(), b"two");
         fs::create_dir_all(folder.path().join("b/c")).unwrap();
-        write(&folder.path().join("b"), b"three").unwrap_err();
+        write_whole(&folder.path().join("b"), b"three").unwrap_err();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use crate::base::screen::visible;
 use crate::graph::evaluate::NeedKind;
 
+use super::View;
 use super::mark::{Mark, Marks};
-use super::{View, kind_word};
 
 /// The graph as a DOT document.
 pub fn draw(view: &View<'_>) -> String {
@@ -59,7 +59,7 @@ fn edges(view: &View<'_>) -> Vec<String> {
             .iter()
             .map(|edge| (view.image(edge.parent).name.clone(), edge.kind, ""));
         let externals = view.externals(id).iter().map(|external| {
-            (external_id(&external.reference.familiar()), external.kind, ", color=gray60")
+            (external_id(&view.reference(external).familiar()), external.kind, ", color=gray60")
         });
         for (from, kind, color) in parents.chain(externals) {
             let edge =
@@ -99,7 +99,7 @@ fn style(kind: NeedKind) -> String {
         NeedKind::Copy | NeedKind::Add => "dashed",
         NeedKind::Mount | NeedKind::Context => "dotted",
     };
-    format!("style={style}, label={}", quote(kind_word(kind)))
+    format!("style={style}, label={}", quote(kind.word()))
 }
 
 /// An external may be called as an image is, so its node is.

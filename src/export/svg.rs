@@ -7,8 +7,8 @@
 use crate::base::text::count;
 use crate::graph::evaluate::NeedKind;
 
+use super::View;
 use super::mark::Marks;
-use super::{View, kind_word};
 
 mod measure;
 mod net;
@@ -97,12 +97,8 @@ fn draw_need(net: &Net, need: &Need, way: &page::Way) -> String {
         NeedKind::Copy | NeedKind::Add => "copy",
         NeedKind::Mount | NeedKind::Context => "mount",
     };
-    let words: Vec<&str> = need
-        .kinds
-        .iter()
-        .filter(|kind| **kind != NeedKind::From)
-        .map(|it| kind_word(*it))
-        .collect();
+    let words: Vec<&str> =
+        need.kinds.iter().filter(|kind| **kind != NeedKind::From).map(|it| it.word()).collect();
     let label = match words.as_slice() {
         [] => String::new(),
         words => {

@@ -9,8 +9,8 @@ use crate::base::{ImageId, Place};
 use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::Reference;
 
+use super::super::View;
 use super::super::mark::Mark;
-use super::super::{View, kind_word};
 
 /// An image or an external.
 pub struct Node {
@@ -75,7 +75,7 @@ impl Net {
             let parents = parents.map(|edge| (numbers[&edge.parent], edge.kind, edge.place()));
             let outside = view.externals(*id).iter();
             let outside =
-                outside.map(|it| (externals[&it.reference.familiar()], it.kind, it.place()));
+                outside.map(|it| (externals[&view.reference(it).familiar()], it.kind, it.place()));
             for (parent, kind, place) in parents.chain(outside) {
                 needs.entry((*child, parent)).or_default().push((kind, place));
             }
@@ -86,7 +86,7 @@ impl Net {
             kinds.dedup();
             let (from, to) = (&nodes[parent].name, &nodes[child].name);
             let mut title = vec![format!("{to} needs {from}")];
-            title.extend(ways.iter().map(|(kind, at)| format!("{} at {at}", kind_word(*kind))));
+            title.extend(ways.iter().map(|(kind, at)| format!("{} at {at}", kind.word())));
             Need { parent, child, kinds, title: title.join("\n") }
         });
         let needs = needs.collect();

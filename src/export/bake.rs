@@ -45,7 +45,7 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
     });
     block(&mut text, "contexts", contexts);
     if let Some(platform) = recipe.platform {
-        attribute(&mut text, "platforms", &list([platform].into_iter(), "  "));
+        attribute(&mut text, "platforms", &list([&*platform.to_string()].into_iter(), "  "));
     }
     let attested: Vec<String> = recipe.attestations.wanted().map(attestation).collect();
     if !attested.is_empty() {

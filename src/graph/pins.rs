@@ -1,0 +1,34 @@
+//! Pins: the digests of externals that Dockerfiles name by tag.
+//!
+//! Owns the pins as data. `export::lock` writes them to graph.json and reads them from it.
+
+use std::collections::BTreeMap;
+
+use super::reference::Reference;
+
+/// The digests of externals that are named by tag.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pins(BTreeMap<Reference, String>);
+
+impl Pins {
+    /// The digest that an external is pinned to. One that names its digest itself is none.
+    pub fn digest(&self, external: &Reference) -> Option<&str> {
+        self.0.get(external).filter(|_| external.digest.is_none()).map(String::as_str)
+    }
+
+    /// What an external is pinned to, by digest alone.
+    pub fn pinned(&self, external: &Reference) -> Option<Reference> {
+        let digest = self.digest(external)?.to_owned();
+        Some(Reference { tag: None, digest: Some(digest), ..external.clone() })
+    }
+
+    /// Pins an external. Returns the digest that it was pinned to.
+    pub fn pin(&mut self, external: &Reference, digest: String) -> Option<String> {
+        self.0.insert(external.clone(), digest)
+    }
+
+    /// All of them: references, and digests.
+    pub fn all(&self) -> impl Iterator<Item = (&Reference, &str)> {
+        self.0.iter().map(|(reference, digest)| (reference, digest.as_str()))
+    }
+}

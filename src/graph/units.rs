@@ -1,0 +1,102 @@
+//! Units: images for platforms, the unit of work.
+//!
+//! Owns their numbers, and which unit of a parent an edge leads to. Units of one image have neighboring
+//! numbers, and units are in the order of their images.
+
+use crate::base::{ImageId, Platform, UnitId};
+
+/// The units of the images of a graph: one per image and platform that is built for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Units {
+    images: usize,
+    platforms: Vec<Platform>,
+}
+
+impl Units {
+    /// The units of so many images for a platform: one per image.
+    pub fn for_one(images: usize, platform: Platform) -> Units {
+        Units { images, platforms: vec![platform] }
+    }
+
+    /// How many units there are.
+    pub fn len(&self) -> usize {
+        self.images * self.platforms.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.images == 0
+    }
+
+    /// How many images there are.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// The image of a unit.
+    pub fn image(&self, unit: UnitId) -> ImageId {
+        ImageId::from_index(unit.index() / self.platforms.len())
+    }
+
+    /// The platform of a unit.
+    pub fn platform(&self, unit: UnitId) -> &Platform {
+        &self.platforms[unit.index() % self.platforms.len()]
+    }
+
+    /// The unit of an image for the first platform, for what is shown per image.
+    pub fn first_of(&self, image: ImageId) -> UnitId {
+        UnitId::from_index(image.index() * self.platforms.len())
+    }
+
+    /// The units of an image.
+    pub fn of(&self, image: ImageId) -> impl Iterator<Item = UnitId> + use<> {
+        let first = self.first_of(image).index();
+        (first..first + self.platforms.len()).map(UnitId::from_index)
+    }
+
+    /// The units of some images, in their order.
+    pub fn of_all(&self, images: &[ImageId]) -> Vec<UnitId> {
+        images.iter().flat_map(|image| self.of(*image)).collect()
+    }
+
+    /// The unit of a parent that a unit is built on: for the platform that the need names if the parent is
+    /// built for it, as for `FROM --platform=$BUILDPLATFORM`, else for the unit's own.
+    pub fn parent(&self, unit: UnitId, parent: ImageId, wanted: Option<&Platform>) -> UnitId {
+        let is_wanted = |own: &UnitId| Some(self.platform(*own)) == wanted;
+        let own = self.first_of(parent).index() + unit.index() % self.platforms.len();
+        self.of(parent).find(is_wanted).unwrap_or(UnitId::from_index(own))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_one_platform_there_is_one_unit_per_image() {
+        let platform = Platform::of("linux", "amd64", "");
+        let units = Units::for_one(3, platform.clone());
+        assert_eq!((units.len(), units.images(), units.is_empty()), (3, 3, false));
+        let (image, unit) = (ImageId(2), UnitId(2));
+        assert_eq!((units.image(unit), units.platform(unit)), (image, &platform));
+        assert_eq!(units.of(image).collect::<Vec<_>>(), [unit]);
+        let other = Platform::of("linux", "arm64", "");
+        assert_eq!(units.parent(unit, ImageId(0), Some(&other)), UnitId(0), "whatever is wanted");
+    }
+
+    #[test]
+    fn a_need_for_a_platform_leads_to_the_unit_for_it() {
+        let [amd, arm] = ["amd64", "arm64"].map(|it| Platform::of("linux", it, ""));
+        let units = Units { images: 2, platforms: vec![amd.clone(), arm.clone()] };
+        assert_eq!(units.of_all(&[ImageId(1), ImageId(0)]), [2, 3, 0, 1].map(UnitId));
+        let check = |unit, wanted: Option<&Platform>, expected| {
+            assert_eq!(units.parent(UnitId(unit), ImageId(0), wanted), UnitId(expected));
+        };
+        check(2, Some(&amd), 0);
+        check(3, Some(&arm), 1);
+        // The builder's own platform, whatever the child is for.
+        check(3, Some(&amd), 0);
+        check(3, None, 1);
+        check(3, Some(&Platform::of("linux", "s390x", "")), 1);
+    }
+}

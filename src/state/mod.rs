@@ -1,0 +1,17 @@
+//! The state directory, `.layers/`: what is kept from one run to the next.
+//!
+//! Owns the files in it: digests of files, inputs behind keys, identities, claims, durations, and the
+//! directories of runs. None of it decides what is fresh: deleting it costs time, never correctness.
+
+mod claims;
+mod digests;
+mod directory;
+mod durations;
+mod memory;
+pub mod runs;
+
+pub use claims::{Claim, Claimed};
+pub use digests::Digests;
+pub use directory::StateDir;
+pub use durations::Durations;
+pub use memory::Memory;
