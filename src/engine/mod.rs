@@ -237,6 +237,25 @@ pub struct BuildRequest {
     pub context: Arc<dyn ContextFiles>,
 }
 
+impl Default for BuildRequest {
+    fn default() -> BuildRequest {
+        BuildRequest {
+            dockerfile: String::new(),
+            target: None,
+            references: Vec::new(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            attestations: Attestations::default(),
+            build_args: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            platform: None,
+            no_cache: false,
+            secrets: Secrets::default(),
+            context: Arc::new(NoFiles),
+        }
+    }
+}
+
 /// The files of a context, written as a tar stream when the engine asks for them.
 pub trait ContextFiles: Send + Sync {
     /// Writes all files as one tar archive: sorted, owner 0:0, paths relative to the context.
@@ -248,6 +267,16 @@ pub trait ContextFiles: Send + Sync {
     /// # Errors
     /// Where a file can't be read, or the reader of the stream went away.
     fn write_tar(&self, to: &mut dyn Write) -> io::Result<()>;
+}
+
+/// A context that has no files.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFiles;
+
+impl ContextFiles for NoFiles {
+    fn write_tar(&self, _: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A step of a build as the engine names it.
