@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use layers::base::{RelPath, Source};
@@ -39,10 +39,13 @@ fn pages_below(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The pages whose examples are tried here. Those of single rules are by `rules_documented`.
+/// The pages whose examples are tried here. Those of single rules are by `rules_documented`; those of decisions
+/// have none, and name options of other programs.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut pages = pages_below("docs");
-    pages.retain(|(path, _)| !path.starts_with("docs/rules") || path.ends_with("README.md"));
+    let is_listed =
+        |path: &Path| !["docs/rules", "docs/decisions"].iter().any(|it| path.starts_with(it));
+    pages.retain(|(path, _)| is_listed(path) || path.ends_with("README.md"));
     assert!(pages.len() >= 12, "the guide has pages");
     pages
 }
@@ -154,7 +157,7 @@ fn every_layers_toml_is_accepted() {
     let shop = Shop::new();
     lay_out(&shop);
     let mut tried = 0;
-    for (path, page) in pages().into_iter().chain([readme()]) {
+    for (path, page) in pages().into_iter().chain([page("README.md")]) {
         for text in blocks(&page, "toml") {
             tried += 1;
             fs::write(shop.root().join("layers.toml"), &text).unwrap();
@@ -166,8 +169,9 @@ fn every_layers_toml_is_accepted() {
     assert!(tried >= 10, "{tried} examples");
 }
 
-fn readme() -> (PathBuf, String) {
-    (PathBuf::from("README.md"), fs::read_to_string(root().join("README.md")).unwrap())
+/// A page by its path.
+fn page(path: &str) -> (PathBuf, String) {
+    (PathBuf::from(path), fs::read_to_string(root().join(path)).unwrap())
 }
 
 #[test]
@@ -291,8 +295,9 @@ fn every_link_leads_somewhere() {
     let link = Regex::new(r"\[[^\]]*\]\(([^)\s]+)\)").unwrap();
     let mut tried = 0;
     let mut wrong = Vec::new();
-    for (path, page) in pages_below("docs").into_iter().chain([readme()]) {
-        let prose = shown::prose(&page);
+    let others = ["README.md", "ARCHITECTURE.md"].map(page);
+    for (path, text) in pages_below("docs").into_iter().chain(others) {
+        let prose = shown::prose(&text);
         for found in link.captures_iter(&prose) {
             let target = &found[1];
             if target.starts_with("http://") || target.starts_with("https://") {
@@ -330,10 +335,18 @@ fn anchors(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_index_names_every_page() {
-    let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
-    for (path, _) in pages() {
-        let name = path.strip_prefix("docs").unwrap().to_str().unwrap();
-        assert!(name == "README.md" || index.contains(&format!("({name})")), "{name} is not named");
+fn every_directory_of_pages_has_an_index() {
+    for (path, _) in pages_below("docs") {
+        let (_, index) = page(path.parent().unwrap().join("README.md").to_str().unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(
+            name == "README.md" || index.contains(&format!("({name})")),
+            "{} is not in the index beside it",
+            path.display()
+        );
+    }
+    let (_, index) = page("docs/README.md");
+    for part in ["rules", "decisions"] {
+        assert!(index.contains(&format!("({part}/README.md)")), "{part} is not named");
     }
 }
