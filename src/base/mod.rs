@@ -5,19 +5,21 @@
 
 pub mod clock;
 pub mod diagnostic;
-pub mod fault;
+pub mod error;
 pub mod file;
 pub mod id;
 pub mod parallel;
 pub mod path;
 pub mod platform;
+pub mod rule;
 pub mod screen;
 pub mod span;
 pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Level};
-pub use fault::{Passing, hinted};
+pub use error::{ErrorKind, InfrastructureError};
 pub use id::{ExternalId, Id, IdMap, ImageId, UnitId};
 pub use path::RelPath;
 pub use platform::Platform;
+pub use rule::Rule;
 pub use span::{Place, Source, Span, Spanned};

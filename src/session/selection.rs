@@ -3,8 +3,8 @@
 //! Owns the way from the words of a command line to images of the graph, and what these need.
 
 use crate::base::ImageId;
+use crate::base::error::as_usage;
 use crate::cli::Global;
-use crate::exit::usage;
 use crate::graph::{Graph, select};
 use crate::lint::arguments::undeclared;
 use crate::report::{diagnostics, say};
@@ -59,7 +59,7 @@ pub fn choose(
     let everything = words.images.is_empty();
     let by_words = |words: &[String]| {
         let chosen = select::choose(graph, words, &workspace.current);
-        chosen.map_err(|error| usage(format!("{error:#}")))
+        chosen.map_err(as_usage)
     };
     let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
     let excluded = by_words(words.excluded)?;
@@ -85,5 +85,6 @@ pub fn warn_of_arguments(
     let given = load::build_args_of(global, &at.environment);
     let images = chosen.all.iter().map(|image| &workspace.graph.images[*image]);
     let problem = undeclared(given.keys().map(String::as_str), images);
-    say::err(&diagnostics::draw(problem.as_slice(), at.paint))
+    let problems = workspace.silence.apply(problem.into_iter().collect());
+    say::err(&diagnostics::draw(&problems, at.paint))
 }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rayon::prelude::*;
 
+use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::screen::{visible, visible_path};
 use crate::base::text::{closest, list};
-use crate::base::{Diagnostic, Platform, RelPath, Source, Span};
+use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
-use crate::exit::{Exit, stopped, usage};
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
 use crate::graph::naming::{self, Wishes};
@@ -174,7 +174,7 @@ pub fn read_graph(
     problems.extend(mistakes);
     if !bad_values.is_empty() {
         // They make all names invalid, and are said once.
-        problems.retain(|problem| problem.code != "invalid-name");
+        problems.retain(|problem| problem.rule != Rule::InvalidName);
         problems.extend(bad_values);
     }
     Ok((graph, problems))
@@ -215,7 +215,7 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
             let labels = problem.labels.iter();
             let places: Vec<_> =
                 labels.map(|label| (label.source.path().clone(), label.span)).collect();
-            seen.insert((problem.code, problem.message.clone(), places))
+            seen.insert((problem.rule, problem.message.clone(), places))
         })
         .collect()
 }
@@ -286,7 +286,7 @@ impl Workspace {
         let new = self.diagnostics.get(known..).unwrap_or_default();
         say::err(&diagnostics::draw(new, at.paint))?;
         match new.iter().any(Diagnostic::is_error) {
-            true => Err(stopped(Exit::Files)),
+            true => Err(printed(ErrorKind::Files).into()),
             false => Ok(true),
         }
     }
@@ -298,7 +298,7 @@ impl Workspace {
     pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<()> {
         say::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
         match self.diagnostics.iter().any(Diagnostic::is_error) {
-            true => Err(stopped(Exit::Files)),
+            true => Err(printed(ErrorKind::Files).into()),
             false => Ok(()),
         }
     }
@@ -309,7 +309,7 @@ fn frontend_of(file: &ConfigFile) -> (Option<Version>, Option<Diagnostic>) {
     let version = parse_version(setting.get_ref());
     let mistake = version.is_none().then(|| {
         let message = format!("`{}` is no version of Docker's frontend", setting.get_ref());
-        Diagnostic::error("config", message)
+        Diagnostic::new(Rule::Config, message)
             .at(&file.source, ConfigFile::span(setting), "")
             .hint("write it as `frontend = \"1.4\"`")
     });
@@ -320,7 +320,7 @@ fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Di
     // The error names the file by its whole path.
     let message = error.to_string().replace(&format!("{}/", visible_path(root)), "");
     let source = Source::new(image.dockerfile.clone(), "");
-    Diagnostic::error("unreadable-file", message).at(&source, Span::default(), "")
+    Diagnostic::new(Rule::UnreadableFile, message).at(&source, Span::default(), "")
 }
 
 /// The folder that the command means.
@@ -334,7 +334,7 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let found = folder.canonicalize();
     let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(wanted))))?;
     if !found.is_dir() {
-        return Err(usage(format!("`{}` is no folder", visible_path(wanted))));
+        return Err(usage(format!("`{}` is no folder", visible_path(wanted))).into());
     }
     Ok(found)
 }
@@ -378,11 +378,9 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
         globs if globs.is_empty() => "the groups of `layers.toml`".to_owned(),
         globs => list(&globs),
     };
-    usage(format!(
-        "no Dockerfile in `{}`: looked for {globs}\n\
-         hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
-        visible_path(root)
-    ))
+    usage(format!("no Dockerfile in `{}`: looked for {globs}", visible_path(root)))
+        .hint("say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
+        .into()
 }
 
 fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnostic>) {
@@ -450,7 +448,7 @@ pub fn platform_of(
     };
     let shown = given.escape_debug();
     let message = format!("{DEFAULT_PLATFORM} is `{shown}`, which is {what}");
-    Err(usage(format!("{message}\nhint: {hint}, or pass --platform")))
+    Err(usage(message).hint(format!("{hint}, or pass --platform")).into())
 }
 
 /// The same for files that are kept: the environment is that of whoever makes them, not of whoever
@@ -465,7 +463,7 @@ fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagnostic
     let Some(setting) = &file.config.platform else { return Ok(None) };
     setting.get_ref().parse().map(Some).map_err(|_| {
         let message = format!("`{}` is not a platform", visible(setting.get_ref()));
-        Diagnostic::error("invalid-platform", message)
+        Diagnostic::new(Rule::InvalidPlatform, message)
             .at(&file.source, ConfigFile::span(setting), "")
             .hint("set it to one such as `linux/arm64`")
     })
@@ -483,7 +481,9 @@ pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
     let stages = graph.images.values().flat_map(|image| &image.file.stages);
     let names: BTreeSet<&str> =
         stages.filter_map(|stage| Some(stage.name.as_ref()?.value.as_str())).collect();
-    let hint = closest(&target.to_lowercase(), names)
-        .map(|near| format!("\nhint: did you mean `{near}`?"));
-    Err(usage(format!("no Dockerfile has a stage `{target}`{}", hint.unwrap_or_default())))
+    let error = usage(format!("no Dockerfile has a stage `{target}`"));
+    Err(match closest(&target.to_lowercase(), names) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")).into(),
+        None => error.into(),
+    })
 }

@@ -3,9 +3,9 @@
 //! Owns which of them wins, and whether a value can be a part of a reference at all. A bad one is
 //! complained about where it was given: no Dockerfile is to blame for it.
 
-use crate::base::{Diagnostic, Span};
+use crate::base::error::usage;
+use crate::base::{Diagnostic, Rule, Span};
 use crate::cli::Global;
-use crate::exit::usage;
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
 use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
@@ -70,10 +70,9 @@ impl Reader<'_> {
         if let Some(given) = given {
             if !fits(&given.value) {
                 let (value, cause) = (&given.value, given.origin.cause());
-                return Err(usage(format!(
-                    "{cause} is `{value}`, which can't be {what}\nhint: {}",
-                    hint_of(what)
-                )));
+                return Err(usage(format!("{cause} is `{value}`, which can't be {what}"))
+                    .hint(hint_of(what))
+                    .into());
             }
             return Ok(Some(given));
         }
@@ -81,7 +80,7 @@ impl Reader<'_> {
         let span: Span = ConfigFile::span(setting);
         let value = setting.get_ref().clone();
         if !fits(&value) {
-            let problem = Diagnostic::error("invalid-name", format!("`{value}` can't be {what}"));
+            let problem = Diagnostic::new(Rule::InvalidName, format!("`{value}` can't be {what}"));
             self.problems.push(problem.at(&self.file.source, span, "").hint(hint_of(what)));
         }
         let origin = Origin::Config(self.file.source.place(span));

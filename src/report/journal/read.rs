@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 use crate::event::Stamped;
 use crate::state::runs::{EVENTS, FORM, Head, RunLog};
@@ -50,9 +51,11 @@ impl Events {
         let head: Option<Head> = serde_json::from_slice(&events.line).ok();
         if let Some(version) = head.map(|head| head.version).filter(|version| *version > FORM) {
             bail!(
-                "`{}` has the form {version}, and this version of layers reads {FORM}\n\
-                 hint: use the version that wrote it",
-                visible_path(path)
+                permanent(format!(
+                    "`{}` has the form {version}, and this version of layers reads {FORM}",
+                    visible_path(path)
+                ))
+                .hint("use the version that wrote it")
             );
         }
         Ok(events)

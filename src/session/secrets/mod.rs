@@ -11,11 +11,11 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::text::closest;
-use crate::base::{Diagnostic, Span};
+use crate::base::{Diagnostic, Rule, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
-use crate::exit::{Exit, stopped, usage};
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::graph::{Graph, Image};
 use crate::inputs::Externals;
@@ -38,13 +38,6 @@ use key_agent::KeyAgent;
 pub use needed::Needed;
 pub use source::Lacking;
 use source::{Agent, Place};
-
-/// The code of what is said where a secret is missing. It is no rule of Dockerfiles, which can't
-/// know what a command will be given.
-const MISSING: &str = "missing-secret";
-
-/// The code of what is said where a secret has the wrong name, as it seems.
-const MISSPELT: &str = "misspelt-secret";
 
 /// What was given so far.
 pub struct SecretOptions {
@@ -119,7 +112,7 @@ impl SecretOptions {
         let mut given =
             SecretOptions { secrets: BTreeMap::new(), agents: BTreeMap::new(), allowed };
         for text in &options.secret {
-            let word = words::read_secret(text).map_err(usage)?;
+            let word = words::read_secret(text)?;
             let value = match &word.source {
                 Some(source) => place.value(source),
                 None => place.value_of(&word.id),
@@ -153,7 +146,7 @@ impl SecretOptions {
             return Ok(PreparedSecrets::default());
         }
         proxies::check(&workspace.proxies, &workspace.attestations)?;
-        let doubts = self.misspelt(&workspace.graph);
+        let doubts = workspace.silence.apply(self.misspelt(&workspace.graph));
         let mut prepared = PreparedSecrets { doubts, ..PreparedSecrets::default() };
         let unread = self.add_configured(asking, &images, &mut prepared, at)?;
         let uses = images.iter().flat_map(|image| &image.evaluation.secret_uses);
@@ -161,7 +154,7 @@ impl SecretOptions {
         let missing: Vec<Diagnostic> = once_each(missing);
         if !missing.is_empty() {
             say::err(&diagnostics::draw(&missing, at.paint))?;
-            return Err(stopped(Exit::Usage));
+            return Err(printed(ErrorKind::Usage).into());
         }
         let mut sockets = BTreeMap::new();
         for (id, agent) in self.agents {
@@ -270,7 +263,10 @@ impl SecretOptions {
         let doubts = unused.filter_map(|id| {
             let near = closest(id, absent.iter().copied())?;
             let message = format!("no image mounts the secret `{id}`");
-            Some(Diagnostic::warning(MISSPELT, message).hint(format!("did you mean `{near}`?")))
+            Some(
+                Diagnostic::new(Rule::MisspeltSecret, message)
+                    .hint(format!("did you mean `{near}`?")),
+            )
         });
         doubts.collect()
     }
@@ -299,21 +295,21 @@ impl SecretOptions {
         }
         if let Some((lacking, span)) = unread.get(&(mount.kind, mount.id.clone())) {
             let message = format!("the {what} `{id}` can't be read: {}", lacking.why);
-            let problem = Diagnostic::error(MISSING, message)
+            let problem = Diagnostic::new(Rule::MissingSecret, message)
                 .at(&mount.source, mount.span, "mounted here")
                 .at(&config.source, *span, "given here")
                 .hint(lacking.hint.clone());
             return Some(problem);
         }
         let message = format!("the {what} `{id}` is required, and is not given");
-        let problem = Diagnostic::error(MISSING, message);
+        let problem = Diagnostic::new(Rule::MissingSecret, message);
         mount.required.then(|| problem.at(&mount.source, mount.span, "").hint(hint))
     }
 }
 
 fn cant_be_read(what: &str, id: &str, lacking: &Lacking) -> anyhow::Error {
     let Lacking { why, hint } = lacking;
-    usage(format!("the {what} `{id}` can't be read: {why}\nhint: {hint}"))
+    usage(format!("the {what} `{id}` can't be read: {why}")).hint(hint).into()
 }
 
 fn put<T>(all: &mut BTreeMap<String, T>, what: &str, id: String, value: T) -> anyhow::Result<()> {
@@ -324,7 +320,9 @@ fn put<T>(all: &mut BTreeMap<String, T>, what: &str, id: String, value: T) -> an
         }
         Entry::Occupied(entry) => {
             let id = entry.key();
-            Err(usage(format!("the {what} `{id}` is given twice\nhint: leave one of them out")))
+            Err(usage(format!("the {what} `{id}` is given twice"))
+                .hint("leave one of them out")
+                .into())
         }
     }
 }
