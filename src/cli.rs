@@ -12,7 +12,9 @@ mod diff;
 mod externals;
 mod global;
 mod graph;
+pub mod output;
 mod push;
+pub mod retyped;
 
 pub use build::{Build, Progress};
 pub use ci::{
@@ -91,6 +93,14 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
+}
+
+/// Returns how many images are built at once: as many as `--jobs` says, else one per CPU.
+pub fn jobs(option: Option<u16>) -> usize {
+    match option {
+        Some(jobs) => usize::from(jobs),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    }
 }
 
 /// Which engine.

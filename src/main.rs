@@ -10,7 +10,7 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let answered = layers::command::answer_shell();
+    let answered = layers::workspace::completion::answer_shell();
     let run = || match layers::cli::Cli::try_parse() {
         Ok(cli) => layers::command::run(cli),
         Err(error) => layers::command::refuse(&error),

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
+use layers::cli::Cli;
+
 /// The floors of the house: a room imports from rooms of lower floors, from none of its own
 /// floor, and from nothing above.
 const FLOORS: &[&[&str]] = &[
@@ -26,6 +29,9 @@ const FLOORS: &[&[&str]] = &[
 
 /// A file should be read in one sitting.
 const MOST_LINES: usize = 500;
+
+/// Where verbs are.
+const VERBS: &str = "src/command";
 
 /// A script of a page is read beside others of its page.
 const MOST_LINES_OF_SCRIPT: usize = 300;
@@ -104,6 +110,67 @@ fn rooms_import_only_from_lower_floors() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is wrong with a file of `src/command/` (`mod.rs` aside): each is a command of the command line,
+/// exports its `run` alone, and takes nothing from another verb.
+fn mistakes_of_verb(path: &Path, text: &str, verbs: &[String]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let is_verb = |verb: &String| path == Path::new(VERBS).join(format!("{verb}.rs"));
+    if !verbs.iter().any(is_verb) {
+        wrong.push("is not a command of the command line");
+    }
+    let code = text.split("\n#[cfg(test)]").next().unwrap();
+    let lines = code.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    let is_exported = |line: &&str| line.starts_with("pub ") || line.starts_with("pub(");
+    let exported: Vec<&str> = lines.clone().filter(is_exported).collect();
+    if !matches!(exported.as_slice(), [only] if only.starts_with("pub fn run(")) {
+        wrong.push("must export its `run` and nothing else");
+    }
+    if lines.clone().any(|line| line.contains("super::") || line.contains("crate::command")) {
+        wrong.push("must not import from another verb");
+    }
+    if lines.clone().any(|line| line.starts_with("mod ")) {
+        wrong.push("must be one file");
+    }
+    wrong.into_iter().map(|what| format!("{}: {what}", path.display())).collect()
+}
+
+fn verbs() -> Vec<String> {
+    Cli::command().get_subcommands().map(|it| it.get_name().replace('-', "_")).collect()
+}
+
+#[test]
+fn commands_are_verbs_and_nothing_else() {
+    let verbs = verbs();
+    let mut files = files(VERBS);
+    files.retain(|(path, _)| !path.ends_with("mod.rs"));
+    let wrong = files.iter().flat_map(|(path, text)| mistakes_of_verb(path, text, &verbs));
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(files.len(), verbs.len(), "each command has a file of its own");
+}
+
+#[test]
+fn what_is_no_verb_is_found_in_commands() {
+    const RUN: &str = "pub fn run() -> Exit {\n    Exit::Done\n}\n";
+    let check = |path: &str, text: &str, expected: &[&str]| {
+        let wrong = mistakes_of_verb(Path::new(path), text, &verbs());
+        let expected: Vec<String> = expected.iter().map(|it| format!("{path}: {it}")).collect();
+        assert_eq!(wrong, expected, "{text}");
+    };
+    let build = "src/command/build.rs";
+    check(build, RUN, &[]);
+    check(build, &format!("{RUN}\n#[cfg(test)]\nmod tests {{\n    use super::*;\n}}\n"), &[]);
+    check("src/command/helper.rs", RUN, &["is not a command of the command line"]);
+    check("src/command/graph/marks.rs", RUN, &["is not a command of the command line"]);
+    let exports = ["must export its `run` and nothing else"];
+    check(build, &format!("{RUN}pub(super) const FILE: &str = \"-\";\n"), &exports);
+    check(build, "fn run() {}\n", &exports);
+    let imports = ["must not import from another verb"];
+    check(build, &format!("use super::plan;\n{RUN}"), &imports);
+    check(build, &format!("use crate::command::plan;\n{RUN}"), &imports);
+    check(build, &format!("mod words;\n{RUN}"), &["must be one file"]);
 }
 
 #[test]

@@ -34,6 +34,14 @@ pub fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// A word as a shell takes it, on one line.
+pub fn inline_shell_word(word: &str) -> String {
+    // The last two end a line in some formats.
+    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let word: String = word.chars().map(|c| if is_break(c) { ' ' } else { c }).collect();
+    shell_word(&word)
+}
+
 /// The candidate that `name` was probably meant to be, if one is near enough.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).clamp(1, 3);
@@ -64,6 +72,16 @@ mod tests {
         assert_eq!(list(["a"]), "`a`");
         assert_eq!(list(["a", "b", "c"]), "`a`, `b` and `c`");
         assert_eq!(list::<&str>([]), "");
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell_on_one_line() {
+        let check = |word: &str, expected: &str| assert_eq!(inline_shell_word(word), expected);
+        check("+docker/base", "+docker/base");
+        check("dev-*", "'dev-*'");
+        check("it's", r"'it'\''s'");
+        check("a\nb\u{85}c\u{2028}d", "'a b c d'");
+        check("", "''");
     }
 
     #[test]

@@ -11,14 +11,12 @@ use crate::inputs::since::Cause;
 use crate::plan::Verdict;
 use crate::report::affected::{self, Row};
 use crate::report::say;
-use crate::session::Session;
 use crate::session::image_provider::Request;
 use crate::session::selection::Selection;
+use crate::session::{Session, outdated};
 use crate::workspace::load::Workspace;
 use crate::workspace::revisions::{self, Affected};
 use crate::workspace::{Invocation, lock};
-
-use super::outdated;
 
 pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = Workspace::open(global, at)?;

@@ -1,36 +1,28 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
 use std::path::Path;
-use std::time::Duration;
-
-use anyhow::Context;
 
 use crate::base::error::usage;
 use crate::base::{UnitId, clock};
-use crate::cli::{Build, Global, Progress};
+use crate::cli::{Build, Global, Progress, jobs};
 use crate::engine::{Engine, EngineInfo};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
 use crate::plan::Plan;
-use crate::report::github::Groups;
-use crate::report::json_lines::JsonLines;
-use crate::report::live::{Live, Terminal};
 use crate::report::paint::Paint;
-use crate::report::plain::Plain;
-use crate::report::{Reporter, diagnostics, plan, say};
-use crate::schedule::{Interrupter, OnFailure, Options, Run};
+use crate::report::{diagnostics, plan, say};
+use crate::schedule::{OnFailure, Options, Run};
 use crate::session::image_provider::{ImageProvider, Request};
-use crate::session::observers::Observers;
+use crate::session::observers::{Observers, view_of};
 use crate::session::publish::Publishing;
 use crate::session::pull::Pull;
+use crate::session::run_pages::PagesOption;
 use crate::session::secrets::{PreparedSecrets, SecretOptions, SecretsQuery};
 use crate::session::selection::{self, Selectors};
-use crate::session::{Session, consent};
-use crate::workspace::load::{self, Workspace};
-use crate::workspace::{Invocation, lock, registry};
-
-use super::report::Wanted;
+use crate::session::{Session, consent, signals};
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, lock, registry, root};
 
 pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
@@ -42,7 +34,7 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
         let message = "`--progress tty` needs a terminal, and the standard error stream is none";
         return Err(usage(message).hint("leave it out, or say `--progress plain`").into());
     }
-    let start = load::start_folder(global)?;
+    let start = root::start_folder(global)?;
     let given = SecretOptions::read(options, &start, at)?;
     let mut workspace = Workspace::open(global, at)?;
     let mut request = request_of(options, &workspace, global, at)?;
@@ -56,7 +48,7 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
     let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
     let Session { workspace, engine, info, provider, plan: todo } = session;
     if options.dry_run {
-        drop(load::memory(&workspace.root, at)?);
+        drop(root::memory(&workspace.root, at)?);
         let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();
         say::out(&plan::draw(&todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
@@ -67,8 +59,11 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
     let prepared = given.complete(&asking, at)?;
     report_secrets(&prepared, at)?;
     let provider = provider.with_secrets(prepared.secrets.clone());
-    let wanted =
-        Wanted { page: options.timings.as_ref(), trace: options.trace.as_ref(), start: &start };
+    let pages = PagesOption {
+        page: options.timings.as_ref(),
+        trace: options.trace.as_ref(),
+        start: &start,
+    };
     let plain_http = registry::settings(&workspace.config, &at.environment).plain_http;
     let publishing = Publishing::of(&provider, plain_http, push);
     let with = With {
@@ -76,7 +71,7 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
         publishing: publishing.as_ref(),
         engine: (engine.as_ref(), &info),
     };
-    perform(options, &todo, &with, &workspace.root, &wanted, at)
+    perform(options, &todo, &with, &workspace.root, &pages, at)
 }
 
 /// Says what is suspicious about what builds get, what they do without, and which variables they get.
@@ -125,13 +120,13 @@ fn perform(
     todo: &Plan,
     with: &With<'_>,
     root: &Path,
-    wanted: &Wanted<'_>,
+    pages: &PagesOption<'_>,
     at: &Invocation,
 ) -> anyhow::Result<Exit> {
     let With { provider, publishing, engine: (engine, info) } = *with;
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
-        jobs: jobs_of(options.jobs),
+        jobs: jobs(options.jobs),
         on_failure: match (options.keep_going, options.fail_fast) {
             (true, _) => OnFailure::KeepGoing,
             (false, true) => OnFailure::Cancel,
@@ -144,17 +139,17 @@ fn perform(
     if let Some(publishing) = publishing {
         run = run.publishing(publishing);
     }
-    listen_for_signals(run.interrupter())?;
+    signals::listen(run.interrupter())?;
     let began = clock::now();
-    let view = reporter_of(options.progress, began, root, at);
+    let view = view_of(options.progress, began, root, at);
     let mut observers = Observers::new(view, began, &provider.judge.memory);
-    observers.keep_timeline(wanted.is_any());
+    observers.keep_timeline(pages.is_any());
     run.execute(&mut observers);
     provider.remove_names(engine);
     let record = observers.leave(&provider.judge, at)?;
     provider.tell_trouble(at)?;
     let exit = Exit::from(&record.tally);
-    wanted.write(record, began, &provider.judge.memory)?;
+    pages.write(record, began, &provider.judge.memory)?;
     Ok(exit)
 }
 
@@ -178,51 +173,4 @@ fn pull_of(options: &Build) -> Pull {
         (false, true) => Pull::Newer,
         (false, false) => Pull::Missing,
     }
-}
-
-/// How many images are built at once.
-pub fn jobs_of(wanted: Option<u16>) -> usize {
-    match wanted {
-        Some(jobs) => usize::from(jobs),
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    }
-}
-
-fn reporter_of(
-    progress: Progress,
-    began: Duration,
-    root: &Path,
-    at: &Invocation,
-) -> Option<Box<dyn Reporter>> {
-    let live = match progress {
-        Progress::Auto => at.environment.can_draw(),
-        Progress::Tty => true,
-        Progress::Plain => false,
-        Progress::Json => return Some(Box::new(JsonLines::new(say::data_stream(), began))),
-        Progress::Quiet => return None,
-    };
-    Some(if live {
-        Box::new(Live::start(Terminal::of_stderr(at.environment.rewraps()), at.paint))
-    } else if at.environment.is_in_actions() {
-        Box::new(Groups::new(std::io::stderr(), at.environment.below_workspace(root)))
-    } else {
-        Box::new(Plain::new(say::words_stream()))
-    })
-}
-
-/// The first signal stops the run in order; a second one ends the process at once.
-fn listen_for_signals(interrupter: Interrupter) -> anyhow::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
-        .context("can't listen for signals")?;
-    std::thread::spawn(move || {
-        for (count, signal) in signals.forever().enumerate() {
-            if count == 0 {
-                interrupter.interrupt(signal);
-            } else {
-                drop(signal_hook::low_level::emulate_default_handler(signal));
-            }
-        }
-    });
-    Ok(())
 }

@@ -11,34 +11,26 @@ use anyhow::Context;
 use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::base::text::shell_word;
-use crate::cli::{
-    Ci as Options, CiFile, CiGithub, CiGitlab, CiSystem, Global, USUAL_BRANCH, USUAL_IMAGE,
-    USUAL_RUNNER, usual_action,
-};
+use crate::cli::output::{file_in, file_of};
+use crate::cli::{Ci as Options, CiGithub, CiGitlab, CiSystem, Global, retyped};
 use crate::exit::Exit;
 use crate::export::ci::Pipeline;
 use crate::export::ci::github::{self, Github};
 use crate::export::ci::gitlab::{self, Gitlab};
 use crate::export::{Recipe, View};
 use crate::graph::reference::{HUB, Reference};
-use crate::report::say;
+use crate::report::{compared, say};
 use crate::session::consent::allow_options;
 use crate::session::selection::{self, Selectors};
 use crate::workspace::Invocation;
 use crate::workspace::load::Workspace;
-
-use super::compared;
-use super::retyped::{quote, settings};
-
-/// What `--output` calls the standard output.
-const STANDARD_OUTPUT: &str = "-";
 
 pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let (file, usual_file) = match &options.system {
         CiSystem::Github(options) => (&options.file, github::FILE),
         CiSystem::Gitlab(options) => (&options.file, gitlab::FILE),
     };
-    let output = file.output.as_deref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
+    let output = file_of(file.output.as_deref());
     if file.check && output.is_none() && file.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
     }
@@ -50,21 +42,21 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     }
     let view = View::whole(&workspace.graph).of(&chosen.all);
     let top = git_folder(&workspace.root);
-    let command = retype(&options.system, global);
+    let command = retyped::ci(options, global);
     let pipeline = pipeline(&workspace, &command, top, global, at)?;
     let drawn = match &options.system {
         CiSystem::Github(options) => github::draw(&view, &pipeline, &github_of(options)),
         CiSystem::Gitlab(options) => gitlab::draw(&view, &pipeline, &gitlab_of(options)),
     };
     let drawn = drawn.map_err(as_usage)?;
-    let start = global.directory.clone().unwrap_or_default();
     if file.check {
-        let path = output.map_or_else(|| top.join(usual_file), |path| start.join(path));
+        let path = output.map_or_else(|| top.join(usual_file), |path| file_in(global, path));
         let name = output.unwrap_or(Path::new(usual_file)).to_string_lossy().into_owned();
-        return compared::with_file(&path, &drawn, &name, &command);
+        let is_current = compared::with_file(&path, &drawn, &name, &command)?;
+        return Ok(if is_current { Exit::Done } else { Exit::Failed });
     }
     match output {
-        Some(path) => write(&start.join(path), &drawn)?,
+        Some(path) => write(&file_in(global, path), &drawn)?,
         None => say::data(&drawn)?,
     }
     Ok(Exit::Done)
@@ -99,7 +91,7 @@ fn pipeline<'a>(
     let config = &workspace.config.config;
     let recipe = Recipe {
         command: command.to_owned(),
-        platform: workspace.lasting_platform.as_ref(),
+        platform: workspace.builds.lasting_platform.as_ref(),
         attestations: &workspace.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
@@ -107,19 +99,14 @@ fn pipeline<'a>(
     // A job begins where git's tree does.
     let below = workspace.root.strip_prefix(top).ok().filter(|path| !path.as_os_str().is_empty());
     let folder = below.map(|path| format!("-C {}", shell_word(&path.to_string_lossy())));
-    let options = folder.into_iter().chain(settings_with_registry(global, shell_word)).collect();
+    let options =
+        folder.into_iter().chain(retyped::settings_with_registry(global, shell_word)).collect();
     Ok(Pipeline {
         recipe,
         options,
         allow: allow_options(workspace, &at.environment)?,
         registry: workspace.home.as_ref().map(|home| home.registry.clone()),
     })
-}
-
-/// The options of all commands, and the registry where `layers.toml` is not where it stands.
-fn settings_with_registry(global: &Global, quote: impl Fn(&str) -> String) -> Vec<String> {
-    let registry = global.registry.as_ref().map(|it| format!("--registry {}", quote(it)));
-    settings(global, quote).into_iter().chain(registry).collect()
 }
 
 /// The jobs find what they need of each other in a registry.
@@ -137,45 +124,4 @@ fn warn_without_registry(workspace: &Workspace, at: &Invocation) -> anyhow::Resu
 /// The folder that git takes for the top of the tree, where it knows one; else the root.
 fn git_folder(root: &Path) -> &Path {
     root.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(root)
-}
-
-/// The command line that makes the file, with the options that say what is in it.
-fn retype(system: &CiSystem, global: &Global) -> String {
-    let (words, file) = match system {
-        CiSystem::Github(options) => (github_words(options), &options.file),
-        CiSystem::Gitlab(options) => (gitlab_words(options), &options.file),
-    };
-    let CiFile { images, output: _, check: _ } = file;
-    let images = images.iter().map(|image| quote(image));
-    words
-        .into_iter()
-        .chain(settings_with_registry(global, quote))
-        .chain(images)
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-fn github_words(options: &CiGithub) -> Vec<String> {
-    let CiGithub { file: _, packed, uses, runs_on, branch } = options;
-    let mut words = vec!["layers ci github".to_owned()];
-    words.extend(packed.then(|| "--packed".to_owned()));
-    if *uses != usual_action() {
-        words.push(format!("--uses {}", quote(uses)));
-    }
-    if runs_on != USUAL_RUNNER {
-        words.push(format!("--runs-on {}", quote(runs_on)));
-    }
-    if *branch != [USUAL_BRANCH] {
-        words.extend(branch.iter().map(|branch| format!("--branch {}", quote(branch))));
-    }
-    words
-}
-
-fn gitlab_words(options: &CiGitlab) -> Vec<String> {
-    let CiGitlab { file: _, image } = options;
-    let mut words = vec!["layers ci gitlab".to_owned()];
-    if image != USUAL_IMAGE {
-        words.push(format!("--image {}", quote(image)));
-    }
-    words
 }

@@ -1,15 +1,12 @@
 //! `layers completions SHELL`: the script that makes a shell ask the program what may come next.
 //!
-//! Owns the scripts, which clap writes, and the variable that marks such a question. The answers
-//! are `complete`'s affair.
+//! Owns the scripts, which clap writes. The answers are `workspace::completion`'s affair.
 
 use clap_complete::env::Shells;
 
 use crate::exit::Exit;
 use crate::report::say;
-
-/// The variable by which a script says which shell asks.
-pub(super) const VARIABLE: &str = "LAYERS_COMPLETE";
+use crate::workspace::completion::VARIABLE;
 
 /// What the scripts call. A bare name, so that a script may be written into a package or below
 /// DESTDIR by a program that will lie elsewhere.

@@ -1,28 +1,20 @@
 //! `layers graph`: the graph drawn, written to a file, or compared with one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
-use crate::cli::{Global, Graph as Options};
+use crate::cli::output::{file_in, file_of};
+use crate::cli::{ColorBy, Global, Graph as Options, retyped};
 use crate::exit::Exit;
 use crate::export::mark::Mark;
 use crate::export::{self, Recipe, View, bake, compose, dot, mermaid, svg, tree};
 use crate::graph::pins::Pins;
 use crate::graph::select;
-use crate::report::{page, say};
+use crate::report::{compared, page, say};
+use crate::session::marks;
 use crate::workspace::load::{self, Workspace};
-use crate::workspace::{Invocation, lock};
-
-use super::compared;
-
-mod marks;
-mod words;
-
-use words::Said;
-
-/// What `--output` calls the standard output.
-pub(super) const STANDARD_OUTPUT: &str = "-";
+use crate::workspace::{Invocation, build_settings, lock};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -73,21 +65,21 @@ struct Asked<'a> {
 
 pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     // What is drawn is committed and compared, and neither what git calls it nor the time at which somebody
-    // builds is part of it. Only a verdict is about a build.
-    let asks = marks::ask_the_engine(options);
-    let environment = at.environment.without(load::SOURCE_DATE_EPOCH);
+    // builds is part of it. Only what an engine says is about a build.
+    let asks = matches!(options.color_by, Some(ColorBy::Verdict | ColorBy::Size));
+    let environment = at.environment.without(build_settings::SOURCE_DATE_EPOCH);
     let timeless = Invocation { environment, paint: at.paint };
     let mut workspace =
         if asks { load::load(global, at)? } else { load::load_lasting(global, &timeless)? };
-    if asks {
+    if options.color_by == Some(ColorBy::Verdict) {
         workspace.read_ignore_files();
     }
     workspace.refuse_errors(at)?;
-    let output = options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
+    let output = file_of(options.output.as_deref());
     if options.check && output.is_none() && options.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
     }
-    let output = output.map(|path| start(global).join(path));
+    let output = output.map(|path| file_in(global, path));
     let usual = || {
         let file = format_of(options, None).map_or(lock::FILE, Format::usual_file);
         workspace.root.join(file)
@@ -107,8 +99,9 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
             let wanted = draw(&asked, format, &tree::plain)?;
             let name =
                 path.file_name().map_or(path.as_path(), Path::new).to_string_lossy().into_owned();
-            let command = Said { options, global, format: None }.command();
-            return compared::with_file(&path, &wanted, &name, &command);
+            let command = retyped::graph(options, global, None);
+            let is_current = compared::with_file(&path, &wanted, &name, &command)?;
+            return Ok(if is_current { Exit::Done } else { Exit::Failed });
         }
         Some(path) => say::file(&path, &draw(&asked, format, &tree::plain)?)?,
         None => {
@@ -134,11 +127,6 @@ fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<For
             .hint("add an option such as --svg, --html or --json")
             .into()),
     }
-}
-
-/// The folder that `--output` is relative to.
-fn start(global: &Global) -> PathBuf {
-    global.directory.clone().unwrap_or_default()
 }
 
 /// The format of the options, else of the file's ending.
@@ -170,7 +158,7 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
 fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result<String> {
     let Asked { workspace, options, global, at, pins } = *asked;
     let view = view(workspace, options, format, (global, at))?;
-    let said = |format| Said { options, global, format: Some(format) };
+    let recipe = |format| recipe(workspace, retyped::graph(options, global, Some(format)));
     Ok(match format {
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
@@ -181,8 +169,8 @@ fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result
             let name = workspace.root.file_name().unwrap_or(workspace.root.as_os_str());
             page::of_graph(&view, &name.to_string_lossy())
         }
-        Format::Bake => bake::draw(&view, &recipe(workspace, said("bake"))),
-        Format::Compose => compose::draw(&view, &recipe(workspace, said("compose"))),
+        Format::Bake => bake::draw(&view, &recipe("bake")),
+        Format::Compose => compose::draw(&view, &recipe("compose")),
     })
 }
 
@@ -223,11 +211,11 @@ fn view<'a>(
 }
 
 /// What a file for another program says beside the graph.
-fn recipe<'a>(workspace: &'a Workspace, said: Said<'_>) -> Recipe<'a> {
+fn recipe(workspace: &Workspace, command: String) -> Recipe<'_> {
     let config = &workspace.config.config;
     Recipe {
-        command: said.command(),
-        platform: workspace.lasting_platform.as_ref(),
+        command,
+        platform: workspace.builds.lasting_platform.as_ref(),
         attestations: &workspace.attestations,
         secrets: &config.secrets,
         ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),

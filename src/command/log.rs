@@ -11,23 +11,16 @@ use crate::exit::Exit;
 use crate::report::journal::{Events, has_log_of};
 use crate::report::summary::Whole;
 use crate::report::{retell, say};
-use crate::state::runs::{self, RunLog};
-use crate::workspace::load;
+use crate::session::run_logs;
+use crate::state::runs::RunLog;
+use crate::workspace::root;
 
 pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
-    let runs = runs::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);
-    let Some(last) = runs.last() else {
-        return Err(usage("no run has built anything here")
-            .hint("`layers build --all` does")
-            .into());
-    };
-    let run = match &options.run {
-        Some(id) => named(&runs, id)?,
-        None => last,
-    };
+    let runs = run_logs::kept(&root::start_folder(global)?)?;
+    let run = run_logs::choose(&runs, options.run.as_deref())?;
     match &options.image {
         None => {
-            let is_last = run.id == last.id;
+            let is_last = runs.last().is_some_and(|last| last.id == run.id);
             let whole = if is_last { Whole::Last } else { Whole::Of(run.id.clone()) };
             say::out_by(|to| retell::run(run, whole, to))?;
         }
@@ -37,16 +30,6 @@ pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
         Some(image) => return Err(describe_missing(&runs, run, image)?),
     }
     Ok(Exit::Done)
-}
-
-pub(super) fn named<'a>(runs: &'a [RunLog], id: &str) -> anyhow::Result<&'a RunLog> {
-    runs.iter().find(|run| run.id == id).ok_or_else(|| {
-        let hint = match closest(id, runs.iter().map(|run| run.id.as_str())) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "`layers runs` lists those that are kept".to_owned(),
-        };
-        usage(format!("no run `{id}` is kept")).hint(hint).into()
-    })
 }
 
 /// Why a run has no log of an image, and where there is one.

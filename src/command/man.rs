@@ -17,7 +17,7 @@ use crate::base::screen::visible_path;
 use crate::cli::{Cli, Global};
 use crate::exit::Exit;
 use crate::report::say;
-use crate::workspace::load;
+use crate::workspace::root;
 
 /// A term and what it means.
 type Entry = (&'static str, &'static str);
@@ -55,7 +55,7 @@ const EXIT_STATUS: &[Entry] = &[
 ];
 
 pub fn run(folder: &Path, global: &Global) -> anyhow::Result<Exit> {
-    let folder = load::start_folder(global)?.join(folder);
+    let folder = root::start_folder(global)?.join(folder);
     fs::create_dir_all(&folder)
         .with_context(|| format!("can't make the folder `{}`", visible_path(&folder)))?;
     for (name, text) in pages()? {

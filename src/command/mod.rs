@@ -13,8 +13,6 @@ mod affected;
 mod build;
 mod check;
 mod ci;
-mod compared;
-mod complete;
 mod completions;
 mod diff;
 mod graph;
@@ -26,12 +24,9 @@ mod outdated;
 mod plan;
 mod release;
 mod report;
-mod retyped;
 mod runs;
 mod update;
 mod why;
-
-pub use complete::answer_shell;
 
 /// Shows what was asked for instead of a command: help, or what is wrong with the command line.
 pub fn refuse(error: &clap::Error) -> Exit {

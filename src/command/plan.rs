@@ -1,7 +1,7 @@
 //! `layers plan`: what a build would do, and why.
 
 use crate::base::UnitId;
-use crate::cli::{Global, Plan};
+use crate::cli::{Global, Plan, jobs};
 use crate::exit::Exit;
 use crate::plan::Plan as Todo;
 use crate::report::paint::Paint;
@@ -11,10 +11,8 @@ use crate::schedule::estimate::{critical_chain, duration};
 use crate::session::Session;
 use crate::session::image_provider::Request;
 use crate::session::selection::{self, Selectors};
-use crate::workspace::load::{self, Workspace};
-use crate::workspace::{Invocation, lock};
-
-use super::build::jobs_of;
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, lock, root};
 
 pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = Workspace::open(global, at)?;
@@ -29,9 +27,9 @@ pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<E
     let request = Request { pins, ..Request::look(chosen) };
     let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
     let (workspace, todo) = (session.workspace, &session.plan);
-    drop(load::memory(&workspace.root, at)?);
+    drop(root::memory(&workspace.root, at)?);
     let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();
-    let estimate = options.estimate.then(|| estimate(todo, jobs_of(options.jobs), &name));
+    let estimate = options.estimate.then(|| estimate(todo, jobs(options.jobs), &name));
     say::out(&match (options.json, estimate) {
         (true, estimate) => drawn::draw_json(todo, estimate, &name)?,
         (false, None) => drawn::draw(todo, &name, Paint::plain()),

@@ -1,48 +1,25 @@
-//! `layers report`: the page of a run and its trace, from its log; and those of the run that has just
-//! been.
+//! `layers report`: the page of a run and its trace, from its log.
 //!
-//! Owns where they are written and which run they are compared with. Like `log`, the verb reads
-//! `.layers/` alone.
+//! Like `log`, the verb reads `.layers/` alone.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use crate::base::error::usage;
 use crate::base::screen::visible_path;
+use crate::cli::output::file_of;
 use crate::cli::{Global, Report};
 use crate::exit::Exit;
-use crate::report::journal::Events;
-use crate::report::page::{self, Prior, Standing};
-use crate::report::timeline::Timeline;
+use crate::report::page::Standing;
 use crate::report::{say, trace};
-use crate::session::observers::RunRecord;
-use crate::state::Memory;
-use crate::state::runs::{self, RunLog};
-use crate::workspace::load;
-
-use super::log;
-
-/// The file of a run's page in its folder.
-const PAGE: &str = "report.html";
-
-/// What `--output` calls the standard output.
-const STANDARD_OUTPUT: &str = "-";
+use crate::session::{run_logs, run_pages};
+use crate::workspace::root;
 
 pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
-    let start = load::start_folder(global)?;
-    let runs = runs::all(&load::own_memory(&load::find_root(&start))?);
-    let Some(last) = runs.last() else {
-        return Err(usage("no run has built anything here")
-            .hint("`layers build --all` does")
-            .into());
-    };
-    let run = match &options.run {
-        Some(id) => log::named(&runs, id)?,
-        None => last,
-    };
+    let start = root::start_folder(global)?;
+    let runs = run_logs::kept(&start)?;
+    let run = run_logs::choose(&runs, options.run.as_deref())?;
     // Asked before the log is read, which ends before the lock on it is given back.
     let standing = Standing { id: &run.id, began: run.began, is_written: run.is_written() };
-    let timeline = read(run)?;
+    let timeline = run_pages::read(run)?;
     if let Some(file) = &options.trace {
         write(&start.join(file), file, &trace::draw(&timeline, &run.id))?;
     }
@@ -50,12 +27,12 @@ pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let older = runs.iter().rev().skip_while(|it| it.id != run.id).skip(1);
-    let text = draw(&timeline, &standing, older);
-    match &options.output {
-        Some(file) if file.as_os_str() == STANDARD_OUTPUT => say::data(&text)?,
-        Some(file) => write(&start.join(file), file, &text)?,
-        None => {
-            let path = run.folder().join(PAGE);
+    let text = run_pages::draw(&timeline, &standing, older);
+    match (&options.output, file_of(options.output.as_deref())) {
+        (Some(_), None) => say::data(&text)?,
+        (Some(_), Some(file)) => write(&start.join(file), file, &text)?,
+        (None, _) => {
+            let path = run.folder().join(run_pages::PAGE);
             write(&path, &path, &text)?;
         }
     }
@@ -66,83 +43,4 @@ pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
 fn write(path: &Path, name: &Path, text: &str) -> anyhow::Result<()> {
     say::file(path, text)?;
     say::out(&format!("{}\n", visible_path(name)))
-}
-
-fn read(run: &RunLog) -> anyhow::Result<Timeline> {
-    let mut timeline = Timeline::default();
-    Events::of(run)?.try_for_each(|event| {
-        timeline.take(&event?);
-        anyhow::Ok(())
-    })?;
-    Ok(timeline)
-}
-
-/// The page of a run, compared with the first of the older ones that shares an image with it.
-fn draw<'a>(
-    run: &Timeline,
-    standing: &Standing<'_>,
-    older: impl IntoIterator<Item = &'a RunLog>,
-) -> String {
-    let shares = |other: &Timeline| {
-        let begun = run.images.iter().filter(|track| track.started.is_some());
-        begun.into_iter().any(|track| other.find(&track.name).is_some())
-    };
-    // What can't be read any more is nothing to compare with.
-    let mut read = older.into_iter().filter_map(|older| Some((older, facts(older)?)));
-    let found = read.find(|(_, other)| shares(other));
-    let prior = found.as_ref().map(|(kept, run)| Prior { id: &kept.id, began: kept.began, run });
-    page::of_run(run, standing, prior.as_ref())
-}
-
-/// A run without what its steps wrote.
-fn facts(run: &RunLog) -> Option<Timeline> {
-    let events: Vec<_> = Events::of(run).ok()?.only_facts().collect::<anyhow::Result<_>>().ok()?;
-    Some(Timeline::of(&events))
-}
-
-/// What `layers build` is asked to write when the run is over.
-pub(super) struct Wanted<'a> {
-    /// The page, and where another place than the run's folder is meant.
-    pub page: Option<&'a Option<PathBuf>>,
-    /// Where the trace goes.
-    pub trace: Option<&'a PathBuf>,
-    /// The folder that these are relative to.
-    pub start: &'a Path,
-}
-
-impl Wanted<'_> {
-    /// Whether anything is to be written.
-    pub(super) fn is_any(&self) -> bool {
-        self.page.is_some() || self.trace.is_some()
-    }
-
-    /// Writes it, and says on the standard error stream where it is: the standard output may hold the
-    /// events.
-    pub(super) fn write(
-        &self,
-        record: RunRecord,
-        began: Duration,
-        memory: &Memory,
-    ) -> anyhow::Result<()> {
-        let Some(run) = record.timeline else { return Ok(()) };
-        let id = record.folder.as_deref().and_then(Path::file_name).unwrap_or_default();
-        let id = id.to_string_lossy().into_owned();
-        if let Some(file) = self.trace {
-            say::file(&self.start.join(file), &trace::draw(&run, &id))?;
-            say::err(&format!("trace: {}\n", visible_path(file)))?;
-        }
-        let Some(page) = self.page else { return Ok(()) };
-        let (path, name) = match (page, &record.folder) {
-            (Some(file), _) => (self.start.join(file), file.clone()),
-            (None, Some(folder)) => (folder.join(PAGE), folder.join(PAGE)),
-            (None, None) => {
-                return say::err("no page: a run that builds nothing keeps no log\n");
-            }
-        };
-        let standing = Standing { id: &id, began, is_written: false };
-        let kept = runs::all(memory);
-        let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
-        say::file(&path, &draw(&run, &standing, older))?;
-        say::err(&format!("page: {}\n", visible_path(&name)))
-    }
 }

@@ -8,10 +8,10 @@ use crate::exit::Exit;
 use crate::report::runs::{self, Row};
 use crate::report::say;
 use crate::state;
-use crate::workspace::load;
+use crate::workspace::root;
 
 pub fn run(options: &Runs, global: &Global) -> anyhow::Result<Exit> {
-    let memory = load::own_memory(&load::find_root(&load::start_folder(global)?))?;
+    let memory = root::own_memory(&root::find_root(&root::start_folder(global)?))?;
     let rows: Vec<Row> = state::runs::all(&memory).iter().rev().map(runs::read).collect();
     if options.json {
         say::json(&rows)?;

@@ -15,10 +15,9 @@ use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Move};
 use crate::report::say;
+use crate::session::outdated;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, registry};
-
-use super::outdated;
 
 pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let workspace = Workspace::open_graph(global, at)?;

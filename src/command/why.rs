@@ -10,8 +10,8 @@ use crate::report::{clean, say, why};
 use crate::session::Session;
 use crate::session::image_provider::Request;
 use crate::session::selection::{self, Selectors};
-use crate::workspace::Invocation;
-use crate::workspace::load::{self, Workspace};
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, root};
 
 pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     let mut workspace = Workspace::open(global, at)?;
@@ -25,7 +25,7 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
     let request = Request::look(chosen);
     let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
     let Session { workspace, engine, provider, plan, .. } = &session;
-    drop(load::memory(&workspace.root, at)?);
+    drop(root::memory(&workspace.root, at)?);
     let graph = &workspace.graph;
     let unit = plan.units().first_of(image);
     let own = match &provider.judge.own[unit] {

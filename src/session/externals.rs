@@ -39,7 +39,7 @@ pub fn discover(
     info: &EngineInfo,
     at: &Invocation,
 ) -> anyhow::Result<Discovery> {
-    let asked = workspace.platform.clone();
+    let asked = workspace.builds.platform.clone();
     let platform = asked.as_ref().unwrap_or(&info.platform).clone();
     let shared = registry::shared_store(workspace, request.push, &platform, &at.environment);
     let mut found = ExternalImages::default();

@@ -9,17 +9,23 @@ use crate::workspace::load::Workspace;
 
 pub mod ancestry;
 pub mod attest;
+pub mod changes;
 pub mod consent;
 pub mod externals;
 pub mod image_provider;
+pub mod marks;
 pub mod observers;
+pub mod outdated;
 pub mod parent_aliases;
 pub mod pins;
 pub mod publish;
 pub mod pull;
+pub mod run_logs;
+pub mod run_pages;
 pub mod secrets;
 pub mod selection;
 pub mod shared_names;
+pub mod signals;
 pub mod tag_moves;
 
 use externals::discover;

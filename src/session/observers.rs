@@ -10,9 +10,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::cli::Progress;
 use crate::event::{Event, Listener, Stamped, Tally};
 use crate::plan::Judge;
+use crate::report::github::Groups;
 use crate::report::journal::Journal;
+use crate::report::json_lines::JsonLines;
+use crate::report::live::{Live, Terminal};
+use crate::report::plain::Plain;
 use crate::report::summary::{Summary, Whole};
 use crate::report::timeline::Timeline;
 use crate::report::{Reporter, say};
@@ -138,4 +143,27 @@ impl Observers {
 
 fn warn_unkept(why: &str, at: &Invocation) -> anyhow::Result<()> {
     say::warning(&format!("the log of this run can't be kept: {why}"), at.paint)
+}
+
+/// Returns what shows a run that begins at a moment (since 1970), unless it is quiet.
+pub fn view_of(
+    progress: Progress,
+    began: Duration,
+    root: &Path,
+    at: &Invocation,
+) -> Option<Box<dyn Reporter>> {
+    let live = match progress {
+        Progress::Auto => at.environment.can_draw(),
+        Progress::Tty => true,
+        Progress::Plain => false,
+        Progress::Json => return Some(Box::new(JsonLines::new(say::data_stream(), began))),
+        Progress::Quiet => return None,
+    };
+    Some(if live {
+        Box::new(Live::start(Terminal::of_stderr(at.environment.rewraps()), at.paint))
+    } else if at.environment.is_in_actions() {
+        Box::new(Groups::new(io::stderr(), at.environment.below_workspace(root)))
+    } else {
+        Box::new(Plain::new(say::words_stream()))
+    })
 }

@@ -8,8 +8,8 @@ use crate::cli::Global;
 use crate::graph::{Graph, select};
 use crate::lint::arguments::undeclared;
 use crate::report::{diagnostics, say};
-use crate::workspace::load::{self, Workspace};
-use crate::workspace::{Invocation, revisions};
+use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, build_settings, revisions};
 
 /// The images that words choose, and all that is to be looked at because of them.
 pub struct Selection {
@@ -82,7 +82,7 @@ pub fn warn_of_arguments(
     global: &Global,
     at: &Invocation,
 ) -> anyhow::Result<()> {
-    let given = load::build_args_of(global, &at.environment);
+    let given = build_settings::build_args_of(global, &at.environment);
     let images = chosen.all.iter().map(|image| &workspace.graph.images[*image]);
     let problem = undeclared(given.keys().map(String::as_str), images);
     let problems = workspace.silence.apply(problem.into_iter().collect());

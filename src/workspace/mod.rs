@@ -8,14 +8,18 @@ use crate::report::paint::Paint;
 use crate::report::say;
 
 pub mod attestations;
+pub mod build_settings;
+pub mod completion;
 pub mod environment;
 pub mod load;
 pub mod lock;
 pub mod names;
 pub mod paths;
+pub mod proposal;
 pub mod proxies;
 pub mod registry;
 pub mod revisions;
+pub mod root;
 pub mod tags;
 
 use environment::Environment;

@@ -16,12 +16,13 @@ use crate::graph::{Graph, select};
 use crate::inputs::since::{Cause, Sides, compare};
 use crate::inputs::{self, Change};
 use crate::report::say;
-use crate::scan::config::{self, ConfigFile};
+use crate::scan::config;
 use crate::scan::git::{Git, Head, Local, Snapshot, is_null};
 use crate::scan::ignore_file::find_ignore_file;
 use crate::scan::skeleton::{Beside, Skeleton};
 
 use super::Invocation;
+use super::build_settings::BuildSettings;
 use super::load::{Workspace, once_each, read_graph};
 use super::lock::FILE;
 
@@ -39,10 +40,10 @@ pub struct Revision {
     snapshot: Snapshot,
     /// Its images.
     pub graph: Graph,
+    /// What its builds get.
+    pub builds: BuildSettings,
     /// What is wrong with its files.
     pub problems: Vec<Diagnostic>,
-    /// Its configuration.
-    pub config: ConfigFile,
 }
 
 /// Where a revision belongs, and what is set outside of it.
@@ -73,9 +74,10 @@ impl Revision {
         let Around { head, global, at } = around;
         let skeleton = Skeleton::lay_out(&snapshot, beside)?;
         let (config, mistakes) = config::read(skeleton.root())?;
-        let (graph, problems) = read_graph(skeleton.root(), &config, global, at, Some(head))?;
+        let (graph, builds, problems) =
+            read_graph(skeleton.root(), &config, global, at, Some(head))?;
         let problems = once_each(mistakes.into_iter().chain(problems));
-        Ok(Revision { skeleton, snapshot, graph, problems, config })
+        Ok(Revision { skeleton, snapshot, graph, builds, problems })
     }
 
     /// As a side of a comparison.
@@ -159,7 +161,7 @@ pub fn compare_work_tree(
     let causes = compare(Sides {
         now: inputs::since::Side { root, graph, snapshot: &now },
         then: then.side(),
-        platform: &workspace.platform.clone().unwrap_or_default(),
+        platform: &workspace.builds.platform.clone().unwrap_or_default(),
     })?;
     Ok((then, causes))
 }

@@ -145,7 +145,7 @@ impl SecretOptions {
         if images.is_empty() {
             return Ok(PreparedSecrets::default());
         }
-        proxies::check(&workspace.proxies, &workspace.attestations)?;
+        proxies::check(&workspace.builds.proxies, &workspace.attestations)?;
         let doubts = workspace.silence.apply(self.misspelt(&workspace.graph));
         let mut prepared = PreparedSecrets { doubts, ..PreparedSecrets::default() };
         let unread = self.add_configured(asking, &images, &mut prepared, at)?;
@@ -169,7 +169,7 @@ impl SecretOptions {
             };
             sockets.insert(id, socket);
         }
-        let hidden = workspace.proxies.secrets();
+        let hidden = workspace.builds.proxies.secrets();
         prepared.secrets = Secrets::hiding(self.secrets, sockets, &hidden)?;
         Ok(prepared)
     }

@@ -20,10 +20,12 @@ use crate::graph::images;
 use crate::report::say;
 use crate::scan::{config, groups};
 use crate::state::{Memory, runs};
-use crate::workspace::environment::Environment;
-use crate::workspace::{load, lock, names};
 
-use super::completions::VARIABLE;
+use super::environment::Environment;
+use super::{lock, names, root};
+
+/// The variable by which a completion script says which shell asks.
+pub const VARIABLE: &str = "LAYERS_COMPLETE";
 
 /// Answers the question of a completion script. Returns nothing where none was asked: the scripts
 /// set a variable and put the words behind a `--` that no other command line begins with, so that
@@ -108,7 +110,7 @@ impl Place {
     }
 
     fn root(&self) -> PathBuf {
-        load::find_root(&self.folder)
+        root::find_root(&self.folder)
     }
 
     /// The names of all images; none where they can't be told.
@@ -116,7 +118,7 @@ impl Place {
         let root = self.root();
         let (file, _) = config::read(&root)?;
         let (found, _) = groups::find(&root, &file)?;
-        let folder = load::folder_of(&root);
+        let folder = root::folder_of(&root);
         // No image is called after a tag that git would have to be asked for.
         let environment = Environment::read();
         let (wishes, _) = names::read(&Global::default(), &environment, &file, folder, None)?;

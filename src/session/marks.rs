@@ -1,17 +1,17 @@
 //! The marks of `layers graph --color-by`.
 //!
-//! Owns what the words and shades of each kind of mark stand for. The engine is asked as for a plan,
-//! and only where a mark needs it.
+//! Owns what the words and shades of each kind of mark stand for. A verdict needs a plan, a size only
+//! the engine's list of images, and a depth no engine.
 
 use crate::base::{IdMap, ImageId};
-use crate::cli::{ColorBy, EngineName, Global, Graph as Options};
+use crate::cli::{ColorBy, EngineName, Global};
 use crate::export::mark::{Mark, Marks, STEPS, Shade};
 use crate::graph::{Graph, select};
-use crate::plan::{Holder, Plan, Verdict};
+use crate::plan::{Held, Holder, Plan, Verdict, ask_held};
 use crate::report::paint::Paint;
 use crate::report::words;
 use crate::session::Session;
-use crate::session::image_provider::{ImageProvider, Request};
+use crate::session::image_provider::{Request, connect};
 use crate::session::selection::Selection;
 use crate::workspace::Invocation;
 use crate::workspace::load::{self, Workspace};
@@ -23,11 +23,6 @@ const SIZES: [(u64, &str); 4] = [
     (500_000_000, "under 500 MB"),
     (1_000_000_000, "under 1 GB"),
 ];
-
-/// Whether the marks need the engine.
-pub fn ask_the_engine(options: &Options) -> bool {
-    matches!(options.color_by, Some(ColorBy::Verdict | ColorBy::Size))
-}
 
 /// Marks on some images.
 ///
@@ -43,15 +38,17 @@ pub fn make(
     if by == ColorBy::Depth {
         return Ok(by_depth(&workspace.graph, images));
     }
+    if by == ColorBy::Size {
+        let engine = connect(engine, at)?;
+        // An engine that does not answer is told so, rather than waited for.
+        engine.describe()?;
+        return Ok(by_size(&workspace.graph, &ask_held(engine.as_ref())?));
+    }
     // The engine adds to a graph what only it can know, and the one that is drawn stays as it is written.
     let mut workspace = load::load(global, at)?;
     let all = select::with_needs(&workspace.graph, images);
     let request = Request::look(Selection { named: images.to_vec(), ..Selection::all(all) });
-    let session = Session::open(&mut workspace, request, engine, at)?;
-    Ok(match by {
-        ColorBy::Size => by_size(&session.workspace.graph, &session.provider),
-        _ => by_verdict(&session.plan),
-    })
+    Ok(by_verdict(&Session::open(&mut workspace, request, engine, at)?.plan))
 }
 
 /// A text in the colour of a mark, on a terminal.
@@ -115,12 +112,12 @@ fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
 }
 
 /// How large the images are that the engine holds now, fresh or not.
-fn by_size(graph: &Graph, provider: &ImageProvider<'_>) -> Marks {
+fn by_size(graph: &Graph, held: &Held) -> Marks {
     let largest = || mark("1 GB and more", Shade::Step(STEPS - 1));
     let steps = SIZES.iter().zip(0_u8..);
     let legend = steps.map(|((_, word), step)| mark(*word, Shade::Step(step)));
     let legend = legend.chain([largest(), mark("not there", Shade::Unknown)]).collect();
-    let of = |id: ImageId| match provider.judge.held.holder(&graph.images[id].references) {
+    let of = |id: ImageId| match held.holder(&graph.images[id].references) {
         Holder::One(held) => {
             let step = SIZES.iter().zip(0_u8..).find(|((most, _), _)| held.size < *most);
             let shade = step.map_or(largest().shade, |(_, step)| Shade::Step(step));

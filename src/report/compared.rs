@@ -7,34 +7,32 @@ use std::path::Path;
 use anyhow::Context;
 use similar::TextDiff;
 
+use super::say;
 use crate::base::screen::visible_path;
-use crate::exit::Exit;
-use crate::report::say;
-
-use super::retyped::quote;
+use crate::base::text::inline_shell_word as quote;
 
 /// Compares a file with what it should be; the difference goes to the standard output. `name` is
-/// what the file is called, `command` the command line that makes it.
+/// what the file is called, `command` the command line that makes it. Returns whether it is up to date.
 ///
 /// # Errors
 /// Where the file is there and can't be read.
-pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow::Result<Exit> {
+pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow::Result<bool> {
     let hint = format!("hint: {command} --output {}", quote(name));
     let found = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             // All of it would be the difference.
             say::err(&format!("there is no `{name}`\n{hint}\n"))?;
-            return Ok(Exit::Failed);
+            return Ok(false);
         }
         Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(path))),
     };
     if found == wanted {
-        return Ok(Exit::Done);
+        return Ok(true);
     }
     let diff = TextDiff::from_lines(found.as_str(), wanted);
     let headers = (format!("{name} (committed)"), format!("{name} (from the Dockerfiles)"));
     say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
     say::err(&format!("`{name}` is out of date\n{hint}\n"))?;
-    Ok(Exit::Failed)
+    Ok(false)
 }

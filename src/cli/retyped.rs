@@ -1,0 +1,115 @@
+//! Command lines as they are typed again, in hints and in the headers of files.
+//!
+//! Owns which options change what a command makes.
+
+use clap::ValueEnum;
+
+use super::{
+    Ci, CiFile, CiGithub, CiGitlab, CiSystem, Global, Graph, GraphFormat, USUAL_BRANCH,
+    USUAL_IMAGE, USUAL_RUNNER, usual_action,
+};
+use crate::base::Platform;
+use crate::base::text::inline_shell_word as quote;
+
+/// The options of all commands that change what is made, each with its value as `quote` writes words.
+pub fn settings(global: &Global, quote: impl Fn(&str) -> String) -> Vec<String> {
+    let Global {
+        directory: _,
+        build_args,
+        platform,
+        target,
+        sbom,
+        provenance,
+        namespace,
+        app,
+        tags,
+        registry: _,
+    } = global;
+    let platform = &platform.as_ref().map(Platform::to_string);
+    let said = [("platform", platform), ("target", target), ("namespace", namespace), ("app", app)];
+    let arguments = build_args.iter().map(|it| ("build-arg", it));
+    let said = said.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let said = arguments.chain(said).chain(tags.iter().map(|it| ("tag", it)));
+    // A verdict depends on them.
+    let attested = [("sbom", sbom), ("provenance", provenance)].into_iter();
+    let attested = attested.filter_map(|(name, how)| Some((name, how.as_ref()?.to_string())));
+    let attested = attested.map(|(name, how)| format!("--{name}={}", quote(&how)));
+    said.map(|(name, value)| format!("--{name} {}", quote(value))).chain(attested).collect()
+}
+
+/// The options of all commands, and the registry, for files that are used where `layers.toml` is not.
+pub fn settings_with_registry(global: &Global, quote: impl Fn(&str) -> String) -> Vec<String> {
+    let registry = global.registry.as_ref().map(|it| format!("--registry {}", quote(it)));
+    settings(global, quote).into_iter().chain(registry).collect()
+}
+
+/// `layers graph` with the options that say what is drawn. `format` is the format, where it is known
+/// otherwise than by an option.
+pub fn graph(options: &Graph, global: &Global, format: Option<&str>) -> String {
+    let mut words = vec!["layers graph".to_owned()];
+    words.extend(format.or(option_of(&options.format)).map(|it| format!("--{it}")));
+    words.extend(options.focus.iter().map(|image| format!("--focus {}", quote(image))));
+    if options.reduce {
+        words.push("--reduce".to_owned());
+    }
+    if let Some(by) = options.color_by {
+        let by = by.to_possible_value().map(|it| it.get_name().to_owned());
+        words.push(format!("--color-by {}", by.unwrap_or_default()));
+    }
+    words.extend(settings(global, quote));
+    words.join(" ")
+}
+
+fn option_of(format: &GraphFormat) -> Option<&'static str> {
+    let options = [
+        (format.dot, "dot"),
+        (format.mermaid, "mermaid"),
+        (format.json, "json"),
+        (format.svg, "svg"),
+        (format.html, "html"),
+        (format.bake, "bake"),
+        (format.compose, "compose"),
+    ];
+    options.into_iter().find(|(is_given, _)| *is_given).map(|(_, option)| option)
+}
+
+/// `layers ci` with the options that say what is in the file.
+pub fn ci(options: &Ci, global: &Global) -> String {
+    let (words, file) = match &options.system {
+        CiSystem::Github(options) => (github_words(options), &options.file),
+        CiSystem::Gitlab(options) => (gitlab_words(options), &options.file),
+    };
+    let CiFile { images, output: _, check: _ } = file;
+    let images = images.iter().map(|image| quote(image));
+    words
+        .into_iter()
+        .chain(settings_with_registry(global, quote))
+        .chain(images)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn github_words(options: &CiGithub) -> Vec<String> {
+    let CiGithub { file: _, packed, uses, runs_on, branch } = options;
+    let mut words = vec!["layers ci github".to_owned()];
+    words.extend(packed.then(|| "--packed".to_owned()));
+    if *uses != usual_action() {
+        words.push(format!("--uses {}", quote(uses)));
+    }
+    if runs_on != USUAL_RUNNER {
+        words.push(format!("--runs-on {}", quote(runs_on)));
+    }
+    if *branch != [USUAL_BRANCH] {
+        words.extend(branch.iter().map(|branch| format!("--branch {}", quote(branch))));
+    }
+    words
+}
+
+fn gitlab_words(options: &CiGitlab) -> Vec<String> {
+    let CiGitlab { file: _, image } = options;
+    let mut words = vec!["layers ci gitlab".to_owned()];
+    if image != USUAL_IMAGE {
+        words.push(format!("--image {}", quote(image)));
+    }
+    words
+}

@@ -1,0 +1,251 @@
+//! What a change of the repository means for its images.
+//!
+//! Owns the way from two revisions to the facts: both sides are read alike, images are compared as for
+//! `--since`, graphs and pins beside that. No engine is asked. How it is told is `report/`'s affair.
+
+use crate::base::error::{ErrorKind, as_usage, printed, usage};
+use crate::base::screen::visible_path;
+use crate::base::{Diagnostic, IdMap, ImageId, Platform};
+use crate::cli::{Diff as Options, Global, jobs};
+use crate::graph::Graph;
+use crate::graph::difference::{Difference, Side};
+use crate::graph::units::Units;
+use crate::inputs::commands_of;
+use crate::inputs::since::{Cause, Sides, compare};
+use crate::plan::Plan;
+use crate::report::diff::{self, Because, Estimate, Range, Row, Told};
+use crate::report::{diagnostics, say};
+use crate::scan::git::{Git, Head, is_null};
+use crate::schedule::estimate::duration;
+use crate::state::Memory;
+use crate::workspace::load::Workspace;
+use crate::workspace::revisions::{
+    Affected, Around, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
+};
+use crate::workspace::root::{find_root, memory as memory_at, start_folder};
+use crate::workspace::{Invocation, build_settings};
+
+/// Summarizes the change of a range, in the format of the options.
+///
+/// # Errors
+/// If a revision cannot be read, or its files are wrong.
+pub fn summarize(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<String> {
+    let range = parse(&options.range);
+    match range.head {
+        None => {
+            let workspace = Workspace::open(global, at)?;
+            beside_work_tree(&workspace, range, options, global, at)
+        }
+        Some(head) => between_revisions(range, head, options, global, at),
+    }
+}
+
+/// `BASE..HEAD`, `BASE...HEAD` or `BASE`, with HEAD for an end that is left out, as git reads it
+/// (gitrevisions(7)).
+fn parse(text: &str) -> Range<'_> {
+    fn or_head(revision: &str) -> &str {
+        if revision.is_empty() { "HEAD" } else { revision }
+    }
+    let (ends, is_from_fork) = match text.split_once("...") {
+        Some(ends) => (Some(ends), true),
+        None => (text.split_once(".."), false),
+    };
+    match ends {
+        Some((base, head)) => {
+            Range { text, base: or_head(base), head: Some(or_head(head)), is_from_fork }
+        }
+        None => Range { text, base: text, head: None, is_from_fork },
+    }
+}
+
+/// The tree of the earlier side.
+fn tree_of_base(git: &Git, range: Range<'_>) -> anyhow::Result<String> {
+    let found = match range.head.filter(|_| range.is_from_fork) {
+        Some(head) => git.merge_base(range.base, head).and_then(|commit| git.resolve(&commit)),
+        None => git.resolve(range.base),
+    };
+    found.map_err(as_usage)
+}
+
+/// The tree of the later side.
+fn tree_of_head(git: &Git, head: &str) -> anyhow::Result<String> {
+    if is_null(head) {
+        return Err(usage(format!(
+            "`{head}` is the null commit, which GitHub sends for a branch that was deleted"
+        ))
+        .hint("compare with a commit that exists")
+        .into());
+    }
+    git.resolve(head).map_err(as_usage)
+}
+
+fn beside_work_tree(
+    workspace: &Workspace,
+    range: Range<'_>,
+    options: &Options,
+    global: &Global,
+    at: &Invocation,
+) -> anyhow::Result<String> {
+    let Workspace { root, graph, head, .. } = workspace;
+    let git = Git::open(root).map_err(as_usage)?;
+    let tree = tree_of_base(&git, range)?;
+    warn_of_null(range.base, at)?;
+    let around = Around { head, global, at };
+    let (then, causes) = compare_work_tree(workspace, &git, &tree, around)?;
+    let pins = pins_in(root);
+    let now = Side { graph, pins: &pins };
+    let memory = &memory_at(root, at)?;
+    tell(Compared { range, memory, then: &then, now, causes }, options)
+}
+
+fn between_revisions(
+    range: Range<'_>,
+    head: &str,
+    options: &Options,
+    global: &Global,
+    at: &Invocation,
+) -> anyhow::Result<String> {
+    let root = find_root(&start_folder(global)?);
+    let git = Git::open(&root).map_err(as_usage)?;
+    let base = tree_of_base(&git, range)?;
+    let tree = tree_of_head(&git, head)?;
+    warn_of_null(range.base, at)?;
+    let names = Head::of(&root);
+    let around = Around { head: &names, global, at };
+    let read = |tree: &str| Revision::read(&git, tree, around);
+    let (then, now) = rayon::join(|| read(&base), || read(&tree));
+    let (then, now) = (then?, now?);
+    let errors: Vec<Diagnostic> = now.problems.iter().filter(|it| it.is_error()).cloned().collect();
+    if !errors.is_empty() {
+        say::err(&diagnostics::draw(&errors, at.paint))?;
+        say::err(&format!("these are the files of `{head}`\n"))?;
+        return Err(printed(ErrorKind::Files).into());
+    }
+    if then.graph.images.is_empty() && now.graph.images.is_empty() {
+        return Err(usage(format!(
+            "neither side of `{}` has a Dockerfile where `{}` is the root",
+            range.text,
+            visible_path(&root)
+        ))
+        .hint("say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
+        .into());
+    }
+    build_settings::check_target(global, &now.graph)?;
+    let platform = now.builds.platform.clone().unwrap_or_default();
+    let causes = compare(Sides { now: now.side(), then: then.side(), platform: &platform })?;
+    let pins = now.pins();
+    let side = Side { graph: &now.graph, pins: &pins };
+    let memory = memory_at(&root, at)?;
+    let compared = Compared { range, memory: &memory, then: &then, now: side, causes };
+    tell(compared, options)
+}
+
+/// Both sides, and why images differ themselves.
+struct Compared<'a> {
+    range: Range<'a>,
+    memory: &'a Memory,
+    then: &'a Revision,
+    now: Side<'a>,
+    causes: IdMap<Option<Cause>>,
+}
+
+fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
+    let Compared { range, memory, then, now, mut causes } = compared;
+    let pins = then.pins();
+    let was = Side { graph: &then.graph, pins: &pins };
+    let difference = Difference::between(was, now);
+    add_moved_pins(&mut causes, was, now);
+    let graph = now.graph;
+    let affected = Affected::of(graph, causes);
+    let layers = affected.layers(graph);
+    let in_order: Vec<ImageId> =
+        graph.order().iter().copied().filter(|image| layers[*image].is_some()).collect();
+    let (estimate, times) = expect(memory, graph, &difference, &in_order, jobs(options.jobs));
+    let row = |(id, time): (&ImageId, Option<diff::Expected>)| {
+        let image = &graph.images[*id];
+        let was = difference.old_name(&image.name);
+        let parents = graph.parents_of(*id);
+        let needs = parents.iter().filter(|parent| layers[**parent].is_some());
+        Row {
+            id: *id,
+            image: &image.name,
+            dockerfile: image.dockerfile.as_str(),
+            because: match (&affected.causes[*id], was) {
+                (_, Some(_)) => Because::Renamed,
+                (Some(_), None) => Because::Changed,
+                (None, None) => Because::Parent,
+            },
+            was,
+            cause: affected.causes[*id].as_ref().filter(|_| was.is_none()),
+            needs: needs.map(|parent| graph.images[*parent].name.as_str()).collect(),
+            time,
+        }
+    };
+    let told = Told {
+        range,
+        graph,
+        rows: in_order.iter().zip(times).map(row).collect(),
+        estimate,
+        difference: &difference,
+        base_errors: then.problems.iter().filter(|problem| problem.is_error()).count(),
+    };
+    if options.json { diff::draw_json(&told) } else { Ok(diff::draw(&told)) }
+}
+
+/// How long the builds will take, and each of them, by what they took before; nothing where no build of
+/// any of them is known.
+fn expect(
+    memory: &Memory,
+    graph: &Graph,
+    difference: &Difference,
+    images: &[ImageId],
+    jobs: usize,
+) -> (Option<Estimate>, Vec<Option<diff::Expected>>) {
+    let durations = memory.durations();
+    // What an image took under its old name it will take under its new one.
+    let name = |image: &ImageId| {
+        let name = graph.images[*image].name.as_str();
+        difference.old_name(name).filter(|_| durations.usual(name).is_none()).unwrap_or(name)
+    };
+    let described: Vec<(&str, usize)> =
+        images.iter().map(|image| (name(image), commands_of(&graph.images[*image]))).collect();
+    if !durations.knows_any(described.iter().map(|(name, _)| *name)) {
+        return (None, vec![None; images.len()]);
+    }
+    let expected = durations.expect(&described);
+    let units = Units::for_one(graph.images.len(), Platform::default());
+    let mut costs = IdMap::from_fn(units.len(), |_| std::time::Duration::ZERO);
+    let mut plan = Plan::new(graph, &units, &units.of_all(images));
+    for (image, time) in images.iter().zip(&expected) {
+        costs[units.first_of(*image)] = *time;
+    }
+    plan.set_costs(costs);
+    let estimate = Estimate { jobs, time: duration(&plan, jobs), work: expected.iter().sum() };
+    let times = expected.into_iter().zip(&described).map(|(time, (name, _))| {
+        Some(diff::Expected { time, is_guess: durations.usual(name).is_none() })
+    });
+    (Some(estimate), times.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_git_reads_them() {
+        let check = |text: &str, base: &str, head: Option<&str>, is_from_fork: bool| {
+            let range = parse(text);
+            assert_eq!(
+                (range.base, range.head, range.is_from_fork),
+                (base, head, is_from_fork),
+                "{text}"
+            );
+        };
+        check("main..HEAD", "main", Some("HEAD"), false);
+        check("main...work", "main", Some("work"), true);
+        check("v1.2", "v1.2", None, false);
+        check("main..", "main", Some("HEAD"), false);
+        check("main...", "main", Some("HEAD"), true);
+        check("..work", "HEAD", Some("work"), false);
+    }
+}

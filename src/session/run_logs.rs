@@ -1,0 +1,43 @@
+//! The logs of earlier runs.
+//!
+//! Owns which of them a command line means.
+
+use std::path::Path;
+
+use crate::base::error::usage;
+use crate::base::text::closest;
+use crate::state::runs::{self, RunLog};
+use crate::workspace::root;
+
+/// Returns the runs that are kept at a directory, the oldest first, and at least one.
+///
+/// # Errors
+/// If there is none, or the state directory cannot be used.
+pub fn kept(start: &Path) -> anyhow::Result<Vec<RunLog>> {
+    let runs = runs::all(&root::own_memory(&root::find_root(start))?);
+    if runs.is_empty() {
+        return Err(usage("no run has built anything here")
+            .hint("`layers build --all` does")
+            .into());
+    }
+    Ok(runs)
+}
+
+/// Returns the run with an ID, else the last one.
+///
+/// # Errors
+/// If no such run is kept.
+pub fn choose<'a>(runs: &'a [RunLog], id: Option<&str>) -> anyhow::Result<&'a RunLog> {
+    let found = match id {
+        Some(id) => runs.iter().find(|run| run.id == id),
+        None => runs.last(),
+    };
+    found.ok_or_else(|| {
+        let id = id.unwrap_or_default();
+        let hint = match closest(id, runs.iter().map(|run| run.id.as_str())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`layers runs` lists those that are kept".to_owned(),
+        };
+        usage(format!("no run `{id}` is kept")).hint(hint).into()
+    })
+}

@@ -1,0 +1,100 @@
+//! The page of a run and its trace.
+//!
+//! Owns where `layers build` writes them, and which earlier run a page compares its run with.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::screen::visible_path;
+use crate::report::journal::Events;
+use crate::report::page::{self, Prior, Standing};
+use crate::report::timeline::Timeline;
+use crate::report::{say, trace};
+use crate::state::Memory;
+use crate::state::runs::{self, RunLog};
+
+use super::observers::RunRecord;
+
+/// The file of a run's page in its directory.
+pub const PAGE: &str = "report.html";
+
+/// Reads a run from its log.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn read(run: &RunLog) -> anyhow::Result<Timeline> {
+    let mut timeline = Timeline::default();
+    Events::of(run)?.try_for_each(|event| {
+        timeline.take(&event?);
+        anyhow::Ok(())
+    })?;
+    Ok(timeline)
+}
+
+/// The page of a run, compared with the first of the older ones that shares an image with it.
+pub fn draw<'a>(
+    run: &Timeline,
+    standing: &Standing<'_>,
+    older: impl IntoIterator<Item = &'a RunLog>,
+) -> String {
+    let shares = |other: &Timeline| {
+        let begun = run.images.iter().filter(|track| track.started.is_some());
+        begun.into_iter().any(|track| other.find(&track.name).is_some())
+    };
+    // What can't be read any more is nothing to compare with.
+    let mut read = older.into_iter().filter_map(|older| Some((older, facts(older)?)));
+    let found = read.find(|(_, other)| shares(other));
+    let prior = found.as_ref().map(|(kept, run)| Prior { id: &kept.id, began: kept.began, run });
+    page::of_run(run, standing, prior.as_ref())
+}
+
+/// A run without what its steps wrote.
+fn facts(run: &RunLog) -> Option<Timeline> {
+    let events: Vec<_> = Events::of(run).ok()?.only_facts().collect::<anyhow::Result<_>>().ok()?;
+    Some(Timeline::of(&events))
+}
+
+/// What `layers build` writes when the run is over.
+pub struct PagesOption<'a> {
+    /// The page, and where another place than the run's folder is meant.
+    pub page: Option<&'a Option<PathBuf>>,
+    /// Where the trace goes.
+    pub trace: Option<&'a PathBuf>,
+    /// The folder that these are relative to.
+    pub start: &'a Path,
+}
+
+impl PagesOption<'_> {
+    /// Whether anything is to be written.
+    pub fn is_any(&self) -> bool {
+        self.page.is_some() || self.trace.is_some()
+    }
+
+    /// Writes it, and says on the standard error stream where it is: the standard output may hold the
+    /// events.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, record: RunRecord, began: Duration, memory: &Memory) -> anyhow::Result<()> {
+        let Some(run) = record.timeline else { return Ok(()) };
+        let id = record.folder.as_deref().and_then(Path::file_name).unwrap_or_default();
+        let id = id.to_string_lossy().into_owned();
+        if let Some(file) = self.trace {
+            say::file(&self.start.join(file), &trace::draw(&run, &id))?;
+            say::err(&format!("trace: {}\n", visible_path(file)))?;
+        }
+        let Some(page) = self.page else { return Ok(()) };
+        let (path, name) = match (page, &record.folder) {
+            (Some(file), _) => (self.start.join(file), file.clone()),
+            (None, Some(folder)) => (folder.join(PAGE), folder.join(PAGE)),
+            (None, None) => {
+                return say::err("no page: a run that builds nothing keeps no log\n");
+            }
+        };
+        let standing = Standing { id: &id, began, is_written: false };
+        let kept = runs::all(memory);
+        let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
+        say::file(&path, &draw(&run, &standing, older))?;
+        say::err(&format!("page: {}\n", visible_path(&name)))
+    }
+}

@@ -1,0 +1,29 @@
+//! Signals that end a run.
+//!
+//! Owns what each of them does: the first stops the run in order, the next ends the process.
+
+use anyhow::Context;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::schedule::Interrupter;
+
+/// Lets signals interrupt a run.
+///
+/// # Errors
+/// If the system does not deliver them.
+pub fn listen(interrupter: Interrupter) -> anyhow::Result<()> {
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]);
+    let mut signals = signals.context("can't listen for signals")?;
+    std::thread::spawn(move || {
+        for (count, signal) in signals.forever().enumerate() {
+            if count == 0 {
+                interrupter.interrupt(signal);
+            } else {
+                drop(emulate_default_handler(signal));
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! What builds get beside the Dockerfiles: arguments, platform, target stage, and proxies.
+//!
+//! Owns which of the options, the environment, and `layers.toml` wins. All is resolved once per
+//! workspace.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::error::usage;
+use crate::base::screen::visible;
+use crate::base::text::closest;
+use crate::base::{Diagnostic, Platform, Rule};
+use crate::cli::Global;
+use crate::credentials::BuildProxies;
+use crate::graph::Graph;
+use crate::graph::link::Wanted;
+use crate::lint::frontend::{Version, parse_version};
+use crate::scan::config::ConfigFile;
+
+use super::environment::Environment;
+use super::{Invocation, proxies};
+
+/// The variable that says which time builds are to take for now
+/// (<https://reproducible-builds.org/docs/source-date-epoch/>).
+pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// The variable that says which platform builds are for (docker/cli, `cli/command/image/build.go`).
+const DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
+
+/// The settings of a workspace's builds.
+pub struct BuildSettings {
+    /// The platform to build for, where one is requested.
+    pub platform: Option<Platform>,
+    /// The same without the environment, for files that are kept.
+    pub lasting_platform: Option<Platform>,
+    /// The proxies that builds get, where the docker configuration has any.
+    pub proxies: BuildProxies,
+}
+
+impl BuildSettings {
+    /// Resolves the settings.
+    ///
+    /// # Errors
+    /// If the environment has a value that is not a platform.
+    pub fn resolve(
+        global: &Global,
+        at: &Invocation,
+        file: &ConfigFile,
+    ) -> anyhow::Result<BuildSettings> {
+        Ok(BuildSettings {
+            platform: platform_of(global, &at.environment, file)?,
+            lasting_platform: lasting_platform(global, file),
+            // A configuration that can't be read matters to those alone that need an engine.
+            proxies: proxies::read(at).unwrap_or_default(),
+        })
+    }
+
+    /// What images are linked with.
+    pub fn wanted(&self, global: &Global, at: &Invocation) -> Wanted {
+        Wanted {
+            build_args: build_args_of(global, &at.environment),
+            proxies: self.proxies.clone(),
+            platform: self.platform.clone(),
+            build_platform: Platform::of_this_machine(),
+            target: global.target.clone(),
+        }
+    }
+}
+
+/// `NAME=VALUE`, or `NAME` for the environment's value; one that the environment lacks is left
+/// out, as `docker build` does. So does the time of reproducible builds, which the environment gives
+/// without being asked (docker/buildx, `commands/build.go`).
+pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
+    let given = global.build_args.iter().filter_map(|argument| match argument.split_once('=') {
+        None => Some((argument.as_str(), env.var(argument)?)),
+        both => both,
+    });
+    let epoch = env.set_var(SOURCE_DATE_EPOCH).map(|epoch| (SOURCE_DATE_EPOCH, epoch));
+    // What is given comes last, and wins.
+    let all = epoch.into_iter().chain(given);
+    all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The platform that is asked for: by the command line, else by the environment, else by
+/// `layers.toml`; the engine's own where none is.
+///
+/// # Errors
+/// Where the environment has a value that is no platform.
+fn platform_of(
+    global: &Global,
+    env: &Environment,
+    file: &ConfigFile,
+) -> anyhow::Result<Option<Platform>> {
+    let Some(given) = env.set_var(DEFAULT_PLATFORM).filter(|_| global.platform.is_none()) else {
+        return Ok(lasting_platform(global, file));
+    };
+    if let Ok(platform) = given.parse() {
+        return Ok(Some(platform));
+    }
+    let (what, hint) = match given.contains(',') {
+        true => ("several platforms, and a run builds for one", "set it to one of them"),
+        false => ("not a platform", "set it to one such as `linux/arm64`"),
+    };
+    let shown = given.escape_debug();
+    let message = format!("{DEFAULT_PLATFORM} is `{shown}`, which is {what}");
+    Err(usage(message).hint(format!("{hint}, or pass --platform")).into())
+}
+
+/// The same for files that are kept: the environment is that of whoever makes them, not of whoever
+/// builds by them.
+fn lasting_platform(global: &Global, file: &ConfigFile) -> Option<Platform> {
+    // A mistake in the file is reported with the graph.
+    global.platform.clone().or_else(|| configured_platform(file).ok().flatten())
+}
+
+/// The platform that `layers.toml` names; a diagnostic where it names none.
+pub fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagnostic> {
+    let Some(setting) = &file.config.platform else { return Ok(None) };
+    setting.get_ref().parse().map(Some).map_err(|_| {
+        let message = format!("`{}` is not a platform", visible(setting.get_ref()));
+        Diagnostic::new(Rule::InvalidPlatform, message)
+            .at(&file.source, ConfigFile::span(setting), "")
+            .hint("set it to one such as `linux/arm64`")
+    })
+}
+
+/// Refuses a `--target` that no Dockerfile has.
+///
+/// # Errors
+/// Where that is so.
+pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
+    let Some(target) = &global.target else { return Ok(()) };
+    if graph.images.values().any(|image| image.target.as_ref() == Some(target)) {
+        return Ok(());
+    }
+    let stages = graph.images.values().flat_map(|image| &image.file.stages);
+    let names: BTreeSet<&str> =
+        stages.filter_map(|stage| Some(stage.name.as_ref()?.value.as_str())).collect();
+    let error = usage(format!("no Dockerfile has a stage `{target}`"));
+    Err(match closest(&target.to_lowercase(), names) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")).into(),
+        None => error.into(),
+    })
+}
+
+/// Returns the frontend that `layers.toml` names, and what is wrong with how it names it.
+pub fn frontend_of(file: &ConfigFile) -> (Option<Version>, Option<Diagnostic>) {
+    let Some(setting) = &file.config.check.frontend else { return (None, None) };
+    let version = parse_version(setting.get_ref());
+    let mistake = version.is_none().then(|| {
+        let message = format!("`{}` is no version of Docker's frontend", setting.get_ref());
+        Diagnostic::new(Rule::Config, message)
+            .at(&file.source, ConfigFile::span(setting), "")
+            .hint("write it as `frontend = \"1.4\"`")
+    });
+    (version, mistake)
+}

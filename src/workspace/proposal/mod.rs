@@ -1,0 +1,72 @@
+//! The `layers.toml` that a repository's Dockerfiles suggest.
+//!
+//! Owns the proposal: `survey` finds the Dockerfiles, `naming` chooses how their names are made, and
+//! `wording` writes the file.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::base::{Diagnostic, RelPath, Source};
+use crate::cli::Global;
+use crate::graph::Graph;
+use crate::graph::evaluate::NeedKind;
+use crate::scan::config::{self, FILE_NAME};
+use crate::scan::git::Head;
+
+use super::Invocation;
+use super::load::{once_each, read_graph, read_unnamed};
+use super::root::folder_of;
+
+mod naming;
+mod survey;
+mod wording;
+
+use naming::Mention;
+use survey::Part;
+use wording::Text;
+
+/// A proposed `layers.toml`.
+pub struct Proposal {
+    /// The file.
+    pub text: String,
+    /// The graph that it describes.
+    pub graph: Graph,
+    /// What is wrong then.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Proposes a file for the repository at `root`; nothing where there is no Dockerfile.
+///
+/// # Errors
+/// If a directory cannot be read.
+pub fn propose(root: &Path, global: &Global, at: &Invocation) -> anyhow::Result<Option<Proposal>> {
+    let parts = survey::survey(root)?;
+    if parts.iter().all(|part| part.paths.is_empty()) {
+        return Ok(None);
+    }
+    let mentions = mentions(root, &parts, global, at);
+    let choice = naming::choose(&parts, &mentions, &folder_of(root));
+    let text = Text::of(&parts, &choice);
+    let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
+    let (file, _) = config::parse(&Source::new(file, text.settings()));
+    let (graph, _, problems) = read_graph(root, &file, global, at, Some(&Head::of(root)))?;
+    let problems = once_each(problems.into_iter());
+    Ok(Some(Proposal { text: text.compose(&graph), graph, problems }))
+}
+
+/// What the Dockerfiles name.
+fn mentions(root: &Path, parts: &[Part], global: &Global, at: &Invocation) -> Vec<Mention> {
+    let paths = parts.iter().flat_map(|part| part.paths.iter().cloned()).collect();
+    let graph = read_unnamed(root, paths, global, at);
+    let images = graph.images.values();
+    images
+        .flat_map(|image| {
+            let needs = image.evaluation.needs.iter();
+            needs.filter(|need| need.kind != NeedKind::Context).map(|need| Mention {
+                by: image.dockerfile.clone(),
+                repository: need.reference.familiar_repository(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! The wording of a proposed `layers.toml`.
+//!
+//! Owns the file's pieces, their comments, and how values are quoted in it.
+
+use crate::base::screen::{COMMAND, is_unseen, visible};
+use crate::graph::reference::Reference;
+use crate::graph::{Graph, Image};
+use crate::report::table;
+
+use super::naming::Choice;
+use super::survey::Part;
+
+/// The pieces of the file, in their order.
+pub(super) struct Text {
+    /// Where all Dockerfiles lie and how all are named, where that is said once.
+    general: String,
+    groups: String,
+    singles: String,
+}
+
+impl Text {
+    pub(super) fn of(parts: &[Part], choice: &Choice) -> Text {
+        let mut by_template: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (part, template) in parts.iter().zip(&choice.templates) {
+            let glob = part.glob.as_deref();
+            match by_template.iter_mut().find(|(other, _)| other == template) {
+                Some((_, globs)) => globs.extend(glob),
+                None => by_template.push((template, glob.into_iter().collect())),
+            }
+        }
+        let mut general = String::new();
+        let mut groups = String::new();
+        match by_template.as_slice() {
+            [(template, globs)] => {
+                if !globs.is_empty() {
+                    general.push_str(
+                        "# Where the Dockerfiles lie. Leave some out with: exclude = [\"old/**\"]\n",
+                    );
+                    general.push_str(&list("dockerfiles", globs));
+                }
+                if !template.is_empty() {
+                    general.push_str("\n# How names are made of the folders.\n");
+                    general.push_str(&format!("name = {}\n", quote(template)));
+                }
+            }
+            several => {
+                groups.push_str(
+                    "# Where the Dockerfiles lie, and how names are made of the folders.\n",
+                );
+                for (template, globs) in several {
+                    groups.push_str(&format!("[[group]]\n{}", list("dockerfiles", globs)));
+                    if !template.is_empty() {
+                        groups.push_str(&format!("name = {}\n", quote(template)));
+                    }
+                    groups.push('\n');
+                }
+            }
+        }
+        let mut singles = String::new();
+        for (name, path) in &choice.singles {
+            let path = quote(path.as_str());
+            singles.push_str(&format!("[image.{name}]\ndockerfile = {path}\n\n"));
+        }
+        if !singles.is_empty() {
+            let paths: Vec<&str> = choice.singles.iter().map(|(_, path)| path.as_str()).collect();
+            general.push_str("\n# These have names of their own below.\n");
+            general.push_str(&list("exclude", &paths));
+            singles.insert_str(0, "# What no template of names tells apart from the others.\n");
+        }
+        Text { general, groups, singles }
+    }
+
+    /// All that is read of the file.
+    pub(super) fn settings(&self) -> String {
+        format!("{}\n{}\n{}", self.general, self.groups, self.singles)
+    }
+
+    pub(super) fn compose(&self, graph: &Graph) -> String {
+        let mut text = String::from(
+            "# What `layers` can't read out of the Dockerfiles. Which image needs which is not said\n\
+             # here: FROM, COPY --from and RUN --mount=from= say it.\n\n",
+        );
+        if !self.general.contains("dockerfiles = ") && self.groups.is_empty() {
+            text.push_str("# Dockerfiles are looked for in docker/*/Dockerfile; for others say:\n");
+            text.push_str("# dockerfiles = [\"images/**/Dockerfile\"]\n");
+        }
+        text.push_str(&self.general);
+        if !text.ends_with("\n\n") {
+            text.push('\n');
+        }
+        text.push_str(&references(graph));
+        text.push_str(&self.groups);
+        text.push_str(&self.singles);
+        text.push_str(&inventory(graph));
+        text
+    }
+}
+
+/// All images, in comments.
+fn inventory(graph: &Graph) -> String {
+    let text = String::from(
+        "# The images as they are called now. For settings of one, write for example:\n\
+         # [image.NAME]\n# context = \".\"\n# target = \"release\"\n#\n",
+    );
+    let rows = graph.images.values().map(|image| {
+        let reference = image.references.first().map(Reference::familiar);
+        [format!("#   {}", visible(&image.name)), reference.unwrap_or_default()]
+    });
+    text + &table::draw(rows)
+}
+
+/// A setting that is a list.
+fn list(name: &str, items: &[&str]) -> String {
+    let items: Vec<String> = items.iter().map(|item| quote(item)).collect();
+    match items.as_slice() {
+        [only] => format!("{name} = [{only}]\n"),
+        _ => format!("{name} = [\n    {},\n]\n", items.join(",\n    ")),
+    }
+}
+
+/// The settings that give all images the references they have, where one template does.
+fn references(graph: &Graph) -> String {
+    let mut images = graph.images.values();
+    let prefix_of = |image: &Image| {
+        let repository = image.references.first()?.familiar_repository();
+        repository.strip_suffix(&image.name).map(str::to_owned)
+    };
+    let Some(first) = images.next() else { return String::new() };
+    let Some(prefix) = prefix_of(first) else { return String::new() };
+    if !images.all(|image| prefix_of(image).as_deref() == Some(&prefix)) {
+        return String::new();
+    }
+    let mut text = format!("# How images are called: {}.\n", first.named_by);
+    let (namespace, rest) = match prefix.rsplit_once('/') {
+        Some((namespace, rest)) => (Some(namespace), rest),
+        None => (None, prefix.as_str()),
+    };
+    if let Some(namespace) = namespace {
+        text.push_str(&format!("namespace = {}\n", quote(namespace)));
+    }
+    let before = if namespace.is_some() { "{namespace}/" } else { "" };
+    match rest.strip_suffix('-') {
+        Some(app) => {
+            text.push_str(&format!("app = {}\n", quote(app)));
+            text.push_str(&format!(
+                "reference = {}\n",
+                quote(&format!("{before}{{app}}-{{name}}"))
+            ));
+        }
+        None => {
+            text.push_str(&format!("reference = {}\n", quote(&format!("{before}{rest}{{name}}"))));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// A text as TOML has it, on one line.
+fn quote(text: &str) -> String {
+    if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let escape = |character: char| match character {
+        '"' | '\\' => format!("\\{character}"),
+        unseen if is_unseen(unseen) => format!("\\U{:08x}", u32::from(unseen)),
+        other => other.to_string(),
+    };
+    let quoted: String = text.chars().map(escape).collect();
+    format!("\"{}\"", quoted.replace(COMMAND, "#\\u0023["))
+}
