@@ -1,9 +1,10 @@
-//! The exit codes, and the errors that decide them.
+//! The exit codes, and which kinds of failure have which.
 //!
 //! Owns how a command's end becomes the process's end.
 
 use std::process::ExitCode;
 
+use crate::base::ErrorKind;
 use crate::event::Tally;
 
 /// How the program ends.
@@ -59,37 +60,16 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A mistake on the command line that clap can't see, such as an image that does not exist.
-#[derive(Debug)]
-pub struct UsageError(String);
-
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl From<ErrorKind> for Exit {
+    fn from(kind: ErrorKind) -> Exit {
+        match kind {
+            ErrorKind::Usage => Exit::Usage,
+            ErrorKind::Files => Exit::Files,
+            ErrorKind::Permanent
+            | ErrorKind::Transient
+            | ErrorKind::Unreachable
+            | ErrorKind::Denied
+            | ErrorKind::NotFound => Exit::Machinery,
+        }
     }
-}
-
-impl std::error::Error for UsageError {}
-
-/// Ends a command whose reasons have been printed.
-#[derive(Debug)]
-pub struct Stopped(pub Exit);
-
-impl std::fmt::Display for Stopped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stopped")
-    }
-}
-
-impl std::error::Error for Stopped {}
-
-/// The error that ends a command whose reasons have been printed.
-#[must_use]
-pub fn stopped(exit: Exit) -> anyhow::Error {
-    anyhow::Error::new(Stopped(exit))
-}
-
-/// Marks an error as a mistake on the command line.
-pub fn usage(message: impl std::fmt::Display) -> anyhow::Error {
-    anyhow::Error::new(UsageError(message.to_string()))
 }

@@ -12,6 +12,7 @@ use std::thread;
 
 use anyhow::Context;
 
+use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 
 /// More than this the first line of a program that is kept does not hold.
@@ -109,9 +110,9 @@ pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> 
 fn cannot_start(program: &str, error: &io::Error, get: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            anyhow::anyhow!("there is no program `{program}`\nhint: {get}")
+            permanent(format!("there is no program `{program}`")).hint(get).into()
         }
-        _ => anyhow::anyhow!("can't run `{program}`: {error}\nhint: {get}"),
+        _ => permanent(format!("can't run `{program}`: {error}")).hint(get).into(),
     }
 }
 
@@ -148,7 +149,7 @@ impl Kept {
         let kept = Kept { child, stdout, first_line: first_line.trim_end().to_owned() };
         match read {
             Ok(_) if !kept.first_line.is_empty() => Ok(kept),
-            _ => anyhow::bail!("`{program}` does not start\nhint: {get}"),
+            _ => anyhow::bail!(permanent(format!("`{program}` does not start")).hint(get)),
         }
     }
 
@@ -223,7 +224,7 @@ mod tests {
         assert!(ended.exists());
         let silent = [OsStr::new("-c"), OsStr::new("exit 1")];
         let error = Kept::start("sh", &silent, "install a shell").unwrap_err();
-        assert_eq!(error.to_string(), "`sh` does not start\nhint: install a shell");
+        assert_eq!(crate::base::error::text(&error), "`sh` does not start\nhint: install a shell");
     }
 
     #[test]
@@ -237,8 +238,8 @@ mod tests {
             get: "get it",
         };
         let said = "there is no program `no-such-program`\nhint: get it";
-        assert_eq!(run(missing).unwrap_err().to_string(), said);
+        assert_eq!(crate::base::error::text(&run(missing).unwrap_err()), said);
         let error = Kept::start("no-such-program", &[], "get it").unwrap_err();
-        assert_eq!(error.to_string(), said);
+        assert_eq!(crate::base::error::text(&error), said);
     }
 }

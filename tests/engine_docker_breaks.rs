@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use common::between::Between;
 use common::{Files, Name, build, engine_or_skip, processes_with, request};
-use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine, Passing, Told};
+use layers::base::error;
+use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine, Told};
 
 #[test]
 fn a_cancelled_build_leaves_nothing_running() {
@@ -252,7 +253,7 @@ fn an_engine_that_goes_away_is_the_machinerys_fault() {
         },
         &Cancel::default(),
     );
-    let text = format!("{:#}", result.unwrap_err());
+    let text = error::text(&result.unwrap_err());
     assert!(text.starts_with("lost the engine at `unix://"), "{text}");
     assert!(text.contains("\nhint: "), "{text}");
 }
@@ -280,7 +281,7 @@ fn an_engine_that_hangs_is_the_machinerys_fault_too() {
         text.contains("during the build: ") && text.contains("it has said nothing for "),
         "{text}"
     );
-    assert!(Passing::is(&error), "another try may find it again");
+    assert!(error::is_transient(&error), "another try may find it again");
 }
 
 /// How many files this process has open.

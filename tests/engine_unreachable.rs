@@ -8,15 +8,16 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
 
+use layers::base::error;
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
-use layers::engine::{BuildRequest, Cancel, Engine, Passing};
+use layers::engine::{BuildRequest, Cancel, Engine};
 
 /// What `describe` says of an engine under `host`, its first line and its hint.
 fn said(host: &str) -> (String, String) {
     let environment = Environment { host: Some(host.to_owned()), ..Environment::default() };
     let docker = Docker::find(&environment).unwrap().answering_within(Duration::from_secs(2));
-    let text = format!("{:#}", docker.describe().unwrap_err());
+    let text = error::text(&docker.describe().unwrap_err());
     let (message, hint) = text.split_once("\nhint: ").expect("an error ends with a hint");
     assert!(!message.contains('\n') && !hint.contains('\n') && !hint.is_empty(), "{text}");
     (message.to_owned(), hint.to_owned())
@@ -132,7 +133,7 @@ fn tls_files_that_are_missing_are_named() {
         cert_path: Some(folder.path().to_owned()),
         ..Environment::default()
     };
-    let text = Docker::find(&environment).unwrap().describe().unwrap_err().to_string();
+    let text = error::text(&Docker::find(&environment).unwrap().describe().unwrap_err());
     assert!(text.starts_with("no TLS connection to the engine at `tcp://127.0.0.1:"), "{text}");
     assert!(text.contains("ca.pem"), "{text}");
 }
@@ -173,7 +174,7 @@ fn a_list_that_broke_off_is_no_empty_list() {
     let listed = engine(&[&ping, &gone, &gone, &list]).list("dev.layers.key").unwrap();
     assert_eq!(listed[0].references, ["a:1"]);
     let error = engine(&[&ping, &gone]).list("dev.layers.key").unwrap_err();
-    assert!(Passing::is(&error), "{error}");
+    assert!(error::is_transient(&error), "{error}");
     assert!(error.to_string().contains("can't list its images"), "{error}");
 }
 
@@ -183,6 +184,7 @@ fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
     let environment = Environment { host: Some(host.clone()), ..Environment::default() };
     let request = BuildRequest { dockerfile: "FROM scratch\n".into(), ..BuildRequest::default() };
     let docker = Docker::find(&environment).unwrap();
-    let error = docker.build(&request, &mut |_| (), &Cancel::default()).unwrap_err().to_string();
+    let error = docker.build(&request, &mut |_| (), &Cancel::default()).unwrap_err();
+    let error = error::text(&error);
     assert!(error.starts_with(&format!("the engine at `{host}` builds without BuildKit\nhint: ")));
 }

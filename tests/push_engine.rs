@@ -20,9 +20,10 @@ use std::time::Duration;
 use common::between::Between;
 use common::registry::{Registry, USER};
 use common::{Files, Name, build, engine_or_skip, request};
+use layers::base::error;
 use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
-use layers::engine::{BuildOutcome, Cancel, Engine, Passing};
+use layers::engine::{BuildOutcome, Cancel, Engine};
 use layers::inputs::identity::Identity;
 use layers::registry::{Registries, Remote, Settings};
 use serde_json::Value;
@@ -165,7 +166,7 @@ fn built(engine: &Docker, name: &Name, host: &str, files: Files) -> String {
 /// The message of a push that fails, and whether another try may do better.
 fn refused(engine: &Docker, reference: &str) -> (String, bool) {
     let error = engine.push(reference, &Cancel::default()).unwrap_err();
-    (error.to_string(), Passing::is(&error))
+    (error::text(&error), error::is_transient(&error))
 }
 
 /// A file that can't be made smaller, larger than what fits between an engine and a door.
@@ -296,8 +297,8 @@ fn a_cancelled_push_ends_in_the_engine_too() {
     let reference = built(&engine, &name, &door.host, Files::new().and("large", large()));
     let error = door.while_held(&engine, &reference, Cancel::set);
     let expected = format!("the push of `{reference}` was stopped\nhint: push again to go on; ");
-    assert!(error.to_string().starts_with(&expected), "{error}");
-    assert!(!Passing::is(&error));
+    assert!(error::text(&error).starts_with(&expected), "{error}");
+    assert!(!error::is_transient(&error));
     door.wait_until_given_up();
     // One that was cancelled before it began does not begin.
     let cancel = Cancel::default();
@@ -323,11 +324,11 @@ fn an_engine_that_goes_or_hangs_meanwhile_is_lost() {
             true => between.hang(),
             false => between.cut(),
         });
-        let text = error.to_string();
+        let text = error::text(&error);
         let lost = format!("lost the engine at `{}` during the push: ", seen.endpoint().address);
         assert!(text.starts_with(&lost), "{text}");
         assert!(text.ends_with("\nhint: check that the engine is still running, and push again"));
-        assert!(Passing::is(&error), "{text}");
+        assert!(error::is_transient(&error), "{text}");
         between.cut();
         door.wait_until_given_up();
     }

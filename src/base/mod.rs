@@ -6,7 +6,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod diagnostic;
-pub mod fault;
+pub mod error;
 pub mod file;
 pub mod id;
 pub mod parallel;
@@ -18,7 +18,7 @@ pub mod span;
 pub mod text;
 
 pub use diagnostic::{Diagnostic, Label, Level};
-pub use fault::{Passing, hinted};
+pub use error::{ErrorKind, InfrastructureError};
 pub use id::{ExternalId, Id, IdMap, ImageId, UnitId};
 pub use path::RelPath;
 pub use platform::Platform;

@@ -1,8 +1,9 @@
 //! `layers affected`: the images that differ from a revision, and all that needs them.
 
+use crate::base::error::usage;
 use crate::base::{IdMap, ImageId, UnitId};
 use crate::cli::{Affected as Options, AffectedFormat, EngineName, Global, Push};
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::graph::Image;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
@@ -89,10 +90,9 @@ fn moved(
 /// The images that the registry does not hold, by the keys of now.
 fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<ImageId>> {
     if workspace.home.is_none() {
-        return Err(usage(
-            "`--missing` looks into a registry, and none is named\n\
-             hint: registry = \"ghcr.io/acme\" in layers.toml, or --registry",
-        ));
+        return Err(usage("`--missing` looks into a registry, and none is named")
+            .hint("registry = \"ghcr.io/acme\" in layers.toml, or --registry")
+            .into());
     }
     let all: Vec<ImageId> = workspace.graph.images.ids().collect();
     // As for pushing, a registry that can't be asked is an error: all would seem to be missing.

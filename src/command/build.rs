@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::base::error::usage;
 use crate::base::{UnitId, clock};
 use crate::cli::{Build, Global, Progress};
 use crate::engine::{Engine, EngineInfo};
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
 use crate::plan::Plan;
@@ -33,11 +34,13 @@ use super::report::Wanted;
 
 pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
-        return Err(usage("name images, or `--all`\nhint: `layers list` shows those there are"));
+        return Err(usage("name images, or `--all`")
+            .hint("`layers list` shows those there are")
+            .into());
     }
     if options.progress == Progress::Tty && !at.environment.has_terminal() {
         let message = "`--progress tty` needs a terminal, and the standard error stream is none";
-        return Err(usage(format!("{message}\nhint: leave it out, or say `--progress plain`")));
+        return Err(usage(message).hint("leave it out, or say `--progress plain`").into());
     }
     let start = load::start_folder(global)?;
     let given = SecretOptions::read(options, &start, at)?;

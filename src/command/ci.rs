@@ -8,13 +8,14 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::base::text::shell_word;
 use crate::cli::{
     Ci as Options, CiFile, CiGithub, CiGitlab, CiSystem, Global, USUAL_BRANCH, USUAL_IMAGE,
     USUAL_RUNNER, usual_action,
 };
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::export::ci::Pipeline;
 use crate::export::ci::github::{self, Github};
 use crate::export::ci::gitlab::{self, Gitlab};
@@ -39,7 +40,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     };
     let output = file.output.as_deref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
     if file.check && output.is_none() && file.output.is_some() {
-        return Err(usage("`--check` compares with a file, and `-` is the standard output"));
+        return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
     }
     let workspace = Workspace::open_graph(global, at)?;
     let selectors = Selectors { images: &file.images, ..Selectors::default() };
@@ -55,7 +56,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
         CiSystem::Github(options) => github::draw(&view, &pipeline, &github_of(options)),
         CiSystem::Gitlab(options) => gitlab::draw(&view, &pipeline, &gitlab_of(options)),
     };
-    let drawn = drawn.map_err(|error| usage(format!("{error:#}")))?;
+    let drawn = drawn.map_err(as_usage)?;
     let start = global.directory.clone().unwrap_or_default();
     if file.check {
         let path = output.map_or_else(|| top.join(usual_file), |path| start.join(path));

@@ -3,10 +3,11 @@
 //! Owns the way from two revisions to the facts: both sides are read alike, images are compared as for
 //! `--since`, graphs and pins beside that. No engine is asked. How it is told is `report/`'s affair.
 
+use crate::base::error::{ErrorKind, as_usage, printed, usage};
 use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId, Platform};
 use crate::cli::{Diff as Options, Global};
-use crate::exit::{Exit, stopped, usage};
+use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side};
 use crate::graph::units::Units;
@@ -70,18 +71,19 @@ fn tree_of_base(git: &Git, range: Range<'_>) -> anyhow::Result<String> {
         Some(head) => git.merge_base(range.base, head).and_then(|commit| git.resolve(&commit)),
         None => git.resolve(range.base),
     };
-    found.map_err(|error| usage(format!("{error:#}")))
+    found.map_err(as_usage)
 }
 
 /// The tree of the later side.
 fn tree_of_head(git: &Git, head: &str) -> anyhow::Result<String> {
     if is_null(head) {
         return Err(usage(format!(
-            "`{head}` is the null commit, which GitHub sends for a branch that was deleted\n\
-             hint: compare with a commit that exists"
-        )));
+            "`{head}` is the null commit, which GitHub sends for a branch that was deleted"
+        ))
+        .hint("compare with a commit that exists")
+        .into());
     }
-    git.resolve(head).map_err(|error| usage(format!("{error:#}")))
+    git.resolve(head).map_err(as_usage)
 }
 
 fn beside_work_tree(
@@ -92,7 +94,7 @@ fn beside_work_tree(
     at: &Invocation,
 ) -> anyhow::Result<String> {
     let Workspace { root, graph, head, .. } = workspace;
-    let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
+    let git = Git::open(root).map_err(as_usage)?;
     let tree = tree_of_base(&git, range)?;
     warn_of_null(range.base, at)?;
     let around = Around { head, global, at };
@@ -111,7 +113,7 @@ fn between_revisions(
     at: &Invocation,
 ) -> anyhow::Result<String> {
     let root = load::find_root(&load::start_folder(global)?);
-    let git = Git::open(&root).map_err(|error| usage(format!("{error:#}")))?;
+    let git = Git::open(&root).map_err(as_usage)?;
     let base = tree_of_base(&git, range)?;
     let tree = tree_of_head(&git, head)?;
     warn_of_null(range.base, at)?;
@@ -124,15 +126,16 @@ fn between_revisions(
     if !errors.is_empty() {
         say::err(&diagnostics::draw(&errors, at.paint))?;
         say::err(&format!("these are the files of `{head}`\n"))?;
-        return Err(stopped(Exit::Files));
+        return Err(printed(ErrorKind::Files).into());
     }
     if then.graph.images.is_empty() && now.graph.images.is_empty() {
         return Err(usage(format!(
-            "neither side of `{}` has a Dockerfile where `{}` is the root\n\
-             hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
+            "neither side of `{}` has a Dockerfile where `{}` is the root",
             range.text,
             visible_path(&root)
-        )));
+        ))
+        .hint("say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
+        .into());
     }
     load::check_target(global, &now.graph)?;
     let platform = load::platform_of(global, &at.environment, &now.config)?.unwrap_or_default();

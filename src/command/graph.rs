@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Graph as Options};
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::export::mark::Mark;
 use crate::export::{self, Recipe, View, bake, compose, dot, mermaid, svg, tree};
 use crate::graph::pins::Pins;
@@ -84,7 +85,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     workspace.refuse_errors(at)?;
     let output = options.output.as_ref().filter(|path| path.as_os_str() != STANDARD_OUTPUT);
     if options.check && output.is_none() && options.output.is_some() {
-        return Err(usage("`--check` compares with a file, and `-` is the standard output"));
+        return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
     }
     let output = output.map(|path| start(global).join(path));
     let usual = || {
@@ -129,11 +130,9 @@ fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<For
     match format_of(options, Some(path)) {
         Some(format) => Ok(format),
         None if options.check => Ok(Format::Json),
-        None => Err(usage(format!(
-            "`{}` does not say which format is meant\n\
-             hint: add an option such as --svg, --html or --json",
-            visible_path(path)
-        ))),
+        None => Err(usage(format!("`{}` does not say which format is meant", visible_path(path)))
+            .hint("add an option such as --svg, --html or --json")
+            .into()),
     }
 }
 
@@ -197,17 +196,16 @@ fn view<'a>(
     let graph = &workspace.graph;
     let mut view = View::whole(graph);
     if options.reduce && format.is_for_builds() {
-        return Err(usage("`--reduce` leaves needs out, and a build needs all of them"));
+        return Err(usage("`--reduce` leaves needs out, and a build needs all of them").into());
     }
     if options.color_by.is_some() && !format.has_marks() {
-        return Err(usage(
-            "`--color-by` marks images in a drawing\n\
-             hint: add --dot, --mermaid or --svg, or leave the format out",
-        ));
+        return Err(usage("`--color-by` marks images in a drawing")
+            .hint("add --dot, --mermaid or --svg, or leave the format out")
+            .into());
     }
     if !options.focus.is_empty() {
         let images = select::surroundings(graph, &options.focus, &workspace.current);
-        let mut images = images.map_err(|error| usage(format!("{error:#}")))?;
+        let mut images = images.map_err(as_usage)?;
         if format.is_for_builds() {
             images = select::with_needs(graph, &images);
         }

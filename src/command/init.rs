@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::base::error::usage;
 use crate::base::screen::{COMMAND, is_unseen, visible, visible_path};
 use crate::base::text::count;
 use crate::base::{Diagnostic, RelPath, Source};
 use crate::cli::{Global, Init};
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::Reference;
@@ -32,16 +33,15 @@ pub fn run(options: &Init, global: &Global, at: &Invocation) -> anyhow::Result<E
     let root = root_for(&load::start_folder(global)?);
     let path = root.join(FILE_NAME);
     if path.exists() && !options.print {
-        return Err(usage(format!(
-            "`{FILE_NAME}` is there already\nhint: `layers init --print` shows what would be written"
-        )));
+        return Err(usage(format!("`{FILE_NAME}` is there already"))
+            .hint("`layers init --print` shows what would be written")
+            .into());
     }
     let parts = survey::survey(&root)?;
     if parts.iter().all(|part| part.paths.is_empty()) {
-        return Err(usage(format!(
-            "no Dockerfile in `{}`\nhint: start with docker/base/Dockerfile",
-            visible_path(&root)
-        )));
+        return Err(usage(format!("no Dockerfile in `{}`", visible_path(&root)))
+            .hint("start with docker/base/Dockerfile")
+            .into());
     }
     let mentions = mentions(&root, &parts, global, at);
     let choice = naming::choose(&parts, &mentions, &load::folder_of(&root));

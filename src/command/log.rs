@@ -3,10 +3,11 @@
 //! It reads `.layers/` and no Dockerfile, so that it answers where they are broken and where no
 //! engine is.
 
+use crate::base::error::usage;
 use crate::base::text::closest;
 use crate::cli::{Global, Log};
 use crate::event::{Event, Skip};
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::report::journal::{Events, has_log_of};
 use crate::report::summary::Whole;
 use crate::report::{retell, say};
@@ -16,7 +17,9 @@ use crate::workspace::load;
 pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
     let runs = runs::all(&load::own_memory(&load::find_root(&load::start_folder(global)?))?);
     let Some(last) = runs.last() else {
-        return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
+        return Err(usage("no run has built anything here")
+            .hint("`layers build --all` does")
+            .into());
     };
     let run = match &options.run {
         Some(id) => named(&runs, id)?,
@@ -42,7 +45,7 @@ pub(super) fn named<'a>(runs: &'a [RunLog], id: &str) -> anyhow::Result<&'a RunL
             Some(near) => format!("did you mean `{near}`?"),
             None => "`layers runs` lists those that are kept".to_owned(),
         };
-        usage(format!("no run `{id}` is kept\nhint: {hint}"))
+        usage(format!("no run `{id}` is kept")).hint(hint).into()
     })
 }
 
@@ -71,7 +74,9 @@ fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Resul
     if images.iter().any(|known| **known == *image) {
         let (why, force) = why;
         let hint = elsewhere.unwrap_or_else(|| format!("layers build {image}{force}"));
-        return Ok(usage(format!("run `{id}` has no log of `{image}`: {why}\nhint: `{hint}`")));
+        return Ok(usage(format!("run `{id}` has no log of `{image}`: {why}"))
+            .hint(format!("`{hint}`"))
+            .into());
     }
     let near = closest(image, images.iter().map(|it| &**it));
     let hint = match (elsewhere, near) {
@@ -79,5 +84,5 @@ fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Resul
         (None, Some(near)) => format!("did you mean `{near}`?"),
         (None, None) => "`layers log` tells what it did".to_owned(),
     };
-    Ok(usage(format!("no image `{image}` in run `{id}`\nhint: {hint}")))
+    Ok(usage(format!("no image `{image}` in run `{id}`")).hint(hint).into())
 }

@@ -3,8 +3,9 @@
 //! Owns the way from the command line to an exit code: it reads the environment once, calls the
 //! rooms in their order, and hands what they say to `report/`.
 
+use crate::base::error;
 use crate::cli::{Cli, Command};
-use crate::exit::{Exit, Stopped, UsageError};
+use crate::exit::Exit;
 use crate::report::say;
 use crate::workspace::Invocation;
 
@@ -71,11 +72,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Man { folder } => man::run(&folder, &global),
     };
     result.unwrap_or_else(|error| {
-        if let Some(Stopped(exit)) = error.downcast_ref() {
-            return *exit;
-        }
-        let is_usage = error.downcast_ref::<UsageError>().is_some();
         say::error(&error, at.paint);
-        if is_usage { Exit::Usage } else { Exit::Machinery }
+        error::kind(&error).into()
     })
 }

@@ -54,7 +54,7 @@ pub fn compare(
         Ok(_) => match registries.digest(&remote(&graph.externals[*id])) {
             Ok(Some(digest)) => Ok(digest),
             Ok(None) => Err("its registry has no such tag".to_owned()),
-            Err(error) => Err(without_hint(&format!("{error:#}"))),
+            Err(error) => Err(in_a_line(&error)),
         },
     });
     let rows = bases.into_iter().zip(found).map(|((id, from), found)| {
@@ -87,7 +87,7 @@ impl<'a> Store<'a> {
 
     /// The digests under which an engine's image is known in its registry.
     fn digests(&self, reference: &Reference) -> Result<Vec<String>, String> {
-        let in_words = |error: anyhow::Error| without_hint(&format!("{error:#}"));
+        let in_words = |error: anyhow::Error| in_a_line(&error);
         let engine = self.engine.get_or_init(|| {
             let engine = image_provider::connect(self.name, self.at).map_err(in_words)?;
             engine.describe().map_err(in_words)?;
@@ -123,10 +123,9 @@ pub fn images_on(graph: &Graph, external: ExternalId) -> Vec<String> {
     all.into_iter().map(|id| graph.images[id].name.clone()).collect()
 }
 
-/// A fault in one line: what helps is said once for all.
-fn without_hint(error: &str) -> String {
-    let lines = error.lines().filter(|line| !line.trim_start().starts_with("hint:"));
-    lines.collect::<Vec<_>>().join(" ")
+/// An error without its hint: what helps is said once for all.
+fn in_a_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
 }
 
 #[cfg(test)]

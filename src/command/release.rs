@@ -1,12 +1,17 @@
 //! `layers release FILE`: moves tags in registries as a file says; for a run's own use.
+//! The run reads a failure from the standard error stream, as JSON.
 
 use std::path::Path;
 
+use crate::base::error::{self, InfrastructureError};
 use crate::exit::Exit;
+use crate::report::say;
 use crate::session::tag_moves;
 use crate::workspace::Invocation;
 
 pub fn run(file: &Path, at: &Invocation) -> anyhow::Result<Exit> {
-    tag_moves::move_tags(file, at)?;
-    Ok(Exit::Done)
+    let Err(error) = tag_moves::move_tags(file, at) else { return Ok(Exit::Done) };
+    let error = InfrastructureError::restate(error::kind(&error), &error);
+    say::err(&serde_json::to_string(&error)?)?;
+    Ok(Exit::Machinery)
 }

@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::error::usage;
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Report};
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::report::journal::Events;
 use crate::report::page::{self, Prior, Standing};
 use crate::report::timeline::Timeline;
@@ -31,7 +32,9 @@ pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
     let start = load::start_folder(global)?;
     let runs = runs::all(&load::own_memory(&load::find_root(&start))?);
     let Some(last) = runs.last() else {
-        return Err(usage("no run has built anything here\nhint: `layers build --all` does"));
+        return Err(usage("no run has built anything here")
+            .hint("`layers build --all` does")
+            .into());
     };
     let run = match &options.run {
         Some(id) => log::named(&runs, id)?,

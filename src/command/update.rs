@@ -3,10 +3,11 @@
 //! Owns which externals are asked about, and that nothing is lost where one can't be: it keeps the pin
 //! that it has.
 
+use crate::base::error::{self, usage};
 use crate::base::parallel;
 use crate::base::text::closest;
 use crate::cli::{Global, Update};
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
@@ -30,7 +31,7 @@ pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result
     for (reference, found) in chosen.iter().zip(found) {
         match found {
             Ok(digest) => drop(after.pin(reference, digest)),
-            Err(error) => failures.push((reference.familiar(), format!("{error:#}"))),
+            Err(error) => failures.push((reference.familiar(), error::text(&error))),
         }
     }
     let path = workspace.root.join(lock::FILE);
@@ -75,7 +76,7 @@ fn choose<'a>(graph: &'a Graph, words: &[String]) -> anyhow::Result<Vec<&'a Refe
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "`layers graph` shows the externals".to_owned(),
             };
-            return Err(usage(format!("no external `{word}` is named by a tag\nhint: {hint}")));
+            return Err(usage(format!("no external `{word}` is named by a tag")).hint(hint).into());
         }
     }
     Ok(externals.into_iter().filter(|it| words.iter().any(|word| means(word, it))).collect())

@@ -1,8 +1,9 @@
 //! `layers why`: the way from what changed to the image; on a fresh image, what was compared.
 
+use crate::base::error::usage;
 use crate::base::{ImageId, UnitId};
 use crate::cli::{Global, Why};
-use crate::exit::{Exit, usage};
+use crate::exit::Exit;
 use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{clean, say, why};
@@ -18,7 +19,7 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
         Selectors { images: std::slice::from_ref(&options.image), ..Selectors::default() };
     let chosen = selection::choose(&workspace, selectors, global, at)?;
     let [image] = chosen.named.as_slice() else {
-        return Err(usage(format!("`{}` is more than one image", options.image)));
+        return Err(usage(format!("`{}` is more than one image", options.image)).into());
     };
     let image = *image;
     let request = Request::look(chosen);
@@ -29,7 +30,7 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
     let unit = plan.units().first_of(image);
     let own = match &provider.judge.own[unit] {
         Some(Ok(own)) => own,
-        Some(Err(message)) => anyhow::bail!("{message}"),
+        Some(Err(error)) => return Err(error.clone().into()),
         None => anyhow::bail!("the inputs of `{}` were never gathered", options.image),
     };
     let identity_of = |parent: UnitId| plan.identity(parent).cloned();

@@ -19,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::base::hinted;
+use crate::base::error::permanent;
 use crate::base::screen::{visible, visible_path};
 use crate::process::{self, Finished, Run};
 
@@ -101,14 +101,16 @@ impl CredentialStore {
         let helper = config.helpers.get(key).or_else(|| config.helpers.get(host));
         if let Some(helper) = helper.or(config.store.as_ref()).filter(|name| !name.is_empty()) {
             if !is_helper_name(helper) {
-                return Err(hinted(
-                    format!(
-                        "the credential helper `{}` of `{}` has no valid name",
-                        visible(helper),
-                        visible(key)
-                    ),
-                    "name it by what follows `docker-credential-`, such as `pass`, in the docker configuration",
-                ));
+                return Err(permanent(format!(
+                    "the credential helper `{}` of `{}` has no valid name",
+                    visible(helper),
+                    visible(key)
+                ))
+                .hint(
+                    "name it by what follows `docker-credential-`, such as `pass`, in the docker \
+                     configuration",
+                )
+                .into());
             }
             return ask_helper(helper, key);
         }
@@ -208,7 +210,9 @@ pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Opti
         }
         Err(error) => {
             let hint = "make it readable, or set DOCKER_CONFIG to another folder";
-            return Err(hinted(format!("can't read `{}`: {error}", visible_path(path)), hint));
+            return Err(permanent(format!("can't read `{}`: {error}", visible_path(path)))
+                .hint(hint)
+                .into());
         }
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
@@ -218,7 +222,7 @@ pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Opti
         let what = if error.is_data() { "not what belongs there" } else { "not JSON" };
         let message = format!("{what} at line {line}, column {column}");
         let path = visible_path(path);
-        hinted(format!("`{path}` is no docker configuration: {message}"), hint)
+        permanent(format!("`{path}` is no docker configuration: {message}")).hint(hint).into()
     })
 }
 

@@ -213,7 +213,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("config.json"), config).unwrap();
             let error = BuildProxies::read(Some(folder.path()), "").unwrap_err();
-            let error = format!("{error:#}");
+            let error = crate::base::error::text(&error);
             assert!(error.contains("is no docker configuration") && error.contains("hint:"));
             assert!(!error.contains("hunter2"), "{error}");
         }

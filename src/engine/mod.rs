@@ -20,8 +20,6 @@ pub mod secret;
 pub mod stub;
 
 use crate::base::Platform;
-
-pub use crate::base::Passing;
 pub use attest::Attestations;
 pub use secret::Secrets;
 
@@ -96,7 +94,7 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// Where the engine holds no such image or can't be asked, where the registry refuses, and where
     /// `cancel` was set meanwhile; ends with a `hint:` line. One that another try may find gone is
-    /// [`Passing`].
+    /// [`ErrorKind::Transient`](crate::base::ErrorKind::Transient).
     fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String>;
 
     /// Puts a reference on an image, which is named by its ID; another image that had it loses it.

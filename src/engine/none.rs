@@ -7,7 +7,8 @@ use super::{
     BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
     StoredImage,
 };
-use crate::base::{Platform, hinted};
+use crate::base::Platform;
+use crate::base::error::permanent;
 
 /// The absence of an engine, on a machine of a platform.
 pub struct NoEngine {
@@ -22,7 +23,7 @@ impl NoEngine {
 }
 
 fn absent() -> anyhow::Error {
-    hinted("there is no engine to do that", "leave out `--engine none`")
+    permanent("there is no engine to do that").hint("leave out `--engine none`").into()
 }
 
 impl Engine for NoEngine {

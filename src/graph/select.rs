@@ -5,6 +5,7 @@
 
 use anyhow::bail;
 
+use crate::base::error::{ErrorKind, InfrastructureError};
 use crate::base::{ImageId, RelPath, text};
 use crate::scan::glob;
 
@@ -136,11 +137,13 @@ fn by_path(graph: &Graph, path: &RelPath) -> Vec<ImageId> {
         .collect()
 }
 
-fn describe_miss(graph: &Graph, word: &str) -> String {
+fn describe_miss(graph: &Graph, word: &str) -> InfrastructureError {
     let names = graph.images.values().map(|image| image.name.as_str());
     let wanted = word.trim_end_matches('/').rsplit('/').next().unwrap_or(word);
+    let error =
+        InfrastructureError::new(ErrorKind::NotFound, format!("there is no image `{word}`"));
     match text::closest(wanted, names) {
-        Some(name) => format!("there is no image `{word}`\nhint: did you mean `{name}`?"),
-        None => format!("there is no image `{word}`\nhint: `layers list` shows those there are"),
+        Some(name) => error.hint(format!("did you mean `{name}`?")),
+        None => error.hint("`layers list` shows those there are"),
     }
 }

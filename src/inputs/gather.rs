@@ -5,6 +5,7 @@
 //! is hashed is what will be sent: the archive carries the digests along.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
+use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, Place, RelPath, UnitId, clock};
 use crate::engine::Attestations;
@@ -105,9 +107,9 @@ pub fn gather(
     asked: Asked<'_>,
     units: &[UnitId],
     digests: &mut dyn FileDigests,
-) -> IdMap<Option<Result<Own, String>>, UnitId> {
+) -> IdMap<Option<Result<Own, InfrastructureError>>, UnitId> {
     let mut gathered = IdMap::from_fn(asked.units.len(), |_| None);
-    let readers: Vec<Result<Reader<'_>, String>> =
+    let readers: Vec<Result<Reader<'_>, InfrastructureError>> =
         units.par_iter().map(|unit| Reader::of(asked, *unit)).collect();
     let mut walks: BTreeMap<(RelPath, Option<PathBuf>), Vec<Reader<'_>>> = BTreeMap::new();
     for (unit, reader) in units.iter().zip(readers) {
@@ -120,7 +122,7 @@ pub fn gather(
     let walked: Vec<Walked<'_>> =
         walks.into_par_iter().map(|(_, readers)| walk(asked.root, &kept, readers)).collect();
     let read = read_files(&walked, digests);
-    let owned: Vec<Vec<(UnitId, Result<Own, String>)>> =
+    let owned: Vec<Vec<(UnitId, Result<Own, InfrastructureError>)>> =
         walked.into_par_iter().zip(read).map(|(walked, read)| walked.own(asked, &read)).collect();
     for (unit, own) in owned.into_iter().flatten() {
         gathered[unit] = Some(own);
@@ -139,12 +141,12 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn of(asked: Asked<'a>, unit: UnitId) -> Result<Reader<'a>, String> {
+    fn of(asked: Asked<'a>, unit: UnitId) -> Result<Reader<'a>, InfrastructureError> {
         let image = &asked.graph.images[asked.units.image(unit)];
         let (uses, doubt) = own::uses_of(image, asked.externals);
         let folder = image.context.under(asked.root);
         let ignore = find_ignore_file(&image.dockerfile.under(asked.root), &folder)
-            .map_err(|error| format!("can't look for the ignore file: {error}"))?;
+            .map_err(|error| permanent("can't look for the ignore file").source(error))?;
         Ok(Reader { unit, image, uses, doubt, walk: (image.context.clone(), ignore) })
     }
 
@@ -168,15 +170,15 @@ impl<'a> Reader<'a> {
 struct Walked<'a> {
     /// Each with the number of its choice.
     readers: Vec<(Reader<'a>, usize)>,
-    context: Result<Arc<Context>, String>,
+    context: Result<Arc<Context>, InfrastructureError>,
     /// The entries that are read, ascending. Images that read by the same words share a choice.
     choices: Vec<Vec<usize>>,
 }
 
 impl Walked<'_> {
-    fn own(self, asked: Asked<'_>, read: &Read) -> Vec<(UnitId, Result<Own, String>)> {
+    fn own(self, asked: Asked<'_>, read: &Read) -> Vec<(UnitId, Result<Own, InfrastructureError>)> {
         let Walked { readers, context, choices } = self;
-        let taken: Vec<Result<_, String>> = choices
+        let taken: Vec<Result<_, InfrastructureError>> = choices
             .into_par_iter()
             .map(|chosen| take(context.as_ref().map_err(Clone::clone)?, chosen, read))
             .collect();
@@ -195,7 +197,7 @@ fn take(
     context: &Arc<Context>,
     chosen: Vec<usize>,
     read: &Read,
-) -> Result<(FileList, Arc<ContextArchive>), String> {
+) -> Result<(FileList, Arc<ContextArchive>), InfrastructureError> {
     if let Some(message) = chosen.iter().find_map(|number| read.failures.get(number)) {
         return Err(message.clone());
     }
@@ -218,7 +220,7 @@ fn kept_in(root: &Path) -> PathBuf {
 
 fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
     let context = readers.first().map_or_else(
-        || Err("nobody reads this context".to_owned()),
+        || Err(permanent("nobody reads this context")),
         |reader| walk_for(root, reader.image, readers.iter().all(|it| it.uses.is_empty())),
     );
     let mut numbers: HashMap<Vec<Use>, usize> = HashMap::new();
@@ -262,19 +264,23 @@ pub(super) fn walk_for(
     root: &Path,
     image: &Image,
     nothing_is_read: bool,
-) -> Result<Context, String> {
+) -> Result<Context, InfrastructureError> {
     let folder = image.context.under(root);
     if nothing_is_read && folder.is_dir() {
         return Ok(Context { root: folder, entries: Vec::new() });
     }
-    let (ignore, problems) = IgnoreFile::load(root, &image.dockerfile, &image.context)
-        .map_err(|error| error.to_string())?;
+    let (ignore, problems) =
+        IgnoreFile::load(root, &image.dockerfile, &image.context).map_err(unreadable)?;
     if let Some(problem) = problems.first() {
         let place = problem.labels.first().map(|label| label.source.place(label.span));
         let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-        return Err(format!("{place}{}", problem.message));
+        return Err(permanent(format!("{place}{}", problem.message)));
     }
-    Context::walk(&folder, &ignore).map_err(|error| error.to_string())
+    Context::walk(&folder, &ignore).map_err(permanent)
+}
+
+fn unreadable(error: io::Error) -> InfrastructureError {
+    InfrastructureError::restate(ErrorKind::Permanent, &error.into())
 }
 
 /// How many bytes of files are kept from their reading to their sending, in all and of one file:
@@ -307,7 +313,7 @@ struct Read {
     /// What was read of some, likewise.
     contents: HashMap<usize, Arc<[u8]>>,
     /// Why some can't be read, likewise.
-    failures: BTreeMap<usize, String>,
+    failures: BTreeMap<usize, InfrastructureError>,
 }
 
 /// The contents of the files that anybody reads, for each walk.
@@ -326,13 +332,13 @@ fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read>
     // Taken before the first byte is read, so that every later change is younger.
     let read_at = clock::now();
     let space = Space::default();
-    let found: Vec<Result<_, String>> = missing
+    let found: Vec<Result<_, InfrastructureError>> = missing
         .par_iter()
         .map_init(Buffer::default, |buffer, (_, _, context, entry)| {
             let mut kept = space.take(entry.stat.size);
             digest_entry(&context.root, entry, buffer, kept.as_mut())
                 .map(|digest| (digest, kept))
-                .map_err(|error| error.to_string())
+                .map_err(unreadable)
         })
         .collect();
     for ((at, number, context, entry), digest) in missing.into_iter().zip(found) {

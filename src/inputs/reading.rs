@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::base::error::permanent;
 use crate::scan::context::{Entry, Stat};
 
 /// How much is read at once. Most files of a context fit.
@@ -143,7 +144,6 @@ fn unreadable(entry: &Entry, error: &io::Error) -> io::Error {
 
 fn changed(entry: &Entry, when: &str) -> io::Error {
     let path = String::from_utf8_lossy(entry.path.as_bytes());
-    io::Error::other(format!(
-        "`{path}` changed {when}\nhint: run it again when nothing writes to the context"
-    ))
+    let error = permanent(format!("`{path}` changed {when}"));
+    io::Error::other(error.hint("run it again when nothing writes to the context"))
 }

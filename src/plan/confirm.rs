@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use super::judge::among;
 use super::{Judge, Parent};
-use crate::base::{UnitId, hinted};
+use crate::base::UnitId;
+use crate::base::error::permanent;
 use crate::engine::{Engine, HistoryEntry, StoredImage};
 use crate::graph::reference::Reference;
 use crate::inputs::{Identity, NeedInputs, PROOF_LABEL};
@@ -51,10 +52,12 @@ impl Judge<'_> {
             };
             if now != *need || !is_right || !is_resolved {
                 let what = if found.is_some() { "moved to another image" } else { "removed" };
-                return Err(hinted(
-                    format!("`{reference}` was {what} while `{}` was built on it", self.name(unit)),
-                    "build again when nothing else builds, tags or removes these images",
-                ));
+                return Err(permanent(format!(
+                    "`{reference}` was {what} while `{}` was built on it",
+                    self.name(unit)
+                ))
+                .hint("build again when nothing else builds, tags or removes these images")
+                .into());
             }
         }
         if !built.labels.contains_key(PROOF_LABEL) {

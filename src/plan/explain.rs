@@ -7,6 +7,7 @@ use super::Reason;
 use super::held::Holder;
 use super::judge::Judge;
 use crate::base::UnitId;
+use crate::base::error;
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
 use crate::inputs::{Own, diff};
@@ -19,8 +20,8 @@ impl Judge<'_> {
         engine: &dyn Engine,
     ) -> anyhow::Result<Option<Reason>> {
         let Some(Ok(own)) = &self.own[unit] else {
-            let Some(Err(message)) = &self.own[unit] else { return Ok(None) };
-            return Ok(Some(Reason::Unreadable { message: message.clone() }));
+            let Some(Err(error)) = &self.own[unit] else { return Ok(None) };
+            return Ok(Some(Reason::Unreadable { message: error::text(&error.clone().into()) }));
         };
         if self.forced.contains(&unit) {
             return Ok(Some(Reason::Forced));

@@ -15,6 +15,7 @@ use super::shared::{Registered, SharedStore};
 use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, Unchosen, carrier};
+use crate::base::error::{self, InfrastructureError};
 use crate::base::{ExternalId, IdMap, ImageId, UnitId, parallel};
 use crate::engine::Engine;
 use crate::graph::reference::Reference;
@@ -31,7 +32,7 @@ pub struct Judge<'a> {
     /// Their units.
     pub units: Units,
     /// The own inputs of those that were chosen.
-    pub own: IdMap<Option<Result<Own, String>>, UnitId>,
+    pub own: IdMap<Option<Result<Own, InfrastructureError>>, UnitId>,
     /// The externals as the engine holds them.
     pub externals: Externals,
     /// What the engine holds of ours.
@@ -284,8 +285,9 @@ impl Judge<'_> {
     ) -> anyhow::Result<Result<Open, Reason>> {
         let own = match &self.own[unit] {
             Some(Ok(own)) => self.complete(own, identity_of),
-            Some(Err(message)) => {
-                return Ok(Err(Reason::Unreadable { message: message.clone() }));
+            Some(Err(error)) => {
+                let message = error::text(&error.clone().into());
+                return Ok(Err(Reason::Unreadable { message }));
             }
             None => anyhow::bail!("the inputs of `{}` were never gathered", self.name(unit)),
         };

@@ -8,11 +8,12 @@ use std::sync::OnceLock;
 
 use super::origin::{self, Claim};
 use crate::base::Platform;
+use crate::base::error::{self, ErrorKind};
 use crate::base::text::names_registry;
 use crate::graph::Image;
 use crate::graph::reference::{HUB, Reference};
 use crate::inputs::{Identity, Inheritance, Outside};
-use crate::registry::{Denied, Registries, Remote, RemoteImage};
+use crate::registry::{Registries, Remote, RemoteImage};
 
 /// What the tag begins with under which an image lies in the registry for whoever has its key.
 const KEY_TAG: &str = "layers-";
@@ -169,16 +170,16 @@ impl SharedStore {
             Ok(found) => Ok(found),
             // Registries say this of repositories that are not there, too, and the first push makes one:
             // whether it is so, that push finds out.
-            Err(error) if Denied::is(&error) => {
+            Err(error) if error::kind(&error) == ErrorKind::Denied => {
                 if !self.is_needed {
-                    drop(self.denied.set(format!("{error:#}")));
+                    drop(self.denied.set(error::text(&error)));
                 }
                 Ok(None)
             }
             Err(error) if self.is_needed => Err(error),
             Err(error) => {
                 // Of several that fail at once one is told.
-                drop(self.trouble.set(format!("{error:#}")));
+                drop(self.trouble.set(error::text(&error)));
                 Ok(None)
             }
         }

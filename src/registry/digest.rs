@@ -3,8 +3,7 @@
 //! Owns the making of digests and the check against them (OCI image specification, "Digests").
 //! SHA-256 is the one algorithm that registries must know and the only one supported here.
 
-use crate::base::hinted;
-
+use crate::base::error::permanent;
 const PREFIX: &str = "sha256:";
 
 /// The digest of some bytes.
@@ -29,14 +28,14 @@ pub(super) fn check_form(digest: &str, at: &str) -> anyhow::Result<()> {
     };
     match digest.split_once(':') {
         Some(("sha256", hex)) if is_hex(hex) => Ok(()),
-        Some((algorithm, _)) if algorithm != "sha256" => Err(hinted(
-            format!("`{at}` is named by a `{algorithm}` digest, which is not supported"),
-            "name it by its `sha256:` digest, or by a tag",
-        )),
-        _ => Err(hinted(
-            format!("`{digest}` is no digest (of `{at}`)"),
-            "a digest is `sha256:` and 64 hexadecimal digits",
-        )),
+        Some((algorithm, _)) if algorithm != "sha256" => Err(permanent(format!(
+            "`{at}` is named by a `{algorithm}` digest, which is not supported"
+        ))
+        .hint("name it by its `sha256:` digest, or by a tag")
+        .into()),
+        _ => Err(permanent(format!("`{digest}` is no digest (of `{at}`)"))
+            .hint("a digest is `sha256:` and 64 hexadecimal digits")
+            .into()),
     }
 }
 
@@ -50,12 +49,12 @@ pub(super) fn check_bytes(bytes: &[u8], digest: &str, at: &str) -> anyhow::Resul
     if found == digest {
         return Ok(());
     }
-    Err(hinted(
-        format!(
-            "`{at}`: the registry gave other bytes than its digest says ({digest}, but got {found})"
-        ),
-        "somebody changes answers on the way, or the registry's storage is damaged; ask its operator",
-    ))
+    let message = format!(
+        "`{at}`: the registry gave other bytes than its digest says ({digest}, but got {found})"
+    );
+    let hint = "somebody changes answers on the way, or the registry's storage is damaged; ask its \
+                operator";
+    Err(permanent(message).hint(hint).into())
 }
 
 #[cfg(test)]
@@ -68,7 +67,7 @@ mod tests {
     fn bytes_are_checked_against_their_digest() {
         assert_eq!(digest_of(b""), EMPTY);
         let check = |bytes: &[u8], digest: &str, expected: &str| {
-            let error = check_bytes(bytes, digest, "a/b").unwrap_err().to_string();
+            let error = crate::base::error::text(&check_bytes(bytes, digest, "a/b").unwrap_err());
             assert!(error.contains(expected) && error.contains("\nhint: "), "{error}");
         };
         check_bytes(b"", EMPTY, "a/b").unwrap();

@@ -16,11 +16,10 @@ use base64::engine::general_purpose::STANDARD;
 use http_auth::ChallengeParser;
 use serde::Deserialize;
 
-use crate::base::hinted;
+use crate::base::error::{ErrorKind, InfrastructureError, denied, permanent};
 use crate::credentials::{Credential, CredentialStore};
 
 use super::address::Address;
-use super::denied::Denied;
 use super::http::{Method, Request, Response};
 use super::network::{Network, odd_answer};
 
@@ -70,8 +69,8 @@ type Place = (String, Actions);
 pub(super) struct Login {
     registry: String,
     challenge: Mutex<Option<Challenge>>,
-    /// Helpers are slow: asked once. A fault is kept in words.
-    credential: OnceLock<Result<Option<Credential>, String>>,
+    /// Helpers are slow: asked once.
+    credential: OnceLock<Result<Option<Credential>, InfrastructureError>>,
     tickets: Mutex<HashMap<Place, Arc<Mutex<Ticket>>>>,
 }
 
@@ -172,13 +171,12 @@ impl Login {
 
     /// The error of a registry that is not content with what it got.
     pub(super) fn refused(&self, repository: &str, said: &str) -> anyhow::Error {
-        Denied::error(
-            format!("`{}` does not let us at `{repository}`{said}", self.registry),
-            format!(
+        denied(format!("`{}` does not let us at `{repository}`{said}", self.registry))
+            .hint(format!(
                 "`docker login {}` with an account that may; or correct the name",
                 self.registry
-            ),
-        )
+            ))
+            .into()
     }
 
     fn ticket(&self, repository: &str, actions: Actions) -> Arc<Mutex<Ticket>> {
@@ -188,11 +186,12 @@ impl Login {
 
     fn credential(&self, means: Means<'_>) -> anyhow::Result<Option<&Credential>> {
         let looked_up = self.credential.get_or_init(|| {
-            means.credentials.lookup(&self.registry).map_err(|error| format!("{error:#}"))
+            let found = means.credentials.lookup(&self.registry);
+            found.map_err(|error| InfrastructureError::restate(ErrorKind::Permanent, &error))
         });
         match looked_up {
             Ok(credential) => Ok(credential.as_ref()),
-            Err(error) => Err(anyhow::anyhow!("{error}")),
+            Err(error) => Err(error.clone().into()),
         }
     }
 
@@ -200,10 +199,9 @@ impl Login {
         match self.credential(means)? {
             Some(credential) if !credential.username.is_empty() => Ok(basic_of(credential)),
             // An identity token is of use to a token server alone.
-            _ => Err(hinted(
-                format!("`{}` wants a user's name and password", self.registry),
-                format!("`docker login {}`", self.registry),
-            )),
+            _ => Err(permanent(format!("`{}` wants a user's name and password", self.registry))
+                .hint(format!("`docker login {}`", self.registry))
+                .into()),
         }
     }
 
@@ -266,13 +264,12 @@ impl Login {
             200 => {}
             400 | 401 | 403 => {
                 let who = if host == self.registry { "" } else { &format!(", by `{host}`") };
-                return Err(hinted(
-                    format!(
-                        "the login to `{}` is refused{who} ({})",
-                        self.registry, response.status
-                    ),
-                    format!("`docker login {}`", self.registry),
-                ));
+                return Err(permanent(format!(
+                    "the login to `{}` is refused{who} ({})",
+                    self.registry, response.status
+                ))
+                .hint(format!("`docker login {}`", self.registry))
+                .into());
             }
             status => {
                 return Err(odd_answer(host, &format!("{status} where a token was asked for")));

@@ -15,12 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::{Platform, hinted};
+use crate::base::Platform;
+use crate::base::error::{denied, permanent};
 use crate::credentials::CredentialStore;
 
 mod address;
 mod complaint;
-mod denied;
 mod digest;
 mod gate;
 mod http;
@@ -33,7 +33,6 @@ mod proxies;
 mod retry;
 mod trust;
 
-pub use denied::Denied;
 pub use proxies::Proxies;
 
 use address::{Address, authority_of};
@@ -315,7 +314,9 @@ impl Registries {
         let is_whole = !at.repository.is_empty() && !at.version.is_empty();
         if !is_whole || ![&at.repository, &at.version].iter().all(|part| part.chars().all(is_plain))
         {
-            return Err(hinted(format!("`{at}` is no reference"), "correct the name"));
+            return Err(permanent(format!("`{at}` is no reference"))
+                .hint("correct the name")
+                .into());
         }
         let path = format!("/v2/{}/{kind}/{}", at.repository, at.version);
         self.network.address(authority_of(&at.registry), path)
@@ -341,22 +342,29 @@ fn read(at: &Remote, manifest: &Manifest) -> anyhow::Result<Document> {
 }
 
 fn no_image(at: &Remote, why: &str) -> anyhow::Error {
-    hinted(format!("`{at}` is no image: {why}"), "correct the name, or push an image there")
+    permanent(format!("`{at}` is no image: {why}"))
+        .hint("correct the name, or push an image there")
+        .into()
 }
 
 /// The error for an answer that is none of the expected ones.
 fn refusal(at: &Remote, response: &Response) -> anyhow::Error {
     match response.status {
-        403 => Denied::error(
-            format!("`{}` does not let us at `{}`{}", at.registry, at.repository, said(response)),
-            format!("`docker login {}` with an account that may", at.registry),
-        ),
+        403 => denied(format!(
+            "`{}` does not let us at `{}`{}",
+            at.registry,
+            at.repository,
+            said(response)
+        ))
+        .hint(format!("`docker login {}` with an account that may", at.registry))
+        .into(),
         404 if !complains(response) => {
             odd_answer(&at.registry, &format!("404 where `{at}` was asked for"))
         }
-        status => hinted(
-            format!("`{}` refuses `{at}` with {status}{}", at.registry, said(response)),
-            "correct the name, or ask the registry's operator",
-        ),
+        status => {
+            permanent(format!("`{}` refuses `{at}` with {status}{}", at.registry, said(response)))
+                .hint("correct the name, or ask the registry's operator")
+                .into()
+        }
     }
 }

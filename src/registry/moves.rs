@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AT_ONCE, Manifest, Registries, Remote};
+use crate::base::error::{self, ErrorKind, InfrastructureError, permanent};
 use crate::base::parallel;
 
 /// A tag that is to lead to an image.
@@ -55,19 +56,25 @@ pub fn move_all(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
         .map(|(it, _)| format!("`{}`", it.step.tag))
         .collect();
     if stuck.is_empty() {
-        anyhow::bail!("{error:#}");
+        return Err(InfrastructureError::restate(ErrorKind::Permanent, error).into());
     }
     let stuck = stuck.join(", ");
-    anyhow::bail!(
+    let message = format!(
         "{error:#}\nthese may lead to what this run has made, and could not be moved back: {stuck}"
-    )
+    );
+    Err(match error::hint(error) {
+        Some(hint) => permanent(message).hint(hint).into(),
+        None => permanent(message).into(),
+    })
 }
 
 /// The manifests that a tag is to lead to, and led to.
 fn manifests(registries: &Registries, step: &Move) -> anyhow::Result<(Manifest, Option<Manifest>)> {
     let at = |digest: &String| Remote { version: digest.clone(), ..step.tag.clone() };
     let Some(to) = registries.manifest(&at(&step.to))? else {
-        anyhow::bail!("`{}` is gone from the registry\nhint: run it again", at(&step.to));
+        anyhow::bail!(
+            permanent(format!("`{}` is gone from the registry", at(&step.to))).hint("run it again")
+        );
     };
     let from = match &step.from {
         Some(from) => registries.manifest(&at(from))?,

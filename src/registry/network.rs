@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::base::clock;
+use crate::base::error::{ErrorKind, InfrastructureError, permanent, transient};
 use crate::base::screen::visible_path;
 use crate::base::text::count;
-use crate::base::{Passing, clock, hinted};
 
 use super::Settings;
 use super::address::{Address, is_loopback};
@@ -38,7 +39,7 @@ pub(super) struct Network {
     /// Of hosts that may be spoken to without TLS: whether they are spoken to through it.
     tls: Mutex<HashMap<String, Arc<Mutex<Option<bool>>>>>,
     /// Hosts that were asked in vain: when, and what was said of it.
-    down: Mutex<HashMap<String, (Instant, String)>>,
+    down: Mutex<HashMap<String, (Instant, InfrastructureError)>>,
 }
 
 /// One host, by its scheme and port.
@@ -107,11 +108,9 @@ impl Network {
                 }
                 Err(error) if attempt >= TRIES => {
                     let why = in_words(&error);
-                    let said = format!(
-                        "`{authority}` can't be asked: {why}, {TRIES} times\nhint: `curl -v \
-                         http://{authority}/v2/` shows what is in the way"
-                    );
-                    return Err(self.goes_down(authority, said));
+                    let said = format!("can't be asked: {why}");
+                    let hint = format!("`curl -v http://{authority}/v2/` shows what is in the way");
+                    return Err(self.goes_down(authority, &said, &hint));
                 }
                 Err(_) => pause(pause_after(attempt, chance())),
             }
@@ -123,16 +122,18 @@ impl Network {
     fn refuse_down(&self, authority: &str) -> anyhow::Result<()> {
         let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         match down.get(authority) {
-            Some((since, said)) if since.elapsed() < LEFT_ALONE => Err(Passing::error(said)),
+            Some((since, said)) if since.elapsed() < LEFT_ALONE => Err(said.clone().into()),
             _ => Ok(()),
         }
     }
 
     /// The error of a host that was asked in vain.
-    fn goes_down(&self, authority: &str, said: String) -> anyhow::Error {
+    fn goes_down(&self, authority: &str, why: &str, hint: &str) -> anyhow::Error {
+        let message = format!("`{authority}` {why}, {TRIES} times");
+        let error = InfrastructureError::new(ErrorKind::Unreachable, message).hint(hint);
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
-        down.insert(authority.to_owned(), (Instant::now(), said.clone()));
-        Passing::error(said)
+        down.insert(authority.to_owned(), (Instant::now(), error.clone()));
+        error.into()
     }
 
     /// Asks, also where the answer leads, and again after faults that may pass.
@@ -168,13 +169,12 @@ impl Network {
     fn ask(&self, request: &Request) -> anyhow::Result<Response> {
         let host = &request.address.authority;
         if !request.address.tls && !self.may_be_plain(host) {
-            return Err(hinted(
-                format!(
-                    "`{host}` is not spoken to without TLS, but `{}` leads there",
-                    request.address
-                ),
-                "let it answer by HTTPS",
-            ));
+            return Err(permanent(format!(
+                "`{host}` is not spoken to without TLS, but `{}` leads there",
+                request.address
+            ))
+            .hint("let it answer by HTTPS")
+            .into());
         }
         self.refuse_down(host)?;
         let at = self.host(&request.address)?;
@@ -184,24 +184,26 @@ impl Network {
                 Try::Again { why, wanted } => (why, wanted),
                 Try::Broken { why } if attempt >= TRIES => {
                     let hint = reach_hint(&request.address);
-                    let said = format!("`{host}` {why}, {TRIES} times\nhint: {hint}");
-                    return Err(self.goes_down(host, said));
+                    return Err(self.goes_down(host, &why, &hint));
                 }
                 Try::Broken { why } => (why, None),
             };
             if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
                 let seconds =
                     count(usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX), "second");
-                return Err(Passing::error(format!(
-                    "`{host}` {why}, and wants to be left alone for {seconds}\nhint: {}",
-                    rate_hint(host)
-                )));
+                return Err(transient(format!(
+                    "`{host}` {why}, and wants to be left alone for {seconds}"
+                ))
+                .hint(rate_hint(host))
+                .into());
             }
             if attempt >= TRIES {
-                return Err(Passing::error(format!(
-                    "`{host}` {why}, {TRIES} times\nhint: {}",
-                    if wanted.is_some() { rate_hint(host) } else { reach_hint(&request.address) }
-                )));
+                return Err(transient(format!("`{host}` {why}, {TRIES} times"))
+                    .hint(match wanted {
+                        Some(_) => rate_hint(host),
+                        None => reach_hint(&request.address),
+                    })
+                    .into());
             }
             pause(wanted.unwrap_or_else(|| pause_after(attempt, chance())));
         }
@@ -227,16 +229,17 @@ impl Network {
             }
             Ok(response) => Ok(Try::Answered(response)),
             Err(Broken::Passing(why)) => Ok(Try::Broken { why: format!("can't be asked: {why}") }),
-            Err(Broken::Untrusted(why)) => Err(hinted(
-                format!("the certificate of `{name}` is not trusted: {why}"),
-                format!(
-                    "put its authority's certificate into `{}`, or name it in SSL_CERT_FILE",
-                    visible_path(&self.trust.place(name))
-                ),
-            )),
-            Err(Broken::Lasting(why)) => {
-                Err(hinted(format!("`{name}` can't be asked: {why}"), reach_hint(&request.address)))
+            Err(Broken::Untrusted(why)) => {
+                Err(permanent(format!("the certificate of `{name}` is not trusted: {why}"))
+                    .hint(format!(
+                        "put its authority's certificate into `{}`, or name it in SSL_CERT_FILE",
+                        visible_path(&self.trust.place(name))
+                    ))
+                    .into())
             }
+            Err(Broken::Lasting(why)) => Err(permanent(format!("`{name}` can't be asked: {why}"))
+                .hint(reach_hint(&request.address))
+                .into()),
         }
     }
 
@@ -253,10 +256,11 @@ impl Network {
         };
         let client = Client::new(&trusted, self.proxies.of(address), super::AT_ONCE);
         let client = client.map_err(|broken| match broken {
-            Broken::Passing(why) | Broken::Untrusted(why) | Broken::Lasting(why) => hinted(
-                why,
-                "HTTPS_PROXY and HTTP_PROXY hold an address such as `http://proxy.example.com:3128`",
-            ),
+            Broken::Passing(why) | Broken::Untrusted(why) | Broken::Lasting(why) => permanent(why)
+                .hint(
+                    "HTTPS_PROXY and HTTP_PROXY hold an address such as \
+                     `http://proxy.example.com:3128`",
+                ),
         })?;
         let host = Arc::new(Host { client, gate: Gate::new(super::AT_ONCE) });
         hosts.insert(key, Arc::clone(&host));
@@ -275,8 +279,7 @@ fn rate_hint(host: &str) -> String {
 
 /// An answer that makes no sense.
 pub(super) fn odd_answer(host: &str, why: &str) -> anyhow::Error {
-    hinted(
-        format!("`{host}` does not answer as a registry does: {why}"),
-        format!("`curl -v https://{host}/v2/` shows what is there"),
-    )
+    permanent(format!("`{host}` does not answer as a registry does: {why}"))
+        .hint(format!("`curl -v https://{host}/v2/` shows what is there"))
+        .into()
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::base::hinted;
+use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 
 /// Where docker keeps certificates of registries.
@@ -84,7 +84,7 @@ impl Trust {
 
 fn unreadable(path: &Path, why: impl std::fmt::Display) -> anyhow::Error {
     let hint = "make it readable: a `.crt` file there holds certificates as PEM";
-    hinted(format!("can't read `{}`: {why}", visible_path(path)), hint)
+    permanent(format!("can't read `{}`: {why}", visible_path(path))).hint(hint).into()
 }
 
 #[cfg(test)]
@@ -106,7 +106,8 @@ mod tests {
         assert_eq!(trust.of_docker("a.example.com").unwrap().len(), 0);
         let check = |text: &str, expected: &str| {
             fs::write(host.join("bad.crt"), text).unwrap();
-            let error = trust.of_docker("a.example.com:5000").unwrap_err().to_string();
+            let error =
+                crate::base::error::text(&trust.of_docker("a.example.com:5000").unwrap_err());
             assert!(error.contains("bad.crt`: ") && error.contains(expected), "{error}");
         };
         check("nothing", "it holds no certificate");

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::clean::{self, Allowed, printed};
 use super::paint::Paint;
+use crate::base::error;
 use crate::base::file::write_whole;
 use crate::base::screen::visible_path;
 
@@ -181,14 +182,15 @@ pub fn ask(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Says why a command could not be done. Lines of the error that begin with `hint:` come last.
+/// Prints why a command could not be done, unless that has been printed.
 pub fn error(error: &anyhow::Error, paint: Paint) {
-    let text = format!("{error:#}");
-    let (hints, words): (Vec<&str>, Vec<&str>) =
-        text.lines().partition(|line| line.trim_start().starts_with("hint:"));
-    let mut message = format!("{}: {}\n", paint.bad("error"), words.join("\n  "));
-    for hint in hints {
-        message.push_str(&format!("{}\n", paint.strong(hint.trim_start())));
+    let words = format!("{error:#}").trim_end().replace('\n', "\n  ");
+    if words.is_empty() {
+        return;
+    }
+    let mut message = format!("{}: {words}\n", paint.bad("error"));
+    if let Some(hint) = error::hint(error) {
+        message.push_str(&format!("{}\n", paint.strong(&format!("hint: {hint}"))));
     }
     // Where even this can't be written, nobody is there to be told.
     drop(err(&message));

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 use crate::process::{self, Finished, Run};
 
@@ -57,9 +58,8 @@ impl Git {
             let said = String::from_utf8_lossy(&inside.stderr).trim().to_owned();
             let why = if said.is_empty() { String::new() } else { format!(": {said}") };
             bail!(
-                "`{}` lies in no work tree of git{why}\n\
-                 hint: what changed since a revision is known to git alone",
-                visible_path(root)
+                permanent(format!("`{}` lies in no work tree of git{why}", visible_path(root)))
+                    .hint("what changed since a revision is known to git alone")
             );
         }
         let line = |word: &str| -> anyhow::Result<OsString> {
@@ -148,10 +148,9 @@ impl Caller {
             let head = std::str::from_utf8(head).context(UNREADABLE)?;
             let size = head.rsplit(' ').next().and_then(|size| size.parse::<usize>().ok());
             let content = size.and_then(|size| after.get(..size));
-            let content = content.with_context(|| {
-                format!(
-                    "git does not have the content `{id}`\nhint: `git fetch --refetch` brings it"
-                )
+            let content = content.ok_or_else(|| {
+                permanent(format!("git does not have the content `{id}`"))
+                    .hint("`git fetch --refetch` brings it")
             })?;
             contents.push(content.to_vec());
             rest = after.get(content.len() + 1..).context(UNREADABLE)?;

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::base::Platform;
+use crate::base::error::permanent;
 use crate::engine::{Engine, StoredImage};
 use crate::inputs::Identity;
 
@@ -37,8 +38,8 @@ pub fn bring(
     let image = hold(engine, reference, platform, pulled)?;
     if Identity::of(&image) != *identity {
         anyhow::bail!(
-            "`{reference}` is another image in the engine than in its registry\n\
-             hint: remove it from the engine: docker image rm {reference}"
+            permanent(format!("`{reference}` is another image in the engine than in its registry"))
+                .hint(format!("remove it from the engine: docker image rm {reference}"))
         );
     }
     for name in names.iter().filter(|name| !image.references.contains(name)) {

@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use super::worker::{Message, or_panicked, pause, pause_after, serve};
+use crate::base::error;
 use crate::base::{IdMap, UnitId};
-use crate::engine::{Cancel, Engine, Passing};
+use crate::engine::{Cancel, Engine};
 use crate::plan::Parent;
 
 /// How many images are sent at once: an engine sends several layers of each at once.
@@ -183,8 +184,8 @@ fn send(parcel: &Parcel, engine: &dyn Engine, publisher: &dyn Publisher, retries
         match publisher.publish(*image, needs, image_id, engine, cancel) {
             Ok(published) => return Delivery::Arrived { published, took: since.elapsed() },
             Err(_) if cancel.is_set() => break,
-            Err(error) if !Passing::is(&error) || attempt > retries => {
-                return Delivery::Failed(format!("{error:#}"));
+            Err(error) if !error::is_transient(&error) || attempt > retries => {
+                return Delivery::Failed(error::text(&error));
             }
             Err(_) if pause(pause_after(attempt), cancel) => {}
             Err(_) => break,

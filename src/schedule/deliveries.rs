@@ -6,6 +6,7 @@
 use super::courier::{Delivery, Published};
 use super::{Loop, OnFailure, Registered};
 use crate::base::UnitId;
+use crate::base::error;
 use crate::event::Event;
 
 impl Loop<'_, '_> {
@@ -58,7 +59,7 @@ impl Loop<'_, '_> {
             }
             Ok(None) => {}
             Err(error) => {
-                let message = Some(format!("{error:#}"));
+                let message = Some(error::text(&error));
                 self.emit(Event::NotReleased { message });
             }
         }

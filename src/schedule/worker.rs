@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use crate::base::error::{self, transient};
 use crate::base::{UnitId, backoff};
 use crate::engine::mask::Mask;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, Passing, StoredImage,
-    Told,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, StoredImage, Told,
 };
 use crate::event::{Event, Excerpt, Failure, FailureKind};
 use crate::inputs::Identity;
@@ -371,10 +371,11 @@ fn perform(
 fn look_at(image_id: &str, engine: &dyn Engine) -> anyhow::Result<StoredImage> {
     match engine.inspect(image_id)? {
         Some(image) => Ok(image),
-        None => Err(Passing::error(format!(
-            "the engine no longer has `{image_id}`, which it has just built\n\
-             hint: another run may build the same names from other files; build again"
-        ))),
+        None => Err(transient(format!(
+            "the engine no longer has `{image_id}`, which it has just built"
+        ))
+        .hint("another run may build the same names from other files; build again")
+        .into()),
     }
 }
 
@@ -394,8 +395,8 @@ fn take(told: Told, lines: &mut Lines, mask: &Mask, events: &mut Vec<(Instant, E
 }
 
 fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<Fault> {
-    let failure = machinery(mask.hide_in(format!("{error:#}")));
-    Box::new(Fault { failure, may_pass: Passing::is(error) })
+    let failure = machinery(mask.hide_in(error::text(error)));
+    Box::new(Fault { failure, may_pass: error::is_transient(error) })
 }
 
 fn machinery(message: String) -> Failure {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::hinted;
+use crate::base::error::permanent;
 use crate::engine::{Attestations, Engine, EngineInfo};
 use crate::graph::Image;
 use crate::graph::reference::Reference;
@@ -27,19 +27,18 @@ pub fn check(wanted: &Attestations, engine: &dyn Engine, info: &EngineInfo) -> a
     let kinds: Vec<_> = wanted.wanted().map(|(kind, _)| kind).collect();
     let on: Vec<String> = kinds.iter().map(|kind| format!("`--{kind}`")).collect();
     let off: Vec<String> = kinds.iter().map(|kind| format!("`--{kind}=false`")).collect();
-    Err(hinted(
-        format!(
-            "{} {} can't do {}: its image store keeps nothing beside the images",
-            info.name,
-            info.version,
-            on.join(" and "),
-        ),
-        format!(
-            "set `\"features\": {{\"containerd-snapshotter\": true}}` in its `daemon.json`, which \
-             Docker 24 was the first to take, or say {}",
-            off.join(" and ")
-        ),
+    Err(permanent(format!(
+        "{} {} can't do {}: its image store keeps nothing beside the images",
+        info.name,
+        info.version,
+        on.join(" and "),
     ))
+    .hint(format!(
+        "set `\"features\": {{\"containerd-snapshotter\": true}}` in its `daemon.json`, which \
+             Docker 24 was the first to take, or say {}",
+        off.join(" and ")
+    ))
+    .into())
 }
 
 /// The annotations of an image that is about to be built; none where the engine keeps none.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use crate::base::error::{InfrastructureError, permanent};
 use crate::base::{IdMap, Platform, UnitId, clock};
 use crate::cli::{EngineName, Push};
 use crate::credentials::BuildProxies;
@@ -281,9 +282,12 @@ impl<'a> ImageProvider<'a> {
         contexts.extend(redirect(written, |it| overrides.names.get(it)));
         for (name, value) in &contexts {
             if !value.contains("://") {
-                bail!(
+                let message = format!(
                     "the named context `{name}` is the folder `{value}`, and folders beside the \
-                     context can't be sent\nhint: make a wider folder the context, or an image of it"
+                     context can't be sent"
+                );
+                bail!(
+                    permanent(message).hint("make a wider folder the context, or an image of it")
                 );
             }
         }
@@ -307,7 +311,7 @@ impl<'a> ImageProvider<'a> {
 }
 
 /// The inputs of units, or why they can't be read.
-type Gathered = IdMap<Option<Result<Own, String>>, UnitId>;
+type Gathered = IdMap<Option<Result<Own, InfrastructureError>>, UnitId>;
 
 /// The inputs of images, and what the engine holds: it takes as long to list its images as the files
 /// take to be looked at. With `reads_all` every file is read, whatever is remembered of it.

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{ExternalId, Platform, hinted};
+use crate::base::error::permanent;
+use crate::base::{ExternalId, Platform};
 use crate::engine::Engine;
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
@@ -36,15 +37,14 @@ pub fn bring(
     let image = hold(engine, pinned, platform, pulled)?;
     let Some(name) = name.map(Reference::familiar) else { return Ok(()) };
     match engine.inspect(&name)? {
-        Some(other) if other.id != image.id => Err(hinted(
-            format!(
-                "`{name}` is another image in the engine than `{pinned}`, to which it is pinned, and \
+        Some(other) if other.id != image.id => Err(permanent(format!(
+            "`{name}` is another image in the engine than `{pinned}`, to which it is pinned, and \
                  what reads this Dockerfile takes no named contexts"
-            ),
-            format!(
-                "use Docker 23 or newer, or let the name lead there: docker tag {pinned} {name}"
-            ),
-        )),
+        ))
+        .hint(format!(
+            "use Docker 23 or newer, or let the name lead there: docker tag {pinned} {name}"
+        ))
+        .into()),
         Some(_) => Ok(()),
         None => engine.tag(&image.id, &name),
     }

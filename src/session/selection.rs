@@ -3,8 +3,8 @@
 //! Owns the way from the words of a command line to images of the graph, and what these need.
 
 use crate::base::ImageId;
+use crate::base::error::as_usage;
 use crate::cli::Global;
-use crate::exit::usage;
 use crate::graph::{Graph, select};
 use crate::lint::arguments::undeclared;
 use crate::report::{diagnostics, say};
@@ -59,7 +59,7 @@ pub fn choose(
     let everything = words.images.is_empty();
     let by_words = |words: &[String]| {
         let chosen = select::choose(graph, words, &workspace.current);
-        chosen.map_err(|error| usage(format!("{error:#}")))
+        chosen.map_err(as_usage)
     };
     let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
     let excluded = by_words(words.excluded)?;

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::base::{UnitId, hinted};
+use crate::base::UnitId;
+use crate::base::error::permanent;
 use crate::engine::{Engine, ReferenceWatch};
 use crate::plan::{Judge, Parent, lent};
 
@@ -72,13 +73,12 @@ impl SharedNames {
         let mut counted = names.iter().zip(before.iter().zip(&now));
         match counted.find(|(_, (before, now))| before != now) {
             None => Ok(()),
-            Some((reference, _)) => Err(hinted(
-                format!(
-                    "`{reference}` was moved to another image while `{}` was built on it",
-                    judge.image(unit).name
-                ),
-                "build again when nothing else builds, tags or removes these images",
-            )),
+            Some((reference, _)) => Err(permanent(format!(
+                "`{reference}` was moved to another image while `{}` was built on it",
+                judge.image(unit).name
+            ))
+            .hint("build again when nothing else builds, tags or removes these images")
+            .into()),
         }
     }
 

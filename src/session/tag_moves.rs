@@ -14,7 +14,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::base::Passing;
+use crate::base::error::{self, InfrastructureError};
 use crate::base::screen::visible_path;
 use crate::process;
 use crate::registry::Registries;
@@ -66,11 +66,13 @@ pub fn release(
     }
     // It removes what it has read, whatever comes of it.
     drop(folder.remove_file(&name));
-    let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
-    let said = said.strip_prefix("error: ").unwrap_or(&said);
-    match said {
-        "" => anyhow::bail!("the process that moves tags ended: {}", finished.status),
-        said => anyhow::bail!("{said}"),
+    let said = String::from_utf8_lossy(&finished.stderr);
+    match serde_json::from_str::<InfrastructureError>(&said) {
+        Ok(error) => Err(error.into()),
+        Err(_) if said.trim().is_empty() => {
+            anyhow::bail!("the process that moves tags ended: {}", finished.status)
+        }
+        Err(_) => anyhow::bail!("{}", said.trim()),
     }
 }
 
@@ -124,7 +126,7 @@ fn finish_left(folder: &StateDir, name: &OsStr, at: &Invocation) -> anyhow::Resu
     if let Ok(intent) = read(folder, name) {
         let finished = finish(&intent.registries(at), &intent.moves);
         // A registry that says no will say so again, and must not stop all that come after.
-        finished.or_else(|error| if Passing::is(&error) { Err(error) } else { Ok(()) })?;
+        finished.or_else(|error| if error::is_transient(&error) { Err(error) } else { Ok(()) })?;
     }
     drop(folder.remove_file(name));
     Ok(())

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rayon::prelude::*;
 
+use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::screen::{visible, visible_path};
 use crate::base::text::{closest, list};
 use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
-use crate::exit::{Exit, stopped, usage};
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
 use crate::graph::naming::{self, Wishes};
@@ -287,7 +287,7 @@ impl Workspace {
         let new = self.diagnostics.get(known..).unwrap_or_default();
         say::err(&diagnostics::draw(new, at.paint))?;
         match new.iter().any(Diagnostic::is_error) {
-            true => Err(stopped(Exit::Files)),
+            true => Err(printed(ErrorKind::Files).into()),
             false => Ok(true),
         }
     }
@@ -299,7 +299,7 @@ impl Workspace {
     pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<()> {
         say::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
         match self.diagnostics.iter().any(Diagnostic::is_error) {
-            true => Err(stopped(Exit::Files)),
+            true => Err(printed(ErrorKind::Files).into()),
             false => Ok(()),
         }
     }
@@ -335,7 +335,7 @@ pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let found = folder.canonicalize();
     let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(wanted))))?;
     if !found.is_dir() {
-        return Err(usage(format!("`{}` is no folder", visible_path(wanted))));
+        return Err(usage(format!("`{}` is no folder", visible_path(wanted))).into());
     }
     Ok(found)
 }
@@ -379,11 +379,9 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
         globs if globs.is_empty() => Cow::from("the groups of `layers.toml`"),
         globs => list(&globs).into(),
     };
-    usage(format!(
-        "no Dockerfile in `{}`: looked for {globs}\n\
-         hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]",
-        visible_path(root)
-    ))
+    usage(format!("no Dockerfile in `{}`: looked for {globs}", visible_path(root)))
+        .hint("say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
+        .into()
 }
 
 fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnostic>) {
@@ -451,7 +449,7 @@ pub fn platform_of(
     };
     let shown = given.escape_debug();
     let message = format!("{DEFAULT_PLATFORM} is `{shown}`, which is {what}");
-    Err(usage(format!("{message}\nhint: {hint}, or pass --platform")))
+    Err(usage(message).hint(format!("{hint}, or pass --platform")).into())
 }
 
 /// The same for files that are kept: the environment is that of whoever makes them, not of whoever
@@ -484,7 +482,9 @@ pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
     let stages = graph.images.values().flat_map(|image| &image.file.stages);
     let names: BTreeSet<&str> =
         stages.filter_map(|stage| Some(stage.name.as_ref()?.value.as_str())).collect();
-    let hint = closest(&target.to_lowercase(), names)
-        .map(|near| format!("\nhint: did you mean `{near}`?"));
-    Err(usage(format!("no Dockerfile has a stage `{target}`{}", hint.unwrap_or_default())))
+    let error = usage(format!("no Dockerfile has a stage `{target}`"));
+    Err(match closest(&target.to_lowercase(), names) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")).into(),
+        None => error.into(),
+    })
 }

@@ -3,15 +3,15 @@
 //! Owns where it lies, reading it for verbs that need its pins, and how one that is broken or out of
 //! date ends them. What is in it is `graph`'s affair.
 
-use std::io::ErrorKind;
+use std::io;
 use std::path::Path;
 
 use anyhow::Context;
 use similar::TextDiff;
 
+use crate::base::error::{ErrorKind, InfrastructureError, printed};
 use crate::base::text::{count, list};
 use crate::base::{Diagnostic, RelPath, Source};
-use crate::exit::{Exit, stopped};
 use crate::export::View;
 use crate::export::lock::{self, Lock, looks_like_lock};
 use crate::graph::Graph;
@@ -81,7 +81,7 @@ fn source(root: &Path) -> anyhow::Result<Option<Source>> {
     let path = root.join(FILE);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).context(format!("can't read `{FILE}`")),
     };
     let name = RelPath::new(FILE).context("the lock has a name")?;
@@ -106,7 +106,7 @@ pub fn text(graph: &Graph, pins: &Pins) -> String {
 /// Always.
 pub fn stop<T>(problem: &Diagnostic, at: &Invocation) -> anyhow::Result<T> {
     say::err(&diagnostics::draw(std::slice::from_ref(problem), at.paint))?;
-    Err(stopped(Exit::Files))
+    Err(printed(ErrorKind::Files).into())
 }
 
 /// The pins of a build: none unless it is locked.
@@ -124,8 +124,7 @@ pub fn pins_of(is_locked: bool, workspace: &Workspace, at: &Invocation) -> anyho
 /// As [`read`]; and where it is not such a lock.
 fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     let refuse = |why: &str| {
-        say::err(&format!("{}: {why}\nhint: layers update\n", at.paint.bad("error")))?;
-        Err(stopped(Exit::Files))
+        Err(InfrastructureError::new(ErrorKind::Files, why).hint("layers update").into())
     };
     let committed = match read(workspace)? {
         Ok(Some(committed)) => committed,

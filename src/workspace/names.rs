@@ -3,9 +3,9 @@
 //! Owns which of them wins, and whether a value can be a part of a reference at all. A bad one is
 //! complained about where it was given: no Dockerfile is to blame for it.
 
+use crate::base::error::usage;
 use crate::base::{Diagnostic, Rule, Span};
 use crate::cli::Global;
-use crate::exit::usage;
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
 use crate::scan::config::{ConfigFile, OneOrMore, Setting, Template};
@@ -70,10 +70,9 @@ impl Reader<'_> {
         if let Some(given) = given {
             if !fits(&given.value) {
                 let (value, cause) = (&given.value, given.origin.cause());
-                return Err(usage(format!(
-                    "{cause} is `{value}`, which can't be {what}\nhint: {}",
-                    hint_of(what)
-                )));
+                return Err(usage(format!("{cause} is `{value}`, which can't be {what}"))
+                    .hint(hint_of(what))
+                    .into());
             }
             return Ok(Some(given));
         }

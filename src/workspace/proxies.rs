@@ -4,11 +4,11 @@
 
 use std::ffi::OsString;
 
+use crate::base::error::usage;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
 use crate::engine::attest::Kind;
 use crate::engine::docker::endpoint::{self, Environment};
-use crate::exit::usage;
 
 use super::Invocation;
 
@@ -36,8 +36,7 @@ pub fn check(proxies: &BuildProxies, attestations: &Attestations) -> anyhow::Res
     if !is_open || proxies.secrets().is_empty() {
         return Ok(());
     }
-    Err(usage(
-        "the provenance would publish the password of the proxy in Docker's configuration\n\
-         hint: use `--provenance=mode=min`, which leaves build arguments out",
-    ))
+    Err(usage("the provenance would publish the password of the proxy in Docker's configuration")
+        .hint("use `--provenance=mode=min`, which leaves build arguments out")
+        .into())
 }

@@ -3,10 +3,10 @@
 //! Owns the words for it on the command line, in the environment and in `layers.toml`, and which of
 //! them wins.
 
+use crate::base::error::usage;
 use crate::base::{Diagnostic, Platform, Rule};
 use crate::cli::{Global, Push};
 use crate::credentials;
-use crate::exit::usage;
 use crate::plan::{Home, SharedStore};
 use crate::registry::{Proxies, Registries, Settings};
 use crate::scan::config::{self, ConfigFile};
@@ -31,7 +31,7 @@ pub fn home_of(
             return Ok((None, None));
         }
         let home = Home::parse(text);
-        let home = home.map_err(|wrong| usage(format!("--registry: {wrong}\nhint: {FORM}")))?;
+        let home = home.map_err(|wrong| usage(format!("--registry: {wrong}")).hint(FORM))?;
         return Ok((Some(home), None));
     }
     let Some(setting) = &file.config.registry else { return Ok((None, None)) };

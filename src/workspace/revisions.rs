@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::base::error::as_usage;
 use crate::base::{Diagnostic, IdMap, ImageId};
 use crate::cli::Global;
-use crate::exit::usage;
 use crate::export::lock::pins_of_any;
 use crate::graph::difference::{Side, moved_pins};
 use crate::graph::pins::Pins;
@@ -109,8 +109,8 @@ pub fn affected(
     at: &Invocation,
 ) -> anyhow::Result<Affected> {
     let Workspace { root, graph, head, .. } = workspace;
-    let git = Git::open(root).map_err(|error| usage(format!("{error:#}")))?;
-    let tree = git.resolve(revision).map_err(|error| usage(format!("{error:#}")))?;
+    let git = Git::open(root).map_err(as_usage)?;
+    let tree = git.resolve(revision).map_err(as_usage)?;
     warn_of_null(revision.strip_suffix("...").unwrap_or(revision), at)?;
     let around = Around { head, global, at };
     let (then, mut causes) = compare_work_tree(workspace, &git, &tree, around)?;

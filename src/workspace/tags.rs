@@ -4,9 +4,9 @@
 //! detached, as it is in pipelines, the variables of GitHub Actions and GitLab say the branch. What
 //! has no value is complained about where it is written.
 
+use crate::base::error::usage;
 use crate::base::{Diagnostic, Rule};
 use crate::cli::Global;
-use crate::exit::usage;
 use crate::graph::naming::{Given, Origin};
 use crate::graph::reference::is_tag;
 use crate::graph::tag;
@@ -69,12 +69,12 @@ pub fn read(
         }
         let cause = origin.cause();
         let value = known.fill(&text).map_err(|(_, unfilled)| {
-            usage(format!("{cause} is `{text}`: {}\nhint: {}", unfilled.message(), unfilled.hint()))
+            usage(format!("{cause} is `{text}`: {}", unfilled.message())).hint(unfilled.hint())
         })?;
         if !is_tag(&value) {
-            return Err(usage(format!(
-                "{cause} is `{value}`, which can't be a tag\nhint: {TAG_HINT}"
-            )));
+            return Err(usage(format!("{cause} is `{value}`, which can't be a tag"))
+                .hint(TAG_HINT)
+                .into());
         }
         tags.push(Given { value, origin });
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use layers::base::error;
+
 use crate::graphs::{PACKED, PLAIN, github, gitlab, needs_of, numbered};
 use crate::schema::{self, fitting};
 use crate::systems::{self, check};
@@ -48,13 +50,14 @@ fn a_layer_of_many_images_is_several_matrices() {
 #[test]
 fn a_workflow_that_github_would_not_start_is_an_error() {
     let graph = numbered(vec![Vec::new(); 2000]);
-    let error = github(&graph, &PLAIN).unwrap_err().to_string();
+    let error = error::text(&github(&graph, &PLAIN).unwrap_err());
     assert!(error.starts_with("the workflow of 2000 images is "), "{error}");
     assert!(error.contains(" KB large, and GitHub starts none above 500 KB\n"), "{error}");
     assert!(error.ends_with("\nhint: add --packed, which takes fewer jobs, or name fewer images"));
     let packed = github(&graph, &PACKED).unwrap();
     check(&systems::github(&fitting(schema::GITHUB, &packed)), &needs_of(&graph));
-    let error = github(&numbered(vec![Vec::new(); 9000]), &PACKED).unwrap_err().to_string();
+    let error = github(&numbered(vec![Vec::new(); 9000]), &PACKED).unwrap_err();
+    let error = error::text(&error);
     assert!(error.ends_with("\nhint: name fewer images, and make a workflow of each part"));
 }
 

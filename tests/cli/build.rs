@@ -111,7 +111,7 @@ try again: layers build base
 
 #[test]
 fn no_engine_is_said_clearly() {
-    let script = r#"{"describe_error": "no engine today\nhint: start one"}"#;
+    let script = r#"{"describe_error": "no engine today", "describe_hint": "start one"}"#;
     let ran = Project::shop().script(script).run("build base --engine fake");
     ran.code(4).stdout("").stderr("error: no engine today\nhint: start one\n");
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::trouble::hinted;
+use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::screen::visible_path;
 use crate::credentials::{self, read_json};
 
@@ -112,17 +112,17 @@ fn from_host(host: &str, environment: &Environment, named_by: String) -> anyhow:
         return Ok(Endpoint { address, tls: None, named_by });
     }
     if environment.tls_verify.is_none() && environment.tls.is_some() {
-        return Err(hinted(
+        return Err(permanent(
             "DOCKER_TLS asks for TLS without a check of the engine's certificate, which is refused",
-            "set `DOCKER_TLS_VERIFY=1` and put the engine's `ca.pem` into DOCKER_CERT_PATH",
-        ));
+        )
+        .hint("set `DOCKER_TLS_VERIFY=1` and put the engine's `ca.pem` into DOCKER_CERT_PATH")
+        .into());
     }
     match environment.cert_path.clone().or_else(|| environment.config.clone()) {
         Some(folder) => Ok(Endpoint { address, tls: Some(folder), named_by }),
-        None => Err(hinted(
-            "TLS is asked for, but there is no folder with certificates",
-            "set DOCKER_CERT_PATH to the folder with `ca.pem`, `cert.pem` and `key.pem`",
-        )),
+        None => Err(permanent("TLS is asked for, but there is no folder with certificates")
+            .hint("set DOCKER_CERT_PATH to the folder with `ca.pem`, `cert.pem` and `key.pem`")
+            .into()),
     }
 }
 
@@ -134,7 +134,9 @@ fn parse_host(
     let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
     let asked = environment.tls_verify.is_some() || environment.tls.is_some();
     let secure = scheme == "https" || (scheme != "http" && asked);
-    let wrong = |what: &str, hint: &str| Err(hinted(format!("{what} `{host}` ({named_by})"), hint));
+    let wrong = |what: &str, hint: &str| {
+        Err(permanent(format!("{what} `{host}` ({named_by})")).hint(hint).into())
+    };
     let forms = "use `unix:///path/to/docker.sock` or `tcp://host:port`";
     match scheme {
         "unix" if rest.is_empty() => wrong("no path in the engine address", forms),
@@ -210,8 +212,8 @@ struct ContextEndpoint {
 fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow::Result<Endpoint> {
     let hash = sha256_hex(name.as_bytes());
     let unknown = || {
-        hinted(
-            format!("the docker context `{name}` does not exist ({asked_by} names it)"),
+        let message = format!("the docker context `{name}` does not exist ({asked_by} names it)");
+        InfrastructureError::new(ErrorKind::NotFound, message).hint(
             "`docker context ls` shows which there are; `docker context use default` goes back",
         )
     };
@@ -219,20 +221,18 @@ fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow
     let meta: ContextFile =
         read_json(&folder.join("meta").join(&hash).join("meta.json"))?.ok_or_else(unknown)?;
     let Some(endpoint) = meta.endpoints.docker.filter(|endpoint| !endpoint.host.is_empty()) else {
-        return Err(hinted(
-            format!("the docker context `{name}` names no docker engine"),
-            format!("`docker context inspect {name}` shows what it holds"),
-        ));
+        return Err(permanent(format!("the docker context `{name}` names no docker engine"))
+            .hint(format!("`docker context inspect {name}` shows what it holds"))
+            .into());
     };
     let tls = Some(folder.join("tls").join(&hash).join("docker")).filter(|folder| folder.is_dir());
     if endpoint.skip_tls_verify {
-        return Err(hinted(
-            format!(
-                "the docker context `{name}` skips the check of the engine's certificate, which \
+        return Err(permanent(format!(
+            "the docker context `{name}` skips the check of the engine's certificate, which \
                  is refused"
-            ),
-            format!("`docker context update {name} --docker host=…,ca=…,cert=…,key=…`"),
-        ));
+        ))
+        .hint(format!("`docker context update {name} --docker host=…,ca=…,cert=…,key=…`"))
+        .into());
     }
     let verify = tls.is_some().then(|| "1".to_owned());
     let of_context = Environment { tls_verify: verify, cert_path: tls, ..Environment::default() };

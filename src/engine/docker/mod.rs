@@ -28,15 +28,14 @@ use self::endpoint::{Endpoint, Environment};
 use self::lines::{Kept, Lines};
 use self::moves::Moves;
 use self::solve::{End, Sending, Watch};
-use self::trouble::{
-    explain, has_broken_cache, has_lost_snapshot, has_raced_for_name, hinted, passing,
-};
+use self::trouble::{explain, has_broken_cache, has_lost_snapshot, has_raced_for_name};
 use self::wire::{Answer, Broken, Wire};
 use super::{
     BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage,
     ReferenceWatch, Sink, StoredImage,
 };
 use crate::base::Platform;
+use crate::base::error::{permanent, transient};
 use crate::credentials::CredentialStore;
 
 mod context;
@@ -177,10 +176,10 @@ impl Docker {
         if major.is_none_or(|major| major >= FIRST_WITH_CONTEXTS) {
             return Ok(());
         }
-        Err(hinted(
-            format!("the engine is too old for named contexts: Docker {version}"),
-            "use Docker 23 or newer, or begin the Dockerfile with `# syntax=docker/dockerfile:1`",
-        ))
+        let message = format!("the engine is too old for named contexts: Docker {version}");
+        let hint = "use Docker 23 or newer, or begin the Dockerfile with \
+                    `# syntax=docker/dockerfile:1`";
+        Err(permanent(message).hint(hint).into())
     }
 
     /// Builds with what is known of the context, sent to this build alone where a shared one breaks off.
@@ -204,7 +203,7 @@ impl Docker {
                 End::ContextLost(message) => why = message,
             }
         }
-        Err(passing(format!("can't send the context: {why}"), "build again"))
+        Err(transient(format!("can't send the context: {why}")).hint("build again").into())
     }
 
     fn refused(&self, answer: &Answer) -> anyhow::Error {
@@ -296,13 +295,12 @@ impl Engine for Docker {
                 return Ok(stored::read_list(images));
             }
         }
-        Err(passing(
-            format!(
-                "the engine at `{}` can't list its images: they go away meanwhile",
-                self.endpoint().address
-            ),
-            "run it again when nothing else removes images",
+        Err(transient(format!(
+            "the engine at `{}` can't list its images: they go away meanwhile",
+            self.endpoint().address
         ))
+        .hint("run it again when nothing else removes images")
+        .into())
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
@@ -315,10 +313,9 @@ impl Engine for Docker {
         );
         let answer = self.lines.call(async |kept| self.ask(kept, Method::POST, &path).await)?;
         if answer.status == StatusCode::NOT_FOUND {
-            return Err(hinted(
-                format!("the engine does not hold `{id}` any more"),
-                "somebody removed it meanwhile; run it again",
-            ));
+            return Err(permanent(format!("the engine does not hold `{id}` any more"))
+                .hint("somebody removed it meanwhile; run it again")
+                .into());
         }
         if answer.status.is_success() { Ok(()) } else { Err(self.refused(&answer)) }
     }
@@ -397,10 +394,9 @@ fn unique_id() -> String {
 fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
     let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
     if header(&answer.headers, "libpod-api-version").is_some() {
-        return Err(hinted(
-            format!("the engine at {place} is Podman, which has no BuildKit"),
-            "point DOCKER_HOST at a Docker engine: the builds need its BuildKit",
-        ));
+        return Err(permanent(format!("the engine at {place} is Podman, which has no BuildKit"))
+            .hint("point DOCKER_HOST at a Docker engine: the builds need its BuildKit")
+            .into());
     }
     let api = header(&answer.headers, "api-version").and_then(parse_api);
     let (Some(api), true) = (api, answer.status.is_success()) else {
@@ -408,26 +404,25 @@ fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
             let said = wire::message_of(&answer.body);
             return Err(explain(&Broken::Refused(answer.status, said), endpoint));
         }
-        return Err(hinted(
-            format!("what answers at {place} is no Docker engine"),
-            "check DOCKER_HOST and `docker context ls`, or unset DOCKER_HOST",
-        ));
+        return Err(permanent(format!("what answers at {place} is no Docker engine"))
+            .hint("check DOCKER_HOST and `docker context ls`, or unset DOCKER_HOST")
+            .into());
     };
     if header(&answer.headers, "ostype").is_some_and(|os| os == "windows") {
-        return Err(hinted(
-            format!("the engine at {place} makes Windows containers and has no BuildKit"),
-            "switch it to Linux containers",
-        ));
+        return Err(permanent(format!(
+            "the engine at {place} makes Windows containers and has no BuildKit"
+        ))
+        .hint("switch it to Linux containers")
+        .into());
     }
     if api < OLDEST_API {
-        return Err(hinted(
-            format!(
-                "the engine at {place} is too old: it speaks API {}.{}, and its BuildKit can't be \
+        return Err(permanent(format!(
+            "the engine at {place} is too old: it speaks API {}.{}, and its BuildKit can't be \
                  used before {}.{}",
-                api.0, api.1, OLDEST_API.0, OLDEST_API.1
-            ),
-            "update Docker to 20.10 or newer",
-        ));
+            api.0, api.1, OLDEST_API.0, OLDEST_API.1
+        ))
+        .hint("update Docker to 20.10 or newer")
+        .into());
     }
     if header(&answer.headers, "builder-version").is_some_and(|builder| builder == "1") {
         return Err(no_buildkit(endpoint));
@@ -445,15 +440,16 @@ fn parse_api(text: &str) -> Option<(u32, u32)> {
 }
 
 fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
-    hinted(
-        format!("the engine at `{}` builds without BuildKit", endpoint.address),
-        "set `\"features\": {\"buildkit\": true}` in its `daemon.json`, or update Docker",
-    )
+    permanent(format!("the engine at `{}` builds without BuildKit", endpoint.address))
+        .hint("set `\"features\": {\"buildkit\": true}` in its `daemon.json`, or update Docker")
+        .into()
 }
 
 fn never_answers(endpoint: &Endpoint) -> anyhow::Error {
-    passing(
-        format!("the engine at `{}` ({}) does not answer", endpoint.address, endpoint.named_by),
-        "check that it is a Docker engine; `sudo systemctl restart docker` where it hangs",
-    )
+    transient(format!(
+        "the engine at `{}` ({}) does not answer",
+        endpoint.address, endpoint.named_by
+    ))
+    .hint("check that it is a Docker engine; `sudo systemctl restart docker` where it hangs")
+    .into()
 }

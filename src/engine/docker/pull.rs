@@ -8,9 +8,10 @@ use hyper::{Method, StatusCode};
 
 use super::stored::{query_of, split_reference};
 use super::transfer::{Lines, encode, registry_of};
-use super::trouble::{explain, hinted};
+use super::trouble::explain;
 use super::wire::{Broken, Wire, message_of};
 use crate::base::Platform;
+use crate::base::error::permanent;
 use crate::credentials::CredentialStore;
 
 /// Fetches an image. Takes as long as its registry does.
@@ -42,8 +43,9 @@ pub(super) async fn pull(
     if status.is_server_error() && why.is_empty() || status == StatusCode::BAD_REQUEST {
         return Err(explain(&Broken::Refused(status, why), wire.endpoint()));
     }
-    Err(hinted(
-        format!("can't pull `{reference}`: {why}"),
-        "check its name and `docker login`, or leave out `--pull` to take what the engine has",
-    ))
+    Err(permanent(format!("can't pull `{reference}`: {why}"))
+        .hint(
+            "check its name and `docker login`, or leave out `--pull` to take what the engine has",
+        )
+        .into())
 }

@@ -18,8 +18,9 @@ use tokio::time::Instant;
 use super::solve::Watch;
 use super::stored::{path_of, query_of, split_reference};
 use super::transfer::{Lines, Said, encode, encode_none, registry_of};
-use super::trouble::{explain, hinted, is_passing, passing};
+use super::trouble::{explain, is_passing};
 use super::wire::{Broken, message_of};
+use crate::base::error::{permanent, transient};
 use crate::credentials::{Credential, CredentialStore};
 use crate::engine::Cancel;
 use crate::engine::mask::Mask;
@@ -36,10 +37,9 @@ pub(super) async fn push(
     let wake = Arc::clone(&cancelled);
     let _guard = cancel.on_set(move || wake.notify_one());
     let stopped = || {
-        hinted(
-            format!("the push of `{reference}` was stopped"),
-            "push again to go on; layers that the registry has are not sent again",
-        )
+        permanent(format!("the push of `{reference}` was stopped"))
+            .hint("push again to go on; layers that the registry has are not sent again")
+            .into()
     };
     let (repository, _) = split_reference(reference);
     let store = Arc::clone(credentials);
@@ -88,10 +88,12 @@ async fn send(
 }
 
 fn lost(watch: Watch<'_>, cause: &str) -> anyhow::Error {
-    passing(
-        format!("lost the engine at `{}` during the push: {cause}", watch.wire.endpoint().address),
-        "check that the engine is still running, and push again",
-    )
+    transient(format!(
+        "lost the engine at `{}` during the push: {cause}",
+        watch.wire.endpoint().address
+    ))
+    .hint("check that the engine is still running, and push again")
+    .into()
 }
 
 /// What the end of an answer means.
@@ -114,10 +116,9 @@ fn judge(
     };
     let why = hide(credential, why)?;
     if status == StatusCode::NOT_FOUND || is_missing(&why) {
-        return Err(hinted(
-            format!("can't push `{reference}`: the engine holds no such image"),
-            "build it first, or look at `docker image ls` for its name",
-        ));
+        return Err(permanent(format!("can't push `{reference}`: the engine holds no such image"))
+            .hint("build it first, or look at `docker image ls` for its name")
+            .into());
     }
     // Docker 20.10 takes a name that it can't read for a fault of its own.
     if status.is_server_error() && !why.starts_with("invalid reference format") {
@@ -137,25 +138,27 @@ fn refused(reference: &str, why: &str) -> anyhow::Error {
     let message = format!("can't push `{reference}`: {why}");
     let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
     if says(&DENIED) {
-        return hinted(message, format!("`{login}` as somebody who may push to `{repository}`"));
+        return permanent(message)
+            .hint(format!("`{login}` as somebody who may push to `{repository}`"))
+            .into();
     }
     if says(&["HTTP response to HTTPS client", "does not look like a TLS handshake"]) {
         let hint =
             format!("add `{registry}` to `insecure-registries` in the engine's `daemon.json`");
-        return hinted(message, hint);
+        return permanent(message).hint(hint).into();
     }
     if says(&["x509: ", "tls: "]) {
         let hint = format!(
             "give the engine the certificate of who signed the registry's, as \
              `/etc/docker/certs.d/{registry}/ca.crt`"
         );
-        return hinted(message, hint);
+        return permanent(message).hint(hint).into();
     }
     if is_passing(why) {
         let hint = format!("check that the engine can reach `{registry}`, and push again");
-        return passing(message, hint);
+        return transient(message).hint(hint).into();
     }
-    hinted(message, format!("check the name, and `{login}`"))
+    permanent(message).hint(format!("check the name, and `{login}`")).into()
 }
 
 /// What registries and engines say to those who may not: Docker's distribution and containerd's own
@@ -188,16 +191,16 @@ fn hide(credential: Option<&Credential>, why: String) -> anyhow::Result<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Passing;
+    use crate::base::error::{self, is_transient};
 
     #[test]
     fn a_refusal_says_what_can_be_done_and_whether_trying_again_helps() {
         let check = |why: &str, hint: &str, passes: bool| {
             let error = refused("host:5000/a/b:1", why);
-            let text = error.to_string();
+            let text = error::text(&error);
             let (said, hinted) = text.split_once("\nhint: ").unwrap();
             assert_eq!(said, format!("can't push `host:5000/a/b:1`: {why}"));
-            assert_eq!((hinted, Passing::is(&error)), (hint, passes), "{why}");
+            assert_eq!((hinted, is_transient(&error)), (hint, passes), "{why}");
         };
         let login = "`docker login host:5000` as somebody who may push to `host:5000/a/b`";
         check("no basic auth credentials", login, false);
@@ -234,13 +237,13 @@ mod tests {
         let name = "check the name, and `docker login host:5000`";
         check("name invalid: invalid repository name", name, false);
         check("manifest invalid: manifest invalid", name, false);
-        let text = refused("acme/b", "denied: no").to_string();
+        let text = error::text(&refused("acme/b", "denied: no"));
         assert!(text.ends_with("\nhint: `docker login` as somebody who may push to `acme/b`"));
         let insecure = "add `host:5000` to `insecure-registries` in the engine's `daemon.json`";
         let why = "failed to do request: Head \"https://h/v2/\": http: server gave HTTP response to HTTPS client";
         check(why, insecure, false);
-        let text =
-            refused("host:5000/a", "tls: failed to verify certificate: x509: unknown").to_string();
+        let error = refused("host:5000/a", "tls: failed to verify certificate: x509: unknown");
+        let text = error::text(&error);
         assert!(text.ends_with("`/etc/docker/certs.d/host:5000/ca.crt`"), "{text}");
     }
 

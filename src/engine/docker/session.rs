@@ -30,6 +30,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::endpoint::hex;
 use super::secrets::{AGENT_METHODS, Giver, SECRET_METHODS};
 use super::wire::Upgraded;
+use crate::base::error;
 use crate::credentials::CredentialStore;
 use crate::engine::{ContextFiles, Secrets};
 
@@ -173,7 +174,7 @@ impl Auth for Credentials {
                 let (username, secret) = found.map(|c| (c.username, c.secret)).unwrap_or_default();
                 Ok(Response::new(CredentialsResponse { username, secret }))
             }
-            Ok(Err(error)) => Err(Status::failed_precondition(format!("{error:#}"))),
+            Ok(Err(error)) => Err(Status::failed_precondition(error::text(&error))),
             Err(error) => Err(Status::internal(error.to_string())),
         }
     }

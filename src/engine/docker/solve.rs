@@ -29,9 +29,10 @@ use super::context::Looked;
 use super::lines::Kept;
 use super::session::{self, ContextFault, ContextOffer, Offered};
 use super::trace::{Trace, parse_name};
-use super::trouble::{explain, failed_command, hinted, may_pass, passing, plain_message};
+use super::trouble::{explain, failed_command, may_pass, plain_message};
 use super::wire::{Broken, Plain, Upgraded, Wire, chain};
 use super::{LOOKUP_WITHIN, llb, never_answers};
+use crate::base::error::{permanent, transient};
 use crate::credentials::CredentialStore;
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, Cancel, Secrets, Sink, Step, Told};
 
@@ -391,10 +392,9 @@ fn status(mut control: Control, id: String) -> impl Stream<Item = StatusResponse
 fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
     match response.exporter_response.get("containerimage.digest") {
         Some(id) => Ok(End::Done(BuildOutcome::Built { image_id: id.clone() })),
-        None => Err(hinted(
-            "the engine has built the image but does not say which it is",
-            "an engine of version 20.10 or newer says so: `docker version`",
-        )),
+        None => Err(permanent("the engine has built the image but does not say which it is")
+            .hint("an engine of version 20.10 or newer says so: `docker version`")
+            .into()),
     }
 }
 
@@ -402,14 +402,13 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
 fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
-        return Err(passing(
-            format!(
-                "lost the engine at `{}` during the build: {}",
-                wire.endpoint().address,
-                cause_of(status)
-            ),
-            "check that the engine is still running, and build again",
-        ));
+        return Err(transient(format!(
+            "lost the engine at `{}` during the build: {}",
+            wire.endpoint().address,
+            cause_of(status)
+        ))
+        .hint("check that the engine is still running, and build again")
+        .into());
     }
     let loading = parse_name(llb::LOAD_CONTEXT);
     let (step, message) = match failed {

@@ -3,35 +3,29 @@
 //! Owns the messages for an engine that can't be reached or can't build, each with one hint,
 //! and the removal of the decoration that BuildKit puts around a failed step's message.
 
-use std::fmt::Display;
-use std::io::ErrorKind;
+use std::io;
 
 use hyper::StatusCode;
 
 use super::endpoint::{Address, Endpoint};
 use super::wire::Broken;
-pub(super) use crate::base::hinted;
+use crate::base::error::{ErrorKind, InfrastructureError, denied, permanent};
 use crate::base::screen::visible;
-use crate::engine::{BuildFailure, Passing, Step};
-
-/// The same of a fault that another try may find gone.
-pub(super) fn passing(message: impl Display, hint: impl Display) -> anyhow::Error {
-    Passing::error(format!("{message}\nhint: {hint}"))
-}
+use crate::engine::{BuildFailure, Step};
 
 /// Says why an exchange with the engine failed.
 pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
     let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
-    match broken {
+    let error = match broken {
         Broken::Connect(error) => explain_connect(error, endpoint, &place),
-        Broken::Tls(cause) => hinted(
-            format!("no TLS connection to the engine at {place}: {cause}"),
-            "check `ca.pem`, `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and that the engine \
-             speaks TLS on this port",
-        ),
-        Broken::Talk(cause) => passing(
-            format!("no Docker engine answers at {place}: {cause}"),
-            match (&endpoint.address, &endpoint.tls) {
+        Broken::Tls(cause) => {
+            permanent(format!("no TLS connection to the engine at {place}: {cause}")).hint(
+                "check `ca.pem`, `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and that the engine \
+                 speaks TLS on this port",
+            )
+        }
+        Broken::Talk(cause) => unreachable(format!("no Docker engine answers at {place}: {cause}"))
+            .hint(match (&endpoint.address, &endpoint.tls) {
                 (Address::Tcp { .. }, None) => {
                     "check DOCKER_HOST; where the engine speaks TLS, set `DOCKER_TLS_VERIFY=1`"
                 }
@@ -41,55 +35,60 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
                      engine's address"
                 }
                 _ => "check that this is the engine's address: `docker context ls`",
-            },
-        ),
+            }),
         Broken::Refused(status, said) => {
-            let busy = [
-                StatusCode::BAD_GATEWAY,
-                StatusCode::SERVICE_UNAVAILABLE,
-                StatusCode::GATEWAY_TIMEOUT,
-            ];
-            let tell = if busy.contains(status) { passing } else { hinted };
-            tell(
-                format!("the engine at {place} refused: {} ({status})", visible(said)),
-                "`docker version` shows whether the docker command can use this engine",
+            let kind = match *status {
+                StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Transient,
+                _ => ErrorKind::Permanent,
+            };
+            let message = format!("the engine at {place} refused: {} ({status})", visible(said));
+            InfrastructureError::new(kind, message)
+                .hint("`docker version` shows whether the docker command can use this engine")
+        }
+    };
+    error.into()
+}
+
+fn explain_connect(error: &io::Error, endpoint: &Endpoint, place: &str) -> InfrastructureError {
+    match (error.kind(), &endpoint.address) {
+        (io::ErrorKind::PermissionDenied, Address::Unix(_)) => {
+            denied(format!("no permission to use the engine's socket {place}")).hint(
+                "add yourself to its group, `sudo usermod -aG docker $USER`, and log in again; or \
+                 run this with sudo",
             )
         }
+        (io::ErrorKind::NotFound, Address::Unix(_)) => unreachable(format!(
+            "no engine is running: there is no socket {place}"
+        ))
+        .hint(
+            "start Docker, `sudo systemctl start docker`, or set DOCKER_HOST to where it listens",
+        ),
+        (io::ErrorKind::ConnectionRefused, Address::Unix(_)) => {
+            unreachable(format!("no engine is running: nothing listens on the socket {place}"))
+                .hint("start Docker, `sudo systemctl start docker`")
+        }
+        (io::ErrorKind::ConnectionRefused, Address::Tcp { .. }) => {
+            unreachable(format!("no engine is running: nothing listens at {place}"))
+                .hint("start Docker there, or unset DOCKER_HOST to use the local engine")
+        }
+        (_, Address::Tcp { host, .. }) if is_lookup(error) => {
+            let named_by = &endpoint.named_by;
+            permanent(format!("the engine's host `{host}` was not found ({named_by}): {error}"))
+                .hint("check DOCKER_HOST, or unset it to use the local engine")
+        }
+        _ => unreachable(format!("can't reach the engine at {place}: {error}"))
+            .hint("check that the engine is running and that DOCKER_HOST names it"),
     }
 }
 
-fn explain_connect(error: &std::io::Error, endpoint: &Endpoint, place: &str) -> anyhow::Error {
-    match (error.kind(), &endpoint.address) {
-        (ErrorKind::PermissionDenied, Address::Unix(_)) => hinted(
-            format!("no permission to use the engine's socket {place}"),
-            "add yourself to its group, `sudo usermod -aG docker $USER`, and log in again; or \
-             run this with sudo",
-        ),
-        (ErrorKind::NotFound, Address::Unix(_)) => passing(
-            format!("no engine is running: there is no socket {place}"),
-            "start Docker, `sudo systemctl start docker`, or set DOCKER_HOST to where it listens",
-        ),
-        (ErrorKind::ConnectionRefused, Address::Unix(_)) => passing(
-            format!("no engine is running: nothing listens on the socket {place}"),
-            "start Docker, `sudo systemctl start docker`",
-        ),
-        (ErrorKind::ConnectionRefused, Address::Tcp { .. }) => passing(
-            format!("no engine is running: nothing listens at {place}"),
-            "start Docker there, or unset DOCKER_HOST to use the local engine",
-        ),
-        (_, Address::Tcp { host, .. }) if is_lookup(error) => hinted(
-            format!("the engine's host `{host}` was not found ({}): {error}", endpoint.named_by),
-            "check DOCKER_HOST, or unset it to use the local engine",
-        ),
-        _ => passing(
-            format!("can't reach the engine at {place}: {error}"),
-            "check that the engine is running and that DOCKER_HOST names it",
-        ),
-    }
+fn unreachable(message: String) -> InfrastructureError {
+    InfrastructureError::new(ErrorKind::Unreachable, message)
 }
 
 /// The standard library has no kind of its own for a name that does not resolve.
-fn is_lookup(error: &std::io::Error) -> bool {
+fn is_lookup(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().contains("lookup")
 }
 
@@ -232,6 +231,7 @@ fn split_command(message: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error;
 
     #[test]
     fn a_message_names_the_command_that_failed() {
@@ -259,8 +259,8 @@ mod tests {
             tls: None,
             named_by: "default".into(),
         };
-        let denied = Broken::Connect(ErrorKind::PermissionDenied.into());
-        let text = explain(&denied, &endpoint).to_string();
+        let denied = Broken::Connect(io::ErrorKind::PermissionDenied.into());
+        let text = error::text(&explain(&denied, &endpoint));
         let expected = "no permission to use the engine's socket `unix:///run/d.sock` (default)\n\
                         hint: add yourself to its group, `sudo usermod -aG docker $USER`, and log \
                         in again; or run this with sudo";

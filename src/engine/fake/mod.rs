@@ -18,9 +18,10 @@ use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::Store;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo,
-    HistoryEntry, ListedImage, Passing, Sink, Step, StoredImage, Told,
+    HistoryEntry, ListedImage, Sink, Step, StoredImage, Told,
 };
 use crate::base::Platform;
+use crate::base::error::{permanent, transient};
 
 mod script;
 mod steps;
@@ -188,7 +189,7 @@ impl Fake {
             sink(vec![Told::now(BuildUpdate::StepFinished { step, cached: told.cached, took })]);
         }
         match &scripted.error {
-            Some(error) if scripted.passes_after.is_some() => return Err(Passing::error(error)),
+            Some(error) if scripted.passes_after.is_some() => return Err(transient(error).into()),
             Some(error) => anyhow::bail!("{error}"),
             None => {}
         }
@@ -246,7 +247,7 @@ impl Engine for Fake {
     fn describe(&self) -> anyhow::Result<EngineInfo> {
         self.record(&json!({ "call": "describe" }))?;
         if let Some(error) = &self.script.describe_error {
-            anyhow::bail!("{error}");
+            return Err(permanent(error).hint(&self.script.describe_hint).into());
         }
         Ok(EngineInfo {
             name: self.script.name.clone().unwrap_or_else(|| "fake".to_owned()),

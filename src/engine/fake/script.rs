@@ -5,7 +5,7 @@
 //!
 //! ```json
 //! {
-//!   "describe_error": "no engine today",
+//!   "describe_error": "no engine today", "describe_hint": "start one",
 //!   "platform": "linux/amd64",
 //!   "name": "docker",
 //!   "keeps_manifests": true,
@@ -60,6 +60,7 @@ use crate::base::screen::visible_path;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Script {
     pub(super) describe_error: Option<String>,
+    pub(super) describe_hint: String,
     pub(super) platform: Option<Platform>,
     pub(super) name: Option<String>,
     pub(super) keeps_manifests: bool,

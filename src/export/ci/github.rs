@@ -7,6 +7,7 @@
 use anyhow::bail;
 
 use crate::base::ImageId;
+use crate::base::error::permanent;
 use crate::base::text::count;
 use crate::scan::config::SecretSource;
 
@@ -78,7 +79,7 @@ pub fn draw(
             false => "add --packed, which takes fewer jobs, or name fewer images",
             true => "name fewer images, and make a workflow of each part",
         };
-        bail!("{size}\nhint: {hint}");
+        bail!(permanent(size).hint(hint));
     }
     Ok(text)
 }

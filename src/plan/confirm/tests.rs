@@ -1,6 +1,7 @@
 //! Checks after a build: whether what an image was built on is what was planned.
 
 use super::*;
+use crate::base::error;
 use crate::engine::stub::Stub;
 use crate::plan::Contexts;
 use crate::plan::tests::{World, external, stored};
@@ -51,8 +52,9 @@ impl Built {
         (judge.contexts, judge.publishes_names) = (self.contexts, self.publishes_names);
         let image = self.world.unit("app");
         let result = judge.confirm((image, &self.app), &self.resolved, &self.needs, &self.store);
-        let message = result.err()?.to_string();
-        Some(message.split_once("\nhint: ").unwrap().0.to_owned())
+        let error = result.err()?;
+        assert!(error::hint(&error).is_some());
+        Some(error.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Verdicts on small repositories with a store in memory: what is fresh, what is built, and what waits.
 
 use super::*;
+use crate::base::error::permanent;
 use crate::engine::StoredImage;
 use crate::engine::stub::Stub;
 use crate::inputs::Inheritance;
@@ -102,10 +103,10 @@ fn forced_images_are_built_though_they_are_held() {
 fn unreadable_images_are_built_though_they_are_held() {
     let (world, store) = built();
     let mut judge = world.judge(&store);
-    judge.own[world.unit("base")] = Some(Err("denied".to_owned()));
+    judge.own[world.unit("base")] = Some(Err(permanent("denied")));
     assert_eq!(world.plan(&judge, &store), ["base: build unreadable denied", "dev: waits base"]);
     // The reason of a child is known before its parents are built.
-    judge.own[world.unit("dev")] = Some(Err("gone".to_owned()));
+    judge.own[world.unit("dev")] = Some(Err(permanent("gone")));
     let expected = ["base: build unreadable denied", "dev: build unreadable gone"];
     assert_eq!(world.plan(&judge, &store), expected);
     let settled = judge.settle(world.unit("base"), &|_| None, &store).unwrap();

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use super::announced::Announced;
+use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 use crate::event::{Event, Stamped};
 use crate::state::runs::{EVENTS, FORM, Head, RunLog};
@@ -58,9 +59,11 @@ impl Events {
         events.announced.by_number = version > FIRST_FORM;
         if version > FORM {
             bail!(
-                "`{}` has the form {version}, and this version of layers reads {FORM}\n\
-                 hint: use the version that wrote it",
-                visible_path(path)
+                permanent(format!(
+                    "`{}` has the form {version}, and this version of layers reads {FORM}",
+                    visible_path(path)
+                ))
+                .hint("use the version that wrote it")
             );
         }
         Ok(events)

@@ -335,7 +335,7 @@ fn a_newer_form_is_refused() {
     let path = logged.events_file();
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("\"version\":2", "\"version\":3,\"more\":0", 1)).unwrap();
-    let error = Events::of(&logged.only()).unwrap_err().to_string();
+    let error = crate::base::error::text(&Events::of(&logged.only()).unwrap_err());
     assert!(error.contains("has the form 3") && error.contains("\nhint: "), "{error}");
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::Git;
+use crate::base::error::permanent;
 
 impl Git {
     /// The id of the tree that a revision means. `REV...` is the merge base of `REV` and `HEAD`; the
@@ -60,14 +61,14 @@ impl Git {
             return Err(self.describe_unknown(&what, one));
         };
         if self.is_cut_off(&bases, one, other)? {
-            anyhow::bail!(
-                "the merge base of {} and {} can't be determined: the history of this shallow clone \
-                 ends between it and one of them\n\
-                 hint: `git fetch --unshallow` fetches all of it; in GitHub Actions set \
-                 `fetch-depth: 0`",
-                name(one),
-                name(other)
+            let (one, other) = (name(one), name(other));
+            let message = format!(
+                "the merge base of {one} and {other} can't be determined: the history of this \
+                 shallow clone ends between it and one of them"
             );
+            anyhow::bail!(permanent(message).hint(
+                "`git fetch --unshallow` fetches all of it; in GitHub Actions set `fetch-depth: 0`"
+            ));
         }
         Ok((*first).to_owned())
     }
@@ -129,7 +130,7 @@ impl Git {
             (false, Some(branch)) => format!("`git fetch origin {branch}` brings it"),
             (false, None) => "`git log --oneline` and `git branch --all` show those there are".into(),
         };
-        anyhow::anyhow!("{what}\nhint: {hint}")
+        permanent(what).hint(hint).into()
     }
 }
 

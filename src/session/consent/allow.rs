@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::exit::usage;
+use crate::base::error::usage;
 use crate::workspace::environment::Environment;
 
 use super::location::resolve;
@@ -36,7 +36,7 @@ impl Allowed {
                 None => (word.as_str(), None),
             };
             let wrong = |what: &str, hint: &str| {
-                Err(usage(format!("`--allow {}`: {what}\nhint: {hint}", word.escape_debug())))
+                Err(usage(format!("`--allow {}`: {what}", word.escape_debug())).hint(hint).into())
             };
             match (key, value) {
                 ("ssh", None) => allowed.agent = true,

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::exit::usage;
+use crate::base::error::usage;
 use crate::graph::Image;
 use crate::report::say;
 use crate::workspace::Invocation;
@@ -145,11 +145,11 @@ impl Consents {
         let list = wording::list(&open);
         let hint = wording::hint(&open, at.environment.arguments());
         if !at.environment.can_ask() {
-            return Err(usage(format!("{}\n{list}\n{hint}", wording::NEEDS_CONSENT)));
+            return Err(usage(format!("{}\n{list}", wording::NEEDS_CONSENT)).hint(hint).into());
         }
         let remembers = self.remembered.place().is_some();
         if !say::ask(&wording::question(&list, remembers))? {
-            return Err(usage(format!("consent was refused\n{hint}")));
+            return Err(usage("consent was refused").hint(hint).into());
         }
         if let Err(problem) = self.remembered.add(&open) {
             say::warning(&format!("the answer can't be remembered: {problem:#}"), at.paint)?;

@@ -44,9 +44,9 @@ pub(super) fn hint(wanted: &[&Outside], arguments: &[OsString]) -> String {
     match typed(arguments) {
         Some((before, after)) => {
             let words = [before, options, after].into_iter().filter(|words| !words.is_empty());
-            format!("hint: layers {}", words.collect::<Vec<_>>().join(" "))
+            format!("layers {}", words.collect::<Vec<_>>().join(" "))
         }
-        None => format!("hint: add {options}"),
+        None => format!("add {options}"),
     }
 }
 
@@ -247,7 +247,7 @@ mod tests {
         let check = |wanted: &[Outside], arguments: &[&str], expected: &str| {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
             let wanted: Vec<&Outside> = wanted.iter().collect();
-            assert_eq!(hint(&wanted, &arguments), format!("hint: {expected}"));
+            assert_eq!(hint(&wanted, &arguments), expected);
         };
         let agent = Outside { source: OutsideSource::Agent, ..file("default", "") };
         let npm = file("npm", "/home/a b/.npmrc");

@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::exit::usage;
+use crate::base::error::usage;
 use crate::process::{self, Kept, Run};
 
 use super::source::Key;
@@ -66,16 +66,17 @@ impl KeyAgent {
         // A key with a passphrase makes it ask, on whatever it finds to ask on.
         let said = String::from_utf8_lossy(&finished.stderr).to_ascii_lowercase();
         let path = &key.path;
-        Err(usage(if said.contains("passphrase") || said.contains("askpass") {
-            format!(
-                "the key `{path}` has a passphrase\n\
-                 hint: load it into an agent, `ssh-add {path}`, and give that: `--ssh default`"
+        let (message, hint) = if said.contains("passphrase") || said.contains("askpass") {
+            (
+                format!("the key `{path}` has a passphrase"),
+                format!("load it into an agent, `ssh-add {path}`, and give that: `--ssh default`"),
             )
         } else {
-            format!(
-                "`ssh-add` can't read the key `{path}`\n\
-                 hint: `ssh-keygen -y -f {path}` says what is wrong with it"
+            (
+                format!("`ssh-add` can't read the key `{path}`"),
+                format!("`ssh-keygen -y -f {path}` says what is wrong with it"),
             )
-        }))
+        };
+        Err(usage(message).hint(hint).into())
     }
 }

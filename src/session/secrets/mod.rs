@@ -11,11 +11,11 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::text::closest;
 use crate::base::{Diagnostic, Rule, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
-use crate::exit::{Exit, stopped, usage};
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::graph::{Graph, Image};
 use crate::inputs::Externals;
@@ -112,7 +112,7 @@ impl SecretOptions {
         let mut given =
             SecretOptions { secrets: BTreeMap::new(), agents: BTreeMap::new(), allowed };
         for text in &options.secret {
-            let word = words::read_secret(text).map_err(usage)?;
+            let word = words::read_secret(text)?;
             let value = match &word.source {
                 Some(source) => place.value(source),
                 None => place.value_of(&word.id),
@@ -154,7 +154,7 @@ impl SecretOptions {
         let missing: Vec<Diagnostic> = once_each(missing);
         if !missing.is_empty() {
             say::err(&diagnostics::draw(&missing, at.paint))?;
-            return Err(stopped(Exit::Usage));
+            return Err(printed(ErrorKind::Usage).into());
         }
         let mut sockets = BTreeMap::new();
         for (id, agent) in self.agents {
@@ -309,7 +309,7 @@ impl SecretOptions {
 
 fn cant_be_read(what: &str, id: &str, lacking: &Lacking) -> anyhow::Error {
     let Lacking { why, hint } = lacking;
-    usage(format!("the {what} `{id}` can't be read: {why}\nhint: {hint}"))
+    usage(format!("the {what} `{id}` can't be read: {why}")).hint(hint).into()
 }
 
 fn put<T>(all: &mut BTreeMap<String, T>, what: &str, id: String, value: T) -> anyhow::Result<()> {
@@ -320,7 +320,9 @@ fn put<T>(all: &mut BTreeMap<String, T>, what: &str, id: String, value: T) -> an
         }
         Entry::Occupied(entry) => {
             let id = entry.key();
-            Err(usage(format!("the {what} `{id}` is given twice\nhint: leave one of them out")))
+            Err(usage(format!("the {what} `{id}` is given twice"))
+                .hint("leave one of them out")
+                .into())
         }
     }
 }

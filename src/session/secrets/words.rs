@@ -3,6 +3,7 @@
 //! Owns their grammar: fields with commas between for a secret, an ID and paths for an agent.
 //! Nothing is looked up here.
 
+use crate::base::error::{InfrastructureError, usage};
 use crate::base::text::closest;
 use crate::engine::secret::DEFAULT_AGENT;
 use crate::parse::split_csv;
@@ -23,8 +24,9 @@ pub struct SecretWord {
 ///
 /// # Errors
 /// What is wrong with it, with a hint.
-pub fn read_secret(text: &str) -> Result<SecretWord, String> {
-    let wrong = |what: &str, hint: &str| Err(format!("`--secret {text}`: {what}\nhint: {hint}"));
+pub fn read_secret(text: &str) -> Result<SecretWord, InfrastructureError> {
+    let wrong =
+        |what: &str, hint: &str| Err(usage(format!("`--secret {text}`: {what}")).hint(hint));
     let Some(fields) = split_csv(text) else {
         return wrong("a quote is out of place", "write `id=ID,src=FILE` or `id=ID,env=NAME`");
     };
@@ -86,7 +88,8 @@ mod tests {
         let file = |path: &str| Some(SecretSource::File(path.to_owned()));
         let variable = |name: &str| Some(SecretSource::Variable(name.to_owned()));
         let check = |text: &str, id: &str, source: Option<SecretSource>| {
-            assert_eq!(read_secret(text), Ok(SecretWord { id: id.to_owned(), source }), "{text}");
+            let expected = SecretWord { id: id.to_owned(), source };
+            assert_eq!(read_secret(text).unwrap(), expected, "{text}");
         };
         check("id=npm,src=a/b", "npm", file("a/b"));
         check("id=npm,source=a/b", "npm", file("a/b"));
@@ -106,7 +109,7 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_a_hint() {
         let check = |text: &str, expected: &str| {
-            let message = read_secret(text).unwrap_err();
+            let message = crate::base::error::text(&read_secret(text).unwrap_err().into());
             let message = message.strip_prefix(&format!("`--secret {text}`: ")).unwrap();
             assert_eq!(message, expected);
         };

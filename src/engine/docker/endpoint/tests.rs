@@ -17,7 +17,7 @@ fn said(pairs: &[(&str, &str)]) -> String {
             format!("{address} ({named_by}) tls {}", tls.display())
         }
         Err(error) => {
-            let text = error.to_string();
+            let text = crate::base::error::text(&error);
             assert_eq!(text.matches("\nhint: ").count(), 1, "{text}");
             text.lines().next().unwrap_or_default().to_owned()
         }
