@@ -1,14 +1,16 @@
 //! The only spawner of child processes.
 //!
 //! Owns how a program is run: blocking, standard input given or closed, output bounded, errors
-//! that name the program and how to get it. It knows no program by name.
+//! that name the program and how to get it; and whether a process has ended. It knows no program by name.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 
@@ -107,6 +109,35 @@ pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> 
     Ok(Finished { status: child.wait()?, stdout: Vec::new(), stderr })
 }
 
+/// Whether a process of this machine that was alive at a moment has ended, as far as the system reports. Its
+/// number may belong to another one by now, which started later.
+pub fn has_ended(process: u32, alive_at: Option<SystemTime>) -> bool {
+    if !Path::new("/proc/self").exists() {
+        return false;
+    }
+    if !Path::new(&format!("/proc/{process}")).exists() {
+        return true;
+    }
+    let started = started_at(process);
+    started.zip(alive_at).is_some_and(|(started, alive)| started > alive + CLOCK_STEP)
+}
+
+/// How exact the times of files and of the start of processes are.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
+
+/// When a process started (proc(5): field 22 of `stat` in hundredths of a second since the start of the
+/// system, whose time is `btime`).
+fn started_at(process: u32) -> Option<SystemTime> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // A program's name may contain blanks and parentheses.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let system = fs::read_to_string("/proc/stat").ok()?;
+    let start = system.lines().find_map(|line| line.strip_prefix("btime "))?;
+    let start = Duration::from_secs(start.trim().parse().ok()?);
+    Some(SystemTime::UNIX_EPOCH + start + Duration::from_millis(ticks * 10))
+}
+
 fn cannot_start(program: &str, error: &io::Error, get: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => {
@@ -195,6 +226,18 @@ mod tests {
         assert_eq!(finished.stderr, b"err\n");
         assert_eq!(finished.status.code(), Some(3));
         assert_eq!(shell("cat", None, 100).unwrap().stdout, b"", "input is closed");
+    }
+
+    #[test]
+    fn a_process_that_started_later_is_another_one() {
+        let script = ["-c".as_ref(), "echo up; cat".as_ref()];
+        let kept = Kept::start("sh", &script, "").unwrap();
+        let (now, process) = (SystemTime::now(), kept.child.id());
+        assert!(!has_ended(process, Some(now)));
+        assert!(!has_ended(process, None));
+        assert!(has_ended(process, Some(now - Duration::from_secs(60))), "it is too young");
+        drop(kept);
+        assert!(has_ended(process, Some(now)));
     }
 
     #[test]

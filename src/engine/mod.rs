@@ -123,17 +123,18 @@ pub trait Engine: Send + Sync {
 /// Counts how often references of an engine's store were moved.
 pub trait ReferenceWatch: Send + Sync {
     /// Returns how often each of some references (as [`StoredImage::references`] has them) has been put on an
-    /// image, the same one included, since the watch began. Moves that ended before the call are counted.
+    /// image, the same one included, since the watch began. Each comes with the ID of an image that it should
+    /// point to, and loading that image from an archive counts as well. Moves that ended before the call are
+    /// counted.
     ///
-    /// To find out, the image with `image_id`, which the store of the `engine` must have, is given the marker
-    /// of [`Engine::watch_references`].
+    /// To find out, the first image, which the store of the `engine` must have, is given the marker of
+    /// [`Engine::watch_references`].
     ///
     /// # Errors
     /// If the engine cannot be reached, or no longer has the image.
     fn counts(
         &self,
-        references: &[String],
-        image_id: &str,
+        references: &[(String, String)],
         engine: &dyn Engine,
     ) -> anyhow::Result<Vec<u64>>;
 }

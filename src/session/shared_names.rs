@@ -40,15 +40,17 @@ impl SharedNames {
         needs: &[Parent],
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
-        let (names, image_id) = shared_names(judge, unit, needs);
-        let Some(image_id) = image_id else { return Ok(()) };
+        let names = judge.shared_names(unit, needs);
+        if names.is_empty() {
+            return Ok(());
+        }
         if self.watch.get().is_none() {
             let Some(watch) = engine.watch_references(&self.marker)? else { return Ok(()) };
             // Another image may have been first.
             drop(self.watch.set(watch));
         }
         let Some(watch) = self.watch.get() else { return Ok(()) };
-        let counts = watch.counts(&names, &image_id, engine)?;
+        let counts = watch.counts(&names, engine)?;
         self.before.lock().unwrap_or_else(PoisonError::into_inner).insert(unit, counts);
         Ok(())
     }
@@ -65,16 +67,13 @@ impl SharedNames {
         engine: &dyn Engine,
     ) -> anyhow::Result<()> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
-        let (names, image_id) = shared_names(judge, unit, needs);
-        let (Some(before), Some(watch), Some(image_id)) = (before, self.watch.get(), image_id)
-        else {
-            return Ok(());
-        };
-        let now = watch.counts(&names, &image_id, engine)?;
+        let (Some(before), Some(watch)) = (before, self.watch.get()) else { return Ok(()) };
+        let names = judge.shared_names(unit, needs);
+        let now = watch.counts(&names, engine)?;
         let mut counted = names.iter().zip(before.iter().zip(&now));
         match counted.find(|(_, (before, now))| before != now) {
             None => Ok(()),
-            Some((reference, _)) => Err(permanent(format!(
+            Some(((reference, _), _)) => Err(permanent(format!(
                 "`{reference}` was moved to another image while `{}` was built on it",
                 judge.image(unit).name
             ))
@@ -97,15 +96,4 @@ impl SharedNames {
         }
         drop(engine.remove(&self.marker));
     }
-}
-
-/// The references that an image is built on by name, and the ID of one of the images that they were planned
-/// with.
-fn shared_names(
-    judge: &Judge<'_>,
-    unit: UnitId,
-    needs: &[Parent],
-) -> (Vec<String>, Option<String>) {
-    let (names, ids): (Vec<_>, Vec<_>) = judge.shared_names(unit, needs).into_iter().unzip();
-    (names, ids.into_iter().next())
 }

@@ -20,6 +20,7 @@ use crate::base::file::writer_of;
 use crate::engine::Cancel;
 use crate::inputs::identity::FORMAT;
 use crate::inputs::{Identity, Inputs};
+use crate::process;
 
 /// How many inputs of one image are kept.
 const MOST_KEPT: usize = 4;
@@ -140,7 +141,9 @@ impl Memory {
         }
         for folder in folders {
             for name in folder.names() {
-                if writer_of(&name.to_string_lossy()).is_some_and(is_dead) {
+                let writer = writer_of(&name.to_string_lossy());
+                let written = || folder.metadata(&name).and_then(|it| it.modified()).ok();
+                if writer.is_some_and(|process| process::has_ended(process, written())) {
                     // One that can't be removed blocks nobody.
                     drop(folder.remove_file(name));
                 }
@@ -292,9 +295,4 @@ pub fn file_name_of(image: &str) -> String {
         }
     }
     name
-}
-
-/// Whether there is no such process on this machine, as far as the system tells.
-fn is_dead(process: u32) -> bool {
-    Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{process}")).exists()
 }

@@ -50,24 +50,27 @@ struct Actor {
 /// What the engine has reported so far.
 #[derive(Default)]
 struct Seen {
-    /// How often each reference was put on an image.
+    /// How often each reference was put on an image, and how often each image was loaded, by its ID: no event
+    /// names the references of a loaded image.
     moves: HashMap<String, u64>,
-    /// How often any reference may have moved: no event names those of a loaded image, and while the stream
-    /// was interrupted, none was seen.
-    unknown: u64,
+    /// How often the stream was interrupted, while any reference may have moved.
+    interruptions: u64,
 }
 
 impl Seen {
     fn take(&mut self, event: &Event) {
         match event.action.as_str() {
             "tag" | "pull" => {
-                let name = event.actor.attributes.get("name").and_then(|name| name.as_str());
                 // A pull names the whole reference where a tag names the image.
-                for name in name.into_iter().chain([event.actor.id.as_str()]) {
+                let name = match event.action.as_str() {
+                    "pull" => Some(event.actor.id.as_str()),
+                    _ => event.actor.attributes.get("name").and_then(|name| name.as_str()),
+                };
+                if let Some(name) = name {
                     *self.moves.entry(name.to_owned()).or_default() += 1;
                 }
             }
-            "load" | "import" => self.unknown += 1,
+            "load" => *self.moves.entry(event.actor.id.clone()).or_default() += 1,
             _ => {}
         }
     }
@@ -156,7 +159,7 @@ async fn listen(wire: &Wire, path: &str, shared: &Shared) {
         };
         // Whoever counts finds out why the engine cannot be reached.
         drop(wire.stream(Method::GET, path, &[], &mut piece).await);
-        shared.seen().unknown += 1;
+        shared.seen().interruptions += 1;
         sleep(RECONNECT_AFTER).await;
     }
 }
@@ -164,10 +167,10 @@ async fn listen(wire: &Wire, path: &str, shared: &Shared) {
 impl ReferenceWatch for Moves {
     fn counts(
         &self,
-        references: &[String],
-        image_id: &str,
+        references: &[(String, String)],
         engine: &dyn Engine,
     ) -> anyhow::Result<Vec<u64>> {
+        let Some((_, image_id)) = references.first() else { return Ok(Vec::new()) };
         let deadline = Instant::now() + self.answer_within;
         // Events come in their order. Once more of the marker's have come than were caused before this call, one
         // of this call is among them, and so are all events before it.
@@ -184,8 +187,10 @@ impl ReferenceWatch for Moves {
             let waited = self.shared.changed.wait_timeout_while(seen, wait, is_missing);
             let (mut seen, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if !is_missing(&mut seen) {
-                let counts = references.iter().map(|name| seen.count(name) + seen.unknown);
-                return Ok(counts.collect());
+                let count = |(reference, image_id): &(String, String)| {
+                    seen.count(reference) + seen.count(image_id) + seen.interruptions
+                };
+                return Ok(references.iter().map(count).collect());
             }
             if Instant::now() > deadline {
                 return Err(never_answers(&self.endpoint));
@@ -209,7 +214,7 @@ mod tests {
         ] {
             seen.take(&serde_json::from_str(line).unwrap());
         }
-        let counts = ["acme/base:1", "debian:12", "acme/dev:1"].map(|name| seen.count(name));
-        assert_eq!((counts, seen.unknown), ([1, 1, 0], 1));
+        let names = ["acme/base:1", "debian:12", "acme/dev:1", "sha256:1", "sha256:2"];
+        assert_eq!(names.map(|name| seen.count(name)), [1, 1, 0, 0, 1]);
     }
 }
