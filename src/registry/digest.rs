@@ -3,6 +3,8 @@
 //! Owns the making of digests and the check against them (OCI image specification, "Digests").
 //! SHA-256 is the one algorithm that registries must know and the only one supported here.
 
+use std::fmt::Display;
+
 use crate::base::error::permanent;
 const PREFIX: &str = "sha256:";
 
@@ -22,7 +24,7 @@ pub(super) fn is_digest(version: &str) -> bool {
 ///
 /// # Errors
 /// Where it is malformed or of another algorithm.
-pub(super) fn check_form(digest: &str, at: &str) -> anyhow::Result<()> {
+pub(super) fn check_form(digest: &str, at: impl Display) -> anyhow::Result<()> {
     let is_hex = |hex: &str| {
         hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
@@ -43,8 +45,8 @@ pub(super) fn check_form(digest: &str, at: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Where they are not; another try would bring no better ones.
-pub(super) fn check_bytes(bytes: &[u8], digest: &str, at: &str) -> anyhow::Result<()> {
-    check_form(digest, at)?;
+pub(super) fn check_bytes(bytes: &[u8], digest: &str, at: impl Display) -> anyhow::Result<()> {
+    check_form(digest, &at)?;
     let found = digest_of(bytes);
     if found == digest {
         return Ok(());

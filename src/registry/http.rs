@@ -3,6 +3,7 @@
 //! Owns the HTTP client: the only file that knows `ureq`. It follows no redirects, tries nothing
 //! again, knows no registry, and tells faults that may pass from those that won't.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -88,11 +89,11 @@ impl Response {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Broken {
     /// It may be gone at the next try.
-    Passing(String),
+    Passing(Cow<'static, str>),
     /// The certificate is not to be believed.
-    Untrusted(String),
+    Untrusted(Cow<'static, str>),
     /// It stays.
-    Lasting(String),
+    Lasting(Cow<'static, str>),
 }
 
 /// Speaks to one host; keeps its connections.
@@ -113,7 +114,7 @@ impl Client {
     ) -> Result<Client, Broken> {
         let proxy = proxy.map(ureq::Proxy::new).transpose().map_err(|_| {
             // Its text is not shown: there may be a password in it.
-            Broken::Lasting("the address of the proxy can't be read".to_owned())
+            Broken::Lasting("the address of the proxy can't be read".into())
         })?;
         let trusted: Vec<_> =
             trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
@@ -153,7 +154,7 @@ impl Client {
                 builder = builder.header(name, value);
             }
         }
-        let unsendable = |error: ureq::http::Error| Broken::Lasting(error.to_string());
+        let unsendable = |error: ureq::http::Error| Broken::Lasting(error.to_string().into());
         let answer = match &request.content {
             Some((media_type, bytes)) => {
                 let builder = builder.header("content-type", media_type);
@@ -168,7 +169,7 @@ impl Client {
             body.into_with_config().limit(u64::MAX).reader().take(most.saturating_add(1));
         reader.read_to_end(&mut bytes).map_err(|error| broken(ureq::Error::from(error)))?;
         if bytes.len() > request.most {
-            return Err(Broken::Lasting(format!("the answer has more than {most} bytes")));
+            return Err(Broken::Lasting(format!("the answer has more than {most} bytes").into()));
         }
         Ok(Response { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
     }
@@ -182,40 +183,42 @@ fn broken(error: ureq::Error) -> Broken {
             None => Broken::Passing(in_words(&error)),
         },
         ureq::Error::Rustls(error) => of_tls(&error),
-        ureq::Error::Timeout(_) => Broken::Passing("no answer in time".to_owned()),
-        ureq::Error::HostNotFound => Broken::Passing(UNKNOWN.to_owned()),
-        ureq::Error::ConnectionFailed => Broken::Passing("no connection".to_owned()),
+        ureq::Error::Timeout(_) => Broken::Passing("no answer in time".into()),
+        ureq::Error::HostNotFound => Broken::Passing(UNKNOWN.into()),
+        ureq::Error::ConnectionFailed => Broken::Passing("no connection".into()),
         ureq::Error::ConnectProxyFailed(said) => {
-            Broken::Passing(format!("the proxy made no connection: {said}"))
+            Broken::Passing(format!("the proxy made no connection: {said}").into())
         }
-        ureq::Error::Protocol(error) => Broken::Passing(format!("an unreadable answer: {error}")),
-        other => Broken::Lasting(other.to_string()),
+        ureq::Error::Protocol(error) => {
+            Broken::Passing(format!("an unreadable answer: {error}").into())
+        }
+        other => Broken::Lasting(other.to_string().into()),
     }
 }
 
 fn of_tls(error: &rustls::Error) -> Broken {
     match error {
         rustls::Error::InvalidCertificate(error) => Broken::Untrusted(match error {
-            rustls::CertificateError::UnknownIssuer => "its issuer is not known".to_owned(),
-            other => other.to_string(),
+            rustls::CertificateError::UnknownIssuer => "its issuer is not known".into(),
+            other => other.to_string().into(),
         }),
-        rustls::Error::InvalidMessage(_) => Broken::Lasting("it does not speak TLS".to_owned()),
-        other => Broken::Lasting(other.to_string()),
+        rustls::Error::InvalidMessage(_) => Broken::Lasting("it does not speak TLS".into()),
+        other => Broken::Lasting(other.to_string().into()),
     }
 }
 
 /// Faults of connections, without the system's numbers.
-pub(super) fn in_words(error: &io::Error) -> String {
+pub(super) fn in_words(error: &io::Error) -> Cow<'static, str> {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => "the connection broke".to_owned(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".to_owned(),
+        | io::ErrorKind::UnexpectedEof => "the connection broke".into(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".into(),
         // The standard library has no kind for this, and words of its own before the system's.
-        _ if error.to_string().starts_with("failed to lookup address") => UNKNOWN.to_owned(),
-        _ => error.to_string(),
+        _ if error.to_string().starts_with("failed to lookup address") => UNKNOWN.into(),
+        _ => error.to_string().into(),
     }
 }
 
@@ -281,12 +284,12 @@ mod tests {
             assert_eq!(broken.err(), Some(expected), "{answer}");
             served.join().unwrap();
         };
-        let broke = || Broken::Passing("the connection broke".to_owned());
+        let broke = || Broken::Passing("the connection broke".into());
         check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", broke());
         check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok", broke());
         check("HTTP/1.1 200 OK\r\nContent-Le", broke());
         check("", broke());
         let long = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890";
-        check(long, Broken::Lasting("the answer has more than 10 bytes".to_owned()));
+        check(long, Broken::Lasting("the answer has more than 10 bytes".into()));
     }
 }

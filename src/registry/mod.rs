@@ -150,7 +150,7 @@ impl Registries {
         if response.status == 200
             && let Some(digest) = response.header("docker-content-digest")
         {
-            check_form(digest, &at.to_string())?;
+            check_form(digest, at)?;
             if is_digest(&at.version) && digest != at.version {
                 let why = format!("it calls `{at}` {digest}");
                 return Err(odd_answer(&at.registry, &why));
@@ -167,7 +167,7 @@ impl Registries {
     /// As for [`Registries::digest`], and where the bytes are not what their digest says.
     pub fn manifest(&self, at: &Remote) -> anyhow::Result<Option<Manifest>> {
         if is_digest(&at.version) {
-            check_form(&at.version, &at.to_string())?;
+            check_form(&at.version, at)?;
         }
         let response = self.ask(Method::Get, at, "manifests", None)?;
         match response.status {
@@ -178,7 +178,7 @@ impl Registries {
         let digest = digest_of(&response.body);
         let named = response.header("docker-content-digest");
         for expected in named.into_iter().chain(Some(&*at.version).filter(|name| is_digest(name))) {
-            check_bytes(&response.body, expected, &at.to_string())?;
+            check_bytes(&response.body, expected, at)?;
         }
         let media_type = response.header("content-type").unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_lowercase();
@@ -255,11 +255,11 @@ impl Registries {
             let why = format!("its configuration has more than {LONGEST_CONFIGURATION} bytes");
             return Err(no_image(at, &why));
         }
-        check_form(digest, &at.to_string())?;
+        check_form(digest, at)?;
         let blob = Remote { version: digest.clone(), ..at.clone() };
         let response = self.ask(Method::Get, &blob, "blobs", None)?;
         match response.status {
-            200 => check_bytes(&response.body, digest, &blob.to_string())?,
+            200 => check_bytes(&response.body, digest, &blob)?,
             404 => return Err(no_image(at, "its configuration is not there")),
             _ => return Err(refusal(at, &response)),
         }
