@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::base::error::usage;
 use crate::base::{UnitId, clock};
 use crate::cli::{Build, Global, Progress};
-use crate::engine::{Engine, EngineInfo};
+use crate::engine::{Builder, BuilderInfo};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
@@ -116,7 +116,7 @@ fn request_of(
 struct With<'a> {
     provider: &'a ImageProvider<'a>,
     publishing: Option<&'a Publishing<'a>>,
-    engine: (&'a dyn Engine, &'a EngineInfo),
+    engine: (&'a dyn Builder, &'a BuilderInfo),
 }
 
 /// Runs the plan, and shows it.
@@ -150,7 +150,7 @@ fn perform(
     let mut observers = Observers::new(view, began, &provider.judge.memory);
     observers.keep_timeline(wanted.is_any());
     let tally = run.execute(&mut observers);
-    provider.remove_names(engine);
+    provider.remove_names(engine.images());
     let record = observers.leave(&provider.judge, at)?;
     provider.tell_trouble(at)?;
     wanted.write(record, began, &provider.judge.memory)?;
@@ -161,7 +161,7 @@ fn perform(
 fn warn_of_age(
     workspace: &Workspace,
     todo: &Plan,
-    info: &EngineInfo,
+    info: &BuilderInfo,
     at: &Invocation,
 ) -> anyhow::Result<()> {
     let Some(frontend) = info.frontend else { return Ok(()) };

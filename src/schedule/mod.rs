@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, UnitId};
-use crate::engine::{Cancel, Engine};
+use crate::engine::{Builder, Cancel};
 use crate::event::{Edge, Event, Failure, FailureKind, Listener, Skip, Stamped, StepCounts};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::{Parent, Plan, Registered, Verdict};
@@ -99,7 +99,7 @@ impl Interrupter {
 pub struct Run<'a> {
     plan: &'a Plan,
     recipes: &'a dyn Recipes,
-    engine: &'a dyn Engine,
+    engine: &'a dyn Builder,
     publisher: Option<&'a dyn Publisher>,
     options: Options,
     to_loop: Sender<Message>,
@@ -111,7 +111,7 @@ impl<'a> Run<'a> {
     pub fn new(
         plan: &'a Plan,
         recipes: &'a dyn Recipes,
-        engine: &'a dyn Engine,
+        engine: &'a dyn Builder,
         options: Options,
     ) -> Run<'a> {
         let (to_loop, messages) = mpsc::channel();
@@ -152,7 +152,8 @@ impl<'a> Run<'a> {
                     let (to_loop, retries, publisher) =
                         (to_loop.clone(), options.retries, publisher?);
                     scope.spawn(move || {
-                        courier::deliver(number, &parcels, &to_loop, engine, publisher, retries);
+                        let store = engine.images();
+                        courier::deliver(number, &parcels, &to_loop, store, publisher, retries);
                     });
                     Some(desk)
                 })

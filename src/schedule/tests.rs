@@ -77,7 +77,7 @@ impl Recipes for Names {
         &self,
         image: UnitId,
         _: &[Parent],
-        _: &dyn Engine,
+        _: &dyn Builder,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
         let request = BuildRequest {
@@ -104,7 +104,7 @@ impl Recipes for Names {
         _: &StoredImage,
         _: &BTreeSet<String>,
         _: &[Parent],
-        _: &dyn Engine,
+        _: &dyn Builder,
     ) -> anyhow::Result<()> {
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::base::{UnitId, clock, parallel};
 use crate::cli::Push;
-use crate::engine::{Cancel, Engine};
+use crate::engine::{Cancel, ImageStore};
 use crate::graph::reference::Reference;
 use crate::plan::{Parent, SharedStore, remote};
 use crate::registry::moves::Move;
@@ -84,7 +84,7 @@ impl Publisher for Publishing<'_> {
         unit: UnitId,
         needs: &[Parent],
         image_id: &str,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
         cancel: &Cancel,
     ) -> anyhow::Result<Published> {
         let judge = &self.provider.judge;

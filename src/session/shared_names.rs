@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::base::UnitId;
 use crate::base::error::permanent;
-use crate::engine::{Engine, ReferenceWatch};
+use crate::engine::{ImageStore, ReferenceWatch};
 use crate::plan::{Judge, Parent, lent};
 
 /// The watch over such references during a run.
@@ -37,7 +37,7 @@ impl SharedNames {
         judge: &Judge<'_>,
         unit: UnitId,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let (names, image_id) = shared_names(judge, unit, needs);
         let Some(image_id) = image_id else { return Ok(()) };
@@ -61,7 +61,7 @@ impl SharedNames {
         judge: &Judge<'_>,
         unit: UnitId,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
         let (names, image_id) = shared_names(judge, unit, needs);
@@ -83,7 +83,7 @@ impl SharedNames {
     }
 
     /// Ends the watch at the end of a run.
-    pub fn end(&self, engine: &dyn Engine) {
+    pub fn end(&self, engine: &dyn ImageStore) {
         if self.watch.get().is_some() {
             // A marker that stays is removed by a later run.
             drop(engine.remove(&self.marker));

@@ -15,11 +15,11 @@ use crate::base::{Diagnostic, Platform, RelPath, Source, Span};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
+use crate::engine::Frontend;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
 use crate::graph::naming::{self, Wishes};
 use crate::graph::{Graph, Image};
-use crate::lint::frontend::{Version, parse_version};
 use crate::lint::{self, Silence};
 use crate::parse;
 use crate::plan::Home;
@@ -65,7 +65,7 @@ pub struct Workspace {
     /// What is not to be told.
     pub silence: Silence,
     /// The oldest frontend that is to read the Dockerfiles, where `layers.toml` says so.
-    pub frontend: Option<Version>,
+    pub frontend: Option<Frontend>,
     /// What `layers.toml` says.
     pub config: ConfigFile,
     /// What tags may be named after.
@@ -304,9 +304,9 @@ impl Workspace {
     }
 }
 
-fn frontend_of(file: &ConfigFile) -> (Option<Version>, Option<Diagnostic>) {
+fn frontend_of(file: &ConfigFile) -> (Option<Frontend>, Option<Diagnostic>) {
     let Some(setting) = &file.config.check.frontend else { return (None, None) };
-    let version = parse_version(setting.get_ref());
+    let version = Frontend::parse(setting.get_ref());
     let mistake = version.is_none().then(|| {
         let message = format!("`{}` is no version of Docker's frontend", setting.get_ref());
         Diagnostic::error("config", message)

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use layers::base::{IdMap, Platform, UnitId};
 use layers::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, Cancel, ContextFiles, Engine, EngineInfo,
-    HistoryEntry, ListedImage, Secrets, Sink, StoredImage,
+    BuildFailure, BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, ContextFiles, Features,
+    HistoryEntry, ImageStore, LabelFilter, ListedImage, Secrets, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Listener, Stamped};
 use layers::plan::{Parent, Plan, Reason};
@@ -232,13 +232,13 @@ impl<'a> Clockwork<'a> {
     }
 }
 
-impl Engine for Clockwork<'_> {
-    fn describe(&self) -> anyhow::Result<EngineInfo> {
+impl Builder for Clockwork<'_> {
+    fn info(&self) -> anyhow::Result<BuilderInfo> {
         anyhow::bail!("never asked here")
     }
 
-    fn keeps_manifests(&self) -> anyhow::Result<bool> {
-        Ok(false)
+    fn features(&self) -> anyhow::Result<Features> {
+        Ok(Features::default())
     }
 
     fn build(
@@ -252,6 +252,12 @@ impl Engine for Clockwork<'_> {
         Ok(BuildOutcome::Built { image_id: format!("sha256:{image}") })
     }
 
+    fn store(&self) -> Option<&dyn ImageStore> {
+        Some(self)
+    }
+}
+
+impl ImageStore for Clockwork<'_> {
     fn inspect(&self, id: &str) -> anyhow::Result<Option<StoredImage>> {
         Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
     }
@@ -260,7 +266,7 @@ impl Engine for Clockwork<'_> {
         Ok(None)
     }
 
-    fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
+    fn list(&self, _: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
         anyhow::bail!("never asked here")
     }
 
@@ -300,7 +306,7 @@ impl Recipes for Names {
         &self,
         image: UnitId,
         _: &[Parent],
-        _: &dyn Engine,
+        _: &dyn Builder,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
         let request = BuildRequest {
@@ -327,7 +333,7 @@ impl Recipes for Names {
         _: &StoredImage,
         _: &BTreeSet<String>,
         _: &[Parent],
-        _: &dyn Engine,
+        _: &dyn Builder,
     ) -> anyhow::Result<()> {
         Ok(())
     }
