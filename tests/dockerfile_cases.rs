@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use layers::base::{Diagnostic, RelPath, Source};
+use layers::base::{Diagnostic, RelPath, Rule, Source};
 use layers::graph::evaluate::{
     Base, ContextKind, Evaluation, Settings, Trigger, evaluate, triggers_of,
 };
@@ -165,7 +165,7 @@ fn check(case: &Value) -> Result<(), String> {
     // BuildKit's checks call it a lint; we warn.
     let lints = expected["lint"].as_array().cloned().unwrap_or_default();
     let is_twice = |lint: &Value| lint.as_str().unwrap().starts_with("DuplicateStageName");
-    let warned = file.diagnostics.iter().any(|one| one.code == "duplicate-stage");
+    let warned = file.diagnostics.iter().any(|one| one.rule == Rule::DuplicateStage);
     same("duplicate-stage", json!(warned), &json!(lints.iter().any(is_twice)))
 }
 

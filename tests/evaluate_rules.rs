@@ -37,7 +37,7 @@ fn describe(text: &str, settings: &Settings, parent: &str) -> String {
     let all = file.diagnostics.iter().chain(&evaluation.diagnostics);
     let errors = all.filter(|one| one.is_error()).map(|one| {
         let line = one.labels.first().map_or(0, |one| one.source.line_of(one.span.start));
-        format!("{}@{line}", one.code)
+        format!("{}@{line}", one.rule.code())
     });
     let join = |items: Vec<String>| items.join(", ");
     let parts = [join(needs.collect()), join(paths.collect()), join(errors.collect())];

@@ -198,8 +198,11 @@ fn long_files_and_long_chains_come_to_an_end() {
         let next = (number + 1) % 10_000;
         writeln!(circle, "FROM alpine AS s{number}\nCOPY --from=s{next} a b").unwrap();
     }
-    let codes: Vec<&str> =
-        evaluate_alone(&parse(&source(&circle))).diagnostics.iter().map(|one| one.code).collect();
+    let codes: Vec<&str> = evaluate_alone(&parse(&source(&circle)))
+        .diagnostics
+        .iter()
+        .map(|one| one.rule.code())
+        .collect();
     assert!(codes.contains(&"stage-cycle"));
 }
 

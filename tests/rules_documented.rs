@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use layers::base::Level;
-use layers::lint::rules::{self, RULES};
+use layers::base::{Level, Rule};
 use regex::Regex;
 
 #[path = "common/program.rs"]
@@ -31,41 +30,28 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn every_code_in_the_sources_has_a_rule() {
-    let told = Regex::new(r#"Diagnostic::(error|warning)\(\s*"([a-z0-9-]+)""#).unwrap();
+fn codes_are_written_in_one_place() {
     let mut wrong = Vec::new();
-    let mut count = 0;
-    for (path, text) in sources() {
-        // What tests make up is not told to anyone.
-        let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
-        for found in told.captures_iter(text) {
-            count += 1;
-            let level = if &found[1] == "error" { Level::Error } else { Level::Warning };
-            let rule = rules::find(&found[2]);
-            if rule.is_none_or(|rule| rule.level != level) {
-                wrong.push(format!("{}: {} `{}`", path.display(), &found[1], &found[2]));
-            }
-        }
+    let codes = Rule::ALL.iter().map(|rule| rule.code());
+    // A single word may mean something else.
+    let literals: Vec<String> =
+        codes.filter(|code| code.contains('-')).map(|code| format!("\"{code}\"")).collect();
+    assert!(literals.len() > 50);
+    for (path, text) in sources().iter().filter(|(path, _)| !path.ends_with("base/rule.rs")) {
+        let found = literals.iter().filter(|literal| text.contains(*literal));
+        wrong.extend(found.map(|literal| format!("{}: use `Rule` for {literal}", path.display())));
     }
-    assert!(count > 40, "the search finds only {count} places");
-    assert!(
-        wrong.is_empty(),
-        "add these to src/graph/lint/rules.rs, and a page under docs/rules/:\n{}",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn every_rule_is_told_somewhere() {
     let sources = sources();
-    let told = |code: &str| {
-        let literal = format!("\"{code}\"");
-        let told = |(path, text): &(PathBuf, String)| {
-            !path.ends_with("lint/rules.rs") && text.contains(&literal)
-        };
-        sources.iter().any(told)
+    let told = |rule: &Rule| {
+        let value = Regex::new(&format!(r"\bRule::{rule:?}\b")).unwrap();
+        sources.iter().any(|(path, text)| !path.ends_with("base/rule.rs") && value.is_match(text))
     };
-    let dead: Vec<&str> = RULES.iter().map(|rule| rule.code).filter(|code| !told(code)).collect();
+    let dead: Vec<&Rule> = Rule::ALL.iter().filter(|rule| !told(rule)).collect();
     assert!(dead.is_empty(), "nothing tells {dead:?}");
 }
 
@@ -73,13 +59,13 @@ fn every_rule_is_told_somewhere() {
 fn every_rule_has_a_page_and_every_page_a_rule() {
     let folder = root().join("docs/rules");
     let index = fs::read_to_string(folder.join("README.md")).unwrap();
-    for rule in RULES {
-        let code = rule.code;
-        let page = read_page(code);
+    for rule in Rule::ALL {
+        let code = rule.code();
+        let page = read_page(*rule);
         assert!(page.starts_with(&format!("# {code}\n")), "{code}: the title");
-        let level = if rule.level == Level::Error { "*Error" } else { "*Warning" };
+        let level = if rule.level() == Level::Error { "*Error" } else { "*Warning" };
         assert!(page.contains(level), "{code}: the level");
-        for name in rule.buildkit {
+        for name in rule.buildkit() {
             assert!(page.contains(name), "{code}: BuildKit's name");
         }
         for section in ["Why it matters", "Example", "Mended"] {
@@ -89,21 +75,26 @@ fn every_rule_has_a_page_and_every_page_a_rule() {
     }
     for entry in fs::read_dir(&folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let code = name.strip_suffix(".md").unwrap();
-        assert!(code == "README" || rules::find(code).is_some(), "{name}: a page without a rule");
+        let path = format!("docs/rules/{name}");
+        let has_rule = name == "README.md" || Rule::ALL.iter().any(|rule| rule.page() == path);
+        assert!(has_rule, "{name}: a page without a rule");
     }
 }
 
-fn read_page(code: &str) -> String {
-    let path = root().join("docs/rules").join(format!("{code}.md"));
+fn read_page(rule: Rule) -> String {
+    let path = root().join(rule.page());
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The files that a section shows: a line with the path, then a block with the text.
-fn files(page: &str, section: &str) -> BTreeMap<String, Vec<u8>> {
-    let start = page.find(&format!("\n## {section}\n")).unwrap();
+/// What a page shows under a heading.
+fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let start = page.find(&format!("\n## {heading}\n")).unwrap();
     let section = &page[start + 1..];
-    let section = &section[..section.find("\n## ").unwrap_or(section.len())];
+    &section[..section.find("\n## ").unwrap_or(section.len())]
+}
+
+/// The files that a section shows: a line with the path, then a block with the text.
+fn files(section: &str) -> BTreeMap<String, Vec<u8>> {
     let block = Regex::new(
         r"(?s)\n`([^`\n]+)`(?:, with (\d+) `x` in place of `…`|(, where `\\xNN` stands for one byte))?:\n\n```\w+\n(.*?)```",
     );
@@ -131,8 +122,18 @@ fn with_bytes(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The codes that a check of these files tells, with their levels, and the exit code.
-fn check(files: &BTreeMap<String, Vec<u8>>) -> (Vec<(String, String)>, Option<i32>) {
+/// The words of the command that tells a rule, where it is not `layers check`.
+fn command_of(section: &str) -> Option<Vec<String>> {
+    let command = Regex::new(r"\nWith `layers ([^`]+)`:\n").unwrap();
+    let words = command.captures(section)?.get(1)?.as_str().split(' ');
+    Some(words.map(str::to_owned).collect())
+}
+
+/// The codes that a command, else a check, tells of these files, with their levels, and the exit code.
+fn run(
+    command: Option<&[String]>,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> (Vec<(String, String)>, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     let shop = folder.path().join("shop");
     fs::create_dir_all(shop.join(".git")).unwrap();
@@ -141,12 +142,16 @@ fn check(files: &BTreeMap<String, Vec<u8>>) -> (Vec<(String, String)>, Option<i3
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    let output = program::layers_without_settings()
-        .args(["check", "--format", "json"])
-        .current_dir(&shop)
-        .env("HOME", folder.path())
-        .output()
-        .unwrap();
+    let mut program = program::layers_without_settings();
+    program.current_dir(&shop).env("HOME", folder.path());
+    if let Some(words) = command {
+        let output = program.args(words).env("LAYERS_ENGINE", "fake").output().unwrap();
+        let title = Regex::new(r"(?m)^(error|warning)\[([a-z0-9-]+)\]: ").unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let told = title.captures_iter(&said).map(|it| (it[2].to_owned(), it[1].to_owned()));
+        return (told.collect(), output.status.code());
+    }
+    let output = program.args(["check", "--format", "json"]).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -158,27 +163,32 @@ fn check(files: &BTreeMap<String, Vec<u8>>) -> (Vec<(String, String)>, Option<i3
 #[test]
 fn every_example_does_what_its_page_says() {
     let mut wrong = Vec::new();
-    for rule in RULES {
-        let page = read_page(rule.code);
-        let mut tree = files(&page, "Example");
-        let (told, exit) = check(&tree);
-        let level = if rule.level == Level::Error { "error" } else { "warning" };
-        let expected = (rule.code.to_owned(), level.to_owned());
+    for rule in Rule::ALL {
+        let (page, code) = (read_page(*rule), rule.code());
+        let example = section(&page, "Example");
+        let command = command_of(example);
+        let mut tree = files(example);
+        let (told, exit) = run(command.as_deref(), &tree);
+        let level = if rule.level() == Level::Error { "error" } else { "warning" };
+        let expected = (code.to_owned(), level.to_owned());
         let has_error = told.iter().any(|(_, level)| level == "error");
-        if !told.contains(&expected) || exit != Some(if has_error { 3 } else { 0 }) {
-            wrong.push(format!("{}: the example gives {told:?}, exit {exit:?}", rule.code));
+        let failure = if command.is_some() { 2 } else { 3 };
+        if !told.contains(&expected) || exit != Some(if has_error { failure } else { 0 }) {
+            wrong.push(format!("{code}: the example gives {told:?}, exit {exit:?}"));
         }
         // A page is about one thing, save where an empty rest has a code of its own.
         if told.iter().any(|it| *it != expected && it.0 != "no-stages") {
-            wrong.push(format!("{}: the example gives more: {told:?}", rule.code));
+            wrong.push(format!("{code}: the example gives more: {told:?}"));
         }
-        let mended = files(&page, "Mended");
+        let mended = section(&page, "Mended");
+        let command = command_of(mended);
+        let changed = files(mended);
         // A file may take the place of a folder.
-        tree.retain(|path, _| !mended.keys().any(|it| path.starts_with(&format!("{it}/"))));
-        tree.extend(mended);
-        let (told, exit) = check(&tree);
+        tree.retain(|path, _| !changed.keys().any(|it| path.starts_with(&format!("{it}/"))));
+        tree.extend(changed);
+        let (told, exit) = run(command.as_deref(), &tree);
         if !told.is_empty() || exit != Some(0) {
-            wrong.push(format!("{}: mended gives {told:?}, exit {exit:?}", rule.code));
+            wrong.push(format!("{code}: mended gives {told:?}, exit {exit:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use layers::base::{Diagnostic, RelPath, Source};
+use layers::base::{Diagnostic, RelPath, Rule, Source};
 use layers::export::{View, dot, lock, mermaid, tree};
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
@@ -67,7 +67,7 @@ fn a_circle_of_ten_thousand_images() {
         build(COUNT, |number| format!("FROM acme/shop-{}\n", name((number + 1) % COUNT)));
     assert!(graph.order().is_empty());
     let [problem] = problems.as_slice() else { panic!("{} problems", problems.len()) };
-    assert_eq!((problem.code, problem.labels.len()), ("cycle", COUNT));
+    assert_eq!((problem.rule, problem.labels.len()), (Rule::Cycle, COUNT));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn ten_thousand_images_of_one_repository() {
     let (graph, problems) = link_all(read.collect());
     let [problem] = problems.as_slice() else { panic!("{:?}", problems.first()) };
     // One message does not name ten thousand tags.
-    assert!(problem.code == "sibling-tag" && problem.notes[0].len() < 200, "{problem:?}");
+    assert!(problem.rule == Rule::SiblingTag && problem.notes[0].len() < 200, "{problem:?}");
     let edges: usize = graph.images.values().map(|image| image.parents.len()).sum();
     assert_eq!(edges, 9_998);
 }

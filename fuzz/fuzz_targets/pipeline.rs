@@ -6,7 +6,7 @@
 #![no_main]
 
 
-use layers::base::{RelPath, Source};
+use layers::base::{RelPath, Rule, Source};
 use layers::export::{View, dot, lock, mermaid, tree};
 use layers::graph::images::Candidate;
 use layers::graph::link::{Read, Wanted, link};
@@ -33,7 +33,7 @@ fuzz_target!(|input: &str| {
             }
         }
     }
-    check_order(&graph, problems.iter().any(|problem| problem.code == "cycle"));
+    check_order(&graph, problems.iter().any(|problem| problem.rule == Rule::Cycle));
     let view = View::whole(&graph);
     let text = lock::draw(&view);
     let value: serde_json::Value = serde_json::from_str(&text).expect("valid JSON");

@@ -3,7 +3,7 @@
 //! Owns the shape of a diagnostic. How it looks is `report/`'s affair, and whether it stops a
 //! command is the command's.
 
-use super::{Source, Span};
+use super::{Rule, Source, Span};
 
 /// How much a diagnostic matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -29,8 +29,8 @@ pub struct Label {
 /// One thing that is wrong in the user's files.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
-    /// A stable code, such as `unknown-stage`.
-    pub code: &'static str,
+    /// The rule that it is about.
+    pub rule: Rule,
     /// How much it matters.
     pub level: Level,
     /// What is wrong: lower-case, no full stop, the user's text in backticks.
@@ -44,18 +44,16 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error without a place yet.
-    pub fn error(code: &'static str, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(Level::Error, code, message.into())
-    }
-
-    /// A warning without a place yet.
-    pub fn warning(code: &'static str, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(Level::Warning, code, message.into())
-    }
-
-    fn new(level: Level, code: &'static str, message: String) -> Diagnostic {
-        Diagnostic { code, level, message, labels: Vec::new(), notes: Vec::new(), hint: None }
+    /// A diagnostic of a rule, at the rule's level and without a place yet.
+    pub fn new(rule: Rule, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            rule,
+            level: rule.level(),
+            message: message.into(),
+            labels: Vec::new(),
+            notes: Vec::new(),
+            hint: None,
+        }
     }
 
     /// Adds a place with what is said beside it.

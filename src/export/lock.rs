@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::base::screen::visible_json;
-use crate::base::{Diagnostic, ImageId, Source, Span};
+use crate::base::{Diagnostic, ImageId, Rule, Source, Span};
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Edge, External, Image};
@@ -230,7 +230,7 @@ impl Lock {
 fn broken(source: &Source, span: Span, message: &str) -> Box<Diagnostic> {
     let hint = "take back what was changed by hand or by a merge, or remove the file and pin anew: \
                 layers update";
-    Box::new(Diagnostic::error("broken-lock", message).at(source, span, "").hint(hint))
+    Box::new(Diagnostic::new(Rule::BrokenLock, message).at(source, span, "").hint(hint))
 }
 
 /// Where an error was found: serde counts lines from 1, and bytes up to the last one that was read.

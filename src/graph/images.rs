@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 
-use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 use crate::scan::config::{Args, ConfigFile, Contexts, ImageConfig, OneOrMore, Setting, Template};
 use crate::scan::groups::Found;
 
@@ -258,7 +258,7 @@ impl<'a> Collector<'a> {
         let targets = if is_target { &[] } else { targets_of(&draft) };
         if let ([first, ..], Some(target)) = (targets, draft.last(|layer| layer.target)) {
             let message = "`target` and `targets` can't both be set";
-            let problem = Diagnostic::error("config", message)
+            let problem = Diagnostic::new(Rule::Config, message)
                 .at(&self.file.source, ConfigFile::span(target), "")
                 .at(&self.file.source, ConfigFile::span(first), "")
                 .hint("take one of them out");
@@ -356,13 +356,13 @@ impl<'a> Collector<'a> {
                 let spot = self.spot(value);
                 let Some(name) = Reference::context_key(written) else {
                     let message = format!("`{written}` is not a valid context name");
-                    let problem = Diagnostic::error("config", message).at(&spot.0, spot.1, "");
+                    let problem = Diagnostic::new(Rule::Config, message).at(&spot.0, spot.1, "");
                     self.problems.push(problem.hint("use the name of a stage or an image"));
                     continue;
                 };
                 if let Some(first) = named.insert(name.clone(), written) {
                     let message = format!("`{first}` and `{written}` name the same context");
-                    let problem = Diagnostic::error("config", message).at(&spot.0, spot.1, "");
+                    let problem = Diagnostic::new(Rule::Config, message).at(&spot.0, spot.1, "");
                     self.problems.push(problem.hint("remove one of them"));
                 }
                 if let Some(value) = self.fill(ConfigFile::said(value), values) {
@@ -432,7 +432,7 @@ impl<'a> Collector<'a> {
         if path.is_none() {
             let message = format!("`{text}` does not lie in the repository");
             self.problems.push(
-                Diagnostic::error("config", message)
+                Diagnostic::new(Rule::Config, message)
                     .at(&self.file.source, span, "")
                     .hint("paths are relative to the folder of `layers.toml`"),
             );
@@ -458,7 +458,7 @@ fn describe_double(
 ) -> Diagnostic {
     let empty = |path: &RelPath| Source::new(path.clone(), "");
     let mut problem =
-        Diagnostic::error("duplicate-image", format!("two images are called `{name}`"))
+        Diagnostic::new(Rule::DuplicateImage, format!("two images are called `{name}`"))
             .at(&empty(&first.dockerfile), Span::default(), "")
             .at(&empty(&second.path), Span::default(), "");
     if let Some((source, span)) = &second.said.name {
@@ -486,7 +486,7 @@ fn describe_unknown<'a>(
     name: &Setting,
     images: impl Iterator<Item = &'a String>,
 ) -> Diagnostic {
-    let problem = Diagnostic::error("config", format!("there is no image `{}`", name.get_ref()))
+    let problem = Diagnostic::new(Rule::Config, format!("there is no image `{}`", name.get_ref()))
         .at(&file.source, ConfigFile::span(name), "");
     match crate::base::text::closest(name.get_ref(), images.map(String::as_str)) {
         Some(closest) => problem.hint(format!("did you mean `{closest}`?")),

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::base::screen::{is_unseen, visible};
 use crate::base::text::{closest, list};
-use crate::base::{Diagnostic, IdMap, ImageId, Platform, Source, Span};
+use crate::base::{Diagnostic, IdMap, ImageId, Platform, Rule, Source, Span};
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
@@ -78,7 +78,7 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
         let target = image.candidate.said.target.as_ref();
         problems.extend(evaluation.diagnostics.iter().cloned().map(|problem| match target {
             // The Dockerfile does not say the target; whoever sets it has to be shown.
-            Some((source, span)) if problem.code == "unknown-target" => {
+            Some((source, span)) if problem.rule == Rule::UnknownTarget => {
                 problem.at(source, *span, "")
             }
             _ => problem,
@@ -192,7 +192,7 @@ fn name_images(
     let named = named.map(|(named, image)| {
         named.unwrap_or_else(|Misnamed { message, spot }| {
             let (source, span) = spot.unwrap_or_else(|| spot_of_name(image, 0));
-            let problem = Diagnostic::error("invalid-name", message).at(&source, span, "").hint(
+            let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "").hint(
                 "rename the folder, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`",
             );
             problems.push(problem);
@@ -214,7 +214,7 @@ fn describe_unseen(image: &Read) -> Option<Diagnostic> {
     let spot = candidate.said.name.clone();
     let (source, span) = spot.unwrap_or_else(|| (image.file.source.clone(), Span::default()));
     let message = format!("the image name `{}` has invisible characters", visible(&candidate.name));
-    let problem = Diagnostic::error("invalid-name", message).at(&source, span, "");
+    let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "");
     Some(problem.hint("rename the directory, or set `name` in `layers.toml`"))
 }
 
@@ -435,8 +435,8 @@ fn describe_other_tag(need: &Need, tags: &[String]) -> Diagnostic {
     let written = need.reference.familiar();
     let ours = list(tags);
     let what = if need.reference.digest.is_some() { "a digest" } else { "a tag" };
-    Diagnostic::warning(
-        "sibling-tag",
+    Diagnostic::new(
+        Rule::SiblingTag,
         format!("`{written}` names an image of this repository with {what} that is not built here"),
     )
     .at(&need.source, need.span, "taken from outside")
@@ -453,7 +453,7 @@ fn describe_double(
     let names = [first, second].map(|image| image.candidate.name.as_str());
     let message = format!("{} are both called `{}`", list(names), reference.familiar());
     let empty = |image: &Read| Source::new(image.candidate.dockerfile.clone(), "");
-    let mut problem = Diagnostic::error("duplicate-reference", message);
+    let mut problem = Diagnostic::new(Rule::DuplicateReference, message);
     for image in [first, second] {
         problem = problem.at(&empty(image), Span::default(), format!("`{}`", image.candidate.name));
     }
@@ -467,7 +467,7 @@ fn describe_context(context: &NamedContext, by_name: &HashMap<&str, &Named>) -> 
     let value = &context.value;
     let (source, span) = &context.spot;
     let message = format!("`{value}` is neither an image of this repository nor a folder");
-    let problem = Diagnostic::error("config", message).at(source, *span, "");
+    let problem = Diagnostic::new(Rule::Config, message).at(source, *span, "");
     match closest(value, by_name.keys().copied()) {
         Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
         None => problem.hint(format!("an image from outside is `docker-image://{value}`")),

@@ -21,7 +21,9 @@ pub mod well_known;
 
 use std::collections::BTreeMap;
 
-use crate::base::{Diagnostic, ExternalId, IdMap, ImageId, Place, Platform, RelPath, Source, Span};
+use crate::base::{
+    Diagnostic, ExternalId, IdMap, ImageId, Place, Platform, RelPath, Rule, Source, Span,
+};
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
@@ -258,7 +260,7 @@ fn describe_cycle(images: &IdMap<Image>, cycle: &[ImageId]) -> Diagnostic {
         [name, _] => format!("`{name}` needs itself"),
         _ => format!("images need one another in a circle: {}", names.join(" → ")),
     };
-    let mut problem = Diagnostic::error("cycle", message);
+    let mut problem = Diagnostic::new(Rule::Cycle, message);
     for (at, image) in cycle.iter().enumerate() {
         let next = cycle[(at + 1) % cycle.len()];
         let edge = images[*image].parents.iter().find(|edge| edge.parent == next);

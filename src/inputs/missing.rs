@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::select::{Use, select};
 use super::wildcard::Wildcard;
 use crate::base::text::closest;
-use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 use crate::graph::evaluate::{ContextKind, ContextUse};
 use crate::graph::{Graph, Image};
 use crate::scan::context::{Context, Entry};
@@ -110,7 +110,7 @@ impl Shelf<'_> {
             true => format!("all that `{}` matches is hidden by the ignore file", one.pattern),
             false => format!("`{}` is hidden by the ignore file", one.pattern),
         };
-        let problem = place(Diagnostic::warning("ignored-file", what), image, one);
+        let problem = place(Diagnostic::new(Rule::IgnoredFile, what), image, one);
         let Some((source, span)) = self.hiding_line(image, entry) else {
             return problem;
         };
@@ -161,7 +161,7 @@ fn describe_missing(
         true => format!("nothing in {where_} matches `{pattern}`"),
         false => format!("`{pattern}` does not exist in {where_}"),
     };
-    let problem = place(Diagnostic::warning("missing-file", message), image, one);
+    let problem = place(Diagnostic::new(Rule::MissingFile, message), image, one);
     if is_pattern {
         return problem;
     }

@@ -5,14 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::Diagnostic;
 use crate::base::text::{closest, list};
+use crate::base::{Diagnostic, Rule};
 use crate::graph::Image;
 use crate::parse::{Dockerfile, InstructionKind};
-
-/// What is told where an argument is declared nowhere. It is no rule of files: it is about the
-/// command line.
-const UNUSED: &str = "unused-argument";
 
 const PREDEFINED: [&str; 6] =
     ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy", "source_date_epoch"];
@@ -44,7 +40,7 @@ pub fn undeclared<'a>(
     }
     let plural = if open.len() > 1 { "s" } else { "" };
     let message = format!("no Dockerfile declares the build argument{plural} {}", list(&open));
-    let problem = Diagnostic::warning(UNUSED, message);
+    let problem = Diagnostic::new(Rule::UnusedArgument, message);
     Some(match closest(first, declared.iter().map(String::as_str)) {
         Some(near) => problem.hint(format!("did you mean `{near}`?")),
         None => problem.hint(format!("declare it where it is used: `ARG {first}`")),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::base::{Diagnostic, Source, Span};
+use crate::base::{Diagnostic, Rule, Source, Span};
 use crate::graph::evaluate::{Base, NeedKind};
 use crate::graph::naming::Origin;
 use crate::graph::reference::Reference;
@@ -62,7 +62,7 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
 }
 
 fn describe_stage(text: &str, source: &Source, span: Span) -> Diagnostic {
-    Diagnostic::warning("unknown-stage", format!("no stage above is called `{text}`")).at(
+    Diagnostic::new(Rule::UnknownStage, format!("no stage above is called `{text}`")).at(
         source,
         span,
         "taken as the name of an image",
@@ -135,7 +135,7 @@ fn closest_sibling<'a>(names: &Names<'a>, name: &str) -> Option<&'a str> {
 /// `FROM acme/shop-bsae` where there is an image `base`.
 pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let families = Families::of(graph);
-    let told = places_of(problems, &["unknown-sibling"]);
+    let told = places_of(problems, &[Rule::UnknownSibling]);
     let mut known: BTreeMap<&Reference, Option<&str>> = BTreeMap::new();
     let mut found = Vec::new();
     for external in graph.images.values().flat_map(|image| &image.externals) {
@@ -162,7 +162,7 @@ fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnosti
         _ => format!("did you mean the image `{near}`?"),
     };
     let written = reference.familiar_repository();
-    Diagnostic::warning("unknown-sibling", format!("`{written}` is no image of this repository"))
+    Diagnostic::new(Rule::UnknownSibling, format!("`{written}` is no image of this repository"))
         .at(&external.source, external.span, "taken from outside")
         .hint(hint)
 }
@@ -170,7 +170,7 @@ fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnosti
 /// `FROM debian`: another image every few months.
 pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     // What is probably no external at all has been told.
-    let told = places_of(problems, &["unknown-stage", "unknown-sibling"]);
+    let told = places_of(problems, &[Rule::UnknownStage, Rule::UnknownSibling]);
     let untagged = |image: &Image| -> Vec<Diagnostic> {
         let externals: HashSet<At<'_>> =
             image.externals.iter().map(|it| at(&it.source, it.span)).collect();
@@ -186,7 +186,7 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
         let untagged = texts.filter(|(_, text)| !has_version(text));
         untagged
             .map(|(need, text)| {
-                Diagnostic::warning("untagged-external", format!("`{text}` has no tag"))
+                Diagnostic::new(Rule::UntaggedExternal, format!("`{text}` has no tag"))
                     .at(&need.source, need.span, "means `latest`, which moves")
                     .hint(format!("write the version that is meant: `{text}:…`"))
             })
@@ -195,11 +195,11 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
     graph.images.values().flat_map(untagged).collect()
 }
 
-/// The places that problems of these codes point at first.
-fn places_of<'a>(problems: &'a [Diagnostic], codes: &[&str]) -> BTreeSet<At<'a>> {
+/// The places that problems of these rules point at first.
+fn places_of<'a>(problems: &'a [Diagnostic], rules: &[Rule]) -> BTreeSet<At<'a>> {
     problems
         .iter()
-        .filter(|problem| codes.contains(&problem.code))
+        .filter(|problem| rules.contains(&problem.rule))
         .filter_map(|problem| problem.labels.first())
         .map(|label| at(&label.source, label.span))
         .collect()

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::base::{Diagnostic, Span};
+use crate::base::{Diagnostic, Rule, Span};
 use crate::engine::Frontend;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
@@ -73,7 +73,7 @@ pub fn passes_over_epoch<'a>(
         "`{EPOCH}` came with version {SINCE_EPOCH} of Docker's frontend, and {frontend} passes over it: \
          images will carry the time of their build"
     );
-    let problem = Diagnostic::warning("old-frontend", message);
+    let problem = Diagnostic::new(Rule::OldFrontend, message);
     Some(problem.hint("use a newer engine, or unset it"))
 }
 
@@ -87,7 +87,7 @@ fn describe(
     let message = format!(
         "{what} came with version {since} of Docker's frontend, and {frontend} will read this"
     );
-    Diagnostic::warning("old-frontend", message)
+    Diagnostic::new(Rule::OldFrontend, message)
         .at(&image.file.source, span, "")
         .hint("begin the Dockerfile with `# syntax=docker/dockerfile:1`, or use a newer engine")
 }

@@ -1,7 +1,6 @@
 //! What is suspicious about a repository that could be built all the same.
 //!
-//! Owns the rules that look at linked images: the table of all codes (`rules`), what references
-//! name (`externals`), what stages say (`stages`), what an old frontend does not know (`frontend`),
+//! Owns the rules that look at linked images: what references name (`externals`), what stages say (`stages`), what an old frontend does not know (`frontend`),
 //! which build arguments nobody declares (`arguments`), and who may keep quiet about what
 //! (`silence`).
 //! It reads no file; what a context lacks is found by `inputs::missing`.
@@ -11,7 +10,6 @@
 
 pub mod arguments;
 pub mod frontend;
-pub mod rules;
 pub mod silence;
 
 mod externals;
@@ -22,18 +20,18 @@ pub use silence::Silence;
 
 use rayon::prelude::*;
 
-use crate::base::Diagnostic;
+use crate::base::{Diagnostic, Rule};
 use crate::graph::Graph;
 
-/// Codes of problems that leave an image out of the graph. What refers to it looks then as if it
+/// Rules whose problems leave an image out of the graph. What refers to it looks then as if it
 /// referred to something else, which must not be held against it.
-const INCOMPLETE: [&str; 6] = [
-    "unreadable-file",
-    "not-utf8",
-    "duplicate-image",
-    "duplicate-reference",
-    "invalid-name",
-    "config",
+const INCOMPLETE: [Rule; 6] = [
+    Rule::UnreadableFile,
+    Rule::NotUtf8,
+    Rule::DuplicateImage,
+    Rule::DuplicateReference,
+    Rule::InvalidName,
+    Rule::Config,
 ];
 
 /// Warnings that the graph may not be what the author meant. `problems` are those known so far.
@@ -66,5 +64,5 @@ pub fn advice(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
 }
 
 fn is_complete(problems: &[Diagnostic]) -> bool {
-    !problems.iter().any(|problem| problem.is_error() && INCOMPLETE.contains(&problem.code))
+    !problems.iter().any(|problem| problem.is_error() && INCOMPLETE.contains(&problem.rule))
 }

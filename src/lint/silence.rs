@@ -9,17 +9,34 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::base::text::closest;
-use crate::base::{Diagnostic, Level, RelPath, Span};
+use crate::base::{Diagnostic, Level, RelPath, Rule, Span};
 use crate::graph::Graph;
 use crate::parse::Dockerfile;
 use crate::scan::config::ConfigFile;
 
-use super::rules::{self, FOREIGN};
+/// BuildKit's checks that no rule of ours means. They may be named, and change nothing here.
+const FOREIGN: &[&str] = &[
+    "ConsistentInstructionCasing",
+    "ExposeInvalidFormat",
+    "ExposeProtoCasing",
+    "FromAsCasing",
+    "InvalidDefaultArgInFrom",
+    "InvalidDefinitionDescription",
+    "JSONArgsRecommended",
+    "LegacyKeyValueFormat",
+    "MaintainerDeprecated",
+    "MultipleInstructionsDisallowed",
+    "RedundantTargetPlatform",
+    "ReservedStageName",
+    "SecretsUsedInArgOrEnv",
+    "StageNameCasing",
+    "WorkdirRelativePath",
+];
 
 /// What is not told, and where warnings are errors.
 #[derive(Debug, Clone, Default)]
 pub struct Silence {
-    everywhere: BTreeSet<&'static str>,
+    everywhere: BTreeSet<Rule>,
     files: BTreeMap<RelPath, FileChecks>,
 }
 
@@ -28,7 +45,7 @@ pub struct Silence {
 struct FileChecks {
     /// `skip=all`
     all: bool,
-    skip: BTreeSet<&'static str>,
+    skip: BTreeSet<Rule>,
     /// `error=true`
     error: bool,
 }
@@ -41,12 +58,10 @@ impl Silence {
         for setting in &config.config.check.skip {
             let span = ConfigFile::span(setting);
             match read_name(setting.get_ref()) {
-                Ok(codes) => silence.everywhere.extend(codes),
-                Err(mistake) => problems.push(mistake.describe("config", Level::Error).at(
-                    &config.source,
-                    span,
-                    "",
-                )),
+                Ok(rules) => silence.everywhere.extend(rules),
+                Err(mistake) => {
+                    problems.push(mistake.describe(Rule::Config).at(&config.source, span, ""));
+                }
             }
         }
         for image in graph.images.values() {
@@ -67,10 +82,9 @@ impl Silence {
         let mut seen = HashSet::new();
         let mut told = Vec::with_capacity(problems.len());
         for problem in problems {
-            debug_assert!(rules::find(problem.code).is_some(), "no rule `{}`", problem.code);
             if !self.is_silenced(&problem) {
                 let place = problem.labels.first().map(|label| label.source.place(label.span));
-                let key = (problem.code, place, problem.message.clone());
+                let key = (problem.rule, place, problem.message.clone());
                 if key.1.is_none() || seen.insert(key) {
                     told.push(problem);
                 }
@@ -89,9 +103,9 @@ impl Silence {
     }
 
     fn is_silenced(&self, problem: &Diagnostic) -> bool {
-        let in_file = |checks: &FileChecks| checks.all || checks.skip.contains(problem.code);
+        let in_file = |checks: &FileChecks| checks.all || checks.skip.contains(&problem.rule);
         !problem.is_error()
-            && (self.everywhere.contains(problem.code)
+            && (self.everywhere.contains(&problem.rule)
                 || self.checks_of(problem).is_some_and(in_file))
     }
 
@@ -108,10 +122,10 @@ enum Mistake<'a> {
 }
 
 impl Mistake<'_> {
-    fn describe(&self, code: &'static str, level: Level) -> Diagnostic {
+    fn describe(&self, rule: Rule) -> Diagnostic {
         let (message, hint) = match self {
             Mistake::Unknown(name) => {
-                let hint = match closest(name, rules::names().chain(FOREIGN.iter().copied())) {
+                let hint = match closest(name, names().chain(FOREIGN.iter().copied())) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "the codes stand in brackets before each message".to_owned(),
                 };
@@ -122,24 +136,33 @@ impl Mistake<'_> {
                 "take the name out".to_owned(),
             ),
         };
-        let problem = match level {
-            Level::Error => Diagnostic::error(code, message),
-            Level::Warning => Diagnostic::warning(code, message),
-        };
-        problem.hint(hint)
+        Diagnostic::new(rule, message).hint(hint)
     }
 }
 
-/// The codes that a name silences; none for a check that only BuildKit has.
-fn read_name(name: &str) -> Result<Vec<&'static str>, Mistake<'_>> {
-    let rules = rules::named(name);
+/// The rules that a name silences: one by its own code, or all that mean the same as that check of
+/// BuildKit's. None for a check that only BuildKit has.
+fn read_name(name: &str) -> Result<Vec<Rule>, Mistake<'_>> {
+    let rules = named(name);
     if rules.is_empty() && !FOREIGN.contains(&name) {
         return Err(Mistake::Unknown(name));
     }
-    if rules.iter().any(|rule| rule.level == Level::Error) {
+    if rules.iter().any(|rule| rule.level() == Level::Error) {
         return Err(Mistake::Error(name));
     }
-    Ok(rules.into_iter().map(|rule| rule.code).collect())
+    Ok(rules)
+}
+
+/// The rules of a name.
+fn named(name: &str) -> Vec<Rule> {
+    let is_it = |rule: &Rule| rule.code() == name || rule.buildkit().contains(&name);
+    Rule::ALL.iter().copied().filter(is_it).collect()
+}
+
+/// All names that may be silenced.
+fn names() -> impl Iterator<Item = &'static str> {
+    let warnings = Rule::ALL.iter().filter(|rule| rule.level() == Level::Warning);
+    warnings.flat_map(|rule| [rule.code()].into_iter().chain(rule.buildkit().iter().copied()))
 }
 
 /// Reads `skip=…;error=…`. What BuildKit refuses in it is told where the file is read; a name that
@@ -156,9 +179,9 @@ fn read_directive(file: &Dockerfile, problems: &mut Vec<Diagnostic>) -> FileChec
                 let names = split(value, Span::new(start, span.range().end), ',');
                 for (name, span) in names.into_iter().filter(|(name, _)| !name.is_empty()) {
                     match read_name(name) {
-                        Ok(codes) => checks.skip.extend(codes),
+                        Ok(rules) => checks.skip.extend(rules),
                         Err(mistake) => {
-                            let problem = mistake.describe("unknown-rule", Level::Warning);
+                            let problem = mistake.describe(Rule::UnknownRule);
                             problems.push(problem.at(&file.source, span, ""));
                         }
                     }
@@ -210,12 +233,17 @@ mod tests {
     }
 
     #[test]
+    fn foreign_checks_are_no_rules() {
+        assert!(FOREIGN.iter().all(|name| named(name).is_empty()));
+    }
+
+    #[test]
     fn directives_say_what_to_skip() {
         check("skip=all", "all=true skip={} error=false", &[]);
         check("error=true", "all=false skip={} error=true", &[]);
         check(
             "skip=CopyIgnoredFile,unused-stage;error=T",
-            r#"all=false skip={"ignored-file", "unused-stage"} error=true"#,
+            "all=false skip={IgnoredFile, UnusedStage} error=true",
             &[],
         );
         check("skip=FromAsCasing;experimental=all", "all=false skip={} error=false", &[]);

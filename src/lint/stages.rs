@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::text::closest;
-use crate::base::{Diagnostic, Platform, RelPath, Source, Span};
+use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
 use crate::graph::evaluate::{Base, NeedKind};
 use crate::graph::{Edge, Graph, Image};
 use crate::parse::InstructionKind;
@@ -30,7 +30,7 @@ const AUTOMATIC: [&str; 9] = [
 pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let doubtful: BTreeSet<&RelPath> = problems
         .iter()
-        .filter(|problem| problem.is_error() || problem.code == "unknown-stage")
+        .filter(|problem| problem.is_error() || problem.rule == Rule::UnknownStage)
         .flat_map(|problem| &problem.labels)
         .map(|label| label.source.path())
         .collect();
@@ -64,7 +64,7 @@ pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> 
                 None => ("nothing needs this stage".to_owned(), stage.base.span),
             };
             problems.push(
-                Diagnostic::warning("unused-stage", message)
+                Diagnostic::new(Rule::UnusedStage, message)
                     .at(&image.file.source, span, "")
                     .hint("remove it, or name it as the `target` of an image in `layers.toml`"),
             );
@@ -134,7 +134,7 @@ fn find_use(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
 fn describe_unset(image: &Image, name: &str, span: Span, declared: &[&str]) -> Diagnostic {
     let source = &image.file.source;
     let message = format!("`{name}` is not set, and replaced by nothing");
-    let problem = Diagnostic::warning("unset-variable", message).at(source, span, "");
+    let problem = Diagnostic::new(Rule::UnsetVariable, message).at(source, span, "");
     let in_stages = image.file.stages.iter().flat_map(|stage| &stage.instructions);
     let late = in_stages.into_iter().find(|instruction| match &instruction.kind {
         InstructionKind::Arg(items) => items.iter().any(|item| item.name.value == *name),
@@ -172,7 +172,7 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
         let name = &parent.name;
         let message = format!("`{wanted}` is wanted of `{name}`, which is built for `{offered}`");
         problems.push(
-            Diagnostic::warning("platform-mismatch", message)
+            Diagnostic::new(Rule::PlatformMismatch, message)
                 .at(&source_of_need, span_of_need, format!("for `{wanted}`"))
                 .at(&source, span, format!("`{name}` is always for `{offered}`"))
                 .hint(format!("take `--platform` out of one of them, or write `{offered}` here")),

@@ -2,7 +2,7 @@
 //!
 //! Owns the check of names, repetition and values. What a value means is for `instruction`.
 
-use crate::base::{Diagnostic, Spanned, text};
+use crate::base::{Diagnostic, Rule, Spanned, text};
 
 use super::reader::Reader;
 use super::words::Flag;
@@ -82,7 +82,7 @@ fn check_one(
     let bare = name.strip_prefix("--").unwrap_or(name);
     let Some(&(bare, takes)) = known.iter().find(|(known, _)| *known == bare) else {
         let message = format!("unknown flag `{name}`");
-        let diagnostic = Diagnostic::error("unknown-flag", message);
+        let diagnostic = Diagnostic::new(Rule::UnknownFlag, message);
         return Err(match text::closest(bare, known.iter().map(|(name, _)| *name)) {
             Some(near) => diagnostic.hint(format!("write `--{near}`")),
             None => diagnostic,
@@ -90,11 +90,11 @@ fn check_one(
     };
     if takes != Takes::Values && given.values.iter().any(|(given, _)| *given == bare) {
         let message = format!("the flag `{name}` is given twice");
-        return Err(Diagnostic::error("duplicate-flag", message).hint("remove one of them"));
+        return Err(Diagnostic::new(Rule::DuplicateFlag, message).hint("remove one of them"));
     }
     let missing = || {
         let message = format!("the flag `{name}` has no value");
-        Diagnostic::error("flag-without-value", message).hint(format!("write `{name}=…`"))
+        Diagnostic::new(Rule::FlagWithoutValue, message).hint(format!("write `{name}=…`"))
     };
     match (takes, value) {
         (Takes::Switch, None) => {}
@@ -102,7 +102,7 @@ fn check_one(
         (Takes::Switch, Some(value)) => {
             if !["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)) {
                 let message = format!("the flag `{name}` is `true` or `false`, not `{value}`");
-                return Err(Diagnostic::error("invalid-flag", message));
+                return Err(Diagnostic::new(Rule::InvalidFlag, message));
             }
         }
         (_, Some(_)) => {}

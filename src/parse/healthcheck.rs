@@ -2,7 +2,7 @@
 //!
 //! Owns its form and its flags, among them lengths of time as Go writes them.
 
-use crate::base::Diagnostic;
+use crate::base::{Diagnostic, Rule};
 
 use super::flags::{self, Takes};
 use super::instruction::read_command;
@@ -33,7 +33,7 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
     if !is_command {
         let message = format!("`{}` is no form of HEALTHCHECK", &reader.text()[form.clone()]);
         let hint = "write `HEALTHCHECK CMD …` or `HEALTHCHECK NONE`";
-        reader.tell(Diagnostic::error("parse-error", message).hint(hint), form);
+        reader.tell(Diagnostic::new(Rule::ParseError, message).hint(hint), form);
         return None;
     }
     if command.words.is_empty() {
@@ -52,7 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
     };
     let message = format!("`{}` is not what the flag takes", wrong.value);
     let hint = "a time is such as `1m30s`, at least `1ms`; retries are a number";
-    let diagnostic = Diagnostic::error("invalid-flag", message).hint(hint);
+    let diagnostic = Diagnostic::new(Rule::InvalidFlag, message).hint(hint);
     reader.diagnostics.push(diagnostic.at(reader.source, wrong.span, ""));
     None
 }

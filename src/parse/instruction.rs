@@ -5,7 +5,7 @@
 //!
 //! The rules are those of moby/buildkit `frontend/dockerfile/instructions`.
 
-use crate::base::{Diagnostic, Source, Spanned, text};
+use crate::base::{Diagnostic, Rule, Source, Spanned, text};
 
 use super::flags::{self, Takes};
 use super::lexer::Logical;
@@ -109,7 +109,7 @@ fn read_kind(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<In
 fn unknown<T>(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<T> {
     let shown = &reader.text()[parts.keyword.clone()];
     let message = format!("unknown instruction `{shown}`");
-    let mut diagnostic = Diagnostic::error("unknown-instruction", message);
+    let mut diagnostic = Diagnostic::new(Rule::UnknownInstruction, message);
     if let Some(near) = text::closest(keyword, KEYWORDS) {
         diagnostic = diagnostic.hint(format!("write `{near}`"));
     }
@@ -133,7 +133,7 @@ fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
             } else {
                 let message = format!("`{}` can't be the name of a stage", &line[word.clone()]);
                 let hint = "begin with a letter, go on with letters, digits, `-`, `_` and `.`";
-                let diagnostic = Diagnostic::error("invalid-stage-name", message).hint(hint);
+                let diagnostic = Diagnostic::new(Rule::InvalidStageName, message).hint(hint);
                 reader.tell(diagnostic, word.clone());
             }
         }
@@ -146,7 +146,7 @@ fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
                 "write `FROM image` or `FROM image AS name`"
             };
             let message = "FROM takes one word, or three with `AS` in the middle";
-            reader.tell(Diagnostic::error("parse-error", message).hint(hint), place);
+            reader.tell(Diagnostic::new(Rule::ParseError, message).hint(hint), place);
         }
     }
     let given = flags::check(reader, &parts.flags, &[("platform", Takes::Value)]);
@@ -260,7 +260,7 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
         let text = &line[place.clone()];
         let Some(end) = text.find(words::is_blank) else {
             let message = format!("{keyword} takes a name and a value");
-            let diagnostic = Diagnostic::error("parse-error", message);
+            let diagnostic = Diagnostic::new(Rule::ParseError, message);
             reader.tell(diagnostic.hint(format!("write `{keyword} {text}=…`")), place);
             return None;
         };
@@ -273,7 +273,7 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
         let Some(at) = line[word.clone()].find('=') else {
             let message = format!("no `=` in `{}`", &line[word.clone()]);
             let hint = "write `name=value`, with quotes round blanks";
-            reader.tell(Diagnostic::error("parse-error", message).hint(hint), word);
+            reader.tell(Diagnostic::new(Rule::ParseError, message).hint(hint), word);
             return None;
         };
         if at == 0 {
@@ -306,7 +306,7 @@ fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
     match keyword.as_str() {
         "ONBUILD" | "FROM" | "MAINTAINER" => {
             let message = format!("{keyword} can't be an ONBUILD trigger");
-            reader.tell(Diagnostic::error("invalid-trigger", message), trigger.keyword);
+            reader.tell(Diagnostic::new(Rule::InvalidTrigger, message), trigger.keyword);
             return None;
         }
         "ENV" | "LABEL" if !trigger.arguments.is_empty() => {

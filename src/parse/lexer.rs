@@ -5,7 +5,7 @@
 //!
 //! The rules are those of moby/buildkit `frontend/dockerfile/parser`.
 
-use crate::base::{Diagnostic, Source, Span};
+use crate::base::{Diagnostic, Rule, Source, Span};
 
 use super::heredoc::{self, Opening};
 use super::logical::TextMap;
@@ -70,7 +70,7 @@ pub(super) fn lex(source: &Source) -> Lexed {
     {
         let message = format!("`{}` is no option of the checks", check.value);
         let hint = "write `skip=` or `error=true`, with `;` between and no blanks";
-        lexer.fail(Diagnostic::error("invalid-check", message).hint(hint), check.span);
+        lexer.fail(Diagnostic::new(Rule::InvalidCheck, message).hint(hint), check.span);
     }
     Lexed { directives: lexer.directives, lines, pieces, diagnostics: lexer.diagnostics }
 }
@@ -122,8 +122,8 @@ impl Lexer<'_> {
         let length = end.unwrap_or(rest.len());
         if length > LONGEST_LINE {
             self.fail(
-                Diagnostic::error(
-                    "line-too-long",
+                Diagnostic::new(
+                    Rule::LineTooLong,
                     format!("the line has {length} bytes, more than {LONGEST_LINE}"),
                 )
                 .hint("break the line with continuations"),
@@ -150,7 +150,7 @@ impl Lexer<'_> {
         let index = usize::from(found.name == "escape") + 2 * usize::from(found.name == "check");
         if let Some(first) = self.seen[index] {
             let message = format!("only one `{}` directive can be used", found.name);
-            let diagnostic = Diagnostic::error("duplicate-directive", message)
+            let diagnostic = Diagnostic::new(Rule::DuplicateDirective, message)
                 .at(self.source, span, "given again")
                 .at(self.source, first, "given first");
             self.diagnostics.push(diagnostic.hint("remove one of them"));
@@ -162,7 +162,7 @@ impl Lexer<'_> {
             ("escape", "`") => self.directives.escape = '`',
             ("escape", value) => {
                 let message = format!("`{value}` can't be the escape character");
-                let diagnostic = Diagnostic::error("invalid-escape", message);
+                let diagnostic = Diagnostic::new(Rule::InvalidEscape, message);
                 self.fail(
                     diagnostic.hint("write `# escape=\\` or `# escape=` and a backtick"),
                     span,
@@ -197,7 +197,7 @@ impl Lexer<'_> {
         }
         if let Some(empty) = empty {
             let diagnostic =
-                Diagnostic::warning("empty-continuation", "an empty line continues nothing");
+                Diagnostic::new(Rule::EmptyContinuation, "an empty line continues nothing");
             self.fail(diagnostic.hint("remove the empty line"), empty);
         }
         let kept = words::trim(&text, 0..text.len());
@@ -231,7 +231,7 @@ impl Lexer<'_> {
             Err(error) => {
                 let message = format!("a here-document's word can't be read: {error}");
                 let span = logical.map.span(0..logical.text.len());
-                self.fail(Diagnostic::error("parse-error", message), span);
+                self.fail(Diagnostic::new(Rule::ParseError, message), span);
                 return;
             }
         };
@@ -242,7 +242,7 @@ impl Lexer<'_> {
                 let at = logical.text.find("<<").unwrap_or_default();
                 let span = logical.map.span(at..logical.text.len());
                 let hint = format!("end it with a line that is `{}` alone", opening.name);
-                self.fail(Diagnostic::error("unterminated-heredoc", message).hint(hint), span);
+                self.fail(Diagnostic::new(Rule::UnterminatedHeredoc, message).hint(hint), span);
                 logical.span.end = Span::new(self.at, self.at).end;
                 return;
             };

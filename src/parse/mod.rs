@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use crate::base::{Diagnostic, Source, Span};
+use crate::base::{Diagnostic, Rule, Source, Span};
 
 mod directive;
 pub mod expand;
@@ -74,7 +74,7 @@ pub fn parse(source: &Source) -> Dockerfile {
     file.globals.retain(|global| matches!(global.kind, InstructionKind::Arg(_)));
     if let Some(keyword) = homeless {
         let message = format!("{} stands before the first FROM", keyword.value);
-        let diagnostic = Diagnostic::error("instruction-before-from", message)
+        let diagnostic = Diagnostic::new(Rule::InstructionBeforeFrom, message)
             .hint("begin with `FROM`; only `ARG` may come before it");
         file.diagnostics.push(diagnostic.at(source, keyword.span, ""));
     }
@@ -99,7 +99,7 @@ pub fn parse_trigger(source: &Source) -> (Option<Instruction>, Vec<Diagnostic>) 
     }
     let message = "the trigger is no single instruction that may follow ONBUILD";
     let span = Span::new(0, source.text().len());
-    diagnostics.push(Diagnostic::error("invalid-trigger", message).at(source, span, ""));
+    diagnostics.push(Diagnostic::new(Rule::InvalidTrigger, message).at(source, span, ""));
     (None, diagnostics)
 }
 
@@ -108,15 +108,15 @@ fn tell_missing_stages(file: &mut Dockerfile, is_empty: bool) {
         return;
     }
     let text = file.source.text();
-    let (code, message) = match (text.is_empty(), is_empty) {
-        (true, _) => ("empty-file", "the Dockerfile is empty"),
-        (_, true) => ("no-instructions", "the Dockerfile has no instructions"),
-        _ => ("no-stages", "the Dockerfile has no FROM"),
+    let (rule, message) = match (text.is_empty(), is_empty) {
+        (true, _) => (Rule::EmptyFile, "the Dockerfile is empty"),
+        (_, true) => (Rule::NoInstructions, "the Dockerfile has no instructions"),
+        _ => (Rule::NoStages, "the Dockerfile has no FROM"),
     };
     // The end of the last line, which is where one would go on writing.
     let end = text.strip_suffix('\n').unwrap_or(text).len();
     let last = Span::new(end, end);
-    let diagnostic = Diagnostic::error(code, message).hint("begin with `FROM`");
+    let diagnostic = Diagnostic::new(rule, message).hint("begin with `FROM`");
     file.diagnostics.push(diagnostic.at(&file.source, last, ""));
 }
 
@@ -127,7 +127,7 @@ fn tell_duplicate_stages(file: &mut Dockerfile) {
         let Some(name) = &stage.name else { continue };
         let Some(earlier) = first.insert(&name.value, name.span) else { continue };
         let message = format!("the stage name `{}` is used twice", name.value);
-        let diagnostic = Diagnostic::warning("duplicate-stage", message)
+        let diagnostic = Diagnostic::new(Rule::DuplicateStage, message)
             .at(&file.source, name.span, "used again")
             .at(&file.source, earlier, "used before")
             .hint("give each stage its own name");

@@ -2,7 +2,7 @@
 //!
 //! Owns nothing of the language: it is what the readers of instructions pass each other.
 
-use crate::base::{Diagnostic, Source, Span, Spanned};
+use crate::base::{Diagnostic, Rule, Source, Span, Spanned};
 
 use super::lexer::Logical;
 use super::words::Place;
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
 
     /// Adds a `parse-error` that points at a part of the line, and gives nothing.
     pub(super) fn fail<T>(&mut self, message: impl Into<String>, place: Place) -> Option<T> {
-        self.tell(Diagnostic::error("parse-error", message), place);
+        self.tell(Diagnostic::new(Rule::ParseError, message), place);
         None
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the form. Which keys a mount may have and what their values mean is only looked at when
 //! its stage is built, after expansion; only `from` is never expanded and is checked at once.
 
-use crate::base::{Diagnostic, Spanned};
+use crate::base::{Diagnostic, Rule, Spanned};
 
 use super::flags::{self, Takes};
 use super::instruction::read_command;
@@ -69,7 +69,7 @@ fn is_device(text: &str) -> bool {
 
 fn wrong_value<T>(reader: &mut Reader<'_>, name: &str, value: &Spanned<String>) -> Option<T> {
     let message = format!("`{}` is no value of `--{name}`", value.value);
-    let diagnostic = Diagnostic::error("invalid-flag", message);
+    let diagnostic = Diagnostic::new(Rule::InvalidFlag, message);
     reader.diagnostics.push(diagnostic.at(reader.source, value.span, ""));
     None
 }
@@ -78,7 +78,7 @@ fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
     let start = "--mount=".len();
     let Some(fields) = split_csv(&flag.text[start..]) else {
         let message = "the mount is no list of `key=value` with commas between";
-        reader.tell(Diagnostic::error("invalid-mount", message), flag.place.clone());
+        reader.tell(Diagnostic::new(Rule::InvalidMount, message), flag.place.clone());
         return None;
     };
     let mut mount =
@@ -101,7 +101,7 @@ fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
         {
             let message = format!("variables are not replaced in `from={}`", value.value);
             let hint = "name a stage there, and give that stage `FROM` with a global ARG";
-            let diagnostic = Diagnostic::error("variable-in-from", message).hint(hint);
+            let diagnostic = Diagnostic::new(Rule::VariableInFrom, message).hint(hint);
             reader.diagnostics.push(diagnostic.at(reader.source, value.span, ""));
             return None;
         }

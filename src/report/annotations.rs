@@ -35,7 +35,7 @@ fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
     ];
     let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
     properties.extend(numbers.map(|(name, number)| (name, number.to_string())));
-    properties.push(("title", diagnostic.code.to_owned()));
+    properties.push(("title", diagnostic.rule.code().to_owned()));
     command(level, properties, &words(diagnostic))
 }
 
@@ -89,13 +89,13 @@ fn escape_property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{RelPath, Source, Span};
+    use crate::base::{RelPath, Rule, Source, Span};
 
     #[test]
     fn what_has_a_meaning_is_escaped() {
         let source = Source::new(RelPath::new("a,b/100%:/Dockerfile").unwrap(), "FROM x\nRUN a\n");
         let check = |span, folder: &str, expected: &str| {
-            let problem = Diagnostic::error("cycle", "50%\r: a, b")
+            let problem = Diagnostic::new(Rule::Cycle, "50%\r: a, b")
                 .at(&source, span, "here")
                 .note("more")
                 .hint("less");
@@ -113,7 +113,7 @@ mod tests {
             "::error file=sub/x/a%2Cb/100%25%3A/Dockerfile,line=1,endLine=2,title=cycle\
              ::50%25%0D: a, b%0Anote: more%0Ahint: less",
         );
-        let homeless = Diagnostic::warning("cycle", "x");
+        let homeless = Diagnostic { level: Level::Warning, ..Diagnostic::new(Rule::Cycle, "x") };
         assert_eq!(render(&[homeless], "sub"), "::warning title=cycle::x\n");
     }
 }

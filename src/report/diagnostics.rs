@@ -34,7 +34,7 @@ pub(super) fn sort(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_cached_key(|diagnostic| {
         let place = diagnostic.labels.first().map(|label| label.source.place(label.span));
-        (std::cmp::Reverse(diagnostic.level), place, diagnostic.code)
+        (std::cmp::Reverse(diagnostic.level), place, diagnostic.rule)
     });
     sorted
 }
@@ -55,7 +55,7 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
         Level::Error => DrawLevel::ERROR,
         Level::Warning => DrawLevel::WARNING,
     };
-    let title = level.primary_title(visible(&diagnostic.message)).id(diagnostic.code);
+    let title = level.primary_title(visible(&diagnostic.message)).id(diagnostic.rule.code());
     let mut group = Group::with_title(title);
     // All places in one file are drawn in one piece of it.
     for (number, labels) in by_file(&diagnostic.labels).into_iter().enumerate() {
@@ -122,13 +122,18 @@ fn piece_around(source: &Source, labels: &[&Label]) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::RelPath;
+    use crate::base::{RelPath, Rule};
+
+    fn unknown_stage() -> Diagnostic {
+        let problem = Diagnostic::new(Rule::UnknownStage, "there is no stage `y`");
+        Diagnostic { level: Level::Error, ..problem }
+    }
 
     #[test]
     fn problems_are_drawn_with_carets() {
         let source =
             Source::new(RelPath::new("d/Dockerfile").unwrap(), "FROM x\nCOPY --from=y / /\n");
-        let problem = Diagnostic::error("unknown-stage", "there is no stage `y`")
+        let problem = unknown_stage()
             .at(&source, Span::new(19, 20), "named here")
             .note("stages are `x`")
             .hint("did you mean `x`?");
@@ -152,9 +157,11 @@ error[unknown-stage]: there is no stage `y`
         let text = format!("FROM x\n{}COPY --from=y / /\r\n\n", "# x\n".repeat(998));
         let source = Source::new(RelPath::new("d/Dockerfile").unwrap(), text);
         let at = source.text().find('y').unwrap();
-        let problem = Diagnostic::error("unknown-stage", "there is no stage `y`")
-            .at(&source, Span::new(at, at + 1), "")
-            .at(&source, Span::new(0, 6), "the only stage");
+        let problem = unknown_stage().at(&source, Span::new(at, at + 1), "").at(
+            &source,
+            Span::new(0, 6),
+            "the only stage",
+        );
         let expected = "\
 error[unknown-stage]: there is no stage `y`
     --> d/Dockerfile:1000:13

@@ -68,7 +68,7 @@ pub fn render(diagnostics: &[Diagnostic]) -> anyhow::Result<String> {
 fn tell(diagnostic: &Diagnostic) -> Told<'_> {
     let label = |label| ToldLabel { place: Region::of(label), text: &label.text };
     Told {
-        code: diagnostic.code,
+        code: diagnostic.rule.code(),
         level: diagnostic.level,
         message: &diagnostic.message,
         place: diagnostic.labels.first().map(Region::of).unwrap_or_default(),

@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Deserialize;
 
-use crate::base::{Diagnostic, RelPath, Source, Span, text};
+use crate::base::{Diagnostic, RelPath, Rule, Source, Span, text};
 
 mod one_or_more;
 mod push;
@@ -234,7 +234,7 @@ pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
     };
     let Ok(text) = String::from_utf8(bytes) else {
         let source = Source::new(path, "");
-        let problem = Diagnostic::error("not-utf8", format!("`{FILE_NAME}` is not UTF-8")).at(
+        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{FILE_NAME}` is not UTF-8")).at(
             &source,
             Span::default(),
             "",
@@ -260,14 +260,14 @@ fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().map_or(Span::default(), |at| Span::new(at.start, at.end));
     let message = error.message().lines().next().unwrap_or("it can't be read");
     let Some(rest) = message.strip_prefix("unknown field `") else {
-        return Diagnostic::error("config", format!("`{FILE_NAME}`: {message}"))
+        return Diagnostic::new(Rule::Config, format!("`{FILE_NAME}`: {message}"))
             .at(source, span, "");
     };
     // "unknown field `ap`, expected one of `app`, `args`": every second piece is a name.
     let mut names = rest.split('`').step_by(2);
     let unknown = names.next().unwrap_or_default();
     let known: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
-    let problem = Diagnostic::error("config", format!("there is no setting `{unknown}` here"))
+    let problem = Diagnostic::new(Rule::Config, format!("there is no setting `{unknown}` here"))
         .at(source, span, "");
     match text::closest(unknown, known.iter().copied()) {
         Some(closest) => problem.hint(format!("did you mean `{closest}`?")),

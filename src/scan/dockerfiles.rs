@@ -11,7 +11,7 @@ use anyhow::Context;
 use ignore::WalkBuilder;
 use rayon::prelude::*;
 
-use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 
 use super::glob;
 
@@ -163,25 +163,25 @@ fn walk(root: &Path, folders: &[RelPath], glob: &str) -> anyhow::Result<Vec<RelP
 /// Reads a Dockerfile. What can't be read, or is not UTF-8, becomes a diagnostic.
 pub fn read(root: &Path, path: &RelPath) -> Result<Source, Box<Diagnostic>> {
     let empty = || Source::new(path.clone(), "");
-    let problem = |code, message: String| {
-        Box::new(Diagnostic::error(code, message).at(&empty(), Span::default(), ""))
+    let problem = |rule, message: String| {
+        Box::new(Diagnostic::new(rule, message).at(&empty(), Span::default(), ""))
     };
     if let Some(what) = what_else(&path.under(root)) {
-        let problem = problem("unreadable-file", format!("`{path}` is {what}"));
+        let problem = problem(Rule::UnreadableFile, format!("`{path}` is {what}"));
         let hint = format!("put a file there, or `exclude = [\"{path}\"]` in `layers.toml`");
         return Err(Box::new(problem.hint(hint)));
     }
     let bytes = fs::read(path.under(root))
-        .map_err(|error| problem("unreadable-file", format!("can't read `{path}`: {error}")))?;
+        .map_err(|error| problem(Rule::UnreadableFile, format!("can't read `{path}`: {error}")))?;
     if u32::try_from(bytes.len()).is_err() {
-        return Err(problem("unreadable-file", format!("`{path}` is larger than 4 GiB")));
+        return Err(problem(Rule::UnreadableFile, format!("`{path}` is larger than 4 GiB")));
     }
     String::from_utf8(bytes).map(|text| Source::new(path.clone(), text)).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let source = Source::new(path.clone(), text);
         let end = good + char::REPLACEMENT_CHARACTER.len_utf8();
-        let diagnostic = Diagnostic::error("not-utf8", format!("`{path}` is not UTF-8"))
+        let diagnostic = Diagnostic::new(Rule::NotUtf8, format!("`{path}` is not UTF-8"))
             .at(&source, Span::new(good, end), "this byte")
             .hint("save the file as UTF-8");
         Box::new(diagnostic)
@@ -252,7 +252,7 @@ mod tests {
         ] {
             let path = RelPath::new(&format!("docker/{path}")).unwrap();
             let problem = read(root.path(), &path).unwrap_err();
-            assert_eq!(problem.code, "unreadable-file");
+            assert_eq!(problem.rule, Rule::UnreadableFile);
             assert!(problem.message.starts_with(message), "{}", problem.message);
         }
     }

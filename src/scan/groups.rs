@@ -9,7 +9,7 @@ use std::path::Path;
 
 use regex::Regex;
 
-use crate::base::{Diagnostic, RelPath};
+use crate::base::{Diagnostic, RelPath, Rule};
 
 use super::config::{ConfigFile, Group, Setting};
 use super::{dockerfiles, glob};
@@ -93,7 +93,7 @@ impl Search<'_> {
         match (&group.pattern, group.dockerfiles.is_empty()) {
             (Some(pattern), true) => globs = vec![fixed_part(pattern.get_ref()) + "**"],
             (None, true) => {
-                let problem = Diagnostic::error("config", "a group must say where its files lie")
+                let problem = Diagnostic::new(Rule::Config, "a group must say where its files lie")
                     .at(&self.file.source, self.head(whole), "")
                     .hint("add `dockerfiles = [\"images/*/Dockerfile\"]`, or a `pattern`");
                 self.problems.push(problem);
@@ -125,7 +125,7 @@ impl Search<'_> {
         if found.is_empty() {
             let span = group.dockerfiles.first().or(group.pattern.as_ref());
             let span = span.map_or(whole, ConfigFile::span);
-            let problem = Diagnostic::warning("empty-group", "this group finds no Dockerfile").at(
+            let problem = Diagnostic::new(Rule::EmptyGroup, "this group finds no Dockerfile").at(
                 &self.file.source,
                 span,
                 "",
@@ -156,7 +156,7 @@ impl Search<'_> {
             self.file.config.dockerfiles.as_deref().unwrap_or_default(),
             self.taken.is_empty(),
         ) {
-            let problem = Diagnostic::warning("empty-group", "these globs find no Dockerfile")
+            let problem = Diagnostic::new(Rule::EmptyGroup, "these globs find no Dockerfile")
                 .at(&self.file.source, ConfigFile::span(first), "")
                 .note("what groups take is not looked at again")
                 .hint("correct where they look, or take them out");
@@ -175,7 +175,7 @@ impl Search<'_> {
                 Err(error) => {
                     let message =
                         format!("`{}` is no glob: {}", setting.get_ref(), error.root_cause());
-                    let problem = Diagnostic::error("config", message)
+                    let problem = Diagnostic::new(Rule::Config, message)
                         .at(&self.file.source, ConfigFile::span(setting), "")
                         .hint("`*` stands for a part of a path, `**` for any number of parts");
                     self.problems.push(problem);
@@ -192,7 +192,7 @@ impl Search<'_> {
                 let text = error.to_string();
                 let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
                 let message = format!("the pattern is no regular expression: {cause}");
-                let problem = Diagnostic::error("config", message)
+                let problem = Diagnostic::new(Rule::Config, message)
                     .at(&self.file.source, ConfigFile::span(setting), "")
                     .hint("write it in single quotes, with captures as `(?<name>[^/]+)`");
                 self.problems.push(problem);

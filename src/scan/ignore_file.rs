@@ -22,7 +22,7 @@ use std::{fs, io};
 
 use self::pattern::{Fault, Name, Pattern};
 use crate::base::screen::visible_path;
-use crate::base::{Diagnostic, RelPath, Source, Span};
+use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 
 /// Go's line scanner, through which the file is read, gives up at this many bytes.
 const LINE_LIMIT: usize = 65_536;
@@ -134,7 +134,7 @@ impl IgnoreFile {
                 let (read, mut problems) = IgnoreFile::parse(&source);
                 let span = Span::new(at, at + char::REPLACEMENT_CHARACTER.len_utf8());
                 problems.push(
-                    Diagnostic::error("bad-ignore-line", "the ignore file is not UTF-8")
+                    Diagnostic::new(Rule::BadIgnoreLine, "the ignore file is not UTF-8")
                         .at(&source, span, "")
                         .hint("write the name with `?` in place of each such byte"),
                 );
@@ -318,7 +318,7 @@ impl Matcher<'_> {
 }
 
 fn problem(source: &Source, message: String, span: Span) -> Diagnostic {
-    Diagnostic::error("bad-ignore-line", message)
+    Diagnostic::new(Rule::BadIgnoreLine, message)
         .at(source, span, "")
         .hint("write `\\` before a character that is to stand for itself")
 }

@@ -85,5 +85,6 @@ pub fn warn_of_arguments(
     let given = load::build_args_of(global, &at.environment);
     let images = chosen.all.iter().map(|image| &workspace.graph.images[*image]);
     let problem = undeclared(given.keys().map(String::as_str), images);
-    say::err(&diagnostics::draw(problem.as_slice(), at.paint))
+    let problems = workspace.silence.apply(problem.into_iter().collect());
+    say::err(&diagnostics::draw(&problems, at.paint))
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns that the command line takes precedence over `layers.toml`.
 
-use crate::base::Diagnostic;
+use crate::base::{Diagnostic, Rule};
 use crate::cli::Global;
 use crate::engine::Attestations;
 use crate::engine::attest::{Kind, Said};
@@ -22,7 +22,7 @@ pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnost
             Err(message) => {
                 let span = ConfigFile::span(setting);
                 let text = format!("`{kind}` can't be read: {message}");
-                problems.push(Diagnostic::error("config", text).at(&file.source, span, ""));
+                problems.push(Diagnostic::new(Rule::Config, text).at(&file.source, span, ""));
                 None
             }
         }

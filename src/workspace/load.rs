@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::screen::{visible, visible_path};
 use crate::base::text::{closest, list};
-use crate::base::{Diagnostic, Platform, RelPath, Source, Span};
+use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
@@ -174,7 +174,7 @@ pub fn read_graph(
     problems.extend(mistakes);
     if !bad_values.is_empty() {
         // They make all names invalid, and are said once.
-        problems.retain(|problem| problem.code != "invalid-name");
+        problems.retain(|problem| problem.rule != Rule::InvalidName);
         problems.extend(bad_values);
     }
     Ok((graph, problems))
@@ -215,7 +215,7 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
             let labels = problem.labels.iter();
             let places: Vec<_> =
                 labels.map(|label| (label.source.path().clone(), label.span)).collect();
-            seen.insert((problem.code, problem.message.clone(), places))
+            seen.insert((problem.rule, problem.message.clone(), places))
         })
         .collect()
 }
@@ -309,7 +309,7 @@ fn frontend_of(file: &ConfigFile) -> (Option<Frontend>, Option<Diagnostic>) {
     let version = Frontend::parse(setting.get_ref());
     let mistake = version.is_none().then(|| {
         let message = format!("`{}` is no version of Docker's frontend", setting.get_ref());
-        Diagnostic::error("config", message)
+        Diagnostic::new(Rule::Config, message)
             .at(&file.source, ConfigFile::span(setting), "")
             .hint("write it as `frontend = \"1.4\"`")
     });
@@ -320,7 +320,7 @@ fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Di
     // The error names the file by its whole path.
     let message = error.to_string().replace(&format!("{}/", visible_path(root)), "");
     let source = Source::new(image.dockerfile.clone(), "");
-    Diagnostic::error("unreadable-file", message).at(&source, Span::default(), "")
+    Diagnostic::new(Rule::UnreadableFile, message).at(&source, Span::default(), "")
 }
 
 /// The folder that the command means.
@@ -463,7 +463,7 @@ fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagnostic
     let Some(setting) = &file.config.platform else { return Ok(None) };
     setting.get_ref().parse().map(Some).map_err(|_| {
         let message = format!("`{}` is not a platform", visible(setting.get_ref()));
-        Diagnostic::error("invalid-platform", message)
+        Diagnostic::new(Rule::InvalidPlatform, message)
             .at(&file.source, ConfigFile::span(setting), "")
             .hint("set it to one such as `linux/arm64`")
     })

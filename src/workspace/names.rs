@@ -4,7 +4,7 @@
 //! complained about where it was given: no Dockerfile is to blame for it.
 
 use crate::base::error::usage;
-use crate::base::{Diagnostic, Span};
+use crate::base::{Diagnostic, Rule, Span};
 use crate::cli::Global;
 use crate::graph::naming::{Given, Origin, Wishes};
 use crate::graph::reference::Reference;
@@ -80,7 +80,7 @@ impl Reader<'_> {
         let span: Span = ConfigFile::span(setting);
         let value = setting.get_ref().clone();
         if !fits(&value) {
-            let problem = Diagnostic::error("invalid-name", format!("`{value}` can't be {what}"));
+            let problem = Diagnostic::new(Rule::InvalidName, format!("`{value}` can't be {what}"));
             self.problems.push(problem.at(&self.file.source, span, "").hint(hint_of(what)));
         }
         let origin = Origin::Config(self.file.source.place(span));

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::base::{Diagnostic, RelPath};
+use crate::base::{Diagnostic, RelPath, Rule};
 use crate::graph::images::{Candidate, Spot};
 use crate::scan::dockerfiles::what_else;
 
@@ -23,34 +23,34 @@ pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
             let path = RelPath::new(&context.value);
             context.is_folder = path.is_some_and(|path| is_folder(&path));
             if context.value.starts_with('.') && !context.is_folder {
-                problems.push(missing("config", "folder", &context.value, &context.spot));
+                problems.push(missing(Rule::Config, "folder", &context.value, &context.spot));
             }
         }
         if let Some(spot) = &image.said.context
             && !is_folder(&image.context)
         {
             let path = image.context.as_str();
-            problems.push(missing("unreadable-context", "folder", path, spot));
+            problems.push(missing(Rule::UnreadableContext, "folder", path, spot));
         }
         let Some(spot) = &image.said.dockerfile else { return true };
         let on_disk = image.dockerfile.under(root);
         let path = image.dockerfile.as_str();
         if let Some(what) = what_else(&on_disk) {
-            let problem = Diagnostic::error("unreadable-file", format!("`{path}` is {what}"));
+            let problem = Diagnostic::new(Rule::UnreadableFile, format!("`{path}` is {what}"));
             problems.push(problem.at(&spot.0, spot.1, "").hint("name a Dockerfile"));
             return false;
         }
         let is_there = on_disk.is_file();
         if !is_there {
-            problems.push(missing("unreadable-file", "file", path, spot));
+            problems.push(missing(Rule::UnreadableFile, "file", path, spot));
         }
         is_there
     });
     problems
 }
 
-fn missing(code: &'static str, what: &str, path: &str, (source, span): &Spot) -> Diagnostic {
-    Diagnostic::error(code, format!("there is no {what} `{path}`"))
+fn missing(rule: Rule, what: &str, path: &str, (source, span): &Spot) -> Diagnostic {
+    Diagnostic::new(rule, format!("there is no {what} `{path}`"))
         .at(source, *span, "")
         .hint("paths are relative to the folder of `layers.toml`")
 }

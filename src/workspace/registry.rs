@@ -4,7 +4,7 @@
 //! them wins.
 
 use crate::base::error::usage;
-use crate::base::{Diagnostic, Platform};
+use crate::base::{Diagnostic, Platform, Rule};
 use crate::cli::{Global, Push};
 use crate::credentials;
 use crate::plan::{Home, SharedStore};
@@ -38,7 +38,7 @@ pub fn home_of(
     Ok(match Home::parse(setting.get_ref()) {
         Ok(home) => (Some(home), None),
         Err(wrong) => {
-            let problem = Diagnostic::error("config", wrong);
+            let problem = Diagnostic::new(Rule::Config, wrong);
             let problem = problem.at(&file.source, ConfigFile::span(setting), "").hint(FORM);
             (None, Some(problem))
         }

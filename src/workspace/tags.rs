@@ -4,8 +4,8 @@
 //! detached, as it is in pipelines, the variables of GitHub Actions and GitLab say the branch. What
 //! has no value is complained about where it is written.
 
-use crate::base::Diagnostic;
 use crate::base::error::usage;
+use crate::base::{Diagnostic, Rule};
 use crate::cli::Global;
 use crate::graph::naming::{Given, Origin};
 use crate::graph::reference::is_tag;
@@ -51,7 +51,7 @@ pub fn read(
                     let origin = Origin::Config(file.source.place(span));
                     if !is_tag(&value) {
                         let message = format!("`{value}` can't be a tag");
-                        let problem = Diagnostic::error("invalid-name", message);
+                        let problem = Diagnostic::new(Rule::InvalidName, message);
                         problems.push(problem.at(&file.source, span, "").hint(TAG_HINT));
                     }
                     tags.push(Given { value, origin });

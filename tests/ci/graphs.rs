@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use layers::base::{RelPath, Source};
+use layers::base::{RelPath, Rule, Source};
 use layers::engine::Attestations;
 use layers::export::ci::Pipeline;
 use layers::export::ci::github::{self, Github};
@@ -37,7 +37,7 @@ pub fn graph(images: &[(String, Vec<usize>)]) -> Graph {
     let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
     let (graph, problems) = link(read, &wishes, &wanted);
     // Names with invisible characters are refused before anything is drawn; the drawing must not rely on it.
-    let other = problems.iter().find(|problem| problem.code != "invalid-name");
+    let other = problems.iter().find(|problem| problem.rule != Rule::InvalidName);
     assert!(other.is_none(), "{other:?}");
     graph
 }

@@ -1,36 +1,38 @@
 //! The wording of what an evaluation finds wrong.
 //!
-//! Owns sentences, codes and hints; who calls says where.
+//! Owns sentences, rules and hints; who calls says where.
 
-use crate::base::{Diagnostic, text};
+use crate::base::{Diagnostic, Rule, text};
 use crate::graph::reference::ReferenceError;
 use crate::parse::expand::ExpandError;
 
 /// A word can't be expanded.
 pub(super) fn expansion(error: &ExpandError, word: &str) -> Diagnostic {
-    let (code, hint) = match error {
-        ExpandError::Unclosed(_) => ("unclosed-quote", "close the quote, or escape it"),
+    let (rule, hint) = match error {
+        ExpandError::Unclosed(_) => (Rule::UnclosedQuote, "close the quote, or escape it"),
         ExpandError::MissingBrace | ExpandError::MissingSlash | ExpandError::BadSubstitution => {
-            ("bad-substitution", "write `${NAME}`, or `\\$` for a dollar sign")
+            (Rule::BadSubstitution, "write `${NAME}`, or `\\$` for a dollar sign")
         }
         ExpandError::Modifier(_) => (
-            "unsupported-modifier",
+            Rule::UnsupportedModifier,
             "only `:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/` and `//` may follow \
              the name",
         ),
-        ExpandError::Required { .. } => ("required-variable", "give it a value with `--build-arg`"),
-        ExpandError::Pattern(_) => {
-            ("bad-pattern", "only `*`, `?` and `\\` can be escaped in a pattern")
+        ExpandError::Required { .. } => {
+            (Rule::RequiredVariable, "give it a value with `--build-arg`")
         }
-        ExpandError::Limit => ("expansion-too-long", "break the value into smaller ones"),
+        ExpandError::Pattern(_) => {
+            (Rule::BadPattern, "only `*`, `?` and `\\` can be escaped in a pattern")
+        }
+        ExpandError::Limit => (Rule::ExpansionTooLong, "break the value into smaller ones"),
     };
-    Diagnostic::error(code, format!("can't expand `{}`: {error}", shorten(word))).hint(hint)
+    Diagnostic::new(rule, format!("can't expand `{}`: {error}", shorten(word))).hint(hint)
 }
 
 /// A text that should name an image does not.
 pub(super) fn reference(error: &ReferenceError, written: &str, expanded: &str) -> Diagnostic {
     let message = format!("`{}` names no image: {error}", shorten(expanded));
-    let mut diagnostic = Diagnostic::error("invalid-reference", message);
+    let mut diagnostic = Diagnostic::new(Rule::InvalidReference, message);
     if written != expanded {
         diagnostic = diagnostic.note(format!("written as `{}`", shorten(written)));
     }
@@ -45,7 +47,7 @@ pub(super) fn reference(error: &ReferenceError, written: &str, expanded: &str) -
 /// A FROM that comes to nothing.
 pub(super) fn blank_base(written: &str) -> Diagnostic {
     let message = format!("the base `{}` is blank after expansion", shorten(written));
-    Diagnostic::error("blank-base", message)
+    Diagnostic::new(Rule::BlankBase, message)
         .hint("declare the ARG before the first FROM with a default, or pass `--build-arg`")
 }
 
@@ -63,7 +65,7 @@ pub(super) fn with_missing(diagnostic: Diagnostic, missing: &[String]) -> Diagno
 /// A `--from` with quotes or a variable.
 pub(super) fn variable_in_from(written: &str) -> Diagnostic {
     let message = format!("variables are not replaced in `--from={}`", shorten(written));
-    Diagnostic::error("variable-in-from", message)
+    Diagnostic::new(Rule::VariableInFrom, message)
         .hint("name a stage there, and give that stage `FROM` with a global ARG")
 }
 
@@ -71,18 +73,18 @@ pub(super) fn variable_in_from(written: &str) -> Diagnostic {
 pub(super) fn stage_index(written: &str, stages: usize) -> Diagnostic {
     let message = format!("there is no stage with the index `{written}`");
     let count = text::count(stages, "stage");
-    Diagnostic::error("stage-index", message).note(format!("the file has {count}, from 0 on"))
+    Diagnostic::new(Rule::StageIndex, message).note(format!("the file has {count}, from 0 on"))
 }
 
 /// A `--from` that names a stage further below.
 pub(super) fn later_stage(written: &str) -> Diagnostic {
     let message = format!("the stage `{written}` is only defined further below");
-    Diagnostic::error("later-stage", message).hint("move that stage up")
+    Diagnostic::new(Rule::LaterStage, message).hint("move that stage up")
 }
 
 /// A target that no stage is called.
 pub(super) fn target<'a>(name: &str, stages: impl Iterator<Item = &'a str>) -> Diagnostic {
-    let diagnostic = Diagnostic::error("unknown-target", format!("there is no stage `{name}`"));
+    let diagnostic = Diagnostic::new(Rule::UnknownTarget, format!("there is no stage `{name}`"));
     let stages: Vec<&str> = stages.collect();
     match text::closest(&name.to_lowercase(), stages.iter().copied()) {
         Some(near) => diagnostic.hint(format!("use the target `{near}`")),

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::base::{Diagnostic, Platform, Source, Span};
+use crate::base::{Diagnostic, Platform, Rule, Source, Span};
 use crate::graph::reference::Reference;
 use crate::parse::expand::expand;
 use crate::parse::{Dockerfile, Instruction, InstructionKind, Stage, parse_trigger};
@@ -236,7 +236,7 @@ impl<'a> Evaluator<'a> {
         if Reference::parse(&name.value).is_err() {
             let message = format!("`{}` can't be the name of a stage", name.value);
             let hint = "end with a letter or digit, and write one sign between two";
-            let diagnostic = Diagnostic::error("invalid-stage-name", message).hint(hint);
+            let diagnostic = Diagnostic::new(Rule::InvalidStageName, message).hint(hint);
             self.tell(diagnostic, name.span);
         }
     }
@@ -244,7 +244,7 @@ impl<'a> Evaluator<'a> {
     fn read_platform(&self, text: &str, written: &str) -> Result<Platform, Diagnostic> {
         let wrong = |what| {
             let message = format!("the platform `{written}` {what}");
-            Err(Diagnostic::error("invalid-platform", message))
+            Err(Diagnostic::new(Rule::InvalidPlatform, message))
         };
         if text.is_empty() {
             return wrong("is blank after expansion");

@@ -3,7 +3,7 @@
 //! Owns the keys, their values, and which may stand together, by BuildKit's
 //! `instructions/commands_runmount.go`.
 
-use crate::base::{Diagnostic, Span, text};
+use crate::base::{Diagnostic, Rule, Span, text};
 use crate::parse::{Mount, MountField};
 
 /// What is mounted.
@@ -89,7 +89,7 @@ pub(super) fn read(
 }
 
 fn invalid(message: String) -> Diagnostic {
-    Diagnostic::error("invalid-mount", message)
+    Diagnostic::new(Rule::InvalidMount, message)
 }
 
 impl Meaning {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::base::{Diagnostic, Platform, Source, Span, Spanned};
+use crate::base::{Diagnostic, Platform, Rule, Source, Span, Spanned};
 use crate::graph::reference::{Reference, ReferenceError};
 use crate::parse::expand::{NoVariables, expand};
 use crate::parse::{Instruction, InstructionKind};
@@ -324,7 +324,7 @@ impl<'a> Evaluator<'a> {
             [_] => format!("the stage {} copies from itself", name(first)),
             _ => format!("the stage {} needs itself", name(first)),
         };
-        let mut diagnostic = Diagnostic::error("stage-cycle", message);
+        let mut diagnostic = Diagnostic::new(Rule::StageCycle, message);
         for (stage, to, span) in circle {
             let text = format!("{} needs {}", name(stage), name(to));
             diagnostic = diagnostic.at(&self.file.source, span, text);

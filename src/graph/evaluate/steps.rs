@@ -3,7 +3,7 @@
 //! Owns what each does to the variables, and what it needs and reads. What it does to the image
 //! is the engine's affair, but for the errors that can be seen from here.
 
-use crate::base::{Diagnostic, Platform, Span, Spanned};
+use crate::base::{Diagnostic, Platform, Rule, Span, Spanned};
 use crate::graph::reference::is_digest;
 use crate::parse::expand::{ExpandError, Variables, expand, expand_body};
 use crate::parse::{Add, Copy, Declaration, Files, Instruction, InstructionKind, Pair, Run};
@@ -139,7 +139,7 @@ impl Evaluator<'_> {
             InstructionKind::Add(add) => self.add(run, add),
             InstructionKind::Run(command) => {
                 if command.command.json && command.command.words.is_empty() {
-                    let diagnostic = Diagnostic::error("parse-error", "RUN takes a command");
+                    let diagnostic = Diagnostic::new(Rule::ParseError, "RUN takes a command");
                     self.tell_at(diagnostic, instruction.keyword.span, run.trigger);
                 }
                 self.run_mounts(run, command);
@@ -194,7 +194,7 @@ impl Evaluator<'_> {
         let Some((text, certain)) = self.expand(run, word) else { return };
         if certain && !has_form(&text) {
             let message = format!("`{text}` is no {what}");
-            let mut diagnostic = Diagnostic::error("invalid-value", message);
+            let mut diagnostic = Diagnostic::new(Rule::InvalidValue, message);
             if text != word.value {
                 diagnostic = diagnostic.note(format!("written as `{}`", word.value));
             }
@@ -245,7 +245,7 @@ impl Evaluator<'_> {
         for (word, (source, certain)) in copy.files.sources.iter().zip(&sources) {
             if *certain && origin(source) != Origin::Context {
                 let message = format!("COPY can't download `{source}`");
-                let diagnostic = Diagnostic::error("copy-address", message).hint("use ADD");
+                let diagnostic = Diagnostic::new(Rule::CopyAddress, message).hint("use ADD");
                 self.tell_at(diagnostic, word.span, run.trigger);
                 return;
             }
@@ -285,7 +285,7 @@ impl Evaluator<'_> {
                 _ => Some("a checksum is for one source"),
             };
             if let Some(message) = complaint {
-                self.tell_at(Diagnostic::error("checksum", message), word.span, run.trigger);
+                self.tell_at(Diagnostic::new(Rule::Checksum, message), word.span, run.trigger);
                 return;
             }
         }
@@ -319,7 +319,7 @@ impl Evaluator<'_> {
             // One that comes to nothing is as if it were not there.
             if certain && !text.is_empty() && !forms::is_mode(&text) {
                 let message = format!("`{text}` is no file mode");
-                let diagnostic = Diagnostic::error("invalid-mode", message);
+                let diagnostic = Diagnostic::new(Rule::InvalidMode, message);
                 self.tell_at(
                     diagnostic.hint("write an octal number up to 7777, or changes such as `u+x`"),
                     mode.span,

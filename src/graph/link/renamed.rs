@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::base::Diagnostic;
 use crate::base::text::and;
+use crate::base::{Diagnostic, Rule};
 use crate::graph::evaluate::{Evaluation, Need};
 use crate::graph::naming::{Given, Inferred, LATEST, Named, Wishes};
 use crate::graph::reference::Reference;
@@ -150,7 +150,7 @@ impl Names<'_> {
             Some(LATEST) | None => called,
             Some(tag) => format!("{called}:{tag}"),
         };
-        let problem = Diagnostic::warning("unknown-sibling", message)
+        let problem = Diagnostic::new(Rule::UnknownSibling, message)
             .at(&external.source, external.span, "taken from outside")
             .hint(format!("write `{wanted}` here, or take back {causes}"));
         Some(problem)

@@ -47,7 +47,7 @@ fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
                 .map(|label| format!("{}:{}", label.source.path(), label.source.slice(label.span)))
                 .collect();
             let hint = it.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            format!("{}: {} [{}]{hint}", it.code, it.message, labels.join(" "))
+            format!("{}: {} [{}]{hint}", it.rule.code(), it.message, labels.join(" "))
         })
         .collect();
     assert_eq!(told, expected, "{instructions}");

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::base::{Diagnostic, Source, Span, text};
+use crate::base::{Diagnostic, Rule, Source, Span, text};
 
 use super::{ConfigFile, Setting};
 
@@ -215,7 +215,7 @@ impl ConfigFile {
         at: Range<usize>,
         unfilled: Unfilled,
     ) -> Diagnostic {
-        Diagnostic::error("config", unfilled.message)
+        Diagnostic::new(Rule::Config, unfilled.message)
             .at(&self.source, part_of(&self.source, span, text, at), "")
             .hint(unfilled.hint)
     }

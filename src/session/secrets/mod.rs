@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::text::closest;
-use crate::base::{Diagnostic, Span};
+use crate::base::{Diagnostic, Rule, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
 use crate::graph::evaluate::{SecretKind, SecretUse};
@@ -38,13 +38,6 @@ use key_agent::KeyAgent;
 pub use needed::Needed;
 pub use source::Lacking;
 use source::{Agent, Place};
-
-/// The code of what is said where a secret is missing. It is no rule of Dockerfiles, which can't
-/// know what a command will be given.
-const MISSING: &str = "missing-secret";
-
-/// The code of what is said where a secret has the wrong name, as it seems.
-const MISSPELT: &str = "misspelt-secret";
 
 /// What was given so far.
 pub struct SecretOptions {
@@ -153,7 +146,7 @@ impl SecretOptions {
             return Ok(PreparedSecrets::default());
         }
         proxies::check(&workspace.proxies, &workspace.attestations)?;
-        let doubts = self.misspelt(&workspace.graph);
+        let doubts = workspace.silence.apply(self.misspelt(&workspace.graph));
         let mut prepared = PreparedSecrets { doubts, ..PreparedSecrets::default() };
         let unread = self.add_configured(asking, &images, &mut prepared, at)?;
         let uses = images.iter().flat_map(|image| &image.evaluation.secret_uses);
@@ -270,7 +263,10 @@ impl SecretOptions {
         let doubts = unused.filter_map(|id| {
             let near = closest(id, absent.iter().copied())?;
             let message = format!("no image mounts the secret `{id}`");
-            Some(Diagnostic::warning(MISSPELT, message).hint(format!("did you mean `{near}`?")))
+            Some(
+                Diagnostic::new(Rule::MisspeltSecret, message)
+                    .hint(format!("did you mean `{near}`?")),
+            )
         });
         doubts.collect()
     }
@@ -299,14 +295,14 @@ impl SecretOptions {
         }
         if let Some((lacking, span)) = unread.get(&(mount.kind, mount.id.clone())) {
             let message = format!("the {what} `{id}` can't be read: {}", lacking.why);
-            let problem = Diagnostic::error(MISSING, message)
+            let problem = Diagnostic::new(Rule::MissingSecret, message)
                 .at(&mount.source, mount.span, "mounted here")
                 .at(&config.source, *span, "given here")
                 .hint(lacking.hint.clone());
             return Some(problem);
         }
         let message = format!("the {what} `{id}` is required, and is not given");
-        let problem = Diagnostic::error(MISSING, message);
+        let problem = Diagnostic::new(Rule::MissingSecret, message);
         mount.required.then(|| problem.at(&mount.source, mount.span, "").hint(hint))
     }
 }

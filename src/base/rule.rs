@@ -1,0 +1,128 @@
+//! The rules: everything that can be wrong with a repository's files or with what a command is given
+//! for them.
+//!
+//! Owns each rule's code, level, and page, and which of BuildKit's checks mean the same. What a rule
+//! looks for is said by the code that looks, and by its page.
+
+use super::Level;
+
+/// Defines the rules: a name, the level, the code, and BuildKit's checks that mean the same.
+macro_rules! rules {
+    ($($name:ident: $level:ident, $code:literal, [$($check:literal),*];)*) => {
+        /// A rule.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $(#[doc = concat!("`", $code, "`")] $name,)*
+        }
+
+        impl Rule {
+            /// All rules, in the order of their codes.
+            pub const ALL: &[Rule] = &[$(Rule::$name),*];
+
+            const fn facts(self) -> (Level, &'static str, &'static [&'static str]) {
+                match self {
+                    $(Rule::$name => (Level::$level, $code, &[$($check),*]),)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    BadIgnoreLine: Error, "bad-ignore-line", [];
+    BadPattern: Error, "bad-pattern", [];
+    BadSubstitution: Error, "bad-substitution", [];
+    BlankBase: Error, "blank-base", [];
+    BrokenLock: Error, "broken-lock", [];
+    Checksum: Error, "checksum", [];
+    Config: Error, "config", [];
+    CopyAddress: Error, "copy-address", [];
+    Cycle: Error, "cycle", [];
+    DuplicateDirective: Error, "duplicate-directive", [];
+    DuplicateFlag: Error, "duplicate-flag", [];
+    DuplicateImage: Error, "duplicate-image", [];
+    DuplicateReference: Error, "duplicate-reference", [];
+    DuplicateStage: Warning, "duplicate-stage", ["DuplicateStageName"];
+    EmptyContinuation: Warning, "empty-continuation", ["NoEmptyContinuation"];
+    EmptyFile: Error, "empty-file", [];
+    EmptyGroup: Warning, "empty-group", [];
+    ExpansionTooLong: Error, "expansion-too-long", [];
+    FlagWithoutValue: Error, "flag-without-value", [];
+    IgnoredFile: Warning, "ignored-file", ["CopyIgnoredFile"];
+    InstructionBeforeFrom: Error, "instruction-before-from", [];
+    InvalidCheck: Error, "invalid-check", [];
+    InvalidEscape: Error, "invalid-escape", [];
+    InvalidFlag: Error, "invalid-flag", [];
+    InvalidMode: Error, "invalid-mode", [];
+    InvalidMount: Error, "invalid-mount", [];
+    InvalidName: Error, "invalid-name", [];
+    InvalidPlatform: Error, "invalid-platform", [];
+    InvalidReference: Error, "invalid-reference", [];
+    InvalidStageName: Error, "invalid-stage-name", [];
+    InvalidTrigger: Error, "invalid-trigger", [];
+    InvalidValue: Error, "invalid-value", [];
+    LaterStage: Error, "later-stage", [];
+    LineTooLong: Error, "line-too-long", [];
+    MissingFile: Warning, "missing-file", [];
+    MissingSecret: Error, "missing-secret", [];
+    MisspeltSecret: Warning, "misspelt-secret", [];
+    NoInstructions: Error, "no-instructions", [];
+    NoStages: Error, "no-stages", [];
+    NotUtf8: Error, "not-utf8", [];
+    OldFrontend: Warning, "old-frontend", [];
+    ParseError: Error, "parse-error", [];
+    PlatformMismatch: Warning, "platform-mismatch",
+        ["InvalidBaseImagePlatform", "FromPlatformFlagConstDisallowed"];
+    RequiredVariable: Error, "required-variable", [];
+    SiblingTag: Warning, "sibling-tag", [];
+    StageCycle: Error, "stage-cycle", [];
+    StageIndex: Error, "stage-index", [];
+    UnclosedQuote: Error, "unclosed-quote", [];
+    UnknownFlag: Error, "unknown-flag", [];
+    UnknownInstruction: Error, "unknown-instruction", [];
+    UnknownRule: Warning, "unknown-rule", [];
+    UnknownSibling: Warning, "unknown-sibling", [];
+    UnknownStage: Warning, "unknown-stage", [];
+    UnknownTarget: Error, "unknown-target", [];
+    UnreadableContext: Error, "unreadable-context", [];
+    UnreadableFile: Error, "unreadable-file", [];
+    UnsetVariable: Warning, "unset-variable", ["UndefinedArgInFrom", "UndefinedVar"];
+    UnsupportedModifier: Error, "unsupported-modifier", [];
+    UntaggedExternal: Warning, "untagged-external", [];
+    UnterminatedHeredoc: Error, "unterminated-heredoc", [];
+    UnusedArgument: Warning, "unused-argument", [];
+    UnusedStage: Warning, "unused-stage", [];
+    VariableInFrom: Error, "variable-in-from", [];
+}
+
+impl Rule {
+    /// The code of its diagnostics.
+    pub const fn code(self) -> &'static str {
+        self.facts().1
+    }
+
+    /// The level of its diagnostics. Only warnings can be silenced: what is an error can't be built.
+    pub const fn level(self) -> Level {
+        self.facts().0
+    }
+
+    /// BuildKit's checks that mean the same (<https://docs.docker.com/reference/build-checks/>).
+    pub const fn buildkit(self) -> &'static [&'static str] {
+        self.facts().2
+    }
+
+    /// The path of its page.
+    pub fn page(self) -> String {
+        format!("docs/rules/{}.md", self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_and_single() {
+        assert!(Rule::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
+    }
+}
