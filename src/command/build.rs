@@ -1,10 +1,10 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::base::clock::UnixTime;
 use crate::base::error::usage;
 use crate::base::{UnitId, clock};
 use crate::cli::{Build, Global, Progress};
@@ -189,7 +189,7 @@ pub fn jobs_of(wanted: Option<u16>) -> usize {
 
 fn reporter_of(
     progress: Progress,
-    began: Duration,
+    began: UnixTime,
     root: &Path,
     at: &Invocation,
 ) -> Option<Box<dyn Reporter>> {

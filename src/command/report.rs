@@ -5,8 +5,8 @@
 //! `.layers/` alone.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use crate::base::clock::UnixTime;
 use crate::base::error::usage;
 use crate::base::screen::visible_path;
 use crate::cli::{Global, Report};
@@ -121,7 +121,7 @@ impl Wanted<'_> {
     pub(super) fn write(
         &self,
         record: RunRecord,
-        began: Duration,
+        began: UnixTime,
         memory: &Memory,
     ) -> anyhow::Result<()> {
         let Some(run) = record.timeline else { return Ok(()) };

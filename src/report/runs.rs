@@ -11,7 +11,7 @@ use super::journal::Events;
 use super::paint::Paint;
 use super::summary::{Counts, Summary};
 use super::words;
-use crate::state::runs::{RunLog, moment};
+use crate::state::runs::RunLog;
 
 /// A run.
 #[derive(Debug, Serialize)]
@@ -68,7 +68,7 @@ pub fn read(run: &RunLog) -> Row {
     }
     Row {
         id: run.id.clone(),
-        began: moment(run.began),
+        began: run.began.to_string(),
         took_ms: u64::try_from(summary.took().as_millis()).unwrap_or(u64::MAX),
         state,
         signal,

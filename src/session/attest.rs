@@ -19,7 +19,7 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// a word.
 ///
 /// # Errors
-/// Where it can't; ends with a `hint:` line.
+/// Where it can't; the error has a hint.
 pub fn check(
     wanted: &Attestations,
     engine: &dyn Builder,

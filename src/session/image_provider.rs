@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use crate::base::clock::UnixTime;
 use crate::base::error::{InfrastructureError, permanent};
 use crate::base::{IdMap, Platform, UnitId, clock};
 use crate::cli::{EngineName, Push};
@@ -119,8 +120,8 @@ pub struct ImageProvider<'a> {
     attestations: &'a Attestations,
     proxies: &'a BuildProxies,
     secrets: Secrets,
-    /// When the engine was asked what it holds, as time since 1970.
-    begun: Duration,
+    /// When the engine was asked what it holds.
+    begun: UnixTime,
     is_trouble_told: AtomicBool,
     parent_aliases: ParentAliases,
     ancestry: Ancestry,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::base::clock::UnixTime;
 use crate::event::{Event, Listener, Stamped};
 use crate::plan::Judge;
 use crate::report::journal::Journal;
@@ -71,8 +72,8 @@ impl Listener for Observers {
 }
 
 impl Observers {
-    /// The observers of a run that begins at a time (since 1970) and is shown by `view`.
-    pub fn new(view: Option<Box<dyn Reporter>>, began: Duration, memory: &Memory) -> Observers {
+    /// The observers of a run that begins at a time and is shown by `view`.
+    pub fn new(view: Option<Box<dyn Reporter>>, began: UnixTime, memory: &Memory) -> Observers {
         Observers {
             journal: Journal::new(memory, began),
             unkept: None,

@@ -41,7 +41,7 @@ impl<'a> Publishing<'a> {
     ) -> Option<Publishing<'a>> {
         let shared = provider.judge.shared.as_ref().filter(|_| push != Push::No)?;
         let moves_tags = push == Push::Tags;
-        let run = format!("{}-{}", clock::now().as_millis(), std::process::id());
+        let run = format!("{}-{}", clock::now().since_epoch().as_millis(), std::process::id());
         Some(Publishing { provider, shared, plain_http, moves_tags, run })
     }
 }

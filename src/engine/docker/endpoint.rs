@@ -92,7 +92,7 @@ impl std::fmt::Display for Address {
 ///
 /// # Errors
 /// Where what is named can't be used: an unknown scheme, a context that does not exist. Each
-/// ends with a `hint:` line.
+/// has a hint.
 pub fn resolve(environment: &Environment) -> anyhow::Result<Endpoint> {
     if let Some(host) = &environment.host {
         return from_host(host, environment, "DOCKER_HOST".into());

@@ -97,7 +97,7 @@ impl Docker {
     /// The engine that the docker command would use.
     ///
     /// # Errors
-    /// Where what the environment names can't be used; ends with a `hint:` line.
+    /// Where what the environment names can't be used; the error has a hint.
     pub fn find(environment: &Environment) -> anyhow::Result<Docker> {
         let credentials = CredentialStore::new(environment.config.clone());
         Ok(Docker::new(endpoint::resolve(environment)?, credentials))

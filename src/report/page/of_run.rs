@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use crate::base::clock::UnixTime;
 use crate::event::Failure;
 use crate::export::layout::{Layout, lay_out};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
-use crate::state::runs::moment;
 
 use super::super::paint::Paint;
 use super::super::summary::Counts;
@@ -37,8 +37,8 @@ const MOST_CHANGES: usize = 50;
 pub struct Standing<'a> {
     /// What the run is called; empty where it has no log.
     pub id: &'a str,
-    /// When it began, as time since 1970.
-    pub began: Duration,
+    /// When it began.
+    pub began: UnixTime,
     /// Whether a process writes its log.
     pub is_written: bool,
 }
@@ -49,7 +49,7 @@ pub struct Prior<'a> {
     /// What it is called.
     pub id: &'a str,
     /// When it began.
-    pub began: Duration,
+    pub began: UnixTime,
     /// What it did.
     pub run: &'a Timeline,
 }
@@ -74,7 +74,7 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
         run: Some(RunData {
             engine: clean::line(&run.engine),
-            began: moment(standing.began),
+            began: standing.began.to_string(),
             jobs: run.jobs,
             took: millis(run.took),
             state: state(run, standing.is_written),
@@ -82,7 +82,7 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
             chain: run.chain().iter().map(|link| (link.image, waited(link.waited))).collect(),
             prior: prior.map(|prior| PriorRun {
                 id: prior.id.to_owned(),
-                began: moment(prior.began),
+                began: prior.began.to_string(),
                 took: millis(prior.run.took),
             }),
         }),

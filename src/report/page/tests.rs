@@ -1,18 +1,19 @@
 //! What a page holds, read back from it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::super::timeline::Timeline;
 use super::super::timeline::fixture::{at, built, edge, events, shop, started};
 use super::{Prior, Standing, escape, of_run};
+use std::time::Duration;
+
+use crate::base::clock::UnixTime;
 use crate::event::Event;
 use crate::graph::evaluate::NeedKind;
 
 const STANDING: Standing<'_> = Standing {
     id: "20261127-053000-1",
-    began: Duration::from_secs(1_795_757_400),
+    began: UnixTime::after_epoch(Duration::from_secs(1_795_757_400)),
     is_written: false,
 };
 
@@ -130,7 +131,7 @@ fn the_run_before_is_compared() {
             },
         ),
     ]);
-    let prior = Prior { id: "earlier", began: Duration::ZERO, run: &earlier };
+    let prior = Prior { id: "earlier", began: UnixTime::default(), run: &earlier };
     let data = of(&shop(), Some(&prior));
     assert_eq!(data["r"]["p"]["n"], "earlier");
     assert_eq!(image(&data, "base")["y"], json!(["b", 700]));
