@@ -4,14 +4,18 @@
 //! this stream and of nothing else, so an event carries all that telling it needs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::Place;
-use crate::engine::Step;
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
+
+mod tally;
+
+pub use tally::Tally;
 
 /// An event and when it happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,10 +23,34 @@ pub struct Stamped {
     /// Time since the run began.
     #[serde(rename = "at_ms", with = "millis")]
     pub at: Duration,
+    /// The image that it is about; nothing where it is about the run.
+    #[serde(flatten)]
+    pub image: Option<RunImage>,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
 }
+
+/// An image of a run. Its name is announced when the run begins; from then on its number is enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunImage {
+    /// Its place among the images of the run, from 0.
+    #[serde(default)]
+    pub id: usize,
+    /// Its name.
+    #[serde(rename = "image")]
+    pub name: Arc<str>,
+}
+
+impl RunImage {
+    /// The image at a place of the run.
+    pub fn new(id: usize, name: &str) -> RunImage {
+        RunImage { id, name: name.into() }
+    }
+}
+
+/// How many last lines of a step a failure shows.
+pub const TAIL: usize = 20;
 
 /// Who hears the events of a run while it goes on.
 pub trait Listener {
@@ -44,24 +72,19 @@ pub enum Event {
         /// How many images are built at once at most.
         jobs: usize,
         /// All images of the run in dependency order.
-        images: Vec<String>,
+        images: Vec<Arc<str>>,
         /// What they need of one another.
         #[serde(default)]
         edges: Vec<Edge>,
         /// How long those are expected to take that are built, or may be.
         #[serde(rename = "expected_ms", default, with = "millis_by_image")]
-        expected: BTreeMap<String, Duration>,
+        expected: BTreeMap<Arc<str>, Duration>,
     },
     /// An image begins to be built.
-    ImageStarted {
-        /// The image.
-        image: String,
-    },
+    ImageStarted,
     /// There is nothing to build for an image, as planned or as it turned out when all that it
     /// needs was there.
     ImageFresh {
-        /// The image.
-        image: String,
         /// Its ID in the engine.
         image_id: String,
         /// The references that it had lost and has now again.
@@ -76,20 +99,13 @@ pub enum Event {
     },
     /// An image that began is not fresh, and is built.
     ImageStale {
-        /// The image.
-        image: String,
         /// Why.
         reason: Reason,
     },
     /// Another run builds the very same image; what comes out of that is waited for.
-    ImageBlocked {
-        /// The image.
-        image: String,
-    },
+    ImageBlocked,
     /// Something that an image is built on, or the image itself, was brought from a registry.
     ImagePulled {
-        /// The image for which it was brought.
-        image: String,
         /// What was brought.
         reference: String,
         /// How long that took.
@@ -98,8 +114,6 @@ pub enum Event {
     },
     /// A build failed for a cause that may pass, and is tried again.
     ImageRetried {
-        /// The image.
-        image: String,
         /// Which try failed, from 1.
         attempt: u32,
         /// What was wrong, in one line or a few.
@@ -110,17 +124,13 @@ pub enum Event {
     },
     /// A step of an image begins to run.
     StepStarted {
-        /// The image.
-        image: String,
         /// The step.
-        step: StepInfo,
+        step: Arc<StepInfo>,
     },
     /// A step of an image ended well.
     StepFinished {
-        /// The image.
-        image: String,
         /// The step.
-        step: StepInfo,
+        step: Arc<StepInfo>,
         /// Whether the engine had its result already.
         cached: bool,
         /// How long it ran.
@@ -130,24 +140,19 @@ pub enum Event {
     /// A step wrote a line. It is what the build wrote and not to be trusted: whoever shows it
     /// must clean it first.
     Output {
-        /// The image.
-        image: String,
-        /// The step.
-        step: StepInfo,
+        /// The step: in JSON its number alone.
+        #[serde(with = "step_id")]
+        step: Arc<StepInfo>,
         /// The line without its end.
         line: String,
     },
     /// The engine warns of something.
     Warning {
-        /// The image.
-        image: String,
         /// What it says; not to be trusted either.
         message: String,
     },
     /// An image was built.
     ImageBuilt {
-        /// The image.
-        image: String,
         /// Its ID in the engine.
         image_id: String,
         /// The references it now has.
@@ -163,8 +168,6 @@ pub enum Event {
     },
     /// An image could not be built.
     ImageFailed {
-        /// The image.
-        image: String,
         /// Why.
         failure: Failure,
         /// From start to end.
@@ -173,28 +176,19 @@ pub enum Event {
     },
     /// An image was not begun.
     ImageSkipped {
-        /// The image.
-        image: String,
         /// Why.
         because: Skip,
     },
     /// The build of an image was cancelled in the engine.
     ImageCancelled {
-        /// The image.
-        image: String,
         /// From start to end.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
     /// An image begins to be sent to the registry.
-    PushStarted {
-        /// The image.
-        image: String,
-    },
+    PushStarted,
     /// An image has arrived in the registry, under its key; no other name leads to it yet.
     ImagePushed {
-        /// The image.
-        image: String,
         /// Where it is, by digest.
         reference: String,
         /// How long sending it took.
@@ -203,8 +197,6 @@ pub enum Event {
     },
     /// An image could not be sent to the registry.
     PushFailed {
-        /// The image.
-        image: String,
         /// Why.
         message: String,
     },
@@ -231,32 +223,16 @@ pub enum Event {
 }
 
 impl Event {
-    /// The image that it is about; nothing where it is about the run.
-    pub fn image(&self) -> Option<&str> {
-        match self {
-            Event::ImageStarted { image }
-            | Event::ImageFresh { image, .. }
-            | Event::ImageStale { image, .. }
-            | Event::ImageBlocked { image }
-            | Event::ImageRetried { image, .. }
-            | Event::StepStarted { image, .. }
-            | Event::StepFinished { image, .. }
-            | Event::Output { image, .. }
-            | Event::Warning { image, .. }
-            | Event::ImageBuilt { image, .. }
-            | Event::ImageFailed { image, .. }
-            | Event::ImageSkipped { image, .. }
-            | Event::ImagePulled { image, .. }
-            | Event::PushStarted { image }
-            | Event::ImagePushed { image, .. }
-            | Event::PushFailed { image, .. }
-            | Event::ImageCancelled { image, .. } => Some(image),
-            Event::RunStarted { .. }
-            | Event::Released { .. }
-            | Event::NotReleased { .. }
-            | Event::Interrupted { .. }
-            | Event::RunFinished => None,
-        }
+    /// Whether it is the end of its image.
+    pub fn is_end(&self) -> bool {
+        matches!(
+            self,
+            Event::ImageBuilt { .. }
+                | Event::ImageFresh { .. }
+                | Event::ImageFailed { .. }
+                | Event::ImageSkipped { .. }
+                | Event::ImageCancelled { .. }
+        )
     }
 }
 
@@ -264,9 +240,9 @@ impl Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// The image that needs.
-    pub image: String,
+    pub image: Arc<str>,
     /// The image that is needed.
-    pub parent: String,
+    pub parent: Arc<str>,
     /// In which way.
     pub kind: NeedKind,
 }
@@ -287,9 +263,12 @@ impl StepCounts {
     }
 }
 
-/// A step as events name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A step as events name it. What begins or ends it announces all of it, its lines only its number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StepInfo {
+    /// Its number among the steps of one try of its image, from 0.
+    #[serde(default)]
+    pub id: usize,
     /// The stage, where the engine names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
@@ -301,17 +280,6 @@ pub struct StepInfo {
     pub text: String,
 }
 
-impl From<&Step> for StepInfo {
-    fn from(step: &Step) -> StepInfo {
-        StepInfo {
-            stage: step.stage.clone(),
-            number: step.number,
-            total: step.total,
-            text: step.text.clone(),
-        }
-    }
-}
-
 /// Why an image could not be built.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
@@ -321,11 +289,13 @@ pub struct Failure {
     pub message: String,
     /// The step that failed, where one did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub step: Option<StepInfo>,
+    pub step: Option<Arc<StepInfo>>,
     /// The failing instruction as it is written, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<Excerpt>,
-    /// The last lines that the step wrote; not to be trusted.
+    /// The last lines that the step wrote; not to be trusted. A log has them as output already, so
+    /// whoever reads it puts them here again.
+    #[serde(default, skip_serializing)]
     pub log_tail: Vec<String>,
 }
 
@@ -355,7 +325,7 @@ pub enum Skip {
     /// Something it needs, at any distance, failed.
     NeedFailed {
         /// What failed.
-        image: String,
+        image: Arc<str>,
     },
     /// The run stopped starting images after another failure or a signal.
     Stopped,
@@ -384,14 +354,14 @@ mod millis {
 mod millis_by_image {
     use std::collections::BTreeMap;
 
-    use super::{Deserialize, Deserializer, Duration, Serialize, millis};
+    use super::{Arc, Deserialize, Deserializer, Duration, Serialize, millis};
 
     #[derive(Serialize, Deserialize)]
     #[serde(transparent)]
     struct Millis(#[serde(with = "millis")] Duration);
 
     pub(super) fn serialize<S: serde::Serializer>(
-        times: &BTreeMap<String, Duration>,
+        times: &BTreeMap<Arc<str>, Duration>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_map(times.iter().map(|(image, time)| (image, Millis(*time))))
@@ -399,8 +369,36 @@ mod millis_by_image {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<String, Duration>, D::Error> {
-        let times = BTreeMap::<String, Millis>::deserialize(deserializer)?;
+    ) -> Result<BTreeMap<Arc<str>, Duration>, D::Error> {
+        let times = BTreeMap::<Arc<str>, Millis>::deserialize(deserializer)?;
         Ok(times.into_iter().map(|(image, Millis(time))| (image, time)).collect())
+    }
+}
+
+/// A step by its number. Logs of the first version hold all of it.
+mod step_id {
+    use super::{Arc, Deserialize, Deserializer, StepInfo};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Named {
+        ById(usize),
+        Whole(Arc<StepInfo>),
+    }
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        step: &StepInfo,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(step.id as u64)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<StepInfo>, D::Error> {
+        Ok(match Named::deserialize(deserializer)? {
+            Named::ById(id) => Arc::new(StepInfo { id, ..StepInfo::default() }),
+            Named::Whole(step) => step,
+        })
     }
 }

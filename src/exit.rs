@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use crate::base::ErrorKind;
+use crate::event::Tally;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,17 @@ impl Exit {
             Exit::Files => 3,
             Exit::Machinery => 4,
             Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+impl From<&Tally> for Exit {
+    fn from(tally: &Tally) -> Exit {
+        match tally {
+            Tally { signal: Some(signal), .. } => Exit::Signal(*signal),
+            Tally { machinery_failed: true, .. } | Tally { unpushed: 1.., .. } => Exit::Machinery,
+            Tally { failed: 0, cancelled: 0, skipped: 0, .. } => Exit::Done,
+            _ => Exit::Failed,
         }
     }
 }

@@ -21,17 +21,10 @@ use serde_json::Value;
 fn request(reference: &str, dockerfile: &str) -> BuildRequest {
     BuildRequest {
         dockerfile: dockerfile.to_owned(),
-        target: None,
         references: vec![reference.to_owned()],
         labels: BTreeMap::from([("key".to_owned(), reference.to_owned())]),
-        annotations: BTreeMap::new(),
-        attestations: layers::engine::Attestations::default(),
-        build_args: BTreeMap::new(),
-        platform: None,
-        contexts: BTreeMap::new(),
-        no_cache: false,
-        secrets: layers::engine::Secrets::default(),
         context: Arc::new(Files::new().and("a", "1").and("sub/b", "2")),
+        ..BuildRequest::default()
     }
 }
 

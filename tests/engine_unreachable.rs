@@ -2,18 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use layers::base::error;
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
-use layers::engine::{BuildRequest, Builder, Cancel, ContextFiles, ImageStore, LabelFilter};
+use layers::engine::{BuildRequest, Builder, Cancel, ImageStore, LabelFilter};
 
 /// What `describe` says of an engine under `host`, its first line and its hint.
 fn said(host: &str) -> (String, String) {
@@ -181,32 +179,11 @@ fn a_list_that_broke_off_is_no_empty_list() {
     assert!(error.to_string().contains("can't list its images"), "{error}");
 }
 
-struct NoFiles;
-
-impl ContextFiles for NoFiles {
-    fn write_tar(&self, _: &mut dyn Write) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
     let host = answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     let environment = Environment { host: Some(host.clone()), ..Environment::default() };
-    let request = BuildRequest {
-        dockerfile: "FROM scratch\n".into(),
-        target: None,
-        references: Vec::new(),
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        attestations: layers::engine::Attestations::default(),
-        build_args: BTreeMap::new(),
-        platform: None,
-        contexts: BTreeMap::new(),
-        no_cache: false,
-        secrets: layers::engine::Secrets::default(),
-        context: Arc::new(NoFiles),
-    };
+    let request = BuildRequest { dockerfile: "FROM scratch\n".into(), ..BuildRequest::default() };
     let docker = Docker::find(&environment).unwrap();
     let error = docker.build(&request, &mut |_| (), &Cancel::default()).unwrap_err();
     let error = error::text(&error);

@@ -65,7 +65,7 @@ fn every_line_fits_the_schema() {
             assert!(errors.is_empty(), "{line}\n{errors:?}");
             seen.extend(value["event"].as_str().map(str::to_owned));
         }
-        assert!(said.starts_with("{\"version\":1,\"began\":"), "{said}");
+        assert!(said.starts_with("{\"version\":2,\"began\":"), "{said}");
         assert!(said.ends_with("\"event\":\"run-finished\"}\n"), "{said}");
         assert!(!said.contains('\u{1b}'), "{said}");
     }
@@ -80,10 +80,12 @@ fn the_schema_is_no_rubber_stamp() {
     for wrong in [
         r#"{}"#,
         r#"{"at_ms": 1, "event": "image-started"}"#,
-        r#"{"at_ms": 1, "event": "image-started", "image": "a", "more": 1}"#,
-        r#"{"at_ms": 1, "event": "unheard-of", "image": "a"}"#,
+        r#"{"at_ms": 1, "event": "image-started", "id": 0, "image": "a", "more": 1}"#,
+        r#"{"at_ms": 1, "event": "image-started", "image": "a"}"#,
+        r#"{"at_ms": 1, "event": "run-finished", "id": 0, "image": "a"}"#,
+        r#"{"at_ms": 1, "event": "unheard-of", "id": 0, "image": "a"}"#,
         r#"{"event": "run-finished"}"#,
-        r#"{"version": 2, "began": "2026-11-25T08:31:12.345Z"}"#,
+        r#"{"version": 3, "began": "2026-11-25T08:31:12.345Z"}"#,
     ] {
         assert!(!schema.is_valid(&serde_json::from_str(wrong).unwrap()), "{wrong}");
     }

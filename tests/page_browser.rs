@@ -279,7 +279,7 @@ fn light_and_dark_can_be_read() {
             "document.querySelector('.chip').click(); document.querySelector('.chip').click()",
         );
         assert_contrast(&browser, scheme);
-        browser.run("document.querySelector('.bar.o-x').click()");
+        browser.run("document.querySelector('.bar.o-failed').click()");
         assert_eq!(shown(&browser), name(12));
         assert!(
             browser
@@ -368,7 +368,7 @@ fn a_run_that_died_shows_how_far_it_came() {
     assert_eq!(browser.errors(), Vec::<String>::new());
     assert!(browser.text("document.querySelector('.facts').textContent").starts_with("died"));
     assert_eq!(visible(&browser, "#table thead th"), 9.0, "there is nothing to compare it with");
-    browser.click(".bar.o-r");
+    browser.click(".bar.o-running");
     assert!(browser.text("document.querySelector('#details').textContent").contains("cut off"));
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);

@@ -1,8 +1,9 @@
 //! The ground floor: ids, relative paths, spans, diagnostics and the wording of lists.
 //!
-//! Owns the small types that every room speaks in. It imports nothing of ours, reads no file
-//! and prints nothing.
+//! Owns the small types that every room speaks in, and the one way of writing a file whole. It imports
+//! nothing of ours, reads no file and prints nothing.
 
+pub mod backoff;
 pub mod clock;
 pub mod diagnostic;
 pub mod error;

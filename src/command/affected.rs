@@ -58,7 +58,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     rows.sort_by_key(|row| row.layer);
     match options.format {
         AffectedFormat::Text => say::out(&affected::draw(&rows, graph.images.len()))?,
-        AffectedFormat::Json => say::data(&affected::draw_json(&rows)?)?,
+        AffectedFormat::Json => say::json(&rows)?,
         AffectedFormat::Github => say::data(&affected::draw_github(&rows)?)?,
     }
     Ok(Exit::Done)

@@ -19,7 +19,7 @@ use crate::report::live::{Live, Terminal};
 use crate::report::paint::Paint;
 use crate::report::plain::Plain;
 use crate::report::{Reporter, diagnostics, plan, say};
-use crate::schedule::{Interrupter, OnFailure, Options, Run, Tally};
+use crate::schedule::{Interrupter, OnFailure, Options, Run};
 use crate::session::image_provider::{ImageProvider, Request};
 use crate::session::observers::Observers;
 use crate::session::publish::Publishing;
@@ -149,12 +149,13 @@ fn perform(
     let view = reporter_of(options.progress, began, root, at);
     let mut observers = Observers::new(view, began, &provider.judge.memory);
     observers.keep_timeline(wanted.is_any());
-    let tally = run.execute(&mut observers);
+    run.execute(&mut observers);
     provider.remove_names(engine.images());
     let record = observers.leave(&provider.judge, at)?;
     provider.tell_trouble(at)?;
+    let exit = Exit::from(&record.tally);
     wanted.write(record, began, &provider.judge.memory)?;
-    Ok(exit_of(tally))
+    Ok(exit)
 }
 
 /// Says what the engine's own frontend will not know, before it says so in its own way.
@@ -224,14 +225,4 @@ fn listen_for_signals(interrupter: Interrupter) -> anyhow::Result<()> {
         }
     });
     Ok(())
-}
-
-fn exit_of(tally: Tally) -> Exit {
-    match tally {
-        Tally { signal: Some(signal), .. } => Exit::Signal(signal),
-        Tally { machinery_failed: true, .. } => Exit::Machinery,
-        Tally { unpushed: 1.., .. } => Exit::Machinery,
-        Tally { failed: 0, cancelled: 0, skipped: 0, .. } => Exit::Done,
-        _ => Exit::Failed,
-    }
 }

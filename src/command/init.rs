@@ -16,7 +16,8 @@ use crate::cli::{Global, Init};
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::evaluate::NeedKind;
-use crate::report::{diagnostics, say};
+use crate::graph::reference::Reference;
+use crate::report::{diagnostics, say, table};
 use crate::scan::config::{self, FILE_NAME};
 use crate::scan::dockerfiles;
 use crate::scan::git::Head;
@@ -180,20 +181,15 @@ impl Text {
 
 /// All images, in comments.
 fn inventory(graph: &Graph) -> String {
-    let mut text = String::from(
+    let text = String::from(
         "# The images as they are called now. For settings of one, write for example:\n\
          # [image.NAME]\n# context = \".\"\n# target = \"release\"\n#\n",
     );
-    let images = graph.images.values();
-    let width = images.clone().map(|image| image.name.chars().count()).max().unwrap_or_default();
-    for image in images {
-        let reference = image.references.first().map(crate::graph::reference::Reference::familiar);
-        let reference = reference.unwrap_or_default();
-        let line = format!("#   {:<width$}  {reference}", visible(&image.name));
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    let rows = graph.images.values().map(|image| {
+        let reference = image.references.first().map(Reference::familiar);
+        [format!("#   {}", visible(&image.name)), reference.unwrap_or_default()]
+    });
+    text + &table::draw(rows)
 }
 
 /// A setting that is a list.

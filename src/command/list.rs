@@ -1,5 +1,7 @@
 //! `layers list`: each image, what it is called, and where its name came from.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::base::ImageId;
@@ -7,8 +9,8 @@ use crate::cli::{Global, List};
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::reference::Reference;
-use crate::report::clean::{visible, visible_json};
-use crate::report::say;
+use crate::report::clean::visible;
+use crate::report::{say, table};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, revisions};
 
@@ -21,9 +23,9 @@ pub fn run(options: &List, global: &Global, at: &Invocation) -> anyhow::Result<E
     };
     let rows = rows(graph, &chosen);
     if options.json {
-        say::data(&draw_json(&rows)?)?;
+        say::json(&rows)?;
     } else {
-        say::out(&draw_table(rows))?;
+        say::out(&draw_table(&rows))?;
     }
     Ok(Exit::Done)
 }
@@ -52,27 +54,11 @@ fn rows<'a>(graph: &'a Graph, chosen: &[ImageId]) -> Vec<Row<'a>> {
         .collect()
 }
 
-fn draw_json(rows: &[Row<'_>]) -> anyhow::Result<String> {
-    Ok(visible_json(serde_json::to_string_pretty(rows)?) + "\n")
-}
-
-/// Columns wide enough for all, blanks between.
-fn draw_table(rows: Vec<Row<'_>>) -> String {
-    let mut lines: Vec<[String; 4]> =
-        vec![["IMAGE", "REFERENCES", "DOCKERFILE", "NAMED BY"].map(str::to_owned)];
-    for row in rows {
-        let references = row.references.join(" ");
-        let [name, dockerfile] = [row.name, row.dockerfile].map(|it| visible(it).into_owned());
-        lines.push([name, references, dockerfile, row.named_by]);
-    }
-    let width = |column: usize| {
-        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths: [usize; 3] = std::array::from_fn(width);
-    let mut text = String::new();
-    for [name, references, dockerfile, named_by] in &lines {
-        let [a, b, c] = widths;
-        text.push_str(&format!("{name:<a$}  {references:<b$}  {dockerfile:<c$}  {named_by}\n"));
-    }
-    text
+fn draw_table(rows: &[Row<'_>]) -> String {
+    let head = ["IMAGE", "REFERENCES", "DOCKERFILE", "NAMED BY"].map(Cow::Borrowed);
+    let lines = rows.iter().map(|row| {
+        let (references, named_by) = (row.references.join(" "), row.named_by.as_str());
+        [visible(row.name), references.into(), visible(row.dockerfile), named_by.into()]
+    });
+    table::draw(std::iter::once(head).chain(lines))
 }

@@ -8,7 +8,7 @@ use crate::base::text::closest;
 use crate::cli::{Global, Log};
 use crate::event::{Event, Skip};
 use crate::exit::Exit;
-use crate::report::journal::Events;
+use crate::report::journal::{Events, has_log_of};
 use crate::report::summary::Whole;
 use crate::report::{retell, say};
 use crate::state::runs::{self, RunLog};
@@ -31,10 +31,10 @@ pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
             let whole = if is_last { Whole::Last } else { Whole::Of(run.id.clone()) };
             say::out_by(|to| retell::run(run, whole, to))?;
         }
-        Some(image) => match run.image_log(image) {
-            Some(log) => say::out_by(|to| retell::image(&log, to))?,
-            None => return Err(describe_missing(&runs, run, image)?),
-        },
+        Some(image) if has_log_of(run, image) => {
+            say::out_by(|to| retell::image(run, image, to))?;
+        }
+        Some(image) => return Err(describe_missing(&runs, run, image)?),
     }
     Ok(Exit::Done)
 }
@@ -54,12 +54,12 @@ fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Resul
     let mut images = Vec::new();
     let mut why = ("it was not begun", "");
     for event in Events::of(run)? {
-        match event?.event {
+        let event = event?;
+        let is_it = event.image.is_some_and(|it| *it.name == *image);
+        match event.event {
             Event::RunStarted { images: all, .. } => images = all,
-            Event::ImageFresh { image: fresh, .. } if fresh == image => {
-                why = ("it was fresh", " --force");
-            }
-            Event::ImageSkipped { image: skipped, because } if skipped == image => {
+            Event::ImageFresh { .. } if is_it => why = ("it was fresh", " --force"),
+            Event::ImageSkipped { because } if is_it => {
                 why = match because {
                     Skip::NeedFailed { .. } => ("something that it needs failed", ""),
                     Skip::Stopped => ("the run stopped before", ""),
@@ -68,17 +68,17 @@ fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Resul
             _ => {}
         }
     }
-    let with_log = runs.iter().rev().find(|run| run.image_log(image).is_some());
+    let with_log = runs.iter().rev().find(|run| has_log_of(run, image));
     let elsewhere = with_log.map(|run| format!("layers log {image} --run {}", run.id));
     let id = &run.id;
-    if images.iter().any(|known| known == image) {
+    if images.iter().any(|known| **known == *image) {
         let (why, force) = why;
         let hint = elsewhere.unwrap_or_else(|| format!("layers build {image}{force}"));
         return Ok(usage(format!("run `{id}` has no log of `{image}`: {why}"))
             .hint(format!("`{hint}`"))
             .into());
     }
-    let near = closest(image, images.iter().map(String::as_str));
+    let near = closest(image, images.iter().map(|it| &**it));
     let hint = match (elsewhere, near) {
         (Some(command), _) => format!("`{command}`"),
         (None, Some(near)) => format!("did you mean `{near}`?"),

@@ -26,7 +26,7 @@ pub fn run(options: &Outdated, global: &Global, at: &Invocation) -> anyhow::Resu
     let rows = compare(&workspace, &pins, options.engine.engine, at);
     let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
     if options.json {
-        say::data(&pins::draw_json(&rows)?)?;
+        say::json(&rows)?;
     } else {
         say::out(&pins::draw_table(&rows))?;
         say::err(&pins::draw_rest(&rows))?;

@@ -14,7 +14,7 @@ pub fn run(options: &Runs, global: &Global) -> anyhow::Result<Exit> {
     let memory = load::own_memory(&load::find_root(&load::start_folder(global)?))?;
     let rows: Vec<Row> = state::runs::all(&memory).iter().rev().map(runs::read).collect();
     if options.json {
-        say::data(&runs::draw_json(&rows)?)?;
+        say::json(&rows)?;
     } else if rows.is_empty() {
         say::err("no run has built anything here\n")?;
     } else {

@@ -6,7 +6,7 @@ use crate::cli::{Global, Why};
 use crate::exit::Exit;
 use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
-use crate::report::{say, why};
+use crate::report::{clean, say, why};
 use crate::session::Session;
 use crate::session::image_provider::Request;
 use crate::session::selection::{self, Selectors};
@@ -41,7 +41,7 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
                 provider.judge.complete(own, &identity_of).inputs
             }
         };
-        why::draw_inputs(&inputs)?
+        clean::json(&inputs)?
     } else {
         match plan.verdict(unit) {
             Some(Verdict::Fresh { image_id, registry, .. }) => {

@@ -26,7 +26,7 @@ pub use cancel::{Cancel, CancelGuard};
 pub use frontend::{Frontend, NamedContexts};
 pub use image::{Evidence, HistoryEntry, LabelFilter, ListedImage, StoredImage};
 pub use progress::{BuildFailure, BuildOutcome, BuildUpdate, Sink, Step, Told};
-pub use request::{BuildRequest, ContextFiles, ContextSource};
+pub use request::{BuildRequest, ContextFiles, ContextSource, NoFiles};
 pub use secret::Secrets;
 
 /// What executes builds, on one of its nodes. Every call blocks the calling thread; calls may come from

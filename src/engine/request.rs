@@ -39,6 +39,25 @@ pub struct BuildRequest {
     pub context: Arc<dyn ContextFiles>,
 }
 
+impl Default for BuildRequest {
+    fn default() -> BuildRequest {
+        BuildRequest {
+            dockerfile: String::new(),
+            target: None,
+            references: Vec::new(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            attestations: Attestations::default(),
+            build_args: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            platform: None,
+            no_cache: false,
+            secrets: Secrets::default(),
+            context: Arc::new(NoFiles),
+        }
+    }
+}
+
 /// Where a named context is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextSource {
@@ -84,4 +103,14 @@ pub trait ContextFiles: Send + Sync {
     /// # Errors
     /// Where a file can't be read, or the reader of the stream went away.
     fn write_tar(&self, to: &mut dyn Write) -> io::Result<()>;
+}
+
+/// A context that has no files.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFiles;
+
+impl ContextFiles for NoFiles {
+    fn write_tar(&self, _: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
 }

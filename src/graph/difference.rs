@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::pins::Pins;
 use super::reference::Reference;
 use super::{External, Graph, Image};
-use crate::base::ImageId;
+use crate::base::{ImageId, Place};
 
 /// A graph and what is pinned in it.
 #[derive(Clone, Copy)]
@@ -102,7 +102,7 @@ impl Difference {
         };
         let old_edges = edges(then.graph, &|name| new_name.get(name).copied().unwrap_or(name));
         let edges = edges(now.graph, &|name| name);
-        let besides = |these: &Edges, those: &Edges| {
+        let besides = |these: &Edges<'_>, those: &Edges<'_>| {
             let these = these.iter().filter(|(edge, _)| !those.contains_key(*edge));
             these.map(|(edge, at)| EdgeBetween::of(edge, at)).collect()
         };
@@ -160,24 +160,24 @@ fn find_renamed(then: &Graph, now: &Graph) -> Vec<Renamed> {
 }
 
 /// Who needs whom in which way, and where that is first written.
-type Edges = BTreeMap<(String, String, &'static str), String>;
+type Edges<'a> = BTreeMap<(&'a str, &'a str, &'static str), Place>;
 
-fn edges<'a>(graph: &'a Graph, name: &dyn Fn(&'a str) -> &'a str) -> Edges {
+fn edges<'a>(graph: &'a Graph, name: &dyn Fn(&'a str) -> &'a str) -> Edges<'a> {
     let mut found = Edges::new();
     for image in graph.images.values() {
         for edge in &image.parents {
-            let needs = name(&graph.images[edge.parent].name).to_owned();
-            let ends = (name(&image.name).to_owned(), needs, edge.kind.word());
-            found.entry(ends).or_insert_with(|| edge.place().to_string());
+            let needs = name(&graph.images[edge.parent].name);
+            let ends = (name(&image.name), needs, edge.kind.word());
+            found.entry(ends).or_insert_with(|| edge.place());
         }
     }
     found
 }
 
 impl EdgeBetween {
-    fn of((image, needs, kind): &(String, String, &'static str), at: &str) -> EdgeBetween {
-        let (image, needs, at) = (image.clone(), needs.clone(), at.to_owned());
-        EdgeBetween { image, needs, kind, at }
+    fn of((image, needs, kind): &(&str, &str, &'static str), at: &Place) -> EdgeBetween {
+        let [image, needs] = [image, needs].map(|name| String::from(*name));
+        EdgeBetween { image, needs, kind, at: at.to_string() }
     }
 }
 

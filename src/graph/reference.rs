@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::base::text::names_registry;
+
 /// How the value of a named context says that it is an image (BuildKit, `frontend/dockerfile/dockerui`).
 pub const IMAGE_SCHEME: &str = "docker-image://";
 
@@ -253,16 +255,13 @@ impl fmt::Display for Suffix<'_> {
     }
 }
 
-/// The registry and the rest. The part before the first `/` is a registry only where it can't be
-/// the first part of a repository's name.
+/// The registry and the rest.
 fn split_domain(text: &str) -> (&str, &str) {
     let Some((first, rest)) = text.split_once('/') else { return (HUB, text) };
     if first == LEGACY_DOMAIN {
         return (HUB, rest);
     }
-    let is_domain =
-        first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase);
-    if is_domain { (first, rest) } else { (HUB, text) }
+    if names_registry(first) { (first, rest) } else { (HUB, text) }
 }
 
 /// Parts of lower-case letters and digits, joined by one `.`, one or two `_`, or any number of

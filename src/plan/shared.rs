@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use super::origin;
 use crate::base::Platform;
 use crate::base::error::{self, ErrorKind};
+use crate::base::text::names_registry;
 use crate::engine::{Evidence, HistoryEntry};
 use crate::graph::Image;
 use crate::graph::reference::{HUB, Reference};
@@ -67,10 +68,9 @@ impl Home {
         let (registry, prefix) = text.split_once('/').unwrap_or((text, ""));
         let prefix = prefix.trim_end_matches('/').to_owned();
         let home = Home { registry: registry.to_owned(), prefix };
-        let names_host = registry.contains(['.', ':']) || registry == "localhost";
         let sample = Reference::parse(&home.join("x"));
         match sample {
-            Ok(sample) if names_host && sample.domain == registry => Ok(home),
+            Ok(sample) if names_registry(registry) && sample.domain == registry => Ok(home),
             _ => Err(format!("`{text}` names no registry")),
         }
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::base::clock::UnixTime;
 
+use crate::base::backoff;
+
 /// How often a question is asked at most.
 pub(super) const TRIES: u32 = 5;
 
@@ -23,7 +25,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long is waited after a try: twice as long each time. A part of it is chance (`chance` out of
 /// 255), so that those who failed together do not come again together.
 pub(super) fn pause_after(attempt: u32, chance: u8) -> Duration {
-    let pause = FIRST.saturating_mul(1 << (attempt - 1).min(10)).min(LONGEST);
+    let pause = backoff::pause_after(attempt, FIRST, LONGEST);
     pause / 2 + pause / 2 * u32::from(chance) / 255
 }
 

@@ -8,7 +8,7 @@ use crate::base::text::count;
 use crate::inputs::since::Cause;
 
 use super::clean::visible_json;
-use super::{clean, reasons};
+use super::{Words, clean, reasons, table};
 
 /// An image that is affected.
 #[derive(Debug, Serialize)]
@@ -30,48 +30,40 @@ pub struct Row<'a> {
 
 /// A line for each image with the first reason.
 pub fn draw(rows: &[Row<'_>], total: usize) -> String {
-    let width = rows.iter().map(|row| row.image.chars().count()).max().unwrap_or_default();
-    let mut text = String::new();
-    for row in rows {
+    let lines = rows.iter().map(|row| {
         let why = match row.cause {
             Some(cause) => describe(cause),
-            None => format!("needs {}", row.needs.join(", ")),
+            None => format!("needs {}", row.needs.join(", ")).into(),
         };
-        text.push_str(&format!("{:<width$}  {why}\n", row.image));
-    }
-    text.push_str(&format!("{} of {} affected\n", rows.len(), count(total, "image")));
-    text
+        [row.image.into(), why]
+    });
+    let count = format!("{} of {} affected\n", rows.len(), count(total, "image"));
+    table::draw(lines) + &count
 }
 
-fn describe(cause: &Cause) -> String {
+fn describe(cause: &Cause) -> Words {
     describe_by(cause, &|text| clean::visible(text).into_owned())
 }
 
 /// Why an image differs itself, in a few words; what others wrote is put there by `quote`.
-pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> String {
+pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> Words {
     match cause {
-        Cause::New => "is new".to_owned(),
-        Cause::ExternalMoved { external, .. } => format!("external {} moved", quote(external)),
-        Cause::Missing => "is not in the registry".to_owned(),
-        Cause::Renamed => "has other references".to_owned(),
-        Cause::Unreadable { message } => quote(message.lines().next().unwrap_or_default()),
+        Cause::New => "is new".into(),
+        Cause::ExternalMoved { external, .. } => {
+            format!("external {} moved", quote(external)).into()
+        }
+        Cause::Missing => "is not in the registry".into(),
+        Cause::Renamed => "has other references".into(),
+        Cause::Unreadable { message } => quote(message.lines().next().unwrap_or_default()).into(),
         Cause::Changed { changes } => match changes.as_slice() {
-            [] => "changed".to_owned(),
+            [] => "changed".into(),
             [only] => reasons::describe_change_by(only, quote),
             [first, rest @ ..] => {
                 let more = count(rest.len(), "more change");
-                format!("{}, and {more}", reasons::describe_change_by(first, quote))
+                format!("{}, and {more}", reasons::describe_change_by(first, quote)).into()
             }
         },
     }
-}
-
-/// All of it as JSON.
-///
-/// # Errors
-/// Never in practice: all of it is text and numbers.
-pub fn draw_json(rows: &[Row<'_>]) -> anyhow::Result<String> {
-    Ok(visible_json(serde_json::to_string_pretty(rows)?) + "\n")
 }
 
 #[derive(Serialize)]

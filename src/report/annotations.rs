@@ -3,6 +3,8 @@
 //! Owns the form of a workflow command
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
 
+use std::borrow::Cow;
+
 use crate::base::{Diagnostic, Level, Place, RelPath};
 
 use super::clean::visible;
@@ -21,7 +23,7 @@ fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
         Level::Warning => "warning",
     };
     let place = diagnostic.labels.first().map(Region::of).unwrap_or_default();
-    let mut properties: Vec<(&str, String)> = Vec::new();
+    let mut properties: Vec<(&str, Cow<'_, str>)> = Vec::new();
     if let Some(file) = place.file {
         properties.push(("file", below(folder, file)));
     }
@@ -34,8 +36,8 @@ fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
         ("endColumn", place.end_column.filter(|_| is_one_line)),
     ];
     let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
-    properties.extend(numbers.map(|(name, number)| (name, number.to_string())));
-    properties.push(("title", diagnostic.rule.code().to_owned()));
+    properties.extend(numbers.map(|(name, number)| (name, number.to_string().into())));
+    properties.push(("title", diagnostic.rule.code().into()));
     command(level, properties, &words(diagnostic))
 }
 
@@ -44,19 +46,19 @@ pub(super) fn error(place: Option<&Place>, title: &str, message: &str, folder: &
     let mut properties = Vec::new();
     if let Some(place) = place {
         properties.push(("file", below(folder, &place.file)));
-        properties.push(("line", place.line.to_string()));
+        properties.push(("line", place.line.to_string().into()));
     }
-    properties.push(("title", title.to_owned()));
+    properties.push(("title", title.into()));
     command("error", properties, message)
 }
 
 /// Where a file of the repository lies below the folder that the workflow has checked out.
-fn below(folder: &str, file: &RelPath) -> String {
+fn below<'a>(folder: &str, file: &'a RelPath) -> Cow<'a, str> {
     let file = file.as_str();
-    if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") }
+    if folder.is_empty() { file.into() } else { format!("{folder}/{file}").into() }
 }
 
-fn command(level: &str, properties: Vec<(&str, String)>, message: &str) -> String {
+fn command(level: &str, properties: Vec<(&str, Cow<'_, str>)>, message: &str) -> String {
     let properties: Vec<String> = properties
         .into_iter()
         .map(|(name, value)| format!("{name}={}", escape_property(&value)))

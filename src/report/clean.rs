@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use serde::Serialize;
+
 use crate::base::screen::{BROKEN_COMMAND, COMMAND, Piece, escaped, is_unseen, scan};
 pub use crate::base::screen::{visible, visible_json};
 
@@ -27,6 +29,14 @@ pub fn line(untrusted: &str) -> String {
         Piece::Left(_) | Piece::Column(_) => {}
     });
     if current.trim().is_empty() && !last.is_empty() { last } else { current }
+}
+
+/// A value as JSON in lines, with a line end; nothing in it is unseen.
+///
+/// # Errors
+/// Where it can't be written as JSON.
+pub fn json(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(visible_json(serde_json::to_string_pretty(value)?) + "\n")
 }
 
 /// Which control sequences and commands of ours may stand in a text that is printed.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::{Diagnostic, Label, Level, Place, RelPath, Span};
 
-use super::clean::visible_json;
+use super::clean;
 use super::diagnostics::sort;
 
 #[derive(Serialize)]
@@ -60,9 +60,7 @@ impl<'a> Region<'a> {
 /// Where they can't be written as JSON, which does not happen.
 pub fn render(diagnostics: &[Diagnostic]) -> anyhow::Result<String> {
     let told: Vec<Told<'_>> = sort(diagnostics).into_iter().map(tell).collect();
-    let mut text = serde_json::to_string_pretty(&told)?;
-    text.push('\n');
-    Ok(visible_json(text))
+    clean::json(&told)
 }
 
 fn tell(diagnostic: &Diagnostic) -> Told<'_> {

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use crate::event::{Event, Stamped};
+use crate::event::{Event, RunImage, Stamped};
 
 use super::annotations;
 use super::plain;
@@ -24,7 +24,7 @@ pub struct Groups<W> {
     to: W,
     /// Where the repository's root lies below the folder that the workflow has checked out.
     folder: String,
-    images: HashMap<String, Group>,
+    images: HashMap<usize, Group>,
     most_kept: usize,
 }
 
@@ -50,8 +50,8 @@ impl<W: Write> Groups<W> {
     }
 
     /// Keeps a line of an image, and writes what is too much to be kept.
-    fn keep(&mut self, image: &str, line: &str) -> io::Result<()> {
-        let group = self.images.entry(image.to_owned()).or_default();
+    fn keep(&mut self, image: &RunImage, line: &str) -> io::Result<()> {
+        let group = self.images.entry(image.id).or_default();
         group.lines.push_str(line);
         group.lines.push('\n');
         if group.lines.len() <= self.most_kept {
@@ -59,7 +59,7 @@ impl<W: Write> Groups<W> {
         }
         group.written += 1;
         let lines = std::mem::take(&mut group.lines);
-        let title = format!("{image}: part {} of its log", group.written);
+        let title = format!("{}: part {} of its log", image.name, group.written);
         self.write_group(&title, &lines)
     }
 }
@@ -69,30 +69,27 @@ impl<W: Write> Reporter for Groups<W> {
         let Some(line) = plain::line(event) else { return Ok(()) };
         // One line, whatever is in it: only what is written here is a command.
         let line = clean::printed(&line, clean::Allowed::default()).replace('\n', "\\n");
-        let Some(image) = event.event.image() else { return writeln!(self.to, "{line}") };
+        let Some(image) = &event.image else { return writeln!(self.to, "{line}") };
+        let name = &image.name;
         match &event.event {
             // Said at once: whoever looks meanwhile sees that something is going on.
-            Event::ImageStarted { .. } | Event::ImagePushed { .. } => {
+            Event::ImageStarted | Event::ImagePushed { .. } => {
                 return writeln!(self.to, "{line}");
             }
-            Event::PushFailed { message, .. } => {
-                let title = format!("{image} could not be pushed");
+            Event::PushFailed { message } => {
+                let title = format!("{name} could not be pushed");
                 let error = annotations::error(None, &title, &words::lines(message), &self.folder);
                 return writeln!(self.to, "{line}\n{error}");
             }
-            Event::ImageBuilt { .. }
-            | Event::ImageFresh { .. }
-            | Event::ImageFailed { .. }
-            | Event::ImageSkipped { .. }
-            | Event::ImageCancelled { .. } => {}
+            event if event.is_end() => {}
             _ => return self.keep(image, &line),
         }
-        match self.images.remove(image) {
+        match self.images.remove(&image.id) {
             Some(group) => self.write_group(&line, &group.lines)?,
             None => writeln!(self.to, "{line}")?,
         }
         if let Event::ImageFailed { failure, .. } = &event.event {
-            let title = format!("{image} failed{}", words::failed_at(failure));
+            let title = format!("{name} failed{}", words::failed_at(failure));
             let place = failure.excerpt.as_ref().map(|excerpt| &excerpt.place);
             let error =
                 annotations::error(place, &title, &words::why_failed(failure), &self.folder);
@@ -104,28 +101,29 @@ impl<W: Write> Reporter for Groups<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::base::{Place, RelPath};
-    use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
+    use crate::event::{Excerpt, Failure, FailureKind};
 
-    fn output(image: &str, line: &str) -> Event {
-        let step = StepInfo { stage: None, number: 2, total: 2, text: "RUN make".to_owned() };
-        Event::Output { image: image.to_owned(), step, line: line.to_owned() }
+    fn output(image: &'static str, line: &str) -> (&'static str, Event) {
+        (image, Event::Output { step: Arc::default(), line: line.to_owned() })
     }
 
-    fn show(events: Vec<Event>, most_kept: usize) -> String {
+    fn show(events: Vec<(&str, Event)>, most_kept: usize) -> String {
         let mut written = Vec::new();
         let mut groups = Groups::new(&mut written, "sub".to_owned());
         groups.most_kept = most_kept;
-        for event in events {
-            groups.show(&Stamped { at: Duration::from_millis(1500), event }).unwrap();
+        for (image, event) in events {
+            let image = Some(RunImage::new(image.len(), image));
+            groups.show(&Stamped { at: Duration::from_millis(1500), image, event }).unwrap();
         }
         String::from_utf8(written).unwrap()
     }
 
-    fn failed(image: &str) -> Event {
+    fn failed() -> Event {
         let place =
             Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
         let failure = Failure {
@@ -135,21 +133,19 @@ mod tests {
             excerpt: Some(Excerpt { place, text: "RUN make".to_owned() }),
             log_tail: vec!["50%".to_owned(), "no\x1b[31m rule".to_owned()],
         };
-        let took = Duration::from_secs(1);
-        Event::ImageFailed { image: image.to_owned(), failure, took }
+        Event::ImageFailed { failure, took: Duration::from_secs(1) }
     }
 
     #[test]
     fn images_never_mix_and_failures_point() {
-        let started = |image: &str| Event::ImageStarted { image: image.to_owned() };
         let events = vec![
-            started("a"),
-            started("dev"),
+            ("a", Event::ImageStarted),
+            ("dev", Event::ImageStarted),
             output("a", "one"),
             output("dev", "::error::two"),
             output("a", "three"),
-            failed("dev"),
-            Event::ImageCancelled { image: "a".to_owned(), took: Duration::from_secs(1) },
+            ("dev", failed()),
+            ("a", Event::ImageCancelled { took: Duration::from_secs(1) }),
         ];
         let expected = "\
 [   1.5s] a: started

@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, Stamped, StepInfo};
+use crate::event::{Event, RunImage, Stamped, StepInfo, Tally};
 
 use self::canvas::{Canvas, Size};
 use self::left::Left;
 use self::lines::Overall;
 use super::paint::Paint;
-use super::{Reporter, clean, reasons, words};
+use super::{Reporter, Words, clean, reasons, words};
 
 /// More rows than this would push what has ended off the screen.
 const MOST_ROWS: usize = 8;
@@ -127,12 +127,10 @@ struct Screen {
     size: Size,
     paint: Paint,
     overall: ProgressBar,
-    rows: BTreeMap<String, Row>,
+    rows: BTreeMap<Arc<str>, Row>,
     /// How many images were fresh before any was begun, and what each would be told by.
     fresh: Vec<String>,
-    done: usize,
-    failed: usize,
-    total: usize,
+    tally: Tally,
     /// The time since the run began.
     clock: Clock,
     left: Left,
@@ -149,8 +147,8 @@ struct Row {
     /// Its line; more images than rows wait without one.
     bar: Option<ProgressBar>,
     since: Duration,
-    step: Option<StepInfo>,
-    last_line: String,
+    step: Option<Arc<StepInfo>>,
+    last_line: Words,
 }
 
 impl Screen {
@@ -172,9 +170,7 @@ impl Screen {
             overall,
             rows: BTreeMap::new(),
             fresh: Vec::new(),
-            done: 0,
-            failed: 0,
-            total: 0,
+            tally: Tally::default(),
             clock,
             left: Left::default(),
             estimate: (None, None),
@@ -188,7 +184,7 @@ impl Screen {
         loop {
             match events.recv_timeout(wait) {
                 Ok(event) => {
-                    self.take(event);
+                    self.take(&event);
                     wait = SHOWN_WITHIN.saturating_sub(drawn.elapsed());
                     if !wait.is_zero() {
                         continue;
@@ -211,88 +207,76 @@ impl Screen {
         drop(self.canvas.leave());
     }
 
-    fn take(&mut self, Stamped { at, event }: Stamped) {
-        self.left.take(at, &event);
-        match event {
-            Event::RunStarted { images, .. } => {
-                self.total = images.len();
-            }
-            Event::ImageStarted { image } => {
-                self.tell_fresh();
-                self.open(image);
-            }
-            Event::StepStarted { image, step } => {
-                if let Some(row) = self.rows.get_mut(&image).filter(|_| step.number > 0) {
-                    row.step = Some(step);
-                    row.last_line.clear();
-                }
-            }
-            Event::Output { image, line, .. } => self.say_last(&image, clean::line(&line)),
-            Event::ImageStale { image, reason } => {
-                self.say_last(&image, reasons::describe(&reason));
-            }
-            Event::ImageBlocked { image } => self.say_last(&image, words::BLOCKED.to_owned()),
-            Event::StepFinished { .. } | Event::RunFinished => {}
-            other => self.tell(other),
-        }
-    }
-
-    fn say_last(&mut self, image: &str, words: String) {
-        if let Some(row) = self.rows.get_mut(image) {
-            row.last_line = words;
-        }
-    }
-
-    /// What is said once and stays on the screen.
-    fn tell(&mut self, event: Event) {
-        let ended = lines::ended(&event, self.width, self.paint);
-        match event {
-            Event::ImageFresh { image, .. } if !self.rows.contains_key(&image) => {
-                self.done += 1;
-                self.fresh.extend(ended);
-            }
-            Event::ImageBuilt { image, .. }
-            | Event::ImageFresh { image, .. }
-            | Event::ImageSkipped { image, .. }
-            | Event::ImageCancelled { image, .. } => self.close(&image, ended),
-            Event::ImageFailed { image, .. } => {
-                self.failed += 1;
-                self.close(&image, ended);
-            }
-            Event::ImagePulled { .. } => {
-                if let Some(line) = ended {
-                    self.line(&line);
-                }
-            }
-            Event::PushStarted { image } => {
-                self.open(image.clone());
-                self.say_last(&image, "goes to the registry".to_owned());
-            }
-            Event::ImagePushed { image, .. } | Event::PushFailed { image, .. } => {
-                self.shut(&image, ended);
-            }
-            Event::Interrupted { signal } => {
+    fn take(&mut self, stamped: &Stamped) {
+        self.tally.take(stamped);
+        self.left.take(stamped);
+        match (&stamped.event, &stamped.image) {
+            (Event::Interrupted { signal }, _) => {
                 self.is_stopping = true;
-                let name = words::signal_name(signal);
+                let name = words::signal_name(*signal);
                 self.line(&format!("stopping after {name}; once more to leave at once"));
             }
-            Event::Warning { image, message } => {
-                self.warn(&image, &clean::line(&message));
-            }
-            Event::ImageRetried { image, attempt, message, wait } => {
-                self.warn(&image, &words::tried_again(attempt, &message, wait));
-                if let Some(row) = self.rows.get_mut(&image) {
-                    row.step = None;
-                    row.last_line.clear();
-                }
-            }
-            // Those that only move rows.
+            (event, Some(image)) => self.take_of(image, event),
             _ => {}
         }
     }
 
-    fn warn(&self, image: &str, message: &str) {
-        self.line(&format!("{} {image}  {message}", self.paint.careful("!")));
+    fn take_of(&mut self, image: &RunImage, event: &Event) {
+        match event {
+            Event::ImageStarted => {
+                self.tell_fresh();
+                self.open(image);
+            }
+            Event::PushStarted => {
+                self.open(image);
+                self.say_last(image, "goes to the registry");
+            }
+            Event::StepStarted { step } => {
+                if let Some(row) = self.rows.get_mut(&image.name).filter(|_| step.number > 0) {
+                    row.step = Some(Arc::clone(step));
+                    row.last_line = Words::default();
+                }
+            }
+            Event::Output { line, .. } => self.say_last(image, clean::line(line)),
+            Event::ImageStale { reason } => self.say_last(image, reasons::describe(reason)),
+            Event::ImageBlocked => self.say_last(image, words::BLOCKED),
+            Event::Warning { message } => self.warn(image, &clean::line(message)),
+            Event::ImageRetried { attempt, message, wait } => {
+                self.warn(image, &words::tried_again(*attempt, message, *wait));
+                if let Some(row) = self.rows.get_mut(&image.name) {
+                    row.step = None;
+                    row.last_line = Words::default();
+                }
+            }
+            Event::StepFinished { .. } => {}
+            ended => self.tell(image, ended),
+        }
+    }
+
+    fn say_last(&mut self, image: &RunImage, words: impl Into<Words>) {
+        if let Some(row) = self.rows.get_mut(&image.name) {
+            row.last_line = words.into();
+        }
+    }
+
+    /// What is said once and stays on the screen.
+    fn tell(&mut self, image: &RunImage, event: &Event) {
+        let ended = lines::ended(&image.name, event, self.width, self.paint);
+        match event {
+            Event::ImageFresh { .. } if !self.rows.contains_key(&image.name) => {
+                self.fresh.extend(ended);
+                return;
+            }
+            Event::ImagePulled { .. } => {}
+            _ => self.close(image),
+        }
+        if let Some(line) = ended {
+            self.line(&line);
+        }
+    }
+
+    fn warn(&self, image: &RunImage, message: &str) {
+        self.line(&format!("{} {}  {message}", self.paint.careful("!"), image.name));
     }
 
     /// Tells of the images that were fresh from the beginning.
@@ -305,10 +289,10 @@ impl Screen {
         }
     }
 
-    fn open(&mut self, image: String) {
+    fn open(&mut self, image: &RunImage) {
         let since = (self.clock)();
-        let row = Row { bar: None, since, step: None, last_line: String::new() };
-        self.rows.insert(image, row);
+        let row = Row { bar: None, since, step: None, last_line: Words::default() };
+        self.rows.insert(Arc::clone(&image.name), row);
         self.give_rows();
     }
 
@@ -325,22 +309,13 @@ impl Screen {
         }
     }
 
-    /// Ends the row of an image that is done.
-    fn close(&mut self, image: &str, line: Option<String>) {
-        self.done += 1;
-        self.shut(image, line);
-    }
-
     /// Ends the row of an image.
-    fn shut(&mut self, image: &str, line: Option<String>) {
-        if let Some(bar) = self.rows.remove(image).and_then(|row| row.bar) {
+    fn close(&mut self, image: &RunImage) {
+        if let Some(bar) = self.rows.remove(&image.name).and_then(|row| row.bar) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
         self.give_rows();
-        if let Some(line) = line {
-            self.line(&line);
-        }
     }
 
     fn line(&self, line: &str) {
@@ -351,24 +326,24 @@ impl Screen {
     fn draw(&mut self) {
         self.width = (self.size)().0;
         let now = (self.clock)();
-        let drawn: Vec<(&String, &Row, &ProgressBar)> = self
+        let drawn: Vec<(&Arc<str>, &Row, &ProgressBar)> = self
             .rows
             .iter()
             .filter_map(|(image, row)| Some((image, row, row.bar.as_ref()?)))
             .collect();
-        let names = drawn.iter().map(|(image, ..)| image.as_str());
+        let names = drawn.iter().map(|(image, ..)| &***image);
         let names = lines::names_width(names, self.width);
         for (image, row, bar) in drawn {
             let time = now.saturating_sub(row.since);
             let row =
-                lines::Row { name: image, time, step: row.step.as_ref(), last: &row.last_line };
+                lines::Row { name: image, time, step: row.step.as_deref(), last: &row.last_line };
             say(bar, lines::row(&row, names, self.width, self.paint));
         }
         let run = Overall {
-            done: self.done,
-            total: self.total,
+            done: self.tally.ended(),
+            total: self.tally.images,
             running: self.rows.len(),
-            failed: self.failed,
+            failed: self.tally.failed,
             time: now,
             left: self.estimate(now),
         };

@@ -4,6 +4,7 @@
 //! prints. Each reporter is a function of the event stream. What a build wrote is not to be
 //! trusted and passes through `clean` before it is shown.
 
+use std::borrow::Cow;
 use std::io;
 
 use crate::event::Stamped;
@@ -28,10 +29,14 @@ pub mod retell;
 pub mod runs;
 pub mod say;
 pub mod summary;
+pub mod table;
 pub mod timeline;
 pub mod trace;
 pub mod why;
 pub mod words;
+
+/// A sentence, or a piece of one: many are always the same.
+type Words = Cow<'static, str>;
 
 /// Something that shows a run while it goes on.
 pub trait Reporter {

@@ -4,6 +4,8 @@
 //! `TERM=dumb` switch colours off, `CLICOLOR_FORCE` switches them on, else a terminal has them.
 
 use annotate_snippets::Renderer;
+use std::borrow::Cow;
+
 use anstyle::{AnsiColor, Style};
 
 /// Puts styles around words, or leaves them as they are.
@@ -44,32 +46,32 @@ impl Paint {
         if self.colored { Renderer::styled() } else { Renderer::plain() }
     }
 
-    fn with(self, style: Style, text: &str) -> String {
-        if self.colored { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    fn with(self, style: Style, text: &str) -> Cow<'_, str> {
+        if self.colored { format!("{style}{text}{style:#}").into() } else { text.into() }
     }
 
     /// What went well.
-    pub fn good(self, text: &str) -> String {
+    pub fn good(self, text: &str) -> Cow<'_, str> {
         self.with(AnsiColor::Green.on_default(), text)
     }
 
     /// What went wrong.
-    pub fn bad(self, text: &str) -> String {
+    pub fn bad(self, text: &str) -> Cow<'_, str> {
         self.with(AnsiColor::Red.on_default().bold(), text)
     }
 
     /// What deserves a look.
-    pub fn careful(self, text: &str) -> String {
+    pub fn careful(self, text: &str) -> Cow<'_, str> {
         self.with(AnsiColor::Yellow.on_default(), text)
     }
 
     /// What matters.
-    pub fn strong(self, text: &str) -> String {
+    pub fn strong(self, text: &str) -> Cow<'_, str> {
         self.with(Style::new().bold(), text)
     }
 
     /// What matters less.
-    pub fn faint(self, text: &str) -> String {
+    pub fn faint(self, text: &str) -> Cow<'_, str> {
         self.with(Style::new().dimmed(), text)
     }
 }

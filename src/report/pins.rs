@@ -3,12 +3,13 @@
 //!
 //! Owns how they look. It asks nobody.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::table;
 use crate::base::text::{count, list};
-use crate::report::clean::visible_json;
 
 /// How many digits of a digest tell two apart for a person.
 const DIGITS: usize = 12;
@@ -71,12 +72,12 @@ impl Row {
 
 /// A table of those that have moved, a line for each below the headings; nothing where none has.
 pub fn draw_table(rows: &[Row]) -> String {
-    let moved: Vec<&Row> = rows.iter().filter(|row| row.moved == Some(true)).collect();
-    if moved.is_empty() {
+    let mut moved = rows.iter().filter(|row| row.moved == Some(true)).peekable();
+    if moved.peek().is_none() {
         return String::new();
     }
-    let mut lines = vec![["EXTERNAL", "FROM", "NOW", "TO BE BUILT"].map(str::to_owned)];
-    for row in moved {
+    let head = ["EXTERNAL", "FROM", "NOW", "TO BE BUILT"].map(Cow::Borrowed);
+    let lines = moved.map(|row| {
         let from = row.from.as_ref().map(|from| {
             let place = match from.basis {
                 Basis::Pin => "pinned",
@@ -85,16 +86,10 @@ pub fn draw_table(rows: &[Row]) -> String {
             format!("{} ({place})", short(from.digests.first().map_or("", String::as_str)))
         });
         let now = short(row.now.as_deref().unwrap_or_default());
-        lines.push([row.external.clone(), from.unwrap_or_default(), now, some(&row.images)]);
-    }
-    let width = |column: usize| {
-        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
-    };
-    let [a, b, c]: [usize; 3] = std::array::from_fn(width);
-    let lines = lines.iter().map(|[external, from, now, images]| {
-        format!("{external:<a$}  {from:<b$}  {now:<c$}  {images}\n")
+        let external = row.external.as_str().into();
+        [external, from.unwrap_or_default().into(), now.into(), some(&row.images).into()]
     });
-    lines.collect()
+    table::draw(std::iter::once(head).chain(lines))
 }
 
 /// What is to be said of the others: how many are as they were, and which could not be looked at, why.
@@ -121,14 +116,6 @@ pub fn draw_rest(rows: &[Row]) -> String {
         text.push_str("hint: layers update\n");
     }
     text
-}
-
-/// All of it as JSON.
-///
-/// # Errors
-/// Never in practice: all of it is text.
-pub fn draw_json(rows: &[Row]) -> anyhow::Result<String> {
-    Ok(visible_json(serde_json::to_string_pretty(rows)?) + "\n")
 }
 
 /// A pin that was set anew.

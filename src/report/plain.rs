@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use crate::base::text::count;
 use crate::event::{Event, Stamped};
 
-use super::{Reporter, clean, reasons, words};
+use super::{Reporter, Words, clean, reasons, words};
 
 /// Writes a line for each event that says something.
 pub struct Plain<W> {
@@ -33,35 +33,35 @@ impl<W: Write> Reporter for Plain<W> {
 /// The line of an event, without its end; nothing where it says nothing new.
 pub(super) fn line(event: &Stamped) -> Option<String> {
     let words = words_of(&event.event)?;
-    let about =
-        event.event.image().map(|image| format!("{}: ", clean::visible(image))).unwrap_or_default();
+    let image = event.image.as_ref();
+    let about = image.map(|it| format!("{}: ", clean::visible(&it.name))).unwrap_or_default();
     Some(format!("[{:>6.1}s] {about}{words}", event.at.as_secs_f64()))
 }
 
 /// What an event says of its image, or of the run; nothing where it says nothing new.
-pub(super) fn words_of(event: &Event) -> Option<String> {
-    Some(match event {
+pub(super) fn words_of(event: &Event) -> Option<Words> {
+    let words = match event {
         Event::RunStarted { engine, jobs, images, .. } => {
             let (engine, images) = (clean::visible(engine), count(images.len(), "image"));
             format!("building {images} with {engine}, {jobs} at once")
         }
-        Event::ImageStarted { .. } => "started".to_owned(),
+        Event::ImageStarted => return Some("started".into()),
         Event::ImageFresh { tagged, registry, .. } => words::fresh(tagged, registry.is_some()),
-        Event::ImagePulled { reference, took, .. } => {
+        Event::ImagePulled { reference, took } => {
             format!("pulled {} ({})", clean::line(reference), words::duration(*took))
         }
-        Event::ImagePushed { reference, took, .. } => {
+        Event::ImagePushed { reference, took } => {
             format!("pushed as {} ({})", clean::line(reference), words::duration(*took))
         }
-        Event::PushFailed { message, .. } => words::push_failed(message),
+        Event::PushFailed { message } => words::push_failed(message),
         Event::Released { moved, kept } => words::released(moved, *kept),
-        Event::NotReleased { message } => words::not_released(message.as_deref()),
-        Event::ImageBlocked { .. } => words::BLOCKED.to_owned(),
-        Event::ImageRetried { attempt, message, wait, .. } => {
+        Event::NotReleased { message } => return Some(words::not_released(message.as_deref())),
+        Event::ImageBlocked => return Some(words::BLOCKED.into()),
+        Event::ImageRetried { attempt, message, wait } => {
             words::tried_again(*attempt, message, *wait)
         }
-        Event::ImageStale { reason, .. } => reasons::describe(reason),
-        Event::StepStarted { .. } | Event::PushStarted { .. } | Event::RunFinished => return None,
+        Event::ImageStale { reason } => return Some(reasons::describe(reason)),
+        Event::StepStarted { .. } | Event::PushStarted | Event::RunFinished => return None,
         Event::StepFinished { step, .. } if step.number == 0 => return None,
         Event::StepFinished { step, cached: true, .. } => {
             format!("{} (cached)", words::describe_step(step))
@@ -70,24 +70,19 @@ pub(super) fn words_of(event: &Event) -> Option<String> {
             format!("{} ({})", words::describe_step(step), words::duration(*took))
         }
         Event::Output { line, .. } => format!("| {}", clean::line(line)),
-        Event::Warning { message, .. } => format!("warning: {}", clean::line(message)),
+        Event::Warning { message } => format!("warning: {}", clean::line(message)),
         Event::ImageBuilt { steps, took, .. } => format!(
             "built in {} ({}, {} cached)",
             words::duration(*took),
             count((steps.ran as usize).saturating_add(steps.cached as usize), "step"),
             steps.cached
         ),
-        Event::ImageFailed { failure, took, .. } => {
+        Event::ImageFailed { failure, took } => {
             format!("failed after {}{}", words::duration(*took), words::failed_at(failure))
         }
-        Event::ImageSkipped { because, .. } => {
-            format!("skipped{}", words::skipped_because(because))
-        }
-        Event::ImageCancelled { took, .. } => {
-            format!("cancelled after {}", words::duration(*took))
-        }
-        Event::Interrupted { signal } => {
-            format!("stopping after {}", words::signal_name(*signal))
-        }
-    })
+        Event::ImageSkipped { because } => format!("skipped{}", words::skipped_because(because)),
+        Event::ImageCancelled { took } => format!("cancelled after {}", words::duration(*took)),
+        Event::Interrupted { signal } => format!("stopping after {}", words::signal_name(*signal)),
+    };
+    Some(words.into())
 }

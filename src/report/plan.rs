@@ -10,17 +10,14 @@ use crate::base::UnitId;
 use crate::base::text::{count, list};
 use crate::plan::{Plan, Verdict};
 
-use super::clean::visible_json;
 use super::paint::Paint;
-use super::{reasons, words};
+use super::{clean, reasons, table, words};
 
 /// A line for each image in the order of work, and the counts.
 pub fn draw(plan: &Plan, name: &dyn Fn(UnitId) -> String, paint: Paint) -> String {
-    let names: Vec<String> = plan.order().iter().map(|unit| name(*unit)).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
     let (mut fresh, mut build, mut waits) = (0, 0, 0);
-    let mut text = String::new();
-    for (unit, name) in plan.order().iter().zip(&names) {
+    let mut rows = Vec::with_capacity(plan.order().len());
+    for unit in plan.order() {
         let (verdict, why) = match plan.verdict(*unit) {
             Some(Verdict::Fresh { lost, registry, .. }) => {
                 fresh += 1;
@@ -44,8 +41,9 @@ pub fn draw(plan: &Plan, name: &dyn Fn(UnitId) -> String, paint: Paint) -> Strin
                 (paint.careful("build"), String::new())
             }
         };
-        text.push_str(&format!("{name:<width$}  {verdict}{why}\n"));
+        rows.push([name(*unit), format!("{verdict}{why}")]);
     }
+    let mut text = table::draw(rows);
     let total = count(plan.order().len(), "image");
     text.push_str(&format!("{build} to build, {waits} waiting, {fresh} fresh of {total}\n"));
     text
@@ -114,9 +112,8 @@ pub fn draw_json(
     let rows = plan.order().iter();
     let images: Vec<Row<'_>> =
         rows.map(|unit| Row { image: name(*unit), verdict: plan.verdict(*unit) }).collect();
-    let text = match estimate {
-        Some(estimate) => serde_json::to_string_pretty(&Whole { images, estimate })?,
-        None => serde_json::to_string_pretty(&images)?,
-    };
-    Ok(visible_json(text) + "\n")
+    match estimate {
+        Some(estimate) => clean::json(&Whole { images, estimate }),
+        None => clean::json(&images),
+    }
 }

@@ -8,30 +8,33 @@ use crate::base::text::count;
 use crate::inputs::Change;
 use crate::plan::Reason;
 
-use super::clean;
+use super::{Words, clean};
 
 /// A reason in a few words; where several things differ, the first and how many more.
-pub fn describe(reason: &Reason) -> String {
+pub fn describe(reason: &Reason) -> Words {
     match reason {
-        Reason::NoImage => "no image in the engine".to_owned(),
+        Reason::NoImage => "no image in the engine".into(),
         Reason::TagMoved { reference } => {
-            format!("`{}` is not the image that was built here", clean::visible(reference))
+            format!("`{}` is not the image that was built here", clean::visible(reference)).into()
         }
         Reason::Changed { changes } => match changes.as_slice() {
             [] => describe(&Reason::OtherInputs),
             [only] => describe_change(only),
             [first, rest @ ..] => {
-                format!("{}, and {}", describe_change(first), count(rest.len(), "more change"))
+                let more = count(rest.len(), "more change");
+                format!("{}, and {more}", describe_change(first)).into()
             }
         },
-        Reason::OtherInputs => "built from other inputs".to_owned(),
-        Reason::Forced => "asked for".to_owned(),
-        Reason::Unreadable { message } => clean::line(message.lines().next().unwrap_or_default()),
+        Reason::OtherInputs => "built from other inputs".into(),
+        Reason::Forced => "asked for".into(),
+        Reason::Unreadable { message } => {
+            clean::line(message.lines().next().unwrap_or_default()).into()
+        }
     }
 }
 
 /// One difference in a few words.
-pub fn describe_change(change: &Change) -> String {
+pub fn describe_change(change: &Change) -> Words {
     describe_change_by(change, &|text| clean::visible(text).into_owned())
 }
 
@@ -41,8 +44,8 @@ fn exact(at: &Place) -> String {
 }
 
 /// The same; what others wrote is put there by `quote`.
-pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String) -> String {
-    match change {
+pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String) -> Words {
+    let words = match change {
         Change::FileChanged { path } => format!("{} changed", quote(path)),
         Change::FileAdded { path } => format!("{} is new", quote(path)),
         Change::FileRemoved { path } => format!("{} is gone", quote(path)),
@@ -70,14 +73,15 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
             let [now, was] = [now, was].map(|platform| quote(&platform.to_string()));
             format!("the platform is {now}, was {was}")
         }
-        Change::Syntax => "the frontend that reads the Dockerfile changed".to_owned(),
+        Change::Syntax => return "the frontend that reads the Dockerfile changed".into(),
         Change::External { reference, held } => {
             let what = if *held { "moved" } else { "is not in the engine any more" };
             let name = reference.normalised();
             format!("external {} {what}", quote(name.trim_start_matches("docker.io/library/")))
         }
         Change::Parent { image } => format!("{} was rebuilt and differs", quote(image)),
-    }
+    };
+    words.into()
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::sync::OnceLock;
 
 use anyhow::Context;
 use rustix::termios::{QueueSelector, tcflush};
+use serde::Serialize;
 
-use super::clean::{Allowed, printed};
+use super::clean::{self, Allowed, printed};
 use super::paint::Paint;
 use crate::base::error;
 use crate::base::file::write_whole;
@@ -69,6 +70,14 @@ pub fn data(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     unless_closed(written).context("can't write to the standard output")
+}
+
+/// Writes a value as JSON to the standard output.
+///
+/// # Errors
+/// As [`data`].
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    data(&clean::json(value)?)
 }
 
 /// Lets `write` write text for people to the standard output, piece by piece. An `io::Error` that it returns

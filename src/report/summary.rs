@@ -5,13 +5,12 @@
 //! tries again.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Snippet};
-use serde::Serialize;
 
 use crate::base::text::count;
-use crate::event::{Event, Failure, Skip, Stamped};
+use crate::event::{Event, Failure, RunImage, Skip, Stamped, Tally};
 
 use super::clean::{Shown, visible};
 use super::paint::Paint;
@@ -24,21 +23,15 @@ const LONGEST_LINE: usize = 400;
 /// Collects what the end will say.
 #[derive(Debug, Default)]
 pub struct Summary {
-    failures: Vec<(String, Failure)>,
-    skipped: Vec<(String, Skip)>,
-    built: usize,
-    fresh: usize,
-    cancelled: Vec<String>,
-    /// Those that are fresh and only in the registry.
-    remote: usize,
-    unpushed: Vec<(String, String)>,
-    pushed: usize,
+    /// How the run ended, counted.
+    pub tally: Tally,
+    failures: Vec<(Arc<str>, Failure)>,
+    skipped: Vec<(Arc<str>, Skip)>,
+    unpushed: Vec<(Arc<str>, String)>,
     /// What became of the tags in the registry, in words.
     release: Option<Result<String, String>>,
-    total: usize,
-    took: Duration,
     /// How many lines the steps of each image wrote.
-    lines: HashMap<String, usize>,
+    lines: HashMap<Arc<str>, usize>,
     log: Option<Whole>,
 }
 
@@ -51,40 +44,11 @@ pub enum Whole {
     Of(String),
 }
 
-/// What became of the images of a run, counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// All of them.
-    pub images: usize,
-    /// Those that were built.
-    pub built: usize,
-    /// Those for which there was nothing to do.
-    pub fresh: usize,
-    /// Of those, the ones that only the registry holds.
-    pub in_registry: usize,
-    /// Those that could not be built.
-    pub failed: usize,
-    /// Those whose build was cancelled.
-    pub cancelled: usize,
-    /// Those that were not begun.
-    pub skipped: usize,
-}
-
 impl Summary {
     /// Takes note of an event.
-    pub fn take(&mut self, event: &Stamped) {
-        self.took = event.at;
-        match &event.event {
-            Event::RunStarted { images, .. } => self.total = images.len(),
-            Event::ImageBuilt { .. } => self.built += 1,
-            Event::ImageFresh { registry, .. } => {
-                self.fresh += 1;
-                self.remote += usize::from(registry.is_some());
-            }
-            Event::ImagePushed { .. } => self.pushed += 1,
-            Event::PushFailed { image, message } => {
-                self.unpushed.push((image.clone(), message.clone()));
-            }
+    pub fn take(&mut self, stamped: &Stamped) {
+        self.tally.take(stamped);
+        match &stamped.event {
             Event::Released { moved, kept } => {
                 self.release = Some(Ok(words::released(moved, *kept)));
             }
@@ -92,17 +56,21 @@ impl Summary {
                 let why = message.as_deref().map(words::lines);
                 self.release = Some(Err(why.unwrap_or_default()));
             }
-            Event::ImageFailed { image, failure, .. } => {
-                self.failures.push((image.clone(), failure.clone()));
+            event => {
+                if let Some(image) = &stamped.image {
+                    self.take_of(image, event);
+                }
             }
-            Event::ImageSkipped { image, because } => {
-                self.skipped.push((image.clone(), because.clone()));
-            }
-            Event::ImageCancelled { image, .. } => self.cancelled.push(image.clone()),
-            Event::Output { image, .. } => match self.lines.get_mut(image) {
-                Some(lines) => *lines += 1,
-                None => drop(self.lines.insert(image.clone(), 1)),
-            },
+        }
+    }
+
+    fn take_of(&mut self, image: &RunImage, event: &Event) {
+        let name = || Arc::clone(&image.name);
+        match event {
+            Event::PushFailed { message } => self.unpushed.push((name(), message.clone())),
+            Event::ImageFailed { failure, .. } => self.failures.push((name(), failure.clone())),
+            Event::ImageSkipped { because } => self.skipped.push((name(), because.clone())),
+            Event::Output { .. } => *self.lines.entry(name()).or_default() += 1,
             _ => {}
         }
     }
@@ -110,24 +78,6 @@ impl Summary {
     /// Lets the end name where the whole logs are.
     pub fn whole_logs(&mut self, log: Whole) {
         self.log = Some(log);
-    }
-
-    /// What became of the images.
-    pub fn counts(&self) -> Counts {
-        Counts {
-            images: self.total,
-            built: self.built,
-            fresh: self.fresh,
-            in_registry: self.remote,
-            failed: self.failures.len(),
-            cancelled: self.cancelled.len(),
-            skipped: self.skipped.len(),
-        }
-    }
-
-    /// When the last event happened, since the run began.
-    pub fn took(&self) -> Duration {
-        self.took
     }
 
     /// The whole end, in lines with line ends.
@@ -155,7 +105,7 @@ impl Summary {
             .skipped
             .iter()
             .filter(|(_, because)| *because == Skip::Stopped)
-            .map(|(image, _)| image.as_str())
+            .map(|(image, _)| &**image)
             .collect();
         if !stopped.is_empty() {
             text.push_str(&format!("not started: {}\n", names(&stopped)));
@@ -172,7 +122,7 @@ impl Summary {
         let mut text = match &failure.excerpt {
             Some(excerpt) => {
                 let message = words::lines(&failure.message);
-                let label = message.lines().next().unwrap_or_default().to_owned();
+                let label = message.lines().next().unwrap_or_default();
                 let written = Shown::of(&excerpt.text).text;
                 let end = written.trim_end().len();
                 // A log that somebody wrote by hand may hold nothing but blanks.
@@ -194,7 +144,7 @@ impl Summary {
             .skipped
             .iter()
             .filter(|(_, because)| words::is_because_of(because, image))
-            .map(|(image, _)| image.as_str())
+            .map(|(image, _)| &**image)
             .collect();
         if !lost.is_empty() {
             text.push_str(&format!("  skipped because of it: {}\n", names(&lost)));
@@ -227,15 +177,19 @@ impl Summary {
     }
 
     fn draw_counts(&self, paint: Paint) -> String {
-        let mut text = format!("{} in {}\n", self.counts().draw(paint), words::duration(self.took));
+        let mut text = format!(
+            "{} in {}\n",
+            words::counts(&self.tally, paint),
+            words::duration(self.tally.took)
+        );
+        let pushed = count(self.tally.pushed, "image");
         match &self.release {
-            None if self.pushed == 0 => {}
-            None => text.push_str(&format!("{} pushed\n", count(self.pushed, "image"))),
+            None if self.tally.pushed == 0 => {}
+            None => text.push_str(&format!("{pushed} pushed\n")),
             Some(Ok(released)) => {
-                text.push_str(&format!("{} pushed, {released}\n", count(self.pushed, "image")));
+                text.push_str(&format!("{pushed} pushed, {released}\n"));
             }
             Some(Err(_)) => {
-                let pushed = count(self.pushed, "image");
                 text.push_str(&format!("{pushed} pushed, no tag moved in the registry\n"));
             }
         }
@@ -243,33 +197,8 @@ impl Summary {
     }
 
     fn draw_again(&self) -> Option<String> {
-        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| image.as_str()).collect();
+        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| &**image).collect();
         (!failed.is_empty()).then(|| format!("try again: layers build {}\n", failed.join(" ")))
-    }
-}
-
-impl Counts {
-    /// `3 built, 1 failed of 5 images`
-    pub fn draw(&self, paint: Paint) -> String {
-        let mut parts = vec![format!("{} built", self.built)];
-        if self.fresh > 0 {
-            let place = match self.in_registry {
-                0 => String::new(),
-                all if all == self.fresh => " (in registry)".to_owned(),
-                some => format!(" ({some} in registry)"),
-            };
-            parts.push(format!("{} fresh{place}", self.fresh));
-        }
-        if self.failed > 0 {
-            parts.push(paint.bad(&format!("{} failed", self.failed)));
-        }
-        if self.cancelled > 0 {
-            parts.push(paint.careful(&format!("{} cancelled", self.cancelled)));
-        }
-        if self.skipped > 0 {
-            parts.push(paint.careful(&format!("{} skipped", self.skipped)));
-        }
-        format!("{} of {}", parts.join(", "), count(self.images, "image"))
     }
 }
 
@@ -280,45 +209,49 @@ fn names(images: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::*;
     use crate::base::{Place, RelPath};
     use crate::event::FailureKind;
     use crate::event::{Excerpt, StepInfo};
 
-    fn stamped(at: u64, event: Event) -> Stamped {
-        Stamped { at: Duration::from_millis(at), event }
+    fn stamped(at: u64, image: &str, event: Event) -> Stamped {
+        let image = (!image.is_empty()).then(|| RunImage::new(0, image));
+        Stamped { at: Duration::from_millis(at), image, event }
     }
 
     #[test]
     fn the_end_tells_all_that_is_needed() {
-        let step = StepInfo { stage: None, number: 2, total: 3, text: "RUN make".to_owned() };
+        let text = "RUN make".to_owned();
+        let step = StepInfo { id: 0, stage: None, number: 2, total: 3, text };
         let place =
             Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 };
         let failure = Failure {
             kind: FailureKind::Build,
             message: "exit code: 2".to_owned(),
-            step: Some(step),
+            step: Some(Arc::new(step)),
             excerpt: Some(Excerpt { place, text: "RUN make".to_owned() }),
             log_tail: vec!["make: \x1b[31mno rule".to_owned()],
         };
         let mut summary = Summary::default();
         let took = Duration::from_secs(1);
-        let images = ["base", "dev", "release", "x"].map(str::to_owned).to_vec();
-        let need = Skip::NeedFailed { image: "dev".to_owned() };
-        for event in [
-            Event::RunStarted {
-                engine: "fake 1".to_owned(),
-                jobs: 2,
-                images,
-                edges: Vec::new(),
-                expected: BTreeMap::new(),
-            },
-            Event::ImageFailed { image: "dev".to_owned(), failure, took },
-            Event::ImageSkipped { image: "release".to_owned(), because: need },
-            Event::ImageSkipped { image: "x".to_owned(), because: Skip::Stopped },
+        let images = ["base", "dev", "release", "x"].map(Arc::from).to_vec();
+        let need = Skip::NeedFailed { image: "dev".into() };
+        let begun = Event::RunStarted {
+            engine: "fake 1".to_owned(),
+            jobs: 2,
+            images,
+            edges: Vec::new(),
+            expected: BTreeMap::new(),
+        };
+        for (image, event) in [
+            ("", begun),
+            ("dev", Event::ImageFailed { failure, took }),
+            ("release", Event::ImageSkipped { because: need }),
+            ("x", Event::ImageSkipped { because: Skip::Stopped }),
         ] {
-            summary.take(&stamped(1500, event));
+            summary.take(&stamped(1500, image, event));
         }
         let expected = "
 error: dev failed at docker/dev/Dockerfile:9

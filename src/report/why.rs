@@ -8,8 +8,7 @@ use crate::graph::{Edge, Graph};
 use crate::inputs::Inputs;
 use crate::plan::{Plan, Reason, Verdict};
 
-use super::clean::visible_json;
-use super::reasons;
+use super::{Words, reasons};
 
 /// How many differences are shown.
 const MOST_SHOWN: usize = 20;
@@ -20,14 +19,14 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
     let root = way.last().map_or(image, |(_, edge)| edge.parent);
     let mut text = match plan.verdict(plan.units().first_of(root)) {
         Some(Verdict::Build { reason: Reason::Changed { changes } }) => {
-            let mut lines: Vec<String> =
+            let mut lines: Vec<Words> =
                 changes.iter().take(MOST_SHOWN).map(reasons::describe_change).collect();
             if changes.len() > MOST_SHOWN {
-                lines.push(count(changes.len() - MOST_SHOWN, "more change"));
+                lines.push(count(changes.len() - MOST_SHOWN, "more change").into());
             }
             lines.join("\n")
         }
-        Some(Verdict::Build { reason }) => reasons::describe(reason),
+        Some(Verdict::Build { reason }) => reasons::describe(reason).into_owned(),
         _ => String::new(),
     };
     text.push_str(&format!("\n→ {}  is built\n", name(root)));
@@ -67,12 +66,4 @@ pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
     }
     text.push_str(&format!("hint: layers why --inputs {name}\n"));
     text
-}
-
-/// All that counts, as it is hashed.
-///
-/// # Errors
-/// Never in practice: all of it is text.
-pub fn draw_inputs(inputs: &Inputs) -> anyhow::Result<String> {
-    Ok(visible_json(serde_json::to_string_pretty(inputs)?) + "\n")
 }

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use crate::base::text::{count, list};
-use crate::event::{Failure, Skip, StepInfo};
+use crate::event::{Failure, Skip, StepInfo, Tally};
 
-use super::clean;
+use super::paint::Paint;
+use super::{Words, clean};
 
 /// `[builder 2/5] RUN make`
 pub(super) fn describe_step(step: &StepInfo) -> String {
@@ -26,7 +27,7 @@ pub(super) fn position(step: &StepInfo) -> String {
 
 /// Whether an image was skipped for what another did, and not because the run stopped.
 pub(super) fn is_because_of(because: &Skip, image: &str) -> bool {
-    matches!(because, Skip::NeedFailed { image: failed } if failed == image)
+    matches!(because, Skip::NeedFailed { image: failed } if **failed == *image)
 }
 
 /// ` at docker/dev/Dockerfile:9`, or nothing where it is not known.
@@ -55,10 +56,10 @@ pub(super) fn skipped_because(because: &Skip) -> String {
 }
 
 /// The same alone.
-pub(super) fn why_skipped(because: &Skip) -> String {
+pub(super) fn why_skipped(because: &Skip) -> Words {
     match because {
-        Skip::NeedFailed { image } => format!("{image} failed"),
-        Skip::Stopped => "the run stopped before".to_owned(),
+        Skip::NeedFailed { image } => format!("{image} failed").into(),
+        Skip::Stopped => "the run stopped before".into(),
     }
 }
 
@@ -86,12 +87,34 @@ pub(super) fn released(moved: &[String], kept: usize) -> String {
 }
 
 /// That no tag leads elsewhere now, and why, in one line.
-pub(super) fn not_released(message: Option<&str>) -> String {
+pub(super) fn not_released(message: Option<&str>) -> Words {
     let first = message.and_then(|message| message.lines().next()).map(clean::line);
     match first {
-        Some(why) => format!("no tag moved in the registry: {why}"),
-        None => "no tag moved in the registry: not all images got there".to_owned(),
+        Some(why) => format!("no tag moved in the registry: {why}").into(),
+        None => "no tag moved in the registry: not all images got there".into(),
     }
+}
+
+/// `3 built, 1 failed of 5 images`
+pub(super) fn counts(tally: &Tally, paint: Paint) -> String {
+    let mut parts = vec![format!("{} built", tally.built)];
+    if tally.fresh > 0 {
+        let place = match tally.in_registry {
+            0 => Words::default(),
+            all if all == tally.fresh => " (in registry)".into(),
+            some => format!(" ({some} in registry)").into(),
+        };
+        parts.push(format!("{} fresh{place}", tally.fresh));
+    }
+    if tally.failed > 0 {
+        parts.push(paint.bad(&format!("{} failed", tally.failed)).into_owned());
+    }
+    for (number, word) in [(tally.cancelled, "cancelled"), (tally.skipped, "skipped")] {
+        if number > 0 {
+            parts.push(paint.careful(&format!("{number} {word}")).into_owned());
+        }
+    }
+    format!("{} of {}", parts.join(", "), count(tally.images, "image"))
 }
 
 /// What an image waits for whose key another run builds.
@@ -152,12 +175,12 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// The name of a signal that ends programs.
-pub(super) fn signal_name(signal: i32) -> String {
+pub(super) fn signal_name(signal: i32) -> Words {
     match signal {
-        1 => "SIGHUP".to_owned(),
-        2 => "SIGINT".to_owned(),
-        15 => "SIGTERM".to_owned(),
-        other => format!("signal {other}"),
+        1 => "SIGHUP".into(),
+        2 => "SIGINT".into(),
+        15 => "SIGTERM".into(),
+        other => format!("signal {other}").into(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::worker::{Message, pause, pause_after};
+use super::worker::{Message, or_panicked, pause, pause_after, serve};
 use crate::base::error;
 use crate::base::{IdMap, UnitId};
 use crate::engine::{Cancel, ImageStore};
@@ -169,18 +169,12 @@ pub(super) fn deliver(
     publisher: &dyn Publisher,
     retries: u32,
 ) {
-    for parcel in parcels {
+    serve(parcels, to_loop, |parcel| {
         let image = parcel.image;
-        let send = || send(&parcel, engine, publisher, retries.max(LEAST_RETRIES));
-        let send = std::panic::AssertUnwindSafe(send);
-        // A panic must end one image with a word, not leave the loop waiting for this courier.
-        let delivery = std::panic::catch_unwind(send).unwrap_or_else(|_| {
-            Delivery::Failed("the courier panicked; this is a fault in layers".to_owned())
-        });
-        if to_loop.send(Message::Delivered { courier, image, delivery }).is_err() {
-            return;
-        }
-    }
+        let delivery = or_panicked(|| send(parcel, engine, publisher, retries.max(LEAST_RETRIES)))
+            .unwrap_or_else(Delivery::Failed);
+        Message::Delivered { courier, image, delivery }
+    });
 }
 
 fn send(

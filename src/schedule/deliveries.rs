@@ -26,16 +26,14 @@ impl Loop<'_, '_> {
 
     /// Takes note of how the sending of an image ended.
     pub(super) fn delivered(&mut self, image: UnitId, delivery: Delivery) {
-        let name = self.name(image);
         match delivery {
             Delivery::Arrived { published, took } => {
                 let reference = published.reference.clone();
                 self.parcels.arrive(image, published);
-                self.emit(Event::ImagePushed { image: name, reference, took });
+                self.emit_of(image, Event::ImagePushed { reference, took });
             }
             Delivery::Failed(message) => {
-                self.tally.unpushed += 1;
-                self.emit(Event::PushFailed { image: name, message });
+                self.emit_of(image, Event::PushFailed { message });
                 if self.options.on_failure != OnFailure::KeepGoing {
                     self.stop();
                 }
@@ -44,7 +42,7 @@ impl Loop<'_, '_> {
                     self.parcels.cancel();
                 }
             }
-            Delivery::Cancelled => self.tally.unpushed += 1,
+            Delivery::Cancelled => {}
         }
     }
 
@@ -52,7 +50,7 @@ impl Loop<'_, '_> {
     pub(super) fn release(&mut self) {
         let Some(publisher) = self.publisher else { return };
         let all = self.parcels.all_of(self.plan.order());
-        let Some(all) = all.filter(|_| self.tally.signal.is_none()) else {
+        let Some(all) = all.filter(|_| self.signal.is_none()) else {
             return self.emit(Event::NotReleased { message: None });
         };
         match publisher.release(&all) {
@@ -61,7 +59,6 @@ impl Loop<'_, '_> {
             }
             Ok(None) => {}
             Err(error) => {
-                self.tally.machinery_failed = true;
                 let message = Some(error::text(&error));
                 self.emit(Event::NotReleased { message });
             }

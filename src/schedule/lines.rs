@@ -5,17 +5,16 @@
 //! to be shown is `report/`'s affair.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::base::screen;
 use crate::engine::Step;
 use crate::engine::mask::{Mask, Stream};
+use crate::event::{Event, StepInfo, TAIL};
 
 /// Longer lines are cut into pieces of this many bytes, so that a build that writes no line end
 /// can't fill the memory.
 const LONGEST_LINE: usize = 16 * 1024;
-
-/// How many last lines of a step are kept.
-const TAIL: usize = 20;
 
 /// The lines of all steps of one build.
 #[derive(Default)]
@@ -26,6 +25,7 @@ pub struct Lines {
 
 #[derive(Default)]
 struct StepLines {
+    info: Arc<StepInfo>,
     /// What was written since the last line end.
     open: Vec<u8>,
     /// Whole lines, on their way through the mask.
@@ -39,11 +39,30 @@ impl Lines {
         Lines { steps: HashMap::new(), mask }
     }
 
+    fn step(&mut self, step: &Step) -> &mut StepLines {
+        let (id, mask) = (self.steps.len(), &self.mask);
+        self.steps.entry(step.clone()).or_insert_with(|| {
+            let info = StepInfo {
+                id,
+                stage: step.stage.clone().map(|stage| mask.hide_in(stage)),
+                number: step.number,
+                total: step.total,
+                text: mask.hide_in(step.text.clone()),
+            };
+            let (info, whole) = (Arc::new(info), Stream::new(mask.clone()));
+            StepLines { info, whole, ..StepLines::default() }
+        })
+    }
+
+    /// A step as events name it: an engine may put the values of variables into the instruction.
+    pub fn name(&mut self, step: &Step) -> Arc<StepInfo> {
+        Arc::clone(&self.step(step).info)
+    }
+
     /// Takes what a step wrote and hands over each line that it completes. One that may hold a part
     /// of a secret whose other part has not come yet is handed over later.
-    pub fn push(&mut self, step: &Step, bytes: &[u8], mut line: impl FnMut(String)) {
-        let new = || StepLines { whole: Stream::new(self.mask.clone()), ..StepLines::default() };
-        let entry = self.steps.entry(step.clone()).or_insert_with(new);
+    pub fn push(&mut self, step: &Step, bytes: &[u8], mut line: impl FnMut(Event)) {
+        let entry = self.step(step);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             entry.open.extend_from_slice(piece);
             while entry.open.len() > LONGEST_LINE + 1 {
@@ -57,7 +76,7 @@ impl Lines {
     }
 
     /// Hands over the whole lines of a step that has ended: no part of a secret comes after them.
-    pub fn end(&mut self, step: &Step, mut line: impl FnMut(String)) {
+    pub fn end(&mut self, step: &Step, mut line: impl FnMut(Event)) {
         if let Some(entry) = self.steps.get_mut(step).filter(|entry| entry.open.is_empty()) {
             entry.whole.finish();
             entry.hand_over(&mut line);
@@ -65,11 +84,11 @@ impl Lines {
     }
 
     /// Hands over what the steps wrote last without a line end, step by step in their order.
-    pub fn finish(&mut self, mut line: impl FnMut(&Step, String)) {
+    pub fn finish(&mut self, mut line: impl FnMut(Event)) {
         let mut steps: Vec<(&Step, &mut StepLines)> = self.steps.iter_mut().collect();
         steps.sort_by(|a, b| a.0.cmp(b.0));
-        for (step, entry) in steps {
-            entry.end(|text| line(step, text));
+        for (_, entry) in steps {
+            entry.end(&mut line);
         }
     }
 
@@ -86,15 +105,15 @@ impl StepLines {
         self.whole.feed(std::mem::replace(&mut self.open, rest));
     }
 
-    fn end(&mut self, mut line: impl FnMut(String)) {
+    fn end(&mut self, line: &mut impl FnMut(Event)) {
         if !self.open.is_empty() {
             self.close(self.open.len());
         }
         self.whole.finish();
-        self.hand_over(&mut line);
+        self.hand_over(line);
     }
 
-    fn hand_over(&mut self, line: &mut impl FnMut(String)) {
+    fn hand_over(&mut self, line: &mut impl FnMut(Event)) {
         while let Some(mut bytes) = self.whole.next_ready() {
             while matches!(bytes.last(), Some(b'\n' | b'\r')) {
                 bytes.pop();
@@ -104,7 +123,7 @@ impl StepLines {
                 self.tail.pop_front();
             }
             self.tail.push_back(text.clone());
-            line(text);
+            line(Event::Output { step: Arc::clone(&self.info), line: text });
         }
     }
 }
@@ -136,15 +155,22 @@ mod tests {
         Step { stage: None, number: 2, total: 3, text: "RUN make".to_owned() }
     }
 
+    fn written(event: Event) -> String {
+        match event {
+            Event::Output { line, .. } => line,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn check(pieces: &[&[u8]], expected: &[&str], rest: &[&str]) {
         let mut lines = Lines::default();
         let mut seen = Vec::new();
         for piece in pieces {
-            lines.push(&step(), piece, |line| seen.push(line));
+            lines.push(&step(), piece, |line| seen.push(written(line)));
         }
         assert_eq!(seen, expected);
         let mut last = Vec::new();
-        lines.finish(|_, line| last.push(line));
+        lines.finish(|line| last.push(written(line)));
         assert_eq!(last, rest);
     }
 
@@ -164,8 +190,8 @@ mod tests {
         let mut lines = Lines::default();
         let mut seen = Vec::new();
         let text = "é".repeat(LONGEST_LINE);
-        lines.push(&step(), text.as_bytes(), |line| seen.push(line));
-        lines.finish(|_, line| seen.push(line));
+        lines.push(&step(), text.as_bytes(), |line| seen.push(written(line)));
+        lines.finish(|line| seen.push(written(line)));
         assert!(seen.iter().all(|line| line.len() <= LONGEST_LINE && !line.contains('\u{fffd}')));
         assert_eq!(seen.concat(), text);
     }
@@ -177,9 +203,9 @@ mod tests {
             let mut lines = Lines::hiding(Mask::new(values).unwrap());
             let mut seen = Vec::new();
             for piece in pieces {
-                lines.push(&step(), piece, |line| seen.push(line));
+                lines.push(&step(), piece, |line| seen.push(written(line)));
             }
-            lines.finish(|_, line| seen.push(line));
+            lines.finish(|line| seen.push(written(line)));
             assert_eq!(seen, expected);
             assert_eq!(lines.tail(&step()), seen);
         };
@@ -202,9 +228,9 @@ mod tests {
             let mut lines = Lines::hiding(mask.clone());
             let mut seen = Vec::new();
             for piece in text.as_bytes().chunks(LONGEST_LINE - 40) {
-                lines.push(&step(), piece, |line| seen.push(line));
+                lines.push(&step(), piece, |line| seen.push(written(line)));
             }
-            lines.finish(|_, line| seen.push(line));
+            lines.finish(|line| seen.push(written(line)));
             assert_eq!(seen.concat(), text.replace(&secret, "***"), "{before}");
             assert!(seen.len() <= 3, "{before}");
         }

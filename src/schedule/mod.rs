@@ -6,12 +6,16 @@
 //! the moment all that it needs is done and a place is free. This room never prints; whoever wants to
 //! see a run reads its events.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, UnitId};
 use crate::engine::{Builder, Cancel};
-use crate::event::{Edge, Event, Failure, FailureKind, Listener, Skip, Stamped, StepCounts};
+use crate::event::{
+    Edge, Event, Failure, FailureKind, Listener, RunImage, Skip, Stamped, StepCounts,
+};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::{Parent, Plan, Registered, Verdict};
 
@@ -29,9 +33,9 @@ pub use courier::{Published, Publisher, Released};
 pub use states::State;
 pub use worker::{Claim, Prepared, Recipes, Turn};
 
-use courier::{Parcel, Parcels};
+use courier::Parcels;
 use states::States;
-use worker::{Ending, Fresh, Message, Order, Progress};
+use worker::{Ending, Fresh, Message, Order};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -58,27 +62,6 @@ pub enum OnFailure {
     KeepGoing,
     /// Those that run are cancelled too.
     Cancel,
-}
-
-/// How a run ended, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Images that were built.
-    pub built: usize,
-    /// Images for which there was nothing to do.
-    pub fresh: usize,
-    /// Images that could not be built.
-    pub failed: usize,
-    /// Images that were not begun.
-    pub skipped: usize,
-    /// Images whose build was cancelled.
-    pub cancelled: usize,
-    /// Images that did not arrive in the registry.
-    pub unpushed: usize,
-    /// Whether a failure was the machinery's.
-    pub machinery_failed: bool,
-    /// The signal that stopped the run, if one did.
-    pub signal: Option<i32>,
 }
 
 /// Hands signals to a running loop from another thread.
@@ -131,33 +114,20 @@ impl<'a> Run<'a> {
     }
 
     /// Builds everything and lets `listener` hear of it; returns when every image has ended.
-    pub fn execute(self, listener: &mut dyn Listener) -> Tally {
+    pub fn execute(self, listener: &mut dyn Listener) {
         let Run { plan, recipes, engine, publisher, options, to_loop, messages } = self;
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
         std::thread::scope(|scope| {
-            let desks: Vec<Sender<Order>> = (0..workers)
-                .map(|number| {
-                    let (desk, orders) = mpsc::channel();
-                    let (to_loop, retries) = (to_loop.clone(), options.retries);
-                    scope.spawn(move || {
-                        worker::work(number, &orders, &to_loop, engine, recipes, retries);
-                    });
-                    desk
+            let (to_loop, retries) = (&to_loop, options.retries);
+            let workers_desks = desks(scope, workers, move |number, orders| {
+                worker::work(number, orders, to_loop, engine, recipes, retries);
+            });
+            let couriers = publisher.map_or_else(Vec::new, |publisher| {
+                desks(scope, Parcels::couriers(plan.order().len()), move |number, parcels| {
+                    let store = engine.images();
+                    courier::deliver(number, parcels, to_loop, store, publisher, retries);
                 })
-                .collect();
-            let couriers = publisher.map_or(0, |_| Parcels::couriers(plan.order().len()));
-            let couriers: Vec<Sender<Parcel>> = (0..couriers)
-                .filter_map(|number| {
-                    let (desk, parcels) = mpsc::channel();
-                    let (to_loop, retries, publisher) =
-                        (to_loop.clone(), options.retries, publisher?);
-                    scope.spawn(move || {
-                        let store = engine.images();
-                        courier::deliver(number, &parcels, &to_loop, store, publisher, retries);
-                    });
-                    Some(desk)
-                })
-                .collect();
+            });
             let idle = (0..workers).rev().collect();
             let mut the_loop = Loop {
                 publisher,
@@ -169,16 +139,40 @@ impl<'a> Run<'a> {
                 running: IdMap::from_fn(plan.len(), |_| None),
                 steps: IdMap::from_fn(plan.len(), |_| StepCounts::default()),
                 parents: IdMap::from_fn(plan.len(), |image| plan.parent(image)),
-                tally: Tally::default(),
+                images: name_images(plan, recipes),
+                signal: None,
                 stopping: false,
-                desks,
+                desks: workers_desks,
                 idle,
                 clock: Instant::now(),
                 listener,
             };
-            the_loop.run(&messages)
-        })
+            the_loop.run(&messages);
+        });
     }
+}
+
+/// Starts threads, each with a desk: what is laid there is worked on until the loop hangs up.
+fn desks<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    count: usize,
+    work: impl Fn(usize, &Receiver<T>) + Copy + Send + 's,
+) -> Vec<Sender<T>> {
+    let desk = |number| {
+        let (desk, from_loop) = mpsc::channel();
+        scope.spawn(move || work(number, &from_loop));
+        desk
+    };
+    (0..count).map(desk).collect()
+}
+
+/// The images of a run as events name them: by their places in its order.
+fn name_images(plan: &Plan, recipes: &dyn Recipes) -> IdMap<Option<RunImage>, UnitId> {
+    let mut images = IdMap::from_fn(plan.len(), |_| None);
+    for (id, image) in plan.order().iter().enumerate() {
+        images[*image] = Some(RunImage { id, name: recipes.name(*image).into() });
+    }
+    images
 }
 
 /// All state of a run, owned by one thread.
@@ -191,9 +185,12 @@ struct Loop<'a, 's> {
     steps: IdMap<StepCounts, UnitId>,
     /// What the images are that are done and needed.
     parents: IdMap<Option<Parent>, UnitId>,
+    /// The images as events name them; nothing for those that are no part of the run.
+    images: IdMap<Option<RunImage>, UnitId>,
     publisher: Option<&'a dyn Publisher>,
     parcels: Parcels,
-    tally: Tally,
+    /// The signal that stopped the run, if one did.
+    signal: Option<i32>,
     /// Whether nothing new may start.
     stopping: bool,
     desks: Vec<Sender<Order>>,
@@ -213,7 +210,7 @@ struct Running {
 }
 
 impl Loop<'_, '_> {
-    fn run(&mut self, messages: &Receiver<Message>) -> Tally {
+    fn run(&mut self, messages: &Receiver<Message>) {
         self.emit(self.beginning());
         for image in self.plan.order() {
             self.tell_settled(*image);
@@ -230,7 +227,6 @@ impl Loop<'_, '_> {
         self.release();
         self.emit(Event::RunFinished);
         self.listener.rest();
-        self.tally
     }
 
     /// Tells of an image for which the plan says that there is nothing to do.
@@ -242,20 +238,16 @@ impl Loop<'_, '_> {
         if !lost.is_empty() {
             return;
         }
-        self.tally.fresh += 1;
         let registered = self.plan.registered(image);
         let size = match registry {
             Some(_) => registered.map(|it| it.size),
             None => self.recipes.size(image_id),
         };
-        self.emit(Event::ImageFresh {
-            image: self.name(image),
-            image_id: image_id.clone(),
-            tagged: Vec::new(),
-            size,
-            registry: registry.clone(),
-        });
-        self.send(image, image_id, registered);
+        let (image_id, registry) = (image_id.clone(), registry.clone());
+        let tagged = Vec::new();
+        let event = Event::ImageFresh { image_id: image_id.clone(), tagged, size, registry };
+        self.emit_of(image, event);
+        self.send(image, &image_id, registered);
     }
 
     fn beginning(&self) -> Event {
@@ -289,8 +281,8 @@ impl Loop<'_, '_> {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Progress { image, progress } => {
-                progress.into_iter().for_each(|(at, progress)| self.report(image, at, progress));
+            Message::Progress { image, events } => {
+                events.into_iter().for_each(|(at, event)| self.report(image, at, event));
             }
             Message::Ended { worker, image, ending } => {
                 self.idle.push(worker);
@@ -306,7 +298,7 @@ impl Loop<'_, '_> {
 
     fn start_what_can(&mut self) {
         while let Some(image) = self.parcels.hand_out() {
-            self.emit(Event::PushStarted { image: self.name(image) });
+            self.emit_of(image, Event::PushStarted);
         }
         while !self.stopping && !self.idle.is_empty() {
             let Some(image) = self.states.start_next() else { return };
@@ -315,7 +307,7 @@ impl Loop<'_, '_> {
             let until = self.options.timeout.and_then(|time| since.checked_add(time));
             let running = Running { since, until, timed_out: false, cancel: cancel.clone() };
             self.running[image] = Some(running);
-            self.emit(Event::ImageStarted { image: self.name(image) });
+            self.emit_of(image, Event::ImageStarted);
             let order = Order {
                 image,
                 needs: self.needs_of(image),
@@ -331,55 +323,42 @@ impl Loop<'_, '_> {
         self.plan.needs(image).iter().filter_map(|need| self.parents[*need].clone()).collect()
     }
 
-    fn report(&mut self, image: UnitId, at: Instant, progress: Progress) {
-        let name = self.name(image);
-        let event = match progress {
-            Progress::Stale(reason) => Event::ImageStale { image: name, reason },
-            Progress::Blocked => Event::ImageBlocked { image: name },
-            Progress::Pulled { reference, took } => {
-                Event::ImagePulled { image: name, reference, took }
+    fn report(&mut self, image: UnitId, at: Instant, event: Event) {
+        match &event {
+            // What the failed try has done is no part of the image.
+            Event::ImageRetried { .. } => self.steps[image] = StepCounts::default(),
+            // Taking a base runs nothing, and engines call it cached or not as it suits them.
+            Event::StepFinished { step, cached, .. }
+                if step.number > 0 && !step.text.starts_with("FROM ") =>
+            {
+                self.steps[image].cached += u32::from(*cached);
+                self.steps[image].ran += u32::from(!*cached);
             }
-            Progress::Retried { attempt, message, wait } => {
-                // What the failed try has done is no part of the image.
-                self.steps[image] = StepCounts::default();
-                Event::ImageRetried { image: name, attempt, message, wait }
-            }
-            Progress::StepStarted(step) => Event::StepStarted { image: name, step },
-            Progress::StepFinished { step, cached, took } => {
-                // Taking a base runs nothing, and engines call it cached or not as it suits them.
-                if step.number > 0 && !step.text.starts_with("FROM ") {
-                    self.steps[image].cached += u32::from(cached);
-                    self.steps[image].ran += u32::from(!cached);
-                }
-                Event::StepFinished { image: name, step, cached, took }
-            }
-            Progress::Output { step, line } => Event::Output { image: name, step, line },
-            Progress::Warning(message) => Event::Warning { image: name, message },
-        };
-        self.listener.hear(&Stamped { at: at.saturating_duration_since(self.clock), event });
+            _ => {}
+        }
+        let (at, image) = (at.saturating_duration_since(self.clock), self.images[image].clone());
+        self.listener.hear(&Stamped { at, image, event });
     }
 
     fn end(&mut self, image: UnitId, ending: Ending) {
-        let name = self.name(image);
         let running = self.running[image].take();
         let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
-        let timed_out = running.is_some_and(|it| it.timed_out) && self.tally.signal.is_none();
+        let timed_out = running.is_some_and(|it| it.timed_out) && self.signal.is_none();
         match ending {
             Ending::Fresh(fresh) => self.end_fresh(image, fresh),
             Ending::Built { image_id, references, identity, size } => {
-                self.tally.built += 1;
                 let (unit, id) = (image, image_id.clone());
                 self.parents[image] = Some(Parent { unit, image_id: id, identity, remote: None });
                 self.states.finish(image);
                 self.send(image, &image_id, None);
-                let (image, steps, size) = (name, self.steps[image], Some(size));
-                self.emit(Event::ImageBuilt { image, image_id, references, steps, size, took });
+                let (steps, size) = (self.steps[image], Some(size));
+                let event = Event::ImageBuilt { image_id, references, steps, size, took };
+                self.emit_of(image, event);
             }
             Ending::Cancelled if timed_out => self.fail(image, self.overdue(), took),
             Ending::Cancelled => {
-                self.tally.cancelled += 1;
                 self.states.cancel(image);
-                self.emit(Event::ImageCancelled { image: name, took });
+                self.emit_of(image, Event::ImageCancelled { took });
                 self.stop();
             }
             Ending::Failed(failure) => self.fail(image, failure, took),
@@ -388,7 +367,6 @@ impl Loop<'_, '_> {
 
     fn end_fresh(&mut self, image: UnitId, fresh: Fresh) {
         let Fresh { image_id, tagged, identity, registered, is_remote } = fresh;
-        self.tally.fresh += 1;
         let remote = registered.clone().filter(|_| is_remote);
         let size = match &remote {
             Some(remote) => Some(remote.size),
@@ -400,17 +378,13 @@ impl Loop<'_, '_> {
         self.parents[image] = identity.map(parent);
         self.states.finish(image);
         self.send(image, &image_id, registered.as_ref());
-        let image = self.name(image);
-        self.emit(Event::ImageFresh { image, image_id, tagged, size, registry });
+        self.emit_of(image, Event::ImageFresh { image_id, tagged, size, registry });
     }
 
     fn fail(&mut self, image: UnitId, failure: Failure, took: Duration) {
-        let name = self.name(image);
-        self.tally.failed += 1;
-        self.tally.machinery_failed |= failure.kind == FailureKind::Machinery;
-        self.emit(Event::ImageFailed { image: name.clone(), failure, took });
+        self.emit_of(image, Event::ImageFailed { failure, took });
         let lost = self.states.fail(image);
-        self.skip(&lost, &Skip::NeedFailed { image: name });
+        self.skip(&lost, &Skip::NeedFailed { image: self.name(image) });
         match self.options.on_failure {
             OnFailure::KeepGoing => {}
             OnFailure::Finish => self.stop(),
@@ -453,8 +427,8 @@ impl Loop<'_, '_> {
     }
 
     fn interrupt(&mut self, signal: i32) {
-        if self.tally.signal.is_none() {
-            self.tally.signal = Some(signal);
+        if self.signal.is_none() {
+            self.signal = Some(signal);
             self.emit(Event::Interrupted { signal });
             self.cancel_where(|_| true);
             self.parcels.cancel();
@@ -470,18 +444,21 @@ impl Loop<'_, '_> {
     }
 
     fn skip(&mut self, images: &[UnitId], because: &Skip) {
-        self.tally.skipped += images.len();
         for image in images {
-            let image = self.name(*image);
-            self.emit(Event::ImageSkipped { image, because: because.clone() });
+            self.emit_of(*image, Event::ImageSkipped { because: because.clone() });
         }
     }
 
     fn emit(&mut self, event: Event) {
-        self.listener.hear(&Stamped { at: self.clock.elapsed(), event });
+        self.listener.hear(&Stamped { at: self.clock.elapsed(), image: None, event });
     }
 
-    fn name(&self, image: UnitId) -> String {
-        self.recipes.name(image).to_owned()
+    fn emit_of(&mut self, image: UnitId, event: Event) {
+        let image = self.images[image].clone();
+        self.listener.hear(&Stamped { at: self.clock.elapsed(), image, event });
+    }
+
+    fn name(&self, image: UnitId) -> Arc<str> {
+        self.images[image].as_ref().map_or_else(Arc::default, |image| Arc::clone(&image.name))
     }
 }

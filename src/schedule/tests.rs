@@ -2,15 +2,14 @@
 //! when.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::engine::stub::Stub;
-use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, ContextFiles, StoredImage};
-use crate::event::Excerpt;
+use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, StoredImage};
+use crate::event::{Excerpt, Tally};
 
 /// A run: what each image needs, which images fail, and how many are built at once.
 #[derive(Debug, Clone)]
@@ -23,14 +22,6 @@ struct Script {
     on_failure: OnFailure,
     /// The number of the image after whose start the run is interrupted.
     interrupted_at: Option<usize>,
-}
-
-struct NoFiles;
-
-impl ContextFiles for NoFiles {
-    fn write_tar(&self, _: &mut dyn io::Write) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// What an engine saw that builds in no time.
@@ -80,20 +71,8 @@ impl Recipes for Names {
         _: &dyn Builder,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
-        let request = BuildRequest {
-            dockerfile: self.name(image).to_owned(),
-            target: None,
-            references: Vec::new(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            attestations: crate::engine::Attestations::default(),
-            build_args: BTreeMap::new(),
-            platform: None,
-            contexts: BTreeMap::new(),
-            no_cache: false,
-            secrets: crate::engine::Secrets::default(),
-            context: Arc::new(NoFiles),
-        };
+        let request =
+            BuildRequest { dockerfile: self.name(image).to_owned(), ..BuildRequest::default() };
         let reason = crate::plan::Reason::NoImage;
         Ok(Prepared::Build { request: Box::new(request), reason, claim: None })
     }
@@ -115,16 +94,18 @@ impl Recipes for Names {
 }
 
 struct Heard {
-    events: Vec<Event>,
+    tally: Tally,
+    events: Vec<Stamped>,
     interrupted_at: Option<usize>,
     interrupter: Interrupter,
 }
 
 impl Listener for Heard {
     fn hear(&mut self, event: &Stamped) {
-        self.events.push(event.event.clone());
-        if let Event::ImageStarted { image } = &event.event
-            && self.interrupted_at == Some(number(image))
+        self.tally.take(event);
+        self.events.push(event.clone());
+        if matches!(event.event, Event::ImageStarted)
+            && self.interrupted_at == Some(number_of(event))
         {
             self.interrupter.interrupt(15);
         }
@@ -133,7 +114,7 @@ impl Listener for Heard {
 
 struct Seen {
     tally: Tally,
-    events: Vec<Event>,
+    events: Vec<Stamped>,
     most_at_once: usize,
     started: Vec<usize>,
 }
@@ -156,11 +137,12 @@ fn execute(script: &Script) -> Seen {
     let run = Run::new(&plan, &names, &engine, options);
     let interrupter = run.interrupter();
     let interrupted_at = script.interrupted_at;
-    let mut heard = Heard { events: Vec::new(), interrupted_at, interrupter };
-    let tally = run.execute(&mut heard);
+    let (tally, events) = (Tally::default(), Vec::new());
+    let mut heard = Heard { tally, events, interrupted_at, interrupter };
+    run.execute(&mut heard);
     let most_at_once = record.running.lock().unwrap().1;
     let started = record.started.lock().unwrap().clone();
-    Seen { tally, events: heard.events, most_at_once, started }
+    Seen { tally: heard.tally, events: heard.events, most_at_once, started }
 }
 
 fn scripts() -> impl Strategy<Value = Script> {
@@ -200,27 +182,31 @@ fn number(image: &str) -> usize {
     image.parse().unwrap()
 }
 
+/// The number in the name of the image that an event is about.
+fn number_of(event: &Stamped) -> usize {
+    number(&event.image.as_ref().unwrap().name)
+}
+
 fn check(script: &Script) {
     let seen = execute(script);
     let keep_going = script.on_failure == OnFailure::KeepGoing;
     let mut ended = BTreeMap::new();
     let mut done = BTreeSet::new();
     for event in &seen.events {
-        match event {
-            Event::ImageStarted { image } => {
-                for need in &script.needs[number(image)] {
-                    assert!(done.contains(&need.index()), "{image} began before {need:?} was done");
+        let mut end = |how| assert!(ended.insert(number_of(event), how).is_none());
+        match &event.event {
+            Event::ImageStarted => {
+                for need in &script.needs[number_of(event)] {
+                    assert!(done.contains(&need.index()), "{event:?} before {need:?} was done");
                 }
             }
-            Event::ImageBuilt { image, .. } => {
-                done.insert(number(image));
-                assert!(ended.insert(number(image), "built").is_none());
+            Event::ImageBuilt { .. } => {
+                done.insert(number_of(event));
+                end("built");
             }
-            Event::ImageFailed { image, .. } => {
-                assert!(ended.insert(number(image), "failed").is_none());
-            }
-            Event::ImageSkipped { image, because } => {
-                let needs = needs_of(script, number(image));
+            Event::ImageFailed { .. } => end("failed"),
+            Event::ImageSkipped { because } => {
+                let needs = needs_of(script, number_of(event));
                 match because {
                     Skip::NeedFailed { image: failed } => {
                         assert!(needs.contains(&number(failed)) && script.fails[number(failed)]);
@@ -230,18 +216,18 @@ fn check(script: &Script) {
                         assert!(failed || seen.tally.signal == Some(15));
                     }
                 }
-                assert!(ended.insert(number(image), "skipped").is_none());
+                end("skipped");
             }
-            Event::ImageCancelled { image, .. } => {
+            Event::ImageCancelled { .. } => {
                 let by_failure = script.on_failure == OnFailure::Cancel && seen.tally.failed > 0;
                 assert!(by_failure || seen.tally.signal == Some(15));
-                assert!(ended.insert(number(image), "cancelled").is_none());
+                end("cancelled");
             }
             _ => {}
         }
     }
     assert_eq!(ended.len(), script.needs.len(), "every image ends");
-    assert!(matches!(seen.events.last(), Some(Event::RunFinished)));
+    assert!(matches!(seen.events.last().unwrap().event, Event::RunFinished));
     assert!(seen.most_at_once <= script.jobs);
     if keep_going && seen.tally.signal.is_none() {
         for (image, end) in &ended {
@@ -259,14 +245,14 @@ fn check(script: &Script) {
     check_that_nothing_starts_after_a_stop(&seen.events, keep_going);
 }
 
-fn check_that_nothing_starts_after_a_stop(events: &[Event], keep_going: bool) {
-    let stops = |event: &Event| match event {
+fn check_that_nothing_starts_after_a_stop(events: &[Stamped], keep_going: bool) {
+    let stops = |event: &Stamped| match event.event {
         Event::Interrupted { .. } => true,
         Event::ImageFailed { .. } => !keep_going,
         _ => false,
     };
     let mut after = events.iter().skip_while(|event| !stops(event));
-    assert!(!after.any(|event| matches!(event, Event::ImageStarted { .. })));
+    assert!(!after.any(|event| matches!(event.event, Event::ImageStarted)));
 }
 
 proptest! {
@@ -309,5 +295,7 @@ fn a_run_of_nothing_ends() {
         on_failure: OnFailure::Finish,
         interrupted_at: None,
     };
-    assert_eq!(execute(&script).tally, Tally::default());
+    let tally = execute(&script).tally;
+    let expected = Tally { is_over: true, took: tally.took, ..Tally::default() };
+    assert_eq!(tally, expected);
 }

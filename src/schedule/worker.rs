@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crate::base::UnitId;
 use crate::base::error::{self, transient};
+use crate::base::{UnitId, backoff};
 use crate::engine::mask::Mask;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ImageStore, Step,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ImageStore,
     StoredImage, Told,
 };
-use crate::event::{Excerpt, Failure, FailureKind, StepInfo};
+use crate::event::{Event, Excerpt, Failure, FailureKind};
 use crate::inputs::Identity;
 use crate::plan::{Parent, Reason, Registered};
 
@@ -125,7 +125,7 @@ pub(super) struct Order {
 /// What a worker says to the loop.
 pub(super) enum Message {
     /// Things happened in the build of an image, some time before this is heard.
-    Progress { image: UnitId, progress: Vec<(Instant, Progress)> },
+    Progress { image: UnitId, events: Vec<(Instant, Event)> },
     /// The build of an image ended, and the worker is free.
     Ended { worker: usize, image: UnitId, ending: Ending },
     /// The sending of an image ended, and the courier is free.
@@ -136,21 +136,10 @@ pub(super) enum Message {
 
 /// Tells the loop what happened, and when. Each telling wakes the loop, so what has come together is
 /// told together.
-type Say<'a> = &'a dyn Fn(Vec<(Instant, Progress)>);
+type Say<'a> = &'a dyn Fn(Vec<(Instant, Event)>);
 
-fn say_now(say: Say<'_>, progress: Progress) {
-    say(vec![(Instant::now(), progress)]);
-}
-
-pub(super) enum Progress {
-    Stale(Reason),
-    Blocked,
-    Pulled { reference: String, took: Duration },
-    Retried { attempt: u32, message: String, wait: Duration },
-    StepStarted(StepInfo),
-    StepFinished { step: StepInfo, cached: bool, took: Duration },
-    Output { step: StepInfo, line: String },
-    Warning(String),
+fn say_now(say: Say<'_>, event: Event) {
+    say(vec![(Instant::now(), event)]);
 }
 
 pub(super) enum Ending {
@@ -181,20 +170,33 @@ pub(super) fn work(
     recipes: &dyn Recipes,
     retries: u32,
 ) {
-    for order in orders {
+    serve(orders, to_loop, |order| {
         let image = order.image;
         // The loop outlives every worker; a message that it no longer takes needs no answer.
-        let say = |progress| drop(to_loop.send(Message::Progress { image, progress }));
-        let build = || build(&order, &say, engine, recipes, retries);
-        let build = std::panic::AssertUnwindSafe(build);
-        // A panic must end one image with a word, not leave the loop waiting for this worker.
-        let ending = std::panic::catch_unwind(build).unwrap_or_else(|_| {
-            Ending::Failed(machinery("the worker panicked; this is a fault in layers".to_owned()))
-        });
-        if to_loop.send(Message::Ended { worker, image, ending }).is_err() {
+        let say = |events| drop(to_loop.send(Message::Progress { image, events }));
+        let ending = or_panicked(|| build(order, &say, engine, recipes, retries))
+            .unwrap_or_else(|fault| Ending::Failed(machinery(fault)));
+        Message::Ended { worker, image, ending }
+    });
+}
+
+/// Answers what the loop hands out, until it hangs up.
+pub(super) fn serve<T>(
+    from_loop: &Receiver<T>,
+    to_loop: &Sender<Message>,
+    answer: impl Fn(&T) -> Message,
+) {
+    for work in from_loop {
+        if to_loop.send(answer(&work)).is_err() {
             return;
         }
     }
+}
+
+/// Lets a panic end one image with a word, and not leave the loop waiting for this thread.
+pub(super) fn or_panicked<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .map_err(|_| "the worker panicked; this is a fault in layers".to_owned())
 }
 
 /// Builds an image, again where it fails for a cause that may pass.
@@ -217,7 +219,7 @@ fn build(
             return Ending::Failed(fault.failure);
         }
         let wait = pause_after(attempt);
-        say_now(say, Progress::Retried { attempt, message: fault.failure.message, wait });
+        say_now(say, Event::ImageRetried { attempt, message: fault.failure.message, wait });
         if !pause(wait, &order.cancel) {
             break;
         }
@@ -233,7 +235,7 @@ struct Fault {
 
 /// How long is waited after a try: one second, then twice as long each time, up to half a minute.
 pub(super) fn pause_after(attempt: u32) -> Duration {
-    Duration::from_secs(1 << (attempt - 1).min(5)).min(Duration::from_secs(30))
+    backoff::pause_after(attempt, Duration::from_secs(1), Duration::from_secs(30))
 }
 
 /// Waits; says whether the time went by without a cancellation.
@@ -251,8 +253,8 @@ fn try_once(
     recipes: &dyn Recipes,
 ) -> Result<Ending, Box<Fault>> {
     let turn = Turn {
-        waits: &|| say_now(say, Progress::Blocked),
-        pulled: &|reference, took| say_now(say, Progress::Pulled { reference, took }),
+        waits: &|| say_now(say, Event::ImageBlocked),
+        pulled: &|reference, took| say_now(say, Event::ImagePulled { reference, took }),
         cancel: &order.cancel,
     };
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
@@ -265,7 +267,7 @@ fn try_once(
             take_over(registered, lost, engine.images(), &turn).map_err(broke)
         }
         Prepared::Build { request, reason, claim } => {
-            say_now(say, Progress::Stale(reason));
+            say_now(say, Event::ImageStale { reason });
             let ending = perform(order, &request, say, engine, recipes);
             drop(claim);
             ending
@@ -325,17 +327,17 @@ fn perform(
     let mut lines = Lines::hiding(mask.clone());
     let mut resolved = BTreeSet::new();
     let mut sink = |told: Vec<Told>| {
-        let mut progress = Vec::with_capacity(told.len());
+        let mut events = Vec::with_capacity(told.len());
         resolved.extend(told.iter().filter_map(|told| match &told.update {
             BuildUpdate::StepStarted(step) => step.resolved_image().map(str::to_owned),
             _ => None,
         }));
-        told.into_iter().for_each(|told| take(told, &mut lines, mask, &mut progress));
-        say(progress);
+        told.into_iter().for_each(|told| take(told, &mut lines, mask, &mut events));
+        say(events);
     };
     let outcome = engine.build(request, &mut sink, &order.cancel);
     // What a step wrote last may have no line end, and says most.
-    lines.finish(|step, line| say_now(say, Progress::Output { step: name(step, mask), line }));
+    lines.finish(|event| say_now(say, event));
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
             let image = look_at(&image_id, engine.images()).map_err(|error| broke(&error))?;
@@ -357,20 +359,12 @@ fn perform(
                     kind: FailureKind::Build,
                     excerpt: recipes.excerpt(order.image, &failure),
                     log_tail: step.map(|step| lines.tail(step)).unwrap_or_default(),
-                    step: step.map(|step| name(step, mask)),
+                    step: step.map(|step| lines.name(step)),
                     message: mask.hide_in(failure.message.clone()),
                 },
             }))
         }
     }
-}
-
-/// A step as events name it: an engine may put the values of variables into the instruction.
-fn name(step: &Step, mask: &Mask) -> StepInfo {
-    let mut info = StepInfo::from(step);
-    info.text = mask.hide_in(info.text);
-    info.stage = info.stage.map(|stage| mask.hide_in(stage));
-    info
 }
 
 /// An image that the engine has just built. containerd's store drops it where its only name is moved to
@@ -386,20 +380,18 @@ fn look_at(image_id: &str, engine: &dyn ImageStore) -> anyhow::Result<StoredImag
     }
 }
 
-/// Makes of what an engine told what the loop is told.
-fn take(told: Told, lines: &mut Lines, mask: &Mask, progress: &mut Vec<(Instant, Progress)>) {
-    let mut say = |what| progress.push((told.at, what));
+/// Makes events of what an engine told.
+fn take(told: Told, lines: &mut Lines, mask: &Mask, events: &mut Vec<(Instant, Event)>) {
+    let mut say = |event| events.push((told.at, event));
     match told.update {
-        BuildUpdate::StepStarted(step) => say(Progress::StepStarted(name(&step, mask))),
+        BuildUpdate::StepStarted(step) => say(Event::StepStarted { step: lines.name(&step) }),
         BuildUpdate::StepFinished { step, cached, took } => {
             // Nothing that it wrote waits for more any longer.
-            lines.end(&step, |line| say(Progress::Output { step: name(&step, mask), line }));
-            say(Progress::StepFinished { step: name(&step, mask), cached, took });
+            lines.end(&step, &mut say);
+            say(Event::StepFinished { step: lines.name(&step), cached, took });
         }
-        BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, |line| {
-            say(Progress::Output { step: name(&step, mask), line });
-        }),
-        BuildUpdate::Warning(message) => say(Progress::Warning(mask.hide_in(message))),
+        BuildUpdate::Output { step, bytes } => lines.push(&step, &bytes, say),
+        BuildUpdate::Warning(message) => say(Event::Warning { message: mask.hide_in(message) }),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::base::clock::UnixTime;
-use crate::event::{Event, Listener, Stamped};
+use crate::event::{Event, Listener, Stamped, Tally};
 use crate::plan::Judge;
 use crate::report::journal::Journal;
 use crate::report::summary::{Summary, Whole};
@@ -39,6 +39,8 @@ pub struct Observers {
 
 /// What is left of a run when all observers are done.
 pub struct RunRecord {
+    /// How it ended, counted.
+    pub tally: Tally,
     /// It as times, where that was wanted.
     pub timeline: Option<Timeline>,
     /// The folder of its log, where it has one.
@@ -51,7 +53,7 @@ impl Listener for Observers {
         if self.unkept.is_none() {
             self.unkept = self.journal.show(event).err();
         }
-        self.remember(&event.event);
+        self.remember(event);
         self.summary.take(event);
         if let Some(timeline) = &mut self.timeline {
             timeline.take(event);
@@ -91,13 +93,13 @@ impl Observers {
         self.timeline = is_wanted.then(Timeline::default);
     }
 
-    fn remember(&mut self, event: &Event) {
-        match event {
+    fn remember(&mut self, event: &Stamped) {
+        match &event.event {
             // A build of which all was cached says nothing of the next.
-            Event::ImageBuilt { image, image_id, steps, took, .. } => {
+            Event::ImageBuilt { image_id, steps, took, .. } => {
                 self.ours.insert(image_id.clone());
-                if steps.ran > 0 {
-                    self.took.push((image.clone(), *took));
+                if let Some(image) = event.image.as_ref().filter(|_| steps.ran > 0) {
+                    self.took.push((image.name.to_string(), *took));
                 }
             }
             Event::ImageFresh { image_id, .. } => drop(self.ours.insert(image_id.clone())),
@@ -131,7 +133,7 @@ impl Observers {
         say::err(&self.summary.draw(at.paint))?;
         say::unless_closed(self.shown).context("can't show the progress")?;
         let folder = self.journal.folder().map(Path::to_owned);
-        Ok(RunRecord { timeline: self.timeline, folder })
+        Ok(RunRecord { tally: self.summary.tally, timeline: self.timeline, folder })
     }
 }
 

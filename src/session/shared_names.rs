@@ -9,7 +9,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::base::UnitId;
 use crate::base::error::permanent;
-use crate::engine::{ImageStore, ReferenceWatch};
+use crate::engine::{ImageStore, LabelFilter, ReferenceWatch};
+use crate::inputs::KEY_LABEL;
 use crate::plan::{Judge, Parent, lent};
 
 /// The watch over such references during a run.
@@ -84,10 +85,18 @@ impl SharedNames {
 
     /// Ends the watch at the end of a run.
     pub fn end(&self, engine: &dyn ImageStore) {
-        if self.watch.get().is_some() {
-            // A marker that stays is removed by a later run.
-            drop(engine.remove(&self.marker));
+        if self.watch.get().is_none() {
+            return;
         }
+        // An engine removes an image along with its last name. A marker that stays is removed by a later run.
+        let marked = engine.inspect(&self.marker).ok().flatten();
+        if let Some(marked) = marked.filter(|marked| marked.references.len() < 2) {
+            let mut named =
+                engine.list(LabelFilter::named(KEY_LABEL)).unwrap_or_default().into_iter();
+            let other = named.find(|it| it.id != marked.id && !it.references.is_empty());
+            drop(other.map(|other| engine.tag(&other.id, &self.marker)));
+        }
+        drop(engine.remove(&self.marker));
     }
 }
 

@@ -17,6 +17,7 @@ use super::claims::{self, Claimed};
 use super::digests::Digests;
 use super::durations::Durations;
 use crate::base::clock::UnixTime;
+use crate::base::file::writer_of;
 use crate::engine::Cancel;
 use crate::inputs::identity::FORMAT;
 use crate::inputs::{Identity, Inputs};
@@ -292,12 +293,6 @@ pub fn file_name_of(image: &str) -> String {
         }
     }
     name
-}
-
-/// The process that writes a file which is not yet at its place, by the file's name.
-fn writer_of(name: &str) -> Option<u32> {
-    let (_, writer) = name.strip_suffix(".tmp")?.rsplit_once('.')?;
-    writer.split_once('-')?.0.parse().ok()
 }
 
 /// Whether there is no such process on this machine, as far as the system tells.

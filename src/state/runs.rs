@@ -11,7 +11,6 @@ use std::process;
 use serde::{Deserialize, Serialize};
 
 use super::claims::is_at;
-use super::memory::file_name_of;
 use super::{Memory, StateDir};
 use crate::base::clock::UnixTime;
 
@@ -75,11 +74,6 @@ impl RunLog {
         self.folder.path()
     }
 
-    /// The log of an image, where it has one here.
-    pub fn image_log(&self, image: &str) -> Option<PathBuf> {
-        self.folder.file(image_file(image)).ok()
-    }
-
     /// Removes it, unless a process may be writing it. Where the disk knows no locks, `has_end` decides.
     fn forget(&self, has_end: &dyn Fn(&RunLog) -> bool) -> io::Result<()> {
         let events = match self.events_file().and_then(File::open) {
@@ -104,11 +98,6 @@ fn began_of(folder: &StateDir) -> Option<UnixTime> {
     let mut line = String::new();
     BufReader::new(File::open(folder.file(EVENTS).ok()?).ok()?).read_line(&mut line).ok()?;
     serde_json::from_str::<Head>(&line).ok()?.began()
-}
-
-/// The name of the file of an image's log.
-pub fn image_file(image: &str) -> String {
-    format!("{}.log", file_name_of(image))
 }
 
 /// Makes the folder of a run that began at a moment, and its file of events, and holds the lock on
@@ -156,7 +145,7 @@ pub fn forget_oldest(memory: &Memory, has_end: &dyn Fn(&RunLog) -> bool) {
 pub const EVENTS: &str = "events.jsonl";
 
 /// The form that is written; a reader of it refuses any newer one.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
 
 /// The first line of the events.
 #[derive(Debug, Serialize, Deserialize)]

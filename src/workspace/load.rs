@@ -2,6 +2,7 @@
 //!
 //! Owns where the repository begins and which setting wins.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -375,8 +376,8 @@ pub fn own_memory(root: &Path) -> anyhow::Result<Memory> {
 
 fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
     let globs = match file.globs(&dockerfiles::DEFAULT_GLOBS) {
-        globs if globs.is_empty() => "the groups of `layers.toml`".to_owned(),
-        globs => list(&globs),
+        globs if globs.is_empty() => Cow::from("the groups of `layers.toml`"),
+        globs => list(&globs).into(),
     };
     usage(format!("no Dockerfile in `{}`: looked for {globs}", visible_path(root)))
         .hint("say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
@@ -417,13 +418,13 @@ fn wanted_of(global: &Global, at: &Invocation, file: &ConfigFile) -> anyhow::Res
 /// without being asked (docker/buildx, `commands/build.go`).
 pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
     let given = global.build_args.iter().filter_map(|argument| match argument.split_once('=') {
-        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-        None => Some((argument.clone(), env.var(argument)?.to_owned())),
+        None => Some((argument.as_str(), env.var(argument)?)),
+        both => both,
     });
-    let epoch = env.set_var(SOURCE_DATE_EPOCH).map(str::to_owned);
-    let epoch = epoch.map(|epoch| (SOURCE_DATE_EPOCH.to_owned(), epoch));
+    let epoch = env.set_var(SOURCE_DATE_EPOCH).map(|epoch| (SOURCE_DATE_EPOCH, epoch));
     // What is given comes last, and wins.
-    epoch.into_iter().chain(given).collect()
+    let all = epoch.into_iter().chain(given);
+    all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The platform that is asked for: by the command line, else by the environment, else by

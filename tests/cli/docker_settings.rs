@@ -253,6 +253,17 @@ fn a_default_platform_that_is_none_is_an_error() {
 }
 
 #[test]
+fn a_platform_that_is_none_is_shown_where_it_is_written() {
+    let project = app(PLAIN).file("layers.toml", "platform = 'linux/a/b/c'\n");
+    let said = project.run("build --all --engine fake").code(3).err();
+    assert!(said.starts_with("error[invalid-platform]: `linux/a/b/c` is not a platform"), "{said}");
+    assert!(said.contains("layers.toml:1:"), "{said}");
+    let said = app(PLAIN).run("list --platform linux/").code(2).err();
+    let expected = "'linux/' for '--platform <PLATFORM>': not a platform such as `linux/arm64`";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn the_plan_and_what_is_affected_follow_the_default_platform() {
     let text = "ARG TARGETARCH\nFROM shop-base:$TARGETARCH\nRUN true\n";
     let project = Project::new()

@@ -284,16 +284,17 @@ fn a_log_from_elsewhere_commands_nothing() {
         "{{\"version\":1,\"began\":\"2020-01-01T00:00:00Z\"}}\n\
          {{\"at_ms\":1.0,\"event\":\"run-started\",\"engine\":{evil},\"jobs\":1,\"images\":[{evil}],\"edges\":[],\"expected\":{{}}}}\n\
          {{\"at_ms\":1.0,\"event\":\"image-started\",\"image\":{evil}}}\n\
+         {{\"at_ms\":1.0,\"event\":\"image-started\",\"image\":\"base\"}}\n\
+         {{\"at_ms\":1.0,\"event\":\"output\",\"image\":\"base\",\"step\":{{\"number\":1,\"total\":1,\"text\":{evil}}},\"line\":{evil}}}\n\
+         {{\"at_ms\":1.0,\"event\":\"output\",\"image\":\"base\",\"step\":1,\"line\":\"::stop-commands::x\"}}\n\
+         {{\"at_ms\":1.0,\"event\":\"output\",\"image\":\"base\",\"step\":1,\"line\":\" \\t::evil::\"}}\n\
          {{\"at_ms\":2.0,\"event\":\"warning\",\"image\":{evil},\"message\":{evil}}}\n\
          {{\"at_ms\":2.0,\"event\":\"push-failed\",\"image\":{evil},\"message\":{evil}}}\n\
          {{\"at_ms\":3.0,\"event\":\"image-failed\",\"image\":{evil},\"took_ms\":1.0,\"failure\":{{\"kind\":\"build\",\
          \"message\":{evil},\"excerpt\":{{\"place\":\"x:1:1\",\"text\":{evil}}},\"log_tail\":[{evil}]}}}}\n\
          {{\"at_ms\":4.0,\"event\":\"run-finished\"}}\n"
     );
-    let project = Project::shop().file(&format!("{run_folder}/events.jsonl"), events).file(
-        &format!("{run_folder}/base.log"),
-        format!("{EVIL}\n::stop-commands::x\n \t::evil::\n"),
-    );
+    let project = Project::shop().file(&format!("{run_folder}/events.jsonl"), events);
     for words in ["log", "log base", "runs", "runs --json", "report --output -"] {
         run(&project, words, 0);
     }

@@ -8,6 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use serde_json::Value;
+
 use crate::harness::{Project, assert_same};
 use crate::log::{newest, runs, table};
 
@@ -196,8 +198,13 @@ fn what_builds_write_reaches_nobody_raw() {
             "fail": {{"step": 1, "message": "\u001b[1mexit\ncode"}}}}]}}"#
     ));
     project.run("build agent --engine fake").code(1);
-    let log = fs::read_to_string(folder(&project).join("agent.log")).unwrap();
-    assert!(log.contains("\x1b[31mred\x1b[0m\n") && log.contains("10%\r100%\n"), "as it was");
+    let events = fs::read_to_string(folder(&project).join("events.jsonl")).unwrap();
+    let values = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let log: Vec<String> =
+        values.filter_map(|value| value["line"].as_str().map(str::to_owned)).collect();
+    assert!(log.contains(&"\x1b[31mred\x1b[0m".to_owned()), "as it was: {log:?}");
+    assert!(log.contains(&"10%\r100%".to_owned()), "as it was: {log:?}");
+    assert_eq!(events.matches("evil").count(), 1, "a line is in the log once");
     for words in ["log", "log agent"] {
         let said = project.run(words).code(0).stderr("").out();
         assert_harmless(&said);
@@ -213,13 +220,18 @@ fn what_builds_write_reaches_nobody_raw() {
 fn a_log_that_somebody_forged_is_read_with_care() {
     let project = Project::shop().script("{}");
     project.run("build agent --engine fake").code(0);
-    let mut bytes = b"\x1b[31m\xff\xfe one\r\n\0".to_vec();
-    bytes.extend(vec![b'z'; 1 << 20]);
-    fs::write(folder(&project).join("agent.log"), &bytes).unwrap();
+    let mut bytes = br#"{"at_ms":1,"event":"image-started","image":"agent"}"#.to_vec();
+    let output = br#"{"at_ms":1,"event":"output","image":"agent","step":7,"line":""#;
+    let long = vec![b'z'; 1 << 20];
+    for line in [br"\u001b[31m\ufffd\ufffd one\r".as_slice(), b"\xff\xfe", b"\\u0000", &long] {
+        bytes.extend([b"\n".as_slice(), output, line, b"\"}"].concat());
+    }
+    fs::write(folder(&project).join("events.jsonl"), &bytes).unwrap();
     let said = project.run("log agent").code(0).stderr("").out();
     assert_harmless(&said);
-    assert_eq!(said.split('\n').next(), Some("\u{fffd}\u{fffd} one"));
-    assert_eq!(said.len(), "\u{fffd}\u{fffd} one\n\n".len() + (1 << 20));
+    assert_eq!(said.split('\n').nth(2), Some("\u{fffd}\u{fffd} one"));
+    let around = "==> started\n==> \n\u{fffd}\u{fffd} one\n\n\n";
+    assert_eq!(said.len(), around.len() + (1 << 20));
     let evil = r#""image":"\u001b[31mx\u202e\n""#;
     let step = r#""step":{"number":1,"total":4294967295,"text":"\u0007"}"#;
     let events = [

@@ -36,7 +36,7 @@ fn read(path: impl AsRef<Path>) -> String {
 }
 
 fn image<'a>(data: &'a Value, name: &str) -> &'a Value {
-    data["i"].as_array().unwrap().iter().find(|image| image["n"] == name).unwrap()
+    data["images"].as_array().unwrap().iter().find(|image| image["name"] == name).unwrap()
 }
 
 #[test]
@@ -48,16 +48,19 @@ fn the_last_run_is_shown() {
     let id = newest(&project);
     let page = read(project.root().join(".layers/runs").join(&id).join("report.html"));
     let held = data(&page);
-    assert_eq!(held["n"], id);
-    assert_eq!(held["r"]["k"], "2 built, 1 failed, 2 skipped of 5 images");
+    assert_eq!(held["title"], id);
+    assert_eq!(held["run"]["counts"], "2 built, 1 failed, 2 skipped of 5 images");
     let builder = image(&held, "builder");
-    assert_eq!((&builder["o"], &builder["f"]["t"][0]), (&"x".into(), &"</script><b>".into()));
-    assert_eq!(builder["f"]["x"][1][0], "RUN make wheels");
-    assert_eq!(image(&held, "release")["w"], "builder failed");
+    assert_eq!(
+        (&builder["outcome"], &builder["failure"]["tail"][0]),
+        (&"failed".into(), &"</script><b>".into())
+    );
+    assert_eq!(builder["failure"]["excerpt"]["lines"][0], "RUN make wheels");
+    assert_eq!(image(&held, "release")["why"], "builder failed");
     // Where it goes can be said, and needs no engine and no files.
     let project = project.dockerfile("base", "FROM\n");
     let again = project.run("report --output -").code(0).out();
-    assert_eq!(data(&again)["i"], data(&page)["i"]);
+    assert_eq!(data(&again)["images"], data(&page)["images"]);
     project.run("report --output page.html").code(0).stdout("page.html\n");
     assert_same_page(&read(project.root().join("page.html")), &page);
     project.run(&format!("-C docker report {id} -o ../again.html")).code(0);
@@ -71,13 +74,13 @@ fn a_run_is_compared_with_the_one_before_that_shares_an_image() {
     let first = newest(&project);
     project.run("build agent --engine fake --progress quiet").code(0);
     let shown = project.run("report --output -").code(0).out();
-    assert_eq!(data(&shown)["r"]["p"], Value::Null, "agent and base share nothing");
+    assert_eq!(data(&shown)["run"]["prior"], Value::Null, "agent and base share nothing");
     project.run("build builder --engine fake --progress quiet --timings=page.html").code(0);
     let page = project.read("page.html");
     let held = data(&page);
-    assert_eq!(held["r"]["p"]["n"], first);
-    assert_eq!(image(&held, "base")["y"][0], "b");
-    assert_eq!(image(&held, "builder")["y"], Value::Null);
+    assert_eq!(held["run"]["prior"]["id"], first);
+    assert_eq!(image(&held, "base")["prior"]["outcome"], "built");
+    assert_eq!(image(&held, "builder")["prior"], Value::Null);
     // Told again later, it is the same page.
     project.run("report -o later.html").code(0);
     assert_same_page(&project.read("later.html"), &page);
@@ -97,7 +100,7 @@ fn a_build_writes_its_page_and_trace() {
     );
     assert!(said.out().lines().all(|line| line.starts_with('{')), "the events are alone there");
     let page = project.root().join(".layers/runs").join(newest(&project)).join("report.html");
-    assert_eq!(data(&read(page))["r"]["k"], "5 built of 5 images");
+    assert_eq!(data(&read(page))["run"]["counts"], "5 built of 5 images");
     let trace: Value = serde_json::from_str(&project.read("t.json")).unwrap();
     let events = trace["traceEvents"].as_array().unwrap();
     let images = events.iter().filter(|event| event["cat"] == "image");
@@ -115,7 +118,7 @@ fn a_run_with_nothing_to_do_has_a_page_only_where_one_is_named() {
     let said = project.run("build agent --engine fake --timings").code(0).err();
     assert!(said.ends_with("no page: a run that builds nothing keeps no log\n"), "{said}");
     project.run("build agent --engine fake --timings=p.html").code(0);
-    assert_eq!(image(&data(&project.read("p.html")), "agent")["o"], "f");
+    assert_eq!(image(&data(&project.read("p.html")), "agent")["outcome"], "fresh");
 }
 
 #[test]
@@ -139,12 +142,12 @@ fn a_graph_is_shown_without_a_run() {
     let project = Project::shop();
     let page = project.run("graph --html").code(0).stderr("").out();
     let shown = data(&page);
-    assert_eq!((&shown["n"], &shown["r"]), (&"shop".into(), &Value::Null));
+    assert_eq!((&shown["title"], &shown["run"]), (&"shop".into(), &Value::Null));
     let release = image(&shown, "release");
-    assert_eq!(release["D"][0], "docker/release/Dockerfile");
-    assert_eq!(release["p"][1][2], "docker/release/Dockerfile:2:13");
-    assert_eq!(image(&shown, "base")["E"][0][0], "debian:bookworm-slim");
-    assert_eq!(image(&shown, "base")["o"], Value::Null);
+    assert_eq!(release["files"]["dockerfile"], "docker/release/Dockerfile");
+    assert_eq!(release["needs"][1]["place"], "docker/release/Dockerfile:2:13");
+    assert_eq!(image(&shown, "base")["externals"][0]["name"], "debian:bookworm-slim");
+    assert_eq!(image(&shown, "base")["outcome"], Value::Null);
     project.run("graph --output graph.html").code(0).stdout("");
     assert_eq!(data(&project.read("graph.html")), shown);
     project.run("graph --check --output graph.html").code(0);

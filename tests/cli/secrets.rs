@@ -69,7 +69,7 @@ fn a_build_gets_a_secret_that_nobody_sees() {
     assert_eq!(files_with(project.root(), VALUE), Vec::<String>::new());
     // The search finds what is there, in the log of the run too.
     let hidden = files_with(&project.root().join(".layers/runs"), "token: ***");
-    assert_eq!(hidden.len(), 2, "{hidden:?}");
+    assert_eq!(hidden.len(), 1, "a line is in the log once: {hidden:?}");
 }
 
 #[test]
@@ -332,9 +332,7 @@ fn a_secret_is_not_put_together_from_what_is_shown() {
         }
         said += &project.read("t.json");
         let run = fs::read_dir(project.root().join(".layers/runs")).unwrap().next().unwrap();
-        for file in ["events.jsonl", "app.log"] {
-            said += &fs::read_to_string(run.as_ref().unwrap().path().join(file)).unwrap();
-        }
+        said += &fs::read_to_string(run.unwrap().path().join("events.jsonl")).unwrap();
         // No piece of it is left beside another, whatever stood between them.
         for piece in ["hunt", "er2-", "2-of", "of-th", "he-te", "unte"] {
             assert!(!said.contains(piece), "{disguise:?}: {piece}: {said}");

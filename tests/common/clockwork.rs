@@ -7,16 +7,15 @@
 //! noticed, and is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use layers::base::{IdMap, Platform, UnitId};
 use layers::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, ContextFiles, Features,
-    HistoryEntry, ImageStore, LabelFilter, ListedImage, Secrets, Sink, StoredImage,
+    BuildFailure, BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry,
+    ImageStore, LabelFilter, ListedImage, Sink, StoredImage,
 };
-use layers::event::{Excerpt, Listener, Stamped};
+use layers::event::{Excerpt, Tally};
 use layers::plan::{Parent, Plan, Reason};
 use layers::schedule::{OnFailure, Options, Prepared, Recipes, Run, Turn};
 use layers::state::Durations;
@@ -148,7 +147,8 @@ impl Work {
             timeout: None,
         };
         let engine = Clockwork::new(self, jobs);
-        let tally = Run::new(&plan, &names, &engine, options).execute(&mut Nobody);
+        let mut tally = Tally::default();
+        Run::new(&plan, &names, &engine, options).execute(&mut tally);
         assert_eq!(tally.built, count, "{tally:?}");
         engine.state.into_inner().unwrap().now
     }
@@ -161,12 +161,6 @@ fn list_in_order(takes: Vec<Duration>, jobs: usize) -> Duration {
         *places.iter_mut().min().expect("at least one place") += time;
     }
     places.into_iter().max().unwrap_or_default()
-}
-
-struct Nobody;
-
-impl Listener for Nobody {
-    fn hear(&mut self, _: &Stamped) {}
 }
 
 /// An engine with a clock of its own.
@@ -287,14 +281,6 @@ impl ImageStore for Clockwork<'_> {
     }
 }
 
-struct NoFiles;
-
-impl ContextFiles for NoFiles {
-    fn write_tar(&self, _: &mut dyn io::Write) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Names(Vec<String>);
 
 impl Recipes for Names {
@@ -309,20 +295,8 @@ impl Recipes for Names {
         _: &dyn Builder,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
-        let request = BuildRequest {
-            dockerfile: self.name(image).to_owned(),
-            target: None,
-            references: Vec::new(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            attestations: layers::engine::Attestations::default(),
-            build_args: BTreeMap::new(),
-            platform: None,
-            contexts: BTreeMap::new(),
-            no_cache: false,
-            secrets: Secrets::default(),
-            context: Arc::new(NoFiles),
-        };
+        let request =
+            BuildRequest { dockerfile: self.name(image).to_owned(), ..BuildRequest::default() };
         let (request, reason) = (Box::new(request), Reason::NoImage);
         Ok(Prepared::Build { request, reason, claim: None })
     }

@@ -169,17 +169,11 @@ impl ContextFiles for Files {
 pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static) -> BuildRequest {
     BuildRequest {
         dockerfile: dockerfile.to_owned(),
-        target: None,
         references: vec![name.reference(":latest")],
         labels: BTreeMap::from([(TEST_LABEL.to_owned(), name.label().to_owned())]),
-        annotations: BTreeMap::new(),
-        attestations: layers::engine::Attestations::default(),
-        build_args: BTreeMap::new(),
-        platform: None,
-        contexts: BTreeMap::new(),
         no_cache: true,
-        secrets: layers::engine::Secrets::default(),
         context: Arc::new(files),
+        ..BuildRequest::default()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Runs that look like real ones, made of dice: the same number makes the same run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use layers::base::{Place, RelPath};
 use layers::event::{
-    Edge, Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo,
+    Edge, Event, Excerpt, Failure, FailureKind, RunImage, Skip, Stamped, StepCounts, StepInfo,
 };
 use layers::graph::evaluate::NeedKind;
 use layers::plan::Reason;
@@ -82,7 +83,12 @@ struct Maker {
 
 impl Maker {
     fn tell(&mut self, at: u64, event: Event) {
-        self.events.push(Stamped { at: Duration::from_millis(at), event });
+        self.events.push(Stamped { at: Duration::from_millis(at), image: None, event });
+    }
+
+    fn tell_of(&mut self, number: usize, at: u64, event: Event) {
+        let image = Some(RunImage::new(number, &name(number)));
+        self.events.push(Stamped { at: Duration::from_millis(at), image, event });
     }
 
     fn link(&mut self) {
@@ -103,8 +109,8 @@ impl Maker {
         }
         let edges = self.needs.iter().enumerate().flat_map(|(image, needs)| {
             let edge = move |(parent, kind): &(usize, NeedKind)| Edge {
-                image: name(image),
-                parent: name(*parent),
+                image: name(image).into(),
+                parent: name(*parent).into(),
                 kind: *kind,
             };
             needs.iter().map(edge)
@@ -112,7 +118,7 @@ impl Maker {
         let began = Event::RunStarted {
             engine: "docker 28.5.1".to_owned(),
             jobs: self.recipe.jobs,
-            images: (0..self.recipe.images).map(name).collect(),
+            images: (0..self.recipe.images).map(|image| name(image).into()).collect(),
             edges: edges.collect(),
             expected: BTreeMap::new(),
         };
@@ -127,9 +133,10 @@ impl Maker {
             let needs = &self.needs[image];
             let lost = needs.iter().find(|(need, _)| !self.ends[need].1);
             if let Some((need, _)) = lost {
-                let (at, because) = (self.ends[need].0, Skip::NeedFailed { image: name(*need) });
+                let (at, because) =
+                    (self.ends[need].0, Skip::NeedFailed { image: name(*need).into() });
                 self.ends.insert(image, (at, false));
-                self.tell(at, Event::ImageSkipped { image: name(image), because });
+                self.tell_of(image, at, Event::ImageSkipped { because });
                 continue;
             }
             let ready = needs.iter().map(|(need, _)| self.ends[need].0).max().unwrap_or(1);
@@ -137,16 +144,9 @@ impl Maker {
                 self.ends.insert(image, (ready, true));
                 let image_id = self.id();
                 let size = Some(77_000_000);
-                self.tell(
-                    ready,
-                    Event::ImageFresh {
-                        image: name(image),
-                        image_id,
-                        tagged: vec![],
-                        size,
-                        registry: None,
-                    },
-                );
+                let tagged = Vec::new();
+                let fresh = Event::ImageFresh { image_id, tagged, size, registry: None };
+                self.tell_of(image, ready, fresh);
                 continue;
             }
             let place = places.iter_mut().min().unwrap();
@@ -160,9 +160,8 @@ impl Maker {
     }
 
     fn build(&mut self, number: usize, start: u64, took: u64) {
-        let image = || name(number);
-        self.tell(start, Event::ImageStarted { image: image() });
-        self.tell(start, Event::ImageStale { image: image(), reason: Reason::NoImage });
+        self.tell_of(number, start, Event::ImageStarted);
+        self.tell_of(number, start, Event::ImageStale { reason: Reason::NoImage });
         let total = u32::try_from(self.dice.below(4) + 2).unwrap();
         let fails = self.recipe.fails && number == self.recipe.images / 2;
         let all_cached = self.dice.below(7) == 0 && !fails;
@@ -171,38 +170,38 @@ impl Maker {
             let cached = all_cached || step == 1;
             let text =
                 if step == 1 { "FROM debian:bookworm-slim" } else { COMMANDS[self.dice.below(6)] };
-            let step = StepInfo { stage: None, number: step, total, text: text.to_owned() };
+            let (id, text) = (step as usize, text.to_owned());
+            let step = Arc::new(StepInfo { id, stage: None, number: step, total, text });
             let each = if cached { 0 } else { took / u64::from(total) };
             ran += u32::from(!cached);
             if !cached {
-                self.tell(at, Event::StepStarted { image: image(), step: step.clone() });
+                self.tell_of(number, at, Event::StepStarted { step: Arc::clone(&step) });
             }
             at += each;
             if fails && step.number == total {
                 return self.fail(number, &step, start, start + took);
             }
             let took = Duration::from_millis(each);
-            self.tell(at, Event::StepFinished { image: image(), step, cached, took });
+            self.tell_of(number, at, Event::StepFinished { step, cached, took });
         }
         self.ends.insert(number, (start + took, true));
         let size = 80_000_000 + u64::try_from(self.dice.below(400_000_000)).unwrap();
         let built = Event::ImageBuilt {
-            image: image(),
             image_id: self.id(),
-            references: vec![format!("acme/shop-{}:latest", image())],
+            references: vec![format!("acme/shop-{}:latest", name(number))],
             steps: StepCounts { ran, cached: total - ran },
             size: Some(size),
             took: Duration::from_millis(took),
         };
-        self.tell(start + took, built);
+        self.tell_of(number, start + took, built);
     }
 
-    fn fail(&mut self, number: usize, step: &StepInfo, start: u64, end: u64) {
+    fn fail(&mut self, number: usize, step: &Arc<StepInfo>, start: u64, end: u64) {
         let file = RelPath::new(&format!("docker/{}/Dockerfile", name(number))).unwrap();
         let failure = Failure {
             kind: FailureKind::Build,
             message: "process \"/bin/sh -c make\" did not complete: exit code: 2".to_owned(),
-            step: Some(step.clone()),
+            step: Some(Arc::clone(step)),
             excerpt: Some(Excerpt {
                 place: Place { file, line: 9, column: 1 },
                 text: "RUN make \\\n    wheels".to_owned(),
@@ -214,7 +213,7 @@ impl Maker {
         };
         self.ends.insert(number, (end, false));
         let took = Duration::from_millis(end - start);
-        self.tell(end, Event::ImageFailed { image: name(number), failure, took });
+        self.tell_of(number, end, Event::ImageFailed { failure, took });
     }
 
     fn id(&mut self) -> String {

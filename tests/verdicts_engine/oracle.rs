@@ -107,21 +107,15 @@ fn request(world: &World, image: usize, held: &StoredImage) -> BuildRequest {
     BuildRequest {
         dockerfile: text,
         target: world.model.images[image].target.clone(),
-        references: Vec::new(),
         labels: held
             .labels
             .clone()
             .into_iter()
             .filter(|it| OURS.contains(&it.0.as_str()))
             .collect(),
-        annotations: BTreeMap::new(),
-        attestations: layers::engine::Attestations::default(),
         build_args: world.args(image),
-        platform: None,
-        contexts: BTreeMap::new(),
-        no_cache: false,
-        secrets: layers::engine::Secrets::default(),
         context: Arc::new(Folder { root: context, ignore }),
+        ..BuildRequest::default()
     }
 }
 
@@ -211,17 +205,10 @@ pub fn build_by_hand(text: &str, reference: &str, labels: &[(&str, &str)]) -> bo
     }
     let request = BuildRequest {
         dockerfile: text.to_owned(),
-        target: None,
         references: vec![reference.to_owned()],
         labels: labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        annotations: BTreeMap::new(),
-        attestations: layers::engine::Attestations::default(),
-        build_args: BTreeMap::new(),
-        platform: None,
-        contexts: BTreeMap::new(),
-        no_cache: false,
-        secrets: layers::engine::Secrets::default(),
         context: Arc::new(files),
+        ..BuildRequest::default()
     };
     let outcome = docker.build(&request, &mut |_| {}, &Cancel::default()).unwrap();
     matches!(outcome, BuildOutcome::Built { .. })

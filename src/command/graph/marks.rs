@@ -56,13 +56,14 @@ pub fn make(
 
 /// A text in the colour of a mark, on a terminal.
 pub fn paint(paint: Paint, mark: &Mark, text: &str) -> String {
-    match mark.shade {
+    let painted = match mark.shade {
         Shade::Good => paint.good(text),
         Shade::Careful => paint.careful(text),
         Shade::Waiting | Shade::Unknown => paint.faint(text),
         Shade::Step(step) if step + 1 == STEPS => paint.strong(text),
-        Shade::Step(_) => text.to_owned(),
-    }
+        Shade::Step(_) => text.into(),
+    };
+    painted.into_owned()
 }
 
 fn mark(word: impl Into<String>, shade: Shade) -> Mark {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::base::text::names_registry;
 use crate::credentials::Credential;
 
 /// More than this no line of an answer holds; it bounds what a stranger can send.
@@ -29,7 +30,7 @@ struct Line {
 /// slash where it can't be a name on Docker Hub.
 pub(super) fn registry_of(repository: &str) -> &str {
     match repository.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        Some((host, _)) if names_registry(host) => host,
         _ => "docker.io",
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::ImageId;
-use crate::base::text::shell_word;
+use crate::base::text::{names_registry, shell_word};
 
 use super::View;
 use super::recipe::{Recipe, Spelling};
@@ -80,8 +80,7 @@ impl Pipeline<'_> {
     fn registry_host(&self) -> Option<&str> {
         let registry = self.registry.as_deref()?;
         let first = registry.split('/').next().unwrap_or(registry);
-        let is_host = first.contains(['.', ':']) || first == "localhost";
-        Some(if is_host { first } else { "docker.io" })
+        Some(if names_registry(first) { first } else { "docker.io" })
     }
 }
 

@@ -84,11 +84,11 @@ pub(super) fn read(
             None => set_bare(&mut meaning, field).map_err(at(field.key.span))?,
         }
     }
-    check_together(&meaning).map_err(|message| at(mount.span)(invalid(message)))?;
+    check_together(&meaning).map_err(at(mount.span))?;
     Ok(meaning)
 }
 
-fn invalid(message: String) -> Diagnostic {
+fn invalid(message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Rule::InvalidMount, message)
 }
 
@@ -122,7 +122,7 @@ fn set_bare(meaning: &mut Meaning, field: &MountField) -> Result<(), Diagnostic>
             meaning.required = true;
             Ok(())
         }
-        "required" => Err(invalid("only secrets and ssh can be `required`".to_owned())),
+        "required" => Err(invalid("only secrets and ssh can be `required`")),
         _ => Err(unknown_key(key, format!("`{key}` of a mount needs a value"))),
     }
 }
@@ -186,33 +186,33 @@ fn set(
 }
 
 /// What may not stand together.
-fn check_together(meaning: &Meaning) -> Result<(), String> {
+fn check_together(meaning: &Meaning) -> Result<(), Diagnostic> {
     let has_owner = matches!(meaning.kind, MountType::Secret | MountType::Ssh | MountType::Cache);
     if let Some(key) = meaning.owner.filter(|_| !has_owner) {
-        return Err(format!("this type of mount has no `{key}`"));
+        return Err(invalid(format!("this type of mount has no `{key}`")));
     }
     if meaning.sharing && meaning.kind != MountType::Cache {
-        return Err("only a cache mount has `sharing`".to_owned());
+        return Err(invalid("only a cache mount has `sharing`"));
     }
     if meaning.kind == MountType::Ssh && !meaning.source.is_empty() {
-        return Err("an ssh mount has no `source`".to_owned());
+        return Err(invalid("an ssh mount has no `source`"));
     }
     if meaning.kind == MountType::Secret {
         if !meaning.from.is_empty() {
-            return Err("a secret has no `from`".to_owned());
+            return Err(invalid("a secret has no `from`"));
         }
         if meaning.source.is_empty() && meaning.target.is_empty() && meaning.id.is_empty() {
-            return Err("a secret needs an `id`, a `source` or a `target`".to_owned());
+            return Err(invalid("a secret needs an `id`, a `source` or a `target`"));
         }
         if !meaning.source.is_empty() && !meaning.id.is_empty() {
-            return Err("a secret has either a `source` or an `id`".to_owned());
+            return Err(invalid("a secret has either a `source` or an `id`"));
         }
     }
     let is_file_system =
         matches!(meaning.kind, MountType::Bind | MountType::Cache | MountType::Tmpfs);
     // By its text: of `/x/..` BuildKit does not see it.
     if is_file_system && meaning.target == "/" {
-        return Err("the target of a mount can't be the root".to_owned());
+        return Err(invalid("the target of a mount can't be the root"));
     }
     Ok(())
 }

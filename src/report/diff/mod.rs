@@ -13,8 +13,7 @@ use crate::graph::Graph;
 use crate::graph::difference::{Difference, EdgeBetween, Moved};
 use crate::inputs::since::Cause;
 
-use super::clean::visible_json;
-use super::{affected, words};
+use super::{Words, affected, clean, words};
 
 mod drawing;
 mod markdown;
@@ -148,7 +147,7 @@ pub fn draw_json(told: &Told<'_>) -> anyhow::Result<String> {
         estimate: told.estimate,
         difference: told.difference,
     };
-    Ok(visible_json(serde_json::to_string_pretty(&whole)?) + "\n")
+    clean::json(&whole)
 }
 
 /// Markdown as GitHub and GitLab read it.
@@ -217,17 +216,18 @@ fn summary(told: &Told<'_>) -> String {
     let for_parents = told.rows.iter().filter(|row| row.because == Because::Parent).count();
     let themselves = told.rows.len() - for_parents;
     let why = match for_parents {
-        0 if themselves == 1 => "for itself".to_owned(),
-        0 => "each for itself".to_owned(),
-        _ => format!("{themselves} for themselves, {for_parents} because of what they need"),
+        0 if themselves == 1 => Words::from("for itself"),
+        0 => "each for itself".into(),
+        _ => format!("{themselves} for themselves, {for_parents} because of what they need").into(),
     };
-    let time = match &told.estimate {
-        None => "How long that takes is not known: nothing of it was built here yet.".to_owned(),
+    let time: Words = match &told.estimate {
+        None => "How long that takes is not known: nothing of it was built here yet.".into(),
         Some(Estimate { jobs, time, work }) => format!(
             "That takes about {} with `-j {jobs}`, and {} one after the other.",
             words::rough(*time),
             words::rough(*work)
-        ),
+        )
+        .into(),
     };
     let are = if told.rows.len() == 1 { "is" } else { "are" };
     format!("**{} of {total} {are} rebuilt**: {why}. {time}{errors}", told.rows.len())
@@ -262,7 +262,7 @@ fn why(row: &Row<'_>) -> String {
     match (row.because, row.cause, row.was) {
         (Because::Renamed, _, Some(was)) => format!("is called otherwise, was {}", code(was)),
         (Because::Parent, ..) | (_, None, _) => format!("needs {}", names(&row.needs)),
-        (_, Some(cause), _) => affected::describe_by(cause, &code),
+        (_, Some(cause), _) => affected::describe_by(cause, &code).into_owned(),
     }
 }
 

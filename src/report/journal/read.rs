@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::announced::Announced;
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
-use crate::event::Stamped;
+use crate::event::{Event, Stamped};
 use crate::state::runs::{EVENTS, FORM, Head, RunLog};
+
+/// The form in which each line holds all of its step, and a failure the last lines of its log.
+const FIRST_FORM: u32 = 1;
 
 /// The events of a log, in order.
 #[derive(Debug)]
@@ -27,6 +31,7 @@ pub struct Events {
     only_facts: bool,
     /// The last line that was passed over.
     passed: Vec<u8>,
+    announced: Announced,
 }
 
 impl Events {
@@ -46,10 +51,13 @@ impl Events {
             first: true,
             only_facts: false,
             passed: Vec::new(),
+            announced: Announced::default(),
         };
         events.read_line()?;
         let head: Option<Head> = serde_json::from_slice(&events.line).ok();
-        if let Some(version) = head.map(|head| head.version).filter(|version| *version > FORM) {
+        let version = head.map_or(FORM, |head| head.version);
+        events.announced.by_number = version > FIRST_FORM;
+        if version > FORM {
             bail!(
                 permanent(format!(
                     "`{}` has the form {version}, and this version of layers reads {FORM}",
@@ -67,6 +75,13 @@ impl Events {
     pub fn only_facts(mut self) -> Events {
         self.only_facts = true;
         self
+    }
+
+    /// The event of a line; nothing where it holds none that is known here.
+    fn event(&mut self, line: &[u8]) -> Option<Stamped> {
+        let mut event = serde_json::from_slice(line).ok()?;
+        self.announced.complete(&mut event);
+        Some(event)
     }
 
     /// Reads the next line into `line`; empty at the end.
@@ -90,27 +105,41 @@ impl Iterator for Events {
             }
             if self.line.is_empty() {
                 let last = std::mem::take(&mut self.passed);
-                return serde_json::from_slice(&last).ok().map(Ok);
+                return self.event(&last).map(Ok);
             }
             self.passed.clear();
             if self.only_facts && is_output(&self.line) {
                 std::mem::swap(&mut self.passed, &mut self.line);
                 continue;
             }
-            if let Ok(event) = serde_json::from_slice(&self.line) {
+            let line = std::mem::take(&mut self.line);
+            let event = self.event(&line);
+            self.line = line;
+            if let Some(event) = event {
                 return Some(Ok(event));
             }
         }
     }
 }
 
-/// Whether a line is an event of what a step wrote, in the form in which they are written here.
+/// Whether an image was begun in a run, so that there is something of it to be read.
+pub fn has_log_of(run: &RunLog, image: &str) -> bool {
+    let is_start = |it: &Stamped| {
+        matches!(it.event, Event::ImageStarted)
+            && it.image.as_ref().is_some_and(|it| *it.name == *image)
+    };
+    Events::of(run).is_ok_and(|all| all.only_facts().any(|it| it.is_ok_and(|it| is_start(&it))))
+}
+
+/// Whether a line is an event of what a step wrote, in the form in which they are written here. Only its
+/// beginning is looked at: what a step wrote may be long.
 fn is_output(line: &[u8]) -> bool {
-    let rest = line.splitn(2, |byte| *byte == b',').nth(1);
-    rest.is_some_and(|rest| rest.starts_with(b"\"event\":\"output\","))
+    // Within a text the quotes would stand behind backslashes.
+    const MARK: &[u8] = b"\"event\":\"output\",";
+    line[..line.len().min(512)].windows(MARK.len()).any(|piece| piece == MARK)
 }
 
 /// The error is no `io::Error`, which is one of writing for `say`.
-pub(in crate::report) fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
+fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
     anyhow::anyhow!("can't read `{}`: {error}", visible_path(path))
 }

@@ -4,20 +4,20 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::base::clock::UnixTime;
 use crate::base::{Place, Platform, RelPath};
 use crate::event::{
-    Edge, Event, Excerpt, Failure, FailureKind, Skip, Stamped, StepCounts, StepInfo,
+    Edge, Event, Excerpt, Failure, FailureKind, RunImage, Skip, Stamped, StepCounts, StepInfo,
 };
 use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::Reference;
 use crate::inputs::Change;
 use crate::plan::Reason;
-use crate::report::Reporter;
-use crate::report::plain;
+use crate::report::{Reporter, plain, retell};
 use crate::state::Memory;
 use crate::state::runs::{EVENTS, Head, RunLog, all};
 
@@ -25,8 +25,9 @@ fn place() -> Place {
     Place { file: RelPath::new("docker/dev/Dockerfile").unwrap(), line: 9, column: 1 }
 }
 
-fn step() -> StepInfo {
-    StepInfo { stage: Some("build".to_owned()), number: 2, total: 3, text: "RUN make".to_owned() }
+fn step() -> Arc<StepInfo> {
+    let (stage, text) = (Some("build".to_owned()), "RUN make".to_owned());
+    Arc::new(StepInfo { id: 0, stage, number: 2, total: 3, text })
 }
 
 fn every_change() -> Vec<Change> {
@@ -91,10 +92,10 @@ fn every_reason() -> Vec<Reason> {
 fn must_be_listed(event: &Event) {
     match event {
         Event::RunStarted { .. }
-        | Event::ImageStarted { .. }
+        | Event::ImageStarted
         | Event::ImageFresh { .. }
         | Event::ImageStale { .. }
-        | Event::ImageBlocked { .. }
+        | Event::ImageBlocked
         | Event::ImageRetried { .. }
         | Event::StepStarted { .. }
         | Event::StepFinished { .. }
@@ -105,7 +106,7 @@ fn must_be_listed(event: &Event) {
         | Event::ImageSkipped { .. }
         | Event::ImageCancelled { .. }
         | Event::ImagePulled { .. }
-        | Event::PushStarted { .. }
+        | Event::PushStarted
         | Event::ImagePushed { .. }
         | Event::PushFailed { .. }
         | Event::Released { .. }
@@ -115,33 +116,35 @@ fn must_be_listed(event: &Event) {
     }
 }
 
-fn beginning(image: String, took: Duration) -> Event {
+fn of_run_started(took: Duration) -> Event {
+    let image = || "dev".into();
     Event::RunStarted {
         engine: "fake 1".to_owned(),
         jobs: 2,
-        images: vec![image.clone()],
-        edges: vec![Edge { image: image.clone(), parent: image.clone(), kind: NeedKind::Copy }],
-        expected: [(image, took)].into(),
+        images: vec![image()],
+        edges: vec![Edge { image: image(), parent: image(), kind: NeedKind::Copy }],
+        expected: [(image(), took)].into(),
     }
 }
 
 fn of_registries(evil: &str, took: Duration) -> Vec<Event> {
-    let (image, evil) = (|| "dev".to_owned(), || evil.to_owned());
+    let evil = || evil.to_owned();
     let digested = || format!("{}@sha256:0", evil());
     vec![
-        Event::ImagePulled { image: image(), reference: digested(), took },
-        Event::PushStarted { image: image() },
-        Event::ImagePushed { image: image(), reference: digested(), took },
-        Event::PushFailed { image: image(), message: evil() },
-        Event::Released { moved: vec![evil()], kept: 2 },
-        Event::NotReleased { message: Some(evil()) },
-        Event::NotReleased { message: None },
+        Event::ImagePulled { reference: digested(), took },
+        Event::PushStarted,
+        Event::ImagePushed { reference: digested(), took },
+        Event::PushFailed { message: evil() },
     ]
+}
+
+fn fresh(id: &str, tagged: Vec<String>, size: Option<u64>) -> Event {
+    let registry = size.map(|_| "ghcr.io/acme/dev@sha256:0".to_owned());
+    Event::ImageFresh { image_id: id.to_owned(), tagged, size, registry }
 }
 
 /// Events of every kind, the end last.
 fn every_event() -> Vec<Stamped> {
-    let image = || "dev".to_owned();
     let took = Duration::from_micros(1_234_567);
     let evil = "a\x1b[31m\r\u{202e}\u{fffd}\0\"\\\u{2028}é".to_owned();
     let build = Failure {
@@ -149,56 +152,50 @@ fn every_event() -> Vec<Stamped> {
         message: format!("exit code: 2\n{evil}"),
         step: Some(step()),
         excerpt: Some(Excerpt { place: place(), text: "RUN make \\\n  all".to_owned() }),
-        log_tail: vec![evil.clone(), String::new()],
+        log_tail: vec![evil.clone()],
     };
-    let machinery = Failure {
-        kind: FailureKind::Machinery,
-        step: None,
-        excerpt: None,
-        log_tail: Vec::new(),
-        ..build.clone()
-    };
-    let plain_step = StepInfo { stage: None, number: 0, total: 0, text: "exporting".to_owned() };
-    let fresh = |id: &str, tagged, size| Event::ImageFresh {
-        image: image(),
-        image_id: id.to_owned(),
-        tagged,
-        size,
-        registry: size.map(|_| "ghcr.io/acme/dev@sha256:0".to_owned()),
-    };
-    let mut events = vec![
-        beginning(image(), took),
-        Event::ImageStarted { image: image() },
+    let (kind, log_tail) = (FailureKind::Machinery, Vec::new());
+    let machinery = Failure { kind, step: None, excerpt: None, log_tail, ..build.clone() };
+    let export = StepInfo { id: 1, text: "exporting".to_owned(), ..StepInfo::default() };
+    let mut of_image = vec![
+        Event::ImageStarted,
+        Event::ImageBlocked,
+        Event::ImageRetried { attempt: 1, message: evil.clone(), wait: took },
+        Event::StepStarted { step: step() },
+        Event::StepStarted { step: Arc::new(export) },
+        Event::StepFinished { step: step(), cached: true, took: Duration::ZERO },
+        Event::Output { step: step(), line: evil.clone() },
+        Event::Warning { message: evil.clone() },
+        Event::ImageFailed { failure: build, took },
+        Event::ImageFailed { failure: machinery, took },
         fresh("sha256:1", Vec::new(), None),
-        fresh("", vec![image()], Some(5)),
-        Event::ImageBlocked { image: image() },
-        Event::ImageRetried { image: image(), attempt: 1, message: evil.clone(), wait: took },
-        Event::StepStarted { image: image(), step: plain_step },
-        Event::StepFinished { image: image(), step: step(), cached: true, took: Duration::ZERO },
-        Event::Output { image: image(), step: step(), line: evil.clone() },
-        Event::Warning { image: image(), message: evil.clone() },
+        fresh("", vec!["dev".to_owned()], Some(5)),
         Event::ImageBuilt {
-            image: image(),
             image_id: "sha256:2".to_owned(),
             references: vec!["acme/shop-dev:latest".to_owned()],
             steps: StepCounts { ran: 1, cached: 2 },
             size: Some(1 << 40),
             took,
         },
-        Event::ImageFailed { image: image(), failure: build, took },
-        Event::ImageFailed { image: image(), failure: machinery, took },
-        Event::ImageSkipped { image: image(), because: Skip::Stopped },
-        Event::ImageSkipped { image: image(), because: Skip::NeedFailed { image: image() } },
-        Event::ImageCancelled { image: image(), took },
-        Event::Interrupted { signal: 15 },
+        Event::ImageSkipped { because: Skip::Stopped },
+        Event::ImageSkipped { because: Skip::NeedFailed { image: "dev".into() } },
+        Event::ImageCancelled { took },
     ];
-    let stale = |reason| Event::ImageStale { image: image(), reason };
-    events.extend(every_reason().into_iter().map(stale));
-    events.extend(of_registries(&evil, took));
-    events.push(Event::RunFinished);
-    events.iter().for_each(must_be_listed);
+    of_image.extend(every_reason().into_iter().map(|reason| Event::ImageStale { reason }));
+    of_image.extend(of_registries(&evil, took));
+    let of_run = [
+        Event::Interrupted { signal: 15 },
+        Event::Released { moved: vec![evil.clone()], kept: 2 },
+        Event::NotReleased { message: Some(evil) },
+        Event::NotReleased { message: None },
+        Event::RunFinished,
+    ];
+    let mut events = vec![(None, of_run_started(took))];
+    events.extend(of_image.into_iter().map(|event| (Some(RunImage::new(0, "dev")), event)));
+    events.extend(of_run.into_iter().map(|event| (None, event)));
+    events.iter().for_each(|(_, event)| must_be_listed(event));
     let at = (0..).map(|number| Duration::from_micros(number * 1001));
-    at.zip(events).map(|(at, event)| Stamped { at, event }).collect()
+    at.zip(events).map(|(at, (image, event))| Stamped { at, image, event }).collect()
 }
 
 /// Events as plain lines.
@@ -249,7 +246,6 @@ fn every_event_comes_back_from_json() {
         let text = serde_json::to_string(&event).unwrap();
         let again: Stamped = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&again).unwrap(), text);
-        assert_eq!(format!("{again:?}"), format!("{event:?}"), "{text}");
         assert!(!text.contains('\n'), "{text}");
     }
 }
@@ -286,7 +282,8 @@ fn what_steps_wrote_can_be_passed_over() {
         let logged = Logged::new();
         drop(logged.log(1, events));
         let facts = Events::of(&logged.only()).unwrap().only_facts().map(Result::unwrap);
-        assert_eq!(format!("{:?}", facts.collect::<Vec<_>>()), format!("{expected:?}"));
+        let facts = serde_json::to_string(&facts.collect::<Vec<_>>()).unwrap();
+        assert_eq!(facts, serde_json::to_string(expected).unwrap());
     };
     let events = every_event();
     let (output, facts): (Vec<_>, Vec<_>) =
@@ -301,7 +298,7 @@ fn what_steps_wrote_can_be_passed_over() {
 #[test]
 fn a_run_that_begins_nothing_leaves_nothing() {
     let logged = Logged::new();
-    let is_start = |event: &&Stamped| matches!(event.event, Event::ImageStarted { .. });
+    let is_start = |event: &&Stamped| matches!(event.event, Event::ImageStarted);
     let all_events = every_event();
     let without: Vec<Stamped> = all_events.iter().filter(|it| !is_start(it)).cloned().collect();
     drop(logged.log(1, &without));
@@ -339,9 +336,9 @@ fn a_newer_form_is_refused() {
     drop(logged.log(1, &every_event()));
     let path = logged.events_file();
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replacen("\"version\":1", "\"version\":2,\"more\":0", 1)).unwrap();
+    fs::write(&path, text.replacen("\"version\":2", "\"version\":3,\"more\":0", 1)).unwrap();
     let error = crate::base::error::text(&Events::of(&logged.only()).unwrap_err());
-    assert!(error.contains("has the form 2") && error.contains("\nhint: "), "{error}");
+    assert!(error.contains("has the form 3") && error.contains("\nhint: "), "{error}");
 }
 
 #[test]
@@ -392,31 +389,33 @@ fn runs_of_one_second_are_told_apart() {
 #[test]
 fn steps_that_run_at_once_take_turns_in_the_log_of_their_image() {
     let logged = Logged::new();
-    let image = || "dev/é".to_owned();
-    let other = || StepInfo { stage: None, number: 1, total: 2, text: "RUN other".to_owned() };
-    let output = |step, line: &str| Event::Output { image: image(), step, line: line.to_owned() };
+    let other = || {
+        Arc::new(StepInfo { id: 1, stage: None, number: 1, total: 2, text: "RUN other".to_owned() })
+    };
+    let output = |step, line: &str| Event::Output { step, line: line.to_owned() };
     let events = [
-        Event::ImageStarted { image: image() },
-        Event::StepStarted { image: image(), step: step() },
+        Event::ImageStarted,
+        Event::StepStarted { step: step() },
         output(step(), "one"),
-        Event::StepStarted { image: image(), step: other() },
+        Event::StepStarted { step: other() },
         output(step(), "\x1b[31mtwo"),
         output(other(), "three"),
-        Event::StepFinished { image: image(), step: step(), cached: true, took: Duration::ZERO },
+        Event::StepFinished { step: step(), cached: true, took: Duration::ZERO },
         output(other(), "four"),
-        Event::ImageCancelled { image: image(), took: Duration::ZERO },
+        Event::ImageCancelled { took: Duration::ZERO },
         output(other(), "after the end"),
     ];
-    let at = Duration::ZERO;
-    drop(logged.log(1, &events.map(|event| Stamped { at, event })));
-    let log = fs::read_to_string(logged.only().image_log(&image()).unwrap()).unwrap();
+    let image = || Some(RunImage::new(0, "dev/é"));
+    drop(logged.log(1, &events.map(|event| Stamped { at: Duration::ZERO, image: image(), event })));
+    let mut log = Vec::new();
+    retell::image(&logged.only(), "dev/é", &mut log).unwrap();
     let expected = "\
 ==> started
 ==> [build 2/3] RUN make
 one
 ==> [1/2] RUN other
 ==> [build 2/3] RUN make
-\x1b[31mtwo
+two
 ==> [1/2] RUN other
 three
 ==> [build 2/3] cached
@@ -424,6 +423,48 @@ three
 four
 ==> cancelled after 0.0s
 ";
-    assert_eq!(log, expected);
-    assert!(logged.only().image_log("dev").is_none());
+    assert_eq!(String::from_utf8(log).unwrap(), expected);
+    assert!(has_log_of(&logged.only(), "dev/é") && !has_log_of(&logged.only(), "dev"));
+}
+
+#[test]
+fn a_line_is_in_the_log_once_and_comes_back_where_it_is_needed() {
+    let logged = Logged::new();
+    drop(logged.log(1, &every_event()));
+    let text = fs::read_to_string(logged.events_file()).unwrap();
+    assert_eq!(text.matches("RUN make\",").count() + text.matches("RUN make\"}").count(), 3);
+    let with_line = text.lines().filter(|line| line.contains("\"line\":"));
+    assert!(with_line.clone().all(|line| line.contains("\"step\":0")));
+    assert_eq!(with_line.count(), 1);
+    assert!(!text.contains("log_tail"));
+}
+
+/// A log as the first form had it: no numbers, all of the step in each line, the tail in the failure.
+#[test]
+fn logs_of_the_first_form_are_read_like_those_of_today() {
+    let logged = Logged::new();
+    drop(logged.log(1, &every_event()));
+    let step = |text: &str| format!(r#""step":{{"number":1,"total":2,"text":"{text}"}}"#);
+    let (one, other) = (step("RUN one"), step("RUN other"));
+    let lines = [
+        r#"{"version":1,"began":"1970-01-01T00:00:01.000Z"}"#.to_owned(),
+        r#"{"at_ms":1,"event":"run-started","engine":"e","jobs":1,"images":["a","b"]}"#.to_owned(),
+        r#"{"at_ms":1,"event":"image-started","image":"b"}"#.to_owned(),
+        format!(r#"{{"at_ms":1,"event":"step-started","image":"b",{one}}}"#),
+        format!(r#"{{"at_ms":1,"event":"output","image":"b",{one},"line":"first"}}"#),
+        format!(r#"{{"at_ms":1,"event":"output","image":"b",{other},"line":"second"}}"#),
+        format!(
+            r#"{{"at_ms":1,"event":"image-failed","image":"b","took_ms":1,"failure":{{
+            "kind":"build","message":"no",{one},"log_tail":["first"]}}}}"#
+        )
+        .replace('\n', ""),
+    ];
+    fs::write(logged.events_file(), lines.join("\n") + "\n").unwrap();
+    let events = logged.read();
+    assert_eq!(events.len(), 6);
+    assert!(events[1..].iter().all(|it| it.image == Some(RunImage::new(1, "b"))));
+    let Event::Output { step, .. } = &events[4].event else { panic!("{:?}", events[4]) };
+    assert_eq!((step.id, step.text.as_str()), (1, "RUN other"));
+    let Event::ImageFailed { failure, .. } = &events[5].event else { panic!("{:?}", events[5]) };
+    assert_eq!(failure.log_tail, ["first"]);
 }

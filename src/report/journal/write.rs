@@ -1,23 +1,18 @@
 //! Writes the log of a run while it goes on.
 //!
 //! Owns when a log begins: with the first image that does, so that a run with nothing to do
-//! leaves none and costs nothing; what happened before is kept until then. It also owns the files
-//! of the images: what their steps wrote, as they wrote it, with headings between.
+//! leaves none and costs nothing; what happened before is kept until then.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::super::{Reporter, clean, plain, words};
+use super::super::{Reporter, clean};
 use super::Events;
 use crate::base::clock::UnixTime;
-use crate::event::{Event, Stamped, StepInfo};
-use crate::state::runs::{Head, RunLog, forget_oldest, image_file, make};
+use crate::event::{Event, Stamped};
+use crate::state::runs::{Head, RunLog, forget_oldest, make};
 use crate::state::{Memory, StateDir};
-
-/// What stands before a line of a log that no step wrote.
-const MARK: &str = "==> ";
 
 /// How many bytes wait at most where the run does not come to rest.
 const MOST_WAITING: usize = 64 << 10;
@@ -58,7 +53,7 @@ impl Journal {
 
     fn begin(&mut self) -> io::Result<Log> {
         let (folder, events) = make(&self.memory.prepare_runs()?, self.began)?;
-        let mut log = Log { folder, events, images: HashMap::new(), waiting: Vec::new() };
+        let mut log = Log { folder, events, waiting: Vec::new() };
         serde_json::to_writer(&mut log.waiting, &Head::of(self.began))?;
         log.waiting.push(b'\n');
         let begun = log.flush().and_then(|()| {
@@ -88,7 +83,7 @@ fn has_end(run: &RunLog) -> bool {
 impl Reporter for Journal {
     fn show(&mut self, event: &Stamped) -> io::Result<()> {
         if self.log.is_none() {
-            if !matches!(event.event, Event::ImageStarted { .. }) {
+            if !matches!(event.event, Event::ImageStarted) {
                 self.early.push(event.clone());
                 return Ok(());
             }
@@ -108,8 +103,6 @@ impl Reporter for Journal {
 struct Log {
     folder: StateDir,
     events: File,
-    /// Those of the images that are being built.
-    images: HashMap<String, ImageLog>,
     /// Lines of events that are not written yet.
     waiting: Vec<u8>,
 }
@@ -121,31 +114,11 @@ impl Log {
         if self.waiting.len() > MOST_WAITING {
             self.flush()?;
         }
-        let Some(image) = event.event.image() else { return Ok(()) };
-        if matches!(event.event, Event::ImageStarted { .. }) {
-            let path = self.folder.place(image_file(image))?;
-            let file = File::options().append(true).create(true).open(path)?;
-            let log = ImageLog { file, step: None, waiting: Vec::new() };
-            self.images.insert(image.to_owned(), log);
-        }
-        let Some(log) = self.images.get_mut(image) else { return Ok(()) };
-        log.take(&event.event)?;
-        if matches!(
-            event.event,
-            Event::ImageBuilt { .. }
-                | Event::ImageFresh { .. }
-                | Event::ImageFailed { .. }
-                | Event::ImageCancelled { .. }
-        ) {
-            log.flush()?;
-            self.images.remove(image);
-        }
         Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        write_out(&mut self.events, &mut self.waiting)?;
-        self.images.values_mut().try_for_each(ImageLog::flush)
+        write_out(&mut self.events, &mut self.waiting)
     }
 }
 
@@ -156,63 +129,4 @@ fn write_out(file: &mut File, waiting: &mut Vec<u8>) -> io::Result<()> {
         waiting.clear();
     }
     Ok(())
-}
-
-/// The log of one image.
-struct ImageLog {
-    file: File,
-    /// The step whose lines come next without another heading.
-    step: Option<StepInfo>,
-    waiting: Vec<u8>,
-}
-
-impl ImageLog {
-    fn take(&mut self, event: &Event) -> io::Result<()> {
-        let text = match event {
-            Event::Output { step, line, .. } => format!("{}{line}\n", self.heading(step)),
-            // What is no instruction is only worth a heading where it says something.
-            Event::StepStarted { step, .. } if step.number > 0 => self.heading(step),
-            Event::StepStarted { .. } => return Ok(()),
-            other => match words_of(other) {
-                Some(words) => {
-                    self.step = None;
-                    format!("{MARK}{words}\n")
-                }
-                None => return Ok(()),
-            },
-        };
-        self.waiting.extend_from_slice(text.as_bytes());
-        if self.waiting.len() > MOST_WAITING { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        write_out(&mut self.file, &mut self.waiting)
-    }
-
-    /// The heading that is needed before a line of a step; steps that run at once take turns.
-    fn heading(&mut self, step: &StepInfo) -> String {
-        if self.step.as_ref() == Some(step) {
-            return String::new();
-        }
-        self.step = Some(step.clone());
-        format!("{MARK}{}\n", words::describe_step(step))
-    }
-}
-
-/// As plain lines say it, but for what the heading has said, and with all of why it failed.
-fn words_of(event: &Event) -> Option<String> {
-    match event {
-        Event::StepFinished { step, .. } if step.number == 0 => None,
-        Event::StepFinished { step, cached: true, .. } => {
-            Some(format!("{} cached", words::position(step)))
-        }
-        Event::StepFinished { step, took, .. } => {
-            Some(format!("{} done in {}", words::position(step), words::duration(*took)))
-        }
-        Event::ImageFailed { failure, .. } => {
-            let why = failure.message.lines().map(|line| format!("\n{MARK}{}", clean::line(line)));
-            Some(plain::words_of(event)? + &why.collect::<String>())
-        }
-        _ => plain::words_of(event),
-    }
 }

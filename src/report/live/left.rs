@@ -5,15 +5,15 @@
 //! events and knows no plan; where nothing is known of past builds it says nothing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Edge, Event};
+use crate::event::{Edge, Event, Stamped};
 
 /// What is left of a run.
 #[derive(Debug, Default)]
 pub struct Left {
     jobs: u32,
-    index: HashMap<String, usize>,
     images: Vec<Image>,
     is_known: bool,
 }
@@ -34,31 +34,32 @@ enum State {
 }
 
 impl Left {
-    /// Takes note of an event that happened at a time of the run.
-    pub fn take(&mut self, at: Duration, event: &Event) {
-        match event {
+    /// Takes note of an event.
+    pub fn take(&mut self, stamped: &Stamped) {
+        let state = match &stamped.event {
             Event::RunStarted { jobs, images, edges, expected, .. } => {
                 *self = Left::of(*jobs, images, edges, expected);
+                return;
             }
-            Event::ImageStarted { image } => self.set(image, State::Running(at)),
-            Event::ImageBuilt { image, .. }
-            | Event::ImageFresh { image, .. }
-            | Event::ImageFailed { image, .. }
-            | Event::ImageSkipped { image, .. }
-            | Event::ImageCancelled { image, .. } => self.set(image, State::Ended),
-            _ => {}
+            Event::ImageStarted => State::Running(stamped.at),
+            event if event.is_end() => State::Ended,
+            _ => return,
+        };
+        let image = stamped.image.as_ref().and_then(|image| self.images.get_mut(image.id));
+        if let Some(image) = image {
+            image.state = state;
         }
     }
 
     fn of(
         jobs: usize,
-        images: &[String],
+        images: &[Arc<str>],
         edges: &[Edge],
-        expected: &BTreeMap<String, Duration>,
+        expected: &BTreeMap<Arc<str>, Duration>,
     ) -> Left {
-        let index: HashMap<String, usize> =
-            images.iter().enumerate().map(|(at, image)| (image.clone(), at)).collect();
-        let image = |name: &String| Image {
+        let index: HashMap<&Arc<str>, usize> =
+            images.iter().enumerate().map(|(at, image)| (image, at)).collect();
+        let image = |name: &Arc<str>| Image {
             expected: expected.get(name).copied().unwrap_or_default(),
             state: State::Waiting,
             children: Vec::new(),
@@ -70,13 +71,7 @@ impl Left {
             }
         }
         let jobs = u32::try_from(jobs.max(1)).unwrap_or(u32::MAX);
-        Left { jobs, index, images: all, is_known: !expected.is_empty() }
-    }
-
-    fn set(&mut self, image: &str, state: State) {
-        if let Some(at) = self.index.get(image) {
-            self.images[*at].state = state;
-        }
+        Left { jobs, images: all, is_known: !expected.is_empty() }
     }
 
     /// What is left at a time of the run.
@@ -102,19 +97,20 @@ impl Left {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::RunImage;
     use crate::graph::evaluate::NeedKind;
 
     #[test]
     fn the_longer_of_the_chain_and_the_shares_is_left() {
         let seconds = Duration::from_secs;
-        let images = ["base", "dev", "release", "x"].map(str::to_owned).to_vec();
+        let images = ["base", "dev", "release", "x"].map(Arc::from).to_vec();
         let edge = |image: &str, parent: &str| {
-            let (image, parent) = (image.to_owned(), parent.to_owned());
+            let (image, parent) = (image.into(), parent.into());
             Edge { image, parent, kind: NeedKind::From }
         };
         let expected = [("base", 10), ("dev", 20), ("release", 5), ("x", 8)];
-        let expected: BTreeMap<String, Duration> =
-            expected.iter().map(|(image, time)| ((*image).to_owned(), seconds(*time))).collect();
+        let expected: BTreeMap<Arc<str>, Duration> =
+            expected.iter().map(|(image, time)| ((*image).into(), seconds(*time))).collect();
         let begun = |jobs, expected| Event::RunStarted {
             engine: String::new(),
             jobs,
@@ -123,21 +119,20 @@ mod tests {
             expected,
         };
         let mut left = Left::default();
+        let run = |event| Stamped { at: seconds(0), image: None, event };
+        let base = |at, event| Stamped { at, image: Some(RunImage::new(0, "base")), event };
         assert_eq!(left.at(seconds(1)), None);
-        left.take(seconds(0), &begun(2, BTreeMap::new()));
+        left.take(&run(begun(2, BTreeMap::new())));
         assert_eq!(left.at(seconds(1)), None);
-        left.take(seconds(0), &begun(2, expected.clone()));
+        left.take(&run(begun(2, expected.clone())));
         assert_eq!(left.at(seconds(0)), Some(seconds(30)));
-        left.take(seconds(0), &begun(1, expected));
+        left.take(&run(begun(1, expected)));
         assert_eq!(left.at(seconds(0)), Some(seconds(43)));
-        left.take(seconds(2), &Event::ImageStarted { image: "base".to_owned() });
+        left.take(&base(seconds(2), Event::ImageStarted));
         assert_eq!(left.at(seconds(5)), Some(seconds(40)));
         // It takes longer than expected: nothing is known of how much.
         assert_eq!(left.at(seconds(60)), Some(seconds(33)));
-        left.take(
-            seconds(61),
-            &Event::ImageCancelled { image: "base".to_owned(), took: seconds(59) },
-        );
+        left.take(&base(seconds(61), Event::ImageCancelled { took: seconds(59) }));
         assert_eq!(left.at(seconds(61)), Some(seconds(33)));
     }
 }

@@ -12,7 +12,7 @@ use crate::base::text::count;
 use crate::event::{Event, Skip, StepInfo};
 
 use super::super::paint::Paint;
-use super::super::{clean, words};
+use super::super::{Words, clean, words};
 
 /// How wide the bar is at most on a terminal of at least so many columns: it must not change its width
 /// with every second that the clock shows.
@@ -115,51 +115,40 @@ pub fn overall(run: &Overall, width: usize, paint: Paint) -> String {
 
 fn draw_bar(run: &Overall, width: usize, paint: Paint) -> String {
     let full = (run.done * width).checked_div(run.total).unwrap_or(width).min(width);
-    let bar = "━".repeat(full);
+    let (bar, rest) = ("━".repeat(full), "─".repeat(width - full));
     let bar = if run.failed > 0 { paint.bad(&bar) } else { paint.good(&bar) };
-    bar + &paint.faint(&"─".repeat(width - full))
+    format!("{bar}{}", paint.faint(&rest))
 }
 
 /// What stays on the screen of an image that ended; nothing where it did not.
-pub fn ended(event: &Event, width: usize, paint: Paint) -> Option<String> {
-    let (mark, image, facts) = match event {
-        Event::ImageBuilt { image, steps, size, took, .. } => {
+pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<String> {
+    let (mark, time, what) = match event {
+        Event::ImageBuilt { steps, size, took, .. } => {
             let how = if steps.are_all_cached() { "built, all steps cached" } else { "built" };
-            let mut facts = vec![words::duration(*took), how.to_owned()];
-            facts.extend(size.map(words::size));
-            (paint.good("✓"), image, facts)
+            let size = size.map(|size| format!("  {}", words::size(size))).unwrap_or_default();
+            (paint.good("✓"), Some(took), format!("{how}{size}").into())
         }
-        Event::ImageFresh { image, tagged, registry, .. } => {
-            (paint.faint("•"), image, vec![words::fresh(tagged, registry.is_some())])
+        Event::ImageFresh { tagged, registry, .. } => {
+            (paint.faint("•"), None, words::fresh(tagged, registry.is_some()).into())
         }
-        Event::ImagePulled { image, reference, took } => {
-            let facts = vec![words::duration(*took), format!("pulled {}", clean::line(reference))];
-            (paint.faint("↓"), image, facts)
+        Event::ImagePulled { reference, took } => {
+            (paint.faint("↓"), Some(took), format!("pulled {}", clean::line(reference)).into())
         }
-        Event::ImagePushed { image, took, .. } => {
-            (paint.good("↑"), image, vec![words::duration(*took), "pushed".to_owned()])
-        }
-        Event::PushFailed { image, message } => {
-            (paint.bad("✗"), image, vec![words::push_failed(message)])
-        }
-        Event::ImageFailed { image, failure, took } => {
-            let facts =
-                vec![words::duration(*took), format!("failed{}", words::failed_at(failure))];
-            (paint.bad("✗"), image, facts)
+        Event::ImagePushed { took, .. } => (paint.good("↑"), Some(took), Words::from("pushed")),
+        Event::PushFailed { message } => (paint.bad("✗"), None, words::push_failed(message).into()),
+        Event::ImageFailed { failure, took } => {
+            (paint.bad("✗"), Some(took), format!("failed{}", words::failed_at(failure)).into())
         }
         // The end lists all that was not started in one line.
-        Event::ImageSkipped { because: Skip::Stopped, .. } => return None,
-        Event::ImageSkipped { image, because } => {
-            let why = format!("skipped{}", words::skipped_because(because));
-            (paint.careful("-"), image, vec![why])
+        Event::ImageSkipped { because: Skip::Stopped } => return None,
+        Event::ImageSkipped { because } => {
+            (paint.careful("-"), None, format!("skipped{}", words::skipped_because(because)).into())
         }
-        Event::ImageCancelled { image, took } => {
-            let facts = vec![words::duration(*took), "cancelled".to_owned()];
-            (paint.careful("-"), image, facts)
-        }
+        Event::ImageCancelled { took } => (paint.careful("-"), Some(took), "cancelled".into()),
         _ => return None,
     };
-    let text = clean::fit(&format!("{image}  {}", facts.join("  ")), width.saturating_sub(2));
+    let time = time.map(|took| format!("{}  ", words::duration(*took))).unwrap_or_default();
+    let text = clean::fit(&format!("{image}  {time}{what}"), width.saturating_sub(2));
     Some(format!("{mark} {text}"))
 }
 
@@ -175,7 +164,7 @@ mod tests {
 
     fn step() -> StepInfo {
         let text = "RUN make all && make install".to_owned();
-        StepInfo { stage: Some("builder".to_owned()), number: 2, total: 5, text }
+        StepInfo { id: 0, stage: Some("builder".to_owned()), number: 2, total: 5, text }
     }
 
     #[test]
@@ -224,9 +213,7 @@ mod tests {
 
     #[test]
     fn what_ended_is_one_line() {
-        let image = "builder".to_owned();
         let event = |ran| Event::ImageBuilt {
-            image: image.clone(),
             image_id: String::new(),
             references: Vec::new(),
             steps: StepCounts { ran, cached: 1 },
@@ -234,11 +221,11 @@ mod tests {
             took: Duration::from_millis(12_400),
         };
         let check = |event: &Event, width, expected: &str| {
-            assert_eq!(ended(event, width, Paint::plain()).as_deref(), Some(expected));
+            assert_eq!(ended("builder", event, width, Paint::plain()).as_deref(), Some(expected));
         };
         check(&event(1), 80, "✓ builder  12.4s  built  312 MB");
         check(&event(0), 80, "✓ builder  12.4s  built, all steps cached  312 MB");
         check(&event(1), 20, "✓ builder  12.4s  b…");
-        assert_eq!(ended(&Event::RunFinished, 80, Paint::plain()), None);
+        assert_eq!(ended("builder", &Event::RunFinished, 80, Paint::plain()), None);
     }
 }

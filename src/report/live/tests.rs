@@ -27,6 +27,8 @@ impl Write for Virtual {
 struct Shown {
     terminal: Virtual,
     screen: Screen,
+    /// The images of the run.
+    images: Vec<Arc<str>>,
     now: Arc<AtomicU64>,
     width: Arc<AtomicUsize>,
 }
@@ -51,17 +53,22 @@ impl Shown {
         };
         let clock = Box::new(move || Duration::from_millis(clock.load(Ordering::Relaxed)));
         let screen = Screen::new(described, paint, clock);
-        Shown { terminal, screen, now, width }
+        Shown { terminal, screen, images: Vec::new(), now, width }
     }
 
     fn contents(&self) -> String {
         self.terminal.0.lock().unwrap().screen().contents()
     }
 
-    fn at(&mut self, millis: u64, events: Vec<Event>) -> &mut Shown {
+    fn at(&mut self, millis: u64, events: Vec<Fact>) -> &mut Shown {
         self.now.store(millis, Ordering::Relaxed);
-        for event in events {
-            self.screen.take(Stamped { at: Duration::from_millis(millis), event });
+        for (image, event) in events {
+            if let Event::RunStarted { images, .. } = &event {
+                self.images.clone_from(images);
+            }
+            let id = self.images.iter().position(|it| **it == image);
+            let image = id.map(|id| RunImage::new(id, &image));
+            self.screen.take(&Stamped { at: Duration::from_millis(millis), image, event });
         }
         self.screen.draw();
         self
@@ -75,55 +82,62 @@ impl Shown {
     }
 }
 
-fn begun(images: &[&str], jobs: usize, expected: &[(&str, u64)]) -> Event {
+/// An event, and the image that it is about; of the run where that has no name.
+type Fact = (String, Event);
+
+fn begun(images: &[&str], jobs: usize, expected: &[(&str, u64)]) -> Fact {
     let edge = |image: &str, parent: &str| {
-        let (image, parent) = (image.to_owned(), parent.to_owned());
+        let (image, parent) = (image.into(), parent.into());
         Edge { image, parent, kind: NeedKind::From }
     };
-    let times =
-        expected.iter().map(|(image, time)| ((*image).to_owned(), Duration::from_secs(*time)));
-    Event::RunStarted {
+    let times = expected.iter().map(|(image, time)| ((*image).into(), Duration::from_secs(*time)));
+    let event = Event::RunStarted {
         engine: "fake 1".to_owned(),
         jobs,
-        images: images.iter().map(|image| (*image).to_owned()).collect(),
+        images: images.iter().map(|image| (*image).into()).collect(),
         edges: images.windows(2).map(|pair| edge(pair[1], pair[0])).collect(),
         expected: times.collect(),
-    }
+    };
+    (String::new(), event)
 }
 
-fn started(image: &str) -> Event {
-    Event::ImageStarted { image: image.to_owned() }
+fn of(image: &str, event: Event) -> Fact {
+    (image.to_owned(), event)
 }
 
-fn step(number: u32, text: &str) -> StepInfo {
-    StepInfo { stage: None, number, total: 3, text: text.to_owned() }
+fn started(image: &str) -> Fact {
+    of(image, Event::ImageStarted)
 }
 
-fn stepped(image: &str, number: u32, text: &str) -> Event {
-    Event::StepStarted { image: image.to_owned(), step: step(number, text) }
+fn step(number: u32, text: &str) -> Arc<StepInfo> {
+    Arc::new(StepInfo { id: 0, stage: None, number, total: 3, text: text.to_owned() })
 }
 
-fn output(image: &str, line: &str) -> Event {
-    Event::Output { image: image.to_owned(), step: step(2, ""), line: line.to_owned() }
+fn stepped(image: &str, number: u32, text: &str) -> Fact {
+    of(image, Event::StepStarted { step: step(number, text) })
 }
 
-fn fresh(image: &str) -> Event {
-    let (image, image_id, tagged) = (image.to_owned(), String::new(), Vec::new());
-    Event::ImageFresh { image, image_id, tagged, size: Some(5), registry: None }
+fn output(image: &str, line: &str) -> Fact {
+    of(image, Event::Output { step: step(2, ""), line: line.to_owned() })
 }
 
-fn built(image: &str, millis: u64) -> Event {
-    Event::ImageBuilt {
-        image: image.to_owned(),
+fn fresh(image: &str) -> Fact {
+    let (image_id, tagged) = (String::new(), Vec::new());
+    of(image, Event::ImageFresh { image_id, tagged, size: Some(5), registry: None })
+}
+
+fn built(image: &str, millis: u64) -> Fact {
+    let event = Event::ImageBuilt {
         image_id: String::new(),
         references: Vec::new(),
         steps: StepCounts { ran: 2, cached: 1 },
         size: Some(312_000_000),
         took: Duration::from_millis(millis),
-    }
+    };
+    of(image, event)
 }
 
-fn failed(image: &str) -> Event {
+fn failed(image: &str) -> Fact {
     let failure = Failure {
         kind: FailureKind::Build,
         message: "exit code: 2".to_owned(),
@@ -131,12 +145,11 @@ fn failed(image: &str) -> Event {
         excerpt: None,
         log_tail: Vec::new(),
     };
-    Event::ImageFailed { image: image.to_owned(), failure, took: Duration::from_secs(1) }
+    of(image, Event::ImageFailed { failure, took: Duration::from_secs(1) })
 }
 
-fn skipped(image: &str, because: &str) -> Event {
-    let because = Skip::NeedFailed { image: because.to_owned() };
-    Event::ImageSkipped { image: image.to_owned(), because }
+fn skipped(image: &str, because: &str) -> Fact {
+    of(image, Event::ImageSkipped { because: Skip::NeedFailed { image: because.into() } })
 }
 
 #[test]
@@ -162,7 +175,7 @@ fn a_run_from_its_beginning_to_its_end() {
     0.0s  dev
 ━━━━━━──────  2/4 images  1 running  1 waiting  13.4s  about 30s left",
     );
-    shown.at(14_400, vec![failed("dev"), skipped("release", "dev"), Event::RunFinished]);
+    shown.at(14_400, vec![failed("dev"), skipped("release", "dev"), of("", Event::RunFinished)]);
     let (_, nothing) = mpsc::channel();
     let Shown { screen, terminal, .. } = shown;
     screen.run(&nothing);

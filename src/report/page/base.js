@@ -1,21 +1,19 @@
-// What the other scripts share: the data with readable names, what is selected and searched for, and
+// What the other scripts share: the data, what is selected and searched for, and
 // the makers of elements. Text gets into the page as text only.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const run = data.r ?? null;
-
-const KINDS = ["from", "copy", "add", "mount", "context"];
+const { run } = data;
 
 // What became of an image. A mark stands beside each colour, for those who can't tell colours.
 const OUTCOMES = {
-  b: { word: "built", mark: "●", order: 2 },
-  c: { word: "built, all cached", mark: "◐", order: 3 },
-  f: { word: "fresh", mark: "○", order: 4 },
-  x: { word: "failed", mark: "✕", order: 0 },
-  a: { word: "cancelled", mark: "⊘", order: 1 },
-  s: { word: "skipped", mark: "–", order: 6 },
-  r: { word: run?.s === "still running" ? "running" : "cut off", mark: "▸", order: 5 },
-  w: { word: "not begun", mark: "·", order: 7 },
+  built: { word: "built", mark: "●", order: 2 },
+  cached: { word: "built, all cached", mark: "◐", order: 3 },
+  fresh: { word: "fresh", mark: "○", order: 4 },
+  failed: { word: "failed", mark: "✕", order: 0 },
+  cancelled: { word: "cancelled", mark: "⊘", order: 1 },
+  skipped: { word: "skipped", mark: "–", order: 6 },
+  running: { word: run?.state === "still running" ? "running" : "cut off", mark: "▸", order: 5 },
+  waiting: { word: "not begun", mark: "·", order: 7 },
 };
 
 // Between an end and the start that it lets happen some milliseconds pass, which are no waiting.
@@ -24,43 +22,19 @@ const LEAST_WAIT = 20;
 // What is needed in several ways is one need.
 function gather(needs) {
   const found = new Map();
-  for (const { image, words } of needs) found.set(image, [...(found.get(image) ?? []), words]);
+  for (const { image, kind, place } of needs) found.set(image, [...(found.get(image) ?? []), place ? `${kind}, ${place}` : kind]);
   return [...found].map(([image, ways]) => ({ image, words: ways.join("; ") }));
 }
 
-const images = data.i.map((raw, index) => {
+const images = data.images.map((given, index) => {
+  // What is empty was left out.
   const image = {
-    index,
-    name: raw.n,
-    outcome: raw.o,
-    start: raw.s,
-    // What has no end runs still, or ran when the process died.
-    end: raw.e ?? (raw.s === undefined ? undefined : run.t),
-    ready: raw.q ?? 0,
-    place: raw.k,
-    expected: raw.x,
-    why: raw.w ?? "",
-    changes: raw.W ?? [],
-    counts: raw.c,
-    steps: (raw.m ?? []).map(([from, took, odd, text]) => ({
-      from, took, text, cached: (odd & 1) > 0, broke: (odd & 2) > 0, open: (odd & 4) > 0,
-    })),
-    size: raw.z,
-    added: raw.a,
-    prior: raw.y,
-    references: raw.g ?? [],
-    id: raw.d,
-    needs: gather((raw.p ?? []).map(([image, kind, at]) => ({ image, words: at ? `${KINDS[kind]}, ${at}` : KINDS[kind] }))),
-    dependents: [],
-    notes: raw.u ?? [],
-    failure: raw.f,
-    tail: raw.t ?? [],
-    files: raw.D,
-    externals: (raw.E ?? []).map(([name, kind, at]) => ({ name, kind: KINDS[kind], at })),
-    rank: raw.v[0],
-    row: raw.v[1],
+    index, why: "", changes: [], steps: [], references: [], notes: [], tail: [], externals: [], dependents: [], ...given,
+    needs: gather(given.needs ?? []),
   };
   image.begun = image.start !== undefined;
+  // What has no end runs still, or ran when the process died.
+  if (image.begun) image.end ??= run.took;
   image.took = image.begun ? image.end - image.start : undefined;
   const waited = image.start - image.ready;
   image.waited = image.begun ? (waited < LEAST_WAIT ? 0 : waited) : undefined;
@@ -73,7 +47,7 @@ for (const image of images) {
   }
 }
 
-const chain = (run?.c ?? []).map(([image, waited]) => ({ image, waited }));
+const chain = run?.chain ?? [];
 const inChain = new Set(chain.map((link) => link.image));
 
 // Makes an element. `given` holds properties and attributes, and `on…` functions.
@@ -137,11 +111,11 @@ function mark(outcome) {
 
 // How an image compares with the run before: words, and the number that they are sorted by.
 function compare(image) {
-  if (!run?.p || !image.begun || !"bcxar".includes(image.outcome)) return { words: "", value: undefined };
+  if (!run?.prior || !image.begun || image.outcome === "fresh") return { words: "", value: undefined };
   if (!image.prior) return { words: "new here", value: image.took };
-  const before = image.prior[1];
-  const isBuilt = image.outcome === "b" || image.outcome === "c";
-  if (before === undefined || before === null) return { words: isBuilt ? "newly built" : "", value: isBuilt ? image.took : undefined };
+  const before = image.prior.took;
+  const isBuilt = image.outcome === "built" || image.outcome === "cached";
+  if (before === undefined) return { words: isBuilt ? "newly built" : "", value: isBuilt ? image.took : undefined };
   if (!isBuilt) return { words: "", value: undefined };
   const change = image.took - before;
   if (Math.abs(change) < Math.max(50, before * 0.05)) return { words: "as before", value: change };

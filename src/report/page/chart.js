@@ -32,7 +32,7 @@ function drawChart() {
   drawLegend();
 }
 
-const percent = (ms) => `${(100 * ms) / Math.max(1, run.t)}%`;
+const percent = (ms) => `${(100 * ms) / Math.max(1, run.took)}%`;
 
 function place(element, from, to) {
   element.style.left = percent(from);
@@ -73,7 +73,7 @@ function drawBar(image) {
   });
   place(bar, image.start, image.end);
   chart.bars.set(image.index, bar);
-  const label = make("span", { class: "label" }, `${"xac".includes(image.outcome) ? OUTCOMES[image.outcome].mark + " " : ""}${image.name}`);
+  const label = make("span", { class: "label" }, `${["failed", "cancelled", "cached"].includes(image.outcome) ? OUTCOMES[image.outcome].mark + " " : ""}${image.name}`);
   const wait = image.waited > 0 ? [place(make("span", { class: "wait" }), image.ready, image.start)] : [];
   if (!chart.byImage) {
     bar.append(label);
@@ -82,7 +82,7 @@ function drawBar(image) {
   // Beside the bar, on the side that has more room.
   const time = make("span", { class: "soft" }, ` ${duration(image.took)}`);
   const text = make("span", { class: "beside", "aria-hidden": "true" }, label, time);
-  if (image.end > run.t * 0.7) text.style.right = `calc(100% - ${percent(Math.min(image.start, image.ready))} + 6px)`;
+  if (image.end > run.took * 0.7) text.style.right = `calc(100% - ${percent(Math.min(image.start, image.ready))} + 6px)`;
   else text.style.left = `calc(max(${percent(image.end)}, ${percent(image.start)} + 3px) + 6px)`;
   return [...wait, bar, text];
 }
@@ -148,15 +148,15 @@ function zoomTo(zoom, x) {
 
 function drawAxis() {
   const width = byId("chart").clientWidth;
-  const wanted = (run.t * 90) / Math.max(1, width);
+  const wanted = (run.took * 90) / Math.max(1, width);
   const nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 9e5, 18e5, 36e5, 72e5, 216e5, 864e5];
   const step = nice.find((it) => it >= wanted) ?? 864e5;
   const ticks = [];
-  for (let at = 0; at <= run.t; at += step) {
+  for (let at = 0; at <= run.took; at += step) {
     const tick = make("span", { class: "tick" }, at === 0 ? "0" : tickName(at, step));
     tick.style.left = percent(at);
     // The last one would reach beyond the edge.
-    if (at > run.t - step * 0.6 && at > 0) tick.classList.add("last");
+    if (at > run.took - step * 0.6 && at > 0) tick.classList.add("last");
     ticks.push(tick);
   }
   byId("axis").replaceChildren(...ticks);
@@ -170,7 +170,7 @@ function tickName(at, step) {
 function drawChain() {
   if (chain.length === 0) return byId("chain").remove();
   const links = chain.flatMap(({ image, waited }, at) => {
-    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === 2 ? "waited for its place" : "needed it" }, waited === 2 ? " ⇢ " : " → ")];
+    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === "place" ? "waited for its place" : "needed it" }, waited === "place" ? " ⇢ " : " → ")];
     return [...arrow, nameButton(image, "chain")];
   });
   byId("chain").append(make("span", { class: "soft" }, "What decided the end: "), ...links);

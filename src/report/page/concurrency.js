@@ -27,18 +27,18 @@ function drawLoad() {
     const scale = Math.max(1, least, most);
     let path = "M0 1";
     points.forEach((point, index) => {
-      path += `V${(1 - point[column] / scale).toFixed(3)}H${points[index + 1]?.[0] ?? run.t}`;
+      path += `V${(1 - point[column] / scale).toFixed(3)}H${points[index + 1]?.[0] ?? run.took}`;
     });
     return [
       make("div", { class: "caption" }, make("span", { class: `swatch swatch-${name}` }), words(most)),
-      draw("svg", { viewBox: `0 0 ${Math.max(1, run.t)} 1`, preserveAspectRatio: "none", "aria-hidden": "true" },
+      draw("svg", { viewBox: `0 0 ${Math.max(1, run.took)} 1`, preserveAspectRatio: "none", "aria-hidden": "true" },
         draw("path", { class: name, d: `${path}V1Z` })),
     ];
   };
   const isBusy = points.some((point) => point[2] > 0);
   const load = byId("load");
   load.append(
-    ...band(1, "building", run.j, (most) => `built at once: at most ${most} of ${run.j}`),
+    ...band(1, "building", run.jobs, (most) => `built at once: at most ${most} of ${run.jobs}`),
     ...(isBusy ? band(2, "waiting", 1, (most) => `ready, and waiting for a place: at most ${most}`) : []));
   load.setAttribute("aria-label", [...load.querySelectorAll(".caption")].map((it) => it.textContent).join("; "));
 }

@@ -1,74 +1,64 @@
-//! What a page holds, as it is embedded: the structs behind the short keys, and what fills them.
+//! What a page holds, as it is embedded.
 //!
 //! Owns the names that `*.js` reads. Images are named once and are numbers elsewhere; times are
 //! milliseconds since the run began; what is not known is left out. All text that a build or a file
 //! wrote is cleaned here, so that the page shows what it gets.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::super::timeline::Outcome;
+use super::super::Words;
+use super::super::timeline::{Link, Outcome};
+use crate::event::StepCounts;
+use crate::graph::evaluate::NeedKind;
 
 /// The whole of a page.
 #[derive(Debug, Serialize)]
-pub(super) struct Page {
+pub(super) struct Page<'a> {
     /// What the page is of: the ID of a run, or the name of the repository.
-    #[serde(rename = "n")]
-    pub title: String,
+    pub title: Cow<'a, str>,
     /// The run; a page of a graph has none.
-    #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
-    pub run: Option<RunData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunData<'a>>,
     /// The images in dependency order.
-    #[serde(rename = "i")]
     pub images: Vec<ImageData>,
     /// How many ranks and rows the drawing of the graph has.
-    #[serde(rename = "g")]
     pub extent: (usize, f64),
     /// The lines of that drawing.
-    #[serde(rename = "l")]
     pub lines: Vec<LineData>,
 }
 
 /// A run.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct RunData {
+pub(super) struct RunData<'a> {
     /// The engine and its version.
-    #[serde(rename = "e")]
     pub engine: String,
     /// When it began (RFC 3339, UTC).
-    #[serde(rename = "b")]
     pub began: String,
     /// How many images were built at once at most.
-    #[serde(rename = "j")]
     pub jobs: usize,
     /// When its last event happened.
-    #[serde(rename = "t")]
     pub took: u64,
     /// How it stands: `finished`, `running`, `died`, or `stopped by SIGINT`.
-    #[serde(rename = "s")]
-    pub state: String,
+    pub state: Words,
     /// The counts in words.
-    #[serde(rename = "k")]
     pub counts: String,
-    /// The images that decided when it ended, the first first, each with what it waited for: 0 for
-    /// nothing, 1 for the one before, which it needs, 2 for that one's place.
-    #[serde(rename = "c")]
-    pub chain: Vec<(usize, u8)>,
+    /// The images that decided when it ended, the first first, each with what it waited for.
+    pub chain: Vec<Link>,
     /// The run that it is compared with.
-    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
-    pub prior: Option<PriorRun>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior: Option<PriorRun<'a>>,
 }
 
 /// The run that another is compared with.
 #[derive(Debug, Serialize)]
-pub(super) struct PriorRun {
+pub(super) struct PriorRun<'a> {
     /// Its ID.
-    #[serde(rename = "n")]
-    pub id: String,
+    pub id: &'a str,
     /// When it began.
-    #[serde(rename = "b")]
     pub began: String,
     /// How long it took.
-    #[serde(rename = "t")]
     pub took: u64,
 }
 
@@ -76,132 +66,176 @@ pub(super) struct PriorRun {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ImageData {
     /// Its name.
-    #[serde(rename = "n")]
     pub name: String,
-    /// What became of it, a letter: see [`letter`]; nothing on the page of a graph.
-    #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<char>,
+    /// What became of it; nothing on the page of a graph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// When it got a place.
-    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<u64>,
     /// When its fate was known.
-    #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<u64>,
     /// When all that it needs was there, if it got a place.
-    #[serde(rename = "q", skip_serializing_if = "is_zero")]
     pub ready: u64,
     /// Its place, from 0.
-    #[serde(rename = "k", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<usize>,
     /// What it was expected to take.
-    #[serde(rename = "x", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
     /// Why it was built, or was not, in words.
-    #[serde(rename = "w", skip_serializing_if = "String::is_empty")]
-    pub why: String,
+    pub why: Words,
     /// All that differs, where the reason names only the first.
-    #[serde(rename = "W", skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Words>,
     /// How many steps ran, and how many were cached.
-    #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
-    pub counts: Option<(u32, u32)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<StepCounts>,
     /// Its steps.
-    #[serde(rename = "m", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepData>,
     /// Its size in bytes, with all that it is built on.
-    #[serde(rename = "z", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// How many bytes it adds to the one image that it is built on.
-    #[serde(rename = "a", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub added: Option<u64>,
-    /// What the run before made of it (a letter), and how long that took where it was built.
-    #[serde(rename = "y", skip_serializing_if = "Option::is_none")]
-    pub prior: Option<(char, Option<u64>)>,
+    /// What the run before made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior: Option<PriorImage>,
     /// Its references.
-    #[serde(rename = "g", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<String>,
     /// Its ID.
-    #[serde(rename = "d", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What it needs: an image, a kind (see [`super::KINDS`]), and where that is written.
-    #[serde(rename = "p", skip_serializing_if = "Vec::is_empty")]
+    /// What it needs of the others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<NeedData>,
     /// What the engine warned of, tries that failed, and what else is worth a line.
-    #[serde(rename = "u", skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Words>,
     /// Why it failed.
-    #[serde(rename = "f", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureData>,
     /// The last lines that its steps wrote.
-    #[serde(rename = "t", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tail: Vec<String>,
     /// Its Dockerfile, context and target, on the page of a graph.
-    #[serde(rename = "D", skip_serializing_if = "Option::is_none")]
-    pub files: Option<(String, String, Option<String>)>,
-    /// What it needs from elsewhere: a reference, a kind, a place.
-    #[serde(rename = "E", skip_serializing_if = "Vec::is_empty")]
-    pub externals: Vec<(String, usize, String)>,
-    /// Its rank and row in the drawing.
-    #[serde(rename = "v")]
-    pub spot: (usize, f64),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<FilesData>,
+    /// What it needs from elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub externals: Vec<ExternalData>,
+    /// Its rank in the drawing.
+    pub rank: usize,
+    /// Its row there.
+    pub row: f64,
 }
 
-/// A need: the image, its kind, and where it is written.
+/// What an earlier run made of an image.
 #[derive(Debug, Serialize)]
-pub(super) struct NeedData(
-    pub usize,
-    pub usize,
-    #[serde(skip_serializing_if = "Option::is_none")] pub Option<String>,
-);
+pub(super) struct PriorImage {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How long that took, where it was built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took: Option<u64>,
+}
 
-/// A step: when it began, how long it ran, what is odd about it, and the instruction.
+/// A need.
 #[derive(Debug, Serialize)]
-pub(super) struct StepData(pub u64, pub u64, pub u8, pub String);
+pub(super) struct NeedData {
+    /// The image that is needed.
+    pub image: usize,
+    /// In which way.
+    pub kind: NeedKind,
+    /// Where that is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
 
-/// The step was cached.
-pub(super) const CACHED: u8 = 1;
-/// The step came to no good end.
-pub(super) const BROKE: u8 = 2;
-/// The step runs, or ran when the process died.
-pub(super) const OPEN: u8 = 4;
-
-/// A line of the drawing: what is needed, what needs it, the kind that is drawn, and the rows at the
-/// ranks between.
+/// A need from elsewhere.
 #[derive(Debug, Serialize)]
-pub(super) struct LineData(pub usize, pub usize, pub usize, pub Vec<(usize, f64)>);
+pub(super) struct ExternalData {
+    /// The reference.
+    pub name: String,
+    /// In which way it is needed.
+    pub kind: NeedKind,
+    /// Where that is written.
+    pub place: String,
+}
+
+/// What an image is built from.
+#[derive(Debug, Serialize)]
+pub(super) struct FilesData {
+    /// Its Dockerfile.
+    pub dockerfile: String,
+    /// Its context.
+    pub context: String,
+    /// Its target.
+    pub target: Option<String>,
+}
+
+/// A step.
+#[derive(Debug, Serialize)]
+pub(super) struct StepData {
+    /// When it began.
+    pub from: u64,
+    /// How long it ran.
+    pub took: u64,
+    /// Whether its result was there already.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cached: bool,
+    /// Whether it came to no good end.
+    #[serde(skip_serializing_if = "is_false")]
+    pub broke: bool,
+    /// Whether it runs, or ran when the process died.
+    #[serde(skip_serializing_if = "is_false")]
+    pub open: bool,
+    /// The instruction.
+    pub text: String,
+}
+
+/// A line of the drawing.
+#[derive(Debug, Serialize)]
+pub(super) struct LineData {
+    /// The image that is needed.
+    pub parent: usize,
+    /// The image that needs it.
+    pub child: usize,
+    /// The kind of need that is drawn.
+    pub kind: NeedKind,
+    /// The rows at the ranks between.
+    pub bends: Vec<(usize, f64)>,
+}
+
+/// A piece of a Dockerfile.
+#[derive(Debug, Serialize)]
+pub(super) struct ExcerptData {
+    /// The number of its first line.
+    pub line: u32,
+    /// Its lines.
+    pub lines: Vec<String>,
+}
 
 /// Why an image failed.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct FailureData {
     /// What is wrong.
-    #[serde(rename = "m")]
     pub message: String,
     /// Where.
-    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// The number of the first line of the excerpt, and its lines.
-    #[serde(rename = "x", skip_serializing_if = "Option::is_none")]
-    pub excerpt: Option<(u32, Vec<String>)>,
+    /// The instruction as it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<ExcerptData>,
     /// The step, where no place is known.
-    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// The last lines of its log.
-    #[serde(rename = "t")]
     pub tail: Vec<String>,
-}
-
-/// The letter of an outcome.
-pub(super) fn letter(outcome: Outcome) -> char {
-    match outcome {
-        Outcome::Waiting => 'w',
-        Outcome::Running => 'r',
-        Outcome::Built => 'b',
-        Outcome::Cached => 'c',
-        Outcome::Fresh => 'f',
-        Outcome::Failed => 'x',
-        Outcome::Cancelled => 'a',
-        Outcome::Skipped => 's',
-    }
 }
 
 /// The hundredths of a row are enough for a drawing.
@@ -210,6 +244,6 @@ pub(super) fn rounded(row: f64) -> f64 {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }

@@ -38,13 +38,13 @@ function describe(image) {
     add("waited", image.waited > 0 ? `${duration(image.waited)} for a place` : "for no place");
   }
   const link = chain.find((it) => it.image === image.index);
-  if (link) add("chain", ["decided the end", "decided the end: it needed the one before", "decided the end: it waited for the place of the one before"][link.waited]);
+  if (link) add("chain", { nothing: "decided the end", need: "decided the end: it needed the one before", place: "decided the end: it waited for the place of the one before" }[link.waited]);
   const compared = compare(image);
-  if (compared.words) add("compared", `${compared.words}${image.prior?.[1] == null ? "" : `, ${duration(image.prior[1])} before`}`);
+  if (compared.words) add("compared", `${compared.words}${image.prior?.took === undefined ? "" : `, ${duration(image.prior.took)} before`}`);
   if (image.size !== undefined) add("size", bytes(image.size), image.added === undefined ? "" : `, ${bytes(image.added)} of it added`);
   if (image.files) {
-    const [file, context, target] = image.files;
-    add("file", make("code", {}, file));
+    const { dockerfile, context, target } = image.files;
+    add("file", make("code", {}, dockerfile));
     add("context", make("code", {}, context === "" ? "." : context));
     if (target) add("target", make("code", {}, target));
   }
@@ -56,14 +56,14 @@ function describe(image) {
 function failed(image) {
   const { failure } = image;
   if (!failure) return null;
-  const [first, lines] = failure.x ?? [0, []];
+  const { line: first, lines } = failure.excerpt ?? { line: 0, lines: [] };
   const width = String(first + lines.length).length;
   const excerpt = lines.map((line, at) => `${String(first + at).padStart(width)} │ ${line}`).join("\n");
   return part("Failure",
-    make("p", { class: "bad" }, failure.m),
-    failure.p || failure.s ? make("p", { class: "soft" }, "at ", make("code", {}, failure.p ?? failure.s)) : null,
+    make("p", { class: "bad" }, failure.message),
+    failure.place || failure.step ? make("p", { class: "soft" }, "at ", make("code", {}, failure.place ?? failure.step)) : null,
     excerpt ? make("pre", { tabindex: "0", "aria-label": "The failing instruction" }, excerpt) : null,
-    failure.t.length > 0 ? [make("h4", {}, `last ${count(failure.t.length, "line")} of its log`), log(failure.t)] : null);
+    failure.tail.length > 0 ? [make("h4", {}, `last ${count(failure.tail.length, "line")} of its log`), log(failure.tail)] : null);
 }
 
 function log(lines) {
@@ -79,7 +79,7 @@ function needed(image) {
   const item = ({ image: other, words }) => make("li", {},
     images[other].outcome ? mark(images[other].outcome) : null, " ", nameButton(other, "details"),
     make("span", { class: "soft" }, ` ${words}`));
-  const external = ({ name, kind, at }) => make("li", {}, make("code", {}, name), make("span", { class: "soft" }, ` ${kind}, ${at}`));
+  const external = ({ name, kind, place: at }) => make("li", {}, make("code", {}, name), make("span", { class: "soft" }, ` ${kind}, ${at}`));
   const folded = graph.folded.has(image.index);
   return [
     image.needs.length > 0 ? part(`Needs ${image.needs.length}`, make("ul", { class: "names" }, image.needs.map(item))) : null,

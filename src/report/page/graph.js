@@ -23,10 +23,10 @@ function drawGraph() {
   graph.svg = draw("svg", { role: "group", "aria-label": `Graph of ${count(images.length, "image")}` },
     draw("defs", {}, draw("marker", { id: "tip", viewBox: "0 0 8 8", refX: "7", refY: "4", markerWidth: "7", markerHeight: "7", orient: "auto" },
       draw("path", { class: "tip", d: "M0 1L7 4L0 7Z" }))), plane);
-  data.l.forEach((line) => drawLine(plane, line));
+  data.lines.forEach((line) => drawLine(plane, line));
   images.forEach((image) => plane.append(drawNode(image)));
   byId("graph-frame").append(graph.svg);
-  const [ranks, rows] = data.g;
+  const [ranks, rows] = data.extent;
   graph.extent = [Math.max(1, ranks) * graph.step - 54 + 32, rows * ROW + 24];
   graph.svg.style.height = `min(${graph.extent[1]}px, 74vh)`;
   rove([...graph.nodes.values()], graph.nodes.get(0));
@@ -36,7 +36,7 @@ function drawGraph() {
     node.classList.toggle("dim", !state.matching.has(index));
     node.classList.toggle("found", filtered && state.matching.has(index));
   }));
-  const kinds = [...new Set(data.l.map(([, , kind]) => KINDS[kind]))];
+  const kinds = [...new Set(data.lines.map(({ kind }) => kind))];
   byId("graph-legend").append(...kinds.map((kind) => make("span", { class: "key" },
     draw("svg", { class: "sample", viewBox: "0 0 28 8", "aria-hidden": "true" }, draw("path", { class: `line k-${kind}`, d: "M0 4H28" })), kind)),
     make("span", { class: "key" }, "from left to right: what is needed, then what needs it"));
@@ -49,7 +49,7 @@ function drawNode(image) {
   const most = Math.floor((graph.width - 34) / LETTER);
   const name = image.name.length > most ? `${image.name.slice(0, most - 1)}…` : image.name;
   const node = draw("g", {
-    class: `node o-${image.outcome ?? "n"}${inChain.has(image.index) ? " chain" : ""}`, role: "button", tabindex: "-1",
+    class: `node o-${image.outcome ?? "none"}${inChain.has(image.index) ? " chain" : ""}`, role: "button", tabindex: "-1",
     "data-image": image.index, "aria-label": sentence(image), transform: `translate(${left(image.rank)} ${middle(image.row) - HEIGHT / 2})`,
   },
   draw("title", {}, sentence(image)),
@@ -67,7 +67,7 @@ function drawNode(image) {
 }
 
 // A curve from rank to rank; through an image's column it runs straight, between the images there.
-function drawLine(plane, [parent, child, kind, bends]) {
+function drawLine(plane, { parent, child, kind, bends }) {
   const from = images[parent];
   const to = images[child];
   let [x, y] = [left(from.rank) + graph.width, middle(from.row)];
@@ -79,7 +79,7 @@ function drawLine(plane, [parent, child, kind, bends]) {
     if (rank !== to.rank) path += `H${nextX + graph.width}`;
     [x, y] = [nextX + graph.width, nextY];
   }
-  const line = draw("path", { class: `line k-${KINDS[kind]}`, d: path, "marker-end": "url(#tip)" });
+  const line = draw("path", { class: `line k-${kind}`, d: path, "marker-end": "url(#tip)" });
   plane.append(line);
   graph.lines.push({ line, parent, child });
 }

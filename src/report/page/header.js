@@ -1,7 +1,7 @@
 // The head of the page: what it is of, how it went, the search and the filters.
 
 function drawHeader() {
-  document.title = run ? `layers: run ${data.n}` : `layers: ${data.n}`;
+  document.title = run ? `layers: run ${data.title}` : `layers: ${data.title}`;
   const search = make("input", {
     id: "search", type: "search", placeholder: "Search images", autocomplete: "off", spellcheck: "false",
     "aria-label": "Search images", "aria-keyshortcuts": "/",
@@ -14,7 +14,7 @@ function drawHeader() {
   const keys = make("button", { id: "show-keys", type: "button", "aria-label": "Keys", onclick: showKeys }, "?");
   byId("top").append(
     make("div", { class: "title" },
-      make("h1", {}, make("span", { class: "soft" }, run ? "layers run " : "layers graph "), make("span", { class: "name" }, data.n)),
+      make("h1", {}, make("span", { class: "soft" }, run ? "layers run " : "layers graph "), make("span", { class: "name" }, data.title)),
       make("div", { class: "tools" }, search, make("span", { id: "found", class: "soft" }), theme, keys)),
     run ? drawFacts() : make("p", { class: "facts" }, describeGraph()),
   );
@@ -32,12 +32,12 @@ function describeGraph() {
 }
 
 function drawFacts() {
-  const failed = run.s === "finished" && images.some((it) => it.outcome === "x");
-  const state = make("strong", { class: run.s === "finished" && !failed ? "state" : "state odd" }, failed ? "failed" : run.s);
+  const failed = run.state === "finished" && images.some((it) => it.outcome === "failed");
+  const state = make("strong", { class: run.state === "finished" && !failed ? "state" : "state odd" }, failed ? "failed" : run.state);
   const facts = [
-    state, `${run.k} in ${duration(run.t)}`, moment(run.b), run.e, `${run.j} at once`,
+    state, `${run.counts} in ${duration(run.took)}`, moment(run.began), run.engine, `${run.jobs} at once`,
   ].filter(Boolean);
-  const compared = run.p ? [`compared with ${run.p.n}, which took ${duration(run.p.t)}`] : [];
+  const compared = run.prior ? [`compared with ${run.prior.id}, which took ${duration(run.prior.took)}`] : [];
   return make("div", { class: "facts" },
     make("p", {}, [...facts, ...compared].map((fact) => make("span", { class: "fact" }, fact))),
     make("div", { class: "chips", role: "group", "aria-label": "Show only" }, drawChips()));

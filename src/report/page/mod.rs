@@ -11,7 +11,6 @@ use ring::digest::{SHA256, digest};
 
 use crate::base::screen::visible_json;
 use crate::export::View;
-use crate::graph::evaluate::NeedKind;
 
 use super::timeline::Timeline;
 
@@ -22,10 +21,6 @@ mod of_run;
 mod tests;
 
 pub use of_run::{Prior, Standing};
-
-/// The kinds of needs in the order of how strongly they bind; the page knows them by their place here.
-const KINDS: [NeedKind; 5] =
-    [NeedKind::From, NeedKind::Copy, NeedKind::Add, NeedKind::Mount, NeedKind::Context];
 
 /// The page, with marks where its parts go.
 const TEMPLATE: &str = include_str!("page.html");
@@ -56,11 +51,7 @@ pub fn of_graph(view: &View<'_>, name: &str) -> String {
     assemble(&of_graph::describe(view, name))
 }
 
-fn kind_index(kind: NeedKind) -> usize {
-    KINDS.iter().position(|it| *it == kind).unwrap_or_default()
-}
-
-fn assemble(page: &data::Page) -> String {
+fn assemble(page: &data::Page<'_>) -> String {
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
     // It is all text and numbers, which can always be written.
     let data = embed(&visible_json(serde_json::to_string(page).unwrap_or_default()));

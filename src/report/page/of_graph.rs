@@ -8,11 +8,11 @@ use crate::export::layout::lay_out;
 use crate::graph::reference::Reference;
 
 use super::super::clean;
-use super::data::{ImageData, NeedData, Page, rounded};
-use super::{kind_index, of_run};
+use super::data::{ExternalData, FilesData, ImageData, NeedData, Page, rounded};
+use super::of_run;
 
 /// All that the page of a graph holds.
-pub(super) fn describe(view: &View<'_>, name: &str) -> Page {
+pub(super) fn describe(view: &View<'_>, name: &str) -> Page<'static> {
     let shown: Vec<ImageId> = view.images().map(|(id, _)| id).collect();
     let index: BTreeMap<ImageId, usize> =
         shown.iter().enumerate().map(|(at, image)| (*image, at)).collect();
@@ -26,11 +26,12 @@ pub(super) fn describe(view: &View<'_>, name: &str) -> Page {
         edges.filter(|edge| edge.parent == shown[parent]).map(|edge| edge.kind).collect()
     };
     let images = shown.iter().zip(&layout.spots).map(|(image, spot)| ImageData {
-        spot: (spot.rank, rounded(spot.row)),
+        rank: spot.rank,
+        row: rounded(spot.row),
         ..describe_image(view, *image, &index)
     });
     Page {
-        title: clean::line(name),
+        title: clean::line(name).into(),
         run: None,
         images: images.collect(),
         extent: (layout.ranks, rounded(layout.rows)),
@@ -41,21 +42,22 @@ pub(super) fn describe(view: &View<'_>, name: &str) -> Page {
 fn describe_image(view: &View<'_>, id: ImageId, index: &BTreeMap<ImageId, usize>) -> ImageData {
     let image = view.image(id);
     let needs = view.parents(id).iter().map(|edge| {
-        NeedData(index[&edge.parent], kind_index(edge.kind), Some(edge.place().to_string()))
+        let place = Some(edge.place().to_string());
+        NeedData { image: index[&edge.parent], kind: edge.kind, place }
     });
     let externals = view.externals(id).iter().map(|external| {
-        let reference = clean::line(&view.reference(external).familiar());
-        (reference, kind_index(external.kind), external.place().to_string())
+        let name = clean::line(&view.reference(external).familiar());
+        ExternalData { name, kind: external.kind, place: external.place().to_string() }
     });
     ImageData {
         name: clean::line(&image.name),
         references: image.references.iter().map(Reference::familiar).collect(),
         needs: needs.collect(),
-        files: Some((
-            image.dockerfile.to_string(),
-            image.context.to_string(),
-            image.target.as_deref().map(clean::line),
-        )),
+        files: Some(FilesData {
+            dockerfile: image.dockerfile.to_string(),
+            context: image.context.to_string(),
+            target: image.target.as_deref().map(clean::line),
+        }),
         externals: externals.collect(),
         ..ImageData::default()
     }

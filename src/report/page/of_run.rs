@@ -11,14 +11,12 @@ use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
 use super::super::paint::Paint;
-use super::super::summary::Counts;
-use super::super::timeline::{Outcome, Passage, Timeline, Track, Wait, Work};
-use super::super::{clean, reasons, words};
+use super::super::timeline::{Outcome, Passage, Timeline, Track, Work};
+use super::super::{Words, clean, reasons, words};
 use super::data::{
-    BROKE, CACHED, FailureData, ImageData, LineData, NeedData, OPEN, Page, PriorRun, RunData,
-    StepData, letter, rounded,
+    ExcerptData, FailureData, ImageData, LineData, NeedData, Page, PriorImage, PriorRun, RunData,
+    StepData, rounded,
 };
-use super::kind_index;
 
 /// No instruction needs more columns to be known again.
 const LONGEST_STEP: usize = 160;
@@ -55,20 +53,25 @@ pub struct Prior<'a> {
 }
 
 /// All that the page of a run holds.
-pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&Prior<'_>>) -> Page {
+pub(super) fn describe<'a>(
+    run: &Timeline,
+    standing: &Standing<'a>,
+    prior: Option<&Prior<'a>>,
+) -> Page<'a> {
     let mut parents: Vec<Vec<usize>> = Vec::with_capacity(run.images.len());
     for track in &run.images {
         parents.push(track.needs.iter().map(|(need, _)| *need).collect());
     }
     let layout = lay_out(&parents);
     let images = (0..run.images.len()).map(|image| ImageData {
-        spot: (layout.spots[image].rank, rounded(layout.spots[image].row)),
+        rank: layout.spots[image].rank,
+        row: rounded(layout.spots[image].row),
         prior: prior.and_then(|prior| before(prior.run, &run.images[image].name)),
         ..describe_image(run, image)
     });
     let title = if standing.id.is_empty() { "run" } else { standing.id };
     Page {
-        title: title.to_owned(),
+        title: title.into(),
         images: images.collect(),
         extent: (layout.ranks, rounded(layout.rows)),
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
@@ -78,10 +81,10 @@ pub(super) fn describe(run: &Timeline, standing: &Standing<'_>, prior: Option<&P
             jobs: run.jobs,
             took: millis(run.took),
             state: state(run, standing.is_written),
-            counts: count(run).draw(Paint::plain()),
-            chain: run.chain().iter().map(|link| (link.image, waited(link.waited))).collect(),
+            counts: words::counts(&run.tally, Paint::plain()),
+            chain: run.chain(),
             prior: prior.map(|prior| PriorRun {
-                id: prior.id.to_owned(),
+                id: prior.id,
                 began: prior.began.to_string(),
                 took: millis(prior.run.took),
             }),
@@ -96,10 +99,10 @@ pub(super) fn lines(
 ) -> Vec<LineData> {
     let line = |line: &crate::export::layout::Line| {
         // Where an image is needed in several ways, the one that binds most is drawn.
-        let kind = kinds(line.child, line.parent).into_iter().map(kind_index).min();
+        let kind = kinds(line.child, line.parent).into_iter().min().unwrap_or(NeedKind::From);
         let inner = line.through.get(1..line.through.len().saturating_sub(1)).unwrap_or_default();
         let bends = inner.iter().map(|spot| (spot.rank, rounded(spot.row))).collect();
-        LineData(line.parent, line.child, kind.unwrap_or_default(), bends)
+        LineData { parent: line.parent, child: line.child, kind, bends }
     };
     layout.lines.iter().map(line).collect()
 }
@@ -109,44 +112,21 @@ fn kinds(track: &Track, parent: usize) -> Vec<NeedKind> {
     needs.map(|(_, kind)| *kind).collect()
 }
 
-fn state(run: &Timeline, is_written: bool) -> String {
-    match (run.has_end, run.signal) {
-        (_, Some(signal)) => format!("stopped by {}", words::signal_name(signal)),
-        (true, None) => "finished".to_owned(),
-        (false, None) if is_written => "still running".to_owned(),
-        (false, None) => "died".to_owned(),
-    }
-}
-
-fn count(run: &Timeline) -> Counts {
-    let of = |wanted: &[Outcome]| {
-        run.images.iter().filter(|track| wanted.contains(&track.outcome)).count()
-    };
-    let is_remote = |track: &&Track| matches!(track.passages.as_slice(), [Passage::Held(_), ..]);
-    Counts {
-        in_registry: run.images.iter().filter(is_remote).count(),
-        images: run.images.len(),
-        built: of(&[Outcome::Built, Outcome::Cached]),
-        fresh: of(&[Outcome::Fresh]),
-        failed: of(&[Outcome::Failed]),
-        cancelled: of(&[Outcome::Cancelled]),
-        skipped: of(&[Outcome::Skipped]),
-    }
-}
-
-fn waited(wait: Wait) -> u8 {
-    match wait {
-        Wait::Nothing => 0,
-        Wait::Need => 1,
-        Wait::Place => 2,
+fn state(run: &Timeline, is_written: bool) -> Words {
+    match (run.tally.is_over, run.tally.signal) {
+        (_, Some(signal)) => format!("stopped by {}", words::signal_name(signal)).into(),
+        (true, None) => "finished".into(),
+        (false, None) if is_written => "still running".into(),
+        (false, None) => "died".into(),
     }
 }
 
 /// What an earlier run made of an image, and how long that took where it was built.
-fn before(prior: &Timeline, image: &str) -> Option<(char, Option<u64>)> {
+fn before(prior: &Timeline, image: &str) -> Option<PriorImage> {
     let track = prior.find(image)?;
     let was_built = matches!(track.outcome, Outcome::Built | Outcome::Cached);
-    Some((letter(track.outcome), track.took().filter(|_| was_built).map(millis)))
+    let took = track.took().filter(|_| was_built).map(millis);
+    Some(PriorImage { outcome: track.outcome, took })
 }
 
 fn describe_image(run: &Timeline, image: usize) -> ImageData {
@@ -156,7 +136,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
     let is_shown = begun || track.outcome == Outcome::Fresh;
     ImageData {
         name: clean::line(&track.name),
-        outcome: Some(letter(track.outcome)),
+        outcome: Some(track.outcome),
         start: track.started.map(|moment| millis(moment.at)),
         end: track.ended.filter(|_| is_shown).map(|moment| millis(moment.at)),
         ready: if begun { millis(run.ready(image)) } else { 0 },
@@ -164,7 +144,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
         expected: track.expected.map(millis),
         why,
         changes,
-        counts: track.counts.map(|counts| (counts.ran, counts.cached)),
+        counts: track.counts,
         steps: track.steps.iter().take(MOST_STEPS).map(|work| describe_step(run, work)).collect(),
         size: track.size,
         added: added(run, track),
@@ -173,7 +153,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
         needs: track
             .needs
             .iter()
-            .map(|(it, kind)| NeedData(*it, kind_index(*kind), None))
+            .map(|(image, kind)| NeedData { image: *image, kind: *kind, place: None })
             .collect(),
         notes: notes(track),
         failure: track.failure.as_ref().map(describe_failure),
@@ -187,18 +167,17 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
 }
 
 fn describe_step(run: &Timeline, work: &Work) -> StepData {
-    let odd = [(work.cached, CACHED), (work.broke, BROKE), (work.to.is_none(), OPEN)];
-    let flags = odd.iter().filter(|(is_so, _)| *is_so).map(|(_, flag)| flag).sum();
     let from = millis(work.from);
     let to = millis(work.to.unwrap_or(run.took)).max(from);
     let text = clean::fit(&words::describe_step(&work.step), LONGEST_STEP);
-    StepData(from, to - from, flags, text)
+    let Work { cached, broke, .. } = *work;
+    StepData { from, took: to - from, cached, broke, open: work.to.is_none(), text }
 }
 
 /// Why an image was built, or was not begun; and all that differs, where that is more than one thing.
-fn why(track: &Track) -> (String, Vec<String>) {
+fn why(track: &Track) -> (Words, Vec<Words>) {
     if let Some(because) = &track.because {
-        return (clean::line(&words::why_skipped(because)), Vec::new());
+        return (clean::line(&words::why_skipped(because)).into(), Vec::new());
     }
     match &track.reason {
         Some(reason @ Reason::Changed { changes }) if changes.len() > 1 => {
@@ -206,8 +185,8 @@ fn why(track: &Track) -> (String, Vec<String>) {
             (reasons::describe(reason), all.collect())
         }
         Some(reason) => (reasons::describe(reason), Vec::new()),
-        None if track.outcome == Outcome::Fresh => ("nothing changed".to_owned(), Vec::new()),
-        None => (String::new(), Vec::new()),
+        None if track.outcome == Outcome::Fresh => ("nothing changed".into(), Vec::new()),
+        None => (Words::default(), Vec::new()),
     }
 }
 
@@ -220,17 +199,18 @@ fn added(run: &Timeline, track: &Track) -> Option<u64> {
     run.images[*base].size.filter(|_| is_single).and_then(|base| track.size?.checked_sub(base))
 }
 
-fn notes(track: &Track) -> Vec<String> {
+fn notes(track: &Track) -> Vec<Words> {
     let mut notes = Vec::new();
     if track.was_blocked {
-        notes.push("waited for another run, which built the same".to_owned());
+        notes.push("waited for another run, which built the same".into());
     }
     for (attempt, message, wait) in &track.retries {
-        notes.push(words::tried_again(*attempt, message, *wait));
+        notes.push(words::tried_again(*attempt, message, *wait).into());
     }
-    notes.extend(track.passages.iter().map(describe_passage));
+    notes.extend(track.passages.iter().map(|passage| describe_passage(passage).into()));
     for warning in &track.warnings {
-        notes.extend(lines_of(warning.lines()).into_iter().map(|line| format!("warning: {line}")));
+        let lines = lines_of(warning.lines()).into_iter();
+        notes.extend(lines.map(|line| Words::from(format!("warning: {line}"))));
     }
     notes
 }
@@ -253,8 +233,9 @@ fn describe_failure(failure: &Failure) -> FailureData {
     FailureData {
         message: lines_of(failure.message.lines()).join("\n"),
         place: excerpt.map(|excerpt| clean::line(&excerpt.place.to_string())),
-        excerpt: excerpt.map(|it| (it.place.line, lines_of(it.text.lines()))),
-        step: failure.step.as_ref().map(words::describe_step),
+        excerpt: excerpt
+            .map(|it| ExcerptData { line: it.place.line, lines: lines_of(it.text.lines()) }),
+        step: failure.step.as_deref().map(words::describe_step),
         tail: lines_of(failure.log_tail.iter().map(String::as_str)),
     }
 }

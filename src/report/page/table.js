@@ -6,11 +6,11 @@ const byText = (a, b) => a.localeCompare(b, "en", { numeric: true });
 const COLUMNS = [
   { title: "Image", show: (it) => make("span", { class: "name" }, it.name), value: (it) => it.name },
   { title: "Verdict", show: (it) => [mark(it.outcome), ` ${OUTCOMES[it.outcome].word}`], value: (it) => OUTCOMES[it.outcome].order },
-  { title: "Reason", show: (it) => (it.failure ? `${it.failure.p ? `${it.failure.p}: ` : ""}${it.failure.m.split("\n")[0]}` : it.why), value(it) { return this.show(it) || undefined; }, wide: true },
+  { title: "Reason", show: (it) => (it.failure ? `${it.failure.place ? `${it.failure.place}: ` : ""}${it.failure.message.split("\n")[0]}` : it.why), value(it) { return this.show(it) || undefined; }, wide: true },
   { title: "Took", number: true, show: (it) => (it.begun ? duration(it.took) : ""), value: (it) => it.took },
   { title: "Waited", number: true, show: (it) => (it.waited ? duration(it.waited) : ""), value: (it) => it.waited },
-  { title: "Ran", number: true, show: (it) => String(it.counts?.[0] ?? ""), value: (it) => it.counts?.[0], hint: "steps that ran" },
-  { title: "Cached", number: true, show: (it) => String(it.counts?.[1] ?? ""), value: (it) => it.counts?.[1], hint: "steps whose result the engine had" },
+  { title: "Ran", number: true, show: (it) => String(it.counts?.ran ?? ""), value: (it) => it.counts?.ran, hint: "steps that ran" },
+  { title: "Cached", number: true, show: (it) => String(it.counts?.cached ?? ""), value: (it) => it.counts?.cached, hint: "steps whose result the engine had" },
   { title: "Size", number: true, show: (it) => (it.size === undefined ? "" : bytes(it.size)), value: (it) => it.size },
   { title: "Added", number: true, show: (it) => (it.added === undefined ? "" : bytes(it.added)), value: (it) => it.added, hint: "bytes beyond the image that it is built on" },
   { title: "Compared", number: true, show: (it) => showComparison(it), value: (it) => compare(it).value, hint: "with the run before" },
@@ -25,7 +25,7 @@ function showComparison(image) {
 
 function drawTable() {
   byId("images").hidden = false;
-  const columns = run.p ? COLUMNS : COLUMNS.slice(0, -1);
+  const columns = run.prior ? COLUMNS : COLUMNS.slice(0, -1);
   table.heads = columns.map((column, index) => make("th", { scope: "col", "aria-sort": "none", class: column.number ? "number" : "" },
     make("button", { type: "button", title: column.hint, onclick: () => sortBy(index) }, column.title, make("span", { class: "arrow", "aria-hidden": "true" }))));
   byId("table").tHead.append(make("tr", {}, table.heads));

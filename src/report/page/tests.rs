@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::timeline::Timeline;
-use super::super::timeline::fixture::{at, built, edge, events, shop, started};
+use super::super::timeline::fixture::{at, begun, built, edge, events, fresh, shop, started};
 use super::{Prior, Standing, escape, of_run};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn of(run: &Timeline, prior: Option<&Prior<'_>>) -> Value {
 }
 
 fn image<'a>(data: &'a Value, name: &str) -> &'a Value {
-    data["i"].as_array().unwrap().iter().find(|image| image["n"] == name).unwrap()
+    data["images"].as_array().unwrap().iter().find(|image| image["name"] == name).unwrap()
 }
 
 #[test]
@@ -59,11 +59,11 @@ fn what_builds_wrote_is_cleaned_and_ends_no_element() {
     let page = of_run(&shop(), &STANDING, None);
     assert!(!page.contains('\u{1b}'));
     let data = data(&page);
-    let failure = &image(&data, "web")["f"];
-    assert_eq!(failure["x"], json!([3, ["RUN </script> make"]]));
-    assert_eq!(failure["t"], json!(["no rule <b>"]));
-    assert_eq!(failure["p"], "docker/web/Dockerfile:3:1");
-    assert_eq!(image(&data, "base")["t"], json!(["done"]));
+    let failure = &image(&data, "web")["failure"];
+    assert_eq!(failure["excerpt"], json!({"line": 3, "lines": ["RUN </script> make"]}));
+    assert_eq!(failure["tail"], json!(["no rule <b>"]));
+    assert_eq!(failure["place"], "docker/web/Dockerfile:3:1");
+    assert_eq!(image(&data, "base")["tail"], json!(["done"]));
     assert_eq!(escape("<b>&"), "&lt;b&gt;&amp;");
 }
 
@@ -72,47 +72,54 @@ fn images_have_their_times_places_and_sizes() {
     let data = of(&shop(), None);
     let dev = image(&data, "dev");
     assert_eq!(
-        [&dev["s"], &dev["e"], &dev["q"], &dev["k"]],
+        [&dev["start"], &dev["end"], &dev["ready"], &dev["place"]],
         [1000, 3000, 1000, 0].map(Value::from).each_ref()
     );
-    assert_eq!(dev["o"], "b");
+    assert_eq!(dev["outcome"], "built");
     // dev is built on base alone, and copies from old.
-    assert_eq!((&dev["z"], &dev["a"]), (&json!(130), &json!(30)));
-    assert_eq!(dev["p"], json!([[1, 0], [3, 1]]));
-    assert_eq!(dev["m"], json!([[1100, 0, 1, "[1/3] FROM base"]]));
+    assert_eq!((&dev["size"], &dev["added"]), (&json!(130), &json!(30)));
+    let needs = json!([{"image": 1, "kind": "from"}, {"image": 3, "kind": "copy"}]);
+    assert_eq!(dev["needs"], needs);
+    let step = json!({"from": 1100, "took": 0, "cached": true, "text": "[1/3] FROM base"});
+    assert_eq!(dev["steps"], json!([step]));
     let tools = image(&data, "tools");
-    assert_eq!((&tools["s"], &tools["q"]), (&json!(2000), &Value::Null), "ready from the start");
-    assert_eq!(image(&data, "base")["x"], 2000);
-    assert_eq!(image(&data, "base")["w"], "no image in the engine");
-    assert_eq!(image(&data, "site")["w"], "web failed");
-    assert_eq!(image(&data, "site")["e"], Value::Null);
-    assert_eq!(image(&data, "old")["s"], Value::Null);
-    assert_eq!(image(&data, "agent")["o"], "c");
+    assert_eq!(
+        (&tools["start"], &tools["ready"]),
+        (&json!(2000), &json!(0)),
+        "ready from the start"
+    );
+    assert_eq!(image(&data, "base")["expected"], 2000);
+    assert_eq!(image(&data, "base")["why"], "no image in the engine");
+    assert_eq!(image(&data, "site")["why"], "web failed");
+    assert_eq!(image(&data, "site")["end"], Value::Null);
+    assert_eq!(image(&data, "old")["start"], Value::Null);
+    assert_eq!(image(&data, "agent")["outcome"], "cached");
 }
 
 #[test]
 fn the_run_is_described() {
-    let run = &of(&shop(), None)["r"];
-    assert_eq!(run["s"], "finished");
-    assert_eq!(run["k"], "4 built, 1 fresh, 1 failed, 1 skipped of 7 images");
-    assert_eq!(run["b"], "2026-11-27T05:30:00.000Z");
-    assert_eq!(run["t"], 4000);
-    assert_eq!(run["c"], json!([[0, 0], [4, 2], [5, 1]]));
-    assert_eq!(run["p"], Value::Null);
+    let run = &of(&shop(), None)["run"];
+    assert_eq!(run["state"], "finished");
+    assert_eq!(run["counts"], "4 built, 1 fresh, 1 failed, 1 skipped of 7 images");
+    assert_eq!(run["began"], "2026-11-27T05:30:00.000Z");
+    assert_eq!(run["took"], 4000);
+    let link = |image: usize, waited: &str| json!({"image": image, "waited": waited});
+    assert_eq!(run["chain"], json!([link(0, "nothing"), link(4, "place"), link(5, "need")]));
+    assert_eq!(run["prior"], Value::Null);
 }
 
 #[test]
 fn runs_without_an_end_say_so() {
     let all = events();
     let torn = Timeline::of(&all[..all.len() - 1]);
-    assert_eq!(of(&torn, None)["r"]["s"], "died");
+    assert_eq!(of(&torn, None)["run"]["state"], "died");
     let running = Standing { is_written: true, ..STANDING };
-    assert_eq!(data(&of_run(&torn, &running, None))["r"]["s"], "still running");
+    assert_eq!(data(&of_run(&torn, &running, None))["run"]["state"], "still running");
     let mut stopped = Timeline::of(&all[..5]);
-    stopped.take(&at(9, Event::Interrupted { signal: 2 }));
-    assert_eq!(of(&stopped, None)["r"]["s"], "stopped by SIGINT");
+    stopped.take(&at(9, ("", Event::Interrupted { signal: 2 })));
+    assert_eq!(of(&stopped, None)["run"]["state"], "stopped by SIGINT");
     // Nothing at all is a page, too.
-    assert_eq!(of(&Timeline::default(), None)["i"], json!([]));
+    assert_eq!(of(&Timeline::default(), None)["images"], json!([]));
 }
 
 #[test]
@@ -120,44 +127,30 @@ fn the_run_before_is_compared() {
     let earlier = Timeline::of(&[
         at(0, started("base")),
         at(700, built("base", 1, 90)),
-        at(
-            700,
-            Event::ImageFresh {
-                image: "dev".to_owned(),
-                image_id: String::new(),
-                tagged: vec![],
-                size: None,
-                registry: None,
-            },
-        ),
+        at(700, fresh("dev", None)),
     ]);
     let prior = Prior { id: "earlier", began: UnixTime::default(), run: &earlier };
     let data = of(&shop(), Some(&prior));
-    assert_eq!(data["r"]["p"]["n"], "earlier");
-    assert_eq!(image(&data, "base")["y"], json!(["b", 700]));
-    assert_eq!(image(&data, "dev")["y"], json!(["f", null]));
-    assert_eq!(image(&data, "agent")["y"], Value::Null);
+    assert_eq!(data["run"]["prior"]["id"], "earlier");
+    assert_eq!(image(&data, "base")["prior"], json!({"outcome": "built", "took": 700}));
+    assert_eq!(image(&data, "dev")["prior"], json!({"outcome": "fresh"}));
+    assert_eq!(image(&data, "agent")["prior"], Value::Null);
 }
 
 #[test]
 fn lines_bend_and_show_the_kind_that_binds_most() {
-    let begun = Event::RunStarted {
-        engine: String::new(),
-        jobs: 1,
-        images: ["a", "b", "c"].map(str::to_owned).to_vec(),
-        edges: vec![
-            edge("b", "a", NeedKind::Mount),
-            edge("b", "a", NeedKind::Copy),
-            edge("c", "b", NeedKind::From),
-            edge("c", "a", NeedKind::Context),
-        ],
-        expected: Default::default(),
-    };
-    let data = of(&Timeline::of(&[at(0, begun)]), None);
-    let lines = data["l"].as_array().unwrap();
+    let edges = vec![
+        edge("b", "a", NeedKind::Mount),
+        edge("b", "a", NeedKind::Copy),
+        edge("c", "b", NeedKind::From),
+        edge("c", "a", NeedKind::Context),
+    ];
+    let data = of(&Timeline::of(&[at(0, begun(1, &["a", "b", "c"], edges))]), None);
+    let lines = data["lines"].as_array().unwrap();
     assert_eq!(lines.len(), 3);
-    assert_eq!(lines[0], json!([0, 1, 1, []]), "copy before mount");
-    let long = lines.iter().find(|line| line[0] == 0 && line[1] == 2).unwrap();
-    assert_eq!((&long[2], long[3].as_array().unwrap().len()), (&json!(4), 1));
-    assert_eq!(data["g"][0], 3);
+    let first = json!({"parent": 0, "child": 1, "kind": "copy", "bends": []});
+    assert_eq!(lines[0], first, "copy before mount");
+    let long = lines.iter().find(|line| line["parent"] == 0 && line["child"] == 2).unwrap();
+    assert_eq!((&long["kind"], long["bends"].as_array().unwrap().len()), (&json!("context"), 1));
+    assert_eq!(data["extent"][0], 3);
 }

@@ -3,10 +3,12 @@
 //! Owns the walk back from the last image that ended: over what it needed, or over what gave it its
 //! place where it waited for that. A link is always earlier than the one before, so the walk ends.
 
+use serde::Serialize;
+
 use super::{Moment, Timeline};
 
 /// One image of the chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// The image.
     pub image: usize,
@@ -15,7 +17,8 @@ pub struct Link {
 }
 
 /// What an image waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Wait {
     /// For nothing: it began with the run.
     Nothing,

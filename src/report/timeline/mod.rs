@@ -5,9 +5,12 @@
 //! of an older version, so nothing is taken for granted: an image that nobody announced is added.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Event, Failure, Skip, Stamped, StepCounts, StepInfo};
+use serde::Serialize;
+
+use crate::event::{Event, Failure, Skip, Stamped, StepCounts, StepInfo, TAIL, Tally};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
@@ -18,9 +21,6 @@ pub(in crate::report) mod fixture;
 mod tests;
 
 pub use chain::{Link, Wait};
-
-/// How many of the last lines of each image are kept.
-const TAIL: usize = 20;
 
 /// All that a run did, by image.
 #[derive(Debug, Default)]
@@ -33,11 +33,9 @@ pub struct Timeline {
     pub images: Vec<Track>,
     /// When the last event happened.
     pub took: Duration,
-    /// The signal that stopped it, if one did.
-    pub signal: Option<i32>,
-    /// Whether it came to its end.
-    pub has_end: bool,
-    by_name: HashMap<String, usize>,
+    /// How it stands, counted.
+    pub tally: Tally,
+    by_name: HashMap<Arc<str>, usize>,
     /// Which places are taken.
     places: Vec<bool>,
     /// How many events were taken.
@@ -45,9 +43,11 @@ pub struct Timeline {
 }
 
 /// What became of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Nothing yet.
+    #[default]
     Waiting,
     /// It has begun, and nobody said that it ended.
     Running,
@@ -75,10 +75,10 @@ pub struct Moment {
 }
 
 /// What a run said of one image.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Track {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// What it needs of the images of the run, and in which way.
     pub needs: Vec<(usize, NeedKind)>,
     /// How long it was expected to take.
@@ -136,7 +136,7 @@ pub enum Passage {
 #[derive(Debug)]
 pub struct Work {
     /// The step.
-    pub step: StepInfo,
+    pub step: Arc<StepInfo>,
     /// When it began.
     pub from: Duration,
     /// When it ended, or its image did; nothing while it runs.
@@ -148,39 +148,14 @@ pub struct Work {
 }
 
 impl Track {
-    fn new(name: &str) -> Track {
-        Track {
-            name: name.to_owned(),
-            needs: Vec::new(),
-            expected: None,
-            outcome: Outcome::Waiting,
-            started: None,
-            ended: None,
-            place: None,
-            reason: None,
-            steps: Vec::new(),
-            counts: None,
-            image_id: None,
-            references: Vec::new(),
-            size: None,
-            warnings: Vec::new(),
-            retries: Vec::new(),
-            was_blocked: false,
-            passages: Vec::new(),
-            failure: None,
-            because: None,
-            tail: VecDeque::new(),
-        }
-    }
-
     /// How long it had a place, where it had one and gave it back.
     pub fn took(&self) -> Option<Duration> {
         Some(self.ended?.at.saturating_sub(self.started?.at))
     }
 
-    fn begin_step(&mut self, step: &StepInfo, at: Duration) {
+    fn begin_step(&mut self, step: &Arc<StepInfo>, at: Duration) {
         self.steps.push(Work {
-            step: step.clone(),
+            step: Arc::clone(step),
             from: at,
             to: None,
             cached: false,
@@ -188,10 +163,10 @@ impl Track {
         });
     }
 
-    fn end_step(&mut self, step: &StepInfo, cached: bool, (at, took): (Duration, Duration)) {
+    fn end_step(&mut self, step: &Arc<StepInfo>, cached: bool, (at, took): (Duration, Duration)) {
         let begun = self.started.map(|moment| moment.at).unwrap_or_default();
         let from = at.saturating_sub(as_written(took)).max(begun).min(at);
-        let done = Work { step: step.clone(), from, to: Some(at), cached, broke: false };
+        let done = Work { step: Arc::clone(step), from, to: Some(at), cached, broke: false };
         let is_it = |work: &&mut Work| work.to.is_none() && work.step == *step;
         match self.steps.iter_mut().rev().find(is_it) {
             Some(open) => *open = done,
@@ -226,6 +201,7 @@ impl Timeline {
     pub fn take(&mut self, event: &Stamped) {
         let now = Moment { order: self.heard, at: as_written(event.at).max(self.took) };
         self.heard += 1;
+        self.tally.take(event);
         self.took = now.at;
         let at = event.at;
         match &event.event {
@@ -236,20 +212,21 @@ impl Timeline {
                     self.index(image);
                 }
                 for (image, time) in expected {
-                    self.track(image).expected = Some(*time);
+                    let image = self.index(image);
+                    self.images[image].expected = Some(*time);
                 }
                 for edge in edges {
-                    let need = (self.index(&edge.parent), edge.kind);
-                    self.track(&edge.image).needs.push(need);
+                    let (image, parent) = (self.index(&edge.image), self.index(&edge.parent));
+                    self.images[image].needs.push((parent, edge.kind));
                 }
             }
-            Event::Interrupted { signal } => self.signal = Some(*signal),
-            Event::RunFinished => self.has_end = true,
-            Event::ImageStarted { image } => self.start(image, now),
-            event => {
-                let Some(image) = event.image() else { return };
+            happened => {
+                let Some(image) = &event.image else { return };
+                let image = self.index(&image.name);
+                if matches!(happened, Event::ImageStarted) {
+                    self.start(image, now);
                 // What happened within a build is heard of a little later than it happened.
-                if let Some(outcome) = self.track(image).take(event, as_written(at)) {
+                } else if let Some(outcome) = self.images[image].take(happened, as_written(at)) {
                     self.end(image, outcome, now);
                 }
             }
@@ -268,34 +245,27 @@ impl Timeline {
         self.by_name.get(name).map(|index| &self.images[*index])
     }
 
-    fn index(&mut self, image: &str) -> usize {
-        if let Some(index) = self.by_name.get(image) {
-            return *index;
-        }
-        self.images.push(Track::new(image));
-        self.by_name.insert(image.to_owned(), self.images.len() - 1);
-        self.images.len() - 1
+    fn index(&mut self, image: &Arc<str>) -> usize {
+        *self.by_name.entry(Arc::clone(image)).or_insert_with(|| {
+            self.images.push(Track { name: Arc::clone(image), ..Track::default() });
+            self.images.len() - 1
+        })
     }
 
-    fn track(&mut self, image: &str) -> &mut Track {
-        let index = self.index(image);
-        &mut self.images[index]
-    }
-
-    fn start(&mut self, image: &str, now: Moment) {
+    fn start(&mut self, image: usize, now: Moment) {
         let place = self.places.iter().position(|taken| !taken).unwrap_or_else(|| {
             self.places.push(false);
             self.places.len() - 1
         });
         self.places[place] = true;
-        let track = self.track(image);
+        let track = &mut self.images[image];
         track.started = Some(now);
         track.place = Some(place);
         track.outcome = Outcome::Running;
     }
 
-    fn end(&mut self, image: &str, outcome: Outcome, now: Moment) {
-        let track = self.track(image);
+    fn end(&mut self, image: usize, outcome: Outcome, now: Moment) {
+        let track = &mut self.images[image];
         track.outcome = outcome;
         track.ended = Some(now);
         track.end_steps(now.at);
@@ -309,14 +279,14 @@ impl Track {
     /// Takes note of an event about it, and says what became of it where that is the end.
     fn take(&mut self, event: &Event, at: Duration) -> Option<Outcome> {
         match event {
-            Event::ImageStale { reason, .. } => self.reason = Some(reason.clone()),
-            Event::ImageBlocked { .. } => self.was_blocked = true,
-            Event::ImageRetried { attempt, message, wait, .. } => {
+            Event::ImageStale { reason } => self.reason = Some(reason.clone()),
+            Event::ImageBlocked => self.was_blocked = true,
+            Event::ImageRetried { attempt, message, wait } => {
                 self.end_steps(at);
                 self.retries.push((*attempt, message.clone(), *wait));
             }
-            Event::StepStarted { step, .. } => self.begin_step(step, at),
-            Event::StepFinished { step, cached, took, .. } => {
+            Event::StepStarted { step } => self.begin_step(step, at),
+            Event::StepFinished { step, cached, took } => {
                 self.end_step(step, *cached, (at, *took));
             }
             Event::Output { line, .. } => {
@@ -325,14 +295,14 @@ impl Track {
                 }
                 self.tail.push_back(line.clone());
             }
-            Event::Warning { message, .. } => self.warnings.push(message.clone()),
-            Event::ImagePulled { reference, took, .. } => {
+            Event::Warning { message } => self.warnings.push(message.clone()),
+            Event::ImagePulled { reference, took } => {
                 self.passages.push(Passage::Pulled(reference.clone(), *took));
             }
-            Event::ImagePushed { reference, took, .. } => {
+            Event::ImagePushed { reference, took } => {
                 self.passages.push(Passage::Pushed(reference.clone(), *took));
             }
-            Event::PushFailed { message, .. } => {
+            Event::PushFailed { message } => {
                 self.passages.push(Passage::PushFailed(message.clone()));
             }
             Event::ImageFresh { image_id, tagged, size, registry, .. } => {
@@ -353,13 +323,13 @@ impl Track {
                 self.failure = Some(failure.clone());
                 return Some(Outcome::Failed);
             }
-            Event::ImageSkipped { because, .. } => {
+            Event::ImageSkipped { because } => {
                 self.because = Some(because.clone());
                 return Some(Outcome::Skipped);
             }
             Event::ImageCancelled { .. } => return Some(Outcome::Cancelled),
-            Event::ImageStarted { .. }
-            | Event::PushStarted { .. }
+            Event::ImageStarted
+            | Event::PushStarted
             | Event::Released { .. }
             | Event::NotReleased { .. }
             | Event::RunStarted { .. }

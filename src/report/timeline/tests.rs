@@ -1,19 +1,18 @@
 //! The times of runs that were written by hand.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::fixture::{at, built, edge, events, finished, shop, started, step};
+use super::fixture::{at, begun, built, edge, events, finished, shop, started, step};
 use super::{Link, Outcome, Timeline, Wait};
 use crate::event::Event;
 use crate::graph::evaluate::NeedKind;
 
 fn index(run: &Timeline, name: &str) -> usize {
-    run.images.iter().position(|track| track.name == name).unwrap()
+    run.images.iter().position(|track| *track.name == *name).unwrap()
 }
 
 fn chain(run: &Timeline) -> Vec<(&str, Wait)> {
-    let named = |link: &Link| (run.images[link.image].name.as_str(), link.waited);
+    let named = |link: &Link| (&*run.images[link.image].name, link.waited);
     run.chain().iter().map(named).collect()
 }
 
@@ -37,7 +36,7 @@ fn outcomes_are_told_apart() {
     assert_eq!(outcome("old"), Outcome::Fresh);
     assert_eq!(outcome("web"), Outcome::Failed);
     assert_eq!(outcome("site"), Outcome::Skipped);
-    assert!(run.has_end && run.signal.is_none());
+    assert!(run.tally.is_over && run.tally.signal.is_none());
 }
 
 #[test]
@@ -58,13 +57,8 @@ fn the_chain_leads_over_needs_and_places() {
 
 #[test]
 fn one_that_could_have_begun_earlier_waited_for_its_place() {
-    let begun = Event::RunStarted {
-        engine: String::new(),
-        jobs: 2,
-        images: ["a", "b", "c", "x"].map(str::to_owned).to_vec(),
-        edges: vec![edge("x", "a", NeedKind::From), edge("c", "a", NeedKind::From)],
-        expected: BTreeMap::default(),
-    };
+    let edges = vec![edge("x", "a", NeedKind::From), edge("c", "a", NeedKind::From)];
+    let begun = begun(2, &["a", "b", "c", "x"], edges);
     let mut all = vec![at(0, begun), at(0, started("a")), at(0, started("b"))];
     all.extend([at(1, built("a", 1, 1)), at(1, started("c"))]);
     // b and c end at once; what came right before x began let it begin.
@@ -113,11 +107,8 @@ fn a_log_without_its_head_is_told_all_the_same() {
 
 #[test]
 fn only_the_last_lines_are_kept() {
-    let line = |number: usize| Event::Output {
-        image: "x".to_owned(),
-        step: step(1, "RUN a"),
-        line: number.to_string(),
-    };
+    let line =
+        |number: usize| ("x", Event::Output { step: step(1, "RUN a"), line: number.to_string() });
     let run = Timeline::of(&(0..50).map(|number| at(0, line(number))).collect::<Vec<_>>());
     assert_eq!(run.images[0].tail.len(), 20);
     assert_eq!(run.images[0].tail[0], "30");
@@ -125,13 +116,7 @@ fn only_the_last_lines_are_kept() {
 
 #[test]
 fn edges_to_images_that_are_not_in_the_run_do_no_harm() {
-    let begun = Event::RunStarted {
-        engine: String::new(),
-        jobs: 1,
-        images: vec!["a".to_owned()],
-        edges: vec![edge("a", "gone", NeedKind::From)],
-        expected: BTreeMap::default(),
-    };
+    let begun = begun(1, &["a"], vec![edge("a", "gone", NeedKind::From)]);
     let run = Timeline::of(&[at(0, begun), at(1, started("a")), at(2, built("a", 1, 1))]);
     assert_eq!(run.ready(0), Duration::ZERO);
     assert_eq!(chain(&run), [("a", Wait::Nothing)]);

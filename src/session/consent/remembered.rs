@@ -6,14 +6,14 @@
 //! asked again. Paths that are not UTF-8 are not remembered.
 
 use std::fs::{self, DirBuilder};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
+use crate::base::file::write_private;
 use crate::base::screen::visible_path;
 use crate::workspace::environment::Environment;
 
@@ -147,10 +147,6 @@ fn write(folder: &Path, file: &ConsentFile) -> anyhow::Result<()> {
     let path = folder.join(FILE);
     let cant = || format!("can't write `{}`", visible_path(&path));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(cant)?;
-    // It is created with the mode 0600.
-    let mut beside = NamedTempFile::new_in(folder).with_context(cant)?;
     let text = serde_json::to_vec_pretty(file).with_context(cant)?;
-    beside.write_all(&text).and_then(|()| beside.as_file().sync_all()).with_context(cant)?;
-    beside.persist(&path).with_context(cant)?;
-    Ok(())
+    write_private(&path, &text).with_context(cant)
 }
