@@ -23,9 +23,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use layers::engine::Engine;
-use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
+use layers::engine::{Builder, ImageStore};
+use layers::engine::{LabelFilter, docker::Docker};
 use layers::inputs::KEY_LABEL;
 
 use crate::common::tree::{
@@ -100,7 +100,7 @@ fn measure_peer(root: &Path, plugin: &str, arguments: &[&str], names: &[&str]) -
 fn connected() -> Docker {
     let environment = Environment::read(|name| std::env::var_os(name));
     let docker = Docker::find(&environment).expect("there is an engine");
-    drop(docker.describe().expect("it answers"));
+    drop(docker.info().expect("it answers"));
     docker
 }
 
@@ -119,7 +119,9 @@ fn measure_nothing_to_do(root: &Path, peers: &[(&str, &[&str])], names: &[&str])
         let docker = connected();
         for _ in 0..RUNS_A_ROUND {
             ours.push(measure(|| drop(layers(root))));
-            floor.push(measure(|| drop(docker.list(KEY_LABEL).expect("it lists its images"))));
+            floor.push(measure(|| {
+                drop(docker.list(LabelFilter::named(KEY_LABEL)).expect("it lists its images"));
+            }));
         }
         for ((plugin, arguments), costs) in peers.iter().zip(&mut theirs) {
             costs.push(measure_peer(root, plugin, arguments, names));

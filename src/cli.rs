@@ -215,6 +215,7 @@ pub enum EngineName {
     /// No engine: only the registry is looked at, and nothing can be built.
     None,
     /// A scripted engine for tests (LAYERS_FAKE_SCRIPT names its script).
+    #[cfg(any(debug_assertions, feature = "fake"))]
     #[value(hide = true)]
     Fake,
 }

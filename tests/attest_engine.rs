@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use common::{Files, Name, TEST_LABEL, engine_or_skip};
-use layers::engine::Engine;
 use layers::engine::docker::Docker;
+use layers::engine::{Builder, Frontend, ImageStore};
 use serde_json::Value;
 
 /// Writes what BuildKit takes for the SBOM of a scan (its `docs/attestations/sbom-protocol.md`).
@@ -100,7 +100,7 @@ fn said(output: &Output, code: i32) -> String {
 /// The engine, where it can attest.
 fn attesting_or_skip() -> Option<Docker> {
     let engine = engine_or_skip()?;
-    if !engine.keeps_manifests().unwrap() {
+    if !engine.features().unwrap().attestations {
         eprintln!("skipped: the engine does not have containerd's image store");
         return None;
     }
@@ -176,7 +176,7 @@ fn an_image_gets_its_sbom_and_its_provenance() {
 #[test]
 fn an_engine_that_can_t_attest_builds_nothing() {
     let Some(engine) = engine_or_skip() else { return };
-    if engine.keeps_manifests().unwrap() {
+    if engine.features().unwrap().attestations {
         eprintln!("skipped: the engine can attest");
         return;
     }
@@ -199,7 +199,8 @@ fn images_carry_the_time_of_the_environment() {
     let repository = Repository::new();
     let mut build = repository.command("build base --progress plain");
     let said = said(&build.env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap(), 0);
-    let is_old = engine.describe().unwrap().frontend.is_some_and(|frontend| frontend < (1, 5));
+    let is_old =
+        engine.info().unwrap().frontend.is_some_and(|frontend| frontend < Frontend::new(1, 5));
     assert_eq!(said.contains("passes over it: images will carry the time of their build"), is_old);
     let image = engine.inspect(&repository.reference("base")).unwrap().unwrap();
     assert_eq!(image.created.starts_with("2023-11-14T22:13:20"), !is_old, "{}", image.created);

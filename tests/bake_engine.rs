@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use layers::engine::Engine;
+use layers::engine::Builder;
 use serde_json::Value;
 
 mod common;
@@ -26,7 +26,7 @@ const GREETING: &str = r#"say "hi" \o/ ${x} $y"#;
 fn can_build(part: &str) -> bool {
     let Some(engine) = engine_or_skip() else { return false };
     if !common::takes_named_contexts(&engine) {
-        let version = engine.describe().unwrap().version;
+        let version = engine.info().unwrap().version;
         eprintln!("skipped: engine {version} has no named contexts; Docker {NAMED_CONTEXTS} has");
         return false;
     }

@@ -11,8 +11,8 @@ use std::thread;
 
 use common::{Files, Name, build, engine_or_skip, output, request};
 use layers::credentials::CredentialStore;
-use layers::engine::docker::Docker;
-use layers::engine::{BuildOutcome, BuildUpdate, Engine};
+use layers::engine::{BuildOutcome, BuildUpdate, Builder, ImageStore};
+use layers::engine::{LabelFilter, docker::Docker};
 
 #[test]
 fn an_image_gets_all_its_references_and_labels() {
@@ -251,7 +251,7 @@ fn builds_run_beside_each_other() {
     assert_eq!(said, expected);
     assert_eq!(
         engine
-            .list(common::TEST_LABEL)
+            .list(LabelFilter::named(common::TEST_LABEL))
             .unwrap()
             .iter()
             .filter(|image| {
@@ -326,10 +326,10 @@ fn a_registry_gets_the_credentials_of_the_docker_configuration() {
 #[test]
 fn an_engine_says_who_it_is() {
     let Some(engine) = engine_or_skip() else { return };
-    let info = engine.describe().unwrap();
+    let info = engine.info().unwrap();
     assert_eq!(info.name, "docker");
     assert!(info.version.starts_with(|c: char| c.is_ascii_digit()), "{info:?}");
-    assert!(info.platform.os == "linux", "{info:?}");
+    assert!(info.platform().os == "linux", "{info:?}");
 }
 
 #[test]

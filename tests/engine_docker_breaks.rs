@@ -16,7 +16,7 @@ use std::time::Duration;
 use common::between::Between;
 use common::{Files, Name, build, engine_or_skip, processes_with, request};
 use layers::base::error;
-use layers::engine::{BuildOutcome, BuildUpdate, Cancel, ContextFiles, Engine, Told};
+use layers::engine::{BuildOutcome, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore, Told};
 
 #[test]
 fn a_cancelled_build_leaves_nothing_running() {

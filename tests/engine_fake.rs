@@ -1,5 +1,6 @@
 //! The scripted engine: what tests of the whole program rely on.
 
+#![cfg(any(debug_assertions, feature = "fake"))]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
 mod common;
@@ -12,7 +13,9 @@ use std::thread;
 
 use common::{Files, build, output};
 use layers::engine::fake::Fake;
-use layers::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine};
+use layers::engine::{
+    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ImageStore, LabelFilter,
+};
 use serde_json::Value;
 
 fn request(reference: &str, dockerfile: &str) -> BuildRequest {
@@ -77,8 +80,8 @@ fn without_a_script_all_is_built_and_the_second_time_cached() {
     let image = engine.inspect("shop-base:latest").unwrap().unwrap();
     assert_eq!((image.id.as_str(), image.labels["key"].as_str()), (id(&first), "shop-base"));
     assert_eq!(engine.inspect(&image.id).unwrap().unwrap(), image);
-    assert_eq!(engine.list("key").unwrap().len(), 1);
-    assert_eq!(engine.list("other").unwrap(), []);
+    assert_eq!(engine.list(LabelFilter::named("key")).unwrap().len(), 1);
+    assert_eq!(engine.list(LabelFilter::named("other")).unwrap(), []);
     engine.remove("shop-base").unwrap();
     assert_eq!(engine.inspect("shop-base").unwrap(), None);
 }

@@ -11,13 +11,13 @@ use std::time::Duration;
 use layers::base::error;
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
-use layers::engine::{BuildRequest, Cancel, Engine};
+use layers::engine::{BuildRequest, Builder, Cancel, ImageStore, LabelFilter};
 
 /// What `describe` says of an engine under `host`, its first line and its hint.
 fn said(host: &str) -> (String, String) {
     let environment = Environment { host: Some(host.to_owned()), ..Environment::default() };
     let docker = Docker::find(&environment).unwrap().answering_within(Duration::from_secs(2));
-    let text = error::text(&docker.describe().unwrap_err());
+    let text = error::text(&docker.info().unwrap_err());
     let (message, hint) = text.split_once("\nhint: ").expect("an error ends with a hint");
     assert!(!message.contains('\n') && !hint.contains('\n') && !hint.is_empty(), "{text}");
     (message.to_owned(), hint.to_owned())
@@ -133,7 +133,7 @@ fn tls_files_that_are_missing_are_named() {
         cert_path: Some(folder.path().to_owned()),
         ..Environment::default()
     };
-    let text = error::text(&Docker::find(&environment).unwrap().describe().unwrap_err());
+    let text = error::text(&Docker::find(&environment).unwrap().info().unwrap_err());
     assert!(text.starts_with("no TLS connection to the engine at `tcp://127.0.0.1:"), "{text}");
     assert!(text.contains("ca.pem"), "{text}");
 }
@@ -171,9 +171,10 @@ fn a_list_that_broke_off_is_no_empty_list() {
         let host = Some(answering_in_turn(answers));
         Docker::find(&Environment { host, ..Environment::default() }).unwrap()
     };
-    let listed = engine(&[&ping, &gone, &gone, &list]).list("dev.layers.key").unwrap();
+    let listed =
+        engine(&[&ping, &gone, &gone, &list]).list(LabelFilter::named("dev.layers.key")).unwrap();
     assert_eq!(listed[0].references, ["a:1"]);
-    let error = engine(&[&ping, &gone]).list("dev.layers.key").unwrap_err();
+    let error = engine(&[&ping, &gone]).list(LabelFilter::named("dev.layers.key")).unwrap_err();
     assert!(error::is_transient(&error), "{error}");
     assert!(error.to_string().contains("can't list its images"), "{error}");
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 
-use layers::engine::Engine;
+use layers::engine::{Builder, Frontend, ImageStore};
 use serde_json::{Value, json};
 
 mod common;
@@ -265,7 +265,7 @@ fn a_locked_build_stands_on_the_pin_wherever_the_tag_leads() {
     assert!(is_kept || !is_classic_store(), "{err}");
     assert_eq!(word("app"), "WORD=one");
     // The name leads to the other image now, and something is to be built.
-    let takes_contexts = engine.describe().unwrap().frontend.is_none_or(|it| it >= (1, 4));
+    let takes_contexts = engine.info().unwrap().frontend.is_none_or(|it| it >= Frontend::new(1, 4));
     let (_, err) = tree.run("build --all --locked --force", if takes_contexts { 0 } else { 4 });
     if !takes_contexts {
         assert!(

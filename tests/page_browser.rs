@@ -10,8 +10,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
+use layers::base::clock::UnixTime;
 use layers::report::page::{self, Prior, Standing};
 use layers::report::timeline::Timeline;
 
@@ -37,9 +37,12 @@ const LARGE: Recipe = Recipe { images: 300, jobs: 8, fails: false, seed: 3 };
 /// Writes the page of a run, compared with one of other luck, where artefacts of tests are.
 fn page(file: &str, recipe: Recipe) -> PathBuf {
     let older = run(Recipe { seed: recipe.seed + 1, fails: false, ..recipe });
-    let prior =
-        Prior { id: "20261126-101500-7", began: Duration::from_secs(1_795_688_100), run: &older };
-    let began = Duration::from_secs(1_795_757_400);
+    let prior = Prior {
+        id: "20261126-101500-7",
+        began: UnixTime::from_seconds(1_795_688_100),
+        run: &older,
+    };
+    let began = UnixTime::from_seconds(1_795_757_400);
     let standing = Standing { id: "20261127-053000-9", began, is_written: false };
     let text = page::of_run(&run(recipe), &standing, Some(&prior));
     let path = artefact(&format!("{file}.html"));
@@ -357,7 +360,8 @@ fn a_run_that_died_shows_how_far_it_came() {
     let Some(browser) = Browser::open(1280, 1000) else { return };
     let all = events(FAILED);
     let half = Timeline::of(&all[..all.len() / 2]);
-    let standing = Standing { id: "20261127-053000-9", began: Duration::ZERO, is_written: false };
+    let standing =
+        Standing { id: "20261127-053000-9", began: UnixTime::default(), is_written: false };
     let path = artefact("died.html");
     fs::write(&path, page::of_run(&half, &standing, None)).unwrap();
     browser.visit(&path);

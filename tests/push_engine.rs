@@ -23,7 +23,7 @@ use common::{Files, Name, build, engine_or_skip, request};
 use layers::base::error;
 use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
-use layers::engine::{BuildOutcome, Cancel, Engine};
+use layers::engine::{BuildOutcome, Builder, Cancel, ImageStore};
 use layers::inputs::identity::Identity;
 use layers::registry::{Registries, Remote, Settings};
 use serde_json::Value;
@@ -209,7 +209,7 @@ fn a_pushed_image_is_what_was_built_and_its_digest_is_the_registrys() {
 #[test]
 fn what_is_said_beside_an_image_is_pushed_with_it() {
     let Some(engine) = engine_or_skip() else { return };
-    if !engine.keeps_manifests().unwrap() {
+    if !engine.features().unwrap().attestations {
         eprintln!("skipped: the engine does not have containerd's image store");
         return;
     }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
-use layers::engine::Engine;
+use layers::engine::ImageStore;
 
 mod common;
 

@@ -220,7 +220,7 @@ fn an_image_that_goes_away_between_plan_and_build_is_missed() {
     // The base of `dev` is fresh in the plan; nothing but its name is left when its turn comes.
     let mut running = tree.begin("build dev --progress plain");
     running.until("slow: | up");
-    layers::engine::Engine::remove(&engine, &tree.name.reference("/x-base")).unwrap();
+    layers::engine::ImageStore::remove(&engine, &tree.name.reference("/x-base")).unwrap();
     let (code, said) = running.end();
     if common::takes_named_contexts(&engine) {
         // Parents have names of their own while something is built on them.

@@ -217,7 +217,11 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("petgraph::", &["src/graph/dag.rs"], "petgraph holds the graph, in one file"),
     ("indicatif::", &["src/report/live"], "indicatif draws, in one place"),
     ("ureq::", &["src/registry/http.rs"], "one file knows which HTTP client this is"),
-    ("tokio::", &["src/engine/docker/"], "only the docker engine knows that async exists"),
+    (
+        "tokio::",
+        &["src/engine/docker/", "src/engine/buildkit/"],
+        "only the engines that speak BuildKit know that async exists",
+    ),
     ("io::stdout()", &["src/report/say.rs"], "data is printed in one place"),
     ("SystemTime::now", &["src/base/clock.rs"], "clocks make results differ without cause"),
     ("#[ignore", &[], "a test that does not run proves nothing"),

@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, Output};
 
-use layers::engine::Engine;
-use layers::engine::docker::Docker;
+use layers::engine::{Builder, ImageStore};
+use layers::engine::{LabelFilter, docker::Docker};
 use layers::inputs::Identity;
 
 mod common;
@@ -163,7 +163,7 @@ impl Test {
 
     /// The IDs behind the images' names.
     fn ids(&self, world: &World) -> Vec<Option<String>> {
-        let listed = self.docker.list(common::TEST_LABEL).unwrap();
+        let listed = self.docker.list(LabelFilter::named(common::TEST_LABEL)).unwrap();
         let images = 0..world.model.images.len();
         let id_of = |image: usize| {
             let reference = world.reference(image);
@@ -223,8 +223,8 @@ impl Test {
     /// steps it has (see `oracle::compare`).
     fn force(&self, world: &World) {
         let ran = run(world, &["--force"]);
-        let all_cached =
-            ran.built.values().all(|steps| *steps == 0) || self.docker.keeps_manifests().unwrap();
+        let all_cached = ran.built.values().all(|steps| *steps == 0)
+            || self.docker.features().unwrap().attestations;
         if !ran.success || !all_cached || ran.built.len() != world.model.images.len() {
             self.fail(world, &format!("not all from the cache:\n{}", ran.said));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::base::error::usage;
 use crate::base::{UnitId, clock};
 use crate::cli::{Build, Global, Progress, jobs};
-use crate::engine::{Engine, EngineInfo};
+use crate::engine::{Builder, BuilderInfo};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
@@ -111,7 +111,7 @@ fn request_of(
 struct With<'a> {
     provider: &'a ImageProvider<'a>,
     publishing: Option<&'a Publishing<'a>>,
-    engine: (&'a dyn Engine, &'a EngineInfo),
+    engine: (&'a dyn Builder, &'a BuilderInfo),
 }
 
 /// Runs the plan, and shows it.
@@ -145,7 +145,7 @@ fn perform(
     let mut observers = Observers::new(view, began, &provider.judge.memory);
     observers.keep_timeline(pages.is_any());
     run.execute(&mut observers);
-    provider.remove_names(engine);
+    provider.remove_names(engine.images());
     let record = observers.leave(&provider.judge, at)?;
     provider.tell_trouble(at)?;
     let exit = Exit::from(&record.tally);
@@ -157,7 +157,7 @@ fn perform(
 fn warn_of_age(
     workspace: &Workspace,
     todo: &Plan,
-    info: &EngineInfo,
+    info: &BuilderInfo,
     at: &Invocation,
 ) -> anyhow::Result<()> {
     let Some(frontend) = info.frontend else { return Ok(()) };

@@ -35,7 +35,7 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
     };
     let identity_of = |parent: UnitId| plan.identity(parent).cloned();
     let text = if options.inputs {
-        let inputs = match provider.judge.settle(unit, &identity_of, engine.as_ref())? {
+        let inputs = match provider.judge.settle(unit, &identity_of, engine.images())? {
             Settled::Build { inputs, .. } => *inputs,
             Settled::Fresh { .. } | Settled::Remote { .. } => {
                 provider.judge.complete(own, &identity_of).inputs

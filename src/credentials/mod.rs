@@ -199,7 +199,7 @@ fn read_answer(
 /// Reads a JSON file of the docker configuration; `None` where there is none.
 ///
 /// # Errors
-/// Where it can't be read; ends with a `hint:` line.
+/// Where it can't be read; the error has a hint.
 pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Option<T>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,

@@ -56,7 +56,7 @@ impl BuildProxies {
     /// gives them; none where there is no folder.
     ///
     /// # Errors
-    /// Where the configuration can't be read; ends with a `hint:` line.
+    /// Where the configuration can't be read; the error has a hint.
     pub fn read(folder: Option<&Path>, address: &str) -> anyhow::Result<BuildProxies> {
         let Some(folder) = folder else { return Ok(BuildProxies::default()) };
         let config: Option<ConfigFile> = read_json(&folder.join("config.json"))?;

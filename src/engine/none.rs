@@ -1,11 +1,11 @@
-//! No engine at all: a store that holds nothing and builds nothing.
+//! No engine at all: a builder that builds nothing and has no store.
 //!
 //! Owns what is said where somebody wants more of it. With it a plan is made on a machine without an
 //! engine, by what the registry holds.
 
 use super::{
-    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
-    StoredImage,
+    BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
+    LabelFilter, ListedImage, NamedContexts, Node, Sink, StoredImage,
 };
 use crate::base::Platform;
 use crate::base::error::permanent;
@@ -22,18 +22,20 @@ impl NoEngine {
     }
 }
 
-fn absent() -> anyhow::Error {
-    permanent("there is no engine to do that").hint("leave out `--engine none`").into()
-}
-
-impl Engine for NoEngine {
-    fn describe(&self) -> anyhow::Result<EngineInfo> {
-        let platform = self.platform.clone();
-        Ok(EngineInfo { name: "none".into(), version: String::new(), platform, frontend: None })
+impl Builder for NoEngine {
+    fn info(&self) -> anyhow::Result<BuilderInfo> {
+        let node = Node { name: NAME.to_owned(), platforms: vec![self.platform.clone()] };
+        Ok(BuilderInfo {
+            name: NAME.to_owned(),
+            version: String::new(),
+            nodes: vec![node],
+            frontend: None,
+            contexts: NamedContexts::None,
+        })
     }
 
-    fn keeps_manifests(&self) -> anyhow::Result<bool> {
-        Ok(false)
+    fn features(&self) -> anyhow::Result<Features> {
+        Ok(Features::default())
     }
 
     fn build(
@@ -45,6 +47,21 @@ impl Engine for NoEngine {
         Err(absent())
     }
 
+    fn store(&self) -> Option<&dyn ImageStore> {
+        None
+    }
+}
+
+const NAME: &str = "none";
+
+/// A store that holds nothing, in place of the one that a builder does not have.
+pub struct EmptyStore;
+
+fn absent() -> anyhow::Error {
+    permanent("there is no engine to do that").hint("leave out `--engine none`").into()
+}
+
+impl ImageStore for EmptyStore {
     fn inspect(&self, _: &str) -> anyhow::Result<Option<StoredImage>> {
         Ok(None)
     }
@@ -53,7 +70,7 @@ impl Engine for NoEngine {
         Ok(None)
     }
 
-    fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
+    fn list(&self, _: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
         Ok(Vec::new())
     }
 

@@ -5,10 +5,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::{
-    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage, Sink,
-    StoredImage,
+    BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
+    LabelFilter, ListedImage, Sink, StoredImage,
 };
 use crate::base::Platform;
+use crate::base::clock::UnixTime;
 
 /// What a test does in place of a build.
 type Build<'a> = dyn Fn(&BuildRequest, &Cancel) -> anyhow::Result<BuildOutcome> + Send + Sync + 'a;
@@ -25,8 +26,8 @@ pub struct Stub<'a> {
 /// An image in its store.
 struct StubImage {
     stored: StoredImage,
-    /// When it was made, in seconds since 1970.
-    created: i64,
+    /// When it was made.
+    created: UnixTime,
     history: Vec<HistoryEntry>,
 }
 
@@ -50,9 +51,8 @@ impl<'a> Stub<'a> {
         for reference in &stored.references {
             self.untag(reference);
         }
-        let entry = |text: &String| HistoryEntry { created_by: text.clone(), ..Default::default() };
-        let history = history.iter().map(entry).collect();
-        let created = i64::try_from(self.images.len()).unwrap();
+        let history = history.iter().cloned().map(HistoryEntry::from).collect();
+        let created = UnixTime::from_seconds(self.images.len().try_into().unwrap());
         self.images.push(StubImage { stored, created, history });
     }
 
@@ -86,13 +86,13 @@ impl<'a> Stub<'a> {
     }
 }
 
-impl Engine for Stub<'_> {
-    fn describe(&self) -> anyhow::Result<EngineInfo> {
-        anyhow::bail!("unexpected: describe")
+impl Builder for Stub<'_> {
+    fn info(&self) -> anyhow::Result<BuilderInfo> {
+        anyhow::bail!("unexpected: info")
     }
 
-    fn keeps_manifests(&self) -> anyhow::Result<bool> {
-        Ok(false)
+    fn features(&self) -> anyhow::Result<Features> {
+        Ok(Features::default())
     }
 
     fn build(
@@ -107,6 +107,12 @@ impl Engine for Stub<'_> {
         }
     }
 
+    fn store(&self) -> Option<&dyn ImageStore> {
+        Some(self)
+    }
+}
+
+impl ImageStore for Stub<'_> {
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         self.note("inspect", reference);
         let unknown = || StoredImage { id: reference.to_owned(), ..StoredImage::default() };
@@ -119,13 +125,9 @@ impl Engine for Stub<'_> {
         Ok(self.find(id).map(|image| image.history.clone()))
     }
 
-    fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
-        self.note("list", label);
-        let (name, value) = label.split_once('=').map_or((label, None), |(a, b)| (a, Some(b)));
-        let is_listed = |image: &&StubImage| match image.stored.labels.get(name) {
-            Some(found) => value.is_none_or(|value| found == value),
-            None => false,
-        };
+    fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
+        self.note("list", &label.to_string());
+        let is_listed = |image: &&StubImage| label.matches(&image.stored.labels);
         let listed = |image: &StubImage| ListedImage {
             id: image.stored.id.clone(),
             created: image.created,

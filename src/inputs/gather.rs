@@ -11,13 +11,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::files::FileList;
 use super::reading::{Buffer, digest_entry};
 use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
+use crate::base::clock::UnixTime;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, Place, RelPath, UnitId, clock};
@@ -33,8 +33,8 @@ pub trait FileDigests: Sync {
     /// Returns the digest of the file at a path, where the disk says the same of it as when it was read.
     fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash>;
 
-    /// Keeps a digest that was made by a reading that began at `read_at` (since 1970).
-    fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash);
+    /// Keeps a digest that was made by a reading that began at `read_at`.
+    fn note(&mut self, path: &Path, stat: &Stat, read_at: UnixTime, digest: &blake3::Hash);
 }
 
 /// The own inputs of a unit, and what they were taken from.

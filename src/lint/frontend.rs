@@ -11,24 +11,26 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::base::{Diagnostic, Rule, Span};
+use crate::engine::Frontend;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, Image};
 use crate::parse::{Instruction, InstructionKind};
 
-/// A version of `docker/dockerfile`.
-pub type Version = (u32, u32);
-
 /// The build argument that sets the time of reproducible builds, and the frontend that was the first to
 /// heed it (BuildKit, `docs/build-repro.md`).
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
-const SINCE_EPOCH: Version = (1, 5);
+const SINCE_EPOCH: Frontend = Frontend::new(1, 5);
 
 /// Forms of `${…}` that came later than `${V:-w}` and `${V:+w}`.
-static EXPANSIONS: LazyLock<[(Regex, &str, Version); 2]> = LazyLock::new(|| {
+static EXPANSIONS: LazyLock<[(Regex, &str, Frontend); 2]> = LazyLock::new(|| {
     let regex = |text: &str| Regex::new(text).unwrap_or_else(|error| unreachable!("{error}"));
     [
-        (regex(r"\$\{[A-Za-z_][A-Za-z0-9_]*[-+?]"), "`${V-w}` without a colon", (1, 6)),
-        (regex(r"\$\{[A-Za-z_][A-Za-z0-9_]*[#%/]"), "`${V#p}` and its like", (1, 7)),
+        (
+            regex(r"\$\{[A-Za-z_][A-Za-z0-9_]*[-+?]"),
+            "`${V-w}` without a colon",
+            Frontend::new(1, 6),
+        ),
+        (regex(r"\$\{[A-Za-z_][A-Za-z0-9_]*[#%/]"), "`${V#p}` and its like", Frontend::new(1, 7)),
     ]
 });
 
@@ -36,7 +38,7 @@ static EXPANSIONS: LazyLock<[(Regex, &str, Version); 2]> = LazyLock::new(|| {
 /// name their frontend are left alone.
 pub fn newer_than<'a>(
     images: impl IntoIterator<Item = &'a Image>,
-    frontend: Version,
+    frontend: Frontend,
 ) -> Vec<Diagnostic> {
     let mut told: BTreeSet<(String, Span, &str)> = BTreeSet::new();
     let mut problems = Vec::new();
@@ -55,7 +57,7 @@ pub fn newer_than<'a>(
 }
 
 /// The same for all images of a graph.
-pub fn all_newer_than(graph: &Graph, frontend: Version) -> Vec<Diagnostic> {
+pub fn all_newer_than(graph: &Graph, frontend: Frontend) -> Vec<Diagnostic> {
     newer_than(graph.images.values(), frontend)
 }
 
@@ -63,14 +65,13 @@ pub fn all_newer_than(graph: &Graph, frontend: Version) -> Vec<Diagnostic> {
 /// nevertheless.
 pub fn passes_over_epoch<'a>(
     images: impl IntoIterator<Item = &'a Image>,
-    frontend: Version,
+    frontend: Frontend,
 ) -> Option<Diagnostic> {
     let is_set = |image: &&Image| image.build_args.contains_key(EPOCH) && !image.names_frontend();
     images.into_iter().find(is_set).filter(|_| frontend < SINCE_EPOCH)?;
-    let ((major, minor), (old_major, old_minor)) = (SINCE_EPOCH, frontend);
     let message = format!(
-        "`{EPOCH}` came with version {major}.{minor} of Docker's frontend, and {old_major}.\
-         {old_minor} passes over it: images will carry the time of their build"
+        "`{EPOCH}` came with version {SINCE_EPOCH} of Docker's frontend, and {frontend} passes over it: \
+         images will carry the time of their build"
     );
     let problem = Diagnostic::new(Rule::OldFrontend, message);
     Some(problem.hint("use a newer engine, or unset it"))
@@ -80,13 +81,11 @@ fn describe(
     image: &Image,
     span: Span,
     what: &str,
-    (major, minor): Version,
-    frontend: Version,
+    since: Frontend,
+    frontend: Frontend,
 ) -> Diagnostic {
-    let (old_major, old_minor) = frontend;
     let message = format!(
-        "{what} came with version {major}.{minor} of Docker's frontend, and {old_major}.{old_minor} \
-         will read this"
+        "{what} came with version {since} of Docker's frontend, and {frontend} will read this"
     );
     Diagnostic::new(Rule::OldFrontend, message)
         .at(&image.file.source, span, "")
@@ -95,7 +94,7 @@ fn describe(
 
 /// What an image's Dockerfile uses, where, and since when that is known. Stages that are not
 /// needed count too: a frontend reads all of the file.
-fn uses_of(image: &Image) -> Vec<(Span, &'static str, Version)> {
+fn uses_of(image: &Image) -> Vec<(Span, &'static str, Frontend)> {
     let file = &image.file;
     let mut uses = Vec::new();
     for stage in &file.stages {
@@ -107,32 +106,32 @@ fn uses_of(image: &Image) -> Vec<(Span, &'static str, Version)> {
     }
     let uses_contexts = image.contexts.values().any(|it| image.evaluation.uses_context(it));
     if let (Some(stage), true) = (file.stages.first(), uses_contexts) {
-        uses.push((stage.from, "a named context", (1, 4)));
+        uses.push((stage.from, "a named context", Frontend::new(1, 4)));
     }
     uses
 }
 
-fn uses_of_instruction(instruction: &Instruction) -> Vec<(Span, &'static str, Version)> {
-    let mut found: Vec<(&'static str, Version)> = Vec::new();
+fn uses_of_instruction(instruction: &Instruction) -> Vec<(Span, &'static str, Frontend)> {
+    let mut found: Vec<(&'static str, Frontend)> = Vec::new();
     let mut put = |uses: bool, what, since| found.extend(uses.then_some((what, since)));
-    put(!instruction.heredocs.is_empty(), "a here-document", (1, 4));
+    put(!instruction.heredocs.is_empty(), "a here-document", Frontend::new(1, 4));
     match &instruction.kind {
         InstructionKind::Copy(copy) => {
-            put(!copy.files.inline.is_empty(), "a here-document", (1, 4));
-            put(copy.files.link, "`--link`", (1, 4));
-            put(copy.parents, "`--parents`", (1, 20));
-            put(!copy.files.excludes.is_empty(), "`--exclude`", (1, 19));
+            put(!copy.files.inline.is_empty(), "a here-document", Frontend::new(1, 4));
+            put(copy.files.link, "`--link`", Frontend::new(1, 4));
+            put(copy.parents, "`--parents`", Frontend::new(1, 20));
+            put(!copy.files.excludes.is_empty(), "`--exclude`", Frontend::new(1, 19));
         }
         InstructionKind::Add(add) => {
-            put(!add.files.inline.is_empty(), "a here-document", (1, 4));
-            put(add.files.link, "`--link`", (1, 4));
-            put(add.checksum.is_some(), "`--checksum`", (1, 6));
-            put(add.unpack.is_some(), "`--unpack`", (1, 17));
-            put(!add.files.excludes.is_empty(), "`--exclude`", (1, 19));
+            put(!add.files.inline.is_empty(), "a here-document", Frontend::new(1, 4));
+            put(add.files.link, "`--link`", Frontend::new(1, 4));
+            put(add.checksum.is_some(), "`--checksum`", Frontend::new(1, 6));
+            put(add.unpack.is_some(), "`--unpack`", Frontend::new(1, 17));
+            put(!add.files.excludes.is_empty(), "`--exclude`", Frontend::new(1, 19));
         }
         InstructionKind::Run(run) => {
-            put(run.network.is_some(), "`--network`", (1, 3));
-            put(run.security.is_some(), "`--security`", (1, 20));
+            put(run.network.is_some(), "`--network`", Frontend::new(1, 3));
+            put(run.security.is_some(), "`--security`", Frontend::new(1, 20));
         }
         _ => {}
     }
@@ -154,7 +153,7 @@ fn uses_of_instruction(instruction: &Instruction) -> Vec<(Span, &'static str, Ve
     uses
 }
 
-fn expansions(text: &str, span: Span) -> Vec<(Span, &'static str, Version)> {
+fn expansions(text: &str, span: Span) -> Vec<(Span, &'static str, Frontend)> {
     let uses = EXPANSIONS.iter().filter(|(regex, ..)| regex.is_match(text));
     uses.map(|(_, what, since)| (span, *what, *since)).collect()
 }
@@ -164,29 +163,18 @@ const REPOSITORIES: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstrea
 
 /// The version of `docker/dockerfile` that a `# syntax=` line names; nothing where it is another
 /// frontend, or does not say which version. What it leaves open is the newest.
-pub fn version_of(syntax: &str) -> Option<Version> {
+pub fn version_of(syntax: &str) -> Option<Frontend> {
     const NEWEST: u32 = u32::MAX;
     let reference = Reference::parse(syntax.split_whitespace().next()?).ok()?;
     let is_it = reference.domain == "docker.io" && REPOSITORIES.contains(&&*reference.path);
     let tag = reference.tag.filter(|_| is_it)?;
     let tag = tag.strip_suffix("-labs").unwrap_or(&tag);
     if matches!(tag, "latest" | "labs" | "master") {
-        return Some((NEWEST, NEWEST));
+        return Some(Frontend::new(NEWEST, NEWEST));
     }
     let mut numbers = tag.split('.').map(str::parse);
     let major = numbers.next()?.ok()?;
-    Some((major, numbers.next().unwrap_or(Ok(NEWEST)).ok()?))
-}
-
-/// Whether a version takes named contexts.
-pub fn knows_contexts(version: Version) -> bool {
-    version >= (1, 4)
-}
-
-/// A version as it is written: `1.4`.
-pub fn parse_version(text: &str) -> Option<Version> {
-    let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    Some(Frontend::new(major, numbers.next().unwrap_or(Ok(NEWEST)).ok()?))
 }
 
 #[cfg(test)]
@@ -196,22 +184,26 @@ mod tests {
     #[test]
     fn the_version_of_a_named_frontend_is_read() {
         let newest = u32::MAX;
-        let check = |syntax: &str, expected: Option<Version>, contexts: bool| {
+        let check = |syntax: &str, expected: Option<Frontend>, contexts: bool| {
             assert_eq!(version_of(syntax), expected, "{syntax}");
-            assert_eq!(expected.is_some_and(knows_contexts), contexts, "{syntax}");
+            assert_eq!(expected.is_some_and(Frontend::knows_contexts), contexts, "{syntax}");
         };
-        check("docker/dockerfile:1", Some((1, newest)), true);
-        check("docker.io/docker/dockerfile:1.4 more", Some((1, 4)), true);
-        check("docker/dockerfile:1.3", Some((1, 3)), false);
-        check("docker/dockerfile:1.3.1-labs", Some((1, 3)), false);
-        check("docker/dockerfile:1.10-labs", Some((1, 10)), true);
-        check("docker/dockerfile", Some((newest, newest)), true);
-        check("docker/dockerfile-upstream:master", Some((newest, newest)), true);
-        check("docker/dockerfile:labs", Some((newest, newest)), true);
+        check("docker/dockerfile:1", Some(Frontend::new(1, newest)), true);
+        check("docker.io/docker/dockerfile:1.4 more", Some(Frontend::new(1, 4)), true);
+        check("docker/dockerfile:1.3", Some(Frontend::new(1, 3)), false);
+        check("docker/dockerfile:1.3.1-labs", Some(Frontend::new(1, 3)), false);
+        check("docker/dockerfile:1.10-labs", Some(Frontend::new(1, 10)), true);
+        check("docker/dockerfile", Some(Frontend::new(newest, newest)), true);
+        check("docker/dockerfile-upstream:master", Some(Frontend::new(newest, newest)), true);
+        check("docker/dockerfile:labs", Some(Frontend::new(newest, newest)), true);
         check("docker/dockerfile:experimental", None, false);
         check("docker/dockerfile:1-experimental", None, false);
         check(&format!("docker/dockerfile@sha256:{}", "0".repeat(64)), None, false);
-        check(&format!("docker/dockerfile:1.4@sha256:{}", "0".repeat(64)), Some((1, 4)), true);
+        check(
+            &format!("docker/dockerfile:1.4@sha256:{}", "0".repeat(64)),
+            Some(Frontend::new(1, 4)),
+            true,
+        );
         check("acme/dockerfile:1", None, false);
         check("ghcr.io/docker/dockerfile:1", None, false);
         check("", None, false);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::held::Held;
 use crate::base::{ExternalId, ImageId, Platform};
-use crate::engine::{Engine, StoredImage};
+use crate::engine::{ImageStore, LabelFilter, StoredImage};
 use crate::graph::reference::Reference;
 use crate::graph::{Dependency, Graph};
 use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, Outside};
@@ -16,8 +16,8 @@ use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, Outside};
 ///
 /// # Errors
 /// Where it can't be asked.
-pub fn ask_held(engine: &dyn Engine) -> anyhow::Result<Held> {
-    Ok(Held::read(engine.list(KEY_LABEL)?))
+pub fn ask_held(engine: &dyn ImageStore) -> anyhow::Result<Held> {
+    Ok(Held::read(engine.list(LabelFilter::named(KEY_LABEL))?))
 }
 
 /// The externals of some images.
@@ -58,7 +58,7 @@ pub struct Unchosen {
 pub fn ask_unchosen(
     graph: &Graph,
     chosen: &[ImageId],
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
     externals: &mut Externals,
 ) -> anyhow::Result<BTreeMap<ImageId, Unchosen>> {
     let is_chosen: BTreeSet<ImageId> = chosen.iter().copied().collect();

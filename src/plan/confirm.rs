@@ -9,7 +9,7 @@ use super::judge::among;
 use super::{Judge, Parent};
 use crate::base::UnitId;
 use crate::base::error::permanent;
-use crate::engine::{Engine, HistoryEntry, StoredImage};
+use crate::engine::{ImageStore, StoredImage};
 use crate::graph::reference::Reference;
 use crate::inputs::{Identity, NeedInputs, PROOF_LABEL};
 
@@ -25,7 +25,7 @@ impl Judge<'_> {
         (unit, built): (UnitId, &StoredImage),
         resolved: &BTreeSet<String>,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let Some(Ok(own)) = &self.own[unit] else { return Ok(()) };
         let own = self.complete(own, &among(needs));
@@ -86,15 +86,17 @@ fn has_resolved(resolved: &BTreeSet<String>, need: &NeedInputs, id: &str) -> boo
 
 /// Whether an image was built on another: its layers are on top of the other's, and its history continues the
 /// other's, which differs even if only the configuration does.
-fn stands_on(image: &StoredImage, base: &StoredImage, engine: &dyn Engine) -> anyhow::Result<bool> {
+fn stands_on(
+    image: &StoredImage,
+    base: &StoredImage,
+    engine: &dyn ImageStore,
+) -> anyhow::Result<bool> {
     if !image.diff_ids.starts_with(&base.diff_ids) {
         return Ok(false);
     }
     let (own, below) = (engine.history(&image.id)?, engine.history(&base.id)?);
     let (own, below) = (own.unwrap_or_default(), below.unwrap_or_default());
-    // Entries without a time get one in a child, so only the instructions are compared.
-    let same = |(a, b): (&HistoryEntry, &HistoryEntry)| a.created_by == b.created_by;
-    Ok(own.len() >= below.len() && own.iter().zip(&below).all(same))
+    Ok(own.starts_with(&below))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::held::Holder;
 use super::judge::Judge;
 use crate::base::UnitId;
 use crate::base::error;
-use crate::engine::Engine;
+use crate::engine::ImageStore;
 use crate::graph::reference::Reference;
 use crate::inputs::{Own, diff};
 
@@ -17,7 +17,7 @@ impl Judge<'_> {
     pub(super) fn certain_reason(
         &self,
         unit: UnitId,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<Reason>> {
         let Some(Ok(own)) = &self.own[unit] else {
             let Some(Err(error)) = &self.own[unit] else { return Ok(None) };
@@ -65,7 +65,7 @@ impl Judge<'_> {
         &self,
         unit: UnitId,
         reference: String,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Reason> {
         let references = &self.image(unit).references;
         if self.held.holds_any(references) {

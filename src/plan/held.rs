@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::lent;
+use crate::base::clock::UnixTime;
 use crate::engine::ListedImage;
 use crate::graph::reference::Reference;
 use crate::inputs::KEY_LABEL;
@@ -27,8 +28,8 @@ pub struct HeldImage {
     pub id: String,
     /// Its key, as its label says.
     pub key: String,
-    /// When it was made, in seconds since 1970.
-    pub created: i64,
+    /// When it was made.
+    pub created: UnixTime,
     /// Its size in bytes, as the engine counts.
     pub size: u64,
 }

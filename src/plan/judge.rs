@@ -10,14 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fronts::fronts;
 use super::held::{Held, HeldImage, Holder};
-use super::origin::{self, Claim};
+use super::origin;
 use super::shared::{Registered, SharedStore};
-use super::taken::Contexts;
 use super::verdict::{Reason, Verdict};
 use super::{Parent, Plan, Unchosen, carrier};
 use crate::base::error::{self, InfrastructureError};
 use crate::base::{ExternalId, IdMap, ImageId, UnitId, parallel};
-use crate::engine::Engine;
+use crate::engine::{ImageStore, LabelFilter, NamedContexts};
 use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
@@ -54,7 +53,7 @@ pub struct Judge<'a> {
     /// What stands by digest for externals, wherever those lead.
     pub pinned: BTreeMap<ExternalId, String>,
     /// Which Dockerfiles' frontends take named contexts.
-    pub contexts: Contexts,
+    pub contexts: NamedContexts,
     /// Whether the names that a build is given are published in a provenance, so that parents keep their own.
     pub publishes_names: bool,
 }
@@ -115,7 +114,7 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// Where the engine can't be asked.
-    pub fn plan(&self, chosen: &[UnitId], engine: &dyn Engine) -> anyhow::Result<Plan> {
+    pub fn plan(&self, chosen: &[UnitId], engine: &dyn ImageStore) -> anyhow::Result<Plan> {
         let mut plan = Plan::new(self.graph, &self.units, chosen);
         let mut identities = self.memory.identities();
         let known = identities.len();
@@ -138,7 +137,7 @@ impl Judge<'_> {
         images: &[UnitId],
         plan: &mut Plan,
         identities: &mut BTreeMap<String, Identity>,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let questions = images.iter().map(|unit| self.ask(*unit, plan, engine));
         let questions: Vec<Question> = questions.collect::<anyhow::Result<_>>()?;
@@ -158,7 +157,7 @@ impl Judge<'_> {
     }
 
     /// What is to be found out about an image whose parents have been judged.
-    fn ask(&self, unit: UnitId, plan: &Plan, engine: &dyn Engine) -> anyhow::Result<Question> {
+    fn ask(&self, unit: UnitId, plan: &Plan, engine: &dyn ImageStore) -> anyhow::Result<Question> {
         let needs = plan.needs(unit).iter();
         let stale: Vec<String> =
             needs.filter(|need| !plan.is_fresh(**need)).map(|need| self.name(*need)).collect();
@@ -189,7 +188,7 @@ impl Judge<'_> {
         settled: Settled,
         plan: &mut Plan,
         identities: &mut BTreeMap<String, Identity>,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let (image_id, lost, registered, is_remote) = match settled {
             Settled::Build { reason, .. } => {
@@ -222,7 +221,7 @@ impl Judge<'_> {
         &self,
         image_id: &str,
         identities: &mut BTreeMap<String, Identity>,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<Identity>> {
         if let Some(identity) = identities.get(image_id) {
             return Ok(Some(identity.clone()));
@@ -235,12 +234,14 @@ impl Judge<'_> {
     }
 
     /// Whether an image that carries an image's key was built from its Dockerfile.
-    fn is_ours(&self, unit: UnitId, held: &HeldImage, engine: &dyn Engine) -> anyhow::Result<bool> {
-        let Some(stored) = engine.inspect(&held.id)? else { return Ok(false) };
-        let history = engine.history(&held.id)?.unwrap_or_default();
-        let history: Vec<String> = history.into_iter().map(|entry| entry.created_by).collect();
-        let claim = Claim { labels: &stored.labels, on_build: &stored.on_build, history: &history };
-        Ok(origin::is_proved(self.image(unit), &held.key, claim))
+    fn is_ours(
+        &self,
+        unit: UnitId,
+        held: &HeldImage,
+        engine: &dyn ImageStore,
+    ) -> anyhow::Result<bool> {
+        let evidence = engine.evidence(&held.id)?;
+        Ok(evidence.is_some_and(|it| origin::is_proved(self.image(unit), &held.key, &it)))
     }
 
     /// Remembers which images are ours, so that the engine is asked once for each.
@@ -263,7 +264,7 @@ impl Judge<'_> {
         &self,
         unit: UnitId,
         identity_of: &dyn Fn(UnitId) -> Option<Identity>,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Settled> {
         match self.open(unit, identity_of, engine)? {
             Ok(open) => {
@@ -281,7 +282,7 @@ impl Judge<'_> {
         &self,
         unit: UnitId,
         identity_of: &dyn Fn(UnitId) -> Option<Identity>,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Result<Open, Reason>> {
         let own = match &self.own[unit] {
             Some(Ok(own)) => self.complete(own, identity_of),
@@ -320,7 +321,7 @@ impl Judge<'_> {
         &self,
         open: Open,
         found: Option<Registered>,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Settled> {
         let Open { unit, own, key, here } = open;
         let name = self.name(unit);
@@ -369,9 +370,9 @@ impl Judge<'_> {
         &self,
         unit: UnitId,
         key: &str,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<(String, Vec<String>)>> {
-        let held = Held::read(engine.list(&format!("{KEY_LABEL}={key}"))?);
+        let held = Held::read(engine.list(LabelFilter { name: KEY_LABEL, value: Some(key) })?);
         let references = &self.image(unit).references;
         let is_ours = |held: &HeldImage| self.is_ours(unit, held, engine);
         let found = carrier::find(&held, key, references, &self.memory.built(), &is_ours)?;

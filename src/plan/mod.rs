@@ -23,7 +23,6 @@ pub use ask::{Unchosen, ask_held, ask_unchosen, externals_of, judge_external};
 pub use held::{Held, HeldImage, Holder};
 pub use judge::{Judge, Settled, among};
 pub use shared::{Home, Registered, SharedStore, remote};
-pub use taken::Contexts;
 pub use verdict::{Reason, Verdict};
 
 use std::collections::BTreeSet;

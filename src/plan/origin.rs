@@ -11,28 +11,17 @@
 //!
 //! The numbers are those of the base that the image was built on. They are recorded rather than computed from
 //! today's base, because a base that is rebuilt with another history can come out the same (early cutoff).
-//! Only the keyword of an entry is compared: frontends word the rest differently (`EXPOSE map[80/tcp:{}]`,
-//! `EXPOSE [80/tcp]`). For each layer of the base that the base's history does not account for, BuildKit
+//! Only the keyword of an entry is compared. For each layer of the base that the base's history does not account for, BuildKit
 //! appends an entry of its own, last (`exporter/containerimage/writer.go`, `normalizeLayersAndHistory`).
 
 use std::collections::BTreeMap;
 
+use crate::engine::{Evidence, HistoryEntry};
 use crate::graph::Image;
 use crate::graph::evaluate::{Evaluation, Label};
 use crate::inputs::inheritance::without_ours;
 use crate::inputs::{Inheritance, KEY_LABEL, PROOF_LABEL};
 use crate::parse::InstructionKind;
-
-/// An image as a store or a registry describes it.
-#[derive(Debug, Clone, Copy)]
-pub struct Claim<'a> {
-    /// Its labels.
-    pub labels: &'a BTreeMap<String, String>,
-    /// The triggers that it carries.
-    pub on_build: &'a [String],
-    /// What made each entry of its history, oldest first.
-    pub history: &'a [String],
-}
 
 /// The value of the label that proves an image's origin, given what its Dockerfile means, its key, and what it
 /// is built on. Nothing if the outcome of the build cannot be predicted: then the image is known by its ID
@@ -66,8 +55,8 @@ pub fn has_certain_labels(image: &Image) -> bool {
 }
 
 /// Whether an image with a key was built from a Dockerfile with that key.
-pub fn is_proved(image: &Image, key: &str, claim: Claim<'_>) -> bool {
-    let Claim { labels, on_build, history } = claim;
+pub fn is_proved(image: &Image, key: &str, evidence: &Evidence) -> bool {
+    let Evidence { labels, on_build, history } = evidence;
     if labels.get(KEY_LABEL).map(String::as_str) != Some(key) {
         return false;
     }
@@ -76,10 +65,7 @@ pub fn is_proved(image: &Image, key: &str, claim: Claim<'_>) -> bool {
     };
     let Some(chain) = chain_of(image, &image.evaluation) else { return false };
     let own = history.get(below..).unwrap_or_default();
-    let is_step = |(entry, keyword): (&String, &&str)| {
-        let word = entry.split_whitespace().next().unwrap_or_default();
-        word.eq_ignore_ascii_case(keyword)
-    };
+    let is_step = |(entry, keyword): (&HistoryEntry, &&str)| entry.is_of(keyword);
     let triggers: Vec<&str> = on_build.iter().map(String::as_str).collect();
     history.len() == total
         && own.len() >= chain.keywords.len()
@@ -162,9 +148,9 @@ mod tests {
         let ours = [(KEY_LABEL, KEY), (PROOF_LABEL, proof.as_str())];
         let labels = labels.iter().chain(&ours);
         let labels = labels.map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let (on_build, history): (Vec<String>, Vec<String>) = (strings(on_build), strings(history));
-        is_proved(image, KEY, Claim { labels: &labels, on_build: &on_build, history: &history })
+        let on_build = on_build.iter().map(|text| (*text).to_owned()).collect();
+        let history = history.iter().map(|text| (*text).to_owned().into()).collect();
+        is_proved(image, KEY, &Evidence { labels, on_build, history })
     }
 
     #[test]
@@ -196,9 +182,9 @@ mod tests {
         let check = |labels: &[(&str, &str)], expected| {
             let labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into()));
             let labels = labels.collect();
-            let history = ["ENV A=1".to_owned()];
-            let claim = Claim { labels: &labels, on_build: &[], history: &history };
-            assert_eq!(is_proved(image, KEY, claim), expected, "{labels:?}");
+            let history = vec!["ENV A=1".to_owned().into()];
+            let evidence = Evidence { labels, on_build: Vec::new(), history };
+            assert_eq!(is_proved(image, KEY, &evidence), expected, "{evidence:?}");
         };
         check(&[(KEY_LABEL, KEY), (PROOF_LABEL, &proof(KEY))], true);
         check(&[(KEY_LABEL, KEY), (PROOF_LABEL, &proof("other"))], false);

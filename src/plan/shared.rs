@@ -6,10 +6,11 @@
 
 use std::sync::OnceLock;
 
-use super::origin::{self, Claim};
+use super::origin;
 use crate::base::Platform;
 use crate::base::error::{self, ErrorKind};
 use crate::base::text::names_registry;
+use crate::engine::{Evidence, HistoryEntry};
 use crate::graph::Image;
 use crate::graph::reference::{HUB, Reference};
 use crate::inputs::{Identity, Inheritance, Outside};
@@ -232,9 +233,9 @@ pub fn remote(reference: &Reference) -> Remote {
 
 /// A tag can be put on anything.
 fn is_ours(image: &Image, key: &str, found: &RemoteImage) -> bool {
-    let (labels, on_build) = (found.labels(), found.on_build());
-    let claim = Claim { labels: &labels, on_build: &on_build, history: &found.history };
-    origin::is_proved(image, key, claim)
+    let history = found.history.iter().cloned().map(HistoryEntry::from).collect();
+    let evidence = Evidence { labels: found.labels(), on_build: found.on_build(), history };
+    origin::is_proved(image, key, &evidence)
 }
 
 fn describe(reference: &Reference, found: RemoteImage) -> Registered {

@@ -6,21 +6,11 @@
 use super::judge::among;
 use super::{Judge, Parent};
 use crate::base::UnitId;
+use crate::engine::{Frontend, NamedContexts};
 use crate::graph::Dependency;
 use crate::graph::evaluate::NeedKind;
 use crate::inputs::NeedInputs;
 use crate::lint::frontend;
-
-/// Which frontends of an engine take named contexts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contexts {
-    /// None.
-    None,
-    /// Those that a Dockerfile names and that are new enough.
-    OfNamedFrontends,
-    /// Those and its own.
-    All,
-}
 
 impl Judge<'_> {
     /// Where something that an image needs is by digest, when only a registry holds it.
@@ -41,9 +31,9 @@ impl Judge<'_> {
     /// where the frontend that reads the Dockerfile knows named contexts.
     pub fn takes_by_digest(&self, unit: UnitId) -> bool {
         match (self.contexts, self.image(unit).named_frontend()) {
-            (Contexts::None, _) | (Contexts::OfNamedFrontends, None) => false,
-            (Contexts::All, None) => true,
-            (_, Some(name)) => frontend::version_of(name).is_some_and(frontend::knows_contexts),
+            (NamedContexts::None, _) | (NamedContexts::OfNamedFrontends, None) => false,
+            (NamedContexts::All, None) => true,
+            (_, Some(name)) => frontend::version_of(name).is_some_and(Frontend::knows_contexts),
         }
     }
 

@@ -7,12 +7,11 @@ use tempfile::TempDir;
 
 use super::origin::proof;
 use super::{
-    Contexts, Judge, Parent, Plan, Reason, Verdict, ask_held, ask_unchosen, externals_of,
-    judge_external,
+    Judge, Parent, Plan, Reason, Verdict, ask_held, ask_unchosen, externals_of, judge_external,
 };
 use crate::base::{ImageId, Platform, RelPath, Source, UnitId};
 use crate::engine::stub::Stub;
-use crate::engine::{Attestations, Engine, StoredImage};
+use crate::engine::{Attestations, ImageStore, NamedContexts, StoredImage};
 use crate::graph::images::Candidate;
 use crate::graph::link::{Read, Wanted, link};
 use crate::graph::naming::{Given, Origin, Wishes};
@@ -114,7 +113,7 @@ impl World {
             loads: [].into(),
             remote_externals: [].into(),
             pinned: [].into(),
-            contexts: Contexts::All,
+            contexts: NamedContexts::All,
             units,
             publishes_names: false,
         }

@@ -144,7 +144,7 @@ impl Registries {
     /// The digest that a tag leads to now; `None` where there is none. One `HEAD`.
     ///
     /// # Errors
-    /// Where the registry can't be asked, or refuses; ends with a `hint:` line.
+    /// Where the registry can't be asked, or refuses; the error has a hint.
     pub fn digest(&self, at: &Remote) -> anyhow::Result<Option<String>> {
         let response = self.ask(Method::Head, at, "manifests", None)?;
         if response.status == 200

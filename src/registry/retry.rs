@@ -4,7 +4,9 @@
 //! nothing itself.
 
 use std::sync::mpsc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
+
+use crate::base::clock::UnixTime;
 
 use crate::base::backoff;
 
@@ -37,13 +39,13 @@ pub(super) fn chance() -> u8 {
 }
 
 /// How long a registry wants to be left alone: `Retry-After` in seconds or as a date.
-pub(super) fn wanted(value: &str, now: Duration) -> Option<Duration> {
+pub(super) fn wanted(value: &str, now: UnixTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = httpdate::parse_http_date(value).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(date.saturating_sub(now))
+    let date = UnixTime::of(httpdate::parse_http_date(value).ok()?)?;
+    Some(date.since(now))
 }
 
 /// Waits.
@@ -73,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_registry_says_when_to_come_again() {
-        let now = Duration::from_secs(784_111_777);
+        let now = UnixTime::from_seconds(784_111_777);
         let check = |value, expected: Option<u64>| {
             assert_eq!(wanted(value, now), expected.map(Duration::from_secs), "{value}");
         };

@@ -4,10 +4,10 @@
 //! and when the run began, then an event a line. `docs/events.md` describes them.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use super::Reporter;
 use super::clean::visible_json;
+use crate::base::clock::UnixTime;
 use crate::event::Stamped;
 use crate::state::runs::Head;
 
@@ -18,8 +18,8 @@ pub struct JsonLines<W> {
 }
 
 impl<W: Write> JsonLines<W> {
-    /// The lines of a run that begins at a moment (since 1970), to `to`.
-    pub fn new(to: W, began: Duration) -> JsonLines<W> {
+    /// The lines of a run that begins at a moment, to `to`.
+    pub fn new(to: W, began: UnixTime) -> JsonLines<W> {
         JsonLines { to, head: Some(Head::of(began)) }
     }
 

@@ -11,7 +11,7 @@ use crate::event::Tally;
 use super::journal::Events;
 use super::paint::Paint;
 use super::{Words, table, words};
-use crate::state::runs::{RunLog, moment};
+use crate::state::runs::RunLog;
 
 /// A run.
 #[derive(Debug, Serialize)]
@@ -64,7 +64,7 @@ pub fn read(run: &RunLog) -> Row {
     }
     Row {
         id: run.id.clone(),
-        began: moment(run.began),
+        began: run.began.to_string(),
         took_ms: u64::try_from(tally.took.as_millis()).unwrap_or(u64::MAX),
         state,
         signal: tally.signal,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::Platform;
 use crate::base::error::permanent;
-use crate::engine::{Engine, StoredImage};
+use crate::engine::{ImageStore, StoredImage};
 use crate::inputs::Identity;
 
 /// An image that the engine is to have.
@@ -30,7 +30,7 @@ pub struct Wanted<'a> {
 /// # Errors
 /// Where the engine or the registry fails, or gives another image than the one that is wanted.
 pub fn bring(
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
     wanted: Wanted<'_>,
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ pub fn bring(
 /// # Errors
 /// Where the engine or the registry fails.
 pub fn hold(
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
     reference: &str,
     platform: Option<&Platform>,
     pulled: &dyn Fn(String, Duration),

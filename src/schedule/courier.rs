@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::worker::{Message, or_panicked, pause, pause_after, serve};
 use crate::base::error;
 use crate::base::{IdMap, UnitId};
-use crate::engine::{Cancel, Engine};
+use crate::engine::{Cancel, ImageStore};
 use crate::plan::Parent;
 
 /// How many images are sent at once: an engine sends several layers of each at once.
@@ -33,7 +33,7 @@ pub trait Publisher: Sync {
         image: UnitId,
         needs: &[Parent],
         image_id: &str,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
         cancel: &Cancel,
     ) -> anyhow::Result<Published>;
 
@@ -165,7 +165,7 @@ pub(super) fn deliver(
     courier: usize,
     parcels: &Receiver<Parcel>,
     to_loop: &Sender<Message>,
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
     publisher: &dyn Publisher,
     retries: u32,
 ) {
@@ -177,7 +177,12 @@ pub(super) fn deliver(
     });
 }
 
-fn send(parcel: &Parcel, engine: &dyn Engine, publisher: &dyn Publisher, retries: u32) -> Delivery {
+fn send(
+    parcel: &Parcel,
+    engine: &dyn ImageStore,
+    publisher: &dyn Publisher,
+    retries: u32,
+) -> Delivery {
     let Parcel { image, image_id, needs, cancel } = parcel;
     let since = Instant::now();
     for attempt in 1.. {

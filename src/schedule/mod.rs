@@ -12,7 +12,7 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crate::base::{IdMap, UnitId};
-use crate::engine::{Cancel, Engine};
+use crate::engine::{Builder, Cancel};
 use crate::event::{
     Edge, Event, Failure, FailureKind, Listener, RunImage, Skip, Stamped, StepCounts,
 };
@@ -82,7 +82,7 @@ impl Interrupter {
 pub struct Run<'a> {
     plan: &'a Plan,
     recipes: &'a dyn Recipes,
-    engine: &'a dyn Engine,
+    engine: &'a dyn Builder,
     publisher: Option<&'a dyn Publisher>,
     options: Options,
     to_loop: Sender<Message>,
@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
     pub fn new(
         plan: &'a Plan,
         recipes: &'a dyn Recipes,
-        engine: &'a dyn Engine,
+        engine: &'a dyn Builder,
         options: Options,
     ) -> Run<'a> {
         let (to_loop, messages) = mpsc::channel();
@@ -124,7 +124,8 @@ impl<'a> Run<'a> {
             });
             let couriers = publisher.map_or_else(Vec::new, |publisher| {
                 desks(scope, Parcels::couriers(plan.order().len()), move |number, parcels| {
-                    courier::deliver(number, parcels, to_loop, engine, publisher, retries);
+                    let store = engine.images();
+                    courier::deliver(number, parcels, to_loop, store, publisher, retries);
                 })
             });
             let idle = (0..workers).rev().collect();

@@ -68,7 +68,7 @@ impl Recipes for Names {
         &self,
         image: UnitId,
         _: &[Parent],
-        _: &dyn Engine,
+        _: &dyn Builder,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
         let request =
@@ -83,7 +83,7 @@ impl Recipes for Names {
         _: &StoredImage,
         _: &BTreeSet<String>,
         _: &[Parent],
-        _: &dyn Engine,
+        _: &dyn Builder,
     ) -> anyhow::Result<()> {
         Ok(())
     }

@@ -12,7 +12,8 @@ use crate::base::error::{self, transient};
 use crate::base::{UnitId, backoff};
 use crate::engine::mask::Mask;
 use crate::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, StoredImage, Told,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ImageStore,
+    StoredImage, Told,
 };
 use crate::event::{Event, Excerpt, Failure, FailureKind};
 use crate::inputs::Identity;
@@ -36,7 +37,7 @@ pub trait Recipes: Sync {
         &self,
         image: UnitId,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn Builder,
         turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared>;
 
@@ -53,7 +54,7 @@ pub trait Recipes: Sync {
         built: &StoredImage,
         resolved: &BTreeSet<String>,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn Builder,
     ) -> anyhow::Result<()>;
 
     /// How many bytes an image takes that the engine held before the run, where that is known.
@@ -165,7 +166,7 @@ pub(super) fn work(
     worker: usize,
     orders: &Receiver<Order>,
     to_loop: &Sender<Message>,
-    engine: &dyn Engine,
+    engine: &dyn Builder,
     recipes: &dyn Recipes,
     retries: u32,
 ) {
@@ -202,7 +203,7 @@ pub(super) fn or_panicked<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 fn build(
     order: &Order,
     say: Say<'_>,
-    engine: &dyn Engine,
+    engine: &dyn Builder,
     recipes: &dyn Recipes,
     retries: u32,
 ) -> Ending {
@@ -248,7 +249,7 @@ pub(super) fn pause(time: Duration, cancel: &Cancel) -> bool {
 fn try_once(
     order: &Order,
     say: Say<'_>,
-    engine: &dyn Engine,
+    engine: &dyn Builder,
     recipes: &dyn Recipes,
 ) -> Result<Ending, Box<Fault>> {
     let turn = Turn {
@@ -259,11 +260,11 @@ fn try_once(
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
     match recipes.prepare(order.image, &order.needs, engine, &turn).map_err(broke)? {
         Prepared::Fresh { image_id, lost, registered } => {
-            let restored = restore(order, image_id, lost, engine).map_err(broke)?;
+            let restored = restore(order, image_id, lost, engine.images()).map_err(broke)?;
             Ok(Ending::Fresh(Fresh { registered, ..restored }))
         }
         Prepared::Remote { registered, lost } => {
-            take_over(registered, lost, engine, &turn).map_err(broke)
+            take_over(registered, lost, engine.images(), &turn).map_err(broke)
         }
         Prepared::Build { request, reason, claim } => {
             say_now(say, Event::ImageStale { reason });
@@ -280,7 +281,7 @@ fn restore(
     order: &Order,
     image_id: String,
     lost: Vec<String>,
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
 ) -> anyhow::Result<Fresh> {
     for reference in &lost {
         engine.tag(&image_id, reference)?;
@@ -296,7 +297,7 @@ fn restore(
 fn take_over(
     registered: Registered,
     lost: Vec<String>,
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
     turn: &Turn<'_>,
 ) -> anyhow::Result<Ending> {
     let is_remote = lost.is_empty();
@@ -318,7 +319,7 @@ fn perform(
     order: &Order,
     request: &BuildRequest,
     say: Say<'_>,
-    engine: &dyn Engine,
+    engine: &dyn Builder,
     recipes: &dyn Recipes,
 ) -> Result<Ending, Box<Fault>> {
     let mask = request.secrets.mask();
@@ -339,11 +340,11 @@ fn perform(
     lines.finish(|event| say_now(say, event));
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
-            let image = look_at(&image_id, engine).map_err(|error| broke(&error))?;
+            let image = look_at(&image_id, engine.images()).map_err(|error| broke(&error))?;
             let confirmed = recipes.confirm(order.image, &image, &resolved, &order.needs, engine);
             if let Err(error) = confirmed {
                 // It carries a key that it does not deserve.
-                engine.remove(&image_id).map_err(|error| broke(&error))?;
+                engine.images().remove(&image_id).map_err(|error| broke(&error))?;
                 return Err(broke(&error));
             }
             let (identity, size) = (Identity::of(&image), image.size);
@@ -368,7 +369,7 @@ fn perform(
 
 /// An image that the engine has just built. containerd's store drops it where its only name is moved to
 /// another image, as a second run does that builds other files under the same name.
-fn look_at(image_id: &str, engine: &dyn Engine) -> anyhow::Result<StoredImage> {
+fn look_at(image_id: &str, engine: &dyn ImageStore) -> anyhow::Result<StoredImage> {
     match engine.inspect(image_id)? {
         Some(image) => Ok(image),
         None => Err(transient(format!(

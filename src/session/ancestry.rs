@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::UnitId;
-use crate::engine::{Engine, StoredImage};
+use crate::engine::{ImageStore, StoredImage};
 use crate::graph::Dependency;
 use crate::graph::evaluate::Bottom;
 use crate::graph::link::ExternalTriggers;
@@ -33,7 +33,7 @@ impl Ancestry {
         (unit, key): (UnitId, &str),
         needs: &[Parent],
         triggers: &ExternalTriggers,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<String>> {
         let described = judge.image(unit);
         let (base, environments) = match described.evaluation.chain().map(|(_, bottom)| bottom) {
@@ -59,7 +59,7 @@ impl Ancestry {
         judge: &Judge<'_>,
         (unit, reference): (UnitId, &Reference),
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<Inheritance>> {
         let Some(Ok(own)) = &judge.own[unit] else { return Ok(None) };
         let mut bases = own.needs().filter(|(need, _)| need.kind.is_base());
@@ -89,7 +89,7 @@ impl Ancestry {
     }
 
     /// What an image in the engine's store hands down. At most two requests, once per image.
-    fn of_stored(&self, id: &str, engine: &dyn Engine) -> anyhow::Result<Option<Inheritance>> {
+    fn of_stored(&self, id: &str, engine: &dyn ImageStore) -> anyhow::Result<Option<Inheritance>> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match known().get(id) {
             Some(found) if found.history.is_some() => return Ok(Some(found.clone())),

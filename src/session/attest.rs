@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::error::permanent;
-use crate::engine::{Attestations, Engine, EngineInfo};
+use crate::engine::{Attestations, Builder, BuilderInfo, ImageStore};
 use crate::graph::Image;
 use crate::graph::reference::Reference;
 
@@ -19,9 +19,13 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// a word.
 ///
 /// # Errors
-/// Where it can't; ends with a `hint:` line.
-pub fn check(wanted: &Attestations, engine: &dyn Engine, info: &EngineInfo) -> anyhow::Result<()> {
-    if wanted.is_empty() || engine.keeps_manifests()? {
+/// Where it can't; the error has a hint.
+pub fn check(
+    wanted: &Attestations,
+    engine: &dyn Builder,
+    info: &BuilderInfo,
+) -> anyhow::Result<()> {
+    if wanted.is_empty() || engine.features()?.attestations {
         return Ok(());
     }
     let kinds: Vec<_> = wanted.wanted().map(|(kind, _)| kind).collect();
@@ -45,14 +49,17 @@ pub fn check(wanted: &Attestations, engine: &dyn Engine, info: &EngineInfo) -> a
 ///
 /// # Errors
 /// Where the engine can't be asked.
-pub fn annotations(image: &Image, engine: &dyn Engine) -> anyhow::Result<BTreeMap<String, String>> {
+pub fn annotations(
+    image: &Image,
+    engine: &dyn Builder,
+) -> anyhow::Result<BTreeMap<String, String>> {
     // That it does not say so is no reason not to build.
-    if !engine.keeps_manifests().unwrap_or(false) {
+    if !engine.features().is_ok_and(|features| features.annotations) {
         return Ok(BTreeMap::new());
     }
     let mut annotations = BTreeMap::from([(TITLE.to_owned(), image.name.clone())]);
     if let Some(base) = image.base() {
-        if let Some(digest) = digest_of(&base, engine)? {
+        if let Some(digest) = digest_of(&base, engine.images())? {
             annotations.insert(BASE_DIGEST.to_owned(), digest);
         }
         annotations.insert(BASE_NAME.to_owned(), base.normalised());
@@ -62,7 +69,7 @@ pub fn annotations(image: &Image, engine: &dyn Engine) -> anyhow::Result<BTreeMa
 
 /// The digest of a base's manifest, as registries know it under its name; nothing where nobody has told
 /// the engine.
-fn digest_of(base: &Reference, engine: &dyn Engine) -> anyhow::Result<Option<String>> {
+fn digest_of(base: &Reference, engine: &dyn ImageStore) -> anyhow::Result<Option<String>> {
     if base.digest.is_some() {
         return Ok(base.digest.clone());
     }

@@ -6,7 +6,7 @@
 //! looked up in turn, until nothing new is found.
 
 use crate::base::{Platform, RelPath, Source, Span};
-use crate::engine::{Engine, EngineInfo};
+use crate::engine::{BuilderInfo, ImageStore};
 use crate::graph::evaluate::Trigger;
 use crate::graph::link::ExternalTriggers;
 use crate::graph::{Dependency, Graph};
@@ -35,12 +35,12 @@ pub struct Discovery {
 pub fn discover(
     workspace: &mut Workspace,
     request: &mut Request,
-    engine: &dyn Engine,
-    info: &EngineInfo,
+    engine: &dyn ImageStore,
+    info: &BuilderInfo,
     at: &Invocation,
 ) -> anyhow::Result<Discovery> {
     let asked = workspace.builds.platform.clone();
-    let platform = asked.as_ref().unwrap_or(&info.platform).clone();
+    let platform = asked.clone().unwrap_or_else(|| info.platform());
     let shared = registry::shared_store(workspace, request.push, &platform, &at.environment);
     let mut found = ExternalImages::default();
     loop {

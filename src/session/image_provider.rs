@@ -11,15 +11,18 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use crate::base::clock::UnixTime;
 use crate::base::error::{InfrastructureError, permanent};
 use crate::base::{IdMap, Platform, UnitId, clock};
 use crate::cli::{EngineName, Push};
 use crate::credentials::BuildProxies;
 use crate::engine::docker::{Docker, endpoint};
+#[cfg(any(debug_assertions, feature = "fake"))]
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
 use crate::engine::{
-    Attestations, BuildFailure, BuildRequest, Engine, EngineInfo, Secrets, StoredImage,
+    Attestations, BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, ImageStore,
+    Secrets, StoredImage,
 };
 use crate::event::Excerpt;
 use crate::graph::evaluate::NeedKind;
@@ -30,9 +33,8 @@ use crate::graph::units::Units;
 use crate::graph::{Graph, Image, locate};
 use crate::inputs::gather::Asked;
 use crate::inputs::{KEY_LABEL, Own, PROOF_LABEL, gather};
-use crate::lint::frontend::knows_contexts;
 use crate::plan::{
-    Contexts, Held, Judge, Parent, Plan, Reason, Registered, Settled, among, ask_held, ask_unchosen,
+    Held, Judge, Parent, Plan, Reason, Registered, Settled, among, ask_held, ask_unchosen,
 };
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
@@ -89,22 +91,19 @@ impl Request {
 }
 
 /// Finds the engine that is meant. Nothing is asked of it yet.
-pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Engine>> {
+pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Builder>> {
     Ok(match name {
         EngineName::Docker => {
             proxies::read(at)?;
             Box::new(Docker::find(&docker_environment(at))?)
         }
         EngineName::None => Box::new(NoEngine::on(Platform::of_this_machine())),
-        EngineName::Fake => Box::new(connect_fake(at)?),
+        #[cfg(any(debug_assertions, feature = "fake"))]
+        EngineName::Fake => Box::new(match at.environment.path("LAYERS_FAKE_SCRIPT") {
+            Some(script) => Fake::scripted(&script)?,
+            None => Fake::new(),
+        }),
     })
-}
-
-fn connect_fake(at: &Invocation) -> anyhow::Result<Fake> {
-    match at.environment.path("LAYERS_FAKE_SCRIPT") {
-        Some(script) => Fake::scripted(&script),
-        None => Ok(Fake::new()),
-    }
 }
 
 fn docker_environment(at: &Invocation) -> endpoint::Environment {
@@ -121,8 +120,8 @@ pub struct ImageProvider<'a> {
     attestations: &'a Attestations,
     proxies: &'a BuildProxies,
     secrets: Secrets,
-    /// When the engine was asked what it holds, as time since 1970.
-    begun: Duration,
+    /// When the engine was asked what it holds.
+    begun: UnixTime,
     is_trouble_told: AtomicBool,
     parent_aliases: ParentAliases,
     ancestry: Ancestry,
@@ -139,7 +138,7 @@ impl<'a> ImageProvider<'a> {
         workspace: &'a Workspace,
         request: Request,
         discovery: Discovery,
-        (engine, info): (&dyn Engine, &EngineInfo),
+        (engine, info): (&dyn ImageStore, &BuilderInfo),
         at: &Invocation,
     ) -> anyhow::Result<(ImageProvider<'a>, Plan)> {
         let graph = &workspace.graph;
@@ -178,7 +177,7 @@ impl<'a> ImageProvider<'a> {
             loads: of_named(load),
             remote_externals,
             pinned: pins::pinned(graph, &pins),
-            contexts: contexts_of(info),
+            contexts: info.contexts,
             units,
             publishes_names: workspace.attestations.provenance.is_some(),
         };
@@ -216,7 +215,7 @@ impl<'a> ImageProvider<'a> {
     }
 
     /// Removes the names that images were given for the time of a run.
-    pub fn remove_names(&self, engine: &dyn Engine) {
+    pub fn remove_names(&self, engine: &dyn ImageStore) {
         self.parent_aliases.remove_all(engine);
         self.shared_names.end(engine);
     }
@@ -233,7 +232,7 @@ impl<'a> ImageProvider<'a> {
         &self,
         unit: UnitId,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
         turn: &Turn<'_>,
     ) -> anyhow::Result<()> {
         let platform = self.platform.as_ref();
@@ -270,18 +269,20 @@ impl<'a> ImageProvider<'a> {
         key: &str,
         overrides: &ContextOverrides,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn Builder,
     ) -> anyhow::Result<BuildRequest> {
         let Some(Ok(own)) = &self.judge.own[unit] else { bail!("an image without inputs") };
-        let proof = self.ancestry.proof(&self.judge, (unit, key), needs, self.triggers, engine)?;
+        let proof =
+            self.ancestry.proof(&self.judge, (unit, key), needs, self.triggers, engine.images())?;
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
         let described = self.judge.image(unit);
         let mut contexts = overrides.contexts.clone();
         let pinned = |it: &Reference| self.judge.pinned.get(&self.graph.externals.find(it)?);
         let written = redirect(used_contexts(described), pinned);
-        contexts.extend(redirect(written, |it| overrides.names.get(it)));
-        for (name, value) in &contexts {
-            if !value.contains("://") {
+        let written = redirect(written, |it| overrides.names.get(it)).into_iter();
+        contexts.extend(written.map(|(name, value)| (name, ContextSource::parse(&value))));
+        for (name, source) in &contexts {
+            if let ContextSource::Directory(value) = source {
                 let message = format!(
                     "the named context `{name}` is the folder `{value}`, and folders beside the \
                      context can't be sent"
@@ -320,7 +321,7 @@ fn look(
     units: &[UnitId],
     memory: &Memory,
     reads_all: bool,
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
 ) -> anyhow::Result<(Gathered, Held)> {
     std::thread::scope(|scope| {
         let held = scope.spawn(|| ask_held(engine));
@@ -375,16 +376,6 @@ fn used_contexts(image: &Image) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Which frontends take named contexts: BuildKit's, the engine's own from Docker 23 on.
-fn contexts_of(info: &EngineInfo) -> Contexts {
-    let is_known = info.frontend.is_none_or(knows_contexts);
-    match info.name.as_str() {
-        "docker" if is_known => Contexts::All,
-        "docker" => Contexts::OfNamedFrontends,
-        _ => Contexts::None,
-    }
-}
-
 impl Recipes for ImageProvider<'_> {
     fn name(&self, unit: UnitId) -> &str {
         &self.judge.image(unit).name
@@ -394,10 +385,11 @@ impl Recipes for ImageProvider<'_> {
         &self,
         unit: UnitId,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn Builder,
         turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
-        match self.judge.settle(unit, &among(needs), engine)? {
+        let store = engine.images();
+        match self.judge.settle(unit, &among(needs), store)? {
             Settled::Fresh { image_id, lost, registered } => {
                 Ok(Prepared::Fresh { image_id, lost, registered })
             }
@@ -414,17 +406,17 @@ impl Recipes for ImageProvider<'_> {
                 };
                 if (is_shared || waited)
                     && !self.judge.forced.contains(&unit)
-                    && let Some((image_id, lost)) = self.judge.look_again(unit, &key, engine)?
+                    && let Some((image_id, lost)) = self.judge.look_again(unit, &key, store)?
                 {
                     return Ok(Prepared::Fresh { image_id, lost, registered: None });
                 }
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));
-                self.bring_needs(unit, needs, engine, turn)?;
+                self.bring_needs(unit, needs, store, turn)?;
                 let overrides =
-                    ContextOverrides::of(&self.judge, unit, needs, &self.parent_aliases, engine)?;
+                    ContextOverrides::of(&self.judge, unit, needs, &self.parent_aliases, store)?;
                 let request = Box::new(self.request(unit, &key, &overrides, needs, engine)?);
-                self.shared_names.note(&self.judge, unit, needs, engine)?;
+                self.shared_names.note(&self.judge, unit, needs, store)?;
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }
@@ -437,10 +429,11 @@ impl Recipes for ImageProvider<'_> {
         built: &StoredImage,
         resolved: &BTreeSet<String>,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn Builder,
     ) -> anyhow::Result<()> {
-        self.judge.confirm((unit, built), resolved, needs, engine)?;
-        self.shared_names.confirm(&self.judge, unit, needs, engine)?;
+        let store = engine.images();
+        self.judge.confirm((unit, built), resolved, needs, store)?;
+        self.shared_names.confirm(&self.judge, unit, needs, store)?;
         self.ancestry.note(built);
         Ok(())
     }

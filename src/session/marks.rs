@@ -41,8 +41,8 @@ pub fn make(
     if by == ColorBy::Size {
         let engine = connect(engine, at)?;
         // An engine that does not answer is told so, rather than waited for.
-        engine.describe()?;
-        return Ok(by_size(&workspace.graph, &ask_held(engine.as_ref())?));
+        engine.info()?;
+        return Ok(by_size(&workspace.graph, &ask_held(engine.images())?));
     }
     // The engine adds to a graph what only it can know, and the one that is drawn stays as it is written.
     let mut workspace = load::load(global, at)?;

@@ -2,7 +2,7 @@
 //! parent aliases, publishing, secrets, and the observers of a run.
 
 use crate::cli::EngineName;
-use crate::engine::{Engine, EngineInfo};
+use crate::engine::{Builder, BuilderInfo};
 use crate::plan::Plan;
 use crate::workspace::Invocation;
 use crate::workspace::load::Workspace;
@@ -36,9 +36,9 @@ pub struct Session<'w> {
     /// The workspace, with what the triggers of external images add to its graph.
     pub workspace: &'w Workspace,
     /// The engine.
-    pub engine: Box<dyn Engine>,
+    pub engine: Box<dyn Builder>,
     /// What the engine reports of itself.
-    pub info: EngineInfo,
+    pub info: BuilderInfo,
     /// What makes the images.
     pub provider: ImageProvider<'w>,
     /// The plan.
@@ -58,13 +58,13 @@ impl<'w> Session<'w> {
         at: &Invocation,
     ) -> anyhow::Result<Session<'w>> {
         let engine = connect(engine, at)?;
-        let info = engine.describe()?;
+        let info = engine.info()?;
         if request.attests {
             attest::check(&workspace.attestations, engine.as_ref(), &info)?;
         }
-        let discovery = discover(workspace, &mut request, engine.as_ref(), &info, at)?;
+        let discovery = discover(workspace, &mut request, engine.images(), &info, at)?;
         let workspace: &'w Workspace = workspace;
-        let with = (engine.as_ref(), &info);
+        let with = (engine.images(), &info);
         let (provider, plan) = ImageProvider::open(workspace, request, discovery, with, at)?;
         Ok(Session { workspace, engine, info, provider, plan })
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::base::clock::UnixTime;
 use crate::cli::Progress;
 use crate::event::{Event, Listener, Stamped, Tally};
 use crate::plan::Judge;
@@ -78,8 +79,8 @@ impl Listener for Observers {
 }
 
 impl Observers {
-    /// The observers of a run that begins at a time (since 1970) and is shown by `view`.
-    pub fn new(view: Option<Box<dyn Reporter>>, began: Duration, memory: &Memory) -> Observers {
+    /// The observers of a run that begins at a time and is shown by `view`.
+    pub fn new(view: Option<Box<dyn Reporter>>, began: UnixTime, memory: &Memory) -> Observers {
         Observers {
             journal: Journal::new(memory, began),
             unkept: None,
@@ -148,7 +149,7 @@ fn warn_unkept(why: &str, at: &Invocation) -> anyhow::Result<()> {
 /// Returns what shows a run that begins at a moment (since 1970), unless it is quiet.
 pub fn view_of(
     progress: Progress,
-    began: Duration,
+    began: UnixTime,
     root: &Path,
     at: &Invocation,
 ) -> Option<Box<dyn Reporter>> {

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use super::image_provider;
 use crate::base::{ExternalId, parallel};
 use crate::cli::EngineName;
-use crate::engine::Engine;
+use crate::engine::Builder;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Graph, select};
@@ -60,7 +60,7 @@ fn basis(reference: &Reference, pins: &Pins, store: &Store<'_>) -> Result<Was, S
 struct Store<'a> {
     name: EngineName,
     at: &'a Invocation,
-    engine: OnceCell<Result<Box<dyn Engine>, String>>,
+    engine: OnceCell<Result<Box<dyn Builder>, String>>,
 }
 
 impl<'a> Store<'a> {
@@ -73,10 +73,10 @@ impl<'a> Store<'a> {
         let in_words = |error: anyhow::Error| in_a_line(&error);
         let engine = self.engine.get_or_init(|| {
             let engine = image_provider::connect(self.name, self.at).map_err(in_words)?;
-            engine.describe().map_err(in_words)?;
+            engine.info().map_err(in_words)?;
             Ok(engine)
         });
-        let stored = engine.as_ref().map_err(Clone::clone)?.inspect(&reference.familiar());
+        let stored = engine.as_ref().map_err(Clone::clone)?.images().inspect(&reference.familiar());
         let Some(stored) = stored.map_err(in_words)? else {
             return Err("the engine does not hold it".to_owned());
         };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::UnitId;
-use crate::engine::Engine;
+use crate::engine::{ContextSource, ImageStore};
 use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
 use crate::plan::{Judge, Parent, lent};
@@ -16,7 +16,7 @@ use crate::plan::{Judge, Parent, lent};
 #[derive(Default)]
 pub struct ContextOverrides {
     /// Named contexts: what a `FROM` or `--from` calls it, and what stands for it.
-    pub contexts: BTreeMap<String, String>,
+    pub contexts: BTreeMap<String, ContextSource>,
     /// References, and the names that are lent for what they mean.
     pub names: BTreeMap<Reference, String>,
 }
@@ -31,7 +31,7 @@ pub struct ParentAliases {
 
 impl ParentAliases {
     /// The name of an image, which it has from now on.
-    fn alias(&self, image_id: &str, engine: &dyn Engine) -> anyhow::Result<String> {
+    fn alias(&self, image_id: &str, engine: &dyn ImageStore) -> anyhow::Result<String> {
         // Whoever needs the same image waits until it has its name.
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = names.get(image_id) {
@@ -44,7 +44,7 @@ impl ParentAliases {
     }
 
     /// Takes all names back. One that stays is taken away by a later run.
-    pub fn remove_all(&self, engine: &dyn Engine) {
+    pub fn remove_all(&self, engine: &dyn ImageStore) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         for name in std::mem::take(&mut *names).into_values() {
             drop(engine.remove(&name));
@@ -63,7 +63,7 @@ impl ContextOverrides {
         unit: UnitId,
         needs: &[Parent],
         parent_aliases: &ParentAliases,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<ContextOverrides> {
         let mut found = ContextOverrides::default();
         let Some(Ok(own)) = &judge.own[unit] else { return Ok(found) };
@@ -76,13 +76,13 @@ impl ContextOverrides {
             if let Some(id) = judge.lent_id(unit, need, of, needs) {
                 let name = parent_aliases.alias(id, engine)?;
                 if !is_context {
-                    found
-                        .contexts
-                        .insert(reference.context_name(), format!("{IMAGE_SCHEME}{name}"));
+                    let source = ContextSource::Image(name.clone());
+                    found.contexts.insert(reference.context_name(), source);
                 }
                 found.names.insert(reference.clone(), name);
             } else if let Some(digest) = judge.remote_of(of, needs).filter(|_| !is_context) {
-                found.contexts.insert(reference.context_name(), format!("{IMAGE_SCHEME}{digest}"));
+                let source = ContextSource::Image(digest.to_owned());
+                found.contexts.insert(reference.context_name(), source);
             }
         }
         Ok(found)

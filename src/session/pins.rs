@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::base::error::permanent;
 use crate::base::{ExternalId, Platform};
-use crate::engine::Engine;
+use crate::engine::ImageStore;
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
@@ -28,7 +28,7 @@ pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<ExternalId, String> {
 /// # Errors
 /// Where it can't be fetched, or its name leads to another image.
 pub fn bring(
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
     pinned: &str,
     name: Option<&Reference>,
     platform: Option<&Platform>,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::base::{UnitId, clock, parallel};
 use crate::cli::Push;
-use crate::engine::{Cancel, Engine};
+use crate::engine::{Cancel, ImageStore};
 use crate::graph::reference::Reference;
 use crate::plan::{Parent, SharedStore, remote};
 use crate::registry::moves::Move;
@@ -41,7 +41,7 @@ impl<'a> Publishing<'a> {
     ) -> Option<Publishing<'a>> {
         let shared = provider.judge.shared.as_ref().filter(|_| push != Push::No)?;
         let moves_tags = push == Push::Tags;
-        let run = format!("{}-{}", clock::now().as_millis(), std::process::id());
+        let run = format!("{}-{}", clock::now().since_epoch().as_millis(), std::process::id());
         Some(Publishing { provider, shared, plain_http, moves_tags, run })
     }
 }
@@ -84,7 +84,7 @@ impl Publisher for Publishing<'_> {
         unit: UnitId,
         needs: &[Parent],
         image_id: &str,
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
         cancel: &Cancel,
     ) -> anyhow::Result<Published> {
         let judge = &self.provider.judge;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::{ExternalId, ImageId, Platform, parallel};
-use crate::engine::Engine;
+use crate::engine::ImageStore;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Dependency, Graph};
@@ -73,7 +73,7 @@ impl ExternalImages {
 pub fn find_externals(
     search: ExternalQuery<'_>,
     images: &[ImageId],
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
     shared: Option<&SharedStore>,
     found: &mut ExternalImages,
 ) -> anyhow::Result<()> {
@@ -123,7 +123,7 @@ pub fn find_externals(
 fn fetch_newer(
     search: ExternalQuery<'_>,
     reference: &Reference,
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
 ) -> anyhow::Result<()> {
     let name = reference.familiar();
     let before = engine.inspect(&name)?.map(|image| image.id);
@@ -141,7 +141,7 @@ fn fetch_newer(
 fn fetch(
     search: ExternalQuery<'_>,
     reference: &Reference,
-    engine: &dyn Engine,
+    engine: &dyn ImageStore,
     tell: bool,
 ) -> anyhow::Result<()> {
     let name = reference.familiar();

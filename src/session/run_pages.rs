@@ -3,8 +3,8 @@
 //! Owns where `layers build` writes them, and which earlier run a page compares its run with.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use crate::base::clock::UnixTime;
 use crate::base::screen::visible_path;
 use crate::report::journal::Events;
 use crate::report::page::{self, Prior, Standing};
@@ -75,7 +75,7 @@ impl PagesOption<'_> {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, record: RunRecord, began: Duration, memory: &Memory) -> anyhow::Result<()> {
+    pub fn write(&self, record: RunRecord, began: UnixTime, memory: &Memory) -> anyhow::Result<()> {
         let Some(run) = record.timeline else { return Ok(()) };
         let id = record.folder.as_deref().and_then(Path::file_name).unwrap_or_default();
         let id = id.to_string_lossy().into_owned();

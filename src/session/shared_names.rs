@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::base::UnitId;
 use crate::base::error::permanent;
-use crate::engine::{Engine, ReferenceWatch};
+use crate::engine::{ImageStore, LabelFilter, ReferenceWatch};
 use crate::inputs::KEY_LABEL;
 use crate::plan::{Judge, Parent, lent};
 
@@ -38,7 +38,7 @@ impl SharedNames {
         judge: &Judge<'_>,
         unit: UnitId,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let names = judge.shared_names(unit, needs);
         if names.is_empty() {
@@ -64,7 +64,7 @@ impl SharedNames {
         judge: &Judge<'_>,
         unit: UnitId,
         needs: &[Parent],
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
         let (Some(before), Some(watch)) = (before, self.watch.get()) else { return Ok(()) };
@@ -83,14 +83,15 @@ impl SharedNames {
     }
 
     /// Ends the watch at the end of a run.
-    pub fn end(&self, engine: &dyn Engine) {
+    pub fn end(&self, engine: &dyn ImageStore) {
         if self.watch.get().is_none() {
             return;
         }
         // An engine removes an image along with its last name. A marker that stays is removed by a later run.
         let marked = engine.inspect(&self.marker).ok().flatten();
         if let Some(marked) = marked.filter(|marked| marked.references.len() < 2) {
-            let mut named = engine.list(KEY_LABEL).unwrap_or_default().into_iter();
+            let mut named =
+                engine.list(LabelFilter::named(KEY_LABEL)).unwrap_or_default().into_iter();
             let other = named.find(|it| it.id != marked.id && !it.references.is_empty());
             drop(other.map(|other| engine.tag(&other.id, &self.marker)));
         }

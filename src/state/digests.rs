@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::StateDir;
+use crate::base::clock::UnixTime;
 use crate::inputs::FileDigests;
 use crate::scan::context::Stat;
 
@@ -125,7 +126,7 @@ impl FileDigests for Digests {
         Some(blake3::Hash::from_bytes(*digest))
     }
 
-    fn note(&mut self, path: &Path, stat: &Stat, read_at: Duration, digest: &blake3::Hash) {
+    fn note(&mut self, path: &Path, stat: &Stat, read_at: UnixTime, digest: &blake3::Hash) {
         if is_settled(stat, read_at) {
             let record = Record { facts: facts(stat), digest: *digest.as_bytes() };
             self.noted.insert(hash_path(path), record);
@@ -190,7 +191,7 @@ fn facts(stat: &Stat) -> [u8; 64] {
 }
 
 /// Whether a later change of the file would show in its times.
-fn is_settled(stat: &Stat, read_at: Duration) -> bool {
+fn is_settled(stat: &Stat, read_at: UnixTime) -> bool {
     let margin = if stat.mtime_nanos == 0 && stat.ctime_nanos == 0 { COARSE } else { FINE };
     let times = [(stat.mtime, stat.mtime_nanos), (stat.ctime, stat.ctime_nanos)];
     times.into_iter().all(|(seconds, nanos)| {
@@ -198,7 +199,7 @@ fn is_settled(stat: &Stat, read_at: Duration) -> bool {
         let seconds = u64::try_from(seconds).unwrap_or(0);
         let touched =
             Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
-        touched.checked_add(margin).is_some_and(|limit| limit < read_at)
+        touched.checked_add(margin).is_some_and(|limit| limit < read_at.since_epoch())
     })
 }
 
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_just_touched_is_read_again() {
-        let read_at = Duration::from_secs(1000);
+        let read_at = UnixTime::from_seconds(1000);
         let check = |mtime, ctime, settled| {
             assert_eq!(is_settled(&stat(mtime, ctime), read_at), settled, "{mtime:?} {ctime:?}");
         };
@@ -247,8 +248,8 @@ mod tests {
         let digest = blake3::hash(b"abc");
         let mut digests = open();
         assert_eq!(digests.find(path, &old), None);
-        digests.note(path, &old, Duration::from_secs(1000), &digest);
-        digests.note(Path::new("/young"), &old, Duration::from_secs(10), &digest);
+        digests.note(path, &old, UnixTime::from_seconds(1000), &digest);
+        digests.note(Path::new("/young"), &old, UnixTime::from_seconds(10), &digest);
         digests.save().unwrap();
         let digests = open();
         assert_eq!(digests.find(path, &old), Some(digest));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use super::StateDir;
 use super::claims::{self, Claimed};
 use super::digests::Digests;
 use super::durations::Durations;
+use crate::base::clock::UnixTime;
 use crate::base::file::writer_of;
 use crate::engine::Cancel;
 use crate::inputs::identity::FORMAT;
@@ -103,12 +104,12 @@ impl Memory {
         self.keys_of(image).metadata(format!("{key}.json")).is_ok_and(|it| it.len() > 0)
     }
 
-    /// Whether the inputs behind a key of an image were kept at a moment (since 1970) or later:
+    /// Whether the inputs behind a key of an image were kept at a moment or later:
     /// another run is building that key, or has built it meanwhile.
-    pub fn kept_since(&self, image: &str, key: &str, moment: Duration) -> bool {
+    pub fn kept_since(&self, image: &str, key: &str, moment: UnixTime) -> bool {
         let file = self.keys_of(image).metadata(format!("{key}.json"));
         let modified = file.and_then(|file| file.modified()).ok();
-        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.and_then(UnixTime::of);
         modified.is_some_and(|time| time >= moment)
     }
 

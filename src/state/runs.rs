@@ -7,12 +7,12 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::claims::is_at;
 use super::{Memory, StateDir};
+use crate::base::clock::UnixTime;
 
 /// How many runs are kept, the newest one included.
 const MOST_KEPT: usize = 10;
@@ -25,8 +25,8 @@ const MOST_ATTEMPTS: u32 = 100;
 pub struct RunLog {
     /// What it is called.
     pub id: String,
-    /// When it began, as time since 1970.
-    pub began: Duration,
+    /// When it began.
+    pub began: UnixTime,
     folder: StateDir,
 }
 
@@ -94,7 +94,7 @@ impl RunLog {
     }
 }
 
-fn began_of(folder: &StateDir) -> Option<Duration> {
+fn began_of(folder: &StateDir) -> Option<UnixTime> {
     let mut line = String::new();
     BufReader::new(File::open(folder.file(EVENTS).ok()?).ok()?).read_line(&mut line).ok()?;
     serde_json::from_str::<Head>(&line).ok()?.began()
@@ -105,7 +105,7 @@ fn began_of(folder: &StateDir) -> Option<Duration> {
 ///
 /// # Errors
 /// Where it can't be made.
-pub fn make(runs: &StateDir, began: Duration) -> io::Result<(StateDir, File)> {
+pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
     for attempt in 1..=MOST_ATTEMPTS {
         let folder = runs.below(&id_of(began, attempt));
         match fs::create_dir(folder.path()) {
@@ -157,37 +157,28 @@ pub struct Head {
 }
 
 impl Head {
-    /// The head of the log of a run that begins at a moment (since 1970).
-    pub fn of(began: Duration) -> Head {
-        Head { version: FORM, began: moment(began) }
+    /// The head of the log of a run that begins at a moment.
+    pub fn of(began: UnixTime) -> Head {
+        Head { version: FORM, began: began.to_string() }
     }
 
-    fn began(&self) -> Option<Duration> {
-        read_moment(&self.began)
+    fn began(&self) -> Option<UnixTime> {
+        UnixTime::parse(&self.began)
     }
-}
-
-/// `2026-11-25T08:31:12.345Z`
-pub fn moment(since_1970: Duration) -> String {
-    humantime::format_rfc3339_millis(UNIX_EPOCH + since_1970).to_string()
-}
-
-fn read_moment(text: &str) -> Option<Duration> {
-    humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok()
 }
 
 /// `20261125-083112-4711`: the moment, so that names sort, and the process. Containers may share a
 /// folder and not their numbers of processes, so there can be a second and a third `attempt`.
-fn id_of(began: Duration, attempt: u32) -> String {
-    let seconds = Duration::from_secs(began.as_secs());
-    let time = humantime::format_rfc3339_seconds(UNIX_EPOCH + seconds).to_string();
-    let time = time.trim_end_matches('Z').replace(['-', ':'], "").replace('T', "-");
+fn id_of(began: UnixTime, attempt: u32) -> String {
+    let time = began.to_string();
+    let seconds = time.split('.').next().unwrap_or(&time);
+    let time = seconds.replace(['-', ':'], "").replace('T', "-");
     let id = format!("{time}-{}", process::id());
     if attempt == 1 { id } else { format!("{id}-{attempt}") }
 }
 
 /// The moment in an ID, to the second; nothing where a name is no ID.
-fn moment_of_id(id: &str) -> Option<Duration> {
+fn moment_of_id(id: &str) -> Option<UnixTime> {
     let mut parts = id.split('-');
     let (date, time) = (parts.next()?, parts.next()?);
     let numbers: Vec<&str> = parts.collect();
@@ -200,7 +191,7 @@ fn moment_of_id(id: &str) -> Option<Duration> {
     }
     let ((year, month, day), (hour, minute, second)) =
         ((&date[..4], &date[4..6], &date[6..]), (&time[..2], &time[2..4], &time[4..]));
-    read_moment(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
+    UnixTime::parse(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
 }
 
 #[cfg(test)]
@@ -210,7 +201,7 @@ mod tests {
     #[test]
     fn names_of_folders_are_read_with_care() {
         let check = |id: &str, expected| {
-            assert_eq!(moment_of_id(id).map(|it| it.as_secs()), expected, "{id}");
+            assert_eq!(moment_of_id(id).map(|it| it.since_epoch().as_secs()), expected, "{id}");
         };
         check("19700101-000102-1", Some(62));
         check("19700101-000102-1-2", Some(62));

@@ -11,9 +11,9 @@ use crate::base::text::closest;
 use crate::base::{Diagnostic, Platform, Rule};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
+use crate::engine::Frontend;
 use crate::graph::Graph;
 use crate::graph::link::Wanted;
-use crate::lint::frontend::{Version, parse_version};
 use crate::scan::config::ConfigFile;
 
 use super::environment::Environment;
@@ -143,9 +143,9 @@ pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
 }
 
 /// Returns the frontend that `layers.toml` names, and what is wrong with how it names it.
-pub fn frontend_of(file: &ConfigFile) -> (Option<Version>, Option<Diagnostic>) {
+pub fn frontend_of(file: &ConfigFile) -> (Option<Frontend>, Option<Diagnostic>) {
     let Some(setting) = &file.config.check.frontend else { return (None, None) };
-    let version = parse_version(setting.get_ref());
+    let version = Frontend::parse(setting.get_ref());
     let mistake = version.is_none().then(|| {
         let message = format!("`{}` is no version of Docker's frontend", setting.get_ref());
         Diagnostic::new(Rule::Config, message)

@@ -15,11 +15,11 @@ use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
+use crate::engine::Frontend;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
 use crate::graph::naming::Wishes;
 use crate::graph::{Graph, Image};
-use crate::lint::frontend::Version;
 use crate::lint::{self, Silence};
 use crate::parse;
 use crate::plan::Home;
@@ -56,7 +56,7 @@ pub struct Workspace {
     /// What is not to be told.
     pub silence: Silence,
     /// The oldest frontend that is to read the Dockerfiles, where `layers.toml` says so.
-    pub frontend: Option<Version>,
+    pub frontend: Option<Frontend>,
     /// What `layers.toml` says.
     pub config: ConfigFile,
     /// What tags may be named after.

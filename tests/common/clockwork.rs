@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use layers::base::{IdMap, Platform, UnitId};
 use layers::engine::{
-    BuildFailure, BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry,
-    ListedImage, Sink, StoredImage,
+    BuildFailure, BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry,
+    ImageStore, LabelFilter, ListedImage, Sink, StoredImage,
 };
 use layers::event::{Excerpt, Tally};
 use layers::plan::{Parent, Plan, Reason};
@@ -226,13 +226,13 @@ impl<'a> Clockwork<'a> {
     }
 }
 
-impl Engine for Clockwork<'_> {
-    fn describe(&self) -> anyhow::Result<EngineInfo> {
+impl Builder for Clockwork<'_> {
+    fn info(&self) -> anyhow::Result<BuilderInfo> {
         anyhow::bail!("never asked here")
     }
 
-    fn keeps_manifests(&self) -> anyhow::Result<bool> {
-        Ok(false)
+    fn features(&self) -> anyhow::Result<Features> {
+        Ok(Features::default())
     }
 
     fn build(
@@ -246,6 +246,12 @@ impl Engine for Clockwork<'_> {
         Ok(BuildOutcome::Built { image_id: format!("sha256:{image}") })
     }
 
+    fn store(&self) -> Option<&dyn ImageStore> {
+        Some(self)
+    }
+}
+
+impl ImageStore for Clockwork<'_> {
     fn inspect(&self, id: &str) -> anyhow::Result<Option<StoredImage>> {
         Ok(Some(StoredImage { id: id.to_owned(), ..StoredImage::default() }))
     }
@@ -254,7 +260,7 @@ impl Engine for Clockwork<'_> {
         Ok(None)
     }
 
-    fn list(&self, _: &str) -> anyhow::Result<Vec<ListedImage>> {
+    fn list(&self, _: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
         anyhow::bail!("never asked here")
     }
 
@@ -286,7 +292,7 @@ impl Recipes for Names {
         &self,
         image: UnitId,
         _: &[Parent],
-        _: &dyn Engine,
+        _: &dyn Builder,
         _: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
         let request =
@@ -301,7 +307,7 @@ impl Recipes for Names {
         _: &StoredImage,
         _: &BTreeSet<String>,
         _: &[Parent],
-        _: &dyn Engine,
+        _: &dyn Builder,
     ) -> anyhow::Result<()> {
         Ok(())
     }

@@ -12,9 +12,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
-use layers::engine::{BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine};
+use layers::engine::{
+    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore,
+};
+use layers::engine::{LabelFilter, docker::Docker};
 
 pub mod between;
 pub mod daemon;
@@ -36,7 +38,7 @@ pub fn engine_or_skip() -> Option<Docker> {
         return None;
     }
     let docker = Docker::find(&Environment::read(|name| std::env::var_os(name))).unwrap();
-    if let Err(error) = docker.describe() {
+    if let Err(error) = docker.info() {
         panic!("{error:#}\n(set LAYERS_TEST_NO_ENGINE=1 to skip the tests that need an engine)");
     }
     Some(docker)
@@ -47,7 +49,7 @@ pub const NAMED_CONTEXTS: u32 = 23;
 
 /// Whether the engine's own frontend takes named contexts, by which a build is given its parents.
 pub fn takes_named_contexts(engine: &Docker) -> bool {
-    let version = engine.describe().unwrap().version;
+    let version = engine.info().unwrap().version;
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     major.is_some_and(|major| major >= NAMED_CONTEXTS)
 }
@@ -80,7 +82,7 @@ impl Name {
 impl Drop for Name {
     fn drop(&mut self) {
         // By label as well as by name: an image without a name is found so too.
-        for image in self.docker.list(TEST_LABEL).unwrap_or_default() {
+        for image in self.docker.list(LabelFilter::named(TEST_LABEL)).unwrap_or_default() {
             if image.labels.get(TEST_LABEL) == Some(&self.text) {
                 for name in image.references.iter().chain([&image.id]) {
                     if let Err(error) = self.docker.remove(name) {
@@ -176,7 +178,7 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
 }
 
 /// Builds and gives the outcome with all updates.
-pub fn build(engine: &dyn Engine, request: &BuildRequest) -> (BuildOutcome, Vec<BuildUpdate>) {
+pub fn build(engine: &dyn Builder, request: &BuildRequest) -> (BuildOutcome, Vec<BuildUpdate>) {
     let mut updates = Vec::new();
     let outcome = engine
         .build(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use layers::engine::Engine;
+use layers::engine::{Builder, Frontend, ImageStore, LabelFilter};
 
 use super::tree::Tree;
 use crate::common::between::Between;
@@ -59,7 +59,7 @@ fn triggers_of_an_external_read_the_context_of_the_image() {
 #[test]
 fn images_that_a_trigger_of_an_external_names_are_dependencies() {
     let Some(tree) = Tree::new_or_skip() else { return };
-    if !tree.has_frontend((1, 11)) {
+    if !tree.has_frontend(Frontend::new(1, 11)) {
         println!("skipped: the engine's frontend has no triggers with `--from`");
         return;
     }
@@ -102,7 +102,7 @@ fn an_invalid_trigger_of_an_external_is_reported_before_anything_is_built() {
 #[test]
 fn named_contexts_reach_the_build_in_the_form_that_buildkit_looks_up() {
     let Some(tree) = Tree::new_or_skip() else { return };
-    if !tree.has_frontend((1, 4)) {
+    if !tree.has_frontend(Frontend::new(1, 4)) {
         println!("skipped: the engine's frontend has no named contexts");
         return;
     }
@@ -167,7 +167,7 @@ fn an_external_that_moves_and_moves_back_is_not_taken() {
         // Others find out afterward, and nothing is left under the key.
         (4, held) => {
             assert!(held.is_none(), "{held:?}");
-            assert!(!tree.has_frontend((1, 4)), "the parent is given by its own name");
+            assert!(!tree.has_frontend(Frontend::new(1, 4)), "the parent is given by its own name");
         }
         (code, _) => panic!("ended with {code}"),
     }
@@ -207,7 +207,10 @@ fn what_is_copied_from_an_external_that_moves_and_moves_back_is_not_kept() {
             // Others report afterward that something moved, and nothing is left under the key.
             (4, held) => {
                 assert!(held.is_none(), "{instruction}: {held:?}");
-                assert!(!tree.has_frontend((1, 4)), "{instruction}: it has a name of its own");
+                assert!(
+                    !tree.has_frontend(Frontend::new(1, 4)),
+                    "{instruction}: it has a name of its own"
+                );
                 assert_eq!(tree.verdict("app"), "build", "{instruction}");
             }
             (code, _) => panic!("{instruction}: ended with {code}"),
@@ -221,7 +224,7 @@ fn what_is_copied_from_an_external_that_moves_and_moves_back_is_not_kept() {
 #[test]
 fn an_attested_build_takes_nothing_that_moved_and_names_no_name_of_ours() {
     let Some(tree) = Tree::new_or_skip() else { return };
-    if !tree.docker.keeps_manifests().unwrap() {
+    if !tree.docker.features().unwrap().attestations {
         println!("skipped: the engine does not have containerd's image store, and cannot attest");
         return;
     }
@@ -255,7 +258,7 @@ fn an_attested_build_takes_nothing_that_moved_and_names_no_name_of_ours() {
     let before = tree.inspect("app").id;
     let tree = tree.through(&between.socket());
     assert_eq!(tree.run_any(&words), 4);
-    let held = tree.docker.list("dev.layers.key").unwrap();
+    let held = tree.docker.list(LabelFilter::named("dev.layers.key")).unwrap();
     let named = held.iter().filter(|it| it.references.contains(&tree.reference("app")));
     assert!(named.into_iter().all(|it| it.id == before), "nothing is left under the key");
 }

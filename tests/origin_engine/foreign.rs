@@ -87,7 +87,7 @@ fn what_others_built_on_an_image_never_stands_for_it() {
         let other = tree.name.reference("/foreign:latest");
         let files = Files::new().and("main.py", "theirs").and("f", "theirs");
         tree.by_hand(foreign, &other, labels, files);
-        let theirs = layers::engine::Engine::inspect(&tree.docker, &other).unwrap().unwrap();
+        let theirs = layers::engine::ImageStore::inspect(&tree.docker, &other).unwrap().unwrap();
         assert_ne!(ours.id, theirs.id, "{foreign}");
         tree.docker(&["image", "rm", &tree.reference("base")]);
         for forgets in [false, true] {
@@ -97,7 +97,7 @@ fn what_others_built_on_an_image_never_stands_for_it() {
             // Where the original is still there, under no name, it gets its name back.
             let verdict = tree.verdict("base");
             let is_held =
-                layers::engine::Engine::inspect(&tree.docker, &ours.id).unwrap().is_some();
+                layers::engine::ImageStore::inspect(&tree.docker, &ours.id).unwrap().is_some();
             assert_eq!(verdict, if is_held { "fresh" } else { "build" }, "{foreign} {forgets}");
             let said = tree.build();
             let now = tree.inspect("base");

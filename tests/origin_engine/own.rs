@@ -1,6 +1,6 @@
 //! Our own images, which prove their origin whatever they are made of.
 
-use layers::engine::Engine;
+use layers::engine::{Frontend, ImageStore};
 
 use super::tree::Tree;
 use crate::common::busybox;
@@ -81,7 +81,7 @@ const MODERN: [&str; 4] = [
 fn our_own_images_prove_their_origin() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let mut cases: Vec<(String, String)> = Vec::new();
-    let modern = if tree.has_frontend((1, 4)) { &MODERN[..] } else { &[] };
+    let modern = if tree.has_frontend(Frontend::new(1, 4)) { &MODERN[..] } else { &[] };
     // Three bases: one that was imported, one without any history, and one of those that layers builds.
     let imported = tree.name.reference("/imported:1");
     let archive = tempfile::NamedTempFile::new().unwrap();

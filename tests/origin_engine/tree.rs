@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use layers::engine::docker::Docker;
-use layers::engine::{Engine, StoredImage};
+use layers::engine::{Builder, ImageStore, StoredImage};
+use layers::engine::{Frontend, docker::Docker};
 use serde_json::Value;
 
 use crate::common::program::{self, output_of};
@@ -225,7 +225,7 @@ impl Tree {
     }
 
     /// Whether the engine's own frontend is of a version of `docker/dockerfile` or newer.
-    pub fn has_frontend(&self, version: (u32, u32)) -> bool {
-        self.docker.describe().unwrap().frontend.is_none_or(|own| own >= version)
+    pub fn has_frontend(&self, version: Frontend) -> bool {
+        self.docker.info().unwrap().frontend.is_none_or(|own| own >= version)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use layers::engine::Engine;
+use layers::engine::ImageStore;
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
 use layers::inputs::Identity;

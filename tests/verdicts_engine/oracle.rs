@@ -16,7 +16,8 @@ use std::sync::Arc;
 use layers::base::{RelPath, Source};
 use layers::engine::docker::Docker;
 use layers::engine::{
-    BuildOutcome, BuildRequest, BuildUpdate, Cancel, ContextFiles, Engine, StoredImage, Told,
+    BuildOutcome, BuildRequest, BuildUpdate, Builder, Cancel, ContextFiles, Frontend, ImageStore,
+    StoredImage, Told,
 };
 use layers::inputs::Identity;
 use layers::scan::ignore_file::IgnoreFile;
@@ -121,7 +122,7 @@ fn request(world: &World, image: usize, held: &StoredImage) -> BuildRequest {
 /// Whether the engine's own frontend has triggers with `--from`.
 pub fn is_modern() -> bool {
     let docker = crate::common::engine_or_skip().unwrap();
-    docker.describe().unwrap().frontend.is_none_or(|version| version >= (1, 11))
+    docker.info().unwrap().frontend.is_none_or(|version| version >= Frontend::new(1, 11))
 }
 
 /// All that the engine's judgement on an image depends on, given the IDs behind the names.
@@ -172,7 +173,7 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
     // first and by its layers after (`source/containerimage/pull.go`, `CacheKey`), and what was recorded
     // under a manifest alone is not found by that of a base that came out the same. What such a
     // step makes anew has other times.
-    if !ran.is_empty() && docker.keeps_manifests().unwrap() {
+    if !ran.is_empty() && docker.features().unwrap().attestations {
         differences = content::differ(&held, &built);
     }
     if differences.is_empty() { Ok(Identity::of(&held)) } else { Err(differences.join("; ")) }

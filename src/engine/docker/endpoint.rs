@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::screen::visible_path;
 use crate::credentials::{self, read_json};
+use crate::engine::buildkit::sha256_hex;
 
 /// The socket that is used when nothing else is said.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -91,7 +92,7 @@ impl std::fmt::Display for Address {
 ///
 /// # Errors
 /// Where what is named can't be used: an unknown scheme, a context that does not exist. Each
-/// ends with a `hint:` line.
+/// has a hint.
 pub fn resolve(environment: &Environment) -> anyhow::Result<Endpoint> {
     if let Some(host) = &environment.host {
         return from_host(host, environment, "DOCKER_HOST".into());
@@ -237,17 +238,6 @@ fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow
     let verify = tls.is_some().then(|| "1".to_owned());
     let of_context = Environment { tls_verify: verify, cert_path: tls, ..Environment::default() };
     from_host(&endpoint.host, &of_context, format!("the docker context `{name}`"))
-}
-
-/// The SHA-256 of some bytes, in hexadecimal.
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    hex(digest.as_ref())
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

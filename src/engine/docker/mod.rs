@@ -1,61 +1,49 @@
 //! Docker's engine, spoken to directly.
 //!
-//! Owns the conversation with the daemon: plain requests of the Docker Engine API, and for a
-//! build the daemon's BuildKit by gRPC (`/grpc` with a `/session` beside it, as the docker
-//! command's buildx does). Only this folder knows that async exists.
+//! Owns the plain requests of the Docker Engine API, and the way to the daemon's BuildKit, which
+//! `buildkit` then speaks to.
 //!
-//! A call runs on a line that it has to itself, and on the thread that calls (`lines`). What is
+//! A call runs on a line that it has to itself, and on the thread that calls (`buildkit/lines`). What is
 //! open on it serves the next call, or goes with it where the call did not come to a good end, so
 //! nothing can pile up over a run of thousands of builds.
-//!
-//! Why gRPC and not `POST /build`: see `llb`. The context's files, and nothing else, are what
-//! `COPY . .` finds.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use self::context::Looked;
 use self::endpoint::{Endpoint, Environment};
-use self::lines::{Kept, Lines};
 use self::moves::Moves;
-use self::solve::{End, Sending, Watch};
-use self::trouble::{explain, has_broken_cache, has_lost_snapshot, has_raced_for_name};
-use self::wire::{Answer, Broken, Wire};
+use self::trouble::{explain, never_answers, no_buildkit};
+use self::wire::{Answer, Broken, Plain, Wire};
+use super::buildkit::lines::{Kept, Lines};
+use super::buildkit::{self, Watch};
 use super::{
-    BuildOutcome, BuildRequest, Cancel, Engine, EngineInfo, HistoryEntry, ListedImage,
-    ReferenceWatch, Sink, StoredImage,
+    BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, Frontend, HistoryEntry,
+    ImageStore, LabelFilter, ListedImage, NamedContexts, Node, ReferenceWatch, Sink, StoredImage,
 };
 use crate::base::Platform;
 use crate::base::error::{permanent, transient};
 use crate::credentials::CredentialStore;
 
-mod context;
 pub mod endpoint;
-mod lines;
-mod llb;
 mod moves;
 mod pull;
 mod push;
-mod secrets;
-mod session;
-mod solve;
 mod stored;
-mod trace;
 mod transfer;
+mod transport;
 mod trouble;
 mod wire;
 
-/// The first major version of Docker whose own frontend knows named contexts.
-const FIRST_WITH_CONTEXTS: u32 = 23;
+/// What it calls itself.
+const NAME: &str = "docker";
 
 /// How long an engine may take to answer a question that costs it nothing.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
@@ -83,10 +71,11 @@ const NEWEST_API: (u32, u32) = (1, 51);
 /// A Docker engine.
 pub struct Docker {
     wire: Wire,
-    lines: Lines,
+    lines: Lines<Plain>,
     credentials: Arc<CredentialStore>,
     api: OnceLock<(u32, u32)>,
-    keeps_manifests: OnceLock<bool>,
+    version: OnceLock<Version>,
+    features: OnceLock<Features>,
     answer_within: Duration,
 }
 
@@ -99,7 +88,8 @@ impl Docker {
             lines: Lines::default(),
             credentials,
             api: OnceLock::new(),
-            keeps_manifests: OnceLock::new(),
+            version: OnceLock::new(),
+            features: OnceLock::new(),
             answer_within: ANSWER_WITHIN,
         }
     }
@@ -107,7 +97,7 @@ impl Docker {
     /// The engine that the docker command would use.
     ///
     /// # Errors
-    /// Where what the environment names can't be used; ends with a `hint:` line.
+    /// Where what the environment names can't be used; the error has a hint.
     pub fn find(environment: &Environment) -> anyhow::Result<Docker> {
         let credentials = CredentialStore::new(environment.config.clone());
         Ok(Docker::new(endpoint::resolve(environment)?, credentials))
@@ -126,7 +116,7 @@ impl Docker {
     }
 
     /// The version of the API that both sides know, asked for once.
-    async fn api(&self, kept: &mut Kept) -> anyhow::Result<(u32, u32)> {
+    async fn api(&self, kept: &mut Kept<Plain>) -> anyhow::Result<(u32, u32)> {
         if let Some(api) = self.api.get() {
             return Ok(*api);
         }
@@ -140,7 +130,12 @@ impl Docker {
     }
 
     /// A plain request in the agreed version.
-    async fn ask(&self, kept: &mut Kept, method: Method, path: &str) -> anyhow::Result<Answer> {
+    async fn ask(
+        &self,
+        kept: &mut Kept<Plain>,
+        method: Method,
+        path: &str,
+    ) -> anyhow::Result<Answer> {
         let (major, minor) = self.api(kept).await?;
         let path = format!("/v{major}.{minor}{path}");
         timeout(LOOKUP_WITHIN, self.wire.call(&mut kept.plain, method, &path))
@@ -152,7 +147,7 @@ impl Docker {
     /// A plain request whose answer is JSON; `None` where the engine has no such thing.
     async fn ask_json<T: DeserializeOwned>(
         &self,
-        kept: &mut Kept,
+        kept: &mut Kept<Plain>,
         path: &str,
     ) -> anyhow::Result<Option<T>> {
         let answer = self.ask(kept, Method::GET, path).await?;
@@ -166,44 +161,39 @@ impl Docker {
         value.map(Some).with_context(|| format!("can't read what the engine says to `{path}`"))
     }
 
-    /// Named contexts need BuildKit 0.10, which Docker 23 was the first to have; older ones pass
-    /// over them without a word, and build something else.
-    async fn check_contexts(&self, kept: &mut Kept) -> anyhow::Result<()> {
-        let version: Option<Value> = self.ask_json(kept, "/version").await?;
-        let version = version.unwrap_or_default();
-        let version = version["Version"].as_str().unwrap_or_default();
-        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        if major.is_none_or(|major| major >= FIRST_WITH_CONTEXTS) {
-            return Ok(());
+    /// The version that it reports, asked for once.
+    async fn version(&self, kept: &mut Kept<Plain>) -> anyhow::Result<&Version> {
+        if let Some(version) = self.version.get() {
+            return Ok(version);
         }
-        let message = format!("the engine is too old for named contexts: Docker {version}");
-        let hint = "use Docker 23 or newer, or begin the Dockerfile with \
-                    `# syntax=docker/dockerfile:1`";
-        Err(permanent(message).hint(hint).into())
+        // A daemon whose containerd hangs answers the ping, but not this. `/info` counts all
+        // images and containers first, and says nothing that is of use here.
+        let version = timeout(self.answer_within, self.ask_json(kept, "/version")).await;
+        let version: Option<Version> = version.map_err(|_| never_answers(self.endpoint()))??;
+        Ok(self.version.get_or_init(|| version.unwrap_or_default()))
     }
 
-    /// Builds with what is known of the context, sent to this build alone where a shared one breaks off.
-    fn build_with(
-        &self,
-        looked: &Looked,
-        request: &BuildRequest,
-        sink: &mut Sink<'_>,
-        cancel: &Cancel,
-    ) -> anyhow::Result<BuildOutcome> {
-        let mut why = String::new();
-        for sending in [Sending::Shared, Sending::Alone] {
-            let context = (looked, sending);
-            let watch = Watch { wire: &self.wire, patience: PATIENCE * self.answer_within };
-            let credentials = &self.credentials;
-            let end = self.lines.call(async |kept| {
-                solve::build(kept, watch, credentials, request, context, sink, cancel).await
-            })?;
-            match end {
-                End::Done(outcome) => return Ok(outcome),
-                End::ContextLost(message) => why = message,
-            }
+    /// Named contexts need BuildKit 0.10, which Docker 23 was the first to have; older ones pass
+    /// over them without a word, and build something else.
+    fn check_contexts(&self, request: &BuildRequest) -> anyhow::Result<()> {
+        if request.contexts.is_empty() || names_frontend(&request.dockerfile) {
+            return Ok(());
         }
-        Err(transient(format!("can't send the context: {why}")).hint("build again").into())
+        self.lines.call(async |kept| {
+            let version = self.version(kept).await?;
+            if version.frontend().is_none_or(Frontend::knows_contexts) {
+                return Ok(());
+            }
+            let message =
+                format!("the engine is too old for named contexts: Docker {}", version.version);
+            let hint = "use Docker 23 or newer, or begin the Dockerfile with \
+                        `# syntax=docker/dockerfile:1`";
+            Err(permanent(message).hint(hint).into())
+        })
+    }
+
+    fn watch(&self) -> Watch<'_, Wire> {
+        Watch { transport: &self.wire, patience: PATIENCE * self.answer_within }
     }
 
     fn refused(&self, answer: &Answer) -> anyhow::Error {
@@ -212,37 +202,36 @@ impl Docker {
     }
 }
 
-impl Engine for Docker {
-    fn describe(&self) -> anyhow::Result<EngineInfo> {
+impl Builder for Docker {
+    fn info(&self) -> anyhow::Result<BuilderInfo> {
         self.lines.call(async |kept| {
             self.api(kept).await?;
-            // A daemon whose containerd hangs answers the ping, but not this. `/info` counts all
-            // images and containers first, and says nothing that is of use here.
-            let version = timeout(self.answer_within, self.ask_json(kept, "/version")).await;
-            let version: Option<Value> = version.map_err(|_| never_answers(self.endpoint()))??;
-            let version = version.unwrap_or_default();
-            let text = |key: &str| version[key].as_str().unwrap_or_default().to_owned();
-            Ok(EngineInfo {
-                name: "docker".into(),
-                version: text("Version"),
-                platform: Platform::of(&text("Os"), &text("Arch"), ""),
-                frontend: frontend_of(&text("Version")),
+            let version = self.version(kept).await?;
+            let frontend = version.frontend();
+            let platforms = vec![Platform::of(&version.os, &version.arch, "")];
+            Ok(BuilderInfo {
+                name: NAME.to_owned(),
+                version: version.version.clone(),
+                nodes: vec![Node { name: NAME.to_owned(), platforms }],
+                frontend,
+                contexts: NamedContexts::of_buildkit(frontend),
             })
         })
     }
 
-    fn keeps_manifests(&self) -> anyhow::Result<bool> {
-        if let Some(known) = self.keeps_manifests.get() {
+    fn features(&self) -> anyhow::Result<Features> {
+        if let Some(known) = self.features.get() {
             return Ok(*known);
         }
-        let keeps = self.lines.call(async |kept| {
+        let keeps_manifests = self.lines.call(async |kept| {
             if self.api(kept).await? < FIRST_WITH_MANIFESTS {
                 return Ok(false);
             }
             let info: Option<Value> = self.ask_json(kept, "/info").await?;
             Ok(stored::is_containerd(&info.unwrap_or_default()))
         })?;
-        Ok(*self.keeps_manifests.get_or_init(|| keeps))
+        let features = Features { annotations: keeps_manifests, attestations: keeps_manifests };
+        Ok(*self.features.get_or_init(|| features))
     }
 
     fn build(
@@ -251,29 +240,16 @@ impl Engine for Docker {
         sink: &mut Sink<'_>,
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome> {
-        if !request.contexts.is_empty() && !names_frontend(&request.dockerfile) {
-            self.lines.call(async |kept| self.check_contexts(kept).await)?;
-        }
-        let looked = context::look(request.context.as_ref(), cancel);
-        let Some(looked) = looked.context("can't read the context")? else {
-            return Ok(BuildOutcome::Cancelled);
-        };
-        let looked =
-            if request.attestations.provenance.is_some() { looked.apart() } else { looked };
-        match self.build_with(&looked, request, sink, cancel)? {
-            BuildOutcome::Failed(failure) if !request.no_cache && has_broken_cache(&failure) => {
-                let anew = BuildRequest { no_cache: true, ..request.clone() };
-                self.build_with(&looked, &anew, sink, cancel)
-            }
-            BuildOutcome::Failed(failure)
-                if has_lost_snapshot(&failure) || has_raced_for_name(&failure) =>
-            {
-                self.build_with(&looked, request, sink, cancel)
-            }
-            outcome => Ok(outcome),
-        }
+        self.check_contexts(request)?;
+        buildkit::build(&self.lines, self.watch(), &self.credentials, request, sink, cancel)
     }
 
+    fn store(&self) -> Option<&dyn ImageStore> {
+        Some(self)
+    }
+}
+
+impl ImageStore for Docker {
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         let path = format!("/images/{}/json", stored::path_of(reference));
         let image = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
@@ -286,8 +262,8 @@ impl Engine for Docker {
         Ok(history.map(stored::read_history))
     }
 
-    fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
-        let filters = serde_json::json!({ "label": [label] }).to_string();
+    fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
+        let filters = serde_json::json!({ "label": [label.to_string()] }).to_string();
         let path = format!("/images/json?filters={}", stored::query_of(&filters));
         for _ in 0..LISTINGS {
             let images = self.lines.call(async |kept| self.ask_json(kept, &path).await)?;
@@ -338,8 +314,7 @@ impl Engine for Docker {
         self.lines.call(async |kept| {
             let (major, minor) = self.api(kept).await?;
             let version = format!("/v{major}.{minor}");
-            let watch = Watch { wire: &self.wire, patience: PATIENCE * self.answer_within };
-            push::push(watch, &self.credentials, &version, reference, cancel).await
+            push::push(self.watch(), &self.credentials, &version, reference, cancel).await
         })
     }
 
@@ -358,18 +333,30 @@ impl Engine for Docker {
     }
 }
 
-/// The frontend that an engine brings along: that of the BuildKit in it (the engine's release
-/// notes and BuildKit's).
-fn frontend_of(version: &str) -> Option<(u32, u32)> {
-    match version.split('.').next()?.parse::<u32>().ok()? {
-        ..23 => Some((1, 2)),
-        23 => Some((1, 4)),
-        24 => Some((1, 5)),
-        25 => Some((1, 6)),
-        26 => Some((1, 7)),
-        27 => Some((1, 8)),
-        28 => Some((1, 14)),
-        _ => None,
+/// The answer to `GET /version`, as far as it counts.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Version {
+    version: String,
+    os: String,
+    arch: String,
+}
+
+impl Version {
+    /// The frontend that an engine brings along: that of the BuildKit in it (the engine's release
+    /// notes and BuildKit's). Nothing where it is not known, or so new that it does not matter.
+    fn frontend(&self) -> Option<Frontend> {
+        let minor = match self.version.split('.').next()?.parse::<u32>().ok()? {
+            ..23 => 2,
+            23 => 4,
+            24 => 5,
+            25 => 6,
+            26 => 7,
+            27 => 8,
+            28 => 14,
+            _ => return None,
+        };
+        Some(Frontend::new(1, minor))
     }
 }
 
@@ -379,15 +366,6 @@ fn names_frontend(dockerfile: &str) -> bool {
     comments
         .filter_map(|comment| comment.split_once('='))
         .any(|(name, _)| name.trim().eq_ignore_ascii_case("syntax"))
-}
-
-/// An ID that no other build has: random, 128 bits in hexadecimal.
-fn unique_id() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // Every `RandomState` has keys of its own, made from the system's randomness.
-    let part = || RandomState::new().hash_one((std::process::id(), count));
-    format!("{:016x}{:016x}", part(), part())
 }
 
 /// Whether what answered the ping is an engine that can build here, and the API to speak.
@@ -437,19 +415,4 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn parse_api(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.trim().split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
-    permanent(format!("the engine at `{}` builds without BuildKit", endpoint.address))
-        .hint("set `\"features\": {\"buildkit\": true}` in its `daemon.json`, or update Docker")
-        .into()
-}
-
-fn never_answers(endpoint: &Endpoint) -> anyhow::Error {
-    transient(format!(
-        "the engine at `{}` ({}) does not answer",
-        endpoint.address, endpoint.named_by
-    ))
-    .hint("check that it is a Docker engine; `sudo systemctl restart docker` where it hangs")
-    .into()
 }

@@ -15,11 +15,12 @@ use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::Docker;
 use super::endpoint::Endpoint;
 use super::stored::query_of;
+use super::trouble::never_answers;
 use super::wire::Wire;
-use super::{Docker, never_answers};
-use crate::engine::{Engine, ReferenceWatch};
+use crate::engine::{ImageStore, ReferenceWatch};
 
 /// How long to wait for an event before it is caused again: the engine may answer before it listens.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -168,7 +169,7 @@ impl ReferenceWatch for Moves {
     fn counts(
         &self,
         references: &[(String, String)],
-        engine: &dyn Engine,
+        engine: &dyn ImageStore,
     ) -> anyhow::Result<Vec<u64>> {
         let Some((_, image_id)) = references.first() else { return Ok(Vec::new()) };
         let deadline = Instant::now() + self.answer_within;

@@ -15,19 +15,20 @@ use hyper::{Method, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::solve::Watch;
 use super::stored::{path_of, query_of, split_reference};
 use super::transfer::{Lines, Said, encode, encode_none, registry_of};
-use super::trouble::{explain, is_passing};
-use super::wire::{Broken, message_of};
+use super::trouble::explain;
+use super::wire::{Broken, Wire, message_of};
 use crate::base::error::{permanent, transient};
 use crate::credentials::{Credential, CredentialStore};
 use crate::engine::Cancel;
+use crate::engine::buildkit::Watch;
+use crate::engine::buildkit::wording::is_passing;
 use crate::engine::mask::Mask;
 
 /// Sends an image. Takes as long as its registry does, unless it is cancelled or the engine hangs.
 pub(super) async fn push(
-    watch: Watch<'_>,
+    watch: Watch<'_, Wire>,
     credentials: &Arc<CredentialStore>,
     version: &str,
     reference: &str,
@@ -68,13 +69,13 @@ pub(super) async fn push(
     match answered {
         Ok(status) => judge(status, lines.finish(), reference, credential.as_ref(), watch),
         Err(Broken::Talk(cause)) => Err(lost(watch, &cause)),
-        Err(broken) => Err(explain(&broken, watch.wire.endpoint())),
+        Err(broken) => Err(explain(&broken, watch.transport.endpoint())),
     }
 }
 
 /// Makes the request and hands on what the answer brings.
 async fn send(
-    watch: Watch<'_>,
+    watch: Watch<'_, Wire>,
     version: &str,
     reference: &str,
     credential: Option<&Credential>,
@@ -84,13 +85,13 @@ async fn send(
     let path = format!("{version}/images/{}/push?tag={}", path_of(repository), query_of(tag));
     // The API wants the header also where there is nothing to put into it; Docker 20.10 insists.
     let header = credential.map_or_else(encode_none, encode);
-    watch.wire.stream(Method::POST, &path, &[("X-Registry-Auth", &header)], take).await
+    watch.transport.stream(Method::POST, &path, &[("X-Registry-Auth", &header)], take).await
 }
 
-fn lost(watch: Watch<'_>, cause: &str) -> anyhow::Error {
+fn lost(watch: Watch<'_, Wire>, cause: &str) -> anyhow::Error {
     transient(format!(
         "lost the engine at `{}` during the push: {cause}",
-        watch.wire.endpoint().address
+        watch.transport.endpoint().address
     ))
     .hint("check that the engine is still running, and push again")
     .into()
@@ -102,7 +103,7 @@ fn judge(
     said: Said,
     reference: &str,
     credential: Option<&Credential>,
-    watch: Watch<'_>,
+    watch: Watch<'_, Wire>,
 ) -> anyhow::Result<String> {
     let why = match (said.error, status.is_success()) {
         (Some(error), _) => error,
@@ -122,7 +123,7 @@ fn judge(
     }
     // Docker 20.10 takes a name that it can't read for a fault of its own.
     if status.is_server_error() && !why.starts_with("invalid reference format") {
-        return Err(explain(&Broken::Refused(status, why), watch.wire.endpoint()));
+        return Err(explain(&Broken::Refused(status, why), watch.transport.endpoint()));
     }
     Err(refused(reference, &why))
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::base::Platform;
+use crate::base::clock::UnixTime;
 use crate::engine::{HistoryEntry, ListedImage, StoredImage};
 
 /// The answer to `GET /images/…/json`, as far as it counts.
@@ -40,8 +41,6 @@ pub(super) struct Image {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Step {
-    #[serde(default)]
-    created: i64,
     #[serde(default)]
     created_by: Option<String>,
 }
@@ -96,10 +95,11 @@ pub(super) fn read_image(image: Image) -> anyhow::Result<StoredImage> {
 /// Reads the answer to `GET /images/…/history`, whose newest entry comes first; an image without a
 /// history has `null` there.
 pub(super) fn read_history(steps: Option<Vec<Step>>) -> Vec<HistoryEntry> {
-    let entries = steps.unwrap_or_default().into_iter().rev().map(|step| HistoryEntry {
-        created_by: step.created_by.unwrap_or_default(),
-        created: step.created.to_string(),
-    });
+    let entries = steps
+        .unwrap_or_default()
+        .into_iter()
+        .rev()
+        .map(|step| HistoryEntry { created_by: step.created_by.unwrap_or_default() });
     entries.collect()
 }
 
@@ -107,7 +107,7 @@ pub(super) fn read_history(steps: Option<Vec<Step>>) -> Vec<HistoryEntry> {
 pub(super) fn read_list(listed: Vec<Listed>) -> Vec<ListedImage> {
     let read = |image: Listed| ListedImage {
         id: image.id,
-        created: image.created,
+        created: UnixTime::from_seconds(image.created),
         references: named(image.repo_tags),
         labels: image.labels.unwrap_or_default(),
         size: image.size,

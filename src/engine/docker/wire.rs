@@ -6,9 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -17,7 +15,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderMap, UPGRADE, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -25,8 +23,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::endpoint::{Address, Endpoint};
-
 use crate::base::screen::visible_path;
+use crate::engine::buildkit::{Connection, chain};
 
 /// More than this no plain answer of an engine is long; it bounds what a stranger can send.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -139,7 +137,7 @@ impl Wire {
         &self,
         path: &str,
         headers: &[(&str, &str)],
-    ) -> Result<Upgraded, Broken> {
+    ) -> Result<Connection, Broken> {
         let mut request = self.request(Method::POST, path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -152,7 +150,7 @@ impl Wire {
             let text = body.map(|body| message_of(&body.to_bytes())).unwrap_or_default();
             return Err(Broken::Refused(status, text));
         }
-        Ok(Upgraded(TokioIo::new(hyper::upgrade::on(response).await.map_err(talk)?)))
+        Ok(Connection::over(TokioIo::new(hyper::upgrade::on(response).await.map_err(talk)?)))
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
@@ -247,55 +245,4 @@ pub(super) fn message_of(body: &[u8]) -> String {
 
 fn talk(error: impl std::error::Error) -> Broken {
     Broken::Talk(chain(&error))
-}
-
-/// An error and what caused it, in one line; a cause that its effect quotes already is left out.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// A connection that the engine has handed over for gRPC.
-pub(super) struct Upgraded(TokioIo<hyper::upgrade::Upgraded>);
-
-impl AsyncRead for Upgraded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Upgraded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
-}
-
-impl tonic::transport::server::Connected for Upgraded {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
 }

@@ -17,10 +17,12 @@ use serde_json::{Value, json};
 use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::Store;
 use super::{
-    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Cancel, Engine, EngineInfo,
-    HistoryEntry, ListedImage, Sink, Step, StoredImage, Told,
+    BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, BuilderInfo, Cancel, Features,
+    HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Node, Sink, Step,
+    StoredImage, Told,
 };
 use crate::base::Platform;
+use crate::base::clock::UnixTime;
 use crate::base::error::{permanent, transient};
 
 mod script;
@@ -232,6 +234,12 @@ fn attested(request: &BuildRequest) -> BTreeMap<String, &str> {
     request.attestations.wanted().map(|(kind, with)| (kind.to_string(), with)).collect()
 }
 
+/// The named contexts, for the record.
+fn contexts(request: &BuildRequest) -> BTreeMap<&str, String> {
+    let contexts = request.contexts.iter();
+    contexts.map(|(name, source)| (name.as_str(), source.to_string())).collect()
+}
+
 /// The paths in a tar, for the record.
 fn paths(tar: &[u8]) -> anyhow::Result<Vec<String>> {
     let mut paths = Vec::new();
@@ -243,22 +251,29 @@ fn paths(tar: &[u8]) -> anyhow::Result<Vec<String>> {
     Ok(paths)
 }
 
-impl Engine for Fake {
-    fn describe(&self) -> anyhow::Result<EngineInfo> {
+impl Builder for Fake {
+    fn info(&self) -> anyhow::Result<BuilderInfo> {
         self.record(&json!({ "call": "describe" }))?;
         if let Some(error) = &self.script.describe_error {
             return Err(permanent(error).hint(&self.script.describe_hint).into());
         }
-        Ok(EngineInfo {
-            name: self.script.name.clone().unwrap_or_else(|| "fake".to_owned()),
+        let name = self.script.name.clone().unwrap_or_else(|| "fake".to_owned());
+        let contexts = match name.as_str() {
+            "docker" => NamedContexts::All,
+            _ => NamedContexts::None,
+        };
+        Ok(BuilderInfo {
+            nodes: vec![Node { name: name.clone(), platforms: vec![self.platform()] }],
+            name,
             version: env!("CARGO_PKG_VERSION").into(),
-            platform: self.platform(),
             frontend: None,
+            contexts,
         })
     }
 
-    fn keeps_manifests(&self) -> anyhow::Result<bool> {
-        Ok(self.script.keeps_manifests)
+    fn features(&self) -> anyhow::Result<Features> {
+        let keeps_manifests = self.script.keeps_manifests;
+        Ok(Features { annotations: keeps_manifests, attestations: keeps_manifests })
     }
 
     fn build(
@@ -277,7 +292,7 @@ impl Engine for Fake {
             "build_args": request.build_args,
             "annotations": request.annotations,
             "attestations": attested(request),
-            "contexts": request.contexts,
+            "contexts": contexts(request),
             "platform": request.platform,
             "no_cache": request.no_cache,
             "secrets": request.secrets.value_ids().collect::<Vec<_>>(),
@@ -301,6 +316,12 @@ impl Engine for Fake {
         result
     }
 
+    fn store(&self) -> Option<&dyn ImageStore> {
+        Some(self)
+    }
+}
+
+impl ImageStore for Fake {
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         self.record(&json!({ "call": "inspect", "reference": reference }))?;
         Ok(self.shared.lock().store.find(reference).map(|it| it.image))
@@ -311,23 +332,16 @@ impl Engine for Fake {
         Ok(self.shared.lock().store.find(id).map(|it| it.history))
     }
 
-    fn list(&self, label: &str) -> anyhow::Result<Vec<ListedImage>> {
-        self.record(&json!({ "call": "list", "label": label }))?;
+    fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
+        self.record(&json!({ "call": "list", "label": label.to_string() }))?;
         let images = self.shared.change(|state| {
             state.store.refresh()?;
             anyhow::Ok(state.store.all())
         })?;
-        let (name, value) = match label.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (label, None),
-        };
-        let is_meant = |image: &StoredImage| {
-            image.labels.get(name).is_some_and(|it| value.is_none_or(|value| it == value))
-        };
-        let labelled = images.into_iter().filter(is_meant);
+        let labelled = images.into_iter().filter(|image| label.matches(&image.labels));
         let listed = labelled.map(|StoredImage { id, references, labels, size, .. }| ListedImage {
             id,
-            created: 0,
+            created: UnixTime::default(),
             references,
             labels,
             size,

@@ -15,7 +15,7 @@ use super::steps::{bases, chain_of, is_trigger, labels, on_build};
 use crate::base::Platform;
 use crate::base::file::write_whole;
 use crate::base::screen::visible_path;
-use crate::engine::{BuildRequest, HistoryEntry, StoredImage};
+use crate::engine::{BuildRequest, ContextSource, HistoryEntry, StoredImage};
 
 /// Images by their references.
 #[derive(Default)]
@@ -114,7 +114,7 @@ impl Store {
             ..StoredImage::default()
         };
         let created_by = "ADD rootfs.tar / # buildkit".to_owned();
-        FakeImage { image, history: vec![HistoryEntry { created_by, ..HistoryEntry::default() }] }
+        FakeImage { image, history: vec![HistoryEntry { created_by }] }
     }
 
     /// The image that a request makes, given its context's bytes, or `content` in place of all.
@@ -152,8 +152,8 @@ impl Store {
         feed(&mut id, layers.concat().as_bytes());
         feed(&mut id, format!("{all_labels:?} {platform}").as_bytes());
         let made = base.image.on_build.iter().chain(chain.iter().filter(|it| !is_trigger(it)));
-        let entry = |text: &String| HistoryEntry { created_by: text.clone(), ..Default::default() };
-        let history = base.history.into_iter().chain(made.map(entry)).collect();
+        let made = made.cloned().map(HistoryEntry::from);
+        let history = base.history.into_iter().chain(made).collect();
         let image = StoredImage {
             id: format!("sha256:{}", id.finalize().to_hex()),
             platform: platform.clone(),
@@ -175,10 +175,12 @@ fn feed(hash: &mut blake3::Hasher, part: &[u8]) {
 }
 
 /// What a name in a Dockerfile means: a named context comes before an image.
-fn meant(name: &str, contexts: &BTreeMap<String, String>) -> String {
+fn meant(name: &str, contexts: &BTreeMap<String, ContextSource>) -> String {
     let short = name.strip_suffix(":latest").unwrap_or(name);
-    let context = contexts.get(short).and_then(|value| value.strip_prefix("docker-image://"));
-    context.unwrap_or(name).to_owned()
+    match contexts.get(short) {
+        Some(ContextSource::Image(reference)) => reference.clone(),
+        _ => name.to_owned(),
+    }
 }
 
 /// A reference with its tag, as an engine files it.

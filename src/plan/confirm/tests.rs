@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::base::error;
+use crate::engine::NamedContexts;
 use crate::engine::stub::Stub;
-use crate::plan::Contexts;
 use crate::plan::tests::{World, external, stored};
 
 const BASE: &str = "acme/shop-base:latest";
@@ -16,7 +16,7 @@ struct Built {
     /// What the store held when the build was planned.
     planned: Stub<'static>,
     app: StoredImage,
-    contexts: Contexts,
+    contexts: NamedContexts,
     publishes_names: bool,
     resolved: BTreeSet<String>,
 }
@@ -35,7 +35,7 @@ impl Built {
         let needs = world.parents("app", &store);
         world.build("app", "two", &mut store);
         let app = store.image("sha256:app-two").unwrap().clone();
-        let (contexts, resolved) = (Contexts::None, BTreeSet::new());
+        let (contexts, resolved) = (NamedContexts::None, BTreeSet::new());
         Built { world, store, needs, planned, app, contexts, publishes_names: false, resolved }
     }
 
@@ -118,7 +118,7 @@ fn a_base_that_moved_and_moved_back_is_found_by_layers_and_by_history() {
 #[test]
 fn names_of_their_own_are_not_looked_at_again() {
     let mut built = Built::new();
-    built.contexts = Contexts::All;
+    built.contexts = NamedContexts::All;
     built.move_base(stored("base", "other"), &["ENV"]);
     built.store.put(external("debian:12", "other"), &[]);
     built.store.take_calls();
@@ -133,7 +133,7 @@ fn names_of_their_own_are_not_looked_at_again() {
 fn what_a_build_reports_to_have_resolved_is_compared() {
     let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
     let mut built = Built::new();
-    (built.contexts, built.publishes_names) = (Contexts::All, true);
+    (built.contexts, built.publishes_names) = (NamedContexts::All, true);
     built.needs[0].image_id = digest("a");
     let mut check = |resolved: &[String], is_right: bool| {
         built.resolved = resolved.iter().cloned().collect();

@@ -2,14 +2,14 @@
 
 use super::*;
 
-fn listed(id: &str, key: Option<&str>, created: i64, references: &[&str]) -> ListedImage {
+fn listed(id: &str, key: Option<&str>, created: u32, references: &[&str]) -> ListedImage {
     let label = |key: &str| (KEY_LABEL.to_owned(), key.to_owned());
     ListedImage {
         id: id.to_owned(),
-        created,
+        created: UnixTime::from_seconds(created.into()),
         references: references.iter().map(|it| (*it).to_owned()).collect(),
         labels: key.into_iter().map(label).collect(),
-        size: created.unsigned_abs(),
+        size: created.into(),
     }
 }
 

@@ -47,7 +47,7 @@ fn what_the_engine_holds_gets_a_name_of_its_own() {
     judge.publishes_names = true;
     assert_eq!(given(&judge, &needs), [NOTHING, NOTHING], "a provenance shows names");
     judge.publishes_names = false;
-    judge.contexts = Contexts::None;
+    judge.contexts = NamedContexts::None;
     assert_eq!(given(&judge, &needs), [NOTHING, NOTHING], "the frontend takes none");
 }
 
@@ -80,7 +80,7 @@ fn what_only_a_registry_holds_is_named_by_digest() {
     assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:2")]);
     judge.publishes_names = true;
     assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:2")]);
-    judge.contexts = Contexts::None;
+    judge.contexts = NamedContexts::None;
     assert_eq!(given(&judge, &needs), [NOTHING, NOTHING]);
 }
 
@@ -123,7 +123,9 @@ fn frontends_take_named_contexts_by_their_version() {
         let (world, store) = world(first_line, "acme/shop-base");
         let mut judge = world.judge(&store);
         for (contexts, expected) in
-            [Contexts::None, Contexts::OfNamedFrontends, Contexts::All].into_iter().zip(expected)
+            [NamedContexts::None, NamedContexts::OfNamedFrontends, NamedContexts::All]
+                .into_iter()
+                .zip(expected)
         {
             judge.contexts = contexts;
             let found = judge.takes_by_digest(world.unit("app"));

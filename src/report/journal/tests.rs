@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::base::clock::UnixTime;
 use crate::base::{Place, Platform, RelPath};
 use crate::event::{
     Edge, Event, Excerpt, Failure, FailureKind, RunImage, Skip, Stamped, StepCounts, StepInfo,
@@ -217,7 +218,8 @@ impl Logged {
 
     /// The log of a run that begins at a second since 1970 and has `events`.
     fn log(&self, second: u64, events: &[Stamped]) -> Journal {
-        let mut journal = Journal::new(&self.memory(), Duration::from_secs(second));
+        let mut journal =
+            Journal::new(&self.memory(), UnixTime::after_epoch(Duration::from_secs(second)));
         events.iter().for_each(|event| journal.show(event).unwrap());
         journal.flush().unwrap();
         journal
@@ -256,7 +258,7 @@ fn every_event_fits_the_schema() {
         let value = serde_json::to_value(&event).unwrap();
         assert!(schema.is_valid(&value), "{value}");
     }
-    assert!(schema.is_valid(&serde_json::to_value(Head::of(Duration::ZERO)).unwrap()));
+    assert!(schema.is_valid(&serde_json::to_value(Head::of(UnixTime::default())).unwrap()));
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn a_log_is_read_as_it_was_written() {
     let journal = logged.log(1_795_595_472, &every_event());
     let run = logged.only();
     assert_eq!(run.id, format!("20261125-083112-{}", process::id()));
-    assert_eq!(run.began, Duration::from_secs(1_795_595_472));
+    assert_eq!(run.began, UnixTime::from_seconds(1_795_595_472));
     assert!(run.is_written());
     drop(journal);
     assert!(!run.is_written());
@@ -349,8 +351,9 @@ fn the_last_ten_are_kept_and_what_is_being_written() {
     for second in 2..=12 {
         drop(logged.log(second, &events));
     }
-    let began =
-        || -> Vec<u64> { all(&logged.memory()).iter().map(|run| run.began.as_secs()).collect() };
+    let began = || -> Vec<u64> {
+        all(&logged.memory()).iter().map(|run| run.began.since_epoch().as_secs()).collect()
+    };
     assert_eq!(began(), [1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     drop(writing);
     drop(logged.log(13, &events));
@@ -369,12 +372,13 @@ fn the_last_ten_are_kept_and_what_is_being_written() {
 fn runs_of_one_second_are_told_apart() {
     let logged = Logged::new();
     for millis in [2_500, 2_100, 2_900] {
-        let mut journal = Journal::new(&logged.memory(), Duration::from_millis(millis));
+        let mut journal =
+            Journal::new(&logged.memory(), UnixTime::after_epoch(Duration::from_millis(millis)));
         every_event().iter().for_each(|event| journal.show(event).unwrap());
         journal.flush().unwrap();
     }
     let runs = all(&logged.memory());
-    let began: Vec<u128> = runs.iter().map(|run| run.began.as_millis()).collect();
+    let began: Vec<u128> = runs.iter().map(|run| run.began.since_epoch().as_millis()).collect();
     assert_eq!(began, [2_100, 2_500, 2_900]);
     let process = process::id();
     let ids: Vec<&str> = runs.iter().map(|run| run.id.as_str()).collect();

@@ -6,10 +6,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use super::super::{Reporter, clean};
 use super::Events;
+use crate::base::clock::UnixTime;
 use crate::event::{Event, Stamped};
 use crate::state::runs::{Head, RunLog, forget_oldest, make};
 use crate::state::{Memory, StateDir};
@@ -20,15 +20,15 @@ const MOST_WAITING: usize = 64 << 10;
 /// Keeps the log of a run. Dropping it gives the lock on it back.
 pub struct Journal {
     memory: Memory,
-    began: Duration,
+    began: UnixTime,
     /// What happened before any image was begun.
     early: Vec<Stamped>,
     log: Option<Log>,
 }
 
 impl Journal {
-    /// The log of a run that begins at a moment (since 1970). Nothing is written yet.
-    pub fn new(memory: &Memory, began: Duration) -> Journal {
+    /// The log of a run that begins at a moment. Nothing is written yet.
+    pub fn new(memory: &Memory, began: UnixTime) -> Journal {
         Journal { memory: memory.clone(), began, early: Vec::new(), log: None }
     }
 

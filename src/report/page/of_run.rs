@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use crate::base::clock::UnixTime;
 use crate::event::Failure;
 use crate::export::layout::{Layout, lay_out};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
-use crate::state::runs::moment;
 
 use super::super::paint::Paint;
 use super::super::timeline::{Outcome, Passage, Timeline, Track, Work};
@@ -35,8 +35,8 @@ const MOST_CHANGES: usize = 50;
 pub struct Standing<'a> {
     /// What the run is called; empty where it has no log.
     pub id: &'a str,
-    /// When it began, as time since 1970.
-    pub began: Duration,
+    /// When it began.
+    pub began: UnixTime,
     /// Whether a process writes its log.
     pub is_written: bool,
 }
@@ -47,7 +47,7 @@ pub struct Prior<'a> {
     /// What it is called.
     pub id: &'a str,
     /// When it began.
-    pub began: Duration,
+    pub began: UnixTime,
     /// What it did.
     pub run: &'a Timeline,
 }
@@ -77,7 +77,7 @@ pub(super) fn describe<'a>(
         lines: lines(&layout, |child, parent| kinds(&run.images[child], parent)),
         run: Some(RunData {
             engine: clean::line(&run.engine),
-            began: moment(standing.began),
+            began: standing.began.to_string(),
             jobs: run.jobs,
             took: millis(run.took),
             state: state(run, standing.is_written),
@@ -85,7 +85,7 @@ pub(super) fn describe<'a>(
             chain: run.chain(),
             prior: prior.map(|prior| PriorRun {
                 id: prior.id,
-                began: moment(prior.began),
+                began: prior.began.to_string(),
                 took: millis(prior.run.took),
             }),
         }),

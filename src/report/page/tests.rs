@@ -1,18 +1,19 @@
 //! What a page holds, read back from it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::super::timeline::Timeline;
 use super::super::timeline::fixture::{at, begun, built, edge, events, fresh, shop, started};
 use super::{Prior, Standing, escape, of_run};
+use std::time::Duration;
+
+use crate::base::clock::UnixTime;
 use crate::event::Event;
 use crate::graph::evaluate::NeedKind;
 
 const STANDING: Standing<'_> = Standing {
     id: "20261127-053000-1",
-    began: Duration::from_secs(1_795_757_400),
+    began: UnixTime::after_epoch(Duration::from_secs(1_795_757_400)),
     is_written: false,
 };
 
@@ -128,7 +129,7 @@ fn the_run_before_is_compared() {
         at(700, built("base", 1, 90)),
         at(700, fresh("dev", None)),
     ]);
-    let prior = Prior { id: "earlier", began: Duration::ZERO, run: &earlier };
+    let prior = Prior { id: "earlier", began: UnixTime::default(), run: &earlier };
     let data = of(&shop(), Some(&prior));
     assert_eq!(data["run"]["prior"]["id"], "earlier");
     assert_eq!(image(&data, "base")["prior"], json!({"outcome": "built", "took": 700}));

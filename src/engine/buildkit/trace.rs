@@ -9,6 +9,7 @@ use std::time::Duration;
 use bollard_buildkit_proto::google::protobuf::Timestamp;
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
 
+use super::wording::parse_name;
 use crate::engine::{BuildUpdate, Step};
 
 /// What is known of a build from its status messages so far.
@@ -82,26 +83,6 @@ impl Trace {
             });
         }
     }
-}
-
-/// Reads a vertex's name: `[2/3] RUN make`, `[linux/arm64 build 2/3] RUN make`,
-/// `[internal] load build context`, `exporting to image`.
-pub(super) fn parse_name(name: &str) -> Step {
-    let plain = |text: &str| Step { stage: None, number: 0, total: 0, text: text.to_owned() };
-    let Some((inside, text)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
-        return plain(name);
-    };
-    if inside == "internal" {
-        return plain(text);
-    }
-    let (before, count) = inside.rsplit_once(' ').unwrap_or(("", inside));
-    let numbers = count
-        .split_once('/')
-        .and_then(|(number, total)| Some((number.parse().ok()?, total.parse().ok()?)));
-    let Some((number, total)) = numbers else { return plain(name) };
-    // A platform stands before the stage where more than one is built for, or one is asked for.
-    let stage = before.split(' ').rfind(|word| !word.is_empty() && !word.contains('/'));
-    Step { stage: stage.map(str::to_owned), number, total, text: text.to_owned() }
 }
 
 /// The time between two stamps; none where one is missing or they are the wrong way round.

@@ -13,46 +13,45 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use super::solve::Open;
-use super::wire::Plain;
 
 /// How long a line waits for a call. BuildKit asks a session every five seconds whether it lives.
 const WAITS: Duration = Duration::from_secs(2);
 
 /// The lines that wait for a call.
 #[derive(Default)]
-pub(super) struct Lines {
-    idle: Mutex<Vec<Line>>,
+pub(in crate::engine) struct Lines<P> {
+    idle: Mutex<Vec<Line<P>>>,
 }
 
-/// What is open on a line.
+/// What is open on a line: `P` is what an engine keeps beside the connections of a build.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(in crate::engine) struct Kept<P> {
     /// For plain requests.
-    pub(super) plain: Plain,
+    pub(in crate::engine) plain: P,
     /// For builds.
     pub(super) open: Option<Open>,
     /// Whether something may run on it that must end with the call.
     pub(super) is_spent: bool,
 }
 
-struct Line {
+struct Line<P> {
     runtime: Option<Runtime>,
-    kept: Kept,
+    kept: Kept<P>,
     since: Instant,
 }
 
-impl Drop for Line {
+impl<P> Drop for Line<P> {
     fn drop(&mut self) {
         // Not a plain drop, which would wait for a name lookup or a credential helper that hangs.
         self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
-impl Lines {
+impl<P: Default> Lines<P> {
     /// Runs one call to its end on this thread.
-    pub(super) fn call<T>(
+    pub(in crate::engine) fn call<T>(
         &self,
-        call: impl AsyncFnOnce(&mut Kept) -> anyhow::Result<T>,
+        call: impl AsyncFnOnce(&mut Kept<P>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let mut line = match self.youngest() {
             Some(line) => line,
@@ -74,7 +73,7 @@ impl Lines {
     }
 
     /// The line that was used last. Closes those that have waited too long.
-    fn youngest(&self) -> Option<Line> {
+    fn youngest(&self) -> Option<Line<P>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|line| line.since.elapsed() < WAITS);
         idle.pop()

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use bollard_buildkit_proto::pb;
 use prost::Message;
 
-use super::endpoint::sha256_hex;
+use super::sha256_hex;
 
 /// The name of the step that sends the context.
 pub(super) const LOAD_CONTEXT: &str = "[internal] load build context";

@@ -27,9 +27,9 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::endpoint::hex;
+use super::Connection;
+use super::hex;
 use super::secrets::{AGENT_METHODS, Giver, SECRET_METHODS};
-use super::wire::Upgraded;
 use crate::base::error;
 use crate::credentials::CredentialStore;
 use crate::engine::{ContextFiles, Secrets};
@@ -105,7 +105,7 @@ impl Offered {
 
 /// Serves the session on a connection until either side ends it.
 pub(super) async fn serve(
-    connection: Upgraded,
+    connection: Connection,
     offered: Offered,
     credentials: Arc<CredentialStore>,
     secrets: Secrets,

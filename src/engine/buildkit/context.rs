@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use super::endpoint::{hex, sha256_hex};
+use super::{hex, sha256_hex};
 use crate::engine::{Cancel, ContextFiles};
 
 /// Up to this many bytes a tar travels in the build's own request. That saves the engine asking

@@ -18,7 +18,6 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
 use bollard_buildkit_proto::pb;
 use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
-use hyper::{Method, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::codegen::Service;
@@ -28,10 +27,11 @@ use tonic::{Code, Response, Status};
 use super::context::Looked;
 use super::lines::Kept;
 use super::session::{self, ContextFault, ContextOffer, Offered};
-use super::trace::{Trace, parse_name};
-use super::trouble::{explain, failed_command, may_pass, plain_message};
-use super::wire::{Broken, Plain, Upgraded, Wire, chain};
-use super::{LOOKUP_WITHIN, llb, never_answers};
+use super::trace::Trace;
+use super::wording::{
+    failed_command, is_broken_session, looked_up_image, may_pass, parse_name, plain_message,
+};
+use super::{Connection, Transport, chain, llb, unique_id};
 use crate::base::error::{permanent, transient};
 use crate::credentials::CredentialStore;
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, Cancel, Secrets, Sink, Step, Told};
@@ -48,16 +48,11 @@ const TELL_WITHIN: Duration = Duration::from_millis(100);
 /// each costs more than to read it.
 const GATHER: Duration = Duration::from_millis(12);
 
+/// How long it may take to open the connections of a build.
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
+
 /// How long the engine may take to let go of a cancelled build.
 const CANCEL_TAIL: Duration = Duration::from_secs(10);
-
-/// What the engine says when a session that it was reading from has gone.
-const SESSION_BROKE: [&str; 4] = [
-    "transport is closing",
-    "error reading from server",
-    "client connection is closing",
-    "no active session",
-];
 
 /// BuildKit's own bound for a message.
 const LONGEST_MESSAGE: usize = 16 << 20;
@@ -87,16 +82,23 @@ type Control = ControlClient<Channel>;
 
 /// Finds out whether an engine is still there that says nothing: a step may work for an hour
 /// without a word, and an engine that hangs looks the same.
-#[derive(Clone, Copy)]
-pub(super) struct Watch<'a> {
-    pub(super) wire: &'a Wire,
+pub(in crate::engine) struct Watch<'a, T> {
+    pub(in crate::engine) transport: &'a T,
     /// How long it may say nothing before it is asked, and then take to answer.
-    pub(super) patience: Duration,
+    pub(in crate::engine) patience: Duration,
 }
 
-impl Watch<'_> {
+impl<T> Copy for Watch<'_, T> {}
+
+impl<T> Clone for Watch<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Transport> Watch<'_, T> {
     /// Returns once the engine does not answer any more; `heard` is when it last said something.
-    pub(super) async fn until_gone(self, heard: &Cell<Instant>) -> Status {
+    pub(in crate::engine) async fn until_gone(self, heard: &Cell<Instant>) -> Status {
         loop {
             let ask_at = heard.get() + self.patience;
             if ask_at > Instant::now() {
@@ -104,9 +106,7 @@ impl Watch<'_> {
                 continue;
             }
             // One that refuses or breaks the connection will break the build's, too.
-            let mut fresh = Plain::default();
-            let ping = self.wire.call(&mut fresh, Method::GET, "/_ping");
-            if timeout(self.patience, ping).await.is_err() {
+            if timeout(self.patience, self.transport.ping()).await.is_err() {
                 let silent = heard.get().elapsed().as_secs();
                 return Status::unavailable(format!("it has said nothing for {silent} s"));
             }
@@ -116,7 +116,7 @@ impl Watch<'_> {
 }
 
 /// The connections of a build.
-pub(super) struct Open {
+pub(in crate::engine) struct Open {
     control: Control,
     /// The session's ID.
     session: String,
@@ -124,20 +124,20 @@ pub(super) struct Open {
 }
 
 /// Builds one image with what is known of its context's tar.
-pub(super) async fn build(
-    kept: &mut Kept,
-    watch: Watch<'_>,
+pub(super) async fn build<P, T: Transport>(
+    kept: &mut Kept<P>,
+    watch: Watch<'_, T>,
     credentials: &Arc<CredentialStore>,
     request: &BuildRequest,
     (context, sending): (&Looked, Sending),
     sink: &mut Sink<'_>,
     cancel: &Cancel,
 ) -> anyhow::Result<End> {
-    let wire = watch.wire;
+    let transport = watch.transport;
     let cancelled = Arc::new(Notify::new());
     let wake = Arc::clone(&cancelled);
     let _guard = cancel.on_set(move || wake.notify_one());
-    let id = super::unique_id();
+    let id = unique_id();
     let fault = ContextFault::default();
     let (files, offer) = match context {
         Looked::Empty => (llb::empty_context(), None),
@@ -159,13 +159,13 @@ pub(super) async fn build(
         Some(open) => open,
         None => tokio::select! {
             () = cancelled.notified() => return Ok(End::Done(BuildOutcome::Cancelled)),
-            opened = timeout(LOOKUP_WITHIN, open(wire, credentials, &request.secrets)) => {
-                opened.map_err(|_| never_answers(wire.endpoint()))??
+            opened = timeout(OPEN_WITHIN, open(transport, credentials, &request.secrets)) => {
+                opened.map_err(|_| transport.never_answers())??
             }
         },
     };
     open.offered.set(offer);
-    let solve = solve_request(request, (&id, &open.session), files);
+    let solve = solve_request(request, (&id, &open.session), T::EXPORTER, files);
     let mut trace = Trace::default();
     let end = follow(open.control.clone(), solve, &mut trace, sink, &cancelled, watch).await;
     open.offered.set(None);
@@ -176,7 +176,7 @@ pub(super) async fn build(
         Some(Ok(response)) => image_of(&response.into_inner())?,
         Some(Err(status)) => match fault.take() {
             Some(error) => return Err(anyhow::Error::new(error).context("can't read the context")),
-            None => failed(&status, trace, wire)?,
+            None => failed(&status, trace, transport)?,
         },
         None => return Ok(End::Done(BuildOutcome::Cancelled)),
     };
@@ -188,33 +188,21 @@ pub(super) async fn build(
 }
 
 /// Opens the session and the control connection of a build.
-async fn open(
-    wire: &Wire,
+async fn open<T: Transport>(
+    transport: &T,
     credentials: &Arc<CredentialStore>,
     secrets: &Secrets,
 ) -> anyhow::Result<Open> {
-    let session = super::unique_id();
-    let explained = |broken: Broken| match broken {
-        Broken::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
-            super::no_buildkit(wire.endpoint())
-        }
-        other => explain(&other, wire.endpoint()),
-    };
-    let mut headers = vec![
-        ("X-Docker-Expose-Session-Uuid", session.as_str()),
-        ("X-Docker-Expose-Session-Name", "layers"),
-    ];
-    let methods = session::methods(secrets).into_iter();
-    headers.extend(methods.map(|method| ("X-Docker-Expose-Session-Grpc-Method", method)));
-    let connection = wire.upgrade("/session", &headers).await.map_err(explained)?;
+    let session = unique_id();
+    let connection = transport.open_session(&session, &session::methods(secrets)).await?;
     let credentials = Arc::clone(credentials);
     let offered = Offered::default();
     tokio::spawn(session::serve(connection, offered.clone(), credentials, secrets.clone()));
-    let connection = wire.upgrade("/grpc", &[]).await.map_err(explained)?;
+    let connection = transport.open_control().await?;
     let channel = GrpcEndpoint::from_static("http://buildkit")
         .connect_with_connector(Once(Some(connection)))
         .await
-        .map_err(|error| explain(&Broken::Talk(chain(&error)), wire.endpoint()))?;
+        .map_err(|error| transport.talks_otherwise(chain(&error)))?;
     let control = ControlClient::new(channel)
         .max_decoding_message_size(LONGEST_MESSAGE)
         .max_encoding_message_size(LONGEST_MESSAGE);
@@ -222,10 +210,10 @@ async fn open(
 }
 
 /// Gives gRPC the one connection that is open already; a second is never made.
-struct Once(Option<Upgraded>);
+struct Once(Option<Connection>);
 
 impl Service<Uri> for Once {
-    type Response = hyper_util::rt::TokioIo<Upgraded>;
+    type Response = hyper_util::rt::TokioIo<Connection>;
     type Error = std::io::Error;
     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
 
@@ -245,6 +233,7 @@ impl Service<Uri> for Once {
 fn solve_request(
     request: &BuildRequest,
     (id, session): (&str, &str),
+    exporter: &str,
     context: pb::Definition,
 ) -> SolveRequest {
     let mut attributes = HashMap::new();
@@ -255,7 +244,7 @@ fn solve_request(
         attributes.insert(format!("build-arg:{name}"), value.clone());
     }
     for (name, value) in &request.contexts {
-        attributes.insert(format!("context:{name}"), value.clone());
+        attributes.insert(format!("context:{name}"), value.to_string());
     }
     for (kind, parameters) in request.attestations.wanted() {
         attributes.insert(format!("attest:{kind}"), parameters.to_owned());
@@ -292,8 +281,7 @@ fn solve_request(
             ("dockerfile".to_owned(), llb::dockerfile(&request.dockerfile)),
             ("context".to_owned(), context),
         ]),
-        // The engine's own image store, whichever it has.
-        exporter_deprecated: "moby".into(),
+        exporter_deprecated: exporter.into(),
         exporter_attrs_deprecated: export,
         cache: Some(CacheOptions::default()),
         // The engine keeps no record of the build beside the run's own log. It would write one during the
@@ -306,13 +294,13 @@ fn solve_request(
 
 /// Runs the build and tells of its status meanwhile. `None` where it was cancelled; the engine
 /// has then let go of it, or took too long to.
-async fn follow(
+async fn follow<T: Transport>(
     control: Control,
     request: SolveRequest,
     trace: &mut Trace,
     sink: &mut Sink<'_>,
     cancelled: &Notify,
-    watch: Watch<'_>,
+    watch: Watch<'_, T>,
 ) -> Option<Result<Response<SolveResponse>, Status>> {
     let heard = Cell::new(Instant::now());
     let mut gone = pin!(watch.until_gone(&heard));
@@ -399,12 +387,12 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
 }
 
 /// What the engine's refusal means: a failed image, or a connection that broke.
-fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
+fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow::Result<End> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
         return Err(transient(format!(
             "lost the engine at `{}` during the build: {}",
-            wire.endpoint().address,
+            transport.address(),
             cause_of(status)
         ))
         .hint("check that the engine is still running, and build again")
@@ -419,13 +407,13 @@ fn failed(status: &Status, trace: Trace, wire: &Wire) -> anyhow::Result<End> {
         None => (None, status.message().to_owned()),
     };
     // A step that broke before this build joined it is not told of.
-    if step.is_none() && SESSION_BROKE.iter().any(|words| message.contains(words)) {
+    if step.is_none() && is_broken_session(&message) {
         return Ok(End::ContextLost(plain_message(&message)));
     }
     let step = step.or_else(|| failed_command(&message).as_deref().map(untold_step));
     let mut message = plain_message(&message);
     // A registry that does not answer is told of by address only.
-    if let Some(Some(base)) = step.as_ref().map(|step| step.text.strip_prefix("load metadata for "))
+    if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))
         && !message.contains(base)
     {
         message = format!("can't get `{base}`: {message}");

@@ -1,0 +1,197 @@
+//! BuildKit's client, for every engine that speaks BuildKit.
+//!
+//! Owns a build from the look at its context to its outcome: the session that feeds it, the solve call with
+//! its status, and what is tried again. How BuildKit is reached, and to which store it exports, is the
+//! affair of a [`Transport`].
+//!
+//! Why gRPC and not dockerd's `POST /build`: see `llb`. The context's files, and nothing else, are what
+//! `COPY . .` finds.
+
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use anyhow::Context as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::transport::server::Connected;
+
+use self::context::Looked;
+use self::lines::Lines;
+use self::solve::{End, Sending};
+use self::wording::{Remedy, remedy};
+use super::{BuildOutcome, BuildRequest, Cancel, Sink};
+use crate::base::error::transient;
+use crate::credentials::CredentialStore;
+
+mod context;
+pub(super) mod lines;
+mod llb;
+mod secrets;
+mod session;
+mod solve;
+mod trace;
+pub(super) mod wording;
+
+pub(super) use solve::Watch;
+
+/// How one BuildKit is reached.
+pub(super) trait Transport {
+    /// The exporter that puts images where the engine keeps them.
+    const EXPORTER: &'static str;
+
+    /// Its address, to be shown.
+    fn address(&self) -> String;
+
+    /// Opens a connection on which BuildKit calls the session with an ID, whose services have these methods.
+    async fn open_session(&self, id: &str, methods: &[&str]) -> anyhow::Result<Connection>;
+
+    /// Opens a connection to BuildKit's `Control` service.
+    async fn open_control(&self) -> anyhow::Result<Connection>;
+
+    /// Returns once it has answered anything at all, or has refused to.
+    async fn ping(&self);
+
+    /// The failure of one that does not answer.
+    fn never_answers(&self) -> anyhow::Error;
+
+    /// The failure of one that answers, but not as BuildKit does.
+    fn talks_otherwise(&self, cause: String) -> anyhow::Error;
+}
+
+/// A stream of bytes in both directions.
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// A connection for gRPC.
+pub(super) struct Connection(Box<dyn Duplex>);
+
+impl Connection {
+    /// One over a stream.
+    pub(super) fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Connection {
+        Connection(Box::new(stream))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+/// Builds one image, and once more where the failure of a build says that this helps.
+pub(super) fn build<P: Default, T: Transport>(
+    lines: &Lines<P>,
+    watch: Watch<'_, T>,
+    credentials: &Arc<CredentialStore>,
+    request: &BuildRequest,
+    sink: &mut Sink<'_>,
+    cancel: &Cancel,
+) -> anyhow::Result<BuildOutcome> {
+    let looked = context::look(request.context.as_ref(), cancel);
+    let Some(looked) = looked.context("can't read the context")? else {
+        return Ok(BuildOutcome::Cancelled);
+    };
+    let looked = if request.attestations.provenance.is_some() { looked.apart() } else { looked };
+    let outcome = build_once(lines, watch, credentials, (&looked, request), sink, cancel)?;
+    let BuildOutcome::Failed(failure) = &outcome else { return Ok(outcome) };
+    let no_cache = match remedy(failure) {
+        Some(Remedy::Again) => request.no_cache,
+        Some(Remedy::WithoutCache) if !request.no_cache => true,
+        _ => return Ok(outcome),
+    };
+    let request = BuildRequest { no_cache, ..request.clone() };
+    build_once(lines, watch, credentials, (&looked, &request), sink, cancel)
+}
+
+/// Builds with what is known of the context, sent to this build alone where a shared one breaks off.
+fn build_once<P: Default, T: Transport>(
+    lines: &Lines<P>,
+    watch: Watch<'_, T>,
+    credentials: &Arc<CredentialStore>,
+    (looked, request): (&Looked, &BuildRequest),
+    sink: &mut Sink<'_>,
+    cancel: &Cancel,
+) -> anyhow::Result<BuildOutcome> {
+    let mut why = String::new();
+    for sending in [Sending::Shared, Sending::Alone] {
+        let context = (looked, sending);
+        let end = lines.call(async |kept| {
+            solve::build(kept, watch, credentials, request, context, sink, cancel).await
+        })?;
+        match end {
+            End::Done(outcome) => return Ok(outcome),
+            End::ContextLost(message) => why = message,
+        }
+    }
+    Err(transient(format!("can't send the context: {why}")).hint("build again").into())
+}
+
+/// An ID that no other build has: random, 128 bits in hexadecimal.
+fn unique_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // Every `RandomState` has keys of its own, made from the system's randomness.
+    let part = || RandomState::new().hash_one((std::process::id(), count));
+    format!("{:016x}{:016x}", part(), part())
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    hex(digest.as_ref())
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An error and what caused it, in one line; a cause that its effect quotes already is left out.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,54 @@
+//! dockerd's own BuildKit, and how it is reached.
+//!
+//! Owns the upgrade of connections to gRPC: `/grpc` with a `/session` beside it, as the docker command's
+//! buildx does. Its exporter puts images into the engine's store, whichever it has.
+
+use hyper::{Method, StatusCode};
+
+use super::trouble::{explain, never_answers, no_buildkit};
+use super::wire::{Broken, Plain, Wire};
+use crate::engine::buildkit::{Connection, Transport};
+
+impl Wire {
+    fn explain_upgrade(&self, broken: &Broken) -> anyhow::Error {
+        match broken {
+            Broken::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
+                no_buildkit(self.endpoint())
+            }
+            other => explain(other, self.endpoint()),
+        }
+    }
+}
+
+impl Transport for Wire {
+    const EXPORTER: &'static str = "moby";
+
+    fn address(&self) -> String {
+        self.endpoint().address.to_string()
+    }
+
+    async fn open_session(&self, id: &str, methods: &[&str]) -> anyhow::Result<Connection> {
+        let mut headers =
+            vec![("X-Docker-Expose-Session-Uuid", id), ("X-Docker-Expose-Session-Name", "layers")];
+        headers.extend(methods.iter().map(|it| ("X-Docker-Expose-Session-Grpc-Method", *it)));
+        let opened = self.upgrade("/session", &headers).await;
+        opened.map_err(|broken| self.explain_upgrade(&broken))
+    }
+
+    async fn open_control(&self) -> anyhow::Result<Connection> {
+        self.upgrade("/grpc", &[]).await.map_err(|broken| self.explain_upgrade(&broken))
+    }
+
+    async fn ping(&self) {
+        let mut fresh = Plain::default();
+        drop(self.call(&mut fresh, Method::GET, "/_ping").await);
+    }
+
+    fn never_answers(&self) -> anyhow::Error {
+        never_answers(self.endpoint())
+    }
+
+    fn talks_otherwise(&self, cause: String) -> anyhow::Error {
+        explain(&Broken::Talk(cause), self.endpoint())
+    }
+}
