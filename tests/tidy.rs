@@ -255,6 +255,16 @@ fn the_architecture_names_every_room() {
     assert!(missing.is_empty(), "ARCHITECTURE.md does not name {missing:?}");
 }
 
+#[test]
+fn the_architecture_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let named = text.split('`').filter(|it| it.starts_with("src/") || it.starts_with("docs/"));
+    let (there, missing): (Vec<&str>, Vec<&str>) = named.partition(|it| root.join(it).exists());
+    assert!(missing.is_empty(), "ARCHITECTURE.md names {missing:?}");
+    assert!(there.len() > 20, "the files that a change touches are not found any more");
+}
+
 /// Tests that need an engine run on each of them (scripts/test.sh), by the profile `engine`.
 #[test]
 fn tests_that_use_an_engine_run_on_every_engine() {
