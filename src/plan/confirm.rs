@@ -51,13 +51,8 @@ impl Judge<'_> {
                 _ => true,
             };
             if now != *need || !is_right || !is_resolved {
-                let what = if found.is_some() { "moved to another image" } else { "removed" };
-                return Err(permanent(format!(
-                    "`{reference}` was {what} while `{}` was built on it",
-                    self.name(unit)
-                ))
-                .hint("build again when nothing else builds, tags or removes these images")
-                .into());
+                let what = if found.is_some() { MOVED } else { "removed" };
+                return Err(self.changed(unit, &reference, what));
             }
         }
         if !built.labels.contains_key(PROOF_LABEL) {
@@ -66,7 +61,19 @@ impl Judge<'_> {
         }
         Ok(())
     }
+
+    /// The failure of a unit whose build may have been given something else than `reference` was planned with,
+    /// because of what became of that reference.
+    pub fn changed(&self, unit: UnitId, reference: &str, what: &str) -> anyhow::Error {
+        let name = self.name(unit);
+        permanent(format!("`{reference}` was {what} while `{name}` was built on it"))
+            .hint("build again when nothing else builds, tags or removes these images")
+            .into()
+    }
 }
+
+/// What became of a reference that points, or pointed for a moment, to something else.
+pub const MOVED: &str = "moved to another image";
 
 /// Whether an image is for the platform that is asked for.
 fn is_for(need: &NeedInputs, found: &StoredImage) -> bool {

@@ -10,6 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::process::has_ended;
+
 /// What every such name begins with.
 const DOMAIN: &str = "layers.invalid/";
 
@@ -36,8 +38,8 @@ pub fn is_stray(reference: &str) -> bool {
         return false;
     }
     let process = process.and_then(|process| process.parse::<u32>().ok());
-    let is_alive = process.is_some_and(|it| Path::new(&format!("/proc/{it}")).exists());
-    Path::new("/proc/self").exists() && (boot != Some(&this_boot) || !is_alive)
+    let is_dead = process.is_none_or(|it| has_ended(it, None));
+    Path::new("/proc/self").exists() && (boot != Some(&this_boot) || is_dead)
 }
 
 /// Those of some references that are such names.

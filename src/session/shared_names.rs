@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::base::UnitId;
-use crate::base::error::permanent;
 use crate::engine::{ImageStore, LabelFilter, ReferenceWatch};
 use crate::inputs::KEY_LABEL;
-use crate::plan::{Judge, Parent, lent};
+use crate::plan::{Judge, MOVED, Parent, lent};
 
 /// The watch over such references during a run.
 pub struct SharedNames {
@@ -73,12 +72,7 @@ impl SharedNames {
         let mut counted = names.iter().zip(before.iter().zip(&now));
         match counted.find(|(_, (before, now))| before != now) {
             None => Ok(()),
-            Some(((reference, _), _)) => Err(permanent(format!(
-                "`{reference}` was moved to another image while `{}` was built on it",
-                judge.image(unit).name
-            ))
-            .hint("build again when nothing else builds, tags or removes these images")
-            .into()),
+            Some(((reference, _), _)) => Err(judge.changed(unit, reference, MOVED)),
         }
     }
 

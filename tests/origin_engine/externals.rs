@@ -137,6 +137,16 @@ fn named_contexts_reach_the_build_in_the_form_that_buildkit_looks_up() {
     assert!(err.contains("`No Name` is not a valid context name"), "{err}");
 }
 
+/// Lets a name point to another image while something is built on it, and back again before the outcome is
+/// looked at: the build's own connection opens after the plan and before BuildKit looks the name up; the first
+/// image that is inspected after that is the outcome.
+fn moves_and_moves_back(between: &Between, tree: &Tree, name: &str, [away, back]: [&str; 2]) {
+    for (request, to) in [("/grpc", away), ("/images/sha256:", back)] {
+        let (name, id) = (name.to_owned(), tree.docker.inspect(to).unwrap().unwrap().id);
+        between.before_request(request, move || engine_or_skip().unwrap().tag(&id, &name).unwrap());
+    }
+}
+
 #[test]
 fn an_external_that_moves_and_moves_back_is_not_taken() {
     let Some(tree) = Tree::new_or_skip() else { return };
@@ -147,15 +157,7 @@ fn an_external_that_moves_and_moves_back_is_not_taken() {
     tree.docker(&["tag", &planned, &moving]);
     tree.dockerfile("app", &format!("FROM {moving}\nENV B=1\n"));
     let between = Between::new(&tree.docker);
-    let moves = |to: &str| {
-        let (name, to) = (moving.clone(), to.to_owned());
-        let id = tree.docker.inspect(&to).unwrap().unwrap().id;
-        move || engine_or_skip().unwrap().tag(&id, &name).unwrap()
-    };
-    // The build's own connection opens after the plan and before BuildKit looks the name up; the first
-    // image that is inspected after that is the outcome.
-    between.before_request("/grpc", moves(&other));
-    between.before_request("/images/sha256:", moves(&planned));
+    moves_and_moves_back(&between, &tree, &moving, [&other, &planned]);
     let tree = tree.through(&between.socket());
     let ran = tree.run_any(&["build", "--all", "--progress", "plain"]);
     let held = tree.docker.inspect(&tree.reference("app")).unwrap();
@@ -193,12 +195,7 @@ fn what_is_copied_from_an_external_that_moves_and_moves_back_is_not_kept() {
         tree.by_hand(&text(&planned), &right, &[], Files::new());
         let right = tree.docker.inspect(&right).unwrap().unwrap().diff_ids;
         let between = Between::new(&tree.docker);
-        let moves = |to: &str| {
-            let (name, id) = (moving.clone(), tree.docker.inspect(to).unwrap().unwrap().id);
-            move || engine_or_skip().unwrap().tag(&id, &name).unwrap()
-        };
-        between.before_request("/grpc", moves(&other));
-        between.before_request("/images/sha256:", moves(&planned));
+        moves_and_moves_back(&between, &tree, &moving, [&other, &planned]);
         let tree = tree.through(&between.socket());
         let ran = tree.run_any(&["build", "--all", "--progress", "plain"]);
         match (ran, tree.docker.inspect(&tree.reference("app")).unwrap()) {
@@ -249,12 +246,7 @@ fn an_attested_build_takes_nothing_that_moved_and_names_no_name_of_ours() {
     // Now it moves while the child is built, and moves back.
     tree.dockerfile("app", &format!("FROM NS/x-base\nCOPY --from={moving} /f /h\n"));
     let between = Between::new(&tree.docker);
-    let moves = |to: &str| {
-        let (name, id) = (moving.clone(), tree.docker.inspect(to).unwrap().unwrap().id);
-        move || engine_or_skip().unwrap().tag(&id, &name).unwrap()
-    };
-    between.before_request("/grpc", moves(&other));
-    between.before_request("/images/sha256:", moves(&planned));
+    moves_and_moves_back(&between, &tree, &moving, [&other, &planned]);
     let before = tree.inspect("app").id;
     let tree = tree.through(&between.socket());
     assert_eq!(tree.run_any(&words), 4);

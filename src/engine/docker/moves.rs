@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use super::Docker;
 use super::endpoint::Endpoint;
 use super::stored::query_of;
+use super::transfer::cut_lines;
 use super::trouble::never_answers;
 use super::wire::Wire;
 use crate::engine::{ImageStore, ReferenceWatch};
@@ -27,9 +28,6 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// How long to wait before the events are requested again after their stream has ended.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
-
-/// More than this no event holds; it bounds what a stranger can send.
-const LONGEST_EVENT: usize = 1 << 20;
 
 /// An event about an image (moby, `api/types/events`), as far as it counts.
 #[derive(Deserialize)]
@@ -60,19 +58,14 @@ struct Seen {
 
 impl Seen {
     fn take(&mut self, event: &Event) {
-        match event.action.as_str() {
-            "tag" | "pull" => {
-                // A pull names the whole reference where a tag names the image.
-                let name = match event.action.as_str() {
-                    "pull" => Some(event.actor.id.as_str()),
-                    _ => event.actor.attributes.get("name").and_then(|name| name.as_str()),
-                };
-                if let Some(name) = name {
-                    *self.moves.entry(name.to_owned()).or_default() += 1;
-                }
-            }
-            "load" => *self.moves.entry(event.actor.id.clone()).or_default() += 1,
-            _ => {}
+        let moved = match event.action.as_str() {
+            "tag" => event.actor.attributes.get("name").and_then(|name| name.as_str()),
+            // The ID of what was pulled is its reference.
+            "pull" | "load" => Some(event.actor.id.as_str()),
+            _ => None,
+        };
+        if let Some(moved) = moved {
+            *self.moves.entry(moved.to_owned()).or_default() += 1;
         }
     }
 
@@ -148,15 +141,12 @@ async fn listen(wire: &Wire, path: &str, shared: &Shared) {
     loop {
         let mut rest = Vec::new();
         let mut piece = |bytes: &[u8]| {
-            rest.extend_from_slice(bytes);
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
+            cut_lines(&mut rest, bytes, |line| {
                 if let Ok(event) = serde_json::from_slice::<Event>(&line) {
                     shared.seen().take(&event);
                     shared.changed.notify_all();
                 }
-            }
-            rest.truncate(LONGEST_EVENT);
+            });
         };
         // Whoever counts finds out why the engine cannot be reached.
         drop(wire.stream(Method::GET, path, &[], &mut piece).await);

@@ -50,6 +50,15 @@ pub(super) fn encode_none() -> String {
     URL_SAFE.encode("{}")
 }
 
+/// Passes on each line that is complete once `bytes` follow on `rest`, which keeps what is left.
+pub(super) fn cut_lines(rest: &mut Vec<u8>, bytes: &[u8], mut read: impl FnMut(Vec<u8>)) {
+    rest.extend_from_slice(bytes);
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        read(rest.drain(..=end).collect());
+    }
+    rest.truncate(LONGEST_LINE);
+}
+
 /// An answer so far, cut into lines.
 pub(super) struct Lines<'a> {
     rest: Vec<u8>,
@@ -76,12 +85,9 @@ impl<'a> Lines<'a> {
 
     /// Some more of the answer.
     pub(super) fn take(&mut self, bytes: &[u8]) {
-        self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            self.read(line);
-        }
-        self.rest.truncate(LONGEST_LINE);
+        let mut rest = std::mem::take(&mut self.rest);
+        cut_lines(&mut rest, bytes, |line| self.read(line));
+        self.rest = rest;
     }
 
     /// The answer is at its end.
