@@ -22,6 +22,8 @@ mod logins;
 mod pipeline;
 #[path = "registry_engine/shared.rs"]
 mod shared;
+#[path = "registry_engine/vanishing.rs"]
+mod vanishing;
 #[path = "registry_engine/world.rs"]
 mod world;
 

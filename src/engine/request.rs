@@ -19,6 +19,9 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// The references that the image gets.
     pub references: Vec<String>,
+    /// A reference that it gets beside them and that no other run moves: containerd's store drops an image along
+    /// with its last reference.
+    pub alias: Option<String>,
     /// The labels that the image gets beside its own.
     pub labels: BTreeMap<String, String>,
     /// Annotations of the image's manifest; only for an engine that keeps one.
@@ -39,12 +42,20 @@ pub struct BuildRequest {
     pub context: Arc<dyn ContextFiles>,
 }
 
+impl BuildRequest {
+    /// Returns all references that the image gets, those for its users first.
+    pub fn names(&self) -> Vec<String> {
+        self.references.iter().chain(&self.alias).cloned().collect()
+    }
+}
+
 impl Default for BuildRequest {
     fn default() -> BuildRequest {
         BuildRequest {
             dockerfile: String::new(),
             target: None,
             references: Vec::new(),
+            alias: None,
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             attestations: Attestations::default(),

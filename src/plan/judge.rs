@@ -277,6 +277,22 @@ impl Judge<'_> {
         }
     }
 
+    /// Says what is to be done for an image that the engine held when it was asked and no longer holds: `needs` are
+    /// the images that it needs.
+    ///
+    /// # Errors
+    /// Where the registry can't be asked.
+    pub fn settle_gone(&self, unit: UnitId, needs: &[Parent]) -> anyhow::Result<Settled> {
+        let Some(Ok(own)) = &self.own[unit] else { anyhow::bail!("an image without inputs") };
+        let own = self.complete(own, &among(needs));
+        let open = Open { unit, key: own.inputs.key(), own, here: None };
+        if let Some(found) = self.find_registered(&open)? {
+            return Ok(self.settle_remote(unit, found));
+        }
+        let Open { key, own, .. } = open;
+        Ok(Settled::Build { reason: Reason::NoImage, inputs: Box::new(own.inputs), key })
+    }
+
     /// An image with its key and what the engine holds of it; or why it has none.
     fn open(
         &self,

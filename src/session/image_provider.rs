@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::bail;
 
 use crate::base::clock::UnixTime;
-use crate::base::error::{InfrastructureError, permanent};
-use crate::base::{IdMap, Platform, UnitId, clock};
+use crate::base::error::permanent;
+use crate::base::{Platform, UnitId, clock};
 use crate::cli::{EngineName, Push};
 use crate::credentials::BuildProxies;
 use crate::engine::docker::{Docker, endpoint};
@@ -32,10 +31,8 @@ use crate::graph::reference::Reference;
 use crate::graph::units::Units;
 use crate::graph::{Graph, Image, locate};
 use crate::inputs::gather::Asked;
-use crate::inputs::{KEY_LABEL, Own, PROOF_LABEL, gather};
-use crate::plan::{
-    Held, Judge, Parent, Plan, Reason, Registered, Settled, among, ask_held, ask_unchosen,
-};
+use crate::inputs::{KEY_LABEL, PROOF_LABEL};
+use crate::plan::{Judge, Parent, Plan, Reason, Registered, Settled, among, ask_unchosen};
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
@@ -46,6 +43,7 @@ use crate::workspace::{Invocation, proxies};
 use super::ancestry::Ancestry;
 use super::externals::Discovery;
 use super::parent_aliases::{ContextOverrides, ParentAliases, redirect};
+use super::planning::{look, make_plan};
 use super::pull::{ExternalImages, Pull};
 use super::selection::Selection;
 use super::shared_names::SharedNames;
@@ -127,6 +125,9 @@ pub struct ImageProvider<'a> {
     ancestry: Ancestry,
     shared_names: SharedNames,
     triggers: &'a ExternalTriggers,
+    /// The images that have a name of their own from their turn on: something is built on them or they are pushed
+    /// later, and another run may meanwhile move the references that keep them.
+    held: BTreeSet<UnitId>,
 }
 
 impl<'a> ImageProvider<'a> {
@@ -164,7 +165,7 @@ impl<'a> ImageProvider<'a> {
         }
         let named = units.of_all(&chosen.named);
         let of_named = |is_meant: bool| named.iter().filter(|_| is_meant).copied().collect();
-        let judge = Judge {
+        let mut judge = Judge {
             graph,
             own,
             externals,
@@ -181,8 +182,9 @@ impl<'a> ImageProvider<'a> {
             units,
             publishes_names: workspace.attestations.provenance.is_some(),
         };
-        let mut plan = judge.plan(&all, engine)?;
-        expect_costs(&judge, &mut plan);
+        let parent_aliases = ParentAliases::default();
+        let aliases = Some(&parent_aliases).filter(|_| pull != Pull::Nothing);
+        let (plan, held) = make_plan(&mut judge, &all, aliases, engine)?;
         let provider = ImageProvider {
             judge,
             graph,
@@ -193,10 +195,11 @@ impl<'a> ImageProvider<'a> {
             secrets: Secrets::default(),
             begun,
             is_trouble_told: AtomicBool::new(false),
-            parent_aliases: ParentAliases::default(),
+            parent_aliases,
             ancestry: Ancestry::default(),
             shared_names: SharedNames::default(),
             triggers: &workspace.triggers,
+            held,
         };
         provider.tell_trouble(at)?;
         Ok((provider, plan))
@@ -218,6 +221,28 @@ impl<'a> ImageProvider<'a> {
     pub fn remove_names(&self, engine: &dyn ImageStore) {
         self.parent_aliases.remove_all(engine);
         self.shared_names.end(engine);
+    }
+
+    /// Makes sure that a fresh image stays until the end of the run. It is built if it has gone since the engine was
+    /// asked.
+    fn hold(
+        &self,
+        unit: UnitId,
+        settled: Settled,
+        needs: &[Parent],
+        engine: &dyn ImageStore,
+    ) -> anyhow::Result<Settled> {
+        match &settled {
+            Settled::Fresh { image_id, .. } if self.held.contains(&unit) => {
+                match self.parent_aliases.alias(image_id, engine) {
+                    Err(_) if engine.inspect(image_id)?.is_none() => {
+                        self.judge.settle_gone(unit, needs)
+                    }
+                    held => held.map(|_| settled),
+                }
+            }
+            _ => Ok(settled),
+        }
     }
 
     /// Hands over what builds may ask for.
@@ -298,6 +323,7 @@ impl<'a> ImageProvider<'a> {
             dockerfile: described.file.source.text().to_owned(),
             target: described.target.clone(),
             references: described.references.iter().map(Reference::familiar).collect(),
+            alias: self.held.contains(&unit).then(|| self.parent_aliases.promise()),
             labels: [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof).collect(),
             annotations: attest::annotations(described, engine)?,
             attestations: self.attestations.clone(),
@@ -309,60 +335,6 @@ impl<'a> ImageProvider<'a> {
             context: Arc::clone(&own.archive) as _,
         })
     }
-}
-
-/// The inputs of units, or why they can't be read.
-type Gathered = IdMap<Option<Result<Own, InfrastructureError>>, UnitId>;
-
-/// The inputs of images, and what the engine holds: it takes as long to list its images as the files
-/// take to be looked at. With `reads_all` every file is read, whatever is remembered of it.
-fn look(
-    asked: Asked<'_>,
-    units: &[UnitId],
-    memory: &Memory,
-    reads_all: bool,
-    engine: &dyn ImageStore,
-) -> anyhow::Result<(Gathered, Held)> {
-    std::thread::scope(|scope| {
-        let held = scope.spawn(|| ask_held(engine));
-        let mut digests = memory.digests();
-        if reads_all {
-            // A file that changes through a shared mapping may keep its times.
-            digests.distrust();
-        }
-        let own = gather(asked, units, &mut digests);
-        // Without them all is read again next time, that is all.
-        drop(memory.keep_digests(&digests));
-        let held = held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((own, held))
-    })
-}
-
-/// Says how long each image of a plan is expected to take: nothing where nothing is built.
-fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
-    let mut costs = IdMap::from_fn(plan.len(), |_| Duration::ZERO);
-    let stale: Vec<UnitId> =
-        plan.order().iter().copied().filter(|unit| !plan.is_fresh(*unit)).collect();
-    if stale.is_empty() {
-        return plan.set_costs(costs);
-    }
-    let commands = |unit: UnitId| match &judge.own[unit] {
-        Some(Ok(own)) => {
-            let instructions = own.inputs.stages.iter().flat_map(|stage| &stage.instructions);
-            instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
-        }
-        _ => 0,
-    };
-    let described: Vec<(&str, usize)> =
-        stale.iter().map(|unit| (judge.image(*unit).name.as_str(), commands(*unit))).collect();
-    let durations = judge.memory.durations();
-    for (unit, cost) in stale.iter().zip(durations.expect(&described)) {
-        costs[*unit] = cost;
-    }
-    if durations.knows_any(described.iter().map(|(name, _)| *name)) {
-        plan.know_costs();
-    }
-    plan.set_costs(costs);
 }
 
 /// The named contexts that an image's Dockerfile uses, or all where another frontend than the
@@ -389,7 +361,8 @@ impl Recipes for ImageProvider<'_> {
         turn: &Turn<'_>,
     ) -> anyhow::Result<Prepared> {
         let store = engine.images();
-        match self.judge.settle(unit, &among(needs), store)? {
+        let settled = self.judge.settle(unit, &among(needs), store)?;
+        match self.hold(unit, settled, needs, store)? {
             Settled::Fresh { image_id, lost, registered } => {
                 Ok(Prepared::Fresh { image_id, lost, registered })
             }
@@ -432,6 +405,7 @@ impl Recipes for ImageProvider<'_> {
         engine: &dyn Builder,
     ) -> anyhow::Result<()> {
         let store = engine.images();
+        self.parent_aliases.note(built);
         self.judge.confirm((unit, built), resolved, needs, store)?;
         self.shared_names.confirm(&self.judge, unit, needs, store)?;
         self.ancestry.note(built);

@@ -18,6 +18,7 @@ pub mod observers;
 pub mod outdated;
 pub mod parent_aliases;
 pub mod pins;
+mod planning;
 pub mod publish;
 pub mod pull;
 pub mod run_logs;

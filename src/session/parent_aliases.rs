@@ -3,11 +3,11 @@
 //! Owns the named contexts that lead to what was planned, whatever the names in the Dockerfile lead to
 //! when the engine looks them up. Which images are taken so is the plan's affair.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::UnitId;
-use crate::engine::{ContextSource, ImageStore};
+use crate::engine::{ContextSource, ImageStore, StoredImage};
 use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
 use crate::plan::{Judge, Parent, lent};
@@ -25,28 +25,59 @@ pub struct ContextOverrides {
 /// writes its list of names to the disk each time that one comes or goes.
 #[derive(Default)]
 pub struct ParentAliases {
-    /// The names by the images' IDs.
-    names: Mutex<BTreeMap<String, String>>,
+    names: Mutex<Names>,
+}
+
+#[derive(Default)]
+struct Names {
+    /// By the images' IDs.
+    of: BTreeMap<String, String>,
+    /// Those of images that are being built.
+    promised: BTreeSet<String>,
 }
 
 impl ParentAliases {
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The name of an image, which it has from now on.
-    fn alias(&self, image_id: &str, engine: &dyn ImageStore) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// Where the engine does not hold the image any more, or can't be asked.
+    pub fn alias(&self, image_id: &str, engine: &dyn ImageStore) -> anyhow::Result<String> {
         // Whoever needs the same image waits until it has its name.
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(name) = names.get(image_id) {
+        let mut names = self.names();
+        if let Some(name) = names.of.get(image_id) {
             return Ok(name.clone());
         }
         let name = lent::fresh_name();
         engine.tag(image_id, &name)?;
-        names.insert(image_id.to_owned(), name.clone());
+        names.of.insert(image_id.to_owned(), name.clone());
         Ok(name)
+    }
+
+    /// The name for an image that is about to be built.
+    pub fn promise(&self) -> String {
+        let name = lent::fresh_name();
+        self.names().promised.insert(name.clone());
+        name
+    }
+
+    /// Notes the name that an image was built with, if any.
+    pub fn note(&self, built: &StoredImage) {
+        let mut names = self.names();
+        for reference in &built.references {
+            if names.promised.remove(reference) {
+                names.of.insert(built.id.clone(), reference.clone());
+            }
+        }
     }
 
     /// Takes all names back. One that stays is taken away by a later run.
     pub fn remove_all(&self, engine: &dyn ImageStore) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in std::mem::take(&mut *names).into_values() {
+        let Names { of, promised } = std::mem::take(&mut *self.names());
+        for name in of.into_values().chain(promised) {
             drop(engine.remove(&name));
         }
     }

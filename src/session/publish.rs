@@ -78,6 +78,31 @@ impl Publishing<'_> {
     }
 }
 
+/// How often a push is begun, at most, while other runs take its name away.
+const PUSHES: u32 = 5;
+
+/// Pushes an image under a name, which it has for that long, and returns its digest in the registry. Another run that
+/// pushes the same image takes the name away when it is done; then the push begins again.
+fn push_under(
+    name: &str,
+    image_id: &str,
+    engine: &dyn ImageStore,
+    cancel: &Cancel,
+) -> anyhow::Result<String> {
+    let mut attempt = 1;
+    loop {
+        engine.tag(image_id, name)?;
+        let pushed = engine.push(name, cancel);
+        let is_over = pushed.is_ok() || cancel.is_set() || attempt == PUSHES;
+        if is_over || engine.inspect(name)?.is_some() {
+            let untagged = engine.remove(name);
+            let digest = pushed?;
+            return untagged.map(|()| digest);
+        }
+        attempt += 1;
+    }
+}
+
 impl Publisher for Publishing<'_> {
     fn publish(
         &self,
@@ -95,12 +120,7 @@ impl Publisher for Publishing<'_> {
         let mut published = None;
         for place in self.shared.key_references(described, &key) {
             let name = place.familiar();
-            // The engine pushes what has the name, so it has it for that long.
-            engine.tag(image_id, &name)?;
-            let pushed = engine.push(&name, cancel);
-            let untagged = engine.remove(&name);
-            let digest = pushed?;
-            untagged?;
+            let digest = push_under(&name, image_id, engine, cancel)?;
             published.get_or_insert_with(|| {
                 let digested = Some(digest.clone());
                 let reference = Reference { tag: None, digest: digested, ..place }.familiar();

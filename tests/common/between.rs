@@ -12,6 +12,13 @@ use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::{Address, Endpoint};
 
+/// The engine on a Unix socket.
+pub fn engine_at(socket: PathBuf) -> Docker {
+    let address = Address::Unix(socket);
+    let endpoint = Endpoint { address, tls: None, named_by: "a test".into() };
+    Docker::new(endpoint, CredentialStore::new(None))
+}
+
 /// Something to do before a request passes that holds a text.
 type Hook = (&'static str, Box<dyn FnOnce() + Send>);
 
@@ -87,9 +94,7 @@ impl Between {
 
     /// The engine, seen through it.
     pub fn engine(&self) -> Docker {
-        let address = Address::Unix(self.socket());
-        let endpoint = Endpoint { address, tls: None, named_by: "a test".into() };
-        Docker::new(endpoint, CredentialStore::new(None))
+        engine_at(self.socket())
     }
 
     /// From now on nothing passes any more, and nothing is closed.

@@ -264,8 +264,9 @@ fn solve_request(
     // a registry for the images of the repository too.
     set("image-resolve-mode", "default");
     let mut export = HashMap::new();
-    if !request.references.is_empty() {
-        export.insert("name".to_owned(), request.references.join(","));
+    let names = request.names();
+    if !names.is_empty() {
+        export.insert("name".to_owned(), names.join(","));
     }
     for (name, value) in &request.annotations {
         export.insert(format!("annotation.{name}"), value.clone());

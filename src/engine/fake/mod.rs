@@ -198,7 +198,7 @@ impl Fake {
         if let Some(fail) = &scripted.fail {
             return Ok(failed(scripted, None, &fail.message));
         }
-        self.shared.change(|state| state.store.put(&image, &request.references))?;
+        self.shared.change(|state| state.store.put(&image, &request.names()))?;
         Ok(BuildOutcome::Built { image_id })
     }
 }

@@ -1,0 +1,82 @@
+//! Another run on the same engine moves the references of images while this one still needs them. containerd's store
+//! drops an image along with its last reference.
+
+use layers::engine::ImageStore;
+
+use crate::common::between::{Between, engine_at};
+use crate::common::registry::Registry;
+use crate::world::{Machine, Tree, held};
+
+/// Runs `layers build` with something that happens just before the engine is sent a request that holds a text.
+#[track_caller]
+fn build_with(
+    (machine, tree, address): (&Machine, &Tree, &str),
+    words: &str,
+    text: &'static str,
+    hook: impl FnOnce() + Send + 'static,
+) -> String {
+    let between = Between::new(&engine_at(machine.daemon.socket()));
+    between.before_request(text, hook);
+    let mut command = machine.command(tree, address, &format!("build --progress plain {words}"));
+    let host = format!("unix://{}", between.socket().display());
+    let output = command.env("DOCKER_HOST", host).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    said
+}
+
+/// A machine and a repository, of which it has built `base`.
+fn prepared(address: &str) -> Option<(Machine, Tree, String)> {
+    let machine = Machine::start_or_skip()?;
+    let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
+    machine.build(&tree, address, "base --push=no").well();
+    let id = machine.docker(&["image", "inspect", "-f", "{{.Id}}", &tree.reference("base")]);
+    Some((machine, tree, id.trim().to_owned()))
+}
+
+#[test]
+fn what_loses_its_references_before_it_is_pushed_is_pushed() {
+    let Some(registry) = Registry::start() else { return };
+    let address = registry.address();
+    let Some((machine, tree, base)) = prepared(address) else { return };
+    let (docker, dev) = (engine_at(machine.daemon.socket()), tree.reference("dev"));
+    build_with((&machine, &tree, address), "--all --push", "shop-dev&tag=layers-", move || {
+        docker.tag(&base, &dev).unwrap();
+    });
+    for image in ["base", "dev"] {
+        let at = held(address, &tree.repository(image), "latest").unwrap();
+        assert_eq!(at.diff_ids.len(), if image == "base" { 1 } else { 2 }, "{image}");
+    }
+}
+
+/// Another run that pushes the same image takes the reference of its key away when it is done.
+#[test]
+fn an_image_that_two_runs_push_is_pushed_by_both() {
+    let Some(registry) = Registry::start() else { return };
+    let address = registry.address();
+    let Some((machine, tree, base)) = prepared(address) else { return };
+    let docker = engine_at(machine.daemon.socket());
+    build_with((&machine, &tree, address), "base --push", "/push?", move || {
+        let image = docker.inspect(&base).unwrap().unwrap();
+        let of_key = image.references.iter().find(|it| it.contains(":layers-")).unwrap();
+        docker.remove(of_key).unwrap();
+    });
+    assert!(held(address, &tree.repository("base"), "latest").is_some());
+}
+
+#[test]
+fn a_fresh_parent_that_vanishes_before_its_turn_is_built_again() {
+    let Some(registry) = Registry::start() else { return };
+    let Some((machine, tree, base)) = prepared(registry.address()) else { return };
+    if !machine.knows_contexts() {
+        eprintln!("skipped: the engine gives parents no names of their own");
+        return;
+    }
+    let docker = engine_at(machine.daemon.socket());
+    let world = (&machine, &tree, registry.address());
+    let said = build_with(world, "--all --push=no", "/tag?repo=layers.invalid", move || {
+        docker.remove(&base).unwrap()
+    });
+    assert!(said.contains("2 built of 2 images"), "{said}");
+    assert_eq!(machine.layers_of(&tree.reference("dev")).len(), 2);
+}
