@@ -11,7 +11,7 @@ use crate::inputs::since::Cause;
 use crate::plan::Verdict;
 use crate::report::affected::{self, Row};
 use crate::report::say;
-use crate::session::image_provider::Request;
+use crate::session::image_provider::{Request, connect};
 use crate::session::selection::Selection;
 use crate::session::{Session, outdated};
 use crate::workspace::load::Workspace;
@@ -95,7 +95,8 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<Ima
     let all: Vec<ImageId> = workspace.graph.images.ids().collect();
     // As for pushing, a registry that can't be asked is an error: all would seem to be missing.
     let request = Request { push: Push::Keys, ..Request::look(Selection::all(all)) };
-    let plan = Session::open(workspace, request, EngineName::None, at)?.plan;
+    let engine = connect(EngineName::None, at)?;
+    let plan = Session::open(workspace, request, engine.as_ref(), at)?.plan;
     // The key of one that waits for another is not known yet.
     let is_known = |unit: &UnitId| plan.needs(*unit).iter().all(|need| plan.is_fresh(*need));
     let is_built = |unit: &UnitId| matches!(plan.verdict(*unit), Some(Verdict::Build { .. }));

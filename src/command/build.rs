@@ -1,19 +1,15 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
-use std::path::Path;
-
 use crate::base::error::usage;
 use crate::base::{UnitId, clock};
-use crate::cli::{Build, Global, Progress, jobs};
-use crate::engine::{Builder, BuilderInfo};
+use crate::cli::{Build, Global, Progress, Push, jobs};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
-use crate::plan::Plan;
 use crate::report::paint::Paint;
 use crate::report::{diagnostics, plan, say};
 use crate::schedule::{OnFailure, Options, Run};
-use crate::session::image_provider::{ImageProvider, Request};
+use crate::session::image_provider::{Request, connect};
 use crate::session::observers::{Observers, view_of};
 use crate::session::publish::Publishing;
 use crate::session::pull::Pull;
@@ -45,33 +41,27 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
         return Ok(Exit::Done);
     }
     selection::warn_of_arguments(&workspace, &request.chosen, global, at)?;
-    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
-    let Session { workspace, engine, info, provider, plan: todo } = session;
+    let engine = connect(options.engine.engine, at)?;
+    let mut session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
+    let (workspace, todo) = (session.workspace, &session.plan);
     if options.dry_run {
         drop(root::memory(&workspace.root, at)?);
         let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();
-        say::out(&plan::draw(&todo, &name, Paint::plain()))?;
+        say::out(&plan::draw(todo, &name, Paint::plain()))?;
         return Ok(Exit::Done);
     }
-    warn_of_age(workspace, &todo, &info, at)?;
-    let externals = &provider.judge.externals;
-    let asking = SecretsQuery { workspace, plan: &todo, externals };
+    warn_of_age(&session, at)?;
+    let externals = &session.provider.judge.externals;
+    let asking = SecretsQuery { workspace, plan: todo, externals };
     let prepared = given.complete(&asking, at)?;
     report_secrets(&prepared, at)?;
-    let provider = provider.with_secrets(prepared.secrets.clone());
+    session.provider.secrets = prepared.secrets.clone();
     let pages = PagesOption {
         page: options.timings.as_ref(),
         trace: options.trace.as_ref(),
         start: &start,
     };
-    let plain_http = registry::settings(&workspace.config, &at.environment).plain_http;
-    let publishing = Publishing::of(&provider, plain_http, push);
-    let with = With {
-        provider: &provider,
-        publishing: publishing.as_ref(),
-        engine: (engine.as_ref(), &info),
-    };
-    perform(options, &todo, &with, &workspace.root, &pages, at)
+    perform(options, &session, push, &pages, at)
 }
 
 /// Says what is suspicious about what builds get, what they do without, and which variables they get.
@@ -107,23 +97,17 @@ fn request_of(
     })
 }
 
-/// Who does what a run needs.
-struct With<'a> {
-    provider: &'a ImageProvider<'a>,
-    publishing: Option<&'a Publishing<'a>>,
-    engine: (&'a dyn Builder, &'a BuilderInfo),
-}
-
 /// Runs the plan, and shows it.
 fn perform(
     options: &Build,
-    todo: &Plan,
-    with: &With<'_>,
-    root: &Path,
+    session: &Session<'_>,
+    push: Push,
     pages: &PagesOption<'_>,
     at: &Invocation,
 ) -> anyhow::Result<Exit> {
-    let With { provider, publishing, engine: (engine, info) } = *with;
+    let Session { workspace, engine, info, provider, plan } = session;
+    let plain_http = registry::settings(&workspace.config, &at.environment).plain_http;
+    let publishing = Publishing::of(provider, plain_http, push);
     let run_options = Options {
         engine: format!("{} {}", info.name, info.version),
         jobs: jobs(options.jobs),
@@ -135,17 +119,17 @@ fn perform(
         retries: options.retries,
         timeout: options.timeout,
     };
-    let mut run = Run::new(todo, provider, engine, run_options);
-    if let Some(publishing) = publishing {
+    let mut run = Run::new(plan, provider, *engine, run_options);
+    if let Some(publishing) = &publishing {
         run = run.publishing(publishing);
     }
     signals::listen(run.interrupter())?;
     let began = clock::now();
-    let view = view_of(options.progress, began, root, at);
+    let view = view_of(options.progress, began, &workspace.root, at);
     let mut observers = Observers::new(view, began, &provider.judge.memory);
     observers.keep_timeline(pages.is_any());
     run.execute(&mut observers);
-    provider.remove_names(engine.images());
+    provider.remove_names();
     let record = observers.leave(&provider.judge, at)?;
     provider.tell_trouble(at)?;
     let exit = Exit::from(&record.tally);
@@ -154,14 +138,10 @@ fn perform(
 }
 
 /// Says what the engine's own frontend will not know, before it says so in its own way.
-fn warn_of_age(
-    workspace: &Workspace,
-    todo: &Plan,
-    info: &BuilderInfo,
-    at: &Invocation,
-) -> anyhow::Result<()> {
+fn warn_of_age(session: &Session<'_>, at: &Invocation) -> anyhow::Result<()> {
+    let Session { workspace, info, plan, .. } = session;
     let Some(frontend) = info.frontend else { return Ok(()) };
-    let images = todo.stale_images().map(|image| &workspace.graph.images[image]);
+    let images = plan.stale_images().map(|image| &workspace.graph.images[image]);
     let mut problems = newer_than(images.clone(), frontend);
     problems.extend(passes_over_epoch(images, frontend));
     say::err(&diagnostics::draw(&workspace.silence.apply(problems), at.paint))

@@ -9,7 +9,7 @@ use crate::report::plan::Estimate;
 use crate::report::{plan as drawn, say};
 use crate::schedule::estimate::{critical_chain, duration};
 use crate::session::Session;
-use crate::session::image_provider::Request;
+use crate::session::image_provider::{Request, connect};
 use crate::session::selection::{self, Selectors};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, root};
@@ -25,7 +25,8 @@ pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<E
     selection::warn_of_arguments(&workspace, &chosen, global, at)?;
     let pins = lock::pins_of(options.locked, &workspace, at)?;
     let request = Request { pins, ..Request::look(chosen) };
-    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
+    let engine = connect(options.engine.engine, at)?;
+    let session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
     let (workspace, todo) = (session.workspace, &session.plan);
     drop(root::memory(&workspace.root, at)?);
     let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();

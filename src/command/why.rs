@@ -8,7 +8,7 @@ use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
 use crate::report::{clean, say, why};
 use crate::session::Session;
-use crate::session::image_provider::Request;
+use crate::session::image_provider::{Request, connect};
 use crate::session::selection::{self, Selectors};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, root};
@@ -23,8 +23,9 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
     };
     let image = *image;
     let request = Request::look(chosen);
-    let session = Session::open(&mut workspace, request, options.engine.engine, at)?;
-    let Session { workspace, engine, provider, plan, .. } = &session;
+    let engine = connect(options.engine.engine, at)?;
+    let session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
+    let Session { workspace, provider, plan, .. } = &session;
     drop(root::memory(&workspace.root, at)?);
     let graph = &workspace.graph;
     let unit = plan.units().first_of(image);
@@ -35,7 +36,7 @@ pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Ex
     };
     let identity_of = |parent: UnitId| plan.identity(parent).cloned();
     let text = if options.inputs {
-        let inputs = match provider.judge.settle(unit, &identity_of, engine.images())? {
+        let inputs = match provider.judge.settle(unit, &identity_of)? {
             Settled::Build { inputs, .. } => *inputs,
             Settled::Fresh { .. } | Settled::Remote { .. } => {
                 provider.judge.complete(own, &identity_of).inputs

@@ -16,8 +16,8 @@ use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, Outside};
 ///
 /// # Errors
 /// Where it can't be asked.
-pub fn ask_held(engine: &dyn ImageStore) -> anyhow::Result<Held> {
-    Ok(Held::read(engine.list(LabelFilter::named(KEY_LABEL))?))
+pub fn ask_held(store: &dyn ImageStore) -> anyhow::Result<Held> {
+    Ok(Held::read(store.list(LabelFilter::named(KEY_LABEL))?))
 }
 
 /// The externals of some images.
@@ -58,7 +58,7 @@ pub struct Unchosen {
 pub fn ask_unchosen(
     graph: &Graph,
     chosen: &[ImageId],
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     externals: &mut Externals,
 ) -> anyhow::Result<BTreeMap<ImageId, Unchosen>> {
     let is_chosen: BTreeSet<ImageId> = chosen.iter().copied().collect();
@@ -70,7 +70,7 @@ pub fn ask_unchosen(
     let mut found = BTreeMap::new();
     for (reference, parent) in needed {
         let of = Dependency::Image(parent);
-        let stored = engine.inspect(&reference.familiar())?;
+        let stored = store.inspect(&reference.familiar())?;
         let Some(stored) = stored else {
             externals.insert(of, None);
             continue;

@@ -25,7 +25,6 @@ impl Judge<'_> {
         (unit, built): (UnitId, &StoredImage),
         resolved: &BTreeSet<String>,
         needs: &[Parent],
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let Some(Ok(own)) = &self.own[unit] else { return Ok(()) };
         let own = self.complete(own, &among(needs));
@@ -38,11 +37,13 @@ impl Judge<'_> {
             let taken = self.taken(unit, need, of, needs);
             let reference = taken.map_or_else(|| need.reference.familiar(), str::to_owned);
             let mut now = need.clone();
-            let found = engine.inspect(&reference)?;
+            let found = self.store.inspect(&reference)?;
             now.identify(found.as_ref().map(Identity::of).as_ref());
             let is_base = base.as_ref() == Some(&need.reference);
             let is_right = match &found {
-                Some(found) if is_base && is_for(need, found) => stands_on(built, found, engine)?,
+                Some(found) if is_base && is_for(need, found) => {
+                    stands_on(built, found, self.store)?
+                }
                 Some(_) => true,
                 None => !is_base,
             };
@@ -96,12 +97,12 @@ fn has_resolved(resolved: &BTreeSet<String>, need: &NeedInputs, id: &str) -> boo
 fn stands_on(
     image: &StoredImage,
     base: &StoredImage,
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
 ) -> anyhow::Result<bool> {
     if !image.diff_ids.starts_with(&base.diff_ids) {
         return Ok(false);
     }
-    let (own, below) = (engine.history(&image.id)?, engine.history(&base.id)?);
+    let (own, below) = (store.history(&image.id)?, store.history(&base.id)?);
     let (own, below) = (own.unwrap_or_default(), below.unwrap_or_default());
     Ok(own.starts_with(&below))
 }

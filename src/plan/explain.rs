@@ -8,17 +8,12 @@ use super::held::Holder;
 use super::judge::Judge;
 use crate::base::UnitId;
 use crate::base::error;
-use crate::engine::ImageStore;
 use crate::graph::reference::Reference;
 use crate::inputs::{Own, diff};
 
 impl Judge<'_> {
     /// Why an image is built whatever becomes of its parents; nothing where that is not certain.
-    pub(super) fn certain_reason(
-        &self,
-        unit: UnitId,
-        engine: &dyn ImageStore,
-    ) -> anyhow::Result<Option<Reason>> {
+    pub(super) fn certain_reason(&self, unit: UnitId) -> anyhow::Result<Option<Reason>> {
         let Some(Ok(own)) = &self.own[unit] else {
             let Some(Err(error)) = &self.own[unit] else { return Ok(None) };
             return Ok(Some(Reason::Unreadable { message: error::text(&error.clone().into()) }));
@@ -29,7 +24,7 @@ impl Judge<'_> {
         let key = match self.held.holder(&self.image(unit).references) {
             Holder::One(held) => &held.key,
             Holder::Missing(reference) | Holder::Several(reference) => {
-                return self.explain_missing(unit, reference, engine).map(Some);
+                return self.explain_missing(unit, reference).map(Some);
             }
         };
         let was = self.memory.recall(&self.name(unit), key);
@@ -65,7 +60,6 @@ impl Judge<'_> {
         &self,
         unit: UnitId,
         reference: String,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<Reason> {
         let references = &self.image(unit).references;
         if self.held.holds_any(references) {
@@ -74,7 +68,7 @@ impl Judge<'_> {
         // An image that somebody else put there is only looked for where one of ours has been:
         // the first build of a repository asks for nothing.
         let was_here = self.memory.knows(&self.name(unit));
-        if was_here && engine.inspect(&reference)?.is_some() {
+        if was_here && self.store.inspect(&reference)?.is_some() {
             return Ok(Reason::TagMoved { reference });
         }
         Ok(Reason::NoImage)

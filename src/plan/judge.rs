@@ -28,6 +28,8 @@ use crate::state::Memory;
 pub struct Judge<'a> {
     /// The images.
     pub graph: &'a Graph,
+    /// The engine's store.
+    pub store: &'a dyn ImageStore,
     /// Their units.
     pub units: Units,
     /// The own inputs of those that were chosen.
@@ -114,13 +116,13 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// Where the engine can't be asked.
-    pub fn plan(&self, chosen: &[UnitId], engine: &dyn ImageStore) -> anyhow::Result<Plan> {
+    pub fn plan(&self, chosen: &[UnitId]) -> anyhow::Result<Plan> {
         let mut plan = Plan::new(self.graph, &self.units, chosen);
         let mut identities = self.memory.identities();
         let known = identities.len();
         for front in fronts(&plan) {
             for images in front.chunks(JUDGED_TOGETHER) {
-                self.judge_together(images, &mut plan, &mut identities, engine)?;
+                self.judge_together(images, &mut plan, &mut identities)?;
             }
         }
         self.remember_built(&plan);
@@ -137,9 +139,8 @@ impl Judge<'_> {
         images: &[UnitId],
         plan: &mut Plan,
         identities: &mut BTreeMap<String, Identity>,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
-        let questions = images.iter().map(|unit| self.ask(*unit, plan, engine));
+        let questions = images.iter().map(|unit| self.ask(*unit, plan));
         let questions: Vec<Question> = questions.collect::<anyhow::Result<_>>()?;
         // Without a registry no answer waits for anybody.
         let at_once = if self.shared.is_some() { registry::AT_ONCE } else { 1 };
@@ -148,8 +149,8 @@ impl Judge<'_> {
             match question {
                 Question::Judged(verdict) => plan.set_verdict(*unit, verdict),
                 Question::Open(open) => {
-                    let settled = self.close(*open, found?, engine)?;
-                    self.note(*unit, settled, plan, identities, engine)?;
+                    let settled = self.close(*open, found?)?;
+                    self.note(*unit, settled, plan, identities)?;
                 }
             }
         }
@@ -157,18 +158,18 @@ impl Judge<'_> {
     }
 
     /// What is to be found out about an image whose parents have been judged.
-    fn ask(&self, unit: UnitId, plan: &Plan, engine: &dyn ImageStore) -> anyhow::Result<Question> {
+    fn ask(&self, unit: UnitId, plan: &Plan) -> anyhow::Result<Question> {
         let needs = plan.needs(unit).iter();
         let stale: Vec<String> =
             needs.filter(|need| !plan.is_fresh(**need)).map(|need| self.name(*need)).collect();
         if stale.is_empty() {
             let of = |parent: UnitId| plan.identity(parent).cloned();
-            return Ok(match self.open(unit, &of, engine)? {
+            return Ok(match self.open(unit, &of)? {
                 Ok(open) => Question::Open(Box::new(open)),
                 Err(reason) => Question::Judged(Verdict::Build { reason }),
             });
         }
-        Ok(Question::Judged(match self.certain_reason(unit, engine)? {
+        Ok(Question::Judged(match self.certain_reason(unit)? {
             Some(reason) => Verdict::Build { reason },
             None => Verdict::Waits { on: stale },
         }))
@@ -188,7 +189,6 @@ impl Judge<'_> {
         settled: Settled,
         plan: &mut Plan,
         identities: &mut BTreeMap<String, Identity>,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<()> {
         let (image_id, lost, registered, is_remote) = match settled {
             Settled::Build { reason, .. } => {
@@ -203,7 +203,7 @@ impl Judge<'_> {
         let identity = match (is_remote, &registered) {
             (true, Some(registered)) => Some(registered.identity.clone()),
             _ if plan.children(unit).is_empty() => None,
-            _ => self.identity_here(&image_id, identities, engine)?,
+            _ => self.identity_here(&image_id, identities)?,
         };
         if let Some(identity) = identity {
             plan.set_identity(unit, identity);
@@ -221,12 +221,11 @@ impl Judge<'_> {
         &self,
         image_id: &str,
         identities: &mut BTreeMap<String, Identity>,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<Identity>> {
         if let Some(identity) = identities.get(image_id) {
             return Ok(Some(identity.clone()));
         }
-        let identity = engine.inspect(image_id)?.as_ref().map(Identity::of);
+        let identity = self.store.inspect(image_id)?.as_ref().map(Identity::of);
         if let Some(identity) = &identity {
             identities.insert(image_id.to_owned(), identity.clone());
         }
@@ -234,13 +233,8 @@ impl Judge<'_> {
     }
 
     /// Whether an image that carries an image's key was built from its Dockerfile.
-    fn is_ours(
-        &self,
-        unit: UnitId,
-        held: &HeldImage,
-        engine: &dyn ImageStore,
-    ) -> anyhow::Result<bool> {
-        let evidence = engine.evidence(&held.id)?;
+    fn is_ours(&self, unit: UnitId, held: &HeldImage) -> anyhow::Result<bool> {
+        let evidence = self.store.evidence(&held.id)?;
         Ok(evidence.is_some_and(|it| origin::is_proved(self.image(unit), &held.key, &it)))
     }
 
@@ -264,12 +258,11 @@ impl Judge<'_> {
         &self,
         unit: UnitId,
         identity_of: &dyn Fn(UnitId) -> Option<Identity>,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<Settled> {
-        match self.open(unit, identity_of, engine)? {
+        match self.open(unit, identity_of)? {
             Ok(open) => {
                 let found = self.find_registered(&open)?;
-                self.close(open, found, engine)
+                self.close(open, found)
             }
             Err(reason) => {
                 Ok(Settled::Build { reason, inputs: Box::default(), key: String::new() })
@@ -298,7 +291,6 @@ impl Judge<'_> {
         &self,
         unit: UnitId,
         identity_of: &dyn Fn(UnitId) -> Option<Identity>,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<Result<Open, Reason>> {
         let own = match &self.own[unit] {
             Some(Ok(own)) => self.complete(own, identity_of),
@@ -313,7 +305,7 @@ impl Judge<'_> {
         let here = match self.forced.contains(&unit) {
             true => None,
             false => {
-                let is_ours = |held: &HeldImage| self.is_ours(unit, held, engine);
+                let is_ours = |held: &HeldImage| self.is_ours(unit, held);
                 carrier::find(&self.held, &key, references, &self.built, &is_ours)?
             }
         };
@@ -333,12 +325,7 @@ impl Judge<'_> {
     }
 
     /// What becomes of an image, with what the registry has of it.
-    fn close(
-        &self,
-        open: Open,
-        found: Option<Registered>,
-        engine: &dyn ImageStore,
-    ) -> anyhow::Result<Settled> {
+    fn close(&self, open: Open, found: Option<Registered>) -> anyhow::Result<Settled> {
         let Open { unit, own, key, here } = open;
         let name = self.name(unit);
         if (here.is_some() || found.is_some()) && !self.memory.keeps(&name, &key) {
@@ -350,7 +337,7 @@ impl Judge<'_> {
                 return Ok(Settled::Fresh { image_id, lost, registered: None });
             }
             (Some((image_id, lost)), Some(found)) => {
-                let identity = engine.inspect(&image_id)?.as_ref().map(Identity::of);
+                let identity = self.store.inspect(&image_id)?.as_ref().map(Identity::of);
                 if identity.as_ref() == Some(&found.identity) {
                     return Ok(Settled::Fresh { image_id, lost, registered: Some(found) });
                 }
@@ -366,7 +353,7 @@ impl Judge<'_> {
             _ if self.forced.contains(&unit) => Reason::Forced,
             Holder::One(held) => self.explain(unit, &own, &key, &held.key),
             Holder::Missing(reference) | Holder::Several(reference) => {
-                self.explain_missing(unit, reference, engine)?
+                self.explain_missing(unit, reference)?
             }
         };
         Ok(Settled::Build { reason, inputs: Box::new(own.inputs), key })
@@ -386,11 +373,10 @@ impl Judge<'_> {
         &self,
         unit: UnitId,
         key: &str,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<(String, Vec<String>)>> {
-        let held = Held::read(engine.list(LabelFilter { name: KEY_LABEL, value: Some(key) })?);
+        let held = Held::read(self.store.list(LabelFilter { name: KEY_LABEL, value: Some(key) })?);
         let references = &self.image(unit).references;
-        let is_ours = |held: &HeldImage| self.is_ours(unit, held, engine);
+        let is_ours = |held: &HeldImage| self.is_ours(unit, held);
         let found = carrier::find(&held, key, references, &self.memory.built(), &is_ours)?;
         Ok(found.map(|(held, lost)| (held.id.clone(), lost)))
     }

@@ -75,12 +75,12 @@ impl World {
     }
 
     /// What decides on all images, given what a store holds now.
-    pub(super) fn judge(&self, store: &Stub<'_>) -> Judge<'_> {
+    pub(super) fn judge<'a>(&'a self, store: &'a Stub<'_>) -> Judge<'a> {
         self.judge_some(self.graph.order(), store)
     }
 
     /// What decides on some images, given what a store holds now.
-    pub(super) fn judge_some(&self, chosen: &[ImageId], store: &Stub<'_>) -> Judge<'_> {
+    pub(super) fn judge_some<'a>(&'a self, chosen: &[ImageId], store: &'a Stub<'_>) -> Judge<'a> {
         let graph = &self.graph;
         let mut externals: Externals = externals_of(graph, chosen)
             .into_iter()
@@ -102,6 +102,7 @@ impl World {
         let memory = Memory::of(self.folder.path());
         Judge {
             graph,
+            store,
             own,
             externals,
             held: ask_held(store).unwrap(),
@@ -173,8 +174,8 @@ impl World {
     }
 
     /// The plan for all images as a line for each.
-    pub(super) fn plan(&self, judge: &Judge<'_>, store: &Stub<'_>) -> Vec<String> {
-        self.lines(&judge.plan(&self.order(), store).unwrap())
+    pub(super) fn plan(&self, judge: &Judge<'_>) -> Vec<String> {
+        self.lines(&judge.plan(&self.order()).unwrap())
     }
 
     /// A plan as a line for each image.

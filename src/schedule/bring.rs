@@ -30,12 +30,12 @@ pub struct Wanted<'a> {
 /// # Errors
 /// Where the engine or the registry fails, or gives another image than the one that is wanted.
 pub fn bring(
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     wanted: Wanted<'_>,
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<()> {
     let Wanted { reference, identity, platform, names } = wanted;
-    let image = hold(engine, reference, platform, pulled)?;
+    let image = hold(store, reference, platform, pulled)?;
     if Identity::of(&image) != *identity {
         anyhow::bail!(
             permanent(format!("`{reference}` is another image in the engine than in its registry"))
@@ -43,7 +43,7 @@ pub fn bring(
         );
     }
     for name in names.iter().filter(|name| !image.references.contains(name)) {
-        engine.tag(&image.id, name)?;
+        store.tag(&image.id, name)?;
     }
     Ok(())
 }
@@ -54,18 +54,18 @@ pub fn bring(
 /// # Errors
 /// Where the engine or the registry fails.
 pub fn hold(
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     reference: &str,
     platform: Option<&Platform>,
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<StoredImage> {
-    if let Some(image) = engine.inspect(reference)? {
+    if let Some(image) = store.inspect(reference)? {
         return Ok(image);
     }
     let since = Instant::now();
-    engine.pull(reference, platform, &mut || ())?;
+    store.pull(reference, platform, &mut || ())?;
     pulled(reference.to_owned(), since.elapsed());
-    match engine.inspect(reference)? {
+    match store.inspect(reference)? {
         Some(image) => Ok(image),
         None => {
             anyhow::bail!("the engine does not hold `{reference}`, which it has just pulled")

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::worker::{Message, or_panicked, pause, pause_after, serve};
 use crate::base::error;
 use crate::base::{IdMap, UnitId};
-use crate::engine::{Cancel, ImageStore};
+use crate::engine::Cancel;
 use crate::plan::Parent;
 
 /// How many images are sent at once: an engine sends several layers of each at once.
@@ -33,7 +33,6 @@ pub trait Publisher: Sync {
         image: UnitId,
         needs: &[Parent],
         image_id: &str,
-        engine: &dyn ImageStore,
         cancel: &Cancel,
     ) -> anyhow::Result<Published>;
 
@@ -165,28 +164,22 @@ pub(super) fn deliver(
     courier: usize,
     parcels: &Receiver<Parcel>,
     to_loop: &Sender<Message>,
-    engine: &dyn ImageStore,
     publisher: &dyn Publisher,
     retries: u32,
 ) {
     serve(parcels, to_loop, |parcel| {
         let image = parcel.image;
-        let delivery = or_panicked(|| send(parcel, engine, publisher, retries.max(LEAST_RETRIES)))
+        let delivery = or_panicked(|| send(parcel, publisher, retries.max(LEAST_RETRIES)))
             .unwrap_or_else(Delivery::Failed);
         Message::Delivered { courier, image, delivery }
     });
 }
 
-fn send(
-    parcel: &Parcel,
-    engine: &dyn ImageStore,
-    publisher: &dyn Publisher,
-    retries: u32,
-) -> Delivery {
+fn send(parcel: &Parcel, publisher: &dyn Publisher, retries: u32) -> Delivery {
     let Parcel { image, image_id, needs, cancel } = parcel;
     let since = Instant::now();
     for attempt in 1.. {
-        match publisher.publish(*image, needs, image_id, engine, cancel) {
+        match publisher.publish(*image, needs, image_id, cancel) {
             Ok(published) => return Delivery::Arrived { published, took: since.elapsed() },
             Err(_) if cancel.is_set() => break,
             Err(error) if !error::is_transient(&error) || attempt > retries => {

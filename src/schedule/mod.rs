@@ -124,8 +124,7 @@ impl<'a> Run<'a> {
             });
             let couriers = publisher.map_or_else(Vec::new, |publisher| {
                 desks(scope, Parcels::couriers(plan.order().len()), move |number, parcels| {
-                    let store = engine.images();
-                    courier::deliver(number, parcels, to_loop, store, publisher, retries);
+                    courier::deliver(number, parcels, to_loop, publisher, retries);
                 })
             });
             let idle = (0..workers).rev().collect();

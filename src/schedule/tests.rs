@@ -64,13 +64,7 @@ impl Recipes for Names {
         &self.0[image.index()]
     }
 
-    fn prepare(
-        &self,
-        image: UnitId,
-        _: &[Parent],
-        _: &dyn Builder,
-        _: &Turn<'_>,
-    ) -> anyhow::Result<Prepared> {
+    fn prepare(&self, image: UnitId, _: &[Parent], _: &Turn<'_>) -> anyhow::Result<Prepared> {
         let request =
             BuildRequest { dockerfile: self.name(image).to_owned(), ..BuildRequest::default() };
         let reason = crate::plan::Reason::NoImage;
@@ -83,7 +77,6 @@ impl Recipes for Names {
         _: &StoredImage,
         _: &BTreeSet<String>,
         _: &[Parent],
-        _: &dyn Builder,
     ) -> anyhow::Result<()> {
         Ok(())
     }

@@ -33,13 +33,8 @@ pub trait Recipes: Sync {
     ///
     /// # Errors
     /// Where the image's files can't be read, or the engine or a registry can't be asked.
-    fn prepare(
-        &self,
-        image: UnitId,
-        needs: &[Parent],
-        engine: &dyn Builder,
-        turn: &Turn<'_>,
-    ) -> anyhow::Result<Prepared>;
+    fn prepare(&self, image: UnitId, needs: &[Parent], turn: &Turn<'_>)
+    -> anyhow::Result<Prepared>;
 
     /// Makes sure, once an image is built, that it was built on what it was to be built on: whoever
     /// moves a reference meanwhile makes another image of it than its key says.
@@ -54,7 +49,6 @@ pub trait Recipes: Sync {
         built: &StoredImage,
         resolved: &BTreeSet<String>,
         needs: &[Parent],
-        engine: &dyn Builder,
     ) -> anyhow::Result<()>;
 
     /// How many bytes an image takes that the engine held before the run, where that is known.
@@ -258,7 +252,7 @@ fn try_once(
         cancel: &order.cancel,
     };
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
-    match recipes.prepare(order.image, &order.needs, engine, &turn).map_err(broke)? {
+    match recipes.prepare(order.image, &order.needs, &turn).map_err(broke)? {
         Prepared::Fresh { image_id, lost, registered } => {
             let restored = restore(order, image_id, lost, engine.images()).map_err(broke)?;
             Ok(Ending::Fresh(Fresh { registered, ..restored }))
@@ -281,13 +275,13 @@ fn restore(
     order: &Order,
     image_id: String,
     lost: Vec<String>,
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
 ) -> anyhow::Result<Fresh> {
     for reference in &lost {
-        engine.tag(&image_id, reference)?;
+        store.tag(&image_id, reference)?;
     }
     let identity = match order.is_needed {
-        true => Some(Identity::of(&look_at(&image_id, engine)?)),
+        true => Some(Identity::of(&look_at(&image_id, store)?)),
         false => None,
     };
     Ok(Fresh { image_id, tagged: lost, identity, registered: None, is_remote: false })
@@ -297,13 +291,13 @@ fn restore(
 fn take_over(
     registered: Registered,
     lost: Vec<String>,
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     turn: &Turn<'_>,
 ) -> anyhow::Result<Ending> {
     let is_remote = lost.is_empty();
     if !is_remote {
         let Registered { reference, identity, .. } = &registered;
-        bring(engine, Wanted { reference, identity, platform: None, names: &lost }, turn.pulled)?;
+        bring(store, Wanted { reference, identity, platform: None, names: &lost }, turn.pulled)?;
     }
     Ok(Ending::Fresh(Fresh {
         image_id: registered.image_id.clone(),
@@ -341,7 +335,7 @@ fn perform(
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
             let image = look_at(&image_id, engine.images()).map_err(|error| broke(&error))?;
-            let confirmed = recipes.confirm(order.image, &image, &resolved, &order.needs, engine);
+            let confirmed = recipes.confirm(order.image, &image, &resolved, &order.needs);
             if let Err(error) = confirmed {
                 // It carries a key that it does not deserve.
                 engine.images().remove(&image_id).map_err(|error| broke(&error))?;
@@ -369,8 +363,8 @@ fn perform(
 
 /// An image that the engine has just built. containerd's store drops it where its only name is moved to
 /// another image, as a second run does that builds other files under the same name.
-fn look_at(image_id: &str, engine: &dyn ImageStore) -> anyhow::Result<StoredImage> {
-    match engine.inspect(image_id)? {
+fn look_at(image_id: &str, store: &dyn ImageStore) -> anyhow::Result<StoredImage> {
+    match store.inspect(image_id)? {
         Some(image) => Ok(image),
         None => Err(transient(format!(
             "the engine no longer has `{image_id}`, which it has just built"

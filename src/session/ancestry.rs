@@ -33,13 +33,12 @@ impl Ancestry {
         (unit, key): (UnitId, &str),
         needs: &[Parent],
         triggers: &ExternalTriggers,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<String>> {
         let described = judge.image(unit);
         let (base, environments) = match described.evaluation.chain().map(|(_, bottom)| bottom) {
             Some(Bottom::Scratch) => (Inheritance::of_nothing(), BTreeMap::new()),
             Some(Bottom::Image(reference)) => {
-                let base = self.base_of(judge, (unit, &reference), needs, engine)?;
+                let base = self.base_of(judge, (unit, &reference), needs)?;
                 let Some(base) = base else { return Ok(None) };
                 let environments = [(reference, base.environment.clone())].into();
                 (base, environments)
@@ -59,7 +58,6 @@ impl Ancestry {
         judge: &Judge<'_>,
         (unit, reference): (UnitId, &Reference),
         needs: &[Parent],
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<Option<Inheritance>> {
         let Some(Ok(own)) = &judge.own[unit] else { return Ok(None) };
         let mut bases = own.needs().filter(|(need, _)| need.kind.is_base());
@@ -77,7 +75,7 @@ impl Ancestry {
         };
         match (remote, judge.held_id(of, needs)) {
             (Some(remote), _) => Ok(Some(remote.clone())),
-            (None, Some(id)) => self.of_stored(id, engine),
+            (None, Some(id)) => self.of_stored(id, judge.store),
             (None, None) => Ok(None),
         }
     }
@@ -89,7 +87,7 @@ impl Ancestry {
     }
 
     /// What an image in the engine's store hands down. At most two requests, once per image.
-    fn of_stored(&self, id: &str, engine: &dyn ImageStore) -> anyhow::Result<Option<Inheritance>> {
+    fn of_stored(&self, id: &str, store: &dyn ImageStore) -> anyhow::Result<Option<Inheritance>> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match known().get(id) {
             Some(found) if found.history.is_some() => return Ok(Some(found.clone())),
@@ -97,9 +95,9 @@ impl Ancestry {
         };
         let found = match found {
             Some(found) => Some(found),
-            None => engine.inspect(id)?.as_ref().map(Inheritance::of),
+            None => store.inspect(id)?.as_ref().map(Inheritance::of),
         };
-        let (Some(found), Some(history)) = (found, engine.history(id)?) else { return Ok(None) };
+        let (Some(found), Some(history)) = (found, store.history(id)?) else { return Ok(None) };
         let found = Inheritance { history: Some(history.len()), ..found };
         known().insert(id.to_owned(), found.clone());
         Ok(Some(found))

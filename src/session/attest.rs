@@ -69,11 +69,11 @@ pub fn annotations(
 
 /// The digest of a base's manifest, as registries know it under its name; nothing where nobody has told
 /// the engine.
-fn digest_of(base: &Reference, engine: &dyn ImageStore) -> anyhow::Result<Option<String>> {
+fn digest_of(base: &Reference, store: &dyn ImageStore) -> anyhow::Result<Option<String>> {
     if base.digest.is_some() {
         return Ok(base.digest.clone());
     }
-    let stored = engine.inspect(&base.familiar())?;
+    let stored = store.inspect(&base.familiar())?;
     let known = stored.map(|stored| stored.digests).unwrap_or_default();
     let known = known.iter().filter_map(|known| Reference::parse(known).ok());
     let mut known = known.filter(|known| known.same_repository(base));

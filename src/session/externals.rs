@@ -35,7 +35,7 @@ pub struct Discovery {
 pub fn discover(
     workspace: &mut Workspace,
     request: &mut Request,
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     info: &BuilderInfo,
     at: &Invocation,
 ) -> anyhow::Result<Discovery> {
@@ -52,7 +52,7 @@ pub fn discover(
             tell: request.tell,
             pins: &request.pins,
         };
-        find_externals(search, &request.chosen.all, engine, shared.as_ref(), &mut found)?;
+        find_externals(search, &request.chosen.all, store, shared.as_ref(), &mut found)?;
         if !workspace.learn_triggers(triggers_of(&found, &workspace.graph), at)? {
             return Ok(Discovery { found, shared, platform });
         }

@@ -14,22 +14,19 @@ use crate::base::clock::UnixTime;
 use crate::base::error::permanent;
 use crate::base::{Platform, UnitId, clock};
 use crate::cli::{EngineName, Push};
-use crate::credentials::BuildProxies;
 use crate::engine::docker::{Docker, endpoint};
 #[cfg(any(debug_assertions, feature = "fake"))]
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
 use crate::engine::{
-    Attestations, BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, ImageStore,
-    Secrets, StoredImage,
+    BuildFailure, BuildRequest, Builder, BuilderInfo, ContextSource, Secrets, StoredImage,
 };
 use crate::event::Excerpt;
 use crate::graph::evaluate::NeedKind;
-use crate::graph::link::ExternalTriggers;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::units::Units;
-use crate::graph::{Graph, Image, locate};
+use crate::graph::{Image, locate};
 use crate::inputs::gather::Asked;
 use crate::inputs::{KEY_LABEL, PROOF_LABEL};
 use crate::plan::{Judge, Parent, Plan, Reason, Registered, Settled, among, ask_unchosen};
@@ -112,19 +109,17 @@ fn docker_environment(at: &Invocation) -> endpoint::Environment {
 pub struct ImageProvider<'a> {
     /// What decides.
     pub judge: Judge<'a>,
-    graph: &'a Graph,
+    workspace: &'a Workspace,
+    engine: &'a dyn Builder,
     no_cache: bool,
-    platform: Option<Platform>,
-    attestations: &'a Attestations,
-    proxies: &'a BuildProxies,
-    secrets: Secrets,
+    /// What builds may ask for.
+    pub secrets: Secrets,
     /// When the engine was asked what it holds.
     begun: UnixTime,
     is_trouble_told: AtomicBool,
     parent_aliases: ParentAliases,
     ancestry: Ancestry,
     shared_names: SharedNames,
-    triggers: &'a ExternalTriggers,
     /// The images that have a name of their own from their turn on: something is built on them or they are pushed
     /// later, and another run may meanwhile move the references that keep them.
     held: BTreeSet<UnitId>,
@@ -139,16 +134,16 @@ impl<'a> ImageProvider<'a> {
         workspace: &'a Workspace,
         request: Request,
         discovery: Discovery,
-        (engine, info): (&dyn ImageStore, &BuilderInfo),
+        (engine, info): (&'a dyn Builder, &BuilderInfo),
         at: &Invocation,
     ) -> anyhow::Result<(ImageProvider<'a>, Plan)> {
-        let graph = &workspace.graph;
+        let (graph, store) = (&workspace.graph, engine.images());
         let Request { chosen, force, no_cache, pull, load, pins, .. } = request;
         let Discovery { found, shared, platform: target } = discovery;
         let ExternalImages { mut externals, remote: remote_externals, strays } = found;
         let memory = Memory::of(&workspace.root);
         let begun = clock::now();
-        let unchosen = ask_unchosen(graph, &chosen.all, engine, &mut externals)?;
+        let unchosen = ask_unchosen(graph, &chosen.all, store, &mut externals)?;
         let units = Units::for_one(graph.images.len(), target);
         let all = units.of_all(&chosen.all);
         let asked = Asked {
@@ -158,15 +153,16 @@ impl<'a> ImageProvider<'a> {
             externals: &externals,
             attestations: &workspace.attestations,
         };
-        let (own, held) = look(asked, &all, &memory, force, engine)?;
+        let (own, held) = look(asked, &all, &memory, force, store)?;
         if pull != Pull::Nothing {
             // Names that runs were given which died; one that cannot be removed does no harm.
-            held.strays().iter().chain(&strays).for_each(|stray| drop(engine.remove(stray)));
+            held.strays().iter().chain(&strays).for_each(|stray| drop(store.remove(stray)));
         }
         let named = units.of_all(&chosen.named);
         let of_named = |is_meant: bool| named.iter().filter(|_| is_meant).copied().collect();
         let mut judge = Judge {
             graph,
+            store,
             own,
             externals,
             held,
@@ -184,21 +180,18 @@ impl<'a> ImageProvider<'a> {
         };
         let parent_aliases = ParentAliases::default();
         let aliases = Some(&parent_aliases).filter(|_| pull != Pull::Nothing);
-        let (plan, held) = make_plan(&mut judge, &all, aliases, engine)?;
+        let (plan, held) = make_plan(&mut judge, &all, aliases)?;
         let provider = ImageProvider {
             judge,
-            graph,
+            workspace,
+            engine,
             no_cache,
-            platform: workspace.builds.platform.clone(),
-            attestations: &workspace.attestations,
-            proxies: &workspace.builds.proxies,
             secrets: Secrets::default(),
             begun,
             is_trouble_told: AtomicBool::new(false),
             parent_aliases,
             ancestry: Ancestry::default(),
             shared_names: SharedNames::default(),
-            triggers: &workspace.triggers,
             held,
         };
         provider.tell_trouble(at)?;
@@ -218,24 +211,18 @@ impl<'a> ImageProvider<'a> {
     }
 
     /// Removes the names that images were given for the time of a run.
-    pub fn remove_names(&self, engine: &dyn ImageStore) {
-        self.parent_aliases.remove_all(engine);
-        self.shared_names.end(engine);
+    pub fn remove_names(&self) {
+        self.parent_aliases.remove_all(self.judge.store);
+        self.shared_names.end(self.judge.store);
     }
 
     /// Makes sure that a fresh image stays until the end of the run. It is built if it has gone since the engine was
     /// asked.
-    fn hold(
-        &self,
-        unit: UnitId,
-        settled: Settled,
-        needs: &[Parent],
-        engine: &dyn ImageStore,
-    ) -> anyhow::Result<Settled> {
+    fn hold(&self, unit: UnitId, settled: Settled, needs: &[Parent]) -> anyhow::Result<Settled> {
         match &settled {
             Settled::Fresh { image_id, .. } if self.held.contains(&unit) => {
-                match self.parent_aliases.alias(image_id, engine) {
-                    Err(_) if engine.inspect(image_id)?.is_none() => {
+                match self.parent_aliases.alias(image_id, self.judge.store) {
+                    Err(_) if self.judge.store.inspect(image_id)?.is_none() => {
                         self.judge.settle_gone(unit, needs)
                     }
                     held => held.map(|_| settled),
@@ -245,36 +232,24 @@ impl<'a> ImageProvider<'a> {
         }
     }
 
-    /// Hands over what builds may ask for.
-    #[must_use]
-    pub fn with_secrets(mut self, secrets: Secrets) -> ImageProvider<'a> {
-        self.secrets = secrets;
-        self
-    }
-
     /// Brings what an image needs and only registries hold, and lets its names lead to it.
-    fn bring_needs(
-        &self,
-        unit: UnitId,
-        needs: &[Parent],
-        engine: &dyn ImageStore,
-        turn: &Turn<'_>,
-    ) -> anyhow::Result<()> {
-        let platform = self.platform.as_ref();
+    fn bring_needs(&self, unit: UnitId, needs: &[Parent], turn: &Turn<'_>) -> anyhow::Result<()> {
+        let platform = self.workspace.builds.platform.as_ref();
+        let store = self.judge.store;
         for need in needs {
             let Some(Registered { reference, identity, .. }) = &need.remote else { continue };
             let names = &self.judge.image(need.unit).references;
             let names: Vec<String> = names.iter().map(Reference::familiar).collect();
             let wanted = Wanted { reference, identity, platform, names: &names };
-            bring(engine, wanted, turn.pulled)?;
+            bring(store, wanted, turn.pulled)?;
         }
         for external in &self.judge.image(unit).externals {
-            let named = &self.graph.externals[external.id];
+            let named = &self.judge.graph.externals[external.id];
             if let Some(reference) = self.judge.pinned.get(&external.id) {
                 let by_digest = self.judge.takes_by_digest(unit);
                 let is_context = external.kind == NeedKind::Context;
                 let tag = Some(named).filter(|_| !by_digest && !is_context);
-                pins::bring(engine, reference, tag, platform, turn.pulled)?;
+                pins::bring(store, reference, tag, platform, turn.pulled)?;
                 continue;
             }
             let Some(reference) = self.judge.remote_externals.get(&external.id) else { continue };
@@ -283,7 +258,7 @@ impl<'a> ImageProvider<'a> {
             let names = named.digest.is_none().then(|| named.familiar());
             let names: Vec<String> = names.into_iter().collect();
             let wanted = Wanted { reference, identity: &outside.identity, platform, names: &names };
-            bring(engine, wanted, turn.pulled)?;
+            bring(store, wanted, turn.pulled)?;
         }
         Ok(())
     }
@@ -294,15 +269,14 @@ impl<'a> ImageProvider<'a> {
         key: &str,
         overrides: &ContextOverrides,
         needs: &[Parent],
-        engine: &dyn Builder,
     ) -> anyhow::Result<BuildRequest> {
         let Some(Ok(own)) = &self.judge.own[unit] else { bail!("an image without inputs") };
         let proof =
-            self.ancestry.proof(&self.judge, (unit, key), needs, self.triggers, engine.images())?;
+            self.ancestry.proof(&self.judge, (unit, key), needs, &self.workspace.triggers)?;
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
         let described = self.judge.image(unit);
         let mut contexts = overrides.contexts.clone();
-        let pinned = |it: &Reference| self.judge.pinned.get(&self.graph.externals.find(it)?);
+        let pinned = |it: &Reference| self.judge.pinned.get(&self.judge.graph.externals.find(it)?);
         let written = redirect(used_contexts(described), pinned);
         let written = redirect(written, |it| overrides.names.get(it)).into_iter();
         contexts.extend(written.map(|(name, value)| (name, ContextSource::parse(&value))));
@@ -318,18 +292,18 @@ impl<'a> ImageProvider<'a> {
             }
         }
         let mut build_args = described.build_args.clone();
-        build_args.extend(self.proxies.beside(&build_args));
+        build_args.extend(self.workspace.builds.proxies.beside(&build_args));
         Ok(BuildRequest {
             dockerfile: described.file.source.text().to_owned(),
             target: described.target.clone(),
             references: described.references.iter().map(Reference::familiar).collect(),
             alias: self.held.contains(&unit).then(|| self.parent_aliases.promise()),
             labels: [(KEY_LABEL.to_owned(), key.to_owned())].into_iter().chain(proof).collect(),
-            annotations: attest::annotations(described, engine)?,
-            attestations: self.attestations.clone(),
+            annotations: attest::annotations(described, self.engine)?,
+            attestations: self.workspace.attestations.clone(),
             build_args,
             contexts,
-            platform: self.platform.clone(),
+            platform: self.workspace.builds.platform.clone(),
             no_cache: self.no_cache && self.judge.forced.contains(&unit),
             secrets: self.secrets.clone(),
             context: Arc::clone(&own.archive) as _,
@@ -353,16 +327,9 @@ impl Recipes for ImageProvider<'_> {
         &self.judge.image(unit).name
     }
 
-    fn prepare(
-        &self,
-        unit: UnitId,
-        needs: &[Parent],
-        engine: &dyn Builder,
-        turn: &Turn<'_>,
-    ) -> anyhow::Result<Prepared> {
-        let store = engine.images();
-        let settled = self.judge.settle(unit, &among(needs), store)?;
-        match self.hold(unit, settled, needs, store)? {
+    fn prepare(&self, unit: UnitId, needs: &[Parent], turn: &Turn<'_>) -> anyhow::Result<Prepared> {
+        let settled = self.judge.settle(unit, &among(needs))?;
+        match self.hold(unit, settled, needs)? {
             Settled::Fresh { image_id, lost, registered } => {
                 Ok(Prepared::Fresh { image_id, lost, registered })
             }
@@ -379,17 +346,17 @@ impl Recipes for ImageProvider<'_> {
                 };
                 if (is_shared || waited)
                     && !self.judge.forced.contains(&unit)
-                    && let Some((image_id, lost)) = self.judge.look_again(unit, &key, store)?
+                    && let Some((image_id, lost)) = self.judge.look_again(unit, &key)?
                 {
                     return Ok(Prepared::Fresh { image_id, lost, registered: None });
                 }
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));
-                self.bring_needs(unit, needs, store, turn)?;
+                self.bring_needs(unit, needs, turn)?;
                 let overrides =
-                    ContextOverrides::of(&self.judge, unit, needs, &self.parent_aliases, store)?;
-                let request = Box::new(self.request(unit, &key, &overrides, needs, engine)?);
-                self.shared_names.note(&self.judge, unit, needs, store)?;
+                    ContextOverrides::of(&self.judge, unit, needs, &self.parent_aliases)?;
+                let request = Box::new(self.request(unit, &key, &overrides, needs)?);
+                self.shared_names.note(&self.judge, unit, needs)?;
                 let claim = claim.map(|claim| Box::new(claim) as _);
                 Ok(Prepared::Build { request, reason, claim })
             }
@@ -402,12 +369,10 @@ impl Recipes for ImageProvider<'_> {
         built: &StoredImage,
         resolved: &BTreeSet<String>,
         needs: &[Parent],
-        engine: &dyn Builder,
     ) -> anyhow::Result<()> {
-        let store = engine.images();
         self.parent_aliases.note(built);
-        self.judge.confirm((unit, built), resolved, needs, store)?;
-        self.shared_names.confirm(&self.judge, unit, needs, store)?;
+        self.judge.confirm((unit, built), resolved, needs)?;
+        self.shared_names.confirm(&self.judge, unit, needs)?;
         self.ancestry.note(built);
         Ok(())
     }

@@ -38,8 +38,8 @@ pub fn make(
     if by == ColorBy::Depth {
         return Ok(by_depth(&workspace.graph, images));
     }
+    let engine = connect(engine, at)?;
     if by == ColorBy::Size {
-        let engine = connect(engine, at)?;
         // An engine that does not answer is told so, rather than waited for.
         engine.info()?;
         return Ok(by_size(&workspace.graph, &ask_held(engine.images())?));
@@ -48,7 +48,7 @@ pub fn make(
     let mut workspace = load::load(global, at)?;
     let all = select::with_needs(&workspace.graph, images);
     let request = Request::look(Selection { named: images.to_vec(), ..Selection::all(all) });
-    Ok(by_verdict(&Session::open(&mut workspace, request, engine, at)?.plan))
+    Ok(by_verdict(&Session::open(&mut workspace, request, engine.as_ref(), at)?.plan))
 }
 
 /// A text in the colour of a mark, on a terminal.

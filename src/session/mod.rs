@@ -1,7 +1,6 @@
 //! Operations on a workspace: selection, planning, the image provider of a run, external images,
 //! parent aliases, publishing, secrets, and the observers of a run.
 
-use crate::cli::EngineName;
 use crate::engine::{Builder, BuilderInfo};
 use crate::plan::Plan;
 use crate::workspace::Invocation;
@@ -30,14 +29,14 @@ pub mod signals;
 pub mod tag_moves;
 
 use externals::discover;
-use image_provider::{ImageProvider, Request, connect};
+use image_provider::{ImageProvider, Request};
 
 /// A plan for some images of a workspace, and what carries it out.
 pub struct Session<'w> {
     /// The workspace, with what the triggers of external images add to its graph.
     pub workspace: &'w Workspace,
     /// The engine.
-    pub engine: Box<dyn Builder>,
+    pub engine: &'w dyn Builder,
     /// What the engine reports of itself.
     pub info: BuilderInfo,
     /// What makes the images.
@@ -47,7 +46,7 @@ pub struct Session<'w> {
 }
 
 impl<'w> Session<'w> {
-    /// Connects to an engine, looks up external images, and plans what is requested.
+    /// Looks up external images, and plans what is requested.
     ///
     /// # Errors
     /// If the engine cannot be reached, an external image that must be pulled cannot be, or a trigger is not
@@ -55,18 +54,17 @@ impl<'w> Session<'w> {
     pub fn open(
         workspace: &'w mut Workspace,
         mut request: Request,
-        engine: EngineName,
+        engine: &'w dyn Builder,
         at: &Invocation,
     ) -> anyhow::Result<Session<'w>> {
-        let engine = connect(engine, at)?;
         let info = engine.info()?;
         if request.attests {
-            attest::check(&workspace.attestations, engine.as_ref(), &info)?;
+            attest::check(&workspace.attestations, engine, &info)?;
         }
         let discovery = discover(workspace, &mut request, engine.images(), &info, at)?;
         let workspace: &'w Workspace = workspace;
-        let with = (engine.images(), &info);
-        let (provider, plan) = ImageProvider::open(workspace, request, discovery, with, at)?;
+        let (provider, plan) =
+            ImageProvider::open(workspace, request, discovery, (engine, &info), at)?;
         Ok(Session { workspace, engine, info, provider, plan })
     }
 }

@@ -45,14 +45,14 @@ impl ParentAliases {
     ///
     /// # Errors
     /// Where the engine does not hold the image any more, or can't be asked.
-    pub fn alias(&self, image_id: &str, engine: &dyn ImageStore) -> anyhow::Result<String> {
+    pub fn alias(&self, image_id: &str, store: &dyn ImageStore) -> anyhow::Result<String> {
         // Whoever needs the same image waits until it has its name.
         let mut names = self.names();
         if let Some(name) = names.of.get(image_id) {
             return Ok(name.clone());
         }
         let name = lent::fresh_name();
-        engine.tag(image_id, &name)?;
+        store.tag(image_id, &name)?;
         names.of.insert(image_id.to_owned(), name.clone());
         Ok(name)
     }
@@ -75,10 +75,10 @@ impl ParentAliases {
     }
 
     /// Takes all names back. One that stays is taken away by a later run.
-    pub fn remove_all(&self, engine: &dyn ImageStore) {
+    pub fn remove_all(&self, store: &dyn ImageStore) {
         let Names { of, promised } = std::mem::take(&mut *self.names());
         for name in of.into_values().chain(promised) {
-            drop(engine.remove(&name));
+            drop(store.remove(&name));
         }
     }
 }
@@ -94,7 +94,6 @@ impl ContextOverrides {
         unit: UnitId,
         needs: &[Parent],
         parent_aliases: &ParentAliases,
-        engine: &dyn ImageStore,
     ) -> anyhow::Result<ContextOverrides> {
         let mut found = ContextOverrides::default();
         let Some(Ok(own)) = &judge.own[unit] else { return Ok(found) };
@@ -105,7 +104,7 @@ impl ContextOverrides {
             let reference = &need.reference;
             let is_context = need.kind == NeedKind::Context;
             if let Some(id) = judge.lent_id(unit, need, of, needs) {
-                let name = parent_aliases.alias(id, engine)?;
+                let name = parent_aliases.alias(id, judge.store)?;
                 if !is_context {
                     let source = ContextSource::Image(name.clone());
                     found.contexts.insert(reference.context_name(), source);

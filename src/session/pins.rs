@@ -28,15 +28,15 @@ pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<ExternalId, String> {
 /// # Errors
 /// Where it can't be fetched, or its name leads to another image.
 pub fn bring(
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     pinned: &str,
     name: Option<&Reference>,
     platform: Option<&Platform>,
     pulled: &dyn Fn(String, Duration),
 ) -> anyhow::Result<()> {
-    let image = hold(engine, pinned, platform, pulled)?;
+    let image = hold(store, pinned, platform, pulled)?;
     let Some(name) = name.map(Reference::familiar) else { return Ok(()) };
-    match engine.inspect(&name)? {
+    match store.inspect(&name)? {
         Some(other) if other.id != image.id => Err(permanent(format!(
             "`{name}` is another image in the engine than `{pinned}`, to which it is pinned, and \
                  what reads this Dockerfile takes no named contexts"
@@ -46,6 +46,6 @@ pub fn bring(
         ))
         .into()),
         Some(_) => Ok(()),
-        None => engine.tag(&image.id, &name),
+        None => store.tag(&image.id, &name),
     }
 }

@@ -29,10 +29,10 @@ pub(super) fn look(
     units: &[UnitId],
     memory: &Memory,
     reads_all: bool,
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
 ) -> anyhow::Result<(Gathered, Held)> {
     std::thread::scope(|scope| {
-        let held = scope.spawn(|| ask_held(engine));
+        let held = scope.spawn(|| ask_held(store));
         let mut digests = memory.digests();
         if reads_all {
             // A file that changes through a shared mapping may keep its times.
@@ -52,11 +52,10 @@ pub(super) fn make_plan(
     judge: &mut Judge<'_>,
     units: &[UnitId],
     aliases: Option<&ParentAliases>,
-    engine: &dyn ImageStore,
 ) -> anyhow::Result<(Plan, BTreeSet<UnitId>)> {
     let (mut plan, held) = match aliases.filter(|_| judge.contexts == NamedContexts::All) {
-        Some(aliases) => plan_and_hold(judge, units, aliases, engine)?,
-        None => (judge.plan(units, engine)?, BTreeSet::new()),
+        Some(aliases) => plan_and_hold(judge, units, aliases)?,
+        None => (judge.plan(units)?, BTreeSet::new()),
     };
     expect_costs(judge, &mut plan);
     Ok((plan, held))
@@ -68,20 +67,19 @@ fn plan_and_hold(
     judge: &mut Judge<'_>,
     units: &[UnitId],
     aliases: &ParentAliases,
-    engine: &dyn ImageStore,
 ) -> anyhow::Result<(Plan, BTreeSet<UnitId>)> {
     let mut attempt = 1;
     loop {
-        let plan = judge.plan(units, engine)?;
+        let plan = judge.plan(units)?;
         let needed = needed_later(judge, &plan);
         let mut fresh = needed.iter().filter_map(|unit| match plan.verdict(*unit) {
             Some(Verdict::Fresh { image_id, registry: None, .. }) => Some(image_id),
             _ => None,
         });
-        match fresh.try_for_each(|image_id| aliases.alias(image_id, engine).map(drop)) {
+        match fresh.try_for_each(|image_id| aliases.alias(image_id, judge.store).map(drop)) {
             Ok(()) => return Ok((plan, needed)),
             Err(error) if attempt == PLANS => return Err(error),
-            Err(_) => judge.held = ask_held(engine)?,
+            Err(_) => judge.held = ask_held(judge.store)?,
         }
         attempt += 1;
     }

@@ -86,16 +86,16 @@ const PUSHES: u32 = 5;
 fn push_under(
     name: &str,
     image_id: &str,
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     cancel: &Cancel,
 ) -> anyhow::Result<String> {
     let mut attempt = 1;
     loop {
-        engine.tag(image_id, name)?;
-        let pushed = engine.push(name, cancel);
+        store.tag(image_id, name)?;
+        let pushed = store.push(name, cancel);
         let is_over = pushed.is_ok() || cancel.is_set() || attempt == PUSHES;
-        if is_over || engine.inspect(name)?.is_some() {
-            let untagged = engine.remove(name);
+        if is_over || store.inspect(name)?.is_some() {
+            let untagged = store.remove(name);
             let digest = pushed?;
             return untagged.map(|()| digest);
         }
@@ -109,7 +109,6 @@ impl Publisher for Publishing<'_> {
         unit: UnitId,
         needs: &[Parent],
         image_id: &str,
-        engine: &dyn ImageStore,
         cancel: &Cancel,
     ) -> anyhow::Result<Published> {
         let judge = &self.provider.judge;
@@ -120,7 +119,7 @@ impl Publisher for Publishing<'_> {
         let mut published = None;
         for place in self.shared.key_references(described, &key) {
             let name = place.familiar();
-            let digest = push_under(&name, image_id, engine, cancel)?;
+            let digest = push_under(&name, image_id, judge.store, cancel)?;
             published.get_or_insert_with(|| {
                 let digested = Some(digest.clone());
                 let reference = Reference { tag: None, digest: digested, ..place }.familiar();

@@ -73,7 +73,7 @@ impl ExternalImages {
 pub fn find_externals(
     search: ExternalQuery<'_>,
     images: &[ImageId],
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     shared: Option<&SharedStore>,
     found: &mut ExternalImages,
 ) -> anyhow::Result<()> {
@@ -87,12 +87,12 @@ pub fn find_externals(
         .map(|id| (id, reference(id)))
         .collect();
     if search.pull == Pull::Newer {
-        let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it, engine));
+        let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it, store));
         fetched.into_iter().collect::<anyhow::Result<()>>()?;
     }
     let mut missing = Vec::new();
     for (id, reference) in wanted {
-        let stored = engine.inspect(&reference.familiar())?;
+        let stored = store.inspect(&reference.familiar())?;
         match &stored {
             None => missing.push((id, reference)),
             Some(stored) => found.strays.extend(lent::strays(&stored.references).cloned()),
@@ -111,9 +111,9 @@ pub fn find_externals(
     }
     if search.pull == Pull::Missing {
         // One that can't be fetched is left to the build.
-        parallel::each(&missing, AT_ONCE, |(_, it)| drop(fetch(search, it, engine, true)));
+        parallel::each(&missing, AT_ONCE, |(_, it)| drop(fetch(search, it, store, true)));
         for (id, reference) in missing {
-            let stored = engine.inspect(&reference.familiar())?;
+            let stored = store.inspect(&reference.familiar())?;
             found.note(id, judge_external(stored, search.platform));
         }
     }
@@ -123,16 +123,16 @@ pub fn find_externals(
 fn fetch_newer(
     search: ExternalQuery<'_>,
     reference: &Reference,
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
 ) -> anyhow::Result<()> {
     let name = reference.familiar();
-    let before = engine.inspect(&name)?.map(|image| image.id);
+    let before = store.inspect(&name)?.map(|image| image.id);
     // A digest names one image for ever.
     if before.is_some() && reference.digest.is_some() {
         return Ok(());
     }
-    fetch(search, reference, engine, before.is_none())?;
-    let after = engine.inspect(&name)?.map(|image| image.id);
+    fetch(search, reference, store, before.is_none())?;
+    let after = store.inspect(&name)?.map(|image| image.id);
     let news = if after == before { "up to date" } else { "pulled" };
     if search.tell { say::err(&format!("{name}: {news}\n")) } else { Ok(()) }
 }
@@ -141,11 +141,11 @@ fn fetch_newer(
 fn fetch(
     search: ExternalQuery<'_>,
     reference: &Reference,
-    engine: &dyn ImageStore,
+    store: &dyn ImageStore,
     tell: bool,
 ) -> anyhow::Result<()> {
     let name = reference.familiar();
-    engine.pull(&name, search.asked, &mut || {
+    store.pull(&name, search.asked, &mut || {
         if search.tell && tell {
             // Where nobody reads it, the fetching is still wanted.
             drop(say::err(&format!("pulling {name}\n")));

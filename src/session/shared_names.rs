@@ -32,24 +32,18 @@ impl SharedNames {
     ///
     /// # Errors
     /// If the engine cannot be reached.
-    pub fn note(
-        &self,
-        judge: &Judge<'_>,
-        unit: UnitId,
-        needs: &[Parent],
-        engine: &dyn ImageStore,
-    ) -> anyhow::Result<()> {
+    pub fn note(&self, judge: &Judge<'_>, unit: UnitId, needs: &[Parent]) -> anyhow::Result<()> {
         let names = judge.shared_names(unit, needs);
         if names.is_empty() {
             return Ok(());
         }
         if self.watch.get().is_none() {
-            let Some(watch) = engine.watch_references(&self.marker)? else { return Ok(()) };
+            let Some(watch) = judge.store.watch_references(&self.marker)? else { return Ok(()) };
             // Another image may have been first.
             drop(self.watch.set(watch));
         }
         let Some(watch) = self.watch.get() else { return Ok(()) };
-        let counts = watch.counts(&names, engine)?;
+        let counts = watch.counts(&names, judge.store)?;
         self.before.lock().unwrap_or_else(PoisonError::into_inner).insert(unit, counts);
         Ok(())
     }
@@ -58,17 +52,11 @@ impl SharedNames {
     ///
     /// # Errors
     /// If one has, or the engine cannot be reached.
-    pub fn confirm(
-        &self,
-        judge: &Judge<'_>,
-        unit: UnitId,
-        needs: &[Parent],
-        engine: &dyn ImageStore,
-    ) -> anyhow::Result<()> {
+    pub fn confirm(&self, judge: &Judge<'_>, unit: UnitId, needs: &[Parent]) -> anyhow::Result<()> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
         let (Some(before), Some(watch)) = (before, self.watch.get()) else { return Ok(()) };
         let names = judge.shared_names(unit, needs);
-        let now = watch.counts(&names, engine)?;
+        let now = watch.counts(&names, judge.store)?;
         let mut counted = names.iter().zip(before.iter().zip(&now));
         match counted.find(|(_, (before, now))| before != now) {
             None => Ok(()),
@@ -77,18 +65,18 @@ impl SharedNames {
     }
 
     /// Ends the watch at the end of a run.
-    pub fn end(&self, engine: &dyn ImageStore) {
+    pub fn end(&self, store: &dyn ImageStore) {
         if self.watch.get().is_none() {
             return;
         }
         // An engine removes an image along with its last name. A marker that stays is removed by a later run.
-        let marked = engine.inspect(&self.marker).ok().flatten();
+        let marked = store.inspect(&self.marker).ok().flatten();
         if let Some(marked) = marked.filter(|marked| marked.references.len() < 2) {
             let mut named =
-                engine.list(LabelFilter::named(KEY_LABEL)).unwrap_or_default().into_iter();
+                store.list(LabelFilter::named(KEY_LABEL)).unwrap_or_default().into_iter();
             let other = named.find(|it| it.id != marked.id && !it.references.is_empty());
-            drop(other.map(|other| engine.tag(&other.id, &self.marker)));
+            drop(other.map(|other| store.tag(&other.id, &self.marker)));
         }
-        drop(engine.remove(&self.marker));
+        drop(store.remove(&self.marker));
     }
 }

@@ -288,13 +288,7 @@ impl Recipes for Names {
         &self.0[image.index()]
     }
 
-    fn prepare(
-        &self,
-        image: UnitId,
-        _: &[Parent],
-        _: &dyn Builder,
-        _: &Turn<'_>,
-    ) -> anyhow::Result<Prepared> {
+    fn prepare(&self, image: UnitId, _: &[Parent], _: &Turn<'_>) -> anyhow::Result<Prepared> {
         let request =
             BuildRequest { dockerfile: self.name(image).to_owned(), ..BuildRequest::default() };
         let (request, reason) = (Box::new(request), Reason::NoImage);
@@ -307,7 +301,6 @@ impl Recipes for Names {
         _: &StoredImage,
         _: &BTreeSet<String>,
         _: &[Parent],
-        _: &dyn Builder,
     ) -> anyhow::Result<()> {
         Ok(())
     }

@@ -50,8 +50,9 @@ impl Built {
     fn confirm(&self) -> Option<String> {
         let mut judge = self.world.judge(&self.planned);
         (judge.contexts, judge.publishes_names) = (self.contexts, self.publishes_names);
+        judge.store = &self.store;
         let image = self.world.unit("app");
-        let result = judge.confirm((image, &self.app), &self.resolved, &self.needs, &self.store);
+        let result = judge.confirm((image, &self.app), &self.resolved, &self.needs);
         let error = result.err()?;
         assert!(error::hint(&error).is_some());
         Some(error.to_string())

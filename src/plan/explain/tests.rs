@@ -16,7 +16,7 @@ fn world() -> World {
 /// The reason why `app` is built.
 fn reason(world: &World, store: &Stub<'_>) -> String {
     let judge = world.judge(store);
-    let settled = judge.settle(world.unit("app"), &|_| None, store).unwrap();
+    let settled = judge.settle(world.unit("app"), &|_| None).unwrap();
     let Settled::Build { reason, .. } = settled else { panic!("{settled:?}") };
     describe_reason(&reason)
 }
@@ -91,7 +91,7 @@ fn before_its_parents_are_built_only_what_is_certain_is_a_reason() {
     world.build("base", "one", &mut store);
     let certain = |world: &World, store: &Stub<'_>| {
         let judge = world.judge(store);
-        let reason = judge.certain_reason(world.unit("app"), store).unwrap();
+        let reason = judge.certain_reason(world.unit("app")).unwrap();
         reason.as_ref().map(describe_reason)
     };
     assert_eq!(certain(&world, &store).as_deref(), Some("no-image"));

@@ -22,7 +22,7 @@ fn built() -> (World, Stub<'static>) {
 
 #[track_caller]
 fn check(world: &World, store: &Stub<'_>, expected: &[&str]) {
-    assert_eq!(world.plan(&world.judge(store), store), expected);
+    assert_eq!(world.plan(&world.judge(store)), expected);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
     let fresh = "base: fresh sha256:base-one-again";
     check(&world, &store, &[fresh, "dev: fresh sha256:dev-two"]);
     let judge = world.judge(&store);
-    let settled = judge.settle(world.unit("dev"), &among(&[again]), &store).unwrap();
+    let settled = judge.settle(world.unit("dev"), &among(&[again])).unwrap();
     assert!(matches!(settled, Settled::Fresh { image_id, .. } if image_id == "sha256:dev-two"));
 }
 
@@ -78,7 +78,7 @@ fn a_parent_that_comes_out_different_makes_its_children_stale() {
     let other = world.build("base", "other", &mut store);
     check(&world, &store, &["base: fresh sha256:base-other", "dev: build changed parent"]);
     let judge = world.judge(&store);
-    let settled = judge.settle(world.unit("dev"), &among(&[other]), &store).unwrap();
+    let settled = judge.settle(world.unit("dev"), &among(&[other])).unwrap();
     assert!(matches!(settled, Settled::Build { reason: Reason::Changed { .. }, .. }));
 }
 
@@ -88,14 +88,14 @@ fn forced_images_are_built_though_they_are_held() {
     let check = |forced: &[&str], expected: [&str; 2]| {
         let mut judge = world.judge(&store);
         judge.forced = forced.iter().map(|name| world.unit(name)).collect();
-        assert_eq!(world.plan(&judge, &store), expected);
+        assert_eq!(world.plan(&judge), expected);
     };
     check(&["dev"], ["base: fresh sha256:base-one", "dev: build forced"]);
     check(&["base"], ["base: build forced", "dev: waits base"]);
     check(&["base", "dev"], ["base: build forced", "dev: build forced"]);
     let mut judge = world.judge(&store);
     judge.forced = [world.unit("base")].into();
-    let settled = judge.settle(world.unit("base"), &|_| None, &store).unwrap();
+    let settled = judge.settle(world.unit("base"), &|_| None).unwrap();
     assert!(matches!(settled, Settled::Build { reason: Reason::Forced, .. }));
 }
 
@@ -104,12 +104,12 @@ fn unreadable_images_are_built_though_they_are_held() {
     let (world, store) = built();
     let mut judge = world.judge(&store);
     judge.own[world.unit("base")] = Some(Err(permanent("denied")));
-    assert_eq!(world.plan(&judge, &store), ["base: build unreadable denied", "dev: waits base"]);
+    assert_eq!(world.plan(&judge), ["base: build unreadable denied", "dev: waits base"]);
     // The reason of a child is known before its parents are built.
     judge.own[world.unit("dev")] = Some(Err(permanent("gone")));
     let expected = ["base: build unreadable denied", "dev: build unreadable gone"];
-    assert_eq!(world.plan(&judge, &store), expected);
-    let settled = judge.settle(world.unit("base"), &|_| None, &store).unwrap();
+    assert_eq!(world.plan(&judge), expected);
+    let settled = judge.settle(world.unit("base"), &|_| None).unwrap();
     assert!(matches!(settled, Settled::Build { reason: Reason::Unreadable { .. }, .. }));
 }
 
@@ -118,7 +118,7 @@ fn an_image_that_was_not_gathered_is_an_error() {
     let (world, store) = built();
     let mut judge = world.judge(&store);
     judge.own[world.unit("base")] = None;
-    let error = judge.plan(&world.order(), &store).unwrap_err();
+    let error = judge.plan(&world.order()).unwrap_err();
     assert_eq!(error.to_string(), "the inputs of `base` were never gathered");
 }
 
@@ -178,11 +178,11 @@ fn an_image_that_was_built_here_is_inspected_once() {
     let (world, store) = built();
     let judge = world.judge(&store);
     store.take_calls();
-    judge.plan(&world.order(), &store).unwrap();
+    judge.plan(&world.order()).unwrap();
     assert!(store.take_calls().contains(&"history sha256:dev-two".to_owned()));
     let judge = world.judge(&store);
     store.take_calls();
-    judge.plan(&world.order(), &store).unwrap();
+    judge.plan(&world.order()).unwrap();
     assert_eq!(store.take_calls(), Vec::<String>::new(), "all of it is known");
 }
 
@@ -209,7 +209,7 @@ fn images_that_are_not_chosen_count_for_what_they_are() {
     let dev = [world.id("dev")];
     let check = |store: &Stub<'_>, expected: &str| {
         let judge = world.judge_some(&dev, store);
-        let plan = judge.plan(&[world.unit("dev")], store).unwrap();
+        let plan = judge.plan(&[world.unit("dev")]).unwrap();
         assert_eq!(world.lines(&plan), [expected]);
     };
     check(&store, "dev: fresh sha256:dev-two");
@@ -232,10 +232,10 @@ fn registered(identity: Identity) -> Registered {
 }
 
 /// What becomes of `base`, given what the registry has of it.
-fn close(judge: &Judge<'_>, store: &Stub<'_>, found: Option<Identity>) -> Settled {
+fn close(judge: &Judge<'_>, found: Option<Identity>) -> Settled {
     let base = judge.units.first_of(judge.graph.find("base").unwrap());
-    let open = judge.open(base, &|_| None, store).unwrap().unwrap();
-    judge.close(open, found.map(registered), store).unwrap()
+    let open = judge.open(base, &|_| None).unwrap().unwrap();
+    judge.close(open, found.map(registered)).unwrap()
 }
 
 #[test]
@@ -244,16 +244,16 @@ fn what_only_the_registry_holds_is_used_from_there() {
     let store = Stub::default();
     let mut judge = world.judge(&store);
     let remote = Identity::of(&stored("base", "remote"));
-    let Settled::Remote { registered, lost } = close(&judge, &store, Some(remote.clone())) else {
+    let Settled::Remote { registered, lost } = close(&judge, Some(remote.clone())) else {
         panic!("the registry holds it")
     };
     assert_eq!((registered.image_id.as_str(), lost.len()), ("sha256:remote", 0));
     judge.loads = [world.unit("base")].into();
-    let Settled::Remote { lost, .. } = close(&judge, &store, Some(remote)) else {
+    let Settled::Remote { lost, .. } = close(&judge, Some(remote)) else {
         panic!("the registry holds it")
     };
     assert_eq!(lost, ["acme/shop-base:latest"], "the engine is to have it");
-    let settled = close(&judge, &store, None);
+    let settled = close(&judge, None);
     assert!(matches!(settled, Settled::Build { reason: Reason::NoImage, .. }));
 }
 
@@ -262,11 +262,11 @@ fn where_engine_and_registry_differ_the_registry_wins() {
     let (world, store) = built();
     let judge = world.judge(&store);
     let here = Identity::of(store.image("sha256:base-one").unwrap());
-    let settled = close(&judge, &store, None);
+    let settled = close(&judge, None);
     assert!(matches!(settled, Settled::Fresh { registered: None, .. }));
-    let settled = close(&judge, &store, Some(here));
+    let settled = close(&judge, Some(here));
     assert!(matches!(settled, Settled::Fresh { registered: Some(_), .. }));
-    let settled = close(&judge, &store, Some(Identity::of(&stored("base", "remote"))));
+    let settled = close(&judge, Some(Identity::of(&stored("base", "remote"))));
     assert!(matches!(settled, Settled::Remote { .. }));
 }
 
@@ -277,13 +277,13 @@ fn a_plan_says_where_a_remote_image_is_and_children_are_keyed_by_it() {
     let (base, dev) = (world.unit("base"), world.unit("dev"));
     let mut plan = Plan::new(&world.graph, &world.units(), &world.order());
     let remote = Identity::of(&stored("base", "remote"));
-    let settled = close(&judge, &store, Some(remote.clone()));
-    judge.note(base, settled, &mut plan, &mut BTreeMap::new(), &store).unwrap();
+    let settled = close(&judge, Some(remote.clone()));
+    judge.note(base, settled, &mut plan, &mut BTreeMap::new()).unwrap();
     let verdict = describe(plan.verdict(base).unwrap());
     assert_eq!(verdict, "fresh sha256:remote at r.example/base@sha256:0");
     assert!(plan.is_remote(base) && plan.parent(base).unwrap().remote.is_some());
     assert_eq!(plan.identity(base), Some(&remote));
-    judge.judge_together(&[dev], &mut plan, &mut BTreeMap::new(), &store).unwrap();
+    judge.judge_together(&[dev], &mut plan, &mut BTreeMap::new()).unwrap();
     assert_eq!(describe(plan.verdict(dev).unwrap()), "build changed parent");
 }
 
@@ -291,11 +291,13 @@ fn a_plan_says_where_a_remote_image_is_and_children_are_keyed_by_it() {
 fn another_run_may_have_built_it_meanwhile() {
     let (world, mut store) = (pair(), Stub::default());
     let base = world.unit("base");
-    let before = world.judge(&store);
+    let planned = Stub::default();
+    let mut before = world.judge(&planned);
     let key = before.key_of(base, &[]).unwrap();
-    assert_eq!(before.look_again(base, &key, &store).unwrap(), None);
+    assert_eq!(before.look_again(base, &key).unwrap(), None);
     world.build("base", "one", &mut store);
-    let found = before.look_again(base, &key, &store).unwrap();
+    before.store = &store;
+    let found = before.look_again(base, &key).unwrap();
     assert_eq!(found, Some(("sha256:base-one".to_owned(), Vec::new())));
-    assert_eq!(before.look_again(base, "other", &store).unwrap(), None);
+    assert_eq!(before.look_again(base, "other").unwrap(), None);
 }
