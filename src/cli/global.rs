@@ -10,7 +10,7 @@ use crate::base::Platform;
 use crate::engine::attest::{Kind, Said};
 
 /// Options that every command takes.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Options of all commands")]
 pub struct Global {
     /// Act as if started in DIR.

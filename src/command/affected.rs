@@ -2,7 +2,7 @@
 
 use crate::base::error::usage;
 use crate::base::{IdMap, ImageId, UnitId};
-use crate::cli::{Affected as Options, AffectedFormat, EngineName, Global, Push};
+use crate::cli::{Affected as Options, AffectedFormat, EngineName, Push};
 use crate::exit::Exit;
 use crate::graph::Image;
 use crate::graph::pins::Pins;
@@ -18,10 +18,10 @@ use crate::workspace::load::Workspace;
 use crate::workspace::revisions::{self, Affected};
 use crate::workspace::{Invocation, lock};
 
-pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = Workspace::open(global, at)?;
+pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = Workspace::open(at)?;
     let mut causes = match &options.since {
-        Some(revision) => revisions::affected(&workspace, revision, global, at)?.causes,
+        Some(revision) => revisions::affected(&workspace, revision, at)?.causes,
         None => IdMap::from_fn(workspace.graph.images.len(), |_| None),
     };
     if options.missing {

@@ -2,7 +2,7 @@
 
 use crate::base::error::usage;
 use crate::base::{UnitId, clock};
-use crate::cli::{Build, Global, Progress, Push, jobs};
+use crate::cli::{Build, Progress, Push, jobs};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
@@ -20,7 +20,7 @@ use crate::session::{Session, consent, signals};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, registry, root};
 
-pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
         return Err(usage("name images, or `--all`")
             .hint("`layers list` shows those there are")
@@ -30,17 +30,17 @@ pub fn run(options: &Build, global: &Global, at: &Invocation) -> anyhow::Result<
         let message = "`--progress tty` needs a terminal, and the standard error stream is none";
         return Err(usage(message).hint("leave it out, or say `--progress plain`").into());
     }
-    let start = root::start_folder(global)?;
+    let start = root::start_folder(at)?;
     let given = SecretOptions::read(options, &start, at)?;
-    let mut workspace = Workspace::open(global, at)?;
-    let mut request = request_of(options, &workspace, global, at)?;
+    let mut workspace = Workspace::open(at)?;
+    let mut request = request_of(options, &workspace, at)?;
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
     let push = request.push;
     if let (Some(revision), true) = (&options.since, request.chosen.named.is_empty()) {
         say::err(&format!("no image differs from `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
-    selection::warn_of_arguments(&workspace, &request.chosen, global, at)?;
+    selection::warn_of_arguments(&workspace, &request.chosen, at)?;
     let engine = connect(options.engine.engine, at)?;
     let mut session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
     let (workspace, todo) = (session.workspace, &session.plan);
@@ -73,19 +73,14 @@ fn report_secrets(prepared: &PreparedSecrets, at: &Invocation) -> anyhow::Result
     say::err(&consent::announce(&prepared.announced))
 }
 
-fn request_of(
-    options: &Build,
-    workspace: &Workspace,
-    global: &Global,
-    at: &Invocation,
-) -> anyhow::Result<Request> {
+fn request_of(options: &Build, workspace: &Workspace, at: &Invocation) -> anyhow::Result<Request> {
     let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
     Ok(Request {
-        chosen: selection::choose(workspace, selectors, global, at)?,
+        chosen: selection::choose(workspace, selectors, at)?,
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
         pull: pull_of(options),

@@ -4,7 +4,7 @@
 
 use crate::base::Diagnostic;
 use crate::base::text::count;
-use crate::cli::{Check, CheckFormat, Deny, Global};
+use crate::cli::{Check, CheckFormat, Deny};
 use crate::exit::Exit;
 use crate::inputs::missing;
 use crate::lint;
@@ -12,8 +12,8 @@ use crate::report::{annotations, diagnostics, diagnostics_json, say};
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, lock};
 
-pub fn run(options: &Check, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = load::load(global, at)?;
+pub fn run(options: &Check, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = load::load(at)?;
     workspace.read_ignore_files();
     let problems = all_problems(&workspace)?;
     let usual =

@@ -12,7 +12,7 @@ use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::base::text::shell_word;
 use crate::cli::output::{file_in, file_of};
-use crate::cli::{Ci as Options, CiGithub, CiGitlab, CiSystem, Global, retyped};
+use crate::cli::{Ci as Options, CiGithub, CiGitlab, CiSystem, retyped};
 use crate::exit::Exit;
 use crate::export::ci::Pipeline;
 use crate::export::ci::github::{self, Github};
@@ -25,7 +25,7 @@ use crate::session::selection::{self, Selectors};
 use crate::workspace::Invocation;
 use crate::workspace::load::Workspace;
 
-pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     let (file, usual_file) = match &options.system {
         CiSystem::Github(options) => (&options.file, github::FILE),
         CiSystem::Gitlab(options) => (&options.file, gitlab::FILE),
@@ -34,29 +34,29 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     if file.check && output.is_none() && file.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
     }
-    let workspace = Workspace::open_graph(global, at)?;
+    let workspace = Workspace::open_graph(at)?;
     let selectors = Selectors { images: &file.images, ..Selectors::default() };
-    let chosen = selection::choose(&workspace, selectors, global, at)?;
+    let chosen = selection::choose(&workspace, selectors, at)?;
     if !file.check {
         warn_without_registry(&workspace, at)?;
     }
     let view = View::whole(&workspace.graph).of(&chosen.all);
     let top = git_folder(&workspace.root);
-    let command = retyped::ci(options, global);
-    let pipeline = pipeline(&workspace, &command, top, global, at)?;
+    let command = retyped::ci(options, &at.global);
+    let pipeline = pipeline(&workspace, &command, top, at)?;
     let drawn = match &options.system {
         CiSystem::Github(options) => github::draw(&view, &pipeline, &github_of(options)),
         CiSystem::Gitlab(options) => gitlab::draw(&view, &pipeline, &gitlab_of(options)),
     };
     let drawn = drawn.map_err(as_usage)?;
     if file.check {
-        let path = output.map_or_else(|| top.join(usual_file), |path| file_in(global, path));
+        let path = output.map_or_else(|| top.join(usual_file), |path| file_in(&at.global, path));
         let name = output.unwrap_or(Path::new(usual_file)).to_string_lossy().into_owned();
         let is_current = compared::with_file(&path, &drawn, &name, &command)?;
         return Ok(if is_current { Exit::Done } else { Exit::Failed });
     }
     match output {
-        Some(path) => write(&file_in(global, path), &drawn)?,
+        Some(path) => write(&file_in(&at.global, path), &drawn)?,
         None => say::data(&drawn)?,
     }
     Ok(Exit::Done)
@@ -85,7 +85,6 @@ fn pipeline<'a>(
     workspace: &'a Workspace,
     command: &str,
     top: &Path,
-    global: &Global,
     at: &Invocation,
 ) -> anyhow::Result<Pipeline<'a>> {
     let config = &workspace.config.config;
@@ -100,7 +99,7 @@ fn pipeline<'a>(
     let below = workspace.root.strip_prefix(top).ok().filter(|path| !path.as_os_str().is_empty());
     let folder = below.map(|path| format!("-C {}", shell_word(&path.to_string_lossy())));
     let options =
-        folder.into_iter().chain(retyped::settings_with_registry(global, shell_word)).collect();
+        folder.into_iter().chain(retyped::settings_with_registry(&at.global, shell_word)).collect();
     Ok(Pipeline {
         recipe,
         options,

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::cli::output::{file_in, file_of};
-use crate::cli::{ColorBy, Global, Graph as Options, retyped};
+use crate::cli::{ColorBy, Graph as Options, retyped};
 use crate::exit::Exit;
 use crate::export::mark::Mark;
 use crate::export::{self, Recipe, View, bake, compose, dot, mermaid, svg, tree};
@@ -57,20 +57,18 @@ impl Format {
 struct Asked<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
-    global: &'a Global,
     at: &'a Invocation,
     /// The digests of externals that are kept.
     pins: &'a Pins,
 }
 
-pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
+pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     // What is drawn is committed and compared, and neither what git calls it nor the time at which somebody
     // builds is part of it. Only what an engine says is about a build.
     let asks = matches!(options.color_by, Some(ColorBy::Verdict | ColorBy::Size));
     let environment = at.environment.without(build_settings::SOURCE_DATE_EPOCH);
-    let timeless = Invocation { environment, paint: at.paint };
-    let mut workspace =
-        if asks { load::load(global, at)? } else { load::load_lasting(global, &timeless)? };
+    let timeless = Invocation { global: at.global.clone(), environment, paint: at.paint };
+    let mut workspace = if asks { load::load(at)? } else { load::load_lasting(&timeless)? };
     if options.color_by == Some(ColorBy::Verdict) {
         workspace.read_ignore_files();
     }
@@ -79,7 +77,7 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
     if options.check && output.is_none() && options.output.is_some() {
         return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
     }
-    let output = output.map(|path| file_in(global, path));
+    let output = output.map(|path| file_in(&at.global, path));
     let usual = || {
         let file = format_of(options, None).map_or(lock::FILE, Format::usual_file);
         workspace.root.join(file)
@@ -93,13 +91,13 @@ pub fn run(options: &Options, global: &Global, at: &Invocation) -> anyhow::Resul
         },
         _ => Pins::default(),
     };
-    let asked = Asked { workspace: &workspace, options, global, at, pins: &pins };
+    let asked = Asked { workspace: &workspace, options, at, pins: &pins };
     match output {
         Some(path) if options.check => {
             let wanted = draw(&asked, format, &tree::plain)?;
             let name =
                 path.file_name().map_or(path.as_path(), Path::new).to_string_lossy().into_owned();
-            let command = retyped::graph(options, global, None);
+            let command = retyped::graph(options, &at.global, None);
             let is_current = compared::with_file(&path, &wanted, &name, &command)?;
             return Ok(if is_current { Exit::Done } else { Exit::Failed });
         }
@@ -156,9 +154,9 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
 
 /// The graph, or what the options choose of it, in a format.
 fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result<String> {
-    let Asked { workspace, options, global, at, pins } = *asked;
-    let view = view(workspace, options, format, (global, at))?;
-    let recipe = |format| recipe(workspace, retyped::graph(options, global, Some(format)));
+    let Asked { workspace, options, at, pins } = *asked;
+    let view = view(workspace, options, format, at)?;
+    let recipe = |format| recipe(workspace, retyped::graph(options, &at.global, Some(format)));
     Ok(match format {
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
@@ -179,7 +177,7 @@ fn view<'a>(
     workspace: &'a Workspace,
     options: &Options,
     format: Format,
-    (global, at): (&Global, &Invocation),
+    at: &Invocation,
 ) -> anyhow::Result<View<'a>> {
     let graph = &workspace.graph;
     let mut view = View::whole(graph);
@@ -204,8 +202,7 @@ fn view<'a>(
     }
     if let Some(by) = options.color_by {
         let images: Vec<_> = view.images().map(|(id, _)| id).collect();
-        view =
-            view.marked(marks::make(workspace, &images, by, options.engine.engine, (global, at))?);
+        view = view.marked(marks::make(workspace, &images, by, options.engine.engine, at)?);
     }
     Ok(view)
 }

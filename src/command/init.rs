@@ -8,7 +8,7 @@ use crate::base::Diagnostic;
 use crate::base::error::usage;
 use crate::base::screen::visible_path;
 use crate::base::text::count;
-use crate::cli::{Global, Init};
+use crate::cli::Init;
 use crate::exit::Exit;
 use crate::report::{diagnostics, say};
 use crate::scan::config::FILE_NAME;
@@ -16,15 +16,15 @@ use crate::scan::dockerfiles;
 use crate::workspace::proposal::{Proposal, propose};
 use crate::workspace::{Invocation, root};
 
-pub fn run(options: &Init, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let root = root_for(&root::start_folder(global)?);
+pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
+    let root = root_for(&root::start_folder(at)?);
     let path = root.join(FILE_NAME);
     if path.exists() && !options.print {
         return Err(usage(format!("`{FILE_NAME}` is there already"))
             .hint("`layers init --print` shows what would be written")
             .into());
     }
-    let Some(Proposal { text, graph, problems }) = propose(&root, global, at)? else {
+    let Some(Proposal { text, graph, problems }) = propose(&root, at)? else {
         return Err(usage(format!("no Dockerfile in `{}`", visible_path(&root)))
             .hint("start with docker/base/Dockerfile")
             .into());

@@ -1,16 +1,16 @@
 //! `layers list`: each image, what it is called, and where its name came from.
 
-use crate::cli::{Global, List};
+use crate::cli::List;
 use crate::exit::Exit;
 use crate::report::{images, say};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, revisions};
 
-pub fn run(options: &List, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let workspace = Workspace::open_graph(global, at)?;
+pub fn run(options: &List, at: &Invocation) -> anyhow::Result<Exit> {
+    let workspace = Workspace::open_graph(at)?;
     let graph = &workspace.graph;
     let chosen = match &options.since {
-        Some(revision) => revisions::affected(&workspace, revision, global, at)?.images,
+        Some(revision) => revisions::affected(&workspace, revision, at)?.images,
         None => graph.images.ids().collect(),
     };
     if options.json {

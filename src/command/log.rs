@@ -5,7 +5,7 @@
 
 use crate::base::error::usage;
 use crate::base::text::closest;
-use crate::cli::{Global, Log};
+use crate::cli::Log;
 use crate::event::{Event, Skip};
 use crate::exit::Exit;
 use crate::report::journal::{Events, has_log_of};
@@ -13,10 +13,10 @@ use crate::report::summary::Whole;
 use crate::report::{retell, say};
 use crate::session::run_logs;
 use crate::state::runs::RunLog;
-use crate::workspace::root;
+use crate::workspace::{Invocation, root};
 
-pub fn run(options: &Log, global: &Global) -> anyhow::Result<Exit> {
-    let runs = run_logs::kept(&root::start_folder(global)?)?;
+pub fn run(options: &Log, at: &Invocation) -> anyhow::Result<Exit> {
+    let runs = run_logs::kept(&root::start_folder(at)?)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     match &options.image {
         None => {

@@ -14,10 +14,10 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::base::screen::visible_path;
-use crate::cli::{Cli, Global};
+use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::report::say;
-use crate::workspace::root;
+use crate::workspace::{Invocation, root};
 
 /// A term and what it means.
 type Entry = (&'static str, &'static str);
@@ -54,8 +54,8 @@ const EXIT_STATUS: &[Entry] = &[
     ("130, 143", "stopped by a signal"),
 ];
 
-pub fn run(folder: &Path, global: &Global) -> anyhow::Result<Exit> {
-    let folder = root::start_folder(global)?.join(folder);
+pub fn run(folder: &Path, at: &Invocation) -> anyhow::Result<Exit> {
+    let folder = root::start_folder(at)?.join(folder);
     fs::create_dir_all(&folder)
         .with_context(|| format!("can't make the folder `{}`", visible_path(&folder)))?;
     for (name, text) in pages()? {

@@ -4,7 +4,7 @@
 //! rooms in their order, and hands what they say to `report/`.
 
 use crate::base::error;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Global};
 use crate::exit::Exit;
 use crate::report::say;
 use crate::workspace::Invocation;
@@ -35,7 +35,7 @@ pub fn refuse(error: &clap::Error) -> Exit {
         drop(error.print());
         return Exit::Done;
     }
-    let at = Invocation::read();
+    let at = Invocation::read(Global::default());
     let text = error.render();
     let text = if at.paint.is_colored() { text.ansi().to_string() } else { text.to_string() };
     drop(say::err(&text));
@@ -44,27 +44,27 @@ pub fn refuse(error: &clap::Error) -> Exit {
 
 /// Does what the command line says.
 pub fn run(cli: Cli) -> Exit {
-    let at = Invocation::read();
     let Cli { command, global } = cli;
+    let at = Invocation::read(global);
     let result = match command {
-        Command::Build(options) => build::run(&options, &global, &at),
-        Command::Plan(options) => plan::run(&options, &global, &at),
-        Command::Affected(options) => affected::run(&options, &global, &at),
-        Command::Diff(options) => diff::run(&options, &global, &at),
-        Command::Why(options) => why::run(&options, &global, &at),
-        Command::Log(options) => log::run(&options, &global),
-        Command::Runs(options) => runs::run(&options, &global),
-        Command::Report(options) => report::run(&options, &global),
-        Command::Graph(options) => graph::run(&options, &global, &at),
-        Command::Ci(options) => ci::run(&options, &global, &at),
-        Command::Outdated(options) => outdated::run(&options, &global, &at),
-        Command::Update(options) => update::run(&options, &global, &at),
-        Command::List(options) => list::run(&options, &global, &at),
-        Command::Check(options) => check::run(&options, &global, &at),
-        Command::Init(options) => init::run(&options, &global, &at),
+        Command::Build(options) => build::run(&options, &at),
+        Command::Plan(options) => plan::run(&options, &at),
+        Command::Affected(options) => affected::run(&options, &at),
+        Command::Diff(options) => diff::run(&options, &at),
+        Command::Why(options) => why::run(&options, &at),
+        Command::Log(options) => log::run(&options, &at),
+        Command::Runs(options) => runs::run(&options, &at),
+        Command::Report(options) => report::run(&options, &at),
+        Command::Graph(options) => graph::run(&options, &at),
+        Command::Ci(options) => ci::run(&options, &at),
+        Command::Outdated(options) => outdated::run(&options, &at),
+        Command::Update(options) => update::run(&options, &at),
+        Command::List(options) => list::run(&options, &at),
+        Command::Check(options) => check::run(&options, &at),
+        Command::Init(options) => init::run(&options, &at),
         Command::Completions { shell } => completions::run(shell),
         Command::Release { file } => release::run(&file, &at),
-        Command::Man { folder } => man::run(&folder, &global),
+        Command::Man { folder } => man::run(&folder, &at),
     };
     result.unwrap_or_else(|error| {
         say::error(&error, at.paint);

@@ -1,6 +1,6 @@
 //! `layers outdated`: which externals have moved since they were pinned, or built on.
 
-use crate::cli::{Global, Outdated};
+use crate::cli::Outdated;
 use crate::exit::Exit;
 use crate::report::pins::{self, Row};
 use crate::report::say;
@@ -8,8 +8,8 @@ use crate::session::outdated::compare;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock};
 
-pub fn run(options: &Outdated, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let workspace = Workspace::open_graph(global, at)?;
+pub fn run(options: &Outdated, at: &Invocation) -> anyhow::Result<Exit> {
+    let workspace = Workspace::open_graph(at)?;
     let pins = lock::pins(&workspace, at)?;
     let rows = compare(&workspace, &pins, options.engine.engine, at);
     let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();

@@ -1,7 +1,7 @@
 //! `layers plan`: what a build would do, and why.
 
 use crate::base::UnitId;
-use crate::cli::{Global, Plan, jobs};
+use crate::cli::{Plan, jobs};
 use crate::exit::Exit;
 use crate::plan::Plan as Todo;
 use crate::report::paint::Paint;
@@ -14,15 +14,15 @@ use crate::session::selection::{self, Selectors};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, root};
 
-pub fn run(options: &Plan, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = Workspace::open(global, at)?;
+pub fn run(options: &Plan, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = Workspace::open(at)?;
     let selectors = Selectors {
         images: &options.images,
         excluded: &options.exclude,
         since: options.since.as_deref(),
     };
-    let chosen = selection::choose(&workspace, selectors, global, at)?;
-    selection::warn_of_arguments(&workspace, &chosen, global, at)?;
+    let chosen = selection::choose(&workspace, selectors, at)?;
+    selection::warn_of_arguments(&workspace, &chosen, at)?;
     let pins = lock::pins_of(options.locked, &workspace, at)?;
     let request = Request { pins, ..Request::look(chosen) };
     let engine = connect(options.engine.engine, at)?;

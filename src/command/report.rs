@@ -5,16 +5,16 @@
 use std::path::Path;
 
 use crate::base::screen::visible_path;
+use crate::cli::Report;
 use crate::cli::output::file_of;
-use crate::cli::{Global, Report};
 use crate::exit::Exit;
 use crate::report::page::Standing;
 use crate::report::{say, trace};
 use crate::session::{run_logs, run_pages};
-use crate::workspace::root;
+use crate::workspace::{Invocation, root};
 
-pub fn run(options: &Report, global: &Global) -> anyhow::Result<Exit> {
-    let start = root::start_folder(global)?;
+pub fn run(options: &Report, at: &Invocation) -> anyhow::Result<Exit> {
+    let start = root::start_folder(at)?;
     let runs = run_logs::kept(&start)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     // Asked before the log is read, which ends before the lock on it is given back.

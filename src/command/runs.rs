@@ -3,15 +3,15 @@
 //! The newest comes first, as in `git log`, `docker ps` and the lists of CI services: it is the one
 //! that is asked for. Like `log`, it reads `.layers/` alone.
 
-use crate::cli::{Global, Runs};
+use crate::cli::Runs;
 use crate::exit::Exit;
 use crate::report::runs::{self, Row};
 use crate::report::say;
 use crate::state;
-use crate::workspace::root;
+use crate::workspace::{Invocation, root};
 
-pub fn run(options: &Runs, global: &Global) -> anyhow::Result<Exit> {
-    let memory = root::own_memory(&root::find_root(&root::start_folder(global)?))?;
+pub fn run(options: &Runs, at: &Invocation) -> anyhow::Result<Exit> {
+    let memory = root::own_memory(&root::find_root(&root::start_folder(at)?))?;
     let rows: Vec<Row> = state::runs::all(&memory).iter().rev().map(runs::read).collect();
     if options.json {
         say::json(&rows)?;

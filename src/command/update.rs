@@ -6,7 +6,7 @@
 use crate::base::error::{self, usage};
 use crate::base::parallel;
 use crate::base::text::closest;
-use crate::cli::{Global, Update};
+use crate::cli::Update;
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
@@ -19,8 +19,8 @@ use crate::session::outdated;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, registry};
 
-pub fn run(options: &Update, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let workspace = Workspace::open_graph(global, at)?;
+pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
+    let workspace = Workspace::open_graph(at)?;
     let before = lock::pins(&workspace, at)?;
     let chosen = choose(&workspace.graph, &options.externals)?;
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));

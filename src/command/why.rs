@@ -2,7 +2,7 @@
 
 use crate::base::error::usage;
 use crate::base::{ImageId, UnitId};
-use crate::cli::{Global, Why};
+use crate::cli::Why;
 use crate::exit::Exit;
 use crate::graph::{Edge, Graph};
 use crate::plan::{Plan, Settled, Verdict};
@@ -13,11 +13,11 @@ use crate::session::selection::{self, Selectors};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, root};
 
-pub fn run(options: &Why, global: &Global, at: &Invocation) -> anyhow::Result<Exit> {
-    let mut workspace = Workspace::open(global, at)?;
+pub fn run(options: &Why, at: &Invocation) -> anyhow::Result<Exit> {
+    let mut workspace = Workspace::open(at)?;
     let selectors =
         Selectors { images: std::slice::from_ref(&options.image), ..Selectors::default() };
-    let chosen = selection::choose(&workspace, selectors, global, at)?;
+    let chosen = selection::choose(&workspace, selectors, at)?;
     let [image] = chosen.named.as_slice() else {
         return Err(usage(format!("`{}` is more than one image", options.image)).into());
     };

@@ -6,7 +6,7 @@
 use crate::base::error::{ErrorKind, as_usage, printed, usage};
 use crate::base::screen::visible_path;
 use crate::base::{Diagnostic, IdMap, ImageId, Platform};
-use crate::cli::{Diff as Options, Global, jobs};
+use crate::cli::{Diff as Options, jobs};
 use crate::graph::Graph;
 use crate::graph::difference::{Difference, Side};
 use crate::graph::units::Units;
@@ -29,14 +29,14 @@ use crate::workspace::{Invocation, build_settings};
 ///
 /// # Errors
 /// If a revision cannot be read, or its files are wrong.
-pub fn summarize(options: &Options, global: &Global, at: &Invocation) -> anyhow::Result<String> {
+pub fn summarize(options: &Options, at: &Invocation) -> anyhow::Result<String> {
     let range = parse(&options.range);
     match range.head {
         None => {
-            let workspace = Workspace::open(global, at)?;
-            beside_work_tree(&workspace, range, options, global, at)
+            let workspace = Workspace::open(at)?;
+            beside_work_tree(&workspace, range, options, at)
         }
-        Some(head) => between_revisions(range, head, options, global, at),
+        Some(head) => between_revisions(range, head, options, at),
     }
 }
 
@@ -83,14 +83,13 @@ fn beside_work_tree(
     workspace: &Workspace,
     range: Range<'_>,
     options: &Options,
-    global: &Global,
     at: &Invocation,
 ) -> anyhow::Result<String> {
     let Workspace { root, graph, head, .. } = workspace;
     let git = Git::open(root).map_err(as_usage)?;
     let tree = tree_of_base(&git, range)?;
     warn_of_null(range.base, at)?;
-    let around = Around { head, global, at };
+    let around = Around { head, at };
     let (then, causes) = compare_work_tree(workspace, &git, &tree, around)?;
     let pins = pins_in(root);
     let now = Side { graph, pins: &pins };
@@ -102,16 +101,15 @@ fn between_revisions(
     range: Range<'_>,
     head: &str,
     options: &Options,
-    global: &Global,
     at: &Invocation,
 ) -> anyhow::Result<String> {
-    let root = find_root(&start_folder(global)?);
+    let root = find_root(&start_folder(at)?);
     let git = Git::open(&root).map_err(as_usage)?;
     let base = tree_of_base(&git, range)?;
     let tree = tree_of_head(&git, head)?;
     warn_of_null(range.base, at)?;
     let names = Head::of(&root);
-    let around = Around { head: &names, global, at };
+    let around = Around { head: &names, at };
     let read = |tree: &str| Revision::read(&git, tree, around);
     let (then, now) = rayon::join(|| read(&base), || read(&tree));
     let (then, now) = (then?, now?);
@@ -130,7 +128,7 @@ fn between_revisions(
         .hint("say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
         .into());
     }
-    build_settings::check_target(global, &now.graph)?;
+    build_settings::check_target(&at.global, &now.graph)?;
     let platform = now.builds.platform.clone().unwrap_or_default();
     let causes = compare(Sides { now: now.side(), then: then.side(), platform: &platform })?;
     let pins = now.pins();

@@ -4,7 +4,7 @@
 //! the engine's list of images, and a depth no engine.
 
 use crate::base::{IdMap, ImageId};
-use crate::cli::{ColorBy, EngineName, Global};
+use crate::cli::{ColorBy, EngineName};
 use crate::export::mark::{Mark, Marks, STEPS, Shade};
 use crate::graph::{Graph, select};
 use crate::plan::{Held, Holder, Plan, Verdict, ask_held};
@@ -33,7 +33,7 @@ pub fn make(
     images: &[ImageId],
     by: ColorBy,
     engine: EngineName,
-    (global, at): (&Global, &Invocation),
+    at: &Invocation,
 ) -> anyhow::Result<Marks> {
     if by == ColorBy::Depth {
         return Ok(by_depth(&workspace.graph, images));
@@ -45,7 +45,7 @@ pub fn make(
         return Ok(by_size(&workspace.graph, &ask_held(engine.images())?));
     }
     // The engine adds to a graph what only it can know, and the one that is drawn stays as it is written.
-    let mut workspace = load::load(global, at)?;
+    let mut workspace = load::load(at)?;
     let all = select::with_needs(&workspace.graph, images);
     let request = Request::look(Selection { named: images.to_vec(), ..Selection::all(all) });
     Ok(by_verdict(&Session::open(&mut workspace, request, engine.as_ref(), at)?.plan))

@@ -4,7 +4,6 @@
 
 use crate::base::ImageId;
 use crate::base::error::as_usage;
-use crate::cli::Global;
 use crate::graph::{Graph, select};
 use crate::lint::arguments::undeclared;
 use crate::report::{diagnostics, say};
@@ -52,7 +51,6 @@ pub struct Selectors<'a> {
 pub fn choose(
     workspace: &Workspace,
     words: Selectors<'_>,
-    global: &Global,
     at: &Invocation,
 ) -> anyhow::Result<Selection> {
     let graph = &workspace.graph;
@@ -64,7 +62,7 @@ pub fn choose(
     let mut named = if everything { graph.images.ids().collect() } else { by_words(words.images)? };
     let excluded = by_words(words.excluded)?;
     if let Some(revision) = words.since {
-        let affected = revisions::affected(workspace, revision, global, at)?;
+        let affected = revisions::affected(workspace, revision, at)?;
         named.retain(|image| affected.images.binary_search(image).is_ok());
     }
     // What is left out is left out of what the others need, too.
@@ -79,10 +77,9 @@ pub fn choose(
 pub fn warn_of_arguments(
     workspace: &Workspace,
     chosen: &Selection,
-    global: &Global,
     at: &Invocation,
 ) -> anyhow::Result<()> {
-    let given = build_settings::build_args_of(global, &at.environment);
+    let given = build_settings::build_args_of(at);
     let images = chosen.all.iter().map(|image| &workspace.graph.images[*image]);
     let problem = undeclared(given.keys().map(String::as_str), images);
     let problems = workspace.silence.apply(problem.into_iter().collect());

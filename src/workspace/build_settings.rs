@@ -16,7 +16,6 @@ use crate::graph::Graph;
 use crate::graph::link::Wanted;
 use crate::scan::config::ConfigFile;
 
-use super::environment::Environment;
 use super::{Invocation, proxies};
 
 /// The variable that says which time builds are to take for now
@@ -41,27 +40,23 @@ impl BuildSettings {
     ///
     /// # Errors
     /// If the environment has a value that is not a platform.
-    pub fn resolve(
-        global: &Global,
-        at: &Invocation,
-        file: &ConfigFile,
-    ) -> anyhow::Result<BuildSettings> {
+    pub fn resolve(at: &Invocation, file: &ConfigFile) -> anyhow::Result<BuildSettings> {
         Ok(BuildSettings {
-            platform: platform_of(global, &at.environment, file)?,
-            lasting_platform: lasting_platform(global, file),
+            platform: platform_of(at, file)?,
+            lasting_platform: lasting_platform(&at.global, file),
             // A configuration that can't be read matters to those alone that need an engine.
             proxies: proxies::read(at).unwrap_or_default(),
         })
     }
 
     /// What images are linked with.
-    pub fn wanted(&self, global: &Global, at: &Invocation) -> Wanted {
+    pub fn wanted(&self, at: &Invocation) -> Wanted {
         Wanted {
-            build_args: build_args_of(global, &at.environment),
+            build_args: build_args_of(at),
             proxies: self.proxies.clone(),
             platform: self.platform.clone(),
             build_platform: Platform::of_this_machine(),
-            target: global.target.clone(),
+            target: at.global.target.clone(),
         }
     }
 }
@@ -69,8 +64,9 @@ impl BuildSettings {
 /// `NAME=VALUE`, or `NAME` for the environment's value; one that the environment lacks is left
 /// out, as `docker build` does. So does the time of reproducible builds, which the environment gives
 /// without being asked (docker/buildx, `commands/build.go`).
-pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, String> {
-    let given = global.build_args.iter().filter_map(|argument| match argument.split_once('=') {
+pub fn build_args_of(at: &Invocation) -> BTreeMap<String, String> {
+    let env = &at.environment;
+    let given = at.global.build_args.iter().filter_map(|argument| match argument.split_once('=') {
         None => Some((argument.as_str(), env.var(argument)?)),
         both => both,
     });
@@ -85,12 +81,10 @@ pub fn build_args_of(global: &Global, env: &Environment) -> BTreeMap<String, Str
 ///
 /// # Errors
 /// Where the environment has a value that is no platform.
-fn platform_of(
-    global: &Global,
-    env: &Environment,
-    file: &ConfigFile,
-) -> anyhow::Result<Option<Platform>> {
-    let Some(given) = env.set_var(DEFAULT_PLATFORM).filter(|_| global.platform.is_none()) else {
+fn platform_of(at: &Invocation, file: &ConfigFile) -> anyhow::Result<Option<Platform>> {
+    let Invocation { global, environment, .. } = at;
+    let Some(given) = environment.set_var(DEFAULT_PLATFORM).filter(|_| global.platform.is_none())
+    else {
         return Ok(lasting_platform(global, file));
     };
     if let Ok(platform) = given.parse() {

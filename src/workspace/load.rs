@@ -12,7 +12,6 @@ use crate::base::error::{ErrorKind, printed, usage};
 use crate::base::screen::visible_path;
 use crate::base::text::list;
 use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
-use crate::cli::Global;
 use crate::credentials::BuildProxies;
 use crate::engine::Attestations;
 use crate::engine::Frontend;
@@ -68,8 +67,8 @@ pub struct Workspace {
 /// # Errors
 /// Where the folder can't be read, or has no Dockerfiles; where an option or a variable of the
 /// environment has a value that can't be.
-pub fn load(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
-    load_with(global, at, true)
+pub fn load(at: &Invocation) -> anyhow::Result<Workspace> {
+    load_with(at, true)
 }
 
 /// The same without the tags that are named after HEAD: what is committed with a graph can't hold
@@ -77,18 +76,17 @@ pub fn load(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_lasting(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
-    load_with(global, at, false)
+pub fn load_lasting(at: &Invocation) -> anyhow::Result<Workspace> {
+    load_with(at, false)
 }
 
-fn load_with(global: &Global, at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
-    let start = start_folder(global)?;
+fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
+    let start = start_folder(at)?;
     let root = find_root(&start);
     let current = start.strip_prefix(&root).ok().and_then(RelPath::from_path);
     let (file, mistakes) = config::read(&root)?;
     let head = Head::of(&root);
-    let (graph, builds, problems) =
-        read_graph(&root, &file, global, at, names_head.then_some(&head))?;
+    let (graph, builds, problems) = read_graph(&root, &file, at, names_head.then_some(&head))?;
     let mut problems = once_each(mistakes.into_iter().chain(problems));
     let has_errors = problems.iter().any(Diagnostic::is_error);
     if graph.images.is_empty() && !has_errors {
@@ -99,14 +97,14 @@ fn load_with(global: &Global, at: &Invocation, names_head: bool) -> anyhow::Resu
     problems.extend(mistakes);
     let (frontend, mistake) = frontend_of(&file);
     problems.extend(mistake);
-    let (home, mistake) = registry::home_of(global, &file)?;
+    let (home, mistake) = registry::home_of(&at.global, &file)?;
     problems.extend(mistake);
-    let (attestations, mistakes) = attestations::wanted(global, &file);
+    let (attestations, mistakes) = attestations::wanted(&at.global, &file);
     problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
     if !diagnostics.iter().any(Diagnostic::is_error) {
         // A file that can't be read may be the one that has the stage.
-        check_target(global, &graph)?;
+        check_target(&at.global, &graph)?;
     }
     let current = current.unwrap_or_else(RelPath::root);
     Ok(Workspace {
@@ -141,21 +139,20 @@ impl Drop for Workspace {
 pub fn read_graph(
     root: &Path,
     file: &ConfigFile,
-    global: &Global,
     at: &Invocation,
     head: Option<&Head>,
 ) -> anyhow::Result<(Graph, BuildSettings, Vec<Diagnostic>)> {
     let (found, mut problems) = groups::find(root, file)?;
     let folder = folder_of(root);
-    let (wishes, bad_values) = names::read(global, &at.environment, file, folder, head)?;
+    let (wishes, bad_values) = names::read(&at.global, &at.environment, file, folder, head)?;
     let (mut candidates, mistakes) = images::collect(&found, file, &wishes);
     problems.extend(mistakes);
     problems.extend(paths::look(root, &mut candidates));
     let (read, unreadable) = read_all(root, candidates);
     problems.extend(unreadable);
     problems.extend(configured_platform(file).err());
-    let builds = BuildSettings::resolve(global, at, file)?;
-    let (graph, mistakes) = link::link(read, &wishes, &builds.wanted(global, at));
+    let builds = BuildSettings::resolve(at, file)?;
+    let (graph, mistakes) = link::link(read, &wishes, &builds.wanted(at));
     problems.extend(mistakes);
     if !bad_values.is_empty() {
         // They make all names invalid, and are said once.
@@ -167,19 +164,14 @@ pub fn read_graph(
 
 /// The images of some Dockerfiles, for looking into them: their names are their paths, and nothing
 /// is complained about.
-pub fn read_unnamed(
-    root: &Path,
-    mut paths: Vec<RelPath>,
-    global: &Global,
-    at: &Invocation,
-) -> Graph {
+pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Graph {
     paths.sort_unstable();
     let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
     let (read, _) = read_all(root, candidates.collect());
     let wanted = Wanted {
-        build_args: build_args_of(global, &at.environment),
+        build_args: build_args_of(at),
         proxies: BuildProxies::default(),
-        platform: global.platform.clone(),
+        platform: at.global.platform.clone(),
         build_platform: Platform::of_this_machine(),
         target: None,
     };
@@ -204,8 +196,8 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`load`]; and where a file has an error, which forbids going on.
-    pub fn open(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
-        let mut workspace = load(global, at)?;
+    pub fn open(at: &Invocation) -> anyhow::Result<Workspace> {
+        let mut workspace = load(at)?;
         workspace.read_ignore_files();
         workspace.refuse_errors(at)?;
         Ok(workspace)
@@ -215,8 +207,8 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Workspace::open`].
-    pub fn open_graph(global: &Global, at: &Invocation) -> anyhow::Result<Workspace> {
-        let workspace = load(global, at)?;
+    pub fn open_graph(at: &Invocation) -> anyhow::Result<Workspace> {
+        let workspace = load(at)?;
         workspace.refuse_errors(at)?;
         Ok(workspace)
     }

@@ -4,6 +4,7 @@
 //! Owns where a repository begins, and which setting takes precedence: options over environment over
 //! `layers.toml` over inference.
 
+use crate::cli::Global;
 use crate::report::paint::Paint;
 use crate::report::say;
 
@@ -26,6 +27,8 @@ use environment::Environment;
 
 /// What a verb knows of its surroundings.
 pub struct Invocation {
+    /// The options of all commands.
+    pub global: Global,
     /// The environment.
     pub environment: Environment,
     /// Colours of the standard error stream.
@@ -35,7 +38,7 @@ pub struct Invocation {
 impl Invocation {
     /// Reads the environment, and lets it decide what is printed.
     #[must_use]
-    pub fn read() -> Invocation {
+    pub fn read(global: Global) -> Invocation {
         let environment = Environment::read();
         let paint = environment.paint();
         say::begin(say::Rules {
@@ -43,6 +46,6 @@ impl Invocation {
             errors_are_colored: paint.is_colored(),
             obeys_commands: environment.is_in_actions(),
         });
-        Invocation { environment, paint }
+        Invocation { global, environment, paint }
     }
 }

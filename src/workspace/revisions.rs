@@ -8,7 +8,6 @@ use std::path::Path;
 
 use crate::base::error::as_usage;
 use crate::base::{Diagnostic, IdMap, ImageId};
-use crate::cli::Global;
 use crate::export::lock::pins_of_any;
 use crate::graph::difference::{Side, moved_pins};
 use crate::graph::pins::Pins;
@@ -52,7 +51,6 @@ pub struct Around<'a> {
     /// Its HEAD, after which tags may be named on both sides alike: another commit is no other image.
     pub head: &'a Head,
     /// The options of all commands.
-    pub global: &'a Global,
     /// The rest.
     pub at: &'a Invocation,
 }
@@ -71,11 +69,10 @@ impl Revision {
         beside: Option<Beside<'_>>,
         around: Around<'_>,
     ) -> anyhow::Result<Revision> {
-        let Around { head, global, at } = around;
+        let Around { head, at } = around;
         let skeleton = Skeleton::lay_out(&snapshot, beside)?;
         let (config, mistakes) = config::read(skeleton.root())?;
-        let (graph, builds, problems) =
-            read_graph(skeleton.root(), &config, global, at, Some(head))?;
+        let (graph, builds, problems) = read_graph(skeleton.root(), &config, at, Some(head))?;
         let problems = once_each(mistakes.into_iter().chain(problems));
         Ok(Revision { skeleton, snapshot, graph, builds, problems })
     }
@@ -107,14 +104,13 @@ pub fn pins_in(root: &Path) -> Pins {
 pub fn affected(
     workspace: &Workspace,
     revision: &str,
-    global: &Global,
     at: &Invocation,
 ) -> anyhow::Result<Affected> {
     let Workspace { root, graph, head, .. } = workspace;
     let git = Git::open(root).map_err(as_usage)?;
     let tree = git.resolve(revision).map_err(as_usage)?;
     warn_of_null(revision.strip_suffix("...").unwrap_or(revision), at)?;
-    let around = Around { head, global, at };
+    let around = Around { head, at };
     let (then, mut causes) = compare_work_tree(workspace, &git, &tree, around)?;
     let (was, now) = (then.pins(), pins_in(root));
     let was = Side { graph: &then.graph, pins: &was };

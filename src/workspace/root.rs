@@ -8,7 +8,6 @@ use anyhow::Context;
 
 use crate::base::error::usage;
 use crate::base::screen::visible_path;
-use crate::cli::Global;
 use crate::graph::naming;
 use crate::report::say;
 use crate::scan::{config, dockerfiles};
@@ -20,9 +19,9 @@ use super::Invocation;
 ///
 /// # Errors
 /// Where there is none.
-pub fn start_folder(global: &Global) -> anyhow::Result<PathBuf> {
+pub fn start_folder(at: &Invocation) -> anyhow::Result<PathBuf> {
     let current = std::env::current_dir().context("can't tell the current folder")?;
-    let Some(wanted) = &global.directory else { return Ok(current) };
+    let Some(wanted) = &at.global.directory else { return Ok(current) };
     let folder = current.join(wanted);
     let found = folder.canonicalize();
     let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(wanted))))?;

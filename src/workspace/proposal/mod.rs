@@ -8,7 +8,6 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::base::{Diagnostic, RelPath, Source};
-use crate::cli::Global;
 use crate::graph::Graph;
 use crate::graph::evaluate::NeedKind;
 use crate::scan::config::{self, FILE_NAME};
@@ -40,25 +39,25 @@ pub struct Proposal {
 ///
 /// # Errors
 /// If a directory cannot be read.
-pub fn propose(root: &Path, global: &Global, at: &Invocation) -> anyhow::Result<Option<Proposal>> {
+pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>> {
     let parts = survey::survey(root)?;
     if parts.iter().all(|part| part.paths.is_empty()) {
         return Ok(None);
     }
-    let mentions = mentions(root, &parts, global, at);
+    let mentions = mentions(root, &parts, at);
     let choice = naming::choose(&parts, &mentions, &folder_of(root));
     let text = Text::of(&parts, &choice);
     let file = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
     let (file, _) = config::parse(&Source::new(file, text.settings()));
-    let (graph, _, problems) = read_graph(root, &file, global, at, Some(&Head::of(root)))?;
+    let (graph, _, problems) = read_graph(root, &file, at, Some(&Head::of(root)))?;
     let problems = once_each(problems.into_iter());
     Ok(Some(Proposal { text: text.compose(&graph), graph, problems }))
 }
 
 /// What the Dockerfiles name.
-fn mentions(root: &Path, parts: &[Part], global: &Global, at: &Invocation) -> Vec<Mention> {
+fn mentions(root: &Path, parts: &[Part], at: &Invocation) -> Vec<Mention> {
     let paths = parts.iter().flat_map(|part| part.paths.iter().cloned()).collect();
-    let graph = read_unnamed(root, paths, global, at);
+    let graph = read_unnamed(root, paths, at);
     let images = graph.images.values();
     images
         .flat_map(|image| {
