@@ -299,6 +299,13 @@ pub struct Failure {
     pub log_tail: Vec<String>,
 }
 
+impl Failure {
+    /// A failure that is not of a step.
+    pub fn new(kind: FailureKind, message: String) -> Failure {
+        Failure { kind, message, step: None, excerpt: None, log_tail: Vec::new() }
+    }
+}
+
 /// Whose fault a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

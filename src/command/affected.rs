@@ -94,7 +94,8 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<Ima
     }
     let all: Vec<ImageId> = workspace.graph.images.ids().collect();
     // As for pushing, a registry that can't be asked is an error: all would seem to be missing.
-    let request = Request { push: Push::Keys, ..Request::look(Selection::all(all)) };
+    let chosen = Selection::all(all);
+    let request = Request { chosen, push: Push::Keys, ..Request::default() };
     let engine = connect(EngineName::None, at)?;
     let plan = Session::open(workspace, request, engine.as_ref(), at)?.plan;
     // The key of one that waits for another is not known yet.

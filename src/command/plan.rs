@@ -24,7 +24,7 @@ pub fn run(options: &Plan, at: &Invocation) -> anyhow::Result<Exit> {
     let chosen = selection::choose(&workspace, selectors, at)?;
     selection::warn_of_arguments(&workspace, &chosen, at)?;
     let pins = lock::pins_of(options.locked, &workspace, at)?;
-    let request = Request { pins, ..Request::look(chosen) };
+    let request = Request { chosen, pins, ..Request::default() };
     let engine = connect(options.engine.engine, at)?;
     let session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
     let (workspace, todo) = (session.workspace, &session.plan);

@@ -22,7 +22,7 @@ pub fn run(options: &Why, at: &Invocation) -> anyhow::Result<Exit> {
         return Err(usage(format!("`{}` is more than one image", options.image)).into());
     };
     let image = *image;
-    let request = Request::look(chosen);
+    let request = Request { chosen, ..Request::default() };
     let engine = connect(options.engine.engine, at)?;
     let session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
     let Session { workspace, provider, plan, .. } = &session;

@@ -63,15 +63,7 @@ pub struct Judge<'a> {
 /// How many images are judged together: their inputs are all in memory meanwhile.
 const JUDGED_TOGETHER: usize = 256;
 
-/// What is to be found out about an image.
-enum Question {
-    /// Nothing more.
-    Judged(Verdict),
-    /// Whether the registry has it.
-    Open(Box<Open>),
-}
-
-/// An image with its key.
+/// An image with its key, of which is to be found out whether the registry has it.
 struct Open {
     unit: UnitId,
     /// Its inputs with the identities of what it needs.
@@ -141,15 +133,18 @@ impl Judge<'_> {
         identities: &mut BTreeMap<String, Identity>,
     ) -> anyhow::Result<()> {
         let questions = images.iter().map(|unit| self.ask(*unit, plan));
-        let questions: Vec<Question> = questions.collect::<anyhow::Result<_>>()?;
+        let questions: Vec<Result<Open, Verdict>> = questions.collect::<anyhow::Result<_>>()?;
         // Without a registry no answer waits for anybody.
         let at_once = if self.shared.is_some() { registry::AT_ONCE } else { 1 };
-        let found = parallel::each(&questions, at_once, |question| self.answer(question));
+        let found = parallel::each(&questions, at_once, |question| match question {
+            Ok(open) => self.find_registered(open),
+            Err(_) => Ok(None),
+        });
         for ((unit, question), found) in images.iter().zip(questions).zip(found) {
             match question {
-                Question::Judged(verdict) => plan.set_verdict(*unit, verdict),
-                Question::Open(open) => {
-                    let settled = self.close(*open, found?)?;
+                Err(verdict) => plan.set_verdict(*unit, verdict),
+                Ok(open) => {
+                    let settled = self.close(open, found?)?;
                     self.note(*unit, settled, plan, identities)?;
                 }
             }
@@ -157,29 +152,19 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// What is to be found out about an image whose parents have been judged.
-    fn ask(&self, unit: UnitId, plan: &Plan) -> anyhow::Result<Question> {
+    /// What is to be found out about an image whose parents have been judged; or the verdict, where nothing is.
+    fn ask(&self, unit: UnitId, plan: &Plan) -> anyhow::Result<Result<Open, Verdict>> {
         let needs = plan.needs(unit).iter();
         let stale: Vec<String> =
             needs.filter(|need| !plan.is_fresh(**need)).map(|need| self.name(*need)).collect();
         if stale.is_empty() {
             let of = |parent: UnitId| plan.identity(parent).cloned();
-            return Ok(match self.open(unit, &of)? {
-                Ok(open) => Question::Open(Box::new(open)),
-                Err(reason) => Question::Judged(Verdict::Build { reason }),
-            });
+            return Ok(self.open(unit, &of)?.map_err(|reason| Verdict::Build { reason }));
         }
-        Ok(Question::Judged(match self.certain_reason(unit)? {
+        Ok(Err(match self.certain_reason(unit)? {
             Some(reason) => Verdict::Build { reason },
             None => Verdict::Waits { on: stale },
         }))
-    }
-
-    fn answer(&self, question: &Question) -> anyhow::Result<Option<Registered>> {
-        match question {
-            Question::Judged(_) => Ok(None),
-            Question::Open(open) => self.find_registered(open),
-        }
     }
 
     /// Writes into the plan what became of an image.

@@ -100,23 +100,22 @@ impl Home {
 }
 
 impl SharedStore {
-    /// The registry at `home`, or wherever references lead without one, for a platform.
-    pub fn new(registries: Registries, home: Option<Home>, platform: &Platform) -> SharedStore {
+    /// The registry at `home`, or wherever references lead without one, for a platform. Where images are to
+    /// be put into it, it is needed: that it can't be asked is then an error.
+    pub fn new(
+        registries: Registries,
+        home: Option<Home>,
+        platform: Platform,
+        is_needed: bool,
+    ) -> SharedStore {
         SharedStore {
             registries,
             home,
-            platform: platform.clone(),
-            is_needed: false,
+            platform,
+            is_needed,
             trouble: OnceLock::new(),
             denied: OnceLock::new(),
         }
-    }
-
-    /// The same where images are to be put into it: that it can't be asked is then an error.
-    #[must_use]
-    pub fn needed(mut self) -> SharedStore {
-        self.is_needed = true;
-        self
     }
 
     /// Whether images are to be put into it.

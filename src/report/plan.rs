@@ -62,20 +62,16 @@ pub struct Estimate {
     /// How many images are built at once.
     pub jobs: usize,
     /// How long all takes.
-    #[serde(rename = "time_ms", serialize_with = "millis")]
+    #[serde(rename = "time_ms", serialize_with = "words::write_millis")]
     pub time: Duration,
     /// How long all would take with one job more.
-    #[serde(rename = "with_one_more_job_ms", serialize_with = "millis")]
+    #[serde(rename = "with_one_more_job_ms", serialize_with = "words::write_millis")]
     pub one_more: Duration,
     /// The images that are built one after the other, whatever the number of jobs.
     pub chain: Vec<String>,
     /// How long they take.
-    #[serde(rename = "chain_ms", serialize_with = "millis")]
+    #[serde(rename = "chain_ms", serialize_with = "words::write_millis")]
     pub chain_time: Duration,
-}
-
-fn millis<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// What is expected, in lines.

@@ -65,7 +65,7 @@ pub fn read(run: &RunLog) -> Row {
     Row {
         id: run.id.clone(),
         began: run.began.to_string(),
-        took_ms: u64::try_from(tally.took.as_millis()).unwrap_or(u64::MAX),
+        took_ms: words::millis(tally.took),
         state,
         signal: tally.signal,
         tally,

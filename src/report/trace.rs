@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::timeline::{Outcome, Timeline, Work};
+use super::timeline::{Outcome, Timeline, Track, Work};
 use super::{clean, reasons, words};
 
 /// The only process.
@@ -41,12 +41,7 @@ impl Lanes {
         let mut widths: Vec<usize> = Vec::new();
         let mut of_steps = Vec::new();
         for track in &run.images {
-            let lanes = lanes_of(
-                run,
-                track.started.map(|it| it.at),
-                track.ended.map(|it| it.at),
-                &track.steps,
-            );
+            let lanes = lanes_of(run, track);
             if let Some(place) = track.place {
                 widths.resize(widths.len().max(place + 1), 1);
                 let most = lanes.iter().max().map_or(1, |most| most + 1);
@@ -69,15 +64,16 @@ fn bounds(run: &Timeline, (start, end): (Duration, Duration), work: &Work) -> (D
     (work.from.clamp(start, to), to)
 }
 
+/// When an image had its place.
+fn span_of(run: &Timeline, track: &Track) -> Option<(Duration, Duration)> {
+    let start = track.started?.at;
+    Some((start, track.ended.map_or(run.took, |end| end.at).max(start)))
+}
+
 /// Gives each step the first lane that is free; steps that do not overlap share the first.
-fn lanes_of(
-    run: &Timeline,
-    started: Option<Duration>,
-    ended: Option<Duration>,
-    steps: &[Work],
-) -> Vec<usize> {
-    let Some(start) = started else { return vec![0; steps.len()] };
-    let within = (start, ended.unwrap_or(run.took).max(start));
+fn lanes_of(run: &Timeline, track: &Track) -> Vec<usize> {
+    let steps = &track.steps;
+    let Some(within) = span_of(run, track) else { return vec![0; steps.len()] };
     let mut order: Vec<usize> = (0..steps.len()).collect();
     order.sort_by_key(|step| bounds(run, within, &steps[*step]));
     let mut free_from: Vec<Duration> = Vec::new();
@@ -127,15 +123,18 @@ impl Trace<'_> {
     /// When an image had its place, and on which thread.
     fn slice(&self, image: usize) -> Option<(Duration, Duration, usize)> {
         let track = &self.run.images[image];
-        let start = track.started?.at;
-        let end = track.ended.map_or(self.run.took, |end| end.at).max(start);
+        let (start, end) = span_of(self.run, track)?;
         Some((start, end, self.lanes.places.get(track.place?)?.0))
     }
 
     fn add_image(&mut self, image: usize) {
         let Some((start, end, thread)) = self.slice(image) else { return };
         let track = &self.run.images[image];
-        let mut arguments = BTreeMap::from([("outcome", json!(outcome_word(track.outcome)))]);
+        let outcome = match track.outcome {
+            Outcome::Cached => json!("built, all cached"),
+            other => json!(other),
+        };
+        let mut arguments = BTreeMap::from([("outcome", outcome)]);
         let waited = start.saturating_sub(self.run.ready(image));
         arguments.insert("waited_ms", json!(micros(waited) / 1e3));
         if let Some(reason) = &track.reason {
@@ -214,19 +213,6 @@ fn complete(
 ) -> Value {
     json!({"ph": "X", "cat": category, "name": name, "pid": PROCESS, "tid": thread,
         "ts": micros(from), "dur": micros(to.saturating_sub(from)), "args": arguments})
-}
-
-fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Waiting => "waiting",
-        Outcome::Running => "running",
-        Outcome::Built => "built",
-        Outcome::Cached => "built, all cached",
-        Outcome::Fresh => "fresh",
-        Outcome::Failed => "failed",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Skipped => "skipped",
-    }
 }
 
 /// The format counts microseconds, and allows a fraction.

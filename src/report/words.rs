@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::Serializer;
+
 use crate::base::text::{count, list};
 use crate::event::{Failure, Skip, StepInfo, Tally};
 
@@ -138,6 +140,16 @@ pub fn duration(time: Duration) -> String {
     } else {
         format!("{}h{:02}m", whole / 3600, whole % 3600 / 60)
     }
+}
+
+/// A time in milliseconds.
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time as data has it.
+pub(super) fn write_millis<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(millis(*time))
 }
 
 /// A time that is estimated, in whole seconds: `12s`, `3m05s`, `1h02m`.

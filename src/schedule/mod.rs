@@ -396,13 +396,8 @@ impl Loop<'_, '_> {
 
     fn overdue(&self) -> Failure {
         let time = self.options.timeout.unwrap_or_default();
-        Failure {
-            kind: FailureKind::Build,
-            message: format!("it took longer than {}", humantime::format_duration(time)),
-            step: None,
-            excerpt: None,
-            log_tail: Vec::new(),
-        }
+        let message = format!("it took longer than {}", humantime::format_duration(time));
+        Failure::new(FailureKind::Build, message)
     }
 
     /// When the next image will have taken too long.

@@ -169,7 +169,7 @@ pub(super) fn work(
         // The loop outlives every worker; a message that it no longer takes needs no answer.
         let say = |events| drop(to_loop.send(Message::Progress { image, events }));
         let ending = or_panicked(|| build(order, &say, engine, recipes, retries))
-            .unwrap_or_else(|fault| Ending::Failed(machinery(fault)));
+            .unwrap_or_else(|fault| Ending::Failed(Failure::new(FailureKind::Machinery, fault)));
         Message::Ended { worker, image, ending }
     });
 }
@@ -390,16 +390,7 @@ fn take(told: Told, lines: &mut Lines, mask: &Mask, events: &mut Vec<(Instant, E
 }
 
 fn machinery_fault(error: &anyhow::Error, mask: &Mask) -> Box<Fault> {
-    let failure = machinery(mask.hide_in(error::text(error)));
+    let message = mask.hide_in(error::text(error));
+    let failure = Failure::new(FailureKind::Machinery, message);
     Box::new(Fault { failure, may_pass: error::is_transient(error) })
-}
-
-fn machinery(message: String) -> Failure {
-    Failure {
-        kind: FailureKind::Machinery,
-        message,
-        step: None,
-        excerpt: None,
-        log_tail: Vec::new(),
-    }
 }

@@ -46,7 +46,8 @@ use super::selection::Selection;
 use super::shared_names::SharedNames;
 use super::{attest, pins};
 
-/// What is asked for.
+/// What is asked for; by default only to look, and to do nothing.
+#[derive(Default)]
 pub struct Request {
     /// The images.
     pub chosen: Selection,
@@ -66,23 +67,6 @@ pub struct Request {
     pub attests: bool,
     /// What externals are built on, whatever their tags lead to.
     pub pins: Pins,
-}
-
-impl Request {
-    /// Only to look, and to do nothing.
-    pub fn look(chosen: Selection) -> Request {
-        Request {
-            chosen,
-            force: false,
-            no_cache: false,
-            pull: Pull::Nothing,
-            tell: false,
-            push: Push::No,
-            load: false,
-            attests: false,
-            pins: Pins::default(),
-        }
-    }
 }
 
 /// Finds the engine that is meant. Nothing is asked of it yet.

@@ -47,7 +47,8 @@ pub fn make(
     // The engine adds to a graph what only it can know, and the one that is drawn stays as it is written.
     let mut workspace = load::load(at)?;
     let all = select::with_needs(&workspace.graph, images);
-    let request = Request::look(Selection { named: images.to_vec(), ..Selection::all(all) });
+    let chosen = Selection { named: images.to_vec(), all, ..Selection::default() };
+    let request = Request { chosen, ..Request::default() };
     Ok(by_verdict(&Session::open(&mut workspace, request, engine.as_ref(), at)?.plan))
 }
 

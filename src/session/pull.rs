@@ -19,9 +19,10 @@ use crate::report::say;
 const AT_ONCE: usize = 6;
 
 /// What is fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pull {
     /// Nothing: the engine is only looked at.
+    #[default]
     Nothing,
     /// What the engine lacks. One that can't be fetched is left to the build, which knows the
     /// instruction that needs it.

@@ -11,6 +11,7 @@ use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, build_settings, revisions};
 
 /// The images that words choose, and all that is to be looked at because of them.
+#[derive(Default)]
 pub struct Selection {
     /// Those that were named.
     pub named: Vec<ImageId>,

@@ -79,11 +79,10 @@ pub fn shared_store(
     platform: &Platform,
     environment: &Environment,
 ) -> Option<SharedStore> {
-    let home = workspace.home.clone();
-    if home.is_none() && push == Push::No {
+    let (home, is_needed) = (workspace.home.clone(), push != Push::No);
+    if home.is_none() && !is_needed {
         return None;
     }
     let registries = Registries::new(settings(&workspace.config, environment));
-    let shared = SharedStore::new(registries, home, platform);
-    Some(if push == Push::No { shared } else { shared.needed() })
+    Some(SharedStore::new(registries, home, platform.clone(), is_needed))
 }

@@ -27,19 +27,24 @@ const MOST: usize = 60_000;
 const MOST_OF_A_LIST: usize = 8_000;
 
 /// All that is told.
+#[derive(Serialize)]
 pub struct Told<'a> {
     /// What was compared.
+    #[serde(flatten)]
     pub range: Range<'a>,
-    /// The images of the later side.
+    /// How many errors the files of the earlier side have.
+    pub base_errors: usize,
+    /// The images of the later side; as data how many there are.
+    #[serde(rename = "images", serialize_with = "write_count")]
     pub graph: &'a Graph,
     /// Those that are rebuilt, each after all that it needs.
+    #[serde(rename = "affected")]
     pub rows: Vec<Row<'a>>,
     /// How long that takes, where it is known.
     pub estimate: Option<Estimate>,
     /// What differs between the graphs.
+    #[serde(flatten)]
     pub difference: &'a Difference,
-    /// How many errors the files of the earlier side have.
-    pub base_errors: usize,
 }
 
 /// What was compared.
@@ -97,7 +102,7 @@ pub enum Because {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Expected {
     /// The time.
-    #[serde(rename = "expected_ms", serialize_with = "millis")]
+    #[serde(rename = "expected_ms", serialize_with = "words::write_millis")]
     pub time: Duration,
     /// Whether the image was never built here, so that its commands alone say so.
     #[serde(rename = "guessed")]
@@ -110,28 +115,15 @@ pub struct Estimate {
     /// How many images are built at once.
     pub jobs: usize,
     /// How long that takes.
-    #[serde(rename = "time_ms", serialize_with = "millis")]
+    #[serde(rename = "time_ms", serialize_with = "words::write_millis")]
     pub time: Duration,
     /// How long they take one after the other.
-    #[serde(rename = "work_ms", serialize_with = "millis")]
+    #[serde(rename = "work_ms", serialize_with = "words::write_millis")]
     pub work: Duration,
 }
 
-fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-}
-
-#[derive(Serialize)]
-struct Whole<'a> {
-    #[serde(flatten)]
-    range: Range<'a>,
-    base_errors: usize,
-    /// How many images there are.
-    images: usize,
-    affected: &'a [Row<'a>],
-    estimate: Option<Estimate>,
-    #[serde(flatten)]
-    difference: &'a Difference,
+fn write_count<S: Serializer>(graph: &Graph, to: S) -> Result<S::Ok, S::Error> {
+    graph.images.len().serialize(to)
 }
 
 /// All of it as JSON.
@@ -139,15 +131,7 @@ struct Whole<'a> {
 /// # Errors
 /// Never in practice: all of it is text and numbers.
 pub fn draw_json(told: &Told<'_>) -> anyhow::Result<String> {
-    let whole = Whole {
-        range: told.range,
-        base_errors: told.base_errors,
-        images: told.graph.images.len(),
-        affected: &told.rows,
-        estimate: told.estimate,
-        difference: told.difference,
-    };
-    clean::json(&whole)
+    clean::json(told)
 }
 
 /// Markdown as GitHub and GitLab read it.

@@ -79,14 +79,14 @@ pub(super) fn describe<'a>(
             engine: clean::line(&run.engine),
             began: standing.began.to_string(),
             jobs: run.jobs,
-            took: millis(run.took),
+            took: words::millis(run.took),
             state: state(run, standing.is_written),
             counts: words::counts(&run.tally, Paint::plain()),
             chain: run.chain(),
             prior: prior.map(|prior| PriorRun {
                 id: prior.id,
                 began: prior.began.to_string(),
-                took: millis(prior.run.took),
+                took: words::millis(prior.run.took),
             }),
         }),
     }
@@ -125,7 +125,7 @@ fn state(run: &Timeline, is_written: bool) -> Words {
 fn before(prior: &Timeline, image: &str) -> Option<PriorImage> {
     let track = prior.find(image)?;
     let was_built = matches!(track.outcome, Outcome::Built | Outcome::Cached);
-    let took = track.took().filter(|_| was_built).map(millis);
+    let took = track.took().filter(|_| was_built).map(words::millis);
     Some(PriorImage { outcome: track.outcome, took })
 }
 
@@ -137,11 +137,11 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
     ImageData {
         name: clean::line(&track.name),
         outcome: Some(track.outcome),
-        start: track.started.map(|moment| millis(moment.at)),
-        end: track.ended.filter(|_| is_shown).map(|moment| millis(moment.at)),
-        ready: if begun { millis(run.ready(image)) } else { 0 },
+        start: track.started.map(|moment| words::millis(moment.at)),
+        end: track.ended.filter(|_| is_shown).map(|moment| words::millis(moment.at)),
+        ready: if begun { words::millis(run.ready(image)) } else { 0 },
         place: track.place,
-        expected: track.expected.map(millis),
+        expected: track.expected.map(words::millis),
         why,
         changes,
         counts: track.counts,
@@ -167,8 +167,8 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
 }
 
 fn describe_step(run: &Timeline, work: &Work) -> StepData {
-    let from = millis(work.from);
-    let to = millis(work.to.unwrap_or(run.took)).max(from);
+    let from = words::millis(work.from);
+    let to = words::millis(work.to.unwrap_or(run.took)).max(from);
     let text = clean::fit(&words::describe_step(&work.step), LONGEST_STEP);
     let Work { cached, broke, .. } = *work;
     StepData { from, took: to - from, cached, broke, open: work.to.is_none(), text }
@@ -242,8 +242,4 @@ fn describe_failure(failure: &Failure) -> FailureData {
 
 fn lines_of<'a>(untrusted: impl Iterator<Item = &'a str>) -> Vec<String> {
     untrusted.map(|line| clean::fit(&clean::line(line), LONGEST_LINE)).collect()
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -133,7 +133,7 @@ pub enum Passage {
 }
 
 /// One step of an image.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Work {
     /// The step.
     pub step: Arc<StepInfo>,
@@ -154,13 +154,7 @@ impl Track {
     }
 
     fn begin_step(&mut self, step: &Arc<StepInfo>, at: Duration) {
-        self.steps.push(Work {
-            step: Arc::clone(step),
-            from: at,
-            to: None,
-            cached: false,
-            broke: false,
-        });
+        self.steps.push(Work { step: Arc::clone(step), from: at, ..Work::default() });
     }
 
     fn end_step(&mut self, step: &Arc<StepInfo>, cached: bool, (at, took): (Duration, Duration)) {
