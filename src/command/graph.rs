@@ -7,7 +7,6 @@ use crate::base::screen::visible_path;
 use crate::cli::output::{file_in, file_of};
 use crate::cli::{ColorBy, Graph as Options, retyped};
 use crate::exit::Exit;
-use crate::export::mark::Mark;
 use crate::export::{self, Recipe, View, bake, compose, dot, mermaid, svg, tree};
 use crate::graph::pins::Pins;
 use crate::graph::select;
@@ -104,8 +103,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         Some(path) => say::file(&path, &draw(&asked, format, &tree::plain)?)?,
         None => {
             let paint = at.environment.paint_of_output();
-            let ink = |mark: &Mark, text: &str| marks::paint(paint, mark, text);
-            let text = draw(&asked, format, &ink)?;
+            let text = draw(&asked, format, &|mark, text| marks::paint(paint, mark, text))?;
             match format {
                 Format::Tree => say::out(&text)?,
                 _ => say::data(&text)?,

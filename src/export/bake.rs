@@ -18,7 +18,7 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     let names = names(view, &Spelling::of(is_allowed, &[GROUP]));
     let mut text = recipe.header("docker-bake.hcl", "docker buildx bake");
     text.push_str(&format!("group \"{GROUP}\" {{\n"));
-    attribute(&mut text, "targets", &list(names.values().map(String::as_str), "  "));
+    attribute(&mut text, "targets", &list(&names.values().collect::<Vec<_>>()));
     text.push_str("}\n");
     for target in recipe.targets(view, &names) {
         text.push_str(&describe(&target, recipe));
@@ -33,7 +33,7 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
     if let Some(stage) = target.stage {
         attribute(&mut text, "target", &quote(stage));
     }
-    attribute(&mut text, "tags", &list(target.tags.iter().map(String::as_str), "  "));
+    attribute(&mut text, "tags", &list(&target.tags));
     let args = target.args.iter().map(|(name, value)| (name.as_str(), value.clone()));
     block(&mut text, "args", args);
     let contexts = target.contexts.iter().map(|(name, stands)| {
@@ -45,18 +45,18 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
     });
     block(&mut text, "contexts", contexts);
     if let Some(platform) = recipe.platform {
-        attribute(&mut text, "platforms", &list([&*platform.to_string()].into_iter(), "  "));
+        attribute(&mut text, "platforms", &list(&[platform.to_string()]));
     }
     let attested: Vec<String> = recipe.attestations.wanted().map(attestation).collect();
     if !attested.is_empty() {
-        attribute(&mut text, "attest", &list(attested.iter().map(String::as_str), "  "));
+        attribute(&mut text, "attest", &list(&attested));
     }
     let secrets: Vec<String> = target.secrets.iter().map(|(id, it)| secret(id, it)).collect();
     if !secrets.is_empty() {
-        attribute(&mut text, "secret", &list(secrets.iter().map(String::as_str), "  "));
+        attribute(&mut text, "secret", &list(&secrets));
     }
     if !target.ssh.is_empty() {
-        attribute(&mut text, "ssh", &list(target.ssh.iter().copied(), "  "));
+        attribute(&mut text, "ssh", &list(&target.ssh));
     }
     text.push_str("}\n");
     text
@@ -98,12 +98,12 @@ fn block<'a>(text: &mut String, name: &str, entries: impl Iterator<Item = (&'a s
 }
 
 /// One value on the line, several on a line each, so that a reviewer sees one come.
-fn list<'a>(values: impl ExactSizeIterator<Item = &'a str>, indent: &str) -> String {
-    if values.len() <= 1 {
-        return format!("[{}]", values.map(quote).collect::<String>());
+fn list<S: AsRef<str>>(values: &[S]) -> String {
+    if let [] | [_] = values {
+        return format!("[{}]", values.iter().map(|it| quote(it.as_ref())).collect::<String>());
     }
-    let lines: String = values.map(|value| format!("{indent}  {},\n", quote(value))).collect();
-    format!("[\n{lines}{indent}]")
+    let lines = values.iter().map(|it| format!("    {},\n", quote(it.as_ref())));
+    format!("[\n{}  ]", lines.collect::<String>())
 }
 
 /// A string that stands for itself: no escape and no template is left in it. `$${` is `${`: the sign is

@@ -10,7 +10,7 @@ use crate::scan::config::SecretSource;
 
 use super::View;
 use super::recipe::{Recipe, Spelling, Stands, Target, names, quoted};
-use super::yaml::{key, line};
+use super::yaml::{key, line, list};
 
 /// The graph as a YAML document.
 pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
@@ -51,7 +51,7 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
     if let Some(stage) = target.stage {
         line(&mut text, 3, &format!("target: {}", value(stage)));
     }
-    list(&mut text, "tags", tags.map(String::as_str));
+    list(&mut text, 3, "tags", tags.map(|it| value(it)));
     map(&mut text, "args", target.args.iter().map(|(name, value)| (name, value.clone())));
     let contexts = target.contexts.iter().map(|(name, stands)| {
         let value = match stands {
@@ -61,23 +61,14 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
         (name, value)
     });
     map(&mut text, "additional_contexts", contexts);
-    let platform = recipe.platform.map(ToString::to_string);
-    list(&mut text, "platforms", platform.as_deref().into_iter());
+    list(&mut text, 3, "platforms", recipe.platform.map(|it| value(&it.to_string())));
     for (kind, parameters) in recipe.attestations.wanted() {
-        let how = if parameters.is_empty() { "true".to_owned() } else { value(parameters) };
-        line(&mut text, 3, &format!("{kind}: {how}"));
+        let how = Some(parameters).filter(|it| !it.is_empty()).map(value);
+        line(&mut text, 3, &format!("{kind}: {}", how.as_deref().unwrap_or("true")));
     }
-    list(&mut text, "secrets", target.secrets.iter().map(|(id, _)| *id));
-    list(&mut text, "ssh", target.ssh.iter().copied());
+    list(&mut text, 3, "secrets", target.secrets.iter().map(|(id, _)| value(id)));
+    list(&mut text, 3, "ssh", target.ssh.iter().map(|it| value(it)));
     text
-}
-
-fn list<'a>(text: &mut String, name: &str, values: impl Iterator<Item = &'a str>) {
-    let mut values = values.peekable();
-    if values.peek().is_some() {
-        line(text, 3, &format!("{name}:"));
-    }
-    values.for_each(|it| line(text, 4, &format!("- {}", value(it))));
 }
 
 fn map<'a>(text: &mut String, name: &str, entries: impl Iterator<Item = (&'a String, String)>) {

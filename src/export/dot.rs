@@ -3,6 +3,7 @@
 //! Solid edges for FROM, dashed for COPY, dotted for mounts; externals drawn apart, as plain
 //! text without a box. Arrows point from what is needed to what needs it, the way work flows.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::base::screen::visible;
@@ -13,77 +14,73 @@ use super::mark::{Mark, Marks};
 
 /// The graph as a DOT document.
 pub fn draw(view: &View<'_>) -> String {
-    let mut lines = vec![
-        "digraph layers {".to_owned(),
-        "  rankdir=LR;".to_owned(),
-        "  node [shape=box, style=rounded, fontname=\"Helvetica\"];".to_owned(),
-        "  edge [fontname=\"Helvetica\", fontsize=10];".to_owned(),
-    ];
+    let mut text = String::from(
+        "digraph layers {\n  rankdir=LR;\n  \
+         node [shape=box, style=rounded, fontname=\"Helvetica\"];\n  \
+         edge [fontname=\"Helvetica\", fontsize=10];\n",
+    );
     for (id, image) in view.images() {
         let name = quote(&image.name);
-        lines.push(match view.mark(id) {
-            None => format!("  {name};"),
+        text.push_str(&match view.mark(id) {
+            None => format!("  {name};\n"),
             Some(mark) => {
                 let label = quote_lines(&[&image.name, &mark.word]);
-                format!("  {name} [label={label}, {}];", paint(mark))
+                format!("  {name} [label={label}, {}];\n", paint(mark))
             }
         });
     }
     let externals = view.all_externals();
     if !externals.is_empty() {
-        lines.push("  subgraph externals {".to_owned());
-        lines.push("    rank=source;".to_owned());
-        lines.push("    node [shape=plaintext, style=\"\", fontcolor=gray40];".to_owned());
+        text.push_str(
+            "  subgraph externals {\n    rank=source;\n    \
+             node [shape=plaintext, style=\"\", fontcolor=gray40];\n",
+        );
         for external in &externals {
-            lines.push(format!(
-                "    {} [label={}];",
-                quote(&external_id(external)),
-                quote(external)
-            ));
+            let (id, label) = (quote(&external_id(external)), quote(external));
+            text.push_str(&format!("    {id} [label={label}];\n"));
         }
-        lines.push("  }".to_owned());
+        text.push_str("  }\n");
     }
-    lines.extend(edges(view));
-    lines.extend(view.marks().into_iter().flat_map(legend));
-    lines.push("}\n".to_owned());
-    lines.join("\n")
+    text.push_str(&edges(view));
+    text.extend(view.marks().map(legend));
+    text + "}\n"
 }
 
 /// Every edge once, however often it is written.
-fn edges(view: &View<'_>) -> Vec<String> {
+fn edges(view: &View<'_>) -> String {
     let mut seen = BTreeSet::new();
-    let mut lines = Vec::new();
+    let mut text = String::new();
     for (id, image) in view.images() {
         let parents = view
             .parents(id)
             .iter()
-            .map(|edge| (view.image(edge.parent).name.clone(), edge.kind, ""));
+            .map(|edge| (quote(&view.image(edge.parent).name), edge.kind, ""));
         let externals = view.externals(id).iter().map(|external| {
-            (external_id(&view.reference(external).familiar()), external.kind, ", color=gray60")
+            let id = external_id(&view.reference(external).familiar());
+            (quote(&id), external.kind, ", color=gray60")
         });
         for (from, kind, color) in parents.chain(externals) {
-            let edge =
-                format!("  {} -> {} [{}{color}];", quote(&from), quote(&image.name), style(kind));
-            if seen.insert(edge.clone()) {
-                lines.push(edge);
+            let edge = format!("  {from} -> {} [{}{color}];\n", quote(&image.name), style(kind));
+            if !seen.contains(&edge) {
+                text.push_str(&edge);
+                seen.insert(edge);
             }
         }
     }
-    lines
+    text
 }
 
 /// What the shades stand for, in a box of its own.
-fn legend(marks: &Marks) -> Vec<String> {
-    let mut lines = vec![
-        "  subgraph cluster_legend {".to_owned(),
-        format!("    label={}; color=gray60; fontname=\"Helvetica\";", quote(marks.about)),
-    ];
+fn legend(marks: &Marks) -> String {
+    let mut text = format!(
+        "  subgraph cluster_legend {{\n    label={}; color=gray60; fontname=\"Helvetica\";\n",
+        quote(marks.about)
+    );
     for (number, mark) in marks.legend.iter().enumerate() {
         let id = quote(&format!("legend {number}"));
-        lines.push(format!("    {id} [label={}, {}];", quote(&mark.word), paint(mark)));
+        text.push_str(&format!("    {id} [label={}, {}];\n", quote(&mark.word), paint(mark)));
     }
-    lines.push("  }".to_owned());
-    lines
+    text + "  }\n"
 }
 
 fn paint(mark: &Mark) -> String {
@@ -93,13 +90,13 @@ fn paint(mark: &Mark) -> String {
     )
 }
 
-fn style(kind: NeedKind) -> String {
+fn style(kind: NeedKind) -> Cow<'static, str> {
     let style = match kind {
-        NeedKind::From => return "style=solid".to_owned(),
+        NeedKind::From => return "style=solid".into(),
         NeedKind::Copy | NeedKind::Add => "dashed",
         NeedKind::Mount | NeedKind::Context => "dotted",
     };
-    format!("style={style}, label={}", quote(kind.word()))
+    format!("style={style}, label={}", quote(kind.word())).into()
 }
 
 /// An external may be called as an image is, so its node is.

@@ -4,6 +4,7 @@
 //! Solid arrows for FROM, dotted ones with the kind's name for the rest, externals in a shape
 //! of their own.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::ImageId;
@@ -15,16 +16,16 @@ use super::mark::{Marks, Shade};
 
 /// The graph as a Mermaid flow chart.
 pub fn draw(view: &View<'_>) -> String {
-    let mut lines = vec!["flowchart LR".to_owned()];
+    let mut text = String::from("flowchart LR\n");
     let numbers: BTreeMap<ImageId, usize> =
         view.images().enumerate().map(|(number, (id, _))| (id, number)).collect();
     for (id, image) in view.images() {
         let (name, number) = (escape(&image.name), numbers[&id]);
-        lines.push(match view.mark(id) {
-            None => format!("  i{number}[\"{name}\"]"),
+        text.push_str(&match view.mark(id) {
+            None => format!("  i{number}[\"{name}\"]\n"),
             Some(mark) => {
                 let (word, class) = (escape(&mark.word), mark.shade.class());
-                format!("  i{number}[\"{name}<br/>{word}\"]:::{class}")
+                format!("  i{number}[\"{name}<br/>{word}\"]:::{class}\n")
             }
         });
     }
@@ -32,7 +33,7 @@ pub fn draw(view: &View<'_>) -> String {
     let externals: BTreeMap<&str, usize> =
         externals.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect();
     for (name, number) in &externals {
-        lines.push(format!("  x{number}([\"{}\"]):::external", escape(name)));
+        text.push_str(&format!("  x{number}([\"{}\"]):::external\n", escape(name)));
     }
     let mut seen = BTreeSet::new();
     for (id, number) in &numbers {
@@ -43,38 +44,37 @@ pub fn draw(view: &View<'_>) -> String {
             (format!("x{number}"), external.kind)
         });
         for (from, kind) in parents.chain(needs) {
-            let line = format!("  {from} {} i{number}", arrow(kind));
-            if seen.insert(line.clone()) {
-                lines.push(line);
+            let line = format!("  {from} {} i{number}\n", arrow(kind));
+            if !seen.contains(&line) {
+                text.push_str(&line);
+                seen.insert(line);
             }
         }
     }
-    lines.extend(view.marks().into_iter().flat_map(legend));
-    lines.push("  classDef external stroke-dasharray: 4 3\n".to_owned());
-    lines.join("\n")
+    text.extend(view.marks().map(legend));
+    text + "  classDef external stroke-dasharray: 4 3\n"
 }
 
 /// What the shades stand for, in a box of its own, and their colours.
-fn legend(marks: &Marks) -> Vec<String> {
-    let mut lines = vec![format!("  subgraph legend[\"{}\"]", escape(marks.about))];
+fn legend(marks: &Marks) -> String {
+    let mut text = format!("  subgraph legend[\"{}\"]\n", escape(marks.about));
     for (number, mark) in marks.legend.iter().enumerate() {
         let (word, class) = (escape(&mark.word), mark.shade.class());
-        lines.push(format!("    l{number}[\"{word}\"]:::{class}"));
+        text.push_str(&format!("    l{number}[\"{word}\"]:::{class}\n"));
     }
-    lines.push("  end".to_owned());
+    text.push_str("  end\n");
     let shades: BTreeSet<Shade> = marks.legend.iter().map(|mark| mark.shade).collect();
     for shade in shades {
-        let [area, border, text] = shade.colors();
-        let class = shade.class();
-        lines.push(format!("  classDef {class} fill:{area},stroke:{border},color:{text}"));
+        let ([area, border, color], class) = (shade.colors(), shade.class());
+        text.push_str(&format!("  classDef {class} fill:{area},stroke:{border},color:{color}\n"));
     }
-    lines
+    text
 }
 
-fn arrow(kind: NeedKind) -> String {
+fn arrow(kind: NeedKind) -> Cow<'static, str> {
     match kind {
-        NeedKind::From => "-->".to_owned(),
-        other => format!("-. {} .->", other.word()),
+        NeedKind::From => "-->".into(),
+        other => format!("-. {} .->", other.word()).into(),
     }
 }
 

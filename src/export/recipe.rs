@@ -105,8 +105,8 @@ impl Recipe<'_> {
 
     fn agents_of(&self, image: &Image) -> Vec<&str> {
         let ids = mounted(image, SecretKind::Agent);
-        let id_of = |word: &str| word.split('=').next().unwrap_or(word).to_owned();
-        self.ssh.iter().copied().filter(|word| ids.contains(id_of(word).as_str())).collect()
+        let is_mounted = |word: &&str| word.split('=').next().is_some_and(|id| ids.contains(id));
+        self.ssh.iter().copied().filter(is_mounted).collect()
     }
 }
 

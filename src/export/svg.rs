@@ -4,6 +4,8 @@
 //! what is needed to what needs it, left to right. Places come from `layout`, lengths from `page`,
 //! colours from `style`. Hovering over a box or a line tells where it is written.
 
+use std::borrow::Cow;
+
 use crate::base::text::count;
 use crate::graph::evaluate::NeedKind;
 
@@ -64,9 +66,9 @@ fn draw_node(node: &Node, place: Place) -> String {
     let Place { x, y, width, height } = place;
     let (name, title) = (escape(&node.name), escape(&node.title));
     let class = match (&node.mark, node.is_external) {
-        (_, true) => "external".to_owned(),
-        (None, false) => "image".to_owned(),
-        (Some(mark), false) => format!("image {}", mark.shade.class()),
+        (_, true) => Cow::from("external"),
+        (None, false) => "image".into(),
+        (Some(mark), false) => format!("image {}", mark.shade.class()).into(),
     };
     let what = if node.is_external { "external" } else { "image" };
     let middle =

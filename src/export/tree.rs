@@ -4,6 +4,7 @@
 //! So each image has one line, however many ways lead to it; only one at which a very deep tree
 //! is cut comes again where it goes on.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use crate::base::text::count;
@@ -28,11 +29,11 @@ struct Row {
 }
 
 /// Puts the colour of a mark around text, or leaves it as it is.
-pub type Ink<'a> = &'a dyn Fn(&Mark, &str) -> String;
+pub type Ink<'a> = &'a dyn for<'b> Fn(&Mark, &'b str) -> Cow<'b, str>;
 
 /// Leaves text as it is.
-pub fn plain(_: &Mark, text: &str) -> String {
-    text.to_owned()
+pub fn plain<'a>(_: &Mark, text: &'a str) -> Cow<'a, str> {
+    text.into()
 }
 
 /// The graph as lines with branches.

@@ -3,6 +3,8 @@
 //! Owns what the words and shades of each kind of mark stand for. A verdict needs a plan, a size only
 //! the engine's list of images, and a depth no engine.
 
+use std::borrow::Cow;
+
 use crate::base::{IdMap, ImageId};
 use crate::cli::{ColorBy, EngineName};
 use crate::export::mark::{Mark, Marks, STEPS, Shade};
@@ -53,18 +55,17 @@ pub fn make(
 }
 
 /// A text in the colour of a mark, on a terminal.
-pub fn paint(paint: Paint, mark: &Mark, text: &str) -> String {
-    let painted = match mark.shade {
+pub fn paint<'a>(paint: Paint, mark: &Mark, text: &'a str) -> Cow<'a, str> {
+    match mark.shade {
         Shade::Good => paint.good(text),
         Shade::Careful => paint.careful(text),
         Shade::Waiting | Shade::Unknown => paint.faint(text),
         Shade::Step(step) if step + 1 == STEPS => paint.strong(text),
         Shade::Step(_) => text.into(),
-    };
-    painted.into_owned()
+    }
 }
 
-fn mark(word: impl Into<String>, shade: Shade) -> Mark {
+fn mark(word: impl Into<Cow<'static, str>>, shade: Shade) -> Mark {
     Mark { word: word.into(), shade }
 }
 
@@ -97,10 +98,7 @@ fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
     let legend = (0..steps).filter_map(|wanted| {
         let first = (0..=most).find(|depth| step(*depth) == wanted)?;
         let last = (0..=most).rfind(|depth| step(*depth) == wanted)?;
-        let word = match first == last {
-            true => first.to_string(),
-            false => format!("{first} to {last}"),
-        };
+        let word = if first == last { format!("{first}") } else { format!("{first} to {last}") };
         Some(mark(word, shade(wanted)))
     });
     let legend = legend.collect();

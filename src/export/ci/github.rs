@@ -4,6 +4,8 @@
 //! Owns the writing of a workflow: a job for each image with `needs`, or, packed, a matrix for each
 //! layer. No text of the repository becomes an expression in it.
 
+use std::borrow::Cow;
+
 use anyhow::bail;
 
 use crate::base::ImageId;
@@ -49,7 +51,7 @@ struct Job<'a> {
     /// The images whose secrets it gets.
     images: Vec<ImageId>,
     /// A value that is text, or an expression.
-    run: String,
+    run: Cow<'static, str>,
     /// What each job of a matrix is called and runs.
     matrix: Vec<(String, String)>,
 }
@@ -115,7 +117,7 @@ fn draw_images(text: &mut String, view: &View<'_>, pipeline: &Pipeline<'_>, gith
             name: &literal(&image.name),
             needs: parents[id].iter().map(|parent| ids[parent].as_str()).collect(),
             images: vec![id],
-            run: literal(&pipeline.build(view, &[id])),
+            run: literal(&pipeline.build(view, &[id])).into(),
             matrix: Vec::new(),
         };
         describe(text, view, pipeline, github, &job);
@@ -147,7 +149,7 @@ fn draw_layers(
                 name: "${{ matrix.name }}",
                 needs: below.iter().map(String::as_str).collect(),
                 images: part.iter().flat_map(|chain| chain.images.iter().copied()).collect(),
-                run: "${{ matrix.run }}".to_owned(),
+                run: "${{ matrix.run }}".into(),
                 matrix: part.iter().map(entry).collect(),
             };
             describe(text, view, pipeline, github, &job);
@@ -180,7 +182,7 @@ fn release(
         name: "tags of all images",
         needs,
         images: view.images().map(|(id, _)| id).collect(),
-        run: literal(&pipeline.release(view)),
+        run: literal(&pipeline.release(view)).into(),
         matrix: Vec::new(),
     };
     describe(text, view, pipeline, github, &job);

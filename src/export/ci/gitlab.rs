@@ -3,6 +3,8 @@
 //! Owns the writing of its YAML: a job for each image with `needs`, and a stage of its own for what
 //! has more of them than GitLab takes.
 
+use std::borrow::Cow;
+
 use crate::base::text::shell_word;
 use crate::base::{IdMap, ImageId};
 
@@ -87,7 +89,7 @@ fn head(pipeline: &Pipeline<'_>, gitlab: &Gitlab<'_>, last_stage: usize) -> Stri
     // Without it the jobs would be left out where a merge request started the parent.
     line(&mut text, 0, "workflow:");
     list(&mut text, 1, "rules", ["when: always"]);
-    let stages = (0..=last_stage).map(stage).chain([RELEASE.to_owned()]);
+    let stages = (0..=last_stage).map(stage).chain([RELEASE.into()]);
     list(&mut text, 0, "stages", stages);
     line(&mut text, 0, "variables:");
     for (name, value) in VARIABLES {
@@ -96,8 +98,8 @@ fn head(pipeline: &Pipeline<'_>, gitlab: &Gitlab<'_>, last_stage: usize) -> Stri
     line(&mut text, 0, "default:");
     line(&mut text, 1, &format!("image: {}", quoted(gitlab.image)));
     list(&mut text, 1, "services", [quoted(ENGINE)]);
-    let commands = [INSTALL.to_owned()].into_iter().chain(pipeline.registry_host().map(log_in));
-    list(&mut text, 1, "before_script", commands.map(|it| quoted(&it)));
+    let log_in = pipeline.registry_host().map(|host| quoted(&log_in(host)));
+    list(&mut text, 1, "before_script", [quoted(INSTALL)].into_iter().chain(log_in));
     text
 }
 
@@ -125,9 +127,9 @@ fn stages(view: &View<'_>, parents: &IdMap<Vec<ImageId>>) -> anyhow::Result<IdMa
     Ok(stages)
 }
 
-fn stage(number: usize) -> String {
+fn stage(number: usize) -> Cow<'static, str> {
     match number {
-        0 => "build".to_owned(),
-        number => format!("build-{}", number + 1),
+        0 => "build".into(),
+        number => format!("build-{}", number + 1).into(),
     }
 }

@@ -55,9 +55,9 @@ pub fn escape(text: &str) -> String {
 
 /// A number with at most one digit behind the point.
 pub fn number(number: f64) -> String {
-    let text = format!("{number:.1}");
-    let short = text.strip_suffix(".0").unwrap_or(&text);
-    if short == "-0" { "0".to_owned() } else { short.to_owned() }
+    let rounded = (number * 10.0).round() / 10.0;
+    // Without the sign of a zero.
+    format!("{}", rounded + 0.0)
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ impl Net {
         }
         let needs = needs.into_iter().map(|((child, parent), ways)| {
             let mut kinds: Vec<NeedKind> = ways.iter().map(|(kind, _)| *kind).collect();
-            kinds.sort_by_key(|kind| strength(*kind));
+            kinds.sort_unstable();
             kinds.dedup();
             let (from, to) = (&nodes[parent].name, &nodes[child].name);
             let mut title = vec![format!("{to} needs {from}")];
@@ -113,14 +113,4 @@ fn external(name: String) -> Node {
         None => name.clone(),
     };
     Node { label, title: format!("{name}\nfrom outside"), name, is_external: true, mark: None }
-}
-
-fn strength(kind: NeedKind) -> usize {
-    match kind {
-        NeedKind::From => 0,
-        NeedKind::Copy => 1,
-        NeedKind::Add => 2,
-        NeedKind::Mount => 3,
-        NeedKind::Context => 4,
-    }
 }

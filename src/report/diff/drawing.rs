@@ -75,7 +75,7 @@ fn with_neighbours(graph: &Graph, images: &[ImageId]) -> Vec<ImageId> {
 }
 
 fn marks(graph: &Graph, rows: &[Row<'_>]) -> Marks {
-    let mark = |word: &str, shade| Mark { word: word.to_owned(), shade };
+    let mark = |word: &'static str, shade| Mark { word: word.into(), shade };
     let untouched = || mark("untouched", Shade::Good);
     let mut marks = IdMap::from_fn(graph.images.len(), |_| Some(untouched()));
     for row in rows {

@@ -2,8 +2,6 @@
 //!
 //! Owns what is said of each image, what is compared with the run before, and which texts are cut.
 
-use std::time::Duration;
-
 use crate::base::clock::UnixTime;
 use crate::event::Failure;
 use crate::export::layout::{Layout, lay_out};
@@ -11,7 +9,7 @@ use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
 use super::super::paint::Paint;
-use super::super::timeline::{Outcome, Passage, Timeline, Track, Work};
+use super::super::timeline::{Outcome, Timeline, Track, Work};
 use super::super::{Words, clean, reasons, words};
 use super::data::{
     ExcerptData, FailureData, ImageData, LineData, NeedData, Page, PriorImage, PriorRun, RunData,
@@ -204,28 +202,12 @@ fn notes(track: &Track) -> Vec<Words> {
     if track.was_blocked {
         notes.push("waited for another run, which built the same".into());
     }
-    for (attempt, message, wait) in &track.retries {
-        notes.push(words::tried_again(*attempt, message, *wait).into());
-    }
-    notes.extend(track.passages.iter().map(|passage| describe_passage(passage).into()));
+    notes.extend(track.retries.iter().chain(&track.passages).cloned().map(Words::from));
     for warning in &track.warnings {
         let lines = lines_of(warning.lines()).into_iter();
         notes.extend(lines.map(|line| Words::from(format!("warning: {line}"))));
     }
     notes
-}
-
-fn describe_passage(passage: &Passage) -> String {
-    match passage {
-        Passage::Held(reference) => format!("in the registry as {}", clean::line(reference)),
-        Passage::Pulled(reference, took) => {
-            format!("pulled {} in {}", clean::line(reference), words::duration(*took))
-        }
-        Passage::Pushed(reference, took) => {
-            format!("pushed as {} in {}", clean::line(reference), words::duration(*took))
-        }
-        Passage::PushFailed(message) => words::push_failed(message),
-    }
 }
 
 fn describe_failure(failure: &Failure) -> FailureData {

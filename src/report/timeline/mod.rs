@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::{clean, words};
 use crate::event::{Event, Failure, Skip, Stamped, StepCounts, StepInfo, TAIL, Tally};
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
@@ -105,31 +106,18 @@ pub struct Track {
     pub size: Option<u64>,
     /// What the engine warned of.
     pub warnings: Vec<String>,
-    /// Tries that failed: which, and why.
-    pub retries: Vec<(u32, String, Duration)>,
+    /// Tries that failed, in words.
+    pub retries: Vec<String>,
     /// Whether it waited for another run that built the same.
     pub was_blocked: bool,
-    /// What passed between it and registries, in order.
-    pub passages: Vec<Passage>,
+    /// What passed between it and registries, in order and in words.
+    pub passages: Vec<String>,
     /// Why it failed.
     pub failure: Option<Failure>,
     /// Why it was not begun.
     pub because: Option<Skip>,
     /// The last lines that its steps wrote.
     pub tail: VecDeque<String>,
-}
-
-/// What passed between an image and a registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Passage {
-    /// It is there, and not in the engine.
-    Held(String),
-    /// Something was brought for it.
-    Pulled(String, Duration),
-    /// It was sent there.
-    Pushed(String, Duration),
-    /// It could not be sent.
-    PushFailed(String),
 }
 
 /// One step of an image.
@@ -277,7 +265,7 @@ impl Track {
             Event::ImageBlocked => self.was_blocked = true,
             Event::ImageRetried { attempt, message, wait } => {
                 self.end_steps(at);
-                self.retries.push((*attempt, message.clone(), *wait));
+                self.retries.push(words::tried_again(*attempt, message, *wait));
             }
             Event::StepStarted { step } => self.begin_step(step, at),
             Event::StepFinished { step, cached, took } => {
@@ -291,16 +279,17 @@ impl Track {
             }
             Event::Warning { message } => self.warnings.push(message.clone()),
             Event::ImagePulled { reference, took } => {
-                self.passages.push(Passage::Pulled(reference.clone(), *took));
+                let (what, took) = (clean::line(reference), words::duration(*took));
+                self.passages.push(format!("pulled {what} in {took}"));
             }
             Event::ImagePushed { reference, took } => {
-                self.passages.push(Passage::Pushed(reference.clone(), *took));
+                let (what, took) = (clean::line(reference), words::duration(*took));
+                self.passages.push(format!("pushed as {what} in {took}"));
             }
-            Event::PushFailed { message } => {
-                self.passages.push(Passage::PushFailed(message.clone()));
-            }
+            Event::PushFailed { message } => self.passages.push(words::push_failed(message)),
             Event::ImageFresh { image_id, tagged, size, registry, .. } => {
-                self.passages.extend(registry.clone().map(Passage::Held));
+                let held = registry.as_deref().map(clean::line);
+                self.passages.extend(held.map(|at| format!("in the registry as {at}")));
                 self.image_id = Some(image_id.clone());
                 self.references.clone_from(tagged);
                 self.size = *size;
