@@ -16,7 +16,7 @@ use crate::session::pull::Pull;
 use crate::session::run_pages::PagesOption;
 use crate::session::secrets::{PreparedSecrets, SecretOptions, SecretsQuery};
 use crate::session::selection::{self, Selectors};
-use crate::session::{Session, consent, signals};
+use crate::session::{Session, signals};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, lock, registry, root};
 
@@ -70,7 +70,7 @@ fn report_secrets(prepared: &PreparedSecrets, at: &Invocation) -> anyhow::Result
     for message in &prepared.withheld {
         say::warning(message, at.paint)?;
     }
-    say::err(&consent::announce(&prepared.announced))
+    say::err(&prepared.announced)
 }
 
 fn request_of(options: &Build, workspace: &Workspace, at: &Invocation) -> anyhow::Result<Request> {

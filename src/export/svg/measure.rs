@@ -55,9 +55,11 @@ pub fn escape(text: &str) -> String {
 
 /// A number with at most one digit behind the point.
 pub fn number(number: f64) -> String {
-    let rounded = (number * 10.0).round() / 10.0;
-    // Without the sign of a zero.
-    format!("{}", rounded + 0.0)
+    let mut text = format!("{number:.1}");
+    if text.ends_with(".0") {
+        text.truncate(text.len() - 2);
+    }
+    if text == "-0" { text.split_off(1) } else { text }
 }
 
 #[cfg(test)]

@@ -35,9 +35,9 @@ impl Boundary {
 
 /// A path of `layers.toml`.
 #[derive(Debug, Clone)]
-pub struct Located {
+pub struct Located<'a> {
     /// As it is written.
-    pub written: String,
+    pub written: &'a str,
     /// Where it leads, resolved, or why that is unknown.
     pub path: Result<PathBuf, Lacking>,
 }

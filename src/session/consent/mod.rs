@@ -31,15 +31,15 @@ use remembered::Remembered;
 
 /// What a build would get from outside the repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Outside {
+pub struct Outside<'a> {
     /// In which role.
     pub role: Role,
     /// The ID of the secret or agent, or the name of the image.
-    pub id: String,
+    pub id: &'a str,
     /// Where it is.
     pub source: OutsideSource,
     /// The images whose builds get it.
-    pub images: Vec<String>,
+    pub images: Vec<&'a str>,
 }
 
 /// What something outside the repository is to a build.
@@ -65,32 +65,31 @@ pub enum OutsideSource {
 }
 
 /// Everything outside the repository that builds of some images would get.
-pub fn outside_of(
+pub fn outside_of<'a>(
     workspace: &Workspace,
-    images: &[&Image],
-    needed: &Needed<'_>,
-    configured: &[Configured],
+    images: &[&'a Image],
+    needed: &Needed<'a>,
+    configured: &[Configured<'a>],
     boundary: &Boundary,
-) -> Vec<Outside> {
+) -> Vec<Outside<'a>> {
     let mut found = BTreeSet::new();
     for image in images {
         let places = [(Role::Context, &image.context), (Role::Dockerfile, &image.dockerfile)];
         for (role, path) in places {
             let Ok(path) = canonical(&path.under(&workspace.root)) else { continue };
             if boundary.is_outside(&path) {
-                let (id, images) = (image.name.clone(), vec![image.name.clone()]);
-                found.insert(Outside { role, id, source: OutsideSource::Path(path), images });
+                let (id, source) = (image.name.as_str(), OutsideSource::Path(path));
+                found.insert(Outside { role, id, source, images: vec![id] });
             }
         }
     }
     for one in configured {
-        let images: Vec<String> =
-            needed.by(one.kind, &one.id).into_iter().map(str::to_owned).collect();
+        let images = needed.by(one.kind, one.id);
         if images.is_empty() {
             continue;
         }
         for source in one.outside(boundary) {
-            let (role, id, images) = (one.role(), one.id.clone(), images.clone());
+            let (role, id, images) = (one.role(), one.id, images.clone());
             found.insert(Outside { role, id, source, images });
         }
     }
@@ -136,9 +135,9 @@ impl Consents {
     ///
     /// # Errors
     /// Where there is none.
-    pub fn obtain(&mut self, wanted: &[Outside], at: &Invocation) -> anyhow::Result<()> {
-        let open = wanted.iter().filter(|it| !self.cover(it.role, &it.id, &it.source));
-        let open: Vec<&Outside> = open.collect();
+    pub fn obtain(&mut self, wanted: &[Outside<'_>], at: &Invocation) -> anyhow::Result<()> {
+        let open = wanted.iter().filter(|it| !self.cover(it.role, it.id, &it.source));
+        let open: Vec<&Outside<'_>> = open.collect();
         if open.is_empty() {
             return Ok(());
         }
@@ -154,7 +153,7 @@ impl Consents {
         if let Err(problem) = self.remembered.add(&open) {
             say::warning(&format!("the answer can't be remembered: {problem:#}"), at.paint)?;
         }
-        let answered = open.iter().map(|it| (it.role, it.id.clone(), it.source.clone()));
+        let answered = open.iter().map(|it| (it.role, it.id.into(), it.source.clone()));
         self.answered.extend(answered);
         Ok(())
     }

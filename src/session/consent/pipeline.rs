@@ -44,19 +44,19 @@ pub fn allow_options(
 fn own(
     workspace: &Workspace,
     image: &Image,
-    configured: &[Configured],
+    configured: &[Configured<'_>],
     boundary: &Boundary,
 ) -> BTreeSet<String> {
     let needed = Needed::of([image]);
     let mut options = BTreeSet::new();
-    let wanted = configured.iter().filter(|one| !needed.by(one.kind, &one.id).is_empty());
+    let wanted = configured.iter().filter(|one| !needed.by(one.kind, one.id).is_empty());
     for one in wanted {
         match &one.origin {
             Origin::Variable(_) => {}
             Origin::Agent { .. } => drop(options.insert("--allow ssh".to_owned())),
             Origin::Paths(paths) => {
                 let outside = paths.iter().filter(|path| is_outside(path, boundary));
-                options.extend(outside.map(|path| allow(&path.written)));
+                options.extend(outside.map(|path| allow(path.written)));
             }
         }
     }
@@ -69,11 +69,11 @@ fn own(
     options
 }
 
-fn is_outside(path: &Located, boundary: &Boundary) -> bool {
+fn is_outside(path: &Located<'_>, boundary: &Boundary) -> bool {
     path.written.starts_with(['/', '~'])
         || match &path.path {
             Ok(path) => boundary.is_outside(path),
-            Err(_) => leaves(&path.written),
+            Err(_) => leaves(path.written),
         }
 }
 

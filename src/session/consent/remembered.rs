@@ -5,6 +5,7 @@
 //! path, one ID, and one source, by its canonical path: where one of them differs, the question is
 //! asked again. Paths that are not UTF-8 are not remembered.
 
+use std::borrow::Cow;
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -34,21 +35,21 @@ pub(super) struct Remembered {
     folder: Option<PathBuf>,
     /// The repository's canonical path, where it is UTF-8.
     repository: Option<String>,
-    consents: Vec<Consent>,
+    consents: Vec<Consent<'static>>,
 }
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Consent {
-    repository: String,
-    role: String,
-    id: String,
-    source: String,
+struct Consent<'a> {
+    repository: Cow<'a, str>,
+    role: Cow<'a, str>,
+    id: Cow<'a, str>,
+    source: Cow<'a, str>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
-struct ConsentFile {
-    consents: Vec<Consent>,
+struct ConsentFile<'a> {
+    consents: Vec<Consent<'a>>,
 }
 
 impl Remembered {
@@ -82,18 +83,23 @@ impl Remembered {
     ///
     /// # Errors
     /// Where the file can't be written; it is unharmed then.
-    pub(super) fn add(&self, given: &[&Outside]) -> anyhow::Result<()> {
+    pub(super) fn add(&self, given: &[&Outside<'_>]) -> anyhow::Result<()> {
         let Some(folder) = self.place() else { return Ok(()) };
         // Another run may have added its own meanwhile.
-        let mut consents = read(folder).unwrap_or_default();
+        let mut consents: Vec<Consent<'_>> = read(folder).unwrap_or_default();
         for outside in given {
-            let consent = self.describe(outside.role, &outside.id, &outside.source);
+            let consent = self.describe(outside.role, outside.id, &outside.source);
             consents.extend(consent.filter(|consent| !consents.contains(consent)));
         }
         write(folder, &ConsentFile { consents })
     }
 
-    fn describe(&self, role: Role, id: &str, source: &OutsideSource) -> Option<Consent> {
+    fn describe<'a>(
+        &'a self,
+        role: Role,
+        id: &'a str,
+        source: &'a OutsideSource,
+    ) -> Option<Consent<'a>> {
         let role = match role {
             Role::Secret => "secret",
             Role::Agent => "ssh",
@@ -105,10 +111,10 @@ impl Remembered {
             OutsideSource::Agent => AGENT,
         };
         Some(Consent {
-            repository: self.repository.clone()?,
-            role: role.to_owned(),
-            id: id.to_owned(),
-            source: source.to_owned(),
+            repository: self.repository.as_deref()?.into(),
+            role: role.into(),
+            id: id.into(),
+            source: source.into(),
         })
     }
 }
@@ -122,7 +128,7 @@ fn folder_of(environment: &Environment) -> Option<PathBuf> {
     Some(state.or_else(of_home)?.join("layers"))
 }
 
-fn read(folder: &Path) -> anyhow::Result<Vec<Consent>> {
+fn read(folder: &Path) -> anyhow::Result<Vec<Consent<'static>>> {
     let path = folder.join(FILE);
     let text = match fs::read(&path) {
         Ok(text) => text,
@@ -137,13 +143,13 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Consent>> {
             anyhow::bail!("others can write `{}`", visible_path(place));
         }
     }
-    let file: ConsentFile = serde_json::from_slice(&text)
+    let file: ConsentFile<'_> = serde_json::from_slice(&text)
         .with_context(|| format!("`{}` is not a list of answers", visible_path(&path)))?;
     Ok(file.consents)
 }
 
 /// Writes the file so that it is there whole or not at all, and for the user alone.
-fn write(folder: &Path, file: &ConsentFile) -> anyhow::Result<()> {
+fn write(folder: &Path, file: &ConsentFile<'_>) -> anyhow::Result<()> {
     let path = folder.join(FILE);
     let cant = || format!("can't write `{}`", visible_path(&path));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(cant)?;

@@ -6,9 +6,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use crate::base::screen::is_unseen;
 use crate::base::text::{count, shell_word};
 use crate::graph::evaluate::SecretKind;
-use crate::session::secrets::Announced;
 
 use super::{Outside, OutsideSource, Role};
 
@@ -23,7 +23,7 @@ const LONGEST_ID: usize = 64;
 const MOST_IMAGES: usize = 20;
 
 /// One line per thing outside the repository.
-pub(super) fn list(wanted: &[&Outside]) -> String {
+pub(super) fn list(wanted: &[&Outside<'_>]) -> String {
     let lines: Vec<String> = wanted.iter().map(|outside| format!("- {}", line(outside))).collect();
     lines.join("\n")
 }
@@ -39,7 +39,7 @@ pub(super) fn question(list: &str, remembers: bool) -> String {
 }
 
 /// The command line that consents.
-pub(super) fn hint(wanted: &[&Outside], arguments: &[OsString]) -> String {
+pub(super) fn hint(wanted: &[&Outside<'_>], arguments: &[OsString]) -> String {
     let options = options(wanted).join(" ");
     match typed(arguments) {
         Some((before, after)) => {
@@ -50,21 +50,20 @@ pub(super) fn hint(wanted: &[&Outside], arguments: &[OsString]) -> String {
     }
 }
 
-/// The lines that name environment variables which builds get.
-pub fn announce(announced: &[Announced]) -> String {
-    let line = |one: &Announced| {
-        let lists = [("mounted by", &one.mounted_by), ("available to", &one.available_to)];
-        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
-        let lists: Vec<String> =
-            lists.map(|(how, names)| format!("{how} {}", images(names))).collect();
-        let (id, variable) = (shown(&one.id), shown(&one.variable));
-        format!("secret {id}: from ${variable}, {}\n", lists.join(", "))
-    };
-    announced.iter().map(line).collect()
+/// The line that names an environment variable which builds get as a secret: those of images that mount
+/// it, and of others that may ask for it.
+pub fn announce(id: &str, variable: &str, names: &[&str], mounted: &[&str]) -> String {
+    let (mounted, other): (Vec<&str>, Vec<&str>) =
+        names.iter().partition(|name| mounted.contains(name));
+    let lists = [("mounted by", mounted), ("available to", other)].into_iter();
+    let lists = lists.filter(|(_, names)| !names.is_empty());
+    let lists: Vec<String> =
+        lists.map(|(how, names)| format!("{how} {}", images(&names))).collect();
+    format!("secret {}: from ${}, {}\n", shown(id), shown(variable), lists.join(", "))
 }
 
 /// The warning about something outside that builds do without.
-pub fn withheld(kind: SecretKind, id: &str, names: &[String]) -> String {
+pub fn withheld(kind: SecretKind, id: &str, names: &[&str]) -> String {
     let kind = match kind {
         SecretKind::Value => "secret",
         SecretKind::Agent => "ssh agent",
@@ -77,8 +76,8 @@ pub fn withheld(kind: SecretKind, id: &str, names: &[String]) -> String {
     )
 }
 
-fn line(outside: &Outside) -> String {
-    let id = shown(&outside.id);
+fn line(outside: &Outside<'_>) -> String {
+    let id = shown(outside.id);
     let images = || images(&outside.images);
     let source = match &outside.source {
         OutsideSource::Path(path) => quoted(path),
@@ -92,7 +91,7 @@ fn line(outside: &Outside) -> String {
     }
 }
 
-fn images(names: &[String]) -> String {
+fn images(names: &[&str]) -> String {
     let names: Vec<String> = names.iter().map(|name| shown(name)).collect();
     match names.len().checked_sub(MOST_IMAGES) {
         None | Some(0) => names.join(", "),
@@ -101,7 +100,7 @@ fn images(names: &[String]) -> String {
 }
 
 /// The `--allow` options that cover everything; one for a directory covers what is below it.
-fn options(wanted: &[&Outside]) -> Vec<String> {
+fn options(wanted: &[&Outside<'_>]) -> Vec<String> {
     let mut paths: Vec<&Path> = Vec::new();
     // A directory comes before what is below it.
     let mut all: Vec<&Path> = wanted.iter().filter_map(|outside| path(outside)).collect();
@@ -119,7 +118,7 @@ fn options(wanted: &[&Outside]) -> Vec<String> {
     files.chain(is_agent.then(|| "--allow ssh".to_owned())).collect()
 }
 
-fn path(outside: &Outside) -> Option<&Path> {
+fn path<'a>(outside: &'a Outside<'_>) -> Option<&'a Path> {
     match &outside.source {
         OutsideSource::Path(path) => Some(path),
         OutsideSource::Agent => None,
@@ -195,35 +194,18 @@ fn escape(character: char, to: &mut String) {
     }
 }
 
-/// Controls, and what has no width or changes the direction of what follows
-/// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
-fn is_unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
     use super::*;
 
-    fn file(id: &str, path: &str) -> Outside {
+    fn file(id: &'static str, path: &str) -> Outside<'static> {
         Outside {
             role: Role::Secret,
-            id: id.to_owned(),
+            id,
             source: OutsideSource::Path(PathBuf::from(path)),
-            images: vec!["web".to_owned(), "api".to_owned()],
+            images: vec!["web", "api"],
         }
     }
 
@@ -244,9 +226,9 @@ mod tests {
 
     #[test]
     fn the_hint_is_the_command_with_the_options() {
-        let check = |wanted: &[Outside], arguments: &[&str], expected: &str| {
+        let check = |wanted: &[Outside<'_>], arguments: &[&str], expected: &str| {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            let wanted: Vec<&Outside> = wanted.iter().collect();
+            let wanted: Vec<&Outside<'_>> = wanted.iter().collect();
             assert_eq!(hint(&wanted, &arguments), expected);
         };
         let agent = Outside { source: OutsideSource::Agent, ..file("default", "") };
@@ -281,6 +263,7 @@ mod tests {
     #[test]
     fn long_lists_of_images_are_cut() {
         let names: Vec<String> = (0..30).map(|n| format!("i{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let text = images(&names);
         assert!(text.ends_with("i18, i19 and 10 more"), "{text}");
     }

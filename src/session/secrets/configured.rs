@@ -17,46 +17,46 @@ use super::words;
 
 /// A secret or an agent of `layers.toml`.
 #[derive(Debug, Clone)]
-pub struct Configured {
+pub struct Configured<'a> {
     /// What of both.
     pub kind: SecretKind,
     /// Its ID.
-    pub id: String,
+    pub id: &'a str,
     /// The setting.
     pub span: Span,
     /// Where it is.
-    pub origin: Origin,
+    pub origin: Origin<'a>,
 }
 
 /// Where a secret or an agent of `layers.toml` is.
 #[derive(Debug, Clone)]
-pub enum Origin {
+pub enum Origin<'a> {
     /// In an environment variable of this name.
-    Variable(String),
+    Variable(&'a str),
     /// The agent of SSH_AUTH_SOCK.
     Agent {
         /// Whether there is such a variable.
         is_set: bool,
     },
     /// A file, or the socket or the keys of an agent.
-    Paths(Vec<Located>),
+    Paths(Vec<Located<'a>>),
 }
 
-impl Configured {
+impl<'a> Configured<'a> {
     /// All of a repository, as [`Configured::all_at`] finds them.
-    pub fn all(workspace: &Workspace, environment: &Environment) -> Vec<Configured> {
+    pub fn all(workspace: &'a Workspace, environment: &Environment) -> Vec<Configured<'a>> {
         Configured::all_at(workspace, Place { folder: &workspace.root, environment })
     }
 
     /// All of a repository, secrets by their IDs first, then agents as they are written.
-    pub(super) fn all_at(workspace: &Workspace, place: Place<'_>) -> Vec<Configured> {
+    pub(super) fn all_at(workspace: &'a Workspace, place: Place<'_>) -> Vec<Configured<'a>> {
         let config = &workspace.config.config;
         let secrets = config.secrets.iter().map(|(id, setting)| Configured {
             kind: SecretKind::Value,
-            id: id.clone(),
+            id,
             span: ConfigFile::span(setting),
             origin: match setting.get_ref() {
-                SecretSource::Variable(name) => Origin::Variable(name.clone()),
+                SecretSource::Variable(name) => Origin::Variable(name),
                 SecretSource::File(path) => Origin::Paths(vec![place.resolve(path)]),
             },
         });

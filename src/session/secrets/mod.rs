@@ -53,39 +53,18 @@ pub struct PreparedSecrets {
     pub secrets: Secrets,
     /// What is suspicious about them.
     pub doubts: Vec<Diagnostic>,
-    /// The environment variables among them that `layers.toml` gives.
-    pub announced: Vec<Announced>,
+    /// The lines that name the environment variables among them that `layers.toml` gives.
+    pub announced: String,
     /// What is withheld for want of consent, one message each.
     pub withheld: Vec<String>,
     /// The agents that run for it, and end with it.
     _agents: Vec<KeyAgent>,
 }
 
-/// An environment variable that builds get because `layers.toml` says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announced {
-    /// The ID of the secret.
-    pub id: String,
-    /// The variable.
-    pub variable: String,
-    /// The images whose Dockerfiles mount it.
-    pub mounted_by: Vec<String>,
-    /// Further images whose builds may ask for it.
-    pub available_to: Vec<String>,
-}
-
-impl Announced {
-    fn new(id: String, variable: String, images: Vec<String>, mounted: &[&str]) -> Announced {
-        let is_mounted = |name: &String| mounted.contains(&name.as_str());
-        let (mounted_by, available_to): (Vec<_>, Vec<_>) = images.into_iter().partition(is_mounted);
-        Announced { id, variable, mounted_by, available_to }
-    }
-}
-
 /// Each name once, in their order.
-fn once(names: impl Iterator<Item = String>) -> Vec<String> {
+fn once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = BTreeSet::new();
-    names.filter(|name| seen.insert(name.clone())).collect()
+    names.filter(|name| seen.insert(*name)).collect()
 }
 
 /// The images that a plan builds, and what is known of what they ask for.
@@ -99,7 +78,7 @@ pub struct SecretsQuery<'a> {
 }
 
 /// What `layers.toml` gives and can't be had, with where it says so.
-type Unread = BTreeMap<(SecretKind, String), (Lacking, Span)>;
+type Unread<'a> = BTreeMap<(SecretKind, &'a str), (Lacking, Span)>;
 
 impl SecretOptions {
     /// Reads what the command line gives; its paths begin at `folder`.
@@ -123,7 +102,7 @@ impl SecretOptions {
         for text in &options.ssh {
             let (id, paths) = words::read_agent(text);
             let paths: Vec<_> = paths.iter().map(|path| place.locate(path)).collect();
-            let agent = place.agent(&paths).map_err(|it| cant_be_read("ssh agent", &id, &it))?;
+            let agent = place.agent(&paths).map_err(|it| cant_be_read("ssh agent", id, &it))?;
             put(&mut given.agents, "ssh agent", id, agent)?;
         }
         Ok(given)
@@ -176,34 +155,34 @@ impl SecretOptions {
 
     /// Adds what `layers.toml` gives and is not given yet, as far as images may ask for it, it can be
     /// had, and there is consent.
-    fn add_configured(
+    fn add_configured<'a>(
         &mut self,
-        asking: &SecretsQuery<'_>,
+        asking: &SecretsQuery<'a>,
         images: &[&Image],
         prepared: &mut PreparedSecrets,
         at: &Invocation,
-    ) -> anyhow::Result<Unread> {
+    ) -> anyhow::Result<Unread<'a>> {
         let SecretsQuery { workspace, externals, .. } = *asking;
         let place = Place { folder: &workspace.root, environment: &at.environment };
         let needed = Needed::of(images.iter().copied());
         let hidden = needed.hidden(externals);
         let boundary = Boundary::of(&workspace.root)?;
         let mut configured = Configured::all_at(workspace, place);
-        configured.retain(|one| !self.has(one.kind, &one.id));
+        configured.retain(|one| !self.has(one.kind, one.id));
         let outside = consent::outside_of(workspace, images, &needed, &configured, &boundary);
         let mut consents = Consents::open(std::mem::take(&mut self.allowed), &boundary, at)?;
         consents.obtain(&outside, at)?;
         let mut unread = Unread::new();
         for one in configured {
-            let by = needed.by(one.kind, &one.id);
-            let names = || once(by.iter().chain(&hidden).map(|name| (*name).to_owned()));
-            if self.has(one.kind, &one.id) || (by.is_empty() && hidden.is_empty()) {
+            let by = needed.by(one.kind, one.id);
+            let names = || once(by.iter().chain(&hidden).copied());
+            if self.has(one.kind, one.id) || (by.is_empty() && hidden.is_empty()) {
                 continue;
             }
             let sources = one.outside(&boundary);
-            if !sources.iter().all(|source| consents.cover(one.role(), &one.id, source)) {
+            if !sources.iter().all(|source| consents.cover(one.role(), one.id, source)) {
                 // Only instructions that were not read may mount it, so nothing asked for consent.
-                prepared.withheld.push(consent::withheld(one.kind, &one.id, &names()));
+                prepared.withheld.push(consent::withheld(one.kind, one.id, &names()));
                 continue;
             }
             if let Err(lacking) = self.take(&one, place) {
@@ -211,9 +190,9 @@ impl SecretOptions {
                 continue;
             }
             if let Origin::Variable(variable) = one.origin {
-                let mounted = needed.mounted_by(one.kind, &one.id);
-                let (id, images) = (one.id, names());
-                prepared.announced.push(Announced::new(id, variable, images, &mounted));
+                let mounted = needed.mounted_by(one.kind, one.id);
+                let line = consent::announce(one.id, variable, &names(), &mounted);
+                prepared.announced.push_str(&line);
             }
         }
         Ok(unread)
@@ -227,7 +206,7 @@ impl SecretOptions {
     }
 
     /// Reads something that `layers.toml` gives.
-    fn take(&mut self, one: &Configured, place: Place<'_>) -> Result<(), Lacking> {
+    fn take(&mut self, one: &Configured<'_>, place: Place<'_>) -> Result<(), Lacking> {
         match (one.kind, &one.origin) {
             (SecretKind::Value, origin) => {
                 let value = match origin {
@@ -236,14 +215,14 @@ impl SecretOptions {
                     // A secret is in a variable or a file.
                     Origin::Agent { .. } => return Ok(()),
                 };
-                self.secrets.insert(one.id.clone(), value);
+                self.secrets.insert(one.id.into(), value);
             }
             (SecretKind::Agent, origin) => {
                 let paths = match origin {
                     Origin::Paths(paths) => paths.as_slice(),
                     Origin::Agent { .. } | Origin::Variable(_) => &[],
                 };
-                self.agents.insert(one.id.clone(), place.agent(paths)?);
+                self.agents.insert(one.id.into(), place.agent(paths)?);
             }
         }
         Ok(())
@@ -275,7 +254,7 @@ impl SecretOptions {
     fn missing(
         &self,
         mount: &SecretUse,
-        unread: &Unread,
+        unread: &Unread<'_>,
         config: &ConfigFile,
     ) -> Option<Diagnostic> {
         let id = mount.id.as_str();
@@ -293,7 +272,7 @@ impl SecretOptions {
         if is_given || !mount.certain {
             return None;
         }
-        if let Some((lacking, span)) = unread.get(&(mount.kind, mount.id.clone())) {
+        if let Some((lacking, span)) = unread.get(&(mount.kind, id)) {
             let message = format!("the {what} `{id}` can't be read: {}", lacking.why);
             let problem = Diagnostic::new(Rule::MissingSecret, message)
                 .at(&mount.source, mount.span, "mounted here")
@@ -312,8 +291,13 @@ fn cant_be_read(what: &str, id: &str, lacking: &Lacking) -> anyhow::Error {
     usage(format!("the {what} `{id}` can't be read: {why}")).hint(hint).into()
 }
 
-fn put<T>(all: &mut BTreeMap<String, T>, what: &str, id: String, value: T) -> anyhow::Result<()> {
-    match all.entry(id) {
+fn put<T>(
+    all: &mut BTreeMap<String, T>,
+    what: &str,
+    id: impl Into<String>,
+    value: T,
+) -> anyhow::Result<()> {
+    match all.entry(id.into()) {
         Entry::Vacant(entry) => {
             entry.insert(value);
             Ok(())

@@ -75,7 +75,7 @@ impl Place<'_> {
     }
 
     /// The value of a secret in a file.
-    pub fn file(self, file: &Located) -> Result<Vec<u8>, Lacking> {
+    pub fn file(self, file: &Located<'_>) -> Result<Vec<u8>, Lacking> {
         self.read(file, LARGEST)?.ok_or_else(too_large)
     }
 
@@ -83,10 +83,10 @@ impl Place<'_> {
     /// the file.
     pub fn value_of(self, id: &str) -> Result<Vec<u8>, Lacking> {
         if self.environment.var(id).is_some() {
-            return self.value(&SecretSource::Variable(id.to_owned()));
+            return self.variable(id);
         }
         if self.path(id).exists() {
-            return self.value(&SecretSource::File(id.to_owned()));
+            return self.file(&self.locate(id));
         }
         Err(lacking(
             format!("there is neither a variable nor a file `{id}`"),
@@ -95,7 +95,7 @@ impl Place<'_> {
     }
 
     /// The agent at a socket, of some keys, or that of the environment where there is no path.
-    pub fn agent(self, paths: &[Located]) -> Result<Agent, Lacking> {
+    pub fn agent(self, paths: &[Located<'_>]) -> Result<Agent, Lacking> {
         if paths.is_empty() {
             let Some(path) = self.environment.path("SSH_AUTH_SOCK") else {
                 return Err(lacking(
@@ -107,7 +107,7 @@ impl Place<'_> {
         }
         let mut keys = Vec::new();
         for located in paths {
-            let written = &located.written;
+            let written = located.written;
             let path = located.path.clone()?;
             if fs::metadata(&path).is_ok_and(|it| it.file_type().is_socket()) {
                 return match paths {
@@ -127,15 +127,15 @@ impl Place<'_> {
                     "name the key itself, not its `.pub`",
                 ));
             };
-            keys.push(Key { path: written.clone(), content });
+            keys.push(Key { path: written.into(), content });
         }
         Ok(Agent::Keys(keys))
     }
 
     /// What a file holds; nothing where that is more than `most` bytes.
-    fn read(self, file: &Located, most: usize) -> Result<Option<Vec<u8>>, Lacking> {
+    fn read(self, file: &Located<'_>, most: usize) -> Result<Option<Vec<u8>>, Lacking> {
         let path = file.path.clone()?;
-        let cant = |error: std::io::Error| self.unreadable(&file.written, &error);
+        let cant = |error: std::io::Error| self.unreadable(file.written, &error);
         let limit = u64::try_from(most).map_or(u64::MAX, |most| most + 1);
         let mut content = Vec::new();
         let opened = File::open(path).map_err(cant)?;
@@ -150,15 +150,15 @@ impl Place<'_> {
 
     /// A path as the command line means it: the system follows its links when it is opened, so that
     /// `/dev/fd/63` is a pipe.
-    pub fn locate(self, written: &str) -> Located {
-        Located { written: written.to_owned(), path: Ok(self.path(written)) }
+    pub fn locate(self, written: &str) -> Located<'_> {
+        Located { written, path: Ok(self.path(written)) }
     }
 
     /// A path of `layers.toml`, with its links resolved.
-    pub fn resolve(self, written: &str) -> Located {
+    pub fn resolve(self, written: &str) -> Located<'_> {
         let found = canonical(&self.path(written));
         let path = found.map_err(|error| self.unreadable(written, &error));
-        Located { written: written.to_owned(), path }
+        Located { written, path }
     }
 
     fn unreadable(self, written: &str, error: &std::io::Error) -> Lacking {

@@ -72,11 +72,10 @@ pub fn read_secret(text: &str) -> Result<SecretWord, InfrastructureError> {
 }
 
 /// Reads `default`, `ID`, `ID=SOCKET` or `ID=KEY,KEY`: the ID, and the paths.
-pub fn read_agent(text: &str) -> (String, Vec<String>) {
+pub fn read_agent(text: &str) -> (&str, Vec<&str>) {
     let (id, paths) = text.split_once('=').unwrap_or((text, ""));
     let id = if id.is_empty() { DEFAULT_AGENT } else { id };
-    let paths = paths.split(',').filter(|path| !path.is_empty());
-    (id.to_owned(), paths.map(str::to_owned).collect())
+    (id, paths.split(',').filter(|path| !path.is_empty()).collect())
 }
 
 #[cfg(test)]
@@ -135,8 +134,7 @@ mod tests {
     #[test]
     fn agents_are_an_id_and_paths() {
         let check = |text: &str, id: &str, paths: &[&str]| {
-            let paths = paths.iter().map(|path| (*path).to_owned()).collect();
-            assert_eq!(read_agent(text), (id.to_owned(), paths), "{text}");
+            assert_eq!(read_agent(text), (id, paths.to_vec()), "{text}");
         };
         check("default", "default", &[]);
         check("", "default", &[]);
