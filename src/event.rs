@@ -301,8 +301,8 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that is not of a step.
-    pub fn new(kind: FailureKind, message: String) -> Failure {
-        Failure { kind, message, step: None, excerpt: None, log_tail: Vec::new() }
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
+        Failure { kind, message: message.into(), step: None, excerpt: None, log_tail: Vec::new() }
     }
 }
 

@@ -187,36 +187,31 @@ impl Platform {
             return None;
         }
         let name = name.to_ascii_lowercase();
-        let os = if name == "macos" { "darwin".to_owned() } else { name };
+        let os = if name == "macos" { "darwin" } else { &name };
         let version = version.to_owned();
         let (architecture, variant) = match parts.as_slice() {
-            [_] if SYSTEMS.contains(&os.as_str()) => {
-                let variant = String::new();
-                return Some(Platform { os, version, architecture: local.to_owned(), variant });
+            [_] if SYSTEMS.contains(&os) => {
+                return Some(Platform { version, ..Platform::of(os, local, "") });
             }
             [_] => {
                 let (architecture, variant) = normal_architecture(parts[0], "");
                 if !ARCHITECTURES.contains(&architecture.as_str()) {
                     return None;
                 }
-                let variant = without_usual_variant(&architecture, variant);
-                let os = "linux".to_owned();
-                return Some(Platform { os, version: String::new(), architecture, variant });
+                let variant = without_usual_variant(&architecture, &variant);
+                return Some(Platform::of("linux", &architecture, variant));
             }
             [_, architecture] => {
                 let (architecture, variant) = normal_architecture(architecture, "");
-                let variant = without_usual_variant(&architecture, variant);
-                (architecture, variant)
+                let variant = without_usual_variant(&architecture, &variant);
+                return Some(Platform { version, ..Platform::of(os, &architecture, variant) });
             }
-            [_, architecture, variant] => match normal_architecture(architecture, variant) {
-                (architecture, variant) if architecture == "arm64" && variant.is_empty() => {
-                    (architecture, "v8".to_owned())
-                }
-                full => full,
-            },
+            [_, architecture, variant] => normal_architecture(architecture, variant),
             _ => return None,
         };
-        Some(Platform { os, version, architecture, variant })
+        let is_usual = architecture == "arm64" && variant.is_empty();
+        let variant = if is_usual { "v8" } else { &variant };
+        Some(Platform { version, ..Platform::of(os, &architecture, variant) })
     }
 
     /// The form in which BuildKit takes the platforms that a build is asked for: there `linux/arm`
@@ -229,8 +224,8 @@ impl Platform {
 }
 
 /// `arm` alone means `arm/v7`, which is then not said.
-fn without_usual_variant(architecture: &str, variant: String) -> String {
-    if architecture == "arm" && variant == "v7" { String::new() } else { variant }
+fn without_usual_variant<'a>(architecture: &str, variant: &'a str) -> &'a str {
+    if architecture == "arm" && variant == "v7" { "" } else { variant }
 }
 
 fn normal_architecture(architecture: &str, variant: &str) -> (String, String) {

@@ -115,12 +115,12 @@ pub fn visible_path(path: &Path) -> String {
 }
 
 /// A character that is not seen, as it is written in many languages.
-pub fn escaped(character: char) -> String {
+pub fn escaped(character: char) -> Cow<'static, str> {
     match character {
-        '\n' => "\\n".to_owned(),
-        '\r' => "\\r".to_owned(),
-        '\t' => "\\t".to_owned(),
-        other => format!("\\u{{{:x}}}", u32::from(other)),
+        '\n' => "\\n".into(),
+        '\r' => "\\r".into(),
+        '\t' => "\\t".into(),
+        other => format!("\\u{{{:x}}}", u32::from(other)).into(),
     }
 }
 

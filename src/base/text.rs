@@ -55,6 +55,11 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// The question whether the nearest of several names was meant, if one is near enough.
+pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    closest(name, candidates).map(|near| format!("did you mean `{near}`?"))
+}
+
 /// Whether the part of an image's name before the first `/` is a registry: where it can't be the first
 /// part of a repository's name (distribution/reference, `splitDockerDomain`).
 pub fn names_registry(first: &str) -> bool {

@@ -134,7 +134,8 @@ pub enum Progress {
     Quiet,
 }
 
-fn read_time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.is_zero() { Err("it must be longer than nothing".to_owned()) } else { Ok(time) }
+fn read_time(text: &str) -> anyhow::Result<Duration> {
+    let time = humantime::parse_duration(text)?;
+    anyhow::ensure!(!time.is_zero(), "it must be longer than nothing");
+    Ok(time)
 }

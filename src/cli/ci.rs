@@ -1,5 +1,6 @@
 //! The words of `layers ci`.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -89,16 +90,16 @@ pub struct CiGitlab {
 
 /// The action of this program's own repository in this version, where none is named.
 pub fn usual_action() -> String {
-    action_of(env!("CARGO_PKG_REPOSITORY"), env!("CARGO_PKG_VERSION"))
+    action_of(env!("CARGO_PKG_REPOSITORY"), env!("CARGO_PKG_VERSION")).into_owned()
 }
 
 /// The action of a repository on GitHub in a version. Where the package names none, it has to be a
 /// copy: to guess an owner would be to run whatever somebody puts there.
-fn action_of(repository: &str, version: &str) -> String {
+fn action_of(repository: &str, version: &str) -> Cow<'static, str> {
     let path = repository.strip_prefix("https://github.com/").map(|it| it.trim_end_matches('/'));
     match path.map(|it| it.strip_suffix(".git").unwrap_or(it)).filter(|it| !it.is_empty()) {
-        Some(path) => format!("{path}@v{version}"),
-        None => "./.github/actions/layers".to_owned(),
+        Some(path) => format!("{path}@v{version}").into(),
+        None => "./.github/actions/layers".into(),
     }
 }
 

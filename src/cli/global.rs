@@ -77,9 +77,7 @@ pub struct Global {
     pub tags: Vec<String>,
 }
 
-fn read_build_arg(argument: &str) -> Result<String, String> {
-    match argument.split('=').next() {
-        None | Some("") => Err("it has no name".to_owned()),
-        Some(_) => Ok(argument.to_owned()),
-    }
+fn read_build_arg(argument: &str) -> Result<String, &'static str> {
+    let is_named = !argument.is_empty() && !argument.starts_with('=');
+    if is_named { Ok(argument.to_owned()) } else { Err("it has no name") }
 }

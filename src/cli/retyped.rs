@@ -2,6 +2,8 @@
 //!
 //! Owns which options change what a command makes.
 
+use std::borrow::Cow;
+
 use clap::ValueEnum;
 
 use super::{
@@ -46,17 +48,14 @@ pub fn settings_with_registry(global: &Global, quote: impl Fn(&str) -> String) -
 /// `layers graph` with the options that say what is drawn. `format` is the format, where it is known
 /// otherwise than by an option.
 pub fn graph(options: &Graph, global: &Global, format: Option<&str>) -> String {
-    let mut words = vec!["layers graph".to_owned()];
-    words.extend(format.or(option_of(&options.format)).map(|it| format!("--{it}")));
-    words.extend(options.focus.iter().map(|image| format!("--focus {}", quote(image))));
-    if options.reduce {
-        words.push("--reduce".to_owned());
-    }
-    if let Some(by) = options.color_by {
-        let by = by.to_possible_value().map(|it| it.get_name().to_owned());
-        words.push(format!("--color-by {}", by.unwrap_or_default()));
-    }
-    words.extend(settings(global, quote));
+    let mut words: Vec<Cow<'_, str>> = vec!["layers graph".into()];
+    let format = format.or(option_of(&options.format));
+    words.extend(format.map(|it| format!("--{it}").into()));
+    words.extend(options.focus.iter().map(|image| format!("--focus {}", quote(image)).into()));
+    words.extend(options.reduce.then_some("--reduce".into()));
+    let by = options.color_by.and_then(|by| by.to_possible_value());
+    words.extend(by.map(|by| format!("--color-by {}", by.get_name()).into()));
+    words.extend(settings(global, quote).into_iter().map(Cow::from));
     words.join(" ")
 }
 
@@ -81,35 +80,31 @@ pub fn ci(options: &Ci, global: &Global) -> String {
     };
     let CiFile { images, output: _, check: _ } = file;
     let images = images.iter().map(|image| quote(image));
-    words
-        .into_iter()
-        .chain(settings_with_registry(global, quote))
-        .chain(images)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let settings = settings_with_registry(global, quote).into_iter();
+    words.into_iter().chain(settings.chain(images).map(Cow::from)).collect::<Vec<_>>().join(" ")
 }
 
-fn github_words(options: &CiGithub) -> Vec<String> {
+fn github_words(options: &CiGithub) -> Vec<Cow<'static, str>> {
     let CiGithub { file: _, packed, uses, runs_on, branch } = options;
-    let mut words = vec!["layers ci github".to_owned()];
-    words.extend(packed.then(|| "--packed".to_owned()));
+    let mut words = vec!["layers ci github".into()];
+    words.extend(packed.then_some("--packed".into()));
     if *uses != usual_action() {
-        words.push(format!("--uses {}", quote(uses)));
+        words.push(format!("--uses {}", quote(uses)).into());
     }
     if runs_on != USUAL_RUNNER {
-        words.push(format!("--runs-on {}", quote(runs_on)));
+        words.push(format!("--runs-on {}", quote(runs_on)).into());
     }
     if *branch != [USUAL_BRANCH] {
-        words.extend(branch.iter().map(|branch| format!("--branch {}", quote(branch))));
+        words.extend(branch.iter().map(|branch| format!("--branch {}", quote(branch)).into()));
     }
     words
 }
 
-fn gitlab_words(options: &CiGitlab) -> Vec<String> {
+fn gitlab_words(options: &CiGitlab) -> Vec<Cow<'static, str>> {
     let CiGitlab { file: _, image } = options;
-    let mut words = vec!["layers ci gitlab".to_owned()];
+    let mut words = vec!["layers ci gitlab".into()];
     if image != USUAL_IMAGE {
-        words.push(format!("--image {}", quote(image)));
+        words.push(format!("--image {}", quote(image)).into());
     }
     words
 }

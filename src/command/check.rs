@@ -39,7 +39,7 @@ fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
     problems.extend(missing::find(&workspace.root, &workspace.graph));
     problems.extend(lock::problem(workspace)?);
     if let Some(frontend) = workspace.frontend {
-        problems.extend(lint::frontend::all_newer_than(&workspace.graph, frontend));
+        problems.extend(lint::frontend::newer_than(workspace.graph.images.values(), frontend));
     }
     let mut problems = workspace.silence.apply(problems);
     workspace.silence.escalate(&mut problems);

@@ -4,7 +4,7 @@
 //! engine is.
 
 use crate::base::error::usage;
-use crate::base::text::closest;
+use crate::base::text::suggest;
 use crate::cli::Log;
 use crate::event::{Event, Skip};
 use crate::exit::Exit;
@@ -61,11 +61,8 @@ fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Resul
             .hint(format!("`{hint}`"))
             .into());
     }
-    let near = closest(image, images.iter().map(|it| &**it));
-    let hint = match (elsewhere, near) {
-        (Some(command), _) => format!("`{command}`"),
-        (None, Some(near)) => format!("did you mean `{near}`?"),
-        (None, None) => "`layers log` tells what it did".to_owned(),
-    };
+    let hint = elsewhere.map(|command| format!("`{command}`"));
+    let hint = hint.or_else(|| suggest(image, images.iter().map(|it| &**it)));
+    let hint = hint.as_deref().unwrap_or("`layers log` tells what it did");
     Ok(usage(format!("no image `{image}` in run `{id}`")).hint(hint).into())
 }

@@ -5,13 +5,12 @@
 
 use crate::base::error::{self, usage};
 use crate::base::parallel;
-use crate::base::text::closest;
+use crate::base::text::suggest;
 use crate::cli::Update;
 use crate::exit::Exit;
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
-use crate::plan::remote;
 use crate::registry::{AT_ONCE, Registries};
 use crate::report::pins::{self, Move};
 use crate::report::say;
@@ -24,7 +23,8 @@ pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
     let before = lock::pins(&workspace, at)?;
     let chosen = choose(&workspace.graph, &options.externals)?;
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
-    let found = parallel::each(&chosen, AT_ONCE, |reference| look(&registries, reference));
+    let found =
+        parallel::each(&chosen, AT_ONCE, |reference| outdated::look(&registries, reference));
     let mut after = before.clone();
     let mut failures = Vec::new();
     for (reference, found) in chosen.iter().zip(found) {
@@ -45,19 +45,13 @@ pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
         say::warning(&format!("`{external}` is left as it is: {error}"), at.paint)?;
     }
     if failures.is_empty() && moves.is_empty() {
-        say::err(&match chosen.len() {
-            0 => "no external is named by a tag\n".to_owned(),
-            1 => "1 external leads to what it is pinned to\n".to_owned(),
-            many => format!("{many} externals lead to what they are pinned to\n"),
-        })?;
+        match chosen.len() {
+            0 => say::err("no external is named by a tag\n")?,
+            1 => say::err("1 external leads to what it is pinned to\n")?,
+            many => say::err(&format!("{many} externals lead to what they are pinned to\n"))?,
+        }
     }
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Machinery })
-}
-
-/// The digest that a tag leads to.
-fn look(registries: &Registries, reference: &Reference) -> anyhow::Result<String> {
-    let found = registries.digest(&remote(reference))?;
-    found.ok_or_else(|| anyhow::anyhow!("its registry has no such tag"))
 }
 
 /// The externals that the words mean, of those that can be pinned: all where there is none.
@@ -70,11 +64,8 @@ fn choose<'a>(graph: &'a Graph, words: &[String]) -> anyhow::Result<Vec<&'a Refe
     for word in words {
         if !externals.iter().any(|external| means(word, external)) {
             let names: Vec<String> = externals.iter().map(|it| it.familiar()).collect();
-            let near = closest(word, names.iter().map(String::as_str));
-            let hint = match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "`layers graph` shows the externals".to_owned(),
-            };
+            let hint = suggest(word, names.iter().map(String::as_str));
+            let hint = hint.as_deref().unwrap_or("`layers graph` shows the externals");
             return Err(usage(format!("no external `{word}` is named by a tag")).hint(hint).into());
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::text::{closest, list};
+use crate::base::text::{list, suggest};
 use crate::base::{Diagnostic, Rule};
 use crate::graph::Image;
 use crate::parse::{Dockerfile, InstructionKind};
@@ -35,16 +35,16 @@ pub fn undeclared<'a>(
     let mut declared = BTreeSet::new();
     for image in images {
         each_declared(&image.file, &mut |name| {
-            declared.insert(name.to_owned());
+            declared.insert(name);
         });
     }
     let plural = if open.len() > 1 { "s" } else { "" };
     let message = format!("no Dockerfile declares the build argument{plural} {}", list(&open));
     let problem = Diagnostic::new(Rule::UnusedArgument, message);
-    Some(match closest(first, declared.iter().map(String::as_str)) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem.hint(format!("declare it where it is used: `ARG {first}`")),
-    })
+    let hint = suggest(first, declared);
+    Some(
+        problem.hint(hint.unwrap_or_else(|| format!("declare it where it is used: `ARG {first}`"))),
+    )
 }
 
 /// Names that a build takes without an `ARG`.
@@ -65,7 +65,7 @@ fn has_other_frontend(image: &Image) -> bool {
 }
 
 /// Calls `with` for the name of each `ARG`, those of triggers too.
-fn each_declared(file: &Dockerfile, with: &mut dyn FnMut(&str)) {
+fn each_declared<'a>(file: &'a Dockerfile, with: &mut dyn FnMut(&'a str)) {
     let stages = file.stages.iter().flat_map(|stage| &stage.instructions);
     for instruction in file.globals.iter().chain(stages) {
         match &instruction.kind {

@@ -12,8 +12,8 @@ use regex::Regex;
 
 use crate::base::{Diagnostic, Rule, Span};
 use crate::engine::Frontend;
+use crate::graph::Image;
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image};
 use crate::parse::{Instruction, InstructionKind};
 
 /// The build argument that sets the time of reproducible builds, and the frontend that was the first to
@@ -40,7 +40,7 @@ pub fn newer_than<'a>(
     images: impl IntoIterator<Item = &'a Image>,
     frontend: Frontend,
 ) -> Vec<Diagnostic> {
-    let mut told: BTreeSet<(String, Span, &str)> = BTreeSet::new();
+    let mut told: BTreeSet<(&str, Span, &str)> = BTreeSet::new();
     let mut problems = Vec::new();
     for image in images {
         if image.names_frontend() {
@@ -48,17 +48,12 @@ pub fn newer_than<'a>(
         }
         for (span, what, since) in uses_of(image).into_iter().filter(|it| it.2 > frontend) {
             // Images may share a Dockerfile.
-            if told.insert((image.dockerfile.as_str().to_owned(), span, what)) {
+            if told.insert((image.dockerfile.as_str(), span, what)) {
                 problems.push(describe(image, span, what, since, frontend));
             }
         }
     }
     problems
-}
-
-/// The same for all images of a graph.
-pub fn all_newer_than(graph: &Graph, frontend: Frontend) -> Vec<Diagnostic> {
-    newer_than(graph.images.values(), frontend)
 }
 
 /// A warning where a time is set for images that the frontend of a version gives the time of day

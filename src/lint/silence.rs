@@ -6,9 +6,10 @@
 //! between commas; `error=true`; `;` between the two. Names are those of BuildKit's checks or
 //! our codes. Only warnings can be silenced: what is an error can't be built.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::base::text::closest;
+use crate::base::text::suggest;
 use crate::base::{Diagnostic, Level, RelPath, Rule, Span};
 use crate::graph::Graph;
 use crate::parse::Dockerfile;
@@ -123,20 +124,18 @@ enum Mistake<'a> {
 
 impl Mistake<'_> {
     fn describe(&self, rule: Rule) -> Diagnostic {
-        let (message, hint) = match self {
+        match self {
             Mistake::Unknown(name) => {
-                let hint = match closest(name, names().chain(FOREIGN.iter().copied())) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "the codes stand in brackets before each message".to_owned(),
-                };
-                (format!("there is no rule `{name}`"), hint)
+                let hint = suggest(name, names().chain(FOREIGN.iter().copied()));
+                let hint = hint
+                    .map_or("the codes stand in brackets before each message".into(), Cow::from);
+                Diagnostic::new(rule, format!("there is no rule `{name}`")).hint(hint)
             }
-            Mistake::Error(name) => (
-                format!("`{name}` is an error, which can't be silenced"),
-                "take the name out".to_owned(),
-            ),
-        };
-        Diagnostic::new(rule, message).hint(hint)
+            Mistake::Error(name) => {
+                let message = format!("`{name}` is an error, which can't be silenced");
+                Diagnostic::new(rule, message).hint("take the name out")
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Owns these three rules.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::text::closest;
@@ -60,8 +61,10 @@ pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> 
                 continue;
             }
             let (message, span) = match &stage.name {
-                Some(name) => (format!("nothing needs the stage `{}`", name.value), name.span),
-                None => ("nothing needs this stage".to_owned(), stage.base.span),
+                Some(name) => {
+                    (format!("nothing needs the stage `{}`", name.value).into(), name.span)
+                }
+                None => (Cow::from("nothing needs this stage"), stage.base.span),
             };
             problems.push(
                 Diagnostic::new(Rule::UnusedStage, message)

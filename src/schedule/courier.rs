@@ -170,7 +170,7 @@ pub(super) fn deliver(
     serve(parcels, to_loop, |parcel| {
         let image = parcel.image;
         let delivery = or_panicked(|| send(parcel, publisher, retries.max(LEAST_RETRIES)))
-            .unwrap_or_else(Delivery::Failed);
+            .unwrap_or_else(|fault| Delivery::Failed(fault.into()));
         Message::Delivered { courier, image, delivery }
     });
 }

@@ -188,9 +188,9 @@ pub(super) fn serve<T>(
 }
 
 /// Lets a panic end one image with a word, and not leave the loop waiting for this thread.
-pub(super) fn or_panicked<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(super) fn or_panicked<T>(work: impl FnOnce() -> T) -> Result<T, &'static str> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-        .map_err(|_| "the worker panicked; this is a fault in layers".to_owned())
+        .map_err(|_| "the worker panicked; this is a fault in layers")
 }
 
 /// Builds an image, again where it fails for a cause that may pass.

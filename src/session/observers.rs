@@ -4,8 +4,10 @@
 //! is said when the run is over.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -37,7 +39,7 @@ pub struct Observers {
     /// The IDs of images that are known to be built from their Dockerfiles now.
     ours: BTreeSet<String>,
     /// What builds took.
-    took: Vec<(String, Duration)>,
+    took: Vec<(Arc<str>, Duration)>,
     /// The run as times, where somebody wants to show it.
     timeline: Option<Timeline>,
 }
@@ -104,7 +106,7 @@ impl Observers {
             Event::ImageBuilt { image_id, steps, took, .. } => {
                 self.ours.insert(image_id.clone());
                 if let Some(image) = event.image.as_ref().filter(|_| steps.ran > 0) {
-                    self.took.push((image.name.to_string(), *took));
+                    self.took.push((Arc::clone(&image.name), *took));
                 }
             }
             Event::ImageFresh { image_id, .. } => drop(self.ours.insert(image_id.clone())),
@@ -127,7 +129,7 @@ impl Observers {
         memory.sweep();
         match (self.unkept, memory.trouble()) {
             (Some(_), Some(why)) => warn_unkept(&why, at)?,
-            (Some(error), None) => warn_unkept(&error.to_string(), at)?,
+            (Some(error), None) => warn_unkept(&error, at)?,
             (None, trouble) => {
                 trouble.map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
                 if self.journal.is_begun() {
@@ -142,7 +144,7 @@ impl Observers {
     }
 }
 
-fn warn_unkept(why: &str, at: &Invocation) -> anyhow::Result<()> {
+fn warn_unkept(why: &dyn Display, at: &Invocation) -> anyhow::Result<()> {
     say::warning(&format!("the log of this run can't be kept: {why}"), at.paint)
 }
 

@@ -5,7 +5,9 @@
 
 use std::cell::OnceCell;
 
-use super::image_provider;
+use anyhow::{Context, anyhow, ensure};
+
+use super::image_provider::connect;
 use crate::base::{ExternalId, parallel};
 use crate::cli::EngineName;
 use crate::engine::Builder;
@@ -27,18 +29,20 @@ pub fn compare(
 ) -> Vec<(ExternalId, Row)> {
     let graph = &workspace.graph;
     let externals = graph.externals_by_tag();
-    let store = Store::new(engine, at);
+    let connected = OnceCell::new();
+    let engine = || {
+        let connect = || connect_now(engine, at).map_err(|error| in_a_line(&error));
+        let connected: &Result<_, String> = connected.get_or_init(connect);
+        connected.as_deref().map_err(|why| anyhow!("{why}"))
+    };
+    let basis = |it| basis(it, pins, &engine).map_err(|error| in_a_line(&error));
     let bases: Vec<(ExternalId, Result<Was, String>)> =
-        externals.into_iter().map(|(id, it)| (id, basis(it, pins, &store))).collect();
+        externals.into_iter().map(|(id, it)| (id, basis(it))).collect();
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
     let found = parallel::each(&bases, AT_ONCE, |(id, from)| match from {
         // Without anything to compare with, no registry need be asked.
         Err(why) => Err(why.clone()),
-        Ok(_) => match registries.digest(&remote(&graph.externals[*id])) {
-            Ok(Some(digest)) => Ok(digest),
-            Ok(None) => Err("its registry has no such tag".to_owned()),
-            Err(error) => Err(in_a_line(&error)),
-        },
+        Ok(_) => look(&registries, &graph.externals[*id]).map_err(|error| in_a_line(&error)),
     });
     let rows = bases.into_iter().zip(found).map(|((id, from), found)| {
         let (name, images) = (graph.externals[id].familiar(), images_on(graph, id));
@@ -47,45 +51,41 @@ pub fn compare(
     rows.collect()
 }
 
-/// What an external is compared with: its pin, else what the engine holds under its tag.
-fn basis(reference: &Reference, pins: &Pins, store: &Store<'_>) -> Result<Was, String> {
+/// The digest that a tag leads to.
+///
+/// # Errors
+/// Where its registry has no such tag, or can't be asked.
+pub fn look(registries: &Registries, reference: &Reference) -> anyhow::Result<String> {
+    registries.digest(&remote(reference))?.context("its registry has no such tag")
+}
+
+/// What an external is compared with: its pin, else what the engine holds under its tag. The engine is
+/// only asked for where it is needed.
+fn basis<'a>(
+    reference: &Reference,
+    pins: &Pins,
+    engine: &dyn Fn() -> anyhow::Result<&'a dyn Builder>,
+) -> anyhow::Result<Was> {
     if let Some(digest) = pins.digest(reference) {
         return Ok(Was { basis: Basis::Pin, digests: vec![digest.to_owned()] });
     }
-    let digests = store.digests(reference).map_err(|why| format!("not pinned, and {why}"))?;
+    let digests = engine().and_then(|engine| held_digests(engine, reference));
+    let digests = digests.map_err(|error| anyhow!("not pinned, and {}", in_a_line(&error)))?;
     Ok(Was { basis: Basis::Store, digests })
 }
 
-/// The engine's store, which is asked only where something is not pinned.
-struct Store<'a> {
-    name: EngineName,
-    at: &'a Invocation,
-    engine: OnceCell<Result<Box<dyn Builder>, String>>,
+fn connect_now(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Builder>> {
+    let engine = connect(name, at)?;
+    engine.info()?;
+    Ok(engine)
 }
 
-impl<'a> Store<'a> {
-    fn new(name: EngineName, at: &'a Invocation) -> Store<'a> {
-        Store { name, at, engine: OnceCell::new() }
-    }
-
-    /// The digests under which an engine's image is known in its registry.
-    fn digests(&self, reference: &Reference) -> Result<Vec<String>, String> {
-        let in_words = |error: anyhow::Error| in_a_line(&error);
-        let engine = self.engine.get_or_init(|| {
-            let engine = image_provider::connect(self.name, self.at).map_err(in_words)?;
-            engine.info().map_err(in_words)?;
-            Ok(engine)
-        });
-        let stored = engine.as_ref().map_err(Clone::clone)?.images().inspect(&reference.familiar());
-        let Some(stored) = stored.map_err(in_words)? else {
-            return Err("the engine does not hold it".to_owned());
-        };
-        let digests = digests_of(&stored.digests, reference);
-        if digests.is_empty() {
-            return Err("the engine's image did not come from its registry".to_owned());
-        }
-        Ok(digests)
-    }
+/// The digests under which an engine's image is known in its registry.
+fn held_digests(engine: &dyn Builder, reference: &Reference) -> anyhow::Result<Vec<String>> {
+    let stored = engine.images().inspect(&reference.familiar())?;
+    let digests = digests_of(&stored.context("the engine does not hold it")?.digests, reference);
+    ensure!(!digests.is_empty(), "the engine's image did not come from its registry");
+    Ok(digests)
 }
 
 /// The digests that an image has in the repository of a reference; in others it may have other ones.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::base::error::usage;
-use crate::base::text::closest;
+use crate::base::text::suggest;
 use crate::state::runs::{self, RunLog};
 use crate::workspace::root;
 
@@ -34,10 +34,8 @@ pub fn choose<'a>(runs: &'a [RunLog], id: Option<&str>) -> anyhow::Result<&'a Ru
     };
     found.ok_or_else(|| {
         let id = id.unwrap_or_default();
-        let hint = match closest(id, runs.iter().map(|run| run.id.as_str())) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "`layers runs` lists those that are kept".to_owned(),
-        };
+        let hint = suggest(id, runs.iter().map(|run| run.id.as_str()));
+        let hint = hint.as_deref().unwrap_or("`layers runs` lists those that are kept");
         usage(format!("no run `{id}` is kept")).hint(hint).into()
     })
 }

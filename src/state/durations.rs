@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ pub struct Durations {
 /// Milliseconds by the names of images, the last one last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
-    images: BTreeMap<String, Vec<u64>>,
+    images: BTreeMap<Arc<str>, Vec<u64>>,
 }
 
 impl Durations {
@@ -44,12 +45,12 @@ impl Durations {
     ///
     /// # Errors
     /// Where they can't be written.
-    pub fn add(&mut self, took: &[(String, Duration)]) -> io::Result<()> {
+    pub fn add(&mut self, took: &[(Arc<str>, Duration)]) -> io::Result<()> {
         if took.is_empty() {
             return Ok(());
         }
         for (image, time) in took {
-            let times = self.kept.images.entry(image.clone()).or_default();
+            let times = self.kept.images.entry(Arc::clone(image)).or_default();
             times.push(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
             let too_many = times.len().saturating_sub(MOST_KEPT);
             times.drain(..too_many);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -161,7 +162,7 @@ impl Memory {
     ///
     /// # Errors
     /// Where it can't be written.
-    pub fn keep_durations(&self, took: &[(String, Duration)]) -> io::Result<()> {
+    pub fn keep_durations(&self, took: &[(Arc<str>, Duration)]) -> io::Result<()> {
         self.prepare(&self.folder)?;
         self.durations().add(took)
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::error::usage;
 use crate::base::screen::visible;
-use crate::base::text::closest;
+use crate::base::text::suggest;
 use crate::base::{Diagnostic, Platform, Rule};
 use crate::cli::Global;
 use crate::credentials::BuildProxies;
@@ -130,8 +130,8 @@ pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
     let names: BTreeSet<&str> =
         stages.filter_map(|stage| Some(stage.name.as_ref()?.value.as_str())).collect();
     let error = usage(format!("no Dockerfile has a stage `{target}`"));
-    Err(match closest(&target.to_lowercase(), names) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")).into(),
+    Err(match suggest(&target.to_lowercase(), names) {
+        Some(hint) => error.hint(hint).into(),
         None => error.into(),
     })
 }

@@ -3,6 +3,7 @@
 //! Owns what a terminal sees of IDs and paths, which a hostile repository chooses: they are shown
 //! so that none of them can move the cursor, reorder the line, or look like words of ours.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -80,8 +81,8 @@ fn line(outside: &Outside<'_>) -> String {
     let id = shown(outside.id);
     let images = || images(&outside.images);
     let source = match &outside.source {
-        OutsideSource::Path(path) => quoted(path),
-        OutsideSource::Agent => "the ssh agent of SSH_AUTH_SOCK".to_owned(),
+        OutsideSource::Path(path) => quoted(&path.to_string_lossy(), usize::MAX).into(),
+        OutsideSource::Agent => Cow::from("the ssh agent of SSH_AUTH_SOCK"),
     };
     match outside.role {
         Role::Secret => format!("{source} as the secret {id}, for {}", images()),
@@ -167,21 +168,19 @@ fn shown(name: &str) -> String {
     if !name.is_empty() && name.len() <= LONGEST_ID && name.chars().all(is_plain) {
         return name.to_owned();
     }
+    quoted(name, LONGEST_ID)
+}
+
+/// A text in quotes with escapes; no more than some characters of it.
+fn quoted(whole: &str, most: usize) -> String {
     let mut text = String::from("'");
-    for (at, character) in name.chars().enumerate() {
-        if at == LONGEST_ID {
-            let more = count(name.chars().count() - LONGEST_ID, "character");
+    for (at, character) in whole.chars().enumerate() {
+        if at == most {
+            let more = count(whole.chars().count() - most, "character");
             return format!("{text}…' (and {more})");
         }
         escape(character, &mut text);
     }
-    text.push('\'');
-    text
-}
-
-fn quoted(path: &Path) -> String {
-    let mut text = String::from("'");
-    path.to_string_lossy().chars().for_each(|character| escape(character, &mut text));
     text.push('\'');
     text
 }
@@ -221,7 +220,7 @@ mod tests {
         check("npm, mounted by web", "'npm, mounted by web'");
         let long = "y".repeat(100);
         check(&long, &format!("'{}…' (and 36 characters)", "y".repeat(64)));
-        assert_eq!(quoted(Path::new("/a b\u{1b}[1A")), r"'/a b\u{1b}[1A'");
+        assert_eq!(quoted("/a b\u{1b}[1A", usize::MAX), r"'/a b\u{1b}[1A'");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::base::error::{ErrorKind, printed, usage};
-use crate::base::text::closest;
+use crate::base::text::suggest;
 use crate::base::{Diagnostic, Rule, Span};
 use crate::cli::Build;
 use crate::engine::Secrets;
@@ -240,12 +240,9 @@ impl SecretOptions {
         let absent: Vec<&str> = absent.collect();
         let unused = self.secrets.keys().filter(|id| !mounted.contains(id.as_str()));
         let doubts = unused.filter_map(|id| {
-            let near = closest(id, absent.iter().copied())?;
+            let hint = suggest(id, absent.iter().copied())?;
             let message = format!("no image mounts the secret `{id}`");
-            Some(
-                Diagnostic::new(Rule::MisspeltSecret, message)
-                    .hint(format!("did you mean `{near}`?")),
-            )
+            Some(Diagnostic::new(Rule::MisspeltSecret, message).hint(hint))
         });
         doubts.collect()
     }
