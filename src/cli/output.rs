@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Global;
+use crate::base::error::usage;
 
 /// What `--output` calls the standard output.
 const STANDARD_OUTPUT: &str = "-";
@@ -12,6 +13,18 @@ const STANDARD_OUTPUT: &str = "-";
 /// Returns the file that `--output` names, if it names one.
 pub fn file_of(output: Option<&Path>) -> Option<&Path> {
     output.filter(|path| path.as_os_str() != STANDARD_OUTPUT)
+}
+
+/// Returns the file that `--output` names for a command that may compare with it instead of writing it.
+///
+/// # Errors
+/// Where it is to be compared with the standard output.
+pub fn file_to_check(output: Option<&Path>, checks: bool) -> anyhow::Result<Option<&Path>> {
+    let file = file_of(output);
+    if checks && file.is_none() && output.is_some() {
+        return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
+    }
+    Ok(file)
 }
 
 /// Returns where a file is: its path is relative to the directory that a command is given in.

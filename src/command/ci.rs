@@ -8,16 +8,16 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::base::error::{as_usage, usage};
+use crate::base::error::as_usage;
 use crate::base::screen::visible_path;
 use crate::base::text::shell_word;
-use crate::cli::output::{file_in, file_of};
+use crate::cli::output::{file_in, file_to_check};
 use crate::cli::{Ci as Options, CiGithub, CiGitlab, CiSystem, retyped};
 use crate::exit::Exit;
+use crate::export::View;
 use crate::export::ci::Pipeline;
 use crate::export::ci::github::{self, Github};
 use crate::export::ci::gitlab::{self, Gitlab};
-use crate::export::{Recipe, View};
 use crate::graph::reference::{HUB, Reference};
 use crate::report::{compared, say};
 use crate::session::consent::allow_options;
@@ -30,10 +30,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         CiSystem::Github(options) => (&options.file, github::FILE),
         CiSystem::Gitlab(options) => (&options.file, gitlab::FILE),
     };
-    let output = file_of(file.output.as_deref());
-    if file.check && output.is_none() && file.output.is_some() {
-        return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
-    }
+    let output = file_to_check(file.output.as_deref(), file.check)?;
     let workspace = Workspace::open_graph(at)?;
     let selectors = Selectors { images: &file.images, ..Selectors::default() };
     let chosen = selection::choose(&workspace, selectors, at)?;
@@ -87,21 +84,13 @@ fn pipeline<'a>(
     top: &Path,
     at: &Invocation,
 ) -> anyhow::Result<Pipeline<'a>> {
-    let config = &workspace.config.config;
-    let recipe = Recipe {
-        command: command.to_owned(),
-        platform: workspace.builds.lasting_platform.as_ref(),
-        attestations: &workspace.attestations,
-        secrets: &config.secrets,
-        ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
-    };
     // A job begins where git's tree does.
     let below = workspace.root.strip_prefix(top).ok().filter(|path| !path.as_os_str().is_empty());
     let folder = below.map(|path| format!("-C {}", shell_word(&path.to_string_lossy())));
     let options =
         folder.into_iter().chain(retyped::settings_with_registry(&at.global, shell_word)).collect();
     Ok(Pipeline {
-        recipe,
+        recipe: workspace.recipe(command.into()),
         options,
         allow: allow_options(workspace, &at.environment)?,
         registry: workspace.home.as_ref().map(|home| home.registry.clone()),

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
-use crate::cli::output::{file_in, file_of};
+use crate::cli::output::{file_in, file_to_check};
 use crate::cli::{ColorBy, Graph as Options, retyped};
 use crate::exit::Exit;
-use crate::export::{self, Recipe, View, bake, compose, dot, mermaid, svg, tree};
+use crate::export::{self, View, bake, compose, dot, mermaid, svg, tree};
 use crate::graph::pins::Pins;
 use crate::graph::select;
 use crate::report::{compared, page, say};
@@ -72,10 +72,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         workspace.read_ignore_files();
     }
     workspace.refuse_errors(at)?;
-    let output = file_of(options.output.as_deref());
-    if options.check && output.is_none() && options.output.is_some() {
-        return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
-    }
+    let output = file_to_check(options.output.as_deref(), options.check)?;
     let output = output.map(|path| file_in(&at.global, path));
     let usual = || {
         let file = format_of(options, None).map_or(lock::FILE, Format::usual_file);
@@ -154,7 +151,7 @@ fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
 fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result<String> {
     let Asked { workspace, options, at, pins } = *asked;
     let view = view(workspace, options, format, at)?;
-    let recipe = |format| recipe(workspace, retyped::graph(options, &at.global, Some(format)));
+    let recipe = |format| workspace.recipe(retyped::graph(options, &at.global, Some(format)));
     Ok(match format {
         Format::Tree => tree::draw(&view, ink),
         Format::Dot => dot::draw(&view),
@@ -203,16 +200,4 @@ fn view<'a>(
         view = view.marked(marks::make(workspace, &images, by, options.engine.engine, at)?);
     }
     Ok(view)
-}
-
-/// What a file for another program says beside the graph.
-fn recipe(workspace: &Workspace, command: String) -> Recipe<'_> {
-    let config = &workspace.config.config;
-    Recipe {
-        command,
-        platform: workspace.builds.lasting_platform.as_ref(),
-        attestations: &workspace.attestations,
-        secrets: &config.secrets,
-        ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
-    }
 }

@@ -58,25 +58,16 @@ pub fn run(folder: &Path, at: &Invocation) -> anyhow::Result<Exit> {
     let folder = root::start_folder(at)?.join(folder);
     fs::create_dir_all(&folder)
         .with_context(|| format!("can't make the folder `{}`", visible_path(&folder)))?;
-    for (name, text) in pages()? {
-        say::file(&folder.join(name), &text)?;
-    }
-    Ok(Exit::Done)
-}
-
-/// Names of files and their texts.
-fn pages() -> anyhow::Result<Vec<(String, String)>> {
     let mut program = Cli::command().disable_help_subcommand(true);
     // Options of all commands join the others here, and commands get their whole names.
     program.build();
     let commands = below(&program);
     let others: Vec<String> = commands.iter().map(page_of).collect();
-    let mut pages = vec![("layers.1".to_owned(), page(program, &others)?)];
-    for command in commands {
-        let name = page_of(&command);
-        pages.push((format!("{name}.1"), page(command, &["layers".to_owned()])?));
+    say::file(&folder.join("layers.1"), &page(program, &others)?)?;
+    for (command, name) in commands.into_iter().zip(&others) {
+        say::file(&folder.join(format!("{name}.1")), &page(command, &["layers"])?)?;
     }
-    Ok(pages)
+    Ok(Exit::Done)
 }
 
 /// All commands below one, each before its own.
@@ -90,7 +81,7 @@ fn page_of(command: &Command) -> String {
     command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned()
 }
 
-fn page(mut command: Command, see_also: &[String]) -> anyhow::Result<String> {
+fn page(mut command: Command, see_also: &[impl AsRef<str>]) -> anyhow::Result<String> {
     let has_commands = command.has_subcommands();
     let is_whole = command.get_display_name().is_none_or(|name| name == "layers");
     let title = title(&command);
@@ -120,7 +111,7 @@ fn page(mut command: Command, see_also: &[String]) -> anyhow::Result<String> {
         if !words.is_empty() {
             words.push(roman(", "));
         }
-        words.extend([bold(name), roman("(1)")]);
+        words.extend([bold(name.as_ref()), roman("(1)")]);
     }
     rest.text(words);
     rest.to_writer(&mut text)?;

@@ -2,6 +2,8 @@
 //!
 //! Owns the writing, not what is written. Values are quoted by `recipe::quoted`.
 
+use std::borrow::Cow;
+
 use super::recipe::quoted;
 
 /// Adds a line, two blanks for each step of depth before it.
@@ -24,12 +26,12 @@ pub(super) fn list<S: AsRef<str>>(
 }
 
 /// A key, bare where nothing else than text can be read of it.
-pub(super) fn key(text: &str) -> String {
+pub(super) fn key(text: &str) -> Cow<'_, str> {
     const OTHERWISE: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | '.'))
         && !OTHERWISE.contains(&text.to_lowercase().as_str());
-    if is_bare { text.to_owned() } else { quoted(text) }
+    if is_bare { text.into() } else { quoted(text).into() }
 }
 
 #[cfg(test)]

@@ -136,10 +136,10 @@ impl Shown {
 }
 
 /// Cuts a clean text to a width in columns, with `…` where something is gone.
-pub fn fit(text: &str, columns: usize) -> String {
+pub fn fit(text: &str, columns: usize) -> Cow<'_, str> {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
     if text.width() <= columns {
-        return text.to_owned();
+        return text.into();
     }
     let mut fitted = String::new();
     let mut used = 1;
@@ -153,7 +153,7 @@ pub fn fit(text: &str, columns: usize) -> String {
     if columns > 0 {
         fitted.push('…');
     }
-    fitted
+    fitted.into()
 }
 
 #[cfg(test)]

@@ -30,9 +30,17 @@ pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow
     if found == wanted {
         return Ok(true);
     }
-    let diff = TextDiff::from_lines(found.as_str(), wanted);
-    let headers = (format!("{name} (committed)"), format!("{name} (from the Dockerfiles)"));
-    say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
+    print_difference(name, &found, wanted)?;
     say::err(&format!("`{name}` is out of date\n{hint}\n"))?;
     Ok(false)
+}
+
+/// Prints what differs between a committed file and what it should be.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn print_difference(name: &str, committed: &str, wanted: &str) -> anyhow::Result<()> {
+    let diff = TextDiff::from_lines(committed, wanted);
+    let headers = (format!("{name} (committed)"), format!("{name} (from the Dockerfiles)"));
+    say::out(&format!("{}", diff.unified_diff().header(&headers.0, &headers.1)))
 }

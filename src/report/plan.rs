@@ -11,7 +11,7 @@ use crate::base::text::{count, list};
 use crate::plan::{Plan, Verdict};
 
 use super::paint::Paint;
-use super::{clean, reasons, table, words};
+use super::{Words, clean, reasons, table, words};
 
 /// A line for each image in the order of work, and the counts.
 pub fn draw(plan: &Plan, name: &dyn Fn(UnitId) -> String, paint: Paint) -> String {
@@ -75,10 +75,10 @@ pub struct Estimate {
 }
 
 /// What is expected, in lines.
-pub fn draw_estimate(estimate: &Estimate) -> String {
+pub fn draw_estimate(estimate: &Estimate) -> Words {
     let Estimate { jobs, time, one_more, chain, chain_time } = estimate;
     if chain.is_empty() {
-        return "nothing to build\n".to_owned();
+        return "nothing to build\n".into();
     }
     let time = words::duration(*time);
     let one_more = words::duration(*one_more);
@@ -87,7 +87,7 @@ pub fn draw_estimate(estimate: &Estimate) -> String {
         false => format!("{one_more} with -j {}", jobs + 1),
     };
     let (chain, chain_time) = (chain.join(" → "), words::duration(*chain_time));
-    format!("about {time} with -j {jobs}; {further}\nlongest chain: {chain}, {chain_time}\n")
+    format!("about {time} with -j {jobs}; {further}\nlongest chain: {chain}, {chain_time}\n").into()
 }
 
 #[derive(Serialize)]

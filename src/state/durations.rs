@@ -105,11 +105,8 @@ fn median(mut times: Vec<u64>) -> u64 {
 mod tests {
     use super::*;
 
-    fn seconds(times: &[(&str, u64)]) -> Vec<(String, Duration)> {
-        times
-            .iter()
-            .map(|(image, time)| ((*image).to_owned(), Duration::from_secs(*time)))
-            .collect()
+    fn seconds(times: &[(&str, u64)]) -> Vec<(Arc<str>, Duration)> {
+        times.iter().map(|(image, time)| ((*image).into(), Duration::from_secs(*time))).collect()
     }
 
     #[test]

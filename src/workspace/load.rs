@@ -3,7 +3,7 @@
 //! Owns the repository as read, and what is wrong with its files.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -13,8 +13,8 @@ use crate::base::screen::visible_path;
 use crate::base::text::list;
 use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
 use crate::credentials::BuildProxies;
-use crate::engine::Attestations;
-use crate::engine::Frontend;
+use crate::engine::{Attestations, Frontend};
+use crate::export::Recipe;
 use crate::graph::images::{self, Candidate};
 use crate::graph::link::{self, ExternalTriggers, Read, Wanted};
 use crate::graph::naming::Wishes;
@@ -178,7 +178,7 @@ pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Gr
     link::link(read, &Wishes::default(), &wanted).0
 }
 
-/// Images may share a Dockerfile or a setting; what is wrong with it is said once.
+/// Images may share a Dockerfile, an ignore file, or a setting; what is wrong with it is said once.
 pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
     problems
@@ -213,6 +213,18 @@ impl Workspace {
         Ok(workspace)
     }
 
+    /// What a file for another program says beside the graph, when a command line makes it.
+    pub fn recipe(&self, command: String) -> Recipe<'_> {
+        let config = &self.config.config;
+        Recipe {
+            command,
+            platform: self.builds.lasting_platform.as_ref(),
+            attestations: &self.attestations,
+            secrets: &config.secrets,
+            ssh: config.ssh.iter().map(|setting| setting.get_ref().as_str()).collect(),
+        }
+    }
+
     /// Reads the ignore files of all images too; what is wrong with them joins the rest.
     pub fn read_ignore_files(&mut self) {
         let images: Vec<&Image> = self.graph.images.values().collect();
@@ -226,14 +238,7 @@ impl Workspace {
                 )
             })
             .collect();
-        let mut seen = BTreeSet::new();
-        for problem in problems.into_iter().flatten() {
-            let place = problem.labels.first().map(|label| label.source.place(label.span));
-            // Images may share a context, and with it an ignore file.
-            if seen.insert((place, problem.message.clone())) {
-                self.diagnostics.push(problem);
-            }
-        }
+        self.diagnostics.extend(once_each(problems.into_iter().flatten()));
     }
 
     /// Evaluates what is built on external images with the triggers that these carry, and prints what is

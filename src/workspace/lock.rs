@@ -7,7 +7,6 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context;
-use similar::TextDiff;
 
 use crate::base::error::{ErrorKind, InfrastructureError, printed};
 use crate::base::text::{count, list};
@@ -17,7 +16,7 @@ use crate::export::lock::{self, Lock, looks_like_lock};
 use crate::graph::Graph;
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
-use crate::report::{diagnostics, say};
+use crate::report::{compared, diagnostics, say};
 
 use super::Invocation;
 use super::load::Workspace;
@@ -136,10 +135,7 @@ fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     let today = Source::new(RelPath::root(), today);
     let today = Lock::read(&today).map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
     if today != committed.lock {
-        let (old, new) = (committed.lock.to_text(), today.to_text());
-        let headers = (format!("{FILE} (committed)"), format!("{FILE} (from the Dockerfiles)"));
-        let diff = TextDiff::from_lines(&old, &new);
-        say::out(&diff.unified_diff().header(&headers.0, &headers.1).to_string())?;
+        compared::print_difference(FILE, &committed.lock.to_text(), &today.to_text())?;
         return refuse(&format!("`{FILE}` is out of date"));
     }
     let externals = graph.externals_by_tag().into_iter().map(|(_, reference)| reference);

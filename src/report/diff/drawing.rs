@@ -12,7 +12,7 @@ use crate::export::{View, mermaid};
 use crate::graph::Graph;
 use crate::inputs::since::Cause;
 
-use super::{Because, Row};
+use super::{Because, Row, Words};
 
 /// A graph of so many images is drawn whole.
 const SMALL: usize = 30;
@@ -26,7 +26,7 @@ const MOST_TEXT: usize = 16_000;
 const MOST_ARROWS: usize = 400;
 
 /// The drawing in its block, and a word about what is left out.
-pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> String {
+pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> Words {
     let rebuilt: Vec<ImageId> = rows.iter().map(|row| row.id).collect();
     let themselves: Vec<ImageId> =
         rows.iter().filter(|row| row.because != Because::Parent).map(|row| row.id).collect();
@@ -57,10 +57,9 @@ pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> String {
                 count(graph.images.len(), "image")
             ),
         };
-        return format!("\n```mermaid\n{text}```\n{left}");
+        return format!("\n```mermaid\n{text}```\n{left}").into();
     }
-    "\nThe graph is too large to be drawn here: `layers graph --html` makes a page of it.\n"
-        .to_owned()
+    "\nThe graph is too large to be drawn here: `layers graph --html` makes a page of it.\n".into()
 }
 
 /// Images, what they need directly and what needs them directly.

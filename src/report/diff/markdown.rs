@@ -3,6 +3,8 @@
 //! Owns the rule that a name, a path or a value is code and nothing else: it ends no cell, no line and no
 //! span, opens no tag, and calls nobody (<https://github.github.com/gfm/>).
 
+use std::borrow::Cow;
+
 use crate::report::clean;
 
 use crate::base::text::count;
@@ -15,22 +17,23 @@ const DIGITS: usize = 12;
 
 /// A text as code, in a table or out of it.
 pub(super) fn code(text: &str) -> String {
-    let text = clean::fit(&clean::line(text), LONGEST);
+    let text = clean::line(text);
+    let text = clean::fit(&text, LONGEST);
     if text.trim().is_empty() {
-        return "(nothing)".to_owned();
+        return "(nothing)".into();
     }
     if !text.contains(['`', '|', '\\']) {
         return format!("`{text}`");
     }
     // In a code span a backslash is one, and before `|` a table takes it away; in a tag there are entities.
-    let escaped = text.chars().map(|character| match character {
-        ' ' => " ".to_owned(),
-        other if other.is_ascii() && !other.is_ascii_alphanumeric() => {
-            format!("&#{};", u32::from(other))
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character.is_ascii() && !character.is_ascii_alphanumeric() && character != ' ' {
+            true => escaped.push_str(&format!("&#{};", u32::from(character))),
+            false => escaped.push(character),
         }
-        other => other.to_string(),
-    });
-    format!("<code>{}</code>", escaped.collect::<String>())
+    }
+    format!("<code>{escaped}</code>")
 }
 
 /// Several names; of many the first, and how many more.
@@ -39,12 +42,12 @@ pub(super) fn names<S: AsRef<str>>(names: &[S]) -> String {
 }
 
 /// A reference whose digest is cut.
-pub(super) fn short_reference(reference: &str) -> String {
+pub(super) fn short_reference(reference: &str) -> Cow<'_, str> {
     match reference.split_once("@sha256:") {
         Some((name, digest)) if digest.len() > DIGITS && digest.is_ascii() => {
-            format!("{name}@sha256:{}…", &digest[..DIGITS])
+            format!("{name}@sha256:{}…", &digest[..DIGITS]).into()
         }
-        _ => reference.to_owned(),
+        _ => reference.into(),
     }
 }
 

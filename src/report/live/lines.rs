@@ -110,7 +110,7 @@ pub fn overall(run: &Overall, width: usize, paint: Paint) -> String {
             return format!("{}  {text}", draw_bar(run, bar, paint));
         }
     }
-    clean::fit(&format!("{counts}  {time}"), width)
+    clean::fit(&format!("{counts}  {time}"), width).into_owned()
 }
 
 fn draw_bar(run: &Overall, width: usize, paint: Paint) -> String {
@@ -148,8 +148,8 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
         _ => return None,
     };
     let time = time.map(|took| format!("{}  ", words::duration(*took))).unwrap_or_default();
-    let text = clean::fit(&format!("{image}  {time}{what}"), width.saturating_sub(2));
-    Some(format!("{mark} {text}"))
+    let text = format!("{image}  {time}{what}");
+    Some(format!("{mark} {}", clean::fit(&text, width.saturating_sub(2))))
 }
 
 /// What stands for many images that were fresh from the beginning.

@@ -167,7 +167,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
 fn describe_step(run: &Timeline, work: &Work) -> StepData {
     let from = words::millis(work.from);
     let to = words::millis(work.to.unwrap_or(run.took)).max(from);
-    let text = clean::fit(&words::describe_step(&work.step), LONGEST_STEP);
+    let text = clean::fit(&words::describe_step(&work.step), LONGEST_STEP).into_owned();
     let Work { cached, broke, .. } = *work;
     StepData { from, took: to - from, cached, broke, open: work.to.is_none(), text }
 }
@@ -223,5 +223,5 @@ fn describe_failure(failure: &Failure) -> FailureData {
 }
 
 fn lines_of<'a>(untrusted: impl Iterator<Item = &'a str>) -> Vec<String> {
-    untrusted.map(|line| clean::fit(&clean::line(line), LONGEST_LINE)).collect()
+    untrusted.map(|line| clean::fit(&clean::line(line), LONGEST_LINE).into_owned()).collect()
 }

@@ -77,7 +77,7 @@ struct Table {
 }
 
 /// By what stands before a name, by part and template: the names that are mentioned so.
-type Votes = BTreeMap<String, BTreeMap<(usize, usize), BTreeSet<String>>>;
+type Votes<'a> = BTreeMap<&'a str, BTreeMap<(usize, usize), BTreeSet<&'a str>>>;
 
 impl Table {
     fn of(parts: &[Part], folder: &str) -> Table {
@@ -123,7 +123,7 @@ impl Table {
         Some(templates)
     }
 
-    fn count(&self, parts: &[Part], mentions: &[Mention]) -> Votes {
+    fn count<'a>(&self, parts: &[Part], mentions: &'a [Mention]) -> Votes<'a> {
         let mut owners: HashMap<&str, Vec<(usize, usize, &RelPath)>> = HashMap::new();
         for (at, part) in parts.iter().enumerate() {
             for (template, names) in self.names[at].iter().enumerate() {
@@ -142,8 +142,8 @@ impl Table {
                 for (part, template, _) in
                     owners.get(name).into_iter().flatten().filter(|it| it.2 != by)
                 {
-                    let votes = votes.entry(prefix.to_owned()).or_default();
-                    votes.entry((*part, *template)).or_default().insert(name.to_owned());
+                    let votes = votes.entry(prefix).or_default();
+                    votes.entry((*part, *template)).or_default().insert(name);
                 }
             }
         }
@@ -182,8 +182,8 @@ impl Table {
 }
 
 /// The prefixes under which most names could be known.
-fn best_prefixes(votes: &Votes, parts: usize) -> Vec<&str> {
-    let most = |votes: &BTreeMap<(usize, usize), BTreeSet<String>>| -> usize {
+fn best_prefixes<'a>(votes: &Votes<'a>, parts: usize) -> Vec<&'a str> {
+    let most = |votes: &BTreeMap<(usize, usize), BTreeSet<&str>>| -> usize {
         let of_part = |part: usize| {
             let own = votes.range((part, 0)..(part + 1, 0));
             own.map(|(_, names)| names.len()).max().unwrap_or_default()
@@ -191,7 +191,7 @@ fn best_prefixes(votes: &Votes, parts: usize) -> Vec<&str> {
         (0..parts).map(of_part).sum()
     };
     let mut ranked: Vec<(usize, &str)> =
-        votes.iter().map(|(prefix, votes)| (most(votes), prefix.as_str())).collect();
+        votes.iter().map(|(prefix, votes)| (most(votes), *prefix)).collect();
     ranked.sort_by_key(|(most, prefix)| std::cmp::Reverse((*most, prefix.len())));
     ranked.truncate(MOST_PREFIXES);
     ranked.into_iter().map(|(_, prefix)| prefix).collect()

@@ -3,6 +3,7 @@
 //! Owns the search, and the few globs that stand for what it found. How images are named is
 //! `naming`'s affair.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -77,10 +78,10 @@ fn generalise(paths: &[RelPath]) -> Vec<String> {
     }
     let deep = |path: &RelPath| {
         let file = path.file_name().unwrap_or_default();
-        let file = file_shape(file).unwrap_or_else(|| file.to_owned());
+        let file = file_shape(file).map_or(Cow::from(file), Cow::from);
         match path.as_str().split_once('/') {
             Some((top, _)) => format!("{top}/**/{file}"),
-            None => file,
+            None => file.into_owned(),
         }
     };
     paths.iter().map(deep).collect::<BTreeSet<_>>().into_iter().collect()
