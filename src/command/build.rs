@@ -14,7 +14,7 @@ use crate::session::observers::{Observers, view_of};
 use crate::session::publish::Publishing;
 use crate::session::pull::Pull;
 use crate::session::run_pages::PagesOption;
-use crate::session::secrets::{PreparedSecrets, SecretOptions, SecretsQuery};
+use crate::session::secrets::{PreparedSecrets, SecretOptions};
 use crate::session::selection::{self, Selectors};
 use crate::session::{Session, signals};
 use crate::workspace::load::Workspace;
@@ -51,9 +51,7 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     warn_of_age(&session, at)?;
-    let externals = &session.provider.judge.externals;
-    let asking = SecretsQuery { workspace, plan: todo, externals };
-    let prepared = given.complete(&asking, at)?;
+    let prepared = given.complete(&session, at)?;
     report_secrets(&prepared, at)?;
     session.provider.secrets = prepared.secrets.clone();
     let pages = PagesOption {

@@ -38,9 +38,7 @@ pub fn run(options: &Why, at: &Invocation) -> anyhow::Result<Exit> {
     let text = if options.inputs {
         let inputs = match provider.judge.settle(unit, &identity_of)? {
             Settled::Build { inputs, .. } => *inputs,
-            Settled::Fresh { .. } | Settled::Remote { .. } => {
-                provider.judge.complete(own, &identity_of).inputs
-            }
+            Settled::Present(_) => provider.judge.complete(own, &identity_of).inputs,
         };
         clean::json(&inputs)?
     } else {

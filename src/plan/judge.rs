@@ -73,25 +73,25 @@ struct Open {
     here: Option<(String, Vec<String>)>,
 }
 
+/// An image for which there is nothing to build.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Present {
+    /// Its ID.
+    pub image_id: String,
+    /// Its references that lead elsewhere or nowhere in the engine, and are to lead to it.
+    pub lost: Vec<String>,
+    /// What the registry has of it, where it was asked.
+    pub registered: Option<Registered>,
+    /// Whether only the registry is known to hold it. The references that it has lost are then those for which
+    /// it is to be brought into the engine.
+    pub is_remote: bool,
+}
+
 /// What becomes of an image once all that it needs is there.
 #[derive(Debug)]
 pub enum Settled {
-    /// There is nothing to build: the engine holds it.
-    Fresh {
-        /// The image's ID.
-        image_id: String,
-        /// Its references that lead elsewhere or nowhere.
-        lost: Vec<String>,
-        /// What the registry has of it, where it was asked.
-        registered: Option<Registered>,
-    },
-    /// There is nothing to build: the registry holds it.
-    Remote {
-        /// What it holds.
-        registered: Registered,
-        /// The references that are to lead to it in the engine: all where it is to be there too.
-        lost: Vec<String>,
-    },
+    /// There is nothing to build.
+    Present(Present),
     /// It is built.
     Build {
         /// Why.
@@ -175,15 +175,12 @@ impl Judge<'_> {
         plan: &mut Plan,
         identities: &mut BTreeMap<String, Identity>,
     ) -> anyhow::Result<()> {
-        let (image_id, lost, registered, is_remote) = match settled {
+        let Present { image_id, lost, registered, is_remote } = match settled {
             Settled::Build { reason, .. } => {
                 plan.set_verdict(unit, Verdict::Build { reason });
                 return Ok(());
             }
-            Settled::Fresh { image_id, lost, registered } => (image_id, lost, registered, false),
-            Settled::Remote { registered, lost } => {
-                (registered.image_id.clone(), lost, Some(registered), true)
-            }
+            Settled::Present(present) => present,
         };
         let identity = match (is_remote, &registered) {
             (true, Some(registered)) => Some(registered.identity.clone()),
@@ -319,12 +316,14 @@ impl Judge<'_> {
         }
         match (here, found) {
             (Some((image_id, lost)), None) => {
-                return Ok(Settled::Fresh { image_id, lost, registered: None });
+                let (registered, is_remote) = (None, false);
+                return Ok(Settled::Present(Present { image_id, lost, registered, is_remote }));
             }
             (Some((image_id, lost)), Some(found)) => {
                 let identity = self.store.inspect(&image_id)?.as_ref().map(Identity::of);
                 if identity.as_ref() == Some(&found.identity) {
-                    return Ok(Settled::Fresh { image_id, lost, registered: Some(found) });
+                    let (registered, is_remote) = (Some(found), false);
+                    return Ok(Settled::Present(Present { image_id, lost, registered, is_remote }));
                 }
                 // Both were built from the same and came out different. The one that all others
                 // have wins, or theirs and ours would be built on different images for ever.
@@ -346,7 +345,12 @@ impl Judge<'_> {
 
     fn settle_remote(&self, unit: UnitId, registered: Registered) -> Settled {
         let references = self.image(unit).references.iter().filter(|_| self.loads.contains(&unit));
-        Settled::Remote { registered, lost: references.map(Reference::familiar).collect() }
+        Settled::Present(Present {
+            image_id: registered.image_id.clone(),
+            lost: references.map(Reference::familiar).collect(),
+            registered: Some(registered),
+            is_remote: true,
+        })
     }
 
     /// Looks again for an image that carries a key, which another run may have built meanwhile:

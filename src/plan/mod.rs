@@ -22,7 +22,7 @@ mod verdict;
 pub use ask::{Unchosen, ask_held, ask_unchosen, externals_of, judge_external};
 pub use confirm::MOVED;
 pub use held::{Held, HeldImage, Holder};
-pub use judge::{Judge, Settled, among};
+pub use judge::{Judge, Present, Settled, among};
 pub use shared::{Home, Registered, SharedStore, remote};
 pub use verdict::{Reason, Verdict};
 

@@ -17,7 +17,8 @@ use crate::event::{
     Edge, Event, Failure, FailureKind, Listener, RunImage, Skip, Stamped, StepCounts,
 };
 use crate::graph::evaluate::NeedKind;
-use crate::plan::{Parent, Plan, Registered, Verdict};
+use crate::inputs::Identity;
+use crate::plan::{Parent, Plan, Present, Registered, Verdict};
 
 pub mod bring;
 mod courier;
@@ -35,7 +36,7 @@ pub use worker::{Claim, Prepared, Recipes, Turn};
 
 use courier::Parcels;
 use states::States;
-use worker::{Ending, Fresh, Message, Order};
+use worker::{Ending, Message, Order};
 
 /// How a run is to be done.
 #[derive(Debug, Clone)]
@@ -344,7 +345,7 @@ impl Loop<'_, '_> {
         let took = running.as_ref().map(|it| it.since.elapsed()).unwrap_or_default();
         let timed_out = running.is_some_and(|it| it.timed_out) && self.signal.is_none();
         match ending {
-            Ending::Fresh(fresh) => self.end_fresh(image, fresh),
+            Ending::Present(present, identity) => self.end_present(image, present, identity),
             Ending::Built { image_id, references, identity, size } => {
                 let (unit, id) = (image, image_id.clone());
                 self.parents[image] = Some(Parent { unit, image_id: id, identity, remote: None });
@@ -364,8 +365,8 @@ impl Loop<'_, '_> {
         }
     }
 
-    fn end_fresh(&mut self, image: UnitId, fresh: Fresh) {
-        let Fresh { image_id, tagged, identity, registered, is_remote } = fresh;
+    fn end_present(&mut self, image: UnitId, present: Present, identity: Option<Identity>) {
+        let Present { image_id, lost: tagged, registered, is_remote } = present;
         let remote = registered.clone().filter(|_| is_remote);
         let size = match &remote {
             Some(remote) => Some(remote.size),

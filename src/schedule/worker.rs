@@ -17,7 +17,7 @@ use crate::engine::{
 };
 use crate::event::{Event, Excerpt, Failure, FailureKind};
 use crate::inputs::Identity;
-use crate::plan::{Parent, Reason, Registered};
+use crate::plan::{Parent, Present, Reason, Registered};
 
 use super::bring::{Wanted, bring};
 use super::courier::Delivery;
@@ -62,22 +62,8 @@ pub trait Recipes: Sync {
 
 /// What is to be done for an image.
 pub enum Prepared {
-    /// Nothing is built: the engine holds what would come out.
-    Fresh {
-        /// The image's ID.
-        image_id: String,
-        /// The references that it has lost, and gets back.
-        lost: Vec<String>,
-        /// What the registry has of it, where it was asked.
-        registered: Option<Registered>,
-    },
-    /// Nothing is built: the registry holds what would come out.
-    Remote {
-        /// What it holds.
-        registered: Registered,
-        /// The references that it gets in the engine: it is brought there where there are any.
-        lost: Vec<String>,
-    },
+    /// Nothing is built: what would come out is there.
+    Present(Present),
     /// It is built.
     Build {
         /// All that the engine needs for it.
@@ -137,22 +123,16 @@ fn say_now(say: Say<'_>, event: Event) {
 }
 
 pub(super) enum Ending {
-    Built { image_id: String, references: Vec<String>, identity: Identity, size: u64 },
-    Fresh(Fresh),
+    Built {
+        image_id: String,
+        references: Vec<String>,
+        identity: Identity,
+        size: u64,
+    },
+    /// Nothing had to be built; what the image is, where that matters to others.
+    Present(Present, Option<Identity>),
     Failed(Failure),
     Cancelled,
-}
-
-/// An image for which nothing had to be built.
-pub(super) struct Fresh {
-    pub(super) image_id: String,
-    pub(super) tagged: Vec<String>,
-    /// What it is, where that matters to others.
-    pub(super) identity: Option<Identity>,
-    /// What the registry has of it, where it was asked.
-    pub(super) registered: Option<Registered>,
-    /// Whether the engine does not hold it.
-    pub(super) is_remote: bool,
 }
 
 /// Takes images until the loop hangs up.
@@ -253,12 +233,8 @@ fn try_once(
     };
     let broke = |error: anyhow::Error| machinery_fault(&error, &Mask::default());
     match recipes.prepare(order.image, &order.needs, &turn).map_err(broke)? {
-        Prepared::Fresh { image_id, lost, registered } => {
-            let restored = restore(order, image_id, lost, engine.images()).map_err(broke)?;
-            Ok(Ending::Fresh(Fresh { registered, ..restored }))
-        }
-        Prepared::Remote { registered, lost } => {
-            take_over(registered, lost, engine.images(), &turn).map_err(broke)
+        Prepared::Present(present) => {
+            restore(order, present, engine.images(), &turn).map_err(broke)
         }
         Prepared::Build { request, reason, claim } => {
             say_now(say, Event::ImageStale { reason });
@@ -270,42 +246,31 @@ fn try_once(
     }
 }
 
-/// Puts back the references that a fresh image has lost.
+/// Puts back the references that an image has lost. One that only the registry holds stays there, or is
+/// brought where it is to have references in the engine.
 fn restore(
     order: &Order,
-    image_id: String,
-    lost: Vec<String>,
-    store: &dyn ImageStore,
-) -> anyhow::Result<Fresh> {
-    for reference in &lost {
-        store.tag(&image_id, reference)?;
-    }
-    let identity = match order.is_needed {
-        true => Some(Identity::of(&look_at(&image_id, store)?)),
-        false => None,
-    };
-    Ok(Fresh { image_id, tagged: lost, identity, registered: None, is_remote: false })
-}
-
-/// Leaves an image in the registry, or brings it where the engine is to have it too.
-fn take_over(
-    registered: Registered,
-    lost: Vec<String>,
+    present: Present,
     store: &dyn ImageStore,
     turn: &Turn<'_>,
 ) -> anyhow::Result<Ending> {
-    let is_remote = lost.is_empty();
-    if !is_remote {
-        let Registered { reference, identity, .. } = &registered;
-        bring(store, Wanted { reference, identity, platform: None, names: &lost }, turn.pulled)?;
-    }
-    Ok(Ending::Fresh(Fresh {
-        image_id: registered.image_id.clone(),
-        tagged: lost,
-        identity: Some(registered.identity.clone()),
-        registered: Some(registered),
-        is_remote,
-    }))
+    let Present { image_id, lost, registered, is_remote } = &present;
+    let identity = match registered {
+        Some(Registered { reference, identity, .. }) if *is_remote => {
+            let wanted = Wanted { reference, identity, platform: None, names: lost };
+            if !lost.is_empty() {
+                bring(store, wanted, turn.pulled)?;
+            }
+            Some(identity.clone())
+        }
+        _ => {
+            lost.iter().try_for_each(|reference| store.tag(image_id, reference))?;
+            let found = order.is_needed.then(|| look_at(image_id, store)).transpose()?;
+            found.as_ref().map(Identity::of)
+        }
+    };
+    let is_remote = *is_remote && lost.is_empty();
+    Ok(Ending::Present(Present { is_remote, ..present }, identity))
 }
 
 /// Lets the engine build, and makes sure of what came out.

@@ -20,7 +20,7 @@ use crate::schedule::estimate::duration;
 use crate::state::Memory;
 use crate::workspace::load::Workspace;
 use crate::workspace::revisions::{
-    Affected, Around, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
+    Affected, Revision, add_moved_pins, compare_work_tree, pins_in, warn_of_null,
 };
 use crate::workspace::root::{find_root, memory as memory_at, start_folder};
 use crate::workspace::{Invocation, build_settings};
@@ -85,16 +85,15 @@ fn beside_work_tree(
     options: &Options,
     at: &Invocation,
 ) -> anyhow::Result<String> {
-    let Workspace { root, graph, head, .. } = workspace;
+    let Workspace { root, graph, .. } = workspace;
     let git = Git::open(root).map_err(as_usage)?;
     let tree = tree_of_base(&git, range)?;
     warn_of_null(range.base, at)?;
-    let around = Around { head, at };
-    let (then, causes) = compare_work_tree(workspace, &git, &tree, around)?;
+    let (then, causes) = compare_work_tree(workspace, &git, &tree, at)?;
     let pins = pins_in(root);
     let now = Side { graph, pins: &pins };
     let memory = &memory_at(root, at)?;
-    tell(Compared { range, memory, then: &then, now, causes }, options)
+    tell(range, memory, &then, now, causes, options)
 }
 
 fn between_revisions(
@@ -109,8 +108,7 @@ fn between_revisions(
     let tree = tree_of_head(&git, head)?;
     warn_of_null(range.base, at)?;
     let names = Head::of(&root);
-    let around = Around { head: &names, at };
-    let read = |tree: &str| Revision::read(&git, tree, around);
+    let read = |tree: &str| Revision::read(&git, tree, &names, at);
     let (then, now) = rayon::join(|| read(&base), || read(&tree));
     let (then, now) = (then?, now?);
     let errors: Vec<Diagnostic> = now.problems.iter().filter(|it| it.is_error()).cloned().collect();
@@ -133,22 +131,18 @@ fn between_revisions(
     let causes = compare(Sides { now: now.side(), then: then.side(), platform: &platform })?;
     let pins = now.pins();
     let side = Side { graph: &now.graph, pins: &pins };
-    let memory = memory_at(&root, at)?;
-    let compared = Compared { range, memory: &memory, then: &then, now: side, causes };
-    tell(compared, options)
+    tell(range, &memory_at(&root, at)?, &then, side, causes, options)
 }
 
-/// Both sides, and why images differ themselves.
-struct Compared<'a> {
-    range: Range<'a>,
-    memory: &'a Memory,
-    then: &'a Revision,
-    now: Side<'a>,
-    causes: IdMap<Option<Cause>>,
-}
-
-fn tell(compared: Compared<'_>, options: &Options) -> anyhow::Result<String> {
-    let Compared { range, memory, then, now, mut causes } = compared;
+/// Tells of both sides, and why images differ themselves.
+fn tell(
+    range: Range<'_>,
+    memory: &Memory,
+    then: &Revision,
+    now: Side<'_>,
+    mut causes: IdMap<Option<Cause>>,
+    options: &Options,
+) -> anyhow::Result<String> {
     let pins = then.pins();
     let was = Side { graph: &then.graph, pins: &pins };
     let difference = Difference::between(was, now);

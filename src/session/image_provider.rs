@@ -29,11 +29,11 @@ use crate::graph::units::Units;
 use crate::graph::{Image, locate};
 use crate::inputs::gather::Asked;
 use crate::inputs::{KEY_LABEL, PROOF_LABEL};
-use crate::plan::{Judge, Parent, Plan, Reason, Registered, Settled, among, ask_unchosen};
+use crate::plan::{Judge, Parent, Plan, Present, Reason, Registered, Settled, among, ask_unchosen};
 use crate::report::say;
 use crate::schedule::bring::{Wanted, bring};
 use crate::schedule::{Prepared, Recipes, Turn};
-use crate::state::{Claimed, Memory};
+use crate::state::Memory;
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, proxies};
 
@@ -204,7 +204,9 @@ impl<'a> ImageProvider<'a> {
     /// asked.
     fn hold(&self, unit: UnitId, settled: Settled, needs: &[Parent]) -> anyhow::Result<Settled> {
         match &settled {
-            Settled::Fresh { image_id, .. } if self.held.contains(&unit) => {
+            Settled::Present(Present { image_id, is_remote: false, .. })
+                if self.held.contains(&unit) =>
+            {
                 match self.parent_aliases.alias(image_id, self.judge.store) {
                     Err(_) if self.judge.store.inspect(image_id)?.is_none() => {
                         self.judge.settle_gone(unit, needs)
@@ -314,17 +316,14 @@ impl Recipes for ImageProvider<'_> {
     fn prepare(&self, unit: UnitId, needs: &[Parent], turn: &Turn<'_>) -> anyhow::Result<Prepared> {
         let settled = self.judge.settle(unit, &among(needs))?;
         match self.hold(unit, settled, needs)? {
-            Settled::Fresh { image_id, lost, registered } => {
-                Ok(Prepared::Fresh { image_id, lost, registered })
-            }
-            Settled::Remote { registered, lost } => Ok(Prepared::Remote { registered, lost }),
+            Settled::Present(present) => Ok(Prepared::Present(present)),
             Settled::Build { reason: Reason::Unreadable { message }, .. } => bail!("{message}"),
             Settled::Build { reason, inputs, key } => {
                 let (memory, name) = (&self.judge.memory, self.name(unit));
                 let is_shared = memory.kept_since(name, &key, self.begun);
                 let (claim, waited) = match memory.claim(name, &key, turn.waits, turn.cancel) {
-                    Ok(Claimed::Ours { claim, waited }) => (Some(claim), waited),
-                    Ok(Claimed::Cancelled) => return Ok(Prepared::Cancelled),
+                    Ok(Some((claim, waited))) => (Some(claim), waited),
+                    Ok(None) => return Ok(Prepared::Cancelled),
                     // A disk without locks is no reason not to build: the engine shares the steps.
                     Err(_) => (None, false),
                 };
@@ -332,7 +331,13 @@ impl Recipes for ImageProvider<'_> {
                     && !self.judge.forced.contains(&unit)
                     && let Some((image_id, lost)) = self.judge.look_again(unit, &key)?
                 {
-                    return Ok(Prepared::Fresh { image_id, lost, registered: None });
+                    let (registered, is_remote) = (None, false);
+                    return Ok(Prepared::Present(Present {
+                        image_id,
+                        lost,
+                        registered,
+                        is_remote,
+                    }));
                 }
                 // Without them a later plan can't name what differs, that is all.
                 drop(memory.keep(name, &key, &inputs));

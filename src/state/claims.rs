@@ -30,26 +30,17 @@ impl Drop for Claim {
     }
 }
 
-/// What came of asking for a claim.
-#[derive(Debug)]
-pub enum Claimed {
-    /// It is ours; whether somebody else had it before, and may have built what we want.
-    Ours {
-        /// The claim.
-        claim: Claim,
-        /// Whether it was waited for.
-        waited: bool,
-    },
-    /// The waiting was cancelled.
-    Cancelled,
-}
-
 /// Claims the file at `path`, in a folder that is there. `waits` is called when somebody else has
-/// it; then this blocks until that one is done or gone.
+/// it; then this blocks until that one is done or gone. Returns whether it was waited for, and somebody
+/// else may have built what is wanted; nothing where the waiting was cancelled.
 ///
 /// # Errors
 /// Where the disk refuses, or knows no locks.
-pub(super) fn claim(path: &Path, waits: &dyn Fn(), cancel: &Cancel) -> io::Result<Claimed> {
+pub(super) fn claim(
+    path: &Path,
+    waits: &dyn Fn(),
+    cancel: &Cancel,
+) -> io::Result<Option<(Claim, bool)>> {
     let mut waited = false;
     loop {
         let options = OpenOptions::new().write(true).create(true).truncate(false).clone();
@@ -62,14 +53,14 @@ pub(super) fn claim(path: &Path, waits: &dyn Fn(), cancel: &Cancel) -> io::Resul
                 }
                 match wait_for(file, cancel)? {
                     Some(locked) => file = locked,
-                    None => return Ok(Claimed::Cancelled),
+                    None => return Ok(None),
                 }
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
         if is_at(&file, path) {
             let claim = Claim { _file: file, path: path.to_owned() };
-            return Ok(Claimed::Ours { claim, waited });
+            return Ok(Some((claim, waited)));
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::StateDir;
-use super::claims::{self, Claimed};
+use super::claims::{self, Claim};
 use super::digests::Digests;
 use super::durations::Durations;
 use crate::base::clock::UnixTime;
@@ -114,7 +114,8 @@ impl Memory {
         modified.is_some_and(|time| time >= moment)
     }
 
-    /// Claims the building of a key of an image; `waits` is called where another run has it.
+    /// Claims the building of a key of an image; `waits` is called where another run has it. Returns whether
+    /// it was waited for; nothing where the waiting was cancelled.
     ///
     /// # Errors
     /// Where the disk refuses, or knows no locks.
@@ -124,7 +125,7 @@ impl Memory {
         key: &str,
         waits: &dyn Fn(),
         cancel: &Cancel,
-    ) -> io::Result<Claimed> {
+    ) -> io::Result<Option<(Claim, bool)>> {
         let folder = self.claims();
         self.prepare(&folder)?;
         let file = format!("{}.{}", file_name_of(image), key.get(..16).unwrap_or(key));

@@ -10,7 +10,7 @@ mod durations;
 mod memory;
 pub mod runs;
 
-pub use claims::{Claim, Claimed};
+pub use claims::Claim;
 pub use digests::Digests;
 pub use directory::StateDir;
 pub use durations::Durations;

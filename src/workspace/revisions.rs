@@ -45,31 +45,22 @@ pub struct Revision {
     pub problems: Vec<Diagnostic>,
 }
 
-/// Where a revision belongs, and what is set outside of it.
-#[derive(Clone, Copy)]
-pub struct Around<'a> {
-    /// Its HEAD, after which tags may be named on both sides alike: another commit is no other image.
-    pub head: &'a Head,
-    /// The options of all commands.
-    /// The rest.
-    pub at: &'a Invocation,
-}
-
 impl Revision {
-    /// Reads the revision that has a tree.
+    /// Reads the revision that has a tree. Tags may be named after `head` on both sides alike: another commit
+    /// is no other image.
     ///
     /// # Errors
     /// Where git can't be asked, or a temporary directory can't be written.
-    pub fn read(git: &Git, tree: &str, around: Around<'_>) -> anyhow::Result<Revision> {
-        Revision::of(Snapshot::of_revision(git, tree)?, None, around)
+    pub fn read(git: &Git, tree: &str, head: &Head, at: &Invocation) -> anyhow::Result<Revision> {
+        Revision::of(Snapshot::of_revision(git, tree)?, None, head, at)
     }
 
     fn of(
         snapshot: Snapshot,
         beside: Option<Beside<'_>>,
-        around: Around<'_>,
+        head: &Head,
+        at: &Invocation,
     ) -> anyhow::Result<Revision> {
-        let Around { head, at } = around;
         let skeleton = Skeleton::lay_out(&snapshot, beside)?;
         let (config, mistakes) = config::read(skeleton.root())?;
         let (graph, builds, problems) = read_graph(skeleton.root(), &config, at, Some(head))?;
@@ -106,12 +97,11 @@ pub fn affected(
     revision: &str,
     at: &Invocation,
 ) -> anyhow::Result<Affected> {
-    let Workspace { root, graph, head, .. } = workspace;
+    let Workspace { root, graph, .. } = workspace;
     let git = Git::open(root).map_err(as_usage)?;
     let tree = git.resolve(revision).map_err(as_usage)?;
     warn_of_null(revision.strip_suffix("...").unwrap_or(revision), at)?;
-    let around = Around { head, at };
-    let (then, mut causes) = compare_work_tree(workspace, &git, &tree, around)?;
+    let (then, mut causes) = compare_work_tree(workspace, &git, &tree, at)?;
     let (was, now) = (then.pins(), pins_in(root));
     let was = Side { graph: &then.graph, pins: &was };
     add_moved_pins(&mut causes, was, Side { graph, pins: &now });
@@ -141,9 +131,9 @@ pub fn compare_work_tree(
     workspace: &Workspace,
     git: &Git,
     tree: &str,
-    around: Around<'_>,
+    at: &Invocation,
 ) -> anyhow::Result<(Revision, IdMap<Option<Cause>>)> {
-    let Workspace { root, graph, .. } = workspace;
+    let Workspace { root, graph, head, .. } = workspace;
     // Two slow questions that do not need each other.
     let (then, now) =
         rayon::join(|| Snapshot::of_revision(git, tree), || Snapshot::of_work_tree(git));
@@ -153,7 +143,7 @@ pub fn compare_work_tree(
     now.take_links(&local);
     then.take_links(&local);
     // What was wrong with the revision's files does not matter now: what differs does.
-    let then = Revision::of(then, Some(Beside { snapshot: &now, local: &local }), around)?;
+    let then = Revision::of(then, Some(Beside { snapshot: &now, local: &local }), head, at)?;
     let causes = compare(Sides {
         now: inputs::since::Side { root, graph, snapshot: &now },
         then: then.side(),

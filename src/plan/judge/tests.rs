@@ -68,7 +68,9 @@ fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
     check(&world, &store, &[fresh, "dev: fresh sha256:dev-two"]);
     let judge = world.judge(&store);
     let settled = judge.settle(world.unit("dev"), &among(&[again])).unwrap();
-    assert!(matches!(settled, Settled::Fresh { image_id, .. } if image_id == "sha256:dev-two"));
+    assert!(
+        matches!(settled, Settled::Present(it) if !it.is_remote && it.image_id == "sha256:dev-two")
+    );
 }
 
 #[test]
@@ -244,15 +246,17 @@ fn what_only_the_registry_holds_is_used_from_there() {
     let store = Stub::default();
     let mut judge = world.judge(&store);
     let remote = Identity::of(&stored("base", "remote"));
-    let Settled::Remote { registered, lost } = close(&judge, Some(remote.clone())) else {
+    let Settled::Present(here) = close(&judge, Some(remote.clone())) else {
         panic!("the registry holds it")
     };
-    assert_eq!((registered.image_id.as_str(), lost.len()), ("sha256:remote", 0));
+    assert!(here.is_remote && here.registered.is_some());
+    assert_eq!((here.image_id.as_str(), here.lost.len()), ("sha256:remote", 0));
     judge.loads = [world.unit("base")].into();
-    let Settled::Remote { lost, .. } = close(&judge, Some(remote)) else {
+    let Settled::Present(here) = close(&judge, Some(remote)) else {
         panic!("the registry holds it")
     };
-    assert_eq!(lost, ["acme/shop-base:latest"], "the engine is to have it");
+    assert!(here.is_remote);
+    assert_eq!(here.lost, ["acme/shop-base:latest"], "the engine is to have it");
     let settled = close(&judge, None);
     assert!(matches!(settled, Settled::Build { reason: Reason::NoImage, .. }));
 }
@@ -263,11 +267,12 @@ fn where_engine_and_registry_differ_the_registry_wins() {
     let judge = world.judge(&store);
     let here = Identity::of(store.image("sha256:base-one").unwrap());
     let settled = close(&judge, None);
-    assert!(matches!(settled, Settled::Fresh { registered: None, .. }));
+    let is_here = |it: &Present| !it.is_remote;
+    assert!(matches!(settled, Settled::Present(it) if is_here(&it) && it.registered.is_none()));
     let settled = close(&judge, Some(here));
-    assert!(matches!(settled, Settled::Fresh { registered: Some(_), .. }));
+    assert!(matches!(settled, Settled::Present(it) if is_here(&it) && it.registered.is_some()));
     let settled = close(&judge, Some(Identity::of(&stored("base", "remote"))));
-    assert!(matches!(settled, Settled::Remote { .. }));
+    assert!(matches!(settled, Settled::Present(it) if it.is_remote));
 }
 
 #[test]

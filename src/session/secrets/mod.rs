@@ -18,13 +18,12 @@ use crate::cli::Build;
 use crate::engine::Secrets;
 use crate::graph::evaluate::{SecretKind, SecretUse};
 use crate::graph::{Graph, Image};
-use crate::inputs::Externals;
-use crate::plan::Plan;
 use crate::report::{diagnostics, say};
 use crate::scan::config::ConfigFile;
-use crate::workspace::load::{Workspace, once_each};
+use crate::workspace::load::once_each;
 use crate::workspace::{Invocation, proxies};
 
+use super::Session;
 use super::consent::{self, Allowed, Boundary, Consents};
 
 mod configured;
@@ -67,16 +66,6 @@ fn once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     names.filter(|name| seen.insert(*name)).collect()
 }
 
-/// The images that a plan builds, and what is known of what they ask for.
-pub struct SecretsQuery<'a> {
-    /// The repository.
-    pub workspace: &'a Workspace,
-    /// What is built.
-    pub plan: &'a Plan,
-    /// The externals that it is built on.
-    pub externals: &'a Externals,
-}
-
 /// What `layers.toml` gives and can't be had, with where it says so.
 type Unread<'a> = BTreeMap<(SecretKind, &'a str), (Lacking, Span)>;
 
@@ -115,11 +104,11 @@ impl SecretOptions {
     /// Where something is missing that they mount; where there is no consent to what is outside the repository, or an agent can't be started.
     pub fn complete(
         mut self,
-        asking: &SecretsQuery<'_>,
+        session: &Session<'_>,
         at: &Invocation,
     ) -> anyhow::Result<PreparedSecrets> {
-        let SecretsQuery { workspace, plan, externals: _ } = *asking;
-        let images = plan.stale_images().map(|image| &workspace.graph.images[image]);
+        let workspace = session.workspace;
+        let images = session.plan.stale_images().map(|image| &workspace.graph.images[image]);
         let images: Vec<&Image> = images.collect();
         if images.is_empty() {
             return Ok(PreparedSecrets::default());
@@ -127,7 +116,7 @@ impl SecretOptions {
         proxies::check(&workspace.builds.proxies, &workspace.attestations)?;
         let doubts = workspace.silence.apply(self.misspelt(&workspace.graph));
         let mut prepared = PreparedSecrets { doubts, ..PreparedSecrets::default() };
-        let unread = self.add_configured(asking, &images, &mut prepared, at)?;
+        let unread = self.add_configured(session, &images, &mut prepared, at)?;
         let uses = images.iter().flat_map(|image| &image.evaluation.secret_uses);
         let missing = uses.filter_map(|it| self.missing(it, &unread, &workspace.config));
         let missing: Vec<Diagnostic> = once_each(missing);
@@ -157,15 +146,15 @@ impl SecretOptions {
     /// had, and there is consent.
     fn add_configured<'a>(
         &mut self,
-        asking: &SecretsQuery<'a>,
+        session: &Session<'a>,
         images: &[&Image],
         prepared: &mut PreparedSecrets,
         at: &Invocation,
     ) -> anyhow::Result<Unread<'a>> {
-        let SecretsQuery { workspace, externals, .. } = *asking;
+        let workspace = session.workspace;
         let place = Place { folder: &workspace.root, environment: &at.environment };
         let needed = Needed::of(images.iter().copied());
-        let hidden = needed.hidden(externals);
+        let hidden = needed.hidden(&session.provider.judge.externals);
         let boundary = Boundary::of(&workspace.root)?;
         let mut configured = Configured::all_at(workspace, place);
         configured.retain(|one| !self.has(one.kind, one.id));
