@@ -23,7 +23,7 @@ pub use ci::{
 pub use diff::Diff;
 pub use externals::{Outdated, Update};
 pub use global::Global;
-pub use graph::{ColorBy, Graph, GraphFormat};
+pub use graph::{ColorBy, Format, Graph};
 pub use push::Push;
 
 /// Builds a repository's container images in dependency order.

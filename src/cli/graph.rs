@@ -70,6 +70,43 @@ pub struct GraphFormat {
     pub compose: bool,
 }
 
+/// A format, called as its option is; there is none for the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A tree.
+    Tree,
+    /// Graphviz's language.
+    Dot,
+    /// Mermaid's language.
+    Mermaid,
+    /// The format of graph.json.
+    Json,
+    /// A picture.
+    Svg,
+    /// A page.
+    Html,
+    /// A docker-bake.hcl.
+    Bake,
+    /// A compose.yaml.
+    Compose,
+}
+
+impl GraphFormat {
+    /// The format that is chosen, if one is.
+    pub fn chosen(&self) -> Option<Format> {
+        let options = [
+            (self.dot, Format::Dot),
+            (self.mermaid, Format::Mermaid),
+            (self.json, Format::Json),
+            (self.svg, Format::Svg),
+            (self.html, Format::Html),
+            (self.bake, Format::Bake),
+            (self.compose, Format::Compose),
+        ];
+        options.into_iter().find(|(is_given, _)| *is_given).map(|(_, format)| format)
+    }
+}
+
 /// What images are marked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorBy {

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use clap::ValueEnum;
 
 use super::{
-    Ci, CiFile, CiGithub, CiGitlab, CiSystem, Global, Graph, GraphFormat, USUAL_BRANCH,
-    USUAL_IMAGE, USUAL_RUNNER, usual_action,
+    Ci, CiFile, CiGithub, CiGitlab, CiSystem, Format, Global, Graph, USUAL_BRANCH, USUAL_IMAGE,
+    USUAL_RUNNER, usual_action,
 };
 use crate::base::Platform;
 use crate::base::text::inline_shell_word as quote;
@@ -47,29 +47,16 @@ pub fn settings_with_registry(global: &Global, quote: impl Fn(&str) -> String) -
 
 /// `layers graph` with the options that say what is drawn. `format` is the format, where it is known
 /// otherwise than by an option.
-pub fn graph(options: &Graph, global: &Global, format: Option<&str>) -> String {
+pub fn graph(options: &Graph, global: &Global, format: Option<Format>) -> String {
     let mut words: Vec<Cow<'_, str>> = vec!["layers graph".into()];
-    let format = format.or(option_of(&options.format));
-    words.extend(format.map(|it| format!("--{it}").into()));
+    let format = format.or(options.format.chosen()).and_then(|it| it.to_possible_value());
+    words.extend(format.map(|it| format!("--{}", it.get_name()).into()));
     words.extend(options.focus.iter().map(|image| format!("--focus {}", quote(image)).into()));
     words.extend(options.reduce.then_some("--reduce".into()));
     let by = options.color_by.and_then(|by| by.to_possible_value());
     words.extend(by.map(|by| format!("--color-by {}", by.get_name()).into()));
     words.extend(settings(global, quote).into_iter().map(Cow::from));
     words.join(" ")
-}
-
-fn option_of(format: &GraphFormat) -> Option<&'static str> {
-    let options = [
-        (format.dot, "dot"),
-        (format.mermaid, "mermaid"),
-        (format.json, "json"),
-        (format.svg, "svg"),
-        (format.html, "html"),
-        (format.bake, "bake"),
-        (format.compose, "compose"),
-    ];
-    options.into_iter().find(|(is_given, _)| *is_given).map(|(_, option)| option)
 }
 
 /// `layers ci` with the options that say what is in the file.

@@ -1,12 +1,11 @@
 //! `layers build`: the whole pipeline, down to images in the engine.
 
+use crate::base::clock;
 use crate::base::error::usage;
-use crate::base::{UnitId, clock};
 use crate::cli::{Build, Progress, Push, jobs};
 use crate::exit::Exit;
 use crate::graph::pins::Pins;
 use crate::lint::frontend::{newer_than, passes_over_epoch};
-use crate::report::paint::Paint;
 use crate::report::{diagnostics, plan, say};
 use crate::schedule::{OnFailure, Options, Run};
 use crate::session::image_provider::{Request, connect};
@@ -46,8 +45,7 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
     let (workspace, todo) = (session.workspace, &session.plan);
     if options.dry_run {
         drop(root::memory(&workspace.root, at)?);
-        let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();
-        say::out(&plan::draw(todo, &name, Paint::plain()))?;
+        say::out(&plan::draw(todo, &workspace.graph))?;
         return Ok(Exit::Done);
     }
     warn_of_age(&session, at)?;
@@ -119,14 +117,14 @@ fn perform(
     signals::listen(run.interrupter())?;
     let began = clock::now();
     let view = view_of(options.progress, began, &workspace.root, at);
-    let mut observers = Observers::new(view, began, &provider.judge.memory);
-    observers.keep_timeline(pages.is_any());
+    let memory = &provider.judge.memory;
+    let mut observers = Observers::new(view, began, memory, pages.is_any());
     run.execute(&mut observers);
     provider.remove_names();
     let record = observers.leave(&provider.judge, at)?;
     provider.tell_trouble(at)?;
     let exit = Exit::from(&record.tally);
-    pages.write(record, began, &provider.judge.memory)?;
+    pages.write(record, began, memory)?;
     Ok(exit)
 }
 

@@ -37,7 +37,7 @@ fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
     let mut problems = workspace.diagnostics.clone();
     problems.extend(lint::advice(&workspace.graph, &problems));
     problems.extend(missing::find(&workspace.root, &workspace.graph));
-    problems.extend(lock::problem(workspace)?);
+    problems.extend(lock::kept_pins(workspace)?.err().map(|problem| *problem));
     if let Some(frontend) = workspace.frontend {
         problems.extend(lint::frontend::newer_than(workspace.graph.images.values(), frontend));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::base::error::{as_usage, usage};
 use crate::base::screen::visible_path;
 use crate::cli::output::{file_in, file_to_check};
-use crate::cli::{ColorBy, Graph as Options, retyped};
+use crate::cli::{ColorBy, Format, Graph as Options, retyped};
 use crate::exit::Exit;
 use crate::export::{self, View, bake, compose, dot, mermaid, svg, tree};
 use crate::graph::pins::Pins;
@@ -15,50 +15,22 @@ use crate::session::marks;
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, build_settings, lock};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Tree,
-    Dot,
-    Mermaid,
-    Json,
-    Svg,
-    Html,
-    Bake,
-    Compose,
+/// Whether other programs build by a format: it must not lack a need.
+fn is_for_builds(format: Format) -> bool {
+    matches!(format, Format::Bake | Format::Compose)
 }
 
-impl Format {
-    /// Whether other programs build by it: it must not lack a need.
-    fn is_for_builds(self) -> bool {
-        matches!(self, Format::Bake | Format::Compose)
+/// What a format is compared with where no file is named.
+fn usual_file(format: Format) -> &'static str {
+    match format {
+        Format::Tree | Format::Json => lock::FILE,
+        Format::Dot => "graph.dot",
+        Format::Mermaid => "graph.mmd",
+        Format::Svg => "graph.svg",
+        Format::Html => "graph.html",
+        Format::Bake => "docker-bake.hcl",
+        Format::Compose => "compose.yaml",
     }
-
-    /// What it is compared with where no file is named.
-    fn usual_file(self) -> &'static str {
-        match self {
-            Format::Tree | Format::Json => lock::FILE,
-            Format::Dot => "graph.dot",
-            Format::Mermaid => "graph.mmd",
-            Format::Svg => "graph.svg",
-            Format::Html => "graph.html",
-            Format::Bake => "docker-bake.hcl",
-            Format::Compose => "compose.yaml",
-        }
-    }
-
-    /// Whether images can be marked in it.
-    fn has_marks(self) -> bool {
-        matches!(self, Format::Tree | Format::Dot | Format::Mermaid | Format::Svg)
-    }
-}
-
-/// What a drawing is made of.
-struct Asked<'a> {
-    workspace: &'a Workspace,
-    options: &'a Options,
-    at: &'a Invocation,
-    /// The digests of externals that are kept.
-    pins: &'a Pins,
 }
 
 pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
@@ -74,10 +46,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     workspace.refuse_errors(at)?;
     let output = file_to_check(options.output.as_deref(), options.check)?;
     let output = output.map(|path| file_in(&at.global, path));
-    let usual = || {
-        let file = format_of(options, None).map_or(lock::FILE, Format::usual_file);
-        workspace.root.join(file)
-    };
+    let usual = || workspace.root.join(options.format.chosen().map_or(lock::FILE, usual_file));
     let output = if options.check { Some(output.unwrap_or_else(usual)) } else { output };
     let format = wanted_format(options, output.as_deref())?;
     let pins = match format {
@@ -87,20 +56,20 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         },
         _ => Pins::default(),
     };
-    let asked = Asked { workspace: &workspace, options, at, pins: &pins };
+    let draw = |ink: tree::Ink<'_>| draw(&workspace, options, format, &pins, ink, at);
     match output {
         Some(path) if options.check => {
-            let wanted = draw(&asked, format, &tree::plain)?;
+            let wanted = draw(&tree::plain)?;
             let name =
                 path.file_name().map_or(path.as_path(), Path::new).to_string_lossy().into_owned();
             let command = retyped::graph(options, &at.global, None);
             let is_current = compared::with_file(&path, &wanted, &name, &command)?;
             return Ok(if is_current { Exit::Done } else { Exit::Failed });
         }
-        Some(path) => say::file(&path, &draw(&asked, format, &tree::plain)?)?,
+        Some(path) => say::file(&path, &draw(&tree::plain)?)?,
         None => {
             let paint = at.environment.paint_of_output();
-            let text = draw(&asked, format, &|mark, text| marks::paint(paint, mark, text))?;
+            let text = draw(&|mark, text| marks::paint(paint, mark, text))?;
             match format {
                 Format::Tree => say::out(&text)?,
                 _ => say::data(&text)?,
@@ -112,8 +81,8 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
 
 /// The format that is drawn, for a file where there is one.
 fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<Format> {
-    let Some(path) = output else { return Ok(format_of(options, None).unwrap_or(Format::Tree)) };
-    match format_of(options, Some(path)) {
+    let Some(path) = output else { return Ok(options.format.chosen().unwrap_or(Format::Tree)) };
+    match options.format.chosen().or_else(|| format_of(path)) {
         Some(format) => Ok(format),
         None if options.check => Ok(Format::Json),
         None => Err(usage(format!("`{}` does not say which format is meant", visible_path(path)))
@@ -122,34 +91,30 @@ fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<For
     }
 }
 
-/// The format of the options, else of the file's ending.
-fn format_of(options: &Options, path: Option<&Path>) -> Option<Format> {
-    let ending = path.and_then(Path::extension).and_then(|ending| ending.to_str());
-    match &options.format {
-        format if format.dot => Some(Format::Dot),
-        format if format.mermaid => Some(Format::Mermaid),
-        format if format.json => Some(Format::Json),
-        format if format.svg => Some(Format::Svg),
-        format if format.bake => Some(Format::Bake),
-        format if format.compose => Some(Format::Compose),
-        format if format.html => Some(Format::Html),
-        _ => match ending? {
-            "json" => Some(Format::Json),
-            "dot" | "gv" => Some(Format::Dot),
-            "mmd" | "mermaid" => Some(Format::Mermaid),
-            "html" | "htm" => Some(Format::Html),
-            "txt" => Some(Format::Tree),
-            "svg" => Some(Format::Svg),
-            "hcl" => Some(Format::Bake),
-            "yaml" | "yml" => Some(Format::Compose),
-            _ => None,
-        },
+/// The format of a file's ending.
+fn format_of(path: &Path) -> Option<Format> {
+    match path.extension()?.to_str()? {
+        "json" => Some(Format::Json),
+        "dot" | "gv" => Some(Format::Dot),
+        "mmd" | "mermaid" => Some(Format::Mermaid),
+        "html" | "htm" => Some(Format::Html),
+        "txt" => Some(Format::Tree),
+        "svg" => Some(Format::Svg),
+        "hcl" => Some(Format::Bake),
+        "yaml" | "yml" => Some(Format::Compose),
+        _ => None,
     }
 }
 
 /// The graph, or what the options choose of it, in a format.
-fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result<String> {
-    let Asked { workspace, options, at, pins } = *asked;
+fn draw(
+    workspace: &Workspace,
+    options: &Options,
+    format: Format,
+    pins: &Pins,
+    ink: tree::Ink<'_>,
+    at: &Invocation,
+) -> anyhow::Result<String> {
     let view = view(workspace, options, format, at)?;
     let recipe = |format| workspace.recipe(retyped::graph(options, &at.global, Some(format)));
     Ok(match format {
@@ -162,8 +127,8 @@ fn draw(asked: &Asked<'_>, format: Format, ink: tree::Ink<'_>) -> anyhow::Result
             let name = workspace.root.file_name().unwrap_or(workspace.root.as_os_str());
             page::of_graph(&view, &name.to_string_lossy())
         }
-        Format::Bake => bake::draw(&view, &recipe("bake")),
-        Format::Compose => compose::draw(&view, &recipe("compose")),
+        Format::Bake => bake::draw(&view, &recipe(Format::Bake)),
+        Format::Compose => compose::draw(&view, &recipe(Format::Compose)),
     })
 }
 
@@ -176,10 +141,11 @@ fn view<'a>(
 ) -> anyhow::Result<View<'a>> {
     let graph = &workspace.graph;
     let mut view = View::whole(graph);
-    if options.reduce && format.is_for_builds() {
+    if options.reduce && is_for_builds(format) {
         return Err(usage("`--reduce` leaves needs out, and a build needs all of them").into());
     }
-    if options.color_by.is_some() && !format.has_marks() {
+    let has_marks = matches!(format, Format::Tree | Format::Dot | Format::Mermaid | Format::Svg);
+    if options.color_by.is_some() && !has_marks {
         return Err(usage("`--color-by` marks images in a drawing")
             .hint("add --dot, --mermaid or --svg, or leave the format out")
             .into());
@@ -187,7 +153,7 @@ fn view<'a>(
     if !options.focus.is_empty() {
         let images = select::surroundings(graph, &options.focus, &workspace.current);
         let mut images = images.map_err(as_usage)?;
-        if format.is_for_builds() {
+        if is_for_builds(format) {
             images = select::with_needs(graph, &images);
         }
         view = view.of(&images);

@@ -1,10 +1,9 @@
 //! `layers plan`: what a build would do, and why.
 
-use crate::base::UnitId;
 use crate::cli::{Plan, jobs};
 use crate::exit::Exit;
+use crate::graph::Graph;
 use crate::plan::Plan as Todo;
-use crate::report::paint::Paint;
 use crate::report::plan::Estimate;
 use crate::report::{plan as drawn, say};
 use crate::schedule::estimate::{critical_chain, duration};
@@ -29,26 +28,24 @@ pub fn run(options: &Plan, at: &Invocation) -> anyhow::Result<Exit> {
     let session = Session::open(&mut workspace, request, engine.as_ref(), at)?;
     let (workspace, todo) = (session.workspace, &session.plan);
     drop(root::memory(&workspace.root, at)?);
-    let name = |unit: UnitId| workspace.graph.images[todo.units().image(unit)].name.clone();
-    let estimate = options.estimate.then(|| estimate(todo, jobs(options.jobs), &name));
+    let graph = &workspace.graph;
+    let estimate = options.estimate.then(|| estimate(todo, jobs(options.jobs), graph));
     say::out(&match (options.json, estimate) {
-        (true, estimate) => drawn::draw_json(todo, estimate, &name)?,
-        (false, None) => drawn::draw(todo, &name, Paint::plain()),
-        (false, Some(estimate)) => {
-            drawn::draw(todo, &name, Paint::plain()) + &drawn::draw_estimate(&estimate)
-        }
+        (true, estimate) => drawn::draw_json(todo, graph, estimate)?,
+        (false, None) => drawn::draw(todo, graph),
+        (false, Some(estimate)) => drawn::draw(todo, graph) + &drawn::draw_estimate(&estimate),
     })?;
     Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })
 }
 
 /// What the builds of a plan are expected to take.
-fn estimate(plan: &Todo, jobs: usize, name: &dyn Fn(UnitId) -> String) -> Estimate {
+fn estimate(plan: &Todo, jobs: usize, graph: &Graph) -> Estimate {
     let chain = critical_chain(plan);
     Estimate {
         jobs,
         time: duration(plan, jobs),
         one_more: duration(plan, jobs + 1),
         chain_time: chain.first().map(|unit| plan.remaining(*unit)).unwrap_or_default(),
-        chain: chain.into_iter().map(name).collect(),
+        chain: chain.into_iter().map(|unit| drawn::name(plan, graph, unit).into()).collect(),
     }
 }

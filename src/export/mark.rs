@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::base::{IdMap, ImageId};
+use crate::base::IdMap;
 
 /// What is said of an image beside its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,69 +69,6 @@ pub struct Marks {
     pub about: &'static str,
     /// What the shades stand for, in the order of the legend.
     pub legend: Vec<Mark>,
-    marks: IdMap<Option<Mark>>,
-}
-
-impl Marks {
-    /// Marks on images.
-    pub fn new(about: &'static str, legend: Vec<Mark>, marks: IdMap<Option<Mark>>) -> Marks {
-        Marks { about, legend, marks }
-    }
-
-    /// The mark of an image.
-    pub fn of(&self, image: ImageId) -> Option<&Mark> {
-        self.marks[image].as_ref()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ALL: [Shade; 9] = [
-        Shade::Good,
-        Shade::Careful,
-        Shade::Waiting,
-        Shade::Step(0),
-        Shade::Step(1),
-        Shade::Step(2),
-        Shade::Step(3),
-        Shade::Step(4),
-        Shade::Unknown,
-    ];
-
-    /// Relative luminance (WCAG 2.2).
-    fn luminance(color: &str) -> f64 {
-        let channel = |at: usize| {
-            let part = f64::from(u8::from_str_radix(&color[at..at + 2], 16).unwrap()) / 255.0;
-            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
-    }
-
-    fn contrast(one: &str, other: &str) -> f64 {
-        let (one, other) = (luminance(one), luminance(other));
-        (one.max(other) + 0.05) / (one.min(other) + 0.05)
-    }
-
-    #[test]
-    fn text_can_be_read_on_every_shade() {
-        for shade in ALL {
-            let [area, _, text] = shade.colors();
-            assert!(contrast(area, text) >= 4.5, "{shade:?}: {}", contrast(area, text));
-        }
-    }
-
-    #[test]
-    fn a_scale_goes_from_light_to_dark() {
-        let lights: Vec<f64> =
-            (0..STEPS).map(|step| luminance(Shade::Step(step).colors()[0])).collect();
-        assert!(lights.windows(2).all(|pair| pair[0] > pair[1] * 1.3), "{lights:?}");
-    }
-
-    #[test]
-    fn shades_have_classes_of_their_own() {
-        let classes: std::collections::BTreeSet<_> = ALL.map(Shade::class).into();
-        assert_eq!(classes.len(), ALL.len());
-    }
+    /// Those of the images.
+    pub marks: IdMap<Option<Mark>>,
 }

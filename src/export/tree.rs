@@ -61,7 +61,7 @@ pub fn draw(view: &View<'_>, ink: Ink<'_>) -> String {
 /// How many images have each mark of the legend.
 fn legend(view: &View<'_>, marks: &Marks, ink: Ink<'_>) -> String {
     let number = |shade| {
-        let of_it = |(id, _): &(ImageId, _)| marks.of(*id).is_some_and(|mark| mark.shade == shade);
+        let of_it = |(id, _): &(ImageId, _)| view.mark(*id).is_some_and(|mark| mark.shade == shade);
         view.images().filter(of_it).count()
     };
     let counts = marks.legend.iter().map(|mark| (mark, number(mark.shade)));

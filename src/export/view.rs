@@ -132,6 +132,6 @@ impl<'a> View<'a> {
 
     /// The mark of an image.
     pub fn mark(&self, image: ImageId) -> Option<&Mark> {
-        self.marks.as_ref().and_then(|marks| marks.of(image))
+        self.marks.as_ref().and_then(|marks| marks.marks[image].as_ref())
     }
 }

@@ -129,7 +129,7 @@ impl<'a> Families<'a> {
 fn closest_sibling<'a>(names: &Names<'a>, name: &str) -> Option<&'a str> {
     let letters =
         |text: &str| -> String { text.chars().filter(|letter| !letter.is_ascii_digit()).collect() };
-    names.closest_of_all(name).filter(|near| letters(near) != letters(name))
+    names.closest(name, usize::MAX).filter(|near| letters(near) != letters(name))
 }
 
 /// `FROM acme/shop-bsae` where there is an image `base`.

@@ -31,11 +31,6 @@ impl<'a> Names<'a> {
         });
         closest(text, near.map(|(name, ..)| *name))
     }
-
-    /// The nearest of all names.
-    pub(super) fn closest_of_all(&self, text: &str) -> Option<&'a str> {
-        self.closest(text, self.names.len())
-    }
 }
 
 impl<'a> FromIterator<&'a str> for Names<'a> {
@@ -60,7 +55,7 @@ mod tests {
         let all = ["base", "builder", "dev", "release-candidate", "größe", "b"];
         let names: Names<'_> = all.into_iter().collect();
         for text in ["bsae", "bulider", "de", "relaese-cnadidat", "grosse", "x", "base", "bab"] {
-            assert_eq!(names.closest_of_all(text), closest(text, all), "{text}");
+            assert_eq!(names.closest(text, usize::MAX), closest(text, all), "{text}");
         }
         assert_eq!(names.closest("bulider", 1), None);
     }

@@ -80,7 +80,7 @@ pub(super) fn words_of(event: &Event) -> Option<Words> {
         Event::ImageFailed { failure, took } => {
             format!("failed after {}{}", words::duration(*took), words::failed_at(failure))
         }
-        Event::ImageSkipped { because } => format!("skipped{}", words::skipped_because(because)),
+        Event::ImageSkipped { because } => format!("skipped: {}", words::why_skipped(because)),
         Event::ImageCancelled { took } => format!("cancelled after {}", words::duration(*took)),
         Event::Interrupted { signal } => format!("stopping after {}", words::signal_name(*signal)),
     };

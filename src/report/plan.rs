@@ -2,19 +2,20 @@
 //!
 //! Owns how verdicts look.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::base::UnitId;
 use crate::base::text::{count, list};
+use crate::graph::Graph;
 use crate::plan::{Plan, Verdict};
 
-use super::paint::Paint;
 use super::{Words, clean, reasons, table, words};
 
 /// A line for each image in the order of work, and the counts.
-pub fn draw(plan: &Plan, name: &dyn Fn(UnitId) -> String, paint: Paint) -> String {
+pub fn draw(plan: &Plan, graph: &Graph) -> String {
     let (mut fresh, mut build, mut waits) = (0, 0, 0);
     let mut rows = Vec::with_capacity(plan.order().len());
     for unit in plan.order() {
@@ -26,22 +27,22 @@ pub fn draw(plan: &Plan, name: &dyn Fn(UnitId) -> String, paint: Paint) -> Strin
                     lost => format!("  and is {} again", list(lost)),
                 };
                 let place = if registry.is_some() { " (in registry)" } else { "" };
-                (paint.good("fresh"), format!("{place}{tags}"))
+                ("fresh", format!("{place}{tags}"))
             }
             Some(Verdict::Waits { on }) => {
                 waits += 1;
-                (paint.faint("waits"), format!("  for {}", on.join(", ")))
+                ("waits", format!("  for {}", on.join(", ")))
             }
             Some(Verdict::Build { reason }) => {
                 build += 1;
-                (paint.careful("build"), format!("  {}", reasons::describe(reason)))
+                ("build", format!("  {}", reasons::describe(reason)))
             }
             None => {
                 build += 1;
-                (paint.careful("build"), String::new())
+                ("build", String::new())
             }
         };
-        rows.push([name(*unit), format!("{verdict}{why}")]);
+        rows.push([Cow::from(name(plan, graph, *unit)), format!("{verdict}{why}").into()]);
     }
     let mut text = table::draw(rows);
     let total = count(plan.order().len(), "image");
@@ -49,9 +50,14 @@ pub fn draw(plan: &Plan, name: &dyn Fn(UnitId) -> String, paint: Paint) -> Strin
     text
 }
 
+/// The name of an image of a plan.
+pub fn name<'a>(plan: &Plan, graph: &'a Graph, unit: UnitId) -> &'a str {
+    &graph.images[plan.units().image(unit)].name
+}
+
 #[derive(Serialize)]
 struct Row<'a> {
-    image: String,
+    image: &'a str,
     #[serde(flatten)]
     verdict: Option<&'a Verdict>,
 }
@@ -100,14 +106,11 @@ struct Whole<'a> {
 ///
 /// # Errors
 /// Never in practice: all of it is text.
-pub fn draw_json(
-    plan: &Plan,
-    estimate: Option<Estimate>,
-    name: &dyn Fn(UnitId) -> String,
-) -> anyhow::Result<String> {
+pub fn draw_json(plan: &Plan, graph: &Graph, estimate: Option<Estimate>) -> anyhow::Result<String> {
     let rows = plan.order().iter();
-    let images: Vec<Row<'_>> =
-        rows.map(|unit| Row { image: name(*unit), verdict: plan.verdict(*unit) }).collect();
+    let images: Vec<Row<'_>> = rows
+        .map(|unit| Row { image: name(plan, graph, *unit), verdict: plan.verdict(*unit) })
+        .collect();
     match estimate {
         Some(estimate) => clean::json(&Whole { images, estimate }),
         None => clean::json(&images),

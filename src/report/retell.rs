@@ -22,7 +22,7 @@ use crate::state::runs::RunLog;
 pub fn run(run: &RunLog, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
     let is_written = run.is_written();
     let mut summary = Summary::default();
-    summary.whole_logs(whole);
+    summary.log = Some(whole);
     for event in Events::of(run)? {
         let event = event?;
         summary.take(&event);

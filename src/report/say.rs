@@ -24,12 +24,10 @@ const LONGEST_ANSWER: u64 = 1024;
 /// What may be printed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rules {
-    /// Whether the standard output has colors.
-    pub output_is_colored: bool,
-    /// Whether the standard error stream has.
-    pub errors_are_colored: bool,
-    /// Whether lines of both may be taken for commands, by GitHub Actions.
-    pub obeys_commands: bool,
+    /// To the standard output.
+    pub output: Allowed,
+    /// To the standard error stream.
+    pub errors: Allowed,
 }
 
 static RULES: OnceLock<Rules> = OnceLock::new();
@@ -43,22 +41,12 @@ fn rules() -> Rules {
     RULES.get().copied().unwrap_or_default()
 }
 
-fn allowed_in_output() -> Allowed {
-    let Rules { output_is_colored, obeys_commands, .. } = rules();
-    Allowed { colors: output_is_colored, commands: !obeys_commands }
-}
-
-fn allowed_in_errors() -> Allowed {
-    let Rules { errors_are_colored, obeys_commands, .. } = rules();
-    Allowed { colors: errors_are_colored, commands: !obeys_commands }
-}
-
 /// Writes text for people to the standard output.
 ///
 /// # Errors
 /// As [`data`].
 pub fn out(text: &str) -> anyhow::Result<()> {
-    data(&printed(text, allowed_in_output()))
+    data(&printed(text, rules().output))
 }
 
 /// Writes data to the standard output, exactly: its format has escaped what is not ours.
@@ -86,7 +74,7 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// # Errors
 /// As [`out`], and what `write` returns.
 pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut stdout = Clean::new(io::BufWriter::new(io::stdout().lock()), allowed_in_output());
+    let mut stdout = Clean::new(io::BufWriter::new(io::stdout().lock()), rules().output);
     let written = write(&mut stdout).and_then(|()| Ok(stdout.flush()?));
     // What could not be written is not tried again when the buffer is dropped.
     drop(stdout.to.into_parts());
@@ -109,7 +97,7 @@ pub fn data_stream() -> impl Write {
 
 /// The standard error stream, for lines that come while a run goes on.
 pub fn words_stream() -> impl Write {
-    Clean::new(io::stderr(), allowed_in_errors())
+    Clean::new(io::stderr(), rules().errors)
 }
 
 /// Lines on their way out, as [`out`] writes them.
@@ -151,7 +139,7 @@ impl<W: Write> Write for Clean<W> {
 /// # Errors
 /// Where it can't be written. A closed pipe is none, as for [`out`].
 pub fn err(text: &str) -> anyhow::Result<()> {
-    let text = printed(text, allowed_in_errors());
+    let text = printed(text, rules().errors);
     let written = io::stderr().lock().write_all(text.as_bytes());
     unless_closed(written).context("can't write to the standard error stream")
 }

@@ -32,7 +32,8 @@ pub struct Summary {
     release: Option<Result<String, String>>,
     /// How many lines the steps of each image wrote.
     lines: HashMap<Arc<str>, usize>,
-    log: Option<Whole>,
+    /// Where the whole logs are, which the end then names.
+    pub log: Option<Whole>,
 }
 
 /// Where the whole logs of images are to be had.
@@ -75,11 +76,6 @@ impl Summary {
         }
     }
 
-    /// Lets the end name where the whole logs are.
-    pub fn whole_logs(&mut self, log: Whole) {
-        self.log = Some(log);
-    }
-
     /// The whole end, in lines with line ends.
     pub fn draw(&self, paint: Paint) -> String {
         let mut text = String::new();
@@ -111,8 +107,9 @@ impl Summary {
             text.push_str(&format!("not started: {}\n", names(&stopped)));
         }
         text.push_str(&self.draw_counts(paint));
-        if let Some(again) = self.draw_again() {
-            text.push_str(&again);
+        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| &**image).collect();
+        if !failed.is_empty() {
+            text.push_str(&format!("try again: layers build {}\n", failed.join(" ")));
         }
         text
     }
@@ -143,7 +140,9 @@ impl Summary {
         let lost: Vec<&str> = self
             .skipped
             .iter()
-            .filter(|(_, because)| words::is_because_of(because, image))
+            .filter(
+                |(_, because)| matches!(because, Skip::NeedFailed { image: it } if **it == *image),
+            )
             .map(|(image, _)| &**image)
             .collect();
         if !lost.is_empty() {
@@ -194,11 +193,6 @@ impl Summary {
             }
         }
         text
-    }
-
-    fn draw_again(&self) -> Option<String> {
-        let failed: Vec<&str> = self.failures.iter().map(|(image, _)| &**image).collect();
-        (!failed.is_empty()).then(|| format!("try again: layers build {}\n", failed.join(" ")))
     }
 }
 

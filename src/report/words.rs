@@ -27,11 +27,6 @@ pub(super) fn position(step: &StepInfo) -> String {
     format!("[{}{}/{}]", clean::line(&stage), step.number, step.total)
 }
 
-/// Whether an image was skipped for what another did, and not because the run stopped.
-pub(super) fn is_because_of(because: &Skip, image: &str) -> bool {
-    matches!(because, Skip::NeedFailed { image: failed } if **failed == *image)
-}
-
 /// ` at docker/dev/Dockerfile:9`, or nothing where it is not known.
 pub(super) fn failed_at(failure: &Failure) -> String {
     match (&failure.excerpt, &failure.step) {
@@ -52,12 +47,7 @@ pub(super) fn lines(message: &str) -> String {
     message.lines().map(clean::line).collect::<Vec<_>>().join("\n")
 }
 
-/// `: dev failed`, `: the run stopped before`
-pub(super) fn skipped_because(because: &Skip) -> String {
-    format!(": {}", why_skipped(because))
-}
-
-/// The same alone.
+/// `dev failed`, `the run stopped before`
 pub(super) fn why_skipped(because: &Skip) -> Words {
     match because {
         Skip::NeedFailed { image } => format!("{image} failed").into(),

@@ -86,7 +86,6 @@ pub(super) struct Parcels {
     desks: Vec<Sender<Parcel>>,
     idle: Vec<usize>,
     waiting: VecDeque<Parcel>,
-    under_way: usize,
     arrived: IdMap<Option<Published>, UnitId>,
     cancel: Cancel,
 }
@@ -98,7 +97,6 @@ impl Parcels {
             idle: (0..desks.len()).collect(),
             desks,
             waiting: VecDeque::new(),
-            under_way: 0,
             arrived: IdMap::from_fn(images, |_| None),
             cancel: Cancel::default(),
         }
@@ -131,20 +129,18 @@ impl Parcels {
         let courier = self.idle.pop()?;
         let parcel = self.waiting.pop_front()?;
         let image = parcel.image;
-        self.under_way += 1;
         self.desks[courier].send(parcel).expect("a courier ends when its desk does");
         Some(image)
     }
 
     /// Notes that a courier is free again.
     pub(super) fn return_of(&mut self, courier: usize) {
-        self.under_way -= 1;
         self.idle.push(courier);
     }
 
     /// Whether nothing waits and nothing is under way.
     pub(super) fn are_done(&self) -> bool {
-        self.waiting.is_empty() && self.under_way == 0
+        self.waiting.is_empty() && self.idle.len() == self.desks.len()
     }
 
     /// Sends nothing more, and ends what is under way.

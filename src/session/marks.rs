@@ -81,7 +81,7 @@ fn by_verdict(plan: &Plan) -> Marks {
             Some(Verdict::Build { .. }) | None => build(),
         });
     }
-    Marks::new("verdict", vec![fresh(), build(), waits()], marks)
+    Marks { about: "verdict", legend: vec![fresh(), build(), waits()], marks }
 }
 
 /// How many images lie on the longest way below each, in as many steps as there are.
@@ -107,7 +107,7 @@ fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
         let depth = depths[*image];
         marks[*image] = Some(mark(format!("depth {depth}"), shade(step(depth))));
     }
-    Marks::new("depth", legend, marks)
+    Marks { about: "depth", legend, marks }
 }
 
 /// How large the images are that the engine holds now, fresh or not.
@@ -124,5 +124,6 @@ fn by_size(graph: &Graph, held: &Held) -> Marks {
         }
         Holder::Missing(_) | Holder::Several(_) => mark("not there", Shade::Unknown),
     };
-    Marks::new("size", legend, IdMap::from_fn(graph.images.len(), |id| Some(of(id))))
+    let marks = IdMap::from_fn(graph.images.len(), |id| Some(of(id)));
+    Marks { about: "size", legend, marks }
 }

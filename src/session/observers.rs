@@ -81,8 +81,14 @@ impl Listener for Observers {
 }
 
 impl Observers {
-    /// The observers of a run that begins at a time and is shown by `view`.
-    pub fn new(view: Option<Box<dyn Reporter>>, began: UnixTime, memory: &Memory) -> Observers {
+    /// The observers of a run that begins at a time and is shown by `view`. It may be kept as times, to be
+    /// shown when it is over.
+    pub fn new(
+        view: Option<Box<dyn Reporter>>,
+        began: UnixTime,
+        memory: &Memory,
+        keeps_timeline: bool,
+    ) -> Observers {
         Observers {
             journal: Journal::new(memory, began),
             unkept: None,
@@ -91,13 +97,8 @@ impl Observers {
             summary: Summary::default(),
             ours: BTreeSet::new(),
             took: Vec::new(),
-            timeline: None,
+            timeline: keeps_timeline.then(Timeline::default),
         }
-    }
-
-    /// Whether the run is kept as times, to be shown when it is over.
-    pub fn keep_timeline(&mut self, is_wanted: bool) {
-        self.timeline = is_wanted.then(Timeline::default);
     }
 
     fn remember(&mut self, event: &Stamped) {
@@ -133,7 +134,7 @@ impl Observers {
             (None, trouble) => {
                 trouble.map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
                 if self.journal.is_begun() {
-                    self.summary.whole_logs(Whole::Last);
+                    self.summary.log = Some(Whole::Last);
                 }
             }
         }

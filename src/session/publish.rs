@@ -13,7 +13,7 @@ use crate::plan::{Parent, SharedStore, remote};
 use crate::registry::moves::Move;
 use crate::registry::{AT_ONCE, Remote};
 use crate::schedule::{Published, Publisher, Released};
-use crate::state::{Memory, StateDir};
+use crate::state::StateDir;
 
 use super::image_provider::ImageProvider;
 use super::tag_moves;
@@ -71,10 +71,6 @@ impl Publishing<'_> {
         }
         let kept = wanted.len() - moves.len();
         Ok((moves, kept))
-    }
-
-    fn memory(&self) -> &Memory {
-        &self.provider.judge.memory
     }
 }
 
@@ -137,8 +133,9 @@ impl Publisher for Publishing<'_> {
         let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
         // Where the state directory is not used, what a run is about to do is kept for its own time.
         let elsewhere = tempfile::tempdir()?;
-        let folder = match self.memory().prepare_releases() {
-            Err(_) if self.memory().trouble().is_some() => StateDir::at(elsewhere.path()),
+        let memory = &self.provider.judge.memory;
+        let folder = match memory.prepare_releases() {
+            Err(_) if memory.trouble().is_some() => StateDir::at(elsewhere.path()),
             kept => kept?,
         };
         if !moves.is_empty() || tag_moves::is_any_left(&folder) {

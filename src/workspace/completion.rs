@@ -43,8 +43,7 @@ pub fn answer_shell() -> Option<Exit> {
 
 fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> {
     let current = std::env::current_dir()?;
-    let place = Place::of(&words, &current);
-    let mut program = with_names(Cli::command(), &place);
+    let mut program = with_names(Cli::command(), &folder_of(&words, &current));
     let mut text = Vec::new();
     shell.write_complete(&mut program, words, Some(&current), &mut text)?;
     say::data(&String::from_utf8(text)?)
@@ -52,25 +51,22 @@ fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> 
 
 /// The command line with completers where only the repository knows the values. What stands for a
 /// value in the help decides, so that an option of later days which takes an IMAGE has them too.
-fn with_names(mut program: clap::Command, place: &Place) -> clap::Command {
+fn with_names(mut program: clap::Command, folder: &Path) -> clap::Command {
     // Options of all commands join the others here.
     program.build();
-    knowing(program, place)
+    knowing(program, folder)
 }
 
 /// A command and those below it likewise.
-fn knowing(command: clap::Command, place: &Place) -> clap::Command {
+fn knowing(command: clap::Command, folder: &Path) -> clap::Command {
     let with_names = |argument: Arg| {
+        let folder = folder.to_path_buf();
         let value = argument.get_value_names().and_then(|names| names.first());
         let argument = match value.map(clap::builder::Str::as_str) {
-            Some("IMAGE") => argument.add(ArgValueCompleter::new(Images(place.clone()))),
-            Some("ID" | "RUN") => {
-                let place = place.clone();
-                argument.add(ArgValueCandidates::new(move || place.runs()))
-            }
+            Some("IMAGE") => argument.add(ArgValueCompleter::new(Images(folder))),
+            Some("ID" | "RUN") => argument.add(ArgValueCandidates::new(move || runs_at(&folder))),
             Some("EXTERNAL") => {
-                let place = place.clone();
-                argument.add(ArgValueCandidates::new(move || place.externals()))
+                argument.add(ArgValueCandidates::new(move || externals_at(&folder)))
             }
             Some("DIR") => argument.value_hint(ValueHint::DirPath),
             _ => argument,
@@ -80,75 +76,61 @@ fn knowing(command: clap::Command, place: &Place) -> clap::Command {
         let is_option = !argument.is_positional();
         argument.hide(is_option)
     };
-    command.mut_args(with_names).mut_subcommands(|command| knowing(command, place))
+    command.mut_args(with_names).mut_subcommands(|command| knowing(command, folder))
 }
 
-/// Where the command line that is being written would act.
-#[derive(Clone)]
-struct Place {
-    folder: PathBuf,
-}
-
-impl Place {
-    /// The current folder, or that of `-C`.
-    fn of(words: &[OsString], current: &Path) -> Place {
-        let mut folder = current.to_owned();
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let wanted = match word.as_encoded_bytes() {
-                b"-C" => words.next().map(OsString::as_os_str),
-                bytes if bytes.starts_with(b"-C") => {
-                    word.to_str().map(|word| OsStr::new(&word[2..]))
-                }
-                _ => None,
-            };
-            if let Some(wanted) = wanted {
-                folder = current.join(wanted);
-            }
+/// The folder in which the command line that is being written would act: the current one, or that of `-C`.
+fn folder_of(words: &[OsString], current: &Path) -> PathBuf {
+    let mut folder = current.to_owned();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let wanted = match word.as_encoded_bytes() {
+            b"-C" => words.next().map(OsString::as_os_str),
+            bytes if bytes.starts_with(b"-C") => word.to_str().map(|word| OsStr::new(&word[2..])),
+            _ => None,
+        };
+        if let Some(wanted) = wanted {
+            folder = current.join(wanted);
         }
-        Place { folder }
     }
+    folder
+}
 
-    fn root(&self) -> PathBuf {
-        root::find_root(&self.folder)
-    }
+/// The names of all images; none where they can't be told.
+fn images_at(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let root = root::find_root(folder);
+    let (file, _) = config::read(&root)?;
+    let (found, _) = groups::find(&root, &file)?;
+    let folder = root::folder_of(&root);
+    // No image is called after a tag that git would have to be asked for.
+    let environment = Environment::read();
+    let (wishes, _) = names::read(&Global::default(), &environment, &file, folder, None)?;
+    let (images, _) = images::collect(&found, &file, &wishes);
+    Ok(images.into_iter().map(|image| image.name).collect())
+}
 
-    /// The names of all images; none where they can't be told.
-    fn images(&self) -> anyhow::Result<Vec<String>> {
-        let root = self.root();
-        let (file, _) = config::read(&root)?;
-        let (found, _) = groups::find(&root, &file)?;
-        let folder = root::folder_of(&root);
-        // No image is called after a tag that git would have to be asked for.
-        let environment = Environment::read();
-        let (wishes, _) = names::read(&Global::default(), &environment, &file, folder, None)?;
-        let (images, _) = images::collect(&found, &file, &wishes);
-        Ok(images.into_iter().map(|image| image.name).collect())
-    }
+/// The externals that graph.json knows.
+fn externals_at(folder: &Path) -> Vec<CompletionCandidate> {
+    lock::externals(&root::find_root(folder)).into_iter().map(CompletionCandidate::new).collect()
+}
 
-    /// The externals that graph.json knows.
-    fn externals(&self) -> Vec<CompletionCandidate> {
-        lock::externals(&self.root()).into_iter().map(CompletionCandidate::new).collect()
-    }
-
-    /// The runs whose logs are kept, the newest first.
-    fn runs(&self) -> Vec<CompletionCandidate> {
-        let runs = runs::all(&Memory::of(&self.root()));
-        runs.into_iter().rev().map(|run| CompletionCandidate::new(run.id)).collect()
-    }
+/// The runs whose logs are kept, the newest first.
+fn runs_at(folder: &Path) -> Vec<CompletionCandidate> {
+    let runs = runs::all(&Memory::of(&root::find_root(folder)));
+    runs.into_iter().rev().map(|run| CompletionCandidate::new(run.id)).collect()
 }
 
 /// Names of images, with the `+` of "and all that it needs" before them where it was typed; once
 /// there is a slash, folders, which choose images too.
-struct Images(Place);
+struct Images(PathBuf);
 
 impl ValueCompleter for Images {
     fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
         let Some(word) = current.to_str() else { return Vec::new() };
         if word.contains('/') {
-            return PathCompleter::dir().current_dir(&self.0.folder).complete(current);
+            return PathCompleter::dir().current_dir(&self.0).complete(current);
         }
-        let names = self.0.images().unwrap_or_default();
+        let names = images_at(&self.0).unwrap_or_default();
         let marks = ["", "+"].into_iter().filter(|mark| word.starts_with(mark));
         marks
             .flat_map(|mark| names.iter().map(move |name| format!("{mark}{name}")))

@@ -68,14 +68,6 @@ pub fn kept_pins(workspace: &Workspace) -> anyhow::Result<Result<Pins, Box<Diagn
     Ok(committed.map(|committed| committed.map(|it| it.pins).unwrap_or_default()))
 }
 
-/// What is wrong with a lock, for a check of all files.
-///
-/// # Errors
-/// As [`read`].
-pub fn problem(workspace: &Workspace) -> anyhow::Result<Option<Diagnostic>> {
-    Ok(kept_pins(workspace)?.err().map(|problem| *problem))
-}
-
 fn source(root: &Path) -> anyhow::Result<Option<Source>> {
     let path = root.join(FILE);
     let bytes = match std::fs::read(&path) {

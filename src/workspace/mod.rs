@@ -5,6 +5,7 @@
 //! `layers.toml` over inference.
 
 use crate::cli::Global;
+use crate::report::clean::Allowed;
 use crate::report::paint::Paint;
 use crate::report::say;
 
@@ -41,10 +42,11 @@ impl Invocation {
     pub fn read(global: Global) -> Invocation {
         let environment = Environment::read();
         let paint = environment.paint();
+        // There, lines may be taken for commands.
+        let commands = !environment.is_in_actions();
         say::begin(say::Rules {
-            output_is_colored: environment.paint_of_output().is_colored(),
-            errors_are_colored: paint.is_colored(),
-            obeys_commands: environment.is_in_actions(),
+            output: Allowed { colors: environment.paint_of_output().is_colored(), commands },
+            errors: Allowed { colors: paint.is_colored(), commands },
         });
         Invocation { global, environment, paint }
     }

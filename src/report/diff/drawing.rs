@@ -90,5 +90,5 @@ fn marks(graph: &Graph, rows: &[Row<'_>]) -> Marks {
         mark("rebuilt because of what it needs", Shade::Waiting),
         untouched(),
     ];
-    Marks::new("why", legend, marks)
+    Marks { about: "why", legend, marks }
 }

@@ -142,7 +142,7 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
         // The end lists all that was not started in one line.
         Event::ImageSkipped { because: Skip::Stopped } => return None,
         Event::ImageSkipped { because } => {
-            (paint.careful("-"), None, format!("skipped{}", words::skipped_because(because)).into())
+            (paint.careful("-"), None, format!("skipped: {}", words::why_skipped(because)).into())
         }
         Event::ImageCancelled { took } => (paint.careful("-"), Some(took), "cancelled".into()),
         _ => return None,
