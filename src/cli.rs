@@ -8,23 +8,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod build;
 mod ci;
-mod diff;
-mod externals;
 mod global;
 mod graph;
 pub mod output;
-mod push;
 pub mod retyped;
 
 pub use build::{Build, Progress};
 pub use ci::{
     Ci, CiFile, CiGithub, CiGitlab, CiSystem, USUAL_BRANCH, USUAL_IMAGE, USUAL_RUNNER, usual_action,
 };
-pub use diff::Diff;
-pub use externals::{Outdated, Update};
 pub use global::Global;
 pub use graph::{ColorBy, Format, Graph};
-pub use push::Push;
 
 /// Builds a repository's container images in dependency order.
 ///
@@ -299,4 +293,62 @@ pub struct Init {
     /// Print it instead of writing the file.
     #[arg(long)]
     pub print: bool,
+}
+
+/// `layers diff`
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Two git revisions, HEAD where one is left out; BASE...HEAD begins where they parted, and BASE alone
+    /// is compared with the work tree.
+    #[arg(value_name = "BASE[..HEAD]")]
+    pub range: String,
+
+    /// Print as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write to FILE instead of the standard output, which is also `-`.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// How many images are built at once, for the estimate [default: number of CPUs].
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+}
+
+/// `layers outdated`
+#[derive(Debug, Args)]
+pub struct Outdated {
+    /// Print all externals as JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// End with exit code 1 when an external has moved.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Which engine, for externals that are not pinned.
+    #[command(flatten)]
+    pub engine: EngineChoice,
+}
+
+/// `layers update`
+#[derive(Debug, Args)]
+pub struct Update {
+    /// Externals as Dockerfiles name them, such as debian:12, or all tags of a repository, such as
+    /// debian [default: all].
+    #[arg(value_name = "EXTERNAL")]
+    pub externals: Vec<String>,
+}
+
+/// What is put into the registry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Push {
+    /// The images, under their keys and all their tags.
+    Tags,
+    /// The images, under their keys alone.
+    Keys,
+    /// Nothing.
+    #[default]
+    No,
 }

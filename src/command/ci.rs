@@ -42,8 +42,13 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     let command = retyped::ci(options, &at.global);
     let pipeline = pipeline(&workspace, &command, top, at)?;
     let drawn = match &options.system {
-        CiSystem::Github(options) => github::draw(&view, &pipeline, &github_of(options)),
-        CiSystem::Gitlab(options) => gitlab::draw(&view, &pipeline, &gitlab_of(options)),
+        CiSystem::Github(CiGithub { file: _, packed, uses, runs_on, branch }) => {
+            let github = Github { uses, runs_on, branches: branch, packed: *packed };
+            github::draw(&view, &pipeline, &github)
+        }
+        CiSystem::Gitlab(CiGitlab { file: _, image }) => {
+            gitlab::draw(&view, &pipeline, &Gitlab { image })
+        }
     };
     let drawn = drawn.map_err(as_usage)?;
     if file.check {
@@ -66,15 +71,6 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
             .with_context(|| format!("can't make the folder `{}`", visible_path(folder)))?;
     }
     say::file(path, text)
-}
-
-fn github_of(options: &CiGithub) -> Github<'_> {
-    let CiGithub { file: _, packed, uses, runs_on, branch } = options;
-    Github { uses, runs_on, branches: branch, packed: *packed }
-}
-
-fn gitlab_of(options: &CiGitlab) -> Gitlab<'_> {
-    Gitlab { image: &options.image }
 }
 
 /// What is said beside the graph.

@@ -81,40 +81,35 @@ impl Serialize for InTurn<'_> {
 
 impl<'a> LockImage<'a> {
     fn of(view: &'a View<'_>, id: ImageId, image: &'a Image) -> LockImage<'a> {
+        let parent = |edge: &&'a Edge| LockParent {
+            image: Cow::Borrowed(&view.image(edge.parent).name),
+            kind: edge.kind.word().into(),
+            reference: edge.reference.normalised().into(),
+            at: edge.place().to_string(),
+        };
+        let external = |external: &&External| {
+            let reference = view.reference(external);
+            let digest = reference.digest.as_deref().or_else(|| view.pin(reference));
+            LockExternal {
+                reference: Cow::Borrowed(reference),
+                kind: external.kind.word().into(),
+                at: external.place().to_string(),
+                digest: digest.map(Cow::Borrowed),
+            }
+        };
         LockImage {
             name: Cow::Borrowed(&image.name),
             dockerfile: image.dockerfile.as_str().into(),
             context: image.context.as_str().into(),
             target: image.target.as_deref().map(Cow::Borrowed),
             references: Some(image.references.iter().map(Reference::familiar).collect()),
-            parents: view.parents(id).iter().map(|edge| LockParent::of(view, edge)).collect(),
-            externals: view.externals(id).iter().map(|it| LockExternal::of(view, it)).collect(),
+            parents: view.parents(id).iter().map(parent).collect(),
+            externals: view.externals(id).iter().map(external).collect(),
         }
     }
 }
 
-impl<'a> LockParent<'a> {
-    fn of(view: &'a View<'_>, edge: &Edge) -> LockParent<'a> {
-        LockParent {
-            image: Cow::Borrowed(&view.image(edge.parent).name),
-            kind: edge.kind.word().into(),
-            reference: edge.reference.normalised().into(),
-            at: edge.place().to_string(),
-        }
-    }
-}
-
-impl<'a> LockExternal<'a> {
-    fn of(view: &'a View<'_>, external: &External) -> LockExternal<'a> {
-        let reference = view.reference(external);
-        LockExternal {
-            reference: Cow::Borrowed(reference),
-            kind: external.kind.word().into(),
-            at: external.place().to_string(),
-            digest: reference.digest.as_deref().or_else(|| view.pin(reference)).map(Cow::Borrowed),
-        }
-    }
-
+impl LockExternal<'_> {
     /// The external and its digest, where it is pinned: it is named by tag and has a digest.
     fn pin(&self) -> Option<(&Reference, &str)> {
         let is_by_tag = self.reference.digest.is_none();

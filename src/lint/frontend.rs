@@ -21,6 +21,9 @@ use crate::parse::{Instruction, InstructionKind};
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 const SINCE_EPOCH: Frontend = Frontend::new(1, 5);
 
+/// What helps where an image uses something newer than the engine's frontend.
+const HINT: &str =
+    "begin the Dockerfile with `# syntax=docker/dockerfile:1`, or use a newer engine";
 /// Forms of `${…}` that came later than `${V:-w}` and `${V:+w}`.
 static EXPANSIONS: LazyLock<[(Regex, &str, Frontend); 2]> = LazyLock::new(|| {
     let regex = |text: &str| Regex::new(text).unwrap_or_else(|error| unreachable!("{error}"));
@@ -49,7 +52,11 @@ pub fn newer_than<'a>(
         for (span, what, since) in uses_of(image).into_iter().filter(|it| it.2 > frontend) {
             // Images may share a Dockerfile.
             if told.insert((image.dockerfile.as_str(), span, what)) {
-                problems.push(describe(image, span, what, since, frontend));
+                let message = format!(
+                    "{what} came with version {since} of Docker's frontend, and {frontend} will read this"
+                );
+                let problem = Diagnostic::new(Rule::OldFrontend, message);
+                problems.push(problem.at(&image.file.source, span, "").hint(HINT));
             }
         }
     }
@@ -70,21 +77,6 @@ pub fn passes_over_epoch<'a>(
     );
     let problem = Diagnostic::new(Rule::OldFrontend, message);
     Some(problem.hint("use a newer engine, or unset it"))
-}
-
-fn describe(
-    image: &Image,
-    span: Span,
-    what: &str,
-    since: Frontend,
-    frontend: Frontend,
-) -> Diagnostic {
-    let message = format!(
-        "{what} came with version {since} of Docker's frontend, and {frontend} will read this"
-    );
-    Diagnostic::new(Rule::OldFrontend, message)
-        .at(&image.file.source, span, "")
-        .hint("begin the Dockerfile with `# syntax=docker/dockerfile:1`, or use a newer engine")
 }
 
 /// What an image's Dockerfile uses, where, and since when that is known. Stages that are not

@@ -6,7 +6,6 @@
 //! between commas; `error=true`; `;` between the two. Names are those of BuildKit's checks or
 //! our codes. Only warnings can be silenced: what is an error can't be built.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::base::text::suggest;
@@ -58,11 +57,9 @@ impl Silence {
         let mut problems = Vec::new();
         for setting in &config.config.check.skip {
             let span = ConfigFile::span(setting);
-            match read_name(setting.get_ref()) {
+            match read_name(setting.get_ref(), Rule::Config) {
                 Ok(rules) => silence.everywhere.extend(rules),
-                Err(mistake) => {
-                    problems.push(mistake.describe(Rule::Config).at(&config.source, span, ""));
-                }
+                Err(mistake) => problems.push(mistake.at(&config.source, span, "")),
             }
         }
         for image in graph.images.values() {
@@ -116,38 +113,18 @@ impl Silence {
     }
 }
 
-/// Why a name silences nothing.
-enum Mistake<'a> {
-    Unknown(&'a str),
-    Error(&'a str),
-}
-
-impl Mistake<'_> {
-    fn describe(&self, rule: Rule) -> Diagnostic {
-        match self {
-            Mistake::Unknown(name) => {
-                let hint = suggest(name, names().chain(FOREIGN.iter().copied()));
-                let hint = hint
-                    .map_or("the codes stand in brackets before each message".into(), Cow::from);
-                Diagnostic::new(rule, format!("there is no rule `{name}`")).hint(hint)
-            }
-            Mistake::Error(name) => {
-                let message = format!("`{name}` is an error, which can't be silenced");
-                Diagnostic::new(rule, message).hint("take the name out")
-            }
-        }
-    }
-}
-
 /// The rules that a name silences: one by its own code, or all that mean the same as that check of
-/// BuildKit's. None for a check that only BuildKit has.
-fn read_name(name: &str) -> Result<Vec<Rule>, Mistake<'_>> {
+/// BuildKit's. None for a check that only BuildKit has. A name that silences nothing is a mistake by `rule`.
+fn read_name(name: &str, rule: Rule) -> Result<Vec<Rule>, Diagnostic> {
     let rules = named(name);
     if rules.is_empty() && !FOREIGN.contains(&name) {
-        return Err(Mistake::Unknown(name));
+        let hint = suggest(name, names().chain(FOREIGN.iter().copied()));
+        let hint = hint.as_deref().unwrap_or("the codes stand in brackets before each message");
+        return Err(Diagnostic::new(rule, format!("there is no rule `{name}`")).hint(hint));
     }
     if rules.iter().any(|rule| rule.level() == Level::Error) {
-        return Err(Mistake::Error(name));
+        let message = format!("`{name}` is an error, which can't be silenced");
+        return Err(Diagnostic::new(rule, message).hint("take the name out"));
     }
     Ok(rules)
 }
@@ -177,12 +154,9 @@ fn read_directive(file: &Dockerfile, problems: &mut Vec<Diagnostic>) -> FileChec
                 let start = span.range().end - value.len();
                 let names = split(value, Span::new(start, span.range().end), ',');
                 for (name, span) in names.into_iter().filter(|(name, _)| !name.is_empty()) {
-                    match read_name(name) {
+                    match read_name(name, Rule::UnknownRule) {
                         Ok(rules) => checks.skip.extend(rules),
-                        Err(mistake) => {
-                            let problem = mistake.describe(Rule::UnknownRule);
-                            problems.push(problem.at(&file.source, span, ""));
-                        }
+                        Err(mistake) => problems.push(mistake.at(&file.source, span, "")),
                     }
                 }
             }

@@ -10,21 +10,12 @@ use crate::event::{Event, Stamped};
 use super::{Reporter, Words, clean, reasons, words};
 
 /// Writes a line for each event that says something.
-pub struct Plain<W> {
-    to: W,
-}
-
-impl<W: Write> Plain<W> {
-    /// Plain lines to `to`.
-    pub fn new(to: W) -> Plain<W> {
-        Plain { to }
-    }
-}
+pub struct Plain<W>(pub W);
 
 impl<W: Write> Reporter for Plain<W> {
     fn show(&mut self, event: &Stamped) -> io::Result<()> {
         match line(event) {
-            Some(line) => writeln!(self.to, "{line}"),
+            Some(line) => writeln!(self.0, "{line}"),
             None => Ok(()),
         }
     }

@@ -51,8 +51,9 @@ pub fn discover(
             pull: request.pull,
             tell: request.tell,
             pins: &request.pins,
+            store,
         };
-        find_externals(search, &request.chosen.all, store, shared.as_ref(), &mut found)?;
+        find_externals(search, &request.chosen.all, shared.as_ref(), &mut found)?;
         if !workspace.learn_triggers(triggers_of(&found, &workspace.graph), at)? {
             return Ok(Discovery { found, shared, platform });
         }

@@ -168,6 +168,6 @@ pub fn view_of(
     } else if at.environment.is_in_actions() {
         Box::new(Groups::new(io::stderr(), at.environment.below_workspace(root)))
     } else {
-        Box::new(Plain::new(say::words_stream()))
+        Box::new(Plain(say::words_stream()))
     })
 }

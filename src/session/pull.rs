@@ -46,6 +46,8 @@ pub struct ExternalQuery<'a> {
     pub tell: bool,
     /// What is looked for in place of externals.
     pub pins: &'a Pins,
+    /// The engine's store.
+    pub store: &'a dyn ImageStore,
 }
 
 /// The externals of some images.
@@ -74,7 +76,6 @@ impl ExternalImages {
 pub fn find_externals(
     search: ExternalQuery<'_>,
     images: &[ImageId],
-    store: &dyn ImageStore,
     shared: Option<&SharedStore>,
     found: &mut ExternalImages,
 ) -> anyhow::Result<()> {
@@ -88,12 +89,12 @@ pub fn find_externals(
         .map(|id| (id, reference(id)))
         .collect();
     if search.pull == Pull::Newer {
-        let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it, store));
+        let fetched = parallel::each(&wanted, AT_ONCE, |(_, it)| fetch_newer(search, it));
         fetched.into_iter().collect::<anyhow::Result<()>>()?;
     }
     let mut missing = Vec::new();
     for (id, reference) in wanted {
-        let stored = store.inspect(&reference.familiar())?;
+        let stored = search.store.inspect(&reference.familiar())?;
         match &stored {
             None => missing.push((id, reference)),
             Some(stored) => found.strays.extend(lent::strays(&stored.references).cloned()),
@@ -112,41 +113,32 @@ pub fn find_externals(
     }
     if search.pull == Pull::Missing {
         // One that can't be fetched is left to the build.
-        parallel::each(&missing, AT_ONCE, |(_, it)| drop(fetch(search, it, store, true)));
+        parallel::each(&missing, AT_ONCE, |(_, it)| drop(fetch(search, it, true)));
         for (id, reference) in missing {
-            let stored = store.inspect(&reference.familiar())?;
+            let stored = search.store.inspect(&reference.familiar())?;
             found.note(id, judge_external(stored, search.platform));
         }
     }
     Ok(())
 }
 
-fn fetch_newer(
-    search: ExternalQuery<'_>,
-    reference: &Reference,
-    store: &dyn ImageStore,
-) -> anyhow::Result<()> {
+fn fetch_newer(search: ExternalQuery<'_>, reference: &Reference) -> anyhow::Result<()> {
     let name = reference.familiar();
-    let before = store.inspect(&name)?.map(|image| image.id);
+    let before = search.store.inspect(&name)?.map(|image| image.id);
     // A digest names one image for ever.
     if before.is_some() && reference.digest.is_some() {
         return Ok(());
     }
-    fetch(search, reference, store, before.is_none())?;
-    let after = store.inspect(&name)?.map(|image| image.id);
+    fetch(search, reference, before.is_none())?;
+    let after = search.store.inspect(&name)?.map(|image| image.id);
     let news = if after == before { "up to date" } else { "pulled" };
     if search.tell { say::err(&format!("{name}: {news}\n")) } else { Ok(()) }
 }
 
 /// Fetches one, and says so when its registry has begun to answer.
-fn fetch(
-    search: ExternalQuery<'_>,
-    reference: &Reference,
-    store: &dyn ImageStore,
-    tell: bool,
-) -> anyhow::Result<()> {
+fn fetch(search: ExternalQuery<'_>, reference: &Reference, tell: bool) -> anyhow::Result<()> {
     let name = reference.familiar();
-    store.pull(&name, search.asked, &mut || {
+    search.store.pull(&name, search.asked, &mut || {
         if search.tell && tell {
             // Where nobody reads it, the fetching is still wanted.
             drop(say::err(&format!("pulling {name}\n")));

@@ -65,11 +65,12 @@ pub fn draw(
     pipeline: &Pipeline<'_>,
     github: &Github<'_>,
 ) -> anyhow::Result<String> {
-    let mut text = head(pipeline, github);
+    let mut workflow = Workflow { view, pipeline, github, text: head(pipeline, github) };
     match github.packed {
-        true => draw_layers(&mut text, view, pipeline, github)?,
-        false => draw_images(&mut text, view, pipeline, github),
+        true => workflow.draw_layers()?,
+        false => workflow.draw_images(),
     }
+    let text = workflow.text;
     if text.len() > MOST_BYTES {
         let size = format!(
             "the workflow of {} is {} KB large, and GitHub starts none above {} KB",
@@ -107,58 +108,116 @@ fn head(pipeline: &Pipeline<'_>, github: &Github<'_>) -> String {
     text
 }
 
-fn draw_images(text: &mut String, view: &View<'_>, pipeline: &Pipeline<'_>, github: &Github<'_>) {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    let ids = names(view, &spelling(is_allowed, LONGEST_ID));
-    let parents = jobs::parents(view);
-    for (id, image) in view.images() {
-        let job = Job {
-            id: &ids[&id],
-            name: &literal(&image.name),
-            needs: parents[id].iter().map(|parent| ids[parent].as_str()).collect(),
-            images: vec![id],
-            run: literal(&pipeline.build(view, &[id])).into(),
-            matrix: Vec::new(),
-        };
-        describe(text, view, pipeline, github, &job);
-    }
-    release(text, view, pipeline, github, ids.values().map(String::as_str).collect());
+/// A workflow that is being written.
+struct Workflow<'a> {
+    view: &'a View<'a>,
+    pipeline: &'a Pipeline<'a>,
+    github: &'a Github<'a>,
+    text: String,
 }
 
-fn draw_layers(
-    text: &mut String,
-    view: &View<'_>,
-    pipeline: &Pipeline<'_>,
-    github: &Github<'_>,
-) -> anyhow::Result<()> {
-    let mut all: Vec<String> = Vec::new();
-    let mut below: Vec<String> = Vec::new();
-    for (number, layer) in jobs::chains(view)?.iter().enumerate() {
-        let parts: Vec<&[Chain]> = layer.chunks(MOST_OF_A_MATRIX).collect();
-        let ids = (1..=parts.len()).map(|part| match part {
-            1 => format!("layer-{number}"),
-            part => format!("layer-{number}-{part}"),
-        });
-        let ids: Vec<String> = ids.collect();
-        for (id, part) in ids.iter().zip(parts) {
-            let entry = |chain: &Chain| {
-                (literal(&title(view, chain)), literal(&pipeline.build(view, &chain.images)))
-            };
+impl Workflow<'_> {
+    fn draw_images(&mut self) {
+        let Workflow { view, pipeline, .. } = *self;
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let ids = names(view, &spelling(is_allowed, LONGEST_ID));
+        let parents = jobs::parents(view);
+        for (id, image) in view.images() {
             let job = Job {
-                id,
-                name: "${{ matrix.name }}",
-                needs: below.iter().map(String::as_str).collect(),
-                images: part.iter().flat_map(|chain| chain.images.iter().copied()).collect(),
-                run: "${{ matrix.run }}".into(),
-                matrix: part.iter().map(entry).collect(),
+                id: &ids[&id],
+                name: &literal(&image.name),
+                needs: parents[id].iter().map(|parent| ids[parent].as_str()).collect(),
+                images: vec![id],
+                run: literal(&pipeline.build(view, &[id])).into(),
+                matrix: Vec::new(),
             };
-            describe(text, view, pipeline, github, &job);
+            self.describe(&job);
         }
-        all.extend(ids.iter().cloned());
-        below = ids;
+        self.release(ids.values().map(String::as_str).collect());
     }
-    release(text, view, pipeline, github, all.iter().map(String::as_str).collect());
-    Ok(())
+
+    fn draw_layers(&mut self) -> anyhow::Result<()> {
+        let Workflow { view, pipeline, .. } = *self;
+        let mut all: Vec<String> = Vec::new();
+        let mut below: Vec<String> = Vec::new();
+        for (number, layer) in jobs::chains(view)?.iter().enumerate() {
+            let parts: Vec<&[Chain]> = layer.chunks(MOST_OF_A_MATRIX).collect();
+            let ids = (1..=parts.len()).map(|part| match part {
+                1 => format!("layer-{number}"),
+                part => format!("layer-{number}-{part}"),
+            });
+            let ids: Vec<String> = ids.collect();
+            for (id, part) in ids.iter().zip(parts) {
+                let entry = |chain: &Chain| {
+                    (literal(&title(view, chain)), literal(&pipeline.build(view, &chain.images)))
+                };
+                let job = Job {
+                    id,
+                    name: "${{ matrix.name }}",
+                    needs: below.iter().map(String::as_str).collect(),
+                    images: part.iter().flat_map(|chain| chain.images.iter().copied()).collect(),
+                    run: "${{ matrix.run }}".into(),
+                    matrix: part.iter().map(entry).collect(),
+                };
+                self.describe(&job);
+            }
+            all.extend(ids.iter().cloned());
+            below = ids;
+        }
+        self.release(all.iter().map(String::as_str).collect());
+        Ok(())
+    }
+
+    fn release(&mut self, needs: Vec<&str>) {
+        let Workflow { view, pipeline, .. } = *self;
+        let job = Job {
+            id: RELEASE,
+            name: "tags of all images",
+            needs,
+            images: view.images().map(|(id, _)| id).collect(),
+            run: literal(&pipeline.release(view)).into(),
+            matrix: Vec::new(),
+        };
+        self.describe(&job);
+    }
+
+    fn describe(&mut self, job: &Job<'_>) {
+        let Workflow { view, pipeline, github, text } = self;
+        text.push('\n');
+        line(text, 1, &format!("{}:", job.id));
+        line(text, 2, &format!("name: {}", job.name));
+        list(text, 2, "needs", &job.needs);
+        line(text, 2, &format!("runs-on: {}", quoted(github.runs_on)));
+        if !job.matrix.is_empty() {
+            line(text, 2, "strategy:");
+            // What is independent of a failure goes on, as between jobs that are written out.
+            line(text, 3, "fail-fast: false");
+            line(text, 3, "matrix:");
+            line(text, 4, "include:");
+        }
+        for (name, run) in &job.matrix {
+            line(text, 5, &format!("- name: {name}"));
+            line(text, 5, &format!("  run: {run}"));
+        }
+        line(text, 2, "steps:");
+        line(text, 3, "- uses: actions/checkout@v4");
+        // A token below .git, another one for each job, could be read by a `COPY . .`.
+        line(text, 3, "  with:");
+        line(text, 3, "    persist-credentials: false");
+        log_in(text, pipeline);
+        line(text, 3, &format!("- uses: {}", quoted(github.uses)));
+        line(text, 3, "  with:");
+        line(text, 3, "    archive: ${{ vars.LAYERS_ARCHIVE }}");
+        line(text, 3, "    sha256: ${{ vars.LAYERS_ARCHIVE_SHA256 }}");
+        line(text, 3, &format!("- run: {}", job.run));
+        let secrets = secrets(view, pipeline, &job.images);
+        if !secrets.is_empty() {
+            line(text, 3, "  env:");
+        }
+        for name in secrets {
+            line(text, 3, &format!("    {}: ${{{{ secrets.{name} }}}}", key(name)));
+        }
+    }
 }
 
 /// What a job that builds a chain is called.
@@ -167,67 +226,6 @@ fn title(view: &View<'_>, chain: &Chain) -> String {
     match chain.images.as_slice() {
         [first, .., last] => format!("{} to {}", name(first), name(last)),
         images => images.iter().map(name).collect(),
-    }
-}
-
-fn release(
-    text: &mut String,
-    view: &View<'_>,
-    pipeline: &Pipeline<'_>,
-    github: &Github<'_>,
-    needs: Vec<&str>,
-) {
-    let job = Job {
-        id: RELEASE,
-        name: "tags of all images",
-        needs,
-        images: view.images().map(|(id, _)| id).collect(),
-        run: literal(&pipeline.release(view)).into(),
-        matrix: Vec::new(),
-    };
-    describe(text, view, pipeline, github, &job);
-}
-
-fn describe(
-    text: &mut String,
-    view: &View<'_>,
-    pipeline: &Pipeline<'_>,
-    github: &Github<'_>,
-    job: &Job<'_>,
-) {
-    text.push('\n');
-    line(text, 1, &format!("{}:", job.id));
-    line(text, 2, &format!("name: {}", job.name));
-    list(text, 2, "needs", &job.needs);
-    line(text, 2, &format!("runs-on: {}", quoted(github.runs_on)));
-    if !job.matrix.is_empty() {
-        line(text, 2, "strategy:");
-        // What is independent of a failure goes on, as between jobs that are written out.
-        line(text, 3, "fail-fast: false");
-        line(text, 3, "matrix:");
-        line(text, 4, "include:");
-    }
-    for (name, run) in &job.matrix {
-        line(text, 5, &format!("- name: {name}"));
-        line(text, 5, &format!("  run: {run}"));
-    }
-    line(text, 2, "steps:");
-    line(text, 3, "- uses: actions/checkout@v4");
-    // A token below .git, another one for each job, could be read by a `COPY . .`.
-    line(text, 3, "  with:");
-    line(text, 3, "    persist-credentials: false");
-    log_in(text, pipeline);
-    line(text, 3, &format!("- uses: {}", quoted(github.uses)));
-    line(text, 3, "  with:");
-    line(text, 3, "    archive: ${{ vars.LAYERS_ARCHIVE }}");
-    line(text, 3, "    sha256: ${{ vars.LAYERS_ARCHIVE_SHA256 }}");
-    line(text, 3, &format!("- run: {}", job.run));
-    let secrets = secrets(view, pipeline, &job.images);
-    if !secrets.is_empty() {
-        line(text, 3, "  env:");
-    }
-    for name in secrets {
-        line(text, 3, &format!("    {}: ${{{{ secrets.{name} }}}}", key(name)));
     }
 }
 

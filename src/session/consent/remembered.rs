@@ -58,15 +58,10 @@ impl Remembered {
     pub(super) fn open(root: &Path, environment: &Environment) -> (Remembered, Option<String>) {
         let folder = folder_of(environment).filter(|folder| !resolve(folder).starts_with(root));
         let repository = root.to_str().map(str::to_owned);
-        let mut remembered = Remembered { folder, repository, consents: Vec::new() };
-        let Some(folder) = &remembered.folder else { return (remembered, None) };
-        match read(folder) {
-            Ok(consents) => {
-                remembered.consents = consents;
-                (remembered, None)
-            }
-            Err(error) => (remembered, Some(format!("remembered answers are ignored: {error:#}"))),
-        }
+        let consents = folder.as_deref().map_or(Ok(Vec::new()), read);
+        let problem = consents.as_ref().err();
+        let problem = problem.map(|error| format!("remembered answers are ignored: {error:#}"));
+        (Remembered { folder, repository, consents: consents.unwrap_or_default() }, problem)
     }
 
     /// Where new answers go; nothing where they can't be kept.
