@@ -110,10 +110,8 @@ fn perform(
         retries: options.retries,
         timeout: options.timeout,
     };
-    let mut run = Run::new(plan, provider, *engine, run_options);
-    if let Some(publishing) = &publishing {
-        run = run.publishing(publishing);
-    }
+    let publisher = publishing.as_ref().map(|publishing| publishing as _);
+    let run = Run::new(plan, provider, *engine, publisher, run_options);
     signals::listen(run.interrupter())?;
     let began = clock::now();
     let view = view_of(options.progress, began, &workspace.root, at);

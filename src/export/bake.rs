@@ -3,11 +3,13 @@
 //! Owns the writing of HCL: a target for each image, and `contexts` that lead from the references in
 //! Dockerfiles to targets, so that bake knows the edges that it can't see itself.
 
+use std::collections::BTreeMap;
+
 use crate::engine::attest::Kind;
 use crate::scan::config::SecretSource;
 
 use super::View;
-use super::recipe::{Recipe, Spelling, Stands, Target, names, quoted};
+use super::recipe::{Recipe, Spelling, Target, names, quoted};
 
 /// Targets and groups share one space of names.
 const GROUP: &str = "default";
@@ -20,7 +22,7 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     text.push_str(&format!("group \"{GROUP}\" {{\n"));
     attribute(&mut text, "targets", &list(&names.values().collect::<Vec<_>>()));
     text.push_str("}\n");
-    for target in recipe.targets(view, &names) {
+    for target in recipe.targets(view, &names, "target:") {
         text.push_str(&describe(&target, recipe));
     }
     text
@@ -34,16 +36,8 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
         attribute(&mut text, "target", &quote(stage));
     }
     attribute(&mut text, "tags", &list(&target.tags));
-    let args = target.args.iter().map(|(name, value)| (name.as_str(), value.clone()));
-    block(&mut text, "args", args);
-    let contexts = target.contexts.iter().map(|(name, stands)| {
-        let value = match stands {
-            Stands::Target(target) => format!("target:{target}"),
-            Stands::Other(value) => value.clone(),
-        };
-        (name.as_str(), value)
-    });
-    block(&mut text, "contexts", contexts);
+    block(&mut text, "args", target.args);
+    block(&mut text, "contexts", &target.contexts);
     if let Some(platform) = recipe.platform {
         attribute(&mut text, "platforms", &list(&[platform.to_string()]));
     }
@@ -89,9 +83,10 @@ fn attribute(text: &mut String, name: &str, value: &str) {
 }
 
 /// An object, or nothing where it would be empty.
-fn block<'a>(text: &mut String, name: &str, entries: impl Iterator<Item = (&'a str, String)>) {
+fn block(text: &mut String, name: &str, entries: &BTreeMap<String, String>) {
+    let entries = entries.iter();
     let lines: String =
-        entries.map(|(key, value)| format!("    {} = {}\n", quote(key), quote(&value))).collect();
+        entries.map(|(key, value)| format!("    {} = {}\n", quote(key), quote(value))).collect();
     if !lines.is_empty() {
         attribute(text, name, &format!("{{\n{lines}  }}"));
     }

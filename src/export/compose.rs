@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::scan::config::SecretSource;
 
 use super::View;
-use super::recipe::{Recipe, Spelling, Stands, Target, names, quoted};
+use super::recipe::{Recipe, Spelling, Target, names, quoted};
 use super::yaml::{key, line, list};
 
 /// The graph as a YAML document.
@@ -18,7 +18,7 @@ pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     let names = names(view, &Spelling::of(is_allowed, &[]));
     let mut text = recipe.header("compose.yaml", "docker compose build");
     text.push_str("services:\n");
-    let targets = recipe.targets(view, &names);
+    let targets = recipe.targets(view, &names, "service:");
     for target in &targets {
         text.push_str(&describe(target, recipe));
     }
@@ -52,15 +52,8 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
         line(&mut text, 3, &format!("target: {}", value(stage)));
     }
     list(&mut text, 3, "tags", tags.map(|it| value(it)));
-    map(&mut text, "args", target.args.iter().map(|(name, value)| (name, value.clone())));
-    let contexts = target.contexts.iter().map(|(name, stands)| {
-        let value = match stands {
-            Stands::Target(service) => format!("service:{service}"),
-            Stands::Other(value) => value.clone(),
-        };
-        (name, value)
-    });
-    map(&mut text, "additional_contexts", contexts);
+    map(&mut text, "args", target.args);
+    map(&mut text, "additional_contexts", &target.contexts);
     list(&mut text, 3, "platforms", recipe.platform.map(|it| value(&it.to_string())));
     for (kind, parameters) in recipe.attestations.wanted() {
         let how = Some(parameters).filter(|it| !it.is_empty()).map(value);
@@ -71,12 +64,11 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
     text
 }
 
-fn map<'a>(text: &mut String, name: &str, entries: impl Iterator<Item = (&'a String, String)>) {
-    let mut entries = entries.peekable();
-    if entries.peek().is_some() {
+fn map(text: &mut String, name: &str, entries: &BTreeMap<String, String>) {
+    if !entries.is_empty() {
         line(text, 3, &format!("{name}:"));
     }
-    entries.for_each(|(name, it)| line(text, 4, &format!("{}: {}", key(name), value(&it))));
+    entries.iter().for_each(|(name, it)| line(text, 4, &format!("{}: {}", key(name), value(it))));
 }
 
 /// A value; what Compose would take for a variable stands for itself.

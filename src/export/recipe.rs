@@ -45,19 +45,11 @@ pub(super) struct Target<'a> {
     /// Its build arguments.
     pub args: &'a BTreeMap<String, String>,
     /// What stands for the names that its Dockerfile uses.
-    pub contexts: BTreeMap<String, Stands>,
+    pub contexts: BTreeMap<String, String>,
     /// The secrets that it mounts, as far as they are configured.
     pub secrets: Vec<(&'a str, &'a SecretSource)>,
     /// The agents likewise.
     pub ssh: Vec<&'a str>,
-}
-
-/// What stands for a name.
-pub(super) enum Stands {
-    /// A target, by its name.
-    Target(String),
-    /// A folder, an address, or an image from outside.
-    Other(String),
 }
 
 impl Recipe<'_> {
@@ -76,11 +68,13 @@ impl Recipe<'_> {
         )
     }
 
-    /// All images of a view; `names` gives what each is called.
+    /// All images of a view; `names` gives what each is called, and `scheme` is put before a name that stands for
+    /// a context.
     pub(super) fn targets<'a>(
         &'a self,
         view: &View<'a>,
         names: &'a BTreeMap<ImageId, String>,
+        scheme: &str,
     ) -> Vec<Target<'a>> {
         let describe = |(id, image): (ImageId, &'a Image)| Target {
             name: &names[&id],
@@ -89,7 +83,7 @@ impl Recipe<'_> {
             stage: image.target.as_deref(),
             tags: image.references.iter().map(Reference::familiar).collect(),
             args: &image.build_args,
-            contexts: contexts(view, id, image, names),
+            contexts: contexts(view, id, image, |parent| format!("{scheme}{}", names[&parent])),
             secrets: self.secrets_of(image),
             ssh: self.agents_of(image),
         };
@@ -194,9 +188,8 @@ fn contexts(
     view: &View<'_>,
     id: ImageId,
     image: &Image,
-    names: &BTreeMap<ImageId, String>,
-) -> BTreeMap<String, Stands> {
-    let target = |parent: ImageId| Stands::Target(names[&parent].clone());
+    target: impl Fn(ImageId) -> String,
+) -> BTreeMap<String, String> {
     let mut contexts = BTreeMap::new();
     for (name, value) in &image.contexts {
         let reference = Reference::in_context(value);
@@ -204,10 +197,8 @@ fn contexts(
         let edge = edges.find(|edge| reference.as_ref().is_some_and(|it| it == &edge.reference));
         let stands = match edge {
             Some(edge) => target(edge.parent),
-            None if value.contains("://") || value.starts_with(['.', '/']) => {
-                Stands::Other(value.clone())
-            }
-            None => Stands::Other(format!("./{value}")),
+            None if value.contains("://") || value.starts_with(['.', '/']) => value.clone(),
+            None => format!("./{value}"),
         };
         contexts.insert(name.clone(), stands);
     }

@@ -5,7 +5,7 @@
 //! is cut comes again where it goes on.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::base::text::count;
 use crate::base::{IdMap, ImageId};
@@ -40,16 +40,15 @@ pub fn plain<'a>(_: &Mark, text: &'a str) -> Cow<'a, str> {
 pub fn draw(view: &View<'_>, ink: Ink<'_>) -> String {
     let mut below: IdMap<Vec<ImageId>> = IdMap::from_fn(view.graph_len(), |_| Vec::new());
     let mut roots = VecDeque::new();
-    let lines = Lines { view, ink };
     for (id, _) in view.images() {
         match trunk(view, id) {
             Some(parent) => below[parent].push(id),
-            None => roots.push_back((id, lines.line(id))),
+            None => roots.push_back((id, line(view, id, ink))),
         }
     }
     let mut text = String::new();
     while let Some((root, title)) = roots.pop_front() {
-        let cut = draw_root(&lines, &below, root, &title, &mut text);
+        let cut = draw_root(view, &below, (root, &title), ink, &mut text);
         for image in cut.into_iter().rev() {
             roots.push_front((image, format!("{}  (continued)", view.image(image).name)));
         }
@@ -74,10 +73,10 @@ fn legend(view: &View<'_>, marks: &Marks, ink: Ink<'_>) -> String {
 
 /// Draws an image and what is below it, and gives the images whose children were left out.
 fn draw_root(
-    lines: &Lines<'_>,
+    view: &View<'_>,
     below: &IdMap<Vec<ImageId>>,
-    root: ImageId,
-    title: &str,
+    (root, title): (ImageId, &str),
+    ink: Ink<'_>,
     text: &mut String,
 ) -> Vec<ImageId> {
     let mut cut = Vec::new();
@@ -89,7 +88,7 @@ fn draw_root(
         if level == 0 {
             text.push_str(title);
         } else {
-            text.push_str(&lines.line(image));
+            text.push_str(&line(view, image, ink));
         }
         let children = &below[image];
         if level == DEEPEST && !children.is_empty() {
@@ -121,24 +120,17 @@ fn trunk(view: &View<'_>, image: ImageId) -> Option<ImageId> {
     base.or(edges.first()).map(|edge| edge.parent)
 }
 
-/// What makes the line of an image.
-struct Lines<'a> {
-    view: &'a View<'a>,
-    ink: Ink<'a>,
-}
-
-impl Lines<'_> {
-    fn line(&self, id: ImageId) -> String {
-        let mut line = self.view.image(id).name.clone();
-        if let Some(mark) = self.view.mark(id) {
-            line.push_str(&format!("  [{}]", (self.ink)(mark, &mark.word)));
-        }
-        let notes = notes(self.view, id);
-        if !notes.is_empty() {
-            line.push_str(&format!("  ({})", notes.join(", ")));
-        }
-        line
+/// The line of an image.
+fn line(view: &View<'_>, id: ImageId, ink: Ink<'_>) -> String {
+    let mut line = view.image(id).name.clone();
+    if let Some(mark) = view.mark(id) {
+        line.push_str(&format!("  [{}]", ink(mark, &mark.word)));
     }
+    let notes = notes(view, id);
+    if !notes.is_empty() {
+        line.push_str(&format!("  ({})", notes.join(", ")));
+    }
+    line
 }
 
 /// All needs of an image but the one that its place in the tree shows, each once.
@@ -155,11 +147,7 @@ fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
     for external in view.externals(id) {
         notes.push(format!("{} {}", external.kind.word(), view.reference(external).familiar()));
     }
-    let mut seen = Vec::new();
-    notes.retain(|note| {
-        let is_new = !seen.contains(note);
-        seen.push(note.clone());
-        is_new
-    });
+    let mut seen = BTreeSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
     notes
 }

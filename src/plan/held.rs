@@ -6,7 +6,6 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::lent;
-use crate::base::clock::UnixTime;
 use crate::engine::ListedImage;
 use crate::graph::reference::Reference;
 use crate::inputs::KEY_LABEL;
@@ -28,8 +27,6 @@ pub struct HeldImage {
     pub id: String,
     /// Its key, as its label says.
     pub key: String,
-    /// When it was made.
-    pub created: UnixTime,
     /// Its size in bytes, as the engine counts.
     pub size: u64,
 }
@@ -61,8 +58,7 @@ impl Held {
             }
             held.by_key.entry(key.clone()).or_default().push(held.images.len());
             held.by_id.insert(image.id.clone(), held.images.len());
-            let (created, size) = (image.created, image.size);
-            held.images.push(HeldImage { id: image.id, key, created, size });
+            held.images.push(HeldImage { id: image.id, key, size: image.size });
         }
         held
     }

@@ -97,14 +97,8 @@ impl Summary {
         if !text.is_empty() {
             text.push('\n');
         }
-        let stopped: Vec<&str> = self
-            .skipped
-            .iter()
-            .filter(|(_, because)| *because == Skip::Stopped)
-            .map(|(image, _)| &**image)
-            .collect();
-        if !stopped.is_empty() {
-            text.push_str(&format!("not started: {}\n", names(&stopped)));
+        if let Some(images) = self.skipped(|because| *because == Skip::Stopped) {
+            text.push_str(&format!("not started: {images}\n"));
         }
         text.push_str(&self.draw_counts(paint));
         let failed: Vec<&str> = self.failures.iter().map(|(image, _)| &**image).collect();
@@ -137,18 +131,19 @@ impl Summary {
             }
         };
         text.push_str(&self.draw_tail(image, failure, paint));
-        let lost: Vec<&str> = self
-            .skipped
-            .iter()
-            .filter(
-                |(_, because)| matches!(because, Skip::NeedFailed { image: it } if **it == *image),
-            )
-            .map(|(image, _)| &**image)
-            .collect();
-        if !lost.is_empty() {
-            text.push_str(&format!("  skipped because of it: {}\n", names(&lost)));
+        let is_lost =
+            |because: &Skip| matches!(because, Skip::NeedFailed { image: it } if **it == *image);
+        if let Some(images) = self.skipped(is_lost) {
+            text.push_str(&format!("  skipped because of it: {images}\n"));
         }
         text
+    }
+
+    /// The names of images that were skipped for such a reason; nothing where there are none.
+    fn skipped(&self, is_meant: impl Fn(&Skip) -> bool) -> Option<String> {
+        let images = self.skipped.iter().filter(|(_, because)| is_meant(because));
+        let names: Vec<&str> = images.map(|(image, _)| &**image).collect();
+        (!names.is_empty()).then(|| visible(&names.join(", ")).into_owned())
     }
 
     /// The last lines of the failing step, and where the others are.
@@ -194,10 +189,6 @@ impl Summary {
         }
         text
     }
-}
-
-fn names(images: &[&str]) -> String {
-    visible(&images.join(", ")).into_owned()
 }
 
 #[cfg(test)]

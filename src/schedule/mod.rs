@@ -91,22 +91,16 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Makes a run of `plan`; nothing starts yet.
+    /// Makes a run of `plan`, whose images a publisher puts into a registry; nothing starts yet.
     pub fn new(
         plan: &'a Plan,
         recipes: &'a dyn Recipes,
         engine: &'a dyn Builder,
+        publisher: Option<&'a dyn Publisher>,
         options: Options,
     ) -> Run<'a> {
         let (to_loop, messages) = mpsc::channel();
-        Run { plan, recipes, engine, publisher: None, options, to_loop, messages }
-    }
-
-    /// The same, with all its images put into a registry.
-    #[must_use]
-    pub fn publishing(mut self, publisher: &'a dyn Publisher) -> Run<'a> {
-        self.publisher = Some(publisher);
-        self
+        Run { plan, recipes, engine, publisher, options, to_loop, messages }
     }
 
     /// A handle by which another thread can stop the run.

@@ -127,7 +127,7 @@ fn execute(script: &Script) -> Seen {
         retries: 0,
         timeout: None,
     };
-    let run = Run::new(&plan, &names, &engine, options);
+    let run = Run::new(&plan, &names, &engine, None, options);
     let interrupter = run.interrupter();
     let interrupted_at = script.interrupted_at;
     let (tally, events) = (Tally::default(), Vec::new());

@@ -148,7 +148,8 @@ pub(super) fn work(
         let image = order.image;
         // The loop outlives every worker; a message that it no longer takes needs no answer.
         let say = |events| drop(to_loop.send(Message::Progress { image, events }));
-        let ending = or_panicked(|| build(order, &say, engine, recipes, retries))
+        let work = Work { order, say: &say, engine, recipes };
+        let ending = or_panicked(|| build(work, retries))
             .unwrap_or_else(|fault| Ending::Failed(Failure::new(FailureKind::Machinery, fault)));
         Message::Ended { worker, image, ending }
     });
@@ -173,16 +174,20 @@ pub(super) fn or_panicked<T>(work: impl FnOnce() -> T) -> Result<T, &'static str
         .map_err(|_| "the worker panicked; this is a fault in layers")
 }
 
+/// An image that is taken care of, and who does what for it.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    order: &'a Order,
+    say: Say<'a>,
+    engine: &'a dyn Builder,
+    recipes: &'a dyn Recipes,
+}
+
 /// Builds an image, again where it fails for a cause that may pass.
-fn build(
-    order: &Order,
-    say: Say<'_>,
-    engine: &dyn Builder,
-    recipes: &dyn Recipes,
-    retries: u32,
-) -> Ending {
+fn build(work: Work<'_>, retries: u32) -> Ending {
+    let Work { order, say, .. } = work;
     for attempt in 1.. {
-        let fault = match try_once(order, say, engine, recipes) {
+        let fault = match try_once(work) {
             Ok(ending) => return ending,
             Err(fault) => fault,
         };
@@ -220,12 +225,8 @@ pub(super) fn pause(time: Duration, cancel: &Cancel) -> bool {
     woken.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
 }
 
-fn try_once(
-    order: &Order,
-    say: Say<'_>,
-    engine: &dyn Builder,
-    recipes: &dyn Recipes,
-) -> Result<Ending, Box<Fault>> {
+fn try_once(work: Work<'_>) -> Result<Ending, Box<Fault>> {
+    let Work { order, say, engine, recipes } = work;
     let turn = Turn {
         waits: &|| say_now(say, Event::ImageBlocked),
         pulled: &|reference, took| say_now(say, Event::ImagePulled { reference, took }),
@@ -238,7 +239,7 @@ fn try_once(
         }
         Prepared::Build { request, reason, claim } => {
             say_now(say, Event::ImageStale { reason });
-            let ending = perform(order, &request, say, engine, recipes);
+            let ending = perform(work, &request);
             drop(claim);
             ending
         }
@@ -274,13 +275,8 @@ fn restore(
 }
 
 /// Lets the engine build, and makes sure of what came out.
-fn perform(
-    order: &Order,
-    request: &BuildRequest,
-    say: Say<'_>,
-    engine: &dyn Builder,
-    recipes: &dyn Recipes,
-) -> Result<Ending, Box<Fault>> {
+fn perform(work: Work<'_>, request: &BuildRequest) -> Result<Ending, Box<Fault>> {
+    let Work { order, say, engine, recipes } = work;
     let mask = request.secrets.mask();
     let broke = |error: &anyhow::Error| machinery_fault(error, mask);
     let mut lines = Lines::hiding(mask.clone());

@@ -28,19 +28,20 @@ pub fn check(
     if wanted.is_empty() || engine.features()?.attestations {
         return Ok(());
     }
-    let kinds: Vec<_> = wanted.wanted().map(|(kind, _)| kind).collect();
-    let on: Vec<String> = kinds.iter().map(|kind| format!("`--{kind}`")).collect();
-    let off: Vec<String> = kinds.iter().map(|kind| format!("`--{kind}=false`")).collect();
+    let options = |how: &str| {
+        let options = wanted.wanted().map(|(kind, _)| format!("`--{kind}{how}`"));
+        options.collect::<Vec<_>>().join(" and ")
+    };
     Err(permanent(format!(
         "{} {} can't do {}: its image store keeps nothing beside the images",
         info.name,
         info.version,
-        on.join(" and "),
+        options(""),
     ))
     .hint(format!(
         "set `\"features\": {{\"containerd-snapshotter\": true}}` in its `daemon.json`, which \
              Docker 24 was the first to take, or say {}",
-        off.join(" and ")
+        options("=false")
     ))
     .into())
 }

@@ -4,7 +4,6 @@
 //! comes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +13,7 @@ use crate::base::clock::UnixTime;
 use crate::base::error::permanent;
 use crate::base::{Platform, UnitId, clock};
 use crate::cli::{EngineName, Push};
-use crate::engine::docker::{Docker, endpoint};
+use crate::engine::docker::Docker;
 #[cfg(any(debug_assertions, feature = "fake"))]
 use crate::engine::fake::Fake;
 use crate::engine::none::NoEngine;
@@ -74,7 +73,7 @@ pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Buil
     Ok(match name {
         EngineName::Docker => {
             proxies::read(at)?;
-            Box::new(Docker::find(&docker_environment(at))?)
+            Box::new(Docker::find(&proxies::docker_environment(at))?)
         }
         EngineName::None => Box::new(NoEngine::on(Platform::of_this_machine())),
         #[cfg(any(debug_assertions, feature = "fake"))]
@@ -83,10 +82,6 @@ pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Buil
             None => Fake::new(),
         }),
     })
-}
-
-fn docker_environment(at: &Invocation) -> endpoint::Environment {
-    endpoint::Environment::read(|name| at.environment.var(name).map(OsString::from))
 }
 
 /// Makes requests of images when their turn comes.

@@ -12,12 +12,17 @@ use crate::engine::docker::endpoint::{self, Environment};
 
 use super::Invocation;
 
+/// What the environment says of Docker's engine.
+pub fn docker_environment(at: &Invocation) -> Environment {
+    Environment::read(|name| at.environment.var(name).map(OsString::from))
+}
+
 /// The proxies for the engine that the environment means.
 ///
 /// # Errors
 /// Where the docker configuration can't be read.
 pub fn read(at: &Invocation) -> anyhow::Result<BuildProxies> {
-    let environment = Environment::read(|name| at.environment.var(name).map(OsString::from));
+    let environment = docker_environment(at);
     // Where there is no engine, whoever needs one says why.
     let address = endpoint::resolve(&environment).map(|found| found.address.to_string());
     BuildProxies::read(environment.config.as_deref(), &address.unwrap_or_default())

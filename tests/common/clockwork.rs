@@ -148,7 +148,7 @@ impl Work {
         };
         let engine = Clockwork::new(self, jobs);
         let mut tally = Tally::default();
-        Run::new(&plan, &names, &engine, options).execute(&mut tally);
+        Run::new(&plan, &names, &engine, None, options).execute(&mut tally);
         assert_eq!(tally.built, count, "{tally:?}");
         engine.state.into_inner().unwrap().now
     }

@@ -53,8 +53,10 @@ pub fn of_graph(view: &View<'_>, name: &str) -> String {
 
 fn assemble(page: &data::Page<'_>) -> String {
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
-    // It is all text and numbers, which can always be written.
-    let data = embed(&visible_json(serde_json::to_string(page).unwrap_or_default()));
+    // It is all text and numbers, which can always be written. `<` stands in texts only, where an escape means
+    // the same, and ends no element.
+    let data = visible_json(serde_json::to_string(page).unwrap_or_default());
+    let data = data.replace('<', "\\u003c");
     let policy = format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
         hash(&script),
@@ -78,11 +80,6 @@ fn assemble(page: &data::Page<'_>) -> String {
         rest = after;
     }
     text + rest
-}
-
-/// JSON that ends no element: `<` stands in texts only, where an escape means the same.
-fn embed(json: &str) -> String {
-    json.replace('<', "\\u003c")
 }
 
 fn escape(text: &str) -> String {
