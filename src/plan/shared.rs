@@ -207,7 +207,10 @@ impl SharedStore {
         let Some(found) = self.registries.image(&remote(first), &self.platform)? else {
             return Ok(None);
         };
-        if !is_ours(image, key, &found) {
+        // A tag can be put on anything.
+        let history = found.history.iter().cloned().map(HistoryEntry::from).collect();
+        let evidence = Evidence { labels: found.labels(), on_build: found.on_build(), history };
+        if !origin::is_proved(image, key, &evidence) {
             return Ok(None);
         }
         for other in others {
@@ -228,13 +231,6 @@ pub fn remote(reference: &Reference) -> Remote {
         repository: reference.path.clone(),
         version: version.map_or("latest", String::as_str).to_owned(),
     }
-}
-
-/// A tag can be put on anything.
-fn is_ours(image: &Image, key: &str, found: &RemoteImage) -> bool {
-    let history = found.history.iter().cloned().map(HistoryEntry::from).collect();
-    let evidence = Evidence { labels: found.labels(), on_build: found.on_build(), history };
-    origin::is_proved(image, key, &evidence)
 }
 
 fn describe(reference: &Reference, found: RemoteImage) -> Registered {

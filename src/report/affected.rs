@@ -32,17 +32,13 @@ pub struct Row<'a> {
 pub fn draw(rows: &[Row<'_>], total: usize) -> String {
     let lines = rows.iter().map(|row| {
         let why = match row.cause {
-            Some(cause) => describe(cause),
+            Some(cause) => describe_by(cause, &|text| clean::visible(text).into_owned()),
             None => format!("needs {}", row.needs.join(", ")).into(),
         };
         [row.image.into(), why]
     });
     let count = format!("{} of {} affected\n", rows.len(), count(total, "image"));
     table::draw(lines) + &count
-}
-
-fn describe(cause: &Cause) -> Words {
-    describe_by(cause, &|text| clean::visible(text).into_owned())
 }
 
 /// Why an image differs itself, in a few words; what others wrote is put there by `quote`.

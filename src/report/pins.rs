@@ -61,10 +61,8 @@ impl Row {
         found: Result<String, String>,
         images: Vec<String>,
     ) -> Row {
-        let (now, why) = match found {
-            Ok(now) => (Some(now), None),
-            Err(why) => (None, Some(why)),
-        };
+        let why = found.as_ref().err().cloned();
+        let now = found.ok();
         let moved = from.as_ref().zip(now.as_ref()).map(|(from, now)| !from.digests.contains(now));
         Row { external, from, now, moved, why, images }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Snippet};
 
 use crate::base::text::count;
-use crate::event::{Event, Failure, RunImage, Skip, Stamped, Tally};
+use crate::event::{Event, Failure, Skip, Stamped, Tally};
 
 use super::clean::{Shown, visible};
 use super::paint::Paint;
@@ -49,29 +49,25 @@ impl Summary {
     /// Takes note of an event.
     pub fn take(&mut self, stamped: &Stamped) {
         self.tally.take(stamped);
-        match &stamped.event {
-            Event::Released { moved, kept } => {
+        let name = stamped.image.as_ref().map(|image| Arc::clone(&image.name));
+        match (&stamped.event, name) {
+            (Event::Released { moved, kept }, _) => {
                 self.release = Some(Ok(words::released(moved, *kept)));
             }
-            Event::NotReleased { message } => {
+            (Event::NotReleased { message }, _) => {
                 let why = message.as_deref().map(words::lines);
                 self.release = Some(Err(why.unwrap_or_default()));
             }
-            event => {
-                if let Some(image) = &stamped.image {
-                    self.take_of(image, event);
-                }
+            (Event::PushFailed { message }, Some(name)) => {
+                self.unpushed.push((name, message.clone()));
             }
-        }
-    }
-
-    fn take_of(&mut self, image: &RunImage, event: &Event) {
-        let name = || Arc::clone(&image.name);
-        match event {
-            Event::PushFailed { message } => self.unpushed.push((name(), message.clone())),
-            Event::ImageFailed { failure, .. } => self.failures.push((name(), failure.clone())),
-            Event::ImageSkipped { because } => self.skipped.push((name(), because.clone())),
-            Event::Output { .. } => *self.lines.entry(name()).or_default() += 1,
+            (Event::ImageFailed { failure, .. }, Some(name)) => {
+                self.failures.push((name, failure.clone()));
+            }
+            (Event::ImageSkipped { because }, Some(name)) => {
+                self.skipped.push((name, because.clone()));
+            }
+            (Event::Output { .. }, Some(name)) => *self.lines.entry(name).or_default() += 1,
             _ => {}
         }
     }

@@ -23,11 +23,12 @@ pub const PAGE: &str = "report.html";
 /// # Errors
 /// If the log cannot be read.
 pub fn read(run: &RunLog) -> anyhow::Result<Timeline> {
+    timeline_of(Events::of(run)?)
+}
+
+fn timeline_of(mut events: Events) -> anyhow::Result<Timeline> {
     let mut timeline = Timeline::default();
-    Events::of(run)?.try_for_each(|event| {
-        timeline.take(&event?);
-        anyhow::Ok(())
-    })?;
+    events.try_for_each(|event| event.map(|event| timeline.take(&event)))?;
     Ok(timeline)
 }
 
@@ -41,17 +42,12 @@ pub fn draw<'a>(
         let begun = run.images.iter().filter(|track| track.started.is_some());
         begun.into_iter().any(|track| other.find(&track.name).is_some())
     };
-    // What can't be read any more is nothing to compare with.
-    let mut read = older.into_iter().filter_map(|older| Some((older, facts(older)?)));
+    // What steps wrote is not needed, and what can't be read any more is nothing to compare with.
+    let facts = |run: &RunLog| timeline_of(Events::of(run)?.only_facts());
+    let mut read = older.into_iter().filter_map(|older| Some((older, facts(older).ok()?)));
     let found = read.find(|(_, other)| shares(other));
     let prior = found.as_ref().map(|(kept, run)| Prior { id: &kept.id, began: kept.began, run });
     page::of_run(run, standing, prior.as_ref())
-}
-
-/// A run without what its steps wrote.
-fn facts(run: &RunLog) -> Option<Timeline> {
-    let events: Vec<_> = Events::of(run).ok()?.only_facts().collect::<anyhow::Result<_>>().ok()?;
-    Some(Timeline::of(&events))
 }
 
 /// What `layers build` writes when the run is over.

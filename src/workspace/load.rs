@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use rayon::iter::Either;
 use rayon::prelude::*;
 
 use crate::base::error::{ErrorKind, printed, usage};
@@ -227,18 +228,16 @@ impl Workspace {
 
     /// Reads the ignore files of all images too; what is wrong with them joins the rest.
     pub fn read_ignore_files(&mut self) {
-        let images: Vec<&Image> = self.graph.images.values().collect();
-        let problems: Vec<Vec<Diagnostic>> = images
-            .par_iter()
-            .map(|image| {
-                let loaded = IgnoreFile::load(&self.root, &image.dockerfile, &image.context);
-                loaded.map_or_else(
-                    |error| vec![describe_unreadable(&self.root, image, &error)],
-                    |(_, problems)| problems,
-                )
-            })
-            .collect();
-        self.diagnostics.extend(once_each(problems.into_iter().flatten()));
+        let images = self.graph.images.values().as_slice().par_iter();
+        let problems = images.flat_map_iter(|image| {
+            let loaded = IgnoreFile::load(&self.root, &image.dockerfile, &image.context);
+            loaded.map_or_else(
+                |error| vec![describe_unreadable(&self.root, image, &error)],
+                |(_, problems)| problems,
+            )
+        });
+        let problems: Vec<Diagnostic> = problems.collect();
+        self.diagnostics.extend(once_each(problems.into_iter()));
     }
 
     /// Evaluates what is built on external images with the triggers that these carry, and prints what is
@@ -298,20 +297,10 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
 }
 
 fn read_all(root: &Path, candidates: Vec<Candidate>) -> (Vec<Read>, Vec<Diagnostic>) {
-    let results: Vec<Result<Read, Box<Diagnostic>>> = candidates
-        .into_par_iter()
-        .map(|candidate| {
-            let source = dockerfiles::read(root, &candidate.dockerfile)?;
-            Ok(Read { file: parse::parse(&source), candidate })
-        })
-        .collect();
-    let mut read = Vec::with_capacity(results.len());
-    let mut problems = Vec::new();
-    for result in results {
-        match result {
-            Ok(image) => read.push(image),
-            Err(problem) => problems.push(*problem),
+    candidates.into_par_iter().partition_map(|candidate| {
+        match dockerfiles::read(root, &candidate.dockerfile) {
+            Ok(source) => Either::Left(Read { file: parse::parse(&source), candidate }),
+            Err(problem) => Either::Right(*problem),
         }
-    }
-    (read, problems)
+    })
 }

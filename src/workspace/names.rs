@@ -36,17 +36,10 @@ pub fn read(
     let namespace = option(&global.namespace, "--namespace").or_else(|| env.given(&["REPO_NS"]));
     let app = option(&global.app, "--app").or_else(|| env.given(&["IMAGE_NAME", "APP_NAME"]));
     let (versions, mistakes) = tags::read(global, env, file, head)?;
-    let fits_namespace = |value: &str| fits(file, "namespace", value);
-    let fits_app = |value: &str| fits(file, "app", value);
     let mut reader = Reader { file, problems: mistakes };
     let wishes = Wishes {
-        namespace: reader.check(
-            namespace,
-            config.namespace.as_ref(),
-            "a namespace",
-            &fits_namespace,
-        )?,
-        app: reader.check(app, config.app.as_ref(), "a part of a name", &fits_app)?,
+        namespace: reader.check(namespace, config.namespace.as_ref(), "namespace")?,
+        app: reader.check(app, config.app.as_ref(), "app")?,
         versions,
         folder,
     };
@@ -64,14 +57,20 @@ impl Reader<'_> {
         &mut self,
         given: Option<Given>,
         setting: Option<&Setting>,
-        what: &str,
-        fits: &dyn Fn(&str) -> bool,
+        placeholder: &str,
     ) -> anyhow::Result<Option<Given>> {
+        let (what, hint) = match placeholder {
+            "namespace" => ("a namespace", "write it as `acme` or `registry.example:5000/acme`"),
+            _ => (
+                "a part of a name",
+                "write it in lower-case letters and digits, with `-`, `_` or `.` between them",
+            ),
+        };
         if let Some(given) = given {
-            if !fits(&given.value) {
+            if !fits(self.file, placeholder, &given.value) {
                 let (value, cause) = (&given.value, given.origin.cause());
                 return Err(usage(format!("{cause} is `{value}`, which can't be {what}"))
-                    .hint(hint_of(what))
+                    .hint(hint)
                     .into());
             }
             return Ok(Some(given));
@@ -79,19 +78,12 @@ impl Reader<'_> {
         let Some(setting) = setting else { return Ok(None) };
         let span: Span = ConfigFile::span(setting);
         let value = setting.get_ref().clone();
-        if !fits(&value) {
+        if !fits(self.file, placeholder, &value) {
             let problem = Diagnostic::new(Rule::InvalidName, format!("`{value}` can't be {what}"));
-            self.problems.push(problem.at(&self.file.source, span, "").hint(hint_of(what)));
+            self.problems.push(problem.at(&self.file.source, span, "").hint(hint));
         }
         let origin = Origin::Config(self.file.source.place(span));
         Ok(Some(Given { value, origin }))
-    }
-}
-
-fn hint_of(what: &str) -> &'static str {
-    match what {
-        "a namespace" => "write it as `acme` or `registry.example:5000/acme`",
-        _ => "write it in lower-case letters and digits, with `-`, `_` or `.` between them",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Listings of images, looked up by reference and by key.
 
 use super::*;
+use crate::base::clock::UnixTime;
 
 fn listed(id: &str, key: Option<&str>, created: u32, references: &[&str]) -> ListedImage {
     let label = |key: &str| (KEY_LABEL.to_owned(), key.to_owned());

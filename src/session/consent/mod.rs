@@ -123,11 +123,9 @@ impl Consents {
 
     /// Whether there is consent to something.
     pub fn cover(&self, role: Role, id: &str, source: &OutsideSource) -> bool {
-        let is_it =
-            |it: &(Role, String, OutsideSource)| (it.0, it.1.as_str(), &it.2) == (role, id, source);
         self.allowed.covers(source)
             || self.remembered.has(role, id, source)
-            || self.answered.iter().any(is_it)
+            || self.answered.iter().any(|(it, of, at)| (*it, &**of, at) == (role, id, source))
     }
 
     /// Makes sure that there is consent to everything: asks for what lacks it, where someone can

@@ -139,20 +139,13 @@ fn references(graph: &Graph) -> String {
         text.push_str(&format!("namespace = {}\n", quote(namespace)));
     }
     let before = if namespace.is_some() { "{namespace}/" } else { "" };
-    match rest.strip_suffix('-') {
-        Some(app) => {
-            text.push_str(&format!("app = {}\n", quote(app)));
-            text.push_str(&format!(
-                "reference = {}\n",
-                quote(&format!("{before}{{app}}-{{name}}"))
-            ));
-        }
-        None => {
-            text.push_str(&format!("reference = {}\n", quote(&format!("{before}{rest}{{name}}"))));
-        }
+    let app = rest.strip_suffix('-');
+    if let Some(app) = app {
+        text.push_str(&format!("app = {}\n", quote(app)));
     }
-    text.push('\n');
-    text
+    let stem = if app.is_some() { "{app}-" } else { rest };
+    let reference = quote(&format!("{before}{stem}{{name}}"));
+    text + &format!("reference = {reference}\n\n")
 }
 
 /// A text as TOML has it, on one line.
@@ -160,11 +153,15 @@ fn quote(text: &str) -> String {
     if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
         return toml::Value::String(text.to_owned()).to_string();
     }
-    let escape = |character: char| match character {
-        '"' | '\\' => format!("\\{character}"),
-        unseen if is_unseen(unseen) => format!("\\U{:08x}", u32::from(unseen)),
-        other => other.to_string(),
-    };
-    let quoted: String = text.chars().map(escape).collect();
+    let mut quoted = String::new();
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            unseen if is_unseen(unseen) => {
+                quoted.push_str(&format!("\\U{:08x}", u32::from(unseen)));
+            }
+            other => quoted.push(other),
+        }
+    }
     format!("\"{}\"", quoted.replace(COMMAND, "#\\u0023["))
 }
