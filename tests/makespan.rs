@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use layers::base::UnitId;
+use layers::base::{Id, UnitId};
 use layers::plan::Plan;
 use layers::schedule::estimate;
 

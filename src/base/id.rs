@@ -13,6 +13,9 @@ pub trait Id: Copy {
     fn index(self) -> usize;
 
     /// The id that stands for position `index`.
+    ///
+    /// # Panics
+    /// Panics where `index` does not fit in 32 bits.
     fn from_index(index: usize) -> Self;
 }
 
@@ -22,28 +25,13 @@ macro_rules! ids {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(pub u32);
 
-        impl $name {
-            /// The id as an index into a vector.
-            pub fn index(self) -> usize {
+        impl Id for $name {
+            fn index(self) -> usize {
                 self.0 as usize
             }
 
-            /// The id that stands for position `index`.
-            ///
-            /// # Panics
-            /// Panics where `index` does not fit in 32 bits.
-            pub fn from_index(index: usize) -> $name {
-                $name(u32::try_from(index).expect("fewer than four thousand million entries"))
-            }
-        }
-
-        impl Id for $name {
-            fn index(self) -> usize {
-                self.index()
-            }
-
             fn from_index(index: usize) -> $name {
-                $name::from_index(index)
+                $name(u32::try_from(index).expect("fewer than four thousand million entries"))
             }
         }
     )*};

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::{IdMap, ImageId};
+use crate::base::{Id, IdMap, ImageId};
 use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::graph::{Edge, External, Graph, Image, dag};

@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use crate::base::{IdMap, ImageId};
+use crate::base::{Id, IdMap, ImageId};
 
 /// Sorts images so that each comes after all that it needs; among those that could come next,
 /// the lowest id comes first, so that the order depends on nothing but the graph.

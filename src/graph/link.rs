@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::base::screen::{is_unseen, visible};
 use crate::base::text::{closest, list};
-use crate::base::{Diagnostic, IdMap, ImageId, Platform, Rule, Source, Span};
+use crate::base::{Diagnostic, Id, IdMap, ImageId, Platform, Rule, Source, Span};
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 

@@ -3,7 +3,7 @@
 //! Owns their numbers, and which unit of a parent an edge leads to. Units of one image have neighboring
 //! numbers, and units are in the order of their images.
 
-use crate::base::{ImageId, Platform, UnitId};
+use crate::base::{Id, ImageId, Platform, UnitId};
 
 /// The units of the images of a graph: one per image and platform that is built for.
 #[derive(Debug, Clone, PartialEq, Eq)]

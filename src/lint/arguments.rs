@@ -16,28 +16,22 @@ const PREDEFINED: [&str; 6] =
 /// A warning about those of the names that none of the images declares; nothing where all are.
 pub fn undeclared<'a>(
     names: impl Iterator<Item = &'a str>,
-    images: impl Iterator<Item = &'a Image> + Clone,
+    images: impl Iterator<Item = &'a Image>,
 ) -> Option<Diagnostic> {
     let mut open: BTreeSet<&str> = names.filter(|name| !is_predefined(name)).collect();
-    for image in images.clone() {
-        if open.is_empty() {
-            return None;
-        }
+    if open.is_empty() {
+        return None;
+    }
+    let mut declared = BTreeSet::new();
+    for image in images {
         if has_other_frontend(image) {
             // Who knows what it makes of arguments.
             return None;
         }
-        each_declared(&image.file, &mut |name| {
-            open.remove(name);
-        });
+        each_declared(&image.file, &mut |name| declared.extend([name]));
     }
+    open.retain(|name| !declared.contains(name));
     let first = open.first()?;
-    let mut declared = BTreeSet::new();
-    for image in images {
-        each_declared(&image.file, &mut |name| {
-            declared.insert(name);
-        });
-    }
     let plural = if open.len() > 1 { "s" } else { "" };
     let message = format!("no Dockerfile declares the build argument{plural} {}", list(&open));
     let problem = Diagnostic::new(Rule::UnusedArgument, message);

@@ -76,19 +76,14 @@ impl Silence {
 
     /// Leaves out the warnings that are silenced, and what is said a second time: images of one
     /// Dockerfile have its problems in common.
-    pub fn apply(&self, problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    pub fn apply(&self, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut seen = HashSet::new();
-        let mut told = Vec::with_capacity(problems.len());
-        for problem in problems {
-            if !self.is_silenced(&problem) {
-                let place = problem.labels.first().map(|label| label.source.place(label.span));
-                let key = (problem.rule, place, problem.message.clone());
-                if key.1.is_none() || seen.insert(key) {
-                    told.push(problem);
-                }
-            }
-        }
-        told
+        problems.retain(|problem| {
+            let place = problem.labels.first().map(|label| label.source.place(label.span));
+            let key = (problem.rule, place, problem.message.clone());
+            !self.is_silenced(problem) && (key.1.is_none() || seen.insert(key))
+        });
+        problems
     }
 
     /// Makes errors of the warnings of those Dockerfiles that ask for it.

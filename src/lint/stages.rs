@@ -78,7 +78,11 @@ pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> 
 
 /// FROM lines that use a variable which no global ARG declares, and still name an image.
 pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
-    let declared: Vec<&str> = declared(image.file.globals.iter().map(|global| &global.kind));
+    let globals = image.file.globals.iter().flat_map(|global| match &global.kind {
+        InstructionKind::Arg(items) => items.as_slice(),
+        _ => &[],
+    });
+    let declared: Vec<&str> = globals.map(|item| item.name.value.as_str()).collect();
     let mut problems = Vec::new();
     for (view, stage) in image.evaluation.stages.iter().zip(&image.file.stages) {
         // Where the base or the platform can't be read, an error tells of the variables too.
@@ -104,14 +108,6 @@ pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
         }
     }
     problems
-}
-
-fn declared<'a>(kinds: impl Iterator<Item = &'a InstructionKind>) -> Vec<&'a str> {
-    let items = kinds.filter_map(|kind| match kind {
-        InstructionKind::Arg(items) => Some(items),
-        _ => None,
-    });
-    items.flatten().map(|item| item.name.value.as_str()).collect()
 }
 
 /// The first use of a variable that has nothing to fall back on: `$V` or `${V}`, also with a

@@ -19,14 +19,8 @@ pub fn draw(diagnostics: &[Diagnostic], paint: Paint) -> String {
     if diagnostics.is_empty() {
         return String::new();
     }
-    let mut text = String::new();
-    for diagnostic in sort(diagnostics) {
-        text.push_str(&draw_one(diagnostic, paint));
-        text.push_str("\n\n");
-    }
-    text.push_str(&counts(diagnostics));
-    text.push('\n');
-    text
+    let drawn = sort(diagnostics).into_iter().map(|it| draw_one(it, paint) + "\n\n");
+    drawn.collect::<String>() + &counts(diagnostics) + "\n"
 }
 
 /// Errors first, then in the order of files and places.

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::base::{Place, RelPath};
     use crate::event::FailureKind;
-    use crate::event::{Excerpt, StepInfo};
+    use crate::event::{Excerpt, RunImage, StepInfo};
 
     fn stamped(at: u64, image: &str, event: Event) -> Stamped {
         let image = (!image.is_empty()).then(|| RunImage::new(0, image));

@@ -7,7 +7,7 @@
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use crate::base::{IdMap, UnitId};
+use crate::base::{Id, IdMap, UnitId};
 use crate::plan::Plan;
 
 /// The state of an image. It moves from the top of this list to the bottom and ends once.

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::Id;
 use crate::engine::stub::Stub;
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, StoredImage};
 use crate::event::{Excerpt, Tally};

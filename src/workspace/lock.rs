@@ -24,19 +24,14 @@ use super::load::Workspace;
 /// The file, at the root of the repository.
 pub const FILE: &str = "graph.json";
 
-/// A lock as it was read.
-pub struct Committed {
-    /// What it says.
-    pub lock: Lock,
-    /// The digests that it gives externals.
-    pub pins: Pins,
-}
+/// A lock as it was read, and the digests that it gives externals.
+type Committed = (Lock, Pins);
 
-/// Reads the lock; nothing where there is none.
+/// Reads the lock with the digests that it gives externals; nothing where there is none.
 ///
 /// # Errors
 /// Where it can't be read. One that is broken is a diagnostic.
-pub fn read(workspace: &Workspace) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
+fn read(workspace: &Workspace) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
     Ok(source(&workspace.root)?.map(|source| parse(&source)).transpose())
 }
 
@@ -52,7 +47,7 @@ pub fn externals(root: &Path) -> Vec<String> {
 /// As [`read`]; and where it is broken.
 pub fn pins(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     match read(workspace)? {
-        Ok(committed) => Ok(committed.map(|committed| committed.pins).unwrap_or_default()),
+        Ok(committed) => Ok(committed.map(|(_, pins)| pins).unwrap_or_default()),
         Err(problem) => stop(&problem, at),
     }
 }
@@ -65,7 +60,7 @@ pub fn pins(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
 pub fn kept_pins(workspace: &Workspace) -> anyhow::Result<Result<Pins, Box<Diagnostic>>> {
     let source = source(&workspace.root)?.filter(|source| looks_like_lock(source.text()));
     let committed = source.map(|source| parse(&source)).transpose();
-    Ok(committed.map(|committed| committed.map(|it| it.pins).unwrap_or_default()))
+    Ok(committed.map(|committed| committed.map(|(_, pins)| pins).unwrap_or_default()))
 }
 
 fn source(root: &Path) -> anyhow::Result<Option<Source>> {
@@ -83,7 +78,7 @@ fn source(root: &Path) -> anyhow::Result<Option<Source>> {
 fn parse(source: &Source) -> Result<Committed, Box<Diagnostic>> {
     let lock = Lock::read(source)?;
     let pins = lock.pins(source)?;
-    Ok(Committed { lock, pins })
+    Ok((lock, pins))
 }
 
 /// The lock of a graph with these pins, as it is written.
@@ -117,26 +112,26 @@ fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     let refuse = |why: &str| {
         Err(InfrastructureError::new(ErrorKind::Files, why).hint("layers update").into())
     };
-    let committed = match read(workspace)? {
+    let (committed, pins) = match read(workspace)? {
         Ok(Some(committed)) => committed,
         Ok(None) => return refuse(&format!("there is no `{FILE}`, which `--locked` builds by")),
         Err(problem) => return stop(&problem, at),
     };
     let graph = &workspace.graph;
-    let today = text(graph, &committed.pins);
+    let today = text(graph, &pins);
     let today = Source::new(RelPath::root(), today);
     let today = Lock::read(&today).map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
-    if today != committed.lock {
-        compared::print_difference(FILE, &committed.lock.to_text(), &today.to_text())?;
+    if today != committed {
+        compared::print_difference(FILE, &committed.to_text(), &today.to_text())?;
         return refuse(&format!("`{FILE}` is out of date"));
     }
     let externals = graph.externals_by_tag().into_iter().map(|(_, reference)| reference);
-    let open = externals.filter(|it| committed.pins.digest(it).is_none());
+    let open = externals.filter(|it| pins.digest(it).is_none());
     let open: Vec<String> = open.map(Reference::familiar).collect();
     if !open.is_empty() {
         let (externals, are) =
             (count(open.len(), "external"), if open.len() == 1 { "is" } else { "are" });
         return refuse(&format!("{externals} {are} not pinned in `{FILE}`: {}", list(&open)));
     }
-    Ok(committed.pins)
+    Ok(pins)
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use layers::base::{IdMap, Platform, UnitId};
+use layers::base::{Id, IdMap, Platform, UnitId};
 use layers::engine::{
     BuildFailure, BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry,
     ImageStore, LabelFilter, ListedImage, Sink, StoredImage,

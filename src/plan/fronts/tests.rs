@@ -1,6 +1,7 @@
 //! Plans in groups of images that do not need each other.
 
 use super::*;
+use crate::base::Id;
 
 #[test]
 fn each_image_comes_right_after_the_last_one_that_it_needs() {

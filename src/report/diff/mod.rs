@@ -136,7 +136,8 @@ pub fn draw_json(told: &Told<'_>) -> anyhow::Result<String> {
 
 /// Markdown as GitHub and GitLab read it.
 pub fn draw(told: &Told<'_>) -> String {
-    let all = whole_command(told.range);
+    // The command that leaves nothing out.
+    let all = code(&format!("layers diff {} --json", told.range.text));
     let difference = told.difference;
     let mut text = format!("## Images: {}\n\n{}\n", heading(told.range), summary(told));
     let mut after = String::new();
@@ -174,11 +175,6 @@ fn heading(range: Range<'_>) -> String {
         Some(_) => code(range.text),
         None => format!("{} and the work tree", code(range.text)),
     }
-}
-
-/// The command that leaves nothing out.
-fn whole_command(range: Range<'_>) -> String {
-    code(&format!("layers diff {} --json", range.text))
 }
 
 /// How many images, why and how long, in two sentences.

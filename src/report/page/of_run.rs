@@ -56,11 +56,8 @@ pub(super) fn describe<'a>(
     standing: &Standing<'a>,
     prior: Option<&Prior<'a>>,
 ) -> Page<'a> {
-    let mut parents: Vec<Vec<usize>> = Vec::with_capacity(run.images.len());
-    for track in &run.images {
-        parents.push(track.needs.iter().map(|(need, _)| *need).collect());
-    }
-    let layout = lay_out(&parents);
+    let needs = |track: &Track| track.needs.iter().map(|(need, _)| *need).collect();
+    let layout = lay_out(&run.images.iter().map(needs).collect::<Vec<_>>());
     let images = (0..run.images.len()).map(|image| ImageData {
         rank: layout.spots[image].rank,
         row: rounded(layout.spots[image].row),
