@@ -81,8 +81,10 @@ impl Source {
     /// A file and its text.
     pub fn new(path: RelPath, text: impl Into<String>) -> Source {
         let text = text.into();
-        let ends = memchr_lines(&text);
-        Source { inner: Arc::new(SourceInner { path, text, lines: ends }) }
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = ends.map(|(at, _)| Span::new(at + 1, at + 1).start);
+        let lines = std::iter::once(0).chain(starts).collect();
+        Source { inner: Arc::new(SourceInner { path, text, lines }) }
     }
 
     /// The file's path.
@@ -131,11 +133,6 @@ impl fmt::Debug for Source {
     }
 }
 
-fn memchr_lines(text: &str) -> Vec<u32> {
-    let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-    std::iter::once(0).chain(starts.map(|(at, _)| Span::new(at + 1, at + 1).start)).collect()
-}
-
 /// A place in a file that a person can go to: `docker/dev/Dockerfile:3:6`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -155,12 +152,8 @@ impl fmt::Display for Place {
 
 impl serde::Serialize for Place {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!(
-            "{}:{}:{}",
-            self.file.as_str(),
-            self.line,
-            self.column
-        ))
+        let Place { file, line, column } = self;
+        serializer.collect_str(&format_args!("{}:{line}:{column}", file.as_str()))
     }
 }
 

@@ -22,8 +22,8 @@ use crate::graph::reference::{HUB, Reference};
 use crate::report::{compared, say};
 use crate::session::consent::allow_options;
 use crate::session::selection::{self, Selectors};
-use crate::workspace::Invocation;
 use crate::workspace::load::Workspace;
+use crate::workspace::{Invocation, root};
 
 pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     let (file, usual_file) = match &options.system {
@@ -38,7 +38,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
         warn_without_registry(&workspace, at)?;
     }
     let view = View::whole(&workspace.graph).of(&chosen.all);
-    let top = git_folder(&workspace.root);
+    let top = root::git_folder(&workspace.root).unwrap_or(&workspace.root);
     let command = retyped::ci(options, &at.global);
     let pipeline = pipeline(&workspace, &command, top, at)?;
     let drawn = match &options.system {
@@ -103,9 +103,4 @@ fn warn_without_registry(workspace: &Workspace, at: &Invocation) -> anyhow::Resu
     let message = "no registry is named, so the jobs push to docker.io, and look for nothing there\n\
                    hint: registry = \"ghcr.io/acme\" in layers.toml, or --registry docker.io";
     say::warning(message, at.paint)
-}
-
-/// The folder that git takes for the top of the tree, where it knows one; else the root.
-fn git_folder(root: &Path) -> &Path {
-    root.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(root)
 }

@@ -51,6 +51,5 @@ fn root_for(start: &Path) -> PathBuf {
     if root.join(FILE_NAME).is_file() || dockerfiles::has_any(&root) {
         return root;
     }
-    let git = start.ancestors().find(|folder| folder.join(".git").exists());
-    git.unwrap_or(start).to_owned()
+    root::git_folder(start).unwrap_or(start).to_owned()
 }

@@ -5,6 +5,8 @@
 //! crosses few lines, and rows that keep lines straight. It knows neither names nor pixels. The same
 //! graph is laid out the same, and nothing recurses.
 
+use std::collections::BTreeSet;
+
 /// How often the order within ranks is tried to be made better.
 const SWEEPS: usize = 12;
 
@@ -132,9 +134,7 @@ impl Net {
     fn new(parents: &[Vec<usize>], ranks: &[usize]) -> Net {
         let mut needs = Vec::new();
         for (child, all) in parents.iter().enumerate() {
-            let mut all: Vec<usize> = all.clone();
-            all.sort_unstable();
-            all.dedup();
+            let all: BTreeSet<usize> = all.iter().copied().collect();
             needs.extend(all.into_iter().map(|parent| (parent, child)));
         }
         let mut longest = vec![0_usize; ranks.len()];

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::text::closest;
 use crate::base::{Diagnostic, Platform, RelPath, Rule, Source, Span};
 use crate::graph::evaluate::{Base, NeedKind};
-use crate::graph::{Edge, Graph, Image};
+use crate::graph::{Graph, Image};
 use crate::parse::InstructionKind;
 
 /// Arguments that FROM may use without declaring them.
@@ -89,10 +89,7 @@ pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
         if view.base.is_none() || view.platform.is_none() && stage.platform.is_some() {
             continue;
         }
-        let mut names: Vec<&String> = view.unset.iter().collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
+        for name in view.unset.iter().collect::<BTreeSet<_>>() {
             let written = [Some(&stage.base), stage.platform.as_ref()];
             let found = written.into_iter().flatten().find_map(|word| {
                 let place = find_use(&word.value, name)?;
@@ -167,12 +164,17 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
         if offered.clone().requested() == wanted.clone().requested() {
             continue;
         }
-        let (source_of_need, span_of_need) = place_of_wish(image, edge, need.stage);
+        // At the flag of the FROM, or at the reference.
+        let flag = image.file.stages.get(need.stage).and_then(|stage| stage.platform.as_ref());
+        let (wish, wish_span) = match flag.filter(|_| edge.kind == NeedKind::From) {
+            Some(flag) => (&image.file.source, flag.span),
+            None => (&edge.source, edge.span),
+        };
         let name = &parent.name;
         let message = format!("`{wanted}` is wanted of `{name}`, which is built for `{offered}`");
         problems.push(
             Diagnostic::new(Rule::PlatformMismatch, message)
-                .at(&source_of_need, span_of_need, format!("for `{wanted}`"))
+                .at(wish, wish_span, format!("for `{wanted}`"))
                 .at(&source, span, format!("`{name}` is always for `{offered}`"))
                 .hint(format!("take `--platform` out of one of them, or write `{offered}` here")),
         );
@@ -196,15 +198,6 @@ fn fixed_platform(image: &Image) -> Option<(Platform, Source, Span)> {
             Some(Base::Stage(below)) if below < index => index = below,
             _ => return None,
         }
-    }
-}
-
-/// Where a platform is asked for: at the flag of the FROM, or at the reference.
-fn place_of_wish(image: &Image, edge: &Edge, stage: usize) -> (Source, Span) {
-    let flag = image.file.stages.get(stage).and_then(|stage| stage.platform.as_ref());
-    match flag.filter(|_| edge.kind == NeedKind::From) {
-        Some(flag) => (image.file.source.clone(), flag.span),
-        None => (edge.source.clone(), edge.span),
     }
 }
 

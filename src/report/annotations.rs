@@ -61,31 +61,24 @@ fn below<'a>(folder: &str, file: &'a RelPath) -> Cow<'a, str> {
 fn command(level: &str, properties: Vec<(&str, Cow<'_, str>)>, message: &str) -> String {
     let properties: Vec<String> = properties
         .into_iter()
-        .map(|(name, value)| format!("{name}={}", escape_property(&value)))
+        .map(|(name, value)| {
+            format!("{name}={}", escape(&value).replace(':', "%3A").replace(',', "%2C"))
+        })
         .collect();
     format!("::{level} {}::{}", properties.join(","), escape(message))
 }
 
 /// The message with all that is said below it.
 fn words(diagnostic: &Diagnostic) -> String {
-    let mut words = diagnostic.message.clone();
-    for note in &diagnostic.notes {
-        words.push_str(&format!("\nnote: {note}"));
-    }
-    if let Some(hint) = &diagnostic.hint {
-        words.push_str(&format!("\nhint: {hint}"));
-    }
-    words
+    let notes = diagnostic.notes.iter().map(|note| format!("\nnote: {note}"));
+    let hint = diagnostic.hint.iter().map(|hint| format!("\nhint: {hint}"));
+    diagnostic.message.clone() + &notes.chain(hint).collect::<String>()
 }
 
 /// A text as the value of a workflow command.
 pub(super) fn escape(text: &str) -> String {
     let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     visible(&text).into_owned()
-}
-
-fn escape_property(text: &str) -> String {
-    escape(text).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! could be; a flow (`s` to `f`) from the end of what is needed to the start of what needs it. Slices of
 //! one thread must nest, and steps of one image may overlap: those get threads of their own beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -159,10 +159,8 @@ impl Trace<'_> {
     /// An arrow begins within the slice that it leaves, so a microsecond before its end.
     fn add_flows(&mut self, image: usize) {
         let Some((start, _, thread)) = self.slice(image) else { return };
-        let mut needs: Vec<usize> =
-            self.run.images[image].needs.iter().map(|(need, _)| *need).collect();
-        needs.sort_unstable();
-        needs.dedup();
+        let needs = self.run.images[image].needs.iter().map(|(need, _)| *need);
+        let needs: BTreeSet<usize> = needs.collect();
         for need in needs {
             let Some((from, end, other)) = self.slice(need) else { continue };
             if end > start {

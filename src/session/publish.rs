@@ -47,18 +47,14 @@ impl<'a> Publishing<'a> {
 }
 
 impl Publishing<'_> {
-    fn references(&self, unit: UnitId) -> Vec<Reference> {
-        let references = &self.provider.judge.image(unit).references;
-        references.iter().map(|reference| self.shared.place(reference)).collect()
-    }
-
     /// The tags of some images that lead elsewhere than they are to, and how many lead there.
     fn moves(&self, published: &[(UnitId, Published)]) -> anyhow::Result<(Vec<Move>, usize)> {
         let wanted: Vec<(Remote, &str)> = published
             .iter()
             .flat_map(|(unit, it)| {
                 let digest = it.digest.as_str();
-                self.references(*unit).into_iter().map(move |tag| (remote(&tag), digest))
+                let references = &self.provider.judge.image(*unit).references;
+                references.iter().map(move |it| (remote(&self.shared.place(it)), digest))
             })
             .collect();
         let now = parallel::each(&wanted, AT_ONCE, |(tag, _)| self.shared.registries.digest(tag));

@@ -100,9 +100,9 @@ pub fn move_tags(file: &Path, at: &Invocation) -> anyhow::Result<()> {
 
 fn read(folder: &StateDir, name: &OsStr) -> anyhow::Result<Intent> {
     let file = folder.path().join(name);
-    let text =
-        folder.read(name).with_context(|| format!("can't read `{}`", visible_path(&file)))?;
-    serde_json::from_slice(&text).with_context(|| format!("can't read `{}`", visible_path(&file)))
+    let cant = || format!("can't read `{}`", visible_path(&file));
+    let text = folder.read(name).with_context(cant)?;
+    serde_json::from_slice(&text).with_context(cant)
 }
 
 /// Whether a run has left something that died over it.

@@ -46,6 +46,11 @@ pub fn find_root(start: &Path) -> PathBuf {
     start.to_owned()
 }
 
+/// The folder at or above another that git takes for the top of its tree.
+pub fn git_folder(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.join(".git").exists())
+}
+
 /// What the repository's folder gives as a part of names.
 pub fn folder_of(root: &Path) -> String {
     let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());

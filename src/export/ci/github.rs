@@ -5,6 +5,7 @@
 //! layer. No text of the repository becomes an expression in it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use anyhow::bail;
 
@@ -249,7 +250,11 @@ fn is_githubs(pipeline: &Pipeline<'_>) -> bool {
 
 /// The variables that hold the secrets which images mount, as far as a secret of GitHub can be called
 /// so.
-fn secrets<'a>(view: &View<'_>, pipeline: &'a Pipeline<'_>, images: &[ImageId]) -> Vec<&'a str> {
+fn secrets<'a>(
+    view: &View<'_>,
+    pipeline: &'a Pipeline<'_>,
+    images: &[ImageId],
+) -> BTreeSet<&'a str> {
     let given = images.iter().flat_map(|id| pipeline.recipe.secrets_of(view.image(*id)));
     let variables = given.filter_map(|(_, source)| match source {
         SecretSource::Variable(name) => Some(name.as_str()),
@@ -259,10 +264,7 @@ fn secrets<'a>(view: &View<'_>, pipeline: &'a Pipeline<'_>, images: &[ImageId]) 
         name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
-    let mut variables: Vec<&str> = variables.filter(is_name).collect();
-    variables.sort_unstable();
-    variables.dedup();
-    variables
+    variables.filter(is_name).collect()
 }
 
 /// A value that stands for itself: what would open an expression is the result of one.

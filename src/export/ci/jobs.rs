@@ -3,6 +3,8 @@
 //!
 //! Owns the division. Nothing here recurses: chains of 10,000 images are in use.
 
+use std::collections::BTreeSet;
+
 use crate::base::{IdMap, ImageId};
 use crate::graph::dag;
 
@@ -20,10 +22,8 @@ pub(super) struct Chain {
 pub(super) fn parents(view: &View<'_>) -> IdMap<Vec<ImageId>> {
     let mut parents = IdMap::from_fn(view.graph_len(), |_| Vec::new());
     for (id, _) in view.images() {
-        let mut needs: Vec<ImageId> = view.parents(id).iter().map(|edge| edge.parent).collect();
-        needs.sort_unstable();
-        needs.dedup();
-        parents[id] = needs;
+        let needs: BTreeSet<ImageId> = view.parents(id).iter().map(|edge| edge.parent).collect();
+        parents[id] = needs.into_iter().collect();
     }
     parents
 }

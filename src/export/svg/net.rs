@@ -3,7 +3,7 @@
 //! Owns the way from a view to numbers. An image that needs another in several ways needs it once
 //! here, with all its kinds, so that no line lies on another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{ImageId, Place};
 use crate::graph::evaluate::NeedKind;
@@ -81,9 +81,8 @@ impl Net {
             }
         }
         let needs = needs.into_iter().map(|((child, parent), ways)| {
-            let mut kinds: Vec<NeedKind> = ways.iter().map(|(kind, _)| *kind).collect();
-            kinds.sort_unstable();
-            kinds.dedup();
+            let kinds: BTreeSet<NeedKind> = ways.iter().map(|(kind, _)| *kind).collect();
+            let kinds = kinds.into_iter().collect();
             let (from, to) = (&nodes[parent].name, &nodes[child].name);
             let mut title = vec![format!("{to} needs {from}")];
             title.extend(ways.iter().map(|(kind, at)| format!("{} at {at}", kind.word())));

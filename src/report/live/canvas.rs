@@ -150,10 +150,6 @@ fn width(line: &str) -> usize {
     anstream::adapter::strip_str(line).to_string().width()
 }
 
-fn small(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
-}
-
 impl Debug for Canvas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Canvas").finish_non_exhaustive()
@@ -169,7 +165,7 @@ impl TermLike for Canvas {
     }
 
     fn height(&self) -> u16 {
-        small((self.size)().1)
+        u16::try_from((self.size)().1).unwrap_or(u16::MAX)
     }
 
     fn move_cursor_up(&self, _: usize) -> io::Result<()> {
