@@ -122,3 +122,6 @@ fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
     }
     plan.set_costs(costs);
 }
+
+#[cfg(test)]
+mod tests;
