@@ -13,6 +13,7 @@ mod externals;
 mod global;
 mod graph;
 pub mod output;
+mod program;
 mod push;
 pub mod retyped;
 
@@ -24,7 +25,11 @@ pub use diff::Diff;
 pub use externals::{Outdated, Update};
 pub use global::Global;
 pub use graph::{ColorBy, Graph, GraphFormat};
+pub use program::{parse, program};
 pub use push::Push;
+
+/// The name of the command by which a run moves tags. No word that someone types is near it.
+pub const MOVE_TAGS: &str = "__move-tags";
 
 /// Builds a repository's container images in dependency order.
 ///
@@ -80,9 +85,9 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Moves tags in registries as a file says; for a run's own use.
-    #[command(hide = true)]
-    Release {
+    /// Move tags in registries as a file says, for a run's own use.
+    #[command(name = MOVE_TAGS, hide = true)]
+    MoveTags {
         /// The file.
         #[arg(value_name = "FILE")]
         file: PathBuf,

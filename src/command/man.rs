@@ -9,12 +9,12 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::base::screen::visible_path;
-use crate::cli::{Cli, Global};
+use crate::cli::{self, Global};
 use crate::exit::Exit;
 use crate::report::say;
 use crate::workspace::root;
@@ -66,9 +66,7 @@ pub fn run(folder: &Path, global: &Global) -> anyhow::Result<Exit> {
 
 /// Names of files and their texts.
 fn pages() -> anyhow::Result<Vec<(String, String)>> {
-    let mut program = Cli::command().disable_help_subcommand(true);
-    // Options of all commands join the others here, and commands get their whole names.
-    program.build();
+    let program = cli::program();
     let commands = below(&program);
     let others: Vec<String> = commands.iter().map(page_of).collect();
     let mut pages = vec![("layers.1".to_owned(), page(program, &others)?)];
@@ -81,7 +79,8 @@ fn pages() -> anyhow::Result<Vec<(String, String)>> {
 
 /// All commands below one, each before its own.
 fn below(command: &Command) -> Vec<Command> {
-    let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
+    let shown = command.get_subcommands();
+    let shown = shown.filter(|it| !it.is_hide_set() && it.get_name() != "help");
     shown.flat_map(|it| [it.clone()].into_iter().chain(below(it))).collect()
 }
 
