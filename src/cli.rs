@@ -11,6 +11,7 @@ mod ci;
 mod global;
 mod graph;
 pub mod output;
+mod program;
 pub mod retyped;
 
 pub use build::{Build, Progress};
@@ -19,6 +20,10 @@ pub use ci::{
 };
 pub use global::Global;
 pub use graph::{ColorBy, Format, Graph};
+pub use program::{parse, program};
+
+/// The name of the command by which a run moves tags. No word that someone types is near it.
+pub const MOVE_TAGS: &str = "__move-tags";
 
 /// Builds a repository's container images in dependency order.
 ///
@@ -74,9 +79,9 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Moves tags in registries as a file says; for a run's own use.
-    #[command(hide = true)]
-    Release {
+    /// Move tags in registries as a file says, for a run's own use.
+    #[command(name = MOVE_TAGS, hide = true)]
+    MoveTags {
         /// The file.
         #[arg(value_name = "FILE")]
         file: PathBuf,

@@ -28,7 +28,7 @@ fn inline() -> Vec<String> {
 
 #[test]
 fn every_command_runs_and_says_what_is_shown() {
-    let shop = Shop::new();
+    let shop = Shop::with_store();
     let run = |command: &str| {
         let output = shop.run(command);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

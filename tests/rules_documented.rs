@@ -68,7 +68,7 @@ fn every_rule_has_a_page_and_every_page_a_rule() {
         for name in rule.buildkit() {
             assert!(page.contains(name), "{code}: BuildKit's name");
         }
-        for section in ["Why it matters", "Example", "Mended"] {
+        for section in ["Why it matters", "Example", "Fixed"] {
             assert!(page.contains(&format!("\n## {section}\n")), "{code}: no section `{section}`");
         }
         assert!(index.contains(&format!("[`{code}`]({code}.md)")), "{code}: not in the index");
@@ -180,15 +180,15 @@ fn every_example_does_what_its_page_says() {
         if told.iter().any(|it| *it != expected && it.0 != "no-stages") {
             wrong.push(format!("{code}: the example gives more: {told:?}"));
         }
-        let mended = section(&page, "Mended");
-        let command = command_of(mended);
-        let changed = files(mended);
+        let fixed = section(&page, "Fixed");
+        let command = command_of(fixed);
+        let changed = files(fixed);
         // A file may take the place of a folder.
         tree.retain(|path, _| !changed.keys().any(|it| path.starts_with(&format!("{it}/"))));
         tree.extend(changed);
         let (told, exit) = run(command.as_deref(), &tree);
         if !told.is_empty() || exit != Some(0) {
-            wrong.push(format!("{code}: mended gives {told:?}, exit {exit:?}"));
+            wrong.push(format!("{code}: the fixed example gives {told:?}, exit {exit:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -137,7 +137,10 @@ fn mistakes_of_verb(path: &Path, text: &str, verbs: &[String]) -> Vec<String> {
 }
 
 fn verbs() -> Vec<String> {
-    Cli::command().get_subcommands().map(|it| it.get_name().replace('-', "_")).collect()
+    Cli::command()
+        .get_subcommands()
+        .map(|it| it.get_name().trim_start_matches('_').replace('-', "_"))
+        .collect()
 }
 
 #[test]

@@ -9,12 +9,12 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::base::screen::visible_path;
-use crate::cli::Cli;
+use crate::cli;
 use crate::exit::Exit;
 use crate::report::say;
 use crate::workspace::{Invocation, root};
@@ -58,9 +58,7 @@ pub fn run(folder: &Path, at: &Invocation) -> anyhow::Result<Exit> {
     let folder = root::start_folder(at)?.join(folder);
     fs::create_dir_all(&folder)
         .with_context(|| format!("can't make the folder `{}`", visible_path(&folder)))?;
-    let mut program = Cli::command().disable_help_subcommand(true);
-    // Options of all commands join the others here, and commands get their whole names.
-    program.build();
+    let program = cli::program();
     let commands = below(&program);
     let others: Vec<String> = commands.iter().map(page_of).collect();
     say::file(&folder.join("layers.1"), &page(program, &others)?)?;
@@ -72,7 +70,8 @@ pub fn run(folder: &Path, at: &Invocation) -> anyhow::Result<Exit> {
 
 /// All commands below one, each before its own.
 fn below(command: &Command) -> Vec<Command> {
-    let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
+    let shown = command.get_subcommands();
+    let shown = shown.filter(|it| !it.is_hide_set() && it.get_name() != "help");
     shown.flat_map(|it| [it.clone()].into_iter().chain(below(it))).collect()
 }
 

@@ -20,9 +20,9 @@ mod init;
 mod list;
 mod log;
 mod man;
+mod move_tags;
 mod outdated;
 mod plan;
-mod release;
 mod report;
 mod runs;
 mod update;
@@ -63,7 +63,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(options) => check::run(&options, &at),
         Command::Init(options) => init::run(&options, &at),
         Command::Completions { shell } => completions::run(shell),
-        Command::Release { file } => release::run(&file, &at),
+        Command::MoveTags { file } => move_tags::run(&file, &at),
         Command::Man { folder } => man::run(&folder, &at),
     };
     result.unwrap_or_else(|error| {

@@ -1,15 +1,17 @@
 //! An engine for unit tests: a store in memory, and a build that a test may define.
 //!
-//! Every other call is an error, so that a test notices it.
+//! Every call that a test did not expect is an error, so that the test notices it.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
-    LabelFilter, ListedImage, Sink, StoredImage,
+    LabelFilter, ListedImage, ReferenceWatch, Sink, StoredImage,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
+use crate::base::error::permanent;
 
 /// What a test does in place of a build.
 type Build<'a> = dyn Fn(&BuildRequest, &Cancel) -> anyhow::Result<BuildOutcome> + Send + Sync + 'a;
@@ -17,11 +19,18 @@ type Build<'a> = dyn Fn(&BuildRequest, &Cancel) -> anyhow::Result<BuildOutcome> 
 /// The engine.
 #[derive(Default)]
 pub struct Stub<'a> {
-    images: Vec<StubImage>,
+    images: Mutex<Vec<StubImage>>,
     build: Option<Box<Build<'a>>>,
     holds_everything: bool,
+    /// How many pushes from now on find that somebody has just removed the reference.
+    interrupted_pushes: Mutex<u32>,
+    /// How often each reference was put on an image.
+    moves: Moves,
     calls: Mutex<Vec<String>>,
 }
+
+/// How often each reference was put on an image.
+type Moves = std::sync::Arc<Mutex<BTreeMap<String, u64>>>;
 
 /// An image in its store.
 struct StubImage {
@@ -45,27 +54,38 @@ impl<'a> Stub<'a> {
         Stub { holds_everything: true, ..self }
     }
 
+    /// Lets the next pushes find that somebody has just removed the reference.
+    #[must_use]
+    pub fn interrupting_pushes(self, times: u32) -> Stub<'a> {
+        Stub { interrupted_pushes: Mutex::new(times), ..self }
+    }
+
+    fn images(&self) -> MutexGuard<'_, Vec<StubImage>> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts an image into the store, with the instructions of its history. Others lose the references that it
     /// has. The last one put is the youngest.
-    pub fn put(&mut self, stored: StoredImage, history: &[String]) {
+    pub fn put(&self, stored: StoredImage, history: &[String]) {
         for reference in &stored.references {
             self.untag(reference);
         }
         let history = history.iter().cloned().map(HistoryEntry::from).collect();
-        let created = UnixTime::from_seconds(self.images.len().try_into().unwrap());
-        self.images.push(StubImage { stored, created, history });
+        let mut images = self.images();
+        let created = UnixTime::from_seconds(images.len().try_into().unwrap());
+        images.push(StubImage { stored, created, history });
     }
 
     /// Takes a reference away from whichever image has it.
-    pub fn untag(&mut self, reference: &str) {
-        for image in &mut self.images {
+    pub fn untag(&self, reference: &str) {
+        for image in self.images().iter_mut() {
             image.stored.references.retain(|it| it != reference);
         }
     }
 
     /// The image with an ID or a reference.
-    pub fn image(&self, name: &str) -> Option<&StoredImage> {
-        self.find(name).map(|image| &image.stored)
+    pub fn image(&self, name: &str) -> Option<StoredImage> {
+        self.images().iter().find(|image| image.is_called(name)).map(|image| image.stored.clone())
     }
 
     /// The calls since the last time they were taken: `inspect NAME`, `history NAME`, `list LABEL`.
@@ -73,16 +93,29 @@ impl<'a> Stub<'a> {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn find(&self, name: &str) -> Option<&StubImage> {
-        let is_named = |image: &&StubImage| {
-            image.stored.id == name || image.stored.references.iter().any(|it| it == name)
-        };
-        self.images.iter().find(is_named)
-    }
-
     fn note(&self, call: &str, name: &str) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.push(format!("{call} {name}"));
+    }
+}
+
+impl StubImage {
+    fn is_called(&self, name: &str) -> bool {
+        self.stored.id == name || self.stored.references.iter().any(|it| it == name)
+    }
+}
+
+/// Counts what a stub does itself.
+struct Counts(Moves);
+
+impl ReferenceWatch for Counts {
+    fn counts(
+        &self,
+        references: &[(String, String)],
+        _: &dyn ImageStore,
+    ) -> anyhow::Result<Vec<u64>> {
+        let moves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(references.iter().map(|(it, _)| moves.get(it).copied().unwrap_or_default()).collect())
     }
 }
 
@@ -116,13 +149,13 @@ impl ImageStore for Stub<'_> {
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         self.note("inspect", reference);
         let unknown = || StoredImage { id: reference.to_owned(), ..StoredImage::default() };
-        let found = self.image(reference).cloned();
+        let found = self.image(reference);
         Ok(found.or_else(|| self.holds_everything.then(unknown)))
     }
 
     fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
         self.note("history", id);
-        Ok(self.find(id).map(|image| image.history.clone()))
+        Ok(self.images().iter().find(|it| it.is_called(id)).map(|image| image.history.clone()))
     }
 
     fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
@@ -135,7 +168,7 @@ impl ImageStore for Stub<'_> {
             labels: image.stored.labels.clone(),
             size: image.stored.size,
         };
-        Ok(self.images.iter().filter(is_listed).map(listed).collect())
+        Ok(self.images().iter().filter(is_listed).map(listed).collect())
     }
 
     fn pull(&self, name: &str, _: Option<&Platform>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
@@ -143,14 +176,43 @@ impl ImageStore for Stub<'_> {
     }
 
     fn push(&self, name: &str, _: &Cancel) -> anyhow::Result<String> {
-        anyhow::bail!("unexpected: push {name}")
+        self.note("push", name);
+        let mut interrupted =
+            self.interrupted_pushes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *interrupted > 0 {
+            *interrupted -= 1;
+            self.untag(name);
+        }
+        let pushed = self.image(name).map(|image| format!("{}-pushed", image.id));
+        pushed.ok_or_else(|| permanent(format!("no image is called {name}")).into())
     }
 
     fn tag(&self, id: &str, name: &str) -> anyhow::Result<()> {
-        anyhow::bail!("unexpected: tag {id} {name}")
+        self.note("tag", &format!("{id} {name}"));
+        let mut images = self.images();
+        let Some(position) = images.iter().position(|image| image.stored.id == id) else {
+            return Err(permanent(format!("no image has the ID {id}")).into());
+        };
+        images.iter_mut().for_each(|image| image.stored.references.retain(|it| it != name));
+        images[position].stored.references.push(name.to_owned());
+        *self
+            .moves
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(name.to_owned())
+            .or_default() += 1;
+        Ok(())
     }
 
+    fn watch_references(&self, _: &str) -> anyhow::Result<Option<Box<dyn ReferenceWatch>>> {
+        Ok(Some(Box::new(Counts(self.moves.clone()))))
+    }
+
+    /// An image without references stays, as in Docker's own store, unless it is named by its ID.
     fn remove(&self, name: &str) -> anyhow::Result<()> {
-        anyhow::bail!("unexpected: remove {name}")
+        self.note("remove", name);
+        self.untag(name);
+        self.images().retain(|image| image.stored.id != name);
+        Ok(())
     }
 }

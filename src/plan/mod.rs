@@ -16,7 +16,7 @@ pub mod origin;
 mod shared;
 mod taken;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verdict;
 
 pub use ask::{Unchosen, ask_held, ask_unchosen, externals_of, judge_external};

@@ -24,20 +24,20 @@ use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, NeedInputs, PRO
 use crate::state::{Digests, Memory};
 
 /// The platform of all builds.
-pub(super) fn platform() -> Platform {
+pub(crate) fn platform() -> Platform {
     Platform::of("linux", "amd64", "")
 }
 
 /// A repository whose images are called `acme/shop-NAME`.
-pub(super) struct World {
+pub(crate) struct World {
     folder: TempDir,
     texts: Vec<(String, String)>,
-    pub(super) graph: Graph,
+    pub(crate) graph: Graph,
 }
 
 impl World {
     /// A repository with Dockerfiles by the names of their images.
-    pub(super) fn new(dockerfiles: &[(&str, &str)]) -> World {
+    pub(crate) fn new(dockerfiles: &[(&str, &str)]) -> World {
         let folder = tempfile::tempdir().unwrap();
         let texts: Vec<(String, String)> =
             dockerfiles.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
@@ -48,39 +48,39 @@ impl World {
     }
 
     /// Changes a Dockerfile.
-    pub(super) fn edit(&mut self, name: &str, text: &str) {
+    pub(crate) fn edit(&mut self, name: &str, text: &str) {
         let (_, old) = self.texts.iter_mut().find(|(it, _)| it == name).unwrap();
         text.clone_into(old);
         self.graph = graph_of(&self.texts);
     }
 
     /// The ID of an image.
-    pub(super) fn id(&self, name: &str) -> ImageId {
+    pub(crate) fn id(&self, name: &str) -> ImageId {
         self.graph.find(name).unwrap()
     }
 
     /// The unit of an image.
-    pub(super) fn unit(&self, name: &str) -> UnitId {
+    pub(crate) fn unit(&self, name: &str) -> UnitId {
         self.units().first_of(self.id(name))
     }
 
     /// The units of all images.
-    pub(super) fn units(&self) -> Units {
+    pub(crate) fn units(&self) -> Units {
         Units::for_one(self.graph.images.len(), platform())
     }
 
     /// Those that are planned, in order.
-    pub(super) fn order(&self) -> Vec<UnitId> {
+    pub(crate) fn order(&self) -> Vec<UnitId> {
         self.units().of_all(self.graph.order())
     }
 
     /// What decides on all images, given what a store holds now.
-    pub(super) fn judge<'a>(&'a self, store: &'a Stub<'_>) -> Judge<'a> {
+    pub(crate) fn judge<'a>(&'a self, store: &'a Stub<'_>) -> Judge<'a> {
         self.judge_some(self.graph.order(), store)
     }
 
     /// What decides on some images, given what a store holds now.
-    pub(super) fn judge_some<'a>(&'a self, chosen: &[ImageId], store: &'a Stub<'_>) -> Judge<'a> {
+    pub(crate) fn judge_some<'a>(&'a self, chosen: &[ImageId], store: &'a Stub<'_>) -> Judge<'a> {
         let graph = &self.graph;
         let mut externals: Externals = externals_of(graph, chosen)
             .into_iter()
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// Builds an image on what the store holds, as a run would. `content` is what its layer holds.
-    pub(super) fn build(&self, name: &str, content: &str, store: &mut Stub<'_>) -> Parent {
+    pub(crate) fn build(&self, name: &str, content: &str, store: &Stub<'_>) -> Parent {
         let judge = self.judge(store);
         let needs = self.parents(name, store);
         let Some(Ok(own)) = &judge.own[self.unit(name)] else { panic!("the inputs are readable") };
@@ -130,7 +130,7 @@ impl World {
         judge.memory.keep(name, &key, &inputs).unwrap();
         let image = &self.graph.images[self.id(name)];
         let base = image.base().map(|base| base.familiar());
-        let below = base.as_ref().and_then(|base| store.image(base)).cloned();
+        let below = base.as_ref().and_then(|base| store.image(base));
         let mut history: Vec<String> = match &below {
             Some(below) => {
                 let entries = store.history(&below.id).unwrap().unwrap();
@@ -157,29 +157,29 @@ impl World {
     }
 
     /// An image of the repository as its dependents see it.
-    pub(super) fn parent(&self, name: &str, stored: &StoredImage) -> Parent {
+    pub(crate) fn parent(&self, name: &str, stored: &StoredImage) -> Parent {
         let (image_id, identity) = (stored.id.clone(), Identity::of(stored));
         Parent { unit: self.unit(name), image_id, identity, remote: None }
     }
 
     /// The parents of an image, as the store holds them.
-    pub(super) fn parents(&self, name: &str, store: &Stub<'_>) -> Vec<Parent> {
+    pub(crate) fn parents(&self, name: &str, store: &Stub<'_>) -> Vec<Parent> {
         let parents = self.graph.parents_of(self.id(name)).into_iter();
         let parent = |parent: ImageId| {
             let image = &self.graph.images[parent];
             let stored = store.image(&image.references[0].familiar()).unwrap();
-            self.parent(&image.name, stored)
+            self.parent(&image.name, &stored)
         };
         parents.map(parent).collect()
     }
 
     /// The plan for all images as a line for each.
-    pub(super) fn plan(&self, judge: &Judge<'_>) -> Vec<String> {
+    pub(crate) fn plan(&self, judge: &Judge<'_>) -> Vec<String> {
         self.lines(&judge.plan(&self.order()).unwrap())
     }
 
     /// A plan as a line for each image.
-    pub(super) fn lines(&self, plan: &Plan) -> Vec<String> {
+    pub(crate) fn lines(&self, plan: &Plan) -> Vec<String> {
         let line = |unit: &UnitId| {
             let verdict = plan.verdict(*unit).unwrap();
             let image = &self.graph.images[plan.units().image(*unit)];
@@ -203,7 +203,7 @@ fn graph_of(texts: &[(String, String)]) -> Graph {
 }
 
 /// An image in a store with one layer. Its ID is made of its name and content.
-pub(super) fn stored(name: &str, content: &str) -> StoredImage {
+pub(crate) fn stored(name: &str, content: &str) -> StoredImage {
     StoredImage {
         id: format!("sha256:{name}-{content}"),
         platform: platform(),
@@ -214,19 +214,19 @@ pub(super) fn stored(name: &str, content: &str) -> StoredImage {
 }
 
 /// An image that the repository does not build, under a reference.
-pub(super) fn external(reference: &str, content: &str) -> StoredImage {
+pub(crate) fn external(reference: &str, content: &str) -> StoredImage {
     let references = vec![reference.to_owned()];
     StoredImage { references, ..stored("external", content) }
 }
 
 /// What an image needs, in the order of its inputs.
-pub(super) fn needs_of(judge: &Judge<'_>, unit: UnitId) -> Vec<(NeedInputs, Dependency<UnitId>)> {
+pub(crate) fn needs_of(judge: &Judge<'_>, unit: UnitId) -> Vec<(NeedInputs, Dependency<UnitId>)> {
     let Some(Ok(own)) = &judge.own[unit] else { panic!("the inputs are readable") };
     own.needs().map(|(need, of)| (need.clone(), of)).collect()
 }
 
 /// A verdict on one line.
-pub(super) fn describe(verdict: &Verdict) -> String {
+pub(crate) fn describe(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Fresh { image_id, lost, registry } => {
             let mut line = format!("fresh {image_id}");
@@ -244,7 +244,7 @@ pub(super) fn describe(verdict: &Verdict) -> String {
 }
 
 /// A reason on one line: its name, then the names of the changes or the reference.
-pub(super) fn describe_reason(reason: &Reason) -> String {
+pub(crate) fn describe_reason(reason: &Reason) -> String {
     let value = serde_json::to_value(reason).unwrap();
     let changes = value["changes"].as_array().into_iter().flatten();
     let changes = changes.map(|change| &change["change"]);

@@ -136,6 +136,55 @@ pub fn redirect<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::NamedContexts;
+    use crate::engine::stub::Stub;
+    use crate::plan::tests::{World, external, stored};
+
+    /// The named contexts of `app`, which stands on `base` and copies from an external.
+    fn contexts(first_line: &str, contexts: NamedContexts) -> BTreeMap<String, ContextSource> {
+        let text = format!("{first_line}FROM acme/shop-base\nCOPY --from=debian:12 /a /a\n");
+        let world = World::new(&[("base", "FROM scratch\nENV A=1\n"), ("app", &text)]);
+        let (store, aliases) = (Stub::default(), ParentAliases::default());
+        store.put(external("debian:12", "x"), &[]);
+        world.build("base", "one", &store);
+        let (app, needs) = (world.unit("app"), world.parents("app", &store));
+        let mut judge = world.judge(&store);
+        judge.contexts = contexts;
+        let found = ContextOverrides::of(&judge, app, &needs, &aliases).unwrap().contexts;
+        let again = ContextOverrides::of(&judge, app, &needs, &aliases).unwrap().contexts;
+        assert_eq!(found, again, "an image has one name");
+        for source in found.values() {
+            let ContextSource::Image(name) = source else { panic!("{source}") };
+            assert!(store.image(name).unwrap().references.contains(name));
+        }
+        found
+    }
+
+    #[test]
+    fn what_is_built_on_has_a_name_that_no_other_run_moves() {
+        let found = contexts("", NamedContexts::All);
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["acme/shop-base", "debian:12"]);
+        assert_eq!(contexts("", NamedContexts::None), BTreeMap::new());
+        let frontend = "# syntax=docker/dockerfile:1.4\n";
+        assert_eq!(contexts(frontend, NamedContexts::OfNamedFrontends).len(), 2);
+    }
+
+    #[test]
+    fn names_of_builds_are_taken_back_however_they_end() {
+        let (store, aliases) = (Stub::default(), ParentAliases::default());
+        let [built, failed] = [aliases.promise(), aliases.promise()];
+        let references = vec!["acme/base:latest".to_owned(), built.clone()];
+        let image = StoredImage { references, ..stored("base", "one") };
+        store.put(image.clone(), &[]);
+        aliases.note(&image);
+        assert_eq!(aliases.alias("sha256:base-one", &store).unwrap(), built);
+        aliases.remove_all(&store);
+        let mut removed = [format!("remove {built}"), format!("remove {failed}")];
+        removed.sort();
+        let mut calls = store.take_calls();
+        calls.sort();
+        assert_eq!(calls, removed);
+    }
 
     #[test]
     fn contexts_lead_to_what_stands_for_their_images() {

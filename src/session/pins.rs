@@ -49,3 +49,37 @@ pub fn bring(
         None => store.tag(&image.id, &name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::StoredImage;
+    use crate::engine::stub::Stub;
+    use crate::plan::tests::stored;
+
+    const PINNED: &str = "debian@sha256:1";
+
+    /// What is in the way of building on a pinned image whose tag is on one with this ID, if on any.
+    fn failure(tagged: Option<&str>) -> Option<String> {
+        let name = Reference::parse("debian:12").unwrap();
+        let store = Stub::default();
+        // Images are found by digest as by any reference.
+        let pinned = StoredImage { references: vec![PINNED.to_owned()], ..stored("debian", "one") };
+        store.put(pinned, &[]);
+        store.put(stored("debian", "two"), &[]);
+        tagged.iter().for_each(|id| store.tag(id, "debian:12").unwrap());
+        let brought = bring(&store, PINNED, Some(&name), None, &|_, _| ());
+        if brought.is_ok() {
+            assert_eq!(store.image("debian:12").unwrap().id, "sha256:debian-one");
+        }
+        brought.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_tag_is_put_on_the_pinned_image_and_never_taken_from_another() {
+        assert_eq!(failure(None), None);
+        assert_eq!(failure(Some("sha256:debian-one")), None);
+        let failure = failure(Some("sha256:debian-two")).unwrap();
+        assert!(failure.starts_with("`debian:12` is another image in the engine"), "{failure}");
+    }
+}

@@ -120,3 +120,6 @@ fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
     }
     plan.set_costs(costs);
 }
+
+#[cfg(test)]
+mod tests;

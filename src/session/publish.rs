@@ -140,3 +140,54 @@ impl Publisher for Publishing<'_> {
         Ok(Some(Released { moved: moved.into_iter().collect(), kept }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::stub::Stub;
+    use crate::plan::tests::stored;
+
+    const NAME: &str = "example.com/base:layers-1";
+
+    /// What the push of an image comes to if its name is taken away some times, and the calls that it made.
+    fn pushed(interruptions: u32, cancel: &Cancel) -> (Result<String, String>, Vec<String>) {
+        let store = Stub::default().interrupting_pushes(interruptions);
+        store.put(stored("base", "one"), &[]);
+        let pushed = push_under(NAME, "sha256:base-one", &store, cancel);
+        assert_eq!(store.image(NAME), None, "the name is taken away in the end");
+        (pushed.map_err(|error| error.to_string()), store.take_calls())
+    }
+
+    #[test]
+    fn a_push_begins_again_when_its_name_is_taken_away() {
+        let cancel = Cancel::default();
+        let (digest, calls) = pushed(0, &cancel);
+        assert_eq!(digest.as_deref(), Ok("sha256:base-one-pushed"));
+        let once = ["tag sha256:base-one", "push", "remove"];
+        let expected = once.map(|call| format!("{call} {NAME}"));
+        assert_eq!(calls[..3], expected);
+        assert_eq!(pushed(PUSHES - 1, &cancel).0, digest);
+    }
+
+    #[test]
+    fn a_push_ends_at_last() {
+        let failure = Err(format!("no image is called {NAME}"));
+        let (ended, calls) = pushed(PUSHES, &Cancel::default());
+        assert_eq!(ended, failure);
+        let pushes = calls.iter().filter(|call| call.starts_with("push ")).count();
+        assert_eq!(u32::try_from(pushes), Ok(PUSHES));
+        let cancelled = Cancel::default();
+        cancelled.set();
+        let (ended, calls) = pushed(PUSHES, &cancelled);
+        assert_eq!(ended, failure);
+        assert_eq!(calls.iter().filter(|call| call.starts_with("push ")).count(), 1);
+    }
+
+    #[test]
+    fn an_image_that_has_gone_is_not_pushed() {
+        let store = Stub::default();
+        let failure = push_under(NAME, "sha256:x", &store, &Cancel::default()).unwrap_err();
+        assert_eq!(failure.to_string(), "no image has the ID sha256:x");
+        assert_eq!(store.take_calls(), [format!("tag sha256:x {NAME}")]);
+    }
+}

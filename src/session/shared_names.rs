@@ -80,3 +80,52 @@ impl SharedNames {
         drop(store.remove(&self.marker));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::NamedContexts;
+    use crate::engine::stub::Stub;
+    use crate::plan::tests::{World, stored};
+
+    /// What becomes of a build on `base` while something happens to the store.
+    fn ending(contexts: NamedContexts, happens: impl FnOnce(&Stub<'_>)) -> Result<(), String> {
+        let base = ("base", "FROM scratch\nENV A=1\n");
+        let world = World::new(&[base, ("dev", "FROM acme/shop-base\nENV B=1\n")]);
+        let store = Stub::default();
+        world.build("base", "one", &store);
+        store.put(stored("other", "x"), &[]);
+        let (dev, needs) = (world.unit("dev"), world.parents("dev", &store));
+        let mut judge = world.judge(&store);
+        judge.contexts = contexts;
+        let names = SharedNames::default();
+        names.note(&judge, dev, &needs).unwrap();
+        happens(&store);
+        let confirmed = names.confirm(&judge, dev, &needs);
+        names.end(&store);
+        assert_eq!(store.image(&names.marker), None, "the marker is taken away");
+        confirmed.map_err(|error| error.to_string())
+    }
+
+    fn moves_and_moves_back(store: &Stub<'_>) {
+        store.tag("sha256:other-x", "acme/shop-base:latest").unwrap();
+        store.tag("sha256:base-one", "acme/shop-base:latest").unwrap();
+    }
+
+    #[test]
+    fn a_reference_that_moves_and_moves_back_is_noticed() {
+        let failure = ending(NamedContexts::None, moves_and_moves_back).unwrap_err();
+        assert!(failure.contains("moved to another image while `dev` was built"), "{failure}");
+    }
+
+    #[test]
+    fn a_reference_that_stays_is_no_failure() {
+        let moves_another = |store: &Stub<'_>| store.tag("sha256:other-x", "acme/x:1").unwrap();
+        assert_eq!(ending(NamedContexts::None, moves_another), Ok(()));
+    }
+
+    #[test]
+    fn a_parent_with_a_name_of_its_own_may_lose_its_others() {
+        assert_eq!(ending(NamedContexts::All, moves_and_moves_back), Ok(()));
+    }
+}

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{self, InfrastructureError};
 use crate::base::screen::visible_path;
+use crate::cli::MOVE_TAGS;
 use crate::process;
 use crate::registry::Registries;
 use crate::registry::moves::{Move, finish, move_all};
@@ -59,7 +60,7 @@ pub fn release(
     let text = serde_json::to_vec(&Intent { plain_http: plain_http.to_vec(), moves })?;
     let kept = folder.write(&name, &text);
     kept.with_context(|| format!("can't write `{}`", visible_path(&file)))?;
-    let arguments = [OsStr::new("release"), file.as_os_str()];
+    let arguments = [OsStr::new(MOVE_TAGS), file.as_os_str()];
     let finished = process::run_apart(&arguments, LONGEST_ERROR)?;
     if finished.status.success() {
         return Ok(());

@@ -7,14 +7,14 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use clap::Arg;
 use clap::builder::ValueHint;
-use clap::{Arg, CommandFactory};
 use clap_complete::engine::{
     ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
 };
 use clap_complete::env::{EnvCompleter, Shells};
 
-use crate::cli::{Cli, Global};
+use crate::cli::{Global, program};
 use crate::exit::Exit;
 use crate::graph::images;
 use crate::report::say;
@@ -43,7 +43,7 @@ pub fn answer_shell() -> Option<Exit> {
 
 fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> {
     let current = std::env::current_dir()?;
-    let mut program = with_names(Cli::command(), &folder_of(&words, &current));
+    let mut program = with_names(program(), &folder_of(&words, &current));
     let mut text = Vec::new();
     shell.write_complete(&mut program, words, Some(&current), &mut text)?;
     say::data(&String::from_utf8(text)?)
@@ -51,9 +51,7 @@ fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> 
 
 /// The command line with completers where only the repository knows the values. What stands for a
 /// value in the help decides, so that an option of later days which takes an IMAGE has them too.
-fn with_names(mut program: clap::Command, folder: &Path) -> clap::Command {
-    // Options of all commands join the others here.
-    program.build();
+fn with_names(program: clap::Command, folder: &Path) -> clap::Command {
     knowing(program, folder)
 }
 

@@ -227,7 +227,7 @@ fn releasing(tree: &Tree) -> Option<String> {
     let moves_here = |path: &PathBuf| {
         let said = fs::read(path.join("cmdline")).unwrap_or_default();
         let said = String::from_utf8_lossy(&said).into_owned();
-        said.contains("\0release\0") && said.contains(&*folder.to_string_lossy())
+        said.contains("\0__move-tags\0") && said.contains(&*folder.to_string_lossy())
     };
     let mut processes = fs::read_dir("/proc").unwrap().flatten().map(|it| it.path());
     let found = processes.find(moves_here)?;

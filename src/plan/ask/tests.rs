@@ -29,14 +29,14 @@ fn base(on_build: &[&str]) -> StoredImage {
 
 #[test]
 fn an_image_that_several_need_is_asked_for_once() {
-    let (world, mut store) = (world(), Stub::default());
+    let (world, store) = (world(), Stub::default());
     store.put(base(&["RUN x"]), &[]);
     let (found, externals) = ask(&world, &store);
     assert_eq!(store.take_calls(), [format!("inspect {BASE}")]);
     assert!(externals.is_empty(), "its triggers are those of its Dockerfile");
     let found = &found[&world.id("base")];
     assert_eq!(found.image_id, "sha256:base-x");
-    assert_eq!(found.identity, Identity::of(store.image(BASE).unwrap()));
+    assert_eq!(found.identity, Identity::of(&store.image(BASE).unwrap()));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn an_image_that_is_missing_is_unknown() {
 #[test]
 fn triggers_that_are_not_those_of_the_dockerfile_are_unknown() {
     for on_build in [&["RUN y"][..], &[], &["RUN x", "RUN y"]] {
-        let (world, mut store) = (world(), Stub::default());
+        let (world, store) = (world(), Stub::default());
         store.put(base(on_build), &[]);
         let (found, externals) = ask(&world, &store);
         assert_eq!(found.len(), 1, "{on_build:?}");

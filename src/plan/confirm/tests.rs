@@ -27,14 +27,14 @@ impl Built {
             ("base", "FROM scratch\nENV A=1\n"),
             ("app", "FROM acme/shop-base\nCOPY --from=debian:12 /a /a\n"),
         ]);
-        let (mut store, mut planned) = (Stub::default(), Stub::default());
-        for store in [&mut store, &mut planned] {
+        let (store, mut planned) = (Stub::default(), Stub::default());
+        for store in [&store, &mut planned] {
             store.put(external("debian:12", "x"), &[]);
             world.build("base", "one", store);
         }
         let needs = world.parents("app", &store);
-        world.build("app", "two", &mut store);
-        let app = store.image("sha256:app-two").unwrap().clone();
+        world.build("app", "two", &store);
+        let app = store.image("sha256:app-two").unwrap();
         let (contexts, resolved) = (NamedContexts::None, BTreeSet::new());
         Built { world, store, needs, planned, app, contexts, publishes_names: false, resolved }
     }
@@ -75,14 +75,14 @@ fn a_reference_that_moved_is_found() {
     let mut built = Built::new();
     built.move_base(stored("base", "other"), &["ENV"]);
     assert_moved(&built, BASE);
-    let mut built = Built::new();
+    let built = Built::new();
     built.store.put(external("debian:12", "other"), &[]);
     assert_moved(&built, "debian:12");
 }
 
 #[test]
 fn an_external_that_is_the_same_under_another_id_passes() {
-    let mut built = Built::new();
+    let built = Built::new();
     let again = StoredImage { id: "sha256:again".into(), ..external("debian:12", "x") };
     built.store.put(again, &[]);
     assert_eq!(built.confirm(), None);
@@ -90,7 +90,7 @@ fn an_external_that_is_the_same_under_another_id_passes() {
 
 #[test]
 fn a_reference_that_was_removed_is_found() {
-    let mut built = Built::new();
+    let built = Built::new();
     built.store.untag(BASE);
     let message = format!("`{BASE}` was removed while `app` was built on it");
     assert_eq!(built.confirm(), Some(message));
@@ -152,7 +152,7 @@ fn what_a_build_reports_to_have_resolved_is_compared() {
 
 #[test]
 fn what_the_build_pulled_itself_is_not_compared() {
-    let mut built = Built::new();
+    let built = Built::new();
     built.planned.untag("debian:12");
     built.store.put(external("debian:12", "other"), &[]);
     assert_eq!(built.confirm(), None);

@@ -28,7 +28,7 @@ fn image(key: Option<&str>) -> StoredImage {
 
 #[test]
 fn an_image_that_was_never_built_is_missing() {
-    let (world, mut store) = (world(), Stub::default());
+    let (world, store) = (world(), Stub::default());
     assert_eq!(reason(&world, &store), "no-image");
     // Someone else's image under the reference is not looked for before the first build.
     store.put(image(None), &[]);
@@ -39,9 +39,9 @@ fn an_image_that_was_never_built_is_missing() {
 
 #[test]
 fn a_reference_that_points_to_someone_elses_image_has_moved() {
-    let (world, mut store) = (world(), Stub::default());
-    world.build("app", "one", &mut store);
-    let mut store = Stub::default();
+    let (world, store) = (world(), Stub::default());
+    world.build("app", "one", &store);
+    let store = Stub::default();
     assert_eq!(reason(&world, &store), "no-image");
     store.put(image(None), &[]);
     assert_eq!(reason(&world, &store), format!("tag-moved {APP}"));
@@ -49,7 +49,7 @@ fn a_reference_that_points_to_someone_elses_image_has_moved() {
 
 #[test]
 fn a_reference_is_missing_from_an_image_that_has_another() {
-    let (mut world, mut store) = (world(), Stub::default());
+    let (mut world, store) = (world(), Stub::default());
     let app = world.id("app");
     world.graph.images[app].references.push(Reference::parse("acme/shop-app:1").unwrap());
     store.put(image(Some("unknown")), &[]);
@@ -58,25 +58,25 @@ fn a_reference_is_missing_from_an_image_that_has_another() {
 
 #[test]
 fn a_key_of_which_nothing_is_known_has_other_inputs() {
-    let (world, mut store) = (world(), Stub::default());
+    let (world, store) = (world(), Stub::default());
     store.put(image(Some("unknown")), &[]);
     assert_eq!(reason(&world, &store), "other-inputs");
 }
 
 #[test]
 fn a_key_whose_inputs_are_known_says_what_changed() {
-    let (mut world, mut store) = (world(), Stub::default());
-    world.build("app", "one", &mut store);
+    let (mut world, store) = (world(), Stub::default());
+    world.build("app", "one", &store);
     world.edit("app", "# syntax=docker/dockerfile:1\nFROM scratch\nENV A=2\n");
     assert_eq!(reason(&world, &store), "changed syntax instruction");
 }
 
 #[test]
 fn an_image_that_inherited_its_key_is_not_the_one() {
-    let (world, mut store) = (world(), Stub::default());
-    world.build("app", "one", &mut store);
-    let labels = store.image(APP).unwrap().labels.clone();
-    let mut store = Stub::default();
+    let (world, store) = (world(), Stub::default());
+    world.build("app", "one", &store);
+    let labels = store.image(APP).unwrap().labels;
+    let store = Stub::default();
     store.put(StoredImage { labels, ..image(None) }, &["ENV".into(), "sh".into()]);
     assert_eq!(reason(&world, &store), format!("tag-moved {APP}"));
 }
@@ -87,18 +87,18 @@ fn before_its_parents_are_built_only_what_is_certain_is_a_reason() {
         ("base", "FROM scratch\nENV A=1\n"),
         ("app", "FROM acme/shop-base\nENV B=1\n"),
     ]);
-    let mut store = Stub::default();
-    world.build("base", "one", &mut store);
+    let store = Stub::default();
+    world.build("base", "one", &store);
     let certain = |world: &World, store: &Stub<'_>| {
         let judge = world.judge(store);
         let reason = judge.certain_reason(world.unit("app")).unwrap();
         reason.as_ref().map(describe_reason)
     };
     assert_eq!(certain(&world, &store).as_deref(), Some("no-image"));
-    world.build("app", "two", &mut store);
+    world.build("app", "two", &store);
     assert_eq!(certain(&world, &store), None);
     // That the parent is another one is not known yet.
-    world.build("base", "other", &mut store);
+    world.build("base", "other", &store);
     assert_eq!(certain(&world, &store), None);
     world.edit("app", "FROM acme/shop-base\nENV B=2\n");
     assert_eq!(certain(&world, &store).as_deref(), Some("changed instruction"));

@@ -14,9 +14,9 @@ fn pair() -> World {
 
 /// A pair that is built.
 fn built() -> (World, Stub<'static>) {
-    let (world, mut store) = (pair(), Stub::default());
-    world.build("base", "one", &mut store);
-    world.build("dev", "two", &mut store);
+    let (world, store) = (pair(), Stub::default());
+    world.build("base", "one", &store);
+    world.build("dev", "two", &store);
     (world, store)
 }
 
@@ -32,7 +32,7 @@ fn what_no_engine_holds_is_built() {
 
 #[test]
 fn what_was_built_from_the_same_is_fresh() {
-    let (world, mut store) = built();
+    let (world, store) = built();
     check(&world, &store, &["base: fresh sha256:base-one", "dev: fresh sha256:dev-two"]);
     store.untag("acme/shop-base:latest");
     let lost = "base: fresh sha256:base-one lost acme/shop-base:latest";
@@ -60,10 +60,10 @@ fn a_change_is_certain_before_the_parents_are_built() {
 
 #[test]
 fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
-    let (mut world, mut store) = built();
+    let (mut world, store) = built();
     world.edit("base", "FROM scratch\nENV A=2\n");
     // The same layers and configuration under another key and ID.
-    let again = world.build("base", "one", &mut store);
+    let again = world.build("base", "one", &store);
     let fresh = "base: fresh sha256:base-one-again";
     check(&world, &store, &[fresh, "dev: fresh sha256:dev-two"]);
     let judge = world.judge(&store);
@@ -75,9 +75,9 @@ fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
 
 #[test]
 fn a_parent_that_comes_out_different_makes_its_children_stale() {
-    let (mut world, mut store) = built();
+    let (mut world, store) = built();
     world.edit("base", "FROM scratch\nENV A=2\n");
-    let other = world.build("base", "other", &mut store);
+    let other = world.build("base", "other", &store);
     check(&world, &store, &["base: fresh sha256:base-other", "dev: build changed parent"]);
     let judge = world.judge(&store);
     let settled = judge.settle(world.unit("dev"), &among(&[other])).unwrap();
@@ -126,9 +126,9 @@ fn an_image_that_was_not_gathered_is_an_error() {
 
 #[test]
 fn an_inherited_key_is_not_an_image_of_ours() {
-    let (world, mut store) = built();
+    let (world, store) = built();
     // As `docker commit` makes it: all labels and references of the image, and one more layer.
-    let base = store.image("sha256:base-one").unwrap().clone();
+    let base = store.image("sha256:base-one").unwrap();
     store.untag("acme/shop-base:latest");
     let committed = StoredImage {
         diff_ids: [base.diff_ids, vec!["more".into()]].concat(),
@@ -146,7 +146,7 @@ fn an_inherited_key_is_not_an_image_of_ours() {
 #[test]
 fn a_key_without_its_image_is_not_enough() {
     let (world, mut source) = built();
-    let key = |name: &str| source.image(name).unwrap().clone();
+    let key = |name: &str| source.image(name).unwrap();
     let (base, dev) = (key("sha256:base-one"), key("sha256:dev-two"));
     source = Stub::default();
     source.put(base.clone(), &["ENV".to_owned(), "sh".to_owned()]);
@@ -159,9 +159,9 @@ fn a_key_without_its_image_is_not_enough() {
 fn of_several_carriers_one_with_the_reference_is_used_else_the_youngest() {
     let case = |has_first: bool, has_second: bool, expected: &str| {
         // What was found once is known, so each case begins anew.
-        let (world, mut store) = (pair(), Stub::default());
-        world.build("base", "one", &mut store);
-        let first = store.image("sha256:base-one").unwrap().clone();
+        let (world, store) = (pair(), Stub::default());
+        world.build("base", "one", &store);
+        let first = store.image("sha256:base-one").unwrap();
         let references = if has_second { first.references.clone() } else { Vec::new() };
         let second = StoredImage { id: "sha256:base-second".into(), references, ..first };
         store.put(second, &["ENV".to_owned()]);
@@ -191,9 +191,9 @@ fn an_image_that_was_built_here_is_inspected_once() {
 #[test]
 fn externals_count_for_what_they_are() {
     let world = World::new(&[("app", "FROM debian:12\nENV A=1\n")]);
-    let mut store = Stub::default();
+    let store = Stub::default();
     store.put(external("debian:12", "old"), &["ADD".to_owned()]);
-    world.build("app", "one", &mut store);
+    world.build("app", "one", &store);
     check(&world, &store, &["app: fresh sha256:app-one"]);
     // The tag is on another image, then on one that only differs in its ID, then on none.
     store.put(external("debian:12", "new"), &["ADD".to_owned()]);
@@ -207,7 +207,7 @@ fn externals_count_for_what_they_are() {
 
 #[test]
 fn images_that_are_not_chosen_count_for_what_they_are() {
-    let (world, mut store) = built();
+    let (world, store) = built();
     let dev = [world.id("dev")];
     let check = |store: &Stub<'_>, expected: &str| {
         let judge = world.judge_some(&dev, store);
@@ -265,7 +265,7 @@ fn what_only_the_registry_holds_is_used_from_there() {
 fn where_engine_and_registry_differ_the_registry_wins() {
     let (world, store) = built();
     let judge = world.judge(&store);
-    let here = Identity::of(store.image("sha256:base-one").unwrap());
+    let here = Identity::of(&store.image("sha256:base-one").unwrap());
     let settled = close(&judge, None);
     let is_here = |it: &Present| !it.is_remote;
     assert!(matches!(settled, Settled::Present(it) if is_here(&it) && it.registered.is_none()));
@@ -294,13 +294,13 @@ fn a_plan_says_where_a_remote_image_is_and_children_are_keyed_by_it() {
 
 #[test]
 fn another_run_may_have_built_it_meanwhile() {
-    let (world, mut store) = (pair(), Stub::default());
+    let (world, store) = (pair(), Stub::default());
     let base = world.unit("base");
     let planned = Stub::default();
     let mut before = world.judge(&planned);
     let key = before.key_of(base, &[]).unwrap();
     assert_eq!(before.look_again(base, &key).unwrap(), None);
-    world.build("base", "one", &mut store);
+    world.build("base", "one", &store);
     before.store = &store;
     let found = before.look_again(base, &key).unwrap();
     assert_eq!(found, Some(("sha256:base-one".to_owned(), Vec::new())));

@@ -11,9 +11,9 @@ use crate::plan::tests::{World, external, needs_of, stored};
 fn world(first_line: &str, from: &str) -> (World, Stub<'static>) {
     let text = format!("{first_line}FROM {from}\nCOPY --from=debian:12 /a /a\n");
     let world = World::new(&[("base", "FROM scratch\nENV A=1\n"), ("app", &text)]);
-    let mut store = Stub::default();
+    let store = Stub::default();
     store.put(external("debian:12", "x"), &[]);
-    world.build("base", "one", &mut store);
+    world.build("base", "one", &store);
     (world, store)
 }
 
@@ -88,7 +88,7 @@ fn what_only_a_registry_holds_is_named_by_digest() {
 fn an_external_that_is_named_by_digest_keeps_its_name() {
     let digest = format!("debian@sha256:{}", "0".repeat(64));
     let world = World::new(&[("app", &format!("FROM {digest}\n"))]);
-    let mut store = Stub::default();
+    let store = Stub::default();
     store.put(external(&digest, "x"), &[]);
     let judge = world.judge(&store);
     let (need, of) = &needs_of(&judge, world.unit("app"))[0];
@@ -100,7 +100,7 @@ fn an_external_that_is_named_by_digest_keeps_its_name() {
 fn an_external_that_is_wanted_for_another_platform_keeps_its_name() {
     let check = |platform: &str, expected| {
         let world = World::new(&[("app", &format!("FROM --platform={platform} debian:12\n"))]);
-        let mut store = Stub::default();
+        let store = Stub::default();
         store.put(external("debian:12", "x"), &[]);
         assert_eq!(given(&world.judge(&store), &[]), [expected], "{platform}");
     };
@@ -111,7 +111,7 @@ fn an_external_that_is_wanted_for_another_platform_keeps_its_name() {
 
 #[test]
 fn what_the_engine_does_not_hold_keeps_its_name() {
-    let (world, mut store) = world("", "acme/shop-base");
+    let (world, store) = world("", "acme/shop-base");
     store.untag("debian:12");
     let needs = world.parents("app", &store);
     assert_eq!(given(&world.judge(&store), &needs), [lent("sha256:base-one"), NOTHING]);

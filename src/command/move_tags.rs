@@ -1,4 +1,4 @@
-//! `layers release FILE`: moves tags in registries as a file says; for a run's own use.
+//! `layers __move-tags FILE`: moves tags in registries as a file says, for a run's own use.
 //! The run reads a failure from the standard error stream, as JSON.
 
 use std::path::Path;

@@ -1,0 +1,158 @@
+//! The command line as a whole.
+//!
+//! Owns which options mean something to which command, and the right command for words that users of other tools type by
+//! habit.
+
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, CommandFactory, Error, FromArgMatches};
+
+use super::Cli;
+
+/// The commands that neither read Dockerfiles nor name images. Settings of images mean nothing to them.
+const WITHOUT_SETTINGS: [&str; 6] =
+    ["log", "runs", "report", "completions", "man", super::MOVE_TAGS];
+
+/// The options of all commands that such a command takes, too.
+const PLAIN: [&str; 1] = ["directory"];
+
+/// Words that users of docker, cargo, git, or make type, and the command that does here what they expect.
+const HABITS: [(&str, &str); 26] = [
+    ("bake", "layers build --all"),
+    ("clean", "rm -r .layers"),
+    ("config", "layers list"),
+    ("deps", "layers graph"),
+    ("down", "docker compose down"),
+    ("explain", "layers why IMAGE"),
+    ("history", "layers runs"),
+    ("image", "layers list"),
+    ("images", "layers list"),
+    ("inspect", "layers why IMAGE"),
+    ("lint", "layers check"),
+    ("lock", "layers update"),
+    ("logs", "layers log"),
+    ("ls", "layers list"),
+    ("make", "layers build --all"),
+    ("new", "layers init"),
+    ("prune", "docker image prune"),
+    ("ps", "layers runs"),
+    ("publish", "layers build --all --push"),
+    ("pull", "layers build --all --load"),
+    ("push", "layers build --all --push"),
+    ("rebuild", "layers build --force IMAGE"),
+    ("status", "layers plan"),
+    ("tree", "layers graph"),
+    ("up", "layers build --all"),
+    ("validate", "layers check"),
+];
+
+/// Returns the command line as it is parsed, completed, and documented.
+pub fn program() -> Command {
+    let mut program = Cli::command();
+    let hidden: Vec<Arg> = settings(&program).map(|it| it.clone().hide(true)).collect();
+    for name in WITHOUT_SETTINGS {
+        // They are known there, so that they are refused wherever they are written.
+        program = program.mut_subcommand(name, |command| command.args(&hidden));
+    }
+    // Options of all commands join the others here.
+    program.build();
+    program
+}
+
+/// Parses the arguments of this process.
+///
+/// # Errors
+/// If they are wrong or request help.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
+    let mut program = program();
+    let matches = program.try_get_matches_from_mut(arguments).map_err(point_to_command)?;
+    refuse_settings(&mut program, &matches)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// The options of all commands that say what images are built of and called.
+fn settings(program: &Command) -> impl Iterator<Item = &Arg> {
+    program
+        .get_arguments()
+        .filter(|it| it.is_global_set() && !PLAIN.contains(&it.get_id().as_str()))
+}
+
+/// Refuses settings where they mean nothing, in the words for any other unknown option.
+fn refuse_settings(program: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
+    let Some((name, given)) = matches.subcommand() else { return Ok(()) };
+    let Some(command) = program.find_subcommand_mut(name) else { return Ok(()) };
+    if !WITHOUT_SETTINGS.contains(&name) {
+        return Ok(());
+    }
+    let is_given =
+        |it: &&Arg| given.value_source(it.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let Some(option) = settings(command).find(is_given) else { return Ok(()) };
+    let option = option.get_long().map_or(String::new(), |long| format!("--{long}"));
+    let mut error = Error::new(ErrorKind::UnknownArgument).with_cmd(command);
+    error.insert(ContextKind::InvalidArg, ContextValue::String(option));
+    Err(error)
+}
+
+/// Adds the right command to the error about a word that is none.
+fn point_to_command(mut error: Error) -> Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    if let Some((_, command)) = HABITS.iter().find(|(habit, _)| habit == word) {
+        let tip = StyledStr::from(format!("use `{command}`"));
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &str) -> Result<Cli, String> {
+        let words = words.split(' ').map(OsString::from);
+        parse(words).map_err(|error| error.render().to_string())
+    }
+
+    #[track_caller]
+    fn check_error(words: &str, expected: &str) {
+        let error = parsed(words).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn habits_are_no_commands_and_lead_to_some() {
+        let program = program();
+        for (habit, command) in HABITS {
+            assert!(program.find_subcommand(habit).is_none(), "{habit}");
+            check_error(&format!("layers {habit}"), &format!("tip: use `{command}`"));
+            if command.starts_with("layers ") {
+                parsed(command).unwrap();
+            }
+        }
+        assert!(HABITS.is_sorted());
+        check_error("layers biuld", "tip: a similar subcommand exists: 'build'");
+    }
+
+    #[test]
+    fn settings_of_images_mean_nothing_to_some_commands() {
+        check_error("layers runs --platform linux/arm64", "unexpected argument '--platform'");
+        check_error("layers --tag 1 log", "unexpected argument '--tag'");
+        parsed("layers runs -C /").unwrap();
+        parsed("layers --platform linux/arm64 build --all").unwrap();
+        let help = |name: &str| {
+            program().find_subcommand_mut(name).unwrap().render_long_help().to_string()
+        };
+        for name in WITHOUT_SETTINGS {
+            assert!(
+                !help(name).contains("--platform") && help(name).contains("-C <DIR>"),
+                "{name}"
+            );
+        }
+        assert!(help("build").contains("--platform"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Which images get names of their own, and what happens if one has gone meanwhile.
+
+use super::*;
+use crate::base::Platform;
+use crate::engine::stub::Stub;
+use crate::engine::{Cancel, HistoryEntry, LabelFilter, ListedImage, StoredImage};
+use crate::plan::tests::World;
+
+/// An image, and one on it; `dev` is to be built.
+fn world() -> (World, Stub<'static>) {
+    let (base, dev) = (("base", "FROM scratch\nENV A=1\n"), "FROM acme/shop-base\nENV B=1\n");
+    let mut world = World::new(&[base, ("dev", dev)]);
+    let store = Stub::default();
+    world.build("base", "one", &store);
+    world.build("dev", "two", &store);
+    world.edit("dev", "FROM acme/shop-base\nENV B=2\n");
+    (world, store)
+}
+
+fn planned(world: &World, judge: &mut Judge<'_>, aliases: &ParentAliases) -> (Vec<String>, usize) {
+    let (plan, held) = make_plan(judge, &world.order(), Some(aliases)).unwrap();
+    (world.lines(&plan), held.len())
+}
+
+#[test]
+fn what_something_is_built_on_has_a_name_of_its_own() {
+    let (world, store) = world();
+    let aliases = ParentAliases::default();
+    let (lines, held) = planned(&world, &mut world.judge(&store), &aliases);
+    assert_eq!(lines, ["base: fresh sha256:base-one", "dev: build changed instruction"]);
+    assert_eq!(held, 1);
+    let references = store.image("sha256:base-one").unwrap().references;
+    assert_eq!(references.len(), 2, "{references:?}");
+    aliases.remove_all(&store);
+    assert_eq!(store.image("sha256:base-one").unwrap().references, ["acme/shop-base:latest"]);
+}
+
+#[test]
+fn where_nothing_is_built_nothing_is_named() {
+    let (mut world, store) = world();
+    world.edit("dev", "FROM acme/shop-base\nENV B=1\n");
+    let aliases = ParentAliases::default();
+    let (lines, held) = planned(&world, &mut world.judge(&store), &aliases);
+    assert_eq!(lines, ["base: fresh sha256:base-one", "dev: fresh sha256:dev-two"]);
+    assert_eq!(held, 0);
+    assert!(!store.take_calls().iter().any(|call| call.starts_with("tag ")));
+}
+
+#[test]
+fn an_engine_without_named_contexts_is_asked_for_no_names() {
+    let (world, store) = world();
+    let mut judge = world.judge(&store);
+    judge.contexts = NamedContexts::None;
+    let (_, held) = planned(&world, &mut judge, &ParentAliases::default());
+    assert_eq!(held, 0);
+    assert!(!store.take_calls().iter().any(|call| call.starts_with("tag ")));
+}
+
+#[test]
+fn images_are_judged_again_when_a_parent_has_gone() {
+    let (world, store) = world();
+    let mut judge = world.judge(&store);
+    ImageStore::remove(&store, "sha256:base-one").unwrap();
+    let (lines, _) = planned(&world, &mut judge, &ParentAliases::default());
+    assert_eq!(
+        lines,
+        ["base: build tag-moved acme/shop-base:latest", "dev: build changed instruction"]
+    );
+}
+
+#[test]
+fn a_store_that_lists_what_it_does_not_have_ends_the_planning() {
+    let (world, store) = world();
+    let lying = Lying(&store);
+    let mut judge = world.judge(&store);
+    judge.store = &lying;
+    let ended = make_plan(&mut judge, &world.order(), Some(&ParentAliases::default()));
+    assert_eq!(ended.unwrap_err().to_string(), "it has gone");
+}
+
+/// A store whose images can be listed, and given no name.
+struct Lying<'a>(&'a Stub<'a>);
+
+impl ImageStore for Lying<'_> {
+    fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
+        self.0.inspect(reference)
+    }
+
+    fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
+        self.0.history(id)
+    }
+
+    fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
+        self.0.list(label)
+    }
+
+    fn pull(&self, _: &str, _: Option<&Platform>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
+        anyhow::bail!("nothing is pulled")
+    }
+
+    fn push(&self, _: &str, _: &Cancel) -> anyhow::Result<String> {
+        anyhow::bail!("nothing is pushed")
+    }
+
+    fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
+        anyhow::bail!("it has gone")
+    }
+
+    fn remove(&self, _: &str) -> anyhow::Result<()> {
+        anyhow::bail!("nothing is removed")
+    }
+}
