@@ -5,8 +5,6 @@
 //! crosses few lines, and rows that keep lines straight. It knows neither names nor pixels. The same
 //! graph is laid out the same, and nothing recurses.
 
-use std::collections::BTreeSet;
-
 /// How often the order within ranks is tried to be made better.
 const SWEEPS: usize = 12;
 
@@ -134,7 +132,9 @@ impl Net {
     fn new(parents: &[Vec<usize>], ranks: &[usize]) -> Net {
         let mut needs = Vec::new();
         for (child, all) in parents.iter().enumerate() {
-            let all: BTreeSet<usize> = all.iter().copied().collect();
+            let mut all: Vec<usize> = all.clone();
+            all.sort_unstable();
+            all.dedup();
             needs.extend(all.into_iter().map(|parent| (parent, child)));
         }
         let mut longest = vec![0_usize; ranks.len()];

@@ -111,8 +111,7 @@ impl Silence {
 /// The rules that a name silences: one by its own code, or all that mean the same as that check of
 /// BuildKit's. None for a check that only BuildKit has. A name that silences nothing is a mistake by `rule`.
 fn read_name(name: &str, rule: Rule) -> Result<Vec<Rule>, Diagnostic> {
-    let is_it = |rule: &Rule| rule.code() == name || rule.buildkit().contains(&name);
-    let rules: Vec<Rule> = Rule::ALL.iter().copied().filter(is_it).collect();
+    let rules = named(name);
     if rules.is_empty() && !FOREIGN.contains(&name) {
         let hint = suggest(name, names().chain(FOREIGN.iter().copied()));
         let hint = hint.as_deref().unwrap_or("the codes stand in brackets before each message");
@@ -123,6 +122,12 @@ fn read_name(name: &str, rule: Rule) -> Result<Vec<Rule>, Diagnostic> {
         return Err(Diagnostic::new(rule, message).hint("take the name out"));
     }
     Ok(rules)
+}
+
+/// The rules of a name.
+fn named(name: &str) -> Vec<Rule> {
+    let is_it = |rule: &Rule| rule.code() == name || rule.buildkit().contains(&name);
+    Rule::ALL.iter().copied().filter(is_it).collect()
 }
 
 /// All names that may be silenced.

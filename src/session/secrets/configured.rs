@@ -63,7 +63,7 @@ impl<'a> Configured<'a> {
         let agents = config.ssh.iter().map(|setting| {
             let (id, paths) = words::read_agent(setting.get_ref());
             let origin = match paths.as_slice() {
-                [] => Origin::Agent { is_set: place.has_agent() },
+                [] => Origin::Agent { is_set: place.environment.path("SSH_AUTH_SOCK").is_some() },
                 paths => Origin::Paths(paths.iter().map(|path| place.resolve(path)).collect()),
             };
             Configured { kind: SecretKind::Agent, id, span: ConfigFile::span(setting), origin }

@@ -143,11 +143,6 @@ impl Place<'_> {
         Ok(Some(content).filter(|content| content.len() <= most))
     }
 
-    /// Whether there is an agent of the environment.
-    pub fn has_agent(self) -> bool {
-        self.environment.path("SSH_AUTH_SOCK").is_some()
-    }
-
     /// A path as the command line means it: the system follows its links when it is opened, so that
     /// `/dev/fd/63` is a pipe.
     pub fn locate(self, written: &str) -> Located<'_> {

@@ -38,9 +38,10 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
         let paths = dockerfiles::find(root, &DEFAULT_GLOBS, &[])?;
         return Ok(vec![Part { glob: None, paths }]);
     }
+    let is_missing = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
     let mut found = match dockerfiles::find(root, &ANYWHERE, &["**/*.dockerignore"]) {
         Ok(found) => found,
-        Err(error) if is_missing(&error) => Vec::new(),
+        Err(error) if error.downcast_ref().is_some_and(is_missing) => Vec::new(),
         Err(error) => return Err(error),
     };
     found.retain(|path| path.file_name().is_some_and(|name| !name.ends_with(".md")));
@@ -53,10 +54,6 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
         parts.push(Part { glob: Some(glob), paths });
     }
     Ok(parts)
-}
-
-fn is_missing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::NotFound)
 }
 
 /// Few globs that find the paths: what lies in sibling folders under one file name is drawn
