@@ -118,7 +118,6 @@ fn perform(
     let memory = &provider.judge.memory;
     let mut observers = Observers::new(view, began, memory, pages.is_any());
     run.execute(&mut observers);
-    provider.remove_names();
     let record = observers.leave(&provider.judge, at)?;
     provider.tell_trouble(at)?;
     let exit = Exit::from(&record.tally);

@@ -189,12 +189,6 @@ impl<'a> ImageProvider<'a> {
         say::warning(&said, at.paint)
     }
 
-    /// Removes the names that images were given for the time of a run.
-    pub fn remove_names(&self) {
-        self.parent_aliases.remove_all(self.judge.store);
-        self.shared_names.end(self.judge.store);
-    }
-
     /// Makes sure that a fresh image stays until the end of the run. It is built if it has gone since the engine was
     /// asked.
     fn hold(&self, unit: UnitId, settled: Settled, needs: &[Parent]) -> anyhow::Result<Settled> {
@@ -301,6 +295,15 @@ fn used_contexts(image: &Image) -> BTreeMap<String, String> {
         .filter(|(_, value)| names_frontend || image.evaluation.uses_context(value))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
+}
+
+impl Drop for ImageProvider<'_> {
+    /// Removes the names that images have for the duration of a run, however the run ends.
+    fn drop(&mut self) {
+        let store = self.engine.images();
+        self.parent_aliases.remove_all(store);
+        self.shared_names.end(store);
+    }
 }
 
 impl Recipes for ImageProvider<'_> {

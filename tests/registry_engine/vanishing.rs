@@ -1,6 +1,8 @@
 //! Another run on the same engine moves the references of images while this one still needs them. containerd's store
 //! drops an image along with its last reference.
 
+use std::fs;
+
 use layers::engine::ImageStore;
 
 use crate::common::between::{Between, engine_at};
@@ -63,6 +65,24 @@ fn an_image_that_two_runs_push_is_pushed_by_both() {
         docker.remove(of_key).unwrap();
     });
     assert!(held(address, &tree.repository("base"), "latest").is_some());
+}
+
+/// A run that is refused after its plan was made.
+#[test]
+fn a_run_that_does_not_begin_leaves_no_names() {
+    let Some(registry) = Registry::start() else { return };
+    let Some((machine, tree, _)) = prepared(registry.address()) else { return };
+    let config = fs::read_to_string(tree.root().join("layers.toml")).unwrap();
+    tree.write(
+        "layers.toml",
+        &format!("{config}[secrets]\nhost = {{ src = \"/etc/hostname\" }}\n"),
+    );
+    let text = fs::read_to_string(tree.root().join("docker/dev/Dockerfile")).unwrap();
+    tree.write("docker/dev/Dockerfile", &format!("{text}RUN --mount=type=secret,id=host true\n"));
+    let said = machine.build(&tree, registry.address(), "--all --push=no");
+    assert_eq!(said.code, 2, "{}", said.err);
+    let names = machine.docker(&["image", "ls", "--format", "{{.Repository}}"]);
+    assert!(!names.contains("layers.invalid"), "{names}");
 }
 
 #[test]
