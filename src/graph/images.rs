@@ -336,7 +336,7 @@ impl<'a> Collector<'a> {
         let references = draft.last(|layer| layer.reference).map_or(&[][..], OneOrMore::settings);
         image.references = self.references(references, &values);
         for (name, value) in draft.layers.iter().filter_map(|layer| layer.args).flatten() {
-            let text = value.get_ref().to_text();
+            let text = value.get_ref().to_string();
             if let Some(text) = self.fill((&text, ConfigFile::span(value)), &values) {
                 image.args.insert(name.clone(), text);
             }

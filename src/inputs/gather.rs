@@ -20,7 +20,7 @@ use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
 use crate::base::clock::UnixTime;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::path::STATE_DIRECTORY;
-use crate::base::{IdMap, Place, RelPath, UnitId, clock};
+use crate::base::{Diagnostic, IdMap, Place, RelPath, UnitId, clock};
 use crate::engine::Attestations;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
@@ -271,12 +271,18 @@ pub(super) fn walk_for(
     }
     let (ignore, problems) =
         IgnoreFile::load(root, &image.dockerfile, &image.context).map_err(unreadable)?;
-    if let Some(problem) = problems.first() {
-        let place = problem.labels.first().map(|label| label.source.place(label.span));
-        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-        return Err(permanent(format!("{place}{}", problem.message)));
+    match problems.first() {
+        Some(problem) => Err(permanent(describe_ignore_problem(problem))),
+        None => Context::walk(&folder, &ignore).map_err(permanent),
     }
-    Context::walk(&folder, &ignore).map_err(permanent)
+}
+
+/// What is wrong in an ignore file, and where.
+pub(super) fn describe_ignore_problem(problem: &Diagnostic) -> String {
+    match problem.labels.first() {
+        Some(label) => format!("{}: {}", label.source.place(label.span), problem.message),
+        None => problem.message.clone(),
+    }
 }
 
 fn unreadable(error: io::Error) -> InfrastructureError {

@@ -4,10 +4,10 @@
 //! business of the room that uses it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::num::NonZeroU16;
 use std::path::Path;
+use std::{fmt, fs};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -180,14 +180,14 @@ pub enum Value {
     Boolean(bool),
 }
 
-impl Value {
-    /// The value as the text that a build gets.
-    pub fn to_text(&self) -> String {
+/// As the text that a build gets.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::Text(text) => text.clone(),
-            Value::Integer(number) => number.to_string(),
-            Value::Float(number) => number.to_string(),
-            Value::Boolean(truth) => truth.to_string(),
+            Value::Text(text) => f.write_str(text),
+            Value::Integer(number) => number.fmt(f),
+            Value::Float(number) => number.fmt(f),
+            Value::Boolean(truth) => truth.fmt(f),
         }
     }
 }
@@ -204,12 +204,10 @@ pub struct ConfigFile {
 impl ConfigFile {
     /// The globs that are looked for outside of groups: those that are set, or `default` where
     /// there are no groups either.
-    pub fn globs(&self, default: &[&str]) -> Vec<String> {
+    pub fn globs<'a>(&'a self, default: &[&'a str]) -> Vec<&'a str> {
         match &self.config.dockerfiles {
-            Some(globs) => globs.iter().map(|glob| glob.get_ref().clone()).collect(),
-            None if self.config.group.is_empty() => {
-                default.iter().map(|glob| (*glob).to_owned()).collect()
-            }
+            Some(globs) => globs.iter().map(|glob| glob.get_ref().as_str()).collect(),
+            None if self.config.group.is_empty() => default.to_vec(),
             None => Vec::new(),
         }
     }
@@ -246,13 +244,11 @@ pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
 
 /// Reads the text of a configuration.
 pub fn parse(source: &Source) -> (ConfigFile, Vec<Diagnostic>) {
-    match toml::from_str(source.text()) {
-        Ok(config) => (ConfigFile { source: source.clone(), config }, Vec::new()),
-        Err(error) => {
-            let config = Config::default();
-            (ConfigFile { source: source.clone(), config }, vec![describe(source, &error)])
-        }
-    }
+    let (config, problems) = match toml::from_str(source.text()) {
+        Ok(config) => (config, Vec::new()),
+        Err(error) => (Config::default(), vec![describe(source, &error)]),
+    };
+    (ConfigFile { source: source.clone(), config }, problems)
 }
 
 /// What the TOML reader says, in our words where it names a setting that there is not.
@@ -298,8 +294,8 @@ mod tests {
         );
         let namespace = config.namespace.unwrap();
         assert_eq!((namespace.get_ref().as_str(), namespace.span()), ("acme", 12..18));
-        assert_eq!(config.args["PY"].get_ref().to_text(), "3.12");
-        assert_eq!(config.args["N"].get_ref().to_text(), "4");
+        assert_eq!(config.args["PY"].get_ref().to_string(), "3.12");
+        assert_eq!(config.args["N"].get_ref().to_string(), "4");
         let config_of = |text| check(text, None).reference.unwrap();
         let spans = |references: &OneOrMore| -> Vec<_> {
             references.settings().iter().map(|it| (it.get_ref().clone(), it.span())).collect()

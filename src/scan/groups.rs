@@ -57,7 +57,7 @@ pub fn finder(file: &ConfigFile) -> impl Fn(&str) -> bool + use<> {
     let mut found = Vec::new();
     for group in &file.config.group {
         let group = group.get_ref();
-        globs.extend(group.dockerfiles.iter().map(|glob| glob.get_ref().clone()));
+        globs.extend(group.dockerfiles.iter().map(|glob| glob.get_ref().as_str()));
         if let (Some(pattern), true) = (&group.pattern, group.dockerfiles.is_empty()) {
             found.extend(Regex::new(&format!("^(?:{})$", pattern.get_ref())).ok());
         }
@@ -84,14 +84,18 @@ impl Search<'_> {
         let group = group.get_ref();
         let before = self.problems.len();
         let exclude = self.globs(&group.exclude);
-        let mut globs: Vec<String> =
+        let mut globs: Vec<&str> =
             self.globs(&group.dockerfiles).into_iter().map(|(glob, _)| glob).collect();
         let pattern = group.pattern.as_ref().and_then(|pattern| self.pattern(pattern));
         if self.problems.len() > before {
             return Ok(Vec::new());
         }
+        let below;
         match (&group.pattern, group.dockerfiles.is_empty()) {
-            (Some(pattern), true) => globs = vec![fixed_part(pattern.get_ref()) + "**"],
+            (Some(pattern), true) => {
+                below = format!("{}**", fixed_part(pattern.get_ref()));
+                globs = vec![&below];
+            }
             (None, true) => {
                 let problem = Diagnostic::new(Rule::Config, "a group must say where its files lie")
                     .at(&self.file.source, self.head(whole), "")
@@ -104,9 +108,8 @@ impl Search<'_> {
         let mut found = Vec::new();
         let mut elsewhere = 0;
         for path in dockerfiles::find(self.root, &globs, &[])? {
-            let is_excluded = self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
-                || exclude.iter().any(|(_, glob)| glob.is_match(path.as_str()));
-            if is_excluded {
+            if self.excludes(&path) || exclude.iter().any(|(_, glob)| glob.is_match(path.as_str()))
+            {
                 continue;
             }
             let captures = match &pattern {
@@ -147,10 +150,7 @@ impl Search<'_> {
             globs = self.globs(settings).into_iter().map(|(glob, _)| glob).collect();
         }
         let mut paths = dockerfiles::find(self.root, &globs, &[])?;
-        paths.retain(|path| {
-            !self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
-                && !self.taken.contains(path)
-        });
+        paths.retain(|path| !self.excludes(path) && !self.taken.contains(path));
         if let (true, [first, ..], false) = (
             paths.is_empty(),
             self.file.config.dockerfiles.as_deref().unwrap_or_default(),
@@ -165,13 +165,18 @@ impl Search<'_> {
         Ok(paths.into_iter().map(Found::plain).collect())
     }
 
+    /// Whether the excludes outside of groups match a path.
+    fn excludes(&self, path: &RelPath) -> bool {
+        self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
+    }
+
     /// Those of the globs that are well-formed.
-    fn globs(&mut self, settings: &[Setting]) -> Vec<(String, Regex)> {
+    fn globs<'s>(&mut self, settings: &'s [Setting]) -> Vec<(&'s str, Regex)> {
         let mut globs = Vec::new();
         for setting in settings {
             let glob = setting.get_ref().trim_start_matches("./");
             match glob::compile(glob) {
-                Ok(regex) => globs.push((glob.to_owned(), regex)),
+                Ok(regex) => globs.push((glob, regex)),
                 Err(error) => {
                     let message =
                         format!("`{}` is no glob: {}", setting.get_ref(), error.root_cause());
@@ -217,13 +222,13 @@ fn captures(pattern: &Regex, path: &str) -> Option<BTreeMap<String, String>> {
 
 /// The folders with which every path that a pattern matches begins, with a `/` at the end where
 /// there are any, so that no more than them is looked through.
-fn fixed_part(pattern: &str) -> String {
+fn fixed_part(pattern: &str) -> &str {
     let mut depth = 0_i32;
     for character in pattern.chars() {
         match character {
             '(' | '[' => depth += 1,
             ')' | ']' => depth -= 1,
-            '|' if depth == 0 => return String::new(),
+            '|' if depth == 0 => return "",
             _ => {}
         }
     }
@@ -234,7 +239,7 @@ fn fixed_part(pattern: &str) -> String {
         let last = fixed.chars().next_back().map_or(0, char::len_utf8);
         fixed = &fixed[..fixed.len() - last];
     }
-    fixed.rfind('/').map_or(String::new(), |slash| fixed[..=slash].to_owned())
+    fixed.rfind('/').map_or("", |slash| &fixed[..=slash])
 }
 
 #[cfg(test)]

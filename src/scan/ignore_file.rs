@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use self::pattern::{Fault, Name, Pattern};
-use crate::base::screen::visible_path;
+use super::context::{is_missing, unreadable};
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 
 /// Go's line scanner, through which the file is read, gives up at this many bytes.
@@ -88,11 +88,7 @@ pub fn find_ignore_file(dockerfile: &Path, context: &Path) -> io::Result<Option<
     for file in [PathBuf::from(beside), context.join(".dockerignore")] {
         match fs::metadata(&file) {
             Ok(_) => return Ok(Some(file)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) => {}
+            Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -119,10 +115,7 @@ impl IgnoreFile {
         let Some(file) = find_ignore_file(&dockerfile.under(root), &context.under(root))? else {
             return Ok((IgnoreFile::default(), Vec::new()));
         };
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("can't read `{}`: {error}", visible_path(&file)))
-        };
-        let bytes = fs::read(&file).map_err(named)?;
+        let bytes = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
         let path = file.strip_prefix(root).ok().and_then(RelPath::from_path);
         let path = path.or_else(|| context.join(".dockerignore")).unwrap_or_else(RelPath::root);
         match String::from_utf8(bytes) {

@@ -17,8 +17,9 @@ use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, ImageId};
 use crate::graph::Image;
 use crate::inputs::files::{FileInputs, FileList, readable};
+use crate::inputs::gather::describe_ignore_problem;
 use crate::inputs::{Use, select};
-use crate::scan::context::{Context, EntryKind};
+use crate::scan::context::{Context, EntryKind, join};
 use crate::scan::git::{Contents, File, FileKind, Landing, Snapshot};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
 use crate::scan::listing::{self, Listed};
@@ -68,8 +69,8 @@ impl Readings {
     /// Reads a side.
     pub(super) fn of(side: Side<'_>) -> Readings {
         let images = &side.graph.images;
-        let unread = || Err("this context was not read".to_owned());
-        let mut by_image = IdMap::from_fn(images.len(), |_| unread());
+        let mut by_image =
+            IdMap::from_fn(images.len(), |_| Err("this context was not read".to_owned()));
         let mut groups: BTreeMap<Group, Vec<ImageId>> = BTreeMap::new();
         for (id, image) in images.iter() {
             let directory = image.context.under(side.root);
@@ -135,20 +136,15 @@ fn list(
     nothing_is_read: bool,
 ) -> Result<Context, String> {
     let root = image.context.under(side.root);
-    let Landing::Inside(directory) = landing else {
+    let (Landing::Inside(directory), false) = (landing, nothing_is_read) else {
         return Ok(Context { root, entries: Vec::new() });
     };
-    if nothing_is_read {
-        return Ok(Context { root, entries: Vec::new() });
-    }
     let (ignore, problems) = IgnoreFile::load(side.root, &image.dockerfile, &image.context)
         .map_err(|error| without_root(&error.to_string(), side))?;
-    if let Some(problem) = problems.first() {
-        let place = problem.labels.first().map(|label| label.source.place(label.span));
-        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-        return Err(format!("{place}{}", problem.message));
+    match problems.first() {
+        Some(problem) => Err(describe_ignore_problem(problem)),
+        None => Ok(listing::list(root, &paths_below(side.snapshot, directory), &ignore)),
     }
-    Ok(listing::list(root, &paths_below(side.snapshot, directory), &ignore))
 }
 
 /// A message that is the same for all states of a repository.
@@ -197,7 +193,7 @@ impl Reading {
             Landing::Loop => reading.unknown.push(whole("loop", String::new())),
         }
         if let Landing::Inside(directory) = landing
-            && let Some((_, file)) = snapshot.submodule_around(directory)
+            && let Some(file) = snapshot.submodule_around(directory)
         {
             reading.unknown.push(whole("submodule", file.blob.clone().unwrap_or_default()));
         }
@@ -255,16 +251,6 @@ impl Reading {
         let files: Vec<FileInputs<'_>> = known.chain(unknown).collect();
         FileList::new(&files)
     }
-}
-
-fn join(directory: &OsStr, below: &OsStr) -> OsString {
-    let mut path = OsString::with_capacity(directory.len() + 1 + below.len());
-    path.push(directory);
-    if !directory.is_empty() {
-        path.push("/");
-    }
-    path.push(below);
-    path
 }
 
 /// Git keeps one bit of a mode.

@@ -107,7 +107,8 @@ impl Snapshot {
             return Ok(None);
         }
         let around = &self.modules[around];
-        let list = join(trim_slash(&around.prefix), OsStr::new(".gitmodules"));
+        let mut list = around.prefix.clone();
+        list.push(".gitmodules");
         let list = self.files.get(&list).filter(|file| file.is_regular());
         let Some(id) = list.and_then(|file| file.blob.as_deref()) else { return Ok(None) };
         let text = around.caller.contents(&[id])?.pop().unwrap_or_default();
@@ -140,9 +141,4 @@ impl Snapshot {
 pub(super) fn paths_above(root: &OsStr) -> impl Iterator<Item = OsString> {
     let above = Path::new(root).ancestors().skip(1);
     above.flat_map(|it| ABOVE.map(|name| join(it.as_os_str(), OsStr::new(name))))
-}
-
-fn trim_slash(prefix: &OsStr) -> &OsStr {
-    let bytes = prefix.as_bytes();
-    OsStr::from_bytes(bytes.strip_suffix(b"/").unwrap_or(bytes))
 }

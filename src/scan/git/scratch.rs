@@ -11,10 +11,10 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::Caller;
 use super::attributes::conversions;
 use super::module::Module;
 use super::snapshot::{FileKind, Snapshot};
+use super::{Caller, list_of, option};
 
 /// Settings that a user may have for their own work tree and that would reach beyond this one.
 const NEVER: [&str; 5] = [
@@ -48,11 +48,6 @@ impl<'a> Scratch<'a> {
     ) -> anyhow::Result<Scratch<'a>> {
         let module = &snapshot.modules[number];
         let index = tempfile::tempdir().context("can't make a temporary directory")?;
-        let option = |name: &str, value: &Path| {
-            let mut option = OsString::from(name);
-            option.push(value);
-            option
-        };
         let mut options = vec![option("--git-dir=", &module.dir), option("--work-tree=", top)];
         for setting in NEVER {
             options.extend(["-c".into(), setting.into()]);
@@ -123,11 +118,7 @@ impl<'a> Scratch<'a> {
     }
 
     fn write(&self, paths: &[&OsStr]) -> anyhow::Result<bool> {
-        let mut asked = Vec::new();
-        for path in paths {
-            asked.extend_from_slice(self.module.own_path(path).as_bytes());
-            asked.push(0);
-        }
+        let asked = list_of(paths.iter().map(|path| self.module.own_path(path)));
         let words = ["checkout-index", "-z", "--stdin", "--force", "--quiet"];
         Ok(self.caller.run(&words, Some(&asked))?.status.success())
     }
@@ -165,13 +156,7 @@ impl Snapshot {
     /// # Errors
     /// Where git can't be asked, or they can't be written.
     pub fn check_out(&self, top: &Path, paths: &[&OsStr]) -> anyhow::Result<()> {
-        let mut by_module: BTreeMap<usize, Vec<&OsStr>> = BTreeMap::new();
-        for path in paths {
-            if let Some(file) = self.files.get(*path) {
-                by_module.entry(file.module).or_default().push(path);
-            }
-        }
-        for (number, paths) in by_module {
+        for (number, paths) in self.by_module(paths.iter().copied(), |_| true) {
             let module = &self.modules[number];
             let scratch = Scratch::new(self, number, &top.join(&module.prefix), &paths)?;
             let failed = scratch.check_out(&paths)?;
@@ -191,9 +176,7 @@ impl Snapshot {
     /// Where it can't be written.
     pub fn copy_excludes(&self, top: &Path) -> anyhow::Result<()> {
         let caller = &self.modules[0].caller;
-        let mut answer = caller.ask(&["rev-parse", "--git-path", "info/exclude"], None)?;
-        answer.pop_if(|byte| *byte == b'\n');
-        let from = caller.at.join(OsString::from_vec(answer));
+        let from = caller.at.join(caller.rev_parse(&["--git-path", "info/exclude"])?);
         let to = top.join(".git/info");
         fs::create_dir_all(&to).context("can't write to the temporary directory")?;
         // Most repositories have one, but none needs it.

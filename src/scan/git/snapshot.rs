@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::module::Module;
 use super::{Git, join};
+use crate::scan::context::lies_in;
 
 /// The kernel follows no more links than this on one way.
 const MOST_LINKS: usize = 40;
@@ -69,6 +70,16 @@ pub enum Landing {
     Outside(PathBuf),
     /// Links that lead to each other.
     Loop,
+}
+
+impl Landing {
+    /// The path in the repository, where it is one.
+    pub fn inside(self) -> Option<OsString> {
+        match self {
+            Landing::Inside(path) => Some(path),
+            Landing::Outside(_) | Landing::Loop => None,
+        }
+    }
 }
 
 impl Snapshot {
@@ -202,16 +213,10 @@ impl Snapshot {
     }
 
     /// The submodule without known files that holds a path or is it.
-    pub fn submodule_around(&self, path: &OsStr) -> Option<(&OsStr, &File)> {
-        let around = Path::new(path).ancestors();
-        let around = around.filter_map(|it| self.files.get_key_value(it.as_os_str()));
-        let mut around = around.filter(|(_, file)| file.kind == FileKind::Submodule);
-        around.next().map(|(path, file)| (path.as_os_str(), file))
-    }
-
-    /// Whether a path is a submodule without known files.
-    pub fn submodule_at(&self, path: &OsStr) -> bool {
-        self.files.get(path).is_some_and(|file| file.kind == FileKind::Submodule)
+    pub fn submodule_around(&self, path: &OsStr) -> Option<&File> {
+        let mut around =
+            Path::new(path).ancestors().filter_map(|it| self.files.get(it.as_os_str()));
+        around.find(|file| file.kind == FileKind::Submodule)
     }
 
     /// The prefix of the submodule or nested repository that a path is in, without the `/` at its end.
@@ -225,19 +230,15 @@ impl Snapshot {
 
     /// Whether some link leads out of the root of `layers`, but not out of the work tree.
     pub(super) fn leaves_root(&self) -> bool {
-        let inside = |path: &OsStr| {
-            let below = path.as_bytes().strip_prefix(self.root.as_bytes());
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        };
-        let leaves = |link: &OsString| match self.resolve(link) {
-            Landing::Inside(path) => !inside(&path),
-            Landing::Outside(_) | Landing::Loop => false,
-        };
+        let root = self.root.as_bytes();
+        let is_inside = |path: &OsStr| path == self.root || lies_in(root, path.as_bytes());
+        let leaves =
+            |link: &OsString| self.resolve(link).inside().is_some_and(|it| !is_inside(&it));
         !self.root.is_empty() && self.links.keys().any(leaves)
     }
 
     /// The files in which attributes are set.
-    pub(super) fn attribute_files(&self) -> impl Iterator<Item = (&OsStr, &File)> {
+    pub(super) fn attribute_files(&self) -> impl Iterator<Item = (&OsStr, &File)> + Clone {
         let is_one = |path: &OsStr| {
             let above = path.as_bytes().strip_suffix(b".gitattributes");
             above.is_some_and(|above| above.is_empty() || above.ends_with(b"/"))
@@ -248,12 +249,9 @@ impl Snapshot {
 
     /// Whether both have the same attributes, as far as they come from files of theirs.
     pub fn has_attributes_of(&self, other: &Snapshot) -> bool {
-        let files = |snapshot: &Snapshot| -> BTreeMap<OsString, Option<String>> {
-            let files = snapshot.attribute_files();
-            files.map(|(path, file)| (path.to_owned(), file.blob.clone())).collect()
-        };
-        let own = files(self);
-        own.values().all(Option::is_some) && own == files(other)
+        let own = self.attribute_files().map(|(path, file)| (path, &file.blob));
+        let others = other.attribute_files().map(|(path, file)| (path, &file.blob));
+        own.clone().all(|(_, blob)| blob.is_some()) && own.eq(others)
     }
 
     /// Takes the directories of another state that are still on the disk, though their files are not.

@@ -205,22 +205,12 @@ impl Tracked<'_> {
 
 /// Three slow questions that do not need each other.
 fn list(caller: &Caller) -> anyhow::Result<Listed> {
-    let tracked = ["ls-files", "-z", "-v", "--stage", "--", "."];
-    let changed = [
-        "diff",
-        "--name-only",
-        "-z",
-        "--no-renames",
-        "--no-ext-diff",
-        "--relative",
-        "--ignore-submodules=all",
-        "--",
-        ".",
-    ];
-    let others = ["ls-files", "-z", "--others", "--exclude-standard", "--", "."];
+    let ask = |words: &str| caller.ask(&words.split(' ').collect::<Vec<_>>(), None);
+    let changed = "diff --name-only -z --no-renames --no-ext-diff --relative \
+                   --ignore-submodules=all -- .";
     let (tracked, (changed, others)) = rayon::join(
-        || caller.ask(&tracked, None),
-        || rayon::join(|| caller.ask(&changed, None), || caller.ask(&others, None)),
+        || ask("ls-files -z -v --stage -- ."),
+        || rayon::join(|| ask(changed), || ask("ls-files -z --others --exclude-standard -- .")),
     );
     Ok(Listed { tracked: tracked?, changed: changed?, others: others? })
 }
