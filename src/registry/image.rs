@@ -69,9 +69,7 @@ pub(super) struct Entry {
     #[serde(rename = "mediaType", default)]
     media_type: String,
     pub(super) digest: String,
-    #[serde(default)]
     platform: Option<PlatformParts>,
-    #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -113,19 +111,16 @@ pub(super) struct Configuration {
     platform: PlatformParts,
     #[serde(default)]
     pub(super) config: Value,
-    #[serde(default)]
     pub(super) author: Option<String>,
-    #[serde(rename = "os.version", default)]
+    #[serde(rename = "os.version")]
     pub(super) os_version: Option<String>,
     #[serde(default)]
     rootfs: RootFs,
-    #[serde(default)]
     history: Option<Vec<Step>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct RootFs {
-    #[serde(default)]
     diff_ids: Option<Vec<String>>,
 }
 

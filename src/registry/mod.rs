@@ -7,6 +7,7 @@
 //! The protocol is that of the OCI Distribution Specification 1.1 ("Pulling manifests", "Pushing
 //! manifests") and of Docker's token server (distribution, `docs/spec/auth/token`).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -146,7 +147,7 @@ impl Registries {
     /// # Errors
     /// Where the registry can't be asked, or refuses; the error has a hint.
     pub fn digest(&self, at: &Remote) -> anyhow::Result<Option<String>> {
-        let response = self.ask(Method::Head, at, "manifests", None)?;
+        let response = self.ask(Method::HEAD, at, "manifests", None)?;
         if response.status == 200
             && let Some(digest) = response.header("docker-content-digest")
         {
@@ -169,7 +170,7 @@ impl Registries {
         if is_digest(&at.version) {
             check_form(&at.version, at)?;
         }
-        let response = self.ask(Method::Get, at, "manifests", None)?;
+        let response = self.ask(Method::GET, at, "manifests", None)?;
         match response.status {
             200 => {}
             404 if is_nothing(&response) => return Ok(None),
@@ -234,8 +235,8 @@ impl Registries {
     /// # Errors
     /// As for [`Registries::digest`].
     pub fn put(&self, at: &Remote, manifest: &Manifest) -> anyhow::Result<()> {
-        let content = (manifest.media_type.clone(), manifest.bytes.clone());
-        let response = self.ask(Method::Put, at, "manifests", Some(content))?;
+        let content = (manifest.media_type.clone().into(), manifest.bytes.clone());
+        let response = self.ask(Method::PUT, at, "manifests", Some(content))?;
         if !matches!(response.status, 200..=202) {
             return Err(refusal(at, &response));
         }
@@ -257,7 +258,7 @@ impl Registries {
         }
         check_form(digest, at)?;
         let blob = Remote { version: digest.clone(), ..at.clone() };
-        let response = self.ask(Method::Get, &blob, "blobs", None)?;
+        let response = self.ask(Method::GET, &blob, "blobs", None)?;
         match response.status {
             200 => check_bytes(&response.body, digest, &blob)?,
             404 => return Err(no_image(at, "its configuration is not there")),
@@ -272,16 +273,16 @@ impl Registries {
         method: Method,
         at: &Remote,
         kind: &str,
-        content: Option<(String, Vec<u8>)>,
+        content: Option<(Cow<'static, str>, Vec<u8>)>,
     ) -> anyhow::Result<Response> {
         let actions = match method {
-            Method::Put | Method::Post => Actions::PullAndPush,
-            Method::Get | Method::Head => Actions::Pull,
+            Method::GET | Method::HEAD => Actions::Pull,
+            _ => Actions::PullAndPush,
         };
         let login = self.login(&at.registry);
         let means = Means { network: &self.network, credentials: &self.credentials };
         let accept = match kind {
-            "manifests" => Some([image::MANIFESTS, image::INDEXES].concat().join(", ")),
+            "manifests" => Some([image::MANIFESTS, image::INDEXES].concat().join(", ").into()),
             _ => None,
         };
         let most = if kind == "blobs" { LONGEST_CONFIGURATION } else { LONGEST_MANIFEST };

@@ -107,8 +107,7 @@ impl Network {
                     return Ok(speaks);
                 }
                 Err(error) if attempt >= TRIES => {
-                    let why = in_words(&error);
-                    let said = format!("can't be asked: {why}");
+                    let said = format!("can't be asked: {}", in_words(&error));
                     let hint = format!("`curl -v http://{authority}/v2/` shows what is in the way");
                     return Err(self.goes_down(authority, &said, &hint));
                 }
@@ -143,7 +142,7 @@ impl Network {
     pub(super) fn send(&self, mut request: Request) -> anyhow::Result<Response> {
         for _ in 0..=REDIRECTS {
             let response = self.ask(&request)?;
-            let follows = matches!(request.method, Method::Get | Method::Head)
+            let follows = matches!(request.method, Method::GET | Method::HEAD)
                 && matches!(response.status, 301 | 302 | 303 | 307 | 308);
             if !follows {
                 return Ok(response);
@@ -220,11 +219,11 @@ impl Network {
             Ok(response) if response.status == 429 || response.status >= 500 => {
                 let header = response.header("retry-after");
                 let wanted = header.and_then(|value| wanted(value, clock::now()));
+                let said = said_in(&response.body).unwrap_or_default();
                 let why = match response.status {
-                    429 => "gets too many questions (429)".to_owned(),
-                    status => format!("answers with {status}"),
+                    429 => format!("gets too many questions (429){said}"),
+                    status => format!("answers with {status}{said}"),
                 };
-                let why = why + &said_in(&response.body).unwrap_or_default();
                 Ok(Try::Again { why, wanted })
             }
             Ok(response) => Ok(Try::Answered(response)),
