@@ -44,8 +44,8 @@ pub struct BuildRequest {
 
 impl BuildRequest {
     /// Returns all references that the image gets, those for its users first.
-    pub fn names(&self) -> Vec<String> {
-        self.references.iter().chain(&self.alias).cloned().collect()
+    pub fn names(&self) -> Vec<&str> {
+        self.references.iter().chain(&self.alias).map(String::as_str).collect()
     }
 }
 

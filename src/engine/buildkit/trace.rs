@@ -29,17 +29,15 @@ impl Trace {
     /// Takes in one message and tells `sink` what is new in it.
     pub(super) fn take(&mut self, status: StatusResponse, sink: &mut dyn FnMut(BuildUpdate)) {
         // A message may hold the output of a step together with its end: the output is older.
-        let mut ended = Vec::new();
-        for vertex in status.vertexes {
-            self.begin(&vertex, sink);
-            ended.push(vertex);
+        for vertex in &status.vertexes {
+            self.begin(vertex, sink);
         }
         for log in status.logs {
             if let Some(seen) = self.vertices.get(&log.vertex) {
                 sink(BuildUpdate::Output { step: seen.step.clone(), bytes: log.msg });
             }
         }
-        for vertex in &ended {
+        for vertex in &status.vertexes {
             self.end(vertex, sink);
         }
         for warning in status.warnings {

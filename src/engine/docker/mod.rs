@@ -26,7 +26,7 @@ use super::buildkit::lines::{Kept, Lines};
 use super::buildkit::{self, Watch};
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, Frontend, HistoryEntry,
-    ImageStore, LabelFilter, ListedImage, NamedContexts, Node, ReferenceWatch, Sink, StoredImage,
+    ImageStore, LabelFilter, ListedImage, NamedContexts, ReferenceWatch, Sink, StoredImage,
 };
 use crate::base::Platform;
 use crate::base::error::{permanent, transient};
@@ -41,9 +41,6 @@ mod transfer;
 mod transport;
 mod trouble;
 mod wire;
-
-/// What it calls itself.
-const NAME: &str = "docker";
 
 /// How long an engine may take to answer a question that costs it nothing.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
@@ -120,11 +117,7 @@ impl Docker {
         if let Some(api) = self.api.get() {
             return Ok(*api);
         }
-        let ping = self.wire.call(&mut kept.plain, Method::GET, "/_ping");
-        let answer = timeout(self.answer_within, ping)
-            .await
-            .map_err(|_| never_answers(self.endpoint()))?
-            .map_err(|broken| explain(&broken, self.endpoint()))?;
+        let answer = self.call(kept, Method::GET, "/_ping", self.answer_within).await?;
         let api = judge(&answer, self.endpoint())?;
         Ok(*self.api.get_or_init(|| api))
     }
@@ -136,9 +129,24 @@ impl Docker {
         method: Method,
         path: &str,
     ) -> anyhow::Result<Answer> {
+        let path = format!("{}{path}", self.version_path(kept).await?);
+        self.call(kept, method, &path, LOOKUP_WITHIN).await
+    }
+
+    /// What the paths of requests in the agreed version begin with.
+    async fn version_path(&self, kept: &mut Kept<Plain>) -> anyhow::Result<String> {
         let (major, minor) = self.api(kept).await?;
-        let path = format!("/v{major}.{minor}{path}");
-        timeout(LOOKUP_WITHIN, self.wire.call(&mut kept.plain, method, &path))
+        Ok(format!("/v{major}.{minor}"))
+    }
+
+    async fn call(
+        &self,
+        kept: &mut Kept<Plain>,
+        method: Method,
+        path: &str,
+        within: Duration,
+    ) -> anyhow::Result<Answer> {
+        timeout(within, self.wire.call(&mut kept.plain, method, path))
             .await
             .map_err(|_| never_answers(self.endpoint()))?
             .map_err(|broken| explain(&broken, self.endpoint()))
@@ -208,11 +216,10 @@ impl Builder for Docker {
             self.api(kept).await?;
             let version = self.version(kept).await?;
             let frontend = version.frontend();
-            let platforms = vec![Platform::of(&version.os, &version.arch, "")];
             Ok(BuilderInfo {
-                name: NAME.to_owned(),
+                name: "docker".into(),
                 version: version.version.clone(),
-                nodes: vec![Node { name: NAME.to_owned(), platforms }],
+                platform: Platform::of(&version.os, &version.arch, ""),
                 frontend,
                 contexts: NamedContexts::of_buildkit(frontend),
             })
@@ -303,8 +310,7 @@ impl ImageStore for Docker {
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()> {
         self.lines.call(async |kept| {
-            let (major, minor) = self.api(kept).await?;
-            let version = format!("/v{major}.{minor}");
+            let version = self.version_path(kept).await?;
             let what = (reference, platform);
             pull::pull(&self.wire, &self.credentials, &version, what, begun).await
         })
@@ -312,15 +318,14 @@ impl ImageStore for Docker {
 
     fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String> {
         self.lines.call(async |kept| {
-            let (major, minor) = self.api(kept).await?;
-            let version = format!("/v{major}.{minor}");
+            let version = self.version_path(kept).await?;
             push::push(self.watch(), &self.credentials, &version, reference, cancel).await
         })
     }
 
     fn watch_references(&self, marker: &str) -> anyhow::Result<Option<Box<dyn ReferenceWatch>>> {
-        let api = self.lines.call(async |kept| self.api(kept).await)?;
-        Ok(Some(Box::new(Moves::watch(self, api, marker)?)))
+        let version = self.lines.call(async |kept| self.version_path(kept).await)?;
+        Ok(Some(Box::new(Moves::watch(self, &version, marker)?)))
     }
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {

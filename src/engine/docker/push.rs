@@ -4,6 +4,7 @@
 //! which the registry has the image, or why it has not. The engine ends a push when its connection
 //! closes, so whoever stops listening has stopped it.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
@@ -133,33 +134,27 @@ fn refused(reference: &str, why: &str) -> anyhow::Error {
     let (repository, _) = split_reference(reference);
     let registry = registry_of(repository);
     let login = match registry {
-        "docker.io" => "docker login".to_owned(),
-        host => format!("docker login {host}"),
+        "docker.io" => Cow::from("docker login"),
+        host => format!("docker login {host}").into(),
     };
     let message = format!("can't push `{reference}`: {why}");
     let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
-    if says(&DENIED) {
-        return permanent(message)
-            .hint(format!("`{login}` as somebody who may push to `{repository}`"))
-            .into();
-    }
-    if says(&["HTTP response to HTTPS client", "does not look like a TLS handshake"]) {
-        let hint =
-            format!("add `{registry}` to `insecure-registries` in the engine's `daemon.json`");
-        return permanent(message).hint(hint).into();
-    }
-    if says(&["x509: ", "tls: "]) {
-        let hint = format!(
+    let hint = if says(&DENIED) {
+        format!("`{login}` as somebody who may push to `{repository}`")
+    } else if says(&["HTTP response to HTTPS client", "does not look like a TLS handshake"]) {
+        format!("add `{registry}` to `insecure-registries` in the engine's `daemon.json`")
+    } else if says(&["x509: ", "tls: "]) {
+        format!(
             "give the engine the certificate of who signed the registry's, as \
              `/etc/docker/certs.d/{registry}/ca.crt`"
-        );
-        return permanent(message).hint(hint).into();
-    }
-    if is_passing(why) {
+        )
+    } else if is_passing(why) {
         let hint = format!("check that the engine can reach `{registry}`, and push again");
         return transient(message).hint(hint).into();
-    }
-    permanent(message).hint(format!("check the name, and `{login}`")).into()
+    } else {
+        format!("check the name, and `{login}`")
+    };
+    permanent(message).hint(hint).into()
 }
 
 /// What registries and engines say to those who may not: Docker's distribution and containerd's own
