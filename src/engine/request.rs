@@ -82,11 +82,11 @@ pub enum ContextSource {
 
 impl ContextSource {
     /// Reads a source as command lines write it.
-    pub fn parse(text: &str) -> ContextSource {
+    pub fn parse(text: String) -> ContextSource {
         match text.strip_prefix(IMAGE_SCHEME) {
             Some(reference) => ContextSource::Image(reference.to_owned()),
-            None if text.contains("://") => ContextSource::Url(text.to_owned()),
-            None => ContextSource::Directory(text.to_owned()),
+            None if text.contains("://") => ContextSource::Url(text),
+            None => ContextSource::Directory(text),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::parse::Dockerfile;
 use super::evaluate::{self, Evaluation, Need, Settings, Trigger};
 use super::externals::ExternalTable;
 use super::images::{Candidate, NamedContext};
-use super::naming::{self, Inferred, Misnamed, Named, Naming, Origin, Unnamed, Vote, Wishes};
+use super::naming::{self, Inferred, Misnamed, Named, Naming, Origin, Vote, Wishes};
 use super::reference::Reference;
 use super::{Dependency, Edge, External, Graph, Image, Surroundings};
 
@@ -171,13 +171,7 @@ fn name_images(
     evaluations: &[Evaluation],
     wishes: &Wishes,
 ) -> (Vec<Named>, Option<Inferred>, Vec<Diagnostic>) {
-    let unnamed: Vec<Unnamed<'_>> = read
-        .iter()
-        .map(|Read { candidate, .. }| Unnamed {
-            name: &candidate.name,
-            references: &candidate.references,
-        })
-        .collect();
+    let unnamed: Vec<&Candidate> = read.iter().map(|image| &image.candidate).collect();
     let votes: Vec<Vote<'_>> = read
         .iter()
         .zip(evaluations)
@@ -232,7 +226,7 @@ fn spot_of_name(image: &Read, reference: usize) -> (Source, Span) {
 fn fire_triggers(
     read: &[Read],
     settings: &[Settings],
-    siblings: &Siblings,
+    siblings: &Siblings<'_>,
     evaluations: &mut [Evaluation],
 ) {
     let onbuild: Vec<Vec<Trigger>> =
@@ -254,16 +248,18 @@ fn fire_triggers(
 }
 
 /// The references of all images, for looking up what a need means.
-struct Siblings {
-    by_repository: HashMap<String, BTreeMap<String, ImageId>>,
+#[derive(Default)]
+struct Siblings<'a> {
+    /// By registry and path, and then by tag.
+    by_repository: HashMap<(&'a str, &'a str), BTreeMap<&'a str, ImageId>>,
 }
 
 /// What a reference means in this repository.
-enum Meaning {
+enum Meaning<'a> {
     Sibling(ImageId),
     /// A sibling's repository, but a tag or digest that none of ours has.
     /// Those of our tags that are nearest to it.
-    OtherTag(Vec<String>),
+    OtherTag(Vec<&'a str>),
     Stranger,
 }
 
@@ -307,15 +303,14 @@ impl Image {
     }
 }
 
-impl Siblings {
+impl<'a> Siblings<'a> {
     /// Two images of one reference are an error: only the one that is built last would keep it.
-    fn new(read: &[Read], names: &[Named]) -> (Siblings, Vec<Diagnostic>) {
-        let mut by_repository: HashMap<String, BTreeMap<String, ImageId>> = HashMap::new();
+    fn new(read: &[Read], names: &'a [Named]) -> (Siblings<'a>, Vec<Diagnostic>) {
+        let mut siblings = Siblings::default();
         let mut problems = Vec::new();
         for (at, named) in names.iter().enumerate() {
             for (which, reference) in named.references.iter().enumerate() {
-                let tags = by_repository.entry(reference.repository()).or_default();
-                match tags.entry(tag_of(reference).to_owned()) {
+                match siblings.entry(reference) {
                     Entry::Vacant(entry) => {
                         entry.insert(ImageId::from_index(at));
                     }
@@ -332,13 +327,17 @@ impl Siblings {
                 }
             }
         }
-        (Siblings { by_repository }, problems)
+        (siblings, problems)
     }
 
-    fn find(&self, reference: &Reference) -> Meaning {
-        let Some(images) = self.by_repository.get(&reference.repository()) else {
-            return Meaning::Stranger;
-        };
+    fn entry(&mut self, reference: &'a Reference) -> Entry<'_, &'a str, ImageId> {
+        let repository = (reference.domain.as_str(), reference.path.as_str());
+        self.by_repository.entry(repository).or_default().entry(tag_of(reference))
+    }
+
+    fn find(&self, reference: &Reference) -> Meaning<'a> {
+        let repository = (reference.domain.as_str(), reference.path.as_str());
+        let Some(images) = self.by_repository.get(&repository) else { return Meaning::Stranger };
         let tag = tag_of(reference);
         match images.get(tag) {
             Some(image) if reference.digest.is_none() => Meaning::Sibling(*image),
@@ -346,8 +345,7 @@ impl Siblings {
                 // Thousands of images may share a repository.
                 let before = images.range::<str, _>((Unbounded, Excluded(tag))).rev().take(2);
                 let after = images.range::<str, _>((Included(tag), Unbounded)).take(2);
-                let mut near: Vec<String> =
-                    before.chain(after).map(|(tag, _)| tag.clone()).collect();
+                let mut near: Vec<&str> = before.chain(after).map(|(tag, _)| *tag).collect();
                 near.sort_unstable();
                 Meaning::OtherTag(near)
             }
@@ -431,7 +429,7 @@ fn tag_of(reference: &Reference) -> &str {
     reference.tag.as_deref().unwrap_or("latest")
 }
 
-fn describe_other_tag(need: &Need, tags: &[String]) -> Diagnostic {
+fn describe_other_tag(need: &Need, tags: &[&str]) -> Diagnostic {
     let written = need.reference.familiar();
     let ours = list(tags);
     let what = if need.reference.digest.is_some() { "a digest" } else { "a tag" };

@@ -209,12 +209,10 @@ impl Graph {
         let parents = IdMap::from_fn(images.len(), |image| {
             images[image].parents.iter().map(|edge| edge.parent).collect()
         });
-        let (order, cycles) = match dag::sort(&parents) {
-            Ok(order) => (order, Vec::new()),
-            Err(cycles) => (Vec::new(), cycles),
-        };
-        let problems = cycles.iter().map(|cycle| describe_cycle(images, cycle)).collect();
-        self.order = order;
+        let sorted = dag::sort(&parents);
+        let cycles = sorted.as_ref().err().into_iter().flatten();
+        let problems = cycles.map(|cycle| describe_cycle(images, cycle)).collect();
+        self.order = sorted.unwrap_or_default();
         problems
     }
 

@@ -51,10 +51,7 @@ pub(super) fn read_opening(text: &str) -> Result<Option<Opening>, ExpandError> {
     else {
         return Ok(None);
     };
-    let (chomp, rest) = match rest.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, rest),
-    };
+    let (chomp, rest) = rest.strip_prefix('-').map_or((false, rest), |rest| (true, rest));
     let rest = rest.trim_start_matches(|c| is_blank(c) && c != '\x0b');
     if rest.is_empty() || rest.contains('<') {
         return Ok(None);

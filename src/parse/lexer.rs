@@ -157,7 +157,7 @@ impl Lexer<'_> {
             return PieceKind::Directive;
         }
         self.seen[index] = Some(span);
-        match (found.name, found.value.as_str()) {
+        match (found.name, found.value) {
             ("escape", "\\") => self.directives.escape = '\\',
             ("escape", "`") => self.directives.escape = '`',
             ("escape", value) => {

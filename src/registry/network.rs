@@ -243,7 +243,7 @@ impl Network {
     }
 
     fn host(&self, address: &Address) -> anyhow::Result<Arc<Host>> {
-        let key = Address { path: String::new(), ..address.clone() }.to_string();
+        let key = address.origin();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = hosts.get(&key) {
             return Ok(Arc::clone(host));
@@ -268,8 +268,7 @@ impl Network {
 }
 
 fn reach_hint(address: &Address) -> String {
-    let root = Address { path: "/v2/".to_owned(), ..address.clone() };
-    format!("`curl -v {root}` shows what is in the way")
+    format!("`curl -v {}/v2/` shows what is in the way", address.origin())
 }
 
 fn rate_hint(host: &str) -> String {

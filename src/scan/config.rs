@@ -232,11 +232,8 @@ pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
     };
     let Ok(text) = String::from_utf8(bytes) else {
         let source = Source::new(path, "");
-        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{FILE_NAME}` is not UTF-8")).at(
-            &source,
-            Span::default(),
-            "",
-        );
+        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{FILE_NAME}` is not UTF-8"));
+        let problem = problem.at(&source, Span::default(), "");
         return Ok((ConfigFile { source, config: Config::default() }, vec![problem]));
     };
     Ok(parse(&Source::new(path, text)))

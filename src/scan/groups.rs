@@ -9,7 +9,7 @@ use std::path::Path;
 
 use regex::Regex;
 
-use crate::base::{Diagnostic, RelPath, Rule};
+use crate::base::{Diagnostic, RelPath, Rule, Span};
 
 use super::config::{ConfigFile, Group, Setting};
 use super::{dockerfiles, glob};
@@ -97,10 +97,8 @@ impl Search<'_> {
                 globs = vec![&below];
             }
             (None, true) => {
-                let problem = Diagnostic::new(Rule::Config, "a group must say where its files lie")
-                    .at(&self.file.source, self.head(whole), "")
-                    .hint("add `dockerfiles = [\"images/*/Dockerfile\"]`, or a `pattern`");
-                self.problems.push(problem);
+                let hint = "add `dockerfiles = [\"images/*/Dockerfile\"]`, or a `pattern`";
+                self.tell("a group must say where its files lie", self.head(whole), hint);
                 return Ok(Vec::new());
             }
             _ => {}
@@ -128,11 +126,8 @@ impl Search<'_> {
         if found.is_empty() {
             let span = group.dockerfiles.first().or(group.pattern.as_ref());
             let span = span.map_or(whole, ConfigFile::span);
-            let problem = Diagnostic::new(Rule::EmptyGroup, "this group finds no Dockerfile").at(
-                &self.file.source,
-                span,
-                "",
-            );
+            let problem = Diagnostic::new(Rule::EmptyGroup, "this group finds no Dockerfile");
+            let problem = problem.at(&self.file.source, span, "");
             self.problems.push(match elsewhere {
                 0 => problem.hint("correct where it looks, or take the group out"),
                 _ => problem
@@ -180,10 +175,8 @@ impl Search<'_> {
                 Err(error) => {
                     let message =
                         format!("`{}` is no glob: {}", setting.get_ref(), error.root_cause());
-                    let problem = Diagnostic::new(Rule::Config, message)
-                        .at(&self.file.source, ConfigFile::span(setting), "")
-                        .hint("`*` stands for a part of a path, `**` for any number of parts");
-                    self.problems.push(problem);
+                    let hint = "`*` stands for a part of a path, `**` for any number of parts";
+                    self.tell(message, ConfigFile::span(setting), hint);
                 }
             }
         }
@@ -197,17 +190,20 @@ impl Search<'_> {
                 let text = error.to_string();
                 let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
                 let message = format!("the pattern is no regular expression: {cause}");
-                let problem = Diagnostic::new(Rule::Config, message)
-                    .at(&self.file.source, ConfigFile::span(setting), "")
-                    .hint("write it in single quotes, with captures as `(?<name>[^/]+)`");
-                self.problems.push(problem);
+                let hint = "write it in single quotes, with captures as `(?<name>[^/]+)`";
+                self.tell(message, ConfigFile::span(setting), hint);
                 None
             }
         }
     }
 
+    fn tell(&mut self, message: impl Into<String>, span: Span, hint: &str) {
+        let problem = Diagnostic::new(Rule::Config, message).at(&self.file.source, span, "");
+        self.problems.push(problem.hint(hint));
+    }
+
     /// The first line of a longer span.
-    fn head(&self, span: crate::base::Span) -> crate::base::Span {
+    fn head(&self, span: Span) -> Span {
         let line = self.file.source.line_of(span.start);
         self.file.source.line_span(line).unwrap_or(span)
     }

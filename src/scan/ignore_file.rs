@@ -14,6 +14,7 @@
 mod expression;
 mod pattern;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,9 @@ struct Inner {
     /// Whether every `!` line is a plain path, save for `/*` and `/**` at its end.
     plain_exceptions: bool,
 }
+
+/// What is wrong with a pattern.
+type Problem = Cow<'static, str>;
 
 #[derive(Debug)]
 struct Line {
@@ -160,7 +164,7 @@ impl IgnoreFile {
     /// Says which pattern is wrong, and how.
     pub fn from_patterns<'a>(
         patterns: impl IntoIterator<Item = &'a str>,
-    ) -> Result<IgnoreFile, String> {
+    ) -> Result<IgnoreFile, Cow<'static, str>> {
         let mut lines = Vec::new();
         for text in patterns {
             let read = read_pattern(text, Span::default(), |_, _| Span::default());
@@ -247,11 +251,6 @@ impl IgnoreFile {
         self.matcher().ignored(path)
     }
 
-    /// Whether a folder is left out with all that lies in it.
-    pub fn can_skip_folder(&self, path: impl AsRef<[u8]>) -> bool {
-        self.matcher().can_skip_folder(path)
-    }
-
     /// The place of the line that decided, for those who ask why.
     pub fn deciding_line(&self, verdict: &Verdict) -> Option<Span> {
         verdict.line.map(|line| self.inner.lines[line].span)
@@ -310,7 +309,7 @@ impl Matcher<'_> {
     }
 }
 
-fn problem(source: &Source, message: String, span: Span) -> Diagnostic {
+fn problem(source: &Source, message: Problem, span: Span) -> Diagnostic {
     Diagnostic::new(Rule::BadIgnoreLine, message)
         .at(source, span, "")
         .hint("write `\\` before a character that is to stand for itself")
@@ -320,10 +319,10 @@ fn problem(source: &Source, message: String, span: Span) -> Diagnostic {
 ///
 /// Docker cleans a line twice, once when it reads the file and once when it makes the matcher,
 /// and looks for the `!` both times.
-fn read_line(line: &str, start: usize) -> Result<Option<Line>, (String, Span)> {
+fn read_line(line: &str, start: usize) -> Result<Option<Line>, (Problem, Span)> {
     if line.len() >= LINE_LIMIT {
         let message = format!("the line has {} bytes; Docker reads none that long", line.len());
-        return Err((message, Span::new(start, start + line.len())));
+        return Err((message.into(), Span::new(start, start + line.len())));
     }
     let text = if start == 0 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
     if text.starts_with('#') {
@@ -352,21 +351,21 @@ fn read_pattern(
     text: &str,
     span: Span,
     place: impl Fn(&str, Range<usize>) -> Span,
-) -> Result<Option<Line>, (String, Span)> {
+) -> Result<Option<Line>, (Problem, Span)> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Ok(None);
     }
     let cleaned = clean(trimmed);
     let (exception, text) = match cleaned.strip_prefix('!') {
-        Some("") => return Err(("the `!` brings nothing back".to_owned(), span)),
+        Some("") => return Err(("the `!` brings nothing back".into(), span)),
         Some(rest) => (true, rest),
         None => (false, cleaned.as_str()),
     };
     match Pattern::new(text) {
         Ok(pattern) => Ok(Some(Line { exception, pattern, span })),
         Err(Fault { at, message }) => {
-            Err((format!("`{text}` is no pattern: {message}"), place(text, at)))
+            Err((format!("`{text}` is no pattern: {message}").into(), place(text, at)))
         }
     }
 }

@@ -410,7 +410,7 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     if step.is_none() && is_broken_session(&message) {
         return Ok(End::ContextLost(plain_message(&message)));
     }
-    let step = step.or_else(|| failed_command(&message).as_deref().map(untold_step));
+    let step = step.or_else(|| failed_command(&message).map(untold_step));
     let mut message = plain_message(&message);
     // A registry that does not answer is told of by address only.
     if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::stored::{path_of, query_of, split_reference};
-use super::transfer::{Lines, Said, encode, encode_none, registry_of};
+use super::transfer::{Lines, Said, encode, registry_of};
 use super::trouble::explain;
 use super::wire::{Broken, Wire, message_of};
 use crate::base::error::{permanent, transient};
@@ -85,7 +85,7 @@ async fn send(
     let (repository, tag) = split_reference(reference);
     let path = format!("{version}/images/{}/push?tag={}", path_of(repository), query_of(tag));
     // The API wants the header also where there is nothing to put into it; Docker 20.10 insists.
-    let header = credential.map_or_else(encode_none, encode);
+    let header = encode(credential);
     watch.transport.stream(Method::POST, &path, &[("X-Registry-Auth", &header)], take).await
 }
 

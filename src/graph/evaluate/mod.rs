@@ -79,7 +79,7 @@ struct Evaluator<'a> {
     platform: &'a Platform,
     /// The architecture that builds.
     local: &'a str,
-    globals: Globals,
+    globals: Globals<'a>,
     /// The named contexts by their names in short form.
     contexts: HashMap<String, &'a str>,
     /// The last stage of each name, so far while stages are read, of the file after that.

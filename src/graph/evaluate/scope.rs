@@ -122,11 +122,11 @@ impl Scope {
     }
 
     /// All variables with their texts, sorted by name.
-    pub fn all(&self) -> BTreeMap<String, String> {
+    pub fn all(&self) -> BTreeMap<&str, &str> {
         let mut all = BTreeMap::new();
         let mut waiting: Vec<&Node> = self.root.as_deref().into_iter().collect();
         while let Some(node) = waiting.pop() {
-            all.insert(node.name.to_string(), node.held.value.text.to_string());
+            all.insert(&*node.name, &*node.held.value.text);
             waiting.extend([&node.left, &node.right].into_iter().filter_map(Option::as_deref));
         }
         all

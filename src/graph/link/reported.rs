@@ -62,7 +62,7 @@ impl Graph {
         &self,
         image: ImageId,
         settings: &Settings,
-        siblings: &Siblings,
+        siblings: &Siblings<'_>,
         reported: &ExternalTriggers,
     ) -> Evaluation {
         let triggers = |reference: &Reference| match siblings.find(reference) {
@@ -90,14 +90,13 @@ impl Graph {
     }
 }
 
-impl Siblings {
+impl<'a> Siblings<'a> {
     /// The references of images that have been linked.
-    fn of_images(images: &IdMap<Image>) -> Siblings {
-        let mut siblings = Siblings { by_repository: std::collections::HashMap::new() };
+    fn of_images(images: &'a IdMap<Image>) -> Siblings<'a> {
+        let mut siblings = Siblings::default();
         for (id, image) in images.iter() {
             for reference in &image.references {
-                let tags = siblings.by_repository.entry(reference.repository()).or_default();
-                tags.entry(super::tag_of(reference).to_owned()).or_insert(id);
+                siblings.entry(reference).or_insert(id);
             }
         }
         siblings

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use regex::Regex;
 
+use super::Problem;
 use super::expression::rust_regex;
 
 /// What has a meaning of its own in a pattern, or in the expression made from it.
@@ -44,7 +45,7 @@ pub(super) struct Fault {
     /// The bytes of the pattern that are wrong.
     pub(super) at: Range<usize>,
     /// What is wrong with them.
-    pub(super) message: String,
+    pub(super) message: Problem,
 }
 
 impl Pattern {
@@ -60,7 +61,7 @@ impl Pattern {
             Shape::Suffix => Kind::Suffix,
             Shape::Regex(go) => {
                 let rust = rust_regex(&go).map_err(whole)?;
-                Kind::Regex(Regex::new(&rust).map_err(|error| whole(error.to_string()))?)
+                Kind::Regex(Regex::new(&rust).map_err(|error| whole(error.to_string().into()))?)
             }
         };
         // With these in it, nothing of the text is sure to be in what matches.
@@ -152,7 +153,7 @@ impl<'a> Name<'a> {
 /// Refuses what Go's `filepath.Match` refuses: classes that are empty or not closed, and a
 /// backslash that quotes nothing.
 fn check_syntax(text: &str) -> Result<(), Fault> {
-    let fault = |at: Range<usize>, message: &str| Fault { at, message: message.to_owned() };
+    let fault = |at: Range<usize>, message: &'static str| Fault { at, message: message.into() };
     let mut chars = text.char_indices().peekable();
     while let Some((start, c)) = chars.next() {
         match c {
@@ -168,9 +169,9 @@ fn check_syntax(text: &str) -> Result<(), Fault> {
                         break;
                     }
                     empty = false;
-                    class_character(&mut chars, &fault)?.ok_or_else(open)?;
+                    class_character(&mut chars)?.ok_or_else(open)?;
                     if chars.next_if(|(_, c)| *c == '-').is_some() {
-                        class_character(&mut chars, &fault)?.ok_or_else(open)?;
+                        class_character(&mut chars)?.ok_or_else(open)?;
                     }
                     chars.peek().ok_or_else(open)?;
                 }
@@ -184,14 +185,12 @@ fn check_syntax(text: &str) -> Result<(), Fault> {
 type Indexed<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
 
 /// Takes one character of a class, nothing at the end of the text.
-fn class_character(
-    chars: &mut Indexed<'_>,
-    fault: &dyn Fn(Range<usize>, &str) -> Fault,
-) -> Result<Option<()>, Fault> {
+fn class_character(chars: &mut Indexed<'_>) -> Result<Option<()>, Fault> {
     match chars.next() {
         None => Ok(None),
         Some((at, c @ ('-' | ']'))) => {
-            Err(fault(at..at + 1, &format!("`{c}` can't stand here in a `[` class; quote it")))
+            let message = format!("`{c}` can't stand here in a `[` class; quote it").into();
+            Err(Fault { at: at..at + 1, message })
         }
         Some((_, '\\')) => Ok(chars.next().map(|_| ())),
         Some(_) => Ok(Some(())),
