@@ -74,10 +74,9 @@ struct AuthEntry {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct HelperAnswer {
-    #[serde(rename = "Username")]
     username: String,
-    #[serde(rename = "Secret")]
     secret: String,
 }
 

@@ -55,8 +55,14 @@ pub struct Read {
 
 /// Links images into a graph. Problems of single Dockerfiles come with those of the whole.
 pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Diagnostic>) {
+    let build_platform = wanted.build_platform.clone();
+    let surroundings = Surroundings {
+        platform: wanted.platform.clone().unwrap_or_else(|| build_platform.clone()),
+        build_platform,
+        proxies: wanted.proxies.clone(),
+    };
     let mut settings: Vec<Settings> =
-        read.iter().map(|image| settings_of(&image.candidate, &image.file, wanted)).collect();
+        read.iter().map(|image| settings_of(image, wanted, &surroundings)).collect();
     let no_triggers = |_: &Reference| Vec::new();
     let mut evaluations: Vec<Evaluation> = read
         .par_iter()
@@ -108,11 +114,6 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
             image
         })
         .collect();
-    let surroundings = Surroundings {
-        platform: platform_of(wanted),
-        build_platform: wanted.build_platform.clone(),
-        proxies: wanted.proxies.clone(),
-    };
     let (graph, cycles) = Graph::new(images, externals, surroundings);
     problems.extend(cycles);
     (graph, problems)
@@ -130,20 +131,14 @@ fn externals_of(evaluations: &[Evaluation], linked: &[Linked]) -> ExternalTable 
     externals
 }
 
-/// The platform that is built for.
-fn platform_of(wanted: &Wanted) -> Platform {
-    wanted.platform.clone().unwrap_or_else(|| wanted.build_platform.clone())
-}
-
 fn args_of(candidate: &Candidate, wanted: &Wanted) -> BTreeMap<String, String> {
     let mut build_args = candidate.args.clone();
     build_args.extend(wanted.build_args.clone());
     build_args
 }
 
-fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Settings {
-    let mut build_args = args_of(candidate, wanted);
-    build_args.extend(wanted.proxies.beside(&build_args));
+fn settings_of(image: &Read, wanted: &Wanted, surroundings: &Surroundings) -> Settings {
+    let Read { candidate, file } = image;
     // A stage that is asked for on the command line is built where there is one of that name;
     // an image without it is built as always.
     let has_stage = |target: &String| {
@@ -151,14 +146,8 @@ fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Set
         file.stages.iter().any(|it| it.name.as_ref().is_some_and(|name| name.value == wanted))
     };
     let target = wanted.target.clone().filter(has_stage).or(candidate.target.clone());
-    Settings {
-        build_args,
-        platform: platform_of(wanted),
-        build_platform: wanted.build_platform.clone(),
-        target,
-        contexts: candidate.contexts.iter().map(open_context).collect(),
-        environments: BTreeMap::new(),
-    }
+    let contexts = candidate.contexts.iter().map(open_context).collect();
+    surroundings.settings(args_of(candidate, wanted), target, contexts)
 }
 
 /// A context before it is known what its value is: whoever uses it needs some image.

@@ -27,7 +27,7 @@ use crate::base::{
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
-use evaluate::{Bottom, Evaluation, Need, NeedKind};
+use evaluate::{Bottom, Evaluation, Need, NeedKind, Settings};
 use externals::ExternalTable;
 use naming::Origin;
 use reference::Reference;
@@ -53,6 +53,21 @@ pub struct Surroundings {
     pub build_platform: Platform,
     /// The proxies of the docker configuration.
     pub proxies: BuildProxies,
+}
+
+impl Surroundings {
+    /// What the Dockerfile of an image is evaluated with.
+    fn settings(
+        &self,
+        mut build_args: BTreeMap<String, String>,
+        target: Option<String>,
+        contexts: BTreeMap<String, String>,
+    ) -> Settings {
+        build_args.extend(self.proxies.beside(&build_args));
+        let (platform, build_platform) = (self.platform.clone(), self.build_platform.clone());
+        let environments = BTreeMap::new();
+        Settings { build_args, platform, build_platform, target, contexts, environments }
+    }
 }
 
 /// One thing that we build.

@@ -157,7 +157,7 @@ pub fn name_all(wishes: &Wishes, images: &[&Candidate], votes: &[Vote<'_>]) -> N
             let drafts = drafts.as_ref().map_err(Clone::clone)?;
             let mut references = Vec::new();
             let mut put = |draft: &Draft, tag: &str| {
-                let reference = draft.parse(&format!("{}:{tag}", draft.repository))?;
+                let reference = parse(&format!("{}:{tag}", draft.repository), draft.spot.as_ref())?;
                 if !references.contains(&reference) {
                     references.push(reference);
                 }
@@ -229,10 +229,6 @@ impl Draft {
             spot: pattern.spot.clone(),
             has_version: pattern.has_version,
         })
-    }
-
-    fn parse(&self, text: &str) -> Result<Reference, Misnamed> {
-        parse(text, self.spot.as_ref())
     }
 }
 

@@ -118,7 +118,9 @@ pub fn gather(
             Err(message) => gathered[*unit] = Some(Err(message)),
         }
     }
-    let kept = kept_in(asked.root);
+    // The folder in which we keep what we know is nobody's input, or nothing would ever be fresh.
+    let root = asked.root.canonicalize().unwrap_or_else(|_| asked.root.to_owned());
+    let kept = root.join(STATE_DIRECTORY);
     let walked: Vec<Walked<'_>> =
         walks.into_par_iter().map(|(_, readers)| walk(asked.root, &kept, readers)).collect();
     let read = read_files(&walked, digests);
@@ -212,12 +214,6 @@ fn take(
     Ok((files, Arc::new(archive)))
 }
 
-/// The folder in which we keep what we know, which is nobody's input, or nothing would ever be
-/// fresh.
-fn kept_in(root: &Path) -> PathBuf {
-    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(STATE_DIRECTORY)
-}
-
 fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
     let context = readers.first().map_or_else(
         || Err(permanent("nobody reads this context")),
@@ -294,23 +290,6 @@ fn unreadable(error: io::Error) -> InfrastructureError {
 const MOST_KEPT: u64 = 32 << 20;
 const LARGEST_KEPT: u64 = 256 << 10;
 
-/// The space for what is kept.
-#[derive(Default)]
-struct Space {
-    used: AtomicU64,
-}
-
-impl Space {
-    /// Space for a file of some size, while there is any.
-    fn take(&self, size: u64) -> Option<Vec<u8>> {
-        if size > LARGEST_KEPT {
-            return None;
-        }
-        let before = self.used.fetch_add(size, Ordering::Relaxed);
-        (before + size <= MOST_KEPT).then(Vec::new)
-    }
-}
-
 /// What the files of a walk hold, as far as anybody reads them.
 #[derive(Default)]
 struct Read {
@@ -337,11 +316,13 @@ fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read>
     }
     // Taken before the first byte is read, so that every later change is younger.
     let read_at = clock::now();
-    let space = Space::default();
+    let used = AtomicU64::new(0);
+    let has_space =
+        |size| size <= LARGEST_KEPT && used.fetch_add(size, Ordering::Relaxed) + size <= MOST_KEPT;
     let found: Vec<Result<_, InfrastructureError>> = missing
         .par_iter()
         .map_init(Buffer::default, |buffer, (_, _, context, entry)| {
-            let mut kept = space.take(entry.stat.size);
+            let mut kept = has_space(entry.stat.size).then(Vec::new);
             digest_entry(&context.root, entry, buffer, kept.as_mut())
                 .map(|digest| (digest, kept))
                 .map_err(unreadable)

@@ -62,7 +62,8 @@ fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
     // A context that can't be read is told of where it is set, or by the build.
     let Ok(context) = Context::walk(&folder, &ignore) else { return Vec::new() };
     let shelf = Shelf { root, context: &context, ignore: &ignore, everything: OnceCell::new() };
-    images.iter().flat_map(|image| shelf.look_for(image)).collect()
+    let uses = images.iter().flat_map(|image| certain_uses(image).map(move |one| (image, one)));
+    uses.filter_map(|(image, one)| shelf.look_for(image, one)).collect()
 }
 
 /// A context, as it is sent and as it lies on the disk.
@@ -76,11 +77,7 @@ struct Shelf<'a> {
 }
 
 impl Shelf<'_> {
-    fn look_for(&self, image: &Image) -> Vec<Diagnostic> {
-        certain_uses(image).filter_map(|one| self.look_for_one(image, one)).collect()
-    }
-
-    fn look_for_one(&self, image: &Image, one: &ContextUse) -> Option<Diagnostic> {
+    fn look_for(&self, image: &Image, one: &ContextUse) -> Option<Diagnostic> {
         let wanted = Use {
             pattern: if one.parents { one.written.clone() } else { one.pattern.clone() },
             excludes: Vec::new(),

@@ -95,12 +95,8 @@ pub fn compare(sides: Sides<'_>) -> anyhow::Result<IdMap<Option<Cause>>> {
     let graph = sides.now.graph;
     let ids: Vec<ImageId> = graph.images.ids().collect();
     let found: Vec<Option<Cause>> =
-        ids.par_iter().map(|id| compare_one(sides, *id, &now, &then)).collect();
-    let mut causes = IdMap::from_fn(graph.images.len(), |_| None);
-    for (id, cause) in ids.into_iter().zip(found) {
-        causes[id] = cause;
-    }
-    Ok(causes)
+        ids.into_par_iter().map(|id| compare_one(sides, id, &now, &then)).collect();
+    Ok(found.into_iter().collect())
 }
 
 /// What the images of a side read.

@@ -16,6 +16,7 @@ use super::{directive, words};
 const LONGEST_LINE: usize = 65_535;
 
 /// A text cut into logical lines.
+#[derive(Default)]
 pub(super) struct Lexed {
     pub(super) directives: Directives,
     pub(super) lines: Vec<Logical>,
@@ -41,12 +42,10 @@ pub(super) fn lex(source: &Source) -> Lexed {
         source,
         text,
         at: 0,
-        directives: Directives::default(),
         directives_done: false,
         seen: [None; 3],
-        diagnostics: Vec::new(),
+        lexed: Lexed::default(),
     };
-    let (mut lines, mut pieces) = (Vec::new(), Vec::new());
     while let Some(line) = lexer.next_line() {
         let content = Line { start: line.content_start(text), ..line };
         let kind = match content.text(text).bytes().next() {
@@ -57,22 +56,22 @@ pub(super) fn lex(source: &Source) -> Lexed {
             Some(b'#') => lexer.comment(content),
             Some(_) => {
                 lexer.directives_done = true;
-                lines.push(lexer.instruction(content));
+                let line = lexer.instruction(content);
+                lexer.lexed.lines.push(line);
                 PieceKind::Instruction
             }
         };
-        pieces.push(Piece { kind, span: Span::new(line.start, lexer.at) });
+        lexer.lexed.pieces.push(Piece { kind, span: Span::new(line.start, lexer.at) });
     }
-    lexer.directives.syntax = directive::detect_syntax(text);
-    lexer.directives.check = directive::detect_check(text);
-    if let Some(check) =
-        lexer.directives.check.clone().filter(|one| !directive::is_check(&one.value))
-    {
+    lexer.lexed.directives.syntax = directive::detect_syntax(text);
+    let check = directive::detect_check(text);
+    if let Some(check) = check.as_ref().filter(|one| !directive::is_check(&one.value)) {
         let message = format!("`{}` is no option of the checks", check.value);
         let hint = "write `skip=` or `error=true`, with `;` between and no blanks";
         lexer.fail(Diagnostic::new(Rule::InvalidCheck, message).hint(hint), check.span);
     }
-    Lexed { directives: lexer.directives, lines, pieces, diagnostics: lexer.diagnostics }
+    lexer.lexed.directives.check = check;
+    lexer.lexed
 }
 
 /// A line without its line end.
@@ -102,11 +101,10 @@ struct Lexer<'a> {
     text: &'a str,
     /// Where the next line begins.
     at: usize,
-    directives: Directives,
     directives_done: bool,
     /// Where each directive stands that was met.
     seen: [Option<Span>; 3],
-    diagnostics: Vec<Diagnostic>,
+    lexed: Lexed,
 }
 
 impl Lexer<'_> {
@@ -134,7 +132,7 @@ impl Lexer<'_> {
     }
 
     fn fail(&mut self, diagnostic: Diagnostic, span: Span) {
-        self.diagnostics.push(diagnostic.at(self.source, span, ""));
+        self.lexed.diagnostics.push(diagnostic.at(self.source, span, ""));
     }
 
     /// A line that begins with `#`.
@@ -153,13 +151,13 @@ impl Lexer<'_> {
             let diagnostic = Diagnostic::new(Rule::DuplicateDirective, message)
                 .at(self.source, span, "given again")
                 .at(self.source, first, "given first");
-            self.diagnostics.push(diagnostic.hint("remove one of them"));
+            self.lexed.diagnostics.push(diagnostic.hint("remove one of them"));
             return PieceKind::Directive;
         }
         self.seen[index] = Some(span);
         match (found.name, found.value) {
-            ("escape", "\\") => self.directives.escape = '\\',
-            ("escape", "`") => self.directives.escape = '`',
+            ("escape", "\\") => self.lexed.directives.escape = '\\',
+            ("escape", "`") => self.lexed.directives.escape = '`',
             ("escape", value) => {
                 let message = format!("`{value}` can't be the escape character");
                 let diagnostic = Diagnostic::new(Rule::InvalidEscape, message);
@@ -217,8 +215,8 @@ impl Lexer<'_> {
     /// followed by blanks, and must not follow another one.
     fn without_escape(&self, line: Line) -> (Line, bool) {
         let text = line.text(self.text).trim_end_matches([' ', '\t']);
-        match text.strip_suffix(self.directives.escape) {
-            Some(before) if !before.ends_with(self.directives.escape) => {
+        match text.strip_suffix(self.lexed.directives.escape) {
+            Some(before) if !before.ends_with(self.lexed.directives.escape) => {
                 (Line { start: line.start, end: line.start + before.len() }, true)
             }
             _ => (line, false),
@@ -226,7 +224,7 @@ impl Lexer<'_> {
     }
 
     fn read_heredocs(&mut self, logical: &mut Logical) {
-        let openings = match heredoc::openings(&logical.text, self.directives.escape) {
+        let openings = match heredoc::openings(&logical.text, self.lexed.directives.escape) {
             Ok(openings) => openings,
             Err(error) => {
                 let message = format!("a here-document's word can't be read: {error}");

@@ -82,11 +82,10 @@ pub(super) struct Login {
     tickets: Mutex<HashMap<Place, Arc<Mutex<Ticket>>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct TokenAnswer {
-    #[serde(default)]
     token: String,
-    #[serde(default)]
     access_token: String,
     expires_in: Option<u64>,
 }

@@ -38,7 +38,7 @@ pub type Contexts = BTreeMap<String, Setting>;
 
 /// All that `layers.toml` can say.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// What comes before the app in references, such as `acme` or `registry.example:5000/acme`.
     pub namespace: Option<Setting>,
@@ -55,51 +55,40 @@ pub struct Config {
     /// Globs of Dockerfiles, relative to the root.
     pub dockerfiles: Option<Vec<Setting>>,
     /// Globs of Dockerfiles that are no images.
-    #[serde(default)]
     pub exclude: Vec<Setting>,
     /// The platform to build for.
     pub platform: Option<Setting>,
     /// The registry through which images are shared, such as `ghcr.io/acme`.
     pub registry: Option<Setting>,
     /// Whether builds put their images into the registry.
-    #[serde(default)]
     pub push: Push,
     /// Registries that are spoken to without TLS, beside those on this machine.
-    #[serde(default)]
     pub insecure_registries: Vec<Setting>,
     /// Whether images get an SBOM, and how it is made.
     pub sbom: Option<toml::Spanned<Value>>,
     /// Whether the engine attests what images were built of, and how much.
     pub provenance: Option<toml::Spanned<Value>>,
     /// Build arguments of all images.
-    #[serde(default)]
     pub args: Args,
     /// Named contexts of all images.
-    #[serde(default)]
     pub contexts: Contexts,
     /// Secrets that builds may ask for.
-    #[serde(default)]
     pub secrets: Secrets,
     /// Ssh agents that builds may ask for, as `--ssh` names them.
-    #[serde(default)]
     pub ssh: Vec<Setting>,
     /// Dockerfiles that are described together.
-    #[serde(default)]
     pub group: Vec<toml::Spanned<Group>>,
     /// Settings of single images by name.
-    #[serde(default)]
     pub image: BTreeMap<toml::Spanned<String>, ImageConfig>,
     /// What `layers` keeps quiet about.
-    #[serde(default)]
     pub check: CheckConfig,
 }
 
 /// What `[check]` can say.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CheckConfig {
     /// Codes of warnings that are not told.
-    #[serde(default)]
     pub skip: Vec<Setting>,
     /// The oldest version of Docker's frontend that is to read these Dockerfiles, such as `1.4`.
     pub frontend: Option<Setting>,
@@ -107,16 +96,14 @@ pub struct CheckConfig {
 
 /// What `[[group]]` can say of the Dockerfiles that it finds. What it leaves out is as for all.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Group {
     /// Globs of Dockerfiles, relative to the root.
-    #[serde(default)]
     pub dockerfiles: Vec<Setting>,
     /// A regular expression that must match a Dockerfile's whole path; its named captures are
     /// parts of the path.
     pub pattern: Option<Setting>,
     /// Globs of Dockerfiles that the group leaves alone.
-    #[serde(default)]
     pub exclude: Vec<Setting>,
     /// How the names are made.
     pub name: Option<Setting>,
@@ -127,13 +114,10 @@ pub struct Group {
     /// The stage to build.
     pub target: Option<Setting>,
     /// Stages that are an image each.
-    #[serde(default)]
     pub targets: Vec<Setting>,
     /// Build arguments; they win over those of all.
-    #[serde(default)]
     pub args: Args,
     /// Named contexts; they win over those of all.
-    #[serde(default)]
     pub contexts: Contexts,
     /// How many of a run's places its builds take, so that two that need much memory are not
     /// built at once.
@@ -142,7 +126,7 @@ pub struct Group {
 
 /// What `[image.NAME]` can say.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageConfig {
     /// The Dockerfile, relative to the root; names an image that no glob finds.
     pub dockerfile: Option<Setting>,
@@ -151,15 +135,12 @@ pub struct ImageConfig {
     /// The stage to build.
     pub target: Option<Setting>,
     /// Stages that are an image each, in place of this one.
-    #[serde(default)]
     pub targets: Vec<Setting>,
     /// Its whole references, tags included where there are some.
     pub reference: Option<OneOrMore>,
     /// Build arguments of this image; they win over those of its group and of all.
-    #[serde(default)]
     pub args: Args,
     /// Named contexts of this image; they win over those of its group and of all.
-    #[serde(default)]
     pub contexts: Contexts,
     /// How many of a run's places its builds take, so that two that need much memory are not
     /// built at once.

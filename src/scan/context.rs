@@ -138,7 +138,11 @@ impl Context {
                 level.par_iter().map(|folder| read_folder(&root, folder, ignore)).collect();
             let first = found.len();
             found.extend(lists?.into_iter().flatten());
-            level = found[first..].iter_mut().filter_map(Found::folder_below).collect();
+            let folders = found[first..].iter_mut().filter_map(|found| {
+                let verdict = Some(found.verdict.take()?);
+                Some(Folder { path: found.entry.path.clone(), verdict })
+            });
+            level = folders.collect();
         }
         found.par_sort_unstable_by(|a, b| walk_order(a.entry.bytes(), b.entry.bytes()));
         let found = found.into_iter().map(|Found { entry, ignored, .. }| (entry, ignored));
@@ -204,13 +208,6 @@ struct Found {
     ignored: bool,
     /// Of a folder, until it is read.
     verdict: Option<Verdict>,
-}
-
-impl Found {
-    fn folder_below(&mut self) -> Option<Folder> {
-        let verdict = self.verdict.take()?;
-        Some(Folder { path: self.entry.path.clone(), verdict: Some(verdict) })
-    }
 }
 
 fn open_root(root: &Path) -> io::Result<PathBuf> {

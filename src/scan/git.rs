@@ -74,9 +74,10 @@ impl Git {
         Ok(Git { caller, main: Module::main(top, dir)?, root })
     }
 
-    /// The top of the work tree.
-    fn top(&self) -> &Path {
-        self.main.top()
+    /// What lists the work tree below the root of `layers`, or all of it, and what the paths in such a list
+    /// begin with.
+    fn lister(&self, is_whole: bool) -> (&Caller, &OsStr) {
+        if is_whole { (&self.main.caller, OsStr::new("")) } else { (&self.caller, &self.root) }
     }
 }
 

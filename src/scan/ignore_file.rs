@@ -29,7 +29,7 @@ use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 const LINE_LIMIT: usize = 65_536;
 
 /// The lines of an ignore file, ready to judge paths. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct IgnoreFile {
     inner: Arc<Inner>,
 }
@@ -97,12 +97,6 @@ pub fn find_ignore_file(dockerfile: &Path, context: &Path) -> io::Result<Option<
         }
     }
     Ok(None)
-}
-
-impl Default for IgnoreFile {
-    fn default() -> Self {
-        IgnoreFile::new(Vec::new())
-    }
 }
 
 impl IgnoreFile {

@@ -50,9 +50,9 @@ impl Skeleton {
     /// Where git can't be asked, or the directory can't be written.
     pub fn lay_out(snapshot: &Snapshot, beside: Option<Beside<'_>>) -> anyhow::Result<Skeleton> {
         let directory = tempfile::tempdir().context("can't make a temporary directory")?;
-        let name = snapshot.top().file_name().unwrap_or(OsStr::new("repository"));
+        let name = snapshot.top.file_name().unwrap_or(OsStr::new("repository"));
         let top = directory.path().join(name);
-        let root = top.join(snapshot.root());
+        let root = top.join(&snapshot.root);
         fs::create_dir_all(&root).context("can't make a temporary directory")?;
         let skeleton = Skeleton { _directory: directory, top, root };
         skeleton.make_directories(snapshot).context(UNWRITABLE)?;
@@ -135,7 +135,7 @@ impl Skeleton {
         }
         for path in &beside.local.files {
             if let Some(at) = free(path)? {
-                fs::copy(beside.snapshot.top().join(path), at)?;
+                fs::copy(beside.snapshot.top.join(path), at)?;
             }
         }
         Ok(())
@@ -162,7 +162,7 @@ impl Skeleton {
         let is_kept = |path: &OsStr| {
             let (was, now) = (snapshot.files.get(path), unchanged?.files.get(path)?);
             let is_same = now.on_disk && now.blob.is_some() && now.blob == was?.blob;
-            (is_same && now.is_regular()).then_some(unchanged?.top().join(path))
+            (is_same && now.is_regular()).then_some(unchanged?.top.join(path))
         };
         let copies: Vec<(&OsStr, PathBuf)> =
             chosen.iter().filter_map(|path| Some((*path, is_kept(path)?))).collect();
@@ -213,7 +213,7 @@ impl Wanted {
             .chain(graph)
             .filter_map(|path| snapshot.resolve(&snapshot.path_of(path.as_str())).inside());
         Wanted {
-            root: snapshot.root().to_owned(),
+            root: snapshot.root.clone(),
             names,
             finds: Box::new(groups::finder(file)),
             linked: if is_deep { targets() } else { Vec::new() },

@@ -3,6 +3,7 @@
 //! Owns the BuildKit control call and what its end means. The two connections of a build, the session
 //! and the control, serve the next one too where it came to an end of its own; see [`super::lines`].
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem;
@@ -403,8 +404,8 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
         Some((step, message)) if step == loading => {
             return Ok(End::ContextLost(plain_message(&message)));
         }
-        Some((step, message)) => (Some(step), message),
-        None => (None, status.message().to_owned()),
+        Some((step, message)) => (Some(step), message.into()),
+        None => (None, Cow::from(status.message())),
     };
     // A step that broke before this build joined it is not told of.
     if step.is_none() && is_broken_session(&message) {

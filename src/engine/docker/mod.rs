@@ -109,7 +109,7 @@ impl Docker {
 
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
-        self.wire.endpoint()
+        &self.wire.endpoint
     }
 
     /// The version of the API that both sides know, asked for once.

@@ -70,7 +70,7 @@ pub(super) async fn push(
     match answered {
         Ok(status) => judge(status, lines.finish(), reference, credential.as_ref(), watch),
         Err(Broken::Talk(cause)) => Err(lost(watch, &cause)),
-        Err(broken) => Err(explain(&broken, watch.transport.endpoint())),
+        Err(broken) => Err(explain(&broken, &watch.transport.endpoint)),
     }
 }
 
@@ -92,7 +92,7 @@ async fn send(
 fn lost(watch: Watch<'_, Wire>, cause: &str) -> anyhow::Error {
     transient(format!(
         "lost the engine at `{}` during the push: {cause}",
-        watch.transport.endpoint().address
+        watch.transport.endpoint.address
     ))
     .hint("check that the engine is still running, and push again")
     .into()
@@ -124,7 +124,7 @@ fn judge(
     }
     // Docker 20.10 takes a name that it can't read for a fault of its own.
     if status.is_server_error() && !why.starts_with("invalid reference format") {
-        return Err(explain(&Broken::Refused(status, why), watch.transport.endpoint()));
+        return Err(explain(&Broken::Refused(status, why), &watch.transport.endpoint));
     }
     Err(refused(reference, &why))
 }

@@ -57,17 +57,13 @@ pub(super) struct Plain(Option<Sender>);
 
 /// Opens connections to one endpoint.
 pub(super) struct Wire {
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     tls: std::sync::OnceLock<TlsConnector>,
 }
 
 impl Wire {
     pub(super) fn new(endpoint: Endpoint) -> Wire {
         Wire { endpoint, tls: std::sync::OnceLock::new() }
-    }
-
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
     }
 
     /// Sends a request without a body and reads the whole answer, whatever its status. Meant for
@@ -175,8 +171,7 @@ impl Wire {
     async fn open(&self) -> Result<Box<dyn Duplex>, Broken> {
         match &self.endpoint.address {
             Address::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(Broken::Connect)?;
-                Ok(Box::new(stream))
+                Ok(Box::new(UnixStream::connect(path).await.map_err(Broken::Connect)?))
             }
             Address::Tcp { host, port } => {
                 let stream =

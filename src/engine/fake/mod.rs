@@ -34,6 +34,7 @@ mod store;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The scripted engine.
+#[derive(Default)]
 pub struct Fake {
     script: Script,
     shared: Arc<Shared>,
@@ -75,7 +76,7 @@ impl Shared {
 impl Fake {
     /// An engine without a script: every image is built, a step for each of its instructions.
     pub fn new() -> Fake {
-        Fake { script: Script::default(), shared: Arc::default() }
+        Fake::default()
     }
 
     /// An engine that does as a script says.
@@ -200,12 +201,6 @@ impl Fake {
         }
         self.shared.change(|state| state.store.put(&image, &request.names()))?;
         Ok(BuildOutcome::Built { image_id })
-    }
-}
-
-impl Default for Fake {
-    fn default() -> Fake {
-        Fake::new()
     }
 }
 

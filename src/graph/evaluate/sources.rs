@@ -194,7 +194,7 @@ impl<'a> Evaluator<'a> {
         trigger: Option<&Trigger>,
     ) {
         let (source, span) = self.place(span, trigger);
-        self.diagnostics.push(diagnostic.at(&source, span, ""));
+        self.found.diagnostics.push(diagnostic.at(&source, span, ""));
     }
 
     /// Where a span of an instruction stands.
@@ -301,7 +301,7 @@ impl<'a> Evaluator<'a> {
             let text = format!("{} needs {}", name(stage), name(to));
             diagnostic = diagnostic.at(&self.file.source, span, text);
         }
-        self.diagnostics.push(diagnostic);
+        self.found.diagnostics.push(diagnostic);
     }
 
     /// The named context that stands for a stage.
@@ -310,9 +310,6 @@ impl<'a> Evaluator<'a> {
         name: &str,
         platform: Option<&Platform>,
     ) -> Option<&'a str> {
-        if self.contexts.is_empty() {
-            return None;
-        }
         self.context_of_image(&Reference::parse(name).ok()?, platform)
     }
 

@@ -119,7 +119,7 @@ impl Evaluator<'_> {
         };
         let on_image = context.is_some() || state.view.base != Some(Base::Scratch);
         // What starts from nothing is for the target's platform whatever its FROM says.
-        let platform = state.platform.as_ref().filter(|_| on_image).unwrap_or(self.platform);
+        let platform = state.view.platform.as_ref().filter(|_| on_image).unwrap_or(self.platform);
         let is_windows = platform.os == "windows";
         let reported = base.and_then(|base| self.settings.environments.get(&base));
         if let Some(environment) = reported {

@@ -67,7 +67,7 @@ impl Trigger {
 }
 
 /// What a Dockerfile means under some settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Evaluation {
     /// Every stage of the file, reached or not.
     pub stages: Vec<StageView>,

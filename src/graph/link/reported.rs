@@ -11,7 +11,7 @@ use super::{Linked, Meaning, Siblings};
 use crate::base::{Diagnostic, ExternalId, IdMap, ImageId};
 use crate::graph::evaluate::{self, Evaluation, Settings, Trigger};
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image, Surroundings};
+use crate::graph::{Graph, Image};
 
 /// The triggers of external images.
 pub type ExternalTriggers = BTreeMap<ExternalId, Vec<Trigger>>;
@@ -76,17 +76,8 @@ impl Graph {
     }
 
     fn settings_of(&self, image: &Image) -> Settings {
-        let Surroundings { platform, build_platform, proxies } = &self.surroundings;
-        let mut build_args = image.build_args.clone();
-        build_args.extend(proxies.beside(&build_args));
-        Settings {
-            build_args,
-            platform: platform.clone(),
-            build_platform: build_platform.clone(),
-            target: image.target.clone(),
-            contexts: image.contexts.clone(),
-            environments: BTreeMap::new(),
-        }
+        let (target, contexts) = (image.target.clone(), image.contexts.clone());
+        self.surroundings.settings(image.build_args.clone(), target, contexts)
     }
 }
 

@@ -4,10 +4,11 @@
 //! converts nothing itself: git does, where contents are needed.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
+use super::module::Module;
 use super::{Caller, list_of, split, split_once};
 
 /// The attributes that decide what a checkout writes.
@@ -103,17 +104,17 @@ impl Settings {
     }
 }
 
-/// What a checkout does to each of some files, where it does something. `caller` decides whose
-/// attributes count; `paths` are those of its repository.
+/// What a checkout does to each of some files of a module, where it does something, by their paths in
+/// it. `caller` decides whose attributes count; `paths` are those of the main repository.
 pub(super) fn conversions(
     caller: &Caller,
-    settings: &Settings,
-    paths: &HashSet<&OsStr>,
+    module: &Module,
+    paths: &[&OsStr],
 ) -> anyhow::Result<HashMap<OsString, String>> {
     if paths.is_empty() {
         return Ok(HashMap::new());
     }
-    let asked = list_of(paths.iter().copied());
+    let asked = list_of(paths.iter().map(|path| module.own_path(path)));
     let words: Vec<&str> = ["check-attr", "-z", "--stdin"].into_iter().chain(ATTRIBUTES).collect();
     let answer = caller.ask(&words, Some(&asked))?;
     let mut words = answer.split(|byte| *byte == 0);
@@ -122,7 +123,7 @@ pub(super) fn conversions(
         attributes.entry(path).or_default().insert(name, value);
     }
     let named = attributes.into_iter().filter_map(|(path, attributes)| {
-        let conversion = settings.conversion(&attributes);
+        let conversion = module.settings.conversion(&attributes);
         (!conversion.is_empty()).then(|| (OsString::from_vec(path.to_vec()), conversion))
     });
     Ok(named.collect())

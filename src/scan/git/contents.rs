@@ -6,7 +6,7 @@
 //! them, or read from the disk, and have the id that they would have as a blob. What git takes to be
 //! unchanged has the same name on both sides, whatever bytes the disk has.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
@@ -77,30 +77,19 @@ pub fn names_of_contents<'a>(
     open.extend(&wanted.moved);
     let (of_now, of_then) = rayon::join(|| now.conversions(&open), || then.conversions(&open));
     let pair = Pair { snapshots: [now, then], conversions: [of_now?, of_then?] };
-    let mut others = [HashMap::new(), HashMap::new()];
-    let mut read = [Vec::new(), Vec::new()];
-    for path in open {
-        if let Some(name) = pair.shared_name(path) {
-            for others in &mut others {
-                others.insert(path, name.clone());
-            }
-            continue;
-        }
-        for side in [0, 1] {
-            if pair.must_read(side, path) {
-                read[side].push(path);
-            }
-        }
-    }
-    let [read_now, read_then] = &read;
-    let (of_now, of_then) = rayon::join(|| pair.read(0, read_now), || pair.read(1, read_then));
-    let [mut others_now, mut others_then] = others;
-    others_now.extend(of_now?);
-    others_then.extend(of_then?);
-    Ok([
-        Contents { snapshot: now, others: others_now },
-        Contents { snapshot: then, others: others_then },
-    ])
+    let shared: HashMap<&OsStr, String> =
+        open.iter().filter_map(|path| Some((*path, pair.shared_name(path)?))).collect();
+    let unshared: Vec<&OsStr> =
+        open.into_iter().filter(|path| !shared.contains_key(path)).collect();
+    let read = |side| {
+        let unread = unshared.iter().copied().filter(|path| pair.must_read(side, path));
+        pair.read(side, &unread.collect::<Vec<_>>())
+    };
+    let (of_now, of_then) = rayon::join(|| read(0), || read(1));
+    let (mut of_now, mut of_then) = (of_now?, of_then?);
+    of_now.extend(shared.clone());
+    of_then.extend(shared);
+    Ok([Contents { snapshot: now, others: of_now }, Contents { snapshot: then, others: of_then }])
 }
 
 impl Pair<'_> {
@@ -192,8 +181,7 @@ impl Snapshot {
         for (number, paths) in self.by_module(paths.iter().copied(), File::is_regular) {
             let module = &self.modules[number];
             let found = if self.is_work_tree {
-                let own: HashSet<&OsStr> = paths.iter().map(|path| module.own_path(path)).collect();
-                conversions(&module.caller, &module.settings, &own)?
+                conversions(&module.caller, module, &paths)?
             } else {
                 let directory = tempfile::tempdir().context("can't make a temporary directory")?;
                 Scratch::new(self, number, directory.path(), &[])?.conversions(&paths)?

@@ -29,12 +29,8 @@ impl Snapshot {
 
     fn read_revision(git: &Git, tree: &str, is_whole: bool) -> anyhow::Result<Snapshot> {
         let mut snapshot = Snapshot::empty(git, false);
-        let listed = if is_whole {
-            git.main.caller.ask(&["ls-tree", "-r", "-z", "--full-tree", tree], None)?
-        } else {
-            git.caller.ask(&["ls-tree", "-r", "-z", tree], None)?
-        };
-        let prefix = if is_whole { OsStr::new("") } else { git.root.as_os_str() };
+        let (caller, prefix) = git.lister(is_whole);
+        let listed = caller.ask(&["ls-tree", "-r", "-z", tree], None)?;
         let mut submodules = snapshot.add_tree(0, prefix, &listed)?;
         if !is_whole && !git.root.is_empty() {
             let mut words: Vec<OsString> =

@@ -3,7 +3,7 @@
 //! Owns writing files exactly as a checkout of the revision would write them, and asking for the
 //! revision's own attributes. Git does both; no file of the user's work tree or index is touched.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -61,14 +61,10 @@ impl<'a> Scratch<'a> {
         let caller = Caller { at: top.to_owned(), options, variables };
         let scratch = Scratch { snapshot, module, caller, _index: index };
         let attributes = snapshot.attribute_files().filter(|(_, file)| file.module == number);
-        let mut all: BTreeMap<&OsStr, &str> = BTreeMap::new();
-        all.extend(attributes.filter_map(|(path, file)| Some((path, file.blob.as_deref()?))));
-        for path in files {
-            let found = snapshot.files.get_key_value(*path);
-            all.extend(
-                found.and_then(|(path, file)| Some((path.as_os_str(), file.blob.as_deref()?))),
-            );
-        }
+        let files = files.iter().filter_map(|path| Some((*path, snapshot.files.get(*path)?)));
+        let all =
+            attributes.chain(files).filter_map(|(path, file)| Some((path, &**file.blob.as_ref()?)));
+        let all: BTreeMap<&OsStr, &str> = all.collect();
         scratch.add(&all)?;
         Ok(scratch)
     }
@@ -93,8 +89,7 @@ impl<'a> Scratch<'a> {
         &self,
         paths: &[&OsStr],
     ) -> anyhow::Result<HashMap<OsString, String>> {
-        let own: HashSet<&OsStr> = paths.iter().map(|path| self.module.own_path(path)).collect();
-        conversions(&self.caller, &self.module.settings, &own)
+        conversions(&self.caller, self.module, paths)
     }
 
     /// Writes files as a checkout would. Those that git refuses to write, since a filter fails, are

@@ -29,10 +29,11 @@ pub struct Snapshot {
     /// The repositories that the files belong to, the main one first.
     pub(super) modules: Vec<Module>,
     /// The top of git's work tree on the disk.
-    pub(super) top: PathBuf,
+    pub top: PathBuf,
     /// Whether the files are those on the disk, at `top`.
     pub(super) is_work_tree: bool,
-    root: OsString,
+    /// The root of `layers` below the top; empty where they are the same.
+    pub root: OsString,
 }
 
 /// A file of a snapshot.
@@ -89,20 +90,10 @@ impl Snapshot {
             links: BTreeMap::new(),
             directories: BTreeSet::new(),
             modules: vec![git.main.clone()],
-            top: git.top().to_owned(),
+            top: git.main.top().to_owned(),
             is_work_tree,
             root: git.root.clone(),
         }
-    }
-
-    /// The root of `layers` below the top; empty where they are the same.
-    pub fn root(&self) -> &OsStr {
-        &self.root
-    }
-
-    /// The top of git's work tree on the disk.
-    pub fn top(&self) -> &Path {
-        &self.top
     }
 
     /// A path from the top, of one from the root of `layers`.
@@ -171,8 +162,7 @@ impl Snapshot {
 
     /// What is still ahead below the top, for a way that goes on at a directory outside; the place
     /// outside where the way does not come back. Links outside are not looked at.
-    fn come_back(&self, from: &Path, ahead: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, PathBuf> {
-        let mut ahead = ahead;
+    fn come_back(&self, from: &Path, mut ahead: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, PathBuf> {
         let mut at = from.to_owned();
         loop {
             if at == self.top {
