@@ -55,12 +55,7 @@ pub struct Read {
 
 /// Links images into a graph. Problems of single Dockerfiles come with those of the whole.
 pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Diagnostic>) {
-    let build_platform = wanted.build_platform.clone();
-    let surroundings = Surroundings {
-        platform: wanted.platform.clone().unwrap_or_else(|| build_platform.clone()),
-        build_platform,
-        proxies: wanted.proxies.clone(),
-    };
+    let surroundings = surroundings_of(wanted);
     let mut settings: Vec<Settings> =
         read.iter().map(|image| settings_of(image, wanted, &surroundings)).collect();
     let no_triggers = |_: &Reference| Vec::new();
@@ -131,6 +126,12 @@ fn externals_of(evaluations: &[Evaluation], linked: &[Linked]) -> ExternalTable 
     externals
 }
 
+fn surroundings_of(wanted: &Wanted) -> Surroundings {
+    let build_platform = wanted.build_platform.clone();
+    let platform = wanted.platform.clone().unwrap_or_else(|| build_platform.clone());
+    Surroundings { platform, build_platform, proxies: wanted.proxies.clone() }
+}
+
 fn args_of(candidate: &Candidate, wanted: &Wanted) -> BTreeMap<String, String> {
     let mut build_args = candidate.args.clone();
     build_args.extend(wanted.build_args.clone());
@@ -146,13 +147,10 @@ fn settings_of(image: &Read, wanted: &Wanted, surroundings: &Surroundings) -> Se
         file.stages.iter().any(|it| it.name.as_ref().is_some_and(|name| name.value == wanted))
     };
     let target = wanted.target.clone().filter(has_stage).or(candidate.target.clone());
-    let contexts = candidate.contexts.iter().map(open_context).collect();
+    // Before it is known what the value of a context is, whoever uses it needs some image.
+    let names = candidate.contexts.iter().map(|context| context.name.clone());
+    let contexts = names.map(|name| (name, "docker-image://not-known-yet".to_owned())).collect();
     surroundings.settings(args_of(candidate, wanted), target, contexts)
-}
-
-/// A context before it is known what its value is: whoever uses it needs some image.
-fn open_context(context: &NamedContext) -> (String, String) {
-    (context.name.clone(), "docker-image://not-known-yet".to_owned())
 }
 
 fn name_images(

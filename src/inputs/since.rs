@@ -142,8 +142,8 @@ fn compare_one(
     let graph = sides.now.graph;
     let image = &graph.images[id];
     let Some(old) = sides.then.graph.find(&image.name) else { return Some(Cause::New) };
-    let (found, was) = match (now.of(id), then.of(old)) {
-        (Ok(found), Ok(was)) => (found, was),
+    let ((reading, files), old_files) = match (now.of(id), then.of(old)) {
+        (Ok(found), Ok((_, old_files))) => (found, old_files),
         // Neither can be built.
         (Err(message), Err(old)) if message == old => return None,
         (Err(message), _) | (_, Err(message)) => {
@@ -152,7 +152,6 @@ fn compare_one(
     };
     let old = &sides.then.graph.images[old];
     let with = (sides.platform, &Attestations::default());
-    let (reading, files) = found;
     let (_, whole) = uses_of(graph, image);
     let units = Units::for_one(graph.images.len(), sides.platform.clone());
     let own = Own {
@@ -162,9 +161,8 @@ fn compare_one(
         places: own::places_of(image),
         context: image.context.clone(),
     };
-    let (_, files) = was;
     let (_, whole) = uses_of(sides.then.graph, old);
-    let was = own::inputs_of(old, with, files.clone(), whole);
+    let was = own::inputs_of(old, with, old_files.clone(), whole);
     if own.inputs != was {
         let name = |unit: UnitId| graph.images[units.image(unit)].name.clone();
         let changes = changes(&own, &was, &name);

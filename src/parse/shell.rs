@@ -124,14 +124,12 @@ impl<'a> Lexer<'a> {
                 return Ok(result);
             }
             match c {
-                '\'' if !self.mode.keep_quotes => {
+                '\'' | '"' if !self.mode.keep_quotes => {
                     let start = result.len();
-                    self.single_quoted(&mut result)?;
-                    self.split_raw(outermost, &result[start..]);
-                }
-                '"' if !self.mode.keep_quotes => {
-                    let start = result.len();
-                    self.double_quoted(&mut result)?;
+                    match c {
+                        '"' => self.double_quoted(&mut result)?,
+                        _ => self.single_quoted(&mut result)?,
+                    }
                     self.split_raw(outermost, &result[start..]);
                 }
                 '$' => {

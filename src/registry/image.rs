@@ -88,11 +88,9 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
     let (is_manifest, is_index) = (MANIFESTS.contains(&media_type), INDEXES.contains(&media_type));
     match raw {
         Raw { config: Some(config), layers: Some(layers), manifests: None, .. } if is_manifest => {
-            if !CONFIGURATIONS.contains(&config.media_type.as_str()) {
-                return Err(format!(
-                    "its configuration is `{}`, and no image's",
-                    config.media_type
-                ));
+            let of_config = config.media_type.as_str();
+            if !CONFIGURATIONS.contains(&of_config) {
+                return Err(format!("its configuration is `{of_config}`, and no image's"));
             }
             let size = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
             Ok(Document::Image(ImageManifest { config, layers: layers.len(), size }))
@@ -140,10 +138,8 @@ impl Configuration {
             .map_err(|error| format!("its configuration is unreadable: {error}"))?;
         let named = read.rootfs.diff_ids.as_ref().map_or(0, Vec::len);
         if named != layers {
-            return Err(format!(
-                "its configuration names {}, its manifest {layers}",
-                count(named, "layer")
-            ));
+            let named = count(named, "layer");
+            return Err(format!("its configuration names {named}, its manifest {layers}"));
         }
         Ok(read)
     }

@@ -177,10 +177,10 @@ impl Login {
 
     /// The error of a registry that is not content with what it got.
     pub(super) fn refused(&self, repository: &str, said: &str) -> anyhow::Error {
-        denied(format!("`{}` does not let us at `{repository}`{said}", self.registry))
+        let registry = &self.registry;
+        denied(format!("`{registry}` does not let us at `{repository}`{said}"))
             .hint(format!(
-                "`docker login {}` with an account that may; or correct the name",
-                self.registry
+                "`docker login {registry}` with an account that may; or correct the name"
             ))
             .into()
     }
@@ -223,12 +223,8 @@ impl Login {
         scope: &str,
         means: Means<'_>,
     ) -> anyhow::Result<(String, Instant)> {
-        let Some(mut address) = Address::parse(realm) else {
-            return Err(odd_answer(
-                &self.registry,
-                "the address of its token server is unreadable",
-            ));
-        };
+        let why = "the address of its token server is unreadable";
+        let mut address = Address::parse(realm).ok_or_else(|| odd_answer(&self.registry, why))?;
         let mut fields: Vec<(&str, &str)> = Vec::new();
         fields.extend(service.map(|service| ("service", service)));
         let credential = self.credential(means)?;
@@ -274,11 +270,11 @@ impl Login {
             200 => {}
             400 | 401 | 403 => {
                 let who = if host == self.registry { "" } else { &format!(", by `{host}`") };
+                let (registry, status) = (&self.registry, response.status);
                 return Err(permanent(format!(
-                    "the login to `{}` is refused{who} ({})",
-                    self.registry, response.status
+                    "the login to `{registry}` is refused{who} ({status})"
                 ))
-                .hint(format!("`docker login {}`", self.registry))
+                .hint(format!("`docker login {registry}`"))
                 .into());
             }
             status => {

@@ -350,22 +350,16 @@ fn no_image(at: &Remote, why: &str) -> anyhow::Error {
 
 /// The error for an answer that is none of the expected ones.
 fn refusal(at: &Remote, response: &Response) -> anyhow::Error {
+    let Remote { registry, repository, .. } = at;
     match response.status {
-        403 => denied(format!(
-            "`{}` does not let us at `{}`{}",
-            at.registry,
-            at.repository,
-            said(response)
-        ))
-        .hint(format!("`docker login {}` with an account that may", at.registry))
-        .into(),
+        403 => denied(format!("`{registry}` does not let us at `{repository}`{}", said(response)))
+            .hint(format!("`docker login {registry}` with an account that may"))
+            .into(),
         404 if !complains(response) => {
-            odd_answer(&at.registry, &format!("404 where `{at}` was asked for"))
+            odd_answer(registry, &format!("404 where `{at}` was asked for"))
         }
-        status => {
-            permanent(format!("`{}` refuses `{at}` with {status}{}", at.registry, said(response)))
-                .hint("correct the name, or ask the registry's operator")
-                .into()
-        }
+        status => permanent(format!("`{registry}` refuses `{at}` with {status}{}", said(response)))
+            .hint("correct the name, or ask the registry's operator")
+            .into(),
     }
 }

@@ -168,12 +168,10 @@ impl Network {
     fn ask(&self, request: &Request) -> anyhow::Result<Response> {
         let host = &request.address.authority;
         if !request.address.tls && !self.may_be_plain(host) {
-            return Err(permanent(format!(
-                "`{host}` is not spoken to without TLS, but `{}` leads there",
-                request.address
-            ))
-            .hint("let it answer by HTTPS")
-            .into());
+            let address = &request.address;
+            let message =
+                format!("`{host}` is not spoken to without TLS, but `{address}` leads there");
+            return Err(permanent(message).hint("let it answer by HTTPS").into());
         }
         self.refuse_down(host)?;
         let at = self.host(&request.address)?;
@@ -188,13 +186,10 @@ impl Network {
                 Try::Broken { why } => (why, None),
             };
             if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
-                let seconds =
-                    count(usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX), "second");
-                return Err(transient(format!(
-                    "`{host}` {why}, and wants to be left alone for {seconds}"
-                ))
-                .hint(rate_hint(host))
-                .into());
+                let seconds = usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX);
+                let seconds = count(seconds, "second");
+                let message = format!("`{host}` {why}, and wants to be left alone for {seconds}");
+                return Err(transient(message).hint(rate_hint(host)).into());
             }
             if attempt >= TRIES {
                 return Err(transient(format!("`{host}` {why}, {TRIES} times"))
@@ -229,12 +224,13 @@ impl Network {
             Ok(response) => Ok(Try::Answered(response)),
             Err(Broken::Passing(why)) => Ok(Try::Broken { why: format!("can't be asked: {why}") }),
             Err(Broken::Untrusted(why)) => {
-                Err(permanent(format!("the certificate of `{name}` is not trusted: {why}"))
-                    .hint(format!(
-                        "put its authority's certificate into `{}`, or name it in SSL_CERT_FILE",
-                        visible_path(&self.trust.place(name))
-                    ))
-                    .into())
+                let message = format!("the certificate of `{name}` is not trusted: {why}");
+                let place = self.trust.place(name);
+                let place = visible_path(&place);
+                let hint = format!(
+                    "put its authority's certificate into `{place}`, or name it in SSL_CERT_FILE"
+                );
+                Err(permanent(message).hint(hint).into())
             }
             Err(Broken::Lasting(why)) => Err(permanent(format!("`{name}` can't be asked: {why}"))
                 .hint(reach_hint(&request.address))

@@ -111,12 +111,10 @@ impl Search<'_> {
                 continue;
             }
             let captures = match &pattern {
-                None => BTreeMap::new(),
-                Some(pattern) => match captures(pattern, path.as_str()) {
-                    Some(captures) => captures,
-                    None => continue,
-                },
+                None => Some(BTreeMap::new()),
+                Some(pattern) => captures(pattern, path.as_str()),
             };
+            let Some(captures) = captures else { continue };
             if self.taken.insert(path.clone()) {
                 found.push(Found { path, group: Some(at), captures });
             } else {

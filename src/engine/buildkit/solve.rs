@@ -391,13 +391,10 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
 fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow::Result<End> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
-        return Err(transient(format!(
-            "lost the engine at `{}` during the build: {}",
-            transport.address(),
-            cause_of(status)
-        ))
-        .hint("check that the engine is still running, and build again")
-        .into());
+        let (address, cause) = (transport.address(), cause_of(status));
+        return Err(transient(format!("lost the engine at `{address}` during the build: {cause}"))
+            .hint("check that the engine is still running, and build again")
+            .into());
     }
     let loading = parse_name(llb::LOAD_CONTEXT);
     let (step, message) = match failed {
@@ -411,7 +408,10 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     if step.is_none() && is_broken_session(&message) {
         return Ok(End::ContextLost(plain_message(&message)));
     }
-    let step = step.or_else(|| failed_command(&message).map(untold_step));
+    // Builds that share a failing step may all fail before the engine has told each of them about it.
+    let untold =
+        |command| Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") };
+    let step = step.or_else(|| failed_command(&message).map(untold));
     let mut message = plain_message(&message);
     // A registry that does not answer is told of by address only.
     if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))
@@ -421,12 +421,6 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     }
     let may_pass = may_pass(step.as_ref(), &message);
     Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))
-}
-
-/// A step of which only the command is known: builds that share a failing step may all fail
-/// before the engine has told each of them about it.
-fn untold_step(command: &str) -> Step {
-    Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") }
 }
 
 /// Why a call broke: what lies at the bottom of it, where that was on our side. What is above says

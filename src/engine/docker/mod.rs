@@ -79,11 +79,10 @@ pub struct Docker {
 impl Docker {
     /// An engine at an endpoint. Nothing is connected yet.
     pub fn new(endpoint: Endpoint, credentials: CredentialStore) -> Docker {
-        let credentials = Arc::new(credentials);
         Docker {
             wire: Wire::new(endpoint),
             lines: Lines::default(),
-            credentials,
+            credentials: Arc::new(credentials),
             api: OnceLock::new(),
             version: OnceLock::new(),
             features: OnceLock::new(),
@@ -278,22 +277,16 @@ impl ImageStore for Docker {
                 return Ok(stored::read_list(images));
             }
         }
-        Err(transient(format!(
-            "the engine at `{}` can't list its images: they go away meanwhile",
-            self.endpoint().address
-        ))
-        .hint("run it again when nothing else removes images")
-        .into())
+        let address = &self.endpoint().address;
+        let message =
+            format!("the engine at `{address}` can't list its images: they go away meanwhile");
+        Err(transient(message).hint("run it again when nothing else removes images").into())
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
         let (repository, tag) = stored::split_reference(reference);
-        let path = format!(
-            "/images/{}/tag?repo={}&tag={}",
-            stored::path_of(id),
-            stored::query_of(repository),
-            stored::query_of(tag)
-        );
+        let (repository, tag) = (stored::query_of(repository), stored::query_of(tag));
+        let path = format!("/images/{}/tag?repo={repository}&tag={tag}", stored::path_of(id));
         let answer = self.lines.call(async |kept| self.ask(kept, Method::POST, &path).await)?;
         if answer.status == StatusCode::NOT_FOUND {
             return Err(permanent(format!("the engine does not hold `{id}` any more"))
@@ -392,20 +385,16 @@ fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
             .into());
     };
     if header(&answer.headers, "ostype").is_some_and(|os| os == "windows") {
-        return Err(permanent(format!(
-            "the engine at {place} makes Windows containers and has no BuildKit"
-        ))
-        .hint("switch it to Linux containers")
-        .into());
+        let message = format!("the engine at {place} makes Windows containers and has no BuildKit");
+        return Err(permanent(message).hint("switch it to Linux containers").into());
     }
     if api < OLDEST_API {
-        return Err(permanent(format!(
-            "the engine at {place} is too old: it speaks API {}.{}, and its BuildKit can't be \
-                 used before {}.{}",
-            api.0, api.1, OLDEST_API.0, OLDEST_API.1
-        ))
-        .hint("update Docker to 20.10 or newer")
-        .into());
+        let ((major, minor), (first, least)) = (api, OLDEST_API);
+        let message = format!(
+            "the engine at {place} is too old: it speaks API {major}.{minor}, and its BuildKit \
+             can't be used before {first}.{least}"
+        );
+        return Err(permanent(message).hint("update Docker to 20.10 or newer").into());
     }
     if header(&answer.headers, "builder-version").is_some_and(|builder| builder == "1") {
         return Err(no_buildkit(endpoint));

@@ -88,8 +88,7 @@ impl Moves {
     /// Starts to listen to an engine, in a version of its interface.
     pub(super) fn watch(docker: &Docker, version: &str, marker: &str) -> anyhow::Result<Moves> {
         let shared = Arc::new(Shared::default());
-        let filters = serde_json::json!({ "type": ["image"] }).to_string();
-        let path = format!("{version}/events?filters={}", query_of(&filters));
+        let path = format!("{version}/events?filters={}", query_of(r#"{"type":["image"]}"#));
         let endpoint = docker.endpoint().clone();
         let wire = Wire::new(endpoint.clone());
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;

@@ -90,12 +90,10 @@ async fn send(
 }
 
 fn lost(watch: Watch<'_, Wire>, cause: &str) -> anyhow::Error {
-    transient(format!(
-        "lost the engine at `{}` during the push: {cause}",
-        watch.transport.endpoint.address
-    ))
-    .hint("check that the engine is still running, and push again")
-    .into()
+    let address = &watch.transport.endpoint.address;
+    transient(format!("lost the engine at `{address}` during the push: {cause}"))
+        .hint("check that the engine is still running, and push again")
+        .into()
 }
 
 /// What the end of an answer means.

@@ -165,9 +165,12 @@ impl<'a> Evaluator<'a> {
         let asked = Asked::of(&self.globals);
         let base_text = expand(&stage.base.value, escape, &asked);
         let platform_text = stage.platform.as_ref().map(|text| expand(&text.value, escape, &asked));
-        let (used, missing) = asked.into_names();
+        let (used, missing) = (asked.found.into_inner(), asked.missing.into_inner());
         let (base_text, base) = match base_text {
-            Ok(text) => (text.to_string(), self.find_base(stage, &text, &missing)),
+            Ok(text) => {
+                let base = self.find_base(stage, &text, &missing);
+                (text.into_owned(), base)
+            }
             Err(error) => {
                 let diagnostic = complain::expansion(&error, &stage.base.value);
                 self.tell(diagnostic, stage.base.span);

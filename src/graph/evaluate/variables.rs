@@ -139,18 +139,13 @@ impl Evaluator<'_> {
 /// Global values, with a note of which were asked for.
 pub(super) struct Asked<'a> {
     globals: &'a Globals<'a>,
-    found: RefCell<Vec<String>>,
-    missing: RefCell<Vec<String>>,
+    pub(super) found: RefCell<Vec<String>>,
+    pub(super) missing: RefCell<Vec<String>>,
 }
 
 impl<'a> Asked<'a> {
     pub(super) fn of(globals: &'a Globals<'a>) -> Asked<'a> {
         Asked { globals, found: RefCell::default(), missing: RefCell::default() }
-    }
-
-    /// The names that were found and those that were not.
-    pub(super) fn into_names(self) -> (Vec<String>, Vec<String>) {
-        (self.found.into_inner(), self.missing.into_inner())
     }
 }
 

@@ -35,16 +35,13 @@ pub(super) struct Reading {
     pub(super) paths: Vec<OsString>,
     chosen: Vec<usize>,
     /// What is read without being known: submodules, and what is outside of the repository.
-    unknown: Vec<Unknown>,
+    unknown: Vec<FileInputs<'static>>,
 }
 
-/// Something of which only a name is known.
-#[derive(Debug)]
-struct Unknown {
-    /// Its path in the context.
-    path: OsString,
-    kind: &'static str,
-    name: String,
+/// Something of which only a name is known, by its path in the context.
+fn unknown(path: &OsStr, kind: &'static str, name: String) -> FileInputs<'static> {
+    let path = Cow::Owned(readable(path).into_owned());
+    FileInputs { path, kind: kind.into(), mode: "0755".into(), content: Some(name.into()) }
 }
 
 /// What the images of a side read.
@@ -183,7 +180,7 @@ impl Reading {
         if uses.is_empty() {
             return reading;
         }
-        let whole = |kind, name| Unknown { path: ".".into(), kind, name };
+        let whole = |kind, name| unknown(OsStr::new("."), kind, name);
         match landing {
             Landing::Inside(directory) => reading.choose(snapshot, directory, uses),
             Landing::Outside(path) => {
@@ -215,11 +212,8 @@ impl Reading {
                 EntryKind::Folder => {
                     let file = snapshot.files.get(&path);
                     let file = file.filter(|file| file.kind == FileKind::Submodule);
-                    self.unknown.extend(file.map(|file| Unknown {
-                        path: entry.path.clone(),
-                        kind: "submodule",
-                        name: file.blob.clone().unwrap_or_default(),
-                    }));
+                    let blob = file.map(|file| file.blob.clone().unwrap_or_default());
+                    self.unknown.extend(blob.map(|it| unknown(&entry.path, "submodule", it)));
                 }
                 _ => {}
             }
@@ -242,13 +236,7 @@ impl Reading {
             let mode = Cow::Owned(format!("{:04o}", entry.stat.mode));
             FileInputs { path: readable(&entry.path), kind: Cow::Borrowed(kind), mode, content }
         });
-        let unknown = self.unknown.iter().map(|it| FileInputs {
-            path: readable(&it.path),
-            kind: Cow::Borrowed(it.kind),
-            mode: Cow::Borrowed("0755"),
-            content: Some(Cow::Borrowed(it.name.as_str())),
-        });
-        let files: Vec<FileInputs<'_>> = known.chain(unknown).collect();
+        let files: Vec<FileInputs<'_>> = known.chain(self.unknown.iter().cloned()).collect();
         FileList::new(&files)
     }
 }

@@ -187,19 +187,14 @@ impl Snapshot {
     pub fn below(&self, directory: &OsStr) -> impl Iterator<Item = (&OsStr, &File)> {
         let prefix = as_prefix(directory);
         let from = self.files.range(prefix.clone()..);
-        from.map_while(move |(path, file)| {
-            let below = path.as_bytes().strip_prefix(prefix.as_bytes())?;
-            Some((OsStr::from_bytes(below), file))
-        })
+        from.map_while(move |(path, file)| Some((strip_prefix(path, &prefix)?, file)))
     }
 
     /// The directories without files below a directory, with their paths in it.
     pub fn empty_below(&self, directory: &OsStr) -> impl Iterator<Item = &OsStr> {
         let prefix = as_prefix(directory);
         let from = self.directories.range(prefix.clone()..);
-        from.map_while(move |path| {
-            path.as_bytes().strip_prefix(prefix.as_bytes()).map(OsStr::from_bytes)
-        })
+        from.map_while(move |path| strip_prefix(path, &prefix))
     }
 
     /// The submodule without known files that holds a path or is it.
@@ -289,4 +284,8 @@ fn as_prefix(directory: &OsStr) -> OsString {
         prefix.push("/");
     }
     prefix
+}
+
+fn strip_prefix<'a>(path: &'a OsStr, prefix: &OsStr) -> Option<&'a OsStr> {
+    path.as_bytes().strip_prefix(prefix.as_bytes()).map(OsStr::from_bytes)
 }
