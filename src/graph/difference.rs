@@ -220,11 +220,9 @@ fn find_moved(then: Side<'_>, now: Side<'_>, renamed: &[Renamed]) -> Vec<Moved> 
             moved.entry(pair).or_default().insert(image.name.clone());
         }
     }
-    let moved = moved.into_iter().map(|((from, to, by_pin), images)| Moved {
-        from,
-        to,
-        images: images.into_iter().collect(),
-        by_pin,
+    let moved = moved.into_iter().map(|((from, to, by_pin), images)| {
+        let images = images.into_iter().collect();
+        Moved { from, to, images, by_pin }
     });
     moved.collect()
 }

@@ -173,10 +173,10 @@ fn name_images(
     let named = named.map(|(named, image)| {
         named.unwrap_or_else(|Misnamed { message, spot }| {
             let (source, span) = spot.unwrap_or_else(|| spot_of_name(image, 0));
-            let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "").hint(
-                "rename the folder, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`",
-            );
-            problems.push(problem);
+            let hint =
+                "rename the folder, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`";
+            let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "");
+            problems.push(problem.hint(hint));
             Named { references: Vec::new(), origin: Origin::Folder }
         })
     });
@@ -303,12 +303,8 @@ impl<'a> Siblings<'a> {
                     }
                     Entry::Occupied(entry) => {
                         let first = &read[entry.get().index()];
-                        problems.push(describe_double(
-                            reference,
-                            first,
-                            &read[at],
-                            spot_of_name(&read[at], which),
-                        ));
+                        let spot = spot_of_name(&read[at], which);
+                        problems.push(describe_double(reference, first, &read[at], spot));
                         break;
                     }
                 }
@@ -420,13 +416,12 @@ fn describe_other_tag(need: &Need, tags: &[&str]) -> Diagnostic {
     let written = need.reference.familiar();
     let ours = list(tags);
     let what = if need.reference.digest.is_some() { "a digest" } else { "a tag" };
-    Diagnostic::new(
-        Rule::SiblingTag,
-        format!("`{written}` names an image of this repository with {what} that is not built here"),
-    )
-    .at(&need.source, need.span, "taken from outside")
-    .note(format!("the image is built as {ours}"))
-    .hint(format!("write the tag {ours} to depend on the image of this repository"))
+    let message =
+        format!("`{written}` names an image of this repository with {what} that is not built here");
+    Diagnostic::new(Rule::SiblingTag, message)
+        .at(&need.source, need.span, "taken from outside")
+        .note(format!("the image is built as {ours}"))
+        .hint(format!("write the tag {ours} to depend on the image of this repository"))
 }
 
 fn describe_double(

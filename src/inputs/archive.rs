@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use tar::{EntryType, Header};
 
-use super::reading::{Buffer, Known, digest_entry, read_entry};
+use super::reading::{Buffer, digest_entry, read_entry};
 use crate::base::screen::visible_path;
 use crate::engine::ContextFiles;
 use crate::scan::context::{Context, Entry, EntryKind};
@@ -152,7 +152,7 @@ impl ContextArchive {
                 to.write_all(content)?;
                 to.pad()?;
             } else if entry.kind == EntryKind::File {
-                let known = self.digests[number].as_ref().map_or(Known::Nothing, Known::Digest);
+                let known = self.digests[number].as_ref();
                 read_entry(&self.context.root, entry, known, &mut buffer, &mut |bytes| {
                     seen(number, bytes);
                     to.write_all(bytes)

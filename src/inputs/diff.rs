@@ -152,10 +152,9 @@ fn changed_arguments(now: &Inputs, was: &Inputs) -> Vec<Change> {
     names
         .into_iter()
         .filter(|name| now.get(name) != was.get(name))
-        .map(|name| Change::Argument {
-            name: name.to_owned(),
-            now: value(&now, name),
-            was: value(&was, name),
+        .map(|name| {
+            let (now, was) = (value(&now, name), value(&was, name));
+            Change::Argument { name: name.to_owned(), now, was }
         })
         .collect()
 }

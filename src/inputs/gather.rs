@@ -153,13 +153,9 @@ impl<'a> Reader<'a> {
     }
 
     fn own(&self, asked: Asked<'_>, files: FileList, archive: Arc<ContextArchive>) -> Own {
+        let with = (asked.units.platform(self.unit), asked.attestations);
         Own {
-            inputs: own::inputs_of(
-                self.image,
-                (asked.units.platform(self.unit), asked.attestations),
-                files,
-                self.doubt,
-            ),
+            inputs: own::inputs_of(self.image, with, files, self.doubt),
             dependencies: own::dependencies_of(self.image, self.unit, asked.units),
             archive,
             places: own::places_of(self.image),

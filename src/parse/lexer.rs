@@ -119,14 +119,10 @@ impl Lexer<'_> {
         self.at = start + end.map_or(rest.len(), |end| end + 1);
         let length = end.unwrap_or(rest.len());
         if length > LONGEST_LINE {
-            self.fail(
-                Diagnostic::new(
-                    Rule::LineTooLong,
-                    format!("the line has {length} bytes, more than {LONGEST_LINE}"),
-                )
-                .hint("break the line with continuations"),
-                Span::new(start, start),
-            );
+            let message = format!("the line has {length} bytes, more than {LONGEST_LINE}");
+            let diagnostic = Diagnostic::new(Rule::LineTooLong, message);
+            let hint = "break the line with continuations";
+            self.fail(diagnostic.hint(hint), Span::new(start, start));
         }
         Some(Line { start, end: start + rest[..length].trim_end_matches('\r').len() })
     }
@@ -160,11 +156,8 @@ impl Lexer<'_> {
             ("escape", "`") => self.lexed.directives.escape = '`',
             ("escape", value) => {
                 let message = format!("`{value}` can't be the escape character");
-                let diagnostic = Diagnostic::new(Rule::InvalidEscape, message);
-                self.fail(
-                    diagnostic.hint("write `# escape=\\` or `# escape=` and a backtick"),
-                    span,
-                );
+                let hint = "write `# escape=\\` or `# escape=` and a backtick";
+                self.fail(Diagnostic::new(Rule::InvalidEscape, message).hint(hint), span);
             }
             _ => {}
         }
@@ -244,13 +237,8 @@ impl Lexer<'_> {
                 logical.span.end = Span::new(self.at, self.at).end;
                 return;
             };
-            logical.heredocs.push(Heredoc {
-                name: opening.name,
-                expand: opening.expand,
-                chomp: opening.chomp,
-                content: self.text[start..end.start].to_owned(),
-                span: Span::new(start, end.start),
-            });
+            let content = self.text[start..end.start].to_owned();
+            logical.heredocs.push(opening.with(content, Span::new(start, end.start)));
             logical.span.end = Span::new(end.end, end.end).end;
         }
     }

@@ -74,6 +74,7 @@ impl Ticket {
 type Place = (String, Actions);
 
 /// What is known of the login to one registry.
+#[derive(Default)]
 pub(super) struct Login {
     registry: String,
     challenge: Mutex<Option<Challenge>>,
@@ -100,12 +101,7 @@ pub(super) struct Means<'a> {
 impl Login {
     /// Nothing is known of it yet. `registry` is its name in references.
     pub(super) fn new(registry: &str) -> Login {
-        Login {
-            registry: registry.to_owned(),
-            challenge: Mutex::default(),
-            credential: OnceLock::new(),
-            tickets: Mutex::default(),
-        }
+        Login { registry: registry.to_owned(), ..Login::default() }
     }
 
     /// What is sent before the registry asks, because it has asked before.

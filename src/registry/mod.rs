@@ -202,12 +202,10 @@ impl Registries {
                 let Some(manifest) = self.manifest(&part)? else {
                     return Err(no_image(at, "its index names a manifest that is not there"));
                 };
-                match read(&part, &manifest)? {
-                    Document::Image(image) => image,
-                    Document::Index(_) => {
-                        return Err(no_image(at, "its index names another index"));
-                    }
-                }
+                let Document::Image(image) = read(&part, &manifest)? else {
+                    return Err(no_image(at, "its index names another index"));
+                };
+                image
             }
         };
         let mut configuration = self.configuration(at, &image)?;
@@ -287,14 +285,8 @@ impl Registries {
         };
         let most = if kind == "blobs" { LONGEST_CONFIGURATION } else { LONGEST_MANIFEST };
         let authorization = login.ahead(&at.repository, actions, means)?;
-        let mut request = Request {
-            method,
-            address: self.address(at, kind)?,
-            authorization,
-            accept,
-            content,
-            most,
-        };
+        let address = self.address(at, kind)?;
+        let mut request = Request { method, address, authorization, accept, content, most };
         let response = self.network.send(request.clone())?;
         if response.status != 401 {
             return Ok(response);

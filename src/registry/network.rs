@@ -52,14 +52,9 @@ struct Host {
 enum Try {
     Answered(Response),
     /// Another may do better; after a pause, where the host said how long.
-    Again {
-        why: String,
-        wanted: Option<Duration>,
-    },
+    Again(String, Option<Duration>),
     /// No answer came.
-    Broken {
-        why: String,
-    },
+    Broken(String),
 }
 
 impl Network {
@@ -178,12 +173,12 @@ impl Network {
         for attempt in 1.. {
             let (why, wanted) = match self.try_once(&at, request)? {
                 Try::Answered(response) => return Ok(response),
-                Try::Again { why, wanted } => (why, wanted),
-                Try::Broken { why } if attempt >= TRIES => {
+                Try::Again(why, wanted) => (why, wanted),
+                Try::Broken(why) if attempt >= TRIES => {
                     let hint = reach_hint(&request.address);
                     return Err(self.goes_down(host, &why, &hint));
                 }
-                Try::Broken { why } => (why, None),
+                Try::Broken(why) => (why, None),
             };
             if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
                 let seconds = usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX);
@@ -219,10 +214,10 @@ impl Network {
                     429 => format!("gets too many questions (429){said}"),
                     status => format!("answers with {status}{said}"),
                 };
-                Ok(Try::Again { why, wanted })
+                Ok(Try::Again(why, wanted))
             }
             Ok(response) => Ok(Try::Answered(response)),
-            Err(Broken::Passing(why)) => Ok(Try::Broken { why: format!("can't be asked: {why}") }),
+            Err(Broken::Passing(why)) => Ok(Try::Broken(format!("can't be asked: {why}"))),
             Err(Broken::Untrusted(why)) => {
                 let message = format!("the certificate of `{name}` is not trusted: {why}");
                 let place = self.trust.place(name);

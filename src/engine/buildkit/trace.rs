@@ -51,11 +51,8 @@ impl Trace {
     }
 
     fn begin(&mut self, vertex: &Vertex, sink: &mut dyn FnMut(BuildUpdate)) {
-        let seen = self.vertices.entry(vertex.digest.clone()).or_insert_with(|| Seen {
-            step: parse_name(&vertex.name),
-            started: false,
-            finished: false,
-        });
+        let new = || Seen { step: parse_name(&vertex.name), started: false, finished: false };
+        let seen = self.vertices.entry(vertex.digest.clone()).or_insert_with(new);
         if vertex.started.is_some() && !seen.started {
             seen.started = true;
             sink(BuildUpdate::StepStarted(seen.step.clone()));
@@ -74,11 +71,9 @@ impl Trace {
         }
         if vertex.completed.is_some() && seen.started && !seen.finished {
             seen.finished = true;
-            sink(BuildUpdate::StepFinished {
-                step: seen.step.clone(),
-                cached: vertex.cached,
-                took: between(vertex.started.as_ref(), vertex.completed.as_ref()),
-            });
+            let took = between(vertex.started.as_ref(), vertex.completed.as_ref());
+            let (step, cached) = (seen.step.clone(), vertex.cached);
+            sink(BuildUpdate::StepFinished { step, cached, took });
         }
     }
 }

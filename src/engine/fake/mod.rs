@@ -329,9 +329,10 @@ impl ImageStore for Fake {
             anyhow::Ok(state.store.all())
         })?;
         let labelled = images.into_iter().filter(|image| label.matches(&image.labels));
+        let created = UnixTime::default();
         let listed = labelled.map(|StoredImage { id, references, labels, size, .. }| ListedImage {
             id,
-            created: UnixTime::default(),
+            created,
             references,
             labels,
             size,

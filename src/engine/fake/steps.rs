@@ -30,12 +30,8 @@ pub(super) fn steps(dockerfile: &str) -> Vec<Step> {
     let numbered =
         stages(dockerfile).into_iter().flat_map(|FakeStage { name: stage, texts, .. }| {
             let total = u32::try_from(texts.len()).unwrap_or(u32::MAX);
-            (1..).zip(texts).map(move |(number, text)| Step {
-                stage: stage.clone(),
-                number,
-                total,
-                text,
-            })
+            let step = move |(number, text)| Step { stage: stage.clone(), number, total, text };
+            (1..).zip(texts).map(step)
         });
     numbered.collect()
 }

@@ -69,16 +69,14 @@ impl<'a> Evaluator<'a> {
     /// `COPY --from`: an index, a name, or an image.
     fn resolve_copy(&mut self, from: &Spanned<String>, trigger: Option<&Trigger>) -> Option<Named> {
         let text = from.value.as_str();
-        match expand(text, self.file.directives.escape, &NoVariables) {
-            Ok(expanded) if expanded == text => {}
-            Ok(_) => {
-                self.tell_at(complain::variable_in_from(text), from.span, trigger);
-                return None;
-            }
-            Err(error) => {
-                self.tell_at(complain::expansion(&error, text), from.span, trigger);
-                return None;
-            }
+        let problem = match expand(text, self.file.directives.escape, &NoVariables) {
+            Ok(expanded) if expanded == text => None,
+            Ok(_) => Some(complain::variable_in_from(text)),
+            Err(error) => Some(complain::expansion(&error, text)),
+        };
+        if let Some(problem) = problem {
+            self.tell_at(problem, from.span, trigger);
+            return None;
         }
         let Some(index) = whole_number(text) else {
             return self.resolve_name(text, from.span, trigger);

@@ -97,15 +97,11 @@ impl Evaluator<'_> {
         let (source, span) = self.place(name.span, trigger);
         match context_image(context) {
             None => None,
-            Some(Ok(reference)) => Some(Need {
-                kind: NeedKind::Context,
-                written: name.value.clone(),
-                reference,
-                platform: Some(platform),
-                source,
-                span,
-                stage,
-            }),
+            Some(Ok(reference)) => {
+                let (kind, written) = (NeedKind::Context, name.value.clone());
+                let platform = Some(platform);
+                Some(Need { kind, written, reference, platform, source, span, stage })
+            }
             Some(Err(error)) => {
                 let diagnostic = complain::reference(&error, &name.value, context);
                 self.found.diagnostics.push(diagnostic.at(&source, span, ""));
@@ -324,12 +320,9 @@ impl Evaluator<'_> {
             // One that comes to nothing is as if it were not there.
             if certain && !text.is_empty() && !forms::is_mode(&text) {
                 let message = format!("`{text}` is no file mode");
-                let diagnostic = Diagnostic::new(Rule::InvalidMode, message);
-                self.tell_at(
-                    diagnostic.hint("write an octal number up to 7777, or changes such as `u+x`"),
-                    mode.span,
-                    run.trigger,
-                );
+                let hint = "write an octal number up to 7777, or changes such as `u+x`";
+                let diagnostic = Diagnostic::new(Rule::InvalidMode, message).hint(hint);
+                self.tell_at(diagnostic, mode.span, run.trigger);
                 return None;
             }
         }
@@ -404,14 +397,9 @@ impl Evaluator<'_> {
     fn use_secret(&mut self, run: &Turn<'_>, mount: &Meaning, certain: bool, span: Span) {
         let (source, span) = self.place(span, run.trigger);
         let is_agent = mount.kind == MountType::Ssh;
-        self.found.secret_uses.push(SecretUse {
-            kind: if is_agent { SecretKind::Agent } else { SecretKind::Value },
-            id: mount.secret_id().to_owned(),
-            required: mount.required,
-            certain,
-            source,
-            span,
-        });
+        let kind = if is_agent { SecretKind::Agent } else { SecretKind::Value };
+        let (id, required) = (mount.secret_id().to_owned(), mount.required);
+        self.found.secret_uses.push(SecretUse { kind, id, required, certain, source, span });
     }
 
     /// The source number `number` of an instruction is needed.
