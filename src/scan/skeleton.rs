@@ -232,6 +232,7 @@ impl Wanted {
         let is_named = std::str::from_utf8(name)
             .is_ok_and(|name| self.names.iter().any(|regex| regex.is_match(name)));
         let below_root = Path::new(path).strip_prefix(&self.root).ok().and_then(Path::to_str);
+        let below_root = below_root.filter(|path| !path.is_empty());
         is_named
             || below_root.is_some_and(|path| (self.finds)(path))
             || self.named.contains(path)
