@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use layers::base::{RelPath, Source};
 use layers::engine::ContextFiles;
 use layers::inputs::ContextArchive;
-use layers::scan::context::{Context, EntryKind, WalkErrorCause};
+use layers::scan::context::{Context, EntryKind};
 use layers::scan::ignore_file::IgnoreFile;
 
 fn walk(root: &Path) -> Context {
@@ -333,9 +333,9 @@ fn a_context_that_is_none_is_told_apart() {
     let file = write(folder.path().join("file"), "");
     let fail = |root: &Path| Context::walk(root, &IgnoreFile::default()).unwrap_err();
     let missing = fail(&folder.path().join("missing"));
-    assert!(matches!(missing.cause, WalkErrorCause::Missing));
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     assert!(missing.to_string().ends_with("/missing` does not exist"), "{missing}");
-    assert!(matches!(fail(&file).cause, WalkErrorCause::NotAFolder));
+    assert_eq!(fail(&file).kind(), io::ErrorKind::NotADirectory);
     symlink(folder.path(), folder.path().join("link")).unwrap();
     assert_eq!(walk(&folder.path().join("link")).entries.len(), 2);
 }
@@ -348,7 +348,7 @@ fn a_folder_that_can_t_be_read_is_named_unless_it_is_ignored() {
     set_mode(&closed, 0);
     if fs::read_dir(&closed).is_err() {
         let error = Context::walk(folder.path(), &IgnoreFile::default()).unwrap_err();
-        assert_eq!(error.path.file_name(), Some(OsStr::new("closed")));
+        assert!(error.to_string().contains("/closed`: "), "{error}");
         assert_eq!(walk_ignoring(folder.path(), "closed\n!**/x"), Vec::<String>::new());
     }
     set_mode(&closed, 0o755);

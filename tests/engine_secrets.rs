@@ -21,7 +21,7 @@ const VALUE: &str = "hunter2-of-the-first-line\nhunter2-of-the-second-line\n";
 
 fn with_value(mut request: BuildRequest, id: &str, value: &[u8]) -> BuildRequest {
     let values = BTreeMap::from([(id.to_owned(), value.to_vec())]);
-    request.secrets = Secrets::new(values, BTreeMap::new()).unwrap();
+    request.secrets = Secrets::new(values, BTreeMap::new(), &[]).unwrap();
     request
 }
 
@@ -135,7 +135,7 @@ fn a_step_uses_an_agent_and_can_not_change_it() {
     let public = fs::read(agent.key().with_extension("pub")).unwrap();
     let mut request = request(&name, text, with_ssh_add().and("key.pub", public));
     let sockets = ["default", "work"].map(|id| (id.to_owned(), agent.socket()));
-    request.secrets = Secrets::new(BTreeMap::new(), sockets.into()).unwrap();
+    request.secrets = Secrets::new(BTreeMap::new(), sockets.into(), &[]).unwrap();
     let (outcome, updates) = build(&engine, &request);
     let said = String::from_utf8(output(&updates)).unwrap();
     assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}: {said}");

@@ -74,10 +74,9 @@ struct AuthEntry {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct HelperAnswer {
-    #[serde(rename = "Username")]
     username: String,
-    #[serde(rename = "Secret")]
     secret: String,
 }
 
@@ -183,17 +182,26 @@ fn read_answer(
 ) -> anyhow::Result<Option<Credential>> {
     if !finished.status.success() {
         // Helpers say on standard output what is wrong.
-        let said = String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+        let said = String::from_utf8_lossy(&finished.stdout);
         if said.contains("credentials not found") {
             return Ok(None);
         }
-        anyhow::bail!("`{program}` gave no credentials for `{}`: {}", visible(key), visible(&said));
+        anyhow::bail!(
+            "`{program}` gave no credentials for `{}`: {}",
+            visible(key),
+            visible(said.trim())
+        );
     }
     let answer: HelperAnswer = serde_json::from_slice(&finished.stdout)
         .ok()
         .with_context(|| format!("`{program}` answered something unreadable"))?;
     let username = if answer.username == "<token>" { String::new() } else { answer.username };
     Ok(Some(Credential { username, secret: answer.secret }))
+}
+
+/// Whether nothing is at the path that an error is about.
+pub fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Reads a JSON file of the docker configuration; `None` where there is none.
@@ -203,15 +211,10 @@ fn read_answer(
 pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Option<T>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(None);
-        }
+        Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => {
-            let hint = "make it readable, or set DOCKER_CONFIG to another folder";
             return Err(permanent(format!("can't read `{}`: {error}", visible_path(path)))
-                .hint(hint)
+                .hint("make it readable, or set DOCKER_CONFIG to another folder")
                 .into());
         }
     };

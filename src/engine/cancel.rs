@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Tells running builds to stop. Cheap to clone; set once, never unset.
 #[derive(Clone, Default)]
@@ -11,22 +11,44 @@ pub struct Cancel {
     inner: Arc<Inner>,
 }
 
+type Wake = Box<dyn Fn() + Send>;
+
+#[derive(Default)]
+struct Inner {
+    flag: AtomicBool,
+    /// What waits for it, by the numbers of their guards, and the last of those numbers.
+    waiting: Mutex<(u64, BTreeMap<u64, Wake>)>,
+}
+
 impl Cancel {
     /// Sets it and runs what waits for it.
     pub fn set(&self) {
-        self.inner.set();
+        let waiting = self.waiting();
+        self.inner.flag.store(true, Ordering::SeqCst);
+        waiting.1.values().for_each(|wake| wake());
     }
 
     /// Whether it is set.
     pub fn is_set(&self) -> bool {
-        self.inner.is_set()
+        self.inner.flag.load(Ordering::SeqCst)
     }
 
     /// Runs `wake` when it is set, at once where it is set already. Called by engines that wait
     /// for something else meanwhile. Dropping the guard forgets `wake`.
     #[must_use]
     pub fn on_set(&self, wake: impl Fn() + Send + 'static) -> CancelGuard {
-        CancelGuard { key: self.inner.add(Box::new(wake)), cancel: self.clone() }
+        let mut waiting = self.waiting();
+        if self.is_set() {
+            wake();
+        }
+        waiting.0 += 1;
+        let key = waiting.0;
+        waiting.1.insert(key, Box::new(wake));
+        CancelGuard { key, cancel: self.clone() }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Wake>)> {
+        self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -44,44 +66,6 @@ pub struct CancelGuard {
 
 impl Drop for CancelGuard {
     fn drop(&mut self) {
-        self.cancel.inner.remove(self.key);
-    }
-}
-
-type Wake = Box<dyn Fn() + Send>;
-
-#[derive(Default)]
-struct Inner {
-    flag: AtomicBool,
-    waiting: Mutex<(u64, BTreeMap<u64, Wake>)>,
-}
-
-impl Inner {
-    fn is_set(&self) -> bool {
-        self.flag.load(Ordering::SeqCst)
-    }
-
-    fn set(&self) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        self.flag.store(true, Ordering::SeqCst);
-        for wake in waiting.1.values() {
-            wake();
-        }
-    }
-
-    fn add(&self, wake: Wake) -> u64 {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_set() {
-            wake();
-        }
-        waiting.0 += 1;
-        let key = waiting.0;
-        waiting.1.insert(key, wake);
-        key
-    }
-
-    fn remove(&self, key: u64) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.1.remove(&key);
+        self.cancel.waiting().1.remove(&self.key);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
-    LabelFilter, ListedImage, NamedContexts, Node, Sink, StoredImage,
+    LabelFilter, ListedImage, NamedContexts, Sink, StoredImage,
 };
 use crate::base::Platform;
 use crate::base::error::permanent;
@@ -24,11 +24,10 @@ impl NoEngine {
 
 impl Builder for NoEngine {
     fn info(&self) -> anyhow::Result<BuilderInfo> {
-        let node = Node { name: NAME.to_owned(), platforms: vec![self.platform.clone()] };
         Ok(BuilderInfo {
-            name: NAME.to_owned(),
+            name: "none".into(),
             version: String::new(),
-            nodes: vec![node],
+            platform: self.platform.clone(),
             frontend: None,
             contexts: NamedContexts::None,
         })
@@ -51,8 +50,6 @@ impl Builder for NoEngine {
         None
     }
 }
-
-const NAME: &str = "none";
 
 /// A store that holds nothing, in place of the one that a builder does not have.
 pub struct EmptyStore;

@@ -44,8 +44,8 @@ pub struct BuildRequest {
 
 impl BuildRequest {
     /// Returns all references that the image gets, those for its users first.
-    pub fn names(&self) -> Vec<String> {
-        self.references.iter().chain(&self.alias).cloned().collect()
+    pub fn names(&self) -> Vec<&str> {
+        self.references.iter().chain(&self.alias).map(String::as_str).collect()
     }
 }
 
@@ -82,11 +82,11 @@ pub enum ContextSource {
 
 impl ContextSource {
     /// Reads a source as command lines write it.
-    pub fn parse(text: &str) -> ContextSource {
+    pub fn parse(text: String) -> ContextSource {
         match text.strip_prefix(IMAGE_SCHEME) {
             Some(reference) => ContextSource::Image(reference.to_owned()),
-            None if text.contains("://") => ContextSource::Url(text.to_owned()),
-            None => ContextSource::Directory(text.to_owned()),
+            None if text.contains("://") => ContextSource::Url(text),
+            None => ContextSource::Directory(text),
         }
     }
 }

@@ -31,22 +31,11 @@ struct Inner {
 }
 
 impl Secrets {
-    /// Secrets by their IDs, and the sockets of agents by theirs.
+    /// Secrets by their IDs, the sockets of agents by theirs, and more that is to be hidden from the output.
     ///
     /// # Errors
     /// Where they can't be hidden from the output.
     pub fn new(
-        values: BTreeMap<String, Vec<u8>>,
-        agents: BTreeMap<String, PathBuf>,
-    ) -> anyhow::Result<Secrets> {
-        Secrets::hiding(values, agents, &[])
-    }
-
-    /// The same, with more that is to be hidden from the output.
-    ///
-    /// # Errors
-    /// As [`Secrets::new`].
-    pub fn hiding(
         values: BTreeMap<String, Vec<u8>>,
         agents: BTreeMap<String, PathBuf>,
         more: &[Vec<u8>],
@@ -89,10 +78,10 @@ impl Secrets {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids = |ids: &mut dyn Iterator<Item = &str>| ids.map(str::to_owned).collect::<Vec<_>>();
+        let Inner { values, agents, .. } = &*self.inner;
         f.debug_struct("Secrets")
-            .field("values", &ids(&mut self.value_ids()))
-            .field("agents", &ids(&mut self.agent_ids()))
+            .field("values", &values.keys())
+            .field("agents", &agents.keys())
             .finish()
     }
 }
@@ -105,7 +94,7 @@ mod tests {
     fn values_are_found_and_never_shown() {
         let values = BTreeMap::from([("npm".to_owned(), b"hunter2".to_vec())]);
         let agents = BTreeMap::from([(DEFAULT_AGENT.to_owned(), PathBuf::from("/agent"))]);
-        let secrets = Secrets::new(values, agents).unwrap();
+        let secrets = Secrets::new(values, agents, &[]).unwrap();
         assert_eq!(secrets.value("npm"), Some(b"hunter2".as_slice()));
         assert_eq!(secrets.value("pip"), None);
         assert_eq!(secrets.agent(""), Some(Path::new("/agent")));
@@ -113,7 +102,7 @@ mod tests {
         let shown = r#"Secrets { values: ["npm"], agents: ["default"] }"#;
         assert_eq!(format!("{secrets:?}"), shown);
         let (values, agents) = (BTreeMap::new(), BTreeMap::new());
-        let hiding = Secrets::hiding(values, agents, &[b"password".to_vec()]).unwrap();
+        let hiding = Secrets::new(values, agents, &[b"password".to_vec()]).unwrap();
         assert_eq!(hiding.mask().hide_in("a password".to_owned()), "a ***");
         assert!(hiding.is_empty());
     }

@@ -3,7 +3,7 @@
 //! Owns the algorithms on bare ids. Nothing here recurses: chains of 10,000 images are in use.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -95,10 +95,7 @@ fn build(parents: &IdMap<Vec<ImageId>>) -> DiGraph<(), ()> {
         graph.add_node(());
     }
     for (image, needs) in parents.iter() {
-        let mut needs: Vec<ImageId> = needs.clone();
-        needs.sort_unstable();
-        needs.dedup();
-        for need in needs {
+        for need in needs.iter().collect::<BTreeSet<_>>() {
             graph.add_edge(NodeIndex::new(image.index()), NodeIndex::new(need.index()), ());
         }
     }
@@ -111,11 +108,10 @@ fn cycles(graph: &DiGraph<(), ()>) -> Vec<Vec<ImageId>> {
     let mut cycles: Vec<Vec<ImageId>> = kosaraju_scc(graph)
         .into_iter()
         .filter_map(|component| shortest_cycle(graph, &component))
-        .map(|cycle| {
-            let lowest = cycle.iter().enumerate().min_by_key(|(_, node)| **node);
-            let start = lowest.map_or(0, |(at, _)| at);
-            let nodes = cycle[start..].iter().chain(&cycle[..start]);
-            nodes.map(|node| ImageId::from_index(node.index())).collect()
+        .map(|mut cycle| {
+            let lowest = (0..cycle.len()).min_by_key(|at| cycle[*at]);
+            cycle.rotate_left(lowest.unwrap_or_default());
+            cycle.into_iter().map(|node| ImageId::from_index(node.index())).collect()
         })
         .collect();
     cycles.sort_unstable();
@@ -133,16 +129,8 @@ fn shortest_cycle(graph: &DiGraph<(), ()>, component: &[NodeIndex]) -> Option<Ve
     for node in &starts {
         inside[node.index()] = true;
     }
-    let mut best: Option<Vec<NodeIndex>> = None;
-    for start in starts.into_iter().take((MOST_STEPS / component.len().max(1)).max(1)) {
-        let cycle = cycle_through(graph, &inside, start);
-        let is_better =
-            |cycle: &Vec<NodeIndex>| best.as_ref().is_none_or(|best| cycle.len() < best.len());
-        if let Some(cycle) = cycle.filter(is_better) {
-            best = Some(cycle);
-        }
-    }
-    best
+    let starts = starts.into_iter().take((MOST_STEPS / component.len().max(1)).max(1));
+    starts.filter_map(|start| cycle_through(graph, &inside, start)).min_by_key(Vec::len)
 }
 
 /// The shortest way from a node back to itself.

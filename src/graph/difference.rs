@@ -98,7 +98,11 @@ impl Difference {
         };
         let described = |graph: &Graph, is: &dyn Fn(&Image) -> bool| {
             let images = graph.images.values().filter(|image| is(image));
-            images.map(Described::of).collect()
+            let described = images.map(|image| Described {
+                image: image.name.clone(),
+                dockerfile: image.dockerfile.as_str().to_owned(),
+            });
+            described.collect()
         };
         let old_edges = edges(then.graph, &|name| new_name.get(name).copied().unwrap_or(name));
         let edges = edges(now.graph, &|name| name);
@@ -124,13 +128,6 @@ impl Difference {
     /// The name that an image had, where it had another.
     pub fn old_name<'a>(&'a self, image: &'a str) -> Option<&'a str> {
         self.renamed.iter().find(|it| it.image == image).map(|it| it.was.as_str())
-    }
-}
-
-impl Described {
-    fn of(image: &Image) -> Described {
-        let (image, dockerfile) = (image.name.clone(), image.dockerfile.as_str().to_owned());
-        Described { image, dockerfile }
     }
 }
 
@@ -223,11 +220,9 @@ fn find_moved(then: Side<'_>, now: Side<'_>, renamed: &[Renamed]) -> Vec<Moved> 
             moved.entry(pair).or_default().insert(image.name.clone());
         }
     }
-    let moved = moved.into_iter().map(|((from, to, by_pin), images)| Moved {
-        from,
-        to,
-        images: images.into_iter().collect(),
-        by_pin,
+    let moved = moved.into_iter().map(|((from, to, by_pin), images)| {
+        let images = images.into_iter().collect();
+        Moved { from, to, images, by_pin }
     });
     moved.collect()
 }

@@ -323,8 +323,8 @@ impl<'a> Collector<'a> {
             image.said.target = Some(self.spot(target));
             self.fill(ConfigFile::said(target), &values)
         });
-        values.target = image.target.clone();
-        values.name = Some(name.to_owned());
+        values.target = image.target.as_deref();
+        values.name = Some(name);
         if let Some(context) = draft.last(|layer| layer.context) {
             let path = self.fill(ConfigFile::said(context), &values);
             let span = ConfigFile::span(context);
@@ -336,7 +336,7 @@ impl<'a> Collector<'a> {
         let references = draft.last(|layer| layer.reference).map_or(&[][..], OneOrMore::settings);
         image.references = self.references(references, &values);
         for (name, value) in draft.layers.iter().filter_map(|layer| layer.args).flatten() {
-            let text = value.get_ref().to_text();
+            let text = value.get_ref().to_string();
             if let Some(text) = self.fill((&text, ConfigFile::span(value)), &values) {
                 image.args.insert(name.clone(), text);
             }
@@ -348,22 +348,20 @@ impl<'a> Collector<'a> {
 
     /// The named contexts under the names by which BuildKit looks them up: the most special setting wins, and
     /// no setting may name one context twice.
-    fn contexts(&mut self, draft: &Draft<'a>, values: &Values<'a>) -> Vec<NamedContext> {
+    fn contexts(&mut self, draft: &Draft<'a>, values: &Values<'_>) -> Vec<NamedContext> {
         let mut contexts = BTreeMap::new();
         for layer in draft.layers.iter().filter_map(|layer| layer.contexts) {
             let mut named: BTreeMap<String, &str> = BTreeMap::new();
             for (written, value) in layer {
-                let spot = self.spot(value);
+                let (spot, span) = (self.spot(value), ConfigFile::span(value));
                 let Some(name) = Reference::context_key(written) else {
                     let message = format!("`{written}` is not a valid context name");
-                    let problem = Diagnostic::new(Rule::Config, message).at(&spot.0, spot.1, "");
-                    self.problems.push(problem.hint("use the name of a stage or an image"));
+                    self.tell(message, span, "use the name of a stage or an image");
                     continue;
                 };
                 if let Some(first) = named.insert(name.clone(), written) {
                     let message = format!("`{first}` and `{written}` name the same context");
-                    let problem = Diagnostic::new(Rule::Config, message).at(&spot.0, spot.1, "");
-                    self.problems.push(problem.hint("remove one of them"));
+                    self.tell(message, span, "remove one of them");
                 }
                 if let Some(value) = self.fill(ConfigFile::said(value), values) {
                     let context =
@@ -377,7 +375,7 @@ impl<'a> Collector<'a> {
 
     /// References as far as they can be filled now: namespace and app may be inferred later. A
     /// template with `{version}` makes one for each version.
-    fn references(&mut self, settings: &[Setting], values: &Values<'a>) -> Vec<Pattern> {
+    fn references(&mut self, settings: &[Setting], values: &Values<'_>) -> Vec<Pattern> {
         let mut patterns: Vec<Pattern> = Vec::new();
         let wishes = self.wishes;
         for setting in settings {
@@ -409,9 +407,9 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn values(&self, draft: &Draft<'a>, target: Option<&Setting>) -> Values<'a> {
-        let target = target.map(|target| target.get_ref().clone());
-        Values::new(draft.path.clone(), draft.captures, target, self.wishes)
+    fn values<'v>(&self, draft: &'v Draft<'a>, target: Option<&'v Setting>) -> Values<'v> {
+        let target = target.map(|target| target.get_ref().as_str());
+        Values::new(&draft.path, draft.captures, target, self.wishes)
     }
 
     fn fill(&mut self, said: (&str, Span), values: &Values<'_>) -> Option<String> {
@@ -431,13 +429,14 @@ impl<'a> Collector<'a> {
         let path = RelPath::new(text);
         if path.is_none() {
             let message = format!("`{text}` does not lie in the repository");
-            self.problems.push(
-                Diagnostic::new(Rule::Config, message)
-                    .at(&self.file.source, span, "")
-                    .hint("paths are relative to the folder of `layers.toml`"),
-            );
+            self.tell(message, span, "paths are relative to the folder of `layers.toml`");
         }
         path
+    }
+
+    fn tell(&mut self, message: String, span: Span, hint: &str) {
+        let problem = Diagnostic::new(Rule::Config, message).at(&self.file.source, span, "");
+        self.problems.push(problem.hint(hint));
     }
 
     fn spot(&self, setting: &Setting) -> Spot {

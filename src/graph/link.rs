@@ -20,7 +20,7 @@ use crate::parse::Dockerfile;
 use super::evaluate::{self, Evaluation, Need, Settings, Trigger};
 use super::externals::ExternalTable;
 use super::images::{Candidate, NamedContext};
-use super::naming::{self, Inferred, Misnamed, Named, Naming, Origin, Unnamed, Vote, Wishes};
+use super::naming::{self, Inferred, Misnamed, Named, Naming, Origin, Vote, Wishes};
 use super::reference::Reference;
 use super::{Dependency, Edge, External, Graph, Image, Surroundings};
 
@@ -55,8 +55,9 @@ pub struct Read {
 
 /// Links images into a graph. Problems of single Dockerfiles come with those of the whole.
 pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Diagnostic>) {
+    let surroundings = surroundings_of(wanted);
     let mut settings: Vec<Settings> =
-        read.iter().map(|image| settings_of(&image.candidate, &image.file, wanted)).collect();
+        read.iter().map(|image| settings_of(image, wanted, &surroundings)).collect();
     let no_triggers = |_: &Reference| Vec::new();
     let mut evaluations: Vec<Evaluation> = read
         .par_iter()
@@ -108,11 +109,6 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
             image
         })
         .collect();
-    let surroundings = Surroundings {
-        platform: platform_of(wanted),
-        build_platform: wanted.build_platform.clone(),
-        proxies: wanted.proxies.clone(),
-    };
     let (graph, cycles) = Graph::new(images, externals, surroundings);
     problems.extend(cycles);
     (graph, problems)
@@ -130,9 +126,10 @@ fn externals_of(evaluations: &[Evaluation], linked: &[Linked]) -> ExternalTable 
     externals
 }
 
-/// The platform that is built for.
-fn platform_of(wanted: &Wanted) -> Platform {
-    wanted.platform.clone().unwrap_or_else(|| wanted.build_platform.clone())
+fn surroundings_of(wanted: &Wanted) -> Surroundings {
+    let build_platform = wanted.build_platform.clone();
+    let platform = wanted.platform.clone().unwrap_or_else(|| build_platform.clone());
+    Surroundings { platform, build_platform, proxies: wanted.proxies.clone() }
 }
 
 fn args_of(candidate: &Candidate, wanted: &Wanted) -> BTreeMap<String, String> {
@@ -141,9 +138,8 @@ fn args_of(candidate: &Candidate, wanted: &Wanted) -> BTreeMap<String, String> {
     build_args
 }
 
-fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Settings {
-    let mut build_args = args_of(candidate, wanted);
-    build_args.extend(wanted.proxies.beside(&build_args));
+fn settings_of(image: &Read, wanted: &Wanted, surroundings: &Surroundings) -> Settings {
+    let Read { candidate, file } = image;
     // A stage that is asked for on the command line is built where there is one of that name;
     // an image without it is built as always.
     let has_stage = |target: &String| {
@@ -151,19 +147,10 @@ fn settings_of(candidate: &Candidate, file: &Dockerfile, wanted: &Wanted) -> Set
         file.stages.iter().any(|it| it.name.as_ref().is_some_and(|name| name.value == wanted))
     };
     let target = wanted.target.clone().filter(has_stage).or(candidate.target.clone());
-    Settings {
-        build_args,
-        platform: platform_of(wanted),
-        build_platform: wanted.build_platform.clone(),
-        target,
-        contexts: candidate.contexts.iter().map(open_context).collect(),
-        environments: BTreeMap::new(),
-    }
-}
-
-/// A context before it is known what its value is: whoever uses it needs some image.
-fn open_context(context: &NamedContext) -> (String, String) {
-    (context.name.clone(), "docker-image://not-known-yet".to_owned())
+    // Before it is known what the value of a context is, whoever uses it needs some image.
+    let names = candidate.contexts.iter().map(|context| context.name.clone());
+    let contexts = names.map(|name| (name, "docker-image://not-known-yet".to_owned())).collect();
+    surroundings.settings(args_of(candidate, wanted), target, contexts)
 }
 
 fn name_images(
@@ -171,13 +158,7 @@ fn name_images(
     evaluations: &[Evaluation],
     wishes: &Wishes,
 ) -> (Vec<Named>, Option<Inferred>, Vec<Diagnostic>) {
-    let unnamed: Vec<Unnamed<'_>> = read
-        .iter()
-        .map(|Read { candidate, .. }| Unnamed {
-            name: &candidate.name,
-            references: &candidate.references,
-        })
-        .collect();
+    let unnamed: Vec<&Candidate> = read.iter().map(|image| &image.candidate).collect();
     let votes: Vec<Vote<'_>> = read
         .iter()
         .zip(evaluations)
@@ -192,10 +173,10 @@ fn name_images(
     let named = named.map(|(named, image)| {
         named.unwrap_or_else(|Misnamed { message, spot }| {
             let (source, span) = spot.unwrap_or_else(|| spot_of_name(image, 0));
-            let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "").hint(
-                "rename the folder, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`",
-            );
-            problems.push(problem);
+            let hint =
+                "rename the folder, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`";
+            let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "");
+            problems.push(problem.hint(hint));
             Named { references: Vec::new(), origin: Origin::Folder }
         })
     });
@@ -232,7 +213,7 @@ fn spot_of_name(image: &Read, reference: usize) -> (Source, Span) {
 fn fire_triggers(
     read: &[Read],
     settings: &[Settings],
-    siblings: &Siblings,
+    siblings: &Siblings<'_>,
     evaluations: &mut [Evaluation],
 ) {
     let onbuild: Vec<Vec<Trigger>> =
@@ -254,16 +235,18 @@ fn fire_triggers(
 }
 
 /// The references of all images, for looking up what a need means.
-struct Siblings {
-    by_repository: HashMap<String, BTreeMap<String, ImageId>>,
+#[derive(Default)]
+struct Siblings<'a> {
+    /// By registry and path, and then by tag.
+    by_repository: HashMap<(&'a str, &'a str), BTreeMap<&'a str, ImageId>>,
 }
 
 /// What a reference means in this repository.
-enum Meaning {
+enum Meaning<'a> {
     Sibling(ImageId),
     /// A sibling's repository, but a tag or digest that none of ours has.
     /// Those of our tags that are nearest to it.
-    OtherTag(Vec<String>),
+    OtherTag(Vec<&'a str>),
     Stranger,
 }
 
@@ -307,38 +290,37 @@ impl Image {
     }
 }
 
-impl Siblings {
+impl<'a> Siblings<'a> {
     /// Two images of one reference are an error: only the one that is built last would keep it.
-    fn new(read: &[Read], names: &[Named]) -> (Siblings, Vec<Diagnostic>) {
-        let mut by_repository: HashMap<String, BTreeMap<String, ImageId>> = HashMap::new();
+    fn new(read: &[Read], names: &'a [Named]) -> (Siblings<'a>, Vec<Diagnostic>) {
+        let mut siblings = Siblings::default();
         let mut problems = Vec::new();
         for (at, named) in names.iter().enumerate() {
             for (which, reference) in named.references.iter().enumerate() {
-                let tags = by_repository.entry(reference.repository()).or_default();
-                match tags.entry(tag_of(reference).to_owned()) {
+                match siblings.entry(reference) {
                     Entry::Vacant(entry) => {
                         entry.insert(ImageId::from_index(at));
                     }
                     Entry::Occupied(entry) => {
                         let first = &read[entry.get().index()];
-                        problems.push(describe_double(
-                            reference,
-                            first,
-                            &read[at],
-                            spot_of_name(&read[at], which),
-                        ));
+                        let spot = spot_of_name(&read[at], which);
+                        problems.push(describe_double(reference, first, &read[at], spot));
                         break;
                     }
                 }
             }
         }
-        (Siblings { by_repository }, problems)
+        (siblings, problems)
     }
 
-    fn find(&self, reference: &Reference) -> Meaning {
-        let Some(images) = self.by_repository.get(&reference.repository()) else {
-            return Meaning::Stranger;
-        };
+    fn entry(&mut self, reference: &'a Reference) -> Entry<'_, &'a str, ImageId> {
+        let repository = (reference.domain.as_str(), reference.path.as_str());
+        self.by_repository.entry(repository).or_default().entry(tag_of(reference))
+    }
+
+    fn find(&self, reference: &Reference) -> Meaning<'a> {
+        let repository = (reference.domain.as_str(), reference.path.as_str());
+        let Some(images) = self.by_repository.get(&repository) else { return Meaning::Stranger };
         let tag = tag_of(reference);
         match images.get(tag) {
             Some(image) if reference.digest.is_none() => Meaning::Sibling(*image),
@@ -346,8 +328,7 @@ impl Siblings {
                 // Thousands of images may share a repository.
                 let before = images.range::<str, _>((Unbounded, Excluded(tag))).rev().take(2);
                 let after = images.range::<str, _>((Included(tag), Unbounded)).take(2);
-                let mut near: Vec<String> =
-                    before.chain(after).map(|(tag, _)| tag.clone()).collect();
+                let mut near: Vec<&str> = before.chain(after).map(|(tag, _)| *tag).collect();
                 near.sort_unstable();
                 Meaning::OtherTag(near)
             }
@@ -431,17 +412,16 @@ fn tag_of(reference: &Reference) -> &str {
     reference.tag.as_deref().unwrap_or("latest")
 }
 
-fn describe_other_tag(need: &Need, tags: &[String]) -> Diagnostic {
+fn describe_other_tag(need: &Need, tags: &[&str]) -> Diagnostic {
     let written = need.reference.familiar();
     let ours = list(tags);
     let what = if need.reference.digest.is_some() { "a digest" } else { "a tag" };
-    Diagnostic::new(
-        Rule::SiblingTag,
-        format!("`{written}` names an image of this repository with {what} that is not built here"),
-    )
-    .at(&need.source, need.span, "taken from outside")
-    .note(format!("the image is built as {ours}"))
-    .hint(format!("write the tag {ours} to depend on the image of this repository"))
+    let message =
+        format!("`{written}` names an image of this repository with {what} that is not built here");
+    Diagnostic::new(Rule::SiblingTag, message)
+        .at(&need.source, need.span, "taken from outside")
+        .note(format!("the image is built as {ours}"))
+        .hint(format!("write the tag {ours} to depend on the image of this repository"))
 }
 
 fn describe_double(

@@ -142,13 +142,8 @@ fn is_counted(instruction: &Instruction) -> bool {
 
 /// Equal but for blanks and the case of the keyword.
 fn is_same_text(a: &str, b: &str) -> bool {
-    let words = |text: &str| -> Vec<String> {
-        text.split_whitespace()
-            .enumerate()
-            .map(|(at, word)| if at == 0 { word.to_uppercase() } else { word.to_owned() })
-            .collect()
-    };
-    words(a) == words(b)
+    let (mut a, mut b) = (a.split_whitespace(), b.split_whitespace());
+    a.next().map(str::to_uppercase) == b.next().map(str::to_uppercase) && a.eq(b)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::base::{
 use crate::credentials::BuildProxies;
 use crate::parse::Dockerfile;
 
-use evaluate::{Bottom, Evaluation, Need, NeedKind};
+use evaluate::{Bottom, Evaluation, Need, NeedKind, Settings};
 use externals::ExternalTable;
 use naming::Origin;
 use reference::Reference;
@@ -53,6 +53,21 @@ pub struct Surroundings {
     pub build_platform: Platform,
     /// The proxies of the docker configuration.
     pub proxies: BuildProxies,
+}
+
+impl Surroundings {
+    /// What the Dockerfile of an image is evaluated with.
+    fn settings(
+        &self,
+        mut build_args: BTreeMap<String, String>,
+        target: Option<String>,
+        contexts: BTreeMap<String, String>,
+    ) -> Settings {
+        build_args.extend(self.proxies.beside(&build_args));
+        let (platform, build_platform) = (self.platform.clone(), self.build_platform.clone());
+        let environments = BTreeMap::new();
+        Settings { build_args, platform, build_platform, target, contexts, environments }
+    }
 }
 
 /// One thing that we build.
@@ -209,12 +224,10 @@ impl Graph {
         let parents = IdMap::from_fn(images.len(), |image| {
             images[image].parents.iter().map(|edge| edge.parent).collect()
         });
-        let (order, cycles) = match dag::sort(&parents) {
-            Ok(order) => (order, Vec::new()),
-            Err(cycles) => (Vec::new(), cycles),
-        };
-        let problems = cycles.iter().map(|cycle| describe_cycle(images, cycle)).collect();
-        self.order = order;
+        let sorted = dag::sort(&parents);
+        let cycles = sorted.as_ref().err().into_iter().flatten();
+        let problems = cycles.map(|cycle| describe_cycle(images, cycle)).collect();
+        self.order = sorted.unwrap_or_default();
         problems
     }
 

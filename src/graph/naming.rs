@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::base::{Place, Source, Span};
 
 use super::evaluate::{Need, NeedKind};
+use super::images::Candidate;
 use super::reference::Reference;
 
 /// Where a part of a name was found.
@@ -87,15 +88,6 @@ pub struct Pattern {
     pub has_version: bool,
 }
 
-/// An image that is to be called something.
-#[derive(Debug, Clone, Copy)]
-pub struct Unnamed<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// The references that are set for it, where some are.
-    pub references: &'a [Pattern],
-}
-
 /// What one image is called.
 #[derive(Debug, Clone)]
 pub struct Named {
@@ -139,14 +131,14 @@ pub const LATEST: &str = "latest";
 /// Versions are further tags beside the one by which siblings know an image. Where several
 /// images share a repository, the tag says which one is meant, and a version follows it:
 /// `ros:jazzy-1.2`.
-pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> Naming {
-    let names: HashSet<&str> = images.iter().map(|image| image.name).collect();
+pub fn name_all(wishes: &Wishes, images: &[&Candidate], votes: &[Vote<'_>]) -> Naming {
+    let names: HashSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let inferred = infer_prefix(&names, votes);
     let (prefix, origin) = prefix_of(wishes, inferred.as_ref());
     let drafts: Vec<Result<Vec<Draft>, Misnamed>> = images
         .par_iter()
-        .map(|image| match image.references {
-            [] => Ok(vec![Draft::of_name(&prefix, image.name, origin.clone())?]),
+        .map(|image| match image.references.as_slice() {
+            [] => Ok(vec![Draft::of_name(&prefix, &image.name, origin.clone())?]),
             patterns => {
                 let drafts = patterns.iter();
                 drafts.map(|it| Draft::of_pattern(it, wishes, inferred.as_ref())).collect()
@@ -165,20 +157,17 @@ pub fn name_all(wishes: &Wishes, images: &[Unnamed<'_>], votes: &[Vote<'_>]) -> 
             let drafts = drafts.as_ref().map_err(Clone::clone)?;
             let mut references = Vec::new();
             let mut put = |draft: &Draft, tag: &str| {
-                let reference = draft.parse(&format!("{}:{tag}", draft.repository))?;
+                let reference = parse(&format!("{}:{tag}", draft.repository), draft.spot.as_ref())?;
                 if !references.contains(&reference) {
                     references.push(reference);
                 }
                 Ok(())
             };
-            let tag_of = |draft: &Draft| -> String {
-                draft.tag.as_deref().unwrap_or_else(|| tags.of(&draft.normal)).to_owned()
-            };
             for draft in drafts {
-                put(draft, &tag_of(draft))?;
+                put(draft, tags.of(draft))?;
             }
             for draft in drafts.iter().filter(|draft| !draft.has_version) {
-                let tag = tag_of(draft);
+                let tag = tags.of(draft);
                 let is_shared = shared.get(draft.normal.as_str()).is_some_and(|count| *count > 1);
                 let before = if is_shared { format!("{tag}-") } else { String::new() };
                 let versions = wishes.versions.iter().map(|version| version.value.as_str());
@@ -241,69 +230,53 @@ impl Draft {
             has_version: pattern.has_version,
         })
     }
-
-    fn parse(&self, text: &str) -> Result<Reference, Misnamed> {
-        parse(text, self.spot.as_ref())
-    }
 }
 
 /// By which tags the FROM lines name siblings whose tag is not set.
-struct Tags {
+struct Tags<'a> {
     /// Where all lines about an image agree, by repository.
-    by_repository: HashMap<String, String>,
+    by_repository: HashMap<String, &'a str>,
     /// For those that no line names.
-    usual: String,
+    usual: &'a str,
 }
 
-impl Tags {
+impl<'a> Tags<'a> {
     /// One tag that all lines agree on is the usual one; where they disagree about an image,
     /// `latest` is.
     fn infer(
-        images: &[Unnamed<'_>],
+        images: &[&Candidate],
         drafts: &[Result<Vec<Draft>, Misnamed>],
-        votes: &[Vote<'_>],
-    ) -> Tags {
+        votes: &[Vote<'a>],
+    ) -> Tags<'a> {
         let mut siblings: HashMap<&str, &str> = HashMap::new();
         for (image, drafts) in images.iter().zip(drafts) {
             for draft in drafts.iter().flatten().filter(|draft| draft.takes_votes) {
-                siblings.insert(&draft.normal, image.name);
+                siblings.insert(&draft.normal, &image.name);
             }
         }
-        let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for vote in votes.iter().filter(|vote| vote.need.kind != NeedKind::Context) {
-            let repository = vote.need.reference.repository();
-            let is_other =
-                siblings.get(repository.as_str()).is_some_and(|name| *name != vote.image);
-            if !is_other || vote.need.reference.digest.is_some() {
-                continue;
-            }
-            let tag = vote.need.reference.tag.clone().unwrap_or_else(|| LATEST.to_owned());
-            let tags = seen.entry(repository).or_default();
-            if !tags.contains(&tag) {
-                tags.push(tag);
+        let mut seen: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for Vote { image, need } in votes.iter().filter(|vote| vote.need.kind != NeedKind::Context)
+        {
+            let repository = need.reference.repository();
+            let is_other = siblings.get(repository.as_str()).is_some_and(|name| name != image);
+            if is_other && need.reference.digest.is_none() {
+                let tag = need.reference.tag.as_deref().unwrap_or(LATEST);
+                seen.entry(repository).or_default().insert(tag);
             }
         }
-        let mut agreed: Vec<&String> = seen.values().flatten().collect();
-        agreed.sort_unstable();
-        agreed.dedup();
-        let usual = match agreed.as_slice() {
-            [only] => (*only).clone(),
-            _ => LATEST.to_owned(),
-        };
-        let by_repository = seen
-            .into_iter()
-            .filter_map(|(repository, tags)| match <[String; 1]>::try_from(tags) {
-                Ok([only]) => Some((repository, only)),
-                Err(tags) => {
-                    tags.contains(&LATEST.to_owned()).then(|| (repository, LATEST.to_owned()))
-                }
-            })
-            .collect();
-        Tags { by_repository, usual }
+        let only = |tags: &BTreeSet<&'a str>| tags.first().copied().filter(|_| tags.len() == 1);
+        let usual = only(&seen.values().flatten().copied().collect()).unwrap_or(LATEST);
+        let agreed = seen.into_iter().filter_map(|(repository, tags)| {
+            let latest = tags.contains(LATEST).then_some(LATEST);
+            Some((repository, only(&tags).or(latest)?))
+        });
+        Tags { by_repository: agreed.collect(), usual }
     }
 
-    fn of(&self, repository: &str) -> &str {
-        self.by_repository.get(repository).unwrap_or(&self.usual)
+    /// The tag of an image: its own, or else that by which siblings name it.
+    fn of<'s>(&'s self, draft: &'s Draft) -> &'s str {
+        let inferred = self.by_repository.get(&draft.normal).copied().unwrap_or(self.usual);
+        draft.tag.as_deref().unwrap_or(inferred)
     }
 }
 
@@ -336,11 +309,10 @@ impl Inferred {
 
 /// The prefix that most different siblings are called by; the longer one where two tie.
 fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<Inferred> {
-    let mut by_prefix: BTreeMap<String, (HashSet<String>, Place)> = BTreeMap::new();
+    let mut by_prefix: BTreeMap<String, (HashSet<&str>, Place)> = BTreeMap::new();
     for vote in votes.iter().filter(|vote| vote.need.kind != NeedKind::Context) {
         let repository = vote.need.reference.familiar_repository();
-        let Some(at) = sibling_at(&repository, vote.image, names) else { continue };
-        let (prefix, name) = repository.split_at(at);
+        let Some((prefix, name)) = split_sibling(&repository, vote.image, names) else { continue };
         let tag = vote.need.reference.tag.as_deref().unwrap_or(LATEST);
         if prefix.is_empty() && (tag != LATEST || vote.need.reference.digest.is_some()) {
             // `FROM python:3.12` beside a folder `python` means the world's python.
@@ -350,7 +322,7 @@ fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<Inferred> {
             .entry(prefix.to_owned())
             .or_insert_with(|| (HashSet::new(), vote.need.source.place(vote.need.span)))
             .0
-            .insert(name.to_owned());
+            .insert(name);
     }
     by_prefix
         .into_iter()
@@ -358,13 +330,18 @@ fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<Inferred> {
         .map(|(prefix, (_, place))| Inferred { prefix, place })
 }
 
-/// Where in a repository's path the name of another image begins. The longest name wins:
+/// A repository's path as the name of another image and what stands before it. The longest name wins:
 /// `shop-base-dev` is `base-dev`, not `dev`.
-fn sibling_at(repository: &str, image: &str, names: &HashSet<&str>) -> Option<usize> {
+fn split_sibling<'r, 'n>(
+    repository: &'r str,
+    image: &str,
+    names: &HashSet<&'n str>,
+) -> Option<(&'r str, &'n str)> {
     let starts = repository.char_indices().filter(|(_, character)| "-_./".contains(*character));
-    std::iter::once(0)
-        .chain(starts.map(|(at, _)| at + 1))
-        .find(|at| repository[*at..] != *image && names.contains(&repository[*at..]))
+    std::iter::once(0).chain(starts.map(|(at, _)| at + 1)).find_map(|at| {
+        let (prefix, name) = repository.split_at(at);
+        Some((prefix, *names.get(name).filter(|name| **name != image)?))
+    })
 }
 
 /// The prefix when no template is given.
@@ -417,5 +394,5 @@ pub fn as_app(folder: &str) -> String {
         }
     }
     let app = app.trim_end_matches('-');
-    if app.is_empty() { "app".to_owned() } else { app.to_owned() }
+    if app.is_empty() { "app" } else { app }.to_owned()
 }

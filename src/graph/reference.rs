@@ -89,32 +89,21 @@ impl Reference {
         }
         let (domain, rest) = split_domain(text);
         let name = rest.split(':').next().unwrap_or(rest);
-        let official = domain == HUB && !rest.contains('/');
+        let official = if domain == HUB && !rest.contains('/') { OFFICIAL } else { "" };
         if name.chars().any(char::is_uppercase) {
-            let shown = if official { format!("{OFFICIAL}{name}") } else { name.to_owned() };
-            return Err(ReferenceError::UpperCase(shown));
+            return Err(ReferenceError::UpperCase(format!("{official}{name}")));
         }
-        let (rest, digest) = match rest.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest)),
-            None => (rest, None),
-        };
-        let (path, tag) = match rest.split_once(':') {
-            Some((path, tag)) => (path, Some(tag)),
-            None => (rest, None),
-        };
+        let (rest, digest) = split_at_sign(rest, '@');
+        let (path, tag) = split_at_sign(rest, ':');
         if !is_path(path) || !tag.is_none_or(is_tag) || !digest.is_none_or(has_digest_form) {
             return Err(ReferenceError::Format);
         }
-        let mut path = if official { format!("{OFFICIAL}{path}") } else { path.to_owned() };
-        let mut domain = domain.to_owned();
-        if !is_host(&domain) {
+        let (domain, path) = match is_host(domain) {
+            true => (domain, format!("{official}{path}")),
             // What is no host may still be the first part of a path, for example `a__b.c/d`.
-            if !is_path(&domain) {
-                return Err(ReferenceError::Format);
-            }
-            path = format!("{domain}/{path}");
-            domain.clear();
-        }
+            false if is_path(domain) => ("", format!("{domain}/{path}")),
+            false => return Err(ReferenceError::Format),
+        };
         if path.len() > LONGEST_PATH {
             return Err(ReferenceError::TooLong);
         }
@@ -123,7 +112,7 @@ impl Reference {
         }
         let tag = tag.or(if digest.is_none() { Some("latest") } else { None });
         let (tag, digest) = (tag.map(str::to_owned), digest.map(str::to_owned));
-        Ok(Reference { domain, path, tag, digest })
+        Ok(Reference { domain: domain.to_owned(), path, tag, digest })
     }
 
     /// The image that the value of a named context means; nothing where it means something else.
@@ -171,10 +160,8 @@ impl Reference {
     /// The form in which BuildKit looks up a named context that is called `name`, with the `::PLATFORM` that may
     /// follow. Nothing if it is not a valid name: BuildKit would never find it.
     pub fn context_key(name: &str) -> Option<String> {
-        let (image, platform) = match name.split_once("::") {
-            Some((image, platform)) => (image, Some(platform)),
-            None => (name, None),
-        };
+        let (image, platform) =
+            name.split_once("::").map_or((name, None), |(name, platform)| (name, Some(platform)));
         let short = Reference::parse(image).ok()?.context_name();
         Some(match platform {
             Some(platform) => format!("{short}::{platform}"),
@@ -264,6 +251,11 @@ fn split_domain(text: &str) -> (&str, &str) {
     if names_registry(first) { (first, rest) } else { (HUB, text) }
 }
 
+/// What stands before the first sign of a kind, and what follows it, where there is one.
+fn split_at_sign(text: &str, sign: char) -> (&str, Option<&str>) {
+    text.split_once(sign).map_or((text, None), |(before, after)| (before, Some(after)))
+}
+
 /// Parts of lower-case letters and digits, joined by one `.`, one or two `_`, or any number of
 /// `-`, with `/` between parts.
 fn is_path(path: &str) -> bool {
@@ -339,10 +331,7 @@ fn is_host(domain: &str) -> bool {
             && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':')
             && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
     }
-    let (name, port) = match domain.split_once(':') {
-        Some((name, port)) => (name, Some(port)),
-        None => (domain, None),
-    };
+    let (name, port) = split_at_sign(domain, ':');
     let is_label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')

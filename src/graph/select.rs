@@ -9,7 +9,7 @@ use crate::base::error::{ErrorKind, InfrastructureError};
 use crate::base::{ImageId, RelPath, text};
 use crate::scan::glob;
 
-use super::{Graph, dag};
+use super::{Graph, Image, dag};
 
 /// The images that the words choose, in the order of names, each once.
 ///
@@ -85,17 +85,11 @@ fn split_marks<'a>(graph: &Graph, word: &'a str) -> (&'a str, bool, bool) {
     if graph.find(word).is_some() {
         return (word, false, false);
     }
-    let (up, rest) = match word.strip_prefix('+') {
-        Some(rest) => (true, rest),
-        None => (false, word),
-    };
+    let (up, rest) = word.strip_prefix('+').map_or((false, word), |rest| (true, rest));
     if graph.find(rest).is_some() {
         return (rest, up, false);
     }
-    match rest.strip_suffix('+') {
-        Some(bare) => (bare, up, true),
-        None => (rest, up, false),
-    }
+    rest.strip_suffix('+').map_or((rest, up, false), |bare| (bare, up, true))
 }
 
 fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
@@ -105,11 +99,11 @@ fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Ve
     if let Some(pattern) = word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
         let pattern = regex::Regex::new(pattern)
             .map_err(|error| anyhow::anyhow!("`{word}` is no regular expression: {error}"))?;
-        let images = graph.images.iter().filter(|(_, image)| pattern.is_match(&image.name));
-        return Ok(images.map(|(id, _)| id).collect());
+        return Ok(images_that(graph, |image| pattern.is_match(&image.name)));
     }
     for path in [current.join(word), RelPath::new(word)].into_iter().flatten() {
-        let at_path = by_path(graph, &path);
+        let is_at = |image: &Image| image.dockerfile == path || image.dockerfile.parent() == path;
+        let at_path = images_that(graph, is_at);
         if !at_path.is_empty() {
             return Ok(at_path);
         }
@@ -120,21 +114,13 @@ fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Ve
     }
     if glob::is_glob(word) {
         let pattern = glob::compile(word)?;
-        let images = graph.images.iter();
-        return Ok(images
-            .filter(|(_, image)| pattern.is_match(&image.name))
-            .map(|(id, _)| id)
-            .collect());
+        return Ok(images_that(graph, |image| pattern.is_match(&image.name)));
     }
     Ok(Vec::new())
 }
 
-fn by_path(graph: &Graph, path: &RelPath) -> Vec<ImageId> {
-    let images = graph.images.iter();
-    images
-        .filter(|(_, image)| image.dockerfile == *path || image.dockerfile.parent() == *path)
-        .map(|(id, _)| id)
-        .collect()
+fn images_that(graph: &Graph, are_meant: impl Fn(&Image) -> bool) -> Vec<ImageId> {
+    graph.images.iter().filter(|(_, image)| are_meant(image)).map(|(id, _)| id).collect()
 }
 
 fn describe_miss(graph: &Graph, word: &str) -> InfrastructureError {

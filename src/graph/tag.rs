@@ -5,6 +5,7 @@
 //! long branch does not push out the commit behind it. Git is asked elsewhere.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::scan::config::{Template, Unfilled};
@@ -24,18 +25,13 @@ pub fn fill(
     if !parsed.has_placeholders() {
         return parsed.fill(value);
     }
-    let known: RefCell<Vec<(String, String)>> = RefCell::default();
+    let known: RefCell<HashMap<String, String>> = RefCell::default();
     let part = |name: &str, most: usize| {
-        let found =
-            known.borrow().iter().find(|(known, _)| known == name).map(|(_, it)| it.clone());
-        let whole = match found {
-            Some(whole) => whole,
-            None => {
-                let part: String = value(name)?.chars().map(allowed).collect();
-                known.borrow_mut().push((name.to_owned(), part.clone()));
-                part
-            }
-        };
+        let mut known = known.borrow_mut();
+        if !known.contains_key(name) {
+            known.insert(name.to_owned(), value(name)?.chars().map(allowed).collect());
+        }
+        let whole = &known[name];
         // All of it is ASCII.
         Ok(whole[..most.min(whole.len())].to_owned())
     };
@@ -77,7 +73,7 @@ mod tests {
         match fill(template, &value) {
             Ok(tag) => tag,
             Err((at, unfilled)) => {
-                format!("{}: {}; {}", &template[at], unfilled.message(), unfilled.hint())
+                format!("{}: {}; {}", &template[at], unfilled.message, unfilled.hint)
             }
         }
     }

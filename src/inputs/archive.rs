@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use tar::{EntryType, Header};
 
-use super::reading::{Buffer, Known, digest_entry, read_entry};
+use super::reading::{Buffer, digest_entry, read_entry};
 use crate::base::screen::visible_path;
 use crate::engine::ContextFiles;
 use crate::scan::context::{Context, Entry, EntryKind};
@@ -152,7 +152,7 @@ impl ContextArchive {
                 to.write_all(content)?;
                 to.pad()?;
             } else if entry.kind == EntryKind::File {
-                let known = self.digests[number].as_ref().map_or(Known::Nothing, Known::Digest);
+                let known = self.digests[number].as_ref();
                 read_entry(&self.context.root, entry, known, &mut buffer, &mut |bytes| {
                     seen(number, bytes);
                     to.write_all(bytes)
@@ -218,31 +218,21 @@ fn link_of(entry: &Entry) -> &[u8] {
 
 fn write_head(to: &mut Counted<'_>, entry: &Entry) -> io::Result<()> {
     let (name, link) = (name_of(entry), link_of(entry));
-    let mut header = Header::new_gnu();
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mode(entry.stat.mode);
+    let (kind, device) = match entry.kind {
+        EntryKind::File => (EntryType::Regular, None),
+        EntryKind::Folder => (EntryType::Directory, None),
+        EntryKind::Symlink(_) => (EntryType::Symlink, None),
+        EntryKind::Fifo => (EntryType::Fifo, None),
+        EntryKind::CharDevice { major, minor } => (EntryType::Char, Some((major, minor))),
+        EntryKind::BlockDevice { major, minor } => (EntryType::Block, Some((major, minor))),
+    };
+    let size = if entry.kind == EntryKind::File { entry.stat.size } else { 0 };
     // The format has no time before 1970 that all readers agree on.
-    header.set_mtime(u64::try_from(entry.stat.mtime).unwrap_or(0));
-    header.set_size(0);
-    match &entry.kind {
-        EntryKind::File => {
-            header.set_entry_type(EntryType::Regular);
-            header.set_size(entry.stat.size);
-        }
-        EntryKind::Folder => header.set_entry_type(EntryType::Directory),
-        EntryKind::Symlink(_) => header.set_entry_type(EntryType::Symlink),
-        EntryKind::Fifo => header.set_entry_type(EntryType::Fifo),
-        EntryKind::CharDevice { major, minor } => {
-            header.set_entry_type(EntryType::Char);
-            header.set_device_major(*major)?;
-            header.set_device_minor(*minor)?;
-        }
-        EntryKind::BlockDevice { major, minor } => {
-            header.set_entry_type(EntryType::Block);
-            header.set_device_major(*major)?;
-            header.set_device_minor(*minor)?;
-        }
+    let mtime = u64::try_from(entry.stat.mtime).unwrap_or(0);
+    let mut header = header_of(kind, entry.stat.mode, mtime, size);
+    if let Some((major, minor)) = device {
+        header.set_device_major(major)?;
+        header.set_device_minor(minor)?;
     }
     // The crate's own setters normalise names (`a//b`, `./x`); a symlink's text must stay as it
     // is written. Names are cut where they are too long: the real one comes first.
@@ -260,19 +250,24 @@ fn write_head(to: &mut Counted<'_>, entry: &Entry) -> io::Result<()> {
 
 /// The GNU form of a long name: an entry of its own whose content is the name and a NUL.
 fn write_long(to: &mut Counted<'_>, kind: EntryType, name: &[u8]) -> io::Result<()> {
-    let mut header = Header::new_gnu();
+    let mut header = header_of(kind, 0o644, 0, name.len() as u64 + 1);
     put(&mut header.as_old_mut().name, b"././@LongLink");
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(name.len() as u64 + 1);
-    header.set_entry_type(kind);
     header.set_cksum();
     to.write_all(header.as_bytes())?;
     to.write_all(name)?;
     to.write_all(&[0])?;
     to.pad()
+}
+
+fn header_of(kind: EntryType, mode: u32, mtime: u64, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(mtime);
+    header.set_size(size);
+    header
 }
 
 fn put(field: &mut [u8; LONGEST_PLAIN], bytes: &[u8]) {

@@ -4,7 +4,8 @@
 //! order is that in which a person wants to know: what they wrote, then files, then what lies
 //! below. Sentences are `report/`'s affair.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -145,24 +146,25 @@ fn changed_instructions(own: &Own, was: &Inputs) -> Vec<Change> {
 }
 
 fn changed_arguments(now: &Inputs, was: &Inputs) -> Vec<Change> {
-    let all = |inputs: &Inputs| -> BTreeMap<String, Option<String>> {
-        let declared = inputs.stages.iter().flat_map(|stage| &stage.arguments);
-        let declared = declared.map(|argument| (argument.name.clone(), argument.value.clone()));
-        let settings = inputs.settings.iter();
-        declared.chain(settings.map(|(name, value)| (name.clone(), Some(value.clone())))).collect()
-    };
-    let (now, was) = (all(now), all(was));
-    let names: BTreeMap<&String, ()> =
-        now.keys().chain(was.keys()).map(|name| (name, ())).collect();
-    let values = names.into_keys().map(|name| (name, now.get(name), was.get(name)));
-    values
-        .filter(|(_, now, was)| now != was)
-        .map(|(name, now, was)| Change::Argument {
-            name: name.clone(),
-            now: now.cloned().flatten(),
-            was: was.cloned().flatten(),
+    let (now, was) = (arguments_of(now), arguments_of(was));
+    let names: BTreeSet<&str> = now.keys().chain(was.keys()).copied().collect();
+    let value = |of: &BTreeMap<&str, Option<&str>>, name| Some((*of.get(name)?)?.to_owned());
+    names
+        .into_iter()
+        .filter(|name| now.get(name) != was.get(name))
+        .map(|name| {
+            let (now, was) = (value(&now, name), value(&was, name));
+            Change::Argument { name: name.to_owned(), now, was }
         })
         .collect()
+}
+
+/// The build arguments and options of the builder.
+fn arguments_of(inputs: &Inputs) -> BTreeMap<&str, Option<&str>> {
+    let declared = inputs.stages.iter().flat_map(|stage| &stage.arguments);
+    let declared = declared.map(|argument| (argument.name.as_str(), argument.value.as_deref()));
+    let settings = inputs.settings.iter();
+    declared.chain(settings.map(|(name, value)| (name.as_str(), Some(value.as_str())))).collect()
 }
 
 fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
@@ -170,9 +172,8 @@ fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
         return Vec::new();
     }
     let (now, mut gone) = (by_path(&own.inputs.files), by_path(&was.files));
-    let whole = |path: &str| match own.context.join(path) {
-        Some(path) => path.as_str().to_owned(),
-        None => path.to_owned(),
+    let whole = |path: &str| {
+        own.context.join(path).map_or_else(|| path.to_owned(), |path| path.as_str().to_owned())
     };
     // A folder that comes or goes with the files in it is not worth naming first.
     let rank = |file: &FileInputs<'_>| if file.kind == "folder" { 2 } else { 1 };
@@ -202,8 +203,8 @@ fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
     changes.into_iter().map(|(_, change)| change).collect()
 }
 
-fn by_path(files: &FileList) -> BTreeMap<String, FileInputs<'_>> {
-    files.read().into_iter().map(|file| (file.path.clone().into_owned(), file)).collect()
+fn by_path(files: &FileList) -> BTreeMap<Cow<'_, str>, FileInputs<'_>> {
+    files.read().into_iter().map(|file| (file.path.clone(), file)).collect()
 }
 
 fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {

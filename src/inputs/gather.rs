@@ -20,7 +20,7 @@ use super::{ContextArchive, Inheritance, Inputs, NeedInputs, Use, own, select};
 use crate::base::clock::UnixTime;
 use crate::base::error::{ErrorKind, InfrastructureError, permanent};
 use crate::base::path::STATE_DIRECTORY;
-use crate::base::{IdMap, Place, RelPath, UnitId, clock};
+use crate::base::{Diagnostic, IdMap, Place, RelPath, UnitId, clock};
 use crate::engine::Attestations;
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Graph, Image};
@@ -118,7 +118,9 @@ pub fn gather(
             Err(message) => gathered[*unit] = Some(Err(message)),
         }
     }
-    let kept = kept_in(asked.root);
+    // The folder in which we keep what we know is nobody's input, or nothing would ever be fresh.
+    let root = asked.root.canonicalize().unwrap_or_else(|_| asked.root.to_owned());
+    let kept = root.join(STATE_DIRECTORY);
     let walked: Vec<Walked<'_>> =
         walks.into_par_iter().map(|(_, readers)| walk(asked.root, &kept, readers)).collect();
     let read = read_files(&walked, digests);
@@ -151,13 +153,9 @@ impl<'a> Reader<'a> {
     }
 
     fn own(&self, asked: Asked<'_>, files: FileList, archive: Arc<ContextArchive>) -> Own {
+        let with = (asked.units.platform(self.unit), asked.attestations);
         Own {
-            inputs: own::inputs_of(
-                self.image,
-                (asked.units.platform(self.unit), asked.attestations),
-                files,
-                self.doubt,
-            ),
+            inputs: own::inputs_of(self.image, with, files, self.doubt),
             dependencies: own::dependencies_of(self.image, self.unit, asked.units),
             archive,
             places: own::places_of(self.image),
@@ -210,12 +208,6 @@ fn take(
     let archive = ContextArchive::of(Arc::clone(context), chosen);
     let archive = archive.with_digests(digests).with_contents(contents);
     Ok((files, Arc::new(archive)))
-}
-
-/// The folder in which we keep what we know, which is nobody's input, or nothing would ever be
-/// fresh.
-fn kept_in(root: &Path) -> PathBuf {
-    root.canonicalize().unwrap_or_else(|_| root.to_owned()).join(STATE_DIRECTORY)
 }
 
 fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
@@ -271,12 +263,18 @@ pub(super) fn walk_for(
     }
     let (ignore, problems) =
         IgnoreFile::load(root, &image.dockerfile, &image.context).map_err(unreadable)?;
-    if let Some(problem) = problems.first() {
-        let place = problem.labels.first().map(|label| label.source.place(label.span));
-        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-        return Err(permanent(format!("{place}{}", problem.message)));
+    match problems.first() {
+        Some(problem) => Err(permanent(describe_ignore_problem(problem))),
+        None => Context::walk(&folder, &ignore).map_err(permanent),
     }
-    Context::walk(&folder, &ignore).map_err(permanent)
+}
+
+/// What is wrong in an ignore file, and where.
+pub(super) fn describe_ignore_problem(problem: &Diagnostic) -> String {
+    match problem.labels.first() {
+        Some(label) => format!("{}: {}", label.source.place(label.span), problem.message),
+        None => problem.message.clone(),
+    }
 }
 
 fn unreadable(error: io::Error) -> InfrastructureError {
@@ -287,23 +285,6 @@ fn unreadable(error: io::Error) -> InfrastructureError {
 /// what a small image is made of is read once.
 const MOST_KEPT: u64 = 32 << 20;
 const LARGEST_KEPT: u64 = 256 << 10;
-
-/// The space for what is kept.
-#[derive(Default)]
-struct Space {
-    used: AtomicU64,
-}
-
-impl Space {
-    /// Space for a file of some size, while there is any.
-    fn take(&self, size: u64) -> Option<Vec<u8>> {
-        if size > LARGEST_KEPT {
-            return None;
-        }
-        let before = self.used.fetch_add(size, Ordering::Relaxed);
-        (before + size <= MOST_KEPT).then(Vec::new)
-    }
-}
 
 /// What the files of a walk hold, as far as anybody reads them.
 #[derive(Default)]
@@ -331,11 +312,13 @@ fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read>
     }
     // Taken before the first byte is read, so that every later change is younger.
     let read_at = clock::now();
-    let space = Space::default();
+    let used = AtomicU64::new(0);
+    let has_space =
+        |size| size <= LARGEST_KEPT && used.fetch_add(size, Ordering::Relaxed) + size <= MOST_KEPT;
     let found: Vec<Result<_, InfrastructureError>> = missing
         .par_iter()
         .map_init(Buffer::default, |buffer, (_, _, context, entry)| {
-            let mut kept = space.take(entry.stat.size);
+            let mut kept = has_space(entry.stat.size).then(Vec::new);
             digest_entry(&context.root, entry, buffer, kept.as_mut())
                 .map(|digest| (digest, kept))
                 .map_err(unreadable)

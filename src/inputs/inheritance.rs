@@ -12,7 +12,7 @@ use crate::engine::StoredImage;
 use crate::registry::RemoteImage;
 
 /// What a child inherits from its base, beside the layers themselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inheritance {
     /// How many layers the base has.
     pub layers: usize,
@@ -27,12 +27,7 @@ pub struct Inheritance {
 impl Inheritance {
     /// What `scratch` hands down.
     pub fn of_nothing() -> Inheritance {
-        Inheritance {
-            layers: 0,
-            history: Some(0),
-            labels: BTreeMap::new(),
-            environment: Vec::new(),
-        }
+        Inheritance { history: Some(0), ..Inheritance::default() }
     }
 
     /// What an image in an engine's store hands down. Its history is reported separately.

@@ -5,6 +5,7 @@
 //! an image is left alone, and so is whatever BuildKit's versions read in different ways. A
 //! missing file is a warning and no error, since a step before the build may make it.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -61,7 +62,8 @@ fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
     // A context that can't be read is told of where it is set, or by the build.
     let Ok(context) = Context::walk(&folder, &ignore) else { return Vec::new() };
     let shelf = Shelf { root, context: &context, ignore: &ignore, everything: OnceCell::new() };
-    images.iter().flat_map(|image| shelf.look_for(image)).collect()
+    let uses = images.iter().flat_map(|image| certain_uses(image).map(move |one| (image, one)));
+    uses.filter_map(|(image, one)| shelf.look_for(image, one)).collect()
 }
 
 /// A context, as it is sent and as it lies on the disk.
@@ -75,11 +77,7 @@ struct Shelf<'a> {
 }
 
 impl Shelf<'_> {
-    fn look_for(&self, image: &Image) -> Vec<Diagnostic> {
-        certain_uses(image).filter_map(|one| self.look_for_one(image, one)).collect()
-    }
-
-    fn look_for_one(&self, image: &Image, one: &ContextUse) -> Option<Diagnostic> {
+    fn look_for(&self, image: &Image, one: &ContextUse) -> Option<Diagnostic> {
         let wanted = Use {
             pattern: if one.parents { one.written.clone() } else { one.pattern.clone() },
             excludes: Vec::new(),
@@ -152,10 +150,9 @@ fn describe_missing(
     let pattern = &one.pattern;
     let is_pattern = one.kind != ContextKind::Bind && Wildcard::is_in(pattern);
     let context = &image.context;
-    let where_ = if context.is_root() {
-        "the repository's root".to_owned()
-    } else {
-        format!("the context `{context}`")
+    let where_ = match context.is_root() {
+        true => Cow::from("the repository's root"),
+        false => format!("the context `{context}`").into(),
     };
     let message = match is_pattern {
         true => format!("nothing in {where_} matches `{pattern}`"),
@@ -169,15 +166,13 @@ fn describe_missing(
         return problem.hint(format!("did you mean `{near}`?"));
     }
     // A path from the root is the usual mistake of who thinks of another context.
-    let inside = RelPath::new(pattern).and_then(|path| {
-        let below = path.strip_folder(context).filter(|_| !context.is_root())?;
-        context.join(below).filter(|path| path.under(root).exists()).map(|_| below.to_owned())
-    });
-    if let Some(inside) = inside {
+    let Some(path) = RelPath::new(pattern).filter(|_| !context.is_root()) else { return problem };
+    if let Some(inside) = path.strip_folder(context)
+        && context.join(inside).is_some_and(|path| path.under(root).exists())
+    {
         return problem.hint(format!("paths begin in the context: write `{inside}`"));
     }
-    let at_root = RelPath::new(pattern).is_some_and(|path| path.under(root).exists());
-    if at_root && !context.is_root() {
+    if path.under(root).exists() {
         let name = &image.name;
         return problem.hint(format!(
             "it lies in the repository's root: set `context = \".\"` of `[image.{name}]` in \
@@ -207,11 +202,8 @@ fn place(problem: Diagnostic, image: &Image, one: &ContextUse) -> Diagnostic {
         return problem.at(&one.source, one.span, "");
     }
     let from = image.file.stages.get(one.stage).map_or(Span::default(), |stage| stage.base.span);
-    problem.at(&image.file.source, from, "it reads this image's context").at(
-        &one.source,
-        one.span,
-        "named by this trigger",
-    )
+    let problem = problem.at(&image.file.source, from, "it reads this image's context");
+    problem.at(&one.source, one.span, "named by this trigger")
 }
 
 #[cfg(test)]

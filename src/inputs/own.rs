@@ -173,18 +173,16 @@ fn stage_inputs(
     let names_count = has_triggers(image);
     let mut froms = Froms::new(&view.froms, places);
     let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
-    let arguments = view.arguments.iter();
+    let arguments = view.arguments.iter().map(|(name, value)| {
+        let value = value.as_ref().map(|value| kept_value(name, value));
+        ArgumentInputs { name: name.clone(), value }
+    });
     StageInputs {
         base,
         platform: view.platform.clone(),
         name: view.name.clone().filter(|_| names_count),
         triggers: view.triggers.iter().map(|trigger| trigger.text.clone()).collect(),
-        arguments: arguments
-            .map(|(name, value)| ArgumentInputs {
-                name: name.clone(),
-                value: value.as_ref().map(|value| kept_value(name, value)),
-            })
-            .collect(),
+        arguments: arguments.collect(),
         instructions: instructions.map(|it| describe(it, &mut froms)).collect(),
     }
 }
@@ -200,11 +198,6 @@ fn distinct_needs(image: &Image) -> Vec<(&Need, Dependency)> {
 }
 
 fn need_inputs(need: &Need) -> NeedInputs {
-    NeedInputs {
-        reference: need.reference.clone(),
-        kind: need.kind,
-        platform: need.platform.clone(),
-        layers: None,
-        config: None,
-    }
+    let (reference, platform) = (need.reference.clone(), need.platform.clone());
+    NeedInputs { reference, kind: need.kind, platform, layers: None, config: None }
 }

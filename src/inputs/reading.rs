@@ -25,19 +25,10 @@ impl Default for Buffer {
     }
 }
 
-/// What is known of a file's content before it is read.
-#[derive(Debug, Clone, Copy, Default)]
-pub enum Known<'a> {
-    /// Nothing: its times must still be those that the walk saw.
-    #[default]
-    Nothing,
-    /// Its digest: the content must still have it, whatever its times say.
-    Digest(&'a blake3::Hash),
-}
-
 /// Reads the file behind `entry` and hands each piece of its content to `piece`, in order.
 ///
-/// `root` is the context's folder. The size that is handed on is `entry.stat.size`, or there is
+/// `known` is the digest of its content, if that is known: the content must still have it, whatever its
+/// times say. Otherwise the times must still be those that the walk saw. `root` is the context's folder. The size that is handed on is `entry.stat.size`, or there is
 /// an error.
 ///
 /// # Errors
@@ -46,7 +37,7 @@ pub enum Known<'a> {
 pub fn read_entry(
     root: &Path,
     entry: &Entry,
-    known: Known<'_>,
+    known: Option<&blake3::Hash>,
     buffer: &mut Buffer,
     piece: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -54,15 +45,15 @@ pub fn read_entry(
     let before = stat(&file, entry)?;
     let same_file = before.inode == entry.stat.inode && before.device == entry.stat.device;
     let seen = match known {
-        Known::Nothing => same_file && same_state(&before, &entry.stat),
+        None => same_file && same_state(&before, &entry.stat),
         // Editors that write a new file and rename it leave the same content behind another
         // inode; the digest is the better witness.
-        Known::Digest(_) => before.size == entry.stat.size && before.mode == entry.stat.mode,
+        Some(_) => before.size == entry.stat.size && before.mode == entry.stat.mode,
     };
     if !seen {
         return Err(changed(entry, "after the context was listed"));
     }
-    let mut hasher = matches!(known, Known::Digest(_)).then(blake3::Hasher::new);
+    let mut hasher = known.map(|_| blake3::Hasher::new());
     let mut left = before.size;
     // Where the digest is known, it vouches for what was read; all else asks the disk again.
     while left > 0 || hasher.is_none() {
@@ -83,7 +74,7 @@ pub fn read_entry(
         return Err(changed(entry, "while it was being read"));
     }
     match (known, hasher) {
-        (Known::Digest(expected), Some(hasher)) if hasher.finalize() != *expected => {
+        (Some(expected), Some(hasher)) if hasher.finalize() != *expected => {
             Err(changed(entry, "after it was first read"))
         }
         _ => Ok(()),
@@ -102,7 +93,7 @@ pub fn digest_entry(
     mut kept: Option<&mut Vec<u8>>,
 ) -> io::Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
-    read_entry(root, entry, Known::Nothing, buffer, &mut |bytes| {
+    read_entry(root, entry, None, buffer, &mut |bytes| {
         hasher.update(bytes);
         if let Some(kept) = &mut kept {
             kept.extend_from_slice(bytes);

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 
 use super::wildcard::Wildcard;
-use crate::scan::context::{Context, EntryKind};
+use crate::scan::context::{Context, EntryKind, lies_in};
 use crate::scan::ignore_file::IgnoreFile;
 
 /// The kernel, and BuildKit, follow no more symlinks than this on one way.
@@ -98,7 +98,7 @@ impl Chosen<'_> {
     /// Takes what a path with wildcards leads to, step by step, through symlinks.
     fn follow(&mut self, folder: Vec<u8>, path: &str, excludes: &IgnoreFile) -> Option<()> {
         for found in self.resolve(folder, path)? {
-            self.take(&found, excludes)?;
+            self.take(&found, excludes);
         }
         Some(())
     }
@@ -203,7 +203,7 @@ impl Chosen<'_> {
 
     /// Marks an entry and all that lies in it, save what is excluded by every reading of the
     /// patterns: from the source down, and from the context down.
-    fn take(&mut self, path: &[u8], excludes: &IgnoreFile) -> Option<()> {
+    fn take(&mut self, path: &[u8], excludes: &IgnoreFile) {
         if let Some(number) = self.context.position(path) {
             self.marks[number] = true;
         }
@@ -215,7 +215,6 @@ impl Chosen<'_> {
                 !excludes.is_empty() && matcher.ignored(whole) && matcher.ignored(&whole[start..]);
             self.marks[number] |= !excluded;
         }
-        Some(())
     }
 
     /// Takes what a pattern matches in the way of ignore files, where `**` is any depth, from
@@ -259,8 +258,7 @@ impl Chosen<'_> {
         let mut last: &[u8] = b"";
         for number in (0..self.marks.len()).rev() {
             let path = self.context.entries[number].bytes();
-            let holds_last = last.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
-            self.marks[number] |= holds_last;
+            self.marks[number] |= lies_in(path, last);
             if self.marks[number] {
                 last = path;
             }

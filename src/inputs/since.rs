@@ -95,12 +95,8 @@ pub fn compare(sides: Sides<'_>) -> anyhow::Result<IdMap<Option<Cause>>> {
     let graph = sides.now.graph;
     let ids: Vec<ImageId> = graph.images.ids().collect();
     let found: Vec<Option<Cause>> =
-        ids.par_iter().map(|id| compare_one(sides, *id, &now, &then)).collect();
-    let mut causes = IdMap::from_fn(graph.images.len(), |_| None);
-    for (id, cause) in ids.into_iter().zip(found) {
-        causes[id] = cause;
-    }
-    Ok(causes)
+        ids.into_par_iter().map(|id| compare_one(sides, id, &now, &then)).collect();
+    Ok(found.into_iter().collect())
 }
 
 /// What the images of a side read.
@@ -146,8 +142,8 @@ fn compare_one(
     let graph = sides.now.graph;
     let image = &graph.images[id];
     let Some(old) = sides.then.graph.find(&image.name) else { return Some(Cause::New) };
-    let (found, was) = match (now.of(id), then.of(old)) {
-        (Ok(found), Ok(was)) => (found, was),
+    let ((reading, files), old_files) = match (now.of(id), then.of(old)) {
+        (Ok(found), Ok((_, old_files))) => (found, old_files),
         // Neither can be built.
         (Err(message), Err(old)) if message == old => return None,
         (Err(message), _) | (_, Err(message)) => {
@@ -156,7 +152,6 @@ fn compare_one(
     };
     let old = &sides.then.graph.images[old];
     let with = (sides.platform, &Attestations::default());
-    let (reading, files) = found;
     let (_, whole) = uses_of(graph, image);
     let units = Units::for_one(graph.images.len(), sides.platform.clone());
     let own = Own {
@@ -166,9 +161,8 @@ fn compare_one(
         places: own::places_of(image),
         context: image.context.clone(),
     };
-    let (_, files) = was;
     let (_, whole) = uses_of(sides.then.graph, old);
-    let was = own::inputs_of(old, with, files.clone(), whole);
+    let was = own::inputs_of(old, with, old_files.clone(), whole);
     if own.inputs != was {
         let name = |unit: UnitId| graph.images[units.image(unit)].name.clone();
         let changes = changes(&own, &was, &name);

@@ -11,10 +11,10 @@ use super::words::Place;
 
 /// One `# name=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Directive {
+pub(super) struct Directive<'a> {
     /// In lower case.
     pub(super) name: &'static str,
-    pub(super) value: String,
+    pub(super) value: &'a str,
     /// Where the value stands in the line.
     pub(super) place: Place,
 }
@@ -25,7 +25,7 @@ const NAMES: [&str; 3] = ["syntax", "escape", "check"];
 const BLANKS: [char; 5] = ['\t', '\n', '\x0c', '\r', ' '];
 
 /// Reads a line that begins with the comment sign; nothing where it is no directive.
-pub(super) fn read(line: &str, sign: &str) -> Option<Directive> {
+pub(super) fn read<'a>(line: &'a str, sign: &str) -> Option<Directive<'a>> {
     let text = line.strip_prefix(sign)?.trim_start();
     let length = text.find(|c: char| !c.is_ascii_alphanumeric())?;
     let (name, rest) = text.split_at(length);
@@ -40,7 +40,7 @@ pub(super) fn read(line: &str, sign: &str) -> Option<Directive> {
         value => value,
     };
     let start = value.as_ptr() as usize - line.as_ptr() as usize;
-    Some(Directive { name, value: value.to_owned(), place: start..start + value.len() })
+    Some(Directive { name, value, place: start..start + value.len() })
 }
 
 /// The frontend that the text asks for.
@@ -114,7 +114,7 @@ mod tests {
     fn directives_of_a_line() {
         let check = |line: &str, expected: Option<(&str, &str)>| {
             let read = read(line, "#");
-            let read = read.as_ref().map(|found| (found.name, found.value.as_str()));
+            let read = read.as_ref().map(|found| (found.name, found.value));
             assert_eq!(read, expected, "{line:?}");
         };
         check("#escape=`", Some(("escape", "`")));

@@ -75,13 +75,9 @@ fn read_files(
         };
         let of_name = |heredoc: &&Heredoc| heredoc.name == opening.name;
         let body = reader.line.heredocs.iter().rev().find(of_name);
-        inline.push(Heredoc {
-            expand: opening.expand,
-            chomp: opening.chomp,
-            content: body.map(|body| body.content.clone()).unwrap_or_default(),
-            span: body.map_or(word.span, |body| body.span),
-            name: opening.name,
-        });
+        let content = body.map(|body| body.content.clone()).unwrap_or_default();
+        let span = body.map_or(word.span, |body| body.span);
+        inline.push(opening.with(content, span));
     }
     Some(Files {
         sources,

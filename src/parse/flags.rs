@@ -43,8 +43,13 @@ impl Given {
     }
 }
 
+/// What stands before the first `=`, and what follows it, where there is one.
+pub(super) fn split_value(text: &str) -> (&str, Option<&str>) {
+    text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)))
+}
+
 /// Whether Go's `strconv.ParseBool` reads a text.
-pub(super) fn is_switch(text: &str) -> bool {
+pub fn is_switch(text: &str) -> bool {
     ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
         .contains(&text)
 }
@@ -75,10 +80,7 @@ fn check_one(
     known: &[(&'static str, Takes)],
     given: &Given,
 ) -> Result<(&'static str, Spanned<String>), Diagnostic> {
-    let (name, value) = match flag.text.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
-        None => (flag.text.as_str(), None),
-    };
+    let (name, value) = split_value(&flag.text);
     let bare = name.strip_prefix("--").unwrap_or(name);
     let Some(&(bare, takes)) = known.iter().find(|(known, _)| *known == bare) else {
         let message = format!("unknown flag `{name}`");

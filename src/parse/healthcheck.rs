@@ -33,8 +33,7 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
     if !is_command {
         let message = format!("`{}` is no form of HEALTHCHECK", &reader.text()[form.clone()]);
         let hint = "write `HEALTHCHECK CMD …` or `HEALTHCHECK NONE`";
-        reader.tell(Diagnostic::new(Rule::ParseError, message).hint(hint), form);
-        return None;
+        return reader.fail_with_hint(message, hint, form);
     }
     if command.words.is_empty() {
         return reader.fail("HEALTHCHECK CMD takes a command", form);
@@ -52,9 +51,7 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
     };
     let message = format!("`{}` is not what the flag takes", wrong.value);
     let hint = "a time is such as `1m30s`, at least `1ms`; retries are a number";
-    let diagnostic = Diagnostic::new(Rule::InvalidFlag, message).hint(hint);
-    reader.diagnostics.push(diagnostic.at(reader.source, wrong.span, ""));
-    None
+    reader.refuse(Diagnostic::new(Rule::InvalidFlag, message).hint(hint), wrong.span)
 }
 
 /// The first word, and where the command may be.

@@ -2,8 +2,11 @@
 //!
 //! Owns that question only; `lexer` reads their lines.
 
+use crate::base::Span;
+
 use super::expand::ExpandError;
 use super::shell::shell_words;
+use super::syntax::Heredoc;
 use super::words::{Json, Place, is_blank, read_json, split_instruction};
 
 /// The beginning of a here-document: what follows `<<`.
@@ -15,6 +18,14 @@ pub(super) struct Opening {
     pub(super) expand: bool,
     /// Whether it began with `<<-`.
     pub(super) chomp: bool,
+}
+
+impl Opening {
+    /// The here-document with the lines that follow.
+    pub(super) fn with(self, content: String, span: Span) -> Heredoc {
+        let Opening { name, expand, chomp } = self;
+        Heredoc { name, expand, chomp, content, span }
+    }
 }
 
 /// The here-documents that the line of an instruction begins, in order.
@@ -51,10 +62,7 @@ pub(super) fn read_opening(text: &str) -> Result<Option<Opening>, ExpandError> {
     else {
         return Ok(None);
     };
-    let (chomp, rest) = match rest.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, rest),
-    };
+    let (chomp, rest) = rest.strip_prefix('-').map_or((false, rest), |rest| (true, rest));
     let rest = rest.trim_start_matches(|c| is_blank(c) && c != '\x0b');
     if rest.is_empty() || rest.contains('<') {
         return Ok(None);

@@ -140,10 +140,9 @@ fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
         words => {
             let place = parts.keyword.start..parts.arguments.end.max(parts.keyword.end);
             let comment = words.iter().any(|word| line[word.clone()].starts_with('#'));
-            let hint = if comment {
-                "a comment needs a line of its own"
-            } else {
-                "write `FROM image` or `FROM image AS name`"
+            let hint = match comment {
+                true => "a comment needs a line of its own",
+                false => "write `FROM image` or `FROM image AS name`",
             };
             let message = "FROM takes one word, or three with `AS` in the middle";
             reader.tell(Diagnostic::new(Rule::ParseError, message).hint(hint), place);
@@ -260,9 +259,7 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
         let text = &line[place.clone()];
         let Some(end) = text.find(words::is_blank) else {
             let message = format!("{keyword} takes a name and a value");
-            let diagnostic = Diagnostic::new(Rule::ParseError, message);
-            reader.tell(diagnostic.hint(format!("write `{keyword} {text}=…`")), place);
-            return None;
+            return reader.fail_with_hint(message, format!("write `{keyword} {text}=…`"), place);
         };
         let value = text[end..].trim_start_matches(words::is_blank);
         let name = reader.spanned(place.start..place.start + end);
@@ -273,8 +270,7 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
         let Some(at) = line[word.clone()].find('=') else {
             let message = format!("no `=` in `{}`", &line[word.clone()]);
             let hint = "write `name=value`, with quotes round blanks";
-            reader.tell(Diagnostic::new(Rule::ParseError, message).hint(hint), word);
-            return None;
+            return reader.fail_with_hint(message, hint, word);
         };
         if at == 0 {
             return reader.fail(format!("the name of a {keyword} can't be blank"), word);

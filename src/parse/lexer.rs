@@ -16,6 +16,7 @@ use super::{directive, words};
 const LONGEST_LINE: usize = 65_535;
 
 /// A text cut into logical lines.
+#[derive(Default)]
 pub(super) struct Lexed {
     pub(super) directives: Directives,
     pub(super) lines: Vec<Logical>,
@@ -41,12 +42,10 @@ pub(super) fn lex(source: &Source) -> Lexed {
         source,
         text,
         at: 0,
-        directives: Directives::default(),
         directives_done: false,
         seen: [None; 3],
-        diagnostics: Vec::new(),
+        lexed: Lexed::default(),
     };
-    let (mut lines, mut pieces) = (Vec::new(), Vec::new());
     while let Some(line) = lexer.next_line() {
         let content = Line { start: line.content_start(text), ..line };
         let kind = match content.text(text).bytes().next() {
@@ -57,22 +56,22 @@ pub(super) fn lex(source: &Source) -> Lexed {
             Some(b'#') => lexer.comment(content),
             Some(_) => {
                 lexer.directives_done = true;
-                lines.push(lexer.instruction(content));
+                let line = lexer.instruction(content);
+                lexer.lexed.lines.push(line);
                 PieceKind::Instruction
             }
         };
-        pieces.push(Piece { kind, span: Span::new(line.start, lexer.at) });
+        lexer.lexed.pieces.push(Piece { kind, span: Span::new(line.start, lexer.at) });
     }
-    lexer.directives.syntax = directive::detect_syntax(text);
-    lexer.directives.check = directive::detect_check(text);
-    if let Some(check) =
-        lexer.directives.check.clone().filter(|one| !directive::is_check(&one.value))
-    {
+    lexer.lexed.directives.syntax = directive::detect_syntax(text);
+    let check = directive::detect_check(text);
+    if let Some(check) = check.as_ref().filter(|one| !directive::is_check(&one.value)) {
         let message = format!("`{}` is no option of the checks", check.value);
         let hint = "write `skip=` or `error=true`, with `;` between and no blanks";
         lexer.fail(Diagnostic::new(Rule::InvalidCheck, message).hint(hint), check.span);
     }
-    Lexed { directives: lexer.directives, lines, pieces, diagnostics: lexer.diagnostics }
+    lexer.lexed.directives.check = check;
+    lexer.lexed
 }
 
 /// A line without its line end.
@@ -102,11 +101,10 @@ struct Lexer<'a> {
     text: &'a str,
     /// Where the next line begins.
     at: usize,
-    directives: Directives,
     directives_done: bool,
     /// Where each directive stands that was met.
     seen: [Option<Span>; 3],
-    diagnostics: Vec<Diagnostic>,
+    lexed: Lexed,
 }
 
 impl Lexer<'_> {
@@ -121,20 +119,16 @@ impl Lexer<'_> {
         self.at = start + end.map_or(rest.len(), |end| end + 1);
         let length = end.unwrap_or(rest.len());
         if length > LONGEST_LINE {
-            self.fail(
-                Diagnostic::new(
-                    Rule::LineTooLong,
-                    format!("the line has {length} bytes, more than {LONGEST_LINE}"),
-                )
-                .hint("break the line with continuations"),
-                Span::new(start, start),
-            );
+            let message = format!("the line has {length} bytes, more than {LONGEST_LINE}");
+            let diagnostic = Diagnostic::new(Rule::LineTooLong, message);
+            let hint = "break the line with continuations";
+            self.fail(diagnostic.hint(hint), Span::new(start, start));
         }
         Some(Line { start, end: start + rest[..length].trim_end_matches('\r').len() })
     }
 
     fn fail(&mut self, diagnostic: Diagnostic, span: Span) {
-        self.diagnostics.push(diagnostic.at(self.source, span, ""));
+        self.lexed.diagnostics.push(diagnostic.at(self.source, span, ""));
     }
 
     /// A line that begins with `#`.
@@ -153,20 +147,17 @@ impl Lexer<'_> {
             let diagnostic = Diagnostic::new(Rule::DuplicateDirective, message)
                 .at(self.source, span, "given again")
                 .at(self.source, first, "given first");
-            self.diagnostics.push(diagnostic.hint("remove one of them"));
+            self.lexed.diagnostics.push(diagnostic.hint("remove one of them"));
             return PieceKind::Directive;
         }
         self.seen[index] = Some(span);
-        match (found.name, found.value.as_str()) {
-            ("escape", "\\") => self.directives.escape = '\\',
-            ("escape", "`") => self.directives.escape = '`',
+        match (found.name, found.value) {
+            ("escape", "\\") => self.lexed.directives.escape = '\\',
+            ("escape", "`") => self.lexed.directives.escape = '`',
             ("escape", value) => {
                 let message = format!("`{value}` can't be the escape character");
-                let diagnostic = Diagnostic::new(Rule::InvalidEscape, message);
-                self.fail(
-                    diagnostic.hint("write `# escape=\\` or `# escape=` and a backtick"),
-                    span,
-                );
+                let hint = "write `# escape=\\` or `# escape=` and a backtick";
+                self.fail(Diagnostic::new(Rule::InvalidEscape, message).hint(hint), span);
             }
             _ => {}
         }
@@ -217,8 +208,8 @@ impl Lexer<'_> {
     /// followed by blanks, and must not follow another one.
     fn without_escape(&self, line: Line) -> (Line, bool) {
         let text = line.text(self.text).trim_end_matches([' ', '\t']);
-        match text.strip_suffix(self.directives.escape) {
-            Some(before) if !before.ends_with(self.directives.escape) => {
+        match text.strip_suffix(self.lexed.directives.escape) {
+            Some(before) if !before.ends_with(self.lexed.directives.escape) => {
                 (Line { start: line.start, end: line.start + before.len() }, true)
             }
             _ => (line, false),
@@ -226,7 +217,7 @@ impl Lexer<'_> {
     }
 
     fn read_heredocs(&mut self, logical: &mut Logical) {
-        let openings = match heredoc::openings(&logical.text, self.directives.escape) {
+        let openings = match heredoc::openings(&logical.text, self.lexed.directives.escape) {
             Ok(openings) => openings,
             Err(error) => {
                 let message = format!("a here-document's word can't be read: {error}");
@@ -246,13 +237,8 @@ impl Lexer<'_> {
                 logical.span.end = Span::new(self.at, self.at).end;
                 return;
             };
-            logical.heredocs.push(Heredoc {
-                name: opening.name,
-                expand: opening.expand,
-                chomp: opening.chomp,
-                content: self.text[start..end.start].to_owned(),
-                span: Span::new(start, end.start),
-            });
+            let content = self.text[start..end.start].to_owned();
+            logical.heredocs.push(opening.with(content, Span::new(start, end.start)));
             logical.span.end = Span::new(end.end, end.end).end;
         }
     }

@@ -37,20 +37,24 @@ impl TextMap {
     #[must_use]
     pub fn without_first(&self, count: usize) -> TextMap {
         let count = narrow(count);
-        let at = self.more.partition_point(|run| run.text <= count);
-        let run = if at == 0 { self.first } else { self.more[at - 1] };
-        let later = self.more[at..].iter();
+        let (run, later) = self.run_of(count);
+        let later = later.iter();
         TextMap {
             first: Run { text: 0, file: run.file + (count - run.text) },
             more: later.map(|run| Run { text: run.text - count, file: run.file }).collect(),
         }
     }
 
+    /// The run that a byte of the text is in, and those after it.
+    fn run_of(&self, text: u32) -> (Run, &[Run]) {
+        let at = self.more.partition_point(|run| run.text <= text);
+        (if at == 0 { self.first } else { self.more[at - 1] }, &self.more[at..])
+    }
+
     /// Where a byte of the text stands.
     pub fn offset(&self, text: usize) -> usize {
         let text = narrow(text);
-        let at = self.more.partition_point(|run| run.text <= text);
-        let run = if at == 0 { self.first } else { self.more[at - 1] };
+        let (run, _) = self.run_of(text);
         (run.file + (text - run.text)) as usize
     }
 

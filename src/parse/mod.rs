@@ -28,6 +28,7 @@ mod shell;
 pub mod syntax;
 mod words;
 
+pub use flags::is_switch;
 pub use run::split_csv;
 pub use syntax::{
     Add, Command, Copy, Declaration, Directives, Dockerfile, Files, Healthcheck, Heredoc,
@@ -55,15 +56,11 @@ pub fn parse(source: &Source) -> Dockerfile {
             Read::From(stage) => file.stages.push(stage),
             Read::Instruction(instruction) => match file.stages.last_mut() {
                 Some(stage) => stage.instructions.push(instruction),
-                None => {
-                    if !matches!(
-                        instruction.kind,
-                        InstructionKind::Arg(_) | InstructionKind::Invalid
-                    ) {
-                        homeless.get_or_insert(instruction.keyword.clone());
-                    }
-                    file.globals.push(instruction);
-                }
+                None => match instruction.kind {
+                    InstructionKind::Arg(_) => file.globals.push(instruction),
+                    InstructionKind::Invalid => {}
+                    _ => drop(homeless.get_or_insert(instruction.keyword)),
+                },
             },
         }
     }
@@ -71,7 +68,6 @@ pub fn parse(source: &Source) -> Dockerfile {
     file.stages.iter_mut().for_each(|stage| stage.instructions.shrink_to_fit());
     file.stages.shrink_to_fit();
     file.pieces.shrink_to_fit();
-    file.globals.retain(|global| matches!(global.kind, InstructionKind::Arg(_)));
     if let Some(keyword) = homeless {
         let message = format!("{} stands before the first FROM", keyword.value);
         let diagnostic = Diagnostic::new(Rule::InstructionBeforeFrom, message)

@@ -3,6 +3,8 @@
 //! Owns matching. Such words are rare, so each is turned into a regular expression when it is
 //! met, as BuildKit does: which of several matches is meant is then the same by construction.
 
+use std::borrow::Cow;
+
 use regex::Regex;
 
 /// A pattern escapes what cannot be escaped, or is too big.
@@ -10,14 +12,22 @@ use regex::Regex;
 pub(super) struct BadPattern;
 
 /// The value without its shortest (or longest) beginning that the pattern matches.
-pub(super) fn cut_prefix(pattern: &str, value: &str, longest: bool) -> Result<String, BadPattern> {
+pub(super) fn cut_prefix<'v>(
+    pattern: &str,
+    value: &'v str,
+    longest: bool,
+) -> Result<Cow<'v, str>, BadPattern> {
     let regex = compile(pattern, longest, true)?;
     let end = regex.find(value).map_or(0, |found| found.end());
-    Ok(value[end..].to_owned())
+    Ok(value[end..].into())
 }
 
 /// The value without its shortest (or longest) end that the pattern matches.
-pub(super) fn cut_suffix(pattern: &str, value: &str, longest: bool) -> Result<String, BadPattern> {
+pub(super) fn cut_suffix<'v>(
+    pattern: &str,
+    value: &'v str,
+    longest: bool,
+) -> Result<Cow<'v, str>, BadPattern> {
     // A search finds the leftmost match; read from behind, that is the one wanted.
     let value: String = value.chars().rev().collect();
     let rest = cut_prefix(&reverse_pattern(pattern), &value, longest)?;
@@ -25,20 +35,20 @@ pub(super) fn cut_suffix(pattern: &str, value: &str, longest: bool) -> Result<St
 }
 
 /// The value with the first match, or all matches, replaced.
-pub(super) fn replace(
+pub(super) fn replace<'v>(
     pattern: &str,
-    value: &str,
+    value: &'v str,
     word: &str,
     all: bool,
-) -> Result<String, BadPattern> {
+) -> Result<Cow<'v, str>, BadPattern> {
     let regex = compile(pattern, true, false)?;
     if all {
         // Here `$0` in the word stands for the match, in BuildKit too.
-        return Ok(regex.replace_all(value, word).into_owned());
+        return Ok(regex.replace_all(value, word));
     }
     Ok(match regex.find(value) {
-        Some(found) => [&value[..found.start()], word, &value[found.end()..]].concat(),
-        None => value.to_owned(),
+        Some(found) => [&value[..found.start()], word, &value[found.end()..]].concat().into(),
+        None => value.into(),
     })
 }
 
@@ -54,10 +64,7 @@ fn compile(pattern: &str, longest: bool, anchored: bool) -> Result<Regex, BadPat
             '*' => regex.push_str(if longest { ".*" } else { ".*?" }),
             '?' => regex.push('.'),
             '\\' => match chars.next_if(|next| !matches!(next, '}' | '/')) {
-                Some(escaped @ ('*' | '?' | '\\')) => {
-                    regex.push('\\');
-                    regex.push(escaped);
-                }
+                Some(escaped @ ('*' | '?' | '\\')) => regex.extend(['\\', escaped]),
                 Some(_) => return Err(BadPattern),
                 // `\}` and `\/` are how these are written in `${…}`; the sign itself follows.
                 None if chars.peek().is_some() => {}

@@ -37,9 +37,24 @@ impl<'a> Reader<'a> {
         self.diagnostics.push(diagnostic.at(self.source, span, ""));
     }
 
+    /// Adds a diagnostic that points at a part of the file, and gives nothing.
+    pub(super) fn refuse<T>(&mut self, diagnostic: Diagnostic, span: Span) -> Option<T> {
+        self.diagnostics.push(diagnostic.at(self.source, span, ""));
+        None
+    }
+
+    /// Adds a `parse-error` with a hint that points at a part of the line, and gives nothing.
+    pub(super) fn fail_with_hint<T>(
+        &mut self,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+        place: Place,
+    ) -> Option<T> {
+        self.refuse(Diagnostic::new(Rule::ParseError, message).hint(hint), self.span(place))
+    }
+
     /// Adds a `parse-error` that points at a part of the line, and gives nothing.
     pub(super) fn fail<T>(&mut self, message: impl Into<String>, place: Place) -> Option<T> {
-        self.tell(Diagnostic::new(Rule::ParseError, message), place);
-        None
+        self.refuse(Diagnostic::new(Rule::ParseError, message), self.span(place))
     }
 }

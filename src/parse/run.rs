@@ -3,6 +3,8 @@
 //! Owns the form. Which keys a mount may have and what their values mean is only looked at when
 //! its stage is built, after expansion; only `from` is never expanded and is checked at once.
 
+use std::borrow::Cow;
+
 use crate::base::{Diagnostic, Rule, Spanned};
 
 use super::flags::{self, Takes};
@@ -53,10 +55,7 @@ fn is_device(text: &str) -> bool {
     let Some(fields) = split_csv(text) else { return false };
     let mut is_named = false;
     fields.iter().all(|(field, _)| {
-        let (key, value) = match field.split_once('=') {
-            Some((key, value)) => (key, Some(value)),
-            None => (field.as_str(), None),
-        };
+        let (key, value) = flags::split_value(field);
         match (key.to_lowercase().as_str(), value) {
             ("required", None) => true,
             ("required", Some(value)) => flags::is_switch(value),
@@ -69,26 +68,21 @@ fn is_device(text: &str) -> bool {
 
 fn wrong_value<T>(reader: &mut Reader<'_>, name: &str, value: &Spanned<String>) -> Option<T> {
     let message = format!("`{}` is no value of `--{name}`", value.value);
-    let diagnostic = Diagnostic::new(Rule::InvalidFlag, message);
-    reader.diagnostics.push(diagnostic.at(reader.source, value.span, ""));
-    None
+    reader.refuse(Diagnostic::new(Rule::InvalidFlag, message), value.span)
 }
 
 fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
     let start = "--mount=".len();
     let Some(fields) = split_csv(&flag.text[start..]) else {
         let message = "the mount is no list of `key=value` with commas between";
-        reader.tell(Diagnostic::new(Rule::InvalidMount, message), flag.place.clone());
-        return None;
+        let span = reader.span(flag.place.clone());
+        return reader.refuse(Diagnostic::new(Rule::InvalidMount, message), span);
     };
     let mut mount =
         Mount { span: reader.span(flag.place_of(start..flag.text.len())), fields: Vec::new() };
     for (field, at) in fields {
         let at = start + at;
-        let (key, value) = match field.split_once('=') {
-            Some((key, value)) => (key, Some(value)),
-            None => (field.as_str(), None),
-        };
+        let (key, value) = flags::split_value(&field);
         let value = value.map(|value| {
             let from = at + key.len() + 1;
             let place = flag.place_of(from..(from + value.len()).min(flag.text.len()));
@@ -102,8 +96,7 @@ fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
             let message = format!("variables are not replaced in `from={}`", value.value);
             let hint = "name a stage there, and give that stage `FROM` with a global ARG";
             let diagnostic = Diagnostic::new(Rule::VariableInFrom, message).hint(hint);
-            reader.diagnostics.push(diagnostic.at(reader.source, value.span, ""));
-            return None;
+            return reader.refuse(diagnostic, value.span);
         }
         mount.fields.push(MountField { key, value });
     }
@@ -112,7 +105,7 @@ fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
 
 /// Splits one line of comma-separated values, each with where it begins. Nothing where it is
 /// empty or a quote is out of place. The rules are those of github.com/tonistiigi/go-csvvalue.
-pub fn split_csv(text: &str) -> Option<Vec<(String, usize)>> {
+pub fn split_csv(text: &str) -> Option<Vec<(Cow<'_, str>, usize)>> {
     let mut fields = Vec::new();
     let mut at = 0;
     if text.is_empty() {
@@ -125,7 +118,7 @@ pub fn split_csv(text: &str) -> Option<Vec<(String, usize)>> {
             if rest[..end].contains('"') {
                 return None;
             }
-            fields.push((rest[..end].to_owned(), at));
+            fields.push((rest[..end].into(), at));
             if end == rest.len() {
                 return Some(fields);
             }
@@ -142,7 +135,7 @@ pub fn split_csv(text: &str) -> Option<Vec<(String, usize)>> {
             field.push('"');
             rest = more;
         }
-        fields.push((field, at + 1));
+        fields.push((field.into(), at + 1));
         if rest.is_empty() {
             return Some(fields);
         }
@@ -158,9 +151,8 @@ mod tests {
     fn commas_split_and_quotes_join() {
         let check = |text: &str, expected: Option<&[&str]>| {
             let fields = split_csv(text);
-            let fields: Option<Vec<&str>> = fields
-                .as_ref()
-                .map(|fields| fields.iter().map(|(field, _)| field.as_str()).collect());
+            let fields: Option<Vec<&str>> =
+                fields.as_ref().map(|fields| fields.iter().map(|(field, _)| &**field).collect());
             assert_eq!(fields.as_deref(), expected, "{text}");
         };
         check("type=bind,from=x", Some(&["type=bind", "from=x"]));

@@ -124,14 +124,12 @@ impl<'a> Lexer<'a> {
                 return Ok(result);
             }
             match c {
-                '\'' if !self.mode.keep_quotes => {
+                '\'' | '"' if !self.mode.keep_quotes => {
                     let start = result.len();
-                    self.single_quoted(&mut result)?;
-                    self.split_raw(outermost, &result[start..]);
-                }
-                '"' if !self.mode.keep_quotes => {
-                    let start = result.len();
-                    self.double_quoted(&mut result)?;
+                    match c {
+                        '"' => self.double_quoted(&mut result)?,
+                        _ => self.single_quoted(&mut result)?,
+                    }
                     self.split_raw(outermost, &result[start..]);
                 }
                 '$' => {
@@ -178,13 +176,8 @@ impl<'a> Lexer<'a> {
         let end = self.rest.find('\'').ok_or(ExpandError::Unclosed('\''))?;
         let quoted = &self.rest[..end];
         self.rest = &self.rest[end + 1..];
-        if self.mode.raw_quotes {
-            result.push('\'');
-            result.push_str(quoted);
-            result.push('\'');
-        } else {
-            result.push_str(quoted);
-        }
+        let sign = if self.mode.raw_quotes { "'" } else { "" };
+        result.extend([sign, quoted, sign]);
         Ok(())
     }
 
@@ -271,11 +264,7 @@ impl<'a> Lexer<'a> {
             Some('}') => {
                 match self.variables.value(name) {
                     Some(value) => result.push_str(value),
-                    None if self.mode.keep_unset => {
-                        result.push_str("${");
-                        result.push_str(name);
-                        result.push('}');
-                    }
+                    None if self.mode.keep_unset => result.extend(["${", name, "}"]),
                     None => {}
                 }
                 Ok(())
@@ -341,10 +330,8 @@ impl<'a> Lexer<'a> {
             },
             Some(sign @ ('#' | '%')) => {
                 // Written twice, it takes the longest match instead of the shortest.
-                let (word, longest) = match word.strip_prefix(sign) {
-                    Some(word) => (word, true),
-                    None => (word.as_str(), false),
-                };
+                let (word, longest) =
+                    word.strip_prefix(sign).map_or((word.as_str(), false), |word| (word, true));
                 let value = value.unwrap_or_default();
                 let cut = if sign == '#' { pattern::cut_prefix } else { pattern::cut_suffix };
                 let rest = cut(word, value, longest);

@@ -22,6 +22,11 @@ pub(super) fn trim(line: &str, place: Place) -> Place {
     start..start + text.trim().len()
 }
 
+/// Where a place goes on behind the characters of a kind at its beginning.
+fn skip(line: &str, place: Place, is_skipped: fn(char) -> bool) -> usize {
+    place.end - line[place].trim_start_matches(is_skipped).len()
+}
+
 /// A line cut into its parts.
 pub(super) struct Parts {
     pub(super) keyword: Place,
@@ -34,13 +39,9 @@ pub(super) struct Parts {
 pub(super) fn split_instruction(line: &str, place: Place, escape: char) -> Parts {
     let place = trim(line, place);
     let text = &line[place.clone()];
-    let end = text.find(is_blank).unwrap_or(text.len());
-    let keyword = place.start..place.start + end;
-    let rest = &text[end..];
-    let blanks = rest.len() - rest.trim_start_matches(is_blank).len();
+    let keyword = place.start..place.start + text.find(is_blank).unwrap_or(text.len());
     let mut flags = Vec::new();
-    let start = keyword.end + blanks;
-    let start = take_flags(line, start..place.end, escape, &mut flags);
+    let start = take_flags(line, keyword.end..place.end, escape, &mut flags);
     Parts { keyword, flags, arguments: trim(line, start..place.end) }
 }
 
@@ -70,8 +71,7 @@ impl Flag {
 fn take_flags(line: &str, place: Place, escape: char, flags: &mut Vec<Flag>) -> usize {
     let mut at = place.start;
     loop {
-        let rest = &line[at..place.end];
-        at += rest.len() - rest.trim_start_matches(is_blank).len();
+        at = skip(line, at..place.end, is_blank);
         if !line[at..place.end].starts_with("--") {
             return at;
         }
@@ -144,8 +144,7 @@ pub(super) fn split_blanks(line: &str, place: Place) -> Vec<Place> {
         if word > 0 {
             words.push(at..at + word);
         }
-        let rest = &rest[word..];
-        at += word + (rest.len() - rest.trim_start_matches(is_blank).len());
+        at = skip(line, at + word..place.end, is_blank);
     }
     words
 }
@@ -206,14 +205,11 @@ pub(super) fn read_json(line: &str, place: Place) -> Json {
 
 /// The strings of an array that has nothing else.
 fn json_strings(text: &str) -> Option<Vec<(String, Place)>> {
-    let skip = |at: usize| {
-        let rest = &text[at..];
-        at + (rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len())
-    };
+    let skip = |at| skip(text, at..text.len(), |c| matches!(c, ' ' | '\t' | '\r' | '\n'));
     let mut words = Vec::new();
     let mut at = skip(1);
     if text[at..].starts_with(']') {
-        return text[at + 1..].trim_matches([' ', '\t', '\r', '\n']).is_empty().then_some(words);
+        return (skip(at + 1) == text.len()).then_some(words);
     }
     loop {
         let (word, end) = json_string(text, at)?;

@@ -66,8 +66,8 @@ impl Address {
         if host_of(authority).is_empty() || !authority.chars().all(is_plain) {
             return None;
         }
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Some(Address { tls, authority: authority.to_owned(), path })
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        Some(Address { tls, authority: authority.to_owned(), path: format!("{slash}{path}") })
     }
 
     /// What a `Location` of an answer from here leads to (RFC 9110, 10.2.2).
@@ -75,9 +75,8 @@ impl Address {
         if location.contains("://") {
             return Address::parse(location);
         }
-        if let Some(rest) = location.strip_prefix("//") {
-            let scheme = if self.tls { "https" } else { "http" };
-            return Address::parse(&format!("{scheme}://{rest}"));
+        if location.starts_with("//") {
+            return Address::parse(&format!("{}:{location}", self.scheme()));
         }
         let path = if location.starts_with('/') {
             location.to_owned()
@@ -88,6 +87,15 @@ impl Address {
         Some(Address { path, ..self.clone() })
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// The address of the host.
+    pub(super) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority)
+    }
+
     /// Whether credentials for one may be sent to the other.
     pub(super) fn is_at(&self, other: &Address) -> bool {
         self.tls == other.tls && self.authority.eq_ignore_ascii_case(&other.authority)
@@ -96,8 +104,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority, self.path)
+        write!(f, "{}{}", self.origin(), self.path)
     }
 }
 

@@ -20,11 +20,10 @@ struct Complaints {
     errors: Vec<Complaint>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Complaint {
-    #[serde(default)]
     code: String,
-    #[serde(default)]
     message: String,
 }
 

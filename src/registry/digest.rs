@@ -30,11 +30,11 @@ pub(super) fn check_form(digest: &str, at: impl Display) -> anyhow::Result<()> {
     };
     match digest.split_once(':') {
         Some(("sha256", hex)) if is_hex(hex) => Ok(()),
-        Some((algorithm, _)) if algorithm != "sha256" => Err(permanent(format!(
-            "`{at}` is named by a `{algorithm}` digest, which is not supported"
-        ))
-        .hint("name it by its `sha256:` digest, or by a tag")
-        .into()),
+        Some((algorithm, _)) if algorithm != "sha256" => {
+            let message =
+                format!("`{at}` is named by a `{algorithm}` digest, which is not supported");
+            Err(permanent(message).hint("name it by its `sha256:` digest, or by a tag").into())
+        }
         _ => Err(permanent(format!("`{digest}` is no digest (of `{at}`)"))
             .hint("a digest is `sha256:` and 64 hexadecimal digits")
             .into()),

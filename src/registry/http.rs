@@ -4,12 +4,13 @@
 //! again, knows no registry, and tells faults that may pass from those that won't.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
+pub(super) use ureq::http::Method;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::address::Address;
@@ -26,32 +27,6 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// What is said of a host that no resolver knows.
 const UNKNOWN: &str = "no such host is known";
 
-/// What is done at an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
-    Get,
-    Head,
-    Put,
-    Post,
-}
-
-impl Method {
-    fn name(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Put => "PUT",
-            Method::Post => "POST",
-        }
-    }
-}
-
-impl Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// A question. It has no `Debug`, for it may hold credentials.
 #[derive(Clone)]
 pub(super) struct Request {
@@ -59,9 +34,9 @@ pub(super) struct Request {
     pub(super) address: Address,
     /// What lets us in.
     pub(super) authorization: Option<String>,
-    pub(super) accept: Option<String>,
+    pub(super) accept: Option<Cow<'static, str>>,
     /// The media type of what is sent, and that itself.
-    pub(super) content: Option<(String, Vec<u8>)>,
+    pub(super) content: Option<(Cow<'static, str>, Vec<u8>)>,
     /// How many bytes the answer may have.
     pub(super) most: usize,
 }
@@ -145,22 +120,21 @@ impl Client {
     /// # Errors
     /// Where no whole answer came. A status that is no success is an answer.
     pub(super) fn exchange(&self, request: &Request) -> Result<Response, Broken> {
-        let mut builder = ureq::http::Request::builder()
-            .method(request.method.name())
-            .uri(request.address.to_string());
-        let headers = [("authorization", &request.authorization), ("accept", &request.accept)];
+        let mut builder =
+            ureq::http::Request::builder().method(&request.method).uri(request.address.to_string());
+        let headers = [
+            ("authorization", request.authorization.as_deref()),
+            ("accept", request.accept.as_deref()),
+            ("content-type", request.content.as_ref().map(|(media_type, _)| &**media_type)),
+        ];
         for (name, value) in headers {
             if let Some(value) = value {
                 builder = builder.header(name, value);
             }
         }
-        let unsendable = |error: ureq::http::Error| Broken::Lasting(error.to_string().into());
         let answer = match &request.content {
-            Some((media_type, bytes)) => {
-                let builder = builder.header("content-type", media_type);
-                self.agent.run(builder.body(bytes.as_slice()).map_err(unsendable)?)
-            }
-            None => self.agent.run(builder.body(()).map_err(unsendable)?),
+            Some((_, bytes)) => self.agent.run(builder.body(bytes.as_slice()).map_err(lasting)?),
+            None => self.agent.run(builder.body(()).map_err(lasting)?),
         };
         let (parts, body) = answer.map_err(broken)?.into_parts();
         let mut bytes = Vec::new();
@@ -169,7 +143,7 @@ impl Client {
             body.into_with_config().limit(u64::MAX).reader().take(most.saturating_add(1));
         reader.read_to_end(&mut bytes).map_err(|error| broken(ureq::Error::from(error)))?;
         if bytes.len() > request.most {
-            return Err(Broken::Lasting(format!("the answer has more than {most} bytes").into()));
+            return Err(lasting(format!("the answer has more than {most} bytes")));
         }
         Ok(Response { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
     }
@@ -192,8 +166,12 @@ fn broken(error: ureq::Error) -> Broken {
         ureq::Error::Protocol(error) => {
             Broken::Passing(format!("an unreadable answer: {error}").into())
         }
-        other => Broken::Lasting(other.to_string().into()),
+        other => lasting(other),
     }
+}
+
+fn lasting(why: impl Display) -> Broken {
+    Broken::Lasting(why.to_string().into())
 }
 
 fn of_tls(error: &rustls::Error) -> Broken {
@@ -203,7 +181,7 @@ fn of_tls(error: &rustls::Error) -> Broken {
             other => other.to_string().into(),
         }),
         rustls::Error::InvalidMessage(_) => Broken::Lasting("it does not speak TLS".into()),
-        other => Broken::Lasting(other.to_string().into()),
+        other => lasting(other),
     }
 }
 
@@ -232,7 +210,7 @@ mod tests {
 
     fn request(address: &str) -> Request {
         Request {
-            method: Method::Get,
+            method: Method::GET,
             address: Address::parse(address).unwrap(),
             authorization: Some("Basic x".to_owned()),
             accept: None,

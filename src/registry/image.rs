@@ -69,9 +69,7 @@ pub(super) struct Entry {
     #[serde(rename = "mediaType", default)]
     media_type: String,
     pub(super) digest: String,
-    #[serde(default)]
     platform: Option<PlatformParts>,
-    #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -90,11 +88,9 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
     let (is_manifest, is_index) = (MANIFESTS.contains(&media_type), INDEXES.contains(&media_type));
     match raw {
         Raw { config: Some(config), layers: Some(layers), manifests: None, .. } if is_manifest => {
-            if !CONFIGURATIONS.contains(&config.media_type.as_str()) {
-                return Err(format!(
-                    "its configuration is `{}`, and no image's",
-                    config.media_type
-                ));
+            let of_config = config.media_type.as_str();
+            if !CONFIGURATIONS.contains(&of_config) {
+                return Err(format!("its configuration is `{of_config}`, and no image's"));
             }
             let size = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
             Ok(Document::Image(ImageManifest { config, layers: layers.len(), size }))
@@ -113,19 +109,16 @@ pub(super) struct Configuration {
     platform: PlatformParts,
     #[serde(default)]
     pub(super) config: Value,
-    #[serde(default)]
     pub(super) author: Option<String>,
-    #[serde(rename = "os.version", default)]
+    #[serde(rename = "os.version")]
     pub(super) os_version: Option<String>,
     #[serde(default)]
     rootfs: RootFs,
-    #[serde(default)]
     history: Option<Vec<Step>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct RootFs {
-    #[serde(default)]
     diff_ids: Option<Vec<String>>,
 }
 
@@ -145,10 +138,8 @@ impl Configuration {
             .map_err(|error| format!("its configuration is unreadable: {error}"))?;
         let named = read.rootfs.diff_ids.as_ref().map_or(0, Vec::len);
         if named != layers {
-            return Err(format!(
-                "its configuration names {}, its manifest {layers}",
-                count(named, "layer")
-            ));
+            let named = count(named, "layer");
+            return Err(format!("its configuration names {named}, its manifest {layers}"));
         }
         Ok(read)
     }

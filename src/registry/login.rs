@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_auth::ChallengeParser;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::base::error::{ErrorKind, InfrastructureError, denied, permanent};
@@ -56,16 +57,24 @@ enum Challenge {
 }
 
 /// The tokens for one repository and set of actions.
-#[derive(Default)]
 struct Ticket {
     token: Option<(String, Instant)>,
-    /// The scope that the registry itself asked for.
-    scope: Option<String>,
+    /// The scope that the registry itself asked for, or else the usual one.
+    scope: String,
+}
+
+impl Ticket {
+    /// Its token, unless that is at its end or was refused.
+    fn valid(&self, refused: Option<&str>) -> Option<String> {
+        let (token, end) = self.token.as_ref()?;
+        (Some(token.as_str()) != refused && Instant::now() < *end).then(|| token.clone())
+    }
 }
 
 type Place = (String, Actions);
 
 /// What is known of the login to one registry.
+#[derive(Default)]
 pub(super) struct Login {
     registry: String,
     challenge: Mutex<Option<Challenge>>,
@@ -74,13 +83,11 @@ pub(super) struct Login {
     tickets: Mutex<HashMap<Place, Arc<Mutex<Ticket>>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct TokenAnswer {
-    #[serde(default)]
     token: String,
-    #[serde(default)]
     access_token: String,
-    #[serde(default)]
     expires_in: Option<u64>,
 }
 
@@ -94,12 +101,7 @@ pub(super) struct Means<'a> {
 impl Login {
     /// Nothing is known of it yet. `registry` is its name in references.
     pub(super) fn new(registry: &str) -> Login {
-        Login {
-            registry: registry.to_owned(),
-            challenge: Mutex::default(),
-            credential: OnceLock::new(),
-            tickets: Mutex::default(),
-        }
+        Login { registry: registry.to_owned(), ..Login::default() }
     }
 
     /// What is sent before the registry asks, because it has asked before.
@@ -119,16 +121,10 @@ impl Login {
             Some(Challenge::Bearer { realm, service, .. }) => {
                 let ticket = self.ticket(repository, actions);
                 let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((token, end)) = &ticket.token
-                    && Instant::now() < *end
-                {
-                    return Ok(Some(token.clone()));
+                match ticket.valid(None) {
+                    Some(token) => Ok(Some(token)),
+                    None => self.renew(&mut ticket, (&realm, service.as_deref()), means).map(Some),
                 }
-                let scope = ticket.scope.clone().unwrap_or_else(|| scope_of(repository, actions));
-                let token = self.fetch(&realm, service.as_deref(), &scope, means)?;
-                let value = token.0.clone();
-                ticket.token = Some(token);
-                Ok(Some(value))
             }
         }
     }
@@ -155,33 +151,43 @@ impl Login {
         let ticket = self.ticket(repository, actions);
         let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody else may have got a token meanwhile.
-        if let Some((token, end)) = &ticket.token
-            && Some(token.as_str()) != refused
-            && Instant::now() < *end
-        {
-            return Ok(token.clone());
+        if let Some(token) = ticket.valid(refused) {
+            return Ok(token);
         }
-        ticket.scope = scope.filter(|scope| !scope.is_empty());
-        let scope = ticket.scope.clone().unwrap_or_else(|| scope_of(repository, actions));
-        let token = self.fetch(&realm, service.as_deref(), &scope, means)?;
-        let value = token.0.clone();
-        ticket.token = Some(token);
-        Ok(value)
+        let scope = scope.filter(|scope| !scope.is_empty());
+        ticket.scope = scope.unwrap_or_else(|| scope_of(repository, actions));
+        self.renew(&mut ticket, (&realm, service.as_deref()), means)
+    }
+
+    /// Gets another token for a ticket.
+    fn renew(
+        &self,
+        ticket: &mut Ticket,
+        (realm, service): (&str, Option<&str>),
+        means: Means<'_>,
+    ) -> anyhow::Result<String> {
+        let (token, end) = self.fetch(realm, service, &ticket.scope, means)?;
+        ticket.token = Some((token.clone(), end));
+        Ok(token)
     }
 
     /// The error of a registry that is not content with what it got.
     pub(super) fn refused(&self, repository: &str, said: &str) -> anyhow::Error {
-        denied(format!("`{}` does not let us at `{repository}`{said}", self.registry))
+        let registry = &self.registry;
+        denied(format!("`{registry}` does not let us at `{repository}`{said}"))
             .hint(format!(
-                "`docker login {}` with an account that may; or correct the name",
-                self.registry
+                "`docker login {registry}` with an account that may; or correct the name"
             ))
             .into()
     }
 
     fn ticket(&self, repository: &str, actions: Actions) -> Arc<Mutex<Ticket>> {
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tickets.entry((repository.to_owned(), actions)).or_default())
+        let ticket = tickets.entry((repository.to_owned(), actions)).or_insert_with(|| {
+            let scope = scope_of(repository, actions);
+            Arc::new(Mutex::new(Ticket { token: None, scope }))
+        });
+        Arc::clone(ticket)
     }
 
     fn credential(&self, means: Means<'_>) -> anyhow::Result<Option<&Credential>> {
@@ -213,29 +219,25 @@ impl Login {
         scope: &str,
         means: Means<'_>,
     ) -> anyhow::Result<(String, Instant)> {
-        let Some(mut address) = Address::parse(realm) else {
-            return Err(odd_answer(
-                &self.registry,
-                "the address of its token server is unreadable",
-            ));
-        };
+        let why = "the address of its token server is unreadable";
+        let mut address = Address::parse(realm).ok_or_else(|| odd_answer(&self.registry, why))?;
         let mut fields: Vec<(&str, &str)> = Vec::new();
         fields.extend(service.map(|service| ("service", service)));
         let credential = self.credential(means)?;
         let identity = credential.filter(|credential| credential.username.is_empty());
-        let (mut method, mut content, mut authorization) = (Method::Get, None, None);
+        let (mut method, mut content, mut authorization) = (Method::GET, None, None);
         // A registry may ask for several scopes, with blanks between them.
         let scopes = scope.split(' ').filter(|scope| !scope.is_empty());
         if let Some(identity) = identity {
-            method = Method::Post;
+            method = Method::POST;
             fields.extend([
                 ("grant_type", "refresh_token"),
                 ("client_id", "layers"),
                 ("scope", scope),
                 ("refresh_token", &identity.secret),
             ]);
-            let form = "application/x-www-form-urlencoded".to_owned();
-            content = Some((form, form_of(&fields).into_bytes()));
+            content =
+                Some(("application/x-www-form-urlencoded".into(), form_of(&fields).into_bytes()));
         } else {
             fields.extend(scopes.map(|scope| ("scope", scope)));
             if let Some(credential) = credential {
@@ -247,7 +249,7 @@ impl Login {
         }
         let asked = Instant::now();
         let host = address.authority.clone();
-        let accept = Some("application/json".to_owned());
+        let accept = Some("application/json".into());
         let most = LONGEST_ANSWER;
         let request = Request { method, address, authorization, accept, content, most };
         let response = means.network.send(request)?;
@@ -264,11 +266,11 @@ impl Login {
             200 => {}
             400 | 401 | 403 => {
                 let who = if host == self.registry { "" } else { &format!(", by `{host}`") };
+                let (registry, status) = (&self.registry, response.status);
                 return Err(permanent(format!(
-                    "the login to `{}` is refused{who} ({})",
-                    self.registry, response.status
+                    "the login to `{registry}` is refused{who} ({status})"
                 ))
-                .hint(format!("`docker login {}`", self.registry))
+                .hint(format!("`docker login {registry}`"))
                 .into());
             }
             status => {
@@ -318,22 +320,15 @@ fn read_challenges(headers: &[&str]) -> Option<Challenge> {
     found
 }
 
+/// What does not stand for itself in a form or a query (RFC 3986, 2.3).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Fields as forms and queries write them.
 fn form_of(fields: &[(&str, &str)]) -> String {
+    let escape = |text| utf8_percent_encode(text, ESCAPED);
     let pairs: Vec<String> =
         fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
     pairs.join("&")
-}
-
-fn escape(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! The protocol is that of the OCI Distribution Specification 1.1 ("Pulling manifests", "Pushing
 //! manifests") and of Docker's token server (distribution, `docs/spec/auth/token`).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -146,7 +147,7 @@ impl Registries {
     /// # Errors
     /// Where the registry can't be asked, or refuses; the error has a hint.
     pub fn digest(&self, at: &Remote) -> anyhow::Result<Option<String>> {
-        let response = self.ask(Method::Head, at, "manifests", None)?;
+        let response = self.ask(Method::HEAD, at, "manifests", None)?;
         if response.status == 200
             && let Some(digest) = response.header("docker-content-digest")
         {
@@ -169,7 +170,7 @@ impl Registries {
         if is_digest(&at.version) {
             check_form(&at.version, at)?;
         }
-        let response = self.ask(Method::Get, at, "manifests", None)?;
+        let response = self.ask(Method::GET, at, "manifests", None)?;
         match response.status {
             200 => {}
             404 if is_nothing(&response) => return Ok(None),
@@ -201,12 +202,10 @@ impl Registries {
                 let Some(manifest) = self.manifest(&part)? else {
                     return Err(no_image(at, "its index names a manifest that is not there"));
                 };
-                match read(&part, &manifest)? {
-                    Document::Image(image) => image,
-                    Document::Index(_) => {
-                        return Err(no_image(at, "its index names another index"));
-                    }
-                }
+                let Document::Image(image) = read(&part, &manifest)? else {
+                    return Err(no_image(at, "its index names another index"));
+                };
+                image
             }
         };
         let mut configuration = self.configuration(at, &image)?;
@@ -234,8 +233,8 @@ impl Registries {
     /// # Errors
     /// As for [`Registries::digest`].
     pub fn put(&self, at: &Remote, manifest: &Manifest) -> anyhow::Result<()> {
-        let content = (manifest.media_type.clone(), manifest.bytes.clone());
-        let response = self.ask(Method::Put, at, "manifests", Some(content))?;
+        let content = (manifest.media_type.clone().into(), manifest.bytes.clone());
+        let response = self.ask(Method::PUT, at, "manifests", Some(content))?;
         if !matches!(response.status, 200..=202) {
             return Err(refusal(at, &response));
         }
@@ -257,7 +256,7 @@ impl Registries {
         }
         check_form(digest, at)?;
         let blob = Remote { version: digest.clone(), ..at.clone() };
-        let response = self.ask(Method::Get, &blob, "blobs", None)?;
+        let response = self.ask(Method::GET, &blob, "blobs", None)?;
         match response.status {
             200 => check_bytes(&response.body, digest, &blob)?,
             404 => return Err(no_image(at, "its configuration is not there")),
@@ -272,28 +271,22 @@ impl Registries {
         method: Method,
         at: &Remote,
         kind: &str,
-        content: Option<(String, Vec<u8>)>,
+        content: Option<(Cow<'static, str>, Vec<u8>)>,
     ) -> anyhow::Result<Response> {
         let actions = match method {
-            Method::Put | Method::Post => Actions::PullAndPush,
-            Method::Get | Method::Head => Actions::Pull,
+            Method::GET | Method::HEAD => Actions::Pull,
+            _ => Actions::PullAndPush,
         };
         let login = self.login(&at.registry);
         let means = Means { network: &self.network, credentials: &self.credentials };
         let accept = match kind {
-            "manifests" => Some([image::MANIFESTS, image::INDEXES].concat().join(", ")),
+            "manifests" => Some([image::MANIFESTS, image::INDEXES].concat().join(", ").into()),
             _ => None,
         };
         let most = if kind == "blobs" { LONGEST_CONFIGURATION } else { LONGEST_MANIFEST };
         let authorization = login.ahead(&at.repository, actions, means)?;
-        let mut request = Request {
-            method,
-            address: self.address(at, kind)?,
-            authorization,
-            accept,
-            content,
-            most,
-        };
+        let address = self.address(at, kind)?;
+        let mut request = Request { method, address, authorization, accept, content, most };
         let response = self.network.send(request.clone())?;
         if response.status != 401 {
             return Ok(response);
@@ -349,22 +342,16 @@ fn no_image(at: &Remote, why: &str) -> anyhow::Error {
 
 /// The error for an answer that is none of the expected ones.
 fn refusal(at: &Remote, response: &Response) -> anyhow::Error {
+    let Remote { registry, repository, .. } = at;
     match response.status {
-        403 => denied(format!(
-            "`{}` does not let us at `{}`{}",
-            at.registry,
-            at.repository,
-            said(response)
-        ))
-        .hint(format!("`docker login {}` with an account that may", at.registry))
-        .into(),
+        403 => denied(format!("`{registry}` does not let us at `{repository}`{}", said(response)))
+            .hint(format!("`docker login {registry}` with an account that may"))
+            .into(),
         404 if !complains(response) => {
-            odd_answer(&at.registry, &format!("404 where `{at}` was asked for"))
+            odd_answer(registry, &format!("404 where `{at}` was asked for"))
         }
-        status => {
-            permanent(format!("`{}` refuses `{at}` with {status}{}", at.registry, said(response)))
-                .hint("correct the name, or ask the registry's operator")
-                .into()
-        }
+        status => permanent(format!("`{registry}` refuses `{at}` with {status}{}", said(response)))
+            .hint("correct the name, or ask the registry's operator")
+            .into(),
     }
 }

@@ -52,14 +52,9 @@ struct Host {
 enum Try {
     Answered(Response),
     /// Another may do better; after a pause, where the host said how long.
-    Again {
-        why: String,
-        wanted: Option<Duration>,
-    },
+    Again(String, Option<Duration>),
     /// No answer came.
-    Broken {
-        why: String,
-    },
+    Broken(String),
 }
 
 impl Network {
@@ -107,8 +102,7 @@ impl Network {
                     return Ok(speaks);
                 }
                 Err(error) if attempt >= TRIES => {
-                    let why = in_words(&error);
-                    let said = format!("can't be asked: {why}");
+                    let said = format!("can't be asked: {}", in_words(&error));
                     let hint = format!("`curl -v http://{authority}/v2/` shows what is in the way");
                     return Err(self.goes_down(authority, &said, &hint));
                 }
@@ -143,7 +137,7 @@ impl Network {
     pub(super) fn send(&self, mut request: Request) -> anyhow::Result<Response> {
         for _ in 0..=REDIRECTS {
             let response = self.ask(&request)?;
-            let follows = matches!(request.method, Method::Get | Method::Head)
+            let follows = matches!(request.method, Method::GET | Method::HEAD)
                 && matches!(response.status, 301 | 302 | 303 | 307 | 308);
             if !follows {
                 return Ok(response);
@@ -169,33 +163,28 @@ impl Network {
     fn ask(&self, request: &Request) -> anyhow::Result<Response> {
         let host = &request.address.authority;
         if !request.address.tls && !self.may_be_plain(host) {
-            return Err(permanent(format!(
-                "`{host}` is not spoken to without TLS, but `{}` leads there",
-                request.address
-            ))
-            .hint("let it answer by HTTPS")
-            .into());
+            let address = &request.address;
+            let message =
+                format!("`{host}` is not spoken to without TLS, but `{address}` leads there");
+            return Err(permanent(message).hint("let it answer by HTTPS").into());
         }
         self.refuse_down(host)?;
         let at = self.host(&request.address)?;
         for attempt in 1.. {
             let (why, wanted) = match self.try_once(&at, request)? {
                 Try::Answered(response) => return Ok(response),
-                Try::Again { why, wanted } => (why, wanted),
-                Try::Broken { why } if attempt >= TRIES => {
+                Try::Again(why, wanted) => (why, wanted),
+                Try::Broken(why) if attempt >= TRIES => {
                     let hint = reach_hint(&request.address);
                     return Err(self.goes_down(host, &why, &hint));
                 }
-                Try::Broken { why } => (why, None),
+                Try::Broken(why) => (why, None),
             };
             if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
-                let seconds =
-                    count(usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX), "second");
-                return Err(transient(format!(
-                    "`{host}` {why}, and wants to be left alone for {seconds}"
-                ))
-                .hint(rate_hint(host))
-                .into());
+                let seconds = usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX);
+                let seconds = count(seconds, "second");
+                let message = format!("`{host}` {why}, and wants to be left alone for {seconds}");
+                return Err(transient(message).hint(rate_hint(host)).into());
             }
             if attempt >= TRIES {
                 return Err(transient(format!("`{host}` {why}, {TRIES} times"))
@@ -220,22 +209,23 @@ impl Network {
             Ok(response) if response.status == 429 || response.status >= 500 => {
                 let header = response.header("retry-after");
                 let wanted = header.and_then(|value| wanted(value, clock::now()));
+                let said = said_in(&response.body).unwrap_or_default();
                 let why = match response.status {
-                    429 => "gets too many questions (429)".to_owned(),
-                    status => format!("answers with {status}"),
+                    429 => format!("gets too many questions (429){said}"),
+                    status => format!("answers with {status}{said}"),
                 };
-                let why = why + &said_in(&response.body).unwrap_or_default();
-                Ok(Try::Again { why, wanted })
+                Ok(Try::Again(why, wanted))
             }
             Ok(response) => Ok(Try::Answered(response)),
-            Err(Broken::Passing(why)) => Ok(Try::Broken { why: format!("can't be asked: {why}") }),
+            Err(Broken::Passing(why)) => Ok(Try::Broken(format!("can't be asked: {why}"))),
             Err(Broken::Untrusted(why)) => {
-                Err(permanent(format!("the certificate of `{name}` is not trusted: {why}"))
-                    .hint(format!(
-                        "put its authority's certificate into `{}`, or name it in SSL_CERT_FILE",
-                        visible_path(&self.trust.place(name))
-                    ))
-                    .into())
+                let message = format!("the certificate of `{name}` is not trusted: {why}");
+                let place = self.trust.place(name);
+                let place = visible_path(&place);
+                let hint = format!(
+                    "put its authority's certificate into `{place}`, or name it in SSL_CERT_FILE"
+                );
+                Err(permanent(message).hint(hint).into())
             }
             Err(Broken::Lasting(why)) => Err(permanent(format!("`{name}` can't be asked: {why}"))
                 .hint(reach_hint(&request.address))
@@ -244,7 +234,7 @@ impl Network {
     }
 
     fn host(&self, address: &Address) -> anyhow::Result<Arc<Host>> {
-        let key = Address { path: String::new(), ..address.clone() }.to_string();
+        let key = address.origin();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = hosts.get(&key) {
             return Ok(Arc::clone(host));
@@ -269,8 +259,7 @@ impl Network {
 }
 
 fn reach_hint(address: &Address) -> String {
-    let root = Address { path: "/v2/".to_owned(), ..address.clone() };
-    format!("`curl -v {root}` shows what is in the way")
+    format!("`curl -v {}/v2/` shows what is in the way", address.origin())
 }
 
 fn rate_hint(host: &str) -> String {

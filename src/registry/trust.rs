@@ -5,7 +5,6 @@
 //! repository client with certificates"). It decides nothing about a connection.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -14,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
+use crate::credentials::is_missing;
 
 /// Where docker keeps certificates of registries.
 pub(super) const FOLDER: &str = "/etc/docker/certs.d";
@@ -52,11 +52,7 @@ impl Trust {
         let folder = self.folder.join(authority);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                return Ok(Vec::new());
-            }
+            Err(error) if is_missing(&error) => return Ok(Vec::new()),
             Err(error) => return Err(unreadable(&folder, error)),
         };
         let mut paths = Vec::new();

@@ -4,10 +4,10 @@
 //! business of the room that uses it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::num::NonZeroU16;
 use std::path::Path;
+use std::{fmt, fs};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -38,7 +38,7 @@ pub type Contexts = BTreeMap<String, Setting>;
 
 /// All that `layers.toml` can say.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// What comes before the app in references, such as `acme` or `registry.example:5000/acme`.
     pub namespace: Option<Setting>,
@@ -55,51 +55,40 @@ pub struct Config {
     /// Globs of Dockerfiles, relative to the root.
     pub dockerfiles: Option<Vec<Setting>>,
     /// Globs of Dockerfiles that are no images.
-    #[serde(default)]
     pub exclude: Vec<Setting>,
     /// The platform to build for.
     pub platform: Option<Setting>,
     /// The registry through which images are shared, such as `ghcr.io/acme`.
     pub registry: Option<Setting>,
     /// Whether builds put their images into the registry.
-    #[serde(default)]
     pub push: Push,
     /// Registries that are spoken to without TLS, beside those on this machine.
-    #[serde(default)]
     pub insecure_registries: Vec<Setting>,
     /// Whether images get an SBOM, and how it is made.
     pub sbom: Option<toml::Spanned<Value>>,
     /// Whether the engine attests what images were built of, and how much.
     pub provenance: Option<toml::Spanned<Value>>,
     /// Build arguments of all images.
-    #[serde(default)]
     pub args: Args,
     /// Named contexts of all images.
-    #[serde(default)]
     pub contexts: Contexts,
     /// Secrets that builds may ask for.
-    #[serde(default)]
     pub secrets: Secrets,
     /// Ssh agents that builds may ask for, as `--ssh` names them.
-    #[serde(default)]
     pub ssh: Vec<Setting>,
     /// Dockerfiles that are described together.
-    #[serde(default)]
     pub group: Vec<toml::Spanned<Group>>,
     /// Settings of single images by name.
-    #[serde(default)]
     pub image: BTreeMap<toml::Spanned<String>, ImageConfig>,
     /// What `layers` keeps quiet about.
-    #[serde(default)]
     pub check: CheckConfig,
 }
 
 /// What `[check]` can say.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CheckConfig {
     /// Codes of warnings that are not told.
-    #[serde(default)]
     pub skip: Vec<Setting>,
     /// The oldest version of Docker's frontend that is to read these Dockerfiles, such as `1.4`.
     pub frontend: Option<Setting>,
@@ -107,16 +96,14 @@ pub struct CheckConfig {
 
 /// What `[[group]]` can say of the Dockerfiles that it finds. What it leaves out is as for all.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Group {
     /// Globs of Dockerfiles, relative to the root.
-    #[serde(default)]
     pub dockerfiles: Vec<Setting>,
     /// A regular expression that must match a Dockerfile's whole path; its named captures are
     /// parts of the path.
     pub pattern: Option<Setting>,
     /// Globs of Dockerfiles that the group leaves alone.
-    #[serde(default)]
     pub exclude: Vec<Setting>,
     /// How the names are made.
     pub name: Option<Setting>,
@@ -127,13 +114,10 @@ pub struct Group {
     /// The stage to build.
     pub target: Option<Setting>,
     /// Stages that are an image each.
-    #[serde(default)]
     pub targets: Vec<Setting>,
     /// Build arguments; they win over those of all.
-    #[serde(default)]
     pub args: Args,
     /// Named contexts; they win over those of all.
-    #[serde(default)]
     pub contexts: Contexts,
     /// How many of a run's places its builds take, so that two that need much memory are not
     /// built at once.
@@ -142,7 +126,7 @@ pub struct Group {
 
 /// What `[image.NAME]` can say.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageConfig {
     /// The Dockerfile, relative to the root; names an image that no glob finds.
     pub dockerfile: Option<Setting>,
@@ -151,15 +135,12 @@ pub struct ImageConfig {
     /// The stage to build.
     pub target: Option<Setting>,
     /// Stages that are an image each, in place of this one.
-    #[serde(default)]
     pub targets: Vec<Setting>,
     /// Its whole references, tags included where there are some.
     pub reference: Option<OneOrMore>,
     /// Build arguments of this image; they win over those of its group and of all.
-    #[serde(default)]
     pub args: Args,
     /// Named contexts of this image; they win over those of its group and of all.
-    #[serde(default)]
     pub contexts: Contexts,
     /// How many of a run's places its builds take, so that two that need much memory are not
     /// built at once.
@@ -180,14 +161,14 @@ pub enum Value {
     Boolean(bool),
 }
 
-impl Value {
-    /// The value as the text that a build gets.
-    pub fn to_text(&self) -> String {
+/// As the text that a build gets.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::Text(text) => text.clone(),
-            Value::Integer(number) => number.to_string(),
-            Value::Float(number) => number.to_string(),
-            Value::Boolean(truth) => truth.to_string(),
+            Value::Text(text) => f.write_str(text),
+            Value::Integer(number) => number.fmt(f),
+            Value::Float(number) => number.fmt(f),
+            Value::Boolean(truth) => truth.fmt(f),
         }
     }
 }
@@ -204,12 +185,10 @@ pub struct ConfigFile {
 impl ConfigFile {
     /// The globs that are looked for outside of groups: those that are set, or `default` where
     /// there are no groups either.
-    pub fn globs(&self, default: &[&str]) -> Vec<String> {
+    pub fn globs<'a>(&'a self, default: &[&'a str]) -> Vec<&'a str> {
         match &self.config.dockerfiles {
-            Some(globs) => globs.iter().map(|glob| glob.get_ref().clone()).collect(),
-            None if self.config.group.is_empty() => {
-                default.iter().map(|glob| (*glob).to_owned()).collect()
-            }
+            Some(globs) => globs.iter().map(|glob| glob.get_ref().as_str()).collect(),
+            None if self.config.group.is_empty() => default.to_vec(),
             None => Vec::new(),
         }
     }
@@ -234,11 +213,8 @@ pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
     };
     let Ok(text) = String::from_utf8(bytes) else {
         let source = Source::new(path, "");
-        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{FILE_NAME}` is not UTF-8")).at(
-            &source,
-            Span::default(),
-            "",
-        );
+        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{FILE_NAME}` is not UTF-8"));
+        let problem = problem.at(&source, Span::default(), "");
         return Ok((ConfigFile { source, config: Config::default() }, vec![problem]));
     };
     Ok(parse(&Source::new(path, text)))
@@ -246,13 +222,11 @@ pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
 
 /// Reads the text of a configuration.
 pub fn parse(source: &Source) -> (ConfigFile, Vec<Diagnostic>) {
-    match toml::from_str(source.text()) {
-        Ok(config) => (ConfigFile { source: source.clone(), config }, Vec::new()),
-        Err(error) => {
-            let config = Config::default();
-            (ConfigFile { source: source.clone(), config }, vec![describe(source, &error)])
-        }
-    }
+    let (config, problems) = match toml::from_str(source.text()) {
+        Ok(config) => (config, Vec::new()),
+        Err(error) => (Config::default(), vec![describe(source, &error)]),
+    };
+    (ConfigFile { source: source.clone(), config }, problems)
 }
 
 /// What the TOML reader says, in our words where it names a setting that there is not.
@@ -298,8 +272,8 @@ mod tests {
         );
         let namespace = config.namespace.unwrap();
         assert_eq!((namespace.get_ref().as_str(), namespace.span()), ("acme", 12..18));
-        assert_eq!(config.args["PY"].get_ref().to_text(), "3.12");
-        assert_eq!(config.args["N"].get_ref().to_text(), "4");
+        assert_eq!(config.args["PY"].get_ref().to_string(), "3.12");
+        assert_eq!(config.args["N"].get_ref().to_string(), "4");
         let config_of = |text| check(text, None).reference.unwrap();
         let spans = |references: &OneOrMore| -> Vec<_> {
             references.settings().iter().map(|it| (it.get_ref().clone(), it.span())).collect()

@@ -10,11 +10,11 @@
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, Metadata};
+use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 use rayon::prelude::*;
 
@@ -118,46 +118,6 @@ impl Stat {
     }
 }
 
-/// Why a context can't be walked.
-#[derive(Debug)]
-pub struct WalkError {
-    /// What could not be read.
-    pub path: PathBuf,
-    /// What was wrong with it.
-    pub cause: WalkErrorCause,
-}
-
-/// What was wrong with a path.
-#[derive(Debug)]
-pub enum WalkErrorCause {
-    /// The context's folder does not exist.
-    Missing,
-    /// The context is no folder.
-    NotAFolder,
-    /// The system refused to read it.
-    Unreadable(io::Error),
-}
-
-impl fmt::Display for WalkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = visible_path(&self.path);
-        match &self.cause {
-            WalkErrorCause::Missing => write!(f, "the context folder `{path}` does not exist"),
-            WalkErrorCause::NotAFolder => write!(f, "the context `{path}` is no folder"),
-            WalkErrorCause::Unreadable(error) => write!(f, "can't read `{path}`: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for WalkError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.cause {
-            WalkErrorCause::Unreadable(error) => Some(error),
-            WalkErrorCause::Missing | WalkErrorCause::NotAFolder => None,
-        }
-    }
-}
-
 impl Context {
     /// Walks the folder `root` and lists what `ignore` leaves in.
     ///
@@ -167,18 +127,22 @@ impl Context {
     ///
     /// # Errors
     /// Where the folder is missing or something in it can't be read.
-    pub fn walk(root: &Path, ignore: &IgnoreFile) -> Result<Context, WalkError> {
+    pub fn walk(root: &Path, ignore: &IgnoreFile) -> io::Result<Context> {
         let root = open_root(root)?;
         // Level by level instead of by recursion: no depth of folders overflows a stack, and the
         // folders of one level are read side by side.
         let mut level = vec![Folder { path: OsString::new(), verdict: None }];
         let mut found: Vec<Found> = Vec::new();
         while !level.is_empty() {
-            let lists: Result<Vec<Vec<Found>>, WalkError> =
+            let lists: io::Result<Vec<Vec<Found>>> =
                 level.par_iter().map(|folder| read_folder(&root, folder, ignore)).collect();
             let first = found.len();
             found.extend(lists?.into_iter().flatten());
-            level = found[first..].iter_mut().filter_map(Found::folder_below).collect();
+            let folders = found[first..].iter_mut().filter_map(|found| {
+                let verdict = Some(found.verdict.take()?);
+                Some(Folder { path: found.entry.path.clone(), verdict })
+            });
+            level = folders.collect();
         }
         found.par_sort_unstable_by(|a, b| walk_order(a.entry.bytes(), b.entry.bytes()));
         let found = found.into_iter().map(|Found { entry, ignored, .. }| (entry, ignored));
@@ -201,12 +165,10 @@ impl Context {
         if folder.is_empty() {
             return 0..self.entries.len();
         }
-        let inside =
-            |path: &[u8]| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/"));
         let start = self
             .entries
             .partition_point(|entry| walk_order(entry.bytes(), folder) != Ordering::Greater);
-        let count = self.entries[start..].partition_point(|entry| inside(entry.bytes()));
+        let count = self.entries[start..].partition_point(|entry| lies_in(folder, entry.bytes()));
         start..start + count
     }
 }
@@ -219,6 +181,11 @@ pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
         (Some(_), Some(b'/')) => Ordering::Greater,
         (x, y) => x.cmp(&y),
     }
+}
+
+/// Whether a path lies in a folder, however deep.
+pub fn lies_in(folder: &[u8], path: &[u8]) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 /// A folder that is still to be read.
@@ -243,29 +210,30 @@ struct Found {
     verdict: Option<Verdict>,
 }
 
-impl Found {
-    fn folder_below(&mut self) -> Option<Folder> {
-        let verdict = self.verdict.take()?;
-        Some(Folder { path: self.entry.path.clone(), verdict: Some(verdict) })
+fn open_root(root: &Path) -> io::Result<PathBuf> {
+    let path = visible_path(root);
+    match fs::canonicalize(root) {
+        Ok(resolved) if resolved.is_dir() => Ok(resolved),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(io::Error::new(error.kind(), format!("the context folder `{path}` does not exist")))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotADirectory => Err(unreadable(root, &error)),
+        _ => {
+            let message = format!("the context `{path}` is no folder");
+            Err(io::Error::new(io::ErrorKind::NotADirectory, message))
+        }
     }
 }
 
-fn open_root(root: &Path) -> Result<PathBuf, WalkError> {
-    let fail = |cause| WalkError { path: root.to_owned(), cause };
-    let resolved = fs::canonicalize(root).map_err(|error| {
-        fail(match error.kind() {
-            io::ErrorKind::NotFound => WalkErrorCause::Missing,
-            io::ErrorKind::NotADirectory => WalkErrorCause::NotAFolder,
-            _ => WalkErrorCause::Unreadable(error),
-        })
-    })?;
-    if resolved.is_dir() { Ok(resolved) } else { Err(fail(WalkErrorCause::NotAFolder)) }
+/// The same error with the path in its message.
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("can't read `{}`: {error}", visible_path(path)))
 }
 
 /// What lies in a folder, as far as it is sent or may hold something that is.
-fn read_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> Result<Vec<Found>, WalkError> {
+fn read_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<Vec<Found>> {
     let names = list_folder(root, folder, ignore)?;
-    let looked: Result<Vec<Option<Found>>, WalkError> = if names.len() < MANY_NAMES {
+    let looked: io::Result<Vec<Option<Found>>> = if names.len() < MANY_NAMES {
         names.into_iter().map(look_at).collect()
     } else {
         names.into_par_iter().with_min_len(MANY_NAMES / 4).map(look_at).collect()
@@ -274,13 +242,13 @@ fn read_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> Result<Vec<
 }
 
 /// The names in a folder that are sent or may hold something that is.
-fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> Result<Vec<Name>, WalkError> {
+fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<Vec<Name>> {
     let place = root.join(&folder.path);
-    let fail = |error| WalkError { path: place.clone(), cause: WalkErrorCause::Unreadable(error) };
+    let fail = |error| unreadable(&place, &error);
     let ignored = folder.verdict.as_ref().is_some_and(Verdict::is_ignored);
     let list = match fs::read_dir(&place) {
         Ok(list) => list,
-        Err(error) if vanished(&error) && folder.verdict.is_some() => return Ok(Vec::new()),
+        Err(error) if is_missing(&error) && folder.verdict.is_some() => return Ok(Vec::new()),
         // Docker does not complain of what it would not have sent.
         Err(error) if ignored && error.kind() == io::ErrorKind::PermissionDenied => {
             return Ok(Vec::new());
@@ -305,7 +273,8 @@ fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> Result<Vec<
     Ok(names)
 }
 
-fn join(folder: &OsStr, name: &OsStr) -> OsString {
+/// A path in a folder; the empty path is the context.
+pub fn join(folder: &OsStr, name: &OsStr) -> OsString {
     let mut path = OsString::with_capacity(folder.len() + 1 + name.len());
     path.push(folder);
     if !folder.is_empty() {
@@ -319,7 +288,7 @@ fn join(folder: &OsStr, name: &OsStr) -> OsString {
 ///
 /// The item asks the system by its name in the open folder, which spares the way from the root
 /// to it: of all that a plan does with an unchanged tree, this is most.
-fn look_at(name: Name) -> Result<Option<Found>, WalkError> {
+fn look_at(name: Name) -> io::Result<Option<Found>> {
     let looked = name
         .item
         .metadata()
@@ -327,11 +296,8 @@ fn look_at(name: Name) -> Result<Option<Found>, WalkError> {
     let (kind, stat) = match looked {
         Ok((Some(kind), stat)) => (kind, stat),
         Ok((None, _)) => return Ok(None),
-        Err(error) if vanished(&error) => return Ok(None),
-        Err(error) => {
-            let cause = WalkErrorCause::Unreadable(error);
-            return Err(WalkError { path: name.item.path(), cause });
-        }
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(unreadable(&name.item.path(), &error)),
     };
     let ignored = name.verdict.is_ignored();
     let is_folder = kind == EntryKind::Folder;
@@ -342,7 +308,8 @@ fn look_at(name: Name) -> Result<Option<Found>, WalkError> {
     Ok(Some(Found { entry, ignored, verdict: is_folder.then_some(name.verdict) }))
 }
 
-fn vanished(error: &io::Error) -> bool {
+/// Whether nothing is at the path that an error is about.
+pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
@@ -380,10 +347,8 @@ pub(super) fn keep_parents(found: Vec<(Entry, bool)>) -> Vec<Entry> {
     let mut kept: Vec<Entry> = Vec::with_capacity(found.len());
     // From the end, so that what lies in a folder is known before the folder.
     for (entry, ignored) in found.into_iter().rev() {
-        let holds_last = |last: &Entry| {
-            last.bytes().strip_prefix(entry.bytes()).is_some_and(|rest| rest.starts_with(b"/"))
-        };
-        if !ignored || kept.last().is_some_and(holds_last) {
+        let holds_last = kept.last().is_some_and(|last| lies_in(entry.bytes(), last.bytes()));
+        if !ignored || holds_last {
             kept.push(entry);
         }
     }

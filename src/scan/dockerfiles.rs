@@ -3,7 +3,6 @@
 //! Owns which files count and in which order. It does not parse them and does not know images.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 
+use super::context::is_missing;
 use super::glob;
 
 /// Where Dockerfiles lie when nothing else is said.
@@ -115,9 +115,7 @@ fn list(
 ) -> anyhow::Result<Vec<RelPath>> {
     let entries = match fs::read_dir(folder.under(root)) {
         Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(error).context(format!("can't read the folder `{folder}`")),
     };
     let mut found = Vec::new();

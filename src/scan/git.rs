@@ -4,11 +4,12 @@
 //! taken. Paths are relative to the top of git's work tree, which the root of `layers` may be below.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use super::context;
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 use crate::process::{self, Finished, Run};
@@ -55,29 +56,28 @@ impl Git {
         let caller = Caller::at(root);
         let inside = caller.run(&["rev-parse", "--is-inside-work-tree"], None)?;
         if !inside.status.success() || inside.stdout.trim_ascii() != b"true" {
-            let said = String::from_utf8_lossy(&inside.stderr).trim().to_owned();
-            let why = if said.is_empty() { String::new() } else { format!(": {said}") };
+            let said = String::from_utf8_lossy(&inside.stderr);
+            let why = match said.trim() {
+                "" => String::new(),
+                said => format!(": {said}"),
+            };
             bail!(
                 permanent(format!("`{}` lies in no work tree of git{why}", visible_path(root)))
                     .hint("what changed since a revision is known to git alone")
             );
         }
-        let line = |word: &str| -> anyhow::Result<OsString> {
-            let mut answer = caller.ask(&["rev-parse", word], None)?;
-            answer.pop_if(|byte| *byte == b'\n');
-            Ok(OsString::from_vec(answer))
-        };
-        let dir = PathBuf::from(line("--absolute-git-dir")?);
-        let prefix = PathBuf::from(line("--show-prefix")?);
+        let dir = PathBuf::from(caller.rev_parse(&["--absolute-git-dir"])?);
+        let prefix = PathBuf::from(caller.rev_parse(&["--show-prefix"])?);
         let depth = prefix.components().count();
-        let top = root.ancestors().nth(depth).context(UNREADABLE)?.to_owned();
+        let top = root.ancestors().nth(depth).context(UNREADABLE)?;
         let root = prefix.components().as_path().as_os_str().to_owned();
-        Ok(Git { caller, main: Module::main(&top, dir)?, root })
+        Ok(Git { caller, main: Module::main(top, dir)?, root })
     }
 
-    /// The top of the work tree.
-    fn top(&self) -> &Path {
-        self.main.top()
+    /// What lists the work tree below the root of `layers`, or all of it, and what the paths in such a list
+    /// begin with.
+    fn lister(&self, is_whole: bool) -> (&Caller, &OsStr) {
+        if is_whole { (&self.main.caller, OsStr::new("")) } else { (&self.caller, &self.root) }
     }
 }
 
@@ -103,11 +103,18 @@ impl Caller {
     ) -> anyhow::Result<Vec<u8>> {
         let finished = self.run(arguments, stdin)?;
         if !finished.status.success() {
-            let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
+            let said = String::from_utf8_lossy(&finished.stderr);
             let words = arguments.iter().map(|word| word.as_ref().to_string_lossy());
-            bail!("`git {}` failed: {said}", words.collect::<Vec<_>>().join(" "));
+            bail!("`git {}` failed: {}", words.collect::<Vec<_>>().join(" "), said.trim());
         }
         Ok(finished.stdout)
+    }
+
+    /// What `git rev-parse` answers, without the end of its line.
+    fn rev_parse(&self, words: &[&str]) -> anyhow::Result<OsString> {
+        let mut answer = self.ask(&[&["rev-parse"][..], words].concat(), None)?;
+        answer.pop_if(|byte| *byte == b'\n');
+        Ok(OsString::from_vec(answer))
     }
 
     fn run(
@@ -171,12 +178,22 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 
 /// Two parts of a path with `/` between them; one of them may be empty.
 fn join(directory: &OsStr, below: &OsStr) -> OsString {
-    if directory.is_empty() || below.is_empty() {
-        return if directory.is_empty() { below.to_owned() } else { directory.to_owned() };
+    if below.is_empty() { directory.to_owned() } else { context::join(directory, below) }
+}
+
+/// An option with a path as its value.
+fn option(name: &str, value: &Path) -> OsString {
+    let mut option = OsString::from(name);
+    option.push(value);
+    option
+}
+
+/// Paths as git reads a list of them.
+fn list_of<'a>(paths: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for path in paths {
+        list.extend_from_slice(path.as_bytes());
+        list.push(0);
     }
-    let mut path = OsString::with_capacity(directory.len() + 1 + below.len());
-    path.push(directory);
-    path.push("/");
-    path.push(below);
-    path
+    list
 }

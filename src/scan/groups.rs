@@ -9,7 +9,7 @@ use std::path::Path;
 
 use regex::Regex;
 
-use crate::base::{Diagnostic, RelPath, Rule};
+use crate::base::{Diagnostic, RelPath, Rule, Span};
 
 use super::config::{ConfigFile, Group, Setting};
 use super::{dockerfiles, glob};
@@ -57,7 +57,7 @@ pub fn finder(file: &ConfigFile) -> impl Fn(&str) -> bool + use<> {
     let mut found = Vec::new();
     for group in &file.config.group {
         let group = group.get_ref();
-        globs.extend(group.dockerfiles.iter().map(|glob| glob.get_ref().clone()));
+        globs.extend(group.dockerfiles.iter().map(|glob| glob.get_ref().as_str()));
         if let (Some(pattern), true) = (&group.pattern, group.dockerfiles.is_empty()) {
             found.extend(Regex::new(&format!("^(?:{})$", pattern.get_ref())).ok());
         }
@@ -84,19 +84,21 @@ impl Search<'_> {
         let group = group.get_ref();
         let before = self.problems.len();
         let exclude = self.globs(&group.exclude);
-        let mut globs: Vec<String> =
+        let mut globs: Vec<&str> =
             self.globs(&group.dockerfiles).into_iter().map(|(glob, _)| glob).collect();
         let pattern = group.pattern.as_ref().and_then(|pattern| self.pattern(pattern));
         if self.problems.len() > before {
             return Ok(Vec::new());
         }
+        let below;
         match (&group.pattern, group.dockerfiles.is_empty()) {
-            (Some(pattern), true) => globs = vec![fixed_part(pattern.get_ref()) + "**"],
+            (Some(pattern), true) => {
+                below = format!("{}**", fixed_part(pattern.get_ref()));
+                globs = vec![&below];
+            }
             (None, true) => {
-                let problem = Diagnostic::new(Rule::Config, "a group must say where its files lie")
-                    .at(&self.file.source, self.head(whole), "")
-                    .hint("add `dockerfiles = [\"images/*/Dockerfile\"]`, or a `pattern`");
-                self.problems.push(problem);
+                let hint = "add `dockerfiles = [\"images/*/Dockerfile\"]`, or a `pattern`";
+                self.tell("a group must say where its files lie", self.head(whole), hint);
                 return Ok(Vec::new());
             }
             _ => {}
@@ -104,18 +106,15 @@ impl Search<'_> {
         let mut found = Vec::new();
         let mut elsewhere = 0;
         for path in dockerfiles::find(self.root, &globs, &[])? {
-            let is_excluded = self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
-                || exclude.iter().any(|(_, glob)| glob.is_match(path.as_str()));
-            if is_excluded {
+            if self.excludes(&path) || exclude.iter().any(|(_, glob)| glob.is_match(path.as_str()))
+            {
                 continue;
             }
             let captures = match &pattern {
-                None => BTreeMap::new(),
-                Some(pattern) => match captures(pattern, path.as_str()) {
-                    Some(captures) => captures,
-                    None => continue,
-                },
+                None => Some(BTreeMap::new()),
+                Some(pattern) => captures(pattern, path.as_str()),
             };
+            let Some(captures) = captures else { continue };
             if self.taken.insert(path.clone()) {
                 found.push(Found { path, group: Some(at), captures });
             } else {
@@ -125,11 +124,8 @@ impl Search<'_> {
         if found.is_empty() {
             let span = group.dockerfiles.first().or(group.pattern.as_ref());
             let span = span.map_or(whole, ConfigFile::span);
-            let problem = Diagnostic::new(Rule::EmptyGroup, "this group finds no Dockerfile").at(
-                &self.file.source,
-                span,
-                "",
-            );
+            let problem = Diagnostic::new(Rule::EmptyGroup, "this group finds no Dockerfile");
+            let problem = problem.at(&self.file.source, span, "");
             self.problems.push(match elsewhere {
                 0 => problem.hint("correct where it looks, or take the group out"),
                 _ => problem
@@ -147,10 +143,7 @@ impl Search<'_> {
             globs = self.globs(settings).into_iter().map(|(glob, _)| glob).collect();
         }
         let mut paths = dockerfiles::find(self.root, &globs, &[])?;
-        paths.retain(|path| {
-            !self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
-                && !self.taken.contains(path)
-        });
+        paths.retain(|path| !self.excludes(path) && !self.taken.contains(path));
         if let (true, [first, ..], false) = (
             paths.is_empty(),
             self.file.config.dockerfiles.as_deref().unwrap_or_default(),
@@ -165,20 +158,23 @@ impl Search<'_> {
         Ok(paths.into_iter().map(Found::plain).collect())
     }
 
+    /// Whether the excludes outside of groups match a path.
+    fn excludes(&self, path: &RelPath) -> bool {
+        self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
+    }
+
     /// Those of the globs that are well-formed.
-    fn globs(&mut self, settings: &[Setting]) -> Vec<(String, Regex)> {
+    fn globs<'s>(&mut self, settings: &'s [Setting]) -> Vec<(&'s str, Regex)> {
         let mut globs = Vec::new();
         for setting in settings {
             let glob = setting.get_ref().trim_start_matches("./");
             match glob::compile(glob) {
-                Ok(regex) => globs.push((glob.to_owned(), regex)),
+                Ok(regex) => globs.push((glob, regex)),
                 Err(error) => {
                     let message =
                         format!("`{}` is no glob: {}", setting.get_ref(), error.root_cause());
-                    let problem = Diagnostic::new(Rule::Config, message)
-                        .at(&self.file.source, ConfigFile::span(setting), "")
-                        .hint("`*` stands for a part of a path, `**` for any number of parts");
-                    self.problems.push(problem);
+                    let hint = "`*` stands for a part of a path, `**` for any number of parts";
+                    self.tell(message, ConfigFile::span(setting), hint);
                 }
             }
         }
@@ -192,17 +188,20 @@ impl Search<'_> {
                 let text = error.to_string();
                 let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
                 let message = format!("the pattern is no regular expression: {cause}");
-                let problem = Diagnostic::new(Rule::Config, message)
-                    .at(&self.file.source, ConfigFile::span(setting), "")
-                    .hint("write it in single quotes, with captures as `(?<name>[^/]+)`");
-                self.problems.push(problem);
+                let hint = "write it in single quotes, with captures as `(?<name>[^/]+)`";
+                self.tell(message, ConfigFile::span(setting), hint);
                 None
             }
         }
     }
 
+    fn tell(&mut self, message: impl Into<String>, span: Span, hint: &str) {
+        let problem = Diagnostic::new(Rule::Config, message).at(&self.file.source, span, "");
+        self.problems.push(problem.hint(hint));
+    }
+
     /// The first line of a longer span.
-    fn head(&self, span: crate::base::Span) -> crate::base::Span {
+    fn head(&self, span: Span) -> Span {
         let line = self.file.source.line_of(span.start);
         self.file.source.line_span(line).unwrap_or(span)
     }
@@ -217,13 +216,13 @@ fn captures(pattern: &Regex, path: &str) -> Option<BTreeMap<String, String>> {
 
 /// The folders with which every path that a pattern matches begins, with a `/` at the end where
 /// there are any, so that no more than them is looked through.
-fn fixed_part(pattern: &str) -> String {
+fn fixed_part(pattern: &str) -> &str {
     let mut depth = 0_i32;
     for character in pattern.chars() {
         match character {
             '(' | '[' => depth += 1,
             ')' | ']' => depth -= 1,
-            '|' if depth == 0 => return String::new(),
+            '|' if depth == 0 => return "",
             _ => {}
         }
     }
@@ -234,7 +233,7 @@ fn fixed_part(pattern: &str) -> String {
         let last = fixed.chars().next_back().map_or(0, char::len_utf8);
         fixed = &fixed[..fixed.len() - last];
     }
-    fixed.rfind('/').map_or(String::new(), |slash| fixed[..=slash].to_owned())
+    fixed.rfind('/').map_or("", |slash| &fixed[..=slash])
 }
 
 #[cfg(test)]

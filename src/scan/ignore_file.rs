@@ -14,6 +14,7 @@
 mod expression;
 mod pattern;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -21,14 +22,14 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use self::pattern::{Fault, Name, Pattern};
-use crate::base::screen::visible_path;
+use super::context::{is_missing, unreadable};
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 
 /// Go's line scanner, through which the file is read, gives up at this many bytes.
 const LINE_LIMIT: usize = 65_536;
 
 /// The lines of an ignore file, ready to judge paths. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct IgnoreFile {
     inner: Arc<Inner>,
 }
@@ -41,6 +42,9 @@ struct Inner {
     /// Whether every `!` line is a plain path, save for `/*` and `/**` at its end.
     plain_exceptions: bool,
 }
+
+/// What is wrong with a pattern.
+type Problem = Cow<'static, str>;
 
 #[derive(Debug)]
 struct Line {
@@ -88,21 +92,11 @@ pub fn find_ignore_file(dockerfile: &Path, context: &Path) -> io::Result<Option<
     for file in [PathBuf::from(beside), context.join(".dockerignore")] {
         match fs::metadata(&file) {
             Ok(_) => return Ok(Some(file)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) => {}
+            Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(None)
-}
-
-impl Default for IgnoreFile {
-    fn default() -> Self {
-        IgnoreFile::new(Vec::new())
-    }
 }
 
 impl IgnoreFile {
@@ -119,10 +113,7 @@ impl IgnoreFile {
         let Some(file) = find_ignore_file(&dockerfile.under(root), &context.under(root))? else {
             return Ok((IgnoreFile::default(), Vec::new()));
         };
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("can't read `{}`: {error}", visible_path(&file)))
-        };
-        let bytes = fs::read(&file).map_err(named)?;
+        let bytes = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
         let path = file.strip_prefix(root).ok().and_then(RelPath::from_path);
         let path = path.or_else(|| context.join(".dockerignore")).unwrap_or_else(RelPath::root);
         match String::from_utf8(bytes) {
@@ -167,7 +158,7 @@ impl IgnoreFile {
     /// Says which pattern is wrong, and how.
     pub fn from_patterns<'a>(
         patterns: impl IntoIterator<Item = &'a str>,
-    ) -> Result<IgnoreFile, String> {
+    ) -> Result<IgnoreFile, Cow<'static, str>> {
         let mut lines = Vec::new();
         for text in patterns {
             let read = read_pattern(text, Span::default(), |_, _| Span::default());
@@ -254,11 +245,6 @@ impl IgnoreFile {
         self.matcher().ignored(path)
     }
 
-    /// Whether a folder is left out with all that lies in it.
-    pub fn can_skip_folder(&self, path: impl AsRef<[u8]>) -> bool {
-        self.matcher().can_skip_folder(path)
-    }
-
     /// The place of the line that decided, for those who ask why.
     pub fn deciding_line(&self, verdict: &Verdict) -> Option<Span> {
         verdict.line.map(|line| self.inner.lines[line].span)
@@ -317,7 +303,7 @@ impl Matcher<'_> {
     }
 }
 
-fn problem(source: &Source, message: String, span: Span) -> Diagnostic {
+fn problem(source: &Source, message: Problem, span: Span) -> Diagnostic {
     Diagnostic::new(Rule::BadIgnoreLine, message)
         .at(source, span, "")
         .hint("write `\\` before a character that is to stand for itself")
@@ -327,10 +313,10 @@ fn problem(source: &Source, message: String, span: Span) -> Diagnostic {
 ///
 /// Docker cleans a line twice, once when it reads the file and once when it makes the matcher,
 /// and looks for the `!` both times.
-fn read_line(line: &str, start: usize) -> Result<Option<Line>, (String, Span)> {
+fn read_line(line: &str, start: usize) -> Result<Option<Line>, (Problem, Span)> {
     if line.len() >= LINE_LIMIT {
         let message = format!("the line has {} bytes; Docker reads none that long", line.len());
-        return Err((message, Span::new(start, start + line.len())));
+        return Err((message.into(), Span::new(start, start + line.len())));
     }
     let text = if start == 0 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
     if text.starts_with('#') {
@@ -359,21 +345,21 @@ fn read_pattern(
     text: &str,
     span: Span,
     place: impl Fn(&str, Range<usize>) -> Span,
-) -> Result<Option<Line>, (String, Span)> {
+) -> Result<Option<Line>, (Problem, Span)> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Ok(None);
     }
     let cleaned = clean(trimmed);
     let (exception, text) = match cleaned.strip_prefix('!') {
-        Some("") => return Err(("the `!` brings nothing back".to_owned(), span)),
+        Some("") => return Err(("the `!` brings nothing back".into(), span)),
         Some(rest) => (true, rest),
         None => (false, cleaned.as_str()),
     };
     match Pattern::new(text) {
         Ok(pattern) => Ok(Some(Line { exception, pattern, span })),
         Err(Fault { at, message }) => {
-            Err((format!("`{text}` is no pattern: {message}"), place(text, at)))
+            Err((format!("`{text}` is no pattern: {message}").into(), place(text, at)))
         }
     }
 }

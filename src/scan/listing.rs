@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::context::{Context, Entry, EntryKind, Stat, keep_parents, walk_order};
+use super::context::{Context, Entry, EntryKind, Stat, keep_parents, lies_in, walk_order};
 use super::ignore_file::{IgnoreFile, Verdict};
 
 /// A path of a list.
@@ -25,21 +25,23 @@ pub struct Listed {
 pub fn list(root: PathBuf, paths: &BTreeMap<OsString, Listed>, ignore: &IgnoreFile) -> Context {
     let mut all: Vec<(&OsStr, Listed)> = with_folders(paths);
     all.sort_unstable_by(|a, b| walk_order(a.0.as_bytes(), b.0.as_bytes()));
-    let mut open: Vec<(&OsStr, Folder)> = Vec::new();
+    // The folders on the way to a path, with what was said of them; nothing for one that a walk would
+    // not enter.
+    let mut open: Vec<(&OsStr, Option<Verdict>)> = Vec::new();
     let mut found = Vec::new();
     for (path, listed) in all {
-        while open.last().is_some_and(|(folder, _)| !lies_below(path, folder)) {
+        while open.last().is_some_and(|(folder, _)| !lies_in(folder.as_bytes(), path.as_bytes())) {
             open.pop();
         }
         let verdict = match open.last() {
-            Some((_, Folder::Closed)) => continue,
-            Some((_, Folder::Open(verdict))) => ignore.judge(path.as_bytes(), Some(verdict)),
+            Some((_, None)) => continue,
+            Some((_, verdict)) => ignore.judge(path.as_bytes(), verdict.as_ref()),
             None => ignore.judge(path.as_bytes(), None),
         };
         let ignored = verdict.is_ignored();
         if listed.kind == EntryKind::Folder {
             let closed = ignored && ignore.can_skip(path.as_bytes(), &verdict);
-            open.push((path, if closed { Folder::Closed } else { Folder::Open(verdict) }));
+            open.push((path, (!closed).then_some(verdict)));
             if closed {
                 continue;
             }
@@ -50,14 +52,6 @@ pub fn list(root: PathBuf, paths: &BTreeMap<OsString, Listed>, ignore: &IgnoreFi
         found.push((Entry { path: path.to_owned(), kind: listed.kind, stat }, ignored));
     }
     Context { root, entries: keep_parents(found) }
-}
-
-/// A folder on the way to a path.
-enum Folder {
-    /// What lies in it is asked about, given what was said of it.
-    Open(Verdict),
-    /// A walk would not enter it.
-    Closed,
 }
 
 fn with_folders(paths: &BTreeMap<OsString, Listed>) -> Vec<(&OsStr, Listed)> {
@@ -74,11 +68,6 @@ fn with_folders(paths: &BTreeMap<OsString, Listed>) -> Vec<(&OsStr, Listed)> {
         }
     }
     all.into_iter().collect()
-}
-
-fn lies_below(path: &OsStr, folder: &OsStr) -> bool {
-    let rest = path.as_bytes().strip_prefix(folder.as_bytes());
-    rest.is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 #[cfg(test)]

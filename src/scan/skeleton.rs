@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use regex::Regex;
 
 use super::config::{self, ConfigFile};
+use super::context::lies_in;
 use super::dockerfiles::DEFAULT_GLOBS;
 use super::git::{FileKind, Landing, Local, Snapshot};
 use super::{glob, groups};
@@ -49,9 +50,9 @@ impl Skeleton {
     /// Where git can't be asked, or the directory can't be written.
     pub fn lay_out(snapshot: &Snapshot, beside: Option<Beside<'_>>) -> anyhow::Result<Skeleton> {
         let directory = tempfile::tempdir().context("can't make a temporary directory")?;
-        let name = snapshot.top().file_name().unwrap_or(OsStr::new("repository"));
+        let name = snapshot.top.file_name().unwrap_or(OsStr::new("repository"));
         let top = directory.path().join(name);
-        let root = top.join(snapshot.root());
+        let root = top.join(&snapshot.root);
         fs::create_dir_all(&root).context("can't make a temporary directory")?;
         let skeleton = Skeleton { _directory: directory, top, root };
         skeleton.make_directories(snapshot).context(UNWRITABLE)?;
@@ -134,7 +135,7 @@ impl Skeleton {
         }
         for path in &beside.local.files {
             if let Some(at) = free(path)? {
-                fs::copy(beside.snapshot.top().join(path), at)?;
+                fs::copy(beside.snapshot.top.join(path), at)?;
             }
         }
         Ok(())
@@ -150,7 +151,7 @@ impl Skeleton {
         let mut chosen: BTreeSet<&OsStr> = BTreeSet::new();
         for path in snapshot.files.keys().filter(|path| wanted(path)) {
             let target = if snapshot.links.contains_key(path) {
-                let Landing::Inside(target) = snapshot.resolve(path) else { continue };
+                let Some(target) = snapshot.resolve(path).inside() else { continue };
                 snapshot.files.get_key_value(&target)
             } else {
                 snapshot.files.get_key_value(path)
@@ -161,7 +162,7 @@ impl Skeleton {
         let is_kept = |path: &OsStr| {
             let (was, now) = (snapshot.files.get(path), unchanged?.files.get(path)?);
             let is_same = now.on_disk && now.blob.is_some() && now.blob == was?.blob;
-            (is_same && now.is_regular()).then_some(unchanged?.top().join(path))
+            (is_same && now.is_regular()).then_some(unchanged?.top.join(path))
         };
         let copies: Vec<(&OsStr, PathBuf)> =
             chosen.iter().filter_map(|path| Some((*path, is_kept(path)?))).collect();
@@ -196,31 +197,23 @@ impl Wanted {
         let is_pattern =
             |group: &config::Group| group.pattern.is_some() && group.dockerfiles.is_empty();
         let mut is_deep = groups.clone().any(is_pattern);
-        globs.extend(groups.flat_map(|it| &it.dockerfiles).map(|glob| glob.get_ref().clone()));
+        globs.extend(groups.flat_map(|it| &it.dockerfiles).map(|glob| glob.get_ref().as_str()));
         let mut names = Vec::new();
         for glob in &globs {
             let last = glob.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
             is_deep |= last.contains("**");
             names.extend(glob::compile(last).ok().filter(|_| !last.contains("**")));
         }
-        let targets = || {
-            let targets = snapshot.links.keys().filter_map(|link| match snapshot.resolve(link) {
-                Landing::Inside(path) => Some(path),
-                Landing::Outside(_) | Landing::Loop => None,
-            });
-            targets.collect()
-        };
+        let targets =
+            || snapshot.links.keys().filter_map(|it| snapshot.resolve(it).inside()).collect();
         let images = file.config.image.values().filter_map(|image| image.dockerfile.as_ref());
         let named = images.filter_map(|path| crate::base::RelPath::new(path.get_ref()));
         let graph = crate::base::RelPath::new(GRAPH);
-        let named = named.chain(graph).filter_map(|path| {
-            match snapshot.resolve(&snapshot.path_of(path.as_str())) {
-                Landing::Inside(path) => Some(path),
-                Landing::Outside(_) | Landing::Loop => None,
-            }
-        });
+        let named = named
+            .chain(graph)
+            .filter_map(|path| snapshot.resolve(&snapshot.path_of(path.as_str())).inside());
         Wanted {
-            root: snapshot.root().to_owned(),
+            root: snapshot.root.clone(),
             names,
             finds: Box::new(groups::finder(file)),
             linked: if is_deep { targets() } else { Vec::new() },
@@ -234,18 +227,12 @@ impl Wanted {
         if name.ends_with(b".dockerignore") || matches!(name, b".gitignore" | b".ignore") {
             return true;
         }
-        let is_below = |directory: &OsString| {
-            let rest = bytes.strip_prefix(directory.as_bytes());
-            rest.is_some_and(|rest| directory.is_empty() || rest.starts_with(b"/"))
-        };
+        let is_below =
+            |directory: &OsString| directory.is_empty() || lies_in(directory.as_bytes(), bytes);
         let is_named = std::str::from_utf8(name)
             .is_ok_and(|name| self.names.iter().any(|regex| regex.is_match(name)));
-        let below_root = if self.root.is_empty() {
-            path.to_str()
-        } else {
-            let rest = bytes.strip_prefix(self.root.as_bytes());
-            rest.and_then(|rest| std::str::from_utf8(rest.strip_prefix(b"/")?).ok())
-        };
+        let below_root = Path::new(path).strip_prefix(&self.root).ok().and_then(Path::to_str);
+        let below_root = below_root.filter(|path| !path.is_empty());
         is_named
             || below_root.is_some_and(|path| (self.finds)(path))
             || self.named.contains(path)

@@ -254,7 +254,7 @@ impl<'a> ImageProvider<'a> {
         let pinned = |it: &Reference| self.judge.pinned.get(&self.judge.graph.externals.find(it)?);
         let written = redirect(used_contexts(described), pinned);
         let written = redirect(written, |it| overrides.names.get(it)).into_iter();
-        contexts.extend(written.map(|(name, value)| (name, ContextSource::parse(&value))));
+        contexts.extend(written.map(|(name, value)| (name, ContextSource::parse(value))));
         for (name, source) in &contexts {
             if let ContextSource::Directory(value) = source {
                 let message = format!(

@@ -17,7 +17,7 @@ pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnost
             return parameters.clone();
         }
         let setting = setting.as_ref()?;
-        match kind.read(&setting.get_ref().to_text()) {
+        match kind.read(&setting.get_ref().to_string()) {
             Ok(Said(parameters)) => parameters,
             Err(message) => {
                 let span = ConfigFile::span(setting);

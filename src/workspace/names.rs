@@ -89,7 +89,7 @@ impl Reader<'_> {
 
 /// Whether a value can stand for a placeholder in any template of references that has it.
 fn fits(file: &ConfigFile, placeholder: &str, value: &str) -> bool {
-    let is_valid = |template: &Template, value: &str| {
+    let is_valid = |template: &Template<'_>, value: &str| {
         let fill = |name: &str| Ok(if name == placeholder { value } else { "x" }.to_owned());
         template.fill(&fill).is_ok_and(|text| Reference::parse(&text).is_ok())
     };

@@ -69,7 +69,7 @@ pub fn read(
         }
         let cause = origin.cause();
         let value = known.fill(&text).map_err(|(_, unfilled)| {
-            usage(format!("{cause} is `{text}`: {}", unfilled.message())).hint(unfilled.hint())
+            usage(format!("{cause} is `{text}`: {}", unfilled.message)).hint(unfilled.hint)
         })?;
         if !is_tag(&value) {
             return Err(usage(format!("{cause} is `{value}`, which can't be a tag"))

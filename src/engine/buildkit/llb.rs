@@ -19,9 +19,10 @@
 use std::collections::HashMap;
 
 use bollard_buildkit_proto::pb;
+use bollard_buildkit_proto::pb::file_action::Action;
 use prost::Message;
 
-use super::sha256_hex;
+use super::{set, sha256_hex};
 
 /// The name of the step that sends the context.
 pub(super) const LOAD_CONTEXT: &str = "[internal] load build context";
@@ -30,20 +31,8 @@ const UNPACK_CONTEXT: &str = "[internal] unpack build context";
 
 /// A graph of one file, `Dockerfile`.
 pub(super) fn dockerfile(text: &str) -> pb::Definition {
-    let file = pb::FileActionMkFile {
-        path: "/Dockerfile".into(),
-        mode: 0o644,
-        data: text.as_bytes().to_vec(),
-        owner: None,
-        timestamp: -1,
-    };
-    let mut graph = Graph::default();
-    let made = graph.add(
-        file_op(-1, pb::file_action::Action::Mkfile(file)),
-        Vec::new(),
-        "[internal] load build definition",
-    );
-    graph.finish(made)
+    let file = make_file("/Dockerfile", text.as_bytes());
+    graph_of(vec![action(-1, 0, file)], "[internal] load build definition")
 }
 
 /// A graph of the files in the tar that the session gives under `path`, with its SHA-256 where
@@ -52,9 +41,10 @@ pub(super) fn dockerfile(text: &str) -> pb::Definition {
 /// The checksum is the cache key of the tar: where the engine has all steps that read the
 /// context, it never asks for it, and keeps no further copy of it.
 pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
-    let mut attrs = HashMap::from([("http.filename".to_owned(), "context".to_owned())]);
+    let mut attrs = HashMap::new();
+    set(&mut attrs, "http.filename", "context");
     if let Some(digest) = digest {
-        attrs.insert("http.checksum".to_owned(), format!("sha256:{digest}"));
+        set(&mut attrs, "http.checksum", format!("sha256:{digest}"));
     }
     let source = pb::SourceOp {
         // The host by which BuildKit knows that the session is meant (`session/upload`).
@@ -63,38 +53,25 @@ pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
     };
     let mut graph = Graph::default();
     let tar = graph.add(pb::op::Op::Source(source), Vec::new(), LOAD_CONTEXT);
-    let files = graph.add(file_op(0, unpack()), vec![tar], UNPACK_CONTEXT);
+    let files = graph.add(files(vec![action(0, 0, unpack())]), vec![tar], UNPACK_CONTEXT);
     graph.finish(files)
 }
 
 /// A graph of the files in a tar that is a part of the graph itself: one operation makes a file of
 /// it and unpacks that, so the engine asks nobody for it.
 pub(super) fn small_context(tar: &[u8]) -> pb::Definition {
-    let file = pb::FileActionMkFile {
-        path: "/context".into(),
-        mode: 0o644,
-        data: tar.to_vec(),
-        owner: None,
-        timestamp: -1,
-    };
-    let write = pb::FileAction {
-        input: -1,
-        secondary_input: -1,
-        // Nobody but the next action sees it.
-        output: -1,
-        action: Some(pb::file_action::Action::Mkfile(file)),
-    };
-    // Without inputs, 0 is the first action's result.
-    let unpack =
-        pb::FileAction { input: -1, secondary_input: 0, output: 0, action: Some(unpack()) };
-    let both = pb::op::Op::File(pb::FileOp { actions: vec![write, unpack] });
-    let mut graph = Graph::default();
-    let files = graph.add(both, Vec::new(), UNPACK_CONTEXT);
-    graph.finish(files)
+    // Nobody but the next action sees it, to which, without inputs, 0 is the first action's result.
+    let write = action(-1, -1, make_file("/context", tar));
+    graph_of(vec![write, action(0, 0, unpack())], UNPACK_CONTEXT)
 }
 
-fn unpack() -> pb::file_action::Action {
-    pb::file_action::Action::Copy(pb::FileActionCopy {
+fn make_file(path: &str, data: &[u8]) -> Action {
+    let (path, data) = (path.into(), data.to_vec());
+    Action::Mkfile(pb::FileActionMkFile { path, mode: 0o644, data, owner: None, timestamp: -1 })
+}
+
+fn unpack() -> Action {
+    Action::Copy(pb::FileActionCopy {
         src: "/context".into(),
         dest: "/".into(),
         mode: -1,
@@ -114,20 +91,24 @@ pub(super) fn empty_context() -> pb::Definition {
         owner: None,
         timestamp: -1,
     };
-    let mut graph = Graph::default();
-    let made = graph.add(
-        file_op(-1, pb::file_action::Action::Mkdir(root)),
-        Vec::new(),
-        "[internal] empty build context",
-    );
-    graph.finish(made)
+    graph_of(vec![action(-1, 0, Action::Mkdir(root))], "[internal] empty build context")
 }
 
-/// One file action on scratch; `from` is the input that it copies from, or -1.
-fn file_op(from: i64, action: pb::file_action::Action) -> pb::op::Op {
-    let action =
-        pb::FileAction { input: -1, secondary_input: from, output: 0, action: Some(action) };
-    pb::op::Op::File(pb::FileOp { actions: vec![action] })
+/// One file action on scratch; `from` is the input or the earlier action that it copies from, and
+/// `output` the number of its result; -1 is none.
+fn action(from: i64, output: i64, action: Action) -> pb::FileAction {
+    pb::FileAction { input: -1, secondary_input: from, output, action: Some(action) }
+}
+
+fn files(actions: Vec<pb::FileAction>) -> pb::op::Op {
+    pb::op::Op::File(pb::FileOp { actions })
+}
+
+/// A graph of one operation without inputs.
+fn graph_of(actions: Vec<pb::FileAction>, name: &str) -> pb::Definition {
+    let mut graph = Graph::default();
+    let made = graph.add(files(actions), Vec::new(), name);
+    graph.finish(made)
 }
 
 #[derive(Default)]
@@ -139,10 +120,8 @@ impl Graph {
     /// Adds an operation and gives its digest, by which others name it.
     fn add(&mut self, op: pb::op::Op, inputs: Vec<String>, name: &str) -> String {
         let digest = self.push(pb::Op { op: Some(op), ..pb::Op::default() }, inputs);
-        let metadata = pb::OpMetadata {
-            description: HashMap::from([("llb.customname".to_owned(), name.to_owned())]),
-            ..pb::OpMetadata::default()
-        };
+        let mut metadata = pb::OpMetadata::default();
+        set(&mut metadata.description, "llb.customname", name);
         self.definition.metadata.insert(digest.clone(), metadata);
         digest
     }

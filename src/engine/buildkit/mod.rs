@@ -7,6 +7,7 @@
 //! Why gRPC and not dockerd's `POST /build`: see `llb`. The context's files, and nothing else, are what
 //! `COPY . .` finds.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ pub(super) trait Transport {
 }
 
 /// A stream of bytes in both directions.
-trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// A connection for gRPC.
@@ -171,6 +172,15 @@ fn unique_id() -> String {
     format!("{:016x}{:016x}", part(), part())
 }
 
+/// Sets an attribute of a request.
+fn set(
+    attributes: &mut HashMap<String, String>,
+    name: impl Into<String>,
+    value: impl Into<String>,
+) {
+    attributes.insert(name.into(), value.into());
+}
+
 /// The SHA-256 of some bytes, in hexadecimal.
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
@@ -184,14 +194,10 @@ fn hex(bytes: &[u8]) -> String {
 
 /// An error and what caused it, in one line; a cause that its effect quotes already is left out.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        _ if text.contains(&cause) => text,
+        _ => format!("{text}: {cause}"),
+    })
 }

@@ -86,10 +86,8 @@ impl Ssh for Giver {
         let id = request.metadata().get(AGENT_ID).and_then(|id| id.to_str().ok());
         let socket = self.agent(id.unwrap_or_default())?;
         let agent = UnixStream::connect(&socket).await.map_err(|error| {
-            Status::unavailable(format!(
-                "can't reach the ssh agent at {}: {error}",
-                visible_path(&socket)
-            ))
+            let place = visible_path(&socket);
+            Status::unavailable(format!("can't reach the ssh agent at {place}: {error}"))
         })?;
         let (to, from) = mpsc::channel(1);
         let questions = request.into_inner();

@@ -3,6 +3,7 @@
 //! Owns the BuildKit control call and what its end means. The two connections of a build, the session
 //! and the control, serve the next one too where it came to an end of its own; see [`super::lines`].
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem;
@@ -31,7 +32,7 @@ use super::trace::Trace;
 use super::wording::{
     failed_command, is_broken_session, looked_up_image, may_pass, parse_name, plain_message,
 };
-use super::{Connection, Transport, chain, llb, unique_id};
+use super::{Connection, Transport, chain, llb, set, unique_id};
 use crate::base::error::{permanent, transient};
 use crate::credentials::CredentialStore;
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, Cancel, Secrets, Sink, Step, Told};
@@ -165,7 +166,7 @@ pub(super) async fn build<P, T: Transport>(
         },
     };
     open.offered.set(offer);
-    let solve = solve_request(request, (&id, &open.session), T::EXPORTER, files);
+    let solve = solve_request(request, (id, open.session.clone()), T::EXPORTER, files);
     let mut trace = Trace::default();
     let end = follow(open.control.clone(), solve, &mut trace, sink, &cancelled, watch).await;
     open.offered.set(None);
@@ -232,50 +233,49 @@ impl Service<Uri> for Once {
 
 fn solve_request(
     request: &BuildRequest,
-    (id, session): (&str, &str),
+    (id, session): (String, String),
     exporter: &str,
     context: pb::Definition,
 ) -> SolveRequest {
     let mut attributes = HashMap::new();
     for (name, value) in &request.labels {
-        attributes.insert(format!("label:{name}"), value.clone());
+        set(&mut attributes, format!("label:{name}"), value);
     }
     for (name, value) in &request.build_args {
-        attributes.insert(format!("build-arg:{name}"), value.clone());
+        set(&mut attributes, format!("build-arg:{name}"), value);
     }
     for (name, value) in &request.contexts {
-        attributes.insert(format!("context:{name}"), value.to_string());
+        set(&mut attributes, format!("context:{name}"), value.to_string());
     }
     for (kind, parameters) in request.attestations.wanted() {
-        attributes.insert(format!("attest:{kind}"), parameters.to_owned());
+        set(&mut attributes, format!("attest:{kind}"), parameters);
     }
-    let mut set = |name: &str, value: &str| attributes.insert(name.to_owned(), value.to_owned());
     if let Some(target) = &request.target {
-        set("target", target);
+        set(&mut attributes, "target", target);
     }
     if let Some(platform) = &request.platform {
-        set("platform", &platform.to_string());
+        set(&mut attributes, "platform", platform.to_string());
     }
     if request.no_cache {
-        set("no-cache", "");
+        set(&mut attributes, "no-cache", "");
     }
     // Images of this engine come before those of a registry: the word of the daemon's own build
     // endpoint. Newer externals are pulled before a plan is made, never by a build, which would ask
     // a registry for the images of the repository too.
-    set("image-resolve-mode", "default");
+    set(&mut attributes, "image-resolve-mode", "default");
     let mut export = HashMap::new();
     let names = request.names();
     if !names.is_empty() {
-        export.insert("name".to_owned(), names.join(","));
+        set(&mut export, "name", names.join(","));
     }
     for (name, value) in &request.annotations {
-        export.insert(format!("annotation.{name}"), value.clone());
+        set(&mut export, format!("annotation.{name}"), value);
         // They belong to OCI's manifests; by itself BuildKit would put them into Docker's.
-        export.insert("oci-mediatypes".to_owned(), "true".to_owned());
+        set(&mut export, "oci-mediatypes", "true");
     }
     SolveRequest {
-        r#ref: id.to_owned(),
-        session: session.to_owned(),
+        r#ref: id,
+        session,
         frontend: "dockerfile.v0".into(),
         frontend_attrs: attributes,
         frontend_inputs: HashMap::from([
@@ -391,27 +391,27 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
 fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow::Result<End> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
-        return Err(transient(format!(
-            "lost the engine at `{}` during the build: {}",
-            transport.address(),
-            cause_of(status)
-        ))
-        .hint("check that the engine is still running, and build again")
-        .into());
+        let (address, cause) = (transport.address(), cause_of(status));
+        return Err(transient(format!("lost the engine at `{address}` during the build: {cause}"))
+            .hint("check that the engine is still running, and build again")
+            .into());
     }
     let loading = parse_name(llb::LOAD_CONTEXT);
     let (step, message) = match failed {
         Some((step, message)) if step == loading => {
             return Ok(End::ContextLost(plain_message(&message)));
         }
-        Some((step, message)) => (Some(step), message),
-        None => (None, status.message().to_owned()),
+        Some((step, message)) => (Some(step), message.into()),
+        None => (None, Cow::from(status.message())),
     };
     // A step that broke before this build joined it is not told of.
     if step.is_none() && is_broken_session(&message) {
         return Ok(End::ContextLost(plain_message(&message)));
     }
-    let step = step.or_else(|| failed_command(&message).as_deref().map(untold_step));
+    // Builds that share a failing step may all fail before the engine has told each of them about it.
+    let untold =
+        |command| Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") };
+    let step = step.or_else(|| failed_command(&message).map(untold));
     let mut message = plain_message(&message);
     // A registry that does not answer is told of by address only.
     if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))
@@ -423,22 +423,11 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))
 }
 
-/// A step of which only the command is known: builds that share a failing step may all fail
-/// before the engine has told each of them about it.
-fn untold_step(command: &str) -> Step {
-    Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") }
-}
-
 /// Why a call broke: what lies at the bottom of it, where that was on our side. What is above says
 /// only that a call broke, and in the words of a debugger.
 fn cause_of(status: &Status) -> String {
-    let mut cause = std::error::Error::source(status);
-    let mut text = status.message().to_owned();
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
-    }
-    text
+    let causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
+    causes.last().map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
 /// Whether the engine or the connection is at fault, and not the image. A status with a source

@@ -29,17 +29,15 @@ impl Trace {
     /// Takes in one message and tells `sink` what is new in it.
     pub(super) fn take(&mut self, status: StatusResponse, sink: &mut dyn FnMut(BuildUpdate)) {
         // A message may hold the output of a step together with its end: the output is older.
-        let mut ended = Vec::new();
-        for vertex in status.vertexes {
-            self.begin(&vertex, sink);
-            ended.push(vertex);
+        for vertex in &status.vertexes {
+            self.begin(vertex, sink);
         }
         for log in status.logs {
             if let Some(seen) = self.vertices.get(&log.vertex) {
                 sink(BuildUpdate::Output { step: seen.step.clone(), bytes: log.msg });
             }
         }
-        for vertex in &ended {
+        for vertex in &status.vertexes {
             self.end(vertex, sink);
         }
         for warning in status.warnings {
@@ -53,11 +51,8 @@ impl Trace {
     }
 
     fn begin(&mut self, vertex: &Vertex, sink: &mut dyn FnMut(BuildUpdate)) {
-        let seen = self.vertices.entry(vertex.digest.clone()).or_insert_with(|| Seen {
-            step: parse_name(&vertex.name),
-            started: false,
-            finished: false,
-        });
+        let new = || Seen { step: parse_name(&vertex.name), started: false, finished: false };
+        let seen = self.vertices.entry(vertex.digest.clone()).or_insert_with(new);
         if vertex.started.is_some() && !seen.started {
             seen.started = true;
             sink(BuildUpdate::StepStarted(seen.step.clone()));
@@ -76,11 +71,9 @@ impl Trace {
         }
         if vertex.completed.is_some() && seen.started && !seen.finished {
             seen.finished = true;
-            sink(BuildUpdate::StepFinished {
-                step: seen.step.clone(),
-                cached: vertex.cached,
-                took: between(vertex.started.as_ref(), vertex.completed.as_ref()),
-            });
+            let took = between(vertex.started.as_ref(), vertex.completed.as_ref());
+            let (step, cached) = (seen.step.clone(), vertex.cached);
+            sink(BuildUpdate::StepFinished { step, cached, took });
         }
     }
 }

@@ -176,11 +176,11 @@ pub(super) fn plain_message(message: &str) -> String {
 
 /// The command that a failed build's message names, as the shell got it: all that is known of
 /// the step where a build that shared it with another failed before it was told of it.
-pub(super) fn failed_command(message: &str) -> Option<String> {
+pub(super) fn failed_command(message: &str) -> Option<&str> {
     let start = COMMANDS.iter().filter_map(|(start, _)| message.find(start)).min()?;
     let (command, _) = split_command(&message[start..])?;
     let command = command.trim_end_matches(['"', ' ']);
-    Some(command.strip_prefix("/bin/sh -c ").unwrap_or(command).to_owned())
+    Some(command.strip_prefix("/bin/sh -c ").unwrap_or(command))
 }
 
 /// What stands around the command in the messages of several ages.
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_message_names_the_command_that_failed() {
         let check = |message: &str, command: Option<&str>, plain: &str| {
-            assert_eq!(failed_command(message).as_deref(), command, "{message}");
+            assert_eq!(failed_command(message), command, "{message}");
             assert_eq!(plain_message(message), plain, "{message}");
         };
         check(

@@ -228,12 +228,12 @@ fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow
     };
     let tls = Some(folder.join("tls").join(&hash).join("docker")).filter(|folder| folder.is_dir());
     if endpoint.skip_tls_verify {
-        return Err(permanent(format!(
-            "the docker context `{name}` skips the check of the engine's certificate, which \
-                 is refused"
-        ))
-        .hint(format!("`docker context update {name} --docker host=…,ca=…,cert=…,key=…`"))
-        .into());
+        let message = format!(
+            "the docker context `{name}` skips the check of the engine's certificate, which is \
+             refused"
+        );
+        let hint = format!("`docker context update {name} --docker host=…,ca=…,cert=…,key=…`");
+        return Err(permanent(message).hint(hint).into());
     }
     let verify = tls.is_some().then(|| "1".to_owned());
     let of_context = Environment { tls_verify: verify, cert_path: tls, ..Environment::default() };

@@ -26,7 +26,7 @@ use super::buildkit::lines::{Kept, Lines};
 use super::buildkit::{self, Watch};
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, Frontend, HistoryEntry,
-    ImageStore, LabelFilter, ListedImage, NamedContexts, Node, ReferenceWatch, Sink, StoredImage,
+    ImageStore, LabelFilter, ListedImage, NamedContexts, ReferenceWatch, Sink, StoredImage,
 };
 use crate::base::Platform;
 use crate::base::error::{permanent, transient};
@@ -41,9 +41,6 @@ mod transfer;
 mod transport;
 mod trouble;
 mod wire;
-
-/// What it calls itself.
-const NAME: &str = "docker";
 
 /// How long an engine may take to answer a question that costs it nothing.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
@@ -82,11 +79,10 @@ pub struct Docker {
 impl Docker {
     /// An engine at an endpoint. Nothing is connected yet.
     pub fn new(endpoint: Endpoint, credentials: CredentialStore) -> Docker {
-        let credentials = Arc::new(credentials);
         Docker {
             wire: Wire::new(endpoint),
             lines: Lines::default(),
-            credentials,
+            credentials: Arc::new(credentials),
             api: OnceLock::new(),
             version: OnceLock::new(),
             features: OnceLock::new(),
@@ -112,7 +108,7 @@ impl Docker {
 
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
-        self.wire.endpoint()
+        &self.wire.endpoint
     }
 
     /// The version of the API that both sides know, asked for once.
@@ -120,11 +116,7 @@ impl Docker {
         if let Some(api) = self.api.get() {
             return Ok(*api);
         }
-        let ping = self.wire.call(&mut kept.plain, Method::GET, "/_ping");
-        let answer = timeout(self.answer_within, ping)
-            .await
-            .map_err(|_| never_answers(self.endpoint()))?
-            .map_err(|broken| explain(&broken, self.endpoint()))?;
+        let answer = self.call(kept, Method::GET, "/_ping", self.answer_within).await?;
         let api = judge(&answer, self.endpoint())?;
         Ok(*self.api.get_or_init(|| api))
     }
@@ -136,9 +128,24 @@ impl Docker {
         method: Method,
         path: &str,
     ) -> anyhow::Result<Answer> {
+        let path = format!("{}{path}", self.version_path(kept).await?);
+        self.call(kept, method, &path, LOOKUP_WITHIN).await
+    }
+
+    /// What the paths of requests in the agreed version begin with.
+    async fn version_path(&self, kept: &mut Kept<Plain>) -> anyhow::Result<String> {
         let (major, minor) = self.api(kept).await?;
-        let path = format!("/v{major}.{minor}{path}");
-        timeout(LOOKUP_WITHIN, self.wire.call(&mut kept.plain, method, &path))
+        Ok(format!("/v{major}.{minor}"))
+    }
+
+    async fn call(
+        &self,
+        kept: &mut Kept<Plain>,
+        method: Method,
+        path: &str,
+        within: Duration,
+    ) -> anyhow::Result<Answer> {
+        timeout(within, self.wire.call(&mut kept.plain, method, path))
             .await
             .map_err(|_| never_answers(self.endpoint()))?
             .map_err(|broken| explain(&broken, self.endpoint()))
@@ -208,11 +215,10 @@ impl Builder for Docker {
             self.api(kept).await?;
             let version = self.version(kept).await?;
             let frontend = version.frontend();
-            let platforms = vec![Platform::of(&version.os, &version.arch, "")];
             Ok(BuilderInfo {
-                name: NAME.to_owned(),
+                name: "docker".into(),
                 version: version.version.clone(),
-                nodes: vec![Node { name: NAME.to_owned(), platforms }],
+                platform: Platform::of(&version.os, &version.arch, ""),
                 frontend,
                 contexts: NamedContexts::of_buildkit(frontend),
             })
@@ -271,22 +277,16 @@ impl ImageStore for Docker {
                 return Ok(stored::read_list(images));
             }
         }
-        Err(transient(format!(
-            "the engine at `{}` can't list its images: they go away meanwhile",
-            self.endpoint().address
-        ))
-        .hint("run it again when nothing else removes images")
-        .into())
+        let address = &self.endpoint().address;
+        let message =
+            format!("the engine at `{address}` can't list its images: they go away meanwhile");
+        Err(transient(message).hint("run it again when nothing else removes images").into())
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
         let (repository, tag) = stored::split_reference(reference);
-        let path = format!(
-            "/images/{}/tag?repo={}&tag={}",
-            stored::path_of(id),
-            stored::query_of(repository),
-            stored::query_of(tag)
-        );
+        let (repository, tag) = (stored::query_of(repository), stored::query_of(tag));
+        let path = format!("/images/{}/tag?repo={repository}&tag={tag}", stored::path_of(id));
         let answer = self.lines.call(async |kept| self.ask(kept, Method::POST, &path).await)?;
         if answer.status == StatusCode::NOT_FOUND {
             return Err(permanent(format!("the engine does not hold `{id}` any more"))
@@ -303,8 +303,7 @@ impl ImageStore for Docker {
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()> {
         self.lines.call(async |kept| {
-            let (major, minor) = self.api(kept).await?;
-            let version = format!("/v{major}.{minor}");
+            let version = self.version_path(kept).await?;
             let what = (reference, platform);
             pull::pull(&self.wire, &self.credentials, &version, what, begun).await
         })
@@ -312,15 +311,14 @@ impl ImageStore for Docker {
 
     fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String> {
         self.lines.call(async |kept| {
-            let (major, minor) = self.api(kept).await?;
-            let version = format!("/v{major}.{minor}");
+            let version = self.version_path(kept).await?;
             push::push(self.watch(), &self.credentials, &version, reference, cancel).await
         })
     }
 
     fn watch_references(&self, marker: &str) -> anyhow::Result<Option<Box<dyn ReferenceWatch>>> {
-        let api = self.lines.call(async |kept| self.api(kept).await)?;
-        Ok(Some(Box::new(Moves::watch(self, api, marker)?)))
+        let version = self.lines.call(async |kept| self.version_path(kept).await)?;
+        Ok(Some(Box::new(Moves::watch(self, &version, marker)?)))
     }
 
     fn remove(&self, reference: &str) -> anyhow::Result<()> {
@@ -387,20 +385,16 @@ fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
             .into());
     };
     if header(&answer.headers, "ostype").is_some_and(|os| os == "windows") {
-        return Err(permanent(format!(
-            "the engine at {place} makes Windows containers and has no BuildKit"
-        ))
-        .hint("switch it to Linux containers")
-        .into());
+        let message = format!("the engine at {place} makes Windows containers and has no BuildKit");
+        return Err(permanent(message).hint("switch it to Linux containers").into());
     }
     if api < OLDEST_API {
-        return Err(permanent(format!(
-            "the engine at {place} is too old: it speaks API {}.{}, and its BuildKit can't be \
-                 used before {}.{}",
-            api.0, api.1, OLDEST_API.0, OLDEST_API.1
-        ))
-        .hint("update Docker to 20.10 or newer")
-        .into());
+        let ((major, minor), (first, least)) = (api, OLDEST_API);
+        let message = format!(
+            "the engine at {place} is too old: it speaks API {major}.{minor}, and its BuildKit \
+             can't be used before {first}.{least}"
+        );
+        return Err(permanent(message).hint("update Docker to 20.10 or newer").into());
     }
     if header(&answer.headers, "builder-version").is_some_and(|builder| builder == "1") {
         return Err(no_buildkit(endpoint));

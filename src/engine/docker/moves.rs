@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hyper::Method;
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -29,23 +29,6 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How long to wait before the events are requested again after their stream has ended.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
-/// An event about an image (moby, `api/types/events`), as far as it counts.
-#[derive(Deserialize)]
-struct Event {
-    #[serde(rename = "Action", default)]
-    action: String,
-    #[serde(rename = "Actor", default)]
-    actor: Actor,
-}
-
-#[derive(Default, Deserialize)]
-struct Actor {
-    #[serde(rename = "ID", default)]
-    id: String,
-    #[serde(rename = "Attributes", default)]
-    attributes: HashMap<String, serde_json::Value>,
-}
-
 /// What the engine has reported so far.
 #[derive(Default)]
 struct Seen {
@@ -57,14 +40,16 @@ struct Seen {
 }
 
 impl Seen {
-    fn take(&mut self, event: &Event) {
-        let moved = match event.action.as_str() {
-            "tag" => event.actor.attributes.get("name").and_then(|name| name.as_str()),
+    /// Takes in an event about an image (moby, `api/types/events`), as far as it counts.
+    fn take(&mut self, event: &Value) {
+        let actor = &event["Actor"];
+        let moved = match event["Action"].as_str() {
+            Some("tag") => &actor["Attributes"]["name"],
             // The ID of what was pulled is its reference.
-            "pull" | "load" => Some(event.actor.id.as_str()),
-            _ => None,
+            Some("pull" | "load") => &actor["ID"],
+            _ => return,
         };
-        if let Some(moved) = moved {
+        if let Some(moved) = moved.as_str() {
             *self.moves.entry(moved.to_owned()).or_default() += 1;
         }
     }
@@ -101,10 +86,9 @@ pub(super) struct Moves {
 
 impl Moves {
     /// Starts to listen to an engine, in a version of its interface.
-    pub(super) fn watch(docker: &Docker, api: (u32, u32), marker: &str) -> anyhow::Result<Moves> {
+    pub(super) fn watch(docker: &Docker, version: &str, marker: &str) -> anyhow::Result<Moves> {
         let shared = Arc::new(Shared::default());
-        let filters = serde_json::json!({ "type": ["image"] }).to_string();
-        let path = format!("/v{}.{}/events?filters={}", api.0, api.1, query_of(&filters));
+        let path = format!("{version}/events?filters={}", query_of(r#"{"type":["image"]}"#));
         let endpoint = docker.endpoint().clone();
         let wire = Wire::new(endpoint.clone());
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -142,7 +126,7 @@ async fn listen(wire: &Wire, path: &str, shared: &Shared) {
         let mut rest = Vec::new();
         let mut piece = |bytes: &[u8]| {
             cut_lines(&mut rest, bytes, |line| {
-                if let Ok(event) = serde_json::from_slice::<Event>(&line) {
+                if let Ok(event) = serde_json::from_slice::<Value>(&line) {
                     shared.seen().take(&event);
                     shared.changed.notify_all();
                 }

@@ -29,19 +29,18 @@ pub(super) async fn pull(
         path.push_str(&format!("&platform={}", query_of(&platform.to_string())));
     }
     let credential = credentials.lookup(registry_of(repository))?;
-    let header = credential.map(|it| ("X-Registry-Auth", encode(&it)));
-    let headers: Vec<(&str, &str)> =
-        header.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let header = credential.map(|it| encode(Some(&it)));
+    let headers: Vec<_> = header.iter().map(|value| ("X-Registry-Auth", value.as_str())).collect();
     let mut lines = Lines::new(begun);
     let answered = wire.stream(Method::POST, &path, &headers, &mut |bytes| lines.take(bytes)).await;
-    let status = answered.map_err(|broken| explain(&broken, wire.endpoint()))?;
+    let status = answered.map_err(|broken| explain(&broken, &wire.endpoint))?;
     let said = lines.finish();
     if status.is_success() && said.error.is_none() {
         return Ok(());
     }
     let why = said.error.unwrap_or_else(|| message_of(&said.last));
     if status.is_server_error() && why.is_empty() || status == StatusCode::BAD_REQUEST {
-        return Err(explain(&Broken::Refused(status, why), wire.endpoint()));
+        return Err(explain(&Broken::Refused(status, why), &wire.endpoint));
     }
     Err(permanent(format!("can't pull `{reference}`: {why}"))
         .hint(

@@ -4,6 +4,7 @@
 //! which the registry has the image, or why it has not. The engine ends a push when its connection
 //! closes, so whoever stops listening has stopped it.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::stored::{path_of, query_of, split_reference};
-use super::transfer::{Lines, Said, encode, encode_none, registry_of};
+use super::transfer::{Lines, Said, encode, registry_of};
 use super::trouble::explain;
 use super::wire::{Broken, Wire, message_of};
 use crate::base::error::{permanent, transient};
@@ -69,7 +70,7 @@ pub(super) async fn push(
     match answered {
         Ok(status) => judge(status, lines.finish(), reference, credential.as_ref(), watch),
         Err(Broken::Talk(cause)) => Err(lost(watch, &cause)),
-        Err(broken) => Err(explain(&broken, watch.transport.endpoint())),
+        Err(broken) => Err(explain(&broken, &watch.transport.endpoint)),
     }
 }
 
@@ -84,17 +85,15 @@ async fn send(
     let (repository, tag) = split_reference(reference);
     let path = format!("{version}/images/{}/push?tag={}", path_of(repository), query_of(tag));
     // The API wants the header also where there is nothing to put into it; Docker 20.10 insists.
-    let header = credential.map_or_else(encode_none, encode);
+    let header = encode(credential);
     watch.transport.stream(Method::POST, &path, &[("X-Registry-Auth", &header)], take).await
 }
 
 fn lost(watch: Watch<'_, Wire>, cause: &str) -> anyhow::Error {
-    transient(format!(
-        "lost the engine at `{}` during the push: {cause}",
-        watch.transport.endpoint().address
-    ))
-    .hint("check that the engine is still running, and push again")
-    .into()
+    let address = &watch.transport.endpoint.address;
+    transient(format!("lost the engine at `{address}` during the push: {cause}"))
+        .hint("check that the engine is still running, and push again")
+        .into()
 }
 
 /// What the end of an answer means.
@@ -123,7 +122,7 @@ fn judge(
     }
     // Docker 20.10 takes a name that it can't read for a fault of its own.
     if status.is_server_error() && !why.starts_with("invalid reference format") {
-        return Err(explain(&Broken::Refused(status, why), watch.transport.endpoint()));
+        return Err(explain(&Broken::Refused(status, why), &watch.transport.endpoint));
     }
     Err(refused(reference, &why))
 }
@@ -133,33 +132,27 @@ fn refused(reference: &str, why: &str) -> anyhow::Error {
     let (repository, _) = split_reference(reference);
     let registry = registry_of(repository);
     let login = match registry {
-        "docker.io" => "docker login".to_owned(),
-        host => format!("docker login {host}"),
+        "docker.io" => Cow::from("docker login"),
+        host => format!("docker login {host}").into(),
     };
     let message = format!("can't push `{reference}`: {why}");
     let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
-    if says(&DENIED) {
-        return permanent(message)
-            .hint(format!("`{login}` as somebody who may push to `{repository}`"))
-            .into();
-    }
-    if says(&["HTTP response to HTTPS client", "does not look like a TLS handshake"]) {
-        let hint =
-            format!("add `{registry}` to `insecure-registries` in the engine's `daemon.json`");
-        return permanent(message).hint(hint).into();
-    }
-    if says(&["x509: ", "tls: "]) {
-        let hint = format!(
+    let hint = if says(&DENIED) {
+        format!("`{login}` as somebody who may push to `{repository}`")
+    } else if says(&["HTTP response to HTTPS client", "does not look like a TLS handshake"]) {
+        format!("add `{registry}` to `insecure-registries` in the engine's `daemon.json`")
+    } else if says(&["x509: ", "tls: "]) {
+        format!(
             "give the engine the certificate of who signed the registry's, as \
              `/etc/docker/certs.d/{registry}/ca.crt`"
-        );
-        return permanent(message).hint(hint).into();
-    }
-    if is_passing(why) {
+        )
+    } else if is_passing(why) {
         let hint = format!("check that the engine can reach `{registry}`, and push again");
         return transient(message).hint(hint).into();
-    }
-    permanent(message).hint(format!("check the name, and `{login}`")).into()
+    } else {
+        format!("check the name, and `{login}`")
+    };
+    permanent(message).hint(hint).into()
 }
 
 /// What registries and engines say to those who may not: Docker's distribution and containerd's own

@@ -3,9 +3,9 @@
 //! Owns the reading of those answers and the writing of references into paths. It asks nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use anyhow::Context;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,18 +20,14 @@ pub(super) struct Image {
     id: String,
     os: String,
     architecture: String,
-    #[serde(default)]
     variant: Option<String>,
-    #[serde(default)]
     created: Option<String>,
     size: u64,
     repo_tags: Option<Vec<String>>,
     repo_digests: Option<Vec<String>>,
     #[serde(default)]
     config: Value,
-    #[serde(default)]
     author: Option<String>,
-    #[serde(default)]
     os_version: Option<String>,
     #[serde(rename = "RootFS")]
     root: Option<RootFs>,
@@ -41,7 +37,6 @@ pub(super) struct Image {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Step {
-    #[serde(default)]
     created_by: Option<String>,
 }
 
@@ -133,14 +128,20 @@ fn named(names: Option<Vec<String>>) -> Vec<String> {
     names.into_iter().filter(|name| !name.contains("<none>")).collect()
 }
 
+/// What stands for itself in a query.
+const OF_QUERIES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+/// What stands for itself in a path.
+const OF_PATHS: &AsciiSet = &OF_QUERIES.remove(b'/').remove(b':').remove(b'@').remove(b'+');
+
 /// A reference as a part of a path. What no reference holds is escaped, so that it stays one.
-pub(super) fn path_of(reference: &str) -> String {
-    escape(reference, "/:@._-+")
+pub(super) fn path_of(reference: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(reference, OF_PATHS)
 }
 
 /// A text as the value of a query.
-pub(super) fn query_of(text: &str) -> String {
-    escape(text, "._-")
+pub(super) fn query_of(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, OF_QUERIES)
 }
 
 /// A reference as the API's queries take it: the repository, and the tag or digest.
@@ -157,31 +158,18 @@ pub(super) fn split_reference(reference: &str) -> (&str, &str) {
     }
 }
 
-fn escape(text: &str, plain: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        let as_char = char::from(byte);
-        if as_char.is_ascii_alphanumeric() || plain.contains(as_char) {
-            escaped.push(as_char);
-        } else {
-            // Writing to a string does not fail.
-            write!(escaped, "%{byte:02X}").ok();
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn references_stay_one_part_of_a_path() {
-        let check = |reference, expected: &str| assert_eq!(path_of(reference), expected);
+        let check =
+            |reference, expected: &str| assert_eq!(path_of(reference).to_string(), expected);
         check("acme/shop-base:1.2", "acme/shop-base:1.2");
         check("a@sha256:00", "a@sha256:00");
         check("a?b=c#d e", "a%3Fb%3Dc%23d%20e");
-        assert_eq!(query_of("{\"a\":1}"), "%7B%22a%22%3A1%7D");
+        assert_eq!(query_of("{\"a\":1}").to_string(), "%7B%22a%22%3A1%7D");
     }
 
     #[test]

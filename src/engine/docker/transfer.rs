@@ -35,19 +35,18 @@ pub(super) fn registry_of(repository: &str) -> &str {
     }
 }
 
-/// Credentials as the engine takes them in a header (moby, `registry.AuthConfig`).
-pub(super) fn encode(credential: &Credential) -> String {
-    let Credential { username, secret } = credential;
-    let object = match username.as_str() {
-        "" => serde_json::json!({ "identitytoken": secret }),
-        name => serde_json::json!({ "username": name, "password": secret }),
+/// Credentials as the engine takes them in a header (moby, `registry.AuthConfig`), or none at all.
+pub(super) fn encode(credential: Option<&Credential>) -> String {
+    let object = match credential {
+        None => serde_json::json!({}),
+        Some(Credential { username, secret }) if username.is_empty() => {
+            serde_json::json!({ "identitytoken": secret })
+        }
+        Some(Credential { username, secret }) => {
+            serde_json::json!({ "username": username, "password": secret })
+        }
     };
     URL_SAFE.encode(object.to_string())
-}
-
-/// The same where there are none and the engine wants the header all the same.
-pub(super) fn encode_none() -> String {
-    URL_SAFE.encode("{}")
 }
 
 /// Passes on each line that is complete once `bytes` follow on `rest`, which keeps what is left.
@@ -189,7 +188,7 @@ mod tests {
     fn credentials_are_sent_as_the_engine_reads_them() {
         let check = |username: &str, expected| {
             let credential = Credential { username: username.into(), secret: "s".into() };
-            let sent = URL_SAFE.decode(encode(&credential)).unwrap();
+            let sent = URL_SAFE.decode(encode(Some(&credential))).unwrap();
             let sent: Value = serde_json::from_slice(&sent).unwrap();
             assert_eq!(sent, expected);
         };

@@ -13,9 +13,9 @@ impl Wire {
     fn explain_upgrade(&self, broken: &Broken) -> anyhow::Error {
         match broken {
             Broken::Refused(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
-                no_buildkit(self.endpoint())
+                no_buildkit(&self.endpoint)
             }
-            other => explain(other, self.endpoint()),
+            other => explain(other, &self.endpoint),
         }
     }
 }
@@ -24,7 +24,7 @@ impl Transport for Wire {
     const EXPORTER: &'static str = "moby";
 
     fn address(&self) -> String {
-        self.endpoint().address.to_string()
+        self.endpoint.address.to_string()
     }
 
     async fn open_session(&self, id: &str, methods: &[&str]) -> anyhow::Result<Connection> {
@@ -45,10 +45,10 @@ impl Transport for Wire {
     }
 
     fn never_answers(&self) -> anyhow::Error {
-        never_answers(self.endpoint())
+        never_answers(&self.endpoint)
     }
 
     fn talks_otherwise(&self, cause: String) -> anyhow::Error {
-        explain(&Broken::Talk(cause), self.endpoint())
+        explain(&Broken::Talk(cause), &self.endpoint)
     }
 }

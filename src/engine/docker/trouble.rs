@@ -57,12 +57,10 @@ fn explain_connect(error: &io::Error, endpoint: &Endpoint, place: &str) -> Infra
                  run this with sudo",
             )
         }
-        (io::ErrorKind::NotFound, Address::Unix(_)) => unreachable(format!(
-            "no engine is running: there is no socket {place}"
-        ))
-        .hint(
-            "start Docker, `sudo systemctl start docker`, or set DOCKER_HOST to where it listens",
-        ),
+        (io::ErrorKind::NotFound, Address::Unix(_)) => {
+            let hint = "start Docker, `sudo systemctl start docker`, or set DOCKER_HOST to where it listens";
+            unreachable(format!("no engine is running: there is no socket {place}")).hint(hint)
+        }
         (io::ErrorKind::ConnectionRefused, Address::Unix(_)) => {
             unreachable(format!("no engine is running: nothing listens on the socket {place}"))
                 .hint("start Docker, `sudo systemctl start docker`")
@@ -99,12 +97,10 @@ pub(super) fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
 
 /// The failure of an engine that does not answer in time.
 pub(super) fn never_answers(endpoint: &Endpoint) -> anyhow::Error {
-    unreachable(format!(
-        "the engine at `{}` ({}) does not answer",
-        endpoint.address, endpoint.named_by
-    ))
-    .hint("check that it is a Docker engine; `sudo systemctl restart docker` where it hangs")
-    .into()
+    let Endpoint { address, named_by, .. } = endpoint;
+    unreachable(format!("the engine at `{address}` ({named_by}) does not answer"))
+        .hint("check that it is a Docker engine; `sudo systemctl restart docker` where it hangs")
+        .into()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Owns sockets, TLS and HTTP/1.1. It knows paths and headers but not what they mean, and
 //! explains nothing: `trouble` turns its failures into messages.
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -15,16 +16,15 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderMap, UPGRADE, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::endpoint::{Address, Endpoint};
 use crate::base::screen::visible_path;
-use crate::engine::buildkit::{Connection, chain};
+use crate::engine::buildkit::{Connection, Duplex, chain};
 
 /// More than this no plain answer of an engine is long; it bounds what a stranger can send.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -57,20 +57,13 @@ pub(super) struct Plain(Option<Sender>);
 
 /// Opens connections to one endpoint.
 pub(super) struct Wire {
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     tls: std::sync::OnceLock<TlsConnector>,
 }
-
-trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 impl Wire {
     pub(super) fn new(endpoint: Endpoint) -> Wire {
         Wire { endpoint, tls: std::sync::OnceLock::new() }
-    }
-
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
     }
 
     /// Sends a request without a body and reads the whole answer, whatever its status. Meant for
@@ -100,7 +93,7 @@ impl Wire {
         method: &Method,
         path: &str,
     ) -> Result<Answer, Broken> {
-        let request = self.request(method.clone(), path).body(Empty::new()).map_err(talk)?;
+        let request = self.request(method.clone(), path, &[]).body(Empty::new()).map_err(talk)?;
         sender.ready().await.map_err(talk)?;
         let response = sender.send_request(request).await.map_err(talk)?;
         let (parts, body) = response.into_parts();
@@ -118,10 +111,7 @@ impl Wire {
         headers: &[(&str, &str)],
         piece: &mut dyn FnMut(&[u8]),
     ) -> Result<StatusCode, Broken> {
-        let mut request = self.request(method, path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
+        let request = self.request(method, path, headers);
         let response = self.send(request.body(Empty::new()).map_err(talk)?).await?;
         let (parts, mut body) = response.into_parts();
         while let Some(frame) = body.frame().await {
@@ -138,10 +128,7 @@ impl Wire {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Connection, Broken> {
-        let mut request = self.request(Method::POST, path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
+        let request = self.request(Method::POST, path, headers);
         let request = request.header(CONNECTION, "Upgrade").header(UPGRADE, "h2c");
         let response = self.send(request.body(Empty::new()).map_err(talk)?).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -153,13 +140,20 @@ impl Wire {
         Ok(Connection::over(TokioIo::new(hyper::upgrade::on(response).await.map_err(talk)?)))
     }
 
-    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> hyper::http::request::Builder {
         let host = match &self.endpoint.address {
             Address::Unix(_) => "docker",
             Address::Tcp { host, .. } => host,
         };
         let agent = concat!("layers/", env!("CARGO_PKG_VERSION"));
-        Request::builder().method(method).uri(path).header(HOST, host).header(USER_AGENT, agent)
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(HOST, host).header(USER_AGENT, agent);
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
     }
 
     async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Broken> {
@@ -177,19 +171,16 @@ impl Wire {
     async fn open(&self) -> Result<Box<dyn Duplex>, Broken> {
         match &self.endpoint.address {
             Address::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(Broken::Connect)?;
-                Ok(Box::new(stream))
+                Ok(Box::new(UnixStream::connect(path).await.map_err(Broken::Connect)?))
             }
             Address::Tcp { host, port } => {
                 let stream =
                     TcpStream::connect((host.as_str(), *port)).await.map_err(Broken::Connect)?;
                 stream.set_nodelay(true).map_err(Broken::Connect)?;
                 let Some(folder) = &self.endpoint.tls else { return Ok(Box::new(stream)) };
-                let name = ServerName::try_from(host.clone())
-                    .map_err(|error| Broken::Tls(error.to_string()))?;
-                let tls = self.tls(folder)?;
-                let stream = tls.connect(name, stream).await;
-                Ok(Box::new(stream.map_err(|error| Broken::Tls(error.to_string()))?))
+                let name = ServerName::try_from(host.clone()).map_err(tls)?;
+                let stream = self.tls(folder)?.connect(name, stream).await;
+                Ok(Box::new(stream.map_err(tls)?))
             }
         }
     }
@@ -198,37 +189,41 @@ impl Wire {
         if let Some(tls) = self.tls.get() {
             return Ok(tls.clone());
         }
-        let tls = TlsConnector::from(Arc::new(read_tls(folder).map_err(Broken::Tls)?));
+        let tls = TlsConnector::from(Arc::new(read_tls(folder)?));
         Ok(self.tls.get_or_init(|| tls).clone())
     }
 }
 
 /// Reads `ca.pem`, and `cert.pem` with `key.pem` where they are.
-fn read_tls(folder: &Path) -> Result<ClientConfig, String> {
+fn read_tls(folder: &Path) -> Result<ClientConfig, Broken> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read(&path).map_err(|error| format!("can't read `{}`: {error}", visible_path(&path)))
+        fs::read(&path)
+            .map_err(|error| tls(format!("can't read `{}`: {error}", visible_path(&path))))
+    };
+    let unreadable = |name: &str, error: pem::Error| {
+        tls(format!("`{}`: {error}", visible_path(&folder.join(name))))
     };
     let certificates = |name: &str| {
         CertificateDer::pem_slice_iter(&read(name)?)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| format!("`{}`: {error}", visible_path(&folder.join(name))))
+            .map_err(|error| unreadable(name, error))
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates("ca.pem")? {
-        roots.add(certificate).map_err(|error| format!("`ca.pem`: {error}"))?;
+        roots.add(certificate).map_err(|error| tls(format!("`ca.pem`: {error}")))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(tls)?
         .with_root_certificates(roots);
     if !folder.join("cert.pem").exists() {
         return Ok(config.with_no_client_auth());
     }
     let key = PrivateKeyDer::from_pem_slice(&read("key.pem")?)
-        .map_err(|error| format!("`{}`: {error}", visible_path(&folder.join("key.pem"))))?;
-    config.with_client_auth_cert(certificates("cert.pem")?, key).map_err(|error| error.to_string())
+        .map_err(|error| unreadable("key.pem", error))?;
+    config.with_client_auth_cert(certificates("cert.pem")?, key).map_err(tls)
 }
 
 /// The `message` of an engine's JSON answer, or the answer's own text, cut short.
@@ -241,6 +236,10 @@ pub(super) fn message_of(body: &[u8]) -> String {
         Ok(answer) => answer.message,
         Err(_) => String::from_utf8_lossy(body).trim().chars().take(200).collect(),
     }
+}
+
+fn tls(error: impl Display) -> Broken {
+    Broken::Tls(error.to_string())
 }
 
 fn talk(error: impl std::error::Error) -> Broken {

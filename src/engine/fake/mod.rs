@@ -4,6 +4,7 @@
 //! requests give the same updates, IDs and outcomes; no time passes but in gates. The script's
 //! shape is described in `script`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -18,8 +19,8 @@ use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::Store;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, BuilderInfo, Cancel, Features,
-    HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Node, Sink, Step,
-    StoredImage, Told,
+    HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Sink, Step, StoredImage,
+    Told,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -33,6 +34,7 @@ mod store;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The scripted engine.
+#[derive(Default)]
 pub struct Fake {
     script: Script,
     shared: Arc<Shared>,
@@ -74,7 +76,7 @@ impl Shared {
 impl Fake {
     /// An engine without a script: every image is built, a step for each of its instructions.
     pub fn new() -> Fake {
-        Fake { script: Script::default(), shared: Arc::default() }
+        Fake::default()
     }
 
     /// An engine that does as a script says.
@@ -102,11 +104,10 @@ impl Fake {
                 request.references.iter().any(|reference| reference.contains(part))
             });
             let label = image.label.as_ref().is_none_or(|label| {
-                let (name, value) = match label.split_once('=') {
-                    Some((name, value)) => (name, Some(value)),
-                    None => (label.as_str(), None),
-                };
-                request.labels.get(name).is_some_and(|at| value.is_none_or(|value| at == value))
+                let (name, value) = label
+                    .split_once('=')
+                    .map_or((label.as_str(), None), |(name, value)| (name, Some(value)));
+                LabelFilter { name, value }.matches(&request.labels)
             });
             reference && label
         };
@@ -203,12 +204,6 @@ impl Fake {
     }
 }
 
-impl Default for Fake {
-    fn default() -> Fake {
-        Fake::new()
-    }
-}
-
 fn failed(scripted: &ScriptedImage, step: Option<Step>, message: &str) -> BuildOutcome {
     let may_pass = scripted.passes_after.is_some();
     BuildOutcome::Failed(BuildFailure { step, message: message.to_owned(), may_pass })
@@ -257,18 +252,13 @@ impl Builder for Fake {
         if let Some(error) = &self.script.describe_error {
             return Err(permanent(error).hint(&self.script.describe_hint).into());
         }
-        let name = self.script.name.clone().unwrap_or_else(|| "fake".to_owned());
-        let contexts = match name.as_str() {
+        let name = self.script.name.clone().map_or("fake".into(), Cow::Owned);
+        let contexts = match &*name {
             "docker" => NamedContexts::All,
             _ => NamedContexts::None,
         };
-        Ok(BuilderInfo {
-            nodes: vec![Node { name: name.clone(), platforms: vec![self.platform()] }],
-            name,
-            version: env!("CARGO_PKG_VERSION").into(),
-            frontend: None,
-            contexts,
-        })
+        let version = env!("CARGO_PKG_VERSION").into();
+        Ok(BuilderInfo { name, version, platform: self.platform(), frontend: None, contexts })
     }
 
     fn features(&self) -> anyhow::Result<Features> {
@@ -339,9 +329,10 @@ impl ImageStore for Fake {
             anyhow::Ok(state.store.all())
         })?;
         let labelled = images.into_iter().filter(|image| label.matches(&image.labels));
+        let created = UnixTime::default();
         let listed = labelled.map(|StoredImage { id, references, labels, size, .. }| ListedImage {
             id,
-            created: UnixTime::default(),
+            created,
             references,
             labels,
             size,
@@ -361,16 +352,15 @@ impl ImageStore for Fake {
         };
         begun();
         let platform = platform.cloned().unwrap_or_else(|| self.platform());
-        self.shared.change(|state| {
-            state.store.put(&Store::external(content, &platform), &[reference.to_owned()])
-        })
+        self.shared
+            .change(|state| state.store.put(&Store::external(content, &platform), &[reference]))
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
         self.record(&json!({ "call": "tag", "id": id, "reference": reference }))?;
         self.shared.change(|state| {
             let image = state.store.find(id).with_context(|| format!("there is no `{id}`"))?;
-            state.store.put(&image, &[reference.to_owned()])
+            state.store.put(&image, &[reference])
         })
     }
 

@@ -4,35 +4,43 @@
 
 use crate::engine::Step;
 
-/// A step for each instruction, numbered within its stage.
-pub(super) fn steps(dockerfile: &str) -> Vec<Step> {
-    let mut stages: Vec<(Option<String>, Vec<String>)> = Vec::new();
+/// A stage with its instructions, the `FROM` first.
+struct FakeStage {
+    base: String,
+    name: Option<String>,
+    texts: Vec<String>,
+}
+
+fn stages(dockerfile: &str) -> Vec<FakeStage> {
+    let mut stages: Vec<FakeStage> = Vec::new();
     for instruction in instructions(dockerfile) {
-        if let Some((_, name)) = from(&instruction) {
-            stages.push((name, Vec::new()));
+        if let Some((base, name)) = from(&instruction) {
+            let (base, name) = (base.to_owned(), name.map(str::to_owned));
+            stages.push(FakeStage { base, name, texts: Vec::new() });
         }
-        if let Some((_, texts)) = stages.last_mut() {
-            texts.push(instruction);
+        if let Some(stage) = stages.last_mut() {
+            stage.texts.push(instruction);
         }
     }
-    let numbered = stages.into_iter().flat_map(|(stage, texts)| {
-        let total = u32::try_from(texts.len()).unwrap_or(u32::MAX);
-        (1..).zip(texts).map(move |(number, text)| Step {
-            stage: stage.clone(),
-            number,
-            total,
-            text,
-        })
-    });
+    stages
+}
+
+/// A step for each instruction, numbered within its stage.
+pub(super) fn steps(dockerfile: &str) -> Vec<Step> {
+    let numbered =
+        stages(dockerfile).into_iter().flat_map(|FakeStage { name: stage, texts, .. }| {
+            let total = u32::try_from(texts.len()).unwrap_or(u32::MAX);
+            let step = move |(number, text)| Step { stage: stage.clone(), number, total, text };
+            (1..).zip(texts).map(step)
+        });
     numbered.collect()
 }
 
 /// What the `FROM` lines name, and `--from=` of a copy, in the order of the text.
 pub(super) fn bases(dockerfile: &str) -> Vec<String> {
     let named = |instruction: &String| {
-        let base = from(instruction).map(|(base, _)| base);
-        let copied = instruction.split_whitespace().find_map(|word| word.strip_prefix("--from="));
-        base.or_else(|| copied.map(str::to_owned))
+        let copied = || instruction.split_whitespace().find_map(|it| it.strip_prefix("--from="));
+        from(instruction).map(|(base, _)| base).or_else(copied).map(str::to_owned)
     };
     instructions(dockerfile).iter().filter_map(named).collect()
 }
@@ -40,20 +48,13 @@ pub(super) fn bases(dockerfile: &str) -> Vec<String> {
 /// What the target, or the last stage, starts from at the bottom of its stages, and the instructions of those
 /// stages after their `FROM`, the lowest stage first.
 pub(super) fn chain_of(dockerfile: &str, target: Option<&str>) -> Option<(String, Vec<String>)> {
-    let mut stages: Vec<(String, Option<String>, Vec<String>)> = Vec::new();
-    for instruction in instructions(dockerfile) {
-        if let Some((base, name)) = from(&instruction) {
-            stages.push((base, name, Vec::new()));
-        } else if let Some((.., texts)) = stages.last_mut() {
-            texts.push(instruction);
-        }
-    }
-    let named = |name: &str| stages.iter().position(|(_, of, _)| of.as_deref() == Some(name));
+    let stages = stages(dockerfile);
+    let named = |name: &str| stages.iter().position(|stage| stage.name.as_deref() == Some(name));
     let mut at = target.and_then(named).or(stages.len().checked_sub(1))?;
     let mut chain = Vec::new();
     loop {
-        let (base, _, texts) = &stages[at];
-        chain.splice(..0, texts.iter().cloned());
+        let FakeStage { base, texts, .. } = &stages[at];
+        chain.splice(..0, texts.iter().skip(1).cloned());
         match named(base) {
             // A stage starts from one above it, so this ends.
             Some(below) if below < at => at = below,
@@ -112,7 +113,7 @@ fn instructions(dockerfile: &str) -> Vec<String> {
 }
 
 /// The words that end the here-documents of an instruction, in order.
-fn heredocs(instruction: &str) -> Vec<String> {
+fn heredocs(instruction: &str) -> Vec<&str> {
     let mut words = instruction.split_whitespace();
     let is_open = |word: &str| {
         ["copy", "add", "run", "onbuild"].iter().any(|it| word.eq_ignore_ascii_case(it))
@@ -121,18 +122,18 @@ fn heredocs(instruction: &str) -> Vec<String> {
         return Vec::new();
     }
     let ends = words.filter_map(|word| word.strip_prefix("<<"));
-    let bare = |end: &str| end.trim_start_matches('-').trim_matches(['"', '\'']).to_owned();
-    ends.map(bare).filter(|end| !end.is_empty()).collect()
+    let bare = ends.map(|end| end.trim_start_matches('-').trim_matches(['"', '\'']));
+    bare.filter(|end| !end.is_empty()).collect()
 }
 
 /// The base and the name of a `FROM`.
-fn from(instruction: &str) -> Option<(String, Option<String>)> {
+fn from(instruction: &str) -> Option<(&str, Option<&str>)> {
     let mut words = instruction.split_whitespace();
     words.next().filter(|word| word.eq_ignore_ascii_case("from"))?;
     let mut words = words.skip_while(|word| word.starts_with("--"));
-    let base = words.next()?.to_owned();
+    let base = words.next()?;
     let named = words.next().is_some_and(|word| word.eq_ignore_ascii_case("as"));
-    Some((base, words.next().filter(|_| named).map(str::to_owned)))
+    Some((base, words.next().filter(|_| named)))
 }
 
 #[cfg(test)]

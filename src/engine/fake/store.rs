@@ -3,6 +3,7 @@
 //! Owns the derivation of IDs and layers from what is asked for, so that runs can be repeated,
 //! and the file that keeps images from one process to the next.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -57,7 +58,7 @@ impl Store {
     pub(super) fn find(&self, reference: &str) -> Option<FakeImage> {
         let reference = whole_reference(reference);
         let by_id = || self.images.values().find(|it| it.image.id == reference);
-        let mut found = self.images.get(&reference).or_else(by_id)?.clone();
+        let mut found = self.images.get(&*reference).or_else(by_id)?.clone();
         let same = self.images.iter().filter(|(_, other)| other.image.id == found.image.id);
         let names = same.map(|(name, _)| name).filter(|name| **name != found.image.id);
         found.image.references = names.cloned().collect();
@@ -71,12 +72,12 @@ impl Store {
     }
 
     /// Puts an image under references.
-    pub(super) fn put(&mut self, found: &FakeImage, references: &[String]) -> anyhow::Result<()> {
-        let id = &found.image.id;
+    pub(super) fn put(&mut self, found: &FakeImage, references: &[&str]) -> anyhow::Result<()> {
+        let id = found.image.id.as_str();
         // Without a reference it is found by its ID alone, as an engine keeps it.
-        let names = if references.is_empty() { std::slice::from_ref(id) } else { references };
+        let names = if references.is_empty() { &[id] } else { references };
         for name in names {
-            let displaced = self.images.insert(whole_reference(name), found.clone());
+            let displaced = self.images.insert(whole_reference(name).into_owned(), found.clone());
             // An image that has lost its last reference is still there, under its ID.
             if let Some(lost) = displaced.filter(|lost| self.find(&lost.image.id).is_none()) {
                 self.images.insert(lost.image.id.clone(), lost);
@@ -130,11 +131,11 @@ impl Store {
         let mut layers = Vec::new();
         let chain = chain_of(&request.dockerfile, request.target.as_deref());
         let (base, chain) = chain.unwrap_or_default();
-        let base = self.find(&meant(&base, &request.contexts)).unwrap_or_default();
+        let base = self.find(meant(&base, &request.contexts)).unwrap_or_default();
         if let Some(content) = content {
             feed(&mut hash, content.as_bytes());
         } else {
-            let find = |name: &String| self.find(&meant(name, &request.contexts));
+            let find = |name: &String| self.find(meant(name, &request.contexts));
             for base in bases(&request.dockerfile).iter().filter_map(find) {
                 feed(&mut hash, base.image.diff_ids.concat().as_bytes());
             }
@@ -175,19 +176,19 @@ fn feed(hash: &mut blake3::Hasher, part: &[u8]) {
 }
 
 /// What a name in a Dockerfile means: a named context comes before an image.
-fn meant(name: &str, contexts: &BTreeMap<String, ContextSource>) -> String {
+fn meant<'a>(name: &'a str, contexts: &'a BTreeMap<String, ContextSource>) -> &'a str {
     let short = name.strip_suffix(":latest").unwrap_or(name);
     match contexts.get(short) {
-        Some(ContextSource::Image(reference)) => reference.clone(),
-        _ => name.to_owned(),
+        Some(ContextSource::Image(reference)) => reference,
+        _ => name,
     }
 }
 
 /// A reference with its tag, as an engine files it.
-fn whole_reference(reference: &str) -> String {
+fn whole_reference(reference: &str) -> Cow<'_, str> {
     let last = reference.rsplit('/').next().unwrap_or(reference);
     if last.contains(':') || last.contains('@') {
-        return reference.to_owned();
+        return reference.into();
     }
-    format!("{reference}:latest")
+    format!("{reference}:latest").into()
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns sentences, rules and hints; who calls says where.
 
+use std::borrow::Cow;
+
 use crate::base::{Diagnostic, Rule, text};
 use crate::graph::reference::ReferenceError;
 use crate::parse::expand::ExpandError;
@@ -94,10 +96,10 @@ pub(super) fn target<'a>(name: &str, stages: impl Iterator<Item = &'a str>) -> D
 }
 
 /// What is shown of a text that may be long.
-fn shorten(text: &str) -> String {
+fn shorten(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 200;
     if text.chars().count() <= LONGEST {
-        return text.to_owned();
+        return text.into();
     }
     text.chars().take(LONGEST).chain(['…']).collect()
 }

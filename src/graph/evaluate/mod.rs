@@ -8,7 +8,7 @@
 //! images are built here is the linker's affair.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::{Diagnostic, Platform, Rule, Source, Span};
@@ -79,29 +79,24 @@ struct Evaluator<'a> {
     platform: &'a Platform,
     /// The architecture that builds.
     local: &'a str,
-    globals: Globals,
+    globals: Globals<'a>,
     /// The named contexts by their names in short form.
     contexts: HashMap<String, &'a str>,
     /// The last stage of each name, so far while stages are read, of the file after that.
     names: HashMap<&'a str, usize>,
     stages: Vec<StageState<'a>>,
     extras: Vec<Extra<'a>>,
-    needs: Vec<Need>,
+    /// What has been found out so far.
+    found: Evaluation,
     /// The images whose triggers were followed, and what those triggers need.
     followed: HashSet<Reference>,
     followed_needs: Vec<Need>,
-    context_uses: Vec<ContextUse>,
-    downloads: Vec<Download>,
-    secret_uses: Vec<SecretUse>,
-    used_args: BTreeMap<String, Option<String>>,
-    diagnostics: Vec<Diagnostic>,
 }
 
 /// A stage while it is worked on.
 struct StageState<'a> {
     view: StageView,
     stage: &'a Stage,
-    platform: Option<Platform>,
     /// The named context that stands for the whole stage.
     context: Option<&'a str>,
     /// The named context that stands for the image it starts from.
@@ -125,9 +120,9 @@ impl<'a> Evaluator<'a> {
         settings: &'a Settings,
         triggers: &'a dyn Fn(&Reference) -> Vec<Trigger>,
     ) -> Evaluator<'a> {
-        let mut diagnostics = Vec::new();
+        let mut found = Evaluation::default();
         let Settings { build_platform: build, platform, .. } = settings;
-        let globals = Globals::read(file, settings, [build, platform], &mut diagnostics);
+        let globals = Globals::read(file, settings, [build, platform], &mut found.diagnostics);
         let contexts = settings.contexts.iter().map(|(name, value)| {
             let name = Reference::context_key(name).unwrap_or_else(|| name.clone());
             (name, value.as_str())
@@ -143,19 +138,14 @@ impl<'a> Evaluator<'a> {
             names: HashMap::new(),
             stages: Vec::with_capacity(file.stages.len()),
             extras: Vec::new(),
-            needs: Vec::new(),
+            found,
             followed: HashSet::new(),
             followed_needs: Vec::new(),
-            context_uses: Vec::new(),
-            downloads: Vec::new(),
-            secret_uses: Vec::new(),
-            used_args: BTreeMap::new(),
-            diagnostics,
         }
     }
 
     fn tell(&mut self, diagnostic: Diagnostic, span: Span) {
-        self.diagnostics.push(diagnostic.at(&self.file.source, span, ""));
+        self.found.diagnostics.push(diagnostic.at(&self.file.source, span, ""));
     }
 
     /// Finds out what each stage starts from. A stage sees the stages above it only, the last of
@@ -175,9 +165,12 @@ impl<'a> Evaluator<'a> {
         let asked = Asked::of(&self.globals);
         let base_text = expand(&stage.base.value, escape, &asked);
         let platform_text = stage.platform.as_ref().map(|text| expand(&text.value, escape, &asked));
-        let (used, missing) = asked.into_names();
+        let (used, missing) = (asked.found.into_inner(), asked.missing.into_inner());
         let (base_text, base) = match base_text {
-            Ok(text) => (text.to_string(), self.find_base(stage, &text, &missing)),
+            Ok(text) => {
+                let base = self.find_base(stage, &text, &missing);
+                (text.into_owned(), base)
+            }
             Err(error) => {
                 let diagnostic = complain::expansion(&error, &stage.base.value);
                 self.tell(diagnostic, stage.base.span);
@@ -218,11 +211,10 @@ impl<'a> Evaluator<'a> {
                 context: context.or(base_context).map(str::to_owned),
                 replaced: context.is_some(),
                 unset: missing,
-                platform: platform.clone(),
+                platform,
                 ..StageView::default()
             },
             stage,
-            platform,
             context,
             base_context,
             used,
@@ -283,7 +275,7 @@ impl<'a> Evaluator<'a> {
             let names = self.stages.iter().filter_map(|stage| stage.view.name.as_deref());
             let diagnostic = complain::target(name, names);
             // There is no place for it in the file.
-            self.diagnostics.push(diagnostic);
+            self.found.diagnostics.push(diagnostic);
         }
         found
     }
@@ -345,23 +337,15 @@ impl<'a> Evaluator<'a> {
                 label.span = trigger.locate(label.span);
                 label.source = trigger.source.clone();
             }
-            self.diagnostics.push(diagnostic.at(&self.file.source, fires, "it fires here"));
+            self.found.diagnostics.push(diagnostic.at(&self.file.source, fires, "it fires here"));
         }
         instruction
     }
 
-    fn finish(self, target: Option<usize>) -> Evaluation {
+    fn finish(mut self, target: Option<usize>) -> Evaluation {
+        self.found.needs.append(&mut self.followed_needs);
         let onbuild = target.map(|target| triggers_of(self.file, target)).unwrap_or_default();
-        Evaluation {
-            stages: self.stages.into_iter().map(|state| state.view).collect(),
-            target,
-            needs: [self.needs, self.followed_needs].concat(),
-            context_uses: self.context_uses,
-            downloads: self.downloads,
-            secret_uses: self.secret_uses,
-            onbuild,
-            used_args: self.used_args,
-            diagnostics: self.diagnostics,
-        }
+        let stages = self.stages.into_iter().map(|state| state.view).collect();
+        Evaluation { stages, target, onbuild, ..self.found }
     }
 }

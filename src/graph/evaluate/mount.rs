@@ -4,7 +4,7 @@
 //! `instructions/commands_runmount.go`.
 
 use crate::base::{Diagnostic, Rule, Span, text};
-use crate::parse::{Mount, MountField};
+use crate::parse::{Mount, MountField, is_switch};
 
 /// What is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,6 +98,11 @@ impl Meaning {
         Meaning { kind, ..Meaning::default() }
     }
 
+    /// Whether whoever starts the build gives what is mounted.
+    fn is_given(&self) -> bool {
+        matches!(self.kind, MountType::Secret | MountType::Ssh)
+    }
+
     /// The ID of the secret or the ssh agent that is mounted, as BuildKit finds it.
     pub(super) fn secret_id(&self) -> &str {
         let named = [&self.source, &self.id].into_iter().find(|name| !name.is_empty());
@@ -118,7 +123,7 @@ fn set_bare(meaning: &mut Meaning, field: &MountField) -> Result<(), Diagnostic>
     let key = &field.key.value;
     match key.as_str() {
         "readonly" | "ro" | "readwrite" | "rw" => Ok(()),
-        "required" if matches!(meaning.kind, MountType::Secret | MountType::Ssh) => {
+        "required" if meaning.is_given() => {
             meaning.required = true;
             Ok(())
         }
@@ -141,8 +146,6 @@ fn set(
 ) -> Result<(), Diagnostic> {
     let key = field.key.value.as_str();
     let wrong = || invalid(format!("`{value}` is no value of `{key}`"));
-    let is_flag = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
-        .contains(&value.as_str());
     let is_number = |radix| {
         let digits = value.bytes().all(|b| b.is_ascii_alphanumeric());
         digits && u32::from_str_radix(&value, radix).is_ok()
@@ -166,8 +169,8 @@ fn set(
             meaning.source_span = Some(span);
         }
         "target" | "dst" | "destination" => meaning.target = value,
-        "readonly" | "ro" | "readwrite" | "rw" if is_flag => {}
-        "required" if matches!(meaning.kind, MountType::Secret | MountType::Ssh) && is_flag => {
+        "readonly" | "ro" | "readwrite" | "rw" if is_switch(&value) => {}
+        "required" if meaning.is_given() && is_switch(&value) => {
             meaning.required = value.starts_with(['1', 't', 'T']);
         }
         "size" if meaning.kind == MountType::Tmpfs && is_size(&value) => {}
@@ -187,34 +190,28 @@ fn set(
 
 /// What may not stand together.
 fn check_together(meaning: &Meaning) -> Result<(), Diagnostic> {
-    let has_owner = matches!(meaning.kind, MountType::Secret | MountType::Ssh | MountType::Cache);
-    if let Some(key) = meaning.owner.filter(|_| !has_owner) {
+    let Meaning { kind, from, source, target, id, sharing, owner, .. } = meaning;
+    let (is_cache, is_secret) = (*kind == MountType::Cache, *kind == MountType::Secret);
+    if let Some(key) = owner.filter(|_| !meaning.is_given() && !is_cache) {
         return Err(invalid(format!("this type of mount has no `{key}`")));
     }
-    if meaning.sharing && meaning.kind != MountType::Cache {
-        return Err(invalid("only a cache mount has `sharing`"));
-    }
-    if meaning.kind == MountType::Ssh && !meaning.source.is_empty() {
-        return Err(invalid("an ssh mount has no `source`"));
-    }
-    if meaning.kind == MountType::Secret {
-        if !meaning.from.is_empty() {
-            return Err(invalid("a secret has no `from`"));
-        }
-        if meaning.source.is_empty() && meaning.target.is_empty() && meaning.id.is_empty() {
-            return Err(invalid("a secret needs an `id`, a `source` or a `target`"));
-        }
-        if !meaning.source.is_empty() && !meaning.id.is_empty() {
-            return Err(invalid("a secret has either a `source` or an `id`"));
-        }
-    }
-    let is_file_system =
-        matches!(meaning.kind, MountType::Bind | MountType::Cache | MountType::Tmpfs);
-    // By its text: of `/x/..` BuildKit does not see it.
-    if is_file_system && meaning.target == "/" {
-        return Err(invalid("the target of a mount can't be the root"));
-    }
-    Ok(())
+    let complaint = if *sharing && !is_cache {
+        "only a cache mount has `sharing`"
+    } else if *kind == MountType::Ssh && !source.is_empty() {
+        "an ssh mount has no `source`"
+    } else if is_secret && !from.is_empty() {
+        "a secret has no `from`"
+    } else if is_secret && source.is_empty() && target.is_empty() && id.is_empty() {
+        "a secret needs an `id`, a `source` or a `target`"
+    } else if is_secret && !source.is_empty() && !id.is_empty() {
+        "a secret has either a `source` or an `id`"
+    } else if !meaning.is_given() && target == "/" {
+        // By its text: of `/x/..` BuildKit does not see it.
+        "the target of a mount can't be the root"
+    } else {
+        return Ok(());
+    };
+    Err(invalid(complaint))
 }
 
 /// A number of bytes such as `64m`, as github.com/docker/go-units reads it.

@@ -29,10 +29,8 @@ struct Node {
     name: Arc<str>,
     held: Held,
     priority: u64,
-    /// The names before this one.
-    left: Tree,
-    /// The names after it.
-    right: Tree,
+    /// The names before this one, and those after it.
+    sides: [Tree; 2],
 }
 
 /// What is known of one variable.
@@ -88,9 +86,9 @@ impl Scope {
         let mut tree = &self.root;
         while let Some(node) = tree {
             tree = match name.cmp(&node.name) {
-                Ordering::Less => &node.left,
+                Ordering::Less => &node.sides[0],
                 Ordering::Equal => return Some(&node.held),
-                Ordering::Greater => &node.right,
+                Ordering::Greater => &node.sides[1],
             };
         }
         None
@@ -122,12 +120,12 @@ impl Scope {
     }
 
     /// All variables with their texts, sorted by name.
-    pub fn all(&self) -> BTreeMap<String, String> {
+    pub fn all(&self) -> BTreeMap<&str, &str> {
         let mut all = BTreeMap::new();
         let mut waiting: Vec<&Node> = self.root.as_deref().into_iter().collect();
         while let Some(node) = waiting.pop() {
-            all.insert(node.name.to_string(), node.held.value.text.to_string());
-            waiting.extend([&node.left, &node.right].into_iter().filter_map(Option::as_deref));
+            all.insert(&*node.name, &*node.held.value.text);
+            waiting.extend(node.sides.iter().filter_map(Option::as_deref));
         }
         all
     }
@@ -136,30 +134,26 @@ impl Scope {
 /// Sets a value. Nodes that another scope has too are copied on the way.
 fn insert(tree: &mut Tree, name: &str, held: Held, priority: u64) {
     let Some(node) = tree else {
-        let (left, right) = (None, None);
-        *tree = Some(Arc::new(Node { name: name.into(), held, priority, left, right }));
+        let sides = [None, None];
+        *tree = Some(Arc::new(Node { name: name.into(), held, priority, sides }));
         return;
     };
     let node = Arc::make_mut(node);
-    match name.cmp(&node.name) {
-        Ordering::Equal => node.held = held,
-        Ordering::Less => {
-            insert(&mut node.left, name, held, priority);
-            // A child of higher priority takes its parent's place.
-            if let Some(mut child) = node.left.take_if(|child| child.priority > node.priority) {
-                node.left = Arc::make_mut(&mut child).right.take();
-                let parent = std::mem::replace(node, Node::clone(&child));
-                node.right = Some(Arc::new(parent));
-            }
+    let side = match name.cmp(&node.name) {
+        Ordering::Less => 0,
+        Ordering::Equal => {
+            node.held = held;
+            return;
         }
-        Ordering::Greater => {
-            insert(&mut node.right, name, held, priority);
-            if let Some(mut child) = node.right.take_if(|child| child.priority > node.priority) {
-                node.right = Arc::make_mut(&mut child).left.take();
-                let parent = std::mem::replace(node, Node::clone(&child));
-                node.left = Some(Arc::new(parent));
-            }
-        }
+        Ordering::Greater => 1,
+    };
+    insert(&mut node.sides[side], name, held, priority);
+    // A child of higher priority takes its parent's place.
+    let own = node.priority;
+    if let Some(mut child) = node.sides[side].take_if(|child| child.priority > own) {
+        node.sides[side] = Arc::make_mut(&mut child).sides[1 - side].take();
+        let parent = std::mem::replace(node, Node::clone(&child));
+        node.sides[1 - side] = Some(Arc::new(parent));
     }
 }
 
@@ -215,7 +209,7 @@ mod tests {
         let mut waiting: Vec<(&Node, usize)> = scope.root.iter().map(|node| (&**node, 1)).collect();
         while let Some((node, depth)) = waiting.pop() {
             deepest = deepest.max(depth);
-            for child in [&node.left, &node.right].into_iter().flatten() {
+            for child in node.sides.iter().flatten() {
                 assert!(child.priority <= node.priority);
                 waiting.push((child, depth + 1));
             }

@@ -54,40 +54,33 @@ impl<'a> Evaluator<'a> {
         instruction: &Instruction,
         trigger: Option<&Trigger>,
     ) -> Vec<Option<Named>> {
-        let mut sources = Vec::new();
-        match &instruction.kind {
-            InstructionKind::Copy(copy) => {
-                sources.extend(copy.from.as_ref().map(|from| self.resolve_copy(from, trigger)));
-            }
-            InstructionKind::Run(run) => {
-                for mount in &run.mounts {
-                    // Without `from`, BuildKit looks for `scratch` all the same: a stage of that
-                    // name is then reached, though nothing of it is mounted.
-                    let scratch = Spanned::new("scratch".to_owned(), mount.span);
-                    let from = mount.from().unwrap_or(&scratch);
-                    sources.push(self.resolve_name(from, trigger));
-                }
-            }
-            _ => {}
-        }
-        sources
+        let froms = froms(instruction).into_iter();
+        froms
+            .map(|(from, span, kind)| match from {
+                Some(from) if kind == NeedKind::Copy => self.resolve_copy(from, trigger),
+                Some(from) => self.resolve_name(&from.value, span, trigger),
+                // Without `from`, BuildKit looks for `scratch` all the same: a stage of that
+                // name is then reached, though nothing of it is mounted.
+                None => self.resolve_name("scratch", span, trigger),
+            })
+            .collect()
     }
 
     /// `COPY --from`: an index, a name, or an image.
     fn resolve_copy(&mut self, from: &Spanned<String>, trigger: Option<&Trigger>) -> Option<Named> {
         let text = from.value.as_str();
-        match expand(text, self.file.directives.escape, &NoVariables) {
-            Ok(expanded) if expanded == text => {}
-            Ok(_) => {
-                self.tell_at(complain::variable_in_from(text), from.span, trigger);
-                return None;
-            }
-            Err(error) => {
-                self.tell_at(complain::expansion(&error, text), from.span, trigger);
-                return None;
-            }
+        let problem = match expand(text, self.file.directives.escape, &NoVariables) {
+            Ok(expanded) if expanded == text => None,
+            Ok(_) => Some(complain::variable_in_from(text)),
+            Err(error) => Some(complain::expansion(&error, text)),
+        };
+        if let Some(problem) = problem {
+            self.tell_at(problem, from.span, trigger);
+            return None;
         }
-        let Some(index) = whole_number(text) else { return self.resolve_name(from, trigger) };
+        let Some(index) = whole_number(text) else {
+            return self.resolve_name(text, from.span, trigger);
+        };
         // In BuildKit the images that earlier `--from`s named have indexes too, after the stages.
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let stages = self.stages.len();
@@ -102,8 +95,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A stage of the name in any case, the last of the file; else an image.
-    fn resolve_name(&mut self, from: &Spanned<String>, trigger: Option<&Trigger>) -> Option<Named> {
-        let text = from.value.as_str();
+    fn resolve_name(&mut self, text: &str, span: Span, trigger: Option<&Trigger>) -> Option<Named> {
         let named = match self.names.get(text) {
             Some(index) => Some(index),
             None => self.names.get(text.to_lowercase().as_str()),
@@ -120,7 +112,7 @@ impl<'a> Evaluator<'a> {
                     (Base::Image(reference), context)
                 }
                 Err(error) => {
-                    self.tell_at(complain::reference(&error, text, text), from.span, trigger);
+                    self.tell_at(complain::reference(&error, text, text), span, trigger);
                     return None;
                 }
             }
@@ -160,7 +152,7 @@ impl<'a> Evaluator<'a> {
             for trigger in (self.triggers)(&image) {
                 let Some(instruction) = self.read_trigger(&trigger, fires) else { continue };
                 let sources = self.resolve(&instruction, Some(&trigger));
-                for ((from, kind), source) in froms(&instruction).into_iter().zip(&sources) {
+                for ((from, _, kind), source) in froms(&instruction).into_iter().zip(&sources) {
                     if let (Some(from), Some(Named::Extra(extra))) = (from, source) {
                         let need = self.need_of(stage, *extra, from, kind, Some(&trigger));
                         self.followed_needs.extend(need);
@@ -200,7 +192,7 @@ impl<'a> Evaluator<'a> {
         trigger: Option<&Trigger>,
     ) {
         let (source, span) = self.place(span, trigger);
-        self.diagnostics.push(diagnostic.at(&source, span, ""));
+        self.found.diagnostics.push(diagnostic.at(&source, span, ""));
     }
 
     /// Where a span of an instruction stands.
@@ -212,22 +204,11 @@ impl<'a> Evaluator<'a> {
     }
 
     fn note_froms(&mut self, index: usize, instruction: &Instruction, sources: &[Option<Named>]) {
-        let mut froms = Vec::new();
-        match &instruction.kind {
-            InstructionKind::Copy(copy) => froms.extend(copy.from.iter().map(|from| (from, false))),
-            InstructionKind::Run(run) => {
-                for (mount, source) in run.mounts.iter().zip(sources) {
-                    if let Some(from) = mount.from() {
-                        let from = self.stage_from(from, true, *source);
-                        self.stages[index].view.froms.push(from);
-                    }
-                }
+        for ((from, _, kind), source) in froms(instruction).into_iter().zip(sources) {
+            if let Some(from) = from {
+                let from = self.stage_from(from, kind == NeedKind::Mount, *source);
+                self.stages[index].view.froms.push(from);
             }
-            _ => {}
-        }
-        for ((from, mount), source) in froms.into_iter().zip(sources) {
-            let from = self.stage_from(from, mount, *source);
-            self.stages[index].view.froms.push(from);
         }
     }
 
@@ -294,24 +275,13 @@ impl<'a> Evaluator<'a> {
     }
 
     fn edges(&self, index: usize) -> Vec<(usize, Span)> {
-        let mut edges = Vec::new();
-        for step in &self.stages[index].steps {
-            let spans: Vec<Span> = match &step.instruction.kind {
-                InstructionKind::Copy(copy) => copy.from.iter().map(|from| from.span).collect(),
-                InstructionKind::Run(run) => run
-                    .mounts
-                    .iter()
-                    .map(|mount| mount.from().map_or(mount.span, |from| from.span))
-                    .collect(),
-                _ => continue,
-            };
-            let stages = step.sources.iter().zip(spans).filter_map(|(source, span)| match source {
-                Some(Named::Stage(index)) => Some((*index, span)),
-                _ => None,
-            });
-            edges.extend(stages);
-        }
-        edges
+        let steps = self.stages[index].steps.iter();
+        let named = steps.flat_map(|step| froms(&step.instruction).into_iter().zip(&step.sources));
+        let edges = named.filter_map(|((_, span, _), source)| match source {
+            Some(Named::Stage(index)) => Some((*index, span)),
+            _ => None,
+        });
+        edges.collect()
     }
 
     fn tell_cycle(&mut self, circle: Vec<(usize, usize, Span)>) {
@@ -329,7 +299,7 @@ impl<'a> Evaluator<'a> {
             let text = format!("{} needs {}", name(stage), name(to));
             diagnostic = diagnostic.at(&self.file.source, span, text);
         }
-        self.diagnostics.push(diagnostic);
+        self.found.diagnostics.push(diagnostic);
     }
 
     /// The named context that stands for a stage.
@@ -338,9 +308,6 @@ impl<'a> Evaluator<'a> {
         name: &str,
         platform: Option<&Platform>,
     ) -> Option<&'a str> {
-        if self.contexts.is_empty() {
-            return None;
-        }
         self.context_of_image(&Reference::parse(name).ok()?, platform)
     }
 
@@ -363,14 +330,18 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// The `--from`s of an instruction, one for each of its sources; nothing for a mount without one.
-fn froms(instruction: &Instruction) -> Vec<(Option<&Spanned<String>>, NeedKind)> {
+/// The `--from`s of an instruction, one for each of its sources, with their places; nothing, and the
+/// place of the mount, for a mount without one.
+fn froms(instruction: &Instruction) -> Vec<(Option<&Spanned<String>>, Span, NeedKind)> {
     match &instruction.kind {
         InstructionKind::Copy(copy) => {
-            copy.from.iter().map(|from| (Some(from), NeedKind::Copy)).collect()
+            copy.from.iter().map(|from| (Some(from), from.span, NeedKind::Copy)).collect()
         }
         InstructionKind::Run(run) => {
-            run.mounts.iter().map(|mount| (mount.from(), NeedKind::Mount)).collect()
+            let froms = run.mounts.iter().map(|mount| (mount.from(), mount.span));
+            froms
+                .map(|(from, span)| (from, from.map_or(span, |from| from.span), NeedKind::Mount))
+                .collect()
         }
         _ => Vec::new(),
     }

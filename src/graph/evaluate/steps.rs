@@ -59,22 +59,27 @@ impl Evaluator<'_> {
     /// The image that a stage starts from is needed.
     fn need_base(&mut self, index: usize) {
         let state = &self.stages[index];
-        let (written, span) = (state.stage.base.value.clone(), state.stage.base.span);
-        let platform = state.platform.as_ref().unwrap_or(self.platform).clone();
+        let name = state.stage.base.clone();
+        let platform = state.view.platform.as_ref().unwrap_or(self.platform).clone();
         let context = state.context.or(state.base_context);
         let base = state.view.base.clone();
-        let name = Spanned::new(written, span);
         match (context, base) {
             (Some(context), _) => {
                 let need = self.need_of_context(index, context, &name, platform, None);
-                self.needs.extend(need);
+                self.found.needs.extend(need);
             }
             (None, Some(Base::Image(reference))) => {
-                let source = self.file.source.clone();
-                let (written, platform) = (name.value, Some(platform));
-                let kind = NeedKind::From;
-                let stage = index;
-                self.needs.push(Need { kind, written, reference, platform, source, span, stage });
+                let (kind, source, stage) = (NeedKind::From, self.file.source.clone(), index);
+                let (written, span, platform) = (name.value, name.span, Some(platform));
+                self.found.needs.push(Need {
+                    kind,
+                    written,
+                    reference,
+                    platform,
+                    source,
+                    span,
+                    stage,
+                });
             }
             _ => {}
         }
@@ -92,18 +97,14 @@ impl Evaluator<'_> {
         let (source, span) = self.place(name.span, trigger);
         match context_image(context) {
             None => None,
-            Some(Ok(reference)) => Some(Need {
-                kind: NeedKind::Context,
-                written: name.value.clone(),
-                reference,
-                platform: Some(platform),
-                source,
-                span,
-                stage,
-            }),
+            Some(Ok(reference)) => {
+                let (kind, written) = (NeedKind::Context, name.value.clone());
+                let platform = Some(platform);
+                Some(Need { kind, written, reference, platform, source, span, stage })
+            }
             Some(Err(error)) => {
                 let diagnostic = complain::reference(&error, &name.value, context);
-                self.diagnostics.push(diagnostic.at(&source, span, ""));
+                self.found.diagnostics.push(diagnostic.at(&source, span, ""));
                 None
             }
         }
@@ -113,10 +114,10 @@ impl Evaluator<'_> {
     /// value already, it gets an entry of its own.
     fn use_argument(&mut self, stage: usize, name: &str, value: Option<String>) {
         self.stages[stage].view.arguments.push((name.to_owned(), value.clone()));
-        match self.used_args.get(name) {
-            None => self.used_args.insert(name.to_owned(), value),
+        match self.found.used_args.get(name) {
+            None => self.found.used_args.insert(name.to_owned(), value),
             Some(first) if *first == value => None,
-            Some(_) => self.used_args.insert(format!("{name}#{stage}"), value),
+            Some(_) => self.found.used_args.insert(format!("{name}#{stage}"), value),
         };
     }
 
@@ -256,7 +257,7 @@ impl Evaluator<'_> {
                 for (word, source) in copy.files.sources.iter().zip(sources) {
                     let kind = ContextKind::Copy;
                     self.use_context(run, kind, word.span, source, &copy.files.excludes);
-                    if let Some(last) = self.context_uses.last_mut() {
+                    if let Some(last) = self.found.context_uses.last_mut() {
                         last.parents = copy.parents;
                     }
                 }
@@ -297,7 +298,7 @@ impl Evaluator<'_> {
                 continue;
             }
             let (source, span) = self.place(word.span, run.trigger);
-            self.downloads.push(Download {
+            self.found.downloads.push(Download {
                 address,
                 git: from == Origin::Git,
                 checksum: checksum.clone(),
@@ -319,12 +320,9 @@ impl Evaluator<'_> {
             // One that comes to nothing is as if it were not there.
             if certain && !text.is_empty() && !forms::is_mode(&text) {
                 let message = format!("`{text}` is no file mode");
-                let diagnostic = Diagnostic::new(Rule::InvalidMode, message);
-                self.tell_at(
-                    diagnostic.hint("write an octal number up to 7777, or changes such as `u+x`"),
-                    mode.span,
-                    run.trigger,
-                );
+                let hint = "write an octal number up to 7777, or changes such as `u+x`";
+                let diagnostic = Diagnostic::new(Rule::InvalidMode, message).hint(hint);
+                self.tell_at(diagnostic, mode.span, run.trigger);
                 return None;
             }
         }
@@ -399,14 +397,9 @@ impl Evaluator<'_> {
     fn use_secret(&mut self, run: &Turn<'_>, mount: &Meaning, certain: bool, span: Span) {
         let (source, span) = self.place(span, run.trigger);
         let is_agent = mount.kind == MountType::Ssh;
-        self.secret_uses.push(SecretUse {
-            kind: if is_agent { SecretKind::Agent } else { SecretKind::Value },
-            id: mount.secret_id().to_owned(),
-            required: mount.required,
-            certain,
-            source,
-            span,
-        });
+        let kind = if is_agent { SecretKind::Agent } else { SecretKind::Value };
+        let (id, required) = (mount.secret_id().to_owned(), mount.required);
+        self.found.secret_uses.push(SecretUse { kind, id, required, certain, source, span });
     }
 
     /// The source number `number` of an instruction is needed.
@@ -427,7 +420,7 @@ impl Evaluator<'_> {
             }
             Some(Named::Extra(extra)) => {
                 let need = self.need_of(run.index, extra, from, kind, run.trigger);
-                self.needs.extend(need);
+                self.found.needs.extend(need);
             }
         }
     }
@@ -441,7 +434,7 @@ impl Evaluator<'_> {
         excludes: &[Spanned<String>],
     ) {
         let (source, span) = self.place(span, run.trigger);
-        self.context_uses.push(ContextUse {
+        self.found.context_uses.push(ContextUse {
             kind,
             pattern: clean_path(&written),
             written,

@@ -2,6 +2,7 @@
 //!
 //! Owns the global values, the variables with which a stage begins, and the watch on what an expansion looked up.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -31,18 +32,18 @@ static FIRST: LazyLock<[Scope; 2]> = LazyLock::new(|| {
 
 /// The values of the global part when it is read to its end.
 #[derive(Debug, Default)]
-pub(super) struct Globals {
-    values: HashMap<String, String>,
+pub(super) struct Globals<'a> {
+    values: HashMap<&'a str, Cow<'a, str>>,
 }
 
-impl Globals {
+impl<'a> Globals<'a> {
     /// Reads the global part: first the automatic arguments, then each `ARG` in order.
     pub(super) fn read(
-        file: &Dockerfile,
-        settings: &Settings,
-        platforms: [&Platform; 2],
+        file: &'a Dockerfile,
+        settings: &'a Settings,
+        platforms: [&'a Platform; 2],
         diagnostics: &mut Vec<Diagnostic>,
-    ) -> Globals {
+    ) -> Globals<'a> {
         let mut globals = Globals::default();
         globals.set_automatic(file, settings, platforms);
         let items = file.globals.iter().filter_map(|global| match &global.kind {
@@ -50,54 +51,56 @@ impl Globals {
             _ => None,
         });
         for item in items.flatten() {
-            let name = &item.name.value;
+            let name = item.name.value.as_str();
             if let Some(value) = settings.build_args.get(name) {
-                globals.values.insert(name.clone(), value.clone());
+                globals.values.insert(name, Cow::Borrowed(value));
             } else if let Some(default) = &item.default {
                 match expand(&default.value, file.directives.escape, &globals) {
-                    Ok(value) => {
-                        let value = value.into_owned();
-                        globals.values.insert(name.clone(), value);
+                    Ok(value) => drop(globals.values.insert(name, value)),
+                    Err(error) => {
+                        let problem = complain::expansion(&error, &default.value);
+                        diagnostics.push(problem.at(&file.source, default.span, ""));
                     }
-                    Err(error) => diagnostics.push(complain::expansion(&error, &default.value).at(
-                        &file.source,
-                        default.span,
-                        "",
-                    )),
                 }
             }
         }
         globals
     }
 
-    fn set_automatic(&mut self, file: &Dockerfile, settings: &Settings, platforms: [&Platform; 2]) {
+    fn set_automatic(
+        &mut self,
+        file: &'a Dockerfile,
+        settings: &'a Settings,
+        platforms: [&'a Platform; 2],
+    ) {
         let last = file.stages.last().and_then(|stage| stage.name.as_ref());
         let stage = settings.target.as_deref().filter(|target| !target.is_empty());
         let stage = stage.or(last.map(|name| name.value.as_str())).unwrap_or("default");
         self.set("TARGETSTAGE", stage, settings);
-        for (prefix, platform) in ["BUILD", "TARGET"].into_iter().zip(platforms) {
-            let mut full = platform.clone();
-            if prefix == "BUILD" {
-                // Only the target's name carries the version of the system.
-                full.version.clear();
-            }
-            self.set(&format!("{prefix}PLATFORM"), &full.to_string(), settings);
-            self.set(&format!("{prefix}OS"), &platform.os, settings);
-            self.set(&format!("{prefix}OSVERSION"), &platform.version, settings);
-            self.set(&format!("{prefix}ARCH"), &platform.architecture, settings);
-            self.set(&format!("{prefix}VARIANT"), &platform.variant, settings);
-        }
+        let [build, target] = platforms;
+        // Only the target's name carries the version of the system.
+        let plain = Platform { version: String::new(), ..build.clone() };
+        self.set("BUILDPLATFORM", plain.to_string(), settings);
+        self.set("BUILDOS", &build.os, settings);
+        self.set("BUILDOSVERSION", &build.version, settings);
+        self.set("BUILDARCH", &build.architecture, settings);
+        self.set("BUILDVARIANT", &build.variant, settings);
+        self.set("TARGETPLATFORM", target.to_string(), settings);
+        self.set("TARGETOS", &target.os, settings);
+        self.set("TARGETOSVERSION", &target.version, settings);
+        self.set("TARGETARCH", &target.architecture, settings);
+        self.set("TARGETVARIANT", &target.variant, settings);
     }
 
-    fn set(&mut self, name: &str, value: &str, settings: &Settings) {
-        let value = settings.build_args.get(name).map_or(value, String::as_str);
-        self.values.insert(name.to_owned(), value.to_owned());
+    fn set(&mut self, name: &'static str, value: impl Into<Cow<'a, str>>, settings: &'a Settings) {
+        let given = settings.build_args.get(name);
+        self.values.insert(name, given.map_or_else(|| value.into(), Cow::from));
     }
 }
 
-impl Variables for Globals {
+impl Variables for Globals<'_> {
     fn value(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
+        self.values.get(name).map(|value| &**value)
     }
 }
 
@@ -116,7 +119,7 @@ impl Evaluator<'_> {
         };
         let on_image = context.is_some() || state.view.base != Some(Base::Scratch);
         // What starts from nothing is for the target's platform whatever its FROM says.
-        let platform = state.platform.as_ref().filter(|_| on_image).unwrap_or(self.platform);
+        let platform = state.view.platform.as_ref().filter(|_| on_image).unwrap_or(self.platform);
         let is_windows = platform.os == "windows";
         let reported = base.and_then(|base| self.settings.environments.get(&base));
         if let Some(environment) = reported {
@@ -135,19 +138,14 @@ impl Evaluator<'_> {
 
 /// Global values, with a note of which were asked for.
 pub(super) struct Asked<'a> {
-    globals: &'a Globals,
-    found: RefCell<Vec<String>>,
-    missing: RefCell<Vec<String>>,
+    globals: &'a Globals<'a>,
+    pub(super) found: RefCell<Vec<String>>,
+    pub(super) missing: RefCell<Vec<String>>,
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn of(globals: &'a Globals) -> Asked<'a> {
+    pub(super) fn of(globals: &'a Globals<'a>) -> Asked<'a> {
         Asked { globals, found: RefCell::default(), missing: RefCell::default() }
-    }
-
-    /// The names that were found and those that were not.
-    pub(super) fn into_names(self) -> (Vec<String>, Vec<String>) {
-        (self.found.into_inner(), self.missing.into_inner())
     }
 }
 

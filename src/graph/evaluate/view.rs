@@ -67,7 +67,7 @@ impl Trigger {
 }
 
 /// What a Dockerfile means under some settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Evaluation {
     /// Every stage of the file, reached or not.
     pub stages: Vec<StageView>,
@@ -113,10 +113,9 @@ impl Evaluation {
                 stages.push(at);
             }
             match (&view.context, view.base.as_ref()) {
-                (Some(context), _) => match Reference::in_context(context) {
-                    Some(reference) => break Bottom::Image(reference),
-                    None => break Bottom::Other,
-                },
+                (Some(context), _) => {
+                    break Reference::in_context(context).map_or(Bottom::Other, Bottom::Image);
+                }
                 (None, Some(Base::Image(reference))) => break Bottom::Image(reference.clone()),
                 (None, Some(Base::Scratch)) => break Bottom::Scratch,
                 (None, Some(Base::Context(_))) => break Bottom::Other,

@@ -30,7 +30,7 @@ pub const PROPOSALS: [&str; 10] = [
 pub fn name_by(template: &str, path: &RelPath, folder: &str) -> Option<String> {
     let wishes = Wishes { folder: folder.to_owned(), ..Wishes::default() };
     let no_captures = BTreeMap::new();
-    let values = Values { is_name: true, ..Values::new(path.clone(), &no_captures, None, &wishes) };
+    let values = Values { is_name: true, ..Values::new(path, &no_captures, None, &wishes) };
     let name = match template {
         "" => values.usual_name(),
         _ => {

@@ -2,22 +2,23 @@
 //!
 //! Owns the parts of a Dockerfile's path, and the name an image gets where nothing is set.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::base::RelPath;
-use crate::graph::naming::{LATEST, Wishes};
+use crate::graph::naming::{Given, LATEST, Wishes};
 use crate::scan::config::{OF_GIT, Unfilled};
 
 /// The values of one image.
 #[derive(Clone)]
 pub(super) struct Values<'a> {
-    pub(super) path: RelPath,
+    pub(super) path: &'a RelPath,
     /// The captures of its group's pattern.
     pub(super) captures: &'a BTreeMap<String, String>,
     /// The stage that is built, where one is set.
-    pub(super) target: Option<String>,
+    pub(super) target: Option<&'a str>,
     /// The image's name, once it is known.
-    pub(super) name: Option<String>,
+    pub(super) name: Option<&'a str>,
     pub(super) wishes: &'a Wishes,
     /// The version that is meant; the first one where nothing is said.
     pub(super) version: Option<&'a str>,
@@ -29,9 +30,9 @@ pub(super) struct Values<'a> {
 
 impl<'a> Values<'a> {
     pub(super) fn new(
-        path: RelPath,
+        path: &'a RelPath,
         captures: &'a BTreeMap<String, String>,
-        target: Option<String>,
+        target: Option<&'a str>,
         wishes: &'a Wishes,
     ) -> Values<'a> {
         let (name, version, leaves_names_open, is_name) = (None, None, false, false);
@@ -40,25 +41,25 @@ impl<'a> Values<'a> {
 
     /// The value of a placeholder; nothing where there is none of that name.
     pub(super) fn find(&self, name: &str) -> Option<Result<String, Unfilled>> {
-        let given = |wish: &Option<crate::graph::naming::Given>, hint: &str| match wish {
-            _ if self.leaves_names_open => Ok(format!("{{{name}}}")),
-            Some(given) => Ok(given.value.clone()),
+        let given = |wish: &'a Option<Given>, hint: &str| match wish {
+            _ if self.leaves_names_open => Ok(Cow::from(format!("{{{name}}}"))),
+            Some(given) => Ok(given.value.as_str().into()),
             None => Err(Unfilled::unset(name, hint)),
         };
         let value = match name {
-            "dir" => Ok(self.folder()),
-            "parent" => Ok(self.above()),
+            "dir" => Ok(self.folder().into()),
+            "parent" => Ok(self.above(2).into()),
             "path" => Ok(self.whole_folder()),
-            "stem" => Ok(self.stem().unwrap_or_else(|| self.folder())),
-            "usual" => Ok(self.usual_name()),
-            "target" => Ok(self.target.clone().unwrap_or_default()),
-            "name" => match &self.name {
-                Some(name) => Ok(name.clone()),
+            "stem" => Ok(self.stem().unwrap_or(self.folder()).into()),
+            "usual" => Ok(self.usual_name().into()),
+            "target" => Ok(self.target.unwrap_or_default().into()),
+            "name" => match self.name {
+                Some(name) => Ok(name.into()),
                 None => Err(Unfilled::unset(name, "use `{dir}`, the folder's name")),
             },
             "version" => {
                 let first = self.wishes.versions.first().map(|version| version.value.as_str());
-                Ok(self.version.or(first).unwrap_or(LATEST).to_owned())
+                Ok(self.version.or(first).unwrap_or(LATEST).into())
             }
             "namespace" => {
                 given(&self.wishes.namespace, "set `namespace` in `layers.toml`, or REPO_NS")
@@ -70,7 +71,7 @@ impl<'a> Values<'a> {
             )),
             _ => return None,
         };
-        Some(value)
+        Some(value.map(Cow::into_owned))
     }
 
     /// The name where none is set: the folder's for a plain Dockerfile, the folder's and the
@@ -81,38 +82,37 @@ impl<'a> Values<'a> {
             (Some(ending), true) if !self.path.parent().is_root() => {
                 format!("{}-{ending}", self.folder())
             }
-            (Some(stem), _) => stem,
-            (None, _) => self.folder(),
+            (stem, _) => stem.unwrap_or(self.folder()).to_owned(),
         }
     }
 
-    fn folder(&self) -> String {
-        self.path.parent().file_name().unwrap_or(&self.wishes.folder).to_owned()
+    fn folder(&self) -> &'a str {
+        self.above(1)
     }
 
-    fn above(&self) -> String {
-        self.path.parent().parent().file_name().unwrap_or(&self.wishes.folder).to_owned()
+    /// The name of the folder so many steps above the Dockerfile.
+    fn above(&self, steps: usize) -> &'a str {
+        self.path.parts().rev().nth(steps).unwrap_or(&self.wishes.folder)
     }
 
-    fn whole_folder(&self) -> String {
-        let folder = self.path.parent();
-        match self.is_name {
-            true if folder.is_root() => self.wishes.folder.clone(),
-            true => folder.as_str().replace('/', "-"),
-            false => folder.as_str().to_owned(),
+    fn whole_folder(&self) -> Cow<'a, str> {
+        match self.path.as_str().rsplit_once('/') {
+            Some((folder, _)) if self.is_name => folder.replace('/', "-").into(),
+            Some((folder, _)) => folder.into(),
+            None if self.is_name => self.wishes.folder.as_str().into(),
+            None => ".".into(),
         }
     }
 
     /// What the file's name says beside `Dockerfile`; nothing for a plain one.
-    fn stem(&self) -> Option<String> {
+    fn stem(&self) -> Option<&'a str> {
         let file = self.path.file_name().unwrap_or_default();
         let stem = match (plain_word(file), self.ending()) {
             (Some(word), true) => &file[word..],
             (Some(_), false) => return None,
             (None, _) => file.rsplit_once('.').map_or(file, |(stem, _)| stem),
         };
-        let stem = stem.trim_matches(['.', '-', '_']);
-        (!stem.is_empty()).then(|| stem.to_owned())
+        Some(stem.trim_matches(['.', '-', '_'])).filter(|stem| !stem.is_empty())
     }
 
     /// Whether the file is called `Dockerfile` with something behind it.

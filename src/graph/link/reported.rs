@@ -11,7 +11,7 @@ use super::{Linked, Meaning, Siblings};
 use crate::base::{Diagnostic, ExternalId, IdMap, ImageId};
 use crate::graph::evaluate::{self, Evaluation, Settings, Trigger};
 use crate::graph::reference::Reference;
-use crate::graph::{Graph, Image, Surroundings};
+use crate::graph::{Graph, Image};
 
 /// The triggers of external images.
 pub type ExternalTriggers = BTreeMap<ExternalId, Vec<Trigger>>;
@@ -62,7 +62,7 @@ impl Graph {
         &self,
         image: ImageId,
         settings: &Settings,
-        siblings: &Siblings,
+        siblings: &Siblings<'_>,
         reported: &ExternalTriggers,
     ) -> Evaluation {
         let triggers = |reference: &Reference| match siblings.find(reference) {
@@ -76,28 +76,18 @@ impl Graph {
     }
 
     fn settings_of(&self, image: &Image) -> Settings {
-        let Surroundings { platform, build_platform, proxies } = &self.surroundings;
-        let mut build_args = image.build_args.clone();
-        build_args.extend(proxies.beside(&build_args));
-        Settings {
-            build_args,
-            platform: platform.clone(),
-            build_platform: build_platform.clone(),
-            target: image.target.clone(),
-            contexts: image.contexts.clone(),
-            environments: BTreeMap::new(),
-        }
+        let (target, contexts) = (image.target.clone(), image.contexts.clone());
+        self.surroundings.settings(image.build_args.clone(), target, contexts)
     }
 }
 
-impl Siblings {
+impl<'a> Siblings<'a> {
     /// The references of images that have been linked.
-    fn of_images(images: &IdMap<Image>) -> Siblings {
-        let mut siblings = Siblings { by_repository: std::collections::HashMap::new() };
+    fn of_images(images: &'a IdMap<Image>) -> Siblings<'a> {
+        let mut siblings = Siblings::default();
         for (id, image) in images.iter() {
             for reference in &image.references {
-                let tags = siblings.by_repository.entry(reference.repository()).or_default();
-                tags.entry(super::tag_of(reference).to_owned()).or_insert(id);
+                siblings.entry(reference).or_insert(id);
             }
         }
         siblings

@@ -17,8 +17,9 @@ use crate::base::path::STATE_DIRECTORY;
 use crate::base::{IdMap, ImageId};
 use crate::graph::Image;
 use crate::inputs::files::{FileInputs, FileList, readable};
+use crate::inputs::gather::describe_ignore_problem;
 use crate::inputs::{Use, select};
-use crate::scan::context::{Context, EntryKind};
+use crate::scan::context::{Context, EntryKind, join};
 use crate::scan::git::{Contents, File, FileKind, Landing, Snapshot};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
 use crate::scan::listing::{self, Listed};
@@ -34,16 +35,13 @@ pub(super) struct Reading {
     pub(super) paths: Vec<OsString>,
     chosen: Vec<usize>,
     /// What is read without being known: submodules, and what is outside of the repository.
-    unknown: Vec<Unknown>,
+    unknown: Vec<FileInputs<'static>>,
 }
 
-/// Something of which only a name is known.
-#[derive(Debug)]
-struct Unknown {
-    /// Its path in the context.
-    path: OsString,
-    kind: &'static str,
-    name: String,
+/// Something of which only a name is known, by its path in the context.
+fn unknown(path: &OsStr, kind: &'static str, name: String) -> FileInputs<'static> {
+    let path = Cow::Owned(readable(path).into_owned());
+    FileInputs { path, kind: kind.into(), mode: "0755".into(), content: Some(name.into()) }
 }
 
 /// What the images of a side read.
@@ -68,8 +66,8 @@ impl Readings {
     /// Reads a side.
     pub(super) fn of(side: Side<'_>) -> Readings {
         let images = &side.graph.images;
-        let unread = || Err("this context was not read".to_owned());
-        let mut by_image = IdMap::from_fn(images.len(), |_| unread());
+        let mut by_image =
+            IdMap::from_fn(images.len(), |_| Err("this context was not read".to_owned()));
         let mut groups: BTreeMap<Group, Vec<ImageId>> = BTreeMap::new();
         for (id, image) in images.iter() {
             let directory = image.context.under(side.root);
@@ -135,20 +133,15 @@ fn list(
     nothing_is_read: bool,
 ) -> Result<Context, String> {
     let root = image.context.under(side.root);
-    let Landing::Inside(directory) = landing else {
+    let (Landing::Inside(directory), false) = (landing, nothing_is_read) else {
         return Ok(Context { root, entries: Vec::new() });
     };
-    if nothing_is_read {
-        return Ok(Context { root, entries: Vec::new() });
-    }
     let (ignore, problems) = IgnoreFile::load(side.root, &image.dockerfile, &image.context)
         .map_err(|error| without_root(&error.to_string(), side))?;
-    if let Some(problem) = problems.first() {
-        let place = problem.labels.first().map(|label| label.source.place(label.span));
-        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-        return Err(format!("{place}{}", problem.message));
+    match problems.first() {
+        Some(problem) => Err(describe_ignore_problem(problem)),
+        None => Ok(listing::list(root, &paths_below(side.snapshot, directory), &ignore)),
     }
-    Ok(listing::list(root, &paths_below(side.snapshot, directory), &ignore))
 }
 
 /// A message that is the same for all states of a repository.
@@ -187,7 +180,7 @@ impl Reading {
         if uses.is_empty() {
             return reading;
         }
-        let whole = |kind, name| Unknown { path: ".".into(), kind, name };
+        let whole = |kind, name| unknown(OsStr::new("."), kind, name);
         match landing {
             Landing::Inside(directory) => reading.choose(snapshot, directory, uses),
             Landing::Outside(path) => {
@@ -197,7 +190,7 @@ impl Reading {
             Landing::Loop => reading.unknown.push(whole("loop", String::new())),
         }
         if let Landing::Inside(directory) = landing
-            && let Some((_, file)) = snapshot.submodule_around(directory)
+            && let Some(file) = snapshot.submodule_around(directory)
         {
             reading.unknown.push(whole("submodule", file.blob.clone().unwrap_or_default()));
         }
@@ -219,11 +212,8 @@ impl Reading {
                 EntryKind::Folder => {
                     let file = snapshot.files.get(&path);
                     let file = file.filter(|file| file.kind == FileKind::Submodule);
-                    self.unknown.extend(file.map(|file| Unknown {
-                        path: entry.path.clone(),
-                        kind: "submodule",
-                        name: file.blob.clone().unwrap_or_default(),
-                    }));
+                    let blob = file.map(|file| file.blob.clone().unwrap_or_default());
+                    self.unknown.extend(blob.map(|it| unknown(&entry.path, "submodule", it)));
                 }
                 _ => {}
             }
@@ -246,25 +236,9 @@ impl Reading {
             let mode = Cow::Owned(format!("{:04o}", entry.stat.mode));
             FileInputs { path: readable(&entry.path), kind: Cow::Borrowed(kind), mode, content }
         });
-        let unknown = self.unknown.iter().map(|it| FileInputs {
-            path: readable(&it.path),
-            kind: Cow::Borrowed(it.kind),
-            mode: Cow::Borrowed("0755"),
-            content: Some(Cow::Borrowed(it.name.as_str())),
-        });
-        let files: Vec<FileInputs<'_>> = known.chain(unknown).collect();
+        let files: Vec<FileInputs<'_>> = known.chain(self.unknown.iter().cloned()).collect();
         FileList::new(&files)
     }
-}
-
-fn join(directory: &OsStr, below: &OsStr) -> OsString {
-    let mut path = OsString::with_capacity(directory.len() + 1 + below.len());
-    path.push(directory);
-    if !directory.is_empty() {
-        path.push("/");
-    }
-    path.push(below);
-    path
 }
 
 /// Git keeps one bit of a mode.

@@ -59,7 +59,7 @@ fn as_submodule(change: Change, sides: Sides<'_>) -> Change {
     let around = |snapshot: &Snapshot| -> Option<String> {
         let whole = snapshot.path_of(path);
         let around = snapshot.nested_around(&whole)?;
-        let root = snapshot.root().as_bytes();
+        let root = snapshot.root.as_bytes();
         let below = around.as_bytes().strip_prefix(root)?;
         let below = below.strip_prefix(b"/").unwrap_or(below);
         Some(String::from_utf8_lossy(below).into_owned())

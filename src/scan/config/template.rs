@@ -26,16 +26,16 @@ const FILTERS: [&str; 2] = ["lower", "kebab"];
 
 /// A template, cut into text and placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
-    pieces: Vec<Piece>,
+pub struct Template<'a> {
+    pieces: Vec<Piece<'a>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(String),
+enum Piece<'a> {
+    Text(&'a str),
     Placeholder {
-        name: String,
-        filter: Option<String>,
+        name: &'a str,
+        filter: Option<&'a str>,
         /// Where it stands in the template's text, braces included.
         at: Range<usize>,
     },
@@ -44,57 +44,50 @@ enum Piece {
 /// A filled template, or what is wrong with it.
 pub type Filled = Result<String, Box<Diagnostic>>;
 
-impl Template {
+impl<'a> Template<'a> {
     /// Cuts a template. Every text is one.
-    pub fn parse(template: &str) -> Template {
+    pub fn parse(template: &'a str) -> Template<'a> {
         let is_ours = |name: &str| is_name(name.strip_prefix("git.").unwrap_or(name));
         Template::cut(template, &is_ours)
     }
 
     /// Cuts the template of a tag.
-    pub fn parse_tag(template: &str) -> Template {
+    pub fn parse_tag(template: &'a str) -> Template<'a> {
         Template::cut(template, &|name: &str| name.split('.').all(is_name))
     }
 
-    fn cut(template: &str, is_name: &dyn Fn(&str) -> bool) -> Template {
+    fn cut(template: &'a str, is_name: &dyn Fn(&str) -> bool) -> Template<'a> {
         let mut pieces = Vec::new();
-        let mut text = String::new();
         let mut rest = template;
         while let Some(open) = rest.find('{') {
             let at = template.len() - rest.len() + open;
-            text.push_str(&rest[..open]);
-            let doubled = rest[open..].starts_with("{{");
-            let inner = &rest[open + 1 + usize::from(doubled)..];
+            let (before, braced) = rest.split_at(open);
+            pieces.push(Piece::Text(before));
+            let doubled = braced.starts_with("{{");
+            let inner = &braced[1 + usize::from(doubled)..];
             let found = inner.split_once('}').and_then(|(inside, after)| {
-                let (name, filter) = match inside.split_once(':') {
-                    Some((name, filter)) => (name, Some(filter.to_owned())),
-                    None => (inside, None),
-                };
+                let (name, filter) = inside
+                    .split_once(':')
+                    .map_or((inside, None), |(name, filter)| (name, Some(filter)));
                 is_name(name).then_some((inside, name, filter, after))
             });
             match found {
                 Some((inside, _, _, after)) if doubled && after.starts_with('}') => {
-                    text.push_str(&format!("{{{inside}}}"));
+                    pieces.push(Piece::Text(&braced[1..inside.len() + 3]));
                     rest = &after[1..];
                 }
                 Some((inside, name, filter, after)) if !doubled => {
-                    if !text.is_empty() {
-                        pieces.push(Piece::Text(std::mem::take(&mut text)));
-                    }
                     let at = at..at + inside.len() + 2;
-                    pieces.push(Piece::Placeholder { name: name.to_owned(), filter, at });
+                    pieces.push(Piece::Placeholder { name, filter, at });
                     rest = after;
                 }
                 _ => {
-                    text.push('{');
-                    rest = &rest[open + 1..];
+                    pieces.push(Piece::Text("{"));
+                    rest = &braced[1..];
                 }
             }
         }
-        text.push_str(rest);
-        if !text.is_empty() {
-            pieces.push(Piece::Text(text));
-        }
+        pieces.push(Piece::Text(rest));
         Template { pieces }
     }
 
@@ -102,7 +95,7 @@ impl Template {
     pub fn mentions(&self, wanted: &str) -> bool {
         self.pieces
             .iter()
-            .any(|piece| matches!(piece, Piece::Placeholder { name, .. } if name == wanted))
+            .any(|piece| matches!(piece, Piece::Placeholder { name, .. } if *name == wanted))
     }
 
     /// Whether any placeholder occurs.
@@ -125,7 +118,7 @@ impl Template {
                 Piece::Text(text) => filled.push_str(text),
                 Piece::Placeholder { name, filter, at } => {
                     let value = value(name).map_err(|unfilled| (at.clone(), unfilled))?;
-                    let value = match filter.as_deref() {
+                    let value = match *filter {
                         None => value,
                         Some("lower") => value.to_lowercase(),
                         Some("kebab") => kebab(&value),
@@ -145,24 +138,16 @@ impl Template {
 /// Why a placeholder has no value, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfilled {
-    message: String,
-    hint: String,
+    /// What is wrong.
+    pub message: String,
+    /// What helps.
+    pub hint: String,
 }
 
 impl Unfilled {
     /// What is wrong, and what helps.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Unfilled {
         Unfilled { message: message.into(), hint: hint.into() }
-    }
-
-    /// What is wrong.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// What helps.
-    pub fn hint(&self) -> &str {
-        &self.hint
     }
 
     /// There is nothing of that name.
@@ -203,8 +188,8 @@ impl ConfigFile {
                 Err(Unfilled::unknown("placeholder", name, captures.chain(BUILT_IN)))
             }),
         };
-        let filled = Template::parse(text).fill(&value);
-        filled
+        Template::parse(text)
+            .fill(&value)
             .map_err(|(at, unfilled)| Box::new(self.describe_unfilled((text, span), at, unfilled)))
     }
 

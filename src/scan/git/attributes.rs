@@ -3,11 +3,13 @@
 //! Owns the settings and attributes on which that depends (gitattributes(5), `convert.c` in git). It
 //! converts nothing itself: git does, where contents are needed.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 
-use super::{Caller, split, split_once};
+use super::module::Module;
+use super::{Caller, list_of, split, split_once};
 
 /// The attributes that decide what a checkout writes.
 const ATTRIBUTES: [&str; 6] = ["text", "crlf", "eol", "ident", "filter", "working-tree-encoding"];
@@ -21,8 +23,11 @@ pub(super) struct Settings {
     pub(super) symlinks: bool,
     /// Whether only a part of the files is checked out (`core.sparseCheckout`).
     pub(super) sparse: bool,
-    auto_crlf: String,
-    eol: String,
+    /// What `core.autocrlf` says: whether lines are written with CRLF, which `input` does not; nothing
+    /// where it is off.
+    auto_crlf: Option<bool>,
+    /// Whether `core.eol` is `crlf`.
+    eol_is_crlf: bool,
     /// Commands of filters, by the names of their settings.
     pub(super) filters: Vec<(String, OsString)>,
 }
@@ -42,10 +47,8 @@ impl Settings {
                 b"core.filemode" => settings.file_mode = is_on,
                 b"core.symlinks" => settings.symlinks = is_on,
                 b"core.sparsecheckout" => settings.sparse = is_on,
-                b"core.autocrlf" => {
-                    settings.auto_crlf = if text == "input" { text } else { is_on.to_string() };
-                }
-                b"core.eol" => settings.eol = text,
+                b"core.autocrlf" => settings.auto_crlf = is_on.then_some(text != "input"),
+                b"core.eol" => settings.eol_is_crlf = text == "crlf",
                 _ => {
                     let name = String::from_utf8_lossy(name).into_owned();
                     settings.filters.push((name, OsString::from_vec(value.to_vec())));
@@ -61,21 +64,21 @@ impl Settings {
             None | Some(b"unspecified") => None,
             Some(value) => Some(String::from_utf8_lossy(value)),
         };
-        let mut parts: Vec<String> = Vec::new();
-        parts.extend(self.line_endings(&value));
+        let mut parts: Vec<Cow<'_, str>> = Vec::new();
+        parts.extend(self.line_endings(&value).map(Cow::Borrowed));
         if value("ident").as_deref() == Some("set") {
-            parts.push("ident".to_owned());
+            parts.push(Cow::Borrowed("ident"));
         }
         let is_named = |value: &str| !matches!(value, "set" | "unset");
         if let Some(filter) = value("filter").filter(|filter| is_named(filter)) {
             let command = |kind: &str| format!("filter.{filter}.{kind}");
             let (smudge, process) = (command("smudge"), command("process"));
             if self.filters.iter().any(|(name, _)| *name == smudge || *name == process) {
-                parts.push(format!("filter={filter}"));
+                parts.push(Cow::Owned(format!("filter={filter}")));
             }
         }
         if let Some(encoding) = value("working-tree-encoding").filter(|it| is_named(it)) {
-            parts.push(format!("encoding={encoding}"));
+            parts.push(Cow::Owned(format!("encoding={encoding}")));
         }
         parts.join(" ")
     }
@@ -84,8 +87,8 @@ impl Settings {
     /// native lines end in LF.
     fn line_endings<'a>(
         &self,
-        value: &dyn Fn(&str) -> Option<std::borrow::Cow<'a, str>>,
-    ) -> Option<String> {
+        value: &dyn Fn(&str) -> Option<Cow<'a, str>>,
+    ) -> Option<&'static str> {
         let text = value("text").or_else(|| value("crlf"));
         let text = text.as_deref();
         let eol = value("eol");
@@ -93,33 +96,25 @@ impl Settings {
         let is_crlf = match (text, eol) {
             (Some("unset"), _) | (_, Some("lf")) => false,
             (_, Some("crlf")) => true,
-            (Some(_), _) => match self.auto_crlf.as_str() {
-                "true" => true,
-                "input" => false,
-                _ => self.eol == "crlf",
-            },
-            (None, _) => self.auto_crlf == "true",
+            (Some(_), _) => self.auto_crlf.unwrap_or(self.eol_is_crlf),
+            (None, _) => self.auto_crlf == Some(true),
         };
         let is_auto = text == Some("auto") || text.is_none() && eol != Some("crlf");
-        is_crlf.then(|| if is_auto { "auto-crlf" } else { "crlf" }.to_owned())
+        is_crlf.then_some(if is_auto { "auto-crlf" } else { "crlf" })
     }
 }
 
-/// What a checkout does to each of some files, where it does something. `caller` decides whose
-/// attributes count; `paths` are those of its repository.
+/// What a checkout does to each of some files of a module, where it does something, by their paths in
+/// it. `caller` decides whose attributes count; `paths` are those of the main repository.
 pub(super) fn conversions(
     caller: &Caller,
-    settings: &Settings,
-    paths: &HashSet<&OsStr>,
+    module: &Module,
+    paths: &[&OsStr],
 ) -> anyhow::Result<HashMap<OsString, String>> {
     if paths.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut asked = Vec::new();
-    for path in paths {
-        asked.extend_from_slice(path.as_bytes());
-        asked.push(0);
-    }
+    let asked = list_of(paths.iter().map(|path| module.own_path(path)));
     let words: Vec<&str> = ["check-attr", "-z", "--stdin"].into_iter().chain(ATTRIBUTES).collect();
     let answer = caller.ask(&words, Some(&asked))?;
     let mut words = answer.split(|byte| *byte == 0);
@@ -128,7 +123,7 @@ pub(super) fn conversions(
         attributes.entry(path).or_default().insert(name, value);
     }
     let named = attributes.into_iter().filter_map(|(path, attributes)| {
-        let conversion = settings.conversion(&attributes);
+        let conversion = module.settings.conversion(&attributes);
         (!conversion.is_empty()).then(|| (OsString::from_vec(path.to_vec()), conversion))
     });
     Ok(named.collect())
@@ -160,12 +155,12 @@ mod tests {
         let filters = Settings { filters: smudge, ..Settings::default() };
         check(&filters, &[("filter", "x")], "filter=x");
         check(&filters, &[("filter", "y")], "");
-        let auto = Settings { auto_crlf: "true".to_owned(), ..Settings::default() };
+        let auto = Settings { auto_crlf: Some(true), ..Settings::default() };
         check(&auto, &[], "auto-crlf");
         check(&auto, &[("text", "set")], "crlf");
         check(&auto, &[("crlf", "input")], "");
         check(&auto, &[("text", "unset")], "");
-        let eol = Settings { eol: "crlf".to_owned(), ..Settings::default() };
+        let eol = Settings { eol_is_crlf: true, ..Settings::default() };
         check(&eol, &[], "");
         check(&eol, &[("text", "auto")], "auto-crlf");
     }

@@ -6,7 +6,7 @@
 //! them, or read from the disk, and have the id that they would have as a blob. What git takes to be
 //! unchanged has the same name on both sides, whatever bytes the disk has.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
@@ -37,7 +37,7 @@ pub struct Wanted<'a> {
 pub struct Contents<'a> {
     snapshot: &'a Snapshot,
     /// Those that are not the id of the blob.
-    others: HashMap<OsString, String>,
+    others: HashMap<&'a OsStr, String>,
 }
 
 impl Contents<'_> {
@@ -64,7 +64,7 @@ struct Pair<'a> {
 pub fn names_of_contents<'a>(
     now: &'a Snapshot,
     then: &'a Snapshot,
-    wanted: &Wanted<'_>,
+    wanted: &Wanted<'a>,
 ) -> anyhow::Result<[Contents<'a>; 2]> {
     let have_same_attributes = now.has_attributes_of(then);
     let is_open = |path: &&&OsStr| {
@@ -77,30 +77,19 @@ pub fn names_of_contents<'a>(
     open.extend(&wanted.moved);
     let (of_now, of_then) = rayon::join(|| now.conversions(&open), || then.conversions(&open));
     let pair = Pair { snapshots: [now, then], conversions: [of_now?, of_then?] };
-    let mut others = [HashMap::new(), HashMap::new()];
-    let mut read = [Vec::new(), Vec::new()];
-    for path in open {
-        if let Some(name) = pair.shared_name(path) {
-            for others in &mut others {
-                others.insert(path.to_owned(), name.clone());
-            }
-            continue;
-        }
-        for side in [0, 1] {
-            if pair.must_read(side, path) {
-                read[side].push(path);
-            }
-        }
-    }
-    let [read_now, read_then] = &read;
-    let (of_now, of_then) = rayon::join(|| pair.read(0, read_now), || pair.read(1, read_then));
-    let [mut others_now, mut others_then] = others;
-    others_now.extend(of_now?);
-    others_then.extend(of_then?);
-    Ok([
-        Contents { snapshot: now, others: others_now },
-        Contents { snapshot: then, others: others_then },
-    ])
+    let shared: HashMap<&OsStr, String> =
+        open.iter().filter_map(|path| Some((*path, pair.shared_name(path)?))).collect();
+    let unshared: Vec<&OsStr> =
+        open.into_iter().filter(|path| !shared.contains_key(path)).collect();
+    let read = |side| {
+        let unread = unshared.iter().copied().filter(|path| pair.must_read(side, path));
+        pair.read(side, &unread.collect::<Vec<_>>())
+    };
+    let (of_now, of_then) = rayon::join(|| read(0), || read(1));
+    let (mut of_now, mut of_then) = (of_now?, of_then?);
+    of_now.extend(shared.clone());
+    of_then.extend(shared);
+    Ok([Contents { snapshot: now, others: of_now }, Contents { snapshot: then, others: of_then }])
 }
 
 impl Pair<'_> {
@@ -118,10 +107,10 @@ impl Pair<'_> {
         let (now, then) = (self.file(0, path)?, self.file(1, path)?);
         let (blob, other) = (now.blob.as_deref()?, then.blob.as_deref()?);
         let conversion = self.conversion(0, path);
-        let is_same = blob == other && conversion == self.conversion(1, path);
-        let name =
-            if conversion.is_empty() { blob.to_owned() } else { format!("{blob} {conversion}") };
-        is_same.then_some(name)
+        if blob != other || conversion != self.conversion(1, path) {
+            return None;
+        }
+        Some(if conversion.is_empty() { blob.to_owned() } else { format!("{blob} {conversion}") })
     }
 
     /// Whether the id of the blob is not the name of the content.
@@ -133,25 +122,24 @@ impl Pair<'_> {
     }
 
     /// Names for contents: those of the disk as they are there, others as git writes them.
-    fn read(&self, side: usize, paths: &[&OsStr]) -> anyhow::Result<HashMap<OsString, String>> {
+    fn read<'p>(
+        &self,
+        side: usize,
+        paths: &[&'p OsStr],
+    ) -> anyhow::Result<HashMap<&'p OsStr, String>> {
         let snapshot = self.snapshots[side];
         let mut names = HashMap::new();
-        let by_module = |is_wanted: &dyn Fn(&File) -> bool| {
-            let mut by_module: BTreeMap<usize, Vec<&OsStr>> = BTreeMap::new();
-            for path in paths {
-                if let Some(file) = self.file(side, path).filter(|file| is_wanted(file)) {
-                    by_module.entry(file.module).or_default().push(path);
-                }
-            }
-            by_module
+        let by_module = |on_disk: bool| {
+            let is_wanted = |file: &File| file.is_regular() && file.on_disk == on_disk;
+            snapshot.by_module(paths.iter().copied(), is_wanted)
         };
-        for (module, paths) in by_module(&|file| file.on_disk) {
+        for (module, paths) in by_module(true) {
             let caller = &snapshot.modules[module].caller;
             let ids = hash_files(caller, &snapshot.top, &paths)?;
             let ids = ids.into_iter().map(|id| id.unwrap_or_else(|| UNKNOWN.to_owned()));
-            names.extend(paths.into_iter().map(OsStr::to_owned).zip(ids));
+            names.extend(paths.into_iter().zip(ids));
         }
-        for (module, paths) in by_module(&|file| !file.on_disk) {
+        for (module, paths) in by_module(false) {
             let directory = tempfile::tempdir().context("can't make a temporary directory")?;
             let scratch = Scratch::new(snapshot, module, directory.path(), &paths)?;
             let failed = scratch.check_out(&paths)?;
@@ -164,7 +152,7 @@ impl Pair<'_> {
                     let blob = self.file(side, path).and_then(|file| file.blob.as_deref());
                     format!("{} {}", blob.unwrap_or(UNKNOWN), self.conversion(side, path))
                 });
-                names.insert(path.to_owned(), id);
+                names.insert(path, id);
             }
         }
         Ok(names)
@@ -172,20 +160,28 @@ impl Pair<'_> {
 }
 
 impl Snapshot {
-    /// What checkouts do to files, by their paths, where they do something.
-    fn conversions(&self, paths: &BTreeSet<&OsStr>) -> anyhow::Result<HashMap<OsString, String>> {
+    /// Those of some files that are wanted, by their modules.
+    pub(super) fn by_module<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p OsStr>,
+        is_wanted: impl Fn(&File) -> bool,
+    ) -> BTreeMap<usize, Vec<&'p OsStr>> {
         let mut by_module: BTreeMap<usize, Vec<&OsStr>> = BTreeMap::new();
         for path in paths {
-            if let Some(file) = self.files.get(*path).filter(|file| file.is_regular()) {
+            if let Some(file) = self.files.get(path).filter(|file| is_wanted(file)) {
                 by_module.entry(file.module).or_default().push(path);
             }
         }
+        by_module
+    }
+
+    /// What checkouts do to files, by their paths, where they do something.
+    fn conversions(&self, paths: &BTreeSet<&OsStr>) -> anyhow::Result<HashMap<OsString, String>> {
         let mut all = HashMap::new();
-        for (number, paths) in by_module {
+        for (number, paths) in self.by_module(paths.iter().copied(), File::is_regular) {
             let module = &self.modules[number];
             let found = if self.is_work_tree {
-                let own: HashSet<&OsStr> = paths.iter().map(|path| module.own_path(path)).collect();
-                conversions(&module.caller, &module.settings, &own)?
+                conversions(&module.caller, module, &paths)?
             } else {
                 let directory = tempfile::tempdir().context("can't make a temporary directory")?;
                 Scratch::new(self, number, directory.path(), &[])?.conversions(&paths)?
@@ -222,7 +218,7 @@ pub(super) fn hash_files(
     }
     let words = ["hash-object", "--no-filters", "--stdin-paths"];
     let answer = caller.ask(&words, Some(asked.as_bytes()))?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let answer = String::from_utf8_lossy(&answer);
     let mut ids = answer.lines().map(str::to_owned);
     Ok(readable.iter().map(|readable| if *readable { ids.next() } else { None }).collect())
 }

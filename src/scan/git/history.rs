@@ -3,9 +3,12 @@
 //! Owns what can go wrong with a name, above all in shallow clones: a commit that is missing, and a
 //! merge base that is found but need not be the right one, because history was cut off before it.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::Git;
+use anyhow::Context;
+
+use super::{Git, UNREADABLE};
 use crate::base::error::permanent;
 
 impl Git {
@@ -24,17 +27,20 @@ impl Git {
             None => None,
         };
         let revision = base.as_deref().unwrap_or(revision);
-        let wanted = format!("{revision}^{{tree}}");
+        self.find(revision, "tree")?.ok_or_else(|| {
+            self.describe_unknown(&format!("there is no revision `{revision}`"), revision)
+        })
+    }
+
+    /// The id of the object of a type that a revision means.
+    fn find(&self, revision: &str, kind: &str) -> anyhow::Result<Option<String>> {
+        let wanted = format!("{revision}^{{{kind}}}");
         let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
         let found = self.caller.run(&arguments, None)?;
         // `--end-of-options` is printed back by some versions of git.
         let text = String::from_utf8_lossy(&found.stdout);
-        match text.lines().find(|line| !line.starts_with('-')) {
-            Some(tree) if found.status.success() => Ok(tree.trim().to_owned()),
-            _ => {
-                Err(self.describe_unknown(&format!("there is no revision `{revision}`"), revision))
-            }
-        }
+        let id = text.lines().find(|line| !line.starts_with('-'));
+        Ok(id.filter(|_| found.status.success()).map(|id| id.trim().to_owned()))
     }
 
     /// The commit where two revisions parted; the null commit where one of them is that.
@@ -50,11 +56,11 @@ impl Git {
         self.resolve(other)?;
         let base =
             self.caller.run(&["merge-base", "--all", "--end-of-options", one, other], None)?;
-        let text = String::from_utf8_lossy(&base.stdout).into_owned();
+        let text = String::from_utf8_lossy(&base.stdout);
         let bases: Vec<&str> = text.lines().filter(|line| !line.starts_with('-')).collect();
         let name = |revision: &str| match revision {
-            "HEAD" => revision.to_owned(),
-            _ => format!("`{revision}`"),
+            "HEAD" => "HEAD".into(),
+            _ => Cow::from(format!("`{revision}`")),
         };
         let (Some(first), true) = (bases.first(), base.status.success()) else {
             let what = format!("{} and {} have no common commit", name(one), name(other));
@@ -80,14 +86,7 @@ impl Git {
         if shallow.is_empty() {
             return Ok(false);
         }
-        let commit = |revision: &str| -> anyhow::Result<String> {
-            let wanted = format!("{revision}^{{commit}}");
-            let words = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
-            let answer = self.caller.ask(&words, None)?;
-            let text = String::from_utf8_lossy(&answer).into_owned();
-            let line = text.lines().find(|line| !line.starts_with('-'));
-            Ok(line.unwrap_or_default().to_owned())
-        };
+        let commit = |revision| self.find(revision, "commit").and_then(|it| it.context(UNREADABLE));
         let ends = [commit(one)?, commit(other)?];
         if ends.iter().any(|end| bases.contains(&end.as_str())) {
             // All that the other can share with it are its ancestors.
@@ -102,8 +101,7 @@ impl Git {
 
     /// The commits at which the history of a shallow clone ends.
     fn shallow_commits(&self) -> anyhow::Result<HashSet<String>> {
-        let path = self.caller.ask(&["rev-parse", "--git-path", "shallow"], None)?;
-        let path = String::from_utf8_lossy(&path).trim_end_matches('\n').to_owned();
+        let path = self.caller.rev_parse(&["--git-path", "shallow"])?;
         // A clone that is complete has no such file.
         let text = std::fs::read_to_string(self.caller.at.join(path)).unwrap_or_default();
         Ok(text.lines().map(str::to_owned).collect())
@@ -119,14 +117,14 @@ impl Git {
                  Actions set `fetch-depth: 0`"
                     .to_owned()
             }
-            (true, branch) => format!(
-                "this clone is shallow: `git fetch --depth=1 origin {}` brings it, or in GitHub \
-                 Actions `fetch-depth: 0`",
-                match branch {
-                    Some(branch) => format!("{branch}:refs/remotes/origin/{branch}"),
-                    None => revision.to_owned(),
-                }
-            ),
+            (true, branch) => {
+                let refspec = branch.map(|branch| format!("{branch}:refs/remotes/origin/{branch}"));
+                format!(
+                    "this clone is shallow: `git fetch --depth=1 origin {}` brings it, or in GitHub \
+                     Actions `fetch-depth: 0`",
+                    refspec.as_deref().unwrap_or(revision)
+                )
+            }
             (false, Some(branch)) => format!("`git fetch origin {branch}` brings it"),
             (false, None) => "`git log --oneline` and `git branch --all` show those there are".into(),
         };

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::attributes::Settings;
-use super::{Caller, split, split_once};
+use super::{Caller, option, split, split_once};
 
 /// A repository: the main one, a submodule, or one that is nested without being a submodule.
 #[derive(Debug, Clone)]
@@ -23,21 +23,19 @@ pub(super) struct Module {
     pub(super) prefix: OsString,
     /// What a checkout depends on.
     pub(super) settings: Settings,
-    top: PathBuf,
 }
 
 impl Module {
     pub(super) fn main(top: &Path, dir: PathBuf) -> anyhow::Result<Module> {
         let caller = Caller::at(top);
         let settings = Settings::read(&caller)?;
-        let prefix = OsString::new();
-        Ok(Module { caller, dir, prefix, settings, top: top.to_owned() })
+        Ok(Module { caller, dir, prefix: OsString::new(), settings })
     }
 
     /// The one whose files are at `path` in the work tree of this one; nothing where none is checked out
     /// there, or where it belongs to somebody else.
     pub(super) fn checked_out(&self, path: &OsStr) -> anyhow::Result<Option<Module>> {
-        let at = self.top.join(path);
+        let at = self.top().join(path);
         // A configuration may name programs: git reads none of another user's (`safe.directory`), but
         // does not look where it is given the directory.
         match git_dir_of(&at).filter(|dir| owner(dir) == owner(&self.dir)) {
@@ -48,10 +46,8 @@ impl Module {
 
     /// The submodule called `name` of this one, of which only the objects are here.
     pub(super) fn kept(&self, name: &OsStr, path: &OsStr) -> anyhow::Result<Option<Module>> {
-        let arguments = ["rev-parse", "--git-path", "modules"];
-        let mut answer = self.caller.ask(&arguments, None)?;
-        answer.pop_if(|byte| *byte == b'\n');
-        let dir = self.caller.at.join(OsString::from_vec(answer)).join(name);
+        let modules = self.caller.rev_parse(&["--git-path", "modules"])?;
+        let dir = self.caller.at.join(modules).join(name);
         let is_plain = Path::new(name)
             .components()
             .all(|part| matches!(part, std::path::Component::Normal(_)));
@@ -62,11 +58,6 @@ impl Module {
     }
 
     fn below(at: &Path, dir: PathBuf, path: &OsStr) -> anyhow::Result<Module> {
-        let option = |name: &str, value: &Path| {
-            let mut option = OsString::from(name);
-            option.push(value);
-            option
-        };
         // Hooks run with variables that point to the main repository: these must not count here.
         let options = vec![option("--git-dir=", &dir), option("--work-tree=", at)];
         let variables = vec![("GIT_INDEX_FILE", dir.join("index").into_os_string())];
@@ -74,12 +65,12 @@ impl Module {
         let settings = Settings::read(&caller)?;
         let mut prefix = path.to_owned();
         prefix.push("/");
-        Ok(Module { caller, dir, prefix, settings, top: at.to_owned() })
+        Ok(Module { caller, dir, prefix, settings })
     }
 
     /// Where its files are.
     pub(super) fn top(&self) -> &Path {
-        &self.top
+        &self.caller.at
     }
 
     /// A path in it, of one in the main repository.

@@ -29,12 +29,8 @@ impl Snapshot {
 
     fn read_revision(git: &Git, tree: &str, is_whole: bool) -> anyhow::Result<Snapshot> {
         let mut snapshot = Snapshot::empty(git, false);
-        let listed = if is_whole {
-            git.main.caller.ask(&["ls-tree", "-r", "-z", "--full-tree", tree], None)?
-        } else {
-            git.caller.ask(&["ls-tree", "-r", "-z", tree], None)?
-        };
-        let prefix = if is_whole { OsStr::new("") } else { git.root.as_os_str() };
+        let (caller, prefix) = git.lister(is_whole);
+        let listed = caller.ask(&["ls-tree", "-r", "-z", tree], None)?;
         let mut submodules = snapshot.add_tree(0, prefix, &listed)?;
         if !is_whole && !git.root.is_empty() {
             let mut words: Vec<OsString> =
@@ -107,7 +103,8 @@ impl Snapshot {
             return Ok(None);
         }
         let around = &self.modules[around];
-        let list = join(trim_slash(&around.prefix), OsStr::new(".gitmodules"));
+        let mut list = around.prefix.clone();
+        list.push(".gitmodules");
         let list = self.files.get(&list).filter(|file| file.is_regular());
         let Some(id) = list.and_then(|file| file.blob.as_deref()) else { return Ok(None) };
         let text = around.caller.contents(&[id])?.pop().unwrap_or_default();
@@ -140,9 +137,4 @@ impl Snapshot {
 pub(super) fn paths_above(root: &OsStr) -> impl Iterator<Item = OsString> {
     let above = Path::new(root).ancestors().skip(1);
     above.flat_map(|it| ABOVE.map(|name| join(it.as_os_str(), OsStr::new(name))))
-}
-
-fn trim_slash(prefix: &OsStr) -> &OsStr {
-    let bytes = prefix.as_bytes();
-    OsStr::from_bytes(bytes.strip_suffix(b"/").unwrap_or(bytes))
 }

@@ -3,7 +3,7 @@
 //! Owns writing files exactly as a checkout of the revision would write them, and asking for the
 //! revision's own attributes. Git does both; no file of the user's work tree or index is touched.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,10 +11,10 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::Caller;
 use super::attributes::conversions;
 use super::module::Module;
 use super::snapshot::{FileKind, Snapshot};
+use super::{Caller, list_of, option};
 
 /// Settings that a user may have for their own work tree and that would reach beyond this one.
 const NEVER: [&str; 5] = [
@@ -48,11 +48,6 @@ impl<'a> Scratch<'a> {
     ) -> anyhow::Result<Scratch<'a>> {
         let module = &snapshot.modules[number];
         let index = tempfile::tempdir().context("can't make a temporary directory")?;
-        let option = |name: &str, value: &Path| {
-            let mut option = OsString::from(name);
-            option.push(value);
-            option
-        };
         let mut options = vec![option("--git-dir=", &module.dir), option("--work-tree=", top)];
         for setting in NEVER {
             options.extend(["-c".into(), setting.into()]);
@@ -66,14 +61,10 @@ impl<'a> Scratch<'a> {
         let caller = Caller { at: top.to_owned(), options, variables };
         let scratch = Scratch { snapshot, module, caller, _index: index };
         let attributes = snapshot.attribute_files().filter(|(_, file)| file.module == number);
-        let mut all: BTreeMap<&OsStr, &str> = BTreeMap::new();
-        all.extend(attributes.filter_map(|(path, file)| Some((path, file.blob.as_deref()?))));
-        for path in files {
-            let found = snapshot.files.get_key_value(*path);
-            all.extend(
-                found.and_then(|(path, file)| Some((path.as_os_str(), file.blob.as_deref()?))),
-            );
-        }
+        let files = files.iter().filter_map(|path| Some((*path, snapshot.files.get(*path)?)));
+        let all =
+            attributes.chain(files).filter_map(|(path, file)| Some((path, &**file.blob.as_ref()?)));
+        let all: BTreeMap<&OsStr, &str> = all.collect();
         scratch.add(&all)?;
         Ok(scratch)
     }
@@ -98,8 +89,7 @@ impl<'a> Scratch<'a> {
         &self,
         paths: &[&OsStr],
     ) -> anyhow::Result<HashMap<OsString, String>> {
-        let own: HashSet<&OsStr> = paths.iter().map(|path| self.module.own_path(path)).collect();
-        conversions(&self.caller, &self.module.settings, &own)
+        conversions(&self.caller, self.module, paths)
     }
 
     /// Writes files as a checkout would. Those that git refuses to write, since a filter fails, are
@@ -123,11 +113,7 @@ impl<'a> Scratch<'a> {
     }
 
     fn write(&self, paths: &[&OsStr]) -> anyhow::Result<bool> {
-        let mut asked = Vec::new();
-        for path in paths {
-            asked.extend_from_slice(self.module.own_path(path).as_bytes());
-            asked.push(0);
-        }
+        let asked = list_of(paths.iter().map(|path| self.module.own_path(path)));
         let words = ["checkout-index", "-z", "--stdin", "--force", "--quiet"];
         Ok(self.caller.run(&words, Some(&asked))?.status.success())
     }
@@ -165,13 +151,7 @@ impl Snapshot {
     /// # Errors
     /// Where git can't be asked, or they can't be written.
     pub fn check_out(&self, top: &Path, paths: &[&OsStr]) -> anyhow::Result<()> {
-        let mut by_module: BTreeMap<usize, Vec<&OsStr>> = BTreeMap::new();
-        for path in paths {
-            if let Some(file) = self.files.get(*path) {
-                by_module.entry(file.module).or_default().push(path);
-            }
-        }
-        for (number, paths) in by_module {
+        for (number, paths) in self.by_module(paths.iter().copied(), |_| true) {
             let module = &self.modules[number];
             let scratch = Scratch::new(self, number, &top.join(&module.prefix), &paths)?;
             let failed = scratch.check_out(&paths)?;
@@ -191,9 +171,7 @@ impl Snapshot {
     /// Where it can't be written.
     pub fn copy_excludes(&self, top: &Path) -> anyhow::Result<()> {
         let caller = &self.modules[0].caller;
-        let mut answer = caller.ask(&["rev-parse", "--git-path", "info/exclude"], None)?;
-        answer.pop_if(|byte| *byte == b'\n');
-        let from = caller.at.join(OsString::from_vec(answer));
+        let from = caller.at.join(caller.rev_parse(&["--git-path", "info/exclude"])?);
         let to = top.join(".git/info");
         fs::create_dir_all(&to).context("can't write to the temporary directory")?;
         // Most repositories have one, but none needs it.

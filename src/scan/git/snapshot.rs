@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::module::Module;
 use super::{Git, join};
+use crate::scan::context::lies_in;
 
 /// The kernel follows no more links than this on one way.
 const MOST_LINKS: usize = 40;
@@ -28,10 +29,11 @@ pub struct Snapshot {
     /// The repositories that the files belong to, the main one first.
     pub(super) modules: Vec<Module>,
     /// The top of git's work tree on the disk.
-    pub(super) top: PathBuf,
+    pub top: PathBuf,
     /// Whether the files are those on the disk, at `top`.
     pub(super) is_work_tree: bool,
-    root: OsString,
+    /// The root of `layers` below the top; empty where they are the same.
+    pub root: OsString,
 }
 
 /// A file of a snapshot.
@@ -71,6 +73,16 @@ pub enum Landing {
     Loop,
 }
 
+impl Landing {
+    /// The path in the repository, where it is one.
+    pub fn inside(self) -> Option<OsString> {
+        match self {
+            Landing::Inside(path) => Some(path),
+            Landing::Outside(_) | Landing::Loop => None,
+        }
+    }
+}
+
 impl Snapshot {
     pub(super) fn empty(git: &Git, is_work_tree: bool) -> Snapshot {
         Snapshot {
@@ -78,20 +90,10 @@ impl Snapshot {
             links: BTreeMap::new(),
             directories: BTreeSet::new(),
             modules: vec![git.main.clone()],
-            top: git.top().to_owned(),
+            top: git.main.top().to_owned(),
             is_work_tree,
             root: git.root.clone(),
         }
-    }
-
-    /// The root of `layers` below the top; empty where they are the same.
-    pub fn root(&self) -> &OsStr {
-        &self.root
-    }
-
-    /// The top of git's work tree on the disk.
-    pub fn top(&self) -> &Path {
-        &self.top
     }
 
     /// A path from the top, of one from the root of `layers`.
@@ -160,8 +162,7 @@ impl Snapshot {
 
     /// What is still ahead below the top, for a way that goes on at a directory outside; the place
     /// outside where the way does not come back. Links outside are not looked at.
-    fn come_back(&self, from: &Path, ahead: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, PathBuf> {
-        let mut ahead = ahead;
+    fn come_back(&self, from: &Path, mut ahead: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, PathBuf> {
         let mut at = from.to_owned();
         loop {
             if at == self.top {
@@ -186,32 +187,21 @@ impl Snapshot {
     pub fn below(&self, directory: &OsStr) -> impl Iterator<Item = (&OsStr, &File)> {
         let prefix = as_prefix(directory);
         let from = self.files.range(prefix.clone()..);
-        from.map_while(move |(path, file)| {
-            let below = path.as_bytes().strip_prefix(prefix.as_bytes())?;
-            Some((OsStr::from_bytes(below), file))
-        })
+        from.map_while(move |(path, file)| Some((strip_prefix(path, &prefix)?, file)))
     }
 
     /// The directories without files below a directory, with their paths in it.
     pub fn empty_below(&self, directory: &OsStr) -> impl Iterator<Item = &OsStr> {
         let prefix = as_prefix(directory);
         let from = self.directories.range(prefix.clone()..);
-        from.map_while(move |path| {
-            path.as_bytes().strip_prefix(prefix.as_bytes()).map(OsStr::from_bytes)
-        })
+        from.map_while(move |path| strip_prefix(path, &prefix))
     }
 
     /// The submodule without known files that holds a path or is it.
-    pub fn submodule_around(&self, path: &OsStr) -> Option<(&OsStr, &File)> {
-        let around = Path::new(path).ancestors();
-        let around = around.filter_map(|it| self.files.get_key_value(it.as_os_str()));
-        let mut around = around.filter(|(_, file)| file.kind == FileKind::Submodule);
-        around.next().map(|(path, file)| (path.as_os_str(), file))
-    }
-
-    /// Whether a path is a submodule without known files.
-    pub fn submodule_at(&self, path: &OsStr) -> bool {
-        self.files.get(path).is_some_and(|file| file.kind == FileKind::Submodule)
+    pub fn submodule_around(&self, path: &OsStr) -> Option<&File> {
+        let mut around =
+            Path::new(path).ancestors().filter_map(|it| self.files.get(it.as_os_str()));
+        around.find(|file| file.kind == FileKind::Submodule)
     }
 
     /// The prefix of the submodule or nested repository that a path is in, without the `/` at its end.
@@ -225,19 +215,15 @@ impl Snapshot {
 
     /// Whether some link leads out of the root of `layers`, but not out of the work tree.
     pub(super) fn leaves_root(&self) -> bool {
-        let inside = |path: &OsStr| {
-            let below = path.as_bytes().strip_prefix(self.root.as_bytes());
-            below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        };
-        let leaves = |link: &OsString| match self.resolve(link) {
-            Landing::Inside(path) => !inside(&path),
-            Landing::Outside(_) | Landing::Loop => false,
-        };
+        let root = self.root.as_bytes();
+        let is_inside = |path: &OsStr| path == self.root || lies_in(root, path.as_bytes());
+        let leaves =
+            |link: &OsString| self.resolve(link).inside().is_some_and(|it| !is_inside(&it));
         !self.root.is_empty() && self.links.keys().any(leaves)
     }
 
     /// The files in which attributes are set.
-    pub(super) fn attribute_files(&self) -> impl Iterator<Item = (&OsStr, &File)> {
+    pub(super) fn attribute_files(&self) -> impl Iterator<Item = (&OsStr, &File)> + Clone {
         let is_one = |path: &OsStr| {
             let above = path.as_bytes().strip_suffix(b".gitattributes");
             above.is_some_and(|above| above.is_empty() || above.ends_with(b"/"))
@@ -248,12 +234,9 @@ impl Snapshot {
 
     /// Whether both have the same attributes, as far as they come from files of theirs.
     pub fn has_attributes_of(&self, other: &Snapshot) -> bool {
-        let files = |snapshot: &Snapshot| -> BTreeMap<OsString, Option<String>> {
-            let files = snapshot.attribute_files();
-            files.map(|(path, file)| (path.to_owned(), file.blob.clone())).collect()
-        };
-        let own = files(self);
-        own.values().all(Option::is_some) && own == files(other)
+        let own = self.attribute_files().map(|(path, file)| (path, &file.blob));
+        let others = other.attribute_files().map(|(path, file)| (path, &file.blob));
+        own.clone().all(|(_, blob)| blob.is_some()) && own.eq(others)
     }
 
     /// Takes the directories of another state that are still on the disk, though their files are not.
@@ -301,4 +284,8 @@ fn as_prefix(directory: &OsStr) -> OsString {
         prefix.push("/");
     }
     prefix
+}
+
+fn strip_prefix<'a>(path: &'a OsStr, prefix: &OsStr) -> Option<&'a OsStr> {
+    path.as_bytes().strip_prefix(prefix.as_bytes()).map(OsStr::from_bytes)
 }

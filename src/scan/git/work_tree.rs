@@ -49,11 +49,7 @@ impl Snapshot {
 
     fn read_work_tree(git: &Git, is_whole: bool) -> anyhow::Result<Snapshot> {
         let mut snapshot = Snapshot::empty(git, true);
-        let (caller, prefix) = if is_whole {
-            (&git.main.caller, OsStr::new(""))
-        } else {
-            (&git.caller, git.root.as_os_str())
-        };
+        let (caller, prefix) = git.lister(is_whole);
         let listed = list(caller)?;
         let mut nested = snapshot.add_listed(0, prefix, &listed)?;
         if !is_whole && !git.root.is_empty() {
@@ -175,9 +171,8 @@ impl Snapshot {
         let above: Vec<OsString> = paths_above(root).filter(there).collect();
         let paths: Vec<&OsStr> = above.iter().map(OsString::as_os_str).collect();
         let ids = hash_files(&self.modules[0].caller, &self.top, &paths)?;
-        let module = 0;
         for (path, blob) in above.into_iter().zip(ids) {
-            let file = File { kind: FileKind::Plain, blob, on_disk: true, module };
+            let file = File { kind: FileKind::Plain, blob, on_disk: true, module: 0 };
             self.files.insert(path, file);
         }
         Ok(())
@@ -205,31 +200,18 @@ impl Tracked<'_> {
 
 /// Three slow questions that do not need each other.
 fn list(caller: &Caller) -> anyhow::Result<Listed> {
-    let tracked = ["ls-files", "-z", "-v", "--stage", "--", "."];
-    let changed = [
-        "diff",
-        "--name-only",
-        "-z",
-        "--no-renames",
-        "--no-ext-diff",
-        "--relative",
-        "--ignore-submodules=all",
-        "--",
-        ".",
-    ];
-    let others = ["ls-files", "-z", "--others", "--exclude-standard", "--", "."];
+    let ask = |words: &str| caller.ask(&words.split(' ').collect::<Vec<_>>(), None);
+    let changed = "diff --name-only -z --no-renames --no-ext-diff --relative \
+                   --ignore-submodules=all -- .";
     let (tracked, (changed, others)) = rayon::join(
-        || caller.ask(&tracked, None),
-        || rayon::join(|| caller.ask(&changed, None), || caller.ask(&others, None)),
+        || ask("ls-files -z -v --stage -- ."),
+        || rayon::join(|| ask(changed), || ask("ls-files -z --others --exclude-standard -- .")),
     );
     Ok(Listed { tracked: tracked?, changed: changed?, others: others? })
 }
 
 /// Whether a path on the disk is a symlink, and its text.
 pub(super) fn link_on_disk(top: &Path, path: &OsStr) -> Option<OsString> {
-    let found = is_there(top, path)?;
-    if !found.is_symlink() {
-        return None;
-    }
+    is_there(top, path).filter(fs::Metadata::is_symlink)?;
     fs::read_link(top.join(path)).ok().map(PathBuf::into_os_string)
 }

@@ -6,18 +6,22 @@
 
 use std::str::Chars;
 
+use super::Problem;
+
 /// The same expression in the syntax of the crate `regex`: classes and escapes differ.
 ///
 /// Of Go's operators only those occur that `pattern` writes.
-pub(super) fn rust_regex(go: &str) -> Result<String, String> {
+pub(super) fn rust_regex(go: &str) -> Result<String, Problem> {
     let mut rust = String::with_capacity(go.len() + 16);
     let mut chars = go.chars();
     let mut before = Before::Nothing;
     while let Some(c) = chars.next() {
         if let Some(count) = repetition(c, chars.as_str())? {
             match before {
-                Before::Nothing => return Err(format!("`{{{count}` repeats nothing")),
-                Before::Repetition => return Err(format!("`{{{count}` repeats a repetition")),
+                Before::Nothing => return Err(format!("`{{{count}` repeats nothing").into()),
+                Before::Repetition => {
+                    return Err(format!("`{{{count}` repeats a repetition").into());
+                }
                 Before::Item => {}
             }
             rust.extend(["{", count]);
@@ -52,13 +56,11 @@ enum Before {
 }
 
 /// The `2}`, `2,}` or `2,5}` that stands after a `{`; nothing where the brace is but text.
-fn repetition(c: char, rest: &str) -> Result<Option<&str>, String> {
+fn repetition(c: char, rest: &str) -> Result<Option<&str>, Problem> {
     const MOST: u32 = 1000;
     let Some(end) = rest.find('}').filter(|_| c == '{') else { return Ok(None) };
-    let (low, high) = match rest[..end].split_once(',') {
-        None => (&rest[..end], None),
-        Some((low, high)) => (low, Some(high)),
-    };
+    let count = &rest[..end];
+    let (low, high) = count.split_once(',').map_or((count, None), |(low, high)| (low, Some(high)));
     let is_number = |text: &str| {
         let is_long = text.len() > 1;
         text.bytes().all(|b| b.is_ascii_digit()) && !(is_long && text.starts_with('0'))
@@ -66,7 +68,7 @@ fn repetition(c: char, rest: &str) -> Result<Option<&str>, String> {
     if low.is_empty() || !is_number(low) || !high.is_none_or(is_number) {
         return Ok(None);
     }
-    let too_many = || format!("`{{{}` is no count of repetitions", &rest[..=end]);
+    let too_many = || format!("`{{{}` is no count of repetitions", &rest[..=end]).into();
     let low: u32 = low.parse().map_err(|_| too_many())?;
     let high = match high {
         None | Some("") => low,
@@ -94,7 +96,7 @@ enum Escape {
 }
 
 /// What a backslash and the next character mean to Go's regexp package.
-fn escape(chars: &mut Chars<'_>) -> Result<Escape, String> {
+fn escape(chars: &mut Chars<'_>) -> Result<Escape, Problem> {
     let c = chars.next().ok_or("the `\\` quotes nothing")?;
     Ok(match c {
         'a' => Escape::Literal('\x07'),
@@ -114,7 +116,7 @@ fn escape(chars: &mut Chars<'_>) -> Result<Escape, String> {
         'b' => Escape::Assertion("(?-u:\\b)"),
         c if c.is_ascii() && !c.is_ascii_alphanumeric() => Escape::Literal(c),
         // Go refuses most of these too; the others (`\x41`, `\Q`, `\pL`, …) nobody can mean.
-        c => return Err(format!("`\\{c}` is no way to quote; write `{c}` or `/{c}`")),
+        c => return Err(format!("`\\{c}` is no way to quote; write `{c}` or `/{c}`").into()),
     })
 }
 
@@ -124,8 +126,8 @@ const NAMED_CLASSES: [&str; 14] = [
 ];
 
 /// Rewrites a class, whose `[` has been read, by the rules of Go's regexp package.
-fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), String> {
-    let open = || "the `[` is never closed".to_owned();
+fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), Problem> {
+    let open = "the `[` is never closed";
     rust.push('[');
     if chars.as_str().starts_with('^') {
         chars.next();
@@ -139,26 +141,26 @@ fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), String> {
             *chars = chars.as_str()[named.len()..].chars();
             continue;
         }
-        let low = match class_item(chars)?.ok_or_else(open)? {
+        let low = match class_item(chars)?.ok_or(open)? {
             Escape::Literal(c) => c,
             Escape::Class(class) => {
                 rust.extend(["[", class, "]"]);
                 continue;
             }
-            Escape::Assertion(_) => return Err("an assertion can't stand in a class".to_owned()),
+            Escape::Assertion(_) => return Err("an assertion can't stand in a class".into()),
         };
         let rest = chars.as_str();
         let high = if rest.starts_with('-') && !rest.starts_with("-]") && rest.len() > 1 {
             chars.next();
-            match class_item(chars)?.ok_or_else(open)? {
+            match class_item(chars)?.ok_or(open)? {
                 Escape::Literal(c) => c,
-                _ => return Err("a range in the `[` class has no end".to_owned()),
+                _ => return Err("a range in the `[` class has no end".into()),
             }
         } else {
             low
         };
         if high < low {
-            return Err(format!("the range `{low}-{high}` is empty"));
+            return Err(format!("the range `{low}-{high}` is empty").into());
         }
         rust.push_str(&format!("\\x{{{:X}}}-\\x{{{:X}}}", u32::from(low), u32::from(high)));
     }
@@ -168,7 +170,7 @@ fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), String> {
 }
 
 /// One item of a class: a character or an escape.
-fn class_item(chars: &mut Chars<'_>) -> Result<Option<Escape>, String> {
+fn class_item(chars: &mut Chars<'_>) -> Result<Option<Escape>, Problem> {
     match chars.next() {
         None => Ok(None),
         Some('\\') => escape(chars).map(Some),
@@ -177,7 +179,7 @@ fn class_item(chars: &mut Chars<'_>) -> Result<Option<Escape>, String> {
 }
 
 /// The `[:alpha:]` that `rest` begins with.
-fn named_class(rest: &str) -> Result<Option<&str>, String> {
+fn named_class(rest: &str) -> Result<Option<&str>, Problem> {
     let Some(end) = rest.strip_prefix("[:").and_then(|inside| inside.find(":]")) else {
         return Ok(None);
     };
@@ -185,6 +187,6 @@ fn named_class(rest: &str) -> Result<Option<&str>, String> {
     if NAMED_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
         Ok(Some(class))
     } else {
-        Err(format!("`{class}` is no class"))
+        Err(format!("`{class}` is no class").into())
     }
 }

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use regex::Regex;
 
+use super::Problem;
 use super::expression::rust_regex;
 
 /// What has a meaning of its own in a pattern, or in the expression made from it.
@@ -21,21 +22,24 @@ const SPECIAL: [char; 6] = ['*', '?', '[', ']', '\\', '^'];
 pub(super) struct Pattern {
     text: String,
     kind: Kind,
+    /// The expression, for the kind that needs it.
+    regex: Option<Regex>,
     /// How many bytes at the start of the text every match begins with.
     head: usize,
     /// Where in the text begins what every match ends with.
     tail: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The text itself.
     Exact,
-    /// All that begins with the text's first bytes: `dir/**`, `x**`.
-    Prefix(usize),
+    /// All that begins with the text before its `**`: `dir/**`, `x**`.
+    Prefix,
     /// All that ends with the text after its `**`, and for `**/x` also `x`.
     Suffix,
-    Regex(Regex),
+    /// What the expression matches.
+    Regex,
 }
 
 /// Why a pattern can't be used.
@@ -44,7 +48,7 @@ pub(super) struct Fault {
     /// The bytes of the pattern that are wrong.
     pub(super) at: Range<usize>,
     /// What is wrong with them.
-    pub(super) message: String,
+    pub(super) message: Problem,
 }
 
 impl Pattern {
@@ -54,14 +58,13 @@ impl Pattern {
         let whole = |message| Fault { at: 0..text.len(), message };
         // Docker's scanner drops a byte-order mark where it makes the expression, there only.
         let scanned = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let kind = match translate(scanned) {
-            Shape::Exact => Kind::Exact,
-            Shape::Prefix => Kind::Prefix(text.len() - 2),
-            Shape::Suffix => Kind::Suffix,
-            Shape::Regex(go) => {
+        let (kind, go) = translate(scanned);
+        let regex = match kind {
+            Kind::Regex => {
                 let rust = rust_regex(&go).map_err(whole)?;
-                Kind::Regex(Regex::new(&rust).map_err(|error| whole(error.to_string()))?)
+                Some(Regex::new(&rust).map_err(|error| whole(error.to_string().into()))?)
             }
+            _ => None,
         };
         // With these in it, nothing of the text is sure to be in what matches.
         let is_loose = scanned.len() < text.len() || text.contains(['|', '{']);
@@ -78,24 +81,24 @@ impl Pattern {
                 _ => at + 1,
             })
         });
-        Ok(Pattern { text: text.to_owned(), kind, head, tail })
+        Ok(Pattern { text: text.to_owned(), kind, regex, head, tail })
     }
 
     /// Whether the pattern matches this very path; parents are the caller's affair.
     pub(super) fn matches(&self, path: &Name<'_>) -> bool {
         let text = self.text.as_bytes();
-        match &self.kind {
+        match self.kind {
             Kind::Exact => path.bytes == text,
-            Kind::Prefix(len) => path.bytes.starts_with(&text[..*len]),
+            Kind::Prefix => path.bytes.starts_with(&text[..text.len() - 2]),
             Kind::Suffix => {
                 let suffix = &text[2..];
                 path.bytes.ends_with(suffix) || suffix.strip_prefix(b"/") == Some(path.bytes)
             }
-            Kind::Regex(regex) => {
+            Kind::Regex => {
                 // Most paths fail these two, which cost next to nothing.
                 path.bytes.starts_with(&text[..self.head])
                     && path.bytes.ends_with(&text[self.tail..])
-                    && regex.is_match(&path.text)
+                    && self.regex.as_ref().is_some_and(|regex| regex.is_match(&path.text))
             }
         }
     }
@@ -106,9 +109,7 @@ impl Pattern {
         match self.kind {
             Kind::Exact => self.text.as_bytes().starts_with(folder),
             Kind::Suffix => true,
-            Kind::Prefix(_) | Kind::Regex(_) => {
-                head.starts_with(folder) || folder.starts_with(head)
-            }
+            Kind::Prefix | Kind::Regex => head.starts_with(folder) || folder.starts_with(head),
         }
     }
 
@@ -152,7 +153,7 @@ impl<'a> Name<'a> {
 /// Refuses what Go's `filepath.Match` refuses: classes that are empty or not closed, and a
 /// backslash that quotes nothing.
 fn check_syntax(text: &str) -> Result<(), Fault> {
-    let fault = |at: Range<usize>, message: &str| Fault { at, message: message.to_owned() };
+    let fault = |at: Range<usize>, message: &'static str| Fault { at, message: message.into() };
     let mut chars = text.char_indices().peekable();
     while let Some((start, c)) = chars.next() {
         match c {
@@ -168,9 +169,9 @@ fn check_syntax(text: &str) -> Result<(), Fault> {
                         break;
                     }
                     empty = false;
-                    class_character(&mut chars, &fault)?.ok_or_else(open)?;
+                    class_character(&mut chars)?.ok_or_else(open)?;
                     if chars.next_if(|(_, c)| *c == '-').is_some() {
-                        class_character(&mut chars, &fault)?.ok_or_else(open)?;
+                        class_character(&mut chars)?.ok_or_else(open)?;
                     }
                     chars.peek().ok_or_else(open)?;
                 }
@@ -184,52 +185,42 @@ fn check_syntax(text: &str) -> Result<(), Fault> {
 type Indexed<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
 
 /// Takes one character of a class, nothing at the end of the text.
-fn class_character(
-    chars: &mut Indexed<'_>,
-    fault: &dyn Fn(Range<usize>, &str) -> Fault,
-) -> Result<Option<()>, Fault> {
+fn class_character(chars: &mut Indexed<'_>) -> Result<Option<()>, Fault> {
     match chars.next() {
         None => Ok(None),
         Some((at, c @ ('-' | ']'))) => {
-            Err(fault(at..at + 1, &format!("`{c}` can't stand here in a `[` class; quote it")))
+            let message = format!("`{c}` can't stand here in a `[` class; quote it").into();
+            Err(Fault { at: at..at + 1, message })
         }
         Some((_, '\\')) => Ok(chars.next().map(|_| ())),
         Some(_) => Ok(Some(())),
     }
 }
 
-enum Shape {
-    Exact,
-    Prefix,
-    Suffix,
-    Regex(String),
-}
-
 /// What Docker makes of a pattern: one of three plain comparisons, or a regular expression in
 /// Go's syntax. The order in which one shape takes the place of another is Docker's, with its
 /// surprises (`**foo` compares the end of the path, `**fo?` needs a whole name).
-fn translate(text: &str) -> Shape {
-    let mut go = "^".to_owned();
-    let mut shape = Shape::Exact;
-    let regex = || Shape::Regex(String::new());
+fn translate(text: &str) -> (Kind, String) {
+    let mut go = String::from("^");
+    let mut shape = Kind::Exact;
     let mut chars = text.chars().peekable();
     let mut first = true;
     while let Some(c) = chars.next() {
         match c {
             '*' if chars.next_if_eq(&'*').is_some() => {
                 chars.next_if_eq(&'/');
-                let exact = matches!(shape, Shape::Exact);
+                let exact = shape == Kind::Exact;
                 if chars.peek().is_some() {
                     go.push_str("(.*/)?");
-                    shape = regex();
+                    shape = Kind::Regex;
                 } else if exact {
-                    shape = Shape::Prefix;
+                    shape = Kind::Prefix;
                 } else {
                     go.push_str(".*");
-                    shape = regex();
+                    shape = Kind::Regex;
                 }
                 if first {
-                    shape = Shape::Suffix;
+                    shape = Kind::Suffix;
                 }
             }
             '*' | '?' | '[' | ']' => {
@@ -238,13 +229,13 @@ fn translate(text: &str) -> Shape {
                     '?' => go.push_str("[^/]"),
                     c => go.push(c),
                 }
-                shape = regex();
+                shape = Kind::Regex;
             }
             '\\' => {
                 go.push('\\');
                 if let Some(quoted) = chars.next() {
                     go.push(quoted);
-                    shape = regex();
+                    shape = Kind::Regex;
                 }
             }
             // Docker means to quote `|`, `{` and `}` too, and does not: `a|b*` is two patterns, and
@@ -254,10 +245,7 @@ fn translate(text: &str) -> Shape {
         }
         first = false;
     }
-    match shape {
-        Shape::Regex(_) => Shape::Regex(go + "$"),
-        shape => shape,
-    }
+    (shape, go + "$")
 }
 
 #[cfg(test)]

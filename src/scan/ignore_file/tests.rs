@@ -64,7 +64,11 @@ fn surprises_are_docker_s() {
 #[test]
 fn folders_that_nothing_brings_back_are_skipped() {
     let check = |text: &str, folder: &str, expected: bool| {
-        assert_eq!(parse(text).0.can_skip_folder(folder), expected, "{text:?} on {folder}");
+        assert_eq!(
+            parse(text).0.matcher().can_skip_folder(folder),
+            expected,
+            "{text:?} on {folder}"
+        );
     };
     check("node_modules", "node_modules", true);
     check("node_modules", "node_modules/deep", true);

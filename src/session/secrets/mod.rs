@@ -138,7 +138,7 @@ impl SecretOptions {
             sockets.insert(id, socket);
         }
         let hidden = workspace.builds.proxies.secrets();
-        prepared.secrets = Secrets::hiding(self.secrets, sockets, &hidden)?;
+        prepared.secrets = Secrets::new(self.secrets, sockets, &hidden)?;
         Ok(prepared)
     }
 
