@@ -329,7 +329,7 @@ fn an_engine_says_who_it_is() {
     let info = engine.info().unwrap();
     assert_eq!(info.name, "docker");
     assert!(info.version.starts_with(|c: char| c.is_ascii_digit()), "{info:?}");
-    assert!(info.platform.os == "linux", "{info:?}");
+    assert!(info.platform().os == "linux", "{info:?}");
 }
 
 #[test]

@@ -176,13 +176,30 @@ pub struct BuilderInfo {
     pub name: Cow<'static, str>,
     /// Its version, to be shown, such as `20.10.24`.
     pub version: String,
-    /// The platform of builds that name none.
-    pub platform: Platform,
+    /// Its nodes; builds that name no platform are for the first platform of the first one.
+    pub nodes: Vec<Node>,
     /// What reads Dockerfiles that name no frontend; nothing where that is not known, or so new that it
     /// does not matter.
     pub frontend: Option<Frontend>,
     /// Which frontends take named contexts.
     pub contexts: NamedContexts,
+}
+
+impl BuilderInfo {
+    /// Returns the platform of builds that name none.
+    pub fn platform(&self) -> Platform {
+        let first = self.nodes.first().and_then(|node| node.platforms.first());
+        first.cloned().unwrap_or_else(Platform::of_this_machine)
+    }
+}
+
+/// One machine of a builder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name within the builder.
+    pub name: Cow<'static, str>,
+    /// The platforms that it builds for without emulation, its own first.
+    pub platforms: Vec<Platform>,
 }
 
 /// What a builder can do beyond building; an older one passes over it without a word.

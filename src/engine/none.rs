@@ -5,7 +5,7 @@
 
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
-    LabelFilter, ListedImage, NamedContexts, Sink, StoredImage,
+    LabelFilter, ListedImage, NamedContexts, Node, Sink, StoredImage,
 };
 use crate::base::Platform;
 use crate::base::error::permanent;
@@ -27,7 +27,7 @@ impl Builder for NoEngine {
         Ok(BuilderInfo {
             name: "none".into(),
             version: String::new(),
-            platform: self.platform.clone(),
+            nodes: vec![Node { name: "none".into(), platforms: vec![self.platform.clone()] }],
             frontend: None,
             contexts: NamedContexts::None,
         })

@@ -40,7 +40,7 @@ pub fn discover(
     at: &Invocation,
 ) -> anyhow::Result<Discovery> {
     let asked = workspace.builds.platform.clone();
-    let platform = asked.clone().unwrap_or_else(|| info.platform.clone());
+    let platform = asked.clone().unwrap_or_else(|| info.platform());
     let shared = registry::shared_store(workspace, request.push, &platform, &at.environment);
     let mut found = ExternalImages::default();
     loop {

@@ -26,7 +26,7 @@ use super::buildkit::lines::{Kept, Lines};
 use super::buildkit::{self, Watch};
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, Frontend, HistoryEntry,
-    ImageStore, LabelFilter, ListedImage, NamedContexts, ReferenceWatch, Sink, StoredImage,
+    ImageStore, LabelFilter, ListedImage, NamedContexts, Node, ReferenceWatch, Sink, StoredImage,
 };
 use crate::base::Platform;
 use crate::base::error::{permanent, transient};
@@ -218,7 +218,10 @@ impl Builder for Docker {
             Ok(BuilderInfo {
                 name: "docker".into(),
                 version: version.version.clone(),
-                platform: Platform::of(&version.os, &version.arch, ""),
+                nodes: vec![Node {
+                    name: "docker".into(),
+                    platforms: vec![Platform::of(&version.os, &version.arch, "")],
+                }],
                 frontend,
                 contexts: NamedContexts::of_buildkit(frontend),
             })

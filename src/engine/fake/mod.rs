@@ -19,8 +19,8 @@ use self::script::{Gate, Script, ScriptedImage, ScriptedStep};
 use self::store::Store;
 use super::{
     BuildFailure, BuildOutcome, BuildRequest, BuildUpdate, Builder, BuilderInfo, Cancel, Features,
-    HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Sink, Step, StoredImage,
-    Told,
+    HistoryEntry, ImageStore, LabelFilter, ListedImage, NamedContexts, Node, Sink, Step,
+    StoredImage, Told,
 };
 use crate::base::Platform;
 use crate::base::clock::UnixTime;
@@ -258,7 +258,8 @@ impl Builder for Fake {
             _ => NamedContexts::None,
         };
         let version = env!("CARGO_PKG_VERSION").into();
-        Ok(BuilderInfo { name, version, platform: self.platform(), frontend: None, contexts })
+        let nodes = vec![Node { name: name.clone(), platforms: vec![self.platform()] }];
+        Ok(BuilderInfo { name, version, nodes, frontend: None, contexts })
     }
 
     fn features(&self) -> anyhow::Result<Features> {
