@@ -1,7 +1,7 @@
 //! What a Dockerfile uses that the frontend that will read it may not support yet.
 //!
 //! Owns the table of features by version of `docker/dockerfile` (<https://docs.docker.com/reference/dockerfile/>), and
-//! the search for them. The parser here follows the latest rules. An engine has its own, maybe older frontend, whose
+//! the search for them. The parser here follows the latest rules. An engine has its own, possibly older frontend, whose
 //! errors about new syntax often point to another line.
 
 use std::collections::BTreeSet;

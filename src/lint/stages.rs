@@ -25,9 +25,10 @@ const AUTOMATIC: [&str; 9] = [
     "TARGETVARIANT",
 ];
 
-/// Finds stages that are not used by any FROM, `--from`, mount, or target of an image. The last stage of a file is the
-/// default target and does not have to be named. If one of `problems` says that a file names its stages wrongly, it is
-/// unknown which ones are unused.
+/// Finds stages that are not used by any FROM, `--from`, mount, or target of an image.
+///
+/// The last stage of a file is the default target and does not have to be named. If one of `problems` says that a file
+/// names its stages wrongly, it is unknown which ones are unused.
 pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let doubtful: BTreeSet<&RelPath> = problems
         .iter()

@@ -49,9 +49,10 @@ pub struct Unchosen {
     pub identity: Identity,
 }
 
-/// Inspects the parents of the `chosen` images that are not chosen themselves, once each. They are used as they are, so
-/// one whose triggers are not those of its current Dockerfile is added to `externals`: what its triggers read is
-/// unknown.
+/// Inspects the parents of the `chosen` images that are not chosen themselves, once each.
+///
+/// They are used as they are, so one whose triggers are not those of its current Dockerfile is added to `externals`:
+/// what its triggers read is unknown.
 ///
 /// # Errors
 /// Returns an error if the engine cannot be reached.

@@ -50,7 +50,9 @@ impl Judge<'_> {
     }
 
     /// Returns the ID of a dependency, if its build gets it under an alias: the engine's store has it for the requested
-    /// platform, and the frontend supports named contexts. A dependency that is named by digest does not need an alias.
+    /// platform, and the frontend supports named contexts.
+    ///
+    /// A dependency that is named by digest does not need an alias.
     pub fn lent_id<'b>(
         &'b self,
         unit: UnitId,

@@ -212,7 +212,7 @@ mod tests {
         check(&[b"a hun", b"ter2"], &["a ***"]);
         check(&[b"h", b"u", b"n", b"t", b"e", b"r", b"2", b"\n"], &["***"]);
         check(&[b"first li", b"ne\r\nlast line\n"], &["***", "***"]);
-        // A secret that is split into lines must not appear in any of them.
+        // A secret is masked even if it is split across lines.
         check(&[b"hunter\n2"], &["***", "***"]);
         check(&[b"a hunt\n", b"  er\r\n", b"2 b\nhunter\n"], &["a ***", "***", "*** b", "hunter"]);
         check(&[b"hu\x1b[3", b"1mnt\x1b]0;t\x07er\x9b0m2\n"], &["***"]);

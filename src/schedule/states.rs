@@ -64,7 +64,7 @@ struct Ready {
 }
 
 impl<'a> States<'a> {
-    /// Returns the states of a plan's images before anything runs, with at least one slot in `places`.
+    /// Returns the states of a plan's images before anything runs, with `places` slots, at least one.
     pub fn new(plan: &'a Plan, places: usize) -> States<'a> {
         let mut states = States {
             plan,

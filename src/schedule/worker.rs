@@ -297,7 +297,7 @@ fn perform(work: Work<'_>, request: &BuildRequest) -> Result<Ending, Box<Fault>>
             let image = look_at(&image_id, engine.images()).map_err(|error| broke(&error))?;
             let confirmed = recipes.confirm(order.image, &image, &resolved, &order.needs);
             if let Err(error) = confirmed {
-                // The image has a key that is not right for it.
+                // The image does not match its key.
                 engine.images().remove(&image_id).map_err(|error| broke(&error))?;
                 return Err(broke(&error));
             }

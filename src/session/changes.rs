@@ -1,7 +1,7 @@
 //! What a change of the repository means for its images.
 //!
-//! Owns how two revisions are compared: both sides are read in the same way, and images are compared as for `--since`,
-//! as are graphs and pins. No engine is needed. `report/` prints the result.
+//! Owns how two revisions are compared: both sides are read in the same way, images are compared as for `--since`, and
+//! graphs and pins in addition. No engine is needed. `report/` prints the result.
 
 use crate::base::error::{ErrorKind, as_usage, printed, usage};
 use crate::base::screen::visible_path;

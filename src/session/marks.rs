@@ -42,7 +42,7 @@ pub fn make(
     }
     let engine = connect(engine, at)?;
     if by == ColorBy::Size {
-        // Fails here, with a clear error, if the engine does not answer.
+        // Fails if the engine does not answer, instead of waiting for it.
         engine.info()?;
         return Ok(by_size(&workspace.graph, &ask_held(engine.images())?));
     }

@@ -68,8 +68,10 @@ impl ExternalImages {
 }
 
 /// Adds the externals of some images to those that were `found` before, as the engine's store has them, each requested
-/// once. If images are shared through a registry, those that the store lacks are looked up in their registries: a
-/// machine on which nothing has to be built pulls nothing.
+/// once.
+///
+/// If images are shared through a registry, those that the store lacks are looked up in their registries: a machine on
+/// which nothing has to be built pulls nothing.
 ///
 /// # Errors
 /// Returns an error if the engine cannot be reached, or if an external that must be pulled cannot be.

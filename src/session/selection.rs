@@ -22,7 +22,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Selects images that include all their dependencies.
+    /// Returns a selection of images that include all their dependencies.
     pub fn all(images: Vec<ImageId>) -> Selection {
         Selection { named: images.clone(), all: images, excluded: Vec::new() }
     }

@@ -17,7 +17,7 @@ use crate::base::clock::UnixTime;
 use crate::inputs::FileDigests;
 use crate::scan::context::Stat;
 
-/// The format of the file, which is increased when it changes.
+/// The version of the file's format, which increases with each change of the format.
 const MAGIC: &[u8; 16] = b"layers files 2\n\0";
 
 /// The size of a record in bytes: the hash of the path, eight numbers, and the digest.
@@ -37,8 +37,8 @@ pub struct Digests {
     /// The file as it was read, or empty. Its records are sorted by the hashes of their paths and searched in place, so
     /// a plan of 100,000 files does not fill a table with them.
     kept: Vec<u8>,
-    /// For each slot, the index of its first record. A slot contains the hashes that share their first bits, and there
-    /// are as many slots as records, so a search looks at one or two records.
+    /// For each bucket, the index of its first record. A bucket contains the hashes that share their first bits, and
+    /// there are as many buckets as records, so a search looks at one or two records.
     starts: Vec<usize>,
     /// For each record, whether it was looked up.
     used: Vec<AtomicBool>,
@@ -82,7 +82,7 @@ impl Digests {
         let (Some((folder, name)), true) = (&self.file, self.is_changed()) else { return Ok(()) };
         let is_used = |used: &AtomicBool| used.load(Ordering::Relaxed);
         let used = self.used.iter().filter(|used| is_used(used)).count() + self.noted.len();
-        // Files come and go. Unused records are dropped only if they are the majority.
+        // Files come and go. Unused records are dropped only if they are most of the file.
         let keep_all = self.used.len() < 4 * used + 10_000;
         let kept = records(&self.kept).iter().zip(&self.used);
         let kept = kept.filter(|(_, used)| keep_all || is_used(used)).map(|(record, _)| *record);
@@ -148,7 +148,7 @@ fn records(bytes: &[u8]) -> &[[u8; RECORD]] {
     bytes.get(MAGIC.len()..end).unwrap_or_default().as_chunks().0
 }
 
-/// Returns the slot of a hash. There are as many slots as records.
+/// Returns the bucket of a hash. There are as many buckets as records.
 fn slot(hash: &[u8], records: usize) -> usize {
     let mut first = [0; 4];
     first.copy_from_slice(&hash[..4]);
@@ -156,7 +156,7 @@ fn slot(hash: &[u8], records: usize) -> usize {
     usize::try_from(slot >> 32).unwrap_or_default()
 }
 
-/// Returns for each slot the index of the first record in it or after it, and then the end.
+/// Returns for each bucket the index of the first record in it or after it, and then the end.
 fn starts(records: &[[u8; RECORD]]) -> Vec<usize> {
     let mut starts = Vec::with_capacity(records.len() + 1);
     for (number, record) in records.iter().enumerate() {

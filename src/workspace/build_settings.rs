@@ -63,7 +63,7 @@ impl BuildSettings {
 /// Returns the build arguments of the command line.
 ///
 /// They are `NAME=VALUE`, or `NAME` for the value in the environment. As in `docker build`, a name that the environment
-/// lacks is omitted. Also as in Docker, the environment's SOURCE_DATE_EPOCH is included without being requested
+/// lacks is omitted. As in Buildx, the environment's SOURCE_DATE_EPOCH is included without being requested
 /// (docker/buildx, `commands/build.go`).
 pub fn build_args_of(at: &Invocation) -> BTreeMap<String, String> {
     let env = &at.environment;

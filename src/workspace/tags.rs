@@ -129,8 +129,10 @@ impl Known<'_> {
         }
     }
 
-    /// Returns the branch that a pipeline has checked out with a detached HEAD. For a pull request, this is the source
-    /// branch (<https://docs.github.com/actions/reference/workflows-and-actions/variables>,
+    /// Returns the branch that a pipeline has checked out with a detached HEAD.
+    ///
+    /// For a pull request, this is the source branch
+    /// (<https://docs.github.com/actions/reference/workflows-and-actions/variables>,
     /// <https://docs.gitlab.com/ci/variables/predefined_variables/>).
     fn branch_of_pipeline(&self) -> Option<&str> {
         let is_branch = self.env.var("GITHUB_REF_TYPE") == Some("branch");

@@ -1,4 +1,4 @@
-//! `--allow`, as in `docker buildx bake`.
+//! The `--allow` option, as in `docker buildx bake`.
 //!
 //! Owns its keys, and which paths it covers. It supports those of bake's keys that have a meaning here: a repository
 //! can make a build read files and use ssh agents, and nothing else.

@@ -126,9 +126,10 @@ fn path<'a>(outside: &'a Outside<'_>) -> Option<&'a Path> {
     }
 }
 
-/// Returns the command line as it was typed, as the parts before and after the position of an option. Returns `None` if
-/// it is not UTF-8, or if it contains the value of a build argument, which may be confidential: a log would show the
-/// command with the value of the variable that it came from.
+/// Returns the command line as it was typed, as the parts before and after the position of an option.
+///
+/// Returns `None` if it is not UTF-8, or if it contains the value of a build argument, which may be confidential: a log
+/// would show the command with the value of the variable that it came from.
 fn typed(arguments: &[OsString]) -> Option<(String, String)> {
     let words: Vec<&str> = arguments.iter().map(|it| it.to_str()).collect::<Option<_>>()?;
     if words.iter().any(|word| word.starts_with("--build-arg")) {

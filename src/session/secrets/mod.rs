@@ -1,9 +1,9 @@
 //! What `layers build` gives to builds that request it: secrets and ssh agents.
 //!
-//! Owns where they come from (the command line wins over `layers.toml`), when they are looked up, and what is printed
-//! if one is missing. What the command line names must exist, and is given to all builds. What `layers.toml` names is
-//! given only to builds that may request it, and from outside the repository only with consent. If it does not exist,
-//! that is an error only if an image that is to be built mounts it: the token of an image that is fresh, or not
+//! Owns where they come from (the command line takes precedence over `layers.toml`), when they are looked up, and what
+//! is printed if one is missing. What the command line names must exist, and is given to all builds. What `layers.toml`
+//! names is given only to builds that may request it, and from outside the repository only with consent. If it does not
+//! exist, that is an error only if an image that is to be built mounts it: the token of an image that is fresh, or not
 //! selected, is not needed.
 
 use std::collections::btree_map::Entry;

@@ -70,7 +70,7 @@ impl Text {
         Text { general, groups, singles }
     }
 
-    /// Returns all parts of the file that are not comments about the graph.
+    /// Returns the sections that the graph is read from.
     pub(super) fn settings(&self) -> String {
         format!("{}\n{}\n{}", self.general, self.groups, self.singles)
     }
