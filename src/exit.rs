@@ -1,6 +1,6 @@
-//! The exit codes, and which kinds of failure have which.
+//! The exit codes, and which kind of failure has which.
 //!
-//! Owns how a command's end becomes the process's end.
+//! Owns how the result of a command becomes the exit status of the process.
 
 use std::process::ExitCode;
 
@@ -10,22 +10,22 @@ use crate::event::Tally;
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
+    /// The command succeeded.
     Done,
-    /// An image failed, or a check found what it looks for.
+    /// An image failed, or a check found a problem.
     Failed,
-    /// The command line can't be understood.
+    /// The command line is not valid.
     Usage,
-    /// The repository's files are wrong; diagnostics were printed.
+    /// The repository's files have errors; diagnostics were printed.
     Files,
-    /// The machinery failed: no engine, no disk.
+    /// The infrastructure failed, such as a missing engine or a full disk.
     Machinery,
-    /// The process got a signal and dies of it.
+    /// The process received this signal and terminates with it.
     Signal(i32),
 }
 
 impl Exit {
-    /// The number that a shell sees; for a signal, 128 and its number.
+    /// Returns the exit code that a shell sees: for a signal, 128 plus its number.
     pub fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
@@ -52,8 +52,9 @@ impl From<&Tally> for Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         if let Exit::Signal(signal) = exit {
-            // Dying of the signal itself tells a shell that runs a script to stop too
-            // (https://www.cons.org/cracauer/sigint.html). Where that fails the code says it.
+            // If a process terminates with the signal itself, a shell that runs a script stops too
+            // (https://www.cons.org/cracauer/sigint.html). If that fails, the exit code reports the
+            // signal.
             drop(signal_hook::low_level::emulate_default_handler(signal));
         }
         ExitCode::from(exit.code())

@@ -1,26 +1,29 @@
-//! `layers` builds the container images of one repository in dependency order.
+//! `layers` builds the container images of a repository in dependency order.
 //!
-//! The pipeline, from left to right, one room after another:
+//! The pipeline, from left to right, one module after another:
 //!
 //! ```text
 //! options → sources → Dockerfiles + diagnostics → graph → inputs → plan → events → tally → exit code
 //!           scan      parse                       graph   inputs   plan   schedule         exit
 //! ```
 //!
-//! [`scan`] finds Dockerfiles and reads them; [`parse`] turns each into a tree with spans and
-//! never fails; [`graph`] evaluates them with their arguments, gives images their names, and
-//! links what they need into an acyclic graph; [`inputs`] says what each image is made of; [`plan`]
-//! compares that with what an [`engine`] holds and says what a run has to do; [`schedule`] does it,
-//! and tells it as [`event`]s;
-//! [`report`] says those events to people. [`workspace`] is a repository as read, and [`session`] an
-//! operation on it. [`command`] has a verb per file, each a prefix of this
-//! pipeline. [`base`] holds the small types that all rooms speak in.
+//! - [`scan`] finds Dockerfiles and reads them.
+//! - [`parse`] turns each of them into a tree with spans, and never fails.
+//! - [`graph`] evaluates them with their build arguments, names the images, and links images and dependencies into an
+//!   acyclic graph.
+//! - [`inputs`] determines what each image is made of.
+//! - [`plan`] compares that with what the store of an [`engine`] contains, and decides what a run has to do.
+//! - [`schedule`] runs the plan and reports it as [`event`]s.
+//! - [`report`] prints those events.
+//! - [`workspace`] is the repository as read, and [`session`] is an operation on it.
+//! - [`command`] has one file per verb. Each verb is a prefix of this pipeline.
+//! - [`base`] has the small types that all modules use.
 //!
-//! ARCHITECTURE.md says which room may import which, and why.
+//! ARCHITECTURE.md says which module may import which, and why.
 
-// The file, line and reason of a failure must reach the user. Tests may unwrap.
+// An unwrap would hide the file, line, and reason of a failure from the user. Tests may unwrap.
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
-// Printing is report's affair; a stray print would break the standard output for scripts.
+// Only `report` prints: a stray print would corrupt stdout for scripts.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod base;

@@ -1,7 +1,7 @@
 //! The only spawner of child processes.
 //!
-//! Owns how a program is run: blocking, standard input given or closed, output bounded, errors
-//! that name the program and how to get it; and whether a process has ended. It knows no program by name.
+//! Owns how a program is run: blocking, with stdin given or closed, with limits on its output, and with errors that
+//! name the program and how to install it. Also owns whether a process has ended. It knows no program by name.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,41 +17,41 @@ use anyhow::Context;
 use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 
-/// More than this the first line of a program that is kept does not hold.
+/// The maximum length of the first line of a [`Kept`] program, in bytes.
 const LONGEST_LINE: u64 = 4096;
 
-/// What a program wrote and how it ended.
+/// The output and the exit status of a program.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
-    /// Its standard output.
+    /// What it wrote to stdout.
     pub stdout: Vec<u8>,
-    /// Its standard error.
+    /// What it wrote to stderr.
     pub stderr: Vec<u8>,
 }
 
-/// How a program is run.
+/// How to run a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     /// The program, looked up in `PATH`.
     pub program: &'a str,
     /// Its arguments.
     pub arguments: &'a [&'a OsStr],
-    /// Variables that it gets beside those of this process.
+    /// Environment variables that it gets in addition to those of this process.
     pub variables: &'a [(&'a str, &'a OsStr)],
-    /// What it reads; its standard input is closed where nothing is given.
+    /// What it reads from stdin, which is closed if this is `None`.
     pub stdin: Option<&'a [u8]>,
-    /// How many bytes it may write to each of its outputs.
+    /// The maximum number of bytes that it may write to stdout, and to stderr.
     pub most: usize,
-    /// How to get the program, said in the hint when there is none.
+    /// How to install the program: the hint of the error if it is missing.
     pub get: &'a str,
 }
 
-/// Runs a program to its end. A status that is no success is not an error here.
+/// Runs a program until it exits. A failure status is not an error here.
 ///
 /// # Errors
-/// Where it can't be started, or writes more than it may; the message names it.
+/// Returns an error if the program cannot be started, or writes more than allowed. The message names the program.
 pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
     let program = run.program;
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
@@ -64,7 +64,8 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
         .spawn()
         .map_err(|error| cannot_start(program, &error, run.get))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    // All three pipes move at once: a program that writes before it has read would wait forever.
+    // All three pipes are served at once: a program that writes before it has read would block
+    // forever.
     let (written, stdout, stderr) = thread::scope(|scope| {
         let out = scope.spawn(|| read_bounded(stdout, run.most));
         let err = scope.spawn(|| read_bounded(stderr, run.most));
@@ -75,7 +76,7 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
         (written, out.join(), err.join())
     });
     let status = child.wait()?;
-    // A program may end without having read all; its status tells whether that was well.
+    // A program may exit without reading all its input. Its status tells whether it succeeded.
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {
@@ -87,13 +88,13 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
     }
 }
 
-/// Starts this very program with other arguments, in a process group of its own, and waits for its
-/// end: a signal to this process or to its terminal's group does not reach it, so it ends its work
-/// even where this one is killed meanwhile. What it writes to its standard error stream is kept, at
-/// most `most` bytes of it.
+/// Runs this executable with other arguments, in its own process group, and waits until it exits.
+///
+/// A signal to this process, or to the process group of its terminal, does not reach the child, which therefore
+/// finishes its work even if this process is killed. Keeps what the child writes to stderr, at most `most` bytes.
 ///
 /// # Errors
-/// Where it can't be started.
+/// Returns an error if the child cannot be started.
 pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> {
     let program = std::env::current_exe().context("can't tell where this program is")?;
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
@@ -109,8 +110,8 @@ pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> 
     Ok(Finished { status: child.wait()?, stdout: Vec::new(), stderr })
 }
 
-/// Whether a process of this machine that was alive at a moment has ended, as far as the system reports. Its
-/// number may belong to another one by now, which started later.
+/// Returns whether a process on this machine that was alive at some time has ended, as far as the system reports.
+/// Another process that started later may have its number by now.
 pub fn has_ended(process: u32, alive_at: Option<SystemTime>) -> bool {
     if !Path::new("/proc/self").exists() {
         return false;
@@ -122,14 +123,14 @@ pub fn has_ended(process: u32, alive_at: Option<SystemTime>) -> bool {
     started.zip(alive_at).is_some_and(|(started, alive)| started > alive + CLOCK_STEP)
 }
 
-/// How exact the times of files and of the start of processes are.
+/// The precision of file times and of process start times.
 const CLOCK_STEP: Duration = Duration::from_secs(2);
 
-/// When a process started (proc(5): field 22 of `stat` in hundredths of a second since the start of the
-/// system, whose time is `btime`).
+/// Returns when a process started (proc(5): field 22 of `stat`, in hundredths of a second since the system started,
+/// whose time is `btime`).
 fn started_at(process: u32) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // A program's name may contain blanks and parentheses.
+    // A program's name may contain spaces and parentheses.
     let (_, fields) = stat.rsplit_once(')')?;
     let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
     let system = fs::read_to_string("/proc/stat").ok()?;
@@ -147,21 +148,23 @@ fn cannot_start(program: &str, error: &io::Error, get: &str) -> anyhow::Error {
     }
 }
 
-/// A program that runs as long as it is kept. It must end when its standard input does: that
-/// happens when this is dropped, and also when this process dies, whatever it dies of.
+/// A child process that runs until this value is dropped.
+///
+/// The program must exit when its stdin is closed. That happens when this value is dropped, and also when this process
+/// dies, for any reason.
 #[derive(Debug)]
 pub struct Kept {
     child: Child,
-    /// Kept open, so that whoever writes on is not ended for it; read no further.
+    /// Kept open so that the program can keep writing without being killed; not read after the first line.
     stdout: Option<BufReader<ChildStdout>>,
     first_line: String,
 }
 
 impl Kept {
-    /// Starts a program and waits for the first line that it writes. `get` says how to get it.
+    /// Starts a program and waits for the first line that it writes. `get` says how to install the program.
     ///
     /// # Errors
-    /// Where it can't be started, or ends without a line.
+    /// Returns an error if the program cannot be started, or exits without writing a line.
     pub fn start(program: &str, arguments: &[&OsStr], get: &str) -> anyhow::Result<Kept> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
         let mut child = Command::new(program)
@@ -184,7 +187,7 @@ impl Kept {
         }
     }
 
-    /// The first line that it wrote.
+    /// The first line that the program wrote.
     pub fn first_line(&self) -> &str {
         &self.first_line
     }
@@ -194,12 +197,12 @@ impl Drop for Kept {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         drop(self.stdout.take());
-        // How it ended changes nothing any more.
+        // The exit status does not matter here.
         drop(self.child.wait());
     }
 }
 
-/// Reads to the end; `None` where that is more than `most` bytes, or can't be read.
+/// Reads to the end. Returns `None` if there are more than `most` bytes, or if they cannot be read.
 fn read_bounded(pipe: Option<impl Read>, most: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(most).ok()?.saturating_add(1);

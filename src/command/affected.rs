@@ -1,4 +1,4 @@
-//! `layers affected`: the images that differ from a revision, and all that needs them.
+//! `layers affected`: lists the images that changed since a revision, and their dependents.
 
 use crate::base::error::usage;
 use crate::base::{IdMap, ImageId, UnitId};
@@ -62,8 +62,8 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The images that need an external directly which has moved since it was pinned. What can't be told of
-/// an external is a warning.
+/// Returns the images that directly depend on an external that has moved since it was pinned. Warns about externals
+/// that cannot be checked.
 fn moved(
     workspace: &Workspace,
     pins: &Pins,
@@ -85,7 +85,7 @@ fn moved(
     Ok(found)
 }
 
-/// The images that the registry does not hold, by the keys of now.
+/// Returns the images that the registry does not have under their current keys.
 fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<ImageId>> {
     if workspace.home.is_none() {
         return Err(usage("`--missing` looks into a registry, and none is named")
@@ -93,12 +93,13 @@ fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<Ima
             .into());
     }
     let all: Vec<ImageId> = workspace.graph.images.ids().collect();
-    // As for pushing, a registry that can't be asked is an error: all would seem to be missing.
+    // As for a push, a registry that cannot be reached is an error: all images would seem to be
+    // missing.
     let chosen = Selection::all(all);
     let request = Request { chosen, push: Push::Keys, ..Request::default() };
     let engine = connect(EngineName::None, at)?;
     let plan = Session::open(workspace, request, engine.as_ref(), at)?.plan;
-    // The key of one that waits for another is not known yet.
+    // The key of an image that waits for another one is not known yet.
     let is_known = |unit: &UnitId| plan.needs(*unit).iter().all(|need| plan.is_fresh(*need));
     let is_built = |unit: &UnitId| matches!(plan.verdict(*unit), Some(Verdict::Build { .. }));
     let missing = plan.order().iter().filter(|unit| is_built(unit) && is_known(unit));

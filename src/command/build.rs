@@ -1,4 +1,4 @@
-//! `layers build`: the whole pipeline, down to images in the engine.
+//! `layers build`: the whole pipeline, up to images in the engine's store.
 
 use crate::base::clock;
 use crate::base::error::usage;
@@ -60,7 +60,7 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
     perform(options, &session, push, &pages, at)
 }
 
-/// Says what is suspicious about what builds get, what they do without, and which variables they get.
+/// Prints warnings about the secrets that builds get, which secrets are withheld, and which variables they come from.
 fn report_secrets(prepared: &PreparedSecrets, at: &Invocation) -> anyhow::Result<()> {
     say::err(&diagnostics::draw(&prepared.doubts, at.paint))?;
     for message in &prepared.withheld {
@@ -88,7 +88,7 @@ fn request_of(options: &Build, workspace: &Workspace, at: &Invocation) -> anyhow
     })
 }
 
-/// Runs the plan, and shows it.
+/// Runs the plan and shows its progress.
 fn perform(
     options: &Build,
     session: &Session<'_>,
@@ -125,7 +125,7 @@ fn perform(
     Ok(exit)
 }
 
-/// Says what the engine's own frontend will not know, before it says so in its own way.
+/// Warns about what the engine's own frontend does not support, before it reports that in its own way.
 fn warn_of_age(session: &Session<'_>, at: &Invocation) -> anyhow::Result<()> {
     let Session { workspace, info, plan, .. } = session;
     let Some(frontend) = info.frontend else { return Ok(()) };

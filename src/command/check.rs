@@ -1,6 +1,6 @@
-//! `layers check`: what is wrong with the Dockerfiles, without building anything.
+//! `layers check`: checks the Dockerfiles without building anything.
 //!
-//! Owns what is told beyond that which every verb tells, how, and when it is a failure.
+//! Owns which diagnostics it reports in addition to those of every verb, in which format, and when they are a failure.
 
 use crate::base::Diagnostic;
 use crate::base::text::count;
@@ -32,7 +32,7 @@ pub fn run(options: &Check, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(if fails { Exit::Files } else { Exit::Done })
 }
 
-/// What every verb tells, and what only a check does.
+/// Returns the diagnostics that every verb reports, and those that only `check` reports.
 fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
     let mut problems = workspace.diagnostics.clone();
     problems.extend(lint::advice(&workspace.graph, &problems));

@@ -1,7 +1,6 @@
 //! `layers ci`: a pipeline made from the graph, printed, written, or compared with a file.
 //!
-//! Owns what the pipelines are told beside the graph, and where their files lie. How they look is
-//! the drawings' affair.
+//! Owns what the pipelines contain in addition to the graph, and where their files are. `export::ci` owns their format.
 
 use std::fs;
 use std::path::Path;
@@ -64,7 +63,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes a file, and the folders that a repository without workflows lacks.
+/// Writes a file, and creates its directories, which a repository without workflows lacks.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)
@@ -73,14 +72,14 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     say::file(path, text)
 }
 
-/// What is said beside the graph.
+/// Returns what the pipeline contains in addition to the graph.
 fn pipeline<'a>(
     workspace: &'a Workspace,
     command: &str,
     top: &Path,
     at: &Invocation,
 ) -> anyhow::Result<Pipeline<'a>> {
-    // A job begins where git's tree does.
+    // A job starts in the root of the git work tree.
     let below = workspace.root.strip_prefix(top).ok().filter(|path| !path.as_os_str().is_empty());
     let folder = below.map(|path| format!("-C {}", shell_word(&path.to_string_lossy())));
     let options =
@@ -93,7 +92,7 @@ fn pipeline<'a>(
     })
 }
 
-/// The jobs find what they need of each other in a registry.
+/// Warns if no registry is set: the jobs get their dependencies from one.
 fn warn_without_registry(workspace: &Workspace, at: &Invocation) -> anyhow::Result<()> {
     let references = workspace.graph.images.values().flat_map(|image| &image.references);
     let is_on_hub = |reference: &Reference| reference.domain == HUB;

@@ -1,6 +1,6 @@
-//! `layers completions SHELL`: the script that makes a shell ask the program what may come next.
+//! `layers completions SHELL`: prints the script with which a shell gets completions from `layers`.
 //!
-//! Owns the scripts, which clap writes. The answers are `workspace::completion`'s affair.
+//! Owns the scripts, which clap generates. `workspace::completion` owns the completions.
 
 use clap_complete::env::Shells;
 
@@ -8,12 +8,12 @@ use crate::exit::Exit;
 use crate::report::say;
 use crate::workspace::completion::VARIABLE;
 
-/// What the scripts call. A bare name, so that a script may be written into a package or below
-/// DESTDIR by a program that will lie elsewhere.
+/// The program that the scripts call. A bare name, so that a script can be written into a package or below DESTDIR by
+/// an executable that will be installed somewhere else.
 const PROGRAM: &str = "layers";
 
-/// zsh loads a script from `fpath` at the first completion and takes it for the function itself:
-/// whatever is not called then completes nothing until the second time.
+/// zsh loads a script from `fpath` at the first completion and runs it as the function itself. A script that does not
+/// call the completer completes nothing until the second time.
 const ZSH_FIRST_TIME: &str = "
 if [ \"$funcstack[1]\" = _layers ]; then
     _clap_dynamic_completer_layers \"$@\"

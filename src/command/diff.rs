@@ -1,4 +1,4 @@
-//! `layers diff`: what a change of the repository means for its images, for those who review it.
+//! `layers diff`: summarizes a change's effect on images, for reviewers.
 
 use crate::cli::Diff;
 use crate::cli::output::{file_in, file_of};

@@ -1,4 +1,4 @@
-//! `layers graph`: the graph drawn, written to a file, or compared with one.
+//! `layers graph`: draws the graph, writes it to a file, or compares it with one.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ use crate::session::marks;
 use crate::workspace::load::{self, Workspace};
 use crate::workspace::{Invocation, build_settings, lock};
 
-/// Whether other programs build by a format: it must not lack a need.
+/// Returns whether other programs build from a format: it must then contain all dependencies.
 fn is_for_builds(format: Format) -> bool {
     matches!(format, Format::Bake | Format::Compose)
 }
 
-/// What a format is compared with where no file is named.
+/// Returns the file that a format is compared with if no file is named.
 fn usual_file(format: Format) -> &'static str {
     match format {
         Format::Tree | Format::Json => lock::FILE,
@@ -34,8 +34,8 @@ fn usual_file(format: Format) -> &'static str {
 }
 
 pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
-    // What is drawn is committed and compared, and neither what git calls it nor the time at which somebody
-    // builds is part of it. Only what an engine says is about a build.
+    // A drawing is committed and compared, so it must not depend on HEAD or on the time of a build.
+    // Only what an engine reports is about a build.
     let asks = matches!(options.color_by, Some(ColorBy::Verdict | ColorBy::Size));
     let environment = at.environment.without(build_settings::SOURCE_DATE_EPOCH);
     let timeless = Invocation { global: at.global.clone(), environment, paint: at.paint };
@@ -79,7 +79,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The format that is drawn, for a file where there is one.
+/// Returns the format of the drawing, for a file if there is one.
 fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<Format> {
     let Some(path) = output else { return Ok(options.format.chosen().unwrap_or(Format::Tree)) };
     match options.format.chosen().or_else(|| format_of(path)) {
@@ -91,7 +91,7 @@ fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<For
     }
 }
 
-/// The format of a file's ending.
+/// Returns the format of a file's extension.
 fn format_of(path: &Path) -> Option<Format> {
     match path.extension()?.to_str()? {
         "json" => Some(Format::Json),
@@ -106,7 +106,7 @@ fn format_of(path: &Path) -> Option<Format> {
     }
 }
 
-/// The graph, or what the options choose of it, in a format.
+/// Draws the graph, or the part that the options select, in a format.
 fn draw(
     workspace: &Workspace,
     options: &Options,
@@ -132,7 +132,7 @@ fn draw(
     })
 }
 
-/// What of the graph is drawn.
+/// Returns the part of the graph that is drawn.
 fn view<'a>(
     workspace: &'a Workspace,
     options: &Options,

@@ -1,6 +1,6 @@
-//! `layers init`: writes the `layers.toml` that inference arrives at, with comments.
+//! `layers init`: writes the `layers.toml` that results from inference, with comments.
 //!
-//! It never writes over a file that is there, and no file that leads to errors of its own making.
+//! It never overwrites an existing file, and never writes a file that causes errors by itself.
 
 use std::path::{Path, PathBuf};
 
@@ -44,8 +44,8 @@ pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(if has_errors { Exit::Files } else { Exit::Done })
 }
 
-/// The root of a repository that may say nothing yet: where Dockerfiles or `layers.toml` are,
-/// else where git's is.
+/// Returns the root of a repository that may have no settings yet: where Dockerfiles or `layers.toml` are, or else the
+/// root of the git work tree.
 fn root_for(start: &Path) -> PathBuf {
     let root = root::find_root(start);
     if root.join(FILE_NAME).is_file() || dockerfiles::has_any(&root) {

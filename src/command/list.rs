@@ -1,4 +1,4 @@
-//! `layers list`: each image, what it is called, and where its name came from.
+//! `layers list`: lists the images, their references, and the origins of their names.
 
 use crate::cli::List;
 use crate::exit::Exit;

@@ -1,7 +1,6 @@
-//! `layers log`: a run told again, or what the build of one image wrote in it.
+//! `layers log`: prints a run again, or the output of the build of one image in it.
 //!
-//! It reads `.layers/` and no Dockerfile, so that it answers where they are broken and where no
-//! engine is.
+//! Reads `.layers/` and no Dockerfile, so it works with invalid Dockerfiles and without an engine.
 
 use crate::base::error::usage;
 use crate::base::text::suggest;
@@ -32,7 +31,7 @@ pub fn run(options: &Log, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Why a run has no log of an image, and where there is one.
+/// Returns the error that a run has no log of an image, with the reason and the run that has one.
 fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Result<anyhow::Error> {
     let mut images = Vec::new();
     let mut why = ("it was not begun", "");

@@ -1,9 +1,7 @@
-//! `layers man DIR`: the manual pages, `layers.1` and one for each command, those below another
-//! included.
+//! `layers man DIR`: writes the manual pages, `layers.1` and one per command, including subcommands.
 //!
-//! Owns the pages: clap_mangen makes what the command line itself says, and what a manual says
-//! beyond that (variables, files, exit codes) stands here. No page carries a date, so that the
-//! same program writes the same pages.
+//! Owns the pages: clap_mangen generates the parts that come from the command line; the rest (variables, files, exit
+//! codes) is here. Pages have no date, so the same program writes the same pages.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +17,7 @@ use crate::exit::Exit;
 use crate::report::say;
 use crate::workspace::{Invocation, root};
 
-/// A term and what it means.
+/// A term and its meaning.
 type Entry = (&'static str, &'static str);
 
 const ENVIRONMENT: &[Entry] = &[
@@ -68,14 +66,14 @@ pub fn run(folder: &Path, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// All commands below one, each before its own.
+/// Returns all commands below one, each before its own subcommands.
 fn below(command: &Command) -> Vec<Command> {
     let shown = command.get_subcommands();
     let shown = shown.filter(|it| !it.is_hide_set() && it.get_name() != "help");
     shown.flat_map(|it| [it.clone()].into_iter().chain(below(it))).collect()
 }
 
-/// `layers-ci-github` for `layers ci github`.
+/// Returns `layers-ci-github` for `layers ci github`.
 fn page_of(command: &Command) -> String {
     command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned()
 }
@@ -88,7 +86,7 @@ fn page(mut command: Command, see_also: &[impl AsRef<str>]) -> anyhow::Result<St
     let man = Man::new(command);
     let mut text = title.into_bytes();
     man.render_name_section(&mut text)?;
-    // As `--help` has it: all options with their values stand below.
+    // As in `--help`: all options and their values follow below.
     let mut synopsis = Roff::new();
     synopsis.control("SH", ["SYNOPSIS"]);
     synopsis.text([roman(usage.trim_start_matches("Usage: "))]);
@@ -117,7 +115,7 @@ fn page(mut command: Command, see_also: &[impl AsRef<str>]) -> anyhow::Result<St
     Ok(String::from_utf8(text)?)
 }
 
-/// The first line of a page. clap_mangen's would lose the empty date, and take the version for it.
+/// Returns the first line of a page. clap_mangen's would lose the empty date, and the version would take its place.
 fn title(command: &Command) -> String {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_uppercase();
     format!(".TH {name} 1 \"\" \"layers {}\" \"User Commands\"\n", env!("CARGO_PKG_VERSION"))

@@ -1,7 +1,7 @@
 //! One file per verb, each a prefix of the pipeline.
 //!
-//! Owns the way from the command line to an exit code: it reads the environment once, calls the
-//! rooms in their order, and hands what they say to `report/`.
+//! Owns how a command line becomes an exit code: reads the environment once, calls the modules in their order, and
+//! passes their results to `report/`.
 
 use crate::base::error;
 use crate::cli::{Cli, Command, Global};
@@ -28,10 +28,10 @@ mod runs;
 mod update;
 mod why;
 
-/// Shows what was asked for instead of a command: help, or what is wrong with the command line.
+/// Prints what clap returns in place of a command: help, or an error in the command line.
 pub fn refuse(error: &clap::Error) -> Exit {
     if !error.use_stderr() {
-        // Where it can't be written, nobody reads it.
+        // If the help cannot be written, there is no one to report that to.
         drop(error.print());
         return Exit::Done;
     }
@@ -42,7 +42,7 @@ pub fn refuse(error: &clap::Error) -> Exit {
     Exit::Usage
 }
 
-/// Does what the command line says.
+/// Runs the command of a command line.
 pub fn run(cli: Cli) -> Exit {
     let Cli { command, global } = cli;
     let at = Invocation::read(global);

@@ -1,5 +1,6 @@
-//! `layers __move-tags FILE`: moves tags in registries as a file says, for a run's own use.
-//! The run reads a failure from the standard error stream, as JSON.
+//! `layers __move-tags FILE`: moves tags in registries as a file specifies. Runs use it internally.
+//!
+//! It reports an error to the run as JSON on stderr.
 
 use std::path::Path;
 

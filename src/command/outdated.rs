@@ -1,4 +1,4 @@
-//! `layers outdated`: which externals have moved since they were pinned, or built on.
+//! `layers outdated`: lists externals that have moved since they were pinned or built on.
 
 use crate::cli::Outdated;
 use crate::exit::Exit;

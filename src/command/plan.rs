@@ -1,4 +1,4 @@
-//! `layers plan`: what a build would do, and why.
+//! `layers plan`: shows what a build would do, and why.
 
 use crate::cli::{Plan, jobs};
 use crate::exit::Exit;
@@ -38,7 +38,7 @@ pub fn run(options: &Plan, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })
 }
 
-/// What the builds of a plan are expected to take.
+/// Estimates how long the builds of a plan take.
 fn estimate(plan: &Todo, jobs: usize, graph: &Graph) -> Estimate {
     let chain = critical_chain(plan);
     Estimate {

@@ -1,6 +1,6 @@
-//! `layers report`: the page of a run and its trace, from its log.
+//! `layers report`: writes the page of a run and its trace, from its log.
 //!
-//! Like `log`, the verb reads `.layers/` alone.
+//! Like `log`, reads only `.layers/`.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub fn run(options: &Report, at: &Invocation) -> anyhow::Result<Exit> {
     let start = root::start_folder(at)?;
     let runs = run_logs::kept(&start)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
-    // Asked before the log is read, which ends before the lock on it is given back.
+    // Checked before the log is read, because a log is complete before its lock is released.
     let standing = Standing { id: &run.id, began: run.began, is_written: run.is_written() };
     let timeline = run_pages::read(run)?;
     if let Some(file) = &options.trace {
@@ -39,7 +39,7 @@ pub fn run(options: &Report, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes a file and says where it is, as the user called it.
+/// Writes a file and prints its path, as the user named it.
 fn write(path: &Path, name: &Path, text: &str) -> anyhow::Result<()> {
     say::file(path, text)?;
     say::out(&format!("{}\n", visible_path(name)))

@@ -1,7 +1,7 @@
-//! `layers runs`: the last runs that built something, and how they ended.
+//! `layers runs`: lists the last runs that built something, and how they ended.
 //!
-//! The newest comes first, as in `git log`, `docker ps` and the lists of CI services: it is the one
-//! that is asked for. Like `log`, it reads `.layers/` alone.
+//! The latest run comes first, as in `git log`, `docker ps`, and the lists of CI services: it is the one that users
+//! look for. Like `log`, reads only `.layers/`.
 
 use crate::cli::Runs;
 use crate::exit::Exit;

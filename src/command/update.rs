@@ -1,7 +1,6 @@
-//! `layers update`: externals are pinned in graph.json to what their tags lead to now.
+//! `layers update`: pins externals in graph.json to what their tags point to now.
 //!
-//! Owns which externals are asked about, and that nothing is lost where one can't be: it keeps the pin
-//! that it has.
+//! Owns which externals are looked up, and that nothing is lost if one cannot be: it keeps its pin.
 
 use crate::base::error::{self, usage};
 use crate::base::parallel;
@@ -35,7 +34,7 @@ pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
     }
     let path = workspace.root.join(lock::FILE);
     let text = lock::text(&workspace.graph, &after);
-    // Whoever watches the file is not woken for nothing.
+    // An unchanged file is not written, so programs that watch it do not react.
     if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
         say::file(&path, &text)?;
     }
@@ -54,7 +53,7 @@ pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Machinery })
 }
 
-/// The externals that the words mean, of those that can be pinned: all where there is none.
+/// Returns the externals with a tag that the arguments specify, or all if there are none.
 fn choose<'a>(graph: &'a Graph, words: &[String]) -> anyhow::Result<Vec<&'a Reference>> {
     let externals = graph.externals_by_tag().into_iter();
     let externals: Vec<&Reference> = externals.map(|(_, reference)| reference).collect();
@@ -72,14 +71,14 @@ fn choose<'a>(graph: &'a Graph, words: &[String]) -> anyhow::Result<Vec<&'a Refe
     Ok(externals.into_iter().filter(|it| words.iter().any(|word| means(word, it))).collect())
 }
 
-/// Whether a word means an external: its name in any form, or its repository with all tags.
+/// Returns whether an argument specifies an external: by its name in any form, or by its repository for all tags.
 fn means(word: &str, external: &Reference) -> bool {
     let parsed = Reference::parse(word);
     let is_it = parsed.is_ok_and(|parsed| parsed.same_image(external));
     is_it || word == external.familiar_repository() || word == external.repository()
 }
 
-/// What differs between the pins, as far as the graph has the externals.
+/// Returns how the pins of externals in the graph changed.
 fn moves(workspace: &Workspace, before: &Pins, after: &Pins) -> Vec<Move> {
     let graph = &workspace.graph;
     let externals = graph.externals_by_tag().into_iter();

@@ -1,4 +1,4 @@
-//! `layers why`: the way from what changed to the image; on a fresh image, what was compared.
+//! `layers why`: explains the path from a change to an image, or for a fresh image, what was compared.
 
 use crate::base::error::usage;
 use crate::base::{ImageId, UnitId};
@@ -55,8 +55,8 @@ pub fn run(options: &Why, at: &Invocation) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The edges from an image down to the first cause, nearest first: as long as it waits, to the
-/// first of its parents that is not fresh.
+/// Returns the edges from an image down to the first cause, nearest first: while an image waits, the edge to its first
+/// parent that is not fresh.
 fn way_to<'a>(graph: &'a Graph, plan: &Plan, image: ImageId) -> Vec<(ImageId, &'a Edge)> {
     let mut way = Vec::new();
     let mut at = image;

@@ -1,6 +1,6 @@
-//! Build arguments that are given and that no Dockerfile declares.
+//! Build arguments that are given but that no Dockerfile declares.
 //!
-//! Owns the search for declarations, and the names that need none: a builder knows them
+//! Owns the search for declarations, and the names that do not need one because builders predefine them
 //! (<https://docs.docker.com/reference/dockerfile/#predefined-args>).
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::parse::{Dockerfile, InstructionKind};
 const PREDEFINED: [&str; 6] =
     ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy", "source_date_epoch"];
 
-/// A warning about those of the names that none of the images declares; nothing where all are.
+/// Returns a warning about the names that none of the images declares, or `None` if all are declared.
 pub fn undeclared<'a>(
     names: impl Iterator<Item = &'a str>,
     images: impl Iterator<Item = &'a Image>,
@@ -25,7 +25,7 @@ pub fn undeclared<'a>(
     let mut declared = BTreeSet::new();
     for image in images {
         if has_other_frontend(image) {
-            // Who knows what it makes of arguments.
+            // Another frontend may use arguments differently.
             return None;
         }
         each_declared(&image.file, &mut |name| declared.extend([name]));
@@ -41,7 +41,7 @@ pub fn undeclared<'a>(
     )
 }
 
-/// Names that a build takes without an `ARG`.
+/// Returns whether a build accepts a name without an `ARG`.
 fn is_predefined(name: &str) -> bool {
     let platform = ["TARGET", "BUILD"].into_iter().filter_map(|prefix| name.strip_prefix(prefix));
     let mut parts = platform.filter(|part| {
@@ -58,7 +58,7 @@ fn has_other_frontend(image: &Image) -> bool {
     given.or(written).is_some_and(|syntax| !syntax.contains("docker/dockerfile"))
 }
 
-/// Calls `with` for the name of each `ARG`, those of triggers too.
+/// Calls `with` for the name of each `ARG`, including those in triggers.
 fn each_declared<'a>(file: &'a Dockerfile, with: &mut dyn FnMut(&'a str)) {
     let stages = file.stages.iter().flat_map(|stage| &stage.instructions);
     for instruction in file.globals.iter().chain(stages) {

@@ -1,7 +1,7 @@
-//! References that name nothing of this repository, and were probably meant to.
+//! References that do not name anything in this repository, but were probably meant to.
 //!
-//! Owns the guesses. A guess is a warning with "did you mean": each of these references is a
-//! proper name of an image somewhere else.
+//! Owns the guesses. A guess is a warning with "did you mean": each of these references is a valid name of an image
+//! somewhere else.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -14,14 +14,14 @@ use crate::graph::{External, Graph, Image};
 
 use super::near::Names;
 
-/// A place in a file, for looking up what was said about it.
+/// A position in a file, to find what was reported about it.
 type At<'a> = (&'a str, Span);
 
 fn at(source: &Source, span: Span) -> At<'_> {
     (source.path().as_str(), span)
 }
 
-/// `COPY --from=buidler` where there is a stage `builder`: legally an image, probably not meant.
+/// Finds `COPY --from=buidler` if there is a stage `builder`: a valid image, but probably not the intended one.
 pub(super) fn misspelt_stages(graph: &Graph) -> Vec<Diagnostic> {
     graph.images.values().flat_map(misspelt_stages_of).collect()
 }
@@ -38,7 +38,7 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
     let exact: HashSet<&str> = stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
     let mut problems = Vec::new();
     for (index, (view, stage)) in stages.iter().zip(&image.file.stages).enumerate() {
-        // A FROM sees the stages above it, all others those of the whole file.
+        // A FROM can name the stages above it; everything else can name all stages of the file.
         let base = matches!(view.base, Some(Base::Image(_)));
         let base = base.then_some((&view.base_text, &image.file.source, stage.base.span, index));
         let froms = view.froms.iter().filter(|from| matches!(from.names, Some(Base::Image(_))));
@@ -73,7 +73,7 @@ fn is_one_word(text: &str) -> bool {
     !text.contains(['/', ':', '@', '.'])
 }
 
-/// How the images of a repository are called: what stands before and after their names.
+/// How the images of a repository are named: the prefixes and suffixes of their names.
 struct Families<'a> {
     /// The names by prefix and suffix.
     names: BTreeMap<(String, String), Names<'a>>,
@@ -102,11 +102,11 @@ impl<'a> Families<'a> {
         Families { names, all, own, assumed }
     }
 
-    /// The image that a reference to something else was probably meant to name.
+    /// Returns the image that a reference to something else was probably meant to name.
     fn closest(&self, reference: &Reference) -> Option<&'a str> {
         let repository = reference.repository();
         if self.own.contains(&repository) {
-            // Only the tag is a stranger's, which has been told.
+            // Only the tag is unknown, which has been reported.
             return None;
         }
         for ((prefix, suffix), names) in &self.names {
@@ -124,15 +124,14 @@ impl<'a> Families<'a> {
     }
 }
 
-/// The nearest name, unless it differs in digits alone: `python3.11` is a version of its own and
-/// no typing error of `python3.12`.
+/// Returns the nearest name, unless it differs only in digits: `python3.11` is a version, not a typo for `python3.12`.
 fn closest_sibling<'a>(names: &Names<'a>, name: &str) -> Option<&'a str> {
     let letters =
         |text: &str| -> String { text.chars().filter(|letter| !letter.is_ascii_digit()).collect() };
     names.closest(name, usize::MAX).filter(|near| letters(near) != letters(name))
 }
 
-/// `FROM acme/shop-bsae` where there is an image `base`.
+/// Finds `FROM acme/shop-bsae` if there is an image `base`.
 pub(super) fn misspelt_siblings(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let families = Families::of(graph);
     let told = places_of(problems, &[Rule::UnknownSibling]);
@@ -155,7 +154,7 @@ fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnosti
     let reference = &graph.externals[external.id];
     let meant = graph.find(near).and_then(|image| graph.images[image].references.first());
     let hint = match meant {
-        // Where nothing refers to anything, the prefix of ours is a guess too.
+        // If no reference names a sibling, the prefix is a guess too.
         Some(meant) if meant.domain == reference.domain => {
             format!("did you mean `{}`, the image `{near}`?", meant.familiar_repository())
         }
@@ -167,9 +166,9 @@ fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnosti
         .hint(hint)
 }
 
-/// `FROM debian`: another image every few months.
+/// Finds `FROM debian`, which is another image every few months.
 pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
-    // What is probably no external at all has been told.
+    // What is probably not an external has been reported already.
     let told = places_of(problems, &[Rule::UnknownStage, Rule::UnknownSibling]);
     let untagged = |image: &Image| -> Vec<Diagnostic> {
         let externals: HashSet<At<'_>> =
@@ -195,7 +194,7 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
     graph.images.values().flat_map(untagged).collect()
 }
 
-/// The places that problems of these rules point at first.
+/// Returns the first positions in the diagnostics of these rules.
 fn places_of<'a>(problems: &'a [Diagnostic], rules: &[Rule]) -> BTreeSet<At<'a>> {
     problems
         .iter()
@@ -205,7 +204,7 @@ fn places_of<'a>(problems: &'a [Diagnostic], rules: &[Rule]) -> BTreeSet<At<'a>>
         .collect()
 }
 
-/// Whether a reference says which version is meant.
+/// Returns whether a reference specifies a version.
 fn has_version(text: &str) -> bool {
     let last = text.rsplit('/').next().unwrap_or(text);
     last.contains([':', '@'])

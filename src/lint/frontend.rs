@@ -1,9 +1,8 @@
-//! What a Dockerfile uses that the frontend which will read it may not know yet.
+//! What a Dockerfile uses that the frontend that will read it may not support yet.
 //!
-//! Owns the table of what came with which version of `docker/dockerfile`
-//! (<https://docs.docker.com/reference/dockerfile/>), and the search for it. The reader follows the
-//! newest rules; an engine brings a frontend of its own age, and what an old one says of new words
-//! is often about another line.
+//! Owns the table of features by version of `docker/dockerfile` (<https://docs.docker.com/reference/dockerfile/>), and
+//! the search for them. The parser here follows the latest rules. An engine has its own, possibly older frontend, whose
+//! errors about new syntax often point to another line.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -16,15 +15,15 @@ use crate::graph::Image;
 use crate::graph::reference::Reference;
 use crate::parse::{Instruction, InstructionKind};
 
-/// The build argument that sets the time of reproducible builds, and the frontend that was the first to
-/// heed it (BuildKit, `docs/build-repro.md`).
+/// The build argument that sets the time of reproducible builds, and the first frontend that supports it (BuildKit,
+/// `docs/build-repro.md`).
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 const SINCE_EPOCH: Frontend = Frontend::new(1, 5);
 
-/// What helps where an image uses something newer than the engine's frontend.
+/// The hint for an image that uses something newer than the engine's frontend.
 const HINT: &str =
     "begin the Dockerfile with `# syntax=docker/dockerfile:1`, or use a newer engine";
-/// Forms of `${…}` that came later than `${V:-w}` and `${V:+w}`.
+/// Forms of `${…}` that are newer than `${V:-w}` and `${V:+w}`.
 static EXPANSIONS: LazyLock<[(Regex, &str, Frontend); 2]> = LazyLock::new(|| {
     let regex = |text: &str| Regex::new(text).unwrap_or_else(|error| unreachable!("{error}"));
     [
@@ -37,8 +36,8 @@ static EXPANSIONS: LazyLock<[(Regex, &str, Frontend); 2]> = LazyLock::new(|| {
     ]
 });
 
-/// Warnings about what images use and the frontend of a version does not know. Dockerfiles that
-/// name their frontend are left alone.
+/// Returns warnings about what images use and a version of the frontend does not support. Skips Dockerfiles that name
+/// their frontend.
 pub fn newer_than<'a>(
     images: impl IntoIterator<Item = &'a Image>,
     frontend: Frontend,
@@ -63,8 +62,7 @@ pub fn newer_than<'a>(
     problems
 }
 
-/// A warning where a time is set for images that the frontend of a version gives the time of day
-/// nevertheless.
+/// Returns a warning if a time is set for images that a version of the frontend gives the current time regardless.
 pub fn passes_over_epoch<'a>(
     images: impl IntoIterator<Item = &'a Image>,
     frontend: Frontend,
@@ -79,8 +77,8 @@ pub fn passes_over_epoch<'a>(
     Some(problem.hint("use a newer engine, or unset it"))
 }
 
-/// What an image's Dockerfile uses, where, and since when that is known. Stages that are not
-/// needed count too: a frontend reads all of the file.
+/// Returns what an image's Dockerfile uses, where, and since which version that is supported. Unused stages count too:
+/// a frontend reads the whole file.
 fn uses_of(image: &Image) -> Vec<(Span, &'static str, Frontend)> {
     let file = &image.file;
     let mut uses = Vec::new();
@@ -123,7 +121,7 @@ fn uses_of_instruction(instruction: &Instruction) -> Vec<(Span, &'static str, Fr
         _ => {}
     }
     found.dedup();
-    // What a shell expands is none of the frontend's business.
+    // The frontend does not expand what a shell expands.
     let is_shells = matches!(
         instruction.kind,
         InstructionKind::Run(_)
@@ -145,11 +143,11 @@ fn expansions(text: &str, span: Span) -> Vec<(Span, &'static str, Frontend)> {
     uses.map(|(_, what, since)| (span, *what, *since)).collect()
 }
 
-/// The repositories of BuildKit's own frontend, released and not.
+/// The repositories of BuildKit's own frontend, released and unreleased.
 const REPOSITORIES: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
 
-/// The version of `docker/dockerfile` that a `# syntax=` line names; nothing where it is another
-/// frontend, or does not say which version. What it leaves open is the newest.
+/// Returns the version of `docker/dockerfile` that a `# syntax=` line names, or `None` if it names another frontend or
+/// no version. An omitted part means the latest.
 pub fn version_of(syntax: &str) -> Option<Frontend> {
     const NEWEST: u32 = u32::MAX;
     let reference = Reference::parse(syntax.split_whitespace().next()?).ok()?;

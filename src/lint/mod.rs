@@ -1,12 +1,11 @@
-//! What is suspicious about a repository that could be built all the same.
+//! What is suspicious in a repository that can be built nevertheless.
 //!
-//! Owns the rules that look at linked images: what references name (`externals`), what stages say (`stages`), what an old frontend does not know (`frontend`),
-//! which build arguments nobody declares (`arguments`), and who may keep quiet about what
-//! (`silence`).
-//! It reads no file; what a context lacks is found by `inputs::missing`.
+//! Owns the rules about linked images: what references name (`externals`), what stages contain (`stages`), what an old
+//! frontend does not support (`frontend`), which build arguments are not declared (`arguments`), and which rules are
+//! silenced (`silence`). Reads no files; `inputs::missing` finds what a context lacks.
 //!
-//! There are two kinds. Where the graph may not be what the author meant, every verb says so
-//! ([`doubts`]). What is only unwise is for `layers check` ([`advice`]).
+//! There are two kinds. If the graph may not be what the author intended, every verb warns ([`doubts`]). Advice about
+//! what works but is unwise is only for `layers check` ([`advice`]).
 
 pub mod arguments;
 pub mod frontend;
@@ -23,8 +22,8 @@ use rayon::prelude::*;
 use crate::base::{Diagnostic, Rule};
 use crate::graph::Graph;
 
-/// Rules whose problems leave an image out of the graph. What refers to it looks then as if it
-/// referred to something else, which must not be held against it.
+/// Rules whose diagnostics leave an image out of the graph. References to it then look as if they named something else,
+/// which must not be reported.
 const INCOMPLETE: [Rule; 6] = [
     Rule::UnreadableFile,
     Rule::NotUtf8,
@@ -34,7 +33,7 @@ const INCOMPLETE: [Rule; 6] = [
     Rule::Config,
 ];
 
-/// Warnings that the graph may not be what the author meant. `problems` are those known so far.
+/// Returns warnings that the graph may not be what the author intended. `problems` are the diagnostics so far.
 pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let mut doubts: Vec<Diagnostic> = graph
         .images
@@ -54,7 +53,7 @@ pub fn doubts(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     doubts
 }
 
-/// Warnings about what works and is unwise. `problems` are those known so far.
+/// Returns warnings about what works but is unwise. `problems` are the diagnostics so far.
 pub fn advice(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let mut advice = stages::unused(graph, problems);
     if is_complete(problems) {

@@ -1,17 +1,17 @@
-//! The nearest of many names, found without measuring each.
+//! The nearest of many names, found without computing each distance.
 //!
-//! Owns a cheap sieve in front of [`closest`]: names whose letters differ too much can't be near.
-//! Thousands of images are looked through for every reference that none of them meets.
+//! Owns a cheap filter in front of [`closest`]: names whose letters differ too much cannot be near. Thousands of images
+//! are searched for every reference that matches none of them.
 
 use crate::base::text::closest;
 
-/// Names to be found again.
+/// Names to search.
 #[derive(Debug, Default)]
 pub(super) struct Names<'a> {
     names: Vec<(&'a str, usize, u64)>,
 }
 
-/// No name is as near as that with more changes ([`closest`] allows no more than three).
+/// Names with more changes are never near ([`closest`] allows at most three).
 const MOST_CHANGES: usize = 3;
 
 impl<'a> Names<'a> {
@@ -19,12 +19,12 @@ impl<'a> Names<'a> {
         self.names.push((name, name.chars().count(), letters(name)));
     }
 
-    /// The nearest of the first `count` names, in the order they were added.
+    /// Returns the nearest of the first `count` names, in the order in which they were added.
     pub(super) fn closest(&self, text: &str, count: usize) -> Option<&'a str> {
         let (length, own) = (text.chars().count(), letters(text));
         let names = self.names.iter().take(count);
         let near = names.filter(|(_, other_length, other)| {
-            // A change takes one letter away at most, and brings one.
+            // A change removes at most one letter and adds at most one.
             length.abs_diff(*other_length) <= MOST_CHANGES
                 && (own & !other).count_ones() as usize <= MOST_CHANGES
                 && (other & !own).count_ones() as usize <= MOST_CHANGES
@@ -41,7 +41,7 @@ impl<'a> FromIterator<&'a str> for Names<'a> {
     }
 }
 
-/// Which letters a name has, as a set of 64; letters may share a place.
+/// Returns the letters in a name, as a set of 64 bits. Several letters may share a bit.
 fn letters(name: &str) -> u64 {
     name.chars().fold(0, |set, letter| set | 1 << (u32::from(letter) % 64))
 }

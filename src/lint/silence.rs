@@ -1,10 +1,8 @@
-//! Who may keep quiet about what: `[check] skip` in `layers.toml`, and `# check=` at the top of a
-//! Dockerfile.
+//! Which rules are silenced: `[check] skip` in `layers.toml`, and `# check=` at the top of a Dockerfile.
 //!
-//! Owns both readings. The directive is BuildKit's
-//! (<https://docs.docker.com/reference/dockerfile/#check>): `skip=all`, or `skip=` with names
-//! between commas; `error=true`; `;` between the two. Names are those of BuildKit's checks or
-//! our codes. Only warnings can be silenced: what is an error can't be built.
+//! Owns the parsing of both. The directive is BuildKit's (<https://docs.docker.com/reference/dockerfile/#check>):
+//! `skip=all`, or `skip=` with comma-separated names; `error=true`; `;` between the two. Names are those of BuildKit's
+//! checks, or the codes of `layers`. Only warnings can be silenced: a file with an error cannot be built.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -14,7 +12,7 @@ use crate::graph::Graph;
 use crate::parse::Dockerfile;
 use crate::scan::config::ConfigFile;
 
-/// BuildKit's checks that no rule of ours means. They may be named, and change nothing here.
+/// BuildKit's checks that have no equivalent rule here. They may be named, without any effect.
 const FOREIGN: &[&str] = &[
     "ConsistentInstructionCasing",
     "ExposeInvalidFormat",
@@ -33,25 +31,25 @@ const FOREIGN: &[&str] = &[
     "WorkdirRelativePath",
 ];
 
-/// What is not told, and where warnings are errors.
+/// Which rules are silenced, and where warnings are errors.
 #[derive(Debug, Clone, Default)]
 pub struct Silence {
     everywhere: BTreeSet<Rule>,
     files: BTreeMap<RelPath, FileChecks>,
 }
 
-/// What the directive of one Dockerfile says.
+/// The directive of one Dockerfile.
 #[derive(Debug, Clone, Default)]
 struct FileChecks {
-    /// `skip=all`
+    /// Whether `skip=all` is set.
     all: bool,
     skip: BTreeSet<Rule>,
-    /// `error=true`
+    /// Whether `error=true` is set.
     error: bool,
 }
 
 impl Silence {
-    /// Reads what the configuration and the Dockerfiles say of checks, with what is wrong in it.
+    /// Reads the check settings of the configuration and the Dockerfiles, and the diagnostics about them.
     pub fn read(graph: &Graph, config: &ConfigFile) -> (Silence, Vec<Diagnostic>) {
         let mut silence = Silence::default();
         let mut problems = Vec::new();
@@ -74,8 +72,7 @@ impl Silence {
         (silence, problems)
     }
 
-    /// Leaves out the warnings that are silenced, and what is said a second time: images of one
-    /// Dockerfile have its problems in common.
+    /// Removes silenced warnings and duplicates: images from the same Dockerfile share its diagnostics.
     pub fn apply(&self, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut seen = HashSet::new();
         problems.retain(|problem| {
@@ -86,7 +83,7 @@ impl Silence {
         problems
     }
 
-    /// Makes errors of the warnings of those Dockerfiles that ask for it.
+    /// Turns the warnings about Dockerfiles with `error=true` into errors.
     pub fn escalate(&self, problems: &mut [Diagnostic]) {
         for problem in problems {
             if self.checks_of(problem).is_some_and(|checks| checks.error) {
@@ -102,14 +99,14 @@ impl Silence {
                 || self.checks_of(problem).is_some_and(in_file))
     }
 
-    /// The file that a problem is mainly about decides.
+    /// Returns the directive of the file that a diagnostic is mainly about.
     fn checks_of(&self, problem: &Diagnostic) -> Option<&FileChecks> {
         self.files.get(problem.labels.first()?.source.path())
     }
 }
 
-/// The rules that a name silences: one by its own code, or all that mean the same as that check of
-/// BuildKit's. None for a check that only BuildKit has. A name that silences nothing is a mistake by `rule`.
+/// Returns the rules that a name silences: one by its code, or all equivalents of a BuildKit check, which may be none.
+/// Returns a diagnostic of `rule` if the name silences nothing.
 fn read_name(name: &str, rule: Rule) -> Result<Vec<Rule>, Diagnostic> {
     let rules = named(name);
     if rules.is_empty() && !FOREIGN.contains(&name) {
@@ -124,20 +121,20 @@ fn read_name(name: &str, rule: Rule) -> Result<Vec<Rule>, Diagnostic> {
     Ok(rules)
 }
 
-/// The rules of a name.
+/// Returns the rules with a name.
 fn named(name: &str) -> Vec<Rule> {
     let is_it = |rule: &Rule| rule.code() == name || rule.buildkit().contains(&name);
     Rule::ALL.iter().copied().filter(is_it).collect()
 }
 
-/// All names that may be silenced.
+/// Returns all names that can be silenced.
 fn names() -> impl Iterator<Item = &'static str> {
     let warnings = Rule::ALL.iter().filter(|rule| rule.level() == Level::Warning);
     warnings.flat_map(|rule| [rule.code()].into_iter().chain(rule.buildkit().iter().copied()))
 }
 
-/// Reads `skip=…;error=…`. What BuildKit refuses in it is told where the file is read; a name that
-/// nobody knows is a warning, since BuildKit lets it pass.
+/// Parses `skip=…;error=…`. What BuildKit rejects in it is reported when the file is parsed. An unknown name is a
+/// warning, because BuildKit accepts it.
 fn read_directive(file: &Dockerfile, problems: &mut Vec<Diagnostic>) -> FileChecks {
     let mut checks = FileChecks::default();
     let Some(directive) = &file.directives.check else { return checks };
@@ -156,14 +153,14 @@ fn read_directive(file: &Dockerfile, problems: &mut Vec<Diagnostic>) -> FileChec
                 }
             }
             ("error", truth) => checks.error = is_true(truth),
-            // What BuildKit only tries out has no rule here.
+            // BuildKit's experimental checks have no rule here.
             _ => {}
         }
     }
     checks
 }
 
-/// The parts of a text without the blanks around them, each with its place.
+/// Splits a text into trimmed parts, each with its position.
 fn split(text: &str, span: Span, sign: char) -> Vec<(&str, Span)> {
     let mut at = span.range().start;
     let mut parts = Vec::new();
@@ -176,7 +173,7 @@ fn split(text: &str, span: Span, sign: char) -> Vec<(&str, Span)> {
     parts
 }
 
-/// As Go's `strconv.ParseBool` reads it.
+/// Parses a Boolean like Go's `strconv.ParseBool`.
 fn is_true(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }

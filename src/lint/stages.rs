@@ -1,5 +1,5 @@
-//! What stages say: whether anything needs them, whether the variables of their FROM are set,
-//! and whether their base is built for the platform that they want.
+//! Rules about stages: whether they are used, whether the variables in their FROM are set, and whether their base is
+//! built for the platform that they request.
 //!
 //! Owns these three rules.
 
@@ -12,7 +12,7 @@ use crate::graph::evaluate::{Base, NeedKind};
 use crate::graph::{Graph, Image};
 use crate::parse::InstructionKind;
 
-/// Arguments that FROM may use without declaring them.
+/// Build arguments that FROM may use without a declaration.
 const AUTOMATIC: [&str; 9] = [
     "BUILDARCH",
     "BUILDOS",
@@ -25,9 +25,10 @@ const AUTOMATIC: [&str; 9] = [
     "TARGETVARIANT",
 ];
 
-/// Stages that nothing names: no FROM, `--from` or mount, and no image's target. The last stage
-/// of a file is what a plain build makes, and needs no one to name it. Where one of `problems`
-/// says that a file names its stages wrongly, it is not known what is unused.
+/// Finds stages that are not used by any FROM, `--from`, mount, or target of an image.
+///
+/// The last stage of a file is the default target and does not have to be named. If one of `problems` says that a file
+/// names its stages wrongly, it is unknown which ones are unused.
 pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> {
     let doubtful: BTreeSet<&RelPath> = problems
         .iter()
@@ -76,7 +77,7 @@ pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> 
     problems
 }
 
-/// FROM lines that use a variable which no global ARG declares, and still name an image.
+/// Finds FROM lines with a variable that no global ARG declares, and that still name an image.
 pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
     let globals = image.file.globals.iter().flat_map(|global| match &global.kind {
         InstructionKind::Arg(items) => items.as_slice(),
@@ -85,7 +86,7 @@ pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
     let declared: Vec<&str> = globals.map(|item| item.name.value.as_str()).collect();
     let mut problems = Vec::new();
     for (view, stage) in image.evaluation.stages.iter().zip(&image.file.stages) {
-        // Where the base or the platform can't be read, an error tells of the variables too.
+        // If the base or the platform is not valid, an error reports the variables too.
         if view.base.is_none() || view.platform.is_none() && stage.platform.is_some() {
             continue;
         }
@@ -93,7 +94,7 @@ pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
             let written = [Some(&stage.base), stage.platform.as_ref()];
             let found = written.into_iter().flatten().find_map(|word| {
                 let place = find_use(&word.value, name)?;
-                // What stands in the file is the word itself, unless a line was continued in it.
+                // The file contains the word itself, unless a line was continued within it.
                 let is_whole = image.file.source.slice(word.span) == word.value;
                 let start = word.span.range().start;
                 let span = Span::new(start + place.start, start + place.end);
@@ -107,8 +108,8 @@ pub(super) fn unset_variables(image: &Image) -> Vec<Diagnostic> {
     problems
 }
 
-/// The first use of a variable that has nothing to fall back on: `$V` or `${V}`, also with a
-/// pattern, but not `${V:-word}` and its like, which say what an unset one means.
+/// Returns the first use of a variable without a default: `$V` or `${V}`, also with a pattern, but not `${V:-word}` and
+/// similar forms, which define the value of an unset variable.
 fn find_use(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.match_indices('$').find_map(|(start, _)| {
@@ -146,7 +147,7 @@ fn describe_unset(image: &Image, name: &str, span: Span, declared: &[&str]) -> D
     }
 }
 
-/// Parents whose own FROM fixes a platform that is not the one wanted of them.
+/// Finds parents whose own FROM sets a platform other than the requested one.
 pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     for edge in &image.parents {
@@ -164,7 +165,7 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
         if offered.clone().requested() == wanted.clone().requested() {
             continue;
         }
-        // At the flag of the FROM, or at the reference.
+        // At the flag of the FROM, or else at the reference.
         let flag = image.file.stages.get(need.stage).and_then(|stage| stage.platform.as_ref());
         let (wish, wish_span) = match flag.filter(|_| edge.kind == NeedKind::From) {
             Some(flag) => (&image.file.source, flag.span),
@@ -182,11 +183,11 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
     problems
 }
 
-/// The platform that a Dockerfile fixes for its image, with where it says so.
+/// Returns the platform that a Dockerfile sets for its image, and the position of the setting.
 fn fixed_platform(image: &Image) -> Option<(Platform, Source, Span)> {
     let stages = &image.evaluation.stages;
     let mut index = image.evaluation.target?;
-    // A stage starts from one above it, so this ends.
+    // A stage can only start from one above it, so this loop ends.
     loop {
         let view = stages.get(index)?;
         if let Some(platform) = &view.platform {

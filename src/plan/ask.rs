@@ -1,7 +1,7 @@
-//! What is asked of the engine before anything is judged.
+//! What is requested from the engine before anything is decided.
 //!
-//! Owns the questions: one for all images that carry a key, one for each external and for each
-//! image that is needed and not looked at. Nothing is decided here.
+//! Owns the requests: one for all images that have a key, and one per external and per parent that is not selected.
+//! Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,25 +12,25 @@ use crate::graph::reference::Reference;
 use crate::graph::{Dependency, Graph};
 use crate::inputs::{Externals, Identity, Inheritance, KEY_LABEL, Outside};
 
-/// Asks the engine for the images that carry a key.
+/// Lists the engine's images that have a key.
 ///
 /// # Errors
-/// Where it can't be asked.
+/// Returns an error if the engine cannot be reached.
 pub fn ask_held(store: &dyn ImageStore) -> anyhow::Result<Held> {
     Ok(Held::read(store.list(LabelFilter::named(KEY_LABEL))?))
 }
 
-/// The externals of some images.
+/// Returns the externals of some images.
 pub fn externals_of(graph: &Graph, images: &[ImageId]) -> BTreeSet<ExternalId> {
     let all = images.iter().flat_map(|image| &graph.images[*image].externals);
     all.map(|external| external.id).collect()
 }
 
-/// What an external is to a build for `platform`, given what the engine holds under its name.
+/// Describes an external for a build for `platform`, given what the engine's store has under its name.
 pub fn judge_external(stored: Option<StoredImage>, platform: &Platform) -> Option<Outside> {
     let stored = stored?;
-    // What is there for another platform may be what a `FROM --platform` takes; if it is not, no one has
-    // seen what will be.
+    // An image for another platform may be what a `FROM --platform` uses. If it is not, the image
+    // that the build will use is unknown.
     let is_meant = stored.platform.is_like(platform);
     Some(Outside {
         identity: Identity::of(&stored),
@@ -40,21 +40,22 @@ pub fn judge_external(stored: Option<StoredImage>, platform: &Platform) -> Optio
     })
 }
 
-/// An image of the repository that others need and that is taken as it is.
+/// An image of the repository that is a parent of selected images, but is not selected itself, and is used as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unchosen {
     /// Its ID.
     pub image_id: String,
-    /// What it is.
+    /// Its identity.
     pub identity: Identity,
 }
 
-/// Asks the engine for the images that some of `chosen` need and that are not chosen themselves,
-/// each once. They are taken as they are, so one whose triggers are not those of its Dockerfile
-/// of today joins `externals`: nobody here knows what its triggers read.
+/// Inspects the parents of the `chosen` images that are not chosen themselves, once each.
+///
+/// They are used as they are, so one whose triggers are not those of its current Dockerfile is added to `externals`:
+/// what its triggers read is unknown.
 ///
 /// # Errors
-/// Where it can't be asked.
+/// Returns an error if the engine cannot be reached.
 pub fn ask_unchosen(
     graph: &Graph,
     chosen: &[ImageId],

@@ -1,21 +1,22 @@
-//! Which image of the engine is the one that was built with a key.
+//! Which of the engine's images was built with a key.
 //!
-//! Owns the choice where several carry it. A label is inherited: whoever starts from an image
-//! (`FROM`, `docker commit`) gets its key along with its layers, and may give the outcome its name.
-//! Such an image is none of ours, and stands on one that is.
+//! Owns the choice if several have the key. Labels are inherited: an image that starts from another one (`FROM`,
+//! `docker commit`) gets its key along with its layers, and may also get its name. Such an image was not built by
+//! `layers`, but on an image that was.
 
 use std::collections::BTreeSet;
 
 use super::held::{Held, HeldImage};
 use crate::graph::reference::Reference;
 
-/// The image that was built with a key, and those of `references` that do not lead to it, as people
-/// write them. Of several that may be it, one that has the first reference is taken, else the
-/// youngest. `built` are the IDs of those that are known to be built from their Dockerfiles;
-/// `is_ours` finds out of another whether it was, and not only on an image that was.
+/// Returns the image that was built with a key, and those of `references` that do not point to it, in familiar form.
+///
+/// If several images qualify, returns one that has the first reference, or else the newest. `built` are the IDs of
+/// images that are known to be built from their Dockerfiles; `is_ours` finds out whether another image was, rather than
+/// on top of an image that was.
 ///
 /// # Errors
-/// Where the engine can't be asked.
+/// Returns an error if the engine cannot be reached.
 pub(super) fn find<'a>(
     held: &'a Held,
     key: &str,
@@ -23,8 +24,8 @@ pub(super) fn find<'a>(
     built: &BTreeSet<String>,
     is_ours: &dyn Fn(&HeldImage) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Option<(&'a HeldImage, Vec<String>)>> {
-    // All that is built on ours carries a key of ours: hundreds of images may have to be asked
-    // about, and none where the right one is known.
+    // Every image built on one of ours has a key of ours, so there may be hundreds to check. None
+    // of them is checked if the right one is known.
     let mut ours: Vec<&HeldImage> =
         held.carriers(key).filter(|image| built.contains(&image.id)).collect();
     if ours.is_empty() {

@@ -1,7 +1,7 @@
 //! Whether an image was built on what its key says.
 //!
-//! Owns the check after a build. A build that got its parents under names of their own cannot have taken
-//! anything else; any other may have been given what a reference pointed to a moment ago.
+//! Owns the check after a build. A build that got its parents under aliases cannot have used anything else. Any other
+//! build may have used what a reference pointed to a moment earlier.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use crate::graph::reference::Reference;
 use crate::inputs::{Identity, NeedInputs, PROOF_LABEL};
 
 impl Judge<'_> {
-    /// Makes sure that all that an image was built on is what it was when its key was made. `resolved` are the
-    /// images that the build reports to have taken, with their digests.
+    /// Checks that everything that an image was built on is what it was when its key was computed. `resolved` are the
+    /// images that the build reports to have used, with their digests.
     ///
     /// # Errors
-    /// If a reference points to another image by now or did so during the build, and if the engine cannot be
-    /// reached.
+    /// Returns an error if a reference points to another image by now, or did during the build, or if the engine cannot
+    /// be reached.
     pub fn confirm(
         &self,
         (unit, built): (UnitId, &StoredImage),
@@ -30,7 +30,7 @@ impl Judge<'_> {
         let own = self.complete(own, &among(needs));
         let base = self.image(unit).base();
         for (need, of) in own.needs() {
-            // What the engine did not hold was pulled by the build itself.
+            // The build itself pulled what the engine's store did not have.
             if need.layers.is_none() || self.lent_id(unit, need, of, needs).is_some() {
                 continue;
             }
@@ -57,14 +57,14 @@ impl Judge<'_> {
             }
         }
         if !built.labels.contains_key(PROOF_LABEL) {
-            // Without its ID it is built once more, that is all.
+            // Without its ID, the image is built once more; nothing else depends on it.
             drop(self.memory.note_built(&built.id));
         }
         Ok(())
     }
 
-    /// The failure of a unit whose build may have been given something else than `reference` was planned with,
-    /// because of what became of that reference.
+    /// Returns the error for a unit whose build may have used something other than the image that `reference` was
+    /// planned with, because of `what` happened to that reference.
     pub fn changed(&self, unit: UnitId, reference: &str, what: &str) -> anyhow::Error {
         let name = self.name(unit);
         permanent(format!("`{reference}` was {what} while `{name}` was built on it"))
@@ -73,16 +73,16 @@ impl Judge<'_> {
     }
 }
 
-/// What became of a reference that points, or pointed for a moment, to something else.
+/// What happened to a reference that points, or pointed for a moment, to something else.
 pub const MOVED: &str = "moved to another image";
 
-/// Whether an image is for the platform that is asked for.
+/// Returns whether an image is for the requested platform.
 fn is_for(need: &NeedInputs, found: &StoredImage) -> bool {
     need.platform.as_ref().is_none_or(|platform| platform.is_like(&found.platform))
 }
 
-/// Whether a build took the image with an ID wherever it resolved a reference. An engine that reports digests
-/// has containerd's image store, where they are the IDs.
+/// Returns whether a build used the image with an ID wherever it resolved a reference. An engine that reports digests
+/// has containerd's image store, where the digests are the IDs.
 fn has_resolved(resolved: &BTreeSet<String>, need: &NeedInputs, id: &str) -> bool {
     let parsed = resolved.iter().filter_map(|image| Reference::parse(image).ok());
     let mut digests = parsed.filter_map(|image| {
@@ -92,8 +92,8 @@ fn has_resolved(resolved: &BTreeSet<String>, need: &NeedInputs, id: &str) -> boo
     digests.all(|digest| digest == id)
 }
 
-/// Whether an image was built on another: its layers are on top of the other's, and its history continues the
-/// other's, which differs even if only the configuration does.
+/// Returns whether an image was built on another: its layers start with the other's layers, and its history starts with
+/// the other's history, which differs even if only the configuration does.
 fn stands_on(
     image: &StoredImage,
     base: &StoredImage,

@@ -1,7 +1,7 @@
 //! Why an image is built.
 //!
-//! Owns the reasons: what differs between the inputs of today and those of the image that the engine
-//! holds, or that it holds none. It decides nothing: that an image is built is known by then.
+//! Owns the reasons: how the current inputs differ from those of the image in the engine's store, or that there is no
+//! such image. Decides nothing: that the image is built is already known.
 
 use super::Reason;
 use super::held::Holder;
@@ -12,7 +12,7 @@ use crate::graph::reference::Reference;
 use crate::inputs::{Own, diff};
 
 impl Judge<'_> {
-    /// Why an image is built whatever becomes of its parents; nothing where that is not certain.
+    /// Returns why an image is built whatever its parents turn out to be, or `None` if that is not certain.
     pub(super) fn certain_reason(&self, unit: UnitId) -> anyhow::Result<Option<Reason>> {
         let Some(Ok(own)) = &self.own[unit] else {
             let Some(Err(error)) = &self.own[unit] else { return Ok(None) };
@@ -30,7 +30,7 @@ impl Judge<'_> {
         let was = self.memory.recall(&self.name(unit), key);
         Ok(was.filter(|was| diff::differs_by_itself(&own.inputs, was)).map(|was| {
             let mut changes = diff::changes(own, &was, &|unit| self.name(unit));
-            // What the parents are is not known yet.
+            // The identities of the parents are not known yet.
             changes.retain(|it| {
                 !matches!(it, diff::Change::Parent { .. } | diff::Change::External { .. })
             });
@@ -38,10 +38,10 @@ impl Judge<'_> {
         }))
     }
 
-    /// Why an image that carries another key is not the one of today.
+    /// Returns why an image with another key is not up to date.
     pub(super) fn explain(&self, unit: UnitId, own: &Own, key: &str, held_key: &str) -> Reason {
         let name = self.name(unit);
-        // It only inherited its key from the image that it was built on.
+        // The image only inherited its key from the image that it was built on.
         if key == held_key {
             let references = &self.image(unit).references;
             let reference = references.first().map(Reference::familiar).unwrap_or_default();
@@ -55,7 +55,7 @@ impl Judge<'_> {
         if changes.is_empty() { Reason::OtherInputs } else { Reason::Changed { changes } }
     }
 
-    /// Why not all references of an image lead to one that carries a key.
+    /// Returns why not all references of an image point to one that has a key.
     pub(super) fn explain_missing(
         &self,
         unit: UnitId,
@@ -65,8 +65,8 @@ impl Judge<'_> {
         if self.held.holds_any(references) {
             return Ok(Reason::TagMoved { reference });
         }
-        // An image that somebody else put there is only looked for where one of ours has been:
-        // the first build of a repository asks for nothing.
+        // An image from elsewhere is looked up only if `layers` built one here before. The first
+        // build of a repository makes no requests.
         let was_here = self.memory.knows(&self.name(unit));
         if was_here && self.store.inspect(&reference)?.is_some() {
             return Ok(Reason::TagMoved { reference });

@@ -1,13 +1,13 @@
-//! Images that can be judged at once: none of them needs another.
+//! Levels: groups of images that can be checked at the same time because none of them depends on another.
 //!
-//! Owns their grouping. A registry takes as long for one question as for ten at once, so the images
-//! of a front are asked about together; how many fronts there are is how deep the graph is.
+//! Owns the grouping. A registry answers ten parallel requests as fast as one, so the images of a level are looked up
+//! together. The number of levels is the depth of the graph.
 
 use super::Plan;
 use crate::base::{IdMap, UnitId};
 
-/// The images of a plan in fronts, each after all that its images need; within a front in the order
-/// of the plan.
+/// Groups the images of a plan into levels, each after all dependencies of its images. Within a level, images are in
+/// the order of the plan.
 pub(super) fn fronts(plan: &Plan) -> Vec<Vec<UnitId>> {
     let mut depths = IdMap::from_fn(plan.len(), |_| 0);
     let mut fronts: Vec<Vec<UnitId>> = Vec::new();

@@ -1,6 +1,6 @@
-//! What the engine holds of ours: the images that carry a key.
+//! The store snapshot: the engine's images that have a key.
 //!
-//! Owns one answer of the engine, looked up by reference and by key.
+//! Owns the answer to a single request, indexed by reference and by key.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use crate::engine::ListedImage;
 use crate::graph::reference::Reference;
 use crate::inputs::KEY_LABEL;
 
-/// The images that carry a key.
+/// The images that have a key.
 #[derive(Debug, Clone, Default)]
 pub struct Held {
     images: Vec<HeldImage>,
@@ -20,32 +20,32 @@ pub struct Held {
     strays: Vec<String>,
 }
 
-/// An image that carries a key.
+/// An image that has a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldImage {
     /// Its ID.
     pub id: String,
-    /// Its key, as its label says.
+    /// Its key, from its label.
     pub key: String,
-    /// Its size in bytes, as the engine counts.
+    /// Its size in bytes, as the engine reports it.
     pub size: u64,
 }
 
-/// To what the references of an image lead.
+/// What the references of an image point to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder<'a> {
-    /// All to one image.
+    /// All point to one image.
     One(&'a HeldImage),
-    /// This one, and perhaps others, to no image that carries a key.
+    /// This reference, and perhaps others, does not point to an image that has a key.
     Missing(String),
-    /// Not all to the same image; the first that differs.
+    /// They point to several images. This is the first reference that differs.
     Several(String),
 }
 
 impl Held {
-    /// Reads a listing by [`KEY_LABEL`].
+    /// Reads a list of images that was filtered by [`KEY_LABEL`].
     pub fn read(mut listed: Vec<ListedImage>) -> Held {
-        // Where several images carry one key, the youngest is met first.
+        // If several images have the same key, the newest comes first.
         listed.sort_by_key(|image| Reverse(image.created));
         let mut held = Held::default();
         for mut image in listed {
@@ -63,17 +63,17 @@ impl Held {
         held
     }
 
-    /// How many bytes an image takes, by its ID.
+    /// Returns the size of an image in bytes, by its ID.
     pub fn size(&self, id: &str) -> Option<u64> {
         self.by_id.get(id).map(|at| self.images[*at].size)
     }
 
-    /// References that processes have left behind which died while they built.
+    /// References that processes left behind that died while they were building.
     pub fn strays(&self) -> &[String] {
         &self.strays
     }
 
-    /// To what references lead.
+    /// Returns what references point to.
     pub fn holder(&self, references: &[Reference]) -> Holder<'_> {
         let mut found = None;
         for reference in references {
@@ -90,18 +90,18 @@ impl Held {
         }
     }
 
-    /// Whether any of some references leads to an image that carries a key.
+    /// Returns whether any of some references points to an image that has a key.
     pub fn holds_any(&self, references: &[Reference]) -> bool {
         references.iter().any(|it| self.by_reference.contains_key(it))
     }
 
-    /// The images that carry a key, the youngest first.
+    /// Returns the images that have a key, newest first.
     pub fn carriers(&self, key: &str) -> impl Iterator<Item = &HeldImage> {
         let carriers = self.by_key.get(key).into_iter().flatten();
         carriers.map(|at| &self.images[*at])
     }
 
-    /// Those of some references that do not lead to an image, as people write them.
+    /// Returns those of some references that do not point to an image, in familiar form.
     pub fn lost(&self, image: &HeldImage, references: &[Reference]) -> Vec<String> {
         let leads_to = |reference: &&Reference| {
             let at = self.by_reference.get(reference);

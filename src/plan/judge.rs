@@ -1,10 +1,9 @@
-//! Graph, inputs and what the engine holds become verdicts.
+//! The freshness check: graph, inputs, and store snapshot become verdicts.
 //!
-//! Owns the rule of freshness: the engine holds an image that carries the key computed now, from
-//! its inputs and from the identities of what it needs *now*. Where that image has lost a
-//! reference, it gets it back, and nothing is built. The engine is
-//! asked once for all images that carry a key, once for each external, and once for each image
-//! that others need, as long as its ID is not known.
+//! Owns the rule of freshness: an image is fresh if the engine's store has one with the key computed now, from its
+//! inputs and from the *current* identities of its parents. If that image has lost a reference, the reference is
+//! restored, and nothing is built. The engine gets one request for all images that have a key, one per external, and
+//! one per parent whose identity is not known yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,90 +23,89 @@ use crate::inputs::{Externals, Identity, Inputs, KEY_LABEL, Outside, Own};
 use crate::registry;
 use crate::state::Memory;
 
-/// All that verdicts are made of; also asked while a run goes on, when parents are done.
+/// Everything that verdicts are made from. Also used during a run, when parents are done.
 pub struct Judge<'a> {
-    /// The images.
+    /// The graph.
     pub graph: &'a Graph,
     /// The engine's store.
     pub store: &'a dyn ImageStore,
-    /// Their units.
+    /// The units of the graph's images.
     pub units: Units,
-    /// The own inputs of those that were chosen.
+    /// The own inputs of the selected units.
     pub own: IdMap<Option<Result<Own, InfrastructureError>>, UnitId>,
-    /// The externals as the engine holds them.
+    /// The externals as the engine's store has them.
     pub externals: Externals,
-    /// What the engine holds of ours.
+    /// The store snapshot.
     pub held: Held,
-    /// What is remembered.
+    /// The state directory.
     pub memory: Memory,
-    /// What images are that were not chosen and are needed by some that were.
+    /// The parents of selected images that are not selected themselves.
     pub unchosen: BTreeMap<ImageId, Unchosen>,
-    /// The images that are built in any case.
+    /// The units that are built even if they are up to date.
     pub forced: BTreeSet<UnitId>,
     /// The IDs of images that are known to be built from their Dockerfiles.
     pub built: BTreeSet<String>,
-    /// The registry, where images are looked for in one.
+    /// The registry in which images are looked up, if any.
     pub shared: Option<SharedStore>,
-    /// The images that the engine is to have even if the registry has them.
+    /// The units that the engine's store must have even if the registry has them.
     pub loads: BTreeSet<UnitId>,
-    /// Where externals are by digest that only their registries hold.
+    /// References by digest of the externals that only their registries have.
     pub remote_externals: BTreeMap<ExternalId, String>,
-    /// What stands by digest for externals, wherever those lead.
+    /// References by digest of pinned externals, whatever their tags point to.
     pub pinned: BTreeMap<ExternalId, String>,
-    /// Which Dockerfiles' frontends take named contexts.
+    /// Which Dockerfiles' frontends support named contexts.
     pub contexts: NamedContexts,
-    /// Whether the names that a build is given are published in a provenance, so that parents keep their own.
+    /// Whether a provenance publishes the names that a build is given. Parents then keep their own names.
     pub publishes_names: bool,
 }
 
-/// How many images are judged together: their inputs are all in memory meanwhile.
+/// How many images are checked together: their inputs are all in memory at the same time.
 const JUDGED_TOGETHER: usize = 256;
 
-/// An image with its key, of which is to be found out whether the registry has it.
+/// An image with its key, before it is looked up in the registry.
 struct Open {
     unit: UnitId,
-    /// Its inputs with the identities of what it needs.
+    /// Its inputs with the identities of its parents.
     own: Own,
     key: String,
-    /// The image in the engine that carries the key, and the references that do not lead to it.
+    /// The image in the engine's store that has the key, and the references that do not point to it.
     here: Option<(String, Vec<String>)>,
 }
 
-/// An image for which there is nothing to build.
+/// An image that does not have to be built.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Present {
     /// Its ID.
     pub image_id: String,
-    /// Its references that lead elsewhere or nowhere in the engine, and are to lead to it.
+    /// Its references that point elsewhere or nowhere in the engine's store, and are to point to it.
     pub lost: Vec<String>,
-    /// What the registry has of it, where it was asked.
+    /// What the registry has of it, if it was looked up.
     pub registered: Option<Registered>,
-    /// Whether only the registry is known to hold it. The references that it has lost are then those for which
-    /// it is to be brought into the engine.
+    /// Whether it is known to be only in the registry. It is then pulled if there are lost references.
     pub is_remote: bool,
 }
 
-/// What becomes of an image once all that it needs is there.
+/// The decision on an image when all its dependencies are done.
 #[derive(Debug)]
 pub enum Settled {
     /// There is nothing to build.
     Present(Present),
     /// It is built.
     Build {
-        /// Why.
+        /// Why it is built.
         reason: Reason,
-        /// Its inputs with the identities of what it needs.
+        /// Its inputs with the identities of its parents.
         inputs: Box<Inputs>,
-        /// Their key.
+        /// The key of these inputs.
         key: String,
     },
 }
 
 impl Judge<'_> {
-    /// The verdicts on `chosen`, which holds all that its images need.
+    /// Decides on the `chosen` units, which include all their dependencies.
     ///
     /// # Errors
-    /// Where the engine can't be asked.
+    /// Returns an error if the engine cannot be reached.
     pub fn plan(&self, chosen: &[UnitId]) -> anyhow::Result<Plan> {
         let mut plan = Plan::new(self.graph, &self.units, chosen);
         let mut identities = self.memory.identities();
@@ -119,13 +117,13 @@ impl Judge<'_> {
         }
         self.remember_built(&plan);
         if identities.len() > known {
-            // Without them the engine is asked again, that is all.
+            // Without them, the engine gets the requests again; nothing else depends on them.
             drop(self.memory.keep_identities(identities));
         }
         Ok(plan)
     }
 
-    /// Judges images of which none needs another.
+    /// Decides on images that do not depend on each other.
     fn judge_together(
         &self,
         images: &[UnitId],
@@ -134,7 +132,7 @@ impl Judge<'_> {
     ) -> anyhow::Result<()> {
         let questions = images.iter().map(|unit| self.ask(*unit, plan));
         let questions: Vec<Result<Open, Verdict>> = questions.collect::<anyhow::Result<_>>()?;
-        // Without a registry no answer waits for anybody.
+        // Without a registry, there is nothing to wait for.
         let at_once = if self.shared.is_some() { registry::AT_ONCE } else { 1 };
         let found = parallel::each(&questions, at_once, |question| match question {
             Ok(open) => self.find_registered(open),
@@ -152,7 +150,8 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// What is to be found out about an image whose parents have been judged; or the verdict, where nothing is.
+    /// Returns what is to be looked up about an image whose parents have been decided, or the verdict if there is
+    /// nothing to look up.
     fn ask(&self, unit: UnitId, plan: &Plan) -> anyhow::Result<Result<Open, Verdict>> {
         let needs = plan.needs(unit).iter();
         let stale: Vec<String> =
@@ -167,7 +166,7 @@ impl Judge<'_> {
         }))
     }
 
-    /// Writes into the plan what became of an image.
+    /// Records the decision on an image in the plan.
     fn note(
         &self,
         unit: UnitId,
@@ -198,7 +197,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// What an image in the engine is: as remembered, else asked.
+    /// Returns the identity of an image in the engine's store, from the state directory or else from the engine.
     fn identity_here(
         &self,
         image_id: &str,
@@ -214,28 +213,27 @@ impl Judge<'_> {
         Ok(identity)
     }
 
-    /// Whether an image that carries an image's key was built from its Dockerfile.
+    /// Returns whether an image that has the key of a unit was built from its Dockerfile.
     fn is_ours(&self, unit: UnitId, held: &HeldImage) -> anyhow::Result<bool> {
         let evidence = self.store.evidence(&held.id)?;
         Ok(evidence.is_some_and(|it| origin::is_proved(self.image(unit), &held.key, &it)))
     }
 
-    /// Remembers which images are ours, so that the engine is asked once for each.
+    /// Remembers which images were built from their Dockerfiles, so that the engine gets one request for each.
     fn remember_built(&self, plan: &Plan) {
         let fresh = plan.order().iter().filter_map(|unit| match plan.verdict(*unit) {
             Some(Verdict::Fresh { image_id, registry: None, .. }) => Some(image_id.clone()),
             _ => None,
         });
         let new: BTreeSet<String> = fresh.filter(|id| !self.built.contains(id)).collect();
-        // Without them the engine is asked again, that is all.
+        // Without them, the engine gets the requests again; nothing else depends on them.
         drop(self.memory.keep_built(&self.built, new));
     }
 
-    /// What becomes of an image, given the identities of the images of the repository that it
-    /// needs.
+    /// Decides on an image, given the identities of its parents in the repository.
     ///
     /// # Errors
-    /// Where the engine can't be asked, or the registry in which images are to be put.
+    /// Returns an error if the engine cannot be reached, or the registry if images are to be pushed to it.
     pub fn settle(
         &self,
         unit: UnitId,
@@ -252,11 +250,10 @@ impl Judge<'_> {
         }
     }
 
-    /// Says what is to be done for an image that the engine held when it was asked and no longer holds: `needs` are
-    /// the images that it needs.
+    /// Decides on an image that was in the store snapshot and has disappeared from the store. `needs` are its parents.
     ///
     /// # Errors
-    /// Where the registry can't be asked.
+    /// Returns an error if the registry cannot be reached.
     pub fn settle_gone(&self, unit: UnitId, needs: &[Parent]) -> anyhow::Result<Settled> {
         let Some(Ok(own)) = &self.own[unit] else { anyhow::bail!("an image without inputs") };
         let own = self.complete(own, &among(needs));
@@ -268,7 +265,7 @@ impl Judge<'_> {
         Ok(Settled::Build { reason: Reason::NoImage, inputs: Box::new(own.inputs), key })
     }
 
-    /// An image with its key and what the engine holds of it; or why it has none.
+    /// Returns an image with its key and what the engine's store has of it, or why it has no key.
     fn open(
         &self,
         unit: UnitId,
@@ -295,8 +292,8 @@ impl Judge<'_> {
         Ok(Ok(Open { unit, own, key, here }))
     }
 
-    /// What the registry has of an image: it is asked where the engine has none, and in any case where
-    /// it is to have all.
+    /// Looks up an image in the registry if the engine's store does not have it, or if the registry must have all
+    /// images.
     fn find_registered(&self, open: &Open) -> anyhow::Result<Option<Registered>> {
         let Some(shared) = &self.shared else { return Ok(None) };
         let is_wanted = open.here.is_none() || shared.is_needed();
@@ -306,12 +303,13 @@ impl Judge<'_> {
         shared.find(self.image(open.unit), &open.key)
     }
 
-    /// What becomes of an image, with what the registry has of it.
+    /// Decides on an image, with what the registry has of it.
     fn close(&self, open: Open, found: Option<Registered>) -> anyhow::Result<Settled> {
         let Open { unit, own, key, here } = open;
         let name = self.name(unit);
         if (here.is_some() || found.is_some()) && !self.memory.keeps(&name, &key) {
-            // Built from elsewhere, or forgotten: what it was made of is known now.
+            // The image was built elsewhere, or the state directory was deleted. Its inputs are
+            // known now.
             drop(self.memory.keep(&name, &key, &own.inputs));
         }
         match (here, found) {
@@ -325,8 +323,8 @@ impl Judge<'_> {
                     let (registered, is_remote) = (Some(found), false);
                     return Ok(Settled::Present(Present { image_id, lost, registered, is_remote }));
                 }
-                // Both were built from the same and came out different. The one that all others
-                // have wins, or theirs and ours would be built on different images for ever.
+                // Both were built from the same inputs and differ. The one that all machines share
+                // wins, or other machines and this one would always build on different images.
                 return Ok(self.settle_remote(unit, found));
             }
             (None, Some(found)) => return Ok(self.settle_remote(unit, found)),
@@ -353,11 +351,11 @@ impl Judge<'_> {
         })
     }
 
-    /// Looks again for an image that carries a key, which another run may have built meanwhile:
-    /// its ID, and the references that do not lead to it.
+    /// Looks up an image with a key again, because another run may have built it meanwhile. Returns its ID, and the
+    /// references that do not point to it.
     ///
     /// # Errors
-    /// Where the engine can't be asked.
+    /// Returns an error if the engine cannot be reached.
     pub fn look_again(
         &self,
         unit: UnitId,
@@ -370,7 +368,7 @@ impl Judge<'_> {
         Ok(found.map(|(held, lost)| (held.id.clone(), lost)))
     }
 
-    /// Own inputs with the identities of all that is needed.
+    /// Completes own inputs with the identities of all parents.
     pub fn complete(&self, own: &Own, identity_of: &dyn Fn(UnitId) -> Option<Identity>) -> Own {
         let mut own = own.clone();
         for (need, of) in own.inputs.needs.iter_mut().zip(&own.dependencies) {
@@ -386,17 +384,17 @@ impl Judge<'_> {
         own
     }
 
-    /// The image of a unit that was not chosen, if the engine holds it.
+    /// Returns the image of a unit that was not selected, if the engine's store has it.
     pub(super) fn unchosen(&self, unit: UnitId) -> Option<&Unchosen> {
         self.unchosen.get(&self.units.image(unit))
     }
 
-    /// An external image, if it was found.
+    /// Returns an external image, if it was found.
     pub fn outside(&self, id: ExternalId) -> Option<&Outside> {
         self.externals.get(&Dependency::External(id)).and_then(Option::as_ref)
     }
 
-    /// The key of an image on what it needs.
+    /// Returns the key of an image with these parents.
     pub fn key_of(&self, unit: UnitId, needs: &[Parent]) -> Option<String> {
         let Some(Ok(own)) = &self.own[unit] else { return None };
         Some(self.complete(own, &among(needs)).inputs.key())
@@ -406,13 +404,13 @@ impl Judge<'_> {
         self.image(unit).name.clone()
     }
 
-    /// The image of a unit.
+    /// Returns the image of a unit.
     pub fn image(&self, unit: UnitId) -> &Image {
         &self.graph.images[self.units.image(unit)]
     }
 }
 
-/// Finds what an image is among those that another needs.
+/// Returns a function that finds the identity of a unit among the parents of an image.
 pub fn among(needs: &[Parent]) -> impl Fn(UnitId) -> Option<Identity> {
     move |unit| needs.iter().find(|need| need.unit == unit).map(|need| need.identity.clone())
 }

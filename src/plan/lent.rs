@@ -1,10 +1,9 @@
-//! Names that parents have of their own while a run builds on them.
+//! Aliases: names that only one run uses for the parents it builds on.
 //!
-//! Owns their form. A reference such as `acme/base:latest` belongs to everybody on an engine, and
-//! builds that run at once share what they have looked up under it, so that one may be given what it
-//! led to a moment ago. A name that nobody else uses leads to the image that was planned, and to no
-//! other. It lies under `layers.invalid`, where no registry can be (RFC 2606), and says who made it, so
-//! that it can be taken away when that process has died.
+//! Owns their form. A reference such as `acme/base:latest` is shared by all users of an engine, and parallel builds
+//! share what they have resolved it to, so a build may get what it pointed to a moment earlier. A name that no one else
+//! uses points to the planned image, and to no other. It is under `layers.invalid`, where no registry can exist (RFC
+//! 2606), and names the process that made it, so that it can be removed after that process has died.
 
 use std::fs;
 use std::path::Path;
@@ -12,13 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::process::has_ended;
 
-/// What every such name begins with.
+/// The prefix of all aliases.
 const DOMAIN: &str = "layers.invalid/";
 
-/// How many digits of a hash tell a machine from others.
+/// The number of hash digits that distinguish machines.
 const DIGITS: usize = 12;
 
-/// A name that nothing else has, on any machine that uses the same engine.
+/// Returns a new alias that is unique on all machines that use the same engine.
 pub fn fresh_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -26,8 +25,8 @@ pub fn fresh_name() -> String {
     format!("{DOMAIN}{machine}-{boot}-{}/parent:{count}", std::process::id())
 }
 
-/// Whether a reference is such a name, and whoever made it is dead: on this machine, as far as that
-/// can be told.
+/// Returns whether a reference is an alias whose process is dead. It must be from this machine, where that can be found
+/// out.
 pub fn is_stray(reference: &str) -> bool {
     let Some(maker) = reference.strip_prefix(DOMAIN) else { return false };
     let maker = maker.split('/').next().unwrap_or_default();
@@ -42,12 +41,12 @@ pub fn is_stray(reference: &str) -> bool {
     Path::new("/proc/self").exists() && (boot != Some(&this_boot) || is_dead)
 }
 
-/// Those of some references that are such names.
+/// Returns those of some references that are aliases of dead processes.
 pub fn strays(references: &[String]) -> impl Iterator<Item = &String> {
     references.iter().filter(|reference| is_stray(reference))
 }
 
-/// This machine, and since when it runs.
+/// Returns hashes that identify this machine and its current boot.
 fn this_machine() -> [String; 2] {
     let read = |path: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! What a run has to do: the chosen images, what each of them waits for, what waits behind it,
-//! and whether there is anything to do at all.
+//! The plan of a run: the selected images, what each of them waits for, what waits for it, and whether there is
+//! anything to do at all.
 //!
-//! Owns the order of work and the verdicts as data. It starts nothing; only `judge` asks the
-//! engine, and only what it holds.
+//! Owns the order of work, and the verdicts as data. Starts nothing. Only `judge` makes requests to the engine, and
+//! only to read its store.
 
 mod ask;
 mod carrier;
@@ -35,7 +35,7 @@ use crate::graph::evaluate::NeedKind;
 use crate::graph::units::Units;
 use crate::inputs::Identity;
 
-/// The units of a run and what they need of one another.
+/// The units of a run and their dependencies.
 #[derive(Debug)]
 pub struct Plan {
     units: Units,
@@ -44,7 +44,7 @@ pub struct Plan {
     edges: Vec<(UnitId, UnitId, NeedKind)>,
     children: IdMap<Vec<UnitId>, UnitId>,
     costs: IdMap<Duration, UnitId>,
-    /// Whether costs are more than a guess.
+    /// Whether costs are based on earlier builds.
     are_costs_known: bool,
     remaining: IdMap<Duration, UnitId>,
     weights: IdMap<usize, UnitId>,
@@ -53,22 +53,22 @@ pub struct Plan {
     registered: IdMap<Option<Registered>, UnitId>,
 }
 
-/// An image that others need, once there is nothing more to do for it.
+/// A parent of other images, when it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {
     /// Its unit.
     pub unit: UnitId,
     /// Its ID.
     pub image_id: String,
-    /// What it is.
+    /// Its identity.
     pub identity: Identity,
-    /// Where it is, when the registry holds it and the engine does not.
+    /// Where it is, if the registry has it and the engine's store does not.
     pub remote: Option<Registered>,
 }
 
 impl Plan {
-    /// The plan that builds `chosen`, and nothing else: what a chosen unit needs must be chosen
-    /// too, or it is taken from the engine as it is.
+    /// Returns the plan that builds `chosen`, and nothing else: the parents of a chosen unit must be chosen too, or
+    /// they are used as the engine's store has them.
     pub fn new(graph: &Graph, units: &Units, chosen: &[UnitId]) -> Plan {
         let mut is_chosen = IdMap::from_fn(units.len(), |_: UnitId| false);
         for unit in chosen {
@@ -101,7 +101,7 @@ impl Plan {
         plan
     }
 
-    /// The plan of the units `order`, each after all that it needs by `needs`: one per image.
+    /// Returns the plan of the units in `order`, each after all its dependencies in `needs`, with one unit per image.
     pub fn from_needs(order: Vec<UnitId>, needs: IdMap<Vec<UnitId>, UnitId>) -> Plan {
         let mut children = IdMap::from_fn(needs.len(), |_| Vec::new());
         let mut edges = Vec::new();
@@ -111,7 +111,7 @@ impl Plan {
                 edges.push((*unit, *parent, NeedKind::From));
             }
         }
-        // What a unit takes is not known yet: all take the same.
+        // It is not known yet how long units take: all take the same time.
         let costs = IdMap::from_fn(needs.len(), |_| Duration::from_secs(1));
         Plan {
             units: Units::for_one(needs.len(), Platform::default()),
@@ -129,53 +129,53 @@ impl Plan {
         }
     }
 
-    /// The units of the graph's images, in the run or not.
+    /// The units of the graph's images, whether they are part of the run or not.
     pub fn units(&self) -> &Units {
         &self.units
     }
 
-    /// The images of the units that are built or may be, in the order of the units.
+    /// Returns the images of the units that are or may be built, in the order of the units.
     pub fn stale_images(&self) -> impl Iterator<Item = ImageId> + Clone {
         let stale = self.order.iter().filter(|unit| !self.is_fresh(**unit));
         stale.map(|unit| self.units.image(*unit))
     }
 
-    /// What the plan says of an image; nothing where it was not judged, and is built.
+    /// Returns the verdict on an image, or `None` if there is none, and it is built.
     pub fn verdict(&self, unit: UnitId) -> Option<&Verdict> {
         self.verdicts[unit].as_ref()
     }
 
-    /// Whether an image is not built, whatever becomes of the others.
+    /// Returns whether an image is not built, whatever happens to the others.
     pub fn is_fresh(&self, unit: UnitId) -> bool {
         matches!(self.verdicts[unit], Some(Verdict::Fresh { .. }))
     }
 
-    /// Whether there is nothing at all to do for an image: it is fresh and has its references.
+    /// Returns whether there is nothing to do for an image: it is fresh and has its references.
     pub fn is_settled(&self, unit: UnitId) -> bool {
         matches!(&self.verdicts[unit], Some(Verdict::Fresh { lost, .. }) if lost.is_empty())
     }
 
-    /// Whether there is nothing to do for any image.
+    /// Returns whether there is nothing to do for any image.
     pub fn is_all_settled(&self) -> bool {
         self.order.iter().all(|unit| self.is_settled(*unit))
     }
 
-    /// What a fresh image is that others need.
+    /// The identity of a fresh image that has children.
     pub fn identity(&self, unit: UnitId) -> Option<&Identity> {
         self.identities[unit].as_ref()
     }
 
-    /// What the registry holds of a fresh image, where it was asked and has it.
+    /// What the registry has of a fresh image, if it was looked up and found.
     pub fn registered(&self, unit: UnitId) -> Option<&Registered> {
         self.registered[unit].as_ref()
     }
 
-    /// Whether a fresh image is in the registry and not in the engine.
+    /// Returns whether a fresh image is in the registry and not in the engine's store.
     pub fn is_remote(&self, unit: UnitId) -> bool {
         matches!(self.verdicts[unit], Some(Verdict::Fresh { registry: Some(_), .. }))
     }
 
-    /// A fresh image as others need it; nothing where it is not known yet what it is.
+    /// Returns a fresh image as a parent of others, or `None` if its identity is not known yet.
     pub fn parent(&self, unit: UnitId) -> Option<Parent> {
         let Some(Verdict::Fresh { image_id, .. }) = &self.verdicts[unit] else { return None };
         let (image_id, identity) = (image_id.clone(), self.identities[unit].clone()?);
@@ -183,70 +183,69 @@ impl Plan {
         Some(Parent { unit, image_id, identity, remote })
     }
 
-    /// Says what the registry holds of a fresh image.
+    /// Sets what the registry has of a fresh image.
     pub fn set_registered(&mut self, unit: UnitId, registered: Registered) {
         self.registered[unit] = Some(registered);
     }
 
-    /// Says what is to be done for an image.
+    /// Sets the verdict on an image.
     pub fn set_verdict(&mut self, unit: UnitId, verdict: Verdict) {
         self.verdicts[unit] = Some(verdict);
     }
 
-    /// Says what a fresh image is.
+    /// Sets the identity of a fresh image.
     pub fn set_identity(&mut self, unit: UnitId, identity: Identity) {
         self.identities[unit] = Some(identity);
     }
 
-    /// How many images the graph has, chosen or not.
+    /// The number of images in the graph, selected or not.
     pub fn len(&self) -> usize {
         self.needs.len()
     }
 
-    /// Whether the run has nothing to do.
+    /// Returns whether the run has nothing to do.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// The chosen images, each after all that it needs.
+    /// The selected images, each after all its dependencies.
     pub fn order(&self) -> &[UnitId] {
         &self.order
     }
 
-    /// The chosen images that `image` needs directly, each once.
+    /// The selected parents of a unit, once each.
     pub fn needs(&self, unit: UnitId) -> &[UnitId] {
         &self.needs[unit]
     }
 
-    /// The chosen images that need `image` directly, each once.
+    /// The selected children of a unit, once each.
     pub fn children(&self, unit: UnitId) -> &[UnitId] {
         &self.children[unit]
     }
 
-    /// What the chosen images need of one another: who needs whom in which way, each once, in the order of
-    /// those that need.
+    /// The edges between the selected images: child, parent, and kind, once each, in the order of the children.
     pub fn edges(&self) -> &[(UnitId, UnitId, NeedKind)] {
         &self.edges
     }
 
-    /// Says how long each image is expected to take.
+    /// Sets how long each image is expected to take.
     pub fn set_costs(&mut self, costs: IdMap<Duration, UnitId>) {
         self.remaining = longest_paths(&self.order, &self.children, &costs);
         self.costs = costs;
     }
 
-    /// Says that the costs come from what builds took, of some of the images at least.
+    /// Records that the costs are based on earlier builds of at least some of the images.
     pub fn know_costs(&mut self) {
         self.are_costs_known = true;
     }
 
-    /// How long the images are expected to take that may be built, as far as past builds say.
+    /// Returns how long the images that may be built are expected to take, if that is known from earlier builds.
     pub fn expected(&self) -> impl Iterator<Item = (UnitId, Duration)> {
         let images = self.order.iter().filter(|_| self.are_costs_known);
         images.map(|unit| (*unit, self.costs[*unit])).filter(|(_, cost)| !cost.is_zero())
     }
 
-    /// Says how many places each image takes while it is built.
+    /// Sets how many slots each image takes while it is built.
     pub fn set_weights(&mut self, weights: IdMap<usize, UnitId>) {
         self.weights = weights;
     }
@@ -256,12 +255,12 @@ impl Plan {
         self.costs[unit]
     }
 
-    /// How many of the places of a run an image takes while it is built; at least one.
+    /// How many slots an image takes while it is built, at least one.
     pub fn weight(&self, unit: UnitId) -> usize {
         self.weights[unit].max(1)
     }
 
-    /// How long the longest chain is expected to take that begins with `image`, itself included.
+    /// How long the longest chain that starts with an image is expected to take, including the image.
     pub fn remaining(&self, unit: UnitId) -> Duration {
         self.remaining[unit]
     }

@@ -1,18 +1,16 @@
-//! The proof that an image was built from its Dockerfile with its key, and is not merely built on such an
-//! image.
+//! Proof of origin: that an image was built from its Dockerfile with its key, and not merely on top of such an image.
 //!
-//! Owns the second label of an image, and the check. Labels are inherited: whatever is built on an image of
-//! ours carries its key as well (`FROM`, `docker commit`). What such an image cannot have is the history of
-//! the original: every instruction adds an entry to it, except `ONBUILD`. `ONBUILD` and `--label` change
-//! the configuration instead. So an image carries, as a label, how many entries its history has below its own
-//! instructions and in all, and a digest of the labels and triggers that it is to have. It counts for its
-//! key if its history has that many entries, if its own entries match the Dockerfile's instructions, and if
-//! its labels and triggers have that digest.
+//! Owns the second label of an image, and the check. Labels are inherited: an image built on one of ours has its key as
+//! well (`FROM`, `docker commit`). But such an image cannot have the history of the original, because every instruction
+//! adds an entry to it, except `ONBUILD`. `ONBUILD` and `--label` change the configuration instead. So an image has a
+//! label with the number of history entries below its own instructions, the total number of entries, and a digest of
+//! the labels and triggers that it should have. The image is valid for its key if its history has that many entries, if
+//! its own entries match the Dockerfile's instructions, and if its labels and triggers have that digest.
 //!
-//! The numbers are those of the base that the image was built on. They are recorded rather than computed from
-//! today's base, because a base that is rebuilt with another history can come out the same (early cutoff).
-//! Only the keyword of an entry is compared. For each layer of the base that the base's history does not account for, BuildKit
-//! appends an entry of its own, last (`exporter/containerimage/writer.go`, `normalizeLayersAndHistory`).
+//! The numbers are those of the base that the image was built on. They are recorded, and not computed from the current
+//! base, because a base that is rebuilt with another history can come out the same (early cutoff). Only the keyword of
+//! an entry is compared. For each layer of the base that the base's history does not account for, BuildKit appends its
+//! own entry at the end (`exporter/containerimage/writer.go`, `normalizeLayersAndHistory`).
 
 use std::collections::BTreeMap;
 
@@ -23,9 +21,8 @@ use crate::inputs::inheritance::without_ours;
 use crate::inputs::{Inheritance, KEY_LABEL, PROOF_LABEL};
 use crate::parse::InstructionKind;
 
-/// The value of the label that proves an image's origin, given what its Dockerfile means, its key, and what it
-/// is built on. Nothing if the outcome of the build cannot be predicted: then the image is known by its ID
-/// alone.
+/// Returns the value of the label that proves an image's origin, given the evaluation of its Dockerfile, its key, and
+/// its base. Returns `None` if the result of the build cannot be predicted: such an image is known only by its ID.
 pub fn proof(
     image: &Image,
     evaluation: &Evaluation,
@@ -48,13 +45,13 @@ pub fn proof(
     Some(format!("{below}/{total}/{}", digest(key, &without_ours(&labels), &triggers)))
 }
 
-/// Whether all labels of an image are certain without its base's environment.
+/// Returns whether all labels of an image are known without its base's environment.
 pub fn has_certain_labels(image: &Image) -> bool {
     chain_of(image, &image.evaluation)
         .is_some_and(|chain| chain.labels.iter().all(|label| label.certain))
 }
 
-/// Whether an image with a key was built from a Dockerfile with that key.
+/// Returns whether an image with a key was built from a Dockerfile with that key.
 pub fn is_proved(image: &Image, key: &str, evidence: &Evidence) -> bool {
     let Evidence { labels, on_build, history } = evidence;
     if labels.get(KEY_LABEL).map(String::as_str) != Some(key) {
@@ -80,14 +77,14 @@ fn read(text: &str) -> Option<(usize, usize, &str)> {
 }
 
 fn digest(key: &str, labels: &BTreeMap<String, String>, triggers: &[&str]) -> String {
-    // Strings, lists and maps always become JSON.
+    // Strings, lists, and maps always serialize to JSON.
     let text = serde_json::to_vec(&(key, labels, triggers)).unwrap_or_default();
     blake3::hash(&text).to_hex()[..32].to_owned()
 }
 
-/// The stages whose instructions make the target, from the lowest up.
+/// The stages whose instructions make the target, from the bottom up.
 struct Chain<'a> {
-    /// The keywords of all that leaves an entry in the history.
+    /// The keywords of everything that adds an entry to the history.
     keywords: Vec<&'a str>,
     labels: Vec<&'a Label>,
 }
@@ -140,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Whether an image passes that has these labels beside its key and its proof.
+    /// Returns whether an image passes that has these labels in addition to its key and its proof.
     fn passes(text: &str, labels: &[(&str, &str)], on_build: &[&str], history: &[&str]) -> bool {
         let graph = graph_of(text);
         let image = &graph.images[ImageId(0)];
@@ -157,7 +154,8 @@ mod tests {
     fn an_image_passes_with_its_own_history_labels_and_triggers() {
         let text = "FROM b\nLABEL a=1\nENV E=1\nONBUILD RUN x\nRUN make\n";
         let labels = [("of", "base"), ("a", "1")];
-        // What BuildKit appends for the layer that the base's history does not account for comes last.
+        // The entry that BuildKit appends for the layer that the base's history does not account
+        // for comes last.
         let own = ["", "ADD x", "LABEL a=1", "ENV E=1", "run /bin/sh -c make # buildkit", "pulled"];
         let check = |labels: &[(&str, &str)], on_build: &[&str], history: &[&str], expected| {
             assert_eq!(passes(text, labels, on_build, history), expected, "{labels:?} {history:?}");

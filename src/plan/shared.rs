@@ -1,8 +1,8 @@
 //! The registry as the store that all machines share.
 //!
-//! Owns where an image lies in it: under a tag that is made of its key, and under its references.
-//! Whoever finds the key there has nothing to build. What is found counts only if it proves its origin, by
-//! the same rule as in an engine's own store (`origin`).
+//! Owns where an image is in it: under a tag made from its key, and under its references. A machine that finds the key
+//! has nothing to build. An image that is found is used only if it proves its origin, by the same rule as in an
+//! engine's own store (`origin`).
 
 use std::sync::OnceLock;
 
@@ -16,41 +16,41 @@ use crate::graph::reference::{HUB, Reference};
 use crate::inputs::{Identity, Inheritance, Outside};
 use crate::registry::{Registries, Remote, RemoteImage};
 
-/// What the tag begins with under which an image lies in the registry for whoever has its key.
+/// The prefix of the tag that makes an image available by its key.
 const KEY_TAG: &str = "layers-";
 
-/// Where Docker Hub keeps names of one part.
+/// Where Docker Hub keeps names without a slash.
 const OFFICIAL: &str = "library/";
 
-/// The registry that a repository's images are shared by, as `ghcr.io/acme` says it.
+/// The registry through which a repository's images are shared, such as `ghcr.io/acme`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
-    /// The registry.
+    /// The host of the registry, and its port.
     pub registry: String,
-    /// What comes before the names of images in it; may be empty.
+    /// The prefix of the names of images in it. May be empty.
     pub prefix: String,
 }
 
 /// An image of the repository in the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
-    /// Where it is, by digest: `ghcr.io/acme/base@sha256:…`.
+    /// Its reference by digest: `ghcr.io/acme/base@sha256:…`.
     pub reference: String,
-    /// The digest.
+    /// Its digest.
     pub digest: String,
     /// Its ID: the digest of its configuration.
     pub image_id: String,
     /// What it is to a child.
     pub identity: Identity,
-    /// What it hands down.
+    /// What it passes on to its children.
     pub inheritance: Box<Inheritance>,
-    /// How many bytes it takes as it travels.
+    /// Its compressed size in bytes.
     pub size: u64,
 }
 
 /// The registry of a run.
 pub struct SharedStore {
-    /// Whoever asks.
+    /// The registry client.
     pub registries: Registries,
     home: Option<Home>,
     platform: Platform,
@@ -60,10 +60,10 @@ pub struct SharedStore {
 }
 
 impl Home {
-    /// Reads `HOST[:PORT][/PATH]`.
+    /// Parses `HOST[:PORT][/PATH]`.
     ///
     /// # Errors
-    /// Where it is no registry; what is wrong, in words.
+    /// Returns a message if the text is not a registry.
     pub fn parse(text: &str) -> Result<Home, String> {
         let (registry, prefix) = text.split_once('/').unwrap_or((text, ""));
         let prefix = prefix.trim_end_matches('/').to_owned();
@@ -77,7 +77,7 @@ impl Home {
 
     fn join(&self, path: &str) -> String {
         let Home { registry, prefix } = self;
-        // `ghcr.io/acme` and `acme/base` mean `ghcr.io/acme/base`.
+        // `ghcr.io/acme` with `acme/base` is `ghcr.io/acme/base`.
         let is_below = path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'));
         match prefix.as_str() {
             "" => format!("{registry}/{path}"),
@@ -86,22 +86,22 @@ impl Home {
         }
     }
 
-    /// Where a reference lies: one that names its registry there, any other here.
+    /// Returns where a reference is: in the registry that it names, or else in this one.
     fn place(&self, reference: &Reference) -> Reference {
         if reference.domain != HUB || self.registry == HUB && self.prefix.is_empty() {
             return reference.clone();
         }
         let path = reference.path.strip_prefix(OFFICIAL).unwrap_or(&reference.path);
         let placed = Reference::parse(&self.join(path));
-        // A prefix that was read once joins any path.
+        // A valid prefix can be joined with any path.
         let placed = placed.unwrap_or_else(|_| reference.clone());
         Reference { tag: reference.tag.clone(), digest: reference.digest.clone(), ..placed }
     }
 }
 
 impl SharedStore {
-    /// The registry at `home`, or wherever references lead without one, for a platform. Where images are to
-    /// be put into it, it is needed: that it can't be asked is then an error.
+    /// Returns the registry at `home`, or without one, the registries that references name. If images are to be pushed,
+    /// it is needed, and a failure to reach it is an error.
     pub fn new(
         registries: Registries,
         home: Option<Home>,
@@ -118,22 +118,22 @@ impl SharedStore {
         }
     }
 
-    /// Whether images are to be put into it.
+    /// Returns whether images are to be pushed to it.
     pub fn is_needed(&self) -> bool {
         self.is_needed
     }
 
-    /// Why it is no longer asked, where that is so.
+    /// Returns why it is not used any more, if that is so.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.get().map(String::as_str)
     }
 
-    /// Why images were not found, where it did not let us at their repositories.
+    /// Returns why images were not found, if access to their repositories was denied.
     pub fn denied(&self) -> Option<&str> {
         self.denied.get().map(String::as_str)
     }
 
-    /// Where a reference of an image lies.
+    /// Returns where a reference of an image is in the registry.
     pub fn place(&self, reference: &Reference) -> Reference {
         match &self.home {
             Some(home) => home.place(reference),
@@ -141,8 +141,8 @@ impl SharedStore {
         }
     }
 
-    /// The references under which an image lies for whoever has its key: one in each repository that
-    /// it has a reference in, that of the first reference first.
+    /// Returns the references under which an image is available by its key: one in each repository that it has a
+    /// reference in, starting with the repository of the first reference.
     pub fn key_references(&self, image: &Image, key: &str) -> Vec<Reference> {
         let tag = format!("{KEY_TAG}{key}");
         let mut places: Vec<Reference> = Vec::new();
@@ -155,21 +155,21 @@ impl SharedStore {
         places
     }
 
-    /// The image that carries a key, where the registry has it.
+    /// Returns the image that has a key, if the registry has it.
     ///
-    /// Where images are only looked for, a registry that can't be asked is left alone from then on:
-    /// to build what it may have costs time, and nothing else.
+    /// If images are only looked up, a registry that cannot be reached is not used any more: building what it may have
+    /// only costs time.
     ///
     /// # Errors
-    /// Where the registry can't be asked and images are to be put into it.
+    /// Returns an error if the registry cannot be reached and images are to be pushed to it.
     pub fn find(&self, image: &Image, key: &str) -> anyhow::Result<Option<Registered>> {
         if self.trouble().is_some() {
             return Ok(None);
         }
         match self.look(image, key) {
             Ok(found) => Ok(found),
-            // Registries say this of repositories that are not there, too, and the first push makes one:
-            // whether it is so, that push finds out.
+            // Registries also deny access to repositories that do not exist yet, which the first
+            // push creates. That push finds out which it is.
             Err(error) if error::kind(&error) == ErrorKind::Denied => {
                 if !self.is_needed {
                     drop(self.denied.set(error::text(&error)));
@@ -178,15 +178,15 @@ impl SharedStore {
             }
             Err(error) if self.is_needed => Err(error),
             Err(error) => {
-                // Of several that fail at once one is told.
+                // If several requests fail at the same time, one failure is reported.
                 drop(self.trouble.set(error::text(&error)));
                 Ok(None)
             }
         }
     }
 
-    /// An external as its registry describes it, and where it is by digest; nothing where it can't be
-    /// asked. What is not known is fetched, and then the engine says what is wrong.
+    /// Returns an external as its registry describes it, and its reference by digest. Returns `None` if the registry
+    /// cannot be reached: the external is then pulled, and the engine reports the error.
     pub fn external(&self, reference: &Reference) -> Option<(Outside, String)> {
         let found = self.registries.image(&remote(reference), &self.platform).ok()??;
         let digest = Some(found.digest.clone());
@@ -200,21 +200,21 @@ impl SharedStore {
         Some((outside, place))
     }
 
-    /// The image that carries a key, whatever a fault means.
+    /// Returns the image that has a key, and all errors.
     fn look(&self, image: &Image, key: &str) -> anyhow::Result<Option<Registered>> {
         let places = self.key_references(image, key);
         let Some((first, others)) = places.split_first() else { return Ok(None) };
         let Some(found) = self.registries.image(&remote(first), &self.platform)? else {
             return Ok(None);
         };
-        // A tag can be put on anything.
+        // A tag can point to anything.
         let history = found.history.iter().cloned().map(HistoryEntry::from).collect();
         let evidence = Evidence { labels: found.labels(), on_build: found.on_build(), history };
         if !origin::is_proved(image, key, &evidence) {
             return Ok(None);
         }
         for other in others {
-            // An image that is in one repository of several has not arrived.
+            // An image that is only in some of its repositories was not pushed completely.
             if self.registries.digest(&remote(other))?.as_ref() != Some(&found.digest) {
                 return Ok(None);
             }
@@ -223,7 +223,7 @@ impl SharedStore {
     }
 }
 
-/// A reference as registries are asked for it.
+/// Returns a reference in the form of registry requests.
 pub fn remote(reference: &Reference) -> Remote {
     let version = reference.digest.as_ref().or(reference.tag.as_ref());
     Remote {

@@ -1,7 +1,7 @@
 //! What an image is built on in place of the names in its Dockerfile.
 //!
-//! Owns the rule: where the frontend takes named contexts, what only a registry holds and what is
-//! pinned is named to it by digest. Any other looks names up in the engine's store.
+//! Owns the rule: a frontend that supports named contexts gets images that only a registry has, and pinned images, by
+//! digest. Any other frontend looks names up in the engine's store.
 
 use super::judge::among;
 use super::{Judge, Parent};
@@ -13,7 +13,7 @@ use crate::inputs::NeedInputs;
 use crate::lint::frontend;
 
 impl Judge<'_> {
-    /// Where something that an image needs is by digest, when only a registry holds it.
+    /// Returns the reference by digest of a dependency that only a registry has.
     pub fn remote_of<'b>(&'b self, of: Dependency<UnitId>, needs: &'b [Parent]) -> Option<&'b str> {
         match of {
             Dependency::Image(parent) => {
@@ -27,8 +27,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether what comes from a registry is built on by its digest, and not by its name in the engine:
-    /// where the frontend that reads the Dockerfile knows named contexts.
+    /// Returns whether the frontend that reads a Dockerfile supports named contexts. If it does, images from a registry
+    /// are used by their digests, and not by their names in the engine's store.
     pub fn takes_by_digest(&self, unit: UnitId) -> bool {
         match (self.contexts, self.image(unit).named_frontend()) {
             (NamedContexts::None, _) | (NamedContexts::OfNamedFrontends, None) => false,
@@ -37,7 +37,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The ID of something that an image needs, if it was planned with what the engine holds.
+    /// Returns the ID of a dependency, if it was planned with what the engine's store has.
     pub fn held_id<'b>(&'b self, of: Dependency<UnitId>, needs: &'b [Parent]) -> Option<&'b str> {
         match of {
             Dependency::Image(parent) => match needs.iter().find(|need| need.unit == parent) {
@@ -49,9 +49,10 @@ impl Judge<'_> {
         }
     }
 
-    /// The ID of something that an image needs, if its build gets it under a name that no one else moves: what
-    /// the engine holds for the platform that is asked for, if the frontend takes named contexts. What is named
-    /// by digest already needs no other name.
+    /// Returns the ID of a dependency, if its build gets it under an alias: the engine's store has it for the requested
+    /// platform, and the frontend supports named contexts.
+    ///
+    /// A dependency that is named by digest does not need an alias.
     pub fn lent_id<'b>(
         &'b self,
         unit: UnitId,
@@ -67,8 +68,8 @@ impl Judge<'_> {
         self.held_id(of, needs).filter(|_| is_lent && is_meant && !is_by_digest)
     }
 
-    /// The references that an image is built on by name, in the form of an engine's events, and the IDs of the
-    /// images that they were planned with. Whoever moves one of them during the build changes its outcome.
+    /// Returns the references that an image is built on by name, in the form of an engine's events, and the IDs of the
+    /// images that they were planned with. If one of them moves during the build, the result changes.
     pub fn shared_names(&self, unit: UnitId, needs: &[Parent]) -> Vec<(String, String)> {
         let Some(Ok(own)) = &self.own[unit] else { return Vec::new() };
         // A build that publishes names reports what it has resolved.
@@ -89,8 +90,8 @@ impl Judge<'_> {
         names
     }
 
-    /// The reference that an image is built on where a need of it is met from a registry by digest. A
-    /// named context is left as the user has it, unless it is pinned.
+    /// Returns the reference by digest that an image is built on, if this dependency comes from a registry. A named
+    /// context stays as the user wrote it, unless it is pinned.
     pub(super) fn taken<'b>(
         &'b self,
         unit: UnitId,

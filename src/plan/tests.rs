@@ -28,7 +28,7 @@ pub(crate) fn platform() -> Platform {
     Platform::of("linux", "amd64", "")
 }
 
-/// A repository whose images are called `acme/shop-NAME`.
+/// A repository whose images are named `acme/shop-NAME`.
 pub(crate) struct World {
     folder: TempDir,
     texts: Vec<(String, String)>,
@@ -36,7 +36,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A repository with Dockerfiles by the names of their images.
+    /// Returns a repository with Dockerfiles by the names of their images.
     pub(crate) fn new(dockerfiles: &[(&str, &str)]) -> World {
         let folder = tempfile::tempdir().unwrap();
         let texts: Vec<(String, String)> =
@@ -69,17 +69,17 @@ impl World {
         Units::for_one(self.graph.images.len(), platform())
     }
 
-    /// Those that are planned, in order.
+    /// The planned units, in order.
     pub(crate) fn order(&self) -> Vec<UnitId> {
         self.units().of_all(self.graph.order())
     }
 
-    /// What decides on all images, given what a store holds now.
+    /// Returns the freshness check of all images, with the current content of a store.
     pub(crate) fn judge<'a>(&'a self, store: &'a Stub<'_>) -> Judge<'a> {
         self.judge_some(self.graph.order(), store)
     }
 
-    /// What decides on some images, given what a store holds now.
+    /// Returns the freshness check of some images, with the current content of a store.
     pub(crate) fn judge_some<'a>(&'a self, chosen: &[ImageId], store: &'a Stub<'_>) -> Judge<'a> {
         let graph = &self.graph;
         let mut externals: Externals = externals_of(graph, chosen)
@@ -120,7 +120,7 @@ impl World {
         }
     }
 
-    /// Builds an image on what the store holds, as a run would. `content` is what its layer holds.
+    /// Builds an image on what the store has, as a run would. `content` is the content of its layer.
     pub(crate) fn build(&self, name: &str, content: &str, store: &Stub<'_>) -> Parent {
         let judge = self.judge(store);
         let needs = self.parents(name, store);
@@ -156,13 +156,13 @@ impl World {
         self.parent(name, &stored)
     }
 
-    /// An image of the repository as its dependents see it.
+    /// Returns an image of the repository as a parent.
     pub(crate) fn parent(&self, name: &str, stored: &StoredImage) -> Parent {
         let (image_id, identity) = (stored.id.clone(), Identity::of(stored));
         Parent { unit: self.unit(name), image_id, identity, remote: None }
     }
 
-    /// The parents of an image, as the store holds them.
+    /// Returns the parents of an image, as the store has them.
     pub(crate) fn parents(&self, name: &str, store: &Stub<'_>) -> Vec<Parent> {
         let parents = self.graph.parents_of(self.id(name)).into_iter();
         let parent = |parent: ImageId| {
@@ -173,12 +173,12 @@ impl World {
         parents.map(parent).collect()
     }
 
-    /// The plan for all images as a line for each.
+    /// Returns the plan for all images, one line per image.
     pub(crate) fn plan(&self, judge: &Judge<'_>) -> Vec<String> {
         self.lines(&judge.plan(&self.order()).unwrap())
     }
 
-    /// A plan as a line for each image.
+    /// Returns a plan as one line per image.
     pub(crate) fn lines(&self, plan: &Plan) -> Vec<String> {
         let line = |unit: &UnitId| {
             let verdict = plan.verdict(*unit).unwrap();
@@ -189,7 +189,7 @@ impl World {
     }
 }
 
-/// The graph of some Dockerfiles.
+/// Returns the graph of some Dockerfiles.
 fn graph_of(texts: &[(String, String)]) -> Graph {
     let read = texts.iter().map(|(name, text)| {
         let path = RelPath::new(&format!("docker/{name}/Dockerfile")).unwrap();
@@ -202,7 +202,7 @@ fn graph_of(texts: &[(String, String)]) -> Graph {
     link(read.collect(), &wishes, &wanted).0
 }
 
-/// An image in a store with one layer. Its ID is made of its name and content.
+/// Returns an image in a store with one layer. Its ID consists of its name and content.
 pub(crate) fn stored(name: &str, content: &str) -> StoredImage {
     StoredImage {
         id: format!("sha256:{name}-{content}"),
@@ -213,19 +213,19 @@ pub(crate) fn stored(name: &str, content: &str) -> StoredImage {
     }
 }
 
-/// An image that the repository does not build, under a reference.
+/// Returns an image that the repository does not build, under a reference.
 pub(crate) fn external(reference: &str, content: &str) -> StoredImage {
     let references = vec![reference.to_owned()];
     StoredImage { references, ..stored("external", content) }
 }
 
-/// What an image needs, in the order of its inputs.
+/// Returns the dependencies of an image, in the order of its inputs.
 pub(crate) fn needs_of(judge: &Judge<'_>, unit: UnitId) -> Vec<(NeedInputs, Dependency<UnitId>)> {
     let Some(Ok(own)) = &judge.own[unit] else { panic!("the inputs are readable") };
     own.needs().map(|(need, of)| (need.clone(), of)).collect()
 }
 
-/// A verdict on one line.
+/// Formats a verdict on one line.
 pub(crate) fn describe(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Fresh { image_id, lost, registry } => {
@@ -243,7 +243,7 @@ pub(crate) fn describe(verdict: &Verdict) -> String {
     }
 }
 
-/// A reason on one line: its name, then the names of the changes or the reference.
+/// Formats a reason on one line: its name, then the names of the changes or the reference.
 pub(crate) fn describe_reason(reason: &Reason) -> String {
     let value = serde_json::to_value(reason).unwrap();
     let changes = value["changes"].as_array().into_iter().flatten();

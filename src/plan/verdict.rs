@@ -1,35 +1,34 @@
-//! What a plan says of an image, and why.
+//! The verdicts of a plan, and their reasons.
 //!
-//! Owns the verdicts and the reasons as data. Only `report/` makes sentences of them.
+//! Owns both as data. Only `report/` turns them into sentences.
 
 use serde::{Deserialize, Serialize};
 
 use crate::inputs::Change;
 
-/// What a plan says of an image.
+/// What a plan says about an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The engine or the registry holds an image that carries the key of today: there is nothing to
-    /// build.
+    /// The engine's store or the registry has an image with the current key: there is nothing to build.
     Fresh {
         /// The image's ID.
         image_id: String,
-        /// Its references that lead elsewhere or nowhere, and are put on it.
+        /// Its references that point elsewhere or nowhere, and are restored.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         lost: Vec<String>,
-        /// Where it is by digest, when only the registry holds it.
+        /// Its reference by digest, if only the registry has it.
         #[serde(skip_serializing_if = "Option::is_none")]
         registry: Option<String>,
     },
     /// It is built.
     Build {
-        /// Why.
+        /// Why it is built.
         reason: Reason,
     },
-    /// Something it needs is built first; what comes out decides.
+    /// A dependency is built first; its result decides.
     Waits {
-        /// The names of what it waits for.
+        /// The names of the parents that it waits for.
         on: Vec<String>,
     },
 }
@@ -38,25 +37,25 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
-    /// The engine holds no image under any of its references.
+    /// The engine's store has no image under any of its references.
     NoImage,
-    /// One of its references leads elsewhere, or nowhere.
+    /// One of its references points elsewhere, or nowhere.
     TagMoved {
         /// The reference.
         reference: String,
     },
-    /// It was built from other inputs, and these differ; at least one.
+    /// It was built from other inputs, and at least one change is known.
     Changed {
-        /// What differs, what a person wants to know first first.
+        /// The changes, most relevant first.
         changes: Vec<Change>,
     },
-    /// It was built from other inputs, and nobody knows any more which.
+    /// It was built from other inputs, which are not known any more.
     OtherInputs,
-    /// It was asked for.
+    /// It was requested.
     Forced,
-    /// Its inputs can't be read; the build will say so too.
+    /// Its inputs cannot be read. The build reports that too.
     Unreadable {
-        /// What is wrong.
+        /// The error message.
         message: String,
     },
 }

@@ -1,8 +1,7 @@
-//! Bringing an image from a registry into the engine's store.
+//! Pulling an image from a registry into the engine's store.
 //!
-//! Owns that what is brought is what was meant: it is asked for by its digest, and what it is to a
-//! child is compared with what the plan was made of before any name leads to it. Two that bring the
-//! same image at once do no harm: the engine fetches it once.
+//! Owns the check that the right image is pulled: it is requested by digest, and its identity is compared with the plan
+//! before any name points to it. Parallel pulls of the same image are harmless: the engine downloads it once.
 
 use std::time::{Duration, Instant};
 
@@ -11,24 +10,24 @@ use crate::base::error::permanent;
 use crate::engine::{ImageStore, StoredImage};
 use crate::inputs::Identity;
 
-/// An image that the engine is to have.
+/// An image that the engine's store must have.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
-    /// Where it is, by digest.
+    /// Its reference by digest.
     pub reference: &'a str,
-    /// What it is.
+    /// Its identity.
     pub identity: &'a Identity,
-    /// The platform, where one is asked for.
+    /// The requested platform, if any.
     pub platform: Option<&'a Platform>,
-    /// The references that are to lead to it.
+    /// The references that must point to it.
     pub names: &'a [String],
 }
 
-/// Brings an image where the engine lacks it, and puts its names on it. `pulled` is told how long
-/// that took, where there was something to bring.
+/// Pulls an image if the engine's store lacks it, and gives it its names. `pulled` receives the duration if it was
+/// pulled.
 ///
 /// # Errors
-/// Where the engine or the registry fails, or gives another image than the one that is wanted.
+/// Returns an error if the engine or the registry fails, or returns another image.
 pub fn bring(
     store: &dyn ImageStore,
     wanted: Wanted<'_>,
@@ -48,11 +47,11 @@ pub fn bring(
     Ok(())
 }
 
-/// The image that a reference by digest means, brought where the engine lacks it. `pulled` is told how
-/// long that took.
+/// Returns the image with a reference by digest, pulled if the engine's store lacks it. `pulled` receives the duration
+/// if it was pulled.
 ///
 /// # Errors
-/// Where the engine or the registry fails.
+/// Returns an error if the engine or the registry fails.
 pub fn hold(
     store: &dyn ImageStore,
     reference: &str,

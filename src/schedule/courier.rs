@@ -1,8 +1,8 @@
-//! Sends images to the registry, beside the builds.
+//! The upload queue: pushes images to the registry while others are built.
 //!
-//! Owns what waits to be sent, who sends it, and what has arrived. An image is sent as soon as it is
-//! built, and nobody who needs it waits for that. What becomes of the run is the loop's affair: no
-//! name leads to any of this before all of it has arrived.
+//! Owns which images wait to be pushed, the threads that push them, and which images have been pushed. An image is
+//! pushed as soon as it is built, and its dependents do not wait for that. The loop decides how a push affects the run:
+//! no tag points to any of these images before all of them are pushed.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender};
@@ -14,20 +14,19 @@ use crate::base::{IdMap, UnitId};
 use crate::engine::Cancel;
 use crate::plan::Parent;
 
-/// How many images are sent at once: an engine sends several layers of each at once.
+/// How many images are pushed at once: an engine pushes several layers of each at once.
 const AT_ONCE: usize = 4;
 
-/// How often sending is tried again whose failure may pass, at least: registries limit how fast they
-/// are asked, and what has arrived is not sent again.
+/// The minimum number of retries after transient errors: registries limit the rate of requests, and what has been
+/// uploaded is not uploaded again.
 const LEAST_RETRIES: u32 = 2;
 
-/// Puts images into a registry, and names on them there.
+/// Pushes images to a registry and moves tags there.
 pub trait Publisher: Sync {
-    /// Sends an image that the engine holds to the registry, under its key alone. `needs` are the
-    /// images that it needs.
+    /// Pushes an image from the engine's store to the registry, under its key only. `needs` are its parents.
     ///
     /// # Errors
-    /// Where the engine or the registry refuses.
+    /// Returns an error if the engine or the registry refuses.
     fn publish(
         &self,
         image: UnitId,
@@ -36,34 +35,33 @@ pub trait Publisher: Sync {
         cancel: &Cancel,
     ) -> anyhow::Result<Published>;
 
-    /// Lets the names of all images lead to what was sent, or of none. Nothing where no names are to
-    /// be moved.
+    /// Moves the tags of all images to what was pushed, or none of them. Returns `None` if no tags are to be moved.
     ///
     /// # Errors
-    /// Where the registry refuses; then all names lead to where they led before, or the error says
-    /// which do not.
+    /// Returns an error if the registry refuses. All tags then point to what they pointed to before, or the error names
+    /// those that do not.
     fn release(&self, published: &[(UnitId, Published)]) -> anyhow::Result<Option<Released>>;
 }
 
 /// An image in the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// Where it is, by digest.
+    /// Its reference by digest.
     pub reference: String,
-    /// The digest.
+    /// Its digest.
     pub digest: String,
 }
 
-/// Names in a registry that lead to what a run has made.
+/// The tags in a registry that point to the images of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Released {
-    /// Those that led elsewhere or nowhere before.
+    /// Those that pointed elsewhere or nowhere before.
     pub moved: Vec<String>,
-    /// How many led there already.
+    /// How many pointed there already.
     pub kept: usize,
 }
 
-/// An image to be sent.
+/// An image to be pushed.
 pub(super) struct Parcel {
     pub(super) image: UnitId,
     pub(super) image_id: String,
@@ -71,17 +69,17 @@ pub(super) struct Parcel {
     pub(super) cancel: Cancel,
 }
 
-/// How the sending of an image ended.
+/// How the push of an image ended.
 pub(super) enum Delivery {
     /// It is in the registry.
     Arrived { published: Published, took: Duration },
-    /// It is not, and why.
+    /// It failed with this message.
     Failed(String),
     /// It was cancelled.
     Cancelled,
 }
 
-/// What waits to be sent and what has arrived.
+/// The images that wait to be pushed, and those that were pushed.
 pub(super) struct Parcels {
     desks: Vec<Sender<Parcel>>,
     idle: Vec<usize>,
@@ -91,7 +89,7 @@ pub(super) struct Parcels {
 }
 
 impl Parcels {
-    /// Nothing waits; `desks` lead to the couriers, and to none where nothing is sent.
+    /// Returns an empty queue. `desks` are the channels to the upload threads; there are none if nothing is pushed.
     pub(super) fn new(desks: Vec<Sender<Parcel>>, images: usize) -> Parcels {
         Parcels {
             idle: (0..desks.len()).collect(),
@@ -102,12 +100,12 @@ impl Parcels {
         }
     }
 
-    /// How many couriers there are for a run of some images.
+    /// Returns the number of upload threads for a run with this many images.
     pub(super) fn couriers(images: usize) -> usize {
         images.min(AT_ONCE)
     }
 
-    /// Takes an image that is to be sent.
+    /// Adds an image to the queue.
     pub(super) fn add(&mut self, image: UnitId, image_id: &str, needs: Vec<Parent>) {
         if self.desks.is_empty() {
             return;
@@ -116,12 +114,12 @@ impl Parcels {
         self.waiting.push_back(Parcel { image, image_id, needs, cancel });
     }
 
-    /// Notes that an image is there.
+    /// Records that an image is in the registry.
     pub(super) fn arrive(&mut self, image: UnitId, published: Published) {
         self.arrived[image] = Some(published);
     }
 
-    /// Gives the next that waits to whoever is free, and says which it was.
+    /// Gives the next image in the queue to a free thread, if any, and returns it.
     pub(super) fn hand_out(&mut self) -> Option<UnitId> {
         if self.waiting.is_empty() {
             return None;
@@ -133,29 +131,29 @@ impl Parcels {
         Some(image)
     }
 
-    /// Notes that a courier is free again.
+    /// Records that a thread is free again.
     pub(super) fn return_of(&mut self, courier: usize) {
         self.idle.push(courier);
     }
 
-    /// Whether nothing waits and nothing is under way.
+    /// Returns whether no image is queued or being pushed.
     pub(super) fn are_done(&self) -> bool {
         self.waiting.is_empty() && self.idle.len() == self.desks.len()
     }
 
-    /// Sends nothing more, and ends what is under way.
+    /// Clears the queue, and cancels running pushes.
     pub(super) fn cancel(&mut self) {
         self.waiting.clear();
         self.cancel.set();
     }
 
-    /// What has arrived of some images; nothing where not all has.
+    /// Returns what was pushed of some images, or `None` if not all of them were.
     pub(super) fn all_of(&self, images: &[UnitId]) -> Option<Vec<(UnitId, Published)>> {
         images.iter().map(|image| Some((*image, self.arrived[*image].clone()?))).collect()
     }
 }
 
-/// Takes parcels until the loop hangs up.
+/// Pushes images until the loop closes the channel.
 pub(super) fn deliver(
     courier: usize,
     parcels: &Receiver<Parcel>,

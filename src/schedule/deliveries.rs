@@ -1,7 +1,7 @@
-//! What the loop does about the registry.
+//! How the loop uses the upload queue.
 //!
-//! Owns that names are moved there last, once, and only when every image of the run is there: a run
-//! that failed anywhere, that was stopped, or whose sending broke leaves all of them as they were.
+//! Owns that tags move last, once, and only when every image of the run was pushed. A run in which anything failed,
+//! that was stopped, or whose pushes failed leaves all tags as they were.
 
 use super::courier::{Delivery, Published};
 use super::{Loop, OnFailure, Registered};
@@ -10,7 +10,7 @@ use crate::base::error;
 use crate::event::Event;
 
 impl Loop<'_, '_> {
-    /// Sends an image that is done, where it is not in the registry already.
+    /// Queues an image that is done for a push, unless it is already in the registry.
     pub(super) fn send(&mut self, image: UnitId, image_id: &str, registered: Option<&Registered>) {
         if self.publisher.is_none() {
             return;
@@ -24,7 +24,7 @@ impl Loop<'_, '_> {
         }
     }
 
-    /// Takes note of how the sending of an image ended.
+    /// Records how the push of an image ended.
     pub(super) fn delivered(&mut self, image: UnitId, delivery: Delivery) {
         match delivery {
             Delivery::Arrived { published, took } => {
@@ -46,7 +46,7 @@ impl Loop<'_, '_> {
         }
     }
 
-    /// Moves the names, or says that they were not.
+    /// Moves the tags, or reports that they were not moved.
     pub(super) fn release(&mut self) {
         let Some(publisher) = self.publisher else { return };
         let all = self.parcels.all_of(self.plan.order());

@@ -1,7 +1,6 @@
-//! How long a plan will take: the run, played through without building anything.
+//! How long a plan will take: a simulation of the run without any builds.
 //!
-//! Owns the prediction. It lets the same states decide what starts when as the run does, and only
-//! believes the plan's costs where the run would wait.
+//! Owns the prediction. The same states as in a run decide what starts when; the plan's costs replace the waits.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,7 +10,7 @@ use super::states::States;
 use crate::base::UnitId;
 use crate::plan::Plan;
 
-/// How long a plan takes with `jobs` places, as far as its costs are right.
+/// Returns how long a plan takes with `jobs` slots, if its costs are right.
 pub fn duration(plan: &Plan, jobs: usize) -> Duration {
     let mut states = States::new(plan, jobs.max(1));
     let mut ends: BinaryHeap<Reverse<(Duration, UnitId)>> = BinaryHeap::new();
@@ -26,10 +25,10 @@ pub fn duration(plan: &Plan, jobs: usize) -> Duration {
     }
 }
 
-/// The chain of images that takes longest, each needed by the next: what no further job shortens.
+/// Returns the chain of images that takes longest, each a parent of the next. More slots do not make it shorter.
 pub fn critical_chain(plan: &Plan) -> Vec<UnitId> {
     let longest = |images: &mut dyn Iterator<Item = UnitId>| {
-        // Of equal ones the first in the order of the plan.
+        // If several take equally long, the first in the order of the plan.
         images
             .filter(|image| !plan.is_settled(*image))
             .max_by_key(|image| (plan.remaining(*image), Reverse(*image)))

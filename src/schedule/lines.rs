@@ -1,8 +1,7 @@
-//! Cuts what steps write into lines, and keeps the last ones of each step.
+//! Splits the output of steps into lines, and keeps the last lines of each step.
 //!
-//! Owns bytes that arrive in any pieces. It changes nothing in them beyond replacing invalid
-//! UTF-8 and hiding secrets, which must be done here, before a line is kept or told; making it fit
-//! to be shown is `report/`'s affair.
+//! Owns bytes that arrive in pieces of any size. It changes them only by replacing invalid UTF-8 and masking secrets,
+//! which must happen before a line is kept or reported. `report/` makes lines safe to print.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,11 +11,11 @@ use crate::engine::Step;
 use crate::engine::mask::{Mask, Stream};
 use crate::event::{Event, StepInfo, TAIL};
 
-/// Longer lines are cut into pieces of this many bytes, so that a build that writes no line end
-/// can't fill the memory.
+/// Longer lines are split into pieces of this many bytes, so that a build that writes no line feed cannot fill the
+/// memory.
 const LONGEST_LINE: usize = 16 * 1024;
 
-/// The lines of all steps of one build.
+/// The lines of all steps of a build.
 #[derive(Default)]
 pub struct Lines {
     steps: HashMap<Step, StepLines>,
@@ -26,15 +25,15 @@ pub struct Lines {
 #[derive(Default)]
 struct StepLines {
     info: Arc<StepInfo>,
-    /// What was written since the last line end.
+    /// The output since the last line feed.
     open: Vec<u8>,
-    /// Whole lines, on their way through the mask.
+    /// Complete lines that are being masked.
     whole: Stream,
     tail: VecDeque<String>,
 }
 
 impl Lines {
-    /// Lines in which something is to be hidden.
+    /// Returns lines in which secrets are masked.
     pub fn hiding(mask: Mask) -> Lines {
         Lines { steps: HashMap::new(), mask }
     }
@@ -54,13 +53,13 @@ impl Lines {
         })
     }
 
-    /// A step as events name it: an engine may put the values of variables into the instruction.
+    /// Returns a step as events name it. An engine may put the values of variables into the instruction.
     pub fn name(&mut self, step: &Step) -> Arc<StepInfo> {
         Arc::clone(&self.step(step).info)
     }
 
-    /// Takes what a step wrote and hands over each line that it completes. One that may hold a part
-    /// of a secret whose other part has not come yet is handed over later.
+    /// Takes output of a step and passes on each line that it completes. A line that may contain part of a secret,
+    /// whose other part has not arrived yet, is passed on later.
     pub fn push(&mut self, step: &Step, bytes: &[u8], mut line: impl FnMut(Event)) {
         let entry = self.step(step);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -75,7 +74,7 @@ impl Lines {
         }
     }
 
-    /// Hands over the whole lines of a step that has ended: no part of a secret comes after them.
+    /// Passes on the complete lines of a step that has ended: no part of a secret can follow them.
     pub fn end(&mut self, step: &Step, mut line: impl FnMut(Event)) {
         if let Some(entry) = self.steps.get_mut(step).filter(|entry| entry.open.is_empty()) {
             entry.whole.finish();
@@ -83,7 +82,7 @@ impl Lines {
         }
     }
 
-    /// Hands over what the steps wrote last without a line end, step by step in their order.
+    /// Passes on the last output of all steps that has no line feed, in the order of the steps.
     pub fn finish(&mut self, mut line: impl FnMut(Event)) {
         let mut steps: Vec<(&Step, &mut StepLines)> = self.steps.iter_mut().collect();
         steps.sort_by(|a, b| a.0.cmp(b.0));
@@ -92,14 +91,14 @@ impl Lines {
         }
     }
 
-    /// The last lines of a step, oldest first.
+    /// Returns the last lines of a step, oldest first.
     pub fn tail(&self, step: &Step) -> Vec<String> {
         self.steps.get(step).map(|entry| entry.tail.iter().cloned().collect()).unwrap_or_default()
     }
 }
 
 impl StepLines {
-    /// Sends the first bytes through the mask.
+    /// Feeds the first bytes through the mask.
     fn close(&mut self, length: usize) {
         let rest = self.open.split_off(length);
         self.whole.feed(std::mem::replace(&mut self.open, rest));
@@ -128,8 +127,8 @@ impl StepLines {
     }
 }
 
-/// Where to cut a line that is too long: not within a character, nor within a control sequence, the
-/// rest of which would be taken for text.
+/// Returns where to split a line that is too long: not within a character, and not within a control sequence, because
+/// the rest of it would become text.
 fn cut(line: &[u8]) -> usize {
     let boundary = character_boundary(line, LONGEST_LINE);
     match screen::scan(&line[..boundary], |_, _| {}) {
@@ -138,8 +137,8 @@ fn cut(line: &[u8]) -> usize {
     }
 }
 
-/// The last boundary between characters at or before `at`, so that cutting a long line does not
-/// break a character; `at` itself where there is none near.
+/// Returns the last boundary between characters at or before `at`, so that a character is not split. Returns `at`
+/// itself if there is no boundary near it.
 fn character_boundary(bytes: &[u8], at: usize) -> usize {
     if at == bytes.len() {
         return at;
@@ -213,7 +212,7 @@ mod tests {
         check(&[b"a hun", b"ter2"], &["a ***"]);
         check(&[b"h", b"u", b"n", b"t", b"e", b"r", b"2", b"\n"], &["***"]);
         check(&[b"first li", b"ne\r\nlast line\n"], &["***", "***"]);
-        // However it is broken into lines, they hold it together.
+        // A secret is masked even if it is split across lines.
         check(&[b"hunter\n2"], &["***", "***"]);
         check(&[b"a hunt\n", b"  er\r\n", b"2 b\nhunter\n"], &["a ***", "***", "*** b", "hunter"]);
         check(&[b"hu\x1b[3", b"1mnt\x1b]0;t\x07er\x9b0m2\n"], &["***"]);

@@ -1,10 +1,9 @@
 //! The loop that runs a plan.
 //!
-//! What is called an image here is a unit: an image for a platform. One thread owns all state: it
-//! receives messages from workers and from the signal handler, decides what starts next, and emits
-//! events. Workers know one image each. There are no locks, and nothing is polled: an image starts
-//! the moment all that it needs is done and a place is free. This room never prints; whoever wants to
-//! see a run reads its events.
+//! In this module, "image" means a unit: an image for one platform. One thread owns all state. It receives messages
+//! from workers and from the signal handler, decides what starts next, and emits events. A worker knows one image at a
+//! time. There are no locks and there is no polling: an image starts as soon as all its dependencies are done and a
+//! slot is free. This module never prints; the events are the only output of a run.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -38,48 +37,48 @@ use courier::Parcels;
 use states::States;
 use worker::{Ending, Message, Order};
 
-/// How a run is to be done.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What the engine calls itself, for the first event.
+    /// The engine's name, for the first event.
     pub engine: String,
-    /// How many images are built at once at most; at least 1.
+    /// The maximum number of images that are built at once, at least 1.
     pub jobs: usize,
-    /// What becomes of the others when an image fails.
+    /// What happens to the other images if one fails.
     pub on_failure: OnFailure,
-    /// How often an image is tried again whose failure may pass.
+    /// How often an image is retried after transient errors.
     pub retries: u32,
-    /// How long an image may take, tries and waiting between them included.
+    /// How long an image may take, including retries and the pauses between them.
     pub timeout: Option<Duration>,
 }
 
-/// What becomes of the other images when one fails.
+/// What happens to the other images if one fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Those that run are finished, and nothing new starts.
+    /// Running builds finish, and nothing new starts.
     #[default]
     Finish,
-    /// All go on that do not need it.
+    /// All images continue that do not depend on it.
     KeepGoing,
-    /// Those that run are cancelled too.
+    /// Running builds are cancelled too.
     Cancel,
 }
 
-/// Hands signals to a running loop from another thread.
+/// Passes signals to a running loop from another thread.
 #[derive(Clone)]
 pub struct Interrupter {
     to_loop: Sender<Message>,
 }
 
 impl Interrupter {
-    /// Asks the run to stop: nothing new starts, and running builds are cancelled in the engine.
+    /// Stops the run: nothing new starts, and running builds are cancelled in the engine.
     pub fn interrupt(&self, signal: i32) {
-        // Nobody listens once the run is over, and then nothing is left to stop.
+        // The receiver is gone once the run is over. Then nothing is left to stop.
         drop(self.to_loop.send(Message::Signal(signal)));
     }
 }
 
-/// A run that is ready to begin.
+/// A run that is ready to start.
 pub struct Run<'a> {
     plan: &'a Plan,
     recipes: &'a dyn Recipes,
@@ -91,7 +90,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Makes a run of `plan`, whose images a publisher puts into a registry; nothing starts yet.
+    /// Creates a run of `plan`, whose images `publisher` pushes to a registry. Does not start anything.
     pub fn new(
         plan: &'a Plan,
         recipes: &'a dyn Recipes,
@@ -103,12 +102,12 @@ impl<'a> Run<'a> {
         Run { plan, recipes, engine, publisher, options, to_loop, messages }
     }
 
-    /// A handle by which another thread can stop the run.
+    /// Returns a handle with which another thread can stop the run.
     pub fn interrupter(&self) -> Interrupter {
         Interrupter { to_loop: self.to_loop.clone() }
     }
 
-    /// Builds everything and lets `listener` hear of it; returns when every image has ended.
+    /// Builds everything and passes the events to `listener`. Returns when every image has ended.
     pub fn execute(self, listener: &mut dyn Listener) {
         let Run { plan, recipes, engine, publisher, options, to_loop, messages } = self;
         let workers = options.jobs.clamp(1, plan.order().len().max(1));
@@ -146,7 +145,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Starts threads, each with a desk: what is laid there is worked on until the loop hangs up.
+/// Starts threads, and returns a channel to each. A thread works on what it receives until the loop closes the channel.
 fn desks<'s, T: Send + 's>(
     scope: &'s Scope<'s, '_>,
     count: usize,
@@ -160,7 +159,7 @@ fn desks<'s, T: Send + 's>(
     (0..count).map(desk).collect()
 }
 
-/// The images of a run as events name them: by their places in its order.
+/// Returns the images of a run as events name them: numbered in the order of the plan.
 fn name_images(plan: &Plan, recipes: &dyn Recipes) -> IdMap<Option<RunImage>, UnitId> {
     let mut images = IdMap::from_fn(plan.len(), |_| None);
     for (id, image) in plan.order().iter().enumerate() {
@@ -177,13 +176,13 @@ struct Loop<'a, 's> {
     states: States<'a>,
     running: IdMap<Option<Running>, UnitId>,
     steps: IdMap<StepCounts, UnitId>,
-    /// What the images are that are done and needed.
+    /// The images that are done and are parents.
     parents: IdMap<Option<Parent>, UnitId>,
-    /// The images as events name them; nothing for those that are no part of the run.
+    /// The images as events name them; `None` for images that are not part of the run.
     images: IdMap<Option<RunImage>, UnitId>,
     publisher: Option<&'a dyn Publisher>,
     parcels: Parcels,
-    /// The signal that stopped the run, if one did.
+    /// The signal that stopped the run, if any.
     signal: Option<i32>,
     /// Whether nothing new may start.
     stopping: bool,
@@ -193,12 +192,12 @@ struct Loop<'a, 's> {
     listener: &'s mut dyn Listener,
 }
 
-/// An image that a worker has.
+/// An image that a worker is building.
 struct Running {
     since: Instant,
-    /// When it has taken too long.
+    /// When it times out.
     until: Option<Instant>,
-    /// Whether it has, and was cancelled for it.
+    /// Whether it timed out and was cancelled for that.
     timed_out: bool,
     cancel: Cancel,
 }
@@ -223,12 +222,12 @@ impl Loop<'_, '_> {
         self.listener.rest();
     }
 
-    /// Tells of an image for which the plan says that there is nothing to do.
+    /// Emits the event of an image for which, according to the plan, there is nothing to do.
     fn tell_settled(&mut self, image: UnitId) {
         let Some(Verdict::Fresh { image_id, lost, registry }) = self.plan.verdict(image) else {
             return;
         };
-        // One that has lost a reference goes to a worker, which puts it back.
+        // A worker restores lost references.
         if !lost.is_empty() {
             return;
         }
@@ -266,7 +265,7 @@ impl Loop<'_, '_> {
             return Ok(message);
         }
         self.listener.rest();
-        // The loop holds a sender itself, so a channel is never without one.
+        // The loop itself holds a sender, so the channel is never disconnected.
         match self.next_deadline() {
             Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
             None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -312,16 +311,16 @@ impl Loop<'_, '_> {
         }
     }
 
-    /// What an image needs, as it is now.
+    /// Returns the parents of an image, as they are now.
     fn needs_of(&self, image: UnitId) -> Vec<Parent> {
         self.plan.needs(image).iter().filter_map(|need| self.parents[*need].clone()).collect()
     }
 
     fn report(&mut self, image: UnitId, at: Instant, event: Event) {
         match &event {
-            // What the failed try has done is no part of the image.
+            // The steps of a failed attempt are not part of the image.
             Event::ImageRetried { .. } => self.steps[image] = StepCounts::default(),
-            // Taking a base runs nothing, and engines call it cached or not as it suits them.
+            // `FROM` runs nothing, and engines differ in whether they report it as cached.
             Event::StepFinished { step, cached, .. }
                 if step.number > 0 && !step.text.starts_with("FROM ") =>
             {
@@ -395,7 +394,7 @@ impl Loop<'_, '_> {
         Failure::new(FailureKind::Build, message)
     }
 
-    /// When the next image will have taken too long.
+    /// Returns when the next image times out.
     fn next_deadline(&self) -> Option<Instant> {
         self.options.timeout?;
         let running = self.running.values().flatten().filter(|it| !it.timed_out);
@@ -425,7 +424,7 @@ impl Loop<'_, '_> {
         }
     }
 
-    /// Nothing new starts from here on.
+    /// From here on, nothing new starts.
     fn stop(&mut self) {
         self.stopping = true;
         let rest = self.states.skip_rest();

@@ -1,8 +1,8 @@
-//! In which state each image of a run is.
+//! The state of each image of a run.
 //!
-//! Owns the one map of states, its one setter, and what is derived from them: the count of open
-//! images, the places that are taken, and the queue of images that may start. It knows neither
-//! clocks nor threads, so that an estimate can be made with it as well as a run.
+//! Owns the one map of states, its only setter, and what is derived from the states: the number of images that have not
+//! ended, the slots in use, and the queue of images that may start. It uses no clocks and no threads, so an estimate
+//! can use it as well as a run.
 
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -10,29 +10,29 @@ use std::time::Duration;
 use crate::base::{Id, IdMap, UnitId};
 use crate::plan::Plan;
 
-/// The state of an image. It moves from the top of this list to the bottom and ends once.
+/// The state of an image. It moves from the top of this list toward the bottom, and ends once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Not part of the run.
     Absent,
-    /// Something it needs is not done.
+    /// A dependency is not done.
     Waiting,
-    /// All that it needs is done; it waits for a place.
+    /// All dependencies are done; it is queued for a slot.
     Ready,
-    /// A worker has it.
+    /// A worker is building it.
     Running,
-    /// It is in the engine.
+    /// It is done.
     Done,
     /// It could not be built.
     Failed,
-    /// It was begun and cancelled.
+    /// It was started and cancelled.
     Cancelled,
-    /// It was never begun.
+    /// It was never started.
     Skipped,
 }
 
 impl State {
-    /// Whether nothing more can happen to the image.
+    /// Returns whether the state of the image cannot change any more.
     pub fn is_final(self) -> bool {
         matches!(
             self,
@@ -45,18 +45,18 @@ impl State {
 pub struct States<'a> {
     plan: &'a Plan,
     states: IdMap<State, UnitId>,
-    /// How many of its needs are not done.
+    /// The number of parents that are not done.
     missing: IdMap<usize, UnitId>,
     ready: BinaryHeap<Ready>,
     open: usize,
-    /// How many places there are, and how many are taken.
+    /// The number of slots, and how many are in use.
     places: usize,
     taken: usize,
-    /// The image that waits for more places than are free, and those that were begun past it.
+    /// The image that waits for more slots than are free, and those that were started ahead of it.
     held_back: Option<(UnitId, Vec<UnitId>)>,
 }
 
-/// Longest remaining path first, then the order of the plan.
+/// An image in the queue: longest remaining path first, then the order of the plan.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Ready {
     priority: Duration,
@@ -64,7 +64,7 @@ struct Ready {
 }
 
 impl<'a> States<'a> {
-    /// All images of the plan before anything ran, with `places` for those that run; at least 1.
+    /// Returns the states of a plan's images before anything runs, with `places` slots, at least one.
     pub fn new(plan: &'a Plan, places: usize) -> States<'a> {
         let mut states = States {
             plan,
@@ -91,14 +91,13 @@ impl<'a> States<'a> {
         states
     }
 
-    /// Whether every image has ended.
+    /// Returns whether every image has ended.
     pub fn all_ended(&self) -> bool {
         self.open == 0
     }
 
-    /// Takes the next image that may start and sets it running: the one with the longest path
-    /// behind it. Where that needs more places than are free, others go past it, as long as they
-    /// leave enough places for it when those end that run now.
+    /// Starts the next image: the one with the longest remaining path. If it needs more slots than are free, others
+    /// start ahead of it, as long as they leave enough slots for it when the images that run now have ended.
     pub fn start_next(&mut self) -> Option<UnitId> {
         let mut passed = Vec::new();
         let mut found = None;
@@ -125,7 +124,7 @@ impl<'a> States<'a> {
         found
     }
 
-    /// Whether there are places for an image, and for `first`, which is to have its turn before it.
+    /// Returns whether there are slots for an image, and also for `first`, which is ahead of it in the queue.
     fn fits(&self, image: UnitId, first: Option<&Ready>) -> bool {
         let free = self.places - self.taken;
         let Some(first) = first.map(|ready| ready.earlier.0) else {
@@ -141,7 +140,7 @@ impl<'a> States<'a> {
         weight <= free && past + weight + self.weight(first) <= self.places
     }
 
-    /// Notes that an image waits for places, and which one was begun past it.
+    /// Records that an image waits for slots, and which image was started ahead of it.
     fn hold_back(&mut self, image: UnitId, begun: Option<UnitId>) {
         match &mut self.held_back {
             Some((held, past)) if *held == image => past.extend(begun),
@@ -149,12 +148,12 @@ impl<'a> States<'a> {
         }
     }
 
-    /// How many places an image takes; never more than there are.
+    /// The number of slots that an image takes, at most as many as there are.
     fn weight(&self, image: UnitId) -> usize {
         self.plan.weight(image).min(self.places)
     }
 
-    /// Records that a running image is in the engine; its dependents may become ready.
+    /// Records that a running image is done. Its dependents may become ready.
     pub fn finish(&mut self, image: UnitId) {
         self.set(image, State::Done);
         for child in self.plan.children(image) {
@@ -165,8 +164,7 @@ impl<'a> States<'a> {
         }
     }
 
-    /// Records that a running image failed. Returns all that can never be built because of it,
-    /// now skipped, in the order of the plan.
+    /// Records that a running image failed. Returns its dependents, which are now skipped, in the order of the plan.
     pub fn fail(&mut self, image: UnitId) -> Vec<UnitId> {
         self.set(image, State::Failed);
         let mut lost = vec![false; self.plan.len()];
@@ -186,7 +184,7 @@ impl<'a> States<'a> {
         self.set(image, State::Cancelled);
     }
 
-    /// Skips all that has not begun. Returns it in the order of the plan.
+    /// Skips all images that have not started. Returns them in the order of the plan.
     pub fn skip_rest(&mut self) -> Vec<UnitId> {
         self.skip_where(|_, state| matches!(state, State::Waiting | State::Ready))
     }

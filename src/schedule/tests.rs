@@ -1,5 +1,4 @@
-//! Properties of the loop over random graphs, outcomes and limits, with an engine that records what ran
-//! when.
+//! Properties of the loop over random graphs, outcomes, and limits, with an engine that records what ran when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -12,12 +11,12 @@ use crate::engine::stub::Stub;
 use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, StoredImage};
 use crate::event::{Excerpt, Tally};
 
-/// A run: what each image needs, which images fail, and how many are built at once.
+/// A run: the parents of each image, which images fail, and how many are built at once.
 #[derive(Debug, Clone)]
 struct Script {
     needs: Vec<Vec<UnitId>>,
     fails: Vec<bool>,
-    /// How many places each image takes.
+    /// The number of slots that each image takes.
     weights: Vec<usize>,
     jobs: usize,
     on_failure: OnFailure,
@@ -25,15 +24,15 @@ struct Script {
     interrupted_at: Option<usize>,
 }
 
-/// What an engine saw that builds in no time.
+/// The records of an engine that builds instantly.
 #[derive(Default)]
 struct Record {
-    /// How many places are taken, and how many ever were.
+    /// The slots in use, and their maximum so far.
     running: Mutex<(usize, usize)>,
     started: Mutex<Vec<usize>>,
 }
 
-/// An engine that builds in no time; an image's number is its Dockerfile's text.
+/// Returns an engine that builds instantly. The text of an image's Dockerfile is its number.
 fn instant<'a>(script: &'a Script, record: &'a Record) -> Stub<'a> {
     let build = |request: &BuildRequest, cancel: &Cancel| {
         let image: usize = request.dockerfile.parse()?;
@@ -158,7 +157,7 @@ fn scripts() -> impl Strategy<Value = Script> {
     })
 }
 
-/// All that an image needs, at any distance.
+/// Returns all dependencies of an image, direct or not.
 fn needs_of(script: &Script, image: usize) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     let mut stack = vec![image];
@@ -176,7 +175,7 @@ fn number(image: &str) -> usize {
     image.parse().unwrap()
 }
 
-/// The number in the name of the image that an event is about.
+/// Returns the number in the name of the image that an event is about.
 fn number_of(event: &Stamped) -> usize {
     number(&event.image.as_ref().unwrap().name)
 }
@@ -267,7 +266,7 @@ proptest! {
 #[test]
 fn the_longest_chain_goes_first() {
     let needs = |images: &[u32]| images.iter().copied().map(UnitId).collect::<Vec<_>>();
-    // 0, 1 and 2 stand alone; 3 ← 4 ← 5 is a chain that sorts last.
+    // 0, 1, and 2 are independent; 3 ← 4 ← 5 is a chain that sorts last.
     let script = Script {
         needs: vec![vec![], vec![], vec![], vec![], needs(&[3]), needs(&[4])],
         fails: vec![false; 6],

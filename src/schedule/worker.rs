@@ -1,7 +1,7 @@
-//! Builds one image at a time and knows nothing of the others.
+//! A worker, which builds one image at a time and knows nothing about the others.
 //!
-//! Owns the thread's side of the conversation: it takes an image, asks for its request, lets the
-//! engine build it and reports each step. It decides nothing about the run.
+//! Owns the worker's side of the messages: it receives an image, gets its build request, lets the engine build it, and
+//! reports each step. It decides nothing about the run.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -23,26 +23,26 @@ use super::bring::{Wanted, bring};
 use super::courier::Delivery;
 use super::lines::Lines;
 
-/// What workers need to know of the images, asked for when an image starts.
+/// What workers need to know about images, requested when an image starts.
 pub trait Recipes: Sync {
     /// The image's name.
     fn name(&self, image: UnitId) -> &str;
 
-    /// What is to be done for it, now that all that it needs is there: `needs` are the images of
-    /// the run that it needs, as they are now. Where it is to be built, the engine has them after this.
+    /// Returns what is to be done for an image, now that all its dependencies are done. `needs` are its parents in the
+    /// run, as they are now. If the image is to be built, the engine's store has them afterward.
     ///
     /// # Errors
-    /// Where the image's files can't be read, or the engine or a registry can't be asked.
+    /// Returns an error if the image's files cannot be read, or if the engine or a registry cannot be reached.
     fn prepare(&self, image: UnitId, needs: &[Parent], turn: &Turn<'_>)
     -> anyhow::Result<Prepared>;
 
-    /// Makes sure, once an image is built, that it was built on what it was to be built on: whoever
-    /// moves a reference meanwhile makes another image of it than its key says.
+    /// Checks, once an image is built, that it was built on the right images. If a reference moves during the build,
+    /// the result does not match the key.
     ///
-    /// `resolved` are the images that the build reports to have taken, with their digests.
+    /// `resolved` are the images that the build reports to have used, with their digests.
     ///
     /// # Errors
-    /// Where something was moved, or the engine can't be asked.
+    /// Returns an error if something moved, or if the engine cannot be reached.
     fn confirm(
         &self,
         image: UnitId,
@@ -51,26 +51,26 @@ pub trait Recipes: Sync {
         needs: &[Parent],
     ) -> anyhow::Result<()>;
 
-    /// How many bytes an image takes that the engine held before the run, where that is known.
+    /// Returns the size in bytes of an image that the engine's store had before the run, if known.
     fn size(&self, _image_id: &str) -> Option<u64> {
         None
     }
 
-    /// The instruction behind a failure as it is written, where it can be found.
+    /// Returns the instruction that failed, as written, if it can be found.
     fn excerpt(&self, image: UnitId, failure: &BuildFailure) -> Option<Excerpt>;
 }
 
 /// What is to be done for an image.
 pub enum Prepared {
-    /// Nothing is built: what would come out is there.
+    /// Nothing: an image with its key exists.
     Present(Present),
     /// It is built.
     Build {
-        /// All that the engine needs for it.
+        /// Everything that the engine needs.
         request: Box<BuildRequest>,
-        /// Why.
+        /// Why it is built.
         reason: Reason,
-        /// What keeps other runs from building the same meanwhile, until it is dropped.
+        /// Prevents other runs from building the same image, until it is dropped.
         claim: Claim,
     },
     /// The run was cancelled meanwhile.
@@ -80,42 +80,41 @@ pub enum Prepared {
 /// What is held while an image is built.
 pub type Claim = Option<Box<dyn Any + Send>>;
 
-/// How an image waits for its turn where another run builds the very same.
+/// How an image waits if another run is building the same one.
 pub struct Turn<'a> {
     /// Called when it has to wait.
     pub waits: &'a dyn Fn(),
-    /// Called with the reference of an image that has been brought from a registry, and how long it
-    /// took.
+    /// Called with the reference of an image that was pulled from a registry, and the duration of the pull.
     pub pulled: &'a dyn Fn(String, Duration),
-    /// Ends the waiting.
+    /// Ends the wait.
     pub cancel: &'a Cancel,
 }
 
-/// An image to be taken care of.
+/// An image for a worker.
 pub(super) struct Order {
     pub(super) image: UnitId,
-    /// What the images are that it needs.
+    /// Its parents.
     pub(super) needs: Vec<Parent>,
-    /// Whether another image of the run needs it.
+    /// Whether it has children in the run.
     pub(super) is_needed: bool,
-    /// Ends its build.
+    /// Cancels its build.
     pub(super) cancel: Cancel,
 }
 
-/// What a worker says to the loop.
+/// A message to the loop.
 pub(super) enum Message {
-    /// Things happened in the build of an image, some time before this is heard.
+    /// Events of the build of an image, some time after they happened.
     Progress { image: UnitId, events: Vec<(Instant, Event)> },
     /// The build of an image ended, and the worker is free.
     Ended { worker: usize, image: UnitId, ending: Ending },
-    /// The sending of an image ended, and the courier is free.
+    /// The push of an image ended, and the upload thread is free.
     Delivered { courier: usize, image: UnitId, delivery: Delivery },
-    /// The process got a signal.
+    /// The process received a signal.
     Signal(i32),
 }
 
-/// Tells the loop what happened, and when. Each telling wakes the loop, so what has come together is
-/// told together.
+/// Sends events with their times to the loop. Each message wakes the loop, so events that arrive together are sent
+/// together.
 type Say<'a> = &'a dyn Fn(Vec<(Instant, Event)>);
 
 fn say_now(say: Say<'_>, event: Event) {
@@ -129,13 +128,13 @@ pub(super) enum Ending {
         identity: Identity,
         size: u64,
     },
-    /// Nothing had to be built; what the image is, where that matters to others.
+    /// Nothing had to be built. The identity is set if the image has children.
     Present(Present, Option<Identity>),
     Failed(Failure),
     Cancelled,
 }
 
-/// Takes images until the loop hangs up.
+/// Builds images until the loop closes the channel.
 pub(super) fn work(
     worker: usize,
     orders: &Receiver<Order>,
@@ -146,7 +145,7 @@ pub(super) fn work(
 ) {
     serve(orders, to_loop, |order| {
         let image = order.image;
-        // The loop outlives every worker; a message that it no longer takes needs no answer.
+        // The loop outlives every worker. If it does not take messages any more, none is needed.
         let say = |events| drop(to_loop.send(Message::Progress { image, events }));
         let work = Work { order, say: &say, engine, recipes };
         let ending = or_panicked(|| build(work, retries))
@@ -155,7 +154,7 @@ pub(super) fn work(
     });
 }
 
-/// Answers what the loop hands out, until it hangs up.
+/// Answers the messages of the loop, until it closes the channel.
 pub(super) fn serve<T>(
     from_loop: &Receiver<T>,
     to_loop: &Sender<Message>,
@@ -168,13 +167,13 @@ pub(super) fn serve<T>(
     }
 }
 
-/// Lets a panic end one image with a word, and not leave the loop waiting for this thread.
+/// Turns a panic into a failure of one image, so that the loop does not wait for this thread forever.
 pub(super) fn or_panicked<T>(work: impl FnOnce() -> T) -> Result<T, &'static str> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
         .map_err(|_| "the worker panicked; this is a fault in layers")
 }
 
-/// An image that is taken care of, and who does what for it.
+/// An image to be built, and what builds it.
 #[derive(Clone, Copy)]
 struct Work<'a> {
     order: &'a Order,
@@ -183,7 +182,7 @@ struct Work<'a> {
     recipes: &'a dyn Recipes,
 }
 
-/// Builds an image, again where it fails for a cause that may pass.
+/// Builds an image, and retries after transient errors.
 fn build(work: Work<'_>, retries: u32) -> Ending {
     let Work { order, say, .. } = work;
     for attempt in 1.. {
@@ -206,21 +205,21 @@ fn build(work: Work<'_>, retries: u32) -> Ending {
     Ending::Cancelled
 }
 
-/// Why a try failed, and whether another may do better.
+/// Why an attempt failed, and whether the error is transient.
 struct Fault {
     failure: Failure,
     may_pass: bool,
 }
 
-/// How long is waited after a try: one second, then twice as long each time, up to half a minute.
+/// The pause after an attempt: one second, then doubled each time, up to 30 seconds.
 pub(super) fn pause_after(attempt: u32) -> Duration {
     backoff::pause_after(attempt, Duration::from_secs(1), Duration::from_secs(30))
 }
 
-/// Waits; says whether the time went by without a cancellation.
+/// Waits. Returns whether the time passed without a cancellation.
 pub(super) fn pause(time: Duration, cancel: &Cancel) -> bool {
     let (wake, woken) = mpsc::channel();
-    // A waiter that has gone needs no waking.
+    // If the waiter is gone, it does not have to be woken.
     let _guard = cancel.on_set(move || wake.send(()).unwrap_or_default());
     woken.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
 }
@@ -247,8 +246,8 @@ fn try_once(work: Work<'_>) -> Result<Ending, Box<Fault>> {
     }
 }
 
-/// Puts back the references that an image has lost. One that only the registry holds stays there, or is
-/// brought where it is to have references in the engine.
+/// Restores the references that an image has lost. If only the registry has the image, it is pulled if it needs
+/// references in the engine's store.
 fn restore(
     order: &Order,
     present: Present,
@@ -274,7 +273,7 @@ fn restore(
     Ok(Ending::Present(Present { is_remote, ..present }, identity))
 }
 
-/// Lets the engine build, and makes sure of what came out.
+/// Lets the engine build an image, and checks the result.
 fn perform(work: Work<'_>, request: &BuildRequest) -> Result<Ending, Box<Fault>> {
     let Work { order, say, engine, recipes } = work;
     let mask = request.secrets.mask();
@@ -291,14 +290,14 @@ fn perform(work: Work<'_>, request: &BuildRequest) -> Result<Ending, Box<Fault>>
         say(events);
     };
     let outcome = engine.build(request, &mut sink, &order.cancel);
-    // What a step wrote last may have no line end, and says most.
+    // The last output of a step may lack a line feed, and is the most informative.
     lines.finish(|event| say_now(say, event));
     match outcome.map_err(|error| broke(&error))? {
         BuildOutcome::Built { image_id } => {
             let image = look_at(&image_id, engine.images()).map_err(|error| broke(&error))?;
             let confirmed = recipes.confirm(order.image, &image, &resolved, &order.needs);
             if let Err(error) = confirmed {
-                // It carries a key that it does not deserve.
+                // The image does not match its key.
                 engine.images().remove(&image_id).map_err(|error| broke(&error))?;
                 return Err(broke(&error));
             }
@@ -322,8 +321,8 @@ fn perform(work: Work<'_>, request: &BuildRequest) -> Result<Ending, Box<Fault>>
     }
 }
 
-/// An image that the engine has just built. containerd's store drops it where its only name is moved to
-/// another image, as a second run does that builds other files under the same name.
+/// Inspects an image that the engine has just built. containerd's store removes it if its only name moves to another
+/// image, as happens if a second run builds other files under the same name.
 fn look_at(image_id: &str, store: &dyn ImageStore) -> anyhow::Result<StoredImage> {
     match store.inspect(image_id)? {
         Some(image) => Ok(image),
@@ -335,13 +334,13 @@ fn look_at(image_id: &str, store: &dyn ImageStore) -> anyhow::Result<StoredImage
     }
 }
 
-/// Makes events of what an engine told.
+/// Converts an update from the engine into events.
 fn take(told: Told, lines: &mut Lines, mask: &Mask, events: &mut Vec<(Instant, Event)>) {
     let mut say = |event| events.push((told.at, event));
     match told.update {
         BuildUpdate::StepStarted(step) => say(Event::StepStarted { step: lines.name(&step) }),
         BuildUpdate::StepFinished { step, cached, took } => {
-            // Nothing that it wrote waits for more any longer.
+            // Its lines do not have to wait for further output.
             lines.end(&step, &mut say);
             say(Event::StepFinished { step: lines.name(&step), cached, took });
         }

@@ -1,7 +1,6 @@
-//! What images hand down to the images built on them, looked up once per image and run.
+//! What images pass on to the images built on them, looked up once per image and run.
 //!
-//! Owns the way from an image to its base as it is now, and the proof that this makes possible
-//! (`plan::origin`).
+//! Owns how the current base of an image is found, and the proof of origin that this makes possible (`plan::origin`).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,17 +15,17 @@ use crate::inputs::Inheritance;
 use crate::plan::origin;
 use crate::plan::{Judge, Parent};
 
-/// What the images of an engine hand down, by their IDs.
+/// What the images of an engine pass on to their children, by image ID.
 #[derive(Default)]
 pub struct Ancestry {
     known: Mutex<BTreeMap<String, Inheritance>>,
 }
 
 impl Ancestry {
-    /// The proof of an image's origin, for its label. Nothing if the outcome of the build cannot be predicted.
+    /// Returns the proof of an image's origin, for its label, or `None` if the result of the build cannot be predicted.
     ///
     /// # Errors
-    /// If the engine cannot be reached.
+    /// Returns an error if the engine cannot be reached.
     pub fn proof(
         &self,
         judge: &Judge<'_>,
@@ -52,7 +51,7 @@ impl Ancestry {
         Ok(origin::proof(described, &evaluation, key, &base))
     }
 
-    /// What the image hands down that another is built on.
+    /// Returns what the base of an image passes on to it.
     fn base_of(
         &self,
         judge: &Judge<'_>,
@@ -80,13 +79,13 @@ impl Ancestry {
         }
     }
 
-    /// Keeps what an image hands down that was just built, but for its history.
+    /// Records what an image that was just built passes on, except for its history.
     pub fn note(&self, built: &StoredImage) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(built.id.clone(), Inheritance::of(built));
     }
 
-    /// What an image in the engine's store hands down. At most two requests, once per image.
+    /// Returns what an image in the engine's store passes on. Makes at most two requests, once per image.
     fn of_stored(&self, id: &str, store: &dyn ImageStore) -> anyhow::Result<Option<Inheritance>> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match known().get(id) {

@@ -1,7 +1,7 @@
-//! What is told of an image beside it: annotations of its manifest, and what the engine attests.
+//! What is recorded alongside an image: the annotations of its manifest, and the attestations of the engine.
 //!
-//! Owns the values of annotations, and the error for what an engine cannot attest. No annotation changes with time: equal inputs give equal values, but for the digest of a
-//! base that is another one by then.
+//! Owns the values of annotations, and the error for an engine that cannot attest. Annotations do not depend on the
+//! time: equal inputs give equal values, except for the digest of a base that has changed.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,10 @@ const TITLE: &str = "org.opencontainers.image.title";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
-/// Makes sure that the engine can attest what is wanted of it: an older one would pass over it without
-/// a word.
+/// Checks that the engine supports the requested attestations: an older engine would silently omit them.
 ///
 /// # Errors
-/// Where it can't; the error has a hint.
+/// Returns an error with a hint if the engine does not support them.
 pub fn check(
     wanted: &Attestations,
     engine: &dyn Builder,
@@ -46,15 +45,15 @@ pub fn check(
     .into())
 }
 
-/// The annotations of an image that is about to be built; none where the engine keeps none.
+/// Returns the annotations of an image that is about to be built, which are empty if the engine keeps none.
 ///
 /// # Errors
-/// Where the engine can't be asked.
+/// Returns an error if the engine cannot be reached.
 pub fn annotations(
     image: &Image,
     engine: &dyn Builder,
 ) -> anyhow::Result<BTreeMap<String, String>> {
-    // That it does not say so is no reason not to build.
+    // An engine that does not report its features can still build.
     if !engine.features().is_ok_and(|features| features.annotations) {
         return Ok(BTreeMap::new());
     }
@@ -68,8 +67,7 @@ pub fn annotations(
     Ok(annotations)
 }
 
-/// The digest of a base's manifest, as registries know it under its name; nothing where nobody has told
-/// the engine.
+/// Returns the digest of a base's manifest in its registry, or `None` if the engine does not know it.
 fn digest_of(base: &Reference, store: &dyn ImageStore) -> anyhow::Result<Option<String>> {
     if base.digest.is_some() {
         return Ok(base.digest.clone());

@@ -1,7 +1,7 @@
 //! What a change of the repository means for its images.
 //!
-//! Owns the way from two revisions to the facts: both sides are read alike, images are compared as for
-//! `--since`, graphs and pins beside that. No engine is asked. How it is told is `report/`'s affair.
+//! Owns how two revisions are compared: both sides are read in the same way, images are compared as for `--since`, and
+//! graphs and pins in addition. No engine is needed. `report/` prints the result.
 
 use crate::base::error::{ErrorKind, as_usage, printed, usage};
 use crate::base::screen::visible_path;
@@ -25,10 +25,10 @@ use crate::workspace::revisions::{
 use crate::workspace::root::{find_root, memory as memory_at, start_folder};
 use crate::workspace::{Invocation, build_settings};
 
-/// Summarizes the change of a range, in the format of the options.
+/// Summarizes the change in a range, in the format that the options specify.
 ///
 /// # Errors
-/// If a revision cannot be read, or its files are wrong.
+/// Returns an error if a revision cannot be read, or if its files have errors.
 pub fn summarize(options: &Options, at: &Invocation) -> anyhow::Result<String> {
     let range = parse(&options.range);
     match range.head {
@@ -40,8 +40,7 @@ pub fn summarize(options: &Options, at: &Invocation) -> anyhow::Result<String> {
     }
 }
 
-/// `BASE..HEAD`, `BASE...HEAD` or `BASE`, with HEAD for an end that is left out, as git reads it
-/// (gitrevisions(7)).
+/// Parses `BASE..HEAD`, `BASE...HEAD`, or `BASE`. An omitted end is HEAD, as in git (gitrevisions(7)).
 fn parse(text: &str) -> Range<'_> {
     fn or_head(revision: &str) -> &str {
         if revision.is_empty() { "HEAD" } else { revision }
@@ -58,7 +57,7 @@ fn parse(text: &str) -> Range<'_> {
     }
 }
 
-/// The tree of the earlier side.
+/// Returns the tree of the earlier side.
 fn tree_of_base(git: &Git, range: Range<'_>) -> anyhow::Result<String> {
     let found = match range.head.filter(|_| range.is_from_fork) {
         Some(head) => git.merge_base(range.base, head).and_then(|commit| git.resolve(&commit)),
@@ -67,7 +66,7 @@ fn tree_of_base(git: &Git, range: Range<'_>) -> anyhow::Result<String> {
     found.map_err(as_usage)
 }
 
-/// The tree of the later side.
+/// Returns the tree of the later side.
 fn tree_of_head(git: &Git, head: &str) -> anyhow::Result<String> {
     if is_null(head) {
         return Err(usage(format!(
@@ -134,7 +133,7 @@ fn between_revisions(
     tell(range, &memory_at(&root, at)?, &then, side, causes, options)
 }
 
-/// Tells of both sides, and why images differ themselves.
+/// Summarizes both sides, and why images themselves changed.
 fn tell(
     range: Range<'_>,
     memory: &Memory,
@@ -184,8 +183,8 @@ fn tell(
     if options.json { diff::draw_json(&told) } else { Ok(diff::draw(&told)) }
 }
 
-/// How long the builds will take, and each of them, by what they took before; nothing where no build of
-/// any of them is known.
+/// Estimates how long the builds will take, in total and each, from earlier builds. Returns nothing if no earlier build
+/// of any of the images is known.
 fn expect(
     memory: &Memory,
     graph: &Graph,
@@ -194,7 +193,7 @@ fn expect(
     jobs: usize,
 ) -> (Option<Estimate>, Vec<Option<diff::Expected>>) {
     let durations = memory.durations();
-    // What an image took under its old name it will take under its new one.
+    // A renamed image is expected to take as long as it did under its old name.
     let name = |image: &ImageId| {
         let name = graph.images[*image].name.as_str();
         difference.old_name(name).filter(|_| durations.usual(name).is_none()).unwrap_or(name)

@@ -1,9 +1,8 @@
-//! What is found out about external images before anything is planned.
+//! How external images are looked up before anything is planned.
 //!
-//! Owns the way from a repository to all that it turns out to depend on. The triggers of an external image
-//! run in the builds of the images that start from it (`ONBUILD`), and may name further images, of this
-//! repository or of others. So externals are looked up, their triggers are evaluated, and what these add is
-//! looked up in turn, until nothing new is found.
+//! Owns how all dependencies of a repository are found. The triggers of an external image (`ONBUILD`) run in the builds
+//! of the images that start from it, and may name further images, from this repository or from elsewhere. So externals
+//! are looked up, their triggers are evaluated, and what these add is looked up in turn, until nothing new is found.
 
 use crate::base::{Platform, RelPath, Source, Span};
 use crate::engine::{BuilderInfo, ImageStore};
@@ -23,15 +22,15 @@ pub struct Discovery {
     pub found: ExternalImages,
     /// The registry, if there is one.
     pub shared: Option<SharedStore>,
-    /// The platform that is built for.
+    /// The target platform.
     pub platform: Platform,
 }
 
-/// Looks up the externals that the chosen images need, and adds to the graph and to the selection what their
-/// triggers turn out to need.
+/// Looks up the externals of the selected images, and adds the dependencies that their triggers turn out to have to the
+/// graph and to the selection.
 ///
 /// # Errors
-/// If the engine cannot be reached, and if a trigger is not valid, which has then been reported.
+/// Returns an error if the engine cannot be reached, or if a trigger is not valid, which has then been reported.
 pub fn discover(
     workspace: &mut Workspace,
     request: &mut Request,
@@ -61,7 +60,7 @@ pub fn discover(
     }
 }
 
-/// The triggers that externals carry.
+/// Returns the triggers of externals.
 fn triggers_of(found: &ExternalImages, graph: &Graph) -> ExternalTriggers {
     let known = found.externals.iter().filter_map(|(of, outside)| {
         let Dependency::External(id) = *of else { return None };

@@ -1,7 +1,6 @@
-//! What `build`, `plan` and `why` share: asking the engine, and judging.
+//! The image provider of `build`, `plan`, and `why`: it queries the engine and decides which images are up to date.
 //!
-//! Owns the way from a repository to a plan, and the requests of the images when their turn
-//! comes.
+//! Owns how a repository becomes a plan, and the build requests of images when they are scheduled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,30 +44,30 @@ use super::selection::Selection;
 use super::shared_names::SharedNames;
 use super::{attest, pins};
 
-/// What is asked for; by default only to look, and to do nothing.
+/// What to do with a selection. The default only inspects and changes nothing.
 #[derive(Default)]
 pub struct Request {
-    /// The images.
+    /// The selected images.
     pub chosen: Selection,
-    /// Whether the named ones are built in any case.
+    /// Whether to rebuild the selected images even if they are up to date.
     pub force: bool,
-    /// Whether they are built without the engine's cache.
+    /// Whether to rebuild them without the engine's cache.
     pub no_cache: bool,
-    /// What is fetched before.
+    /// What to pull before planning.
     pub pull: Pull,
-    /// Whether to say what is fetched.
+    /// Whether to print what is pulled.
     pub tell: bool,
-    /// What of it is put into the registry.
+    /// What to push to the registry.
     pub push: Push,
-    /// Whether the engine is to have the named ones even if the registry has them.
+    /// Whether the engine's store must have the selected images even if the registry has them.
     pub load: bool,
-    /// Whether the engine must be able to attest what is requested of it.
+    /// Whether the engine must support the requested attestations.
     pub attests: bool,
-    /// What externals are built on, whatever their tags lead to.
+    /// The digests that externals are built on, whatever their tags point to.
     pub pins: Pins,
 }
 
-/// Finds the engine that is meant. Nothing is asked of it yet.
+/// Finds an engine by its name. No request is made yet.
 pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Builder>> {
     Ok(match name {
         EngineName::Docker => {
@@ -84,31 +83,31 @@ pub fn connect(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Buil
     })
 }
 
-/// Makes requests of images when their turn comes.
+/// Makes the build requests of images when they are scheduled.
 pub struct ImageProvider<'a> {
-    /// What decides.
+    /// Decides which images are up to date.
     pub judge: Judge<'a>,
     workspace: &'a Workspace,
     engine: &'a dyn Builder,
     no_cache: bool,
-    /// What builds may ask for.
+    /// What builds may request.
     pub secrets: Secrets,
-    /// When the engine was asked what it holds.
+    /// When the engine's store was listed.
     begun: UnixTime,
     is_trouble_told: AtomicBool,
     parent_aliases: ParentAliases,
     ancestry: Ancestry,
     shared_names: SharedNames,
-    /// The images that have a name of their own from their turn on: something is built on them or they are pushed
-    /// later, and another run may meanwhile move the references that keep them.
+    /// The images that get an alias when they are scheduled, because they have children to build or are pushed later.
+    /// Another run may move the references that keep them in the meantime.
     held: BTreeSet<UnitId>,
 }
 
 impl<'a> ImageProvider<'a> {
-    /// Asks the engine what it holds, gathers the inputs of what is chosen, and judges.
+    /// Lists the engine's images, gathers the inputs of the selected images, and decides what to build.
     ///
     /// # Errors
-    /// Where the engine can't be asked.
+    /// Returns an error if the engine cannot be reached.
     pub fn open(
         workspace: &'a Workspace,
         request: Request,
@@ -134,7 +133,7 @@ impl<'a> ImageProvider<'a> {
         };
         let (own, held) = look(asked, &all, &memory, force, store)?;
         if pull != Pull::Nothing {
-            // Names that runs were given which died; one that cannot be removed does no harm.
+            // Aliases that dead runs left behind. One that cannot be removed is harmless.
             held.strays().iter().chain(&strays).for_each(|stray| drop(store.remove(stray)));
         }
         let named = units.of_all(&chosen.named);
@@ -177,8 +176,7 @@ impl<'a> ImageProvider<'a> {
         Ok((provider, plan))
     }
 
-    /// Says that the registry is no longer asked, or lets us not at some of it, where that is so and has
-    /// not been said.
+    /// Warns, once, that the registry is not used any more, or that it denies access to some images.
     pub fn tell_trouble(&self, at: &Invocation) -> anyhow::Result<()> {
         let Some(shared) = &self.judge.shared else { return Ok(()) };
         let trouble = shared.trouble().map(|it| format!("the registry is left alone: {it}"));
@@ -189,8 +187,8 @@ impl<'a> ImageProvider<'a> {
         say::warning(&said, at.paint)
     }
 
-    /// Makes sure that a fresh image stays until the end of the run. It is built if it has gone since the engine was
-    /// asked.
+    /// Makes sure that a fresh image stays until the end of the run. Builds it if it has disappeared since the engine's
+    /// store was listed.
     fn hold(&self, unit: UnitId, settled: Settled, needs: &[Parent]) -> anyhow::Result<Settled> {
         match &settled {
             Settled::Present(Present { image_id, is_remote: false, .. })
@@ -207,7 +205,7 @@ impl<'a> ImageProvider<'a> {
         }
     }
 
-    /// Brings what an image needs and only registries hold, and lets its names lead to it.
+    /// Pulls the dependencies of an image that only registries have, and points their names to them.
     fn bring_needs(&self, unit: UnitId, needs: &[Parent], turn: &Turn<'_>) -> anyhow::Result<()> {
         let platform = self.workspace.builds.platform.as_ref();
         let store = self.judge.store;
@@ -229,7 +227,7 @@ impl<'a> ImageProvider<'a> {
             }
             let Some(reference) = self.judge.remote_externals.get(&external.id) else { continue };
             let Some(outside) = self.judge.outside(external.id) else { continue };
-            // A digest needs no name to lead to it.
+            // A reference with a digest does not need a tag that points to it.
             let names = named.digest.is_none().then(|| named.familiar());
             let names: Vec<String> = names.into_iter().collect();
             let wanted = Wanted { reference, identity: &outside.identity, platform, names: &names };
@@ -286,8 +284,8 @@ impl<'a> ImageProvider<'a> {
     }
 }
 
-/// The named contexts that an image's Dockerfile uses, or all where another frontend than the
-/// engine's reads it.
+/// Returns the named contexts that an image's Dockerfile uses, or all of them if it is read by a frontend other than
+/// the engine's own.
 fn used_contexts(image: &Image) -> BTreeMap<String, String> {
     let names_frontend = image.names_frontend();
     let contexts = image.contexts.iter();
@@ -298,7 +296,7 @@ fn used_contexts(image: &Image) -> BTreeMap<String, String> {
 }
 
 impl Drop for ImageProvider<'_> {
-    /// Removes the names that images have for the duration of a run, however the run ends.
+    /// Removes the aliases of a run, however the run ends.
     fn drop(&mut self) {
         let store = self.engine.images();
         self.parent_aliases.remove_all(store);
@@ -322,7 +320,8 @@ impl Recipes for ImageProvider<'_> {
                 let (claim, waited) = match memory.claim(name, &key, turn.waits, turn.cancel) {
                     Ok(Some((claim, waited))) => (Some(claim), waited),
                     Ok(None) => return Ok(Prepared::Cancelled),
-                    // A disk without locks is no reason not to build: the engine shares the steps.
+                    // A file system without locks is not a reason to fail: the engine shares the
+                    // steps of parallel builds.
                     Err(_) => (None, false),
                 };
                 if (is_shared || waited)
@@ -337,7 +336,7 @@ impl Recipes for ImageProvider<'_> {
                         is_remote,
                     }));
                 }
-                // Without them a later plan can't name what differs, that is all.
+                // Without them, a later plan cannot say what changed; nothing else depends on them.
                 drop(memory.keep(name, &key, &inputs));
                 self.bring_needs(unit, needs, turn)?;
                 let overrides =

@@ -1,7 +1,7 @@
 //! The marks of `layers graph --color-by`.
 //!
-//! Owns what the words and shades of each kind of mark stand for. A verdict needs a plan, a size only
-//! the engine's list of images, and a depth no engine.
+//! Owns what the words and shades of each kind of mark mean. Verdicts need a plan, sizes need only the engine's list of
+//! images, and depths need no engine.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::session::selection::Selection;
 use crate::workspace::Invocation;
 use crate::workspace::load::{self, Workspace};
 
-/// Up to how many bytes each step of sizes goes, but the last.
+/// The upper bound of each size step in bytes, except for the last step.
 const SIZES: [(u64, &str); 4] = [
     (10_000_000, "under 10 MB"),
     (100_000_000, "under 100 MB"),
@@ -26,10 +26,10 @@ const SIZES: [(u64, &str); 4] = [
     (1_000_000_000, "under 1 GB"),
 ];
 
-/// Marks on some images.
+/// Returns the marks of some images.
 ///
 /// # Errors
-/// Where the engine is needed and can't be asked.
+/// Returns an error if the engine is needed and cannot be reached.
 pub fn make(
     workspace: &Workspace,
     images: &[ImageId],
@@ -42,11 +42,12 @@ pub fn make(
     }
     let engine = connect(engine, at)?;
     if by == ColorBy::Size {
-        // An engine that does not answer is told so, rather than waited for.
+        // Fails if the engine does not answer, instead of waiting for it.
         engine.info()?;
         return Ok(by_size(&workspace.graph, &ask_held(engine.images())?));
     }
-    // The engine adds to a graph what only it can know, and the one that is drawn stays as it is written.
+    // The engine adds to a graph what only the engine knows. The graph that is drawn stays as
+    // written.
     let mut workspace = load::load(at)?;
     let all = select::with_needs(&workspace.graph, images);
     let chosen = Selection { named: images.to_vec(), all, ..Selection::default() };
@@ -54,7 +55,7 @@ pub fn make(
     Ok(by_verdict(&Session::open(&mut workspace, request, engine.as_ref(), at)?.plan))
 }
 
-/// A text in the colour of a mark, on a terminal.
+/// Paints a text in the color of a mark, on a terminal.
 pub fn paint<'a>(paint: Paint, mark: &Mark, text: &'a str) -> Cow<'a, str> {
     match mark.shade {
         Shade::Good => paint.good(text),
@@ -84,7 +85,7 @@ fn by_verdict(plan: &Plan) -> Marks {
     Marks { about: "verdict", legend: vec![fresh(), build(), waits()], marks }
 }
 
-/// How many images lie on the longest way below each, in as many steps as there are.
+/// Marks each image with the length of the longest path below it, in as many steps as there are.
 fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
     let mut depths = IdMap::from_fn(graph.images.len(), |_| 0_usize);
     for image in graph.order() {
@@ -110,7 +111,7 @@ fn by_depth(graph: &Graph, images: &[ImageId]) -> Marks {
     Marks { about: "depth", legend, marks }
 }
 
-/// How large the images are that the engine holds now, fresh or not.
+/// Marks each image with its size in the engine's store, whether it is fresh or not.
 fn by_size(graph: &Graph, held: &Held) -> Marks {
     let largest = || mark("1 GB and more", Shade::Step(STEPS - 1));
     let steps = SIZES.iter().zip(0_u8..);

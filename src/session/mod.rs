@@ -1,5 +1,5 @@
-//! Operations on a workspace: selection, planning, the image provider of a run, external images,
-//! parent aliases, publishing, secrets, and the observers of a run.
+//! Operations on a workspace: selection, planning, the image provider of a run, external images, parent aliases,
+//! publishing, secrets, and the observers of a run.
 
 use crate::engine::{Builder, BuilderInfo};
 use crate::plan::Plan;
@@ -31,26 +31,26 @@ pub mod tag_moves;
 use externals::discover;
 use image_provider::{ImageProvider, Request};
 
-/// A plan for some images of a workspace, and what carries it out.
+/// A plan for selected images of a workspace, and what executes it.
 pub struct Session<'w> {
     /// The workspace, with what the triggers of external images add to its graph.
     pub workspace: &'w Workspace,
     /// The engine.
     pub engine: &'w dyn Builder,
-    /// What the engine reports of itself.
+    /// What the engine reports about itself.
     pub info: BuilderInfo,
-    /// What makes the images.
+    /// The image provider of the run.
     pub provider: ImageProvider<'w>,
     /// The plan.
     pub plan: Plan,
 }
 
 impl<'w> Session<'w> {
-    /// Looks up external images, and plans what is requested.
+    /// Looks up external images and plans the request.
     ///
     /// # Errors
-    /// If the engine cannot be reached, an external image that must be pulled cannot be, or a trigger is not
-    /// valid, which has then been reported.
+    /// Returns an error if the engine cannot be reached, if an external image that must be pulled cannot be, or if a
+    /// trigger is not valid, which has then been reported.
     pub fn open(
         workspace: &'w mut Workspace,
         mut request: Request,

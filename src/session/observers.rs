@@ -1,7 +1,6 @@
-//! Who hears the events of a run: the log, the view, the summary, and what is remembered of it.
+//! The observers of a run's events: the log, the view, the summary, and the state that later runs use.
 //!
-//! Owns the order in which they hear, and that none of them can end a run: what one could not do
-//! is said when the run is over.
+//! Owns their order, and that none of them can end a run: what one of them failed to do is reported after the run.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -27,36 +26,36 @@ use crate::report::{Reporter, say};
 use crate::state::Memory;
 use crate::workspace::Invocation;
 
-/// All that hears a run.
+/// All observers of a run.
 pub struct Observers {
     journal: Journal,
-    /// Why the log is not kept any more.
+    /// Why the log is incomplete.
     unkept: Option<io::Error>,
     view: Option<Box<dyn Reporter>>,
     /// Whether the view could be shown.
     shown: io::Result<()>,
     summary: Summary,
-    /// The IDs of images that are known to be built from their Dockerfiles now.
+    /// The IDs of images that are now known to be built from their Dockerfiles.
     ours: BTreeSet<String>,
-    /// What builds took.
+    /// How long builds took.
     took: Vec<(Arc<str>, Duration)>,
-    /// The run as times, where somebody wants to show it.
+    /// The timeline of the run, if it is to be shown.
     timeline: Option<Timeline>,
 }
 
-/// What is left of a run when all observers are done.
+/// What remains of a run when all observers are done.
 pub struct RunRecord {
-    /// How it ended, counted.
+    /// The counts of how its images ended.
     pub tally: Tally,
-    /// It as times, where that was wanted.
+    /// Its timeline, if requested.
     pub timeline: Option<Timeline>,
-    /// The folder of its log, where it has one.
+    /// The directory of its log, if there is one.
     pub folder: Option<PathBuf>,
 }
 
 impl Listener for Observers {
     fn hear(&mut self, event: &Stamped) {
-        // The log first: whatever happens to the screen, it is kept.
+        // The log comes first: it is kept whatever happens to the screen.
         if self.unkept.is_none() {
             self.unkept = self.journal.show(event).err();
         }
@@ -81,8 +80,8 @@ impl Listener for Observers {
 }
 
 impl Observers {
-    /// The observers of a run that begins at a time and is shown by `view`. It may be kept as times, to be
-    /// shown when it is over.
+    /// Returns the observers of a run that starts at the given time and is shown by `view`. With `keeps_timeline`, they
+    /// record a timeline, to be shown after the run.
     pub fn new(
         view: Option<Box<dyn Reporter>>,
         began: UnixTime,
@@ -103,7 +102,7 @@ impl Observers {
 
     fn remember(&mut self, event: &Stamped) {
         match &event.event {
-            // A build of which all was cached says nothing of the next.
+            // A build with all steps cached does not predict how long the next one takes.
             Event::ImageBuilt { image_id, steps, took, .. } => {
                 self.ours.insert(image_id.clone());
                 if let Some(image) = event.image.as_ref().filter(|_| steps.ran > 0) {
@@ -115,16 +114,18 @@ impl Observers {
         }
     }
 
-    /// Ends it: keeps what is to be remembered, and says how the run ended.
+    /// Ends the run: saves the state that later runs use, and prints how the run ended.
     ///
     /// # Errors
-    /// Where that can't be said, or the run could not be shown.
+    /// Returns an error if that cannot be printed, or if the run could not be shown.
     pub fn leave(mut self, judge: &Judge<'_>, at: &Invocation) -> anyhow::Result<RunRecord> {
         let memory = &judge.memory;
-        // Without them the engine is asked once more for each, that is all.
+        // Without them, the next run queries the engine once more per image; nothing else depends
+        // on them.
         drop(memory.keep_built(&judge.built, self.ours));
         if !self.took.is_empty() {
-            // Without them the next run starts images in a worse order, that is all.
+            // Without them, the next run starts images in a worse order; nothing else depends on
+            // them.
             drop(memory.keep_durations(&self.took));
         }
         memory.sweep();
@@ -149,7 +150,7 @@ fn warn_unkept(why: &dyn Display, at: &Invocation) -> anyhow::Result<()> {
     say::warning(&format!("the log of this run can't be kept: {why}"), at.paint)
 }
 
-/// Returns what shows a run that begins at a moment (since 1970), unless it is quiet.
+/// Returns what shows a run that starts at the given time, or `None` if the run is quiet.
 pub fn view_of(
     progress: Progress,
     began: UnixTime,

@@ -1,7 +1,7 @@
-//! Which externals have moved since they were pinned, or built on.
+//! Which externals have moved since they were pinned or built on.
 //!
-//! Owns what is compared with what: the digest in graph.json, else that of the engine's image, with the
-//! digest that the tag leads to in its registry. What can't be compared is told, and is no fault.
+//! Owns what is compared: the digest in graph.json, or else that of the engine's image, with the digest that the tag
+//! points to in its registry. What cannot be compared is reported and is not a failure.
 
 use std::cell::OnceCell;
 
@@ -20,7 +20,7 @@ use crate::report::pins::{Basis, Row, Was};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, registry};
 
-/// The externals by tag, each with what it was and what it is now.
+/// Compares the externals that have a tag: for each, what it was with what it is now.
 pub fn compare(
     workspace: &Workspace,
     pins: &Pins,
@@ -40,7 +40,7 @@ pub fn compare(
         externals.into_iter().map(|(id, it)| (id, basis(it))).collect();
     let registries = Registries::new(registry::settings(&workspace.config, &at.environment));
     let found = parallel::each(&bases, AT_ONCE, |(id, from)| match from {
-        // Without anything to compare with, no registry need be asked.
+        // Without anything to compare with, the registry is not queried.
         Err(why) => Err(why.clone()),
         Ok(_) => look(&registries, &graph.externals[*id]).map_err(|error| in_a_line(&error)),
     });
@@ -51,16 +51,16 @@ pub fn compare(
     rows.collect()
 }
 
-/// The digest that a tag leads to.
+/// Returns the digest that a tag points to.
 ///
 /// # Errors
-/// Where its registry has no such tag, or can't be asked.
+/// Returns an error if the registry does not have the tag, or cannot be reached.
 pub fn look(registries: &Registries, reference: &Reference) -> anyhow::Result<String> {
     registries.digest(&remote(reference))?.context("its registry has no such tag")
 }
 
-/// What an external is compared with: its pin, else what the engine holds under its tag. The engine is
-/// only asked for where it is needed.
+/// Returns what an external is compared with: its pin, or else what the engine's store has under its tag. Connects to
+/// the engine only if needed.
 fn basis<'a>(
     reference: &Reference,
     pins: &Pins,
@@ -80,7 +80,7 @@ fn connect_now(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Buil
     Ok(engine)
 }
 
-/// The digests under which an engine's image is known in its registry.
+/// Returns the digests that an image in the engine's store has in its registry.
 fn held_digests(engine: &dyn Builder, reference: &Reference) -> anyhow::Result<Vec<String>> {
     let stored = engine.images().inspect(&reference.familiar())?;
     let digests = digests_of(&stored.context("the engine does not hold it")?.digests, reference);
@@ -88,13 +88,13 @@ fn held_digests(engine: &dyn Builder, reference: &Reference) -> anyhow::Result<V
     Ok(digests)
 }
 
-/// The digests that an image has in the repository of a reference; in others it may have other ones.
+/// Returns the digests that an image has in the repository of a reference. It may have others in other repositories.
 fn digests_of(names: &[String], reference: &Reference) -> Vec<String> {
     let read = names.iter().filter_map(|name| Reference::parse(name).ok());
     read.filter(|name| name.same_repository(reference)).filter_map(|name| name.digest).collect()
 }
 
-/// The names of the images that need an external, at any distance.
+/// Returns the names of all dependents of an external, direct or not.
 pub fn images_on(graph: &Graph, external: ExternalId) -> Vec<String> {
     let direct: Vec<_> = graph
         .images
@@ -106,7 +106,7 @@ pub fn images_on(graph: &Graph, external: ExternalId) -> Vec<String> {
     all.into_iter().map(|id| graph.images[id].name.clone()).collect()
 }
 
-/// An error without its hint: what helps is said once for all.
+/// Formats an error without its hint, which is printed once for all rows.
 fn in_a_line(error: &anyhow::Error) -> String {
     format!("{error:#}").replace('\n', " ")
 }

@@ -1,7 +1,7 @@
-//! What stands for what a Dockerfile names, in the build of one image.
+//! Parent aliases and context overrides: what the build of one image gets in place of what its Dockerfile names.
 //!
-//! Owns the named contexts that lead to what was planned, whatever the names in the Dockerfile lead to
-//! when the engine looks them up. Which images are taken so is the plan's affair.
+//! Owns the named contexts that point to the planned images, whatever the names in the Dockerfile point to when the
+//! engine looks them up. `plan` decides which images are replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,17 +12,17 @@ use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::{IMAGE_SCHEME, Reference};
 use crate::plan::{Judge, Parent, lent};
 
-/// What stands for what a Dockerfile names.
+/// What the build of an image gets in place of what its Dockerfile names.
 #[derive(Default)]
 pub struct ContextOverrides {
-    /// Named contexts: what a `FROM` or `--from` calls it, and what stands for it.
+    /// Named contexts: the name in `FROM` or `--from`, and its replacement.
     pub contexts: BTreeMap<String, ContextSource>,
-    /// References, and the names that are lent for what they mean.
+    /// References, and the aliases of the images that they mean.
     pub names: BTreeMap<Reference, String>,
 }
 
-/// Lends images of the engine names of their own, which they have until the end of the run: an engine
-/// writes its list of names to the disk each time that one comes or goes.
+/// Gives images in the engine's store aliases, which they keep until the end of the run: an engine writes its list of
+/// names to the disk whenever one is added or removed.
 #[derive(Default)]
 pub struct ParentAliases {
     names: Mutex<Names>,
@@ -30,9 +30,9 @@ pub struct ParentAliases {
 
 #[derive(Default)]
 struct Names {
-    /// By the images' IDs.
+    /// The aliases, by image ID.
     of: BTreeMap<String, String>,
-    /// Those of images that are being built.
+    /// The aliases of images that are being built.
     promised: BTreeSet<String>,
 }
 
@@ -41,12 +41,12 @@ impl ParentAliases {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The name of an image, which it has from now on.
+    /// Returns the alias of an image, and creates it if there is none.
     ///
     /// # Errors
-    /// Where the engine does not hold the image any more, or can't be asked.
+    /// Returns an error if the engine's store does not have the image any more, or if the engine cannot be reached.
     pub fn alias(&self, image_id: &str, store: &dyn ImageStore) -> anyhow::Result<String> {
-        // Whoever needs the same image waits until it has its name.
+        // Other builds on the same image wait here until it has its alias.
         let mut names = self.names();
         if let Some(name) = names.of.get(image_id) {
             return Ok(name.clone());
@@ -57,14 +57,14 @@ impl ParentAliases {
         Ok(name)
     }
 
-    /// The name for an image that is about to be built.
+    /// Returns an alias for an image that is about to be built.
     pub fn promise(&self) -> String {
         let name = lent::fresh_name();
         self.names().promised.insert(name.clone());
         name
     }
 
-    /// Notes the name that an image was built with, if any.
+    /// Records the alias that an image was built with, if any.
     pub fn note(&self, built: &StoredImage) {
         let mut names = self.names();
         for reference in &built.references {
@@ -74,7 +74,7 @@ impl ParentAliases {
         }
     }
 
-    /// Takes all names back. One that stays is taken away by a later run.
+    /// Removes all aliases. A later run removes those that stay.
     pub fn remove_all(&self, store: &dyn ImageStore) {
         let Names { of, promised } = std::mem::take(&mut *self.names());
         for name in of.into_values().chain(promised) {
@@ -84,11 +84,11 @@ impl ParentAliases {
 }
 
 impl ContextOverrides {
-    /// What an image is built on in place of what its Dockerfile calls it: by digest what comes from a
-    /// registry, under a name of its own what the engine holds.
+    /// Returns what an image is built on in place of what its Dockerfile names: an image from a registry by digest, and
+    /// an image in the engine's store by its alias.
     ///
     /// # Errors
-    /// Where the engine does not hold an image any more, or can't be asked.
+    /// Returns an error if the engine's store does not have an image any more, or if the engine cannot be reached.
     pub fn of(
         judge: &Judge<'_>,
         unit: UnitId,
@@ -119,7 +119,7 @@ impl ContextOverrides {
     }
 }
 
-/// Named contexts with what stands for the images that they mean.
+/// Replaces the images that named contexts point to.
 pub fn redirect<'a>(
     mut contexts: BTreeMap<String, String>,
     override_of: impl Fn(&Reference) -> Option<&'a String>,
@@ -140,7 +140,7 @@ mod tests {
     use crate::engine::stub::Stub;
     use crate::plan::tests::{World, external, stored};
 
-    /// The named contexts of `app`, which stands on `base` and copies from an external.
+    /// The named contexts of `app`, which is built on `base` and copies from an external.
     fn contexts(first_line: &str, contexts: NamedContexts) -> BTreeMap<String, ContextSource> {
         let text = format!("{first_line}FROM acme/shop-base\nCOPY --from=debian:12 /a /a\n");
         let world = World::new(&[("base", "FROM scratch\nENV A=1\n"), ("app", &text)]);

@@ -1,9 +1,8 @@
-//! Building on pinned externals: what stands by digest for what a Dockerfile names by tag.
+//! Building on pinned externals: the digests that replace the tags in a Dockerfile.
 //!
-//! Owns the ways in which that is done, of which none edits a file. A frontend that takes named
-//! contexts is told what stands for a name. Any other looks the name up in the engine's store, so there
-//! the name must lead to the pinned image: it is given to it where it is free, and never taken from
-//! another image.
+//! Owns how that is done without editing a file. A frontend that supports named contexts gets one per name. Any other
+//! frontend looks the name up in the engine's store, so the name must point to the pinned image there: the image gets
+//! the name if it is free, but never takes it from another image.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,17 +15,17 @@ use crate::graph::pins::Pins;
 use crate::graph::reference::Reference;
 use crate::schedule::bring::hold;
 
-/// What stands for the externals of a graph.
+/// Returns the pinned references of a graph's externals.
 pub fn pinned(graph: &Graph, pins: &Pins) -> BTreeMap<ExternalId, String> {
     let externals = graph.externals_by_tag().into_iter();
     externals.filter_map(|(id, it)| Some((id, pins.pinned(it)?.familiar()))).collect()
 }
 
-/// Brings a pinned image into the engine where it lacks it, and has its name lead there where the build
-/// looks it up by that. `pulled` is told how long the fetching took.
+/// Pulls a pinned image if the engine's store lacks it, and gives it its name if the build looks it up by name.
+/// `pulled` receives the duration of the pull.
 ///
 /// # Errors
-/// Where it can't be fetched, or its name leads to another image.
+/// Returns an error if the image cannot be pulled, or if its name points to another image.
 pub fn bring(
     store: &dyn ImageStore,
     pinned: &str,
@@ -59,11 +58,11 @@ mod tests {
 
     const PINNED: &str = "debian@sha256:1";
 
-    /// What is in the way of building on a pinned image whose tag is on one with this ID, if on any.
+    /// Returns the error of building on a pinned image, if any, with its tag on the image with this ID, if any.
     fn failure(tagged: Option<&str>) -> Option<String> {
         let name = Reference::parse("debian:12").unwrap();
         let store = Stub::default();
-        // Images are found by digest as by any reference.
+        // Images are found by digest as by any other reference.
         let pinned = StoredImage { references: vec![PINNED.to_owned()], ..stored("debian", "one") };
         store.put(pinned, &[]);
         store.put(stored("debian", "two"), &[]);

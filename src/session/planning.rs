@@ -1,7 +1,7 @@
-//! Judging what is to be built.
+//! Planning: which images are to be built.
 //!
-//! Owns the way from what was chosen to a plan: the inputs, what the engine holds, the names that keep what a run
-//! needs later, and how long each image is expected to take.
+//! Owns how a selection becomes a plan: the inputs, the store snapshot, the aliases that keep what a run needs later,
+//! and how long each image is expected to take.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::state::Memory;
 
 use super::parent_aliases::ParentAliases;
 
-/// How often images are judged, at most, while others remove them.
+/// The maximum number of plans that are made while others remove images.
 const PLANS: u32 = 5;
 
-/// The inputs of units, or why they can't be read.
+/// The inputs of units, or why they cannot be read.
 pub(super) type Gathered = IdMap<Option<Result<Own, InfrastructureError>>, UnitId>;
 
-/// The inputs of images, and what the engine holds: it takes as long to list its images as the files
-/// take to be looked at. With `reads_all` every file is read, whatever is remembered of it.
+/// Returns the inputs of images, and the store snapshot. Both are read at once: listing the engine's images takes as
+/// long as looking at the files. With `reads_all`, every file is read, whatever is remembered about it.
 pub(super) fn look(
     asked: Asked<'_>,
     units: &[UnitId],
@@ -39,15 +39,15 @@ pub(super) fn look(
             digests.distrust();
         }
         let own = gather(asked, units, &mut digests);
-        // Without them all is read again next time, that is all.
+        // Without them, all files are read again next time; nothing else depends on them.
         drop(memory.keep_digests(&digests));
         let held = held.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok((own, held))
     })
 }
 
-/// Judges images, and gives those that a run needs later names of their own, if there are names to be given and the
-/// engine can build on them. Returns these images, too.
+/// Plans images, and gives those that a run needs later aliases, if there are `aliases` and the engine can build on
+/// them. Also returns these images.
 pub(super) fn make_plan(
     judge: &mut Judge<'_>,
     units: &[UnitId],
@@ -61,8 +61,8 @@ pub(super) fn make_plan(
     Ok((plan, held))
 }
 
-/// Judges images, and gives those that a run needs later names of their own. Judges again if one of them has gone
-/// since the engine was asked.
+/// Plans images, and gives those that a run needs later aliases. Plans again if one of them has disappeared since the
+/// store snapshot was taken.
 fn plan_and_hold(
     judge: &mut Judge<'_>,
     units: &[UnitId],
@@ -85,7 +85,7 @@ fn plan_and_hold(
     }
 }
 
-/// The images of a plan that something is built on, and those that are to be pushed.
+/// Returns the images of a plan that have children to build, and those that are to be pushed.
 fn needed_later(judge: &Judge<'_>, plan: &Plan) -> BTreeSet<UnitId> {
     let pushes = judge.shared.as_ref().is_some_and(SharedStore::is_needed);
     let is_built_on = |unit: UnitId| plan.children(unit).iter().any(|it| !plan.is_fresh(*it));
@@ -94,7 +94,7 @@ fn needed_later(judge: &Judge<'_>, plan: &Plan) -> BTreeSet<UnitId> {
     plan.order().iter().copied().filter(is_needed).collect()
 }
 
-/// Says how long each image of a plan is expected to take: nothing where nothing is built.
+/// Sets how long each image of a plan is expected to take: nothing if it is not built.
 fn expect_costs(judge: &Judge<'_>, plan: &mut Plan) {
     let mut costs = IdMap::from_fn(plan.len(), |_| Duration::ZERO);
     let stale: Vec<UnitId> =

@@ -1,6 +1,6 @@
-//! Putting the images of a run into the registry.
+//! Pushing and publishing the images of a run.
 //!
-//! Owns what lies where: every image under the tag of its key, in each repository that it has a
+//! Owns what is stored where in the registry: every image under the tag of its key, in each repository that it has a
 //! reference in, and the tags that people use, which move last and together.
 
 use std::collections::BTreeSet;
@@ -18,22 +18,22 @@ use crate::state::StateDir;
 use super::image_provider::ImageProvider;
 use super::tag_moves;
 
-/// Publishes what an image provider makes.
+/// Publishes the images of an image provider.
 pub struct Publishing<'a> {
     /// Where the images come from.
     provider: &'a ImageProvider<'a>,
     /// The registry.
     shared: &'a SharedStore,
-    /// Registries that are spoken to without TLS.
+    /// Registries that are used without TLS.
     plain_http: Vec<String>,
-    /// Whether the tags that people use are moved.
+    /// Whether to move the tags that people use.
     moves_tags: bool,
-    /// What no other run is called.
+    /// A name that no other run has.
     run: String,
 }
 
 impl<'a> Publishing<'a> {
-    /// Publishes what an image provider makes, as far as is wished; nothing where nothing is.
+    /// Returns what publishes the images of an image provider, or `None` if nothing is to be pushed.
     pub fn of(
         provider: &'a ImageProvider<'a>,
         plain_http: Vec<String>,
@@ -47,7 +47,7 @@ impl<'a> Publishing<'a> {
 }
 
 impl Publishing<'_> {
-    /// The tags of some images that lead elsewhere than they are to, and how many lead there.
+    /// Returns the moves of tags that do not yet point to their images, and the number of tags that do.
     fn moves(&self, published: &[(UnitId, Published)]) -> anyhow::Result<(Vec<Move>, usize)> {
         let wanted: Vec<(Remote, &str)> = published
             .iter()
@@ -70,11 +70,11 @@ impl Publishing<'_> {
     }
 }
 
-/// How often a push is begun, at most, while other runs take its name away.
+/// The maximum number of attempts to push while other runs remove the image's name.
 const PUSHES: u32 = 5;
 
-/// Pushes an image under a name, which it has for that long, and returns its digest in the registry. Another run that
-/// pushes the same image takes the name away when it is done; then the push begins again.
+/// Pushes an image under a name, which it has only for that time, and returns its digest in the registry. Another run
+/// that pushes the same image removes the name when it is done; then the push starts again.
 fn push_under(
     name: &str,
     image_id: &str,
@@ -127,7 +127,7 @@ impl Publisher for Publishing<'_> {
         }
         let (moves, kept) = self.moves(published)?;
         let moved: BTreeSet<String> = moves.iter().map(|it| it.tag.to_string()).collect();
-        // Where the state directory is not used, what a run is about to do is kept for its own time.
+        // Without a state directory, the intent of the run is written to a temporary directory.
         let elsewhere = tempfile::tempdir()?;
         let memory = &self.provider.judge.memory;
         let folder = match memory.prepare_releases() {
@@ -149,7 +149,7 @@ mod tests {
 
     const NAME: &str = "example.com/base:layers-1";
 
-    /// What the push of an image comes to if its name is taken away some times, and the calls that it made.
+    /// Returns the result of a push whose name is removed several times, and the calls that it made.
     fn pushed(interruptions: u32, cancel: &Cancel) -> (Result<String, String>, Vec<String>) {
         let store = Stub::default().interrupting_pushes(interruptions);
         store.put(stored("base", "one"), &[]);

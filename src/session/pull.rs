@@ -1,8 +1,8 @@
-//! What the engine holds of the externals, and fetching what it lacks before a plan is made.
+//! What the engine's store has of the externals, and pulling what it lacks before a plan is made.
 //!
-//! Owns which images are fetched and what is said meanwhile. BuildKit fetches externals too, but
-//! keeps them to itself: the engine's store then never knows what they are, and all that is built
-//! on them would have to count more than it reads. A build that follows takes what is in the store.
+//! Owns which images are pulled and what is printed meanwhile. BuildKit pulls externals too, but keeps them to itself:
+//! the engine's store would never know what they are, and everything built on them would have to be treated as reading
+//! more than it does. A later build takes what is in the store.
 
 use std::collections::BTreeMap;
 
@@ -15,36 +15,36 @@ use crate::inputs::{Externals, Outside};
 use crate::plan::{SharedStore, externals_of, judge_external, lent};
 use crate::report::say;
 
-/// How many are fetched at once: registries answer slowly, and the engine limits what it downloads.
+/// How many images are pulled at once: registries answer slowly, and the engine limits its downloads.
 const AT_ONCE: usize = 6;
 
-/// What is fetched.
+/// What to pull.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Pull {
-    /// Nothing: the engine is only looked at.
+    /// Nothing: the engine's store is only inspected.
     #[default]
     Nothing,
-    /// What the engine lacks. One that can't be fetched is left to the build, which knows the
-    /// instruction that needs it.
+    /// What the store lacks. An image that cannot be pulled is left to the build, which knows the instruction that
+    /// needs it.
     Missing,
-    /// All, where their registries have newer ones.
+    /// All images for which their registries have newer ones.
     Newer,
 }
 
-/// For whom externals are looked for, and what is done about them.
+/// Which externals to look up, and what to do about them.
 #[derive(Clone, Copy)]
 pub struct ExternalQuery<'a> {
-    /// The images.
+    /// The graph.
     pub graph: &'a Graph,
-    /// The platform that is asked for, where one is.
+    /// The requested platform, if any.
     pub asked: Option<&'a Platform>,
-    /// The platform that is built for.
+    /// The target platform.
     pub platform: &'a Platform,
-    /// What is fetched.
+    /// What to pull.
     pub pull: Pull,
-    /// Whether to say what is fetched.
+    /// Whether to print what is pulled.
     pub tell: bool,
-    /// What is looked for in place of externals.
+    /// The pins, which are looked up in place of the externals' tags.
     pub pins: &'a Pins,
     /// The engine's store.
     pub store: &'a dyn ImageStore,
@@ -53,11 +53,11 @@ pub struct ExternalQuery<'a> {
 /// The externals of some images.
 #[derive(Default)]
 pub struct ExternalImages {
-    /// What they are.
+    /// The externals.
     pub externals: Externals,
-    /// Where those are by digest that only their registries hold.
+    /// References by digest of those that only their registries have.
     pub remote: BTreeMap<ExternalId, String>,
-    /// Names that runs gave to some of them which have died.
+    /// Aliases of some of them that dead runs left behind.
     pub strays: Vec<String>,
 }
 
@@ -67,12 +67,14 @@ impl ExternalImages {
     }
 }
 
-/// Adds the externals that some images need to those that were `found` before, as the engine holds them, each
-/// requested once. If images are shared through a registry, those that the engine lacks are looked up in
-/// theirs: a machine on which nothing has to be built pulls none.
+/// Adds the externals of some images to those that were `found` before, as the engine's store has them, each requested
+/// once.
+///
+/// If images are shared through a registry, those that the store lacks are looked up in their registries: a machine on
+/// which nothing has to be built pulls nothing.
 ///
 /// # Errors
-/// Where the engine can't be asked, or one that must be fetched can't be.
+/// Returns an error if the engine cannot be reached, or if an external that must be pulled cannot be.
 pub fn find_externals(
     search: ExternalQuery<'_>,
     images: &[ImageId],
@@ -112,7 +114,7 @@ pub fn find_externals(
             missing.into_iter().zip(seen).filter(|(_, it)| it.is_none()).map(|it| it.0).collect();
     }
     if search.pull == Pull::Missing {
-        // One that can't be fetched is left to the build.
+        // An external that cannot be pulled is left to the build.
         parallel::each(&missing, AT_ONCE, |(_, it)| drop(fetch(search, it, true)));
         for (id, reference) in missing {
             let stored = search.store.inspect(&reference.familiar())?;
@@ -125,7 +127,7 @@ pub fn find_externals(
 fn fetch_newer(search: ExternalQuery<'_>, reference: &Reference) -> anyhow::Result<()> {
     let name = reference.familiar();
     let before = search.store.inspect(&name)?.map(|image| image.id);
-    // A digest names one image for ever.
+    // A digest always names the same image.
     if before.is_some() && reference.digest.is_some() {
         return Ok(());
     }
@@ -135,12 +137,12 @@ fn fetch_newer(search: ExternalQuery<'_>, reference: &Reference) -> anyhow::Resu
     if search.tell { say::err(&format!("{name}: {news}\n")) } else { Ok(()) }
 }
 
-/// Fetches one, and says so when its registry has begun to answer.
+/// Pulls an external, and prints so once its registry has started to answer.
 fn fetch(search: ExternalQuery<'_>, reference: &Reference, tell: bool) -> anyhow::Result<()> {
     let name = reference.familiar();
     search.store.pull(&name, search.asked, &mut || {
         if search.tell && tell {
-            // Where nobody reads it, the fetching is still wanted.
+            // If the message cannot be printed, the pull still goes on.
             drop(say::err(&format!("pulling {name}\n")));
         }
     })

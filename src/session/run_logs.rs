@@ -1,6 +1,6 @@
 //! The logs of earlier runs.
 //!
-//! Owns which of them a command line means.
+//! Owns which of them a command line refers to.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::base::text::suggest;
 use crate::state::runs::{self, RunLog};
 use crate::workspace::root;
 
-/// Returns the runs that are kept at a directory, the oldest first, and at least one.
+/// Returns the runs that are kept for a directory, oldest first, and at least one.
 ///
 /// # Errors
-/// If there is none, or the state directory cannot be used.
+/// Returns an error if there is none, or if the state directory cannot be used.
 pub fn kept(start: &Path) -> anyhow::Result<Vec<RunLog>> {
     let runs = runs::all(&root::own_memory(&root::find_root(start))?);
     if runs.is_empty() {
@@ -23,10 +23,10 @@ pub fn kept(start: &Path) -> anyhow::Result<Vec<RunLog>> {
     Ok(runs)
 }
 
-/// Returns the run with an ID, else the last one.
+/// Returns the run with the given ID, or the last one.
 ///
 /// # Errors
-/// If no such run is kept.
+/// Returns an error if there is no such run.
 pub fn choose<'a>(runs: &'a [RunLog], id: Option<&str>) -> anyhow::Result<&'a RunLog> {
     let found = match id {
         Some(id) => runs.iter().find(|run| run.id == id),

@@ -1,4 +1,4 @@
-//! The page of a run and its trace.
+//! The page and the trace of a run.
 //!
 //! Owns where `layers build` writes them, and which earlier run a page compares its run with.
 
@@ -15,13 +15,13 @@ use crate::state::runs::{self, RunLog};
 
 use super::observers::RunRecord;
 
-/// The file of a run's page in its directory.
+/// The file name of a run's page in its directory.
 pub const PAGE: &str = "report.html";
 
 /// Reads a run from its log.
 ///
 /// # Errors
-/// If the log cannot be read.
+/// Returns an error if the log cannot be read.
 pub fn read(run: &RunLog) -> anyhow::Result<Timeline> {
     timeline_of(Events::of(run)?)
 }
@@ -32,7 +32,7 @@ fn timeline_of(mut events: Events) -> anyhow::Result<Timeline> {
     Ok(timeline)
 }
 
-/// The page of a run, compared with the first of the older ones that shares an image with it.
+/// Draws the page of a run, compared with the first of the older runs that shares an image with it.
 pub fn draw<'a>(
     run: &Timeline,
     standing: &Standing<'_>,
@@ -42,7 +42,7 @@ pub fn draw<'a>(
         let begun = run.images.iter().filter(|track| track.started.is_some());
         begun.into_iter().any(|track| other.find(&track.name).is_some())
     };
-    // What steps wrote is not needed, and what can't be read any more is nothing to compare with.
+    // The output of steps is not needed. Runs that cannot be read any more are skipped.
     let facts = |run: &RunLog| timeline_of(Events::of(run)?.only_facts());
     let mut read = older.into_iter().filter_map(|older| Some((older, facts(older).ok()?)));
     let found = read.find(|(_, other)| shares(other));
@@ -50,27 +50,26 @@ pub fn draw<'a>(
     page::of_run(run, standing, prior.as_ref())
 }
 
-/// What `layers build` writes when the run is over.
+/// What `layers build` writes after the run.
 pub struct PagesOption<'a> {
-    /// The page, and where another place than the run's folder is meant.
+    /// The page, with its path if that is not in the run's directory.
     pub page: Option<&'a Option<PathBuf>>,
-    /// Where the trace goes.
+    /// The path of the trace.
     pub trace: Option<&'a PathBuf>,
-    /// The folder that these are relative to.
+    /// The directory that these paths are relative to.
     pub start: &'a Path,
 }
 
 impl PagesOption<'_> {
-    /// Whether anything is to be written.
+    /// Returns whether anything is to be written.
     pub fn is_any(&self) -> bool {
         self.page.is_some() || self.trace.is_some()
     }
 
-    /// Writes it, and says on the standard error stream where it is: the standard output may hold the
-    /// events.
+    /// Writes the files, and prints their paths to stderr: stdout may carry the events.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// Returns an error if a file cannot be written.
     pub fn write(&self, record: RunRecord, began: UnixTime, memory: &Memory) -> anyhow::Result<()> {
         let Some(run) = record.timeline else { return Ok(()) };
         let id = record.folder.as_deref().and_then(Path::file_name).unwrap_or_default();

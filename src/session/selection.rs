@@ -1,6 +1,6 @@
-//! Which images a command is about.
+//! Which images a command applies to.
 //!
-//! Owns the way from the words of a command line to images of the graph, and what these need.
+//! Owns how the selectors of a command line become images of the graph, together with their dependencies.
 
 use crate::base::ImageId;
 use crate::base::error::as_usage;
@@ -10,45 +10,45 @@ use crate::report::{diagnostics, say};
 use crate::workspace::load::Workspace;
 use crate::workspace::{Invocation, build_settings, revisions};
 
-/// The images that words choose, and all that is to be looked at because of them.
+/// The images that selectors choose, and their dependencies.
 #[derive(Default)]
 pub struct Selection {
-    /// Those that were named.
+    /// The selected images.
     pub named: Vec<ImageId>,
-    /// Those and what they need.
+    /// The selected images and their dependencies.
     pub all: Vec<ImageId>,
-    /// Those that are left out.
+    /// The excluded images.
     pub excluded: Vec<ImageId>,
 }
 
 impl Selection {
-    /// Some images, with all that they need among them.
+    /// Returns a selection of images that include all their dependencies.
     pub fn all(images: Vec<ImageId>) -> Selection {
         Selection { named: images.clone(), all: images, excluded: Vec::new() }
     }
 
-    /// Adds what the images need, now that more of the graph is known.
+    /// Adds the dependencies of the selected images, after the graph has been extended.
     pub fn complete(&mut self, graph: &Graph) {
         self.all = select::with_needs(graph, &self.named);
         self.all.retain(|image| !self.excluded.contains(image));
     }
 }
 
-/// The words by which images are chosen.
+/// What chooses images on the command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Selectors<'a> {
-    /// Images; all where there is none.
+    /// Selectors; all images if there are none.
     pub images: &'a [String],
-    /// Images that are left out.
+    /// Selectors of images to exclude.
     pub excluded: &'a [String],
-    /// A git revision: only images that differ from it, and those that need them.
+    /// A git revision: selects only images that changed since, and their dependents.
     pub since: Option<&'a str>,
 }
 
-/// Chooses images by words.
+/// Selects images.
 ///
 /// # Errors
-/// Where a word chooses nothing, or there is no such revision.
+/// Returns an error if a selector matches nothing, or if the revision does not exist.
 pub fn choose(
     workspace: &Workspace,
     words: Selectors<'_>,
@@ -66,7 +66,7 @@ pub fn choose(
         let affected = revisions::affected(workspace, revision, at)?;
         named.retain(|image| affected.images.binary_search(image).is_ok());
     }
-    // What is left out is left out of what the others need, too.
+    // Excluded images are also excluded from the dependencies of the others.
     let mut all = select::with_needs(graph, &named);
     for images in [&mut named, &mut all] {
         images.retain(|image| !excluded.contains(image));
@@ -74,7 +74,7 @@ pub fn choose(
     Ok(Selection { named, all, excluded })
 }
 
-/// Says which build arguments of the command line none of the images declares.
+/// Warns about build arguments of the command line that none of the images declares.
 pub fn warn_of_arguments(
     workspace: &Workspace,
     chosen: &Selection,

@@ -1,8 +1,8 @@
-//! The references that builds share with everyone else on an engine.
+//! The references that builds share with everyone else who uses the engine.
 //!
-//! Owns the check that none of them moved while something was built on it. Where the frontend takes named
-//! contexts, there are none: an image is built on names of its own. On older ones a reference may be moved and
-//! moved back during a build, and what was copied from it shows in nothing but the engine's events.
+//! Owns the check that none of them moved while an image was built on it. With a frontend that supports named contexts,
+//! nothing is shared: an image is built on aliases. With older ones, a reference may be moved and moved back during a
+//! build, and only the engine's events show what was copied from it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,11 +12,11 @@ use crate::engine::{ImageStore, LabelFilter, ReferenceWatch};
 use crate::inputs::KEY_LABEL;
 use crate::plan::{Judge, MOVED, Parent, lent};
 
-/// The watch over such references during a run.
+/// Watches such references during a run.
 pub struct SharedNames {
     marker: String,
     watch: OnceLock<Box<dyn ReferenceWatch>>,
-    /// How often those of each image had moved when its build began.
+    /// How often the references of each image had moved when its build started.
     before: Mutex<BTreeMap<UnitId, Vec<u64>>>,
 }
 
@@ -28,10 +28,10 @@ impl Default for SharedNames {
 }
 
 impl SharedNames {
-    /// Notes how often the references of an image have moved before its build begins.
+    /// Records how often the references of an image have moved before its build starts.
     ///
     /// # Errors
-    /// If the engine cannot be reached.
+    /// Returns an error if the engine cannot be reached.
     pub fn note(&self, judge: &Judge<'_>, unit: UnitId, needs: &[Parent]) -> anyhow::Result<()> {
         let names = judge.shared_names(unit, needs);
         if names.is_empty() {
@@ -39,7 +39,7 @@ impl SharedNames {
         }
         if self.watch.get().is_none() {
             let Some(watch) = judge.store.watch_references(&self.marker)? else { return Ok(()) };
-            // Another image may have been first.
+            // Another image may have set it first.
             drop(self.watch.set(watch));
         }
         let Some(watch) = self.watch.get() else { return Ok(()) };
@@ -48,10 +48,10 @@ impl SharedNames {
         Ok(())
     }
 
-    /// Makes sure that none of the references of an image has moved since [`SharedNames::note`].
+    /// Checks that none of the references of an image has moved since [`SharedNames::note`].
     ///
     /// # Errors
-    /// If one has, or the engine cannot be reached.
+    /// Returns an error if one has moved, or if the engine cannot be reached.
     pub fn confirm(&self, judge: &Judge<'_>, unit: UnitId, needs: &[Parent]) -> anyhow::Result<()> {
         let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
         let (Some(before), Some(watch)) = (before, self.watch.get()) else { return Ok(()) };
@@ -69,7 +69,8 @@ impl SharedNames {
         if self.watch.get().is_none() {
             return;
         }
-        // An engine removes an image along with its last name. A marker that stays is removed by a later run.
+        // An engine removes an image along with its last name, so the marker first moves to an
+        // image with another name. A later run removes a marker that stays.
         let marked = store.inspect(&self.marker).ok().flatten();
         if let Some(marked) = marked.filter(|marked| marked.references.len() < 2) {
             let mut named =
@@ -88,7 +89,7 @@ mod tests {
     use crate::engine::stub::Stub;
     use crate::plan::tests::{World, stored};
 
-    /// What becomes of a build on `base` while something happens to the store.
+    /// Returns the result of a build on `base` while something happens to the store.
     fn ending(contexts: NamedContexts, happens: impl FnOnce(&Stub<'_>)) -> Result<(), String> {
         let base = ("base", "FROM scratch\nENV A=1\n");
         let world = World::new(&[base, ("dev", "FROM acme/shop-base\nENV B=1\n")]);

@@ -1,6 +1,6 @@
 //! Signals that end a run.
 //!
-//! Owns what each of them does: the first stops the run in order, the next ends the process.
+//! Owns what each of them does: the first interrupts the run, the next terminates the process.
 
 use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -12,7 +12,7 @@ use crate::schedule::Interrupter;
 /// Lets signals interrupt a run.
 ///
 /// # Errors
-/// If the system does not deliver them.
+/// Returns an error if the system does not deliver signals.
 pub fn listen(interrupter: Interrupter) -> anyhow::Result<()> {
     let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]);
     let mut signals = signals.context("can't listen for signals")?;

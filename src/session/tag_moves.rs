@@ -1,11 +1,10 @@
-//! Moving the tags of a run in the registry, in a process of its own.
+//! Moving the tags of a run in the registry, in a separate process.
 //!
-//! Owns what is written down before the first tag moves, under `.layers/releases/`, and the process
-//! that moves them. A registry moves one tag at a time, so between the first and the last some lead to
-//! the old images and some to the new. That time is short, and a run that is killed in it does not
-//! stretch it: the process has its own group, so signals to the run and its terminal don't reach it,
-//! and it goes on to the end. Where it dies too (the machine does), the next release from here ends
-//! what it had begun.
+//! Owns what is written to `.layers/releases/` before the first tag moves, and the process that moves the tags. A
+//! registry moves one tag at a time, so between the first move and the last, some tags point to the old images and some
+//! to the new ones. That time is short, and killing the run does not extend it: the process has its own group, so
+//! signals to the run and its terminal do not reach it, and it continues to the end. If it dies too (as the machine
+//! may), the next run that publishes from this repository finishes its work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -26,14 +25,13 @@ use crate::workspace::{Invocation, registry};
 /// The name of the file that is locked while tags are moved.
 const LOCK: &str = "lock";
 
-/// More than this the process does not say of what went wrong.
+/// The maximum length of the process's error message, in bytes.
 const LONGEST_ERROR: usize = 64 << 10;
 
-/// What is to be moved, as it is written down.
+/// The moves of a run, as written to the file.
 #[derive(Serialize, Deserialize)]
 struct Intent {
-    /// Registries that are spoken to without TLS. All else is read from the environment, which has
-    /// secrets in it.
+    /// Registries that are used without TLS. Everything else is read from the environment, which contains secrets.
     plain_http: Vec<String>,
     moves: Vec<Move>,
 }
@@ -44,11 +42,11 @@ impl Intent {
     }
 }
 
-/// Moves tags, all or none, and waits for it. `folder` is where intents are kept, `name` one that no
-/// other run has.
+/// Moves tags, all or none, and waits until that is done. `folder` is the directory of intents, and `name` is a name
+/// that no other run has.
 ///
 /// # Errors
-/// Where a registry refuses, or the disk.
+/// Returns an error if a registry refuses, or if the file cannot be written.
 pub fn release(
     folder: &StateDir,
     name: &str,
@@ -65,7 +63,7 @@ pub fn release(
     if finished.status.success() {
         return Ok(());
     }
-    // It removes what it has read, whatever comes of it.
+    // The process itself removes a file that it has read. This removes one that it could not read.
     drop(folder.remove_file(&name));
     let said = String::from_utf8_lossy(&finished.stderr);
     match serde_json::from_str::<InfrastructureError>(&said) {
@@ -77,12 +75,13 @@ pub fn release(
     }
 }
 
-/// What that process does: moves the tags of a file, after those that earlier runs left.
+/// Moves the tags of a file, after those that earlier runs left behind. This is what the separate process runs.
 ///
 /// # Errors
-/// Where the file cannot be read, releases cannot be locked, or a registry refuses.
+/// Returns an error if the file cannot be read, if releases cannot be locked, or if a registry refuses.
 pub fn move_tags(file: &Path, at: &Invocation) -> anyhow::Result<()> {
-    // Nothing is made where this is called by hand on something else.
+    // The lock is created only after the file was read as an intent: this may be run by hand on
+    // another path.
     let (parent, name) = file.parent().zip(file.file_name()).context("a file lies in a folder")?;
     let folder = StateDir::at(parent);
     let intent = read(&folder, name)?;
@@ -106,12 +105,12 @@ fn read(folder: &StateDir, name: &OsStr) -> anyhow::Result<Intent> {
     serde_json::from_slice(&text).with_context(cant)
 }
 
-/// Whether a run has left something that died over it.
+/// Returns whether a dead run left moves unfinished.
 pub fn is_any_left(folder: &StateDir) -> bool {
     !others(folder, OsStr::new("")).is_empty()
 }
 
-/// What other runs have left that died.
+/// Returns the files of other runs that died.
 fn others(folder: &StateDir, own: &OsStr) -> Vec<OsString> {
     let is_left = |name: &OsString| {
         let is_intent = Path::new(name).extension().is_some_and(|it| it == "json");
@@ -122,11 +121,11 @@ fn others(folder: &StateDir, own: &OsStr) -> Vec<OsString> {
     left
 }
 
-/// Ends what another run has begun.
+/// Finishes the moves of another run.
 fn finish_left(folder: &StateDir, name: &OsStr, at: &Invocation) -> anyhow::Result<()> {
     if let Ok(intent) = read(folder, name) {
         let finished = finish(&intent.registries(at), &intent.moves);
-        // A registry that says no will say so again, and must not stop all that come after.
+        // A registry that refuses will refuse again, and must not block later releases.
         finished.or_else(|error| if error::is_transient(&error) { Err(error) } else { Ok(()) })?;
     }
     drop(folder.remove_file(name));

@@ -1,9 +1,8 @@
-//! Who builds a key: two runs at once in one repository never build the same.
+//! Claims: two runs in one repository never build the same key at the same time.
 //!
-//! Owns `.layers/claims/`, a file for each image that is being built, with the system's advisory
-//! lock on it. The system itself takes a lock from a process that dies, however it dies, so there
-//! is nothing to clean up and nothing that can block a later run; the file that stays then is
-//! taken over.
+//! Owns `.layers/claims/`, which has a file for each image that is being built, with the system's advisory lock on it.
+//! The system releases the locks of a process that dies, however it dies, so nothing has to be cleaned up and nothing
+//! can block a later run. A file that is left behind is reused.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -14,28 +13,30 @@ use std::sync::mpsc;
 use super::StateDir;
 use crate::engine::Cancel;
 
-/// The right to build a key; given back when it is dropped.
+/// The right to build a key, which is released on drop.
 #[derive(Debug)]
 pub struct Claim {
-    // Closing the file gives the lock back.
+    // Closing the file releases the lock.
     _file: File,
     path: PathBuf,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Under the lock: whoever waits for it sees that its file is no longer the one in the
-        // folder, and opens the new one. One that can't be removed blocks nobody.
+        // Removed under the lock: a run that waits for it sees that its file is not the one in the
+        // directory any more, and opens the new one. A file that cannot be removed does not block
+        // other runs.
         drop(fs::remove_file(&self.path));
     }
 }
 
-/// Claims the file at `path`, in a folder that is there. `waits` is called when somebody else has
-/// it; then this blocks until that one is done or gone. Returns whether it was waited for, and somebody
-/// else may have built what is wanted; nothing where the waiting was cancelled.
+/// Claims the file at `path`, in a directory that exists.
+///
+/// Calls `waits` if another run has the claim, and then blocks until that run is done or dead. Returns whether it
+/// waited, in which case the other run may have built the image. Returns `None` if the wait was cancelled.
 ///
 /// # Errors
-/// Where the disk refuses, or knows no locks.
+/// Returns an error if the file cannot be written, or if the file system does not support locks.
 pub(super) fn claim(
     path: &Path,
     waits: &dyn Fn(),
@@ -65,13 +66,13 @@ pub(super) fn claim(
     }
 }
 
-/// Waits for a lock; nothing where the waiting was cancelled.
+/// Waits for a lock. Returns `None` if the wait was cancelled.
 fn wait_for(file: File, cancel: &Cancel) -> io::Result<Option<File>> {
     let (tell, told) = mpsc::channel();
     let cancelled = tell.clone();
     let _guard = cancel.on_set(move || drop(cancelled.send(None)));
-    // The system's wait can't be ended from outside. A thread that nobody listens to any more
-    // gives the lock back as soon as it gets it.
+    // The system's wait cannot be interrupted. A thread whose receiver is gone releases the lock as
+    // soon as it gets it.
     std::thread::spawn(move || {
         let locked = file.lock();
         drop(tell.send(Some(locked.map(|()| file))));
@@ -82,13 +83,13 @@ fn wait_for(file: File, cancel: &Cancel) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether an open file is the one that is found at a path, and not one that was there before.
+/// Returns whether an open file is the one at a path now, and not one that was there before.
 pub fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(ours), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
     (ours.dev(), ours.ino()) == (there.dev(), there.ino())
 }
 
-/// Removes the files that dead processes left behind; says whether there were any.
+/// Removes the files that dead processes left behind. Returns whether there were any.
 pub(super) fn sweep(folder: &StateDir) -> bool {
     let mut found = false;
     for name in folder.names() {

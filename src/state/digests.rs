@@ -1,10 +1,9 @@
-//! The stat cache: which content a file had when the disk last said the same of it.
+//! The stat cache: the digest of each file's content when its metadata was last the same.
 //!
-//! Owns `.layers/files`. A file whose size, times, inode and device are those of a kept record
-//! has the content that was read then, so a second plan reads no contents. As in git, a record is
-//! only kept where the file was clearly older than the moment it was read: one that is changed
-//! again within the same tick of the clock looks the same to the disk. Losing the file, or
-//! finding it damaged, costs reading.
+//! Owns `.layers/files`. A file with the size, times, inode, and device of a record has the content that was read then,
+//! so a second plan does not read any content. As in git, a record is kept only if the file was clearly older than the
+//! time of the read: a file that changes again within the same clock tick has the same metadata. If the file is lost or
+//! damaged, the contents are read again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,33 +17,33 @@ use crate::base::clock::UnixTime;
 use crate::inputs::FileDigests;
 use crate::scan::context::Stat;
 
-/// The form of the file, raised when it changes.
+/// The version of the file's format, which increases with each change of the format.
 const MAGIC: &[u8; 16] = b"layers files 2\n\0";
 
-/// A record: the path's hash, eight numbers, the digest.
+/// The size of a record in bytes: the hash of the path, eight numbers, and the digest.
 const RECORD: usize = 16 + 8 * 8 + 32;
 
-/// How old a file must be when it is read: the longest tick of a kernel's clock where the disk
-/// keeps fractions of seconds, and the coarsest disk in use (two seconds) where it does not.
+/// How old a file must be when it is read: the longest clock tick of a kernel if the file system stores fractions of
+/// seconds, or else the coarsest resolution in use (two seconds).
 const FINE: Duration = Duration::from_millis(20);
 const COARSE: Duration = Duration::from_millis(2100);
 
 type PathHash = [u8; 16];
 
-/// What is known of files' contents.
+/// What is known about the contents of files.
 #[derive(Debug, Default)]
 pub struct Digests {
     file: Option<(StateDir, &'static str)>,
-    /// The file as it was read, or nothing. Its records stand in the order of their paths'
-    /// hashes, so that they are searched where they lie: a plan of 100,000 files fills no table with them.
+    /// The file as it was read, or empty. Its records are sorted by the hashes of their paths and searched in place, so
+    /// a plan of 100,000 files does not fill a table with them.
     kept: Vec<u8>,
-    /// Where in them the hashes begin that share their first bits, as many as there are records:
-    /// a search looks at one or two.
+    /// For each bucket, the index of its first record. A bucket contains the hashes that share their first bits, and
+    /// there are as many buckets as records, so a search looks at one or two records.
     starts: Vec<usize>,
-    /// For each of those records whether anybody asked for it.
+    /// For each record, whether it was looked up.
     used: Vec<AtomicBool>,
     noted: BTreeMap<PathHash, Record>,
-    /// Whether what is kept is not believed.
+    /// Whether to ignore the kept records.
     is_distrusted: bool,
 }
 
@@ -55,7 +54,7 @@ struct Record {
 }
 
 impl Digests {
-    /// What a file says; nothing where it is not there or damaged.
+    /// Reads a file. The result is empty if it is missing or damaged.
     pub fn open(folder: StateDir, name: &'static str) -> Digests {
         let kept = folder.read(name).ok().filter(|bytes| is_whole(bytes)).unwrap_or_default();
         let starts = starts(records(&kept));
@@ -64,26 +63,26 @@ impl Digests {
         Digests { file, kept, starts, used, noted, is_distrusted: false }
     }
 
-    /// Finds none of the kept digests from now on, so that every file is read. A file that changes through a
-    /// shared mapping keeps its times where the file system does not update them (tmpfs).
+    /// Ignores the kept digests from now on, so that every file is read. A file that changes through a shared mapping
+    /// keeps its times if the file system does not update them (tmpfs).
     pub fn distrust(&mut self) {
         self.is_distrusted = true;
     }
 
-    /// Whether there is anything new to be saved.
+    /// Returns whether there are new digests to save.
     pub fn is_changed(&self) -> bool {
         !self.noted.is_empty()
     }
 
-    /// Writes what is new, whole or not at all.
+    /// Writes the new digests, atomically.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn save(&self) -> io::Result<()> {
         let (Some((folder, name)), true) = (&self.file, self.is_changed()) else { return Ok(()) };
         let is_used = |used: &AtomicBool| used.load(Ordering::Relaxed);
         let used = self.used.iter().filter(|used| is_used(used)).count() + self.noted.len();
-        // Files come and go; what nobody asked for is only dropped when it is most of it.
+        // Files come and go. Unused records are dropped only if they are most of the file.
         let keep_all = self.used.len() < 4 * used + 10_000;
         let kept = records(&self.kept).iter().zip(&self.used);
         let kept = kept.filter(|(_, used)| keep_all || is_used(used)).map(|(record, _)| *record);
@@ -134,7 +133,7 @@ impl FileDigests for Digests {
     }
 }
 
-/// Whether a file is as it was written, which says that its records are in order, too.
+/// Returns whether a file is as it was written, and its records therefore in order.
 fn is_whole(bytes: &[u8]) -> bool {
     bytes.split_last_chunk::<32>().is_some_and(|(body, sum)| {
         let records = body.strip_prefix(MAGIC);
@@ -143,13 +142,13 @@ fn is_whole(bytes: &[u8]) -> bool {
     })
 }
 
-/// The records of a whole file; none of one that is not there.
+/// Returns the records of an intact file, or none if the file is empty.
 fn records(bytes: &[u8]) -> &[[u8; RECORD]] {
     let end = bytes.len().saturating_sub(32);
     bytes.get(MAGIC.len()..end).unwrap_or_default().as_chunks().0
 }
 
-/// The slot of a hash among as many slots as there are records.
+/// Returns the bucket of a hash. There are as many buckets as records.
 fn slot(hash: &[u8], records: usize) -> usize {
     let mut first = [0; 4];
     first.copy_from_slice(&hash[..4]);
@@ -157,7 +156,7 @@ fn slot(hash: &[u8], records: usize) -> usize {
     usize::try_from(slot >> 32).unwrap_or_default()
 }
 
-/// For each slot the number of the first record that is in it or behind it, and the end.
+/// Returns for each bucket the index of the first record in it or after it, and then the end.
 fn starts(records: &[[u8; RECORD]]) -> Vec<usize> {
     let mut starts = Vec::with_capacity(records.len() + 1);
     for (number, record) in records.iter().enumerate() {
@@ -190,12 +189,12 @@ fn facts(stat: &Stat) -> [u8; 64] {
     facts
 }
 
-/// Whether a later change of the file would show in its times.
+/// Returns whether a later change of the file would change its times.
 fn is_settled(stat: &Stat, read_at: UnixTime) -> bool {
     let margin = if stat.mtime_nanos == 0 && stat.ctime_nanos == 0 { COARSE } else { FINE };
     let times = [(stat.mtime, stat.mtime_nanos), (stat.ctime, stat.ctime_nanos)];
     times.into_iter().all(|(seconds, nanos)| {
-        // A time before 1970 is older than any reading.
+        // A time before 1970 is older than any read.
         let seconds = u64::try_from(seconds).unwrap_or(0);
         let touched =
             Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
@@ -230,7 +229,7 @@ mod tests {
         check((900, 5), (999, 990_000_000), false);
         check((999, 990_000_000), (900, 5), false);
         check((999, 970_000_000), (999, 970_000_000), true);
-        // A disk without fractions may be two seconds late.
+        // A file system without fractions of seconds may be two seconds late.
         check((998, 0), (998, 0), false);
         check((997, 0), (997, 0), true);
         check((2000, 0), (900, 0), false);

@@ -1,9 +1,9 @@
-//! The way to what `.layers/` holds: through directories and plain files, never through links.
+//! Access to the contents of `.layers/`: through directories and regular files, never through links.
 //!
-//! Owns the check of everything that is opened, written, or removed there. A repository may hold a
-//! `.layers/` of its own, in which a link leads elsewhere or a pipe would block whoever opens it. A
-//! file with a second name may be one from outside, so it is not used either. Trees that change
-//! while they are looked at are out of scope: whoever can do that can write to the directory anyway.
+//! Owns the check of everything that is opened, written, or removed there. A repository may contain its own `.layers/`,
+//! in which a link points elsewhere, or a pipe would block whoever opens it. A file with a second hard link may be one
+//! from outside, so it is not used either. Changes during a check are out of scope: whoever can make them can write to
+//! the directory anyway.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -24,40 +24,40 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// That of the repository at `root`, whether or not it is there.
+    /// Returns the state directory of the repository at `root`, whether it exists or not.
     pub fn of(root: &Path) -> StateDir {
         StateDir { root: root.to_owned(), path: root.join(STATE_DIRECTORY) }
     }
 
-    /// Any directory, taken for one of these. What is above it is not checked.
+    /// Returns any directory as if it were a state directory. The directories above it are not checked.
     pub fn at(path: &Path) -> StateDir {
         StateDir { root: path.parent().unwrap_or(path).to_owned(), path: path.to_owned() }
     }
 
-    /// The directory of that name in it.
+    /// Returns the subdirectory with the given name.
     pub fn below(&self, name: &str) -> StateDir {
         StateDir { root: self.root.clone(), path: self.path.join(name) }
     }
 
-    /// Its path, for messages. What opens it takes one of the other functions.
+    /// The path of the directory, for messages. Use the other functions to open it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The last part of its path.
+    /// The last component of its path.
     pub fn name(&self) -> Option<&str> {
         self.path.file_name()?.to_str()
     }
 
-    /// Makes sure that it is there, and a directory, as are all on the way to it.
+    /// Checks that it exists and is a directory, as well as all its parents from `.layers` down.
     ///
     /// # Errors
-    /// Where it is not.
+    /// Returns an error if one of them is missing or is not a directory.
     pub fn check(&self) -> io::Result<()> {
         self.steps().try_for_each(|step| check_directory(&step))
     }
 
-    /// The directories from `.layers` down to this one.
+    /// Returns the directories from `.layers` down to this one.
     fn steps(&self) -> impl Iterator<Item = PathBuf> {
         let below = self.path.strip_prefix(&self.root).unwrap_or(&self.path);
         let mut step = self.root.clone();
@@ -67,10 +67,10 @@ impl StateDir {
         })
     }
 
-    /// Makes it, and those on the way to it. Returns whether it was made now.
+    /// Creates the directory, and its parents from `.layers` down. Returns whether it is new.
     ///
     /// # Errors
-    /// Where that can't be, or something else is in the place of one.
+    /// Returns an error if it cannot be created, or if something else is in its place or in the place of a parent.
     pub fn make(&self) -> io::Result<bool> {
         let mut is_new = false;
         for step in self.steps() {
@@ -87,7 +87,7 @@ impl StateDir {
         Ok(is_new)
     }
 
-    /// The names of what is in it; none where it can't be read.
+    /// Returns the names of its entries, or none if it cannot be read.
     pub fn names(&self) -> Vec<OsString> {
         if self.check().is_err() {
             return Vec::new();
@@ -95,18 +95,18 @@ impl StateDir {
         fs::read_dir(&self.path).into_iter().flatten().flatten().map(|it| it.file_name()).collect()
     }
 
-    /// The path of a plain file in it, to be read.
+    /// Returns the path of a regular file in it, for reading.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if there is no such file.
     pub fn file(&self, name: impl AsRef<Path>) -> io::Result<PathBuf> {
         self.metadata(&name).map(|_| self.path.join(name))
     }
 
-    /// The path of a file in it, to be written: a plain one, or none is there.
+    /// Returns the path of a file in it, for writing: a regular file, or one that does not exist yet.
     ///
     /// # Errors
-    /// Where something else is in its place.
+    /// Returns an error if something else is in its place.
     pub fn place(&self, name: impl AsRef<Path>) -> io::Result<PathBuf> {
         self.check()?;
         match self.metadata(&name) {
@@ -116,10 +116,10 @@ impl StateDir {
         Ok(self.path.join(name))
     }
 
-    /// What the disk says of a plain file in it.
+    /// Returns the metadata of a regular file in it.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if there is no such file.
     pub fn metadata(&self, name: impl AsRef<Path>) -> io::Result<Metadata> {
         self.check()?;
         let path = self.path.join(name);
@@ -130,44 +130,44 @@ impl StateDir {
         }
     }
 
-    /// The content of a plain file in it.
+    /// Returns the content of a regular file in it.
     ///
     /// # Errors
-    /// Where there is none, or it can't be read.
+    /// Returns an error if there is no such file, or if it cannot be read.
     pub fn read(&self, name: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         fs::read(self.file(name)?)
     }
 
-    /// Writes a file in it beside its place and renames it: whoever reads finds a whole one. What else
-    /// is there under that name goes, and nothing that it led to.
+    /// Writes a file in it atomically, with a temporary file and a rename. Replaces anything else of that name, but not
+    /// what it points to.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
         self.check()?;
         write_whole(&self.path.join(name), bytes)
     }
 
-    /// Removes a name from it, whatever it stands for.
+    /// Removes a name from it, whatever it refers to.
     ///
     /// # Errors
-    /// Where it can't be removed.
+    /// Returns an error if it cannot be removed.
     pub fn remove_file(&self, name: impl AsRef<Path>) -> io::Result<()> {
         self.check()?;
         fs::remove_file(self.path.join(name))
     }
 
-    /// Removes it with all that is in it. Links go, what they lead to stays.
+    /// Removes it with all its contents. Links are removed, but not what they point to.
     ///
     /// # Errors
-    /// Where it can't be removed.
+    /// Returns an error if it cannot be removed.
     pub fn remove(&self) -> io::Result<()> {
         self.check()?;
         fs::remove_dir_all(&self.path)
     }
 
-    /// What keeps the state directory, or a part of it, from being used, and how to remove it; nothing where
-    /// all of it is as it was made here, or is not there.
+    /// Returns why the state directory, or a part of it, is not used, and how to remove that part. Returns `None` if
+    /// everything in it is as created here, or if it does not exist.
     pub fn trouble(&self, directories: &[&str]) -> Option<String> {
         let found = fs::symlink_metadata(&self.path).ok()?;
         let tell = |path: &Path, what: &str| {
@@ -199,7 +199,7 @@ fn check_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What something is that is no directory, or no plain file.
+/// Returns what something is if it is not a directory, or not a regular file.
 fn what_is_wrong(metadata: &Metadata, is_directory: bool) -> Option<&'static str> {
     let kind = metadata.file_type();
     if kind.is_symlink() {
@@ -243,7 +243,7 @@ mod tests {
         runs.write("a", b"b").unwrap();
         assert_eq!(runs.read("a").unwrap(), b"b");
         assert!(runs.place("new").is_ok() && runs.file("new").is_err());
-        // Each of these in the place of a file.
+        // Each of these is in the place of a file.
         symlink(outside.join("file"), runs.path().join("link")).unwrap();
         symlink("nowhere", runs.path().join("dangling")).unwrap();
         fs::hard_link(outside.join("file"), runs.path().join("hard")).unwrap();
@@ -254,7 +254,7 @@ mod tests {
             assert_eq!(place, Err(ErrorKind::InvalidInput), "{name}");
             assert!(runs.read(name).is_err() && runs.metadata(name).is_err(), "{name}");
         }
-        // A whole file takes the place of a link, and leaves alone what that led to.
+        // A new file replaces a link, but not what the link points to.
         for name in ["link", "hard"] {
             runs.write(name, b"ours").unwrap();
             assert_eq!(runs.read(name).unwrap(), b"ours", "{name}");

@@ -1,8 +1,7 @@
-//! How long builds of images took, from one run to the next: `.layers/durations.json`.
+//! How long the builds of images took: `.layers/durations.json`.
 //!
-//! Owns the last few times of each image, and what they let one expect of the next. They say in
-//! which order images start and how long a run may take, and nothing else: losing them costs a
-//! guess.
+//! Owns the last few durations of each image, and the estimates from them. They only determine in which order images
+//! start and how long a run is expected to take. If the file is lost, defaults are used.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,38 +12,37 @@ use serde::{Deserialize, Serialize};
 
 use super::StateDir;
 
-/// How many times of one image are kept.
+/// How many durations are kept per image.
 const MOST_KEPT: usize = 5;
 
-/// What an image is taken to need beside its commands, and for each of them, where no build
-/// of any image is known.
+/// The estimate if no build of any image is known: milliseconds per image, and per command.
 const GUESS: (u64, u64) = (500, 5_000);
 
-/// The times of the images of a repository.
+/// The durations of a repository's builds.
 #[derive(Debug, Clone, Default)]
 pub struct Durations {
     file: Option<(StateDir, &'static str)>,
     kept: Kept,
 }
 
-/// Milliseconds by the names of images, the last one last.
+/// Milliseconds by the names of images, latest last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
     images: BTreeMap<Arc<str>, Vec<u64>>,
 }
 
 impl Durations {
-    /// Those of a file; none where it is not there or damaged.
+    /// Reads the durations from a file. They are empty if it is missing or damaged.
     pub fn open(folder: StateDir, name: &'static str) -> Durations {
         let text = folder.read(name).ok();
         let kept = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         Durations { file: Some((folder, name)), kept }
     }
 
-    /// Adds what builds took in which at least one step ran, and saves all.
+    /// Adds the durations of builds in which at least one step ran, and saves all durations.
     ///
     /// # Errors
-    /// Where they can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn add(&mut self, took: &[(Arc<str>, Duration)]) -> io::Result<()> {
         if took.is_empty() {
             return Ok(());
@@ -59,19 +57,19 @@ impl Durations {
         folder.write(name, &serde_json::to_vec(&self.kept)?)
     }
 
-    /// What the next build of an image is expected to take: the median of the last ones.
+    /// Returns how long the next build of an image is expected to take: the median of the last ones.
     pub fn usual(&self, image: &str) -> Option<Duration> {
         let times = self.kept.images.get(image).filter(|times| !times.is_empty())?;
         Some(Duration::from_millis(median(times.clone())))
     }
 
-    /// Whether anything is known of any of some images.
+    /// Returns whether a duration of any of these images is known.
     pub fn knows_any<'a>(&self, images: impl IntoIterator<Item = &'a str>) -> bool {
         images.into_iter().any(|image| self.usual(image).is_some())
     }
 
-    /// The same for each of `images`, which are given with the number of commands that they run.
-    /// An image that was never built is taken to need as long for a command as the others do.
+    /// Returns how long the next build of each of `images` is expected to take. They are given with the number of
+    /// commands that they run. An image that was never built is expected to take as long per command as the others do.
     pub fn expect(&self, images: &[(&str, usize)]) -> Vec<Duration> {
         let known: Vec<Option<Duration>> =
             images.iter().map(|(image, _)| self.usual(image)).collect();
@@ -95,7 +93,7 @@ impl Durations {
     }
 }
 
-/// The middle one; of an even number the lower of the two.
+/// Returns the median. For an even number of values, this is the lower of the two in the middle.
 fn median(mut times: Vec<u64>) -> u64 {
     times.sort_unstable();
     times.get(times.len().saturating_sub(1) / 2).copied().unwrap_or_default()
@@ -121,7 +119,7 @@ mod tests {
         for time in [1, 2, 9, 3, 4] {
             durations.add(&seconds(&[("a", time)])).unwrap();
         }
-        // The first, which was long, is forgotten by now.
+        // The first duration, a long one, has been dropped by now.
         let again = open();
         assert_eq!(again.usual("a"), Some(Duration::from_secs(3)));
         assert_eq!(again.usual("b"), Some(Duration::from_secs(1)));

@@ -1,8 +1,8 @@
-//! What is remembered from one run to the next, beside the engine: `.layers/`.
+//! The state that is kept from one run to the next, outside the engine: `.layers/`.
 //!
-//! Owns the inputs behind the keys of built images, so that a difference can be named, and the
-//! identities of images by their IDs, which never change. None of it decides what is fresh:
-//! deleting the folder costs time and words, never correctness.
+//! Owns the inputs behind the keys of built images, which make it possible to name a difference, and the identities of
+//! images by ID, which never change. None of it decides what is fresh: deleting the directory costs time and details in
+//! messages, never correctness.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,7 +24,7 @@ use crate::inputs::identity::FORMAT;
 use crate::inputs::{Identity, Inputs};
 use crate::process;
 
-/// How many inputs of one image are kept.
+/// How many inputs are kept per image.
 const MOST_KEPT: usize = 4;
 
 /// How many identities are kept.
@@ -33,15 +33,15 @@ const MOST_IDENTITIES: usize = 20_000;
 /// How many IDs of built images are kept.
 const MOST_BUILT: usize = 20_000;
 
-/// The form of `identities.json`.
+/// The format of `identities.json`.
 #[derive(Serialize, Deserialize)]
 struct Identities {
-    /// What counted for them.
+    /// The version of what identities contain.
     format: u32,
     identities: BTreeMap<String, Identity>,
 }
 
-/// The folder of a repository.
+/// The state directory of a repository.
 #[derive(Debug, Clone)]
 pub struct Memory {
     folder: StateDir,
@@ -51,13 +51,13 @@ pub struct Memory {
 const DIRECTORIES: [&str; 4] = ["claims", "keys", "releases", "runs"];
 
 impl Memory {
-    /// The memory of the repository at `root`. Nothing is written yet.
+    /// Returns the state directory of the repository at `root`. Does not write anything yet.
     pub fn of(root: &Path) -> Memory {
         Memory { folder: StateDir::of(root) }
     }
 
-    /// What keeps it, or a part of it, from being used, and how to remove it: something in it is no file or
-    /// directory of ours. All else goes on without that part.
+    /// Returns why the state directory, or a part of it, is not used, and how to remove that part: something in it is
+    /// not a file or directory that was created here. Everything else works without that part.
     pub fn trouble(&self) -> Option<String> {
         self.folder.trouble(&DIRECTORIES)
     }
@@ -67,10 +67,10 @@ impl Memory {
         Digests::open(self.folder.clone(), "files")
     }
 
-    /// Keeps the inputs behind a key of an image, and forgets the oldest of that image.
+    /// Keeps the inputs behind a key of an image, and removes the oldest ones of that image.
     ///
     /// # Errors
-    /// Where they can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn keep(&self, image: &str, key: &str, inputs: &Inputs) -> io::Result<()> {
         let folder = self.keys_of(image);
         self.prepare(&folder)?;
@@ -84,29 +84,29 @@ impl Memory {
         let mut kept: Vec<_> = kept.iter().map(|name| (modified(name), name)).collect();
         kept.sort_unstable();
         for (_, name) in kept.into_iter().take(too_many) {
-            // Another process may have forgotten it already.
+            // Another process may have removed it already.
             drop(folder.remove_file(name));
         }
         Ok(())
     }
 
-    /// The inputs behind a key of an image, where they are kept and can be read.
+    /// Returns the inputs behind a key of an image, if they are kept and can be read.
     pub fn recall(&self, image: &str, key: &str) -> Option<Inputs> {
         if !key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            // A label is whatever somebody wrote; a path is not.
+            // A label can be any text, and must not become a path.
             return None;
         }
         let text = self.keys_of(image).read(format!("{key}.json")).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// Whether the inputs behind a key of an image are kept. It does not read them.
+    /// Returns whether the inputs behind a key of an image are kept, without reading them.
     pub fn keeps(&self, image: &str, key: &str) -> bool {
         self.keys_of(image).metadata(format!("{key}.json")).is_ok_and(|it| it.len() > 0)
     }
 
-    /// Whether the inputs behind a key of an image were kept at a moment or later:
-    /// another run is building that key, or has built it meanwhile.
+    /// Returns whether the inputs behind a key of an image were written at the given time or later: another run is
+    /// building that key, or has built it meanwhile.
     pub fn kept_since(&self, image: &str, key: &str, moment: UnixTime) -> bool {
         let file = self.keys_of(image).metadata(format!("{key}.json"));
         let modified = file.and_then(|file| file.modified()).ok();
@@ -114,11 +114,11 @@ impl Memory {
         modified.is_some_and(|time| time >= moment)
     }
 
-    /// Claims the building of a key of an image; `waits` is called where another run has it. Returns whether
-    /// it was waited for; nothing where the waiting was cancelled.
+    /// Claims a key of an image for building. Calls `waits` if another run has the claim. Returns whether it waited, or
+    /// `None` if the wait was cancelled.
     ///
     /// # Errors
-    /// Where the disk refuses, or knows no locks.
+    /// Returns an error if the file cannot be written, or if the file system does not support locks.
     pub fn claim(
         &self,
         image: &str,
@@ -132,12 +132,12 @@ impl Memory {
         claims::claim(&folder.place(file)?, waits, cancel)
     }
 
-    /// Removes what processes left behind that died: their claims, and files that they had not
-    /// yet moved to their places. Where there is neither, it reads two small folders.
+    /// Removes what dead processes left behind: their claims, and their temporary files. If there is neither, this only
+    /// lists two small directories.
     pub fn sweep(&self) {
         let mut folders = vec![self.folder.clone()];
         if claims::sweep(&self.claims()) {
-            // Who builds an image keeps its inputs first.
+            // A run writes the inputs of an image before it builds it.
             let keys = self.folder.below("keys");
             let names = keys.names();
             folders.extend(names.iter().filter_map(|name| Some(keys.below(name.to_str()?))));
@@ -147,48 +147,48 @@ impl Memory {
                 let writer = writer_of(&name.to_string_lossy());
                 let written = || folder.metadata(&name).and_then(|it| it.modified()).ok();
                 if writer.is_some_and(|process| process::has_ended(process, written())) {
-                    // One that can't be removed blocks nobody.
+                    // A file that cannot be removed does not block other runs.
                     drop(folder.remove_file(name));
                 }
             }
         }
     }
 
-    /// How long builds took.
+    /// The durations of builds.
     pub fn durations(&self) -> Durations {
         Durations::open(self.folder.clone(), "durations.json")
     }
 
-    /// Keeps how long builds took, beside what another run has kept meanwhile.
+    /// Adds durations of builds to those that another run may have written meanwhile.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn keep_durations(&self, took: &[(Arc<str>, Duration)]) -> io::Result<()> {
         self.prepare(&self.folder)?;
         self.durations().add(took)
     }
 
-    /// The folder of the logs of runs, which may not be there.
+    /// The directory of the logs of runs, which may not exist.
     pub fn runs(&self) -> StateDir {
         self.folder.below("runs")
     }
 
-    /// Makes that folder.
+    /// Creates the directory of the logs of runs.
     ///
     /// # Errors
-    /// Where it can't be made.
+    /// Returns an error if it cannot be created.
     pub fn prepare_runs(&self) -> io::Result<StateDir> {
         let folder = self.runs();
         self.prepare(&folder)?;
-        // Once a run it is made sure of, whatever became of the run that made the folder.
+        // Checked once per run, in case the run that created the directory died early.
         self.ignore()?;
         Ok(folder)
     }
 
-    /// Makes the folder in which is written down which tags a run is about to move.
+    /// Creates the directory of the files that say which tags a run is about to move.
     ///
     /// # Errors
-    /// Where it can't be made.
+    /// Returns an error if it cannot be created.
     pub fn prepare_releases(&self) -> io::Result<StateDir> {
         let folder = self.folder.below("releases");
         self.prepare(&folder)?;
@@ -199,13 +199,13 @@ impl Memory {
         self.folder.below("claims")
     }
 
-    /// Whether any inputs of an image are kept: it was built from here.
+    /// Returns whether any inputs of an image are kept, which means that it was built from here.
     pub fn knows(&self, image: &str) -> bool {
         !self.keys_of(image).names().is_empty()
     }
 
-    /// The identities of images by their IDs. Those that another version of this program found,
-    /// to which other things counted, are forgotten.
+    /// Returns the identities of images by ID. Those from another version of this program, with other contents, are
+    /// dropped.
     pub fn identities(&self) -> BTreeMap<String, Identity> {
         let text = self.folder.read("identities.json");
         let kept: Option<Identities> = text.ok().and_then(|it| serde_json::from_slice(&it).ok());
@@ -213,10 +213,10 @@ impl Memory {
         kept.map(|kept| kept.identities).unwrap_or_default()
     }
 
-    /// Keeps identities. An engine can be asked again for those that are too many.
+    /// Keeps identities. Those in excess of the limit are dropped, because the engine can report them again.
     ///
     /// # Errors
-    /// Where they can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn keep_identities(&self, mut identities: BTreeMap<String, Identity>) -> io::Result<()> {
         while identities.len() > MOST_IDENTITIES {
             identities.pop_first();
@@ -226,29 +226,31 @@ impl Memory {
         self.folder.write("identities.json", &serde_json::to_vec(&kept)?)
     }
 
-    /// The IDs of images that are known to be built from their Dockerfiles.
+    /// Returns the IDs of images that are known to be built from their Dockerfiles.
     pub fn built(&self) -> BTreeSet<String> {
         let text = self.folder.read("built").unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Adds the ID of an image that was built and cannot prove its origin otherwise.
+    /// Adds the ID of an image that was built and has no other proof of its origin.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn note_built(&self, id: &str) -> io::Result<()> {
         self.prepare(&self.folder)?;
         let file = self.folder.place("built")?;
-        // One write at the end of the file, so that runs at the same time do not lose each other's.
+        // A single write at the end of the file, so that parallel runs do not lose each other's
+        // IDs.
         let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;
         file.write_all(format!("{id}\n").as_bytes())
     }
 
-    /// Adds IDs to those that are `known`. An engine can be asked again for those that are too many.
+    /// Adds IDs to those that are `known`. Those in excess of the limit are dropped, because the engine can report them
+    /// again.
     ///
     /// # Errors
-    /// Where they can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn keep_built(&self, known: &BTreeSet<String>, new: BTreeSet<String>) -> io::Result<()> {
         if new.is_subset(known) {
             return Ok(());
@@ -263,7 +265,7 @@ impl Memory {
     /// Saves digests.
     ///
     /// # Errors
-    /// Where they can't be written.
+    /// Returns an error if the file cannot be written.
     pub fn keep_digests(&self, digests: &Digests) -> io::Result<()> {
         if !digests.is_changed() {
             return Ok(());
@@ -272,9 +274,9 @@ impl Memory {
         digests.save()
     }
 
-    /// Makes a folder, and tells git to leave all of it alone.
+    /// Creates a directory, and makes git ignore the state directory.
     fn prepare(&self, folder: &StateDir) -> io::Result<()> {
-        // Most often it is there, and then all of this was done when it was made.
+        // A directory that exists was prepared when it was created.
         if folder.make()? { self.ignore() } else { Ok(()) }
     }
 
@@ -288,7 +290,7 @@ impl Memory {
     }
 }
 
-/// The name of an image as that of a file: it may hold what no file name may.
+/// Returns the name of an image as a file name, with other characters escaped.
 pub fn file_name_of(image: &str) -> String {
     let mut name = String::with_capacity(image.len());
     for byte in image.bytes() {

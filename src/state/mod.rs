@@ -1,7 +1,7 @@
 //! The state directory, `.layers/`: what is kept from one run to the next.
 //!
-//! Owns the files in it: digests of files, inputs behind keys, identities, claims, durations, and the
-//! directories of runs. None of it decides what is fresh: deleting it costs time, never correctness.
+//! Owns the files in it: digests of files, inputs behind keys, identities, claims, durations, and the directories of
+//! runs. None of it decides what is fresh: deleting it costs time, never correctness.
 
 mod claims;
 mod digests;

@@ -1,7 +1,7 @@
-//! The directories of runs: which are kept, which are written, and which are forgotten.
+//! The directories of runs: which are kept, which are being written, and which are removed.
 //!
-//! Owns `.layers/runs/`, the IDs of runs, and the first line of a log. A directory whose name is not the
-//! ID of a run is left alone. What a log says is `report::journal`'s affair.
+//! Owns `.layers/runs/`, the IDs of runs, and the first line of a log. A directory whose name is not the ID of a run is
+//! left alone. `report::journal` owns the content of a log.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader};
@@ -14,23 +14,23 @@ use super::claims::is_at;
 use super::{Memory, StateDir};
 use crate::base::clock::UnixTime;
 
-/// How many runs are kept, the newest one included.
+/// How many runs are kept, including the latest.
 const MOST_KEPT: usize = 10;
 
-/// How many processes of one number may begin a run in one second.
+/// How many processes with the same number may start a run in the same second.
 const MOST_ATTEMPTS: u32 = 100;
 
 /// A run whose log is kept.
 #[derive(Debug, Clone)]
 pub struct RunLog {
-    /// What it is called.
+    /// Its ID.
     pub id: String,
-    /// When it began.
+    /// When it started.
     pub began: UnixTime,
     folder: StateDir,
 }
 
-/// The runs that are kept, the oldest first.
+/// Returns the runs that are kept, oldest first.
 pub fn all(memory: &Memory) -> Vec<RunLog> {
     let folder = memory.runs();
     let names = folder.names();
@@ -45,40 +45,41 @@ impl RunLog {
         let id = folder.name()?.to_owned();
         let by_id = moment_of_id(&id)?;
         folder.check().ok()?;
-        // Several runs may begin in one second; the head knows which was first.
+        // Several runs may start in one second. The first line of the log has the exact time.
         let began = began_of(&folder).unwrap_or(by_id);
         Some(RunLog { id, began, folder })
     }
 
-    /// The path of its file of events, to be read.
+    /// Returns the path of its event file, for reading.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if there is no such file.
     pub fn events_file(&self) -> io::Result<PathBuf> {
         self.folder.file(EVENTS)
     }
 
-    /// Whether a process writes its log. Whoever wants to know whether it died asks this before
-    /// reading the log, which ends before the lock on it is given back.
+    /// Returns whether a process is writing its log. To find out whether a run died, call this before reading the log:
+    /// a log is complete before its lock is released.
     pub fn is_written(&self) -> bool {
         let Ok(events) = self.events_file().and_then(File::open) else { return false };
         match events.try_lock_shared() {
             Ok(()) => false,
-            // Where the disk knows no locks, no run is said to be dead.
+            // If the file system does not support locks, no run is considered dead.
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
         }
     }
 
-    /// The folder of its log.
+    /// The directory of its log.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Removes it, unless a process may be writing it. Where the disk knows no locks, `has_end` decides.
+    /// Removes the run, unless a process may be writing it. If the file system does not support locks, `has_end`
+    /// decides.
     fn forget(&self, has_end: &dyn Fn(&RunLog) -> bool) -> io::Result<()> {
         let events = match self.events_file().and_then(File::open) {
             Ok(events) => events,
-            // What another process has not yet begun to write, or has begun to remove.
+            // Another process has not created the file yet, or is already removing the run.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return self.folder.remove();
             }
@@ -89,7 +90,8 @@ impl RunLog {
             Err(TryLockError::WouldBlock) => false,
             Err(TryLockError::Error(_)) => has_end(self),
         };
-        // Under the lock: whoever has just made the file and waits for it sees that it is gone.
+        // Removed under the lock: a process that has just created the file and waits for the lock
+        // sees that it is gone.
         if is_over { self.folder.remove() } else { Ok(()) }
     }
 }
@@ -100,11 +102,11 @@ fn began_of(folder: &StateDir) -> Option<UnixTime> {
     serde_json::from_str::<Head>(&line).ok()?.began()
 }
 
-/// Makes the folder of a run that began at a moment, and its file of events, and holds the lock on
-/// that for as long as the file is open.
+/// Creates the directory of a run that started at the given time, and its event file, which stays locked while it is
+/// open.
 ///
 /// # Errors
-/// Where it can't be made.
+/// Returns an error if they cannot be created.
 pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
     for attempt in 1..=MOST_ATTEMPTS {
         let folder = runs.below(&id_of(began, attempt));
@@ -114,7 +116,7 @@ pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
         }
         let path = folder.place(EVENTS)?;
         let events = match File::options().append(true).create_new(true).open(&path) {
-            // Somebody who removes old runs took the folder for one.
+            // A process that removes old runs has removed the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
                 drop(fs::remove_dir(folder.path()));
@@ -122,7 +124,8 @@ pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
             }
             Ok(events) => events,
         };
-        // A disk without locks is no reason to keep no log. Others hold it only to look.
+        // A file system without locks is not a reason to keep no log. Other processes hold the lock
+        // only briefly, to test it.
         drop(events.lock());
         if is_at(&events, &path) {
             return Ok((folder, events));
@@ -131,33 +134,33 @@ pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many runs began at once"))
 }
 
-/// Removes the oldest runs that are too many. `has_end` reads whether a log says how its run ended.
+/// Removes the oldest runs in excess of the limit. `has_end` returns whether a log contains the end of its run.
 pub fn forget_oldest(memory: &Memory, has_end: &dyn Fn(&RunLog) -> bool) {
     let runs = all(memory);
     let too_many = runs.len().saturating_sub(MOST_KEPT);
     for run in runs.iter().take(too_many) {
-        // Another process may be about the same; what stays is removed by a later run.
+        // Another process may be removing the same runs. A later run removes those that stay.
         drop(run.forget(has_end));
     }
 }
 
-/// The file of the events.
+/// The name of the event file.
 pub const EVENTS: &str = "events.jsonl";
 
-/// The form that is written; a reader of it refuses any newer one.
+/// The version of the format that is written. Readers refuse newer versions.
 pub const FORM: u32 = 2;
 
-/// The first line of the events.
+/// The first line of the event file.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Head {
-    /// The form of the log.
+    /// The version of the log's format.
     pub version: u32,
-    /// The moment from which the times of the events count.
+    /// The time that the times of the events are relative to.
     began: String,
 }
 
 impl Head {
-    /// The head of the log of a run that begins at a moment.
+    /// Returns the first line of the log of a run that started at the given time.
     pub fn of(began: UnixTime) -> Head {
         Head { version: FORM, began: began.to_string() }
     }
@@ -167,8 +170,8 @@ impl Head {
     }
 }
 
-/// `20261125-083112-4711`: the moment, so that names sort, and the process. Containers may share a
-/// folder and not their numbers of processes, so there can be a second and a third `attempt`.
+/// Returns the ID of a run, such as `20261125-083112-4711`: the start time, so that IDs sort, and the process.
+/// Containers may share a directory but not their process numbers, so there can be a second and a third `attempt`.
 fn id_of(began: UnixTime, attempt: u32) -> String {
     let time = began.to_string();
     let seconds = time.split('.').next().unwrap_or(&time);
@@ -177,7 +180,7 @@ fn id_of(began: UnixTime, attempt: u32) -> String {
     if attempt == 1 { id } else { format!("{id}-{attempt}") }
 }
 
-/// The moment in an ID, to the second; nothing where a name is no ID.
+/// Returns the time in an ID, to the second, or `None` if the name is not an ID.
 fn moment_of_id(id: &str) -> Option<UnixTime> {
     let mut parts = id.split('-');
     let (date, time) = (parts.next()?, parts.next()?);

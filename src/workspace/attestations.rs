@@ -8,8 +8,8 @@ use crate::engine::Attestations;
 use crate::engine::attest::{Kind, Said};
 use crate::scan::config::{ConfigFile, Value};
 
-/// What is to be attested: what the command line says, else `layers.toml`. What can't be read there is
-/// a diagnostic.
+/// Returns the requested attestations: those of the command line, or else those of `layers.toml`. A value there that is
+/// not valid becomes a diagnostic.
 pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnostic>) {
     let mut problems = Vec::new();
     let mut choose = |kind: Kind, given: &Option<Said>, setting: &Option<toml::Spanned<Value>>| {

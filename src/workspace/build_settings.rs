@@ -1,6 +1,6 @@
-//! What builds get beside the Dockerfiles: arguments, platform, target stage, and proxies.
+//! What builds get in addition to the Dockerfiles: build arguments, platform, target stage, and proxies.
 //!
-//! Owns which of the options, the environment, and `layers.toml` wins. All is resolved once per
+//! Owns which of the options, the environment, and `layers.toml` takes precedence. Everything is resolved once per
 //! workspace.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,20 +18,19 @@ use crate::scan::config::ConfigFile;
 
 use super::{Invocation, proxies};
 
-/// The variable that says which time builds are to take for now
-/// (<https://reproducible-builds.org/docs/source-date-epoch/>).
+/// The variable that sets the current time for builds (<https://reproducible-builds.org/docs/source-date-epoch/>).
 pub const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// The variable that says which platform builds are for (docker/cli, `cli/command/image/build.go`).
+/// The variable that sets the target platform of builds (docker/cli, `cli/command/image/build.go`).
 const DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
 
 /// The settings of a workspace's builds.
 pub struct BuildSettings {
-    /// The platform to build for, where one is requested.
+    /// The platform to build for, if one is requested.
     pub platform: Option<Platform>,
     /// The same without the environment, for files that are kept.
     pub lasting_platform: Option<Platform>,
-    /// The proxies that builds get, where the docker configuration has any.
+    /// The proxies that builds get, if Docker's configuration has any.
     pub proxies: BuildProxies,
 }
 
@@ -39,17 +38,17 @@ impl BuildSettings {
     /// Resolves the settings.
     ///
     /// # Errors
-    /// If the environment has a value that is not a platform.
+    /// Returns an error if the environment has a value that is not a platform.
     pub fn resolve(at: &Invocation, file: &ConfigFile) -> anyhow::Result<BuildSettings> {
         Ok(BuildSettings {
             platform: platform_of(at, file)?,
             lasting_platform: lasting_platform(&at.global, file),
-            // A configuration that can't be read matters to those alone that need an engine.
+            // A configuration that cannot be read matters only to commands that need an engine.
             proxies: proxies::read(at).unwrap_or_default(),
         })
     }
 
-    /// What images are linked with.
+    /// Returns what images are linked with.
     pub fn wanted(&self, at: &Invocation) -> Wanted {
         Wanted {
             build_args: build_args_of(at),
@@ -61,9 +60,11 @@ impl BuildSettings {
     }
 }
 
-/// `NAME=VALUE`, or `NAME` for the environment's value; one that the environment lacks is left
-/// out, as `docker build` does. So does the time of reproducible builds, which the environment gives
-/// without being asked (docker/buildx, `commands/build.go`).
+/// Returns the build arguments of the command line.
+///
+/// They are `NAME=VALUE`, or `NAME` for the value in the environment. As in `docker build`, a name that the environment
+/// lacks is omitted. As in Buildx, the environment's SOURCE_DATE_EPOCH is included without being requested
+/// (docker/buildx, `commands/build.go`).
 pub fn build_args_of(at: &Invocation) -> BTreeMap<String, String> {
     let env = &at.environment;
     let given = at.global.build_args.iter().filter_map(|argument| match argument.split_once('=') {
@@ -71,16 +72,16 @@ pub fn build_args_of(at: &Invocation) -> BTreeMap<String, String> {
         both => both,
     });
     let epoch = env.set_var(SOURCE_DATE_EPOCH).map(|epoch| (SOURCE_DATE_EPOCH, epoch));
-    // What is given comes last, and wins.
+    // The options come last, so they take precedence.
     let all = epoch.into_iter().chain(given);
     all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// The platform that is asked for: by the command line, else by the environment, else by
-/// `layers.toml`; the engine's own where none is.
+/// Returns the requested platform: that of the command line, or else of the environment, or else of `layers.toml`.
+/// Returns `None` for the engine's own.
 ///
 /// # Errors
-/// Where the environment has a value that is no platform.
+/// Returns an error if the environment has a value that is not a platform.
 fn platform_of(at: &Invocation, file: &ConfigFile) -> anyhow::Result<Option<Platform>> {
     let Invocation { global, environment, .. } = at;
     let Some(given) = environment.set_var(DEFAULT_PLATFORM).filter(|_| global.platform.is_none())
@@ -99,14 +100,14 @@ fn platform_of(at: &Invocation, file: &ConfigFile) -> anyhow::Result<Option<Plat
     Err(usage(message).hint(format!("{hint}, or pass --platform")).into())
 }
 
-/// The same for files that are kept: the environment is that of whoever makes them, not of whoever
-/// builds by them.
+/// Returns the requested platform for files that are kept. The environment belongs to whoever writes such a file, not
+/// to whoever builds from it.
 fn lasting_platform(global: &Global, file: &ConfigFile) -> Option<Platform> {
     // A mistake in the file is reported with the graph.
     global.platform.clone().or_else(|| configured_platform(file).ok().flatten())
 }
 
-/// The platform that `layers.toml` names; a diagnostic where it names none.
+/// Returns the platform of `layers.toml`, or a diagnostic if the value is not a platform.
 pub fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagnostic> {
     let Some(setting) = &file.config.platform else { return Ok(None) };
     setting.get_ref().parse().map(Some).map_err(|_| {
@@ -117,10 +118,10 @@ pub fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagno
     })
 }
 
-/// Refuses a `--target` that no Dockerfile has.
+/// Checks that a Dockerfile has the stage of `--target`.
 ///
 /// # Errors
-/// Where that is so.
+/// Returns an error if none has it.
 pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
     let Some(target) = &global.target else { return Ok(()) };
     if graph.images.values().any(|image| image.target.as_ref() == Some(target)) {
@@ -136,7 +137,7 @@ pub fn check_target(global: &Global, graph: &Graph) -> anyhow::Result<()> {
     })
 }
 
-/// Returns the frontend that `layers.toml` names, and what is wrong with how it names it.
+/// Returns the frontend that `layers.toml` sets, and a diagnostic if the value is not valid.
 pub fn frontend_of(file: &ConfigFile) -> (Option<Frontend>, Option<Diagnostic>) {
     let Some(setting) = &file.config.check.frontend else { return (None, None) };
     let version = Frontend::parse(setting.get_ref());

@@ -1,8 +1,8 @@
-//! What may come next on a command line, for the scripts of `layers completions`.
+//! What can come next on a command line, for the scripts of `layers completions`.
 //!
-//! Owns the names that only the repository knows: its images, its runs, and the externals of its
-//! graph.json. It looks for Dockerfiles and opens none, asks no engine, and says nothing of what is
-//! wrong: a shell that completes has no place for complaints.
+//! Owns the names that only the repository knows: its images, its runs, and the externals of its graph.json. It looks
+//! for Dockerfiles but does not read them, does not use an engine, and does not report problems: a shell that completes
+//! a word cannot show them.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -24,12 +24,11 @@ use crate::state::{Memory, runs};
 use super::environment::Environment;
 use super::{lock, names, root};
 
-/// The variable by which a completion script says which shell asks.
+/// The variable in which a completion script passes the name of its shell.
 pub const VARIABLE: &str = "LAYERS_COMPLETE";
 
-/// Answers the question of a completion script. Returns nothing where none was asked: the scripts
-/// set a variable and put the words behind a `--` that no other command line begins with, so that
-/// a variable that somebody exported changes nothing.
+/// Answers a completion script. Returns `None` if the caller is not one: the scripts set a variable and put the words
+/// after a leading `--`, which no other command line has, so an exported variable has no effect on its own.
 pub fn answer_shell() -> Option<Exit> {
     let shell = std::env::var(VARIABLE).ok()?;
     let mut words = std::env::args_os().skip(1);
@@ -49,13 +48,13 @@ fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> 
     say::data(&String::from_utf8(text)?)
 }
 
-/// The command line with completers where only the repository knows the values. What stands for a
-/// value in the help decides, so that an option of later days which takes an IMAGE has them too.
+/// Adds completers to the command line for values that only the repository knows. The value name in the help decides,
+/// so a future option that takes an IMAGE gets one too.
 fn with_names(program: clap::Command, folder: &Path) -> clap::Command {
     knowing(program, folder)
 }
 
-/// A command and those below it likewise.
+/// Adds completers to a command and its subcommands.
 fn knowing(command: clap::Command, folder: &Path) -> clap::Command {
     let with_names = |argument: Arg| {
         let folder = folder.to_path_buf();
@@ -69,15 +68,15 @@ fn knowing(command: clap::Command, folder: &Path) -> clap::Command {
             Some("DIR") => argument.value_hint(ValueHint::DirPath),
             _ => argument,
         };
-        // Hidden ones are offered where nothing else fits: options once a dash is there, and not
-        // between the names of images.
+        // Hidden options are offered only if nothing else fits: once there is a dash, and not among
+        // the names of images.
         let is_option = !argument.is_positional();
         argument.hide(is_option)
     };
     command.mut_args(with_names).mut_subcommands(|command| knowing(command, folder))
 }
 
-/// The folder in which the command line that is being written would act: the current one, or that of `-C`.
+/// Returns the directory in which the command line being typed would run: the current one, or that of `-C`.
 fn folder_of(words: &[OsString], current: &Path) -> PathBuf {
     let mut folder = current.to_owned();
     let mut words = words.iter();
@@ -94,32 +93,32 @@ fn folder_of(words: &[OsString], current: &Path) -> PathBuf {
     folder
 }
 
-/// The names of all images; none where they can't be told.
+/// Returns the names of all images, or none if they cannot be determined.
 fn images_at(folder: &Path) -> anyhow::Result<Vec<String>> {
     let root = root::find_root(folder);
     let (file, _) = config::read(&root)?;
     let (found, _) = groups::find(&root, &file)?;
     let folder = root::folder_of(&root);
-    // No image is called after a tag that git would have to be asked for.
+    // The names of images do not depend on tags, so git is not needed.
     let environment = Environment::read();
     let (wishes, _) = names::read(&Global::default(), &environment, &file, folder, None)?;
     let (images, _) = images::collect(&found, &file, &wishes);
     Ok(images.into_iter().map(|image| image.name).collect())
 }
 
-/// The externals that graph.json knows.
+/// Returns the externals in graph.json.
 fn externals_at(folder: &Path) -> Vec<CompletionCandidate> {
     lock::externals(&root::find_root(folder)).into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// The runs whose logs are kept, the newest first.
+/// Returns the runs whose logs are kept, newest first.
 fn runs_at(folder: &Path) -> Vec<CompletionCandidate> {
     let runs = runs::all(&Memory::of(&root::find_root(folder)));
     runs.into_iter().rev().map(|run| CompletionCandidate::new(run.id)).collect()
 }
 
-/// Names of images, with the `+` of "and all that it needs" before them where it was typed; once
-/// there is a slash, folders, which choose images too.
+/// Completes names of images, after a `+` ("and its dependencies") if one was typed. After a slash, completes
+/// directories, which also select images.
 struct Images(PathBuf);
 
 impl ValueCompleter for Images {

@@ -1,6 +1,6 @@
 //! The environment, read once.
 //!
-//! Owns which variables count. Everything else gets values.
+//! Owns which variables have a meaning. Other modules get values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,14 +15,14 @@ use crate::graph::naming::{Given, Origin};
 use crate::report::paint::{Paint, Wish};
 use crate::report::say;
 
-/// All variables of the process that are text.
+/// All environment variables of the process that are UTF-8.
 pub struct Environment {
     variables: BTreeMap<String, String>,
     arguments: Vec<OsString>,
 }
 
 impl Environment {
-    /// Reads the process's environment.
+    /// Reads the environment of the process.
     pub fn read() -> Environment {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -30,7 +30,7 @@ impl Environment {
         Environment { variables, arguments: std::env::args_os().skip(1).collect() }
     }
 
-    /// The same, but for one variable.
+    /// Returns the environment without one variable.
     #[must_use]
     pub fn without(&self, name: &str) -> Environment {
         let mut variables = self.variables.clone();
@@ -38,17 +38,17 @@ impl Environment {
         Environment { variables, arguments: self.arguments.clone() }
     }
 
-    /// A variable's value.
+    /// Returns the value of a variable.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// A variable's value where it is not empty.
+    /// Returns the value of a variable if it is not empty.
     pub fn set_var(&self, name: &str) -> Option<&str> {
         self.var(name).filter(|value| !value.is_empty())
     }
 
-    /// The first of several variables that says something.
+    /// Returns the first of several variables that is not empty.
     pub fn given(&self, names: &[&'static str]) -> Option<Given> {
         names.iter().find_map(|name| {
             let value = self.set_var(name)?.to_owned();
@@ -56,60 +56,60 @@ impl Environment {
         })
     }
 
-    /// A variable that names a file.
+    /// Returns the value of a variable as a path, if it is not empty.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.set_var(name).map(PathBuf::from)
     }
 
-    /// Colours of the standard error stream.
+    /// The colors of stderr.
     pub fn paint(&self) -> Paint {
         Paint::new(self.color_wish(), std::io::stderr().is_terminal())
     }
 
-    /// Colours of the standard output.
+    /// The colors of stdout.
     pub fn paint_of_output(&self) -> Paint {
         Paint::new(self.color_wish(), say::is_terminal())
     }
 
-    /// Whether the standard error stream is a terminal.
+    /// Returns whether stderr is a terminal.
     pub fn has_terminal(&self) -> bool {
         std::io::stderr().is_terminal()
     }
 
-    /// The command line behind the program's name.
+    /// The arguments of the command line, without the program's name.
     pub fn arguments(&self) -> &[OsString] {
         &self.arguments
     }
 
-    /// Whether someone can be asked: a question is seen, and an answer can be read. A job in the
-    /// background of a shell would be stopped by reading.
+    /// Returns whether the user can be asked: a question is visible, and an answer can be read. Reading would stop a
+    /// background job of a shell.
     pub fn can_ask(&self) -> bool {
         let stdin = std::io::stdin();
         let is_in_front = || tcgetpgrp(&stdin).map_or(true, |group| group == getpgrp());
         stdin.is_terminal() && self.has_terminal() && is_in_front()
     }
 
-    /// Whether it is one that can be drawn on.
+    /// Returns whether stderr is a terminal that can be drawn on.
     pub fn can_draw(&self) -> bool {
         self.has_terminal() && !self.color_wish().dumb
     }
 
-    /// Whether the standard error stream's terminal wraps lines again when it becomes narrower, as most do.
-    /// Those are told apart that are known not to; of others that is believed.
+    /// Returns whether the terminal of stderr rewraps lines when it becomes narrower, as most terminals do. Terminals
+    /// known not to rewrap are recognized; all others are assumed to do it.
     pub fn rewraps(&self) -> bool {
         let term = self.var("TERM").unwrap_or_default();
         let is_cut = ["linux", "rxvt", "st-", "vt"].iter().any(|name| term.starts_with(name));
-        // xterm says so by this variable, GNU screen by the other.
+        // xterm sets the first variable, GNU screen the second.
         !is_cut && self.var("XTERM_VERSION").is_none() && self.var("STY").is_none()
     }
 
-    /// Whether this is a job of GitHub Actions.
+    /// Returns whether this is a job of GitHub Actions.
     pub fn is_in_actions(&self) -> bool {
         self.var("GITHUB_ACTIONS") == Some("true")
     }
 
-    /// Where a repository's root lies below the folder that a workflow has checked out; empty where they
-    /// are the same, or it lies elsewhere.
+    /// Returns the path of a repository's root below the directory that a workflow has checked out. It is empty if they
+    /// are the same, or if the root is somewhere else.
     pub fn below_workspace(&self, root: &Path) -> String {
         let below = || {
             let workspace = Path::new(self.set_var("GITHUB_WORKSPACE")?).canonicalize().ok()?;

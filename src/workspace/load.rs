@@ -1,6 +1,6 @@
 //! The part of the pipeline that all verbs share: options → sources → Dockerfiles → graph.
 //!
-//! Owns the repository as read, and what is wrong with its files.
+//! Owns the repository as read, and the diagnostics about its files.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -39,41 +39,41 @@ use super::{Invocation, attestations, names, paths, registry};
 pub struct Workspace {
     /// Its root.
     pub root: PathBuf,
-    /// Where the command was given, below the root.
+    /// The directory of the command, relative to the root.
     pub current: RelPath,
-    /// What its builds get.
+    /// The settings of its builds.
     pub builds: BuildSettings,
-    /// The registry through which images are shared, where there is one.
+    /// The registry through which images are shared, if there is one.
     pub home: Option<Home>,
-    /// What the engine is to attest of them.
+    /// The requested attestations of its images.
     pub attestations: Attestations,
-    /// Its images and what they need.
+    /// Its images and their dependencies.
     pub graph: Graph,
     /// The triggers of external images that the graph was evaluated with.
     pub triggers: ExternalTriggers,
-    /// What is wrong with its files.
+    /// The diagnostics about its files.
     pub diagnostics: Vec<Diagnostic>,
-    /// What is not to be told.
+    /// The diagnostics that are silenced.
     pub silence: Silence,
-    /// The oldest frontend that is to read the Dockerfiles, where `layers.toml` says so.
+    /// The oldest frontend that must be able to read the Dockerfiles, if `layers.toml` sets one.
     pub frontend: Option<Frontend>,
-    /// What `layers.toml` says.
+    /// The content of `layers.toml`.
     pub config: ConfigFile,
-    /// What tags may be named after.
+    /// The HEAD that tags may be named after.
     pub head: Head,
 }
 
-/// Reads and links the repository that the options mean.
+/// Reads and links the repository that the options specify.
 ///
 /// # Errors
-/// Where the folder can't be read, or has no Dockerfiles; where an option or a variable of the
-/// environment has a value that can't be.
+/// Returns an error if the directory cannot be read or has no Dockerfiles, or if an option or an environment variable
+/// has a value that is not valid.
 pub fn load(at: &Invocation) -> anyhow::Result<Workspace> {
     load_with(at, true)
 }
 
-/// The same without the tags that are named after HEAD: what is committed with a graph can't hold
-/// the name of its own commit.
+/// Reads and links the repository without the tags that are named after HEAD: a file that is committed with a graph
+/// cannot contain the name of its own commit.
 ///
 /// # Errors
 /// As [`load`].
@@ -104,7 +104,7 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
     problems.extend(mistakes);
     let diagnostics = silence.apply(problems);
     if !diagnostics.iter().any(Diagnostic::is_error) {
-        // A file that can't be read may be the one that has the stage.
+        // A file that cannot be read may be the one that has the stage.
         check_target(&at.global, &graph)?;
     }
     let current = current.unwrap_or_else(RelPath::root);
@@ -125,18 +125,18 @@ fn load_with(at: &Invocation, names_head: bool) -> anyhow::Result<Workspace> {
 }
 
 impl Drop for Workspace {
-    /// Taking 10,000 images apart costs a sixth of a command's time, so a command does not wait for it.
+    /// Freeing 10,000 images takes a sixth of a command's time, so a command does not wait for it.
     fn drop(&mut self) {
         let graph = std::mem::take(&mut self.graph);
         rayon::spawn(move || drop(graph));
     }
 }
 
-/// The graph that a configuration describes, the settings of its builds, and what is wrong with it. Without a `head`, tags that are
-/// named after it are left out.
+/// Reads the graph that a configuration describes, the settings of its builds, and the diagnostics about them. Without
+/// a `head`, tags that are named after it are omitted.
 ///
 /// # Errors
-/// Where a folder can't be read.
+/// Returns an error if a directory cannot be read.
 pub fn read_graph(
     root: &Path,
     file: &ConfigFile,
@@ -156,15 +156,14 @@ pub fn read_graph(
     let (graph, mistakes) = link::link(read, &wishes, &builds.wanted(at));
     problems.extend(mistakes);
     if !bad_values.is_empty() {
-        // They make all names invalid, and are said once.
+        // They make all names invalid, and are reported once.
         problems.retain(|problem| problem.rule != Rule::InvalidName);
         problems.extend(bad_values);
     }
     Ok((graph, builds, problems))
 }
 
-/// The images of some Dockerfiles, for looking into them: their names are their paths, and nothing
-/// is complained about.
+/// Reads the images of some Dockerfiles for inspection: their names are their paths, and problems are not reported.
 pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Graph {
     paths.sort_unstable();
     let candidates = paths.into_iter().map(|path| Candidate::new(path.as_str().to_owned(), path));
@@ -179,7 +178,7 @@ pub fn read_unnamed(root: &Path, mut paths: Vec<RelPath>, at: &Invocation) -> Gr
     link::link(read, &Wishes::default(), &wanted).0
 }
 
-/// Images may share a Dockerfile, an ignore file, or a setting; what is wrong with it is said once.
+/// Removes duplicates: images may share a Dockerfile, an ignore file, or a setting, whose problems are reported once.
 pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> {
     let mut seen = HashSet::new();
     problems
@@ -193,10 +192,10 @@ pub fn once_each(problems: impl Iterator<Item = Diagnostic>) -> Vec<Diagnostic> 
 }
 
 impl Workspace {
-    /// Reads the workspace and the ignore files of its contexts, and prints what is wrong.
+    /// Reads the workspace and the ignore files of its contexts, and prints the diagnostics.
     ///
     /// # Errors
-    /// As [`load`]; and where a file has an error, which forbids going on.
+    /// As [`load`]; also returns an error if a file has an error.
     pub fn open(at: &Invocation) -> anyhow::Result<Workspace> {
         let mut workspace = load(at)?;
         workspace.read_ignore_files();
@@ -204,7 +203,7 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// The same for commands that look into no context.
+    /// Reads the workspace for commands that do not need the contexts, and prints the diagnostics.
     ///
     /// # Errors
     /// As [`Workspace::open`].
@@ -214,7 +213,8 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// What a file for another program says beside the graph, when a command line makes it.
+    /// Returns what a file generated for another program contains in addition to the graph. `command` is the command
+    /// line that generates it.
     pub fn recipe(&self, command: String) -> Recipe<'_> {
         let config = &self.config.config;
         Recipe {
@@ -226,7 +226,7 @@ impl Workspace {
         }
     }
 
-    /// Reads the ignore files of all images too; what is wrong with them joins the rest.
+    /// Also reads the ignore files of all images, and adds the diagnostics about them.
     pub fn read_ignore_files(&mut self) {
         let images = self.graph.images.values().as_slice().par_iter();
         let problems = images.flat_map_iter(|image| {
@@ -240,11 +240,11 @@ impl Workspace {
         self.diagnostics.extend(once_each(problems.into_iter()));
     }
 
-    /// Evaluates what is built on external images with the triggers that these carry, and prints what is
-    /// wrong then. Returns whether there was anything new.
+    /// Evaluates the images that are built on externals with the triggers of these externals, and prints the new
+    /// diagnostics. Returns whether any trigger was new.
     ///
     /// # Errors
-    /// If a trigger is not valid there, or makes images depend on one another.
+    /// Returns an error if a trigger is not valid in an image, or if it creates a cycle.
     pub fn learn_triggers(
         &mut self,
         reported: ExternalTriggers,
@@ -266,10 +266,10 @@ impl Workspace {
         }
     }
 
-    /// Prints what is wrong.
+    /// Prints the diagnostics.
     ///
     /// # Errors
-    /// Where there is an error, which forbids going on.
+    /// Returns an error if one of them is an error.
     pub fn refuse_errors(&self, at: &Invocation) -> anyhow::Result<()> {
         say::err(&diagnostics::draw(&self.diagnostics, at.paint))?;
         match self.diagnostics.iter().any(Diagnostic::is_error) {
@@ -280,7 +280,7 @@ impl Workspace {
 }
 
 fn describe_unreadable(root: &Path, image: &Image, error: &std::io::Error) -> Diagnostic {
-    // The error names the file by its whole path.
+    // The error names the file by its absolute path.
     let message = error.to_string().replace(&format!("{}/", visible_path(root)), "");
     let source = Source::new(image.dockerfile.clone(), "");
     Diagnostic::new(Rule::UnreadableFile, message).at(&source, Span::default(), "")

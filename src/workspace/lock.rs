@@ -1,7 +1,7 @@
-//! `graph.json` on the disk: the committed lock of the graph.
+//! `graph.json` on the disk: the committed lock file of the graph.
 //!
-//! Owns where it lies, reading it for verbs that need its pins, and how one that is broken or out of
-//! date ends them. What is in it is `graph`'s affair.
+//! Owns where it is, how it is read by verbs that need its pins, and the errors about one that is invalid or out of
+//! date. `graph` owns its content.
 
 use std::io;
 use std::path::Path;
@@ -21,30 +21,30 @@ use crate::report::{compared, diagnostics, say};
 use super::Invocation;
 use super::load::Workspace;
 
-/// The file, at the root of the repository.
+/// The name of the lock file, at the root of the repository.
 pub const FILE: &str = "graph.json";
 
-/// A lock as it was read, and the digests that it gives externals.
+/// A lock file as read, and its pins.
 type Committed = (Lock, Pins);
 
-/// Reads the lock with the digests that it gives externals; nothing where there is none.
+/// Reads the lock file and its pins. Returns `None` if there is none.
 ///
 /// # Errors
-/// Where it can't be read. One that is broken is a diagnostic.
+/// Returns an error if the lock file cannot be read. One that is not valid is a diagnostic.
 fn read(workspace: &Workspace) -> anyhow::Result<Result<Option<Committed>, Box<Diagnostic>>> {
     Ok(source(&workspace.root)?.map(|source| parse(&source)).transpose())
 }
 
-/// The externals by tag that the lock of a folder knows, for a shell that completes.
+/// Returns the externals with tags that the lock file in a directory contains, for shell completion.
 pub fn externals(root: &Path) -> Vec<String> {
     let lock = source(root).ok().flatten().and_then(|source| Lock::read(&source).ok());
     lock.map(|lock| lock.externals()).unwrap_or_default()
 }
 
-/// The pins of the lock, none where there is none; an error where it is broken, which it then has printed.
+/// Returns the pins of the lock file, which are empty if there is none.
 ///
 /// # Errors
-/// As [`read`]; and where it is broken.
+/// As [`read`]; also returns an error if the lock file is not valid, and has then printed the diagnostic.
 pub fn pins(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     match read(workspace)? {
         Ok(committed) => Ok(committed.map(|(_, pins)| pins).unwrap_or_default()),
@@ -52,8 +52,8 @@ pub fn pins(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     }
 }
 
-/// The pins that a lock keeps when it is made anew; none where there is no lock, or where another
-/// program calls a file of its own so.
+/// Returns the pins that a new lock file keeps. They are empty if there is no lock file, or if the file of that name
+/// belongs to another program.
 ///
 /// # Errors
 /// As [`read`].
@@ -71,7 +71,7 @@ fn source(root: &Path) -> anyhow::Result<Option<Source>> {
         Err(error) => return Err(error).context(format!("can't read `{FILE}`")),
     };
     let name = RelPath::new(FILE).context("the lock has a name")?;
-    // What is no text is no JSON either, and is said to be none.
+    // A file that is not UTF-8 is not JSON either, and is reported as such.
     Ok(Some(Source::new(name, String::from_utf8_lossy(&bytes))))
 }
 
@@ -81,33 +81,33 @@ fn parse(source: &Source) -> Result<Committed, Box<Diagnostic>> {
     Ok((lock, pins))
 }
 
-/// The lock of a graph with these pins, as it is written.
+/// Returns the text of the lock file of a graph with these pins.
 pub fn text(graph: &Graph, pins: &Pins) -> String {
     lock::draw(&View::whole(graph).pinned(pins.clone()))
 }
 
-/// Prints what is wrong with a lock, and ends the command.
+/// Prints the problem of a lock file and ends the command.
 ///
 /// # Errors
-/// Always.
+/// Always returns an error.
 pub fn stop<T>(problem: &Diagnostic, at: &Invocation) -> anyhow::Result<T> {
     say::err(&diagnostics::draw(std::slice::from_ref(problem), at.paint))?;
     Err(printed(ErrorKind::Files).into())
 }
 
-/// The pins of a build: none unless it is locked.
+/// Returns the pins of a build, which are empty without `--locked`.
 ///
 /// # Errors
-/// As [`read`]; and where it is locked and the lock cannot be used.
+/// As [`read`]; also returns an error if the build is locked and the lock file cannot be used.
 pub fn pins_of(is_locked: bool, workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     if is_locked { heed(workspace, at) } else { Ok(Pins::default()) }
 }
 
-/// The pins that a build is to heed: those of a lock that is of today and pins all externals that are
-/// named by tag. Where it is not, says so.
+/// Returns the pins of a locked build: those of a lock file that is up to date and pins all externals with tags. Prints
+/// the reason if the lock file is not like that.
 ///
 /// # Errors
-/// As [`read`]; and where it is not such a lock.
+/// As [`read`]; also returns an error if the lock file is not like that.
 fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     let refuse = |why: &str| {
         Err(InfrastructureError::new(ErrorKind::Files, why).hint("layers update").into())

@@ -1,8 +1,7 @@
-//! The repository as read: settings resolved once, the graph and its diagnostics, the lock file, and
-//! git revisions.
+//! The repository as read: settings resolved once, the graph and its diagnostics, the lock file, and git revisions.
 //!
-//! Owns where a repository begins, and which setting takes precedence: options over environment over
-//! `layers.toml` over inference.
+//! Owns where a repository begins, and which setting takes precedence: options over environment over `layers.toml` over
+//! inference.
 
 use crate::cli::Global;
 use crate::report::clean::Allowed;
@@ -26,23 +25,23 @@ pub mod tags;
 
 use environment::Environment;
 
-/// What a verb knows of its surroundings.
+/// The options and the environment of a command.
 pub struct Invocation {
-    /// The options of all commands.
+    /// The options that all commands have.
     pub global: Global,
     /// The environment.
     pub environment: Environment,
-    /// Colours of the standard error stream.
+    /// The colors of stderr.
     pub paint: Paint,
 }
 
 impl Invocation {
-    /// Reads the environment, and lets it decide what is printed.
+    /// Reads the environment, which also decides what may be printed.
     #[must_use]
     pub fn read(global: Global) -> Invocation {
         let environment = Environment::read();
         let paint = environment.paint();
-        // There, lines may be taken for commands.
+        // GitHub Actions interprets some printed lines as commands.
         let commands = !environment.is_in_actions();
         say::begin(say::Rules {
             output: Allowed { colors: environment.paint_of_output().is_colored(), commands },

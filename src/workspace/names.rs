@@ -1,7 +1,7 @@
-//! What is said about names outside the Dockerfiles: by options, the environment and `layers.toml`.
+//! The parts of names that come from outside the Dockerfiles: from options, the environment, and `layers.toml`.
 //!
-//! Owns which of them wins, and whether a value can be a part of a reference at all. A bad one is
-//! complained about where it was given: no Dockerfile is to blame for it.
+//! Owns which of them takes precedence, and whether a value can be part of a reference at all. A bad value is reported
+//! where it was given: no Dockerfile is the cause.
 
 use crate::base::error::usage;
 use crate::base::{Diagnostic, Rule, Span};
@@ -14,14 +14,14 @@ use crate::scan::git::Head;
 use super::environment::Environment;
 use super::tags;
 
-/// How references are made where no template is set.
+/// The template of references if none is set.
 const DEFAULT_TEMPLATE: &str = "{namespace}/{app}-{name}";
 
-/// Command line, then environment, then `layers.toml`. A bad value in `layers.toml` is a
-/// diagnostic. Without a `head`, tags that are named after it are left out.
+/// Reads the parts of names: from the command line, or else the environment, or else `layers.toml`. A bad value in
+/// `layers.toml` is a diagnostic. Without a `head`, tags that are named after it are omitted.
 ///
 /// # Errors
-/// Where an option or a variable has a value that can't be a part of a reference.
+/// Returns an error if an option or a variable has a value that cannot be part of a reference.
 pub fn read(
     global: &Global,
     env: &Environment,
@@ -52,7 +52,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The value that was given outside, else that of the setting.
+    /// Returns the value from the command line or the environment, or else that of the setting.
     fn check(
         &mut self,
         given: Option<Given>,
@@ -87,13 +87,13 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a value can stand for a placeholder in any template of references that has it.
+/// Returns whether a value can replace a placeholder in any template of references that has it.
 fn fits(file: &ConfigFile, placeholder: &str, value: &str) -> bool {
     let is_valid = |template: &Template<'_>, value: &str| {
         let fill = |name: &str| Ok(if name == placeholder { value } else { "x" }.to_owned());
         template.fill(&fill).is_ok_and(|text| Reference::parse(&text).is_ok())
     };
-    // What is wrong with a template itself is another matter.
+    // Problems of a template itself are reported elsewhere.
     let mut templates = templates(file)
         .into_iter()
         .map(Template::parse)

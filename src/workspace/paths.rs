@@ -1,7 +1,7 @@
-//! Whether what `layers.toml` names is there: Dockerfiles, contexts, folders of named contexts.
+//! Whether the paths in `layers.toml` exist: Dockerfiles, contexts, directories of named contexts.
 //!
-//! Owns the complaints about what is missing, at the setting that names it. What no setting names
-//! is complained about by whoever reads it.
+//! Owns the diagnostics about missing paths, at the setting that names them. A missing path that no setting names is
+//! reported where it is read.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,8 +10,8 @@ use crate::base::{Diagnostic, RelPath, Rule};
 use crate::graph::images::{Candidate, Spot};
 use crate::scan::dockerfiles::what_else;
 
-/// Looks for what the settings of the images name. Notes which named contexts are folders, and
-/// takes out images whose Dockerfile is missing.
+/// Checks the paths in the settings of the images. Records which named contexts are directories, and removes images
+/// whose Dockerfile is missing.
 pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     let mut folders: HashMap<RelPath, bool> = HashMap::new();

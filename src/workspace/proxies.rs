@@ -1,6 +1,6 @@
-//! The proxies that builds get from the docker configuration.
+//! The proxies that builds get from Docker's configuration.
 //!
-//! Owns which entry counts: that of the engine which the docker command would use.
+//! Owns which entry applies: that of the engine that the docker command would use.
 
 use std::ffi::OsString;
 
@@ -12,27 +12,27 @@ use crate::engine::docker::endpoint::{self, Environment};
 
 use super::Invocation;
 
-/// What the environment says of Docker's engine.
+/// Returns the environment variables that select a Docker engine.
 pub fn docker_environment(at: &Invocation) -> Environment {
     Environment::read(|name| at.environment.var(name).map(OsString::from))
 }
 
-/// The proxies for the engine that the environment means.
+/// Returns the proxies for the engine that the environment selects.
 ///
 /// # Errors
-/// Where the docker configuration can't be read.
+/// Returns an error if Docker's configuration cannot be read.
 pub fn read(at: &Invocation) -> anyhow::Result<BuildProxies> {
     let environment = docker_environment(at);
-    // Where there is no engine, whoever needs one says why.
+    // If there is no engine, the code that needs one reports why.
     let address = endpoint::resolve(&environment).map(|found| found.address.to_string());
     BuildProxies::read(environment.config.as_deref(), &address.unwrap_or_default())
 }
 
-/// Refuses to publish the password of a proxy: a provenance of any mode but `min` holds all build
-/// arguments (moby/buildkit, `docs/attestations/slsa-provenance.md`).
+/// Refuses to publish the password of a proxy: a provenance in any mode but `min` contains all build arguments
+/// (moby/buildkit, `docs/attestations/slsa-provenance.md`).
 ///
 /// # Errors
-/// Where a build would do so.
+/// Returns an error if a build would publish one.
 pub fn check(proxies: &BuildProxies, attestations: &Attestations) -> anyhow::Result<()> {
     let mut wanted = attestations.wanted();
     let is_open = wanted.any(|(kind, parameters)| {

@@ -1,7 +1,7 @@
-//! Which registry images are shared through, and what of them is put there.
+//! Which registry images are shared through, and what is pushed to it.
 //!
-//! Owns the words for it on the command line, in the environment and in `layers.toml`, and which of
-//! them wins.
+//! Owns how it is set on the command line, in the environment, and in `layers.toml`, and which of these takes
+//! precedence.
 
 use crate::base::error::usage;
 use crate::base::{Diagnostic, Platform, Rule};
@@ -14,14 +14,14 @@ use crate::scan::config::{self, ConfigFile};
 use super::environment::Environment;
 use super::load::Workspace;
 
-/// How a registry is written.
+/// The hint about how a registry is written.
 const FORM: &str = "write it as `ghcr.io/acme` or `localhost:5000`";
 
-/// The registry of the command line or the environment, else that of `layers.toml`. An empty one
-/// means none.
+/// Returns the registry of the command line or the environment, or else that of `layers.toml`. An empty value means
+/// none.
 ///
 /// # Errors
-/// Where an option or variable names none. What is wrong in `layers.toml` is a diagnostic.
+/// Returns an error if an option or a variable is not a registry. A bad value in `layers.toml` is a diagnostic.
 pub fn home_of(
     global: &Global,
     file: &ConfigFile,
@@ -45,7 +45,7 @@ pub fn home_of(
     })
 }
 
-/// What is put into the registry: as the option says, else as `layers.toml` does.
+/// Returns what to push: what the option says, or else what `layers.toml` says.
 pub fn push_of(option: Option<Push>, file: &ConfigFile) -> Push {
     option.unwrap_or(match file.config.push {
         config::Push::No => Push::No,
@@ -54,13 +54,13 @@ pub fn push_of(option: Option<Push>, file: &ConfigFile) -> Push {
     })
 }
 
-/// How registries are spoken to here.
+/// Returns the settings of connections to registries.
 pub fn settings(file: &ConfigFile, environment: &Environment) -> Settings {
     let plain = file.config.insecure_registries.iter();
     settings_with(plain.map(|setting| setting.get_ref().clone()).collect(), environment)
 }
 
-/// How they are spoken to where some of them want no TLS.
+/// Returns the settings of connections to registries, of which those in `plain_http` are used without TLS.
 pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> Settings {
     let variable = |name: &str| environment.var(name).map(Into::into);
     Settings {
@@ -71,8 +71,7 @@ pub fn settings_with(plain_http: Vec<String>, environment: &Environment) -> Sett
     }
 }
 
-/// The registry in which images are looked for; nothing where none is named and nothing is put into
-/// one.
+/// Returns the registry in which images are looked up, or `None` if no registry is set and nothing is pushed.
 pub fn shared_store(
     workspace: &Workspace,
     push: Push,

@@ -1,7 +1,7 @@
-//! `--since REV`: the images that differ from a revision, by git alone.
+//! `--since REV`: the images that changed since a git revision.
 //!
-//! Owns the way from a revision to causes: the revision is laid out, read by the same code as the
-//! work tree, and compared. No engine is asked.
+//! Owns how a revision becomes causes: its files are written to a temporary directory, read by the same code as the
+//! work tree, and compared. No engine is needed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,32 +25,32 @@ use super::build_settings::BuildSettings;
 use super::load::{Workspace, once_each, read_graph};
 use super::lock::FILE;
 
-/// The images that a revision affects.
+/// The images that changes since a revision affect.
 pub struct Affected {
-    /// Why an image itself differs.
+    /// Why an image itself changed.
     pub causes: IdMap<Option<Cause>>,
-    /// Those that differ and all that needs them, in the order of names.
+    /// The changed images and all their dependents, in order of their names.
     pub images: Vec<ImageId>,
 }
 
-/// A revision, laid out and read as the work tree is.
+/// A revision, written to a directory and read like the work tree.
 pub struct Revision {
     skeleton: Skeleton,
     snapshot: Snapshot,
     /// Its images.
     pub graph: Graph,
-    /// What its builds get.
+    /// The settings of its builds.
     pub builds: BuildSettings,
-    /// What is wrong with its files.
+    /// The diagnostics about its files.
     pub problems: Vec<Diagnostic>,
 }
 
 impl Revision {
-    /// Reads the revision that has a tree. Tags may be named after `head` on both sides alike: another commit
-    /// is no other image.
+    /// Reads the revision with the given tree. Tags are named after `head` on both sides, because another commit does
+    /// not make another image.
     ///
     /// # Errors
-    /// Where git can't be asked, or a temporary directory can't be written.
+    /// Returns an error if git fails, or if a temporary directory cannot be written.
     pub fn read(git: &Git, tree: &str, head: &Head, at: &Invocation) -> anyhow::Result<Revision> {
         Revision::of(Snapshot::of_revision(git, tree)?, None, head, at)
     }
@@ -68,7 +68,7 @@ impl Revision {
         Ok(Revision { skeleton, snapshot, graph, builds, problems })
     }
 
-    /// As a side of a comparison.
+    /// Returns the revision as one side of a comparison.
     pub fn side(&self) -> inputs::since::Side<'_> {
         inputs::since::Side {
             root: self.skeleton.root(),
@@ -77,13 +77,13 @@ impl Revision {
         }
     }
 
-    /// The pins of its committed graph. One that can't be read pins nothing.
+    /// Returns the pins of its committed lock file. One that cannot be read pins nothing.
     pub fn pins(&self) -> Pins {
         pins_in(self.skeleton.root())
     }
 }
 
-/// The pins of the committed graph in a directory. One that can't be read pins nothing.
+/// Returns the pins of the lock file in a directory. One that cannot be read pins nothing.
 pub fn pins_in(root: &Path) -> Pins {
     pins_of_any(&std::fs::read(root.join(FILE)).unwrap_or_default())
 }
@@ -91,7 +91,7 @@ pub fn pins_in(root: &Path) -> Pins {
 /// Compares the work tree with a revision.
 ///
 /// # Errors
-/// Where there is no such revision, or git can't be asked.
+/// Returns an error if the revision does not exist, or if git fails.
 pub fn affected(
     workspace: &Workspace,
     revision: &str,
@@ -108,10 +108,10 @@ pub fn affected(
     Ok(Affected::of(graph, causes))
 }
 
-/// Warns where a revision is the null commit: a pipeline passes it on without having looked.
+/// Warns if a revision is the null commit, which pipelines pass on unchecked.
 ///
 /// # Errors
-/// Where the warning can't be written.
+/// Returns an error if the warning cannot be printed.
 pub fn warn_of_null(revision: &str, at: &Invocation) -> anyhow::Result<()> {
     if !is_null(revision) {
         return Ok(());
@@ -123,10 +123,10 @@ pub fn warn_of_null(revision: &str, at: &Invocation) -> anyhow::Result<()> {
     say::warning(&message, at.paint)
 }
 
-/// A revision, and why the images of the work tree are not those of it.
+/// Returns a revision, and why the images of the work tree differ from it.
 ///
 /// # Errors
-/// Where git can't be asked, or the revision can't be laid out.
+/// Returns an error if git fails, or if the revision cannot be written to a directory.
 pub fn compare_work_tree(
     workspace: &Workspace,
     git: &Git,
@@ -134,7 +134,7 @@ pub fn compare_work_tree(
     at: &Invocation,
 ) -> anyhow::Result<(Revision, IdMap<Option<Cause>>)> {
     let Workspace { root, graph, head, .. } = workspace;
-    // Two slow questions that do not need each other.
+    // Both are slow and independent.
     let (then, now) =
         rayon::join(|| Snapshot::of_revision(git, tree), || Snapshot::of_work_tree(git));
     let (mut then, mut now) = (then?, now?);
@@ -142,7 +142,7 @@ pub fn compare_work_tree(
     let local = Local::find(&now, &paths_of(workspace, &now));
     now.take_links(&local);
     then.take_links(&local);
-    // What was wrong with the revision's files does not matter now: what differs does.
+    // Errors in the revision's files do not matter now: only the differences do.
     let then = Revision::of(then, Some(Beside { snapshot: &now, local: &local }), head, at)?;
     let causes = compare(Sides {
         now: inputs::since::Side { root, graph, snapshot: &now },
@@ -152,7 +152,7 @@ pub fn compare_work_tree(
     Ok((then, causes))
 }
 
-/// The paths of all files that say what the images are, and of their contexts.
+/// Returns the paths of all files that define the images, and of their contexts.
 fn paths_of(workspace: &Workspace, snapshot: &Snapshot) -> BTreeSet<std::ffi::OsString> {
     let Workspace { root, graph, .. } = workspace;
     let mut paths = BTreeSet::from([snapshot.path_of(config::FILE_NAME)]);
@@ -160,7 +160,7 @@ fn paths_of(workspace: &Workspace, snapshot: &Snapshot) -> BTreeSet<std::ffi::Os
         let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));
         paths.insert(snapshot.path_of(image.dockerfile.as_str()));
         paths.insert(snapshot.path_of(image.context.as_str()));
-        // One that can't be looked for is reported by those who read it.
+        // If an ignore file cannot be accessed, the code that reads it reports that.
         let ignore = find_ignore_file(&dockerfile, &context).ok().flatten();
         let ignore =
             ignore.and_then(|file| Some(snapshot.path_of(file.strip_prefix(root).ok()?.to_str()?)));
@@ -169,7 +169,7 @@ fn paths_of(workspace: &Workspace, snapshot: &Snapshot) -> BTreeSet<std::ffi::Os
     paths
 }
 
-/// An external that is pinned at another digest is another one, though no Dockerfile says so.
+/// Adds a cause for each external with another pin: it is another image, although the Dockerfiles are the same.
 pub fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, then: Side<'_>, now: Side<'_>) {
     for (image, references) in moved_pins(then, now) {
         let pinned = references.into_iter();
@@ -188,15 +188,15 @@ pub fn add_moved_pins(causes: &mut IdMap<Option<Cause>>, then: Side<'_>, now: Si
 }
 
 impl Affected {
-    /// What follows from the causes.
+    /// Returns the images that the causes affect.
     pub fn of(graph: &Graph, causes: IdMap<Option<Cause>>) -> Affected {
         let differ: Vec<ImageId> = graph.images.ids().filter(|id| causes[*id].is_some()).collect();
         let images = select::with_dependents(graph, &differ);
         Affected { causes, images }
     }
 
-    /// For each affected image how many affected ones at most must be built one after the other
-    /// before it; nothing for the others.
+    /// Returns the level of each affected image: the maximum number of affected images that must be built one after
+    /// another before it. Returns `None` for the other images.
     pub fn layers(&self, graph: &Graph) -> IdMap<Option<usize>> {
         let mut layers: IdMap<Option<usize>> = IdMap::from_fn(graph.images.len(), |_| None);
         let mut is_affected = IdMap::from_fn(graph.images.len(), |_| false);

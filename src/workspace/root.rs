@@ -1,6 +1,6 @@
 //! Where a repository begins, and its state directory.
 //!
-//! Owns the way from the directory that a command is given in to the repository's root.
+//! Owns how the directory of a command leads to the root of the repository.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,10 @@ use crate::state::Memory;
 
 use super::Invocation;
 
-/// The folder that the command means.
+/// Returns the directory in which the command runs.
 ///
 /// # Errors
-/// Where there is none.
+/// Returns an error if it does not exist.
 pub fn start_folder(at: &Invocation) -> anyhow::Result<PathBuf> {
     let current = std::env::current_dir().context("can't tell the current folder")?;
     let Some(wanted) = &at.global.directory else { return Ok(current) };
@@ -31,9 +31,8 @@ pub fn start_folder(at: &Invocation) -> anyhow::Result<PathBuf> {
     Ok(found)
 }
 
-/// The nearest folder from `start` upwards that has a `layers.toml` or Dockerfiles where they
-/// are looked for; it does not look beyond the repository that git knows. `start` itself where
-/// there is none.
+/// Returns the nearest directory, from `start` upward, that has a `layers.toml`, or Dockerfiles in the default
+/// locations. Does not search beyond the root of the git repository. Returns `start` if there is none.
 pub fn find_root(start: &Path) -> PathBuf {
     for folder in start.ancestors() {
         if folder.join(config::FILE_NAME).is_file() || dockerfiles::has_any(folder) {
@@ -46,31 +45,31 @@ pub fn find_root(start: &Path) -> PathBuf {
     start.to_owned()
 }
 
-/// The folder at or above another that git takes for the top of its tree.
+/// Returns the nearest directory, from `folder` upward, that is the root of a git work tree.
 pub fn git_folder(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
 
-/// What the repository's folder gives as a part of names.
+/// Returns the name of the repository's directory in the form that names of images use.
 pub fn folder_of(root: &Path) -> String {
     let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
     naming::as_app(&folder.unwrap_or_default())
 }
 
-/// What is remembered at a root, with a warning where a part of it is not used.
+/// Returns the state directory of a root, and warns if a part of it is not used.
 ///
 /// # Errors
-/// Where it can't be warned.
+/// Returns an error if the warning cannot be printed.
 pub fn memory(root: &Path, at: &Invocation) -> anyhow::Result<Memory> {
     let memory = Memory::of(root);
     memory.trouble().map_or(Ok(()), |trouble| say::warning(&trouble, at.paint))?;
     Ok(memory)
 }
 
-/// The same for a command that is about nothing else.
+/// Returns the state directory of a root, for a command that needs all of it.
 ///
 /// # Errors
-/// Where a part of it is not used.
+/// Returns an error if a part of it is not used.
 pub fn own_memory(root: &Path) -> anyhow::Result<Memory> {
     let memory = Memory::of(root);
     memory.trouble().map_or(Ok(memory), |trouble| Err(anyhow::anyhow!(trouble)))

@@ -1,8 +1,8 @@
-//! Further tags: which are asked for, and what their templates come to.
+//! Additional tags: which are requested, and the values of their templates.
 //!
-//! Owns what `{git.sha}`, `{git.branch}` and `{git.tag}` stand for: git says so, and where HEAD is
-//! detached, as it is in pipelines, the variables of GitHub Actions and GitLab say the branch. What
-//! has no value is complained about where it is written.
+//! Owns the values of `{git.sha}`, `{git.branch}`, and `{git.tag}`. They come from git. If HEAD is detached, as it is
+//! in pipelines, the branch comes from the variables of GitHub Actions and GitLab. A placeholder without a value is
+//! reported where it is written.
 
 use crate::base::error::usage;
 use crate::base::{Diagnostic, Rule};
@@ -15,17 +15,17 @@ use crate::scan::git::Head;
 
 use super::environment::Environment;
 
-/// How much of a commit's name stands in a tag.
+/// The number of characters of a commit ID in a tag.
 const SHA_LENGTH: usize = 12;
 
 const TAG_HINT: &str =
     "a tag has letters, digits, `_`, `.` and `-`, and begins with none of the last two";
 
-/// The tags of the command line, else of the environment, else of `layers.toml`. Without a `head` those
-/// that are named after it are left out. A bad one in `layers.toml` is a diagnostic.
+/// Returns the tags of the command line, or else of the environment, or else of `layers.toml`. Without a `head`, tags
+/// that are named after it are omitted. A bad one in `layers.toml` is a diagnostic.
 ///
 /// # Errors
-/// Where an option or a variable has a value that is no tag, or a placeholder that nothing fills.
+/// Returns an error if an option or a variable has a value that is not a tag, or a placeholder without a value.
 pub fn read(
     global: &Global,
     env: &Environment,
@@ -81,14 +81,14 @@ pub fn read(
     Ok((tags, problems))
 }
 
-/// Who knows what placeholders stand for.
+/// The sources of the values of placeholders.
 struct Known<'a> {
     env: &'a Environment,
     head: Option<&'a Head>,
 }
 
 impl Known<'_> {
-    /// Whether a template is heeded. One that names a placeholder that there is not always is.
+    /// Returns whether a template is used. A template with an unknown placeholder is always used.
     fn takes(&self, template: &str) -> bool {
         let template = Template::parse_tag(template);
         self.head.is_some() || !OF_GIT.iter().any(|name| template.mentions(name))
@@ -129,8 +129,9 @@ impl Known<'_> {
         }
     }
 
-    /// What a pipeline calls the branch of its checkout, whose HEAD is detached: of a pull request
-    /// the branch that asks to be merged
+    /// Returns the branch that a pipeline has checked out with a detached HEAD.
+    ///
+    /// For a pull request, this is the source branch
     /// (<https://docs.github.com/actions/reference/workflows-and-actions/variables>,
     /// <https://docs.gitlab.com/ci/variables/predefined_variables/>).
     fn branch_of_pipeline(&self) -> Option<&str> {

@@ -1,10 +1,10 @@
-//! The questions about images that are needed and not chosen, and about externals.
+//! The requests about parents that are not selected, and about externals.
 
 use super::*;
 use crate::engine::stub::Stub;
 use crate::plan::tests::{World, external, stored};
 
-/// The first reference of `base`, as engines are asked for it.
+/// The first reference of `base`, as in requests to engines.
 const BASE: &str = "acme/shop-base:latest";
 
 fn world() -> World {

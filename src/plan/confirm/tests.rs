@@ -1,4 +1,4 @@
-//! Checks after a build: whether what an image was built on is what was planned.
+//! Checks after a build: whether an image was built on what was planned.
 
 use super::*;
 use crate::base::error;
@@ -8,12 +8,12 @@ use crate::plan::tests::{World, external, stored};
 
 const BASE: &str = "acme/shop-base:latest";
 
-/// `app` on `base`, which copies from an external, planned and built where references can move.
+/// `app` on `base`, with a copy from an external, planned and built while references can move.
 struct Built {
     world: World,
     store: Stub<'static>,
     needs: Vec<Parent>,
-    /// What the store held when the build was planned.
+    /// The content of the store when the build was planned.
     planned: Stub<'static>,
     app: StoredImage,
     contexts: NamedContexts,
@@ -39,14 +39,14 @@ impl Built {
         Built { world, store, needs, planned, app, contexts, publishes_names: false, resolved }
     }
 
-    /// Gives `base`'s reference to another image.
+    /// Moves `base`'s reference to another image.
     fn move_base(&mut self, stored: StoredImage, history: &[&str]) {
         let stored = StoredImage { references: vec![BASE.into()], ..stored };
         let history: Vec<String> = history.iter().map(|it| (*it).to_owned()).collect();
         self.store.put(stored, &history);
     }
 
-    /// The message of the check; nothing where it passes.
+    /// Returns the error message of the check, or `None` if it passes.
     fn confirm(&self) -> Option<String> {
         let mut judge = self.world.judge(&self.planned);
         (judge.contexts, judge.publishes_names) = (self.contexts, self.publishes_names);
@@ -102,7 +102,7 @@ fn a_base_that_moved_and_moved_back_is_found_by_layers_and_by_history() {
     let mut built = Built::new();
     built.app.diff_ids[0] = "sha256:layer-other".into();
     assert_moved(&built, BASE);
-    // The layers are the same, and the configuration was another, which the history shows.
+    // The layers are the same, but the configuration was another one, as the history shows.
     let mut built = Built::new();
     built.app.id = "sha256:app-other".into();
     let history = ["USER".to_owned(), "COPY".to_owned()];
@@ -125,7 +125,7 @@ fn names_of_their_own_are_not_looked_at_again() {
     built.store.take_calls();
     assert_eq!(built.confirm(), None);
     assert!(built.store.take_calls().is_empty());
-    // With a provenance they keep the names that are written.
+    // With a provenance, parents keep the names in the Dockerfile.
     built.publishes_names = true;
     assert_moved(&built, BASE);
 }
@@ -145,7 +145,7 @@ fn what_a_build_reports_to_have_resolved_is_compared() {
     check(&[format!("docker.io/{BASE}@{}", digest("b"))], false);
     let both = ["a", "b"].map(|it| format!("docker.io/{BASE}@{}", digest(it)));
     check(&both, false);
-    // Of another reference, and of none.
+    // Of another reference, and without a digest.
     check(&[format!("docker.io/acme/other:latest@{}", digest("b"))], true);
     check(&[format!("docker.io/{BASE}")], true);
 }

@@ -13,7 +13,7 @@ fn world() -> World {
     World::new(&[("app", "FROM scratch\nENV A=1\n")])
 }
 
-/// The reason why `app` is built.
+/// Returns the reason why `app` is built.
 fn reason(world: &World, store: &Stub<'_>) -> String {
     let judge = world.judge(store);
     let settled = judge.settle(world.unit("app"), &|_| None).unwrap();
@@ -30,7 +30,7 @@ fn image(key: Option<&str>) -> StoredImage {
 fn an_image_that_was_never_built_is_missing() {
     let (world, store) = (world(), Stub::default());
     assert_eq!(reason(&world, &store), "no-image");
-    // Someone else's image under the reference is not looked for before the first build.
+    // An image from elsewhere under the reference is not looked up before the first build.
     store.put(image(None), &[]);
     store.take_calls();
     assert_eq!(reason(&world, &store), "no-image");
@@ -97,7 +97,7 @@ fn before_its_parents_are_built_only_what_is_certain_is_a_reason() {
     assert_eq!(certain(&world, &store).as_deref(), Some("no-image"));
     world.build("app", "two", &store);
     assert_eq!(certain(&world, &store), None);
-    // That the parent is another one is not known yet.
+    // A change of the parent is not known yet.
     world.build("base", "other", &store);
     assert_eq!(certain(&world, &store), None);
     world.edit("app", "FROM acme/shop-base\nENV B=2\n");

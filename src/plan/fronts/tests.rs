@@ -1,4 +1,4 @@
-//! Plans in groups of images that do not need each other.
+//! Plans in groups of images that do not depend on each other.
 
 use super::*;
 use crate::base::Id;
@@ -16,7 +16,7 @@ fn each_image_comes_right_after_the_last_one_that_it_needs() {
     check(&[&[], &[], &[]], &[&[0, 1, 2]]);
     check(&[&[], &[0], &[1]], &[&[0], &[1], &[2]]);
     check(&[&[], &[], &[0, 1], &[1], &[2, 3]], &[&[0, 1], &[2, 3], &[4]]);
-    // 3 needs a near image and a far one.
+    // 3 depends on a near image and a far one.
     check(&[&[], &[0], &[1], &[0, 2]], &[&[0], &[1], &[2], &[3]]);
 }
 

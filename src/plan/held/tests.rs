@@ -1,4 +1,4 @@
-//! Listings of images, looked up by reference and by key.
+//! Lists of images, looked up by reference and by key.
 
 use super::*;
 use crate::base::clock::UnixTime;
@@ -42,7 +42,7 @@ fn references_lead_to_one_image_to_several_or_to_none() {
     check(&["acme/a:1", "docker.io/acme/a:latest"], "one old");
     check(&["acme/a:1", "acme/b"], "several acme/b:latest");
     check(&["acme/a:1", "acme/a:2", "acme/b"], "missing acme/a:2");
-    // An image without a key is not ours.
+    // An image without a key was not built by `layers`.
     check(&["acme/c"], "missing acme/c:latest");
     check(&[], "missing ");
 }

@@ -7,7 +7,7 @@ use crate::engine::stub::Stub;
 use crate::inputs::Inheritance;
 use crate::plan::tests::{World, describe, external, stored};
 
-/// An image, and one on it.
+/// An image and a child of it.
 fn pair() -> World {
     World::new(&[("base", "FROM scratch\nENV A=1\n"), ("dev", "FROM acme/shop-base\nENV B=1\n")])
 }
@@ -151,14 +151,14 @@ fn a_key_without_its_image_is_not_enough() {
     source = Stub::default();
     source.put(base.clone(), &["ENV".to_owned(), "sh".to_owned()]);
     source.put(dev, &["ENV".to_owned(), "ENV".to_owned()]);
-    // The same labels on another history: the image was made by something else.
+    // The same labels with another history: the image was made by something else.
     check(&world, &source, &["base: build tag-moved acme/shop-base:latest", "dev: waits base"]);
 }
 
 #[test]
 fn of_several_carriers_one_with_the_reference_is_used_else_the_youngest() {
     let case = |has_first: bool, has_second: bool, expected: &str| {
-        // What was found once is known, so each case begins anew.
+        // Results are remembered, so each case starts from scratch.
         let (world, store) = (pair(), Stub::default());
         world.build("base", "one", &store);
         let first = store.image("sha256:base-one").unwrap();
@@ -195,7 +195,7 @@ fn externals_count_for_what_they_are() {
     store.put(external("debian:12", "old"), &["ADD".to_owned()]);
     world.build("app", "one", &store);
     check(&world, &store, &["app: fresh sha256:app-one"]);
-    // The tag is on another image, then on one that only differs in its ID, then on none.
+    // The tag is on another image, then on one that differs only in its ID, then on none.
     store.put(external("debian:12", "new"), &["ADD".to_owned()]);
     check(&world, &store, &["app: build changed external"]);
     let same = StoredImage { id: "sha256:again".into(), ..external("debian:12", "old") };
@@ -221,7 +221,7 @@ fn images_that_are_not_chosen_count_for_what_they_are() {
     check(&store, "dev: build changed parent");
 }
 
-/// What a registry holds under the key of `base`.
+/// What a registry has under the key of `base`.
 fn registered(identity: Identity) -> Registered {
     Registered {
         reference: "r.example/base@sha256:0".into(),
@@ -233,7 +233,7 @@ fn registered(identity: Identity) -> Registered {
     }
 }
 
-/// What becomes of `base`, given what the registry has of it.
+/// Decides on `base`, given what the registry has of it.
 fn close(judge: &Judge<'_>, found: Option<Identity>) -> Settled {
     let base = judge.units.first_of(judge.graph.find("base").unwrap());
     let open = judge.open(base, &|_| None).unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! What a build is given in place of the names in its Dockerfile, by where it is and who reads the file.
+//! What a build is given in place of the names in its Dockerfile, depending on where the images are and which frontend
+//! reads the file.
 
 use super::*;
 use crate::engine::stub::Stub;
@@ -7,7 +8,7 @@ use crate::inputs::{Identity, Inheritance};
 use crate::plan::Registered;
 use crate::plan::tests::{World, external, needs_of, stored};
 
-/// One image with a parent and an external.
+/// An image with a parent and an external.
 fn world(first_line: &str, from: &str) -> (World, Stub<'static>) {
     let text = format!("{first_line}FROM {from}\nCOPY --from=debian:12 /a /a\n");
     let world = World::new(&[("base", "FROM scratch\nENV A=1\n"), ("app", &text)]);
@@ -17,7 +18,7 @@ fn world(first_line: &str, from: &str) -> (World, Stub<'static>) {
     (world, store)
 }
 
-/// For each thing that `app` needs: the ID that it gets under a name of its own, and the reference by digest.
+/// Returns for each dependency of `app` the ID that it gets under an alias, and the reference by digest.
 fn given(judge: &Judge<'_>, needs: &[Parent]) -> Vec<(Option<String>, Option<String>)> {
     let app = judge.units.first_of(judge.graph.find("app").unwrap());
     let given = |(need, of): &(NeedInputs, Dependency<UnitId>)| {
@@ -75,7 +76,7 @@ fn what_only_a_registry_holds_is_named_by_digest() {
     });
     judge.remote_externals = [(external, "debian@sha256:1".to_owned())].into();
     assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:1")]);
-    // A pin wins over what the tag points to.
+    // A pin takes precedence over what the tag points to.
     judge.pinned = [(external, "debian@sha256:2".to_owned())].into();
     assert_eq!(given(&judge, &needs), [by_digest(reference), by_digest("debian@sha256:2")]);
     judge.publishes_names = true;

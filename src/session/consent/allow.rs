@@ -1,7 +1,7 @@
-//! `--allow`, as `docker buildx bake` reads it.
+//! The `--allow` option, as in `docker buildx bake`.
 //!
-//! Owns its keys, and which paths it covers. Of bake's keys those are known that mean something
-//! here: a repository can make a build read files and use agents, and nothing else.
+//! Owns its keys, and which paths it covers. It supports those of bake's keys that have a meaning here: a repository
+//! can make a build read files and use ssh agents, and nothing else.
 
 use std::path::{Path, PathBuf};
 
@@ -20,10 +20,10 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// Reads `fs.read=PATH`, `fs=PATH` and `ssh`; paths begin at `folder`.
+    /// Parses `fs.read=PATH`, `fs=PATH`, and `ssh`. Relative paths start at `folder`.
     ///
     /// # Errors
-    /// Where one is something else.
+    /// Returns an error if a value is anything else.
     pub fn read(
         words: &[String],
         folder: &Path,
@@ -62,7 +62,7 @@ impl Allowed {
         Ok(allowed)
     }
 
-    /// Whether it covers something: a path covers everything below it.
+    /// Returns whether a source is allowed. A path covers everything below it.
     pub(super) fn covers(&self, source: &OutsideSource) -> bool {
         match source {
             OutsideSource::Agent => self.agent,

@@ -1,7 +1,7 @@
-//! Where files are, and whether that is inside the repository.
+//! Where files are, and whether they are inside the repository.
 //!
-//! Owns the comparison. Paths are compared after symbolic links, `.` and `..` are resolved, so a
-//! link inside the repository that points outside is outside.
+//! Owns the comparison. Symbolic links, `.`, and `..` are resolved before paths are compared, so a link inside the
+//! repository that points outside is outside.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -14,10 +14,10 @@ pub struct Boundary {
 }
 
 impl Boundary {
-    /// That of a repository.
+    /// Returns the boundary of a repository.
     ///
     /// # Errors
-    /// Where its root can't be resolved.
+    /// Returns an error if its root cannot be resolved.
     pub fn of(root: &Path) -> std::io::Result<Boundary> {
         Ok(Boundary { root: root.canonicalize()? })
     }
@@ -27,26 +27,26 @@ impl Boundary {
         &self.root
     }
 
-    /// Whether a canonical path is outside.
+    /// Returns whether a canonical path is outside.
     pub fn is_outside(&self, path: &Path) -> bool {
         !path.starts_with(&self.root)
     }
 }
 
-/// A path of `layers.toml`.
+/// A path from `layers.toml` or the command line.
 #[derive(Debug, Clone)]
 pub struct Located<'a> {
-    /// As it is written.
+    /// The path as written.
     pub written: &'a str,
-    /// Where it leads, resolved, or why that is unknown.
+    /// The path that it resolves to, or why that is unknown.
     pub path: Result<PathBuf, Lacking>,
 }
 
-/// The canonical form of a path that exists. This process is `/proc/self` in it: by its number, an
-/// answer would hold for no other run.
+/// Returns the canonical form of a path that exists. The directory of this process is written as `/proc/self`: with its
+/// number, consent would not be valid for any other run.
 ///
 /// # Errors
-/// Where it does not exist, or can't be looked at.
+/// Returns an error if the path does not exist, or cannot be accessed.
 pub fn canonical(path: &Path) -> std::io::Result<PathBuf> {
     let found = path.canonicalize()?;
     let own = Path::new("/proc").join(std::process::id().to_string());
@@ -56,8 +56,8 @@ pub fn canonical(path: &Path) -> std::io::Result<PathBuf> {
     })
 }
 
-/// A path with all symbolic links resolved, as far as it exists; the rest follows as it is, with
-/// `..` resolved by the text.
+/// Resolves all symbolic links of a path, as far as it exists. The rest is appended as written, with `..` resolved
+/// lexically.
 pub fn resolve(path: &Path) -> PathBuf {
     let mut existing = path;
     let mut rest = Vec::new();

@@ -1,9 +1,9 @@
-//! Consent to what a repository takes from outside of itself.
+//! Consent to what a repository takes from outside itself.
 //!
-//! Owns who consents and how it is asked for. Files outside the repository and ssh agents reach a
-//! build only with consent, as `docker buildx bake` has it (docker/buildx, `bake/entitlements.go`):
-//! by `--allow`, or by an answer at the terminal that is remembered. What the command line names
-//! itself never gets here. Environment variables need no consent; they are announced.
+//! Owns where consent comes from and how it is requested. Files outside the repository and ssh agents reach a build
+//! only with consent, as in `docker buildx bake` (docker/buildx, `bake/entitlements.go`): with `--allow`, or with an
+//! answer at the terminal, which is remembered. What the command line itself names does not need consent. Environment
+//! variables do not need consent either; they are announced.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use remembered::Remembered;
 /// What a build would get from outside the repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outside<'a> {
-    /// In which role.
+    /// Its role in the build.
     pub role: Role,
     /// The ID of the secret or agent, or the name of the image.
     pub id: &'a str,
@@ -42,7 +42,7 @@ pub struct Outside<'a> {
     pub images: Vec<&'a str>,
 }
 
-/// What something outside the repository is to a build.
+/// The role of something outside the repository in a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// A secret.
@@ -64,7 +64,7 @@ pub enum OutsideSource {
     Agent,
 }
 
-/// Everything outside the repository that builds of some images would get.
+/// Returns everything outside the repository that the builds of some images would get.
 pub fn outside_of<'a>(
     workspace: &Workspace,
     images: &[&'a Image],
@@ -96,19 +96,19 @@ pub fn outside_of<'a>(
     found.into_iter().collect()
 }
 
-/// What there is consent to.
+/// What the user has consented to.
 pub struct Consents {
     allowed: Allowed,
     remembered: Remembered,
-    /// What was just consented to.
+    /// What the user consented to in this run.
     answered: Vec<(Role, String, OutsideSource)>,
 }
 
 impl Consents {
-    /// What the command line allows, and what was answered before for a repository.
+    /// Reads what the command line allows, and the remembered answers for a repository.
     ///
     /// # Errors
-    /// Where a warning about the remembered answers can't be written.
+    /// Returns an error if a warning about the remembered answers cannot be printed.
     pub fn open(
         allowed: Allowed,
         boundary: &Boundary,
@@ -121,18 +121,17 @@ impl Consents {
         Ok(Consents { allowed, remembered, answered: Vec::new() })
     }
 
-    /// Whether there is consent to something.
+    /// Returns whether there is consent to a source.
     pub fn cover(&self, role: Role, id: &str, source: &OutsideSource) -> bool {
         self.allowed.covers(source)
             || self.remembered.has(role, id, source)
             || self.answered.iter().any(|(it, of, at)| (*it, &**of, at) == (role, id, source))
     }
 
-    /// Makes sure that there is consent to everything: asks for what lacks it, where someone can
-    /// answer.
+    /// Makes sure that there is consent to everything. Asks for what lacks it, if a user can answer.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if consent is missing or refused.
     pub fn obtain(&mut self, wanted: &[Outside<'_>], at: &Invocation) -> anyhow::Result<()> {
         let open = wanted.iter().filter(|it| !self.cover(it.role, it.id, &it.source));
         let open: Vec<&Outside<'_>> = open.collect();
@@ -157,7 +156,7 @@ impl Consents {
     }
 }
 
-/// A path from a folder on, where `~` is the home directory: no shell replaces it behind a `=`.
+/// Joins a path to a directory, and replaces `~` by the home directory: shells do not expand it after a `=`.
 pub fn with_home(written: &str, folder: &Path, home: Option<PathBuf>) -> PathBuf {
     match (home, written.strip_prefix("~/")) {
         (Some(home), Some(rest)) => home.join(rest),

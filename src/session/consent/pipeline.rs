@@ -1,8 +1,8 @@
-//! The `--allow` options of a pipeline.
+//! The `--allow` options of a CI pipeline.
 //!
-//! Owns the options that each image's job carries, for a job has no terminal. They are written as
-//! `layers.toml` writes the paths, so that the file is the same on every machine: what begins with
-//! `/` or `~` may be outside the repository wherever the job runs, and is allowed in any case.
+//! Owns the options that the job of each image gets, because a job has no terminal. Paths are written as in
+//! `layers.toml`, so that the file is the same on every machine. A path that starts with `/` or `~` may be outside the
+//! repository wherever the job runs, so it is always allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,11 +15,11 @@ use crate::workspace::load::Workspace;
 
 use super::{Boundary, Located, canonical};
 
-/// The options for the builds of images. A job may have to build what its image needs, too, so it
-/// has the options of those.
+/// Returns the options for the builds of images. A job may have to build the dependencies of its image, so it also has
+/// their options.
 ///
 /// # Errors
-/// Where the root of the repository can't be resolved.
+/// Returns an error if the root of the repository cannot be resolved.
 pub fn allow_options(
     workspace: &Workspace,
     environment: &Environment,
@@ -77,7 +77,7 @@ fn is_outside(path: &Located<'_>, boundary: &Boundary) -> bool {
         }
 }
 
-/// Whether a relative path leaves the root by its text.
+/// Returns whether a relative path leaves the root, judging by its text.
 fn leaves(path: &str) -> bool {
     RelPath::new(path).is_none()
 }

@@ -1,9 +1,9 @@
 //! The answers that were given at a terminal.
 //!
-//! Owns their file, `layers/consents.json` in the user's state directory: never inside the
-//! repository, which could then bring its own. An answer holds for one repository, by its canonical
-//! path, one ID, and one source, by its canonical path: where one of them differs, the question is
-//! asked again. Paths that are not UTF-8 are not remembered.
+//! Owns their file, `layers/consents.json` in the user's state directory. It is never inside the repository, which
+//! could then bring its own answers. An answer is valid for one repository, by its canonical path, for one ID, and for
+//! one source, by its canonical path. If one of them changes, the user is asked again. Paths that are not UTF-8 are not
+//! remembered.
 
 use std::borrow::Cow;
 use std::fs::{self, DirBuilder};
@@ -23,17 +23,17 @@ use super::{Outside, OutsideSource, Role};
 
 const FILE: &str = "consents.json";
 
-/// What others than the owner may not do to the file or its directory.
+/// The mode bits that let users other than the owner write to the file or its directory, which is refused.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// Where the agent is, in the file.
+/// The source of the ssh agent, in the file.
 const AGENT: &str = "SSH_AUTH_SOCK";
 
 /// The answers for one repository.
 pub(super) struct Remembered {
-    /// Where they are kept; nothing where they can't be.
+    /// The directory that they are kept in, or `None` if they cannot be kept.
     folder: Option<PathBuf>,
-    /// The repository's canonical path, where it is UTF-8.
+    /// The repository's canonical path, if it is UTF-8.
     repository: Option<String>,
     consents: Vec<Consent<'static>>,
 }
@@ -53,8 +53,8 @@ struct ConsentFile<'a> {
 }
 
 impl Remembered {
-    /// Reads the answers for the repository at a canonical path, and says what is wrong with their
-    /// file. A file that others can write, or that can't be read, has none.
+    /// Reads the answers for the repository at a canonical path. Also returns what is wrong with their file. A file
+    /// that others can write, or that cannot be read, counts as empty.
     pub(super) fn open(root: &Path, environment: &Environment) -> (Remembered, Option<String>) {
         let folder = folder_of(environment).filter(|folder| !resolve(folder).starts_with(root));
         let repository = root.to_str().map(str::to_owned);
@@ -64,23 +64,23 @@ impl Remembered {
         (Remembered { folder, repository, consents: consents.unwrap_or_default() }, problem)
     }
 
-    /// Where new answers go; nothing where they can't be kept.
+    /// The directory for new answers, or `None` if they cannot be kept.
     pub(super) fn place(&self) -> Option<&Path> {
         self.repository.as_ref().and(self.folder.as_deref())
     }
 
-    /// Whether there was consent to something.
+    /// Returns whether there was consent to a source.
     pub(super) fn has(&self, role: Role, id: &str, source: &OutsideSource) -> bool {
         self.describe(role, id, source).is_some_and(|consent| self.consents.contains(&consent))
     }
 
-    /// Remembers that there is consent.
+    /// Remembers consent.
     ///
     /// # Errors
-    /// Where the file can't be written; it is unharmed then.
+    /// Returns an error if the file cannot be written, which leaves it unchanged.
     pub(super) fn add(&self, given: &[&Outside<'_>]) -> anyhow::Result<()> {
         let Some(folder) = self.place() else { return Ok(()) };
-        // Another run may have added its own meanwhile.
+        // Another run may have added its own answers meanwhile.
         let mut consents: Vec<Consent<'_>> = read(folder).unwrap_or_default();
         for outside in given {
             let consent = self.describe(outside.role, outside.id, &outside.source);
@@ -114,7 +114,7 @@ impl Remembered {
     }
 }
 
-/// The user's state directory; one that is not absolute does not count
+/// Returns the user's state directory. Relative paths are ignored
 /// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
 fn folder_of(environment: &Environment) -> Option<PathBuf> {
     let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
@@ -143,7 +143,7 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Consent<'static>>> {
     Ok(file.consents)
 }
 
-/// Writes the file so that it is there whole or not at all, and for the user alone.
+/// Writes the file atomically, and readable only by the user.
 fn write(folder: &Path, file: &ConsentFile<'_>) -> anyhow::Result<()> {
     let path = folder.join(FILE);
     let cant = || format!("can't write `{}`", visible_path(&path));

@@ -1,7 +1,7 @@
-//! The words in which consent is asked for.
+//! The texts that ask for consent.
 //!
-//! Owns what a terminal sees of IDs and paths, which a hostile repository chooses: they are shown
-//! so that none of them can move the cursor, reorder the line, or look like words of ours.
+//! Owns how IDs and paths, which a hostile repository chooses, are shown on a terminal: so that none of them can move
+//! the cursor, reorder the line, or look like text of `layers`.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -13,23 +13,23 @@ use crate::graph::evaluate::SecretKind;
 
 use super::{Outside, OutsideSource, Role};
 
-/// Why a command stops where no one can answer.
+/// Why a command stops if the user cannot answer.
 pub(super) const NEEDS_CONSENT: &str =
     "builds of this repository use what is outside of it, which needs your consent";
 
-/// Of an ID no more is shown; it must not push the path off the screen.
+/// The maximum number of characters of an ID that are shown. An ID must not push the path off the screen.
 const LONGEST_ID: usize = 64;
 
-/// Of a list of images no more are named.
+/// The maximum number of images that a list names.
 const MOST_IMAGES: usize = 20;
 
-/// One line per thing outside the repository.
+/// Formats one line per item outside the repository.
 pub(super) fn list(wanted: &[&Outside<'_>]) -> String {
     let lines: Vec<String> = wanted.iter().map(|outside| format!("- {}", line(outside))).collect();
     lines.join("\n")
 }
 
-/// The question at a terminal.
+/// Returns the question at a terminal.
 pub(super) fn question(list: &str, remembers: bool) -> String {
     let list: String = list.lines().map(|line| format!("  {line}\n")).collect();
     let allow = match remembers {
@@ -39,7 +39,7 @@ pub(super) fn question(list: &str, remembers: bool) -> String {
     format!("{NEEDS_CONSENT}:\n{list}{allow} [y/N] ")
 }
 
-/// The command line that consents.
+/// Returns the command line that consents.
 pub(super) fn hint(wanted: &[&Outside<'_>], arguments: &[OsString]) -> String {
     let options = options(wanted).join(" ");
     match typed(arguments) {
@@ -51,8 +51,8 @@ pub(super) fn hint(wanted: &[&Outside<'_>], arguments: &[OsString]) -> String {
     }
 }
 
-/// The line that names an environment variable which builds get as a secret: those of images that mount
-/// it, and of others that may ask for it.
+/// Returns the line that names an environment variable that builds get as a secret: the builds of images that mount it,
+/// and of other images that may request it.
 pub fn announce(id: &str, variable: &str, names: &[&str], mounted: &[&str]) -> String {
     let (mounted, other): (Vec<&str>, Vec<&str>) =
         names.iter().partition(|name| mounted.contains(name));
@@ -63,7 +63,7 @@ pub fn announce(id: &str, variable: &str, names: &[&str], mounted: &[&str]) -> S
     format!("secret {}: from ${}, {}\n", shown(id), shown(variable), lists.join(", "))
 }
 
-/// The warning about something outside that builds do without.
+/// Returns the warning about something outside the repository that builds do not get.
 pub fn withheld(kind: SecretKind, id: &str, names: &[&str]) -> String {
     let kind = match kind {
         SecretKind::Value => "secret",
@@ -100,10 +100,10 @@ fn images(names: &[&str]) -> String {
     }
 }
 
-/// The `--allow` options that cover everything; one for a directory covers what is below it.
+/// Returns the `--allow` options that cover everything. A directory covers everything below it.
 fn options(wanted: &[&Outside<'_>]) -> Vec<String> {
     let mut paths: Vec<&Path> = Vec::new();
-    // A directory comes before what is below it.
+    // A directory sorts before what is below it.
     let mut all: Vec<&Path> = wanted.iter().filter_map(|outside| path(outside)).collect();
     all.sort_unstable();
     for path in all {
@@ -126,9 +126,10 @@ fn path<'a>(outside: &'a Outside<'_>) -> Option<&'a Path> {
     }
 }
 
-/// The command line as it was typed, in the parts before and after the place for an option. Nothing
-/// where it is not text, or holds the value of a build argument, which may not be for every eye: a
-/// log shows the command with the variable that it came from.
+/// Returns the command line as it was typed, as the parts before and after the position of an option.
+///
+/// Returns `None` if it is not UTF-8, or if it contains the value of a build argument, which may be confidential: a log
+/// would show the command with the value of the variable that it came from.
 fn typed(arguments: &[OsString]) -> Option<(String, String)> {
     let words: Vec<&str> = arguments.iter().map(|it| it.to_str()).collect::<Option<_>>()?;
     if words.iter().any(|word| word.starts_with("--build-arg")) {
@@ -139,8 +140,8 @@ fn typed(arguments: &[OsString]) -> Option<(String, String)> {
     Some((join(&words[..end]), join(&words[end..])))
 }
 
-/// A word for a shell that shows all that it holds: `$'…'` where something in it would not be seen,
-/// or would move what is.
+/// Quotes a word for a shell so that all its characters are visible: with `$'…'` if one would be invisible, or would
+/// move others.
 fn pasted(word: &str) -> String {
     if !word.chars().any(is_unseen) {
         return shell_word(word);
@@ -162,7 +163,7 @@ fn pasted(word: &str) -> String {
     text
 }
 
-/// A name as it is where that is safe, else in quotes with escapes.
+/// Returns a name as it is if that is safe, or else in quotes with escapes.
 fn shown(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./+@".contains(c);
     if !name.is_empty() && name.len() <= LONGEST_ID && name.chars().all(is_plain) {
@@ -171,7 +172,7 @@ fn shown(name: &str) -> String {
     quoted(name, LONGEST_ID)
 }
 
-/// A text in quotes with escapes; no more than some characters of it.
+/// Returns a text in quotes with escapes, and at most `most` characters of it.
 fn quoted(whole: &str, most: usize) -> String {
     let mut text = String::from("'");
     for (at, character) in whole.chars().enumerate() {
@@ -238,7 +239,7 @@ mod tests {
             "layers build --all --allow 'fs.read=/home/a b/.npmrc' --allow ssh",
         );
         check(&[agent], &["build", "a*", "--", "-x"], "layers build 'a*' --allow ssh -- -x");
-        // What is below a directory needs no option of its own.
+        // What is below a directory does not need its own option.
         let (folder, other) = (file("a", "/x/y"), file("b", "/x/y/z"));
         let near = file("c", "/x/y-z");
         check(

@@ -1,4 +1,4 @@
-//! Which images get names of their own, and what happens if one has gone meanwhile.
+//! Which images get aliases, and what happens if an image has disappeared meanwhile.
 
 use super::*;
 use crate::base::Platform;
@@ -6,7 +6,7 @@ use crate::engine::stub::Stub;
 use crate::engine::{Cancel, HistoryEntry, LabelFilter, ListedImage, StoredImage};
 use crate::plan::tests::World;
 
-/// An image, and one on it; `dev` is to be built.
+/// Returns an image and a child of it, `dev`, which is to be built.
 fn world() -> (World, Stub<'static>) {
     let (base, dev) = (("base", "FROM scratch\nENV A=1\n"), "FROM acme/shop-base\nENV B=1\n");
     let mut world = World::new(&[base, ("dev", dev)]);
@@ -78,7 +78,7 @@ fn a_store_that_lists_what_it_does_not_have_ends_the_planning() {
     assert_eq!(ended.unwrap_err().to_string(), "it has gone");
 }
 
-/// A store whose images can be listed, and given no name.
+/// A store whose images can be listed but cannot be tagged.
 struct Lying<'a>(&'a Stub<'a>);
 
 impl ImageStore for Lying<'_> {

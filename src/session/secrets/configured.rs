@@ -1,7 +1,7 @@
 //! What `layers.toml` gives to builds: secrets and ssh agents, and where each is.
 //!
-//! Owns the way from a setting to a place on the disk. Links are resolved once, and what was
-//! resolved is what is read, so that consent to a file is consent to that very file.
+//! Owns how a setting becomes a path on the disk. Links are resolved once, and the resolved path is the one that is
+//! read, so consent to a file is consent to that very file.
 
 use std::path::PathBuf;
 
@@ -15,27 +15,27 @@ use crate::workspace::load::Workspace;
 use super::source::Place;
 use super::words;
 
-/// A secret or an agent of `layers.toml`.
+/// A secret or an agent from `layers.toml`.
 #[derive(Debug, Clone)]
 pub struct Configured<'a> {
-    /// What of both.
+    /// Whether it is a secret or an agent.
     pub kind: SecretKind,
     /// Its ID.
     pub id: &'a str,
-    /// The setting.
+    /// The position of the setting.
     pub span: Span,
     /// Where it is.
     pub origin: Origin<'a>,
 }
 
-/// Where a secret or an agent of `layers.toml` is.
+/// Where a secret or an agent from `layers.toml` is.
 #[derive(Debug, Clone)]
 pub enum Origin<'a> {
-    /// In an environment variable of this name.
+    /// In the environment variable with this name.
     Variable(&'a str),
     /// The agent of SSH_AUTH_SOCK.
     Agent {
-        /// Whether there is such a variable.
+        /// Whether the variable is set.
         is_set: bool,
     },
     /// A file, or the socket or the keys of an agent.
@@ -43,12 +43,13 @@ pub enum Origin<'a> {
 }
 
 impl<'a> Configured<'a> {
-    /// All of a repository, as [`Configured::all_at`] finds them.
+    /// Returns all secrets and agents of a repository, as [`Configured::all_at`] does.
     pub fn all(workspace: &'a Workspace, environment: &Environment) -> Vec<Configured<'a>> {
         Configured::all_at(workspace, Place { folder: &workspace.root, environment })
     }
 
-    /// All of a repository, secrets by their IDs first, then agents as they are written.
+    /// Returns all secrets and agents of a repository: first the secrets by ID, then the agents in the order of the
+    /// file.
     pub(super) fn all_at(workspace: &'a Workspace, place: Place<'_>) -> Vec<Configured<'a>> {
         let config = &workspace.config.config;
         let secrets = config.secrets.iter().map(|(id, setting)| Configured {
@@ -71,7 +72,7 @@ impl<'a> Configured<'a> {
         secrets.chain(agents).collect()
     }
 
-    /// In which role a build gets it.
+    /// Its role in a build.
     pub fn role(&self) -> Role {
         match self.kind {
             SecretKind::Value => Role::Secret,
@@ -79,7 +80,7 @@ impl<'a> Configured<'a> {
         }
     }
 
-    /// What of it is there, and outside the repository. An agent always is outside.
+    /// Returns its sources that exist and are outside the repository. An agent is always outside.
     pub fn outside(&self, boundary: &Boundary) -> Vec<OutsideSource> {
         match &self.origin {
             Origin::Variable(_) => Vec::new(),

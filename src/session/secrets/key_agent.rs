@@ -1,9 +1,9 @@
-//! An ssh agent of our own, for private keys that are given as files.
+//! A private ssh agent, for keys that are given as files.
 //!
-//! Owns the start and the end of one. It is OpenSSH's `ssh-agent`, which whoever has such keys
-//! has too, and which knows every form of them. It gets the keys by a pipe, so that neither their
-//! permissions nor their paths matter, and it ends with this process, whatever that dies of: its
-//! shell waits for the end of a pipe that only this process holds, then ends the agent.
+//! Owns the start and the end of one. It is OpenSSH's `ssh-agent`, which anyone with such keys has installed, and which
+//! supports every key format. It gets the keys through a pipe, so their permissions and paths do not matter. It ends
+//! with this process, however the process ends: the agent's shell waits until a pipe that only this process holds is
+//! closed, and then ends the agent.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::source::Key;
 const GET: &str =
     "install OpenSSH's client, or give the socket of an agent: `--ssh default=$SSH_AUTH_SOCK`";
 
-/// What the agent's shell does. Ctrl-C reaches it too; it must outlive the builds all the same.
+/// What the agent's shell runs. Ctrl-C reaches the shell too, but it must outlive the builds.
 const UNTIL_CLOSED: &str = r#"
 trap '' HUP INT TERM
 echo "$SSH_AUTH_SOCK"
@@ -24,7 +24,7 @@ cat > /dev/null
 ssh-agent -k > /dev/null
 "#;
 
-/// More than this `ssh-add` does not say.
+/// The maximum length of the output of `ssh-add`, in bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
 
 /// A running agent, which ends when it is dropped.
@@ -33,10 +33,10 @@ pub struct KeyAgent {
 }
 
 impl KeyAgent {
-    /// Starts an agent that holds the keys.
+    /// Starts an agent that has the given keys.
     ///
     /// # Errors
-    /// Where there is no `ssh-agent`, or a key can't be used.
+    /// Returns an error if `ssh-agent` is missing, or if a key cannot be used.
     pub fn start(keys: &[Key]) -> anyhow::Result<KeyAgent> {
         let arguments = ["sh", "-c", UNTIL_CLOSED].map(OsStr::new);
         let agent = KeyAgent { kept: Kept::start("ssh-agent", &arguments, GET)? };
@@ -46,7 +46,7 @@ impl KeyAgent {
         Ok(agent)
     }
 
-    /// Where it listens.
+    /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
         PathBuf::from(self.kept.first_line())
     }
@@ -63,7 +63,7 @@ impl KeyAgent {
         if finished.status.success() {
             return Ok(());
         }
-        // A key with a passphrase makes it ask, on whatever it finds to ask on.
+        // If a key has a passphrase, `ssh-add` asks for it on whatever it finds to ask on.
         let said = String::from_utf8_lossy(&finished.stderr).to_ascii_lowercase();
         let path = &key.path;
         let (message, hint) = if said.contains("passphrase") || said.contains("askpass") {

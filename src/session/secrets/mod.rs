@@ -1,11 +1,10 @@
-//! What `layers build` gives to builds that ask: secrets and ssh agents.
+//! What `layers build` gives to builds that request it: secrets and ssh agents.
 //!
-//! Owns who gives what (the command line wins over `layers.toml`), when it is looked for, and what
-//! is said where something is missing. What the command line gives must be there, and is given to
-//! all builds. What `layers.toml` gives is given to builds only where one of them may ask for it,
-//! and from outside the repository only with consent; where it is not there, it is missed only
-//! where an image that is to be built mounts it: the token of an image that is fresh, or was not
-//! asked for, is not needed.
+//! Owns where they come from (the command line takes precedence over `layers.toml`), when they are looked up, and what
+//! is printed if one is missing. What the command line names must exist, and is given to all builds. What `layers.toml`
+//! names is given only to builds that may request it, and from outside the repository only with consent. If it does not
+//! exist, that is an error only if an image that is to be built mounts it: the token of an image that is fresh, or not
+//! selected, is not needed.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +37,7 @@ pub use needed::Needed;
 pub use source::Lacking;
 use source::{Agent, Place};
 
-/// What was given so far.
+/// The secrets and agents from the command line, and later also from `layers.toml`.
 pub struct SecretOptions {
     secrets: BTreeMap<String, Vec<u8>>,
     agents: BTreeMap<String, Agent>,
@@ -48,32 +47,32 @@ pub struct SecretOptions {
 /// What a run gives to its builds.
 #[derive(Default)]
 pub struct PreparedSecrets {
-    /// What the engine may ask for.
+    /// What the engine may request.
     pub secrets: Secrets,
-    /// What is suspicious about them.
+    /// Warnings about them.
     pub doubts: Vec<Diagnostic>,
-    /// The lines that name the environment variables among them that `layers.toml` gives.
+    /// The lines that announce environment variables that `layers.toml` makes secrets.
     pub announced: String,
-    /// What is withheld for want of consent, one message each.
+    /// What is withheld because consent is missing, one message each.
     pub withheld: Vec<String>,
-    /// The agents that run for it, and end with it.
+    /// The agents that were started for the run, and end with it.
     _agents: Vec<KeyAgent>,
 }
 
-/// Each name once, in their order.
+/// Removes duplicates and keeps the order.
 fn once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = BTreeSet::new();
     names.filter(|name| seen.insert(*name)).collect()
 }
 
-/// What `layers.toml` gives and can't be had, with where it says so.
+/// What `layers.toml` names and cannot be read, with the position of the setting.
 type Unread<'a> = BTreeMap<(SecretKind, &'a str), (Lacking, Span)>;
 
 impl SecretOptions {
-    /// Reads what the command line gives; its paths begin at `folder`.
+    /// Reads what the command line names. Relative paths start at `folder`.
     ///
     /// # Errors
-    /// Where it is written wrongly, or can't be read.
+    /// Returns an error if an option is not valid, or if its source cannot be read.
     pub fn read(options: &Build, folder: &Path, at: &Invocation) -> anyhow::Result<SecretOptions> {
         let place = Place { folder, environment: &at.environment };
         let allowed = Allowed::read(&options.allow, folder, &at.environment)?;
@@ -97,11 +96,12 @@ impl SecretOptions {
         Ok(given)
     }
 
-    /// Adds what `layers.toml` gives, and gets ready what the images that a plan builds may ask
-    /// for. What they mount and can't be had is printed as diagnostics.
+    /// Adds what `layers.toml` names, and prepares what the images that a plan builds may request. Prints diagnostics
+    /// about what they mount and cannot be read.
     ///
     /// # Errors
-    /// Where something is missing that they mount; where there is no consent to what is outside the repository, or an agent can't be started.
+    /// Returns an error if something that they mount is missing, if there is no consent to what is outside the
+    /// repository, or if an agent cannot be started.
     pub fn complete(
         mut self,
         session: &Session<'_>,
@@ -142,8 +142,8 @@ impl SecretOptions {
         Ok(prepared)
     }
 
-    /// Adds what `layers.toml` gives and is not given yet, as far as images may ask for it, it can be
-    /// had, and there is consent.
+    /// Adds what `layers.toml` names and the command line does not, if images may request it, it can be read, and there
+    /// is consent.
     fn add_configured<'a>(
         &mut self,
         session: &Session<'a>,
@@ -170,7 +170,7 @@ impl SecretOptions {
             }
             let sources = one.outside(&boundary);
             if !sources.iter().all(|source| consents.cover(one.role(), one.id, source)) {
-                // Only instructions that were not read may mount it, so nothing asked for consent.
+                // Only instructions that were not read may mount it, so consent was not requested.
                 prepared.withheld.push(consent::withheld(one.kind, one.id, &names()));
                 continue;
             }
@@ -194,14 +194,14 @@ impl SecretOptions {
         }
     }
 
-    /// Reads something that `layers.toml` gives.
+    /// Reads something that `layers.toml` names.
     fn take(&mut self, one: &Configured<'_>, place: Place<'_>) -> Result<(), Lacking> {
         match (one.kind, &one.origin) {
             (SecretKind::Value, origin) => {
                 let value = match origin {
                     Origin::Variable(name) => place.variable(name)?,
                     Origin::Paths(paths) => place.file(&paths[0])?,
-                    // A secret is in a variable or a file.
+                    // A secret is always in a variable or a file.
                     Origin::Agent { .. } => return Ok(()),
                 };
                 self.secrets.insert(one.id.into(), value);
@@ -217,8 +217,8 @@ impl SecretOptions {
         Ok(())
     }
 
-    /// Secrets of the command line that no image mounts, where one mounts something that is called
-    /// nearly so and was not given. A mount that is not required would be absent without a word.
+    /// Finds secrets of the command line that no image mounts, if an image mounts a similar name that was not given.
+    /// BuildKit silently omits a mount that is not required.
     fn misspelt(&self, graph: &Graph) -> Vec<Diagnostic> {
         let uses = graph.images.values().flat_map(|image| &image.evaluation.secret_uses);
         let mounted: BTreeSet<&str> = uses
@@ -236,7 +236,8 @@ impl SecretOptions {
         doubts.collect()
     }
 
-    /// What is said of a mount whose secret was not given and must be, or was and can't be read.
+    /// Returns the diagnostic about a mount whose secret is required and was not given, or was given and cannot be
+    /// read.
     fn missing(
         &self,
         mount: &SecretUse,

@@ -1,40 +1,38 @@
-//! Which images may ask for which secrets and agents.
+//! Which images may request which secrets and agents.
 //!
-//! Owns what can be told from the Dockerfiles. What `layers.toml` gives is given to builds that may
-//! ask for it, and where none may, not at all.
+//! Owns what the Dockerfiles reveal about that. What `layers.toml` names is given only to builds that may request it.
 
 use crate::engine::secret::DEFAULT_AGENT;
 use crate::graph::Image;
 use crate::graph::evaluate::SecretKind;
 use crate::inputs::Externals;
 
-/// The secrets that BuildKit asks for when it fetches a repository or a file (its `source/git` and
-/// `source/http`).
+/// The secrets that BuildKit requests when it fetches a repository or a file (its `source/git` and `source/http`).
 const OF_DOWNLOADS: [&str; 2] = ["GIT_AUTH_", "HTTP_AUTH_"];
 
-/// Some images, and what their builds may ask for.
+/// Some images, and what their builds may request.
 pub struct Needed<'a> {
     images: Vec<&'a Image>,
 }
 
 impl<'a> Needed<'a> {
-    /// What the builds of these images may ask for.
+    /// Returns what the builds of these images may request.
     pub fn of(images: impl IntoIterator<Item = &'a Image>) -> Needed<'a> {
         Needed { images: images.into_iter().collect() }
     }
 
-    /// The names of the images that ask for something, or may do so by what their Dockerfiles say.
+    /// Returns the names of the images that request a secret, or may do so according to their Dockerfiles.
     pub fn by(&self, kind: SecretKind, id: &str) -> Vec<&'a str> {
         self.names(|image| mounts(image, kind, id) || may_ask(image, kind, id))
     }
 
-    /// The names of those that certainly ask for it.
+    /// Returns the names of the images that certainly request it.
     pub fn mounted_by(&self, kind: SecretKind, id: &str) -> Vec<&'a str> {
         self.names(|image| mounts(image, kind, id))
     }
 
-    /// The names of those that start from an external with `ONBUILD` instructions that were not
-    /// read: one of them may mount anything.
+    /// Returns the names of the images that start from an external whose `ONBUILD` instructions were not read: one of
+    /// these instructions may mount anything.
     pub fn hidden(&self, externals: &Externals) -> Vec<&'a str> {
         self.names(|image| has_hidden_triggers(image, externals))
     }
@@ -50,7 +48,7 @@ fn mounts(image: &Image, kind: SecretKind, id: &str) -> bool {
     uses.any(|one| one.kind == kind && one.certain && one.id == id)
 }
 
-/// Whether an image may ask for it though no instruction says so for certain.
+/// Returns whether an image may request it although no instruction certainly does.
 fn may_ask(image: &Image, kind: SecretKind, id: &str) -> bool {
     let mut uses = image.evaluation.secret_uses.iter();
     uses.any(|one| one.kind == kind && !one.certain)
@@ -65,7 +63,7 @@ fn is_of_downloads(kind: SecretKind, id: &str) -> bool {
     }
 }
 
-/// Whether a build fetches something besides images.
+/// Returns whether a build fetches anything besides images.
 fn fetches(image: &Image) -> bool {
     let is_image = |value: &str| value.starts_with("docker-image://");
     !image.evaluation.downloads.is_empty() || image.contexts.values().any(|it| !is_image(it))
@@ -76,7 +74,7 @@ fn has_hidden_triggers(image: &Image, externals: &Externals) -> bool {
     bases.any(|(_, of)| match externals.get(&of) {
         Some(Some(outside)) => outside.triggers.is_none(),
         Some(None) => true,
-        // It is built here, where its instructions are known.
+        // The image is built here, so its instructions are known.
         None => false,
     })
 }

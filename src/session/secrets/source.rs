@@ -1,8 +1,8 @@
-//! Where secrets and agents are, and what they hold.
+//! Where secrets and agents are, and what they contain.
 //!
-//! Owns the reading of files and variables. A value is read once, before anything is built: what
-//! is missing is then said in time, a pipe is read as well as a file, and all images of a run get
-//! the same. No message holds a value.
+//! Owns the reading of files and variables. A value is read once, before anything is built: so a missing one is
+//! reported early, a pipe can be read like a file, and all images of a run get the same value. No message contains a
+//! value.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -16,10 +16,10 @@ use crate::scan::config::SecretSource;
 use crate::session::consent::{Located, canonical, with_home};
 use crate::workspace::environment::Environment;
 
-/// More than this a private key does not hold.
+/// The maximum size of a private key, in bytes.
 const LARGEST_KEY: usize = 100 * 1024;
 
-/// Why something can't be had, and what helps.
+/// Why a secret or an agent is not available, and what helps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacking {
     /// The reason.
@@ -32,21 +32,21 @@ fn lacking(why: impl Into<String>, hint: impl Into<String>) -> Lacking {
     Lacking { why: why.into(), hint: hint.into() }
 }
 
-/// A key file and what it holds.
+/// A key file and its content.
 pub struct Key {
     pub path: String,
     pub content: Vec<u8>,
 }
 
-/// An agent that can be had.
+/// An agent that is available.
 pub enum Agent {
-    /// One that runs, at its socket.
+    /// A running agent, by its socket.
     Socket(PathBuf),
-    /// Private keys, for which one has to be started.
+    /// Private keys, for which an agent has to be started.
     Keys(Vec<Key>),
 }
 
-/// Where paths begin, and which variables there are.
+/// The directory that relative paths start at, and the environment.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
     pub folder: &'a Path,
@@ -54,7 +54,7 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The value of a secret.
+    /// Returns the value of a secret.
     pub fn value(self, source: &SecretSource) -> Result<Vec<u8>, Lacking> {
         match source {
             SecretSource::Variable(name) => self.variable(name),
@@ -62,7 +62,7 @@ impl Place<'_> {
         }
     }
 
-    /// The value of a secret in an environment variable.
+    /// Returns the value of a secret in an environment variable.
     pub fn variable(self, name: &str) -> Result<Vec<u8>, Lacking> {
         match self.environment.var(name) {
             Some(value) if value.len() <= LARGEST => Ok(value.as_bytes().to_vec()),
@@ -74,13 +74,13 @@ impl Place<'_> {
         }
     }
 
-    /// The value of a secret in a file.
+    /// Returns the value of a secret in a file.
     pub fn file(self, file: &Located<'_>) -> Result<Vec<u8>, Lacking> {
         self.read(file, LARGEST)?.ok_or_else(too_large)
     }
 
-    /// The value of a secret of which only the ID is said: of the variable of that name, else of
-    /// the file.
+    /// Returns the value of a secret for which only the ID is given: the value of the variable of that name, or else
+    /// the content of the file of that name.
     pub fn value_of(self, id: &str) -> Result<Vec<u8>, Lacking> {
         if self.environment.var(id).is_some() {
             return self.variable(id);
@@ -94,7 +94,7 @@ impl Place<'_> {
         ))
     }
 
-    /// The agent at a socket, of some keys, or that of the environment where there is no path.
+    /// Returns the agent at a socket, an agent for some keys, or the agent of the environment if there are no paths.
     pub fn agent(self, paths: &[Located<'_>]) -> Result<Agent, Lacking> {
         if paths.is_empty() {
             let Some(path) = self.environment.path("SSH_AUTH_SOCK") else {
@@ -132,7 +132,7 @@ impl Place<'_> {
         Ok(Agent::Keys(keys))
     }
 
-    /// What a file holds; nothing where that is more than `most` bytes.
+    /// Reads a file. Returns `None` if it has more than `most` bytes.
     fn read(self, file: &Located<'_>, most: usize) -> Result<Option<Vec<u8>>, Lacking> {
         let path = file.path.clone()?;
         let cant = |error: std::io::Error| self.unreadable(file.written, &error);
@@ -143,13 +143,12 @@ impl Place<'_> {
         Ok(Some(content).filter(|content| content.len() <= most))
     }
 
-    /// A path as the command line means it: the system follows its links when it is opened, so that
-    /// `/dev/fd/63` is a pipe.
+    /// Locates a path from the command line. The system follows its links when it is opened, so `/dev/fd/63` is a pipe.
     pub fn locate(self, written: &str) -> Located<'_> {
         Located { written, path: Ok(self.path(written)) }
     }
 
-    /// A path of `layers.toml`, with its links resolved.
+    /// Locates a path from `layers.toml`, with its links resolved.
     pub fn resolve(self, written: &str) -> Located<'_> {
         let found = canonical(&self.path(written));
         let path = found.map_err(|error| self.unreadable(written, &error));
@@ -166,7 +165,8 @@ impl Place<'_> {
     }
 }
 
-/// An agent that nobody answers for would only be missed in the middle of a build.
+/// Connects to an agent. Without this check, an agent that does not answer would be noticed only in the middle of a
+/// build.
 fn reach(path: PathBuf) -> Result<Agent, Lacking> {
     match UnixStream::connect(&path) {
         Ok(_) => Ok(Agent::Socket(path)),

@@ -1,7 +1,6 @@
-//! The words of `--secret` and `--ssh`, as `docker build` reads them.
+//! The syntax of `--secret` and `--ssh`, as in `docker build`.
 //!
-//! Owns their grammar: fields with commas between for a secret, an ID and paths for an agent.
-//! Nothing is looked up here.
+//! Owns their grammar: comma-separated fields for a secret, an ID and paths for an agent. Does not access anything.
 
 use crate::base::error::{InfrastructureError, usage};
 use crate::base::text::closest;
@@ -11,19 +10,19 @@ use crate::scan::config::SecretSource;
 
 const KEYS: [&str; 5] = ["id", "src", "source", "env", "type"];
 
-/// A secret as it is given.
+/// A secret as given on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretWord {
     /// Its ID.
     pub id: String,
-    /// Where it is; nothing where only the ID is said.
+    /// Its source, or `None` if only the ID is given.
     pub source: Option<SecretSource>,
 }
 
-/// Reads `id=ID,src=FILE`, `id=ID,env=NAME` and their like.
+/// Parses `id=ID,src=FILE`, `id=ID,env=NAME`, and similar.
 ///
 /// # Errors
-/// What is wrong with it, with a hint.
+/// Returns what is wrong with the text, with a hint.
 pub fn read_secret(text: &str) -> Result<SecretWord, InfrastructureError> {
     let wrong =
         |what: &str, hint: &str| Err(usage(format!("`--secret {text}`: {what}")).hint(hint));
@@ -71,7 +70,7 @@ pub fn read_secret(text: &str) -> Result<SecretWord, InfrastructureError> {
     Ok(SecretWord { id, source })
 }
 
-/// Reads `default`, `ID`, `ID=SOCKET` or `ID=KEY,KEY`: the ID, and the paths.
+/// Parses `default`, `ID`, `ID=SOCKET`, or `ID=KEY,KEY`. Returns the ID and the paths.
 pub fn read_agent(text: &str) -> (&str, Vec<&str>) {
     let (id, paths) = text.split_once('=').unwrap_or((text, ""));
     let id = if id.is_empty() { DEFAULT_AGENT } else { id };

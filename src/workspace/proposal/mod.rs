@@ -1,7 +1,7 @@
 //! The `layers.toml` that a repository's Dockerfiles suggest.
 //!
-//! Owns the proposal: `survey` finds the Dockerfiles, `naming` chooses how their names are made, and
-//! `wording` writes the file.
+//! Owns the proposal: `survey` finds the Dockerfiles, `naming` chooses how their names are made, and `wording` writes
+//! the file.
 
 use std::path::Path;
 
@@ -27,18 +27,18 @@ use wording::Text;
 
 /// A proposed `layers.toml`.
 pub struct Proposal {
-    /// The file.
+    /// The content of the file.
     pub text: String,
     /// The graph that it describes.
     pub graph: Graph,
-    /// What is wrong then.
+    /// The diagnostics with this file.
     pub problems: Vec<Diagnostic>,
 }
 
-/// Proposes a file for the repository at `root`; nothing where there is no Dockerfile.
+/// Proposes a file for the repository at `root`. Returns `None` if there is no Dockerfile.
 ///
 /// # Errors
-/// If a directory cannot be read.
+/// Returns an error if a directory cannot be read.
 pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>> {
     let parts = survey::survey(root)?;
     if parts.iter().all(|part| part.paths.is_empty()) {
@@ -54,7 +54,7 @@ pub fn propose(root: &Path, at: &Invocation) -> anyhow::Result<Option<Proposal>>
     Ok(Some(Proposal { text: text.compose(&graph), graph, problems }))
 }
 
-/// What the Dockerfiles name.
+/// Returns the images that the Dockerfiles name.
 fn mentions(root: &Path, parts: &[Part], at: &Invocation) -> Vec<Mention> {
     let paths = parts.iter().flat_map(|part| part.paths.iter().cloned()).collect();
     let graph = read_unnamed(root, paths, at);

@@ -1,8 +1,8 @@
-//! How the names of a repository's images are best made of their paths.
+//! How to make the names of a repository's images from their paths.
 //!
-//! Owns the choice among templates: names must differ and be valid, then FROM lines should know
-//! them, then they should be short. `FROM acme/spark-base` and `FROM acme/spark-java-template`
-//! speak for `{dir}` of what lies in `base/`, and for `{dir}-{parent}` of `template/java/`.
+//! Owns the choice among templates: names must be distinct and valid; then FROM lines should match them; then they
+//! should be short. `FROM acme/spark-base` and `FROM acme/spark-java-template` are votes for `{dir}` for what is in
+//! `base/`, and for `{dir}-{parent}` for `template/java/`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::graph::naming::as_app;
 
 use super::survey::Part;
 
-/// More ways of putting something before names than these are not looked at.
+/// The maximum number of prefixes of names that are considered.
 const MOST_PREFIXES: usize = 8;
 
 /// How all images are named.
@@ -20,17 +20,17 @@ const MOST_PREFIXES: usize = 8;
 pub(super) struct Choice {
     /// The template of each part.
     pub(super) templates: Vec<&'static str>,
-    /// Those that no template names well, with names of their own.
+    /// The images that no template names well, with their own names.
     pub(super) singles: Vec<(String, RelPath)>,
 }
 
-/// What a Dockerfile's line names: the repository, as people write it.
+/// A repository that a line of a Dockerfile names, in its familiar form.
 pub(super) struct Mention {
     pub(super) by: RelPath,
     pub(super) repository: String,
 }
 
-/// Chooses a template for each part; one for all where that is as good.
+/// Chooses a template for each part, or one for all parts if that is as good.
 pub(super) fn choose(parts: &[Part], mentions: &[Mention], folder: &str) -> Choice {
     let table = Table::of(parts, folder);
     let votes = table.count(parts, mentions);
@@ -71,12 +71,12 @@ pub(super) fn choose(parts: &[Part], mentions: &[Mention], folder: &str) -> Choi
     }
 }
 
-/// The names that the templates make, by part, template and path.
+/// The names that the templates make, by part, template, and path.
 struct Table {
     names: Vec<Vec<Vec<Option<String>>>>,
 }
 
-/// By what stands before a name, by part and template: the names that are mentioned so.
+/// The mentioned names, by the prefix that they are mentioned with, and by part and template.
 type Votes<'a> = BTreeMap<&'a str, BTreeMap<(usize, usize), BTreeSet<&'a str>>>;
 
 impl Table {
@@ -90,7 +90,7 @@ impl Table {
         Table { names: parts.iter().map(names_of).collect() }
     }
 
-    /// The names of a part, where all are valid and differ.
+    /// Returns the names of a part, if they are all valid and distinct.
     fn sound(&self, part: usize, template: usize) -> Option<HashSet<&str>> {
         let names = &self.names[part][template];
         let set: HashSet<&str> = names.iter().flatten().map(String::as_str).collect();
@@ -105,8 +105,8 @@ impl Table {
         })
     }
 
-    /// For each part the template with the highest score, and of those the first, that clashes
-    /// with no part before it.
+    /// Returns for each part the template with the highest score, or the first of several, whose names are not used by
+    /// an earlier part.
     fn assign(&self, score: &dyn Fn(usize, usize) -> usize) -> Option<Vec<usize>> {
         let mut used: HashSet<&str> = HashSet::new();
         let mut templates = Vec::new();
@@ -150,7 +150,7 @@ impl Table {
         votes
     }
 
-    /// The template that names most of all parts well, and names of their own for the others.
+    /// Returns the template that names the most of all parts well, and separate names for the rest.
     fn with_singles(&self, parts: &[Part]) -> Choice {
         let split = |template: usize| {
             let mut used: HashSet<String> = HashSet::new();
@@ -181,7 +181,7 @@ impl Table {
     }
 }
 
-/// The prefixes under which most names could be known.
+/// Returns the prefixes under which the most names match.
 fn best_prefixes<'a>(votes: &Votes<'a>, parts: usize) -> Vec<&'a str> {
     let most = |votes: &BTreeMap<(usize, usize), BTreeSet<&str>>| -> usize {
         let of_part = |part: usize| {
@@ -201,7 +201,7 @@ fn best_prefixes<'a>(votes: &Votes<'a>, parts: usize) -> Vec<&'a str> {
 mod tests {
     use super::*;
 
-    /// Paths are grouped by the word before a `:`, mentions are `PATH>REPOSITORY`.
+    /// Checks a choice. Paths are grouped by part; a mention is a path and the repository that it names.
     #[track_caller]
     fn check(parts: &[&[&str]], mentions: &[(&str, &str)], templates: &[&str], singles: &[&str]) {
         let path = |path: &&str| RelPath::new(path).unwrap();
@@ -257,7 +257,7 @@ mod tests {
             ("examples/java/Dockerfile", "acme/spark-java-template"),
         ];
         check(&parts, &mentions, &["", "", "{dir}-{parent}"], &[]);
-        // What an image says of itself, and one more of the world's names, is no vote.
+        // An image's mention of itself, or of an image from elsewhere, is not a vote.
         let mentions = [("a/x/Dockerfile", "acme/a-x"), ("a/x/Dockerfile", "debian")];
         check(&[&["a/x/Dockerfile", "a/y/Dockerfile"]], &mentions, &[""], &[]);
     }

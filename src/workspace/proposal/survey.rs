@@ -1,7 +1,6 @@
-//! Where the Dockerfiles of a repository lie that says nothing yet.
+//! Where the Dockerfiles of a repository without `layers.toml` are.
 //!
-//! Owns the search, and the few globs that stand for what it found. How images are named is
-//! `naming`'s affair.
+//! Owns the search, and the few globs that describe what it found. `naming` chooses how images are named.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -11,28 +10,28 @@ use std::path::Path;
 use crate::base::RelPath;
 use crate::scan::dockerfiles::{self, DEFAULT_GLOBS};
 
-/// What Dockerfiles are called, wherever they lie.
+/// The usual names of Dockerfiles, in any directory.
 const ANYWHERE: [&str; 3] = [
     "**/{Dockerfile,Containerfile}",
     "**/{Dockerfile,Containerfile}.*",
     "**/*.{Dockerfile,dockerfile,Containerfile}",
 ];
 
-/// More globs than these are drawn together.
+/// The maximum number of globs before they are merged.
 const MOST_GLOBS: usize = 8;
 
-/// Dockerfiles that lie alike.
+/// Dockerfiles with similar paths.
 pub(super) struct Part {
-    /// The glob that finds them; nothing where no glob has to be said.
+    /// The glob that finds them, or `None` if no glob has to be set.
     pub(super) glob: Option<String>,
-    /// All that it finds.
+    /// All paths that it finds.
     pub(super) paths: Vec<RelPath>,
 }
 
-/// All Dockerfiles. Where the usual globs find some, those are all.
+/// Returns all Dockerfiles. If the default globs find some, only those.
 ///
 /// # Errors
-/// Where a folder can't be read.
+/// Returns an error if a directory cannot be read.
 pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
     if dockerfiles::has_any(root) {
         let paths = dockerfiles::find(root, &DEFAULT_GLOBS, &[])?;
@@ -48,7 +47,7 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();
     let mut taken: HashSet<RelPath> = HashSet::new();
     for glob in generalise(&found) {
-        // A glob may find more than it was made of.
+        // A glob may find more paths than it was made from.
         let mut paths = dockerfiles::find(root, &[glob.as_str()], &[])?;
         paths.retain(|path| taken.insert(path.clone()));
         parts.push(Part { glob: Some(glob), paths });
@@ -56,8 +55,8 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// Few globs that find the paths: what lies in sibling folders under one file name is drawn
-/// together, and what lies in one folder with like names.
+/// Returns a few globs that find the paths. Paths with the same file name in sibling directories are combined, as are
+/// similar names in one directory.
 fn generalise(paths: &[RelPath]) -> Vec<String> {
     let mut by_shape: BTreeMap<String, Vec<&RelPath>> = BTreeMap::new();
     for path in paths {
@@ -84,7 +83,7 @@ fn generalise(paths: &[RelPath]) -> Vec<String> {
     paths.iter().map(deep).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The glob that finds a path and its like.
+/// Returns the glob that finds a path and similar ones.
 fn shape(path: &RelPath) -> String {
     let file = path.file_name().unwrap_or_default();
     let folder = path.parent();
@@ -98,7 +97,7 @@ fn shape(path: &RelPath) -> String {
     folder.parent().join(&glob).map_or(glob, |path| path.as_str().to_owned())
 }
 
-/// The glob of a file name that has more than `Dockerfile` in it.
+/// Returns the glob of a file name that has more in it than `Dockerfile`.
 fn file_shape(file: &str) -> Option<String> {
     match file.split_once('.') {
         Some((word @ ("Dockerfile" | "Containerfile"), _)) => Some(format!("{word}.*")),

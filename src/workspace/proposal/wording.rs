@@ -1,6 +1,6 @@
-//! The wording of a proposed `layers.toml`.
+//! The text of a proposed `layers.toml`.
 //!
-//! Owns the file's pieces, their comments, and how values are quoted in it.
+//! Owns the sections of the file, their comments, and how values are quoted.
 
 use crate::base::screen::{COMMAND, is_unseen, visible};
 use crate::graph::reference::Reference;
@@ -10,9 +10,9 @@ use crate::report::table;
 use super::naming::Choice;
 use super::survey::Part;
 
-/// The pieces of the file, in their order.
+/// The sections of the file, in order.
 pub(super) struct Text {
-    /// Where all Dockerfiles lie and how all are named, where that is said once.
+    /// Where all Dockerfiles are and how all images are named, if that is set once.
     general: String,
     groups: String,
     singles: String,
@@ -70,7 +70,7 @@ impl Text {
         Text { general, groups, singles }
     }
 
-    /// All that is read of the file.
+    /// Returns the sections that the graph is read from.
     pub(super) fn settings(&self) -> String {
         format!("{}\n{}\n{}", self.general, self.groups, self.singles)
     }
@@ -96,7 +96,7 @@ impl Text {
     }
 }
 
-/// All images, in comments.
+/// Lists all images, in comments.
 fn inventory(graph: &Graph) -> String {
     let text = String::from(
         "# The images as they are called now. For settings of one, write for example:\n\
@@ -109,7 +109,7 @@ fn inventory(graph: &Graph) -> String {
     text + &table::draw(rows)
 }
 
-/// A setting that is a list.
+/// Returns a setting that is a list.
 fn list(name: &str, items: &[&str]) -> String {
     let items: Vec<String> = items.iter().map(|item| quote(item)).collect();
     match items.as_slice() {
@@ -118,7 +118,7 @@ fn list(name: &str, items: &[&str]) -> String {
     }
 }
 
-/// The settings that give all images the references they have, where one template does.
+/// Returns the settings that give all images the references that they have now, if one template does.
 fn references(graph: &Graph) -> String {
     let mut images = graph.images.values();
     let prefix_of = |image: &Image| {
@@ -148,7 +148,7 @@ fn references(graph: &Graph) -> String {
     text + &format!("reference = {reference}\n\n")
 }
 
-/// A text as TOML has it, on one line.
+/// Quotes a text for TOML, on one line.
 fn quote(text: &str) -> String {
     if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
         return toml::Value::String(text.to_owned()).to_string();
