@@ -105,8 +105,8 @@ fn head(pipeline: &Pipeline<'_>, gitlab: &Gitlab<'_>, last_stage: usize) -> Stri
     text
 }
 
-/// Returns the command that logs the engine in to a registry. GitLab's own registry gets the credentials that
-/// each job has; any other registry does not.
+/// Returns the command that logs the engine in to a registry. GitLab's own registry gets the credentials of
+/// the job, which are never sent to another registry.
 fn log_in(host: &str) -> String {
     let host = shell_word(host);
     format!(

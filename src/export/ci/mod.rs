@@ -31,13 +31,13 @@ const PREFIX: &str = "build-";
 
 /// The options of a pipeline that do not depend on the CI system.
 pub struct Pipeline<'a> {
-    /// What all files for other programs are made by.
+    /// The options that all generated files share.
     pub recipe: Recipe<'a>,
-    /// The options that each command line carries on, as a shell takes them.
+    /// The options of every command, quoted for a shell.
     pub options: Vec<String>,
-    /// The `--allow` options of single images' builds, likewise.
+    /// The `--allow` options per image, quoted for a shell.
     pub allow: BTreeMap<ImageId, Vec<String>>,
-    /// Where images are uploaded to, such as `ghcr.io/acme`, where that is said.
+    /// The registry to push to, such as `ghcr.io/acme`, if there is one.
     pub registry: Option<String>,
 }
 
