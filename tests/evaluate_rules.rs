@@ -356,7 +356,8 @@ fn secrets_that_are_mounted() {
     check(&at("type=ssh,id=a,required=true"), "a!@Dockerfile:2:13");
     check(&at("type=ssh,from=scratch"), "default@Dockerfile:2:13");
     check(&at("type=cache,target=/c"), "");
-    // A value from an image's environment is uncertain. A base has triggers of its own.
+    // An ID with a variable of the image's environment is uncertain. The triggers of the base mount a secret
+    // too.
     check(
         "FROM a\nRUN --mount=type=secret,id=a$A make\n",
         &format!("{parent}, a?@Dockerfile:2:13"),

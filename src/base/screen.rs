@@ -125,7 +125,7 @@ pub fn escaped(character: char) -> Cow<'static, str> {
 }
 
 /// Escapes the invisible characters in JSON without changing its meaning. Outside of strings, JSON contains
-/// only line breaks and spaces of them.
+/// no such characters except line breaks.
 pub fn visible_json(json: String) -> String {
     let is_plain = |c: char| c == '\n' || !is_unseen(c);
     if json.chars().all(is_plain) && !json.contains(COMMAND) {

@@ -18,7 +18,7 @@ const MOST_BENDS: usize = 100_000;
 /// The minimum distance between a node and a line that passes it.
 pub const BESIDE: f64 = 0.6;
 
-/// The minimum distance between two lines that pass a node.
+/// The minimum distance between two lines that pass.
 const BETWEEN_LINES: f64 = 0.35;
 
 /// A position in a drawing.

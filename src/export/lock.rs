@@ -42,7 +42,7 @@ pub struct LockImage<'a> {
     dockerfile: Cow<'a, str>,
     context: Cow<'a, str>,
     target: Option<Cow<'a, str>>,
-    // Skipped when reading, so that comparisons ignore it: a new version adds a reference to each image.
+    // Skipped when reading, so that comparisons ignore it: a version tag adds a reference to each image.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     references: Option<Vec<String>>,
     parents: Vec<LockParent<'a>>,

@@ -19,11 +19,11 @@ pub struct Mark {
 /// The coloring of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Shade {
-    /// Nothing to do.
+    /// The image is up to date.
     Good,
-    /// Something to do.
+    /// The image needs attention, for example a build.
     Careful,
-    /// Depends on other images.
+    /// The result depends on other images.
     Waiting,
     /// A step of a scale, from 0 to [`STEPS`] - 1.
     Step(u8),

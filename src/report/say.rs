@@ -75,7 +75,7 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut stdout = Clean::new(io::BufWriter::new(io::stdout().lock()), rules().output);
     let written = write(&mut stdout).and_then(|()| Ok(stdout.flush()?));
-    // Prevents that dropping the buffer tries to write the rest again.
+    // Otherwise, dropping the buffer would try to write the rest again.
     drop(stdout.to.into_parts());
     match written.map_err(anyhow::Error::downcast::<io::Error>) {
         Ok(()) => Ok(()),

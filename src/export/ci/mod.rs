@@ -25,8 +25,8 @@ pub const PUSH_TAGS: &str = "--push";
 /// The name of the last job.
 pub const RELEASE: &str = "release";
 
-/// The prefix of all other job names. No reserved word of a CI system starts with it, no number, no dot, and
-/// not the last job.
+/// The prefix of all other job names. It keeps them different from reserved words of CI systems, from
+/// numbers, from names that start with a dot, and from the last job.
 const PREFIX: &str = "build-";
 
 /// The options of a pipeline that do not depend on the CI system.
