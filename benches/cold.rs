@@ -1,14 +1,13 @@
-//! What a whole build costs beside `docker buildx bake` of the same tree on the same engine: one
-//! of which nothing is known to the engine, and one after a change to the base.
+//! The cost of a whole build compared with `docker buildx bake`, for the same tree on the same engine: once
+//! without anything in the engine's cache, and once after a change to the base.
 //!
-//! `cargo bench --bench cold [-- IMAGES [FILES]]` lays out a base, builders on it, dev images on
-//! those, releases that copy from builders, and images that stand alone, in all 100 with 1,000
-//! files unless told otherwise. The engine must know named contexts (Docker 23, and better 26), by
-//! which the targets of bake are bound to one another.
+//! `cargo bench --bench cold [-- IMAGES [FILES]]` creates a base, builders on it, dev images on those,
+//! releases that copy from builders, and standalone images; by default 100 images with 1,000 files in total.
+//! The engine must support named contexts (Docker 23, or better 26), which connect the targets of bake.
 //!
-//! Each build is given a tree that the engine has not seen: a file of every image is written anew
-//! before a cold build, and the base's before the other, so that neither finds steps of the other's.
-//! The two take turns, and who begins changes from round to round.
+//! Each build gets a tree that the engine has not seen: before a cold build, a file of every image is
+//! rewritten, and before the other, a file of the base, so that no build finds cached steps of another. The
+//! two programs take turns, and the one that starts changes in each round.
 
 #![expect(
     clippy::disallowed_methods,
@@ -29,11 +28,11 @@ mod common;
 
 const ROUNDS: usize = 5;
 
-/// BuildKit writes the trace of a build three seconds after it has ended, and is busy with that for
-/// seconds: whoever comes next would pay for it.
+/// BuildKit writes the trace of a build three seconds after the build ends and is busy with it for seconds,
+/// which would slow down the next build.
 const SETTLES_WITHIN: Duration = Duration::from_secs(8);
 
-/// What is compared.
+/// The compared programs.
 const NAMES: [&str; 2] = ["layers build --all", "docker buildx bake"];
 
 fn main() {
@@ -90,7 +89,7 @@ fn renew(root: &Path, images: &[Image]) {
     }
 }
 
-/// The ratios of the rounds, ours to theirs.
+/// Prints the ratios of the rounds, ours to theirs.
 fn ratios([ours, theirs]: &[Vec<Cost>; 2]) {
     let row = |what: &str, pick: fn(&Cost) -> Duration| {
         let pairs = ours.iter().zip(theirs);

@@ -1,7 +1,7 @@
-//! What a context of 30,000 files costs: listing it under three ignore files, hashing it, and
-//! writing its archive.
+//! The cost of a context of 30,000 files: listing it with three ignore files, hashing it, and writing its
+//! archive.
 //!
-//! `cargo bench --bench context [-- FILES]` prints the median and the extremes of each part.
+//! `cargo bench --bench context [-- FILES]` prints the minimum, the median, and the maximum of each part.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
@@ -24,7 +24,7 @@ fn main() {
     lay_out(folder.path(), files);
     let nothing = IgnoreFile::default();
     let plain = ignore_file(|number| format!("**/skip{number}*/**/*.tmp{number}"));
-    // These get past the comparison of their plain ends, so that each needs its expression.
+    // These pass the comparison of their literal ends, so that each one needs its regular expression.
     let slow = ignore_file(|number| format!("**/*{number}x*t"));
     println!("{files} files, {ROUNDS} rounds");
     println!("{:<34} {:>8} {:>8} {:>8}", "", "min", "median", "max");
@@ -40,7 +40,7 @@ fn main() {
     });
 }
 
-/// Files of 200 to 4,200 bytes, a hundred to a folder.
+/// Creates files of 200 to 4,200 bytes, a hundred per directory.
 fn lay_out(root: &Path, files: u32) {
     for number in 0..files {
         let folder = root.join(format!("d{}/e{}", number % 30, number % 300));
@@ -50,7 +50,7 @@ fn lay_out(root: &Path, files: u32) {
     }
 }
 
-/// Fifty lines, none of which matches anything.
+/// Returns an ignore file of fifty lines, none of which matches anything.
 fn ignore_file(pattern: impl Fn(u32) -> String) -> IgnoreFile {
     let patterns: Vec<String> = (0..50).map(pattern).collect();
     let path = RelPath::new(".dockerignore").expect("a path");

@@ -1,16 +1,16 @@
-//! What it costs to find that there is nothing to do: `layers build --all` beside `docker buildx
-//! bake` and `docker compose build` of the same tree on the same engine, in turns; and what is
-//! built when one file of the base changes.
+//! The cost of finding that there is nothing to do: `layers build --all` compared with `docker buildx bake`
+//! and `docker compose build`, for the same tree on the same engine, in turns. Also what is built after a
+//! change to one file of the base.
 //!
-//! `cargo bench --bench fresh [-- IMAGES [FILES]]` lays out a base, builders on it, dev images on
-//! those, releases that copy from builders, and images that stand alone, in all 300 with 30,000
-//! files unless told otherwise. A peer that is not installed is left out.
+//! `cargo bench --bench fresh [-- IMAGES [FILES]]` creates a base, builders on it, dev images on those,
+//! releases that copy from builders, and standalone images; by default 300 images with 30,000 files in total.
+//! A compared program that is not installed is left out.
 //!
-//! The peers tag under names of their own, since what they build carries no key. Where the engine
-//! knows named contexts (Docker 23), their targets are bound to each other by them; an older one
-//! refuses them, and there the targets name the images that layers has built. Every base then is
-//! in the store before a peer begins, so that the order of its targets does not matter: the peer
-//! is spared the binding, and does all else that it would do.
+//! The compared programs use tags of their own because the images that they build have no key. If the engine
+//! supports named contexts (Docker 23), these connect their targets. An older engine rejects named contexts,
+//! so the targets use the images that layers has built. All bases are then in the store before a compared
+//! program starts, so that the order of its targets does not matter: it does everything except connecting the
+//! targets.
 
 #![expect(
     clippy::disallowed_methods,
@@ -35,11 +35,11 @@ use crate::common::{Cost, layers, measure, print, run};
 
 mod common;
 
-/// How often each peer has its turn, and how often layers has in each of them.
+/// The number of turns of each compared program, and the number of runs of layers in each turn.
 const ROUNDS: usize = 3;
 const RUNS_A_ROUND: usize = 15;
 
-/// How many images a peer is given at once.
+/// The number of images that a compared program builds at the same time.
 const AT_ONCE: usize = 30;
 
 fn main() {
@@ -64,7 +64,7 @@ fn main() {
     drop(made);
 }
 
-/// The peers that are installed, with the arguments by which they build everything.
+/// Returns the installed programs to compare with, and the arguments with which they build everything.
 fn peers() -> Vec<(&'static str, &'static [&'static str])> {
     let known: [(&str, &str, &[&str]); 2] = [
         ("docker buildx bake", "buildx", &["bake", "--file=docker-bake.hcl", "--progress=quiet"]),
@@ -84,8 +84,8 @@ fn peers() -> Vec<(&'static str, &'static [&'static str])> {
     peers
 }
 
-/// What a peer costs for all images, given some at a time: Docker 20.10 loses track of builds (`no
-/// such job`) where many begin at once.
+/// Measures the cost of a program for all images, in groups: Docker 20.10 loses track of builds (`no such
+/// job`) if many start at the same time.
 fn measure_peer(root: &Path, plugin: &str, arguments: &[&str], names: &[&str]) -> Cost {
     measure(|| {
         for some in names.chunks(AT_ONCE) {
@@ -95,8 +95,8 @@ fn measure_peer(root: &Path, plugin: &str, arguments: &[&str], names: &[&str]) -
     })
 }
 
-/// The engine with a connection that is open. One request on it for the images with a key is the least that any
-/// program pays which looks into the engine's store.
+/// Connects to the engine. A request on an open connection for the images with a key is the minimum cost of
+/// any program that reads the engine's store.
 fn connected() -> Docker {
     let environment = Environment::read(|name| std::env::var_os(name));
     let docker = Docker::find(&environment).expect("there is an engine");
@@ -138,7 +138,7 @@ fn measure_nothing_to_do(root: &Path, peers: &[(&str, &[&str])], names: &[&str])
     }
 }
 
-/// Changes one file of the base, and holds what was built against what needs the base.
+/// Changes a file of the base, and compares the rebuilt images with the dependents of the base.
 fn change_base(root: &Path, images: &[Image], app: &str) {
     let expected = dependents(images);
     let file = root.join("docker/base/src/changed");
@@ -160,7 +160,7 @@ fn change_base(root: &Path, images: &[Image], app: &str) {
     println!("changed back: {}", layers(root));
 }
 
-/// The IDs of the images that layers has built, by their names.
+/// Returns the IDs of the images that layers has built, by name.
 fn ids(app: &str) -> BTreeMap<String, String> {
     let filter = format!("reference={app}/x-*");
     let format = "{{.Repository}} {{.ID}}";

@@ -1,10 +1,9 @@
-//! How good the order of a run is, and what the loop itself costs, on thousands of images.
+//! The quality of the build order, and the cost of the scheduling loop itself, for thousands of images.
 //!
-//! `cargo bench --bench makespan` runs shapes that are hard to schedule on an engine whose time does
-//! not pass by itself, and prints how long the run took by that engine's clock, as a multiple of the
-//! least time that any order can take (the longest chain, or all of it on all places): with
-//! durations known from earlier runs, with none known, and what building level by level would take.
-//! The last column is the loop's own cost.
+//! `cargo bench --bench makespan` runs graphs that are hard to schedule on an engine with a simulated clock.
+//! It prints how long the run took by that clock, as a multiple of the minimum for any order (the longest
+//! chain, or all work divided by the slots): with durations known from earlier runs, with unknown durations,
+//! and for a build level by level. The last column is the cost of the loop.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 

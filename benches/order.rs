@@ -1,16 +1,16 @@
-//! The order of a run on a real engine: arms of images that sleep, one slow image in each at another
-//! depth, beside `make -j` with `docker build`, `docker buildx bake` and `docker compose build`.
+//! The build order on a real engine: arms of images that sleep, with one slow image per arm at varying
+//! depths, compared with `make -j` with `docker build`, `docker buildx bake`, and `docker compose build`.
 //!
-//! `cargo bench --bench order [-- ARMS [DEPTH]]`, with 6 arms of 4 images unless told otherwise. The
-//! engine must know named contexts (Docker 23), by which the targets of bake and Compose are bound to
-//! one another. Before each run every image is given a file that no engine has seen, so that every
-//! step runs. Times are multiples of the longest chain of sleeps, or of all sleeps on all places.
+//! `cargo bench --bench order [-- ARMS [DEPTH]]` uses 6 arms of 4 images by default. The engine must support
+//! named contexts (Docker 23), which connect the targets of bake and Compose. Before each run, every image
+//! gets a file that no engine has seen, so that every step runs. Times are multiples of the longest chain of
+//! sleeps, or of all sleeps divided by the slots.
 //!
-//! The last column is the median without what the same run takes when nothing sleeps: what is left is
-//! the order's part.
+//! The last column is the median without the time of the same run if nothing sleeps. The rest is due to the
+//! order.
 //!
-//! layers and make keep to a number of builds at once; bake and Compose know no such limit, and have
-//! all sleeps at once.
+//! layers and make limit the number of concurrent builds. bake and Compose do not, and run all sleeps at the
+//! same time.
 
 #![expect(
     clippy::disallowed_methods,
@@ -50,7 +50,7 @@ fn main() {
     let made = Images(&tree.app);
     tree.lay_out(root);
     tree.renew(root, true);
-    // What images take is known from here on.
+    // From here on, the build times are known.
     drop(run(&mut tree.layers(root, arms)));
     println!("{arms} arms of {depth}: sleeps of {QUICK} s, one of {SLOW} s in each arm");
     println!(
@@ -97,7 +97,7 @@ impl Arms {
         if at == arm % self.depth { SLOW } else { QUICK }
     }
 
-    /// The least time that any order can take.
+    /// Returns the minimum time for any order.
     fn bound(&self, jobs: usize) -> f64 {
         let chain = SLOW + QUICK * (self.depth - 1) as f64;
         chain.max(chain * self.arms as f64 / jobs as f64)
@@ -147,7 +147,7 @@ impl Arms {
         write(&root.join("compose.yaml"), &compose);
     }
 
-    /// Gives every image content that no engine has seen, and says how long it sleeps.
+    /// Gives every image content that no engine has seen, with the time that it sleeps.
     fn renew(&self, root: &Path, sleeps: bool) {
         for (arm, at, name) in self.names() {
             let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
@@ -172,12 +172,12 @@ impl Arms {
         command
     }
 
-    /// Measures one of them.
+    /// Measures one of the programs.
     fn race(&self, root: &Path, name: &str, bound: f64, command: impl Fn() -> Command) {
         let measure = |sleeps: bool| {
             let times = (0..ROUNDS).map(|_| {
                 self.renew(root, sleeps);
-                // Engines write records of builds some seconds after these have ended.
+                // Engines write records of builds some seconds after the builds have ended.
                 thread::sleep(Duration::from_secs(5));
                 measure(|| drop(run(&mut command()))).wall.as_secs_f64() / bound
             });
@@ -186,7 +186,7 @@ impl Arms {
         let (min, median, max) = measure(true);
         let order = median - measure(false).1;
         println!("{name:<34} {min:>9.2} {median:>9.2} {max:>9.2} {order:>9.2}");
-        // The last known times are those of a run that slept.
+        // Makes sure that the last known times are those of a run with sleeps.
         self.renew(root, true);
     }
 }

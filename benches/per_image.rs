@@ -1,8 +1,8 @@
-//! What one image costs when the engine has all its steps cached: `layers build --all` beside one
-//! `docker build` command line an image, on the same engine, in turns.
+//! The cost per image if all steps are in the engine's cache: `layers build --all` compared with one `docker
+//! build` command per image, on the same engine, in turns.
 //!
-//! `cargo bench --bench per_image [-- IMAGES]` prints wall time and client CPU of both and their
-//! ratio, pair by pair. Both build with two at once; the command lines run as `make -j2` would.
+//! `cargo bench --bench per_image [-- IMAGES]` prints the wall time and the client CPU time of both and their
+//! ratio per pair. Both run two builds at the same time; the commands run as with `make -j2`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -39,7 +39,7 @@ fn main() {
     }
 }
 
-/// A base of busybox, a tenth of the images in the middle, the rest on those.
+/// Creates a base with busybox, a tenth of the images in the middle, and the rest on those.
 fn lay_out(root: &Path, app: &str, images: usize) {
     let busybox = busybox();
     for image in 0..images {
@@ -67,7 +67,7 @@ fn layers(root: &Path) {
         .arg(root));
 }
 
-/// One command line an image, in dependency order, two at once: the base, the middle, the rest.
+/// Runs one command per image in dependency order, two at the same time: the base, the middle, the rest.
 fn command_lines(root: &Path, app: &str, images: usize) {
     let (middle, client) = (images / 10, client());
     for part in [0..1, 1..middle + 1, middle + 1..images] {
@@ -80,8 +80,8 @@ fn command_lines(root: &Path, app: &str, images: usize) {
     }
 }
 
-/// A docker command that builds with BuildKit: a newer one needs its buildx for that, and where
-/// that is missing, an older one beside it does without.
+/// Returns a docker command that builds with BuildKit. A newer one needs buildx for that; if it is missing,
+/// an older one can do without.
 fn client() -> &'static str {
     let has_buildx = Command::new("docker").args(["buildx", "version"]).output();
     let has_buildx = has_buildx.is_ok_and(|output| output.status.success());

@@ -1,9 +1,9 @@
-//! What reading a repository costs, from 100 Dockerfiles to 100,000: `layers graph --json` as a
-//! whole process, which finds, reads, links and prints them.
+//! The cost of reading a repository with 100 to 100,000 Dockerfiles: `layers graph --json` as a whole
+//! process, which finds, parses, links, and prints them.
 //!
-//! `cargo bench --bench scan [-- IMAGES…]` prints wall time, CPU time and peak memory of each
-//! size, the ratios from size to size, and then two odd repositories: one Dockerfile of 1 MB, and
-//! a chain 10,000 images long.
+//! `cargo bench --bench scan [-- IMAGES…]` prints the wall time, CPU time, and peak memory of each size, the
+//! ratios between sizes, and then two unusual repositories: a Dockerfile of 1 MB, and a chain of 10,000
+//! images.
 
 #![expect(
     clippy::disallowed_methods,
@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 const RUNS: u32 = 7;
 
-/// The medians of some runs over one repository.
+/// The medians of several runs on one repository.
 struct Cost {
     wall: Duration,
     cpu: Duration,
-    /// Nothing where the output is too short to catch the process with it in hand.
+    /// `None` if the output is too short to observe the process while it is printing.
     peak_kib: Option<u64>,
     output: usize,
 }
@@ -81,7 +81,7 @@ fn add(root: &Path, name: &str, text: &str) {
     fs::write(folder.join("Dockerfile"), text).expect("a file can be written");
 }
 
-/// Of twenty images one is a base, three build, eight develop and eight are released.
+/// Of twenty images, one is a base, three are builders, eight are for development, and eight are releases.
 fn name_of(image: usize) -> String {
     let kind = match image % 20 {
         0 => "base",
@@ -135,7 +135,7 @@ fn dockerfile(image: usize) -> String {
     }
 }
 
-/// A Dockerfile of 1 MB: stages, long continuations, here-documents.
+/// Returns a Dockerfile of 1 MB with stages, long continuations, and here-documents.
 fn huge() -> String {
     let mut text = String::from("FROM debian:bookworm-slim AS s0\n");
     for stage in 1.. {
@@ -162,7 +162,7 @@ fn program(root: &Path) -> Command {
 
 fn measure(root: &Path) -> Cost {
     let mut walls = Vec::new();
-    // The first run brings the files into the system's cache.
+    // The first run loads the files into the system's cache.
     let output = run(root);
     let before = children_cpu();
     for _ in 0..RUNS {
@@ -181,11 +181,11 @@ fn run(root: &Path) -> usize {
     output.stdout.len()
 }
 
-/// The peak of the resident memory (`VmHWM`, proc(5)).
+/// Returns the peak of the resident memory (`VmHWM`, proc(5)).
 ///
-/// The system tells it of a living process only, so the process is asked while it waits to be
-/// rid of its output: before each piece that is taken from the pipe. What it would grow by after
-/// the last full pipe (64 KiB) is missed; the graph is whole in memory long before.
+/// The system reports it only for a running process, so it is read while the process waits for its output to
+/// be consumed: before each read from the pipe. Growth after the last full pipe (64 KiB) is missed, but the
+/// whole graph is in memory long before.
 fn peak_memory(root: &Path) -> Option<u64> {
     let mut child = program(root).stdout(Stdio::piped()).spawn().expect("it can be started");
     let status = format!("/proc/{}/status", child.id());
@@ -202,8 +202,8 @@ fn peak_memory(root: &Path) -> Option<u64> {
     peak
 }
 
-/// The CPU time of all children that have ended (proc(5), `stat`, fields 16 and 17), in steps
-/// of 10 ms.
+/// Returns the CPU time of all children that have ended (proc(5), `stat`, fields 16 and 17), in steps of 10
+/// ms.
 fn children_cpu() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields: Vec<&str> =

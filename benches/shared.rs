@@ -1,10 +1,10 @@
-//! What a machine with an empty engine pays when another has built all and put it into a registry,
-//! beside `docker buildx bake`, which builds it there.
+//! The cost on a machine with an empty engine if another machine has built all images and pushed them to a
+//! registry, compared with `docker buildx bake`, which builds them again.
 //!
-//! `cargo bench --bench shared [-- IMAGES]` lays out as many images as `cold` does, 30 unless told
-//! otherwise, builds and pushes them once to a `docker-registry` of its own, and then empties the
-//! engine's store of them and of build cache before each of five rounds. Each round has a checkout of
-//! its own, so nothing is remembered of what was built. The engine must know named contexts (Docker 23).
+//! `cargo bench --bench shared [-- IMAGES]` creates the same kind of tree as `cold`, by default with 30
+//! images. It builds the images, pushes them once to its own `docker-registry`, and removes them and the
+//! build cache from the engine before each of five rounds. Each round has a separate checkout, so that no
+//! state of an earlier build remains. The engine must support named contexts (Docker 23).
 
 #![expect(
     clippy::disallowed_methods,
@@ -26,11 +26,11 @@ mod common;
 
 const ROUNDS: usize = 5;
 
-/// A registry that ends with this.
+/// A registry that is stopped when this value is dropped.
 struct Registry {
     child: Child,
     address: String,
-    /// Goes away with it.
+    /// Removed together with the registry.
     _folder: tempfile::TempDir,
 }
 
@@ -117,7 +117,7 @@ fn build(root: &Path, registry: &str, more: &[&str]) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Takes what was built out of the engine, with all that it has cached.
+/// Removes the built images and the build cache from the engine.
 fn empty(app: &str) {
     drop(Images(app));
     drop(run(Command::new("docker").args(["builder", "prune", "--all", "--force"])));

@@ -1,7 +1,7 @@
-//! The public vocabulary of a run: all that is ever said of it, in order.
+//! The public vocabulary of a run: everything that is reported about it, in order.
 //!
-//! Owns the events. Terminal views, plain lines, logs, summaries and exit codes are functions of
-//! this stream and of nothing else, so an event carries all that telling it needs.
+//! Owns the events. Terminal views, plain output, logs, summaries, and exit codes are functions of this
+//! stream alone, so each event contains everything needed to show it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ mod tally;
 
 pub use tally::Tally;
 
-/// An event and when it happened.
+/// An event and the time at which it happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stamped {
-    /// Time since the run began.
+    /// The time since the start of the run.
     #[serde(rename = "at_ms", with = "millis")]
     pub at: Duration,
-    /// The image that it is about; nothing where it is about the run.
+    /// The image that the event is about. `None` if it is about the run.
     #[serde(flatten)]
     pub image: Option<RunImage>,
     /// What happened.
@@ -31,10 +31,10 @@ pub struct Stamped {
     pub event: Event,
 }
 
-/// An image of a run. Its name is announced when the run begins; from then on its number is enough.
+/// An image of a run. The event that starts the run lists its name; from then on its number identifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunImage {
-    /// Its place among the images of the run, from 0.
+    /// Its position among the images of the run, from 0.
     #[serde(default)]
     pub id: usize,
     /// Its name.
@@ -43,187 +43,186 @@ pub struct RunImage {
 }
 
 impl RunImage {
-    /// The image at a place of the run.
+    /// Creates the image at a position of the run.
     pub fn new(id: usize, name: &str) -> RunImage {
         RunImage { id, name: name.into() }
     }
 }
 
-/// How many last lines of a step a failure shows.
+/// The number of a step's last output lines that a failure shows.
 pub const TAIL: usize = 20;
 
-/// Who hears the events of a run while it goes on.
+/// A receiver of a run's events while the run is in progress.
 pub trait Listener {
-    /// Hears one event.
+    /// Receives an event.
     fn hear(&mut self, event: &Stamped);
 
-    /// Nothing more has happened, for now or for hours: what waits to be written is written.
+    /// Called when no further event is pending. The next one can be hours away, so buffered output is
+    /// flushed.
     fn rest(&mut self) {}
 }
 
-/// One fact of a run.
+/// A fact about a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// The run begins.
+    /// The run started.
     RunStarted {
         /// The engine and its version, such as `docker 20.10.24`.
         engine: String,
-        /// How many images are built at once at most.
+        /// The maximum number of images built at the same time.
         jobs: usize,
-        /// All images of the run in dependency order.
+        /// All images of the run, in dependency order.
         images: Vec<Arc<str>>,
-        /// What they need of one another.
+        /// The edges between the images of the run.
         #[serde(default)]
         edges: Vec<Edge>,
-        /// How long those are expected to take that are built, or may be.
+        /// The expected build times of the images that are built, or could be.
         #[serde(rename = "expected_ms", default, with = "millis_by_image")]
         expected: BTreeMap<Arc<str>, Duration>,
     },
-    /// An image begins to be built.
+    /// The build of an image started.
     ImageStarted,
-    /// There is nothing to build for an image, as planned or as it turned out when all that it
-    /// needs was there.
+    /// An image is up to date, either as planned or as found once its dependencies were available.
     ImageFresh {
         /// Its ID in the engine.
         image_id: String,
-        /// The references that it had lost and has now again.
+        /// The missing references that were added to it again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tagged: Vec<String>,
-        /// How many bytes it takes, as the engine or the registry counts, where it says so.
+        /// Its size in bytes as the engine or the registry counts, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         size: Option<u64>,
-        /// Where it is by digest, when only the registry holds it.
+        /// Its reference by digest, if only the registry has it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         registry: Option<String>,
     },
-    /// An image that began is not fresh, and is built.
+    /// An image that was started is stale and is built.
     ImageStale {
         /// Why.
         reason: Reason,
     },
-    /// Another run builds the very same image; what comes out of that is waited for.
+    /// Another run is building the same image. This run waits for the result.
     ImageBlocked,
-    /// Something that an image is built on, or the image itself, was brought from a registry.
+    /// An image, or something that an image is built on, was pulled from a registry.
     ImagePulled {
-        /// What was brought.
+        /// The reference that was pulled.
         reference: String,
-        /// How long that took.
+        /// How long the pull took.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
-    /// A build failed for a cause that may pass, and is tried again.
+    /// A build failed with a transient error and is retried.
     ImageRetried {
-        /// Which try failed, from 1.
+        /// The attempt that failed, from 1.
         attempt: u32,
-        /// What was wrong, in one line or a few.
+        /// What went wrong, in one or a few lines.
         message: String,
-        /// How long is waited before the next try.
+        /// The pause before the next attempt.
         #[serde(rename = "wait_ms", with = "millis")]
         wait: Duration,
     },
-    /// A step of an image begins to run.
+    /// A step of an image started.
     StepStarted {
         /// The step.
         step: Arc<StepInfo>,
     },
-    /// A step of an image ended well.
+    /// A step of an image succeeded.
     StepFinished {
         /// The step.
         step: Arc<StepInfo>,
-        /// Whether the engine had its result already.
+        /// Whether the engine had the result in its cache.
         cached: bool,
-        /// How long it ran.
+        /// How long the step ran.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
-    /// A step wrote a line. It is what the build wrote and not to be trusted: whoever shows it
-    /// must clean it first.
+    /// A step printed a line. The text comes from the build and is not trusted: clean it before showing it.
     Output {
-        /// The step: in JSON its number alone.
+        /// The step; in JSON, only its number.
         #[serde(with = "step_id")]
         step: Arc<StepInfo>,
-        /// The line without its end.
+        /// The line without its line ending.
         line: String,
     },
-    /// The engine warns of something.
+    /// The engine reported a warning.
     Warning {
-        /// What it says; not to be trusted either.
+        /// The warning. The text is not trusted.
         message: String,
     },
     /// An image was built.
     ImageBuilt {
         /// Its ID in the engine.
         image_id: String,
-        /// The references it now has.
+        /// The references that it now has.
         references: Vec<String>,
-        /// How many of its steps ran, and how many the engine had already.
+        /// How many of its steps ran, and how many were cached.
         steps: StepCounts,
-        /// How many bytes it takes with all that it is built on, as the engine counts.
+        /// Its size in bytes with everything that it is built on, as the engine counts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         size: Option<u64>,
-        /// From start to end.
+        /// The time from start to end.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
-    /// An image could not be built.
+    /// The build of an image failed.
     ImageFailed {
-        /// Why.
+        /// The reason.
         failure: Failure,
-        /// From start to end.
+        /// The time from start to end.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
-    /// An image was not begun.
+    /// An image was not started.
     ImageSkipped {
-        /// Why.
+        /// The reason.
         because: Skip,
     },
     /// The build of an image was cancelled in the engine.
     ImageCancelled {
-        /// From start to end.
+        /// The time from start to end.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
-    /// An image begins to be sent to the registry.
+    /// The push of an image started.
     PushStarted,
-    /// An image has arrived in the registry, under its key; no other name leads to it yet.
+    /// An image was pushed under its key. Its tags are not moved yet.
     ImagePushed {
-        /// Where it is, by digest.
+        /// Its reference by digest.
         reference: String,
-        /// How long sending it took.
+        /// How long the push took.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
     },
-    /// An image could not be sent to the registry.
+    /// The push of an image failed.
     PushFailed {
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// The references of all images lead in the registry to what this run has made.
+    /// The references of all images in the registry now point to the images of this run.
     Released {
-        /// Those that led elsewhere or nowhere before.
+        /// The references that pointed to something else or did not exist before.
         moved: Vec<String>,
-        /// How many led there already.
+        /// The number of references that were already correct.
         kept: usize,
     },
     /// No reference was moved in the registry.
     NotReleased {
-        /// Why; nothing where not all images came so far.
+        /// The reason. `None` if only because not all images were pushed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
-    /// The run was asked to stop.
+    /// The run was interrupted by a signal.
     Interrupted {
         /// The signal's number.
         signal: i32,
     },
-    /// The run ended; nothing follows.
+    /// The run ended. No event follows.
     RunFinished,
 }
 
 impl Event {
-    /// Whether it is the end of its image.
+    /// Whether the event is the result of an image: built, fresh, failed, skipped, or cancelled.
     pub fn is_end(&self) -> bool {
         matches!(
             self,
@@ -236,109 +235,110 @@ impl Event {
     }
 }
 
-/// A need of an image that another image of the run meets.
+/// An edge between two images of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
-    /// The image that needs.
+    /// The dependent.
     pub image: Arc<str>,
-    /// The image that is needed.
+    /// The dependency.
     pub parent: Arc<str>,
-    /// In which way.
+    /// The kind of dependency.
     pub kind: NeedKind,
 }
 
-/// How many steps ran and how many were cached.
+/// The numbers of steps that ran and that were cached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCounts {
     /// Steps that ran.
     pub ran: u32,
-    /// Steps whose result the engine had already.
+    /// Steps whose result was in the engine's cache.
     pub cached: u32,
 }
 
 impl StepCounts {
-    /// Whether the engine had the results of all steps already.
+    /// Whether all steps were cached.
     pub fn are_all_cached(self) -> bool {
         self.ran == 0 && self.cached > 0
     }
 }
 
-/// A step as events name it. What begins or ends it announces all of it, its lines only its number.
+/// A step as events refer to it. The events that start and finish it contain all fields, those of its output
+/// only its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StepInfo {
-    /// Its number among the steps of one try of its image, from 0.
+    /// Its number among the steps of one attempt to build its image, from 0.
     #[serde(default)]
     pub id: usize,
-    /// The stage, where the engine names one.
+    /// The stage, if the engine names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// Which step of its stage, from 1; 0 for what is no instruction.
+    /// The number of the step in its stage, from 1; 0 if it is not an instruction.
     pub number: u32,
-    /// How many steps the stage has; 0 likewise.
+    /// The number of steps in the stage; 0 if it is not an instruction.
     pub total: u32,
-    /// The instruction, or what the engine does.
+    /// The instruction, or what the engine is doing.
     pub text: String,
 }
 
 /// Why an image could not be built.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
-    /// Whose fault it is.
+    /// What caused it.
     pub kind: FailureKind,
-    /// What is wrong, in one line or a few.
+    /// What went wrong, in one or a few lines.
     pub message: String,
-    /// The step that failed, where one did.
+    /// The step that failed, if a step did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Arc<StepInfo>>,
-    /// The failing instruction as it is written, where it is known.
+    /// The failing instruction as written in the Dockerfile, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<Excerpt>,
-    /// The last lines that the step wrote; not to be trusted. A log has them as output already, so
-    /// whoever reads it puts them here again.
+    /// The last output lines of the step; not trusted. A log already contains them as output, so the reader
+    /// of a log adds them here again.
     #[serde(default, skip_serializing)]
     pub log_tail: Vec<String>,
 }
 
 impl Failure {
-    /// A failure that is not of a step.
+    /// Creates a failure without a step.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
         Failure { kind, message: message.into(), step: None, excerpt: None, log_tail: Vec::new() }
     }
 }
 
-/// Whose fault a failure is.
+/// The cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
-    /// The build said no: a step failed, a file is not there.
+    /// The build itself: a step failed, or a file does not exist.
     Build,
-    /// The machinery did: the engine went away, the context could not be read.
+    /// The infrastructure: the engine became unavailable, or the context could not be read.
     Machinery,
 }
 
-/// A piece of a Dockerfile, carried along so that it can be drawn without the file.
+/// A part of a Dockerfile, stored in the event so that it can be shown without the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excerpt {
-    /// Where the piece begins.
+    /// The start of the part.
     pub place: Place,
-    /// The whole lines that it stands on.
+    /// The complete lines that contain it.
     pub text: String,
 }
 
-/// Why an image was not begun.
+/// Why an image was not started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Skip {
-    /// Something it needs, at any distance, failed.
+    /// A direct or indirect dependency failed.
     NeedFailed {
-        /// What failed.
+        /// The dependency.
         image: Arc<str>,
     },
     /// The run stopped starting images after another failure or a signal.
     Stopped,
 }
 
-/// Times as milliseconds with a fraction.
+/// (De)serializes durations as milliseconds with a fraction.
 mod millis {
     use super::{Deserialize, Deserializer, Duration};
 
@@ -357,7 +357,7 @@ mod millis {
     }
 }
 
-/// The same by the names of images.
+/// The same for maps keyed by image name.
 mod millis_by_image {
     use std::collections::BTreeMap;
 
@@ -382,7 +382,7 @@ mod millis_by_image {
     }
 }
 
-/// A step by its number. Logs of the first version hold all of it.
+/// Serializes a step as its number. Logs of the first format version contain all fields.
 mod step_id {
     use super::{Arc, Deserialize, Deserializer, StepInfo};
 

@@ -1,8 +1,8 @@
-//! Annotations, SBOM, provenance and SOURCE_DATE_EPOCH on a real engine, by the binary.
+//! Annotations, SBOM, provenance, and SOURCE_DATE_EPOCH on a real engine, with the binary.
 //!
-//! What is attested needs an engine whose image store is containerd's (Docker 24 or newer with
-//! `"features": {"containerd-snapshotter": true}`); elsewhere those tests say so, and the refusal is
-//! tested. The scanner is an image of the test's own. `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+//! Attestations need an engine with containerd's image store (Docker 24 or newer with `"features":
+//! {"containerd-snapshotter": true}`). On other engines, these tests print a note, and the refusal is tested.
+//! The scanner is an image of the test. Set `LAYERS_TEST_NO_ENGINE=1` if there is no engine.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -20,7 +20,7 @@ use layers::engine::docker::Docker;
 use layers::engine::{Builder, Frontend, ImageStore};
 use serde_json::Value;
 
-/// Writes what BuildKit takes for the SBOM of a scan (its `docs/attestations/sbom-protocol.md`).
+/// Writes what BuildKit expects as the SBOM of a scan (its `docs/attestations/sbom-protocol.md`).
 const SCAN: &str = r#"#!/bin/sh
 name=${BUILDKIT_SCAN_SOURCE##*/}
 echo '{"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document",
@@ -28,7 +28,7 @@ echo '{"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://s
  > "$BUILDKIT_SCAN_DESTINATION/$name.spdx.json"
 "#;
 
-/// A repository of `base`, `app` on it and a scanner, whose images are gone when the test ends.
+/// A repository of `base`, `app` on it, and a scanner. Its images are removed when the test ends.
 struct Repository {
     folder: tempfile::TempDir,
     name: Name,
@@ -74,7 +74,7 @@ impl Repository {
         said(&self.command(words).output().unwrap(), code)
     }
 
-    /// The JSON objects that an engine keeps of an image, but for its layers.
+    /// Returns the JSON objects that an engine stores for an image, except its layers.
     fn kept(&self, image: &str) -> Vec<Value> {
         let path: PathBuf = self.folder.path().join("saved.tar");
         let mut save = Command::new("docker");
@@ -97,7 +97,7 @@ fn said(output: &Output, code: i32) -> String {
     said
 }
 
-/// The engine, where it can attest.
+/// Returns the engine if it supports attestations.
 fn attesting_or_skip() -> Option<Docker> {
     let engine = engine_or_skip()?;
     if !engine.features().unwrap().attestations {
@@ -107,7 +107,7 @@ fn attesting_or_skip() -> Option<Docker> {
     Some(engine)
 }
 
-/// What is attested by a predicate of a type.
+/// Returns the attestation with this type of predicate.
 fn attested<'a>(kept: &'a [Value], kind: &str) -> Option<&'a Value> {
     kept.iter().find(|it| it["predicateType"].as_str().is_some_and(|it| it.contains(kind)))
 }
@@ -131,7 +131,7 @@ fn annotations_are_in_the_manifest_and_change_no_identity() {
         "org.opencontainers.image.base.digest": digest,
     });
     assert_eq!(annotated, expected.as_object());
-    // Built again from the cache it is the same to the last byte.
+    // A rebuild from the cache is identical to the last byte.
     let before = engine.inspect(&repository.reference("app")).unwrap().unwrap();
     repository.run("build app --force --progress plain", 0);
     let after = engine.inspect(&repository.reference("app")).unwrap().unwrap();
@@ -162,12 +162,12 @@ fn an_image_gets_its_sbom_and_its_provenance() {
     let provenance = attested(&kept, "slsa.dev").expect("there is a provenance").to_string();
     let base = format!("pkg:docker/{}@latest", repository.name.reference("/shop-base"));
     assert!(provenance.contains(&base), "{provenance}");
-    // It holds how the image was built, and no file that it was built of.
+    // It describes how the image was built, and lists none of the files that it was built from.
     assert!(
         provenance.contains("llbDefinition") && provenance.contains("\"path\":\"/Dockerfile\"")
     );
     assert!(!provenance.contains("\"path\":\"/context\""), "{provenance}");
-    // They are beside the image, and no child can tell.
+    // Attestations are next to the image and have no effect on children.
     assert_eq!(needs(&words), before);
     let said = repository.run(&format!("build app --progress plain {words}"), 0);
     assert!(said.contains("0 built, 2 fresh of 2 images"), "{said}");

@@ -1,7 +1,7 @@
-//! The files of `layers graph --bake` and `--compose`, given to those programs on a real engine: what
-//! they print has the edges of the graph, and what they build is built on what they built.
+//! The files of `layers graph --bake` and `--compose`, used by those programs on a real engine: they have the
+//! edges of the graph, and the images are built on each other.
 //!
-//! Left out, with a word, where the programs are not there or the engine has no named contexts.
+//! Skipped with a note if the programs are missing or the engine does not support named contexts.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test's fault is told by its panic")]
@@ -19,10 +19,10 @@ mod common;
 
 use common::{NAMED_CONTEXTS, Name, TEST_LABEL, busybox, engine_or_skip};
 
-/// What the greeting is: all that a string of HCL or YAML could take for something else.
+/// The greeting contains everything that has a meaning in a string of HCL or YAML.
 const GREETING: &str = r#"say "hi" \o/ ${x} $y"#;
 
-/// Whether the engine and the docker command's part can do this; says why where they can't.
+/// Whether the engine and the docker plugin support this. Prints the reason if they do not.
 fn can_build(part: &str) -> bool {
     let Some(engine) = engine_or_skip() else { return false };
     if !common::takes_named_contexts(&engine) {
@@ -54,7 +54,7 @@ fn docker(root: &Path, arguments: &[&str]) -> String {
     run(Command::new("docker").args(arguments).current_dir(root))
 }
 
-/// base ← py.3 (its stage `slim`), tools; `default` takes from all of them in every way there is.
+/// base ← py.3 (with its stage `slim`), tools; `default` uses all of them in every possible way.
 fn lay_out(root: &Path, name: &Name) {
     let write = |path: &str, content: &[u8]| {
         let path = root.join(path);
@@ -72,7 +72,8 @@ fn lay_out(root: &Path, name: &Name) {
     );
     write("docker/py.3/below/src/file", b"file");
     write("docker/py.3/Dockerfile", py.as_bytes());
-    // Its context is the root, with a Dockerfile below; that of py.3 lies below its Dockerfile.
+    // The context of tools is the root, with the Dockerfile below. The context of py.3 is below its
+    // Dockerfile.
     let tools = format!("FROM {ns}/shop-base:latest\nCOPY extra/tool /tool\n");
     write("extra/tool", b"tool\n");
     write("docker/tools/Dockerfile", tools.as_bytes());
@@ -98,7 +99,7 @@ fn lay_out(root: &Path, name: &Name) {
     fs::create_dir(root.join(".git")).unwrap();
 }
 
-/// Runs the image that was built on all others, and looks at what it got from them.
+/// Runs the image that is built on all others, and checks what it got from them.
 fn check_built(root: &Path, name: &Name) {
     let image = format!("{}/shop-default", name.label());
     let script = "for f in /greeting /copied /mounted /tool /extra /told; do \
@@ -111,7 +112,7 @@ fn check_built(root: &Path, name: &Name) {
     assert_eq!(told, expected);
 }
 
-/// The edges of `graph.json`, as who needs whom.
+/// Returns the edges of `graph.json` as pairs of child and parent.
 fn edges(root: &Path) -> BTreeSet<(String, String)> {
     let graph: Value = serde_json::from_str(&layers(root, &["graph", "--json"])).unwrap();
     let mut edges = BTreeSet::new();
@@ -135,7 +136,7 @@ fn bake_sees_the_same_edges_and_builds_the_same() {
     layers(root, &["graph", "--output", "docker-bake.hcl"]);
     let printed = docker(root, &["buildx", "bake", "--print"]);
     let printed: Value = serde_json::from_str(&printed).unwrap();
-    // What it calls a target, by the image that the target makes.
+    // Maps a target to the image that it builds.
     let image = |target: &str| {
         let tag = printed["target"][target]["tags"][0].as_str().unwrap();
         let image = tag.split_once("shop-").unwrap().1;

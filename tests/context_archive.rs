@@ -1,4 +1,4 @@
-//! Contexts walked, packed, unpacked by the system's `tar`, and compared.
+//! Contexts that are listed, packed, unpacked with the system's `tar`, and compared.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -56,7 +56,7 @@ fn write(place: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
     place
 }
 
-/// What must survive the way through an archive.
+/// Returns the properties that an archive must preserve.
 fn facts(root: &Path) -> Vec<(String, EntryKind, u32, i64, Option<String>)> {
     let context = walk(root);
     let mut archive = ContextArchive::new(context.clone());
@@ -169,7 +169,7 @@ fn the_bytes_seen_are_the_bytes_sent() {
     }
 }
 
-/// The message of the error that `change` leads to, made after the first piece of `file`.
+/// Returns the error message if `change` is made after the first part of `file` has been read.
 fn change_while_read(change: impl Fn(&Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
     let place = write(folder.path().join("d/file"), vec![b'x'; 400_000]);
@@ -244,7 +244,7 @@ fn a_file_that_changes_after_the_walk_is_named() {
     check(&to_folder, true, Some("`file` changed"));
 }
 
-/// Keeps what it is given until that is enough, then refuses.
+/// A writer that accepts a number of bytes and then fails.
 struct Only(Vec<u8>, usize);
 
 impl Write for Only {
@@ -357,7 +357,7 @@ fn a_folder_that_can_t_be_read_is_named_unless_it_is_ignored() {
 #[test]
 fn deep_trees_do_not_overflow_the_stack() {
     let folder = tempfile::tempdir().unwrap();
-    // As deep as a path may get: the system takes no path beyond 4096 bytes.
+    // As deep as possible: the system accepts paths of up to 4096 bytes.
     let depth = 1950;
     fs::create_dir_all(folder.path().join("d/".repeat(depth))).unwrap();
     assert_eq!(walk(folder.path()).entries.len(), depth);

@@ -1,6 +1,6 @@
-//! Dockerfiles against what BuildKit's own parser and frontend said of them.
+//! Dockerfiles compared with the results of BuildKit's own parser and frontend.
 //!
-//! Each case compares everything that it expects; none is left out.
+//! Each case compares everything that it expects, and no case is skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
 
@@ -70,7 +70,7 @@ fn name_base(base: Option<&Base>, into: &mut Map<String, Value>, stage_key: &str
     }
 }
 
-/// The stages in the words of the cases.
+/// Describes the stages in the format of the cases.
 fn describe_stages(file: &Dockerfile, evaluation: &Evaluation) -> Value {
     let stages = evaluation.stages.iter().zip(&file.stages).enumerate();
     let stages = stages.map(|(index, (view, stage))| {
@@ -88,7 +88,7 @@ fn describe_stages(file: &Dockerfile, evaluation: &Evaluation) -> Value {
             let mut shown = Map::new();
             shown.insert("instr".into(), json!(if from.mount { "RUN" } else { "COPY" }));
             shown.insert("from".into(), json!(from.written));
-            // The cases give the line on which the instruction begins.
+            // The cases contain the line on which the instruction starts.
             let holds = |span: layers::base::Span| span.to(from.span) == span;
             let instruction = stage.instructions.iter().find(|one| holds(one.span)).unwrap();
             shown.insert("line".into(), json!(file.source.line_of(instruction.span.start)));
@@ -162,14 +162,14 @@ fn check(case: &Value) -> Result<(), String> {
     same("escape", json!(directives.escape.to_string()), &expected["escape"])?;
     let syntax = directives.syntax.as_ref().map(|syntax| &syntax.value);
     same("syntax", json!(syntax), &expected["syntax"])?;
-    // BuildKit's checks call it a lint; we warn.
+    // A lint in BuildKit is a warning here.
     let lints = expected["lint"].as_array().cloned().unwrap_or_default();
     let is_twice = |lint: &Value| lint.as_str().unwrap().starts_with("DuplicateStageName");
     let warned = file.diagnostics.iter().any(|one| one.rule == Rule::DuplicateStage);
     same("duplicate-stage", json!(warned), &json!(lints.iter().any(is_twice)))
 }
 
-/// There must be an error in the right phase, at the line that BuildKit names.
+/// Checks that there is an error in the right phase, on the line that BuildKit reports.
 fn check_error(expected: &Value, file: &Dockerfile, evaluation: &Evaluation) -> Result<(), String> {
     let syntactic = expected["syntactic"].as_bool().unwrap();
     let diagnostics = if syntactic { &file.diagnostics } else { &evaluation.diagnostics };

@@ -1,4 +1,4 @@
-//! The files that Docker's own walker sent, case by case.
+//! The files that Docker's own walker sent, for each case.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 

@@ -1,5 +1,5 @@
-//! The guide is true: its commands run on the example and answer what is shown, its settings are
-//! read, its pipelines call the program as it is, and its links lead somewhere.
+//! The guide is correct: its commands produce the shown output in the example, its settings are valid, its
+//! pipelines call existing commands, and its links have targets.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -20,7 +20,7 @@ mod shown;
 use program::root;
 use shown::{Shop, Shown, blocks};
 
-/// All pages below a folder of the repository, by their paths.
+/// Returns all pages below a directory of the repository, with their paths.
 fn pages_below(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut stack = vec![root().join(folder)];
@@ -39,8 +39,8 @@ fn pages_below(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The pages whose examples are tried here. Those of single rules are by `rules_documented`; those of decisions
-/// have none, and name options of other programs.
+/// Returns the pages whose examples are tested here. `rules_documented` tests the pages of rules. Pages of
+/// decisions have no examples, and mention options of other programs.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut pages = pages_below("docs");
     let is_listed =
@@ -74,7 +74,8 @@ fn every_command_runs_and_answers_what_is_shown() {
     assert!(tried >= 40, "{tried} commands");
 }
 
-/// A program of a command line that is not there, of those that a page may call beside ours.
+/// Returns a program on a command line that is not installed, among those that a page can call besides
+/// layers.
 fn missing(command: &str) -> Option<&'static str> {
     let optional = ["jq", "dot"].into_iter();
     let mut used = optional.filter(|program| command.contains(&format!("| {program} ")));
@@ -84,7 +85,7 @@ fn missing(command: &str) -> Option<&'static str> {
     })
 }
 
-/// What differs from run to run and from machine to machine, made the same.
+/// Replaces what varies between runs and machines.
 fn same_everywhere(text: &str, shop: &Shop) -> String {
     let home = shop.root().parent().unwrap().to_str().unwrap();
     let mut text = text.replace(home, "/home/you");
@@ -103,7 +104,7 @@ fn same_everywhere(text: &str, shop: &Shop) -> String {
     text
 }
 
-/// Whether what was said is what is shown, where a line `...` stands for any lines.
+/// Whether the output is as shown. A line `...` stands for any lines.
 fn answers(said: &str, shown: &str) -> bool {
     let pieces: Vec<&str> = shown.split("...\n").collect();
     let [first, rest @ ..] = pieces.as_slice() else { return false };
@@ -129,7 +130,7 @@ fn shown_answers_are_compared_whole() {
     assert!(!answers("a\n", "b\n") && !answers("a\nb\n", "...\na\n"));
 }
 
-/// Dockerfiles for all that examples of `layers.toml` speak of.
+/// Creates Dockerfiles for all images that examples of `layers.toml` mention.
 fn lay_out(shop: &Shop) {
     let stages = "FROM debian:12 AS slim\nFROM slim AS dev\nFROM slim AS release\n";
     for path in [
@@ -169,7 +170,7 @@ fn every_layers_toml_is_accepted() {
     assert!(tried >= 10, "{tried} examples");
 }
 
-/// A page by its path.
+/// Returns the page at a path.
 fn page(path: &str) -> (PathBuf, String) {
     (PathBuf::from(path), fs::read_to_string(root().join(path)).unwrap())
 }
@@ -179,7 +180,7 @@ fn the_reference_has_every_setting() {
     let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let mut seen = BTreeSet::new();
     for table in ["", "[[group]]\n", "[image.x]\n", "[check]\n"] {
-        // The complaint about a setting that there is not lists all that there are.
+        // The error about an unknown setting lists all settings.
         let source =
             Source::new(RelPath::new("layers.toml").unwrap(), format!("{table}xxxxxxxxxxx = 1\n"));
         let (_, problems) = config::parse(&source);
@@ -222,21 +223,21 @@ fn pipelines_are_yaml_and_call_the_program_as_it_is() {
     assert!(tried >= 10, "{tried} commands");
 }
 
-/// The call of the program in a line of a pipeline, without what the shell does with its output.
+/// Returns the call of the program on a line of a pipeline, without the shell's handling of its output.
 fn command_in(line: &str) -> Option<String> {
     let at = line.find("layers ")?;
     let is_word = line[..at].ends_with([' ', '"', '\'']) || at == 0;
     let is_call = is_word && !line.trim_start().starts_with('#') && !line.contains("name:");
     let call = line[at..].split([';', '|', '>', '&', '#']).next()?.trim_end();
-    // The end of a string that began before the call.
+    // The end of a string that started before the call.
     let is_open = |quote: char| call.matches(quote).count() % 2 == 1;
     let call = call.trim_end_matches(|last| matches!(last, '"' | '\'') && is_open(last));
     is_call.then(|| call.to_owned())
 }
 
-/// Has the program read a command line and do nothing.
+/// Lets the program parse a command line without executing it.
 fn check_command(command: &str) -> Result<(), String> {
-    // Values that only a pipeline knows.
+    // Values that are known only in a pipeline.
     let command = Regex::new(r"\$\{\{.*?\}\}|\$[A-Z_]+").unwrap().replace_all(command, "value");
     let words = command.split_whitespace().skip(1).map(|word| word.trim_matches('"'));
     let output = Command::new(env!("CARGO_BIN_EXE_layers")).args(words).arg("--help").output();
@@ -259,7 +260,7 @@ fn commands_of_pipelines_are_found_and_judged() {
     assert!(check_command("layers plan --chekc").is_err());
 }
 
-/// What is written in the guide of options that other programs have.
+/// The options of other programs that the guide mentions.
 const OF_OTHERS: [&str; 6] = ["--from", "--mount", "--rm", "--unshallow", "--refetch", "--link"];
 #[test]
 fn every_option_in_the_text_exists() {
@@ -323,7 +324,7 @@ fn every_link_leads_somewhere() {
     assert!(tried >= 80, "{tried} links");
 }
 
-/// The anchors of a page's headings, as GitHub makes them.
+/// Returns the anchors of a page's headings, as GitHub generates them.
 fn anchors(page: &str) -> BTreeSet<String> {
     let prose = shown::prose(page);
     let headings = prose.lines().filter_map(|line| {

@@ -1,4 +1,4 @@
-//! The Docker engine itself: builds, failures and cancellation on a real daemon.
+//! The Docker engine: builds, failures, and cancellation on a real daemon.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
@@ -42,7 +42,7 @@ fn a_failing_step_is_named_with_its_output() {
     let step = failure.step.unwrap();
     assert_eq!((step.number, step.total), (2, 2));
     assert!(step.text.starts_with("RUN echo before"), "{step:?}");
-    // The engine reads both outputs of a step at once and keeps no order between them.
+    // The engine reads stdout and stderr of a step concurrently and does not preserve their order.
     let text = String::from_utf8(output(&updates)).unwrap();
     let mut lines: Vec<_> = text.lines().collect();
     lines.sort_unstable();
@@ -59,8 +59,8 @@ fn a_second_build_comes_from_the_cache() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let text = "FROM scratch AS one\nCOPY . .\nRUN echo hello > /made\n";
-    // Files of its own: a test that runs beside it without the cache would make the same step anew, and
-    // the image would carry the time of that.
+    // Files that no other test has: a concurrent test without the cache would run the same step again, and
+    // the image would have the time of that.
     let files = Files::with_busybox().and("name", name.label());
     let mut request = request(&name, text, files);
     request.no_cache = false;
@@ -129,7 +129,7 @@ fn copying_all_copies_the_context_and_nothing_else() {
         .and("a", "1")
         .and("sub/b", "2")
         .and("Dockerfile.not-mine", "")
-        // The files are what they are: an ignore file among them is one more file.
+        // All files are sent: an ignore file is a file like any other.
         .and(".dockerignore", "a\n");
     let (outcome, updates) = build(&engine, &request(&name, text, files));
     assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
@@ -148,7 +148,7 @@ fn a_context_without_files_is_one() {
     assert!(image.config["Env"].as_array().unwrap().iter().any(|pair| pair == "A=b"));
     let (outcome, _) = build(&engine, &request(&name, "FROM scratch\nCOPY . .\n", Files::new()));
     assert!(matches!(outcome, BuildOutcome::Built { .. }), "{outcome:?}");
-    // Not a file is in it, nor one that is made of its being empty.
+    // It contains no files, and no file that results from an empty context.
     let base = request(&name, "FROM scratch\nCOPY . .\n", Files::with_busybox());
     let base =
         layers::engine::BuildRequest { references: vec![name.reference("-base:latest")], ..base };
@@ -279,8 +279,8 @@ fn a_platform_is_asked_for() {
     assert!(copied, "{updates:?}");
 }
 
-/// A registry on loopback that wants a name and a password, and has no images. Gives its address
-/// and what it was shown.
+/// Starts a registry on loopback that requires a name and a password and has no images. Returns its address
+/// and the credentials that it received.
 fn closed_registry() -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -1,5 +1,5 @@
-//! The Docker engine when things break: cancellation, a context that can't be read, an engine
-//! that goes away during a build.
+//! Faults of the Docker engine: cancellation, a context that cannot be read, an engine that stops during a
+//! build.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
@@ -23,7 +23,7 @@ fn a_cancelled_build_leaves_nothing_running() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let word = name.label();
-    // The last command keeps the shell, whose command line holds the word, waiting for the sleep.
+    // The last command keeps the shell, whose command line contains the word, waiting for the sleep.
     let text = format!("FROM scratch\nCOPY . .\nRUN echo up; true {word}; sleep 600; true\n");
     let cancel = Cancel::default();
     let mut seen = Vec::new();
@@ -57,10 +57,10 @@ fn a_build_that_is_cancelled_before_it_begins_does_not_begin() {
     assert_eq!(outcome, BuildOutcome::Cancelled);
 }
 
-/// So much of a file that its context does not travel in the build's own request.
+/// A file so large that its context is not part of the build request.
 static BULK: [u8; 600 << 10] = [0; 600 << 10];
 
-/// A large file, and after it what `then` does, told how often the context was written before.
+/// A large file, followed by what `then` does with the number of times that the context was written before.
 struct Broken {
     written: AtomicUsize,
     then: fn(usize, &mut dyn Write) -> io::Result<()>,
@@ -74,13 +74,13 @@ impl Broken {
 
 impl ContextFiles for Broken {
     fn write_tar(&self, to: &mut dyn Write) -> io::Result<()> {
-        // No two builds of a test have one context, or the engine would not ask for it.
+        // Each build of a test has a different context. Otherwise, the engine would not request it.
         let random = RandomState::new().hash_one(());
         static CONTENT: OnceLock<String> = OnceLock::new();
         let content = CONTENT.get_or_init(|| random.to_string());
         let mut tar = Vec::new();
         Files::new().and("a", content.as_str()).and("bulk", BULK).write_tar(&mut tar)?;
-        // Without the two empty blocks at its end, so that more may follow.
+        // Without the two empty blocks at the end, so that more can follow.
         to.write_all(&tar[..tar.len() - 1024])?;
         (self.then)(self.written.fetch_add(1, Ordering::SeqCst), to)?;
         to.write_all(&[0; 1024])
@@ -148,13 +148,13 @@ fn a_context_that_the_engine_has_is_not_sent_again() {
         };
         assert_eq!([count_after_build(), count_after_build()], expected);
     };
-    // Once to be hashed, once to be sent.
+    // Once for hashing, once for sending.
     check(Files::new().and("a", name.label()).and("bulk", BULK), [2, 3]);
-    // A small one is sent as it was hashed.
+    // A small context is sent as it was hashed.
     check(Files::new().and("a", name.label()), [1, 2]);
 }
 
-/// A context whose sending says that it has begun and then waits.
+/// A context that reports when sending starts, and then waits.
 struct Waiting {
     files: Files,
     written: AtomicUsize,
@@ -231,8 +231,8 @@ fn builds_of_one_context_do_not_share_their_failures() {
     }
 }
 
-/// A Dockerfile whose build says a word and never ends. No two are the same, or the engine would
-/// run one step for both, and tell only the first of its words.
+/// Returns a Dockerfile whose build prints a word and never ends. Each one is unique. Otherwise, the engine
+/// would run one step for both and report only the word of the first.
 fn endless(name: &Name) -> String {
     format!("FROM scratch\nCOPY . .\nRUN echo up; true {}; read x < /dev/zero\n", name.label())
 }
@@ -284,12 +284,12 @@ fn an_engine_that_hangs_is_the_machinerys_fault_too() {
     assert!(error::is_transient(&error), "another try may find it again");
 }
 
-/// How many files this process has open.
+/// Returns the number of open files of this process.
 fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// How many threads this process has, once those that are ending have ended.
+/// Returns the number of threads of this process, after the threads that are ending have ended.
 fn threads() -> usize {
     fs::read_dir("/proc/self/task").unwrap().count()
 }

@@ -1,4 +1,4 @@
-//! The scripted engine: what tests of the whole program rely on.
+//! The scripted engine: the behavior that tests of the whole program rely on.
 
 #![cfg(any(debug_assertions, feature = "fake"))]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
@@ -154,7 +154,7 @@ fn gates_make_builds_meet() {
         scope.spawn(|| build("three"));
         scope.spawn(|| build("one"));
         build("watch");
-        // `one` has begun, and nothing that it may go on.
+        // `one` has started and cannot continue.
         build("two");
         fs::write(scripted.path("go"), "").unwrap();
     });
@@ -180,7 +180,7 @@ fn a_cancelled_build_leaves_its_gate() {
         let outcome = engine
             .build(
                 &request("x", "FROM y\n"),
-                // Once a step has begun the build stands at its gate.
+                // After a step has started, the build waits at its gate.
                 &mut |_| {
                     let cancel = cancel.clone();
                     thread::spawn(move || cancel.set());

@@ -1,4 +1,4 @@
-//! Secrets and ssh agents on a real daemon: builds get them, and nothing keeps them.
+//! Secrets and SSH agents on a real daemon: builds can use them, and nothing stores them.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -16,7 +16,7 @@ use common::{Files, Name, TEST_LABEL, build, busybox, engine_or_skip, output, re
 use layers::engine::{BuildOutcome, BuildRequest, Secrets};
 use layers::process::Kept;
 
-/// A value that stands nowhere else, of two lines.
+/// A value of two lines that occurs nowhere else.
 const VALUE: &str = "hunter2-of-the-first-line\nhunter2-of-the-second-line\n";
 
 fn with_value(mut request: BuildRequest, id: &str, value: &[u8]) -> BuildRequest {
@@ -33,7 +33,7 @@ fn a_step_reads_a_secret_byte_by_byte() {
                 RUN --mount=type=secret,id=x,required=true --mount=type=secret,id=other \
                 cmp /run/secrets/x /expected && ls /run/secrets && stat -c %a /run/secrets/x\n\
                 RUN cat /run/secrets/x 2>/dev/null; echo end\n";
-    // As much as there may be, in every byte there is.
+    // The maximum size, with all byte values.
     let value: Vec<u8> = (0..=255).cycle().take(500 * 1024).collect();
     let files = Files::with_busybox().and("expected", value.as_slice());
     let request = with_value(request(&name, text, files), "x", &value);
@@ -104,13 +104,13 @@ impl TestAgent {
         command.args(arguments).env("SSH_AUTH_SOCK", self.socket()).output().unwrap()
     }
 
-    /// What `ssh-add -l` says of the key.
+    /// Returns the output of `ssh-add -l` about the key.
     fn keys(&self) -> String {
         String::from_utf8(self.ssh_add(&["-l"]).stdout).unwrap()
     }
 }
 
-/// The machine's `ssh-add` with the libraries that it needs, and a shell.
+/// Returns the machine's `ssh-add` with its libraries, and a shell.
 fn with_ssh_add() -> Files {
     let mut files = Files::with_busybox().and("etc/passwd", "root:x:0:0::/:/bin/sh\n");
     let listed = Command::new("ldd").arg("/usr/bin/ssh-add").output().unwrap();
@@ -178,7 +178,7 @@ impl Repository {
         self.name.reference("/a-app:latest")
     }
 
-    /// All that a command says.
+    /// Returns the complete output of a command.
     fn run(&self, words: &[&str], code: i32) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_layers"))
             .args(words)
@@ -206,7 +206,7 @@ fn has(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// The files of an archive; containerd's store has compressed layers.
+/// Returns the files of an archive. The layers in containerd's store are compressed.
 fn unpacked(archive: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in tar::Archive::new(archive).entries().unwrap() {
@@ -235,10 +235,10 @@ fn a_secret_is_nowhere_afterwards() {
     let given = format!("id=x,src={}", secret.display());
     let build = ["build", "--all", "--progress", "plain", "--secret", &given];
     fs::write(&secret, VALUE).unwrap();
-    // The engine's cache may hold what an earlier run made.
+    // The engine's cache can contain results of an earlier run.
     let no_cache = [&build[..], &["--no-cache"]].concat();
     let mut said = repository.run(&no_cache, 0);
-    // It was printed, and what is not the value itself is still there.
+    // It was printed, and everything except the value itself is still there.
     assert!(said.contains("***") && said.contains("<***"), "{said}");
     assert!(said.contains("hunter2-o-the-second-line"), "{said}");
     for words in [&["plan", "--json"][..], &["why", "app"], &["why", "app", "--inputs"]] {
@@ -251,7 +251,7 @@ fn a_secret_is_nowhere_afterwards() {
     }
     assert!(said.contains("id"), "{said}");
     let kept = all_files(&repository.root());
-    // The log of the run is among the files: it says what was hidden.
+    // The log of the run is one of the files, and shows what was masked.
     assert!(has(&kept, "type=secret") && has(&kept, "\"hunter2-o-the-second-line\""));
     let docker = |words: &[&str]| {
         let output = Command::new("docker").args(words).output().expect("tests need `docker`");
@@ -261,7 +261,7 @@ fn a_secret_is_nowhere_afterwards() {
     let reference = repository.reference();
     let image = docker(&["image", "inspect", &reference]);
     let history = docker(&["history", "--no-trunc", &reference]);
-    // The layers, too.
+    // The same for the layers.
     let whole = unpacked(&docker(&["image", "save", &reference]));
     assert!(has(&image, "dev.layers.key") && has(&history, "cat /run/secrets/x"));
     assert!(has(&whole, &String::from_utf8_lossy(&busybox()[1..4])), "the layers are there");
@@ -271,7 +271,7 @@ fn a_secret_is_nowhere_afterwards() {
             assert!(!has(place, line));
         }
     }
-    // Another value makes no other image.
+    // Another value does not change the image.
     fs::write(&secret, "something else").unwrap();
     let again = repository.run(&build, 0);
     assert!(again.contains("\n0 built, 1 fresh of 1 image"), "{again}");

@@ -1,4 +1,4 @@
-//! Engines that can't be reached or can't build. None of this needs an engine.
+//! Engines that cannot be reached or cannot build. These tests need no engine.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
@@ -13,7 +13,7 @@ use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::Environment;
 use layers::engine::{BuildRequest, Builder, Cancel, ImageStore, LabelFilter};
 
-/// What `describe` says of an engine under `host`, its first line and its hint.
+/// Returns the first line and the hint of the error of `describe` for an engine at `host`.
 fn said(host: &str) -> (String, String) {
     let environment = Environment { host: Some(host.to_owned()), ..Environment::default() };
     let docker = Docker::find(&environment).unwrap().answering_within(Duration::from_secs(2));
@@ -23,7 +23,7 @@ fn said(host: &str) -> (String, String) {
     (message.to_owned(), hint.to_owned())
 }
 
-/// A listener on loopback that answers all that comes with `answer`, and its address.
+/// Starts a listener on loopback that responds to everything with `answer`. Returns its address.
 fn answering(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -90,7 +90,7 @@ fn what_speaks_no_http_is_no_engine() {
 fn an_engine_that_never_answers_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
-    // Connections wait in its queue, accepted by nobody.
+    // Connections wait in its queue and are not accepted.
     let _listener = UnixListener::bind(&socket).unwrap();
     let (message, _) = said(&format!("unix://{}", socket.display()));
     assert!(message.ends_with("(DOCKER_HOST) does not answer"), "{message}");
@@ -138,7 +138,7 @@ fn tls_files_that_are_missing_are_named() {
     assert!(text.contains("ca.pem"), "{text}");
 }
 
-/// A listener on loopback that gives one answer after the other, the last one for ever.
+/// Starts a listener on loopback that gives one answer after the other, and repeats the last one.
 fn answering_in_turn(answers: &[&str]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

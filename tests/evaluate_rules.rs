@@ -1,5 +1,5 @@
-//! The rules of BuildKit's frontend beyond the shared cases, one line each: what a Dockerfile
-//! needs, what it reads from the context, and what is wrong with it.
+//! The rules of BuildKit's frontend beyond the shared cases, with one line each: the dependencies of a
+//! Dockerfile, the files that it reads from the context, and its errors.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
 
@@ -14,7 +14,7 @@ fn source(path: &str, text: &str) -> Source {
     Source::new(RelPath::new(path).unwrap(), text)
 }
 
-/// `needs, … | paths, … | code@line, …`
+/// Describes an evaluation: `needs, … | paths, … | code@line, …`.
 fn describe(text: &str, settings: &Settings, parent: &str) -> String {
     let file = parse(&source("Dockerfile", text));
     let parent = parse(&source("parent/Dockerfile", parent));
@@ -186,7 +186,7 @@ fn the_environment_of_an_image_is_not_known() {
     check("FROM a\nENV W=$V\nCOPY x$W /\n", "a | x?");
     check("FROM a AS s\nFROM s\nCOPY x$V /\n", "a | x?");
     check("FROM scratch AS s\nFROM s\nCOPY x$V /\n", "| x");
-    // What would be wrong without a variable of the image is not told as wrong.
+    // An error is not reported if a variable of the image could prevent it.
     check("FROM a\nENV W=${V:?}\nCOPY ${V:?} /\n", "a | .?");
     check("FROM scratch\nENV W=${V:?}\n", "|  | required-variable@2");
     check("FROM a\nRUN --mount=type=$T,target=/t true\n", "a | .?");
@@ -215,7 +215,7 @@ fn triggers() {
     };
     let parent = "FROM x\nONBUILD COPY app /\nONBUILD COPY --from=tools /a /\n";
     check(parent, "FROM acme/base\n", "acme/base, tools | app");
-    // A stage of the child comes first.
+    // A stage of the child takes precedence.
     check(parent, "FROM t AS tools\nFROM acme/base\n", "t, acme/base | app");
     check(parent, "FROM acme/base AS tools\n", "acme/base | app");
     check(parent, "FROM acme/base AS s\nFROM b\n", "b");
@@ -226,7 +226,7 @@ fn triggers() {
     check("FROM x\nONBUILD WHAT x\n", "FROM acme/base\n", "acme/base |  | unknown-instruction@2");
     check("", "FROM a AS s\nONBUILD COPY --from=b x /\nFROM s\nFROM s\n", "a, b");
     check("", "FROM a AS s\nONBUILD COPY x /\nFROM s AS t\nFROM t\n", "a | x");
-    // Those of an image that is only copied from do not run, but their sources are looked up.
+    // The triggers of an image that is only copied from do not run, but their sources are resolved.
     const TOOLS: &str = "FROM x\nONBUILD COPY --from=tools a app /\n";
     check(TOOLS, "FROM a\nCOPY --from=acme/base x /\n", "a, acme/base, tools");
     check(TOOLS, "FROM a\nRUN --mount=from=acme/base,target=/t x\n", "a, acme/base, tools");
@@ -356,7 +356,8 @@ fn secrets_that_are_mounted() {
     check(&at("type=ssh,id=a,required=true"), "a!@Dockerfile:2:13");
     check(&at("type=ssh,from=scratch"), "default@Dockerfile:2:13");
     check(&at("type=cache,target=/c"), "");
-    // What an image's environment may say is not certain; what it starts brings its own along.
+    // An ID with a variable of the image's environment is uncertain. The triggers of the base mount a secret
+    // too.
     check(
         "FROM a\nRUN --mount=type=secret,id=a$A make\n",
         &format!("{parent}, a?@Dockerfile:2:13"),

@@ -1,5 +1,4 @@
-//! `--progress json` writes what docs/events.md and its schema say, and nothing else to the standard
-//! output.
+//! `--progress json` prints events as described in docs/events.md and its schema, and nothing else to stdout.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
 use std::collections::BTreeSet;
@@ -15,7 +14,7 @@ mod program;
 const SCHEMA: &str = include_str!("../docs/events.schema.json");
 const PAGE: &str = include_str!("../docs/events.md");
 
-/// The events that the schema knows.
+/// Returns the events in the schema.
 fn known() -> BTreeSet<String> {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let kinds = schema["$defs"]["event"]["oneOf"].as_array().unwrap();

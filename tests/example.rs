@@ -1,7 +1,7 @@
-//! The example in `docker/`, built by the program on the real engine and then used.
+//! The example in `docker/`, built by the program on a real engine and then used.
 //!
-//! Owns a copy of the example under a namespace of its own, so that neither the user's images nor
-//! another run's are touched, and removes all that it made, also where it fails.
+//! Owns a copy of the example in a separate namespace, so that the user's images and those of other runs are
+//! not changed. Removes everything that it created, even if it fails.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test's fault is told by its panic")]
@@ -49,7 +49,7 @@ fn the_committed_graph_is_the_graph() {
     run(layers(root(), &["graph", "--check"]));
 }
 
-/// Starts the release, waits until it says that it is open, and asks it for its page.
+/// Starts the release, waits until it reports that it is open, and requests its page.
 fn release_answers(example: &Example) {
     let name = example.container("release");
     run(docker(&[
@@ -75,7 +75,7 @@ fn release_answers(example: &Example) {
     assert!(page.contains("<li>Rocket skates: 129.50</li>"), "{page}");
 }
 
-/// Runs the agent in the release's network, where it finds the shop well.
+/// Runs the agent in the release's network, where it reports that the shop is healthy.
 fn agent_sees_the_release(example: &Example) {
     let seen = run(docker(&[
         "run",
@@ -93,7 +93,7 @@ fn agent_sees_the_release(example: &Example) {
     assert!(seen.contains("\"connect_ms\":") && !seen.contains("null"), "{seen}");
 }
 
-/// A whole HTTP answer, head and body.
+/// Returns a complete HTTP response, head and body.
 fn ask(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -103,7 +103,7 @@ fn ask(address: &str, path: &str) -> String {
     answer
 }
 
-/// A copy of the example whose images lie in a namespace of their own.
+/// A copy of the example whose images are in a separate namespace.
 struct Example {
     folder: tempfile::TempDir,
     namespace: String,
@@ -135,7 +135,7 @@ impl Example {
 }
 
 impl Drop for Example {
-    /// Removes containers before images. Nothing here panics: it may run during a panic.
+    /// Removes containers before images. This must not panic because it can run during a panic.
     fn drop(&mut self) {
         for name in IMAGES {
             quietly(docker(&["rm", "--force", "--volumes", &self.container(name)]));
@@ -149,7 +149,7 @@ impl Drop for Example {
     }
 }
 
-/// Copies a folder with its permissions; `edit` changes the Dockerfiles on the way.
+/// Copies a directory with its permissions. `edit` changes the Dockerfiles.
 fn copy(from: &Path, to: &Path, edit: &dyn Fn(&str) -> String) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -165,8 +165,8 @@ fn copy(from: &Path, to: &Path, edit: &dyn Fn(&str) -> String) {
     }
 }
 
-/// Whether there is an engine to test with. Without one this fails, unless the user said that
-/// there is none: a test that did not run must not look like one that passed.
+/// Whether there is an engine. Without one, this fails, unless the user said that there is none: a test that
+/// did not run must not look like one that passed.
 fn engine_or_skip() -> bool {
     if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| !value.is_empty()) {
         eprintln!("left out: LAYERS_TEST_NO_ENGINE is set");
@@ -176,20 +176,20 @@ fn engine_or_skip() -> bool {
     true
 }
 
-/// The program, in a folder, without what the user's environment says of names.
+/// Returns a command for the program in a directory, without the user's variables for names.
 fn layers(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = program::layers();
     command.args(arguments).arg("-C").arg(folder);
     command
 }
 
-/// Runs a command that must succeed. Returns its standard output.
+/// Runs a command that must succeed. Returns its stdout.
 #[track_caller]
 fn run(mut command: Command) -> String {
     output_of(command.stdin(Stdio::null()))
 }
 
-/// Runs a command of which nothing is expected.
+/// Runs a command whose result does not matter.
 fn quietly(mut command: Command) {
     drop(command.stdin(Stdio::null()).output());
 }

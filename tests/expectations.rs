@@ -1,5 +1,4 @@
-//! The comparison with files that hold expectations: it fails where they differ, and rewrites them only on
-//! request.
+//! The comparison with files of expected output: it fails if they differ, and rewrites them only on request.
 
 use std::fs;
 

@@ -1,6 +1,6 @@
-//! Externals whose tags move: pinned, told and built on, with a real registry and a real engine.
+//! Externals whose tags move: pinning, reports, and builds, with a real registry and a real engine.
 //!
-//! Needs Debian's docker-registry; `LAYERS_TEST_NO_ENGINE=1` says that there is no engine.
+//! Needs Debian's docker-registry. Set `LAYERS_TEST_NO_ENGINE=1` if there is no engine.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
@@ -17,7 +17,7 @@ use common::faults::{Fault, Faults};
 use common::registry::Registry;
 use common::{Name, TEST_LABEL, engine_or_skip, program};
 
-/// A repository of `base`, which is built on an external, and `app`, which is built on that.
+/// A repository of `base`, which is based on an external, and `app`, which is based on `base`.
 struct Tree {
     root: PathBuf,
     variables: Vec<(&'static str, String)>,
@@ -48,7 +48,7 @@ impl Tree {
         self
     }
 
-    /// Runs the program; gives both streams.
+    /// Runs the program. Returns both streams.
     fn run(&self, words: &str, code: i32) -> (String, String) {
         let mut command = program::layers_without_settings();
         command.args(words.split(' ')).current_dir(&self.root);
@@ -59,7 +59,7 @@ impl Tree {
         (out, err)
     }
 
-    /// The digest that graph.json gives the external of `base`.
+    /// Returns the digest of `base`'s external in graph.json.
     fn pin(&self) -> Value {
         let text = fs::read_to_string(self.root.join("graph.json")).unwrap();
         let lock: Value = serde_json::from_str(&text).unwrap();
@@ -67,26 +67,26 @@ impl Tree {
     }
 }
 
-/// Whether the engine has Docker's own store. That of containerd drops an image that has lost its last
-/// tag, and gives every image a digest, wherever it came from.
+/// Whether the engine has Docker's classic store. containerd's store removes an image that has lost its last
+/// tag, and gives every image a digest, whatever its origin.
 fn is_classic_store() -> bool {
     let asked = ["info", "--format", "{{.DriverStatus}}"];
     let output = program::docker(&asked).output().unwrap();
     !String::from_utf8_lossy(&output.stdout).contains("io.containerd.snapshotter")
 }
 
-/// Removes what an engine has fetched from a registry.
+/// Removes the images that an engine has pulled from a registry.
 struct Fetched(String);
 
 impl Drop for Fetched {
     fn drop(&mut self) {
         let filter = format!("reference={}/*/*", self.0);
-        // By name: other tests may have fetched the same image from elsewhere.
+        // By name: other tests can have pulled the same image from elsewhere.
         let names = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}";
         let list = ["image", "ls", "--digests", "--format", names, "--filter", &filter];
         let listed = program::docker(&list).output().unwrap();
         for name in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
-            // An image has not all of these names.
+            // An image does not have all of these names.
             drop(program::docker(&["image", "rm", name]).output());
         }
     }
@@ -218,7 +218,7 @@ fn what_is_not_pinned_is_compared_with_the_engine() {
     let (out, _) = tree.run("outdated --check", 1);
     let expected = format!("{} (in the engine)  {}  app, base\n", &one[7..19], &two[7..19]);
     assert!(out.ends_with(&expected), "{out}");
-    // Made here, and given the name by hand.
+    // An image that was built here and tagged manually.
     let name = Name::new();
     let own =
         common::request(&name, "FROM scratch\nCOPY f /\n", common::Files::new().and("f", "x"));
@@ -255,16 +255,16 @@ fn a_locked_build_stands_on_the_pin_wherever_the_tag_leads() {
     assert_eq!((word("base").as_str(), word("app").as_str()), ("WORD=one", "WORD=one"));
     let (out, _) = tree.run("plan --locked --check", 0);
     assert!(out.ends_with("0 to build, 0 waiting, 2 fresh of 2 images\n"), "{out}");
-    // Whoever does not ask for the lock gets what the tag leads to.
+    // Without `--locked`, the image that the tag points to is used.
     let (_, err) = tree.run("build --all --pull", 0);
     assert!(err.contains("base: external ") || err.contains(": pulled\n"), "{err}");
     assert_eq!(word("app"), "WORD=two");
-    // And back, without a build where the images that stand on the pin are still there.
+    // With the lock again, nothing is built if the images on the pinned external still exist.
     let (_, err) = tree.run("build --all --locked --progress plain", 0);
     let is_kept = err.contains("0 built, 2 fresh of 2 images");
     assert!(is_kept || !is_classic_store(), "{err}");
     assert_eq!(word("app"), "WORD=one");
-    // The name leads to the other image now, and something is to be built.
+    // The tag now points to the other image, and images must be built.
     let takes_contexts = engine.info().unwrap().frontend.is_none_or(|it| it >= Frontend::new(1, 4));
     let (_, err) = tree.run("build --all --locked --force", if takes_contexts { 0 } else { 4 });
     if !takes_contexts {
@@ -274,7 +274,7 @@ fn a_locked_build_stands_on_the_pin_wherever_the_tag_leads() {
         );
     }
     assert_eq!(word("app"), "WORD=one");
-    // Without a network: the engine has all that is pinned.
+    // Without a network: the engine has all pinned images.
     drop(registry);
     tree.run("build --all --locked", 0);
 }

@@ -1,4 +1,4 @@
-//! Generated ignore files against a slow matcher that says what the documentation says.
+//! Generated ignore files compared with a slow matcher that follows the documentation.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use layers::base::{RelPath, Source};
 use layers::scan::ignore_file::IgnoreFile;
 
-/// Every path of up to three of these parts is asked about.
+/// Every path of up to three of these parts is tested.
 const PARTS: [&str; 6] = ["a", "b", "ab", ".a", "é", "*"];
 
 fn paths() -> Vec<String> {
@@ -59,7 +59,7 @@ fn parse(text: &str) -> IgnoreFile {
     file
 }
 
-/// Go's `filepath.Match` within one name, as its documentation has it.
+/// Go's `filepath.Match` within one name, as documented.
 fn name_matches(pattern: &[char], name: &[char]) -> bool {
     match pattern {
         [] => name.is_empty(),
@@ -83,7 +83,8 @@ fn name_matches(pattern: &[char], name: &[char]) -> bool {
     }
 }
 
-/// Whole paths: `**` is any number of names, at the end at least one; `x**` is a prefix.
+/// Matches whole paths: `**` stands for any number of names, but for at least one at the end; `x**` is a
+/// prefix.
 fn path_matches(pattern: &[&str], path: &[&str]) -> bool {
     let chars = |text: &str| text.chars().collect::<Vec<char>>();
     match pattern {
@@ -105,20 +106,20 @@ fn line_matches(line: &Line, path: &str) -> bool {
     path_matches(&pattern, &path.split('/').collect::<Vec<&str>>())
 }
 
-/// The path's folders from the root down, then the path.
+/// Returns the path's directories from the root down, then the path.
 fn way_to(path: &str) -> Vec<&str> {
     let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
     ends.map(|end| &path[..end]).collect()
 }
 
-/// What the documentation says: the last line that matches the path or a folder above decides.
+/// The documented behavior: the last line that matches the path or a directory above decides.
 fn documented(lines: &[Line], path: &str) -> bool {
     let matching = |line: &&Line| way_to(path).iter().any(|part| line_matches(line, part));
     lines.iter().rfind(matching).is_some_and(|line| !line.exception)
 }
 
-/// What BuildKit does: the same on its way down, where a line that could not change the verdict
-/// on a folder is not tried there, and folders that plain `!` lines do not lead into are left.
+/// BuildKit's behavior: the same while walking down. A line that cannot change the result for a directory is
+/// not tried there, and directories that plain `!` lines do not match are skipped.
 fn walked(lines: &[Line], path: &str) -> bool {
     let folder_of = |line: &Line| {
         let folder = line.pattern.strip_suffix("/**").unwrap_or(&line.pattern).to_owned();
@@ -147,7 +148,7 @@ fn walked(lines: &[Line], path: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 400,
-        // A failure is turned into a row of a table, not kept as a seed.
+        // A failure becomes a row of a table instead of a stored seed.
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -1,7 +1,7 @@
-//! The cases of `inputs.json` and `parents.json`: where BuildKit ran a step again, the key is
-//! another one; where it took all from its cache, the key is the same.
+//! The cases of `inputs.json` and `parents.json`: if BuildKit ran a step again, the key is different; if
+//! everything was cached, the key is the same.
 //!
-//! Owns a small tree for each rule and the exceptions, each with its reason.
+//! Owns a small tree per rule and the exceptions, with a reason for each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
@@ -22,7 +22,7 @@ use layers::inputs::{Externals, Identity, Inputs, gather};
 use layers::parse::parse;
 use layers::state::Digests;
 
-/// The inputs of the one Dockerfile in a folder.
+/// Returns the inputs of the only Dockerfile in a directory.
 fn inputs(root: &Path, arguments: &str) -> Inputs {
     let path = RelPath::new("Dockerfile").unwrap();
     let text = fs::read_to_string(root.join("Dockerfile")).unwrap();
@@ -51,7 +51,7 @@ fn inputs(root: &Path, arguments: &str) -> Inputs {
     own[UnitId(0)].take().unwrap().unwrap().inputs
 }
 
-/// A rule: its tree's Dockerfile and arguments before and after, and what happens to the files.
+/// A rule: the Dockerfile and the arguments before and after, and the change to the files.
 struct Rule {
     id: &'static str,
     before: &'static str,
@@ -81,7 +81,7 @@ fn write(root: &Path, path: &str, text: &str) {
     fs::write(root.join(path), text).unwrap();
 }
 
-/// Moves the times of a file; what else the disk says of it stays.
+/// Changes only the times of a file.
 fn touch(root: &Path, path: &str) {
     let file = fs::File::options().append(true).open(root.join(path)).unwrap();
     file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(7)).unwrap();
@@ -167,7 +167,7 @@ fn text_rules() -> Vec<Rule> {
     ]
 }
 
-/// Where the key may change though all steps were cached, and why.
+/// The cases in which the key can change although all steps were cached, with reasons.
 const MAY_CHANGE: &[(&str, &str)] = &[
     ("K14", "BuildKit does not see the mode of a folder that it has already; the image would"),
     ("K51", "the same"),
@@ -178,7 +178,7 @@ const MAY_CHANGE: &[(&str, &str)] = &[
     ("K55", "the words of a COPY are in the image's history"),
 ];
 
-/// Where the key must change though all steps were cached.
+/// The cases in which the key must change although all steps were cached.
 const MUST_CHANGE: &[&str] = &["K30", "K49"];
 
 fn lay_out(root: &Path) {

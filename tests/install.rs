@@ -1,4 +1,4 @@
-//! `make install` and `make uninstall`, below a DESTDIR of their own.
+//! `make install` and `make uninstall` in a DESTDIR of the test.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -8,13 +8,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Runs `make` with the program of this build, so that none is built.
+/// Runs `make` with the program of this build, so that it is not built again.
 fn make(target: &str, destination: &Path) -> String {
     let output = Command::new("make")
         .args(["--no-print-directory", target, "PREFIX=/opt/the prefix"])
         .arg(format!("DESTDIR={}", destination.display()))
         .arg(format!("LAYERS={}", env!("CARGO_BIN_EXE_layers")))
-        // Where `make test` runs this, its own settings would reach the inner one.
+        // If `make test` runs this, its settings must not reach this `make`.
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
         .env_remove("MAKELEVEL")
@@ -27,7 +27,7 @@ fn make(target: &str, destination: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// All files below a folder, by their paths in it.
+/// Returns all files below a directory, with relative paths.
 fn files(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut stack = vec![folder.to_owned()];
@@ -51,7 +51,7 @@ fn what_is_installed_is_removed_and_nothing_else() {
     let prefix = below.join("opt/the prefix");
     let man = prefix.join("share/man/man1");
     fs::create_dir_all(&man).unwrap();
-    // A page that an older version had, and one of somebody else who uses the name.
+    // A page of an older version, and one of another program with the same name.
     let gone = ".TH LAYERS-GONE 1 \"\" \"layers 0.0.1\" \"User Commands\"\n";
     fs::write(man.join("layers-gone.1"), gone).unwrap();
     fs::write(man.join("layers-of-cake.1"), ".TH LAYERS-OF-CAKE 1\n").unwrap();
@@ -85,8 +85,8 @@ fn what_is_installed_is_removed_and_nothing_else() {
     make("uninstall", &below);
 }
 
-/// All can be read and only the program be run, nothing knows where it was packed, and the program
-/// is this one.
+/// Checks that everything is readable, only the program is executable, no file contains the build path, and
+/// the program is this one.
 fn check_content(prefix: &Path, installed: &BTreeSet<String>, below: &Path) {
     let version = Command::new(prefix.join("bin/layers")).arg("--version").output().unwrap();
     let version = String::from_utf8(version.stdout).unwrap();

@@ -1,11 +1,11 @@
-//! kill -9 at random moments on the real engine: the next run goes on from there.
+//! kill -9 at random moments on a real engine: the next run continues from there.
 //!
-//! Each time a run is killed while it builds. What it had said to be built is not built again, the
-//! next run ends well and leaves nothing to do, no step goes on in the engine, and no file of
-//! `.layers/` is left half-written or blocks anything.
+//! In each round, a run is killed while it builds. Images that it reported as built are not built again. The
+//! next run succeeds and leaves nothing to do, no step continues in the engine, and no file in `.layers/` is
+//! incomplete or blocks anything.
 //!
-//! `LAYERS_KILLS` says how often (50), `LAYERS_SEED` repeats the moments. Needs an engine and
-//! Debian's busybox-static; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+//! `LAYERS_KILLS` sets the number of rounds (50), `LAYERS_SEED` repeats the moments. Needs an engine and
+//! Debian's busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
@@ -22,10 +22,10 @@ mod common;
 use common::dice::Dice;
 use common::{Name, TEST_LABEL, processes_with, program};
 
-/// How long a step may need to end once nobody wants it any more.
+/// The maximum time for a step to end after it is no longer needed.
 const STEP_ENDS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Images and what they start from.
+/// The images and their bases.
 const IMAGES: [(&str, &str); 4] =
     [("base", "scratch"), ("builder", "base"), ("dev", "builder"), ("agent", "base")];
 
@@ -53,7 +53,7 @@ impl Tree {
         tree
     }
 
-    /// Makes every image another one.
+    /// Changes every image.
     fn change(&self, round: usize) {
         let label = self.name.label();
         for (image, base) in IMAGES {
@@ -61,7 +61,7 @@ impl Tree {
                 "scratch" => "scratch".to_owned(),
                 image => format!("{label}/x-{image}"),
             };
-            // The label's value stands in the command line of the step, by which it is found.
+            // The label's value is in the command line of the step, to find the step.
             let text = format!(
                 "FROM {from}\nLABEL {TEST_LABEL}={label}\nCOPY files /\n\
                  RUN true {label} {round}; sleep 0.05; echo {image} > /out-{image}\n"
@@ -76,7 +76,7 @@ impl Tree {
         command
     }
 
-    /// Kills a build some time after it has begun; what it had said by then.
+    /// Kills a build after some time. Returns its output until then.
     fn killed(&self, after: Duration) -> Vec<String> {
         let arguments = ["build", "--all", "-j2", "--progress", "plain"];
         let mut child = self.layers(&arguments).stderr(Stdio::piped()).spawn().unwrap();
@@ -93,7 +93,7 @@ impl Tree {
             match told.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => said.push(line),
                 Err(RecvTimeoutError::Timeout) => break,
-                // It was done before.
+                // The build ended earlier.
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -114,7 +114,7 @@ impl Tree {
     }
 }
 
-/// The images of which lines say that they were built.
+/// Returns the images that are reported as built.
 fn built(lines: &[String]) -> BTreeSet<&str> {
     let of_line = |line: &'_ String| -> Option<&'static str> {
         let (image, _) = line.split_once("] ")?.1.split_once(": built in ")?;
@@ -123,7 +123,7 @@ fn built(lines: &[String]) -> BTreeSet<&str> {
     lines.iter().filter_map(of_line).collect()
 }
 
-/// All files below a folder.
+/// Returns all files below a directory.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().flatten();
     entries

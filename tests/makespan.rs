@@ -1,5 +1,4 @@
-//! How good the order of a run is: its time by a clock of its own, held against the least time that
-//! any order can take.
+//! The quality of the build order: the simulated time of a run compared with the minimum for any order.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
 use std::time::Duration;
@@ -17,7 +16,7 @@ mod common {
     pub mod dice;
 }
 
-/// The shapes at which building level by level is bad.
+/// The graphs for which building level by level is bad.
 fn shapes() -> [(&'static str, Work); 3] {
     [
         ("arms", Work::arms(60, 30)),
@@ -62,7 +61,7 @@ fn an_estimate_is_what_the_run_takes() {
         plan.set_costs(work.takes.iter().copied().collect());
         for jobs in [1, 3, 16] {
             let (said, took) = (estimate::duration(&plan, jobs), work.run(jobs, true));
-            // Which of two that end at once is told of first is not the same in each run.
+            // If two builds end at the same time, the order of their events varies between runs.
             let off = ratio(said, took);
             assert!((0.98..=1.02).contains(&off), "{said:?} and {took:?} with {jobs} at once");
         }

@@ -1,7 +1,7 @@
-//! Which image counts for a key, on the real engine: those that `layers` built, and none that was built on one
-//! of them, whatever name it gets.
+//! Proof of origin on a real engine: images that `layers` built count for a key. An image that was built on
+//! one of them does not, whatever its name.
 //!
-//! Needs an engine and Debian's busybox-static; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+//! Needs an engine and Debian's busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]

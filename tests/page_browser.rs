@@ -1,8 +1,8 @@
-//! The page of a run in a real browser: that it draws what it holds, answers mouse and keyboard, can be
-//! read in light and dark, and fits narrow windows and 300 images.
+//! The page of a run in a real browser: it draws its content, responds to mouse and keyboard, is legible in
+//! light and dark mode, and works in narrow windows and with 300 images.
 //!
-//! Needs Debian's chromium and chromium-driver; `LAYERS_TEST_NO_BROWSER=1` says that there is none.
-//! Pictures are left in the folder for what tests leave, `page-*.png`, to be looked at.
+//! Needs Debian's chromium and chromium-driver. Set `LAYERS_TEST_NO_BROWSER=1` if they are missing.
+//! Screenshots are saved in the tests' output directory as `page-*.png`.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
@@ -34,7 +34,7 @@ const SMALL: Recipe = Recipe { images: 8, jobs: 3, fails: false, seed: 1 };
 const FAILED: Recipe = Recipe { images: 24, jobs: 4, fails: true, seed: 5 };
 const LARGE: Recipe = Recipe { images: 300, jobs: 8, fails: false, seed: 3 };
 
-/// Writes the page of a run, compared with one of other luck, where artefacts of tests are.
+/// Writes the page of a run, compared with a run with other random results, to the tests' output directory.
 fn page(file: &str, recipe: Recipe) -> PathBuf {
     let older = run(Recipe { seed: recipe.seed + 1, fails: false, ..recipe });
     let prior = Prior {
@@ -54,7 +54,7 @@ fn artefact(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}"))
 }
 
-/// The image whose details are shown; empty where none are.
+/// Returns the image whose details are shown, or an empty string.
 fn shown(browser: &Browser) -> String {
     browser.text("document.querySelector('#details-title')?.lastChild.textContent.trim() ?? ''")
 }
@@ -69,7 +69,7 @@ fn first_row(browser: &Browser) -> String {
     browser.text("document.querySelector('#table tbody tr:not([hidden]) .name').textContent")
 }
 
-/// Of all texts that can be seen the least contrast with what is behind them, and which it is
+/// Returns the minimum contrast of all visible texts with their backgrounds, and the text that has it
 /// (<https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio>).
 const CONTRAST: &str = r#"
 const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -121,7 +121,7 @@ fn it_opens_from_a_disk_and_shows_every_image() {
     let Some(browser) = Browser::open(1280, 1000) else { return };
     browser.visit(&page("small", SMALL));
     assert_eq!(browser.errors(), Vec::<String>::new());
-    // One is fresh, and had no place.
+    // One image is fresh and had no slot.
     assert_eq!(visible(&browser, ".bar"), 7.0);
     assert_eq!(visible(&browser, "#table tbody tr"), 8.0);
     assert_eq!(visible(&browser, ".node"), 8.0);
@@ -149,7 +149,7 @@ fn a_click_anywhere_shows_the_image() {
     assert_eq!(shown(&browser), name(2));
     browser.click(".node[data-image='5'] .node-name");
     assert_eq!(shown(&browser), name(5));
-    // From there to what it needs.
+    // Select its parent there.
     let need = browser.text("document.querySelector('#details .name-button').textContent");
     browser.click("#details .name-button");
     assert_eq!(shown(&browser), need);
@@ -211,7 +211,7 @@ fn every_column_sorts_both_ways() {
                 ))
             })
             .collect();
-        // The first column was sorted downwards just now.
+        // The first column was just sorted in descending order.
         let expected =
             if column == 1 { ["none", "ascending"] } else { ["ascending", "descending"] };
         assert_eq!(ways, expected, "column {column}");
@@ -223,7 +223,7 @@ fn it_works_by_keyboard_alone() {
     let Some(browser) = Browser::open(1280, 1400) else { return };
     browser.visit(&page("keys", SMALL));
     let focus = "document.activeElement.dataset.image ?? document.activeElement.id";
-    // To the chart, by Tab alone.
+    // To the chart, only with Tab.
     let mut presses = 0;
     while browser.number("document.activeElement.closest('#lanes') ? 1 : 0") == 0.0 {
         browser.keys(&[TAB]);
@@ -253,7 +253,7 @@ fn it_works_by_keyboard_alone() {
     assert_eq!(shown(&browser), name(child.parse().unwrap()));
     browser.keys(&[LEFT]);
     assert_eq!(browser.text(focus), "0");
-    // Folded, all that needs it is gone, and comes back.
+    // Folding hides all dependents, and unfolding shows them again.
     let before = visible(&browser, ".node");
     browser.keys(&["c"]);
     assert!(visible(&browser, ".node") < before);
@@ -293,7 +293,7 @@ fn light_and_dark_can_be_read() {
         browser.picture(&format!("keys-{scheme}"));
         browser.keys(&[ESCAPE, ESCAPE]);
     }
-    // The button turns what the system asked for.
+    // The button inverts the system's setting.
     browser.click("#theme");
     let light = browser.text("getComputedStyle(document.body).backgroundColor");
     browser.click("#theme");
@@ -375,7 +375,7 @@ fn a_run_that_died_shows_how_far_it_came() {
         assert_contrast(&browser, scheme);
         browser.picture(&format!("died-{scheme}"));
     }
-    // Nothing at all can be shown, too.
+    // A run without any events can also be shown.
     fs::write(&path, page::of_run(&Timeline::default(), &standing, None)).unwrap();
     browser.visit(&path);
     assert_eq!(browser.errors(), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Reading and evaluating never fail, whatever the text, and agree with another parser.
+//! Parsing and evaluating never fail, whatever the text, and agree with another parser.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on must stop")]
 
@@ -19,7 +19,7 @@ fn evaluate_alone(file: &Dockerfile) -> Evaluation {
     evaluate(file, &Settings::default(), &|_: &Reference| Vec::new())
 }
 
-/// Reads and evaluates a text and checks what holds for every text.
+/// Parses and evaluates a text, and checks what is true for every text.
 fn check_total(text: &str) {
     let source = source(text);
     let file = parse(&source);
@@ -37,14 +37,14 @@ fn check_total(text: &str) {
         }
     }
     assert!(!file.stages.is_empty() || file.has_errors(), "{text:?}");
-    // Its own triggers fire in it too, as if each image were its own child.
+    // Its own triggers run in it too, as if each image were its own child.
     let last = file.stages.len().saturating_sub(1);
     let triggers = |_: &Reference| -> Vec<Trigger> { triggers_of(&file, last) };
     let evaluation = evaluate(&file, &Settings::default(), &triggers);
     assert_eq!(evaluation.stages.len(), file.stages.len());
     for diagnostic in file.diagnostics.iter().chain(&evaluation.diagnostics) {
         for label in &diagnostic.labels {
-            // Panics where a span does not lie on characters of the file.
+            // Panics if a span is not on character boundaries of the file.
             label.source.slice(label.span);
             assert!(label.source.place(label.span).line > 0);
         }
@@ -206,7 +206,7 @@ fn long_files_and_long_chains_come_to_an_end() {
     assert!(codes.contains(&"stage-cycle"));
 }
 
-/// A parser by other hands reads the files that both accept in the same way.
+/// An independent parser gives the same result for files that both accept.
 #[test]
 fn another_parser_agrees() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("cases/dockerfile.json")).unwrap();
@@ -215,7 +215,7 @@ fn another_parser_agrees() {
         let (id, text) = (&case["id"], case["dockerfile"].as_str().unwrap());
         let ours = parse(&source(text));
         let Ok(theirs) = parse_dockerfile::parse(text) else { continue };
-        // It reads no here-document after ONBUILD.
+        // It does not parse here-documents after ONBUILD.
         if ours.has_errors() || text.contains("ONBUILD RUN <<") {
             continue;
         }

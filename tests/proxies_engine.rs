@@ -1,4 +1,4 @@
-//! The proxies of Docker's configuration on a real daemon: steps see them, and nothing keeps them.
+//! The proxies in Docker's configuration on a real daemon: steps can use them, and nothing stores them.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -13,7 +13,7 @@ use common::{Name, TEST_LABEL, engine_or_skip};
 
 const PASSWORD: &str = "hunter2-of-the-proxy";
 
-/// A repository of one image, a configuration of docker, and what to clean up.
+/// A repository of one image, a docker configuration, and the cleanup.
 struct Repository {
     folder: tempfile::TempDir,
     name: Name,
@@ -91,12 +91,12 @@ fn steps_see_the_proxies_and_the_image_does_not() {
     {
         assert!(!kept.contains("example.com"), "{kept}");
     }
-    // Another proxy, or none, makes no other image.
+    // Another proxy, or none, does not change the image.
     repository.configure("http://two.example.com:3128");
     assert!(repository.run("build --all").contains("0 built, 1 fresh"));
     fs::remove_dir_all(repository.folder.path().join("config")).unwrap();
     assert!(repository.run("build --all").contains("0 built, 1 fresh"));
-    // Nor does it run a step again that the engine has in its cache.
+    // It also does not repeat a step that is in the engine's cache.
     repository.configure("http://three.example.com:3128");
     let said = repository.run("build --all --force --progress plain");
     assert!(!said.contains("three.example.com"), "{said}");

@@ -1,7 +1,7 @@
-//! Pushing an image: a real engine and a real registry, with something slow between them.
+//! Pushing an image with a real engine and a real registry, with a slow proxy in between.
 //!
-//! Needs an engine on this machine, which takes registries on loopback without TLS, and Debian's
-//! docker-registry; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+//! Needs an engine on this machine, which accepts registries on loopback without TLS, and Debian's
+//! docker-registry. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -28,7 +28,7 @@ use layers::inputs::identity::Identity;
 use layers::registry::{Registries, Remote, Settings};
 use serde_json::Value;
 
-/// A manifest that a registry has, and its digest.
+/// Returns a manifest in a registry, and its digest.
 fn manifest(registry: &Registry, repository: &str, version: &str) -> (Value, String) {
     let at = Remote {
         registry: registry.address().to_owned(),
@@ -39,7 +39,7 @@ fn manifest(registry: &Registry, repository: &str, version: &str) -> (Value, Str
     (serde_json::from_slice(&found.bytes).unwrap(), found.digest)
 }
 
-/// The machine's engine with credentials for a registry: the user's and a password.
+/// Returns the machine's engine with credentials for a registry: the user's name and a password.
 fn engine_with(registry: &Registry, password: &str) -> Docker {
     let auth = format!(r#"{{"username": "{}", "password": "{password}"}}"#, USER.0);
     let config = format!(r#"{{"auths": {{"{}": {auth}}}}}"#, registry.address());
@@ -48,17 +48,17 @@ fn engine_with(registry: &Registry, password: &str) -> Docker {
     Docker::new(endpoint, CredentialStore::new(Some(registry.folder().to_owned())))
 }
 
-/// Stands before a registry, sees what it is sent, and stops passing it on after so many bytes.
+/// A proxy for a registry that records what is sent, and stops forwarding after a number of bytes.
 struct Door {
     host: String,
     seen: Arc<Mutex<Vec<u8>>>,
-    /// Told once more bytes came than may pass, and again when the sender of those gave up.
+    /// Receives a message when the limit is exceeded, and another one when the sender has given up.
     told: Receiver<&'static str>,
     tell: Sender<&'static str>,
     hold: Option<Sender<()>>,
 }
 
-/// What the threads of a door share.
+/// What the threads of a proxy share.
 struct Porter {
     seen: Arc<Mutex<Vec<u8>>>,
     left: AtomicUsize,
@@ -91,20 +91,21 @@ impl Door {
         Door { host, seen, told, tell, hold: Some(hold) }
     }
 
-    /// How many blobs were sent through it so far.
+    /// Returns the number of blobs sent through the proxy so far.
     fn blobs_sent(&self) -> usize {
         let seen = self.seen.lock().unwrap();
         String::from_utf8_lossy(&seen).matches("/blobs/uploads/ HTTP/1.1").count()
     }
 
-    /// Reads on what it has held, passes nothing on, and waits until the sender gives up. The classic
-    /// store waits for an answer once all is sent, whatever happened meanwhile, so that must not be.
+    /// Keeps reading without forwarding, and waits until the sender gives up. The classic store waits for a
+    /// response after everything is sent, whatever has happened in the meantime, so the data must not be sent
+    /// completely.
     fn wait_until_given_up(&mut self) {
         self.hold = None;
         while self.told.recv().unwrap() != "given up" {}
     }
 
-    /// What is done to a push that waits at the door, and how the push ends.
+    /// Runs a function while a push is blocked. Returns the result of the push.
     fn while_held(
         &self,
         engine: &Docker,
@@ -139,7 +140,7 @@ impl Porter {
             if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, enough).is_err() {
                 is_held = true;
                 self.tell.send("held").ok();
-                // Until the other end goes.
+                // Until the other end is dropped.
                 self.held.lock().unwrap().recv().ok();
             } else if far.write_all(&bytes[..count]).is_err() {
                 break;
@@ -152,7 +153,7 @@ impl Porter {
     }
 }
 
-/// Builds an image under a reference of a registry.
+/// Builds an image with a reference in a registry.
 fn built(engine: &Docker, name: &Name, host: &str, files: Files) -> String {
     let files = files.and("name", name.label());
     let mut request = request(name, "FROM scratch\nENV A=b\nCOPY . .\nCMD [\"x\"]\n", files);
@@ -163,13 +164,13 @@ fn built(engine: &Docker, name: &Name, host: &str, files: Files) -> String {
     reference
 }
 
-/// The message of a push that fails, and whether another try may do better.
+/// Returns the message of a failed push, and whether the error is transient.
 fn refused(engine: &Docker, reference: &str) -> (String, bool) {
     let error = engine.push(reference, &Cancel::default()).unwrap_err();
     (error::text(&error), error::is_transient(&error))
 }
 
-/// A file that can't be made smaller, larger than what fits between an engine and a door.
+/// Returns an incompressible file that is larger than the buffers between an engine and a proxy.
 fn large() -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = || {
@@ -193,10 +194,10 @@ fn a_pushed_image_is_what_was_built_and_its_digest_is_the_registrys() {
     assert_eq!(digest, manifest(&registry, &name.reference("/shop/base"), "1.2").1);
     let sent = door.blobs_sent();
     assert!(sent >= 2, "the layer and the configuration: {sent}");
-    // What is there is not sent again.
+    // Existing blobs are not sent again.
     assert_eq!(engine.push(&reference, &Cancel::default()).unwrap(), digest);
     assert_eq!(door.blobs_sent(), sent);
-    // What comes back is the same to every child.
+    // The pulled image is the same to every child.
     engine.remove(&before.id).unwrap();
     assert_eq!(engine.inspect(&reference).unwrap(), None);
     engine.pull(&reference, None, &mut || ()).unwrap();
@@ -300,11 +301,11 @@ fn a_cancelled_push_ends_in_the_engine_too() {
     assert!(error::text(&error).starts_with(&expected), "{error}");
     assert!(!error::is_transient(&error));
     door.wait_until_given_up();
-    // One that was cancelled before it began does not begin.
+    // A push that is cancelled before its start does not start.
     let cancel = Cancel::default();
     cancel.set();
     assert!(engine.push(&reference, &cancel).is_err());
-    // And nothing of it is in the way of the next.
+    // It does not affect the next push.
     let other = Door::before(&registry, usize::MAX);
     let reference = built(&engine, &name, &other.host, Files::new().and("large", large()));
     engine.push(&reference, &Cancel::default()).unwrap();

@@ -1,5 +1,4 @@
-//! The README is true: every command in it is run on the example, and where it shows an answer,
-//! that is the answer.
+//! The README is correct: all of its commands are run in the example, and their output is as shown.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -14,11 +13,11 @@ use shown::{Shop, Shown};
 
 const README: &str = include_str!("../README.md");
 
-/// What is in the README but not for this test: the two commands of a fresh machine (they run
-/// this very test) and installation, which tests/example.rs and CI do.
+/// Commands in the README that this test does not run: the two for a new machine (they run this test) and the
+/// installation, which tests/example.rs and CI cover.
 const ELSEWHERE: [&str; 2] = ["make ", "PREFIX="];
 
-/// The commands in the running text: code that begins with `layers` and says more than that.
+/// Returns the commands in the text: inline code that starts with `layers` and has arguments.
 fn inline() -> Vec<String> {
     let is_command = |code: &String| {
         code.starts_with("layers ") || ELSEWHERE.iter().any(|it| code.starts_with(it))

@@ -1,4 +1,4 @@
-//! Image references against the normal forms that Docker's own code gave.
+//! Image references compared with the normal forms from Docker's own code.
 
 use layers::graph::reference::Reference;
 use serde_json::Value;
@@ -19,7 +19,7 @@ fn references_have_the_normal_form_of_docker() {
         assert_eq!(Some(read.domain.as_str()), expected["domain"].as_str(), "{id}");
         assert_eq!(Some(read.path.as_str()), expected["path"].as_str(), "{id}");
         assert_eq!(Some(read.familiar().as_str()), expected["familiar"].as_str(), "{id}");
-        // The normal form is one: reading it again changes nothing.
+        // Parsing the normal form again does not change it.
         assert_eq!(Reference::parse(&read.normalised()), Ok(read), "{id}");
     }
 }

@@ -1,5 +1,5 @@
-//! The client of registries on the real `docker-registry`: plain, with a login, with TLS; and what
-//! it makes of answers that are broken on the way.
+//! The registry client with a real `docker-registry`: without TLS, with a login, with TLS, and with responses
+//! that are broken on the way.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
@@ -21,7 +21,7 @@ mod common;
 use common::faults::{Asked, Fault, Faults};
 use common::registry::{MANIFEST, Registry, USER, digest_of};
 
-/// A folder for a docker configuration and certificates, and the client that reads them.
+/// A directory for a docker configuration and certificates, and the client that reads them.
 struct Client {
     folder: tempfile::TempDir,
     registries: Registries,
@@ -32,7 +32,7 @@ impl Client {
         Client::with("{}")
     }
 
-    /// One whose docker configuration says this.
+    /// Creates a client with this docker configuration.
     fn with(config: &str) -> Client {
         Client::set(config, |_| {})
     }
@@ -49,7 +49,7 @@ impl Client {
         Client { registries: Registries::new(settings), folder }
     }
 
-    /// One that trusts an authority where a registry is concerned.
+    /// Creates a client that trusts an authority for a registry.
     fn trusting(config: &str, registry: &str, authority: &PathBuf) -> Client {
         let client = Client::with(config);
         let place = client.folder.path().join("certs.d").join(registry);
@@ -66,7 +66,7 @@ impl Client {
         self.registries.image(&at(registry, version), &"linux/amd64".parse().unwrap())
     }
 
-    /// The error of a question, which must have a hint.
+    /// Returns the error of a request, which must have a hint.
     fn fault(&self, registry: &str, version: &str) -> anyhow::Error {
         let error = self.image(registry, version).unwrap_err();
         assert!(error::hint(&error).is_some(), "{error}");
@@ -78,7 +78,7 @@ fn at(registry: &str, version: &str) -> Remote {
     Remote { registry: registry.into(), repository: "a/b".into(), version: version.into() }
 }
 
-/// A docker configuration with a login.
+/// Returns a docker configuration with a login.
 fn login(registry: &str, (user, secret): (&str, &str)) -> String {
     let auth = STANDARD.encode(format!("{user}:{secret}"));
     format!(r#"{{"auths":{{"{registry}":{{"auth":"{auth}"}}}}}}"#)
@@ -187,7 +187,7 @@ fn a_certificate_is_trusted_or_refused() {
         let client = Client::trusting(&config, &address, &registry.authority());
         assert_eq!(client.digest(&address, "1").unwrap().as_ref(), Some(&digest));
         assert_eq!(client.image(&address, "1").unwrap().unwrap().digest, digest);
-        // Also on this machine: who shows a certificate must be believed, or isn't spoken to.
+        // Also on this machine: if a registry uses TLS, its certificate must be valid.
         let client = Client::set(&config, |settings| settings.plain_http = vec![address.clone()]);
         let error = error::text(&client.fault(&address, "1"));
         assert!(error.contains(" is not trusted: its issuer is not known\nhint: put"), "{error}");
@@ -198,7 +198,7 @@ fn a_certificate_is_trusted_or_refused() {
     }
 }
 
-/// A token server that knows `user:secret`, an identity token, and everybody.
+/// A token server that accepts `user:secret`, an identity token, and anonymous users.
 fn answer_for_token(asked: &Asked, count: usize) -> Fault {
     let form = String::from_utf8_lossy(&asked.body).into_owned();
     let basic = format!("Basic {}", STANDARD.encode("user:secret"));
@@ -219,7 +219,7 @@ fn answer_for_token(asked: &Asked, count: usize) -> Fault {
     Fault::json(200, &format!(r#"{{"token":"{who}-{actions}-{count}","expires_in":300}}"#))
 }
 
-/// A registry that takes tokens of a server of its own; `takes` says which.
+/// Starts a registry that accepts tokens of its own server; `takes` decides which.
 fn with_tokens(
     registry: &Registry,
     takes: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -243,7 +243,7 @@ fn with_tokens(
     (faults, tokens)
 }
 
-/// A name of this machine that does not say so.
+/// Returns a name of this machine that does not look local.
 fn other_name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim().to_owned();
@@ -331,7 +331,7 @@ fn credentials_stay_with_whom_they_are_for() {
     client.fault(faults.address(), "1");
     assert_eq!(*heard.lock().unwrap(), [None], "led elsewhere, and nothing was told there");
 
-    // The open network hears nothing in the clear.
+    // Nothing is sent unencrypted over the network.
     let check = |script: fn(&Asked) -> Fault| {
         let faults = Faults::alone(script);
         let client = Client::with(&login(faults.address(), USER));
@@ -397,7 +397,8 @@ fn faults_that_last_are_errors() {
     let page = || Fault::Answer { status: 200, headers: vec![], body: b"<html>".to_vec() };
     check(page, 1, false, "is no image: its manifest is unreadable");
 
-    // Who was asked in vain is left alone for a second; a machine that stalls for as long tries again.
+    // After a failure, a registry is not contacted for a second. If the machine stalls for that long, the
+    // client tries again.
     let is_left_alone = || {
         let faults = Faults::before(registry.address(), |_| Fault::Close);
         let client = Client::new();
@@ -407,7 +408,7 @@ fn faults_that_last_are_errors() {
     };
     assert!((0..3).any(|_| is_left_alone()));
 
-    // Without the header the bytes still have to be what was asked for.
+    // Even without the header, the bytes must be the requested ones.
     let faults = Faults::before(registry.address(), |_| Fault::Lie);
     let error = error::text(&Client::new().fault(faults.address(), &digest));
     assert!(error.contains("other bytes than its digest says"), "{error}");

@@ -1,7 +1,7 @@
-//! Images are shared through a registry: real engines with stores of their own, a real registry.
+//! Images that are shared through a registry: real engines with separate stores, and a real registry.
 //!
-//! Each machine is a Docker daemon of the test's own; what stands before the registry counts what is
-//! asked, and breaks answers as a test says.
+//! Each machine is a Docker daemon of the test. A proxy in front of the registry counts requests, and breaks
+//! responses as a test requires.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]

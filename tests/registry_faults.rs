@@ -1,5 +1,5 @@
-//! The engine pushes and pulls through the proxy that other tests break answers with: it must pass
-//! on what it is not told to change.
+//! An engine pushes and pulls through the proxy with which other tests break responses: the proxy must
+//! forward everything that it is not supposed to change.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 
@@ -25,7 +25,7 @@ fn an_engine_pushes_and_pulls_through_it() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let faults = Faults::before(registry.address(), |asked| {
-        // The engine tries a broken download again by itself.
+        // The engine retries an interrupted download by itself.
         let is_layer = asked.method == "GET" && asked.path.contains("/blobs/");
         if is_layer && asked.count == 1 { Fault::CutAfter(1000) } else { Fault::Pass }
     });
@@ -49,7 +49,7 @@ fn an_engine_pushes_and_pulls_through_it() {
     docker(&["pull", &reference]).unwrap();
     assert_eq!(engine.inspect(&reference).unwrap().unwrap().id, id);
     let seen = faults.seen();
-    // Docker's own store sends layers by PATCH, that of containerd by PUT.
+    // Docker's classic store uploads layers with PATCH, containerd's store with PUT.
     for method in ["POST", "PUT", "HEAD", "GET"] {
         assert!(seen.iter().any(|asked| asked.starts_with(method)), "{method}: {seen:?}");
     }

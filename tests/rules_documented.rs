@@ -1,4 +1,4 @@
-//! Every code has a rule, every rule a page, and every page an example that is as it says.
+//! Each code has a rule, each rule has a page, and the example on each page is correct.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +33,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 fn codes_are_written_in_one_place() {
     let mut wrong = Vec::new();
     let codes = Rule::ALL.iter().map(|rule| rule.code());
-    // A single word may mean something else.
+    // A single word can have another meaning.
     let literals: Vec<String> =
         codes.filter(|code| code.contains('-')).map(|code| format!("\"{code}\"")).collect();
     assert!(literals.len() > 50);
@@ -86,14 +86,14 @@ fn read_page(rule: Rule) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What a page shows under a heading.
+/// Returns the text of a page under a heading.
 fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     let start = page.find(&format!("\n## {heading}\n")).unwrap();
     let section = &page[start + 1..];
     &section[..section.find("\n## ").unwrap_or(section.len())]
 }
 
-/// The files that a section shows: a line with the path, then a block with the text.
+/// Returns the files in a section: a line with the path, followed by a block with the text.
 fn files(section: &str) -> BTreeMap<String, Vec<u8>> {
     let block = Regex::new(
         r"(?s)\n`([^`\n]+)`(?:, with (\d+) `x` in place of `…`|(, where `\\xNN` stands for one byte))?:\n\n```\w+\n(.*?)```",
@@ -122,14 +122,15 @@ fn with_bytes(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The words of the command that tells a rule, where it is not `layers check`.
+/// Returns the arguments of the command that reports a rule, if it is not `layers check`.
 fn command_of(section: &str) -> Option<Vec<String>> {
     let command = Regex::new(r"\nWith `layers ([^`]+)`:\n").unwrap();
     let words = command.captures(section)?.get(1)?.as_str().split(' ');
     Some(words.map(str::to_owned).collect())
 }
 
-/// The codes that a command, else a check, tells of these files, with their levels, and the exit code.
+/// Returns the codes that a command (by default, a check) reports for these files, with their levels, and the
+/// exit code.
 fn run(
     command: Option<&[String]>,
     files: &BTreeMap<String, Vec<u8>>,
@@ -176,14 +177,14 @@ fn every_example_does_what_its_page_says() {
         if !told.contains(&expected) || exit != Some(if has_error { failure } else { 0 }) {
             wrong.push(format!("{code}: the example gives {told:?}, exit {exit:?}"));
         }
-        // A page is about one thing, save where an empty rest has a code of its own.
+        // A page is about one rule, but an empty rest of a file has a code of its own.
         if told.iter().any(|it| *it != expected && it.0 != "no-stages") {
             wrong.push(format!("{code}: the example gives more: {told:?}"));
         }
         let fixed = section(&page, "Fixed");
         let command = command_of(fixed);
         let changed = files(fixed);
-        // A file may take the place of a folder.
+        // A file can replace a directory.
         tree.retain(|path, _| !changed.keys().any(|it| path.starts_with(&format!("{it}/"))));
         tree.extend(changed);
         let (told, exit) = run(command.as_deref(), &tree);

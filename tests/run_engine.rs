@@ -1,9 +1,9 @@
-//! Runs on a real engine that breaks: it restarts, its connections are cut, its disk is full, an image
-//! goes away between plan and build. Each time the images concerned fail with a clear word and the
-//! right exit code, nothing hangs, and the next run goes on from there.
+//! Runs on a real engine that breaks: it restarts, its connections are cut, its disk is full, or an image is
+//! removed between plan and build. In each case, the affected images fail with a clear message and the right
+//! exit code, nothing hangs, and the next run continues from there.
 //!
-//! Engines that restart or are full are the tests' own, which takes root, `dockerd` and `ip`.
-//! `LAYERS_TEST_NO_ENGINE=1` says that there is no engine at all.
+//! The engines that restart or are full belong to the tests, which requires root, `dockerd`, and `ip`. Set
+//! `LAYERS_TEST_NO_ENGINE=1` if there is no engine at all.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
@@ -20,10 +20,10 @@ use common::between::Between;
 use common::daemon::Daemon;
 use common::{Files, Name, TEST_LABEL, program};
 
-/// How long an engine may take to free the space of a failed step.
+/// The maximum time for an engine to free the space of a failed step.
 const FREED_WITHIN: Duration = Duration::from_secs(60);
 
-/// A repository of a base and what is made of it.
+/// A repository of a base and images on it.
 struct Tree {
     name: Name,
     root: PathBuf,
@@ -32,7 +32,7 @@ struct Tree {
 }
 
 impl Tree {
-    /// `base` alone, for an engine at an address, or for the one that is found.
+    /// Creates a repository with only `base`, for an engine at an address or for the default one.
     fn new(host: Option<String>) -> Tree {
         let (name, folder) = (Name::new(), tempfile::tempdir().unwrap());
         let root = folder.path().canonicalize().unwrap();
@@ -51,7 +51,7 @@ impl Tree {
         fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
     }
 
-    /// An image on base that says `up` and then runs a command.
+    /// Adds an image on base that prints `up` and then runs a command.
     fn on_base(&self, image: &str, command: &str) {
         let label = self.name.label();
         let text = format!("FROM {label}/x-base\nRUN true {label} {image}; echo up; {command}\n");
@@ -67,7 +67,7 @@ impl Tree {
         command
     }
 
-    /// The exit code of a whole run, and what it said.
+    /// Returns the exit code and the output of a whole run.
     fn run(&self, words: &str) -> (Option<i32>, String) {
         let output = self.layers(words).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -80,7 +80,7 @@ impl Tree {
     }
 }
 
-/// A run that goes on.
+/// A run in progress.
 struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -88,7 +88,7 @@ struct Running {
 }
 
 impl Running {
-    /// Waits until it has said some words.
+    /// Waits until its output contains a text.
     fn until(&mut self, words: &str) {
         while !self.said.contains(words) {
             assert!(self.stderr.read_line(&mut self.said).unwrap() > 0, "{}", self.said);
@@ -126,7 +126,7 @@ fn an_engine_that_restarts_in_mid_run_costs_what_it_was_building() {
 fn a_run_with_retries_outlives_a_restart_of_its_engine() {
     let Some(mut daemon) = Daemon::start_or_skip(None) else { return };
     let tree = Tree::new(Some(daemon.address()));
-    // As long as the restart takes, and no longer.
+    // As long as the restart takes, and not longer.
     tree.on_base("slow", "sleep 3");
     let mut running = tree.begin("build --all --retries 6 --progress plain");
     running.until("slow: | up");
@@ -151,7 +151,7 @@ fn a_connection_that_is_cut_in_mid_build_is_made_again() {
     let (code, said) = without.end();
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains(words) && said.contains("1 built, 1 failed of 2 images"), "{said}");
-    // Another step: the engine may have finished that one.
+    // A different step: the engine could have completed the other one.
     tree.on_base("slow", "sleep 2; true");
     let mut with = tree.begin("build --all --retries 1 --progress plain");
     with.until("slow: | up");
@@ -171,7 +171,7 @@ fn an_engine_whose_disk_is_full_fails_what_does_not_fit() {
     assert!(said.contains("No space left on device") || said.contains("no space left"), "{said}");
     assert!(said.contains("large failed"), "{said}");
     assert_eq!(code, Some(1), "{said}");
-    // containerd frees what a failed step has written a while later.
+    // containerd frees the space of a failed step with a delay.
     assert!(daemon.has_containerd_store() || said.contains("1 failed"), "{said}");
     let since = Instant::now();
     loop {
@@ -217,13 +217,13 @@ fn an_image_that_goes_away_between_plan_and_build_is_missed() {
     tree.on_base("slow", "sleep 2");
     let text = format!("FROM {label}/x-base\nCOPY --from={label}/x-slow /bin /other\n");
     tree.image("dev", &text);
-    // The base of `dev` is fresh in the plan; nothing but its name is left when its turn comes.
+    // The base of `dev` is fresh in the plan. It is removed before `dev` is built.
     let mut running = tree.begin("build dev --progress plain");
     running.until("slow: | up");
     layers::engine::ImageStore::remove(&engine, &tree.name.reference("/x-base")).unwrap();
     let (code, said) = running.end();
     if common::takes_named_contexts(&engine) {
-        // Parents have names of their own while something is built on them.
+        // Parents have unique names while images are built on them.
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("2 built, 1 fresh of 3 images"), "{said}");
         assert_eq!(tree.run("build dev --progress plain").0, Some(0));
@@ -232,7 +232,7 @@ fn an_image_that_goes_away_between_plan_and_build_is_missed() {
     assert_eq!(code, Some(4), "{said}");
     let removed = format!("`{label}/x-base:latest` was removed while `slow` was built on it");
     let by_name = said.contains(&removed) && said.contains("try again: layers build slow");
-    // Where parents have names of their own while something is built on them, it goes when they go.
+    // Where parents have unique names during a build, the base is removed with the last of them.
     let by_id = said.contains("hint: somebody removed it meanwhile");
     assert!(by_name || by_id, "{said}");
     let (code, said) = tree.run("build dev --progress plain");

@@ -1,5 +1,5 @@
-//! Sizes that a program must not mind: deep chains, huge files, many images. What they cost is
-//! measured in benches/; here they only have to end, with the right result.
+//! Large inputs: deep chains, huge files, many images. benches/ measures their cost. Here, they only have to
+//! end with the right result.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 
@@ -13,7 +13,7 @@ use layers::graph::naming::{Origin, Pattern, Wishes};
 use layers::graph::{Graph, select};
 use layers::parse::parse;
 
-/// Links as many images; `text` makes the Dockerfile of each from its number.
+/// Links this number of images. `text` returns the Dockerfile of an image number.
 fn build(count: usize, text: impl Fn(usize) -> String) -> (Graph, Vec<Diagnostic>) {
     link_all((0..count).map(|number| read(number, text(number))).collect())
 }
@@ -47,7 +47,7 @@ fn a_chain_of_ten_thousand_images() {
     let last = graph.find(&name(COUNT - 1)).unwrap();
     assert_eq!(select::with_needs(&graph, &[last]).len(), COUNT);
     let text = tree::draw(&View::whole(&graph), &tree::plain);
-    // Every image has its line, and lines do not grow with the chain.
+    // Each image has a line, and lines do not grow with the chain.
     assert!(text.lines().count() >= COUNT);
     assert!(text.lines().all(|line| line.chars().count() < 250));
     let drawn: BTreeSet<&str> = text
@@ -86,7 +86,7 @@ fn ten_thousand_images_link() {
     let externals: usize = graph.images.values().map(|image| image.externals.len()).sum();
     assert_eq!((edges, externals), (500 * (3 + 16 * 2), 500));
     assert_eq!(graph.order().len(), 10_000);
-    // Every drawing ends; none takes the square of their number.
+    // Every drawing ends, and none takes quadratic time.
     assert_eq!(tree::draw(&View::whole(&graph), &tree::plain).lines().count(), 10_000);
     let lock: serde_json::Value = serde_json::from_str(&lock::draw(&View::whole(&graph))).unwrap();
     assert_eq!(lock["images"].as_array().unwrap().len(), 10_000);
@@ -94,7 +94,7 @@ fn ten_thousand_images_link() {
 
 #[test]
 fn ten_thousand_images_of_one_repository() {
-    // Where the tag is the name, all images are in one repository.
+    // If the tag is the name, all images are in one repository.
     let read = (0..10_000).map(|number| {
         let text = match number {
             0 => "FROM debian\n".to_owned(),
@@ -112,7 +112,7 @@ fn ten_thousand_images_of_one_repository() {
     });
     let (graph, problems) = link_all(read.collect());
     let [problem] = problems.as_slice() else { panic!("{:?}", problems.first()) };
-    // One message does not name ten thousand tags.
+    // One message does not list ten thousand tags.
     assert!(problem.rule == Rule::SiblingTag && problem.notes[0].len() < 200, "{problem:?}");
     let edges: usize = graph.images.values().map(|image| image.parents.len()).sum();
     assert_eq!(edges, 9_998);

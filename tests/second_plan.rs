@@ -1,8 +1,8 @@
-//! A plan of an unchanged tree reads no file of a context, and one that was changed behind the
-//! back of its time and size is read again.
+//! A plan of an unchanged tree reads no files of a context. A file that was changed without a change of its
+//! time and size is read again.
 //!
-//! The kernel says how much was read: it counts for each process what it and the children that it
-//! has waited for have read. Hence one test in a program of its own.
+//! The kernel counts how many bytes each process, and the children that it has waited for, have read. So this
+//! is a single test in a separate program.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -12,22 +12,21 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Much more than all else that a plan reads: programs, Dockerfiles, what is remembered.
+/// Much more than everything else that a plan reads: programs, Dockerfiles, and the state directory.
 const SIZE: usize = 24 << 20;
 const LITTLE: u64 = 4 << 20;
 
-/// From this age on a file's times tell of every change, on a disk that keeps fractions of
-/// seconds.
+/// After this age, a file's times reveal every change, on a disk that stores fractions of seconds.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// What this process and the children that it has waited for have read so far.
+/// Returns the bytes that this process, and the children that it has waited for, have read so far.
 fn bytes_read() -> u64 {
     let counts = fs::read_to_string("/proc/self/io").expect("a kernel that counts (TASK_IO)");
     let read = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
     read.parse().unwrap()
 }
 
-/// The verdict on the one image, and how much was read for it.
+/// Returns the verdict on the only image, and the bytes read for it.
 fn plan(root: &Path) -> (String, u64) {
     let before = bytes_read();
     let output = Command::new(env!("CARGO_BIN_EXE_layers"))
@@ -71,7 +70,7 @@ fn only_what_changed_is_read() {
     assert!(verdict.starts_with("base") && verdict.contains("fresh"), "{verdict}");
     assert!(read < LITTLE, "{read} bytes were read for `{verdict}`");
 
-    // Another byte in the same file, of the same size and with the same time.
+    // Another byte in the same file, with the same size and time.
     let modified = fs::metadata(&big).unwrap().modified().unwrap();
     let mut file = File::options().write(true).open(&big).unwrap();
     file.write_all(b"b").unwrap();

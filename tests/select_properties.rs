@@ -1,4 +1,4 @@
-//! Whatever BuildKit reads of a generated context is among what is selected.
+//! Everything that BuildKit reads from a generated context is selected.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -94,7 +94,7 @@ fn glob(pattern: &[char], name: &[char]) -> bool {
     }
 }
 
-/// `deep` says whether `**` is any depth, or one name as in `filepath.Match`.
+/// Matches a path. `deep` is whether `**` stands for any depth, or for one name as in `filepath.Match`.
 fn path_glob(pattern: &[&str], path: &[&str], deep: bool) -> bool {
     match pattern {
         [] => path.is_empty(),
@@ -109,14 +109,14 @@ fn path_glob(pattern: &[&str], path: &[&str], deep: bool) -> bool {
     }
 }
 
-/// Whether a pattern matches a path or a folder that holds it.
+/// Whether a pattern matches a path or a directory that contains it.
 fn or_parent(pattern: &str, path: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('/').collect();
     let path: Vec<&str> = path.split('/').collect();
     (1..=path.len()).any(|end| path_glob(&pattern, &path[..end], true))
 }
 
-/// Where a path leads, the symlinks on the way noted in `needed`.
+/// Resolves a path. Adds the symlinks on the way to `needed`.
 fn lead(tree: &Tree, path: &str, needed: &mut BTreeSet<String>) -> Option<String> {
     let mut at: Vec<String> = Vec::new();
     let mut ahead: VecDeque<String> = path.split('/').map(str::to_owned).collect();
@@ -170,8 +170,8 @@ fn clean(path: &str) -> String {
     parts.join("/")
 }
 
-/// What BuildKit's copy reads: the wildcards are resolved below the part without any, each match
-/// is followed and copied, and patterns count from there.
+/// Returns what BuildKit's copy reads: wildcards are resolved below the part without wildcards, each match is
+/// followed and copied, and patterns are relative to it.
 fn read(tree: &Tree, one: &Use) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
     let (source, pattern) = match (one.parents, one.pattern.split_once("/./")) {
@@ -216,7 +216,7 @@ fn read(tree: &Tree, one: &Use) -> BTreeSet<String> {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 1000,
-        // A failure is turned into a row of a table, not kept as a seed.
+        // A failure becomes a row of a table instead of a stored seed.
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -1,9 +1,9 @@
-//! `affected`, `list --since` and `diff` on random repositories, compared with what plans say.
+//! `affected`, `list --since`, and `diff` in random repositories, compared with plans.
 //!
-//! A revision is cloned, checked out and built on the scripted engine. What a plan of another state then
-//! finds stale is the truth: the work tree is compared with it as it is, and a later revision as a fresh
-//! clone. Repositories have links, submodules, conversions, modes, ignore files and flags of the index.
-//! `LAYERS_CASES` says how many are made, `LAYERS_SEED` which is the first.
+//! A revision is cloned, checked out, and built on the scripted engine. The images that a plan of another
+//! state then finds stale are the expected result: for the current work tree, and for a later revision in a
+//! new clone. Repositories have links, submodules, conversions, modes, ignore files, and flags of the index.
+//! `LAYERS_CASES` sets the number of repositories, `LAYERS_SEED` the first one.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -28,11 +28,11 @@ const IMAGES: [&str; 4] = ["a", "b", "c", "z"];
 const FILES: [&str; 8] =
     ["f", "g.txt", "h.up", "i.id", "d/f", "d/e/g.txt", "x.log", "d/odd \u{fc}\n\"name"];
 
-/// Where images and files may be.
+/// The possible locations of images and files.
 const PLACES: [&str; 7] =
     ["docker/a", "docker/b", "docker/c", "images/z", "shared/v1", "shared/v2/sub", "lib"];
 
-/// A repository and its submodule, in a directory that goes away.
+/// A repository and its submodule, in a temporary directory.
 struct World {
     dice: Dice,
     directory: tempfile::TempDir,
@@ -40,7 +40,7 @@ struct World {
     log: Vec<String>,
 }
 
-/// Settings of a clone, as a user has them for all.
+/// Configures a clone with settings that a user has for all repositories.
 fn configure(at: &Path) {
     for (name, value) in [("smudge", "sed s/low/HIGH/"), ("clean", "sed s/HIGH/low/")] {
         git(at, &["config", &format!("filter.up.{name}"), value]);
@@ -77,7 +77,7 @@ impl World {
 
     fn write(&mut self, path: &str, text: &str) {
         let at = self.root().join(path);
-        // What links and files are in the way goes.
+        // Remove links and files that are in the way.
         let mut above = self.root();
         for part in Path::new(path).parent().unwrap() {
             above.push(part);
@@ -109,7 +109,7 @@ impl World {
         self.log.push(format!("link {path:?} {text:?}"));
     }
 
-    /// A text that no file had before.
+    /// Returns a text that no file had before.
     fn text(&mut self) -> String {
         self.number += 1;
         let number = self.number;
@@ -153,7 +153,7 @@ impl World {
             configure(&self.root().join(path));
             self.log.push(format!("submodule {path}"));
         }
-        // All images build on one that is there, and none on itself.
+        // All images are based on an existing one, and none on itself.
         for place in ["docker/a", "docker/b"] {
             self.write(&format!("{place}/Dockerfile"), "FROM scratch\nCOPY . /x\n");
         }
@@ -231,7 +231,7 @@ impl World {
             10 => {
                 let name = self.dice.word(&[".dockerignore", "Dockerfile.dockerignore"]);
                 let text = self.dice.word(&["*.log\n", "d\n!d/f\n", "", "**/*.txt\n", "*\n!f\n"]);
-                // A context may be the root, and a plan reads `.git` like any other directory.
+                // The context can be the root, and a plan reads `.git` like any other directory.
                 self.write(&format!("{place}/{name}"), &format!(".git\n.layers\n{text}"));
             }
             11 => {
@@ -245,7 +245,7 @@ impl World {
                     "*.txt working-tree-encoding=UTF-16LE-BOM text\n# x\n",
                     "",
                 ]);
-                // An encoding fails where the text is not in it.
+                // An encoding fails if the text is not encoded in it.
                 let text = if text.contains("encoding") { "*.txt -text\n" } else { text };
                 self.write(&format!("{at}.gitattributes"), text);
             }
@@ -306,7 +306,7 @@ impl World {
         }
     }
 
-    /// Commits everything, and writes everything anew: what is on the disk is what a clone would get.
+    /// Commits everything, and checks out all files again, so that the disk has what a clone would have.
     fn commit(&mut self) {
         for at in self.submodules() {
             commit_and_push(&at);
@@ -315,7 +315,7 @@ impl World {
         let root = self.root();
         let flagged = git(&root, &["ls-files", "-v"]);
         if flagged.lines().any(|line| !line.starts_with("H ")) {
-            // Flags would keep edits out of the commit.
+            // Flags of the index would exclude edits from the commit.
             drop(fs::remove_file(root.join(".git/index")));
             git(&root, &["reset", "--quiet"]);
         }
@@ -325,7 +325,7 @@ impl World {
         self.log.push("commit".to_owned());
     }
 
-    /// A fresh clone at a revision.
+    /// Creates a new clone at a revision.
     fn clone_at(&self, revision: &str, name: &str) -> PathBuf {
         let parent = self.directory.path().join(name);
         fs::create_dir_all(&parent).unwrap();
@@ -360,7 +360,7 @@ fn layers(at: &Path, script: &Path, words: &[&str]) -> Output {
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").stdin(Stdio::null()).output().unwrap()
 }
 
-/// The images that a plan finds stale, or nothing where the files are wrong.
+/// Returns the images that a plan finds stale, or `None` if there are errors in the files.
 fn stale(at: &Path, script: &Path) -> Option<Vec<String>> {
     let output = layers(at, script, &["plan", "--engine", "fake"]);
     if output.status.code() == Some(3) {
@@ -369,7 +369,7 @@ fn stale(at: &Path, script: &Path) -> Option<Vec<String>> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    // One that is made like another image is that image from now on, and not what it was.
+    // An image that is now built like another one becomes that image, so it is not the same as before.
     let is_same = |line: &str| line.contains("  fresh") && !line.ends_with(" again");
     let rows = lines[..lines.len() - 1].iter().filter(|line| !is_same(line));
     let names = rows.filter_map(|line| line.split_whitespace().next());
@@ -378,7 +378,7 @@ fn stale(at: &Path, script: &Path) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// The images that a command lists in JSON.
+/// Returns the images that a command lists as JSON.
 fn listed(at: &Path, script: &Path, words: &[&str]) -> Vec<String> {
     let output = layers(at, script, words);
     let error = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
-//! The house's invariants: which room may import which, that every file says what it owns, that
-//! files can be read in one sitting, and that only the rooms meant for it print or spawn.
+//! The project's rules that a machine can check: which module can import which, files say what they own and
+//! are short enough to read in one sitting, and only certain modules print or spawn processes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory;
 use layers::cli::Cli;
 
-/// The floors of the house: a room imports from rooms of lower floors, from none of its own
-/// floor, and from nothing above.
+/// The tiers of modules. A module imports from lower tiers only, not from its own tier or from higher ones.
 const FLOORS: &[&[&str]] = &[
     &["base"],
     &["process"],
@@ -27,13 +26,13 @@ const FLOORS: &[&[&str]] = &[
     &["command"],
 ];
 
-/// A file should be read in one sitting.
+/// The maximum length of a file that can be read in one sitting.
 const MOST_LINES: usize = 500;
 
-/// Where verbs are.
+/// The directory of the commands.
 const VERBS: &str = "src/command";
 
-/// A script of a page is read beside others of its page.
+/// The maximum length of a page's script, which is read together with the other scripts.
 const MOST_LINES_OF_SCRIPT: usize = 300;
 
 fn files(folder: &str) -> Vec<(PathBuf, String)> {
@@ -60,7 +59,7 @@ fn files_ending(folder: &str, wanted: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The room of a file of `src/`: its folder, or its own name.
+/// Returns the module of a file in `src/`: its directory or its own name.
 fn room(path: &Path) -> String {
     let below = path.strip_prefix("src").unwrap();
     let first = below.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
@@ -71,7 +70,7 @@ fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))
 }
 
-/// The rooms that a file names by `crate::room`, in code and not in comments.
+/// Returns the modules that a file refers to as `crate::module`, in code but not in comments.
 fn imports(text: &str) -> Vec<String> {
     let mut rooms = Vec::new();
     for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
@@ -112,8 +111,8 @@ fn rooms_import_only_from_lower_floors() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What is wrong with a file of `src/command/` (`mod.rs` aside): each is a command of the command line,
-/// exports its `run` alone, and takes nothing from another verb.
+/// Returns the problems of a file in `src/command/` (except `mod.rs`): it must be a command of the command
+/// line, export only its `run`, and import nothing from other commands.
 fn mistakes_of_verb(path: &Path, text: &str, verbs: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     let is_verb = |verb: &String| path == Path::new(VERBS).join(format!("{verb}.rs"));
@@ -194,7 +193,7 @@ fn every_file_says_what_it_is_and_fits_one_sitting() {
 
 #[test]
 fn scripts_of_pages_say_what_they_are_and_write_no_markup() {
-    // What would make markup of data, or ask a network, or keep something in the browser.
+    // Everything that would turn data into markup, make a network request, or store something in the browser.
     let forbidden = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("];
     let forbidden =
         forbidden.into_iter().chain(["fetch(", "XMLHttp", "import", "Storage", "cookie"]);
@@ -214,7 +213,7 @@ fn scripts_of_pages_say_what_they_are_and_write_no_markup() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What only some files may mention, and why.
+/// What only some files can contain, and why.
 const RESERVED: &[(&str, &[&str], &str)] = &[
     ("Command::new(", &["src/process.rs"], "process.rs is the only spawner"),
     ("petgraph::", &["src/graph/dag.rs"], "petgraph holds the graph, in one file"),
@@ -268,7 +267,8 @@ fn the_architecture_names_files_that_exist() {
     assert!(there.len() > 20, "the files that a change touches are not found any more");
 }
 
-/// Tests that need an engine run on each of them (scripts/test.sh), by the profile `engine`.
+/// Tests that need an engine are in the profile `engine`, with which they run on each engine
+/// (scripts/test.sh).
 #[test]
 fn tests_that_use_an_engine_run_on_every_engine() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -282,7 +282,7 @@ fn tests_that_use_an_engine_run_on_every_engine() {
         if ["common", "tidy"].contains(&name) || !uses_engine.iter().any(|it| text.contains(it)) {
             continue;
         }
-        // Every name with `engine` in it is chosen by that.
+        // The profile includes every name that contains `engine`.
         let is_chosen = name.contains("engine") || profile.contains(name);
         assert!(is_chosen, "{}: name it in the profile `engine`", path.display());
         named += 1;

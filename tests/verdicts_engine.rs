@@ -1,16 +1,16 @@
-//! Verdicts against the real engine, over random repositories and random edits.
+//! Verdicts compared with the real engine, in random repositories with random edits.
 //!
-//! The worst fault of the program is a wrong `fresh`: an image left alone although the engine
-//! would have run a step again or made another image. So after each edit the program builds, and
-//! then the test builds every image itself, from the very files on the disk: where a step runs,
-//! or another image comes out, than the one that was left under its name, that is the fault. The
-//! other way round, edits that make no other image must not have anything built.
+//! The worst possible fault of the program is a wrong `fresh`: an image is not built although the engine
+//! would have run a step again or produced a different image. So after each edit, the program builds, and
+//! then the test builds every image itself, from the same files on the disk. If a step runs, or the result
+//! differs from the image that has the name, the verdict was wrong. Conversely, edits that do not change
+//! images must not cause any builds.
 //!
-//! It was seen to fail: with the modes of files left out of the key it took 29 edits from seed 1 and
-//! 16 from seed 2.
+//! The test has been shown to fail: with the modes of files left out of the key, it took 29 edits with seed 1
+//! and 16 with seed 2.
 //!
-//! `LAYERS_EDITS` says how many edits are done (20), `LAYERS_SEED` repeats a run. Needs an engine
-//! and Debian's busybox-static; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+//! `LAYERS_EDITS` sets the number of edits (20), `LAYERS_SEED` repeats a run. Needs an engine and Debian's
+//! busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
@@ -44,16 +44,16 @@ use common::program;
 use edits::Effect;
 use world::World;
 
-/// How many edits are done in one repository before another one is made.
+/// The number of edits in one repository before another one is created.
 const EDITS_PER_WORLD: usize = 40;
 
-/// How often two runs build at once, and externals move meanwhile.
+/// The number of edits between two concurrent runs with moving externals.
 const TURMOIL_EVERY: usize = 8;
 
-/// How often the program itself is told to build everything again.
+/// The number of edits between forced builds by the program.
 const FORCE_EVERY: usize = 10;
 
-/// Runs the docker command, and says whether it did what it was asked to.
+/// Runs the docker command. Returns whether it succeeded.
 fn docker(arguments: &[&str]) -> bool {
     docker_output(arguments).status.success()
 }
@@ -62,7 +62,7 @@ fn docker_output(arguments: &[&str]) -> Output {
     program::docker(arguments).output().expect("docker can be run")
 }
 
-/// Removes the images of the test, those without a name too, when it ends.
+/// Removes the images of the test, including those without a name, when it is dropped.
 struct Namespace(String);
 
 impl Drop for Namespace {
@@ -71,7 +71,8 @@ impl Drop for Namespace {
         let listed =
             docker_output(&["image", "ls", "--all", "--quiet", "--no-trunc", "--filter", &filter]);
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        // One image may have several names. None of them is another test's: the label is ours.
+        // An image can have several names. No other test uses them because the label is specific to this
+        // test.
         let ids: BTreeSet<&str> = listed.split_whitespace().collect();
         if !ids.is_empty() {
             docker(&[&["image", "rm", "--force"], &*ids.into_iter().collect::<Vec<_>>()].concat());
@@ -79,11 +80,11 @@ impl Drop for Namespace {
     }
 }
 
-/// What a run of the program said.
+/// The output of a run of the program.
 struct Ran {
     said: String,
     success: bool,
-    /// The images that were built, each with how many of its steps ran.
+    /// The images that were built, with the number of their steps that ran.
     built: BTreeMap<String, u32>,
 }
 
@@ -108,16 +109,16 @@ fn run_at(root: &std::path::Path, world: &World, more: &[&str]) -> Ran {
     Ran { said, success: output.status.success(), built }
 }
 
-/// Counts of a whole test.
+/// The counts of a whole test.
 #[derive(Debug, Default)]
 struct Counts {
     edits: usize,
     undone: usize,
-    /// Images that the engine judged after they were left alone.
+    /// Images that were compared after they had not been built.
     left: usize,
-    /// Images that it judged after they were built.
+    /// Images that were compared after they had been built.
     built: usize,
-    /// Images that were built and came out as they were, but for the key, by the edit.
+    /// The number of images that were built without a change except for the key, by edit.
     needless: BTreeMap<String, usize>,
 }
 
@@ -126,9 +127,9 @@ struct Test {
     seed: u64,
     counts: Counts,
     history: Vec<String>,
-    /// What each image depended on when it was last judged.
+    /// The facts about each image when it was last compared.
     judged: BTreeMap<usize, String>,
-    /// What each image was to a child then.
+    /// The identity of each image at that time.
     identities: BTreeMap<usize, Identity>,
 }
 
@@ -143,8 +144,8 @@ impl Test {
         );
     }
 
-    /// Builds all that is stale, and has the engine judge everything. Nothing where what the
-    /// repository says can't be built.
+    /// Builds everything that is stale, and compares all images. Returns `None` if the repository cannot be
+    /// built.
     fn build(&mut self, world: &World, effect: Effect) -> Option<()> {
         let ran = run(world, &[]);
         if !ran.success {
@@ -161,7 +162,7 @@ impl Test {
         Some(())
     }
 
-    /// The IDs behind the images' names.
+    /// Returns the IDs of the images' names.
     fn ids(&self, world: &World) -> Vec<Option<String>> {
         let listed = self.docker.list(LabelFilter::named(common::TEST_LABEL)).unwrap();
         let images = 0..world.model.images.len();
@@ -172,8 +173,7 @@ impl Test {
         images.map(id_of).collect()
     }
 
-    /// Has the engine judge every image that is another one, or is made of anything else, than
-    /// when it was last judged.
+    /// Compares every image that has changed, or whose facts have changed, since it was last compared.
     fn judge(&mut self, world: &World, ran: &Ran, ids: &[Option<String>]) {
         let mut images = Vec::new();
         for image in 0..ids.len() {
@@ -212,15 +212,15 @@ impl Test {
         }
     }
 
-    /// The first words of the last edit, without the image and its files.
+    /// Returns the first words of the last edit, without the image and its files.
     fn last_edit(&self) -> String {
         let edit = self.history.last().map_or("", String::as_str);
         let words = edit.split_whitespace().skip(1).take_while(|word| !word.contains('/'));
         words.take(3).collect::<Vec<_>>().join(" ")
     }
 
-    /// Has the program itself build everything again: all must come from the engine's cache, unless that misses
-    /// steps it has (see `oracle::compare`).
+    /// Forces the program to build everything again. All steps must come from the engine's cache, unless the
+    /// cache misses steps (see `oracle::compare`).
     fn force(&self, world: &World) {
         let ran = run(world, &["--force"]);
         let all_cached = ran.built.values().all(|steps| *steps == 0)
@@ -230,8 +230,8 @@ impl Test {
         }
     }
 
-    /// Two checkouts are built at once, and the name of an external moves about meanwhile. What comes of that
-    /// is judged like anything else, once all is quiet again.
+    /// Builds two checkouts at the same time while the name of an external moves. The result is compared like
+    /// any other after everything has ended.
     fn turmoil(&mut self, world: &World) {
         self.history.push("  built by two runs at once, while externals move".to_owned());
         let other = tempfile::tempdir().unwrap();
@@ -247,7 +247,7 @@ impl Test {
                 to = (to + 1) % dockerfile::EXTERNALS;
                 world.point(0, to);
             }
-            // Either may have lost its parent to the other, or to the moves, and says so.
+            // Each run can have lost its parent to the other one or to the moves, and reports that.
             for ran in [first.join().unwrap(), second.join().unwrap()] {
                 let is_known = ["was moved to another", "was removed while", "may run"];
                 if !ran.success && !is_known.iter().any(|it| ran.said.contains(it)) {
@@ -258,13 +258,13 @@ impl Test {
         world.point(0, world.model.pointers[0]);
     }
 
-    /// One repository and some edits of it.
+    /// Runs some edits in one repository.
     fn run_world(&mut self, dice: &mut Dice, namespace: &str, edits: usize) {
         self.history.clear();
         self.judged.clear();
         self.identities.clear();
         let mut world = World::random(dice, namespace);
-        // What can't be built in the beginning has lines taken away until it can.
+        // If the repository cannot be built at first, lines are removed until it can.
         while self.build(&world, Effect::Any).is_none() {
             let with_lines =
                 |image: &world::Image| image.file.stages.iter().any(|it| !it.lines.is_empty());

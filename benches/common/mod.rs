@@ -1,4 +1,4 @@
-//! What benchmarks on a real engine share: running programs, what they cost, rows of a table.
+//! What the benchmarks on a real engine share: running programs, measuring their cost, and rows of a table.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::fs;
@@ -8,29 +8,29 @@ use std::time::{Duration, Instant};
 
 pub mod tree;
 
-/// What a program and all its children took.
+/// The cost of a program and all its children.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub wall: Duration,
     pub cpu: Duration,
 }
 
-/// Runs a program to its end, which must be a good one.
+/// Runs a program that must succeed.
 pub fn run(command: &mut Command) -> Output {
     let output = command.stdin(Stdio::null()).output().expect("the program can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output
 }
 
-/// What `work` cost.
+/// Measures the cost of `work`.
 pub fn measure(work: impl FnOnce()) -> Cost {
     let (start, before) = (Instant::now(), children_cpu());
     work();
     Cost { wall: start.elapsed(), cpu: children_cpu() - before }
 }
 
-/// The CPU time of all children that have ended (proc(5), `stat`, fields 16 and 17), in steps
-/// of 10 ms.
+/// Returns the CPU time of all children that have ended (proc(5), `stat`, fields 16 and 17), in steps of 10
+/// ms.
 fn children_cpu() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
     let fields: Vec<&str> =
@@ -39,7 +39,7 @@ fn children_cpu() -> Duration {
     Duration::from_millis((ticks(13) + ticks(14)) * 10)
 }
 
-/// Builds everything; returns what the run counted.
+/// Builds all images. Returns the counts of the run.
 pub fn layers(root: &Path) -> String {
     let output = run(Command::new(env!("CARGO_BIN_EXE_layers"))
         .args(["build", "--all", "--progress", "quiet", "-C"])
@@ -48,7 +48,7 @@ pub fn layers(root: &Path) -> String {
     said.lines().last().unwrap_or_default().to_owned()
 }
 
-/// Prints two rows, of the times and of the client's CPU; gives the times' spread.
+/// Prints two rows: the wall times and the client's CPU times. Returns the spread of the wall times.
 pub fn print(name: &str, costs: &[Cost]) -> (f64, f64, f64) {
     let millis = |pick: fn(&Cost) -> Duration| {
         spread(costs.iter().map(|cost| pick(cost).as_secs_f64() * 1000.0).collect())
@@ -60,13 +60,13 @@ pub fn print(name: &str, costs: &[Cost]) -> (f64, f64, f64) {
     wall
 }
 
-/// Smallest, median and largest of some values.
+/// Returns the minimum, the median, and the maximum of some values.
 pub fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     (values[0], values[values.len() / 2], values[values.len() - 1])
 }
 
-/// A static busybox to build images of.
+/// Returns the path of a static busybox, for building images.
 pub fn busybox() -> &'static Path {
     let found = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter();
     let mut found = found.filter(|it| it.exists());

@@ -1,5 +1,5 @@
-//! A tree of images to measure with: a base, builders on it, dev images on those, releases that
-//! copy from builders, and images that stand alone; and the same for the peers.
+//! A tree of images for measurements: a base, builders on it, dev images on those, releases that copy from
+//! builders, and standalone images. Also the same tree for the compared programs.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::collections::BTreeSet;
@@ -9,22 +9,22 @@ use std::process::Command;
 
 use super::{busybox, run};
 
-/// How many files lie in one folder.
+/// The number of files per directory.
 const FILES_A_FOLDER: usize = 20;
 
-/// All images of a benchmark carry this label, so that they can be removed.
+/// The label of all images of a benchmark, so that they can be removed.
 pub const LABEL: &str = "dev.layers.bench";
 
 /// One image of the tree.
 pub struct Image {
-    /// Its folder.
+    /// Its directory.
     pub name: String,
     pub dockerfile: String,
-    /// The images whose references the Dockerfile names.
+    /// The images whose references the Dockerfile contains.
     pub needs: Vec<String>,
 }
 
-/// A base; builders and releases on it; dev images on the builders; others alone.
+/// Plans the tree: a base, builders and releases on it, dev images on the builders, and standalone images.
 pub fn plan(count: usize, app: &str) -> Vec<Image> {
     let (builders, alone, releases) = (count.div_ceil(30), count / 10, count / 3);
     let dev = count - 1 - builders - alone - releases;
@@ -77,7 +77,7 @@ pub fn lay_out(root: &Path, images: &[Image], files: usize) {
     fs::copy(busybox(), root.join("docker/base/busybox")).expect("busybox can be copied");
 }
 
-/// Docker 23 is the first whose frontend knows named contexts.
+/// Whether the engine supports named contexts. Docker 23 is the first version whose frontend does.
 pub fn knows_contexts() -> bool {
     let version = run(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]));
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -116,10 +116,10 @@ pub fn compose_file(images: &[Image], app: &str, bound: bool) -> String {
     text
 }
 
-/// The base and all that needs it, however far behind, by name.
+/// Returns the base and all its dependents, by name.
 pub fn dependents(images: &[Image]) -> Vec<String> {
     let mut found: Vec<String> = vec!["base".to_owned()];
-    // Images come after what they need.
+    // Images come after their dependencies.
     for image in images {
         if image.needs.iter().any(|need| found.contains(need)) {
             found.push(image.name.clone());
@@ -129,12 +129,12 @@ pub fn dependents(images: &[Image]) -> Vec<String> {
     found
 }
 
-/// The images of a benchmark; they go away with it, whatever became of it.
+/// The images of a benchmark. They are removed at its end, even if it fails.
 pub struct Images<'a>(pub &'a str);
 
 impl Drop for Images<'_> {
-    /// Removes all that was built, also what has lost its name. The engine refuses to remove
-    /// what others are made of, hence the rounds.
+    /// Removes everything that was built, including images that have lost their name. The engine refuses to
+    /// remove images that others are based on, hence the rounds.
     fn drop(&mut self) {
         let filter = format!("label={LABEL}={}", self.0);
         for _ in 0..6 {

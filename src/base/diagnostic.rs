@@ -1,50 +1,49 @@
-//! What is wrong with the user's files, as data.
+//! Diagnostics: problems in the user's files, as data.
 //!
-//! Owns the shape of a diagnostic. How it looks is `report/`'s affair, and whether it stops a
-//! command is the command's.
+//! Owns the structure of a diagnostic. `report` renders it, and the command decides whether it stops.
 
 use super::{Rule, Source, Span};
 
-/// How much a diagnostic matters.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Worth knowing; nothing is refused.
+    /// The file is accepted; the problem is worth knowing about.
     Warning,
-    /// The file can't be used as it is.
+    /// The file cannot be used as it is.
     Error,
 }
 
-/// A piece of a file that a diagnostic points at.
+/// A part of a file that a diagnostic points to.
 #[derive(Debug, Clone)]
 pub struct Label {
     /// The file.
     pub source: Source,
-    /// The bytes that are underlined.
+    /// The underlined bytes.
     pub span: Span,
-    /// What is said beside the underline; may be empty.
+    /// The text next to the underline. Can be empty.
     pub text: String,
 }
 
-/// One thing that is wrong in the user's files.
+/// A problem in the user's files.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
-    /// The rule that it is about.
+    /// The rule that the file violates.
     pub rule: Rule,
-    /// How much it matters.
+    /// The severity.
     pub level: Level,
-    /// What is wrong: lower-case, no full stop, the user's text in backticks.
+    /// What is wrong: lowercase, without a final period, with the user's text in backquotes.
     pub message: String,
-    /// Where; the first label is the main one. Empty where no file can be shown.
+    /// The parts of files to show, the main one first. Empty if there is no file to show.
     pub labels: Vec<Label>,
-    /// Further facts.
+    /// Additional facts.
     pub notes: Vec<String>,
     /// One command or edit that helps.
     pub hint: Option<String>,
 }
 
 impl Diagnostic {
-    /// A diagnostic of a rule, at the rule's level and without a place yet.
+    /// Creates a diagnostic at the rule's level, with no labels yet.
     pub fn new(rule: Rule, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             rule,
@@ -56,28 +55,28 @@ impl Diagnostic {
         }
     }
 
-    /// Adds a place with what is said beside it.
+    /// Adds a label: a part of a file and the text next to it.
     #[must_use]
     pub fn at(mut self, source: &Source, span: Span, text: impl Into<String>) -> Diagnostic {
         self.labels.push(Label { source: source.clone(), span, text: text.into() });
         self
     }
 
-    /// Adds a further fact.
+    /// Adds a fact.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Diagnostic {
         self.notes.push(note.into());
         self
     }
 
-    /// Sets the one thing that helps.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Whether it is an error.
+    /// Whether the diagnostic is an error.
     pub fn is_error(&self) -> bool {
         self.level == Level::Error
     }

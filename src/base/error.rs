@@ -1,9 +1,9 @@
 //! The failure of a command, as a value.
 //!
-//! Owns what every such failure consists of: its kind, a message, a hint, and the error that it results
-//! from. It travels in an [`anyhow::Error`], below the context that callers add; [`kind`], [`hint`],
-//! and [`text`] read it from there. Failures of other libraries have no kind of their own and count as
-//! permanent. Diagnostics and failed images are not failures of this kind.
+//! Owns what such a failure consists of: its kind, a message, a hint, and the error that caused it. It
+//! travels in an [`anyhow::Error`], below the context that callers add; [`kind`], [`hint`], and [`text`] read
+//! it from there. Errors of other libraries have no kind and count as permanent. Diagnostics and failed
+//! images are not failures in this sense.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -12,18 +12,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// What a failure means to whoever could go on without, or try again.
+/// What a failure means to a caller that could retry, or continue without the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorKind {
-    /// Another try fails alike.
+    /// A retry fails the same way.
     Permanent,
-    /// Another try may succeed: a connection broke, a registry is too busy.
+    /// A retry can succeed, for example after a lost connection or if a registry was overloaded.
     Transient,
-    /// Nothing answers; another try may succeed.
+    /// There is no answer; a retry can succeed.
     Unreachable,
-    /// The credentials or permissions do not suffice. Registries answer alike for what does not exist.
+    /// Credentials or permissions are missing. Registries give the same answer for names that do not exist.
     Denied,
-    /// What was named does not exist.
+    /// The named thing does not exist.
     NotFound,
     /// The command line is wrong.
     Usage,
@@ -31,8 +31,8 @@ pub enum ErrorKind {
     Files,
 }
 
-/// A failure of the infrastructure, or of how the program was called. [`Display`] shows the message
-/// alone. One process can pass it to another, which does not learn of its source.
+/// A failure of the infrastructure, or a mistake in how the program was called. [`Display`] shows only the
+/// message. It can be sent to another process, without its source.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InfrastructureError {
     kind: ErrorKind,
@@ -43,26 +43,26 @@ pub struct InfrastructureError {
 }
 
 impl InfrastructureError {
-    /// A failure without a hint.
+    /// Creates a failure without a hint.
     pub fn new(kind: ErrorKind, message: impl Display) -> InfrastructureError {
         InfrastructureError { kind, message: message.to_string(), hint: None, source: None }
     }
 
-    /// Adds the command or the edit that helps.
+    /// Adds a command or an edit that helps.
     #[must_use]
     pub fn hint(mut self, hint: impl Display) -> InfrastructureError {
         self.hint = Some(hint.to_string());
         self
     }
 
-    /// Adds the error that it results from.
+    /// Adds the error that caused the failure.
     #[must_use]
     pub fn source(mut self, source: impl Error + Send + Sync + 'static) -> InfrastructureError {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// Restates an error, with its causes and its hint, as one of a kind.
+    /// Converts an error, with its causes and its hint, into a failure of the given kind.
     pub fn restate(kind: ErrorKind, error: &anyhow::Error) -> InfrastructureError {
         InfrastructureError {
             kind,
@@ -85,32 +85,32 @@ impl Error for InfrastructureError {
     }
 }
 
-/// Returns a failure that another try does not change.
+/// Returns a permanent failure.
 pub fn permanent(message: impl Display) -> InfrastructureError {
     InfrastructureError::new(ErrorKind::Permanent, message)
 }
 
-/// Returns a failure that another try may not meet.
+/// Returns a transient failure.
 pub fn transient(message: impl Display) -> InfrastructureError {
     InfrastructureError::new(ErrorKind::Transient, message)
 }
 
-/// Returns a failure of the command line.
+/// Returns a failure caused by the command line.
 pub fn usage(message: impl Display) -> InfrastructureError {
     InfrastructureError::new(ErrorKind::Usage, message)
 }
 
-/// Returns a failure for lack of credentials or permissions.
+/// Returns a failure caused by missing credentials or permissions.
 pub fn denied(message: impl Display) -> InfrastructureError {
     InfrastructureError::new(ErrorKind::Denied, message)
 }
 
-/// Returns the end of a command whose reasons have been printed.
+/// Returns a failure without a message, for a command that has already printed what went wrong.
 pub fn printed(kind: ErrorKind) -> InfrastructureError {
     InfrastructureError::new(kind, "")
 }
 
-/// Restates an error as one of the command line, which named what failed.
+/// Converts an error into a usage error, for values that the command line named.
 #[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err` by name")]
 pub fn as_usage(error: anyhow::Error) -> anyhow::Error {
     InfrastructureError::restate(ErrorKind::Usage, &error).into()
@@ -121,7 +121,7 @@ pub fn kind(error: &anyhow::Error) -> ErrorKind {
     find(error).map_or(ErrorKind::Permanent, |failure| failure.kind)
 }
 
-/// Whether another try may not meet an error.
+/// Whether a retry can succeed.
 pub fn is_transient(error: &anyhow::Error) -> bool {
     matches!(kind(error), ErrorKind::Transient | ErrorKind::Unreachable)
 }
@@ -131,7 +131,7 @@ pub fn hint(error: &anyhow::Error) -> Option<&str> {
     find(error)?.hint.as_deref()
 }
 
-/// Returns an error with its causes, and its hint on a line of its own.
+/// Returns an error with its causes, followed by its hint on a separate line.
 pub fn text(error: &anyhow::Error) -> String {
     match hint(error) {
         Some(hint) => format!("{error:#}\nhint: {hint}"),
@@ -139,7 +139,8 @@ pub fn text(error: &anyhow::Error) -> String {
     }
 }
 
-/// Callers may have added context above it, and what reads may have wrapped it.
+/// Finds the failure in an error's chain. Callers can have added context, and readers can have wrapped it in
+/// an [`io::Error`].
 fn find(error: &anyhow::Error) -> Option<&InfrastructureError> {
     error.chain().find_map(|cause| match cause.downcast_ref::<io::Error>() {
         Some(error) => error.get_ref()?.downcast_ref(),

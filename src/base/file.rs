@@ -1,6 +1,7 @@
-//! Writing a file whole or not at all.
+//! Writes files atomically.
 //!
-//! Owns the name of the file beside its place, from which a later run tells who died writing it.
+//! Owns the names of the temporary files. They contain the ID of the writing process, so that a later run can
+//! recognize the files of processes that died.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -9,19 +10,20 @@ use std::path::Path;
 
 use tempfile::Builder;
 
-/// Writes a file beside its place and renames it: whoever reads finds a whole one, and what was there
-/// before is unharmed by an error.
+/// Writes a temporary file in the same directory and renames it. Readers always see a complete file, and an
+/// error leaves the previous content in place.
 ///
 /// # Errors
-/// Where it can't be written.
+/// Returns an error if the file cannot be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_beside(path, bytes, 0o666, false)
 }
 
-/// The same for the user alone, and on the disk before it takes its place.
+/// Like [`write_whole`], but makes the file readable for the user only and syncs it to the disk before the
+/// rename.
 ///
 /// # Errors
-/// Where it can't be written.
+/// Returns an error if the file cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_beside(path, bytes, 0o600, true)
 }
@@ -40,10 +42,10 @@ fn write_beside(path: &Path, bytes: &[u8], mode: u32, synced: bool) -> io::Resul
     beside.persist(path).map(drop).map_err(|error| error.error)
 }
 
-/// How the names end of files that are not at their places yet.
+/// The suffix of temporary files.
 const ENDING: &str = ".tmp";
 
-/// The process that writes a file which is not at its place yet, by that file's name.
+/// Returns the ID of the process that writes a temporary file, from the file's name.
 pub fn writer_of(name: &str) -> Option<u32> {
     let (_, writer) = name.strip_suffix(ENDING)?.rsplit_once('.')?;
     writer.split_once('-')?.0.parse().ok()

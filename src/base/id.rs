@@ -1,21 +1,21 @@
-//! Dense ids: an image is a small number, and facts about images live in vectors.
+//! Dense IDs: each image has a small number, and data about images is kept in vectors.
 //!
-//! Owns the id types and the map keyed by them. It knows nothing of what an image is.
+//! Owns the ID types and the map keyed by them. It does not know what an image is.
 
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
-/// A position in a table, as a type of its own: ids of different tables can't be mixed up.
+/// A position in a table. Each table has its own type, so that IDs of different tables cannot be confused.
 pub trait Id: Copy {
-    /// The id as an index into a vector.
+    /// Returns the ID as an index into a vector.
     fn index(self) -> usize;
 
-    /// The id that stands for position `index`.
+    /// Returns the ID for position `index`.
     ///
     /// # Panics
-    /// Panics where `index` does not fit in 32 bits.
+    /// Panics if `index` does not fit into 32 bits.
     fn from_index(index: usize) -> Self;
 }
 
@@ -42,11 +42,11 @@ ids! {
     ImageId
     /// The number of an external image in its graph, from 0 without gaps.
     ExternalId
-    /// The number of an image for a platform among those of its graph, from 0 without gaps.
+    /// The number of an image and platform in its graph, from 0 without gaps.
     UnitId
 }
 
-/// One `T` for every id of a table, stored densely.
+/// A dense map with one value per ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdMap<T, I = ImageId> {
     values: Vec<T>,
@@ -60,43 +60,43 @@ impl<T, I> Default for IdMap<T, I> {
 }
 
 impl<T, I: Id> IdMap<T, I> {
-    /// A map of `len` values, each made from its id.
+    /// Creates a map of `len` values, each computed from its ID.
     pub fn from_fn(len: usize, mut value: impl FnMut(I) -> T) -> IdMap<T, I> {
         (0..len).map(|index| value(I::from_index(index))).collect()
     }
 
-    /// Adds a value and returns the id it got.
+    /// Adds a value and returns its ID.
     pub fn push(&mut self, value: T) -> I {
         self.values.push(value);
         I::from_index(self.values.len() - 1)
     }
 
-    /// How many ids there are.
+    /// Returns the number of IDs.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there is no id at all.
+    /// Whether the map has no IDs.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// All ids in order.
+    /// Iterates over all IDs in order.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = I> + ExactSizeIterator + use<T, I> {
         (0..self.values.len()).map(I::from_index)
     }
 
-    /// All ids with their values, in order.
+    /// Iterates over all IDs and their values, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator {
         self.values.iter().enumerate().map(|(index, value)| (I::from_index(index), value))
     }
 
-    /// All values in the order of their ids.
+    /// Iterates over all values in the order of their IDs.
     pub fn values(&self) -> std::slice::Iter<'_, T> {
         self.values.iter()
     }
 
-    /// All values in the order of their ids, to be changed.
+    /// Iterates over mutable references to all values in the order of their IDs.
     pub fn values_mut(&mut self) -> std::slice::IterMut<'_, T> {
         self.values.iter_mut()
     }

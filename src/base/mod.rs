@@ -1,7 +1,7 @@
-//! The ground floor: ids, relative paths, spans, diagnostics and the wording of lists.
+//! Basic types: IDs, relative paths, platforms, spans, and diagnostics.
 //!
-//! Owns the small types that every room speaks in, and the one way of writing a file whole. It imports
-//! nothing of ours, reads no file and prints nothing.
+//! Owns the small types that all modules share, and the only code that writes files atomically. It imports no
+//! other module, reads no files, and prints nothing.
 
 pub mod backoff;
 pub mod clock;

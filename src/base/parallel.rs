@@ -1,14 +1,15 @@
-//! Work on several things at once, where each waits for somebody else.
+//! Concurrent work on several items, for work that waits for something else.
 //!
-//! Owns the threads of such work. What computes belongs on rayon's pool, which waiting would starve.
+//! Owns the threads of such work. Computations belong on rayon's pool, which waiting would starve.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Does `work` on each item, on `most` of them at once at most; the results in the items' order.
+/// Calls `work` for each item, with at most `most` calls at a time. Returns the results in the order of the
+/// items.
 ///
 /// # Panics
-/// Where `work` does.
+/// Panics if `work` panics.
 pub fn each<T: Sync, R: Send>(items: &[T], most: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     if items.len() < 2 || most < 2 {
         return items.iter().map(work).collect();
@@ -58,7 +59,7 @@ mod tests {
 
     #[test]
     fn all_that_may_run_do() {
-        // It would wait for ever with fewer threads than four.
+        // This would block forever with fewer than four threads.
         let barrier = Barrier::new(4);
         let leaders = each(&[0; 8], 4, |_| barrier.wait().is_leader());
         assert_eq!(leaders.iter().filter(|is_leader| **is_leader).count(), 2);

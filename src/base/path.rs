@@ -1,6 +1,6 @@
 //! Paths relative to the repository's root, written with `/` and without `.` or empty parts.
 //!
-//! Owns the normal form. It never touches the disk: `..` is resolved by the text alone.
+//! Owns the normal form. It never reads the disk: `..` is resolved in the text.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::screen::visible;
 
-/// The state directory, at the root of a repository. It is no input of any image.
+/// The state directory at the root of a repository. It is never an input of an image.
 pub const STATE_DIRECTORY: &str = ".layers";
 
-/// A path below the repository's root in its normal form; the root itself is `.`.
+/// A path below the repository's root in its normal form. The root itself is `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct RelPath(String);
@@ -27,12 +27,12 @@ impl TryFrom<String> for RelPath {
 }
 
 impl RelPath {
-    /// The root.
+    /// Returns the root.
     pub fn root() -> RelPath {
         RelPath(".".to_owned())
     }
 
-    /// The normal form of `text`, or nothing where it is absolute or leaves the root.
+    /// Returns the normal form of `text`, or `None` if it is absolute or leaves the root.
     pub fn new(text: &str) -> Option<RelPath> {
         if text.starts_with('/') {
             return None;
@@ -50,29 +50,29 @@ impl RelPath {
         Some(if parts.is_empty() { RelPath::root() } else { RelPath(parts.join("/")) })
     }
 
-    /// The normal form of a path that was found below the root by walking.
+    /// Returns the normal form of a path found by walking the directories below the root.
     ///
-    /// A name that is not UTF-8 is shown with replacement characters.
+    /// Bytes that are not UTF-8 become replacement characters.
     pub fn from_path(path: &Path) -> Option<RelPath> {
         RelPath::new(&path.to_string_lossy())
     }
 
-    /// The text, `.` for the root.
+    /// Returns the path as text; the root is `.`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is the root itself.
+    /// Whether this is the root.
     pub fn is_root(&self) -> bool {
         self.0 == "."
     }
 
-    /// The last part, or nothing for the root.
+    /// Returns the last part, or `None` for the root.
     pub fn file_name(&self) -> Option<&str> {
         if self.is_root() { None } else { self.0.rsplit('/').next() }
     }
 
-    /// The folder that holds this path; the root's is the root.
+    /// Returns the directory that contains this path. The parent of the root is the root.
     pub fn parent(&self) -> RelPath {
         match self.0.rsplit_once('/') {
             Some((folder, _)) => RelPath(folder.to_owned()),
@@ -80,23 +80,23 @@ impl RelPath {
         }
     }
 
-    /// This path followed by `below`, or nothing where that leaves the root.
+    /// Returns this path followed by `below`, or `None` if the result leaves the root.
     pub fn join(&self, below: &str) -> Option<RelPath> {
         RelPath::new(&format!("{}/{below}", self.0))
     }
 
-    /// The parts from the root down; none for the root.
+    /// Iterates over the parts from the root down. The root has no parts.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('/').filter(|part| *part != ".")
     }
 
-    /// The path on disk below `root`.
+    /// Returns the path on disk, below `root`.
     pub fn under(&self, root: &Path) -> PathBuf {
         if self.is_root() { root.to_owned() } else { root.join(&self.0) }
     }
 
-    /// What is left of this path below `folder`, `.` where they are equal, or nothing where it
-    /// does not lie there.
+    /// Returns the rest of this path below a directory, `.` if they are equal, or `None` if the path is not
+    /// in the directory.
     pub fn strip_folder(&self, folder: &RelPath) -> Option<&str> {
         if folder.is_root() {
             return Some(&self.0);
@@ -108,7 +108,8 @@ impl RelPath {
     }
 }
 
-/// As one line for people, whatever is in it; what means the path itself takes [`RelPath::as_str`].
+/// Displays the path on one line, with unusual characters escaped. Use [`RelPath::as_str`] for the path
+/// itself.
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&visible(&self.0))

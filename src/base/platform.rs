@@ -1,7 +1,7 @@
 //! Platforms such as `linux/arm64/v8`.
 //!
-//! Owns their normal form and which images run on which, as github.com/containerd/platforms and
-//! BuildKit have it.
+//! Owns the normal form, and the check which images run on which platform. Both follow
+//! github.com/containerd/platforms and BuildKit.
 
 use std::env::consts::ARCH;
 use std::fmt;
@@ -10,20 +10,20 @@ use std::str::FromStr;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What an image runs on. It is written as `os[(version)]/architecture[/variant]`.
+/// The platform that an image runs on, written as `os[(version)]/architecture[/variant]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Platform {
     /// The operating system, such as `linux`.
     pub os: String,
-    /// The version of the system, which only Windows has.
+    /// The version of the operating system. Only Windows has one.
     pub version: String,
     /// The architecture, such as `amd64`.
     pub architecture: String,
-    /// Its variant, such as `v7`; empty if it is the usual one.
+    /// The variant, such as `v7`. Empty if it is the usual one.
     pub variant: String,
 }
 
-/// A text is not a platform.
+/// The error for text that is not a platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAPlatform;
 
@@ -38,15 +38,15 @@ impl std::error::Error for NotAPlatform {}
 impl FromStr for Platform {
     type Err = NotAPlatform;
 
-    /// Reads a platform that a build is requested for; this machine's architecture is that of a system
-    /// alone.
+    /// Parses a platform to build for. If only an operating system is given, the architecture is that of this
+    /// machine.
     fn from_str(text: &str) -> Result<Platform, NotAPlatform> {
         let read = Platform::parse(text, this_architecture()).ok_or(NotAPlatform)?;
         Ok(read.requested())
     }
 }
 
-/// The architecture of this machine in the words of OCI images.
+/// Returns the architecture of this machine as OCI images name it.
 fn this_architecture() -> &'static str {
     match ARCH {
         "x86_64" => "amd64",
@@ -106,31 +106,32 @@ const ARCHITECTURES: [&str; 24] = [
 ];
 
 impl Platform {
-    /// The platform that a document names by its parts.
+    /// Returns the platform that a document describes by its parts.
     pub fn of(os: &str, architecture: &str, variant: &str) -> Platform {
         let [os, architecture, variant] = [os, architecture, variant].map(str::to_owned);
         Platform { os, version: String::new(), architecture, variant }
     }
 
-    /// The platform of this machine; engines build for it by default.
+    /// Returns the platform of this machine. Engines build for it by default.
     pub fn of_this_machine() -> Platform {
         Platform::of("linux", this_architecture(), "")
     }
 
-    /// Whether it says nothing: some builders leave it out.
+    /// Whether the platform is empty. Some builders leave it out.
     pub fn is_blank(&self) -> bool {
         self.os.is_empty() && self.architecture.is_empty()
     }
 
-    /// Whether system and architecture are the same; engines disagree on when to name a variant.
+    /// Whether the operating system and the architecture are the same. Variants do not count because engines
+    /// disagree on when to name one.
     pub fn is_like(&self, other: &Platform) -> bool {
         self.os.eq_ignore_ascii_case(&other.os) && self.machine().0 == other.machine().0
     }
 
-    /// How well an image for `self` runs on `wanted`, 0 being best; nothing where it does not.
+    /// Returns how well an image for `self` runs on `wanted`: 0 is the best match, `None` is no match.
     ///
-    /// As containerd decides it (`platforms`, `Only`): the same architecture in the same variant or
-    /// an older one, then the 32-bit relative.
+    /// Follows containerd (`platforms`, `Only`): the same architecture in the same variant or an older one is
+    /// preferred, then the related 32-bit architecture.
     pub fn fits(&self, wanted: &Platform) -> Option<u32> {
         if !self.os.eq_ignore_ascii_case(&wanted.os) {
             return None;
@@ -151,8 +152,8 @@ impl Platform {
         }
     }
 
-    /// The architecture in its usual spelling, and its variant as a number where it is one
-    /// (containerd `platforms`, `normalizeArch`).
+    /// Returns the architecture in its usual spelling, and its variant as a number if it is one (containerd
+    /// `platforms`, `normalizeArch`).
     fn machine(&self) -> (String, Result<u32, String>) {
         let variant = self.variant.to_lowercase();
         let architecture = self.architecture.to_lowercase();
@@ -171,8 +172,8 @@ impl Platform {
         (architecture.into(), level)
     }
 
-    /// Reads `os[(version)][/architecture[/variant]]`, or an architecture alone. `local` fills in
-    /// the architecture where only a system is named. Nothing where the text is no platform.
+    /// Parses `os[(version)][/architecture[/variant]]` or an architecture alone. If only an operating system
+    /// is given, the architecture is `local`. Returns `None` if the text is not a platform.
     pub fn parse(text: &str, local: &str) -> Option<Platform> {
         let parts: Vec<&str> = text.split('/').collect();
         let (name, version) = match parts[0].strip_suffix(')') {
@@ -214,8 +215,8 @@ impl Platform {
         Some(Platform { version, ..Platform::of(os, &architecture, variant) })
     }
 
-    /// The form in which BuildKit takes the platforms that a build is asked for: there `linux/arm`
-    /// is `linux/arm/v7`, and `linux/arm64/v8` is `linux/arm64`, as `TARGETVARIANT` shows.
+    /// Returns the platform in the form that BuildKit uses for platforms to build for: `linux/arm` becomes
+    /// `linux/arm/v7`, and `linux/arm64/v8` becomes `linux/arm64`, as `TARGETVARIANT` shows.
     #[must_use]
     pub fn requested(self) -> Platform {
         let (architecture, variant) = normal_architecture(&self.architecture, &self.variant);
@@ -223,7 +224,7 @@ impl Platform {
     }
 }
 
-/// `arm` alone means `arm/v7`, which is then not said.
+/// Removes `v7` from `arm`: `arm` alone means `arm/v7`.
 fn without_usual_variant<'a>(architecture: &str, variant: &'a str) -> &'a str {
     if architecture == "arm" && variant == "v7" { "" } else { variant }
 }
@@ -307,7 +308,7 @@ mod tests {
         check("linux/mips64le/hardfloat", "linux/mips64le", None);
         check("linux/mips64le/hardfloat", "linux/mips64le/hardfloat", Some(0));
         check("linux/s390x", "linux/s390x", Some(0));
-        // As a document names it.
+        // An architecture as a document names it.
         assert_eq!(Platform::of("Linux", "x86_64", "").fits(&read("linux/amd64")), Some(0));
     }
 

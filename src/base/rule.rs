@@ -1,12 +1,12 @@
-//! The rules: everything that can be wrong with a repository's files or with what a command is given
-//! for them.
+//! The rules: each kind of problem that the repository's files, or what a command is given for them, can
+//! have.
 //!
-//! Owns each rule's code, level, and page, and which of BuildKit's checks mean the same. What a rule
-//! looks for is said by the code that looks, and by its page.
+//! Owns each rule's code, level, and page, and the equivalent checks of BuildKit. What a rule finds is
+//! described on its page and in the code that checks it.
 
 use super::Level;
 
-/// Defines the rules: a name, the level, the code, and BuildKit's checks that mean the same.
+/// Defines the rules: name, level, code, and BuildKit's equivalent checks.
 macro_rules! rules {
     ($($name:ident: $level:ident, $code:literal, [$($check:literal),*];)*) => {
         /// A rule.
@@ -96,22 +96,23 @@ rules! {
 }
 
 impl Rule {
-    /// The code of its diagnostics.
+    /// Returns the code of the rule's diagnostics.
     pub const fn code(self) -> &'static str {
         self.facts().1
     }
 
-    /// The level of its diagnostics. Only warnings can be silenced: what is an error can't be built.
+    /// Returns the level of the rule's diagnostics. Only warnings can be silenced: a file with an error
+    /// cannot be built.
     pub const fn level(self) -> Level {
         self.facts().0
     }
 
-    /// BuildKit's checks that mean the same (<https://docs.docker.com/reference/build-checks/>).
+    /// Returns BuildKit's equivalent checks (<https://docs.docker.com/reference/build-checks/>).
     pub const fn buildkit(self) -> &'static [&'static str] {
         self.facts().2
     }
 
-    /// The path of its page.
+    /// Returns the path of the rule's page.
     pub fn page(self) -> String {
         format!("docs/rules/{}.md", self.code())
     }

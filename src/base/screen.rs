@@ -1,33 +1,33 @@
-//! What a terminal shows of a text, and what it only obeys.
+//! What a terminal displays of a text, and what it interprets as control sequences.
 //!
-//! Owns the reading of control sequences (ECMA-48, 7-bit and 8-bit) and the list of characters that
-//! change how text reads without being seen. `report` cleans text by it, and secrets are searched for
-//! by it, so both agree on what a reader gets to see.
+//! Owns the parser of control sequences (ECMA-48, 7-bit and 8-bit) and the list of invisible characters that
+//! change how text reads. `report` cleans text with it, and secrets are searched for with it, so that both
+//! agree on what a reader sees.
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
-/// A piece of a text that has an effect of its own. All else is a control sequence or a character
-/// that is not seen.
+/// A part of a text that has an effect on the display. Everything else is a control sequence or an invisible
+/// character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// A character that is seen, or a byte that is not valid UTF-8.
+    /// A visible character, or a byte that is not valid UTF-8.
     Shown,
     /// A tab.
     Tab,
     /// Moves to the first column.
     Return,
-    /// Moves this many columns to the left.
+    /// Moves left by this many columns.
     Left(usize),
     /// Moves to a column, counted from 0.
     Column(usize),
 }
 
-/// Calls `each` for the pieces of one line with the range of bytes of each, in order.
+/// Calls `each` with each piece of a line and its byte range, in order.
 ///
-/// Returns where an unfinished control sequence starts, or the length of the line. A string without
-/// its terminator is taken for text: whoever writes one must not hide the rest of a line.
+/// Returns the start of an unfinished control sequence, or the length of the line. A control string without a
+/// terminator is treated as text, so that it cannot hide the rest of a line.
 pub fn scan(line: &[u8], mut each: impl FnMut(Piece, Range<usize>)) -> usize {
     let (mut at, mut unfinished) = (0, None);
     while at < line.len() {
@@ -36,7 +36,7 @@ pub fn scan(line: &[u8], mut each: impl FnMut(Piece, Range<usize>)) -> usize {
         let sequence = match character {
             Some('\u{1b}') => escape(line, next),
             Some('\u{9b}') => control(line, next),
-            // Where one string has no terminator, no later one has: the line is searched once.
+            // If one string has no terminator, no later one has: search the line only once.
             Some('\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}') => match unfinished {
                 None => string(line, next),
                 Some(_) => Sequence::Ends(next),
@@ -58,7 +58,7 @@ pub fn scan(line: &[u8], mut each: impl FnMut(Piece, Range<usize>)) -> usize {
             Sequence::Unfinished => return unfinished.unwrap_or(at),
             Sequence::NoString => {
                 unfinished = Some(at);
-                // Its introducer alone is passed over.
+                // Skip only the introducer.
                 at = if character == Some('\u{1b}') { next + 1 } else { next };
             }
         }
@@ -66,9 +66,9 @@ pub fn scan(line: &[u8], mut each: impl FnMut(Piece, Range<usize>)) -> usize {
     unfinished.unwrap_or(line.len())
 }
 
-/// Whether a character is not seen but can change how the text around it reads or what it says:
-/// controls, bidirectional controls, separators of lines and paragraphs, and characters without
-/// width (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
+/// Whether a character is invisible but can change how the surrounding text reads: control characters,
+/// bidirectional controls, line and paragraph separators, and zero-width characters
+/// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
 pub fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -93,8 +93,8 @@ pub fn is_unseen(character: char) -> bool {
         )
 }
 
-/// A name, a path, or a value as one line that shows all that is in it: line breaks and what is not
-/// seen are written as escapes, and so is what CI systems take for a command in any place of a line.
+/// Returns a name, path, or value on one line with everything in it visible. Line breaks and invisible
+/// characters are escaped, and so are the commands that CI systems accept anywhere in a line.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unseen) && !text.contains(COMMAND) {
         return Cow::Borrowed(text);
@@ -109,12 +109,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.replace(COMMAND, BROKEN_COMMAND))
 }
 
-/// A path as one line, as [`visible`] shows it.
+/// Returns a path on one line, escaped by [`visible`].
 pub fn visible_path(path: &Path) -> String {
     visible(&path.to_string_lossy()).into_owned()
 }
 
-/// A character that is not seen, as it is written in many languages.
+/// Returns the escape sequence of an invisible character, in the syntax of many programming languages.
 pub fn escaped(character: char) -> Cow<'static, str> {
     match character {
         '\n' => "\\n".into(),
@@ -124,8 +124,8 @@ pub fn escaped(character: char) -> Cow<'static, str> {
     }
 }
 
-/// JSON with the same meaning in which all that is not seen is written as escapes. Outside of strings
-/// there is nothing but line breaks and blanks of it.
+/// Escapes the invisible characters in JSON without changing its meaning. Outside of strings, JSON contains
+/// no such characters except line breaks.
 pub fn visible_json(json: String) -> String {
     let is_plain = |c: char| c == '\n' || !is_unseen(c);
     if json.chars().all(is_plain) && !json.contains(COMMAND) {
@@ -144,17 +144,17 @@ pub fn visible_json(json: String) -> String {
     shown.replace(COMMAND, "#\\u0023[")
 }
 
-/// What older commands of GitHub Actions and those of Azure Pipelines begin with, wherever in a line.
+/// The start of a command in older GitHub Actions and in Azure Pipelines, recognized anywhere in a line.
 pub const COMMAND: &str = "##[";
 
-/// The same without its meaning.
+/// The same text, changed so that it is not recognized as a command.
 pub const BROKEN_COMMAND: &str = "#\\#[";
 
 enum Sequence {
     Ends(usize),
     Moves(Piece, usize),
     Unfinished,
-    /// A string without its terminator.
+    /// A string without a terminator.
     NoString,
 }
 
@@ -168,8 +168,8 @@ fn piece(character: Option<char>) -> Option<Piece> {
     }
 }
 
-/// The first character and its length; none where the bytes are not valid. A byte that is a control
-/// of the 8-bit kind stands for that control.
+/// Decodes the first character and returns its length. The character is `None` if the bytes are not valid
+/// UTF-8. A byte that is an 8-bit control character is returned as that control character.
 fn decode(bytes: &[u8]) -> (usize, Option<char>) {
     let first = bytes[0];
     if first.is_ascii() {
@@ -187,7 +187,7 @@ fn decode(bytes: &[u8]) -> (usize, Option<char>) {
     }
 }
 
-/// What follows an escape character.
+/// Parses what follows an escape character.
 fn escape(line: &[u8], at: usize) -> Sequence {
     match line.get(at) {
         None => Sequence::Unfinished,
@@ -206,7 +206,7 @@ fn escape(line: &[u8], at: usize) -> Sequence {
     }
 }
 
-/// What follows a control sequence introducer.
+/// Parses what follows a control sequence introducer.
 fn control(line: &[u8], at: usize) -> Sequence {
     let count = |from: usize, range: std::ops::RangeInclusive<u8>| {
         line[from..].iter().take_while(|byte| range.contains(byte)).count()
@@ -228,13 +228,13 @@ fn control(line: &[u8], at: usize) -> Sequence {
     }
 }
 
-/// What follows the introducer of a string, such as a title or the target of a link.
+/// Parses what follows the introducer of a string, such as a window title or the target of a link.
 fn string(line: &[u8], at: usize) -> Sequence {
     for (offset, byte) in line[at..].iter().enumerate() {
         let end = at + offset;
         match byte {
             7 | 0x18 | 0x1a => return Sequence::Ends(end + 1),
-            // Any escape sequence ends it; the usual one is its terminator.
+            // Any escape sequence ends the string. The usual one is the string terminator.
             0x1b if line.get(end + 1) == Some(&b'\\') => return Sequence::Ends(end + 2),
             0x1b => return Sequence::Ends(end),
             0x9c if end > 0 && line[end - 1] == 0xc2 => return Sequence::Ends(end + 1),
@@ -247,7 +247,7 @@ fn string(line: &[u8], at: usize) -> Sequence {
     Sequence::NoString
 }
 
-/// Whether a byte of continuation belongs to no character before it.
+/// Whether a continuation byte does not belong to a preceding character.
 fn is_boundary(line: &[u8], at: usize) -> bool {
     (1..=3).all(|back| at < back || decode(&line[at - back..]).0 <= back)
 }
@@ -279,7 +279,7 @@ mod tests {
         check(b"a\x1b]0;title\x07b\x1b]8;;http://x\x1b\\c\x1bPq\x1b[1md", "abcd");
         check("a\u{9b}31mb\u{9d}t\u{9c}c\u{85}d".as_bytes(), "abcd");
         check(b"a\x9b31mb\x9dt\x9cc\x85d", "abcd");
-        // The last byte of a character is no terminator.
+        // The last byte of a multi-byte character does not terminate the string.
         check("a\x1b]0;\u{71c}\x07b".as_bytes(), "ab");
         check("a\u{200b}b\u{feff}c\u{2028}d\u{202e}e\x7f\0".as_bytes(), "abcde");
         check(b"a\tb\rc\x08d\x1b[3De\x1b[Gf\x1b[9`", "a>b|c<1d<3e@0f@8");

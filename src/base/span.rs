@@ -1,4 +1,4 @@
-//! Where text stands: byte spans, and files that turn them into lines and columns.
+//! Positions in text: byte spans, and files that convert them to lines and columns.
 //!
 //! Owns positions. It does not know what the text means.
 
@@ -8,63 +8,63 @@ use std::sync::Arc;
 
 use super::RelPath;
 
-/// A half-open range of bytes in one file's text.
+/// A half-open range of bytes in the text of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span {
-    /// First byte.
+    /// The first byte.
     pub start: u32,
     /// One past the last byte.
     pub end: u32,
 }
 
 impl Span {
-    /// The span from byte `start` to before byte `end`.
+    /// Creates the span from byte `start` to byte `end`, exclusive.
     ///
     /// # Panics
-    /// Panics where a bound does not fit in 32 bits; files of 4 GiB are refused before.
+    /// Panics if a bound does not fit into 32 bits. Files of 4 GiB or more are rejected earlier.
     pub fn new(start: usize, end: usize) -> Span {
         let narrow = |n: usize| u32::try_from(n).expect("a file smaller than 4 GiB");
         Span { start: narrow(start), end: narrow(end) }
     }
 
-    /// The span as a range of indexes.
+    /// Returns the span as a range of indexes.
     pub fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 
-    /// The smallest span that holds both.
+    /// Returns the smallest span that contains both.
     pub fn to(self, other: Span) -> Span {
         Span { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
-    /// How many bytes it holds.
+    /// Returns the number of bytes.
     pub fn len(self) -> usize {
         (self.end - self.start) as usize
     }
 
-    /// Whether it holds no byte.
+    /// Whether the span is empty.
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }
 }
 
-/// A value and where it is written.
+/// A value and its position in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where it is written.
+    /// Its position.
     pub span: Span,
 }
 
 impl<T> Spanned<T> {
-    /// The value with its place.
+    /// Creates a value with a position.
     pub fn new(value: T, span: Span) -> Spanned<T> {
         Spanned { value, span }
     }
 }
 
-/// A text file of the repository as it was read, cheap to clone.
+/// A text file of the repository. Cheap to clone.
 #[derive(Clone)]
 pub struct Source {
     inner: Arc<SourceInner>,
@@ -73,12 +73,12 @@ pub struct Source {
 struct SourceInner {
     path: RelPath,
     text: String,
-    /// The offset of each line's first byte.
+    /// The byte offset of the start of each line.
     lines: Vec<u32>,
 }
 
 impl Source {
-    /// A file and its text.
+    /// Creates a source from a path and its text.
     pub fn new(path: RelPath, text: impl Into<String>) -> Source {
         let text = text.into();
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
@@ -87,28 +87,28 @@ impl Source {
         Source { inner: Arc::new(SourceInner { path, text, lines }) }
     }
 
-    /// The file's path.
+    /// Returns the file's path.
     pub fn path(&self) -> &RelPath {
         &self.inner.path
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub fn text(&self) -> &str {
         &self.inner.text
     }
 
-    /// The text that a span covers.
+    /// Returns the text that a span covers.
     pub fn slice(&self, span: Span) -> &str {
         &self.inner.text[span.range()]
     }
 
-    /// The line of a byte offset, from 1.
+    /// Returns the line (from 1) that contains a byte offset.
     pub fn line_of(&self, offset: u32) -> u32 {
         let line = self.inner.lines.partition_point(|start| *start <= offset);
         u32::try_from(line).expect("fewer lines than bytes")
     }
 
-    /// Where a span begins, as file, line and column.
+    /// Returns the file, line, and column of the start of a span.
     pub fn place(&self, span: Span) -> Place {
         let line = self.line_of(span.start);
         let start = self.inner.lines[line as usize - 1] as usize;
@@ -117,7 +117,7 @@ impl Source {
         Place { file: self.path().clone(), line, column }
     }
 
-    /// The span of a line (from 1) without its line end; nothing past the end of the file.
+    /// Returns the span of a line (from 1) without its line ending, or `None` after the end of the file.
     pub fn line_span(&self, line: u32) -> Option<Span> {
         let index = (line as usize).checked_sub(1)?;
         let start = *self.inner.lines.get(index)? as usize;
@@ -133,7 +133,7 @@ impl fmt::Debug for Source {
     }
 }
 
-/// A place in a file that a person can go to: `docker/dev/Dockerfile:3:6`.
+/// A position in a file that a person can open: `docker/dev/Dockerfile:3:6`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The file.

@@ -1,22 +1,22 @@
-//! The wording of counts, lists and command lines, and the nearest of several names.
+//! The wording of counts, lists, and command lines, and the closest match among several names.
 //!
 //! Owns small pieces of English that messages share.
 
 use super::screen::visible;
 
-/// `1 image`, `2 images`.
+/// Formats a count with its noun: `1 image`, `2 images`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// `` `a` ``, `` `a` and `b` ``, `` `a`, `b` and `c` ``.
+/// Formats a list of names: `` `a` ``, `` `a` and `b` ``, `` `a`, `b` and `c` ``.
 pub fn list<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
     let items: Vec<String> =
         items.into_iter().map(|item| format!("`{}`", visible(item.as_ref()))).collect();
     and(&items)
 }
 
-/// `a`, `a and b`, `a, b and c`.
+/// Joins items: `a`, `a and b`, `a, b and c`.
 pub fn and(items: &[String]) -> String {
     match items {
         [] => String::new(),
@@ -25,7 +25,7 @@ pub fn and(items: &[String]) -> String {
     }
 }
 
-/// A word as a POSIX shell takes it, standing for itself.
+/// Quotes a word for a POSIX shell, if necessary.
 pub fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "+-_./:@%,=".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -34,15 +34,15 @@ pub fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A word as a shell takes it, on one line.
+/// Quotes a word for a POSIX shell, with line breaks replaced by spaces.
 pub fn inline_shell_word(word: &str) -> String {
-    // The last two end a line in some formats.
+    // U+2028 and U+2029 end a line in some formats.
     let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     let word: String = word.chars().map(|c| if is_break(c) { ' ' } else { c }).collect();
     shell_word(&word)
 }
 
-/// The candidate that `name` was probably meant to be, if one is near enough.
+/// Returns the candidate that was probably meant by `name`, if one is close enough.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).clamp(1, 3);
     candidates
@@ -55,12 +55,12 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The question whether the nearest of several names was meant, if one is near enough.
+/// Returns a "did you mean" question for the closest candidate, if one is close enough.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     closest(name, candidates).map(|near| format!("did you mean `{near}`?"))
 }
 
-/// Whether the part of an image's name before the first `/` is a registry: where it can't be the first
+/// Whether the part of an image name before the first `/` is a registry. It is one if it cannot be the first
 /// part of a repository's name (distribution/reference, `splitDockerDomain`).
 pub fn names_registry(first: &str) -> bool {
     first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)

@@ -1,5 +1,5 @@
-//! How a run stands, counted: the one fold over events that summaries, lists of runs, pages and exit
-//! codes share.
+//! The counts and the state of a run: the only fold over events. Summaries, lists of runs, pages, and exit
+//! codes share it.
 
 use std::time::Duration;
 
@@ -7,39 +7,39 @@ use serde::Serialize;
 
 use super::{Event, FailureKind, Listener, Stamped};
 
-/// What became of a run and its images so far.
+/// What happened to a run and its images so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// All images of the run.
     pub images: usize,
     /// Images that were built.
     pub built: usize,
-    /// Images for which there was nothing to do.
+    /// Images that were up to date.
     pub fresh: usize,
-    /// Of those, the ones that only the registry holds.
+    /// The up-to-date images that only the registry has.
     pub in_registry: usize,
     /// Images that could not be built.
     pub failed: usize,
     /// Images whose build was cancelled.
     pub cancelled: usize,
-    /// Images that were not begun.
+    /// Images that were not started.
     pub skipped: usize,
-    /// Images that have arrived in the registry.
+    /// Images that were pushed to the registry.
     #[serde(skip)]
     pub pushed: usize,
-    /// Images that could not be sent there.
+    /// Images whose push failed.
     #[serde(skip)]
     pub unpushed: usize,
-    /// Whether a failure was the machinery's.
+    /// Whether the infrastructure caused a failure.
     #[serde(skip)]
     pub machinery_failed: bool,
-    /// The signal that stopped the run, if one did.
+    /// The signal that interrupted the run, if any.
     #[serde(skip)]
     pub signal: Option<i32>,
-    /// Whether the run came to its end, whatever that was.
+    /// Whether the run is complete, successfully or not.
     #[serde(skip)]
     pub is_over: bool,
-    /// When the last event happened, since the run began.
+    /// The time of the last event, since the start of the run.
     #[serde(skip)]
     pub took: Duration,
 }
@@ -70,7 +70,7 @@ impl Tally {
         }
     }
 
-    /// How many images have ended.
+    /// Returns how many images are finished.
     pub fn ended(&self) -> usize {
         self.built + self.fresh + self.failed + self.cancelled + self.skipped
     }

@@ -1,7 +1,7 @@
 //! The graph as a file for `docker buildx bake` (<https://docs.docker.com/build/bake/reference/>).
 //!
-//! Owns the writing of HCL: a target for each image, and `contexts` that lead from the references in
-//! Dockerfiles to targets, so that bake knows the edges that it can't see itself.
+//! Owns the generation of HCL: one target per image, and `contexts` that map the references in Dockerfiles to
+//! targets. Bake cannot find these edges itself.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::scan::config::SecretSource;
 use super::View;
 use super::recipe::{Recipe, Spelling, Target, names, quoted};
 
-/// Targets and groups share one space of names.
+/// Targets and groups share a namespace.
 const GROUP: &str = "default";
 
-/// The graph as an HCL document.
+/// Returns the graph as an HCL document.
 pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let names = names(view, &Spelling::of(is_allowed, &[GROUP]));
@@ -56,13 +56,13 @@ fn describe(target: &Target<'_>, recipe: &Recipe<'_>) -> String {
     text
 }
 
-/// `type=provenance,mode=max`
+/// Formats an attestation: `type=provenance,mode=max`.
 fn attestation((kind, parameters): (Kind, &str)) -> String {
     let comma = if parameters.is_empty() { "" } else { "," };
     format!("type={kind}{comma}{parameters}")
 }
 
-/// `id=npm,env=NPM_TOKEN`; a field that holds a comma or a quote is quoted as in CSV.
+/// Formats a secret: `id=npm,env=NPM_TOKEN`. Fields with a comma or a quote are quoted as in CSV.
 fn secret(id: &str, source: &SecretSource) -> String {
     let field = |name: &str, value: &str| {
         let field = format!("{name}={value}");
@@ -82,7 +82,7 @@ fn attribute(text: &mut String, name: &str, value: &str) {
     text.push_str(&format!("  {name} = {value}\n"));
 }
 
-/// An object, or nothing where it would be empty.
+/// Adds an object, unless it is empty.
 fn block(text: &mut String, name: &str, entries: &BTreeMap<String, String>) {
     let entries = entries.iter();
     let lines: String =
@@ -92,7 +92,8 @@ fn block(text: &mut String, name: &str, entries: &BTreeMap<String, String>) {
     }
 }
 
-/// One value on the line, several on a line each, so that a reviewer sees one come.
+/// Formats a list: a single value on the same line, several values on one line each, so that an added value
+/// is one line in a diff.
 fn list<S: AsRef<str>>(values: &[S]) -> String {
     if let [] | [_] = values {
         return format!("[{}]", values.iter().map(|it| quote(it.as_ref())).collect::<String>());
@@ -101,8 +102,8 @@ fn list<S: AsRef<str>>(values: &[S]) -> String {
     format!("[\n{}  ]", lines.collect::<String>())
 }
 
-/// A string that stands for itself: no escape and no template is left in it. `$${` is `${`: the sign is
-/// doubled right before the brace.
+/// Quotes a string so that it contains no escapes and no templates. `$${` stands for `${`: the sign is
+/// doubled only directly before the brace.
 fn quote(text: &str) -> String {
     quoted(&text.replace("${", "$${").replace("%{", "%%{"))
 }

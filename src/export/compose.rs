@@ -1,8 +1,7 @@
-//! The graph as a file for `docker compose build`
-//! (<https://docs.docker.com/reference/compose-file/build/>).
+//! The graph as a file for `docker compose build` (<https://docs.docker.com/reference/compose-file/build/>).
 //!
-//! Owns the writing of YAML: a service for each image, and `additional_contexts` that lead from the
-//! references in Dockerfiles to services.
+//! Owns the generation of YAML: one service per image, and `additional_contexts` that map the references in
+//! Dockerfiles to services.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use super::View;
 use super::recipe::{Recipe, Spelling, Target, names, quoted};
 use super::yaml::{key, line, list};
 
-/// The graph as a YAML document.
+/// Returns the graph as a YAML document.
 pub fn draw(view: &View<'_>, recipe: &Recipe<'_>) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let names = names(view, &Spelling::of(is_allowed, &[]));
@@ -71,7 +70,7 @@ fn map(text: &mut String, name: &str, entries: &BTreeMap<String, String>) {
     entries.iter().for_each(|(name, it)| line(text, 4, &format!("{}: {}", key(name), value(it))));
 }
 
-/// A value; what Compose would take for a variable stands for itself.
+/// Quotes a value. Text that Compose would interpret as a variable is escaped.
 fn value(text: &str) -> String {
     quoted(&text.replace('$', "$$"))
 }

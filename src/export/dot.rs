@@ -1,7 +1,7 @@
 //! The graph for Graphviz (<https://graphviz.org/doc/info/lang.html>).
 //!
-//! Solid edges for FROM, dashed for COPY, dotted for mounts; externals drawn apart, as plain
-//! text without a box. Arrows point from what is needed to what needs it, the way work flows.
+//! Edges are solid for FROM, dashed for COPY, and dotted for mounts. Externals are plain text without a box.
+//! Arrows point from the parent to the child, in the direction of the build.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use crate::graph::evaluate::NeedKind;
 use super::View;
 use super::mark::{Mark, Marks};
 
-/// The graph as a DOT document.
+/// Returns the graph as a DOT document.
 pub fn draw(view: &View<'_>) -> String {
     let mut text = String::from(
         "digraph layers {\n  rankdir=LR;\n  \
@@ -46,7 +46,7 @@ pub fn draw(view: &View<'_>) -> String {
     text + "}\n"
 }
 
-/// Every edge once, however often it is written.
+/// Returns the edges without duplicates.
 fn edges(view: &View<'_>) -> String {
     let mut seen = BTreeSet::new();
     let mut text = String::new();
@@ -70,7 +70,7 @@ fn edges(view: &View<'_>) -> String {
     text
 }
 
-/// What the shades stand for, in a box of its own.
+/// Returns the legend of the shades in a separate box.
 fn legend(marks: &Marks) -> String {
     let mut text = format!(
         "  subgraph cluster_legend {{\n    label={}; color=gray60; fontname=\"Helvetica\";\n",
@@ -99,7 +99,7 @@ fn style(kind: NeedKind) -> Cow<'static, str> {
     format!("style={style}, label={}", quote(kind.word())).into()
 }
 
-/// An external may be called as an image is, so its node is.
+/// Returns the node ID of an external. An external can have the same name as an image.
 fn external_id(reference: &str) -> String {
     format!("external {reference}")
 }
@@ -109,7 +109,7 @@ fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Lines of one label.
+/// Joins the lines of a label.
 fn quote_lines(lines: &[&str]) -> String {
     let escaped: Vec<String> = lines.iter().map(|line| quote(line)).collect();
     let bare = escaped.iter().map(|line| &line[1..line.len() - 1]);

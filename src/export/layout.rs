@@ -1,63 +1,64 @@
-//! Where images stand in a drawing: in ranks, what is needed before what needs it.
+//! The positions of images in a drawing: in ranks, with parents before their children.
 //!
-//! Owns the layered drawing of Sugiyama, Tagawa and Toda (*Methods for visual understanding of
-//! hierarchical system structures*, 1981): ranks by the longest way, an order within each rank that
-//! crosses few lines, and rows that keep lines straight. It knows neither names nor pixels. The same
-//! graph is laid out the same, and nothing recurses.
+//! Owns the layered drawing of Sugiyama, Tagawa and Toda (*Methods for visual understanding of hierarchical
+//! system structures*, 1981): ranks by the longest path, an order within each rank with few crossings, and
+//! rows that keep lines straight. It knows neither names nor pixels. The same graph always has the same
+//! layout, and nothing recurses.
 
-/// How often the order within ranks is tried to be made better.
+/// The number of attempts to improve the order within ranks.
 const SWEEPS: usize = 12;
 
-/// How often the rows are moved towards their neighbours.
+/// The number of times that rows are moved toward their neighbors.
 const STRAIGHTENING: usize = 24;
 
-/// Long lines are led around images, through places of their own. More than this many cost more than
-/// they please: then long lines are drawn straight.
+/// The maximum number of bends. Long lines go around images through positions of their own. With more bends
+/// than this, the cost is too high, and long lines are drawn straight.
 const MOST_BENDS: usize = 100_000;
 
-/// How far a line that passes stays away from a node.
+/// The minimum distance between a node and a line that passes it.
 pub const BESIDE: f64 = 0.6;
 
-/// How far two lines that pass stay apart.
+/// The minimum distance between two lines that pass.
 const BETWEEN_LINES: f64 = 0.35;
 
-/// A place in a drawing.
+/// A position in a drawing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spot {
-    /// Its rank: 0 for what needs nothing, and always behind all that it needs.
+    /// The rank: after the ranks of all parents. A node without parents is right before its first child.
     pub rank: usize,
-    /// Its row, from 0; two nodes of one rank are at least 1 apart, and a line that passes keeps
-    /// [`BESIDE`] away from them.
+    /// The row, from 0. Two nodes of a rank are at least 1 apart, and lines that pass are at least [`BESIDE`]
+    /// away from them.
     pub row: f64,
 }
 
 /// A drawing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
-    /// Where each node stands, in the order in which they were given.
+    /// The position of each node, in the order of the input.
     pub spots: Vec<Spot>,
-    /// A line for each need: where it begins, where it bends, and where it ends.
+    /// One line per edge, with its start, bends, and end.
     pub lines: Vec<Line>,
-    /// How many ranks there are.
+    /// The number of ranks.
     pub ranks: usize,
-    /// How many rows there are; at least one.
+    /// The number of rows, at least 1.
     pub rows: f64,
 }
 
-/// The line of one need.
+/// The line of an edge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// What is needed.
+    /// The parent.
     pub parent: usize,
-    /// What needs it.
+    /// The child.
     pub child: usize,
-    /// All places that it leads through, a rank apart, ends included; only the ends where there are too
-    /// many. Lines of one parent share their way until they part, so that they are seen to be one thing.
+    /// All positions on the line, one rank apart, including both ends. If there are too many bends, only the
+    /// ends. The lines from one parent share their path until they separate, so that they are recognized as
+    /// related.
     pub through: Vec<Spot>,
 }
 
-/// Lays out nodes of which each needs those that `parents` holds at its place. Must be acyclic: nodes
-/// on a cycle, and those behind it, stand in the first rank.
+/// Lays out nodes; `parents` contains the parents of each node. The graph must be acyclic: nodes on a cycle,
+/// and those after it, are put into the first rank.
 pub fn lay_out(parents: &[Vec<usize>]) -> Layout {
     let ranks = ranks_of(parents);
     let mut net = Net::new(parents, &ranks);
@@ -77,8 +78,8 @@ pub fn lay_out(parents: &[Vec<usize>]) -> Layout {
     }
 }
 
-/// The rank of each node: the longest way to it. What needs nothing stands right before the first that
-/// needs it.
+/// Returns the rank of each node: the length of the longest path to it. A node without parents is right
+/// before its first child.
 fn ranks_of(parents: &[Vec<usize>]) -> Vec<usize> {
     let children = children_of(parents);
     let mut missing: Vec<usize> = parents.iter().map(Vec::len).collect();
@@ -111,20 +112,20 @@ fn children_of(parents: &[Vec<usize>]) -> Vec<Vec<usize>> {
     children
 }
 
-/// Nodes and bends, joined rank by rank.
+/// Nodes and bends, connected from rank to rank.
 struct Net {
     rank: Vec<usize>,
-    /// Neighbours one rank before.
+    /// The neighbors in the rank before.
     before: Vec<Vec<usize>>,
-    /// Neighbours one rank behind.
+    /// The neighbors in the rank after.
     behind: Vec<Vec<usize>>,
-    /// The nodes of each rank in their order.
+    /// The nodes of each rank, in order.
     layers: Vec<Vec<usize>>,
-    /// At which place of its rank each node stands.
+    /// The position of each node in its rank.
     place: Vec<usize>,
-    /// The nodes that each line leads through.
+    /// The nodes on each line.
     lines: Vec<Vec<usize>>,
-    /// How many nodes are no bends.
+    /// The number of nodes that are not bends.
     real: usize,
 }
 
@@ -160,7 +161,7 @@ impl Net {
         net
     }
 
-    /// Joins a child to its parent by the way that leads on from there, which grows where it is too short.
+    /// Connects a child to its parent along the parent's path, which is extended if it is too short.
     fn join(&mut self, way: &mut Vec<usize>, child: usize, bending: bool) {
         let parent = way[0];
         let ranks = self.rank[child].saturating_sub(self.rank[parent]);
@@ -175,7 +176,7 @@ impl Net {
         }
         let mut line = way[..ranks.clamp(1, way.len())].to_vec();
         let last = line[line.len() - 1];
-        // Where lines do not bend, those that are long say nothing of the order.
+        // Without bends, long lines have no effect on the order.
         if self.rank[last] + 1 == self.rank[child] {
             self.behind[last].push(child);
             self.before[child].push(last);
@@ -184,8 +185,8 @@ impl Net {
         self.lines.push(line);
     }
 
-    /// Each rank in the order in which its nodes are met from those that need nothing, so that what
-    /// belongs together begins together.
+    /// Orders each rank by a depth-first search from the nodes without parents, so that related nodes start
+    /// next to each other.
     fn first_order(&mut self) {
         let mut met = vec![false; self.rank.len()];
         for root in 0..self.rank.len() {
@@ -210,7 +211,8 @@ impl Net {
         }
     }
 
-    /// Reorders ranks by the middles of their neighbours, there and back, and keeps the best.
+    /// Reorders ranks by the average positions of their neighbors, alternating between forward and backward,
+    /// and keeps the best order.
     fn order(&mut self) {
         let mut best = (self.crossings(), self.layers.clone());
         for sweep in 0..SWEEPS {
@@ -242,7 +244,7 @@ impl Net {
         for node in &self.layers[rank] {
             let sum: usize = neighbours[*node].iter().map(|it| self.place[*it]).sum();
             let middle = match neighbours[*node].len() {
-                // One without neighbours stays about where it is.
+                // A node without neighbors keeps its approximate position.
                 0 => as_f64(self.place[*node]) * stretch,
                 many => as_f64(sum) / as_f64(many),
             };
@@ -253,13 +255,13 @@ impl Net {
         self.note_places(rank);
     }
 
-    /// How many pairs of lines cross.
+    /// Returns the number of pairs of lines that cross.
     fn crossings(&self) -> usize {
         let pairs = self.layers.windows(2);
         pairs.map(|pair| self.crossings_between(&pair[0], &pair[1])).sum()
     }
 
-    /// Counts inversions with a tree of sums.
+    /// Counts inversions with a Fenwick tree.
     fn crossings_between(&self, upper: &[usize], lower: &[usize]) -> usize {
         let mut sums = vec![0_usize; lower.len() + 1];
         let (mut crossings, mut seen) = (0, 0);
@@ -288,7 +290,7 @@ impl Net {
         crossings
     }
 
-    /// Gives each node a row: as near to the middle of its neighbours as its rank's order lets it be.
+    /// Returns a row for each node, as close to the middle of its neighbors as the order of its rank permits.
     fn straighten(&self) -> Vec<f64> {
         let mut rows = vec![0.0; self.rank.len()];
         for layer in &self.layers {
@@ -310,8 +312,8 @@ impl Net {
         rows
     }
 
-    /// The one neighbour before, or behind, where each is the other's only one on that side: then both
-    /// stand in one row, as a link of a chain.
+    /// Returns the only neighbor before or after a node if the node is also that neighbor's only one on its
+    /// side. Both are then in one row, as links of a chain.
     fn only_neighbour(&self, node: usize, before: bool) -> Option<usize> {
         let (here, there) =
             if before { (&self.before, &self.behind) } else { (&self.behind, &self.before) };
@@ -319,7 +321,7 @@ impl Net {
         (there[only].len() == 1).then_some(only)
     }
 
-    /// How far two neighbours of a rank are apart at least.
+    /// Returns the minimum distance between two neighbors of a rank.
     fn gap(&self, one: usize, other: usize) -> f64 {
         match (one < self.real, other < self.real) {
             (true, true) => 1.0,
@@ -337,7 +339,7 @@ impl Net {
                 return rows[only];
             }
             let near: &[&Vec<usize>] = match sweep {
-                // First from one side, as lines lead, then from both.
+                // Use one side first, in the direction of the lines, then both.
                 0 => &[&self.before[*node]],
                 1 => &[&self.behind[*node]],
                 _ => &[&self.before[*node], &self.behind[*node]],
@@ -346,7 +348,7 @@ impl Net {
             let (sum, count) = near.fold((0.0, 0), |(sum, count), it| (sum + rows[*it], count + 1));
             if count == 0 { rows[*node] } else { sum / as_f64(count) }
         };
-        // A bend is worth more: a long line is to be straight.
+        // Bends have more weight, to keep long lines straight.
         let weight = |node: &usize| if *node < self.real { 1.0 } else { 4.0 };
         let wishes: Vec<(f64, f64)> = layer.iter().map(|it| (wished(it), weight(it))).collect();
         let gaps = layer.windows(2).map(|pair| self.gap(pair[0], pair[1]));
@@ -356,16 +358,16 @@ impl Net {
     }
 }
 
-/// The places nearest to what is wished, each at least a gap behind the one before: by pooling neighbours
-/// that are too near, which is exact for the sum of squares (isotonic regression).
+/// Returns the positions closest to the wished ones that keep the gaps. Neighbors that are too close are
+/// pooled, which minimizes the sum of squares exactly (isotonic regression).
 fn apart(wishes: &[(f64, f64)], gaps: impl Iterator<Item = f64>) -> Vec<f64> {
-    // Where each would be if all stood as near to the first as they may.
+    // The positions if all nodes were as close to the first one as possible.
     let nearest = gaps.scan(0.0, |sum, gap| {
         *sum += gap;
         Some(*sum)
     });
     let nearest: Vec<f64> = std::iter::once(0.0).chain(nearest).collect();
-    // Of each pool the sum of weighted wishes, the weight, and how many it holds.
+    // Per pool: the sum of weighted wishes, the weight, and the number of nodes.
     let mut pools: Vec<(f64, f64, usize)> = Vec::new();
     for ((wish, weight), nearest) in wishes.iter().zip(&nearest) {
         let mut pool = ((wish - nearest) * weight, *weight, 1);

@@ -1,10 +1,10 @@
-//! `graph.json`: the committed lock file of the graph.
+//! The committed lock file of the graph, `graph.json`.
 //!
-//! Owns its format, version 1, for writing and for reading. No volatile data, stable order, one line
-//! per fact, so that a reviewer sees an edge appear. An external has the digest that its Dockerfile
-//! names, else the one that it is pinned to. Where something is built on a lock file, reading forgives
-//! nothing: a lock file that is half read would pin half. Of a revision's lock file, which is only
-//! compared, whatever can be understood counts. It opens no file.
+//! Owns its format, version 1, for writing and reading. It contains no volatile data, its order is stable,
+//! and each fact is on a separate line, so that an added edge is visible in a review. An external has the
+//! digest that its Dockerfile names, or otherwise the one that it is pinned to. A lock file that builds use
+//! is parsed strictly because half a lock file would pin half of the externals. The lock file of a revision
+//! is only compared, so everything that can be parsed counts. This module opens no files.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,13 +21,13 @@ use crate::graph::{Edge, External, Image};
 
 use super::View;
 
-/// The format's version.
+/// The version of the format.
 const VERSION: u32 = 1;
 
-/// Enough for most images, so that a long text is not moved while it grows.
+/// Enough for most images, so that the buffer is rarely reallocated.
 const BYTES_PER_IMAGE: usize = 1024;
 
-/// The content of a lock file. `Images` is a list of images, or what writes one.
+/// The content of a lock file. `Images` is a list of images, or a type that serializes as one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock<Images = Vec<LockImage<'static>>> {
     #[serde(deserialize_with = "read_version")]
@@ -42,7 +42,7 @@ pub struct LockImage<'a> {
     dockerfile: Cow<'a, str>,
     context: Cow<'a, str>,
     target: Option<Cow<'a, str>>,
-    // Not read, so that comparisons leave it out: a version adds a reference to each image.
+    // Skipped when reading, so that comparisons ignore it: a version tag adds a reference to each image.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     references: Option<Vec<String>>,
     parents: Vec<LockParent<'a>>,
@@ -69,7 +69,7 @@ struct LockExternal<'a> {
     digest: Option<Cow<'a, str>>,
 }
 
-/// The images of a view, described one at a time while they are written.
+/// The images of a view, converted one at a time during serialization.
 struct InTurn<'a>(&'a View<'a>);
 
 impl Serialize for InTurn<'_> {
@@ -110,7 +110,7 @@ impl<'a> LockImage<'a> {
 }
 
 impl LockExternal<'_> {
-    /// The external and its digest, where it is pinned: it is named by tag and has a digest.
+    /// Returns the external and its digest if it is pinned: it is named by tag and has a digest.
     fn pin(&self) -> Option<(&Reference, &str)> {
         let is_by_tag = self.reference.digest.is_none();
         Some((&*self.reference, self.digest.as_deref().filter(|_| is_by_tag)?))
@@ -144,18 +144,18 @@ fn read_digest<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'static,
     }
 }
 
-/// The lock file of a view: JSON with a line end.
+/// Returns the lock file of a view: JSON with a final line break.
 pub fn draw(view: &View<'_>) -> String {
     let lock = Lock { version: VERSION, images: InTurn(view) };
     let mut text = Vec::with_capacity(view.images().len() * BYTES_PER_IMAGE);
-    // It is all text, and writing to memory does not fail.
+    // All content is text, and writing to memory cannot fail.
     serde_json::to_writer_pretty(&mut text, &lock).unwrap_or_default();
     text.push(b'\n');
     visible_json(String::from_utf8(text).unwrap_or_default())
 }
 
-/// The pins in the text of a lock file that may be of another version, edited by hand, or no JSON at
-/// all: what can't be understood pins nothing.
+/// Returns the pins in a lock file that can have another version, be edited by hand, or be invalid JSON.
+/// Entries that cannot be parsed are skipped.
 pub fn pins_of_any(text: &[u8]) -> Pins {
     let lock: Value = serde_json::from_slice(text).unwrap_or_default();
     let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
@@ -170,16 +170,16 @@ pub fn pins_of_any(text: &[u8]) -> Pins {
     pins
 }
 
-/// Whether a file may be a lock at all, and not what another program calls `graph.json`.
+/// Whether a file could be a lock file and not a `graph.json` of another program.
 pub fn looks_like_lock(text: &str) -> bool {
     text.contains("\"images\"") && text.contains("\"version\"")
 }
 
 impl Lock {
-    /// Reads a lock.
+    /// Parses a lock file.
     ///
     /// # Errors
-    /// Where it is broken: the diagnostic points at the place.
+    /// Returns a diagnostic with the position of the error if the file is not valid.
     pub fn read(source: &Source) -> Result<Lock, Box<Diagnostic>> {
         serde_json::from_str(source.text()).map_err(|error| {
             let said = error.to_string();
@@ -188,10 +188,10 @@ impl Lock {
         })
     }
 
-    /// The digests of externals that are named by tag.
+    /// Returns the digests of the externals that are named by tag.
     ///
     /// # Errors
-    /// Where it gives one external two digests.
+    /// Returns a diagnostic if an external has two different digests.
     pub fn pins(&self, source: &Source) -> Result<Pins, Box<Diagnostic>> {
         let mut pins = Pins::default();
         let externals = self.images.iter().flat_map(|image| &image.externals);
@@ -207,7 +207,7 @@ impl Lock {
         Ok(pins)
     }
 
-    /// The externals that are named by tag, as people write them.
+    /// Returns the externals that are named by tag, in the form that people write.
     pub fn externals(&self) -> Vec<String> {
         let all = self.images.iter().flat_map(|image| &image.externals);
         let by_tag = all.map(|it| &it.reference).filter(|it| it.digest.is_none());
@@ -215,9 +215,9 @@ impl Lock {
         by_tag.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// It as text, for telling what differs.
+    /// Returns the lock file as text, for comparisons.
     pub fn to_text(&self) -> String {
-        // It is all text, so this does not fail.
+        // All content is text, so serialization cannot fail.
         visible_json(serde_json::to_string_pretty(self).unwrap_or_default()) + "\n"
     }
 }
@@ -228,7 +228,7 @@ fn broken(source: &Source, span: Span, message: &str) -> Box<Diagnostic> {
     Box::new(Diagnostic::new(Rule::BrokenLock, message).at(source, span, "").hint(hint))
 }
 
-/// Where an error was found: serde counts lines from 1, and bytes up to the last one that was read.
+/// Returns the position of an error. serde counts lines from 1, and bytes up to the last one that it read.
 fn place(source: &Source, error: &serde_json::Error) -> Span {
     let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
     let Some(line) = source.line_span(line) else { return Span::default() };
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(pins.all().count(), 1);
     }
 
-    /// A file as the first version of this program wrote it. Repositories have such files committed.
+    /// A file written by the first version of this program. Repositories contain such files.
     const WRITTEN_EARLIER: &str = include_str!("../../tests/cases/lock/version-1.json");
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(pins.all().collect::<Vec<_>>(), [(&debian, pinned.as_str())]);
         assert_eq!(lock.externals(), ["debian:bookworm-slim", "localhost:5000/tools:2"]);
         assert_eq!(pins_of_any(WRITTEN_EARLIER.as_bytes()), pins);
-        // Nothing else is lost but the images' own references.
+        // Only the images' own references are lost.
         let mut expected: Value = serde_json::from_str(WRITTEN_EARLIER).unwrap();
         for image in expected["images"].as_array_mut().unwrap() {
             image.as_object_mut().unwrap().remove("references").unwrap();

@@ -1,48 +1,48 @@
 //! Marks on drawn images: a word and a shade each, and the legend.
 //!
-//! Owns the shades. A shade never stands alone: the word stands beside the name, so that nobody has
-//! to tell colours apart. What the words mean is for those to say who make the marks.
+//! Owns the shades. A shade is never used without its word next to the name, so that no one has to
+//! distinguish colors. The creator of the marks defines what the words mean.
 
 use std::borrow::Cow;
 
 use crate::base::IdMap;
 
-/// What is said of an image beside its name.
+/// A note about an image next to its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// The word.
     pub word: Cow<'static, str>,
-    /// What it is painted with.
+    /// Its shade.
     pub shade: Shade,
 }
 
-/// How an image is painted.
+/// The coloring of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Shade {
-    /// There is nothing to do.
+    /// The image is up to date.
     Good,
-    /// There is something to do.
+    /// The image needs attention, for example a build.
     Careful,
-    /// It depends on others.
+    /// The result depends on other images.
     Waiting,
     /// A step of a scale, from 0 to [`STEPS`] - 1.
     Step(u8),
-    /// Nothing is known.
+    /// Unknown.
     Unknown,
 }
 
-/// How many steps a scale has.
+/// The number of steps of a scale.
 pub const STEPS: u8 = 5;
 
 impl Shade {
-    /// A word for the shade, as a class in drawings that have classes.
+    /// Returns the name of the shade, for use as a class.
     pub fn class(self) -> &'static str {
         self.look().0
     }
 
-    /// The colours of area, border and text, as `#rrggbb`. Green and red never have to be told apart:
-    /// the three verdicts are blue, orange and grey (after Okabe and Ito, *Color Universal Design*,
-    /// 2008), and a scale goes from light to dark.
+    /// Returns the colors of the area, the border, and the text, as `#rrggbb`. Readers never have to
+    /// distinguish green from red: the three verdicts are blue, orange, and gray (after Okabe and Ito, *Color
+    /// Universal Design*, 2008), and a scale goes from light to dark.
     pub fn colors(self) -> [&'static str; 3] {
         self.look().1
     }
@@ -65,10 +65,10 @@ impl Shade {
 /// The marks of a drawing.
 #[derive(Debug, Clone)]
 pub struct Marks {
-    /// What they are about, for the legend.
+    /// The title of the legend.
     pub about: &'static str,
-    /// What the shades stand for, in the order of the legend.
+    /// The meaning of the shades, in the order of the legend.
     pub legend: Vec<Mark>,
-    /// Those of the images.
+    /// The mark of each image.
     pub marks: IdMap<Option<Mark>>,
 }

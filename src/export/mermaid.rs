@@ -1,8 +1,8 @@
-//! The graph for Mermaid, which code hosts draw in Markdown
+//! The graph for Mermaid, which code hosts render in Markdown
 //! (<https://mermaid.js.org/syntax/flowchart.html>).
 //!
-//! Solid arrows for FROM, dotted ones with the kind's name for the rest, externals in a shape
-//! of their own.
+//! Arrows are solid for FROM, and dotted with the name of the kind for the rest. Externals have a different
+//! shape.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use crate::graph::evaluate::NeedKind;
 use super::View;
 use super::mark::{Marks, Shade};
 
-/// The graph as a Mermaid flow chart.
+/// Returns the graph as a Mermaid flow chart.
 pub fn draw(view: &View<'_>) -> String {
     let mut text = String::from("flowchart LR\n");
     let numbers: BTreeMap<ImageId, usize> =
@@ -55,7 +55,7 @@ pub fn draw(view: &View<'_>) -> String {
     text + "  classDef external stroke-dasharray: 4 3\n"
 }
 
-/// What the shades stand for, in a box of its own, and their colours.
+/// Returns the legend of the shades in a separate box, and their colors.
 fn legend(marks: &Marks) -> String {
     let mut text = format!("  subgraph legend[\"{}\"]\n", escape(marks.about));
     for (number, mark) in marks.legend.iter().enumerate() {
@@ -78,8 +78,8 @@ fn arrow(kind: NeedKind) -> Cow<'static, str> {
     }
 }
 
-/// Mermaid reads labels as HTML, with entities of its own spelling. A label between backticks would be
-/// Markdown, `%%{` would open a directive wherever it stands, and a line must stay one.
+/// Escapes a label. Mermaid reads labels as HTML with its own syntax for entities. A label in backticks would
+/// be Markdown, `%%{` would start a directive anywhere, and a label must stay on one line.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in visible(text).chars() {

@@ -1,8 +1,8 @@
-//! Files for others, generated from the graph: a tree, DOT, Mermaid, SVG, the lock file `graph.json`,
+//! Files for other programs, generated from the graph: a tree, DOT, Mermaid, SVG, the lock file `graph.json`,
 //! files for other builders, and CI pipelines.
 //!
-//! Owns the drawings as pure functions from a view of the graph to a string. Every one of them is
-//! the same for the same graph, to the byte.
+//! Owns the drawings as pure functions from a view of the graph to a string. The same graph always gives the
+//! same bytes.
 
 pub mod bake;
 pub mod ci;

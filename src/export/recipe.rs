@@ -1,8 +1,8 @@
-//! What files that let other programs build the graph have in common.
+//! The common parts of files that let other programs build the graph.
 //!
-//! Owns the way from an image to what `docker buildx bake` and `docker compose` call a target and a
-//! service: names that they take, paths as they mean them, and for every reference by which a
-//! Dockerfile names a sibling the target that stands for it. How that is written is for each format.
+//! Owns the conversion of an image to what `docker buildx bake` calls a target and `docker compose` a
+//! service: names that they accept, paths as they interpret them, and a target for each reference to an image
+//! of the repository in a Dockerfile. Each format writes this in its own way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,23 +16,23 @@ use crate::scan::config::{SecretSource, Secrets};
 
 use super::View;
 
-/// What is said beside the graph.
+/// The options that are not part of the graph.
 pub struct Recipe<'a> {
-    /// The command line that makes the file.
+    /// The command that generates the file.
     pub command: String,
-    /// The platform to build for, where one is asked for.
+    /// The platform to build for, if requested.
     pub platform: Option<&'a Platform>,
-    /// What is attested of each image.
+    /// The attestations of each image.
     pub attestations: &'a Attestations,
-    /// Where secrets come from.
+    /// The sources of secrets.
     pub secrets: &'a Secrets,
-    /// The ssh agents, as `--ssh` names them.
+    /// The SSH agents, as `--ssh` names them.
     pub ssh: Vec<&'a str>,
 }
 
 /// An image as another program builds it.
 pub(super) struct Target<'a> {
-    /// What that program calls it.
+    /// Its name in that program.
     pub name: &'a str,
     /// Its context, relative to the root.
     pub context: &'a str,
@@ -44,22 +44,22 @@ pub(super) struct Target<'a> {
     pub tags: Vec<String>,
     /// Its build arguments.
     pub args: &'a BTreeMap<String, String>,
-    /// What stands for the names that its Dockerfile uses.
+    /// The contexts for the names that its Dockerfile uses.
     pub contexts: BTreeMap<String, String>,
-    /// The secrets that it mounts, as far as they are configured.
+    /// The configured secrets that it mounts.
     pub secrets: Vec<(&'a str, &'a SecretSource)>,
-    /// The agents likewise.
+    /// The configured SSH agents that it mounts.
     pub ssh: Vec<&'a str>,
 }
 
 impl Recipe<'_> {
-    /// The comment that opens a file of that name, for a program that is run by hand.
+    /// Returns the comment at the start of a file with this name, for a program that is run by hand.
     pub(super) fn header(&self, file: &str, run: &str) -> String {
         let origin = self.origin(file);
         format!("{origin}# Paths begin at the root of the repository: run `{run}` there.\n\n")
     }
 
-    /// The lines of a comment that say what made a file of that name.
+    /// Returns the comment lines that say how a file with this name was generated.
     pub(super) fn origin(&self, file: &str) -> String {
         let command = &self.command;
         format!(
@@ -68,8 +68,8 @@ impl Recipe<'_> {
         )
     }
 
-    /// All images of a view; `names` gives what each is called, and `scheme` is put before a name that stands for
-    /// a context.
+    /// Returns all images of a view. `names` contains the name of each image, and `scheme` is the prefix of a
+    /// name that is used as a context.
     pub(super) fn targets<'a>(
         &'a self,
         view: &View<'a>,
@@ -90,7 +90,7 @@ impl Recipe<'_> {
         view.images().map(describe).collect()
     }
 
-    /// The secrets that an image mounts, as far as they are configured.
+    /// Returns the configured secrets that an image mounts.
     pub(super) fn secrets_of(&self, image: &Image) -> Vec<(&str, &SecretSource)> {
         let ids = mounted(image, SecretKind::Value);
         let configured = self.secrets.iter().filter(|(id, _)| ids.contains(id.as_str()));
@@ -109,27 +109,27 @@ fn mounted(image: &Image, kind: SecretKind) -> BTreeSet<&str> {
     uses.map(|it| it.id.as_str()).collect()
 }
 
-/// How a program spells names.
+/// The rules of a program for names.
 pub(super) struct Spelling<'a> {
-    /// The letters that it takes.
+    /// The allowed characters.
     pub is_allowed: fn(char) -> bool,
-    /// Names that mean something else to it.
+    /// Names with another meaning.
     pub reserved: &'a [&'a str],
-    /// What all names begin with.
+    /// The prefix of all names.
     pub prefix: &'a str,
-    /// How many letters a name has at most, the number of one that would be there twice left out.
+    /// The maximum length of a name, without the number of a name that would exist twice.
     pub longest: usize,
-    /// Whether names that differ by upper and lower case alone are the same to it.
+    /// Whether names are case-insensitive.
     pub ignores_case: bool,
 }
 
 impl<'a> Spelling<'a> {
-    /// Any number of these letters, upper and lower case apart.
+    /// Returns rules for case-sensitive names of any length with these characters.
     pub fn of(is_allowed: fn(char) -> bool, reserved: &'a [&'a str]) -> Spelling<'a> {
         Spelling { is_allowed, reserved, prefix: "", longest: usize::MAX, ignores_case: false }
     }
 
-    /// The image's name itself, where it can be spelt.
+    /// Returns the image's own name with the prefix, if it is allowed.
     fn exact(&self, image: &str) -> Option<String> {
         let is_spelt = !image.is_empty() && image.chars().all(self.is_allowed);
         let name = format!("{}{image}", self.prefix);
@@ -137,20 +137,20 @@ impl<'a> Spelling<'a> {
             .then_some(name)
     }
 
-    /// What comes nearest to it.
+    /// Returns the most similar allowed name.
     fn nearest(&self, image: &str) -> String {
         let letters = image.chars().map(|c| if (self.is_allowed)(c) { c } else { '-' });
         self.prefix.chars().chain(letters).take(self.longest).collect()
     }
 
-    /// What tells two names apart.
+    /// Returns the form of a name that must be unique.
     fn mark(&self, name: &str) -> String {
         if self.ignores_case { name.to_lowercase() } else { name.to_owned() }
     }
 }
 
-/// Names for all images of a view as a program spells them; letters that it does not take become `-`.
-/// An image keeps its name where that can be, whatever becomes of others.
+/// Returns the names of all images of a view. Characters that are not allowed become `-`. An image keeps its
+/// own name if possible, regardless of the names of other images.
 pub(super) fn names(view: &View<'_>, spelling: &Spelling<'_>) -> BTreeMap<ImageId, String> {
     let mut names: BTreeMap<ImageId, String> = BTreeMap::new();
     let reserved = spelling.reserved.iter();
@@ -162,7 +162,7 @@ pub(super) fn names(view: &View<'_>, spelling: &Spelling<'_>) -> BTreeMap<ImageI
             names.insert(id, name);
         }
     }
-    // Where the search for a free number of a name goes on.
+    // The next number to try for each name.
     let mut next: BTreeMap<String, usize> = BTreeMap::new();
     for (id, image) in view.images() {
         if names.contains_key(&id) {
@@ -182,8 +182,9 @@ pub(super) fn names(view: &View<'_>, spelling: &Spelling<'_>) -> BTreeMap<ImageI
     names
 }
 
-/// What stands for the names that a Dockerfile uses: its own named contexts, then every reference
-/// that means a sibling. BuildKit looks names up in their short form, whatever the Dockerfile writes.
+/// Returns the contexts for the names that a Dockerfile uses: its own named contexts, then each reference to
+/// another image of the repository. BuildKit looks names up in their short form, however the Dockerfile
+/// writes them.
 fn contexts(
     view: &View<'_>,
     id: ImageId,
@@ -208,7 +209,7 @@ fn contexts(
     contexts
 }
 
-/// A string in double quotes, in the escapes that JSON, YAML and HCL have in common.
+/// Returns a string in double quotes, with the escapes that JSON, YAML, and HCL have in common.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -218,7 +219,7 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            // What is not seen beyond these has no escape that all three take.
+            // Invisible characters above U+FFFF have no escape that all three formats accept.
             c if is_unseen(c) && c <= '\u{ffff}' => {
                 quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
@@ -229,7 +230,7 @@ pub(super) fn quoted(text: &str) -> String {
     quoted.replace(COMMAND, "#\\u0023[")
 }
 
-/// The way from a folder to a path.
+/// Returns the relative path from a directory to a path.
 fn relative(from: &RelPath, to: &RelPath) -> String {
     let (from, to): (Vec<&str>, Vec<&str>) = (from.parts().collect(), to.parts().collect());
     let same = from.iter().zip(&to).take_while(|(one, other)| one == other).count();

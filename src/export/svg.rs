@@ -1,8 +1,8 @@
-//! The graph as a picture that needs no other program: SVG (<https://www.w3.org/TR/SVG2/>).
+//! The graph as an SVG picture that needs no other program (<https://www.w3.org/TR/SVG2/>).
 //!
-//! Owns what is written: boxes for images, plain text for externals, a curve for each need, from
-//! what is needed to what needs it, left to right. Places come from `layout`, lengths from `page`,
-//! colours from `style`. Hovering over a box or a line tells where it is written.
+//! Owns the generated elements: boxes for images, plain text for externals, and a curve per edge, from the
+//! parent to the child, left to right. Positions come from `layout`, lengths from `page`, and colors from
+//! `style`. Tooltips of boxes and lines show where they are written.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ use measure::{escape, number};
 use net::{Need, Net, Node};
 use page::{Page, Place};
 
-/// The graph as an SVG document.
+/// Returns the graph as an SVG document.
 pub fn draw(view: &View<'_>) -> String {
     let net = Net::read(view);
     let page = Page::arrange(&net);
@@ -54,7 +54,7 @@ pub fn draw(view: &View<'_>) -> String {
     text
 }
 
-/// What the picture holds, for those who can't see it.
+/// Returns a description of the picture for screen readers.
 fn describe(net: &Net) -> String {
     let externals = net.nodes.iter().filter(|node| node.is_external).count();
     let images = count(net.nodes.len() - externals, "image");
@@ -118,7 +118,7 @@ fn draw_need(net: &Net, need: &Need, way: &page::Way) -> String {
     )
 }
 
-/// A row of samples below the picture, and its width and height.
+/// Draws a row of samples below the picture, and returns it with its width and height.
 fn draw_legend(marks: &Marks, top: f64) -> (String, (f64, f64)) {
     let middle = top + page::BOX / 2.0;
     let base = number(middle + measure::BASELINE);

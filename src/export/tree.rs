@@ -1,8 +1,8 @@
 //! The graph as a tree for the terminal.
 //!
-//! An image stands under the first image that it needs; where it needs more, the line says so.
-//! So each image has one line, however many ways lead to it; only one at which a very deep tree
-//! is cut comes again where it goes on.
+//! An image is drawn below its main parent, and its line names the other parents. So each image has one line,
+//! however many paths lead to it. Only the images at which a very deep tree is cut appear again where the
+//! tree continues.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -14,29 +14,29 @@ use crate::graph::evaluate::NeedKind;
 use super::View;
 use super::mark::{Mark, Marks};
 
-/// How many levels are drawn within each other. What lies deeper is drawn anew at the margin: a
-/// chain of thousands would otherwise be mostly blanks, a megabyte for every few lines.
+/// The maximum depth of a tree. Deeper levels start again at the left margin: otherwise, a chain of thousands
+/// of images would be mostly spaces, with a megabyte for every few lines.
 const DEEPEST: usize = 50;
 
-/// A line that is still to be drawn.
+/// A line that is not drawn yet.
 struct Row {
     image: ImageId,
     level: usize,
-    /// What stands before the image's name.
+    /// The prefix of the image's name.
     branch: String,
-    /// What stands before all that is below it.
+    /// The prefix of all lines below the image.
     indent: String,
 }
 
-/// Puts the colour of a mark around text, or leaves it as it is.
+/// Colors text as its mark requires, or returns it unchanged.
 pub type Ink<'a> = &'a dyn for<'b> Fn(&Mark, &'b str) -> Cow<'b, str>;
 
-/// Leaves text as it is.
+/// Returns text unchanged.
 pub fn plain<'a>(_: &Mark, text: &'a str) -> Cow<'a, str> {
     text.into()
 }
 
-/// The graph as lines with branches.
+/// Returns the graph as lines with branches.
 pub fn draw(view: &View<'_>, ink: Ink<'_>) -> String {
     let mut below: IdMap<Vec<ImageId>> = IdMap::from_fn(view.graph_len(), |_| Vec::new());
     let mut roots = VecDeque::new();
@@ -57,7 +57,7 @@ pub fn draw(view: &View<'_>, ink: Ink<'_>) -> String {
     text
 }
 
-/// How many images have each mark of the legend.
+/// Returns the number of images per mark of the legend.
 fn legend(view: &View<'_>, marks: &Marks, ink: Ink<'_>) -> String {
     let number = |shade| {
         let of_it = |(id, _): &(ImageId, _)| view.mark(*id).is_some_and(|mark| mark.shade == shade);
@@ -71,7 +71,7 @@ fn legend(view: &View<'_>, marks: &Marks, ink: Ink<'_>) -> String {
     format!("\n{}: {}\n", marks.about, words.join(", "))
 }
 
-/// Draws an image and what is below it, and gives the images whose children were left out.
+/// Draws an image and everything below it. Returns the images whose children were left out.
 fn draw_root(
     view: &View<'_>,
     below: &IdMap<Vec<ImageId>>,
@@ -80,7 +80,7 @@ fn draw_root(
     text: &mut String,
 ) -> Vec<ImageId> {
     let mut cut = Vec::new();
-    // A stack, not recursion: chains of 10,000 images are drawn too.
+    // A stack instead of recursion: chains of 10,000 images must work.
     let mut stack =
         vec![Row { image: root, level: 0, branch: String::new(), indent: String::new() }];
     while let Some(Row { image, level, branch, indent }) = stack.pop() {
@@ -112,15 +112,15 @@ fn draw_root(
     cut
 }
 
-/// The image under which another is drawn: the one of its last FROM, for that is what it is
-/// made of, else the first that it needs.
+/// Returns the image below which another is drawn: the one of its last FROM because that is what it is based
+/// on, or otherwise its first parent.
 fn trunk(view: &View<'_>, image: ImageId) -> Option<ImageId> {
     let edges = view.parents(image);
     let base = edges.iter().rev().find(|edge| edge.kind == NeedKind::From);
     base.or(edges.first()).map(|edge| edge.parent)
 }
 
-/// The line of an image.
+/// Returns the line of an image.
 fn line(view: &View<'_>, id: ImageId, ink: Ink<'_>) -> String {
     let mut line = view.image(id).name.clone();
     if let Some(mark) = view.mark(id) {
@@ -133,7 +133,8 @@ fn line(view: &View<'_>, id: ImageId, ink: Ink<'_>) -> String {
     line
 }
 
-/// All needs of an image but the one that its place in the tree shows, each once.
+/// Returns all parents and externals of an image, except the parent that it is drawn below, without
+/// duplicates.
 fn notes(view: &View<'_>, id: ImageId) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     let mut first = trunk(view, id);

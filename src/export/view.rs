@@ -1,6 +1,6 @@
-//! What of the graph is drawn: which images, which of their needs, and what marks they carry.
+//! The part of the graph to draw: images, edges, and marks.
 //!
-//! Owns the choice as a value that every drawing takes in place of the graph. It draws nothing.
+//! Owns the choice, as a value that all drawings take instead of the graph. It draws nothing.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::graph::{Edge, External, Graph, Image, dag};
 
 use super::mark::{Mark, Marks};
 
-/// A graph as it is to be drawn.
+/// A graph to draw.
 #[derive(Debug)]
 pub struct View<'a> {
     graph: &'a Graph,
@@ -23,7 +23,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// All of a graph, without marks.
+    /// Returns a view of a whole graph, without marks.
     pub fn whole(graph: &'a Graph) -> View<'a> {
         let images = graph.images.values();
         View {
@@ -36,7 +36,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Only these images, with what they need of one another and from outside.
+    /// Restricts the view to these images, with their externals and the edges between them.
     #[must_use]
     pub fn of(mut self, images: &[ImageId]) -> View<'a> {
         let mut is_shown = IdMap::from_fn(self.graph.images.len(), |_| false);
@@ -48,8 +48,8 @@ impl<'a> View<'a> {
         self
     }
 
-    /// Without the needs that a longer way implies: what an image reaches through another that it
-    /// needs, it is not drawn to need itself. Externals are reached as images are.
+    /// Removes edges that a longer path implies: an image that another parent depends on is not drawn as a
+    /// parent. This includes externals.
     #[must_use]
     pub fn reduced(mut self) -> View<'a> {
         let count = self.graph.images.len();
@@ -70,67 +70,68 @@ impl<'a> View<'a> {
         self
     }
 
-    /// With marks on its images.
+    /// Adds marks to the images.
     #[must_use]
     pub fn marked(mut self, marks: Marks) -> View<'a> {
         self.marks = Some(marks);
         self
     }
 
-    /// With digests for its externals.
+    /// Adds the digests of externals.
     #[must_use]
     pub fn pinned(mut self, pins: Pins) -> View<'a> {
         self.pins = pins;
         self
     }
 
-    /// The digest that an external is pinned to.
+    /// Returns the digest that an external is pinned to.
     pub fn pin(&self, external: &Reference) -> Option<&str> {
         self.pins.digest(external)
     }
 
-    /// The images in the order of their names.
+    /// Iterates over the images in the order of their names.
     pub fn images(&self) -> impl ExactSizeIterator<Item = (ImageId, &'a Image)> {
         self.shown.iter().map(|id| (*id, &self.graph.images[*id]))
     }
 
-    /// An image of the graph, shown or not.
+    /// Returns an image of the graph, even if it is not in the view.
     pub fn image(&self, id: ImageId) -> &'a Image {
         &self.graph.images[id]
     }
 
-    /// How many images the graph has, shown or not.
+    /// Returns the number of images in the graph, including those that are not in the view.
     pub fn graph_len(&self) -> usize {
         self.graph.images.len()
     }
 
-    /// The shown needs of an image for others, in the order written.
+    /// Returns the edges from an image to its parents in the view, in the order written.
     pub fn parents(&self, image: ImageId) -> &[&'a Edge] {
         &self.parents[image]
     }
 
-    /// The shown needs of an image for externals, in the order written.
+    /// Returns the externals of an image in the view, in the order written.
     pub fn externals(&self, image: ImageId) -> &[&'a External] {
         &self.externals[image]
     }
 
-    /// What an external is called.
+    /// Returns the reference of an external.
     pub fn reference(&self, external: &External) -> &'a Reference {
         &self.graph.externals[external.id]
     }
 
-    /// The externals of all shown images as people write them, each once, in their order.
+    /// Returns the externals of all images in the view, in the form that people write, sorted and without
+    /// duplicates.
     pub fn all_externals(&self) -> BTreeSet<String> {
         let all = self.shown.iter().flat_map(|image| &self.externals[*image]);
         all.map(|external| self.reference(external).familiar()).collect()
     }
 
-    /// The marks, where there are any.
+    /// Returns the marks, if there are any.
     pub fn marks(&self) -> Option<&Marks> {
         self.marks.as_ref()
     }
 
-    /// The mark of an image.
+    /// Returns the mark of an image.
     pub fn mark(&self, image: ImageId) -> Option<&Mark> {
         self.marks.as_ref().and_then(|marks| marks.marks[image].as_ref())
     }

@@ -1,17 +1,17 @@
-//! What all YAML of ours has in common: lines with their depth, keys, lists.
+//! The common parts of all generated YAML: indented lines, keys, and lists.
 //!
-//! Owns the writing, not what is written. Values are quoted by `recipe::quoted`.
+//! Owns the syntax, not the content. `recipe::quoted` quotes values.
 
 use std::borrow::Cow;
 
 use super::recipe::quoted;
 
-/// Adds a line, two blanks for each step of depth before it.
+/// Adds a line, indented by two spaces per level.
 pub(super) fn line(text: &mut String, depth: usize, content: &str) {
     text.push_str(&format!("{:indent$}{content}\n", "", indent = 2 * depth));
 }
 
-/// Adds a key with a list of values, one a line, or nothing where there are none.
+/// Adds a key with a list of values, one per line. Adds nothing if there are no values.
 pub(super) fn list<S: AsRef<str>>(
     text: &mut String,
     depth: usize,
@@ -25,7 +25,7 @@ pub(super) fn list<S: AsRef<str>>(
     values.for_each(|it| line(text, depth + 1, &format!("- {}", it.as_ref())));
 }
 
-/// A key, bare where nothing else than text can be read of it.
+/// Formats a key, without quotes if it can only be parsed as text.
 pub(super) fn key(text: &str) -> Cow<'_, str> {
     const OTHERWISE: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic())

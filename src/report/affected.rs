@@ -1,6 +1,6 @@
-//! The images that differ from a revision: for people, for programs, for a job matrix.
+//! The images that differ from a revision: as text, as JSON, and as a job matrix.
 //!
-//! Owns how they look. A line of the text is one image, so that scripts can cut it.
+//! Owns the formats. The text has one line per image, so that scripts can split it.
 
 use serde::Serialize;
 
@@ -10,25 +10,25 @@ use crate::inputs::since::Cause;
 use super::clean::visible_json;
 use super::{Words, clean, reasons, table};
 
-/// An image that is affected.
+/// An affected image.
 #[derive(Debug, Serialize)]
 pub struct Row<'a> {
     /// Its name.
     pub image: &'a str,
-    /// How many affected images at most come one after the other before it.
+    /// The maximum number of affected images that are built one after the other before it.
     pub layer: usize,
     /// Its Dockerfile.
     pub dockerfile: &'a str,
     /// Its references.
     pub references: Vec<String>,
-    /// Why it differs itself.
+    /// Why the image itself differs.
     #[serde(flatten)]
     pub cause: Option<&'a Cause>,
-    /// The affected images that it needs directly.
+    /// The affected images among its parents.
     pub needs: Vec<&'a str>,
 }
 
-/// A line for each image with the first reason.
+/// Formats one line per image, with the first reason.
 pub fn draw(rows: &[Row<'_>], total: usize) -> String {
     let lines = rows.iter().map(|row| {
         let why = match row.cause {
@@ -41,7 +41,7 @@ pub fn draw(rows: &[Row<'_>], total: usize) -> String {
     table::draw(lines) + &count
 }
 
-/// Why an image differs itself, in a few words; what others wrote is put there by `quote`.
+/// Describes briefly why an image itself differs. `quote` formats text from elsewhere.
 pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> Words {
     match cause {
         Cause::New => "is new".into(),
@@ -74,10 +74,10 @@ struct Job<'a> {
     dockerfile: &'a str,
 }
 
-/// One line for `$GITHUB_OUTPUT`: `matrix=` and a job for each image, by layers.
+/// Returns one line for `$GITHUB_OUTPUT`: `matrix=` with one job per image, by layer.
 ///
 /// # Errors
-/// Never in practice: all of it is text and numbers.
+/// Does not fail in practice: all content is text and numbers.
 pub fn draw_github(rows: &[Row<'_>]) -> anyhow::Result<String> {
     let rows = rows.iter();
     let include = rows

@@ -1,6 +1,6 @@
-//! Diagnostics as annotations of GitHub Actions, which show them beside the lines of a change.
+//! Diagnostics as annotations of GitHub Actions, which shows them next to the lines of a change.
 //!
-//! Owns the form of a workflow command
+//! Owns the format of workflow commands
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
 
 use std::borrow::Cow;
@@ -11,8 +11,8 @@ use super::clean::visible;
 use super::diagnostics::sort;
 use super::diagnostics_json::Region;
 
-/// One line for each diagnostic. `folder` is where the repository's root lies below the folder
-/// that the workflow has checked out; it is empty where they are the same.
+/// Formats one line per diagnostic. `folder` is the path of the repository's root relative to the directory
+/// that the workflow has checked out; it is empty if they are the same.
 pub fn render(diagnostics: &[Diagnostic], folder: &str) -> String {
     sort(diagnostics).into_iter().map(|diagnostic| render_one(diagnostic, folder) + "\n").collect()
 }
@@ -28,7 +28,7 @@ fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
         properties.push(("file", below(folder, file)));
     }
     let is_one_line = place.line == place.end_line;
-    // Columns are only understood where the piece does not leave its line.
+    // GitHub uses columns only if a region is within one line.
     let numbers = [
         ("line", place.line),
         ("endLine", place.end_line.filter(|_| !is_one_line)),
@@ -41,7 +41,7 @@ fn render_one(diagnostic: &Diagnostic, folder: &str) -> String {
     command(level, properties, &words(diagnostic))
 }
 
-/// An error with a title and a message, at the line of a place where there is one.
+/// Formats an error with a title and a message, at the line of a place if there is one.
 pub(super) fn error(place: Option<&Place>, title: &str, message: &str, folder: &str) -> String {
     let mut properties = Vec::new();
     if let Some(place) = place {
@@ -52,7 +52,7 @@ pub(super) fn error(place: Option<&Place>, title: &str, message: &str, folder: &
     command("error", properties, message)
 }
 
-/// Where a file of the repository lies below the folder that the workflow has checked out.
+/// Returns the path of a file of the repository relative to the directory that the workflow has checked out.
 fn below<'a>(folder: &str, file: &'a RelPath) -> Cow<'a, str> {
     let file = file.as_str();
     if folder.is_empty() { file.into() } else { format!("{folder}/{file}").into() }
@@ -68,14 +68,14 @@ fn command(level: &str, properties: Vec<(&str, Cow<'_, str>)>, message: &str) ->
     format!("::{level} {}::{}", properties.join(","), escape(message))
 }
 
-/// The message with all that is said below it.
+/// Returns the message with its notes and its hint.
 fn words(diagnostic: &Diagnostic) -> String {
     let notes = diagnostic.notes.iter().map(|note| format!("\nnote: {note}"));
     let hint = diagnostic.hint.iter().map(|hint| format!("\nhint: {hint}"));
     diagnostic.message.clone() + &notes.chain(hint).collect::<String>()
 }
 
-/// A text as the value of a workflow command.
+/// Escapes text for the value of a workflow command.
 pub(super) fn escape(text: &str) -> String {
     let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     visible(&text).into_owned()

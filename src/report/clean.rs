@@ -1,9 +1,9 @@
-//! Makes text from elsewhere fit for a terminal and for the log of a CI system.
+//! Cleans text from elsewhere for a terminal and for the log of a CI system.
 //!
-//! Owns three rules. What a build wrote is shown as it would stand on the screen, without what only
-//! terminals obey ([`line`]). Names, paths, and values show all that is in them ([`visible`]). And
-//! whatever is printed in the end passes through [`printed`], so that what was overlooked before is
-//! neither obeyed by a terminal nor by GitHub Actions.
+//! Owns three rules. The output of a build is shown as it would appear on a terminal, without control
+//! sequences ([`line`]). Everything in names, paths, and values is visible ([`visible`]). Finally, all output
+//! passes through [`printed`], so that text that was not cleaned earlier has no effect on a terminal or on
+//! GitHub Actions.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::base::screen::{BROKEN_COMMAND, COMMAND, Piece, escaped, is_unseen, scan};
 pub use crate::base::screen::{visible, visible_json};
 
-/// The text of one line as it would stand on the screen in the end: escape sequences are gone,
-/// what a carriage return overwrote is gone, tabs are blanks.
+/// Returns the final appearance of a line on a terminal: without escape sequences and without text that a
+/// carriage return overwrote. Tabs become spaces.
 pub fn line(untrusted: &str) -> String {
     let (mut last, mut current) = (String::new(), String::new());
     scan(untrusted.as_bytes(), |piece, at| match piece {
@@ -31,25 +31,26 @@ pub fn line(untrusted: &str) -> String {
     if current.trim().is_empty() && !last.is_empty() { last } else { current }
 }
 
-/// A value as JSON in lines, with a line end; nothing in it is unseen.
+/// Returns a value as indented JSON with a final line break. Invisible characters are escaped.
 ///
 /// # Errors
-/// Where it can't be written as JSON.
+/// Returns an error if the value cannot be serialized.
 pub fn json(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(visible_json(serde_json::to_string_pretty(value)?) + "\n")
 }
 
-/// Which control sequences and commands of ours may stand in a text that is printed.
+/// The program's own control sequences and commands that printed text can contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Allowed {
     /// Colors.
     pub colors: bool,
-    /// Lines that GitHub Actions takes for commands: nobody reads them as such.
+    /// Lines that GitHub Actions interprets as commands. Set this if the output is not read by GitHub
+    /// Actions.
     pub commands: bool,
 }
 
-/// A text on its way out. Characters that are not seen, but for tabs, are written as escapes, and lines that would be
-/// commands for GitHub Actions get a backslash. A text that is cleaned piece by piece stays as it is.
+/// Cleans text directly before it is printed. Invisible characters except tabs are escaped, and lines that
+/// GitHub Actions would interpret as commands get a backslash. Text that is already clean is not changed.
 pub fn printed(text: &str, allowed: Allowed) -> Cow<'_, str> {
     let is_plain = |c: char| matches!(c, '\n' | '\t') || !is_unseen(c);
     let has_command = !allowed.commands && (text.contains("::") || text.contains(COMMAND));
@@ -58,7 +59,7 @@ pub fn printed(text: &str, allowed: Allowed) -> Cow<'_, str> {
     }
     let mut clean = String::with_capacity(text.len() + 16);
     for line in text.split_inclusive('\n') {
-        // The runner passes over blanks of every kind before a command.
+        // The runner ignores whitespace of every kind before a command.
         let start = line.trim_start_matches(|c: char| c.is_whitespace() || is_unseen(c));
         if !allowed.commands && start.starts_with("::") {
             push(&line[..line.len() - start.len()], allowed, &mut clean);
@@ -91,23 +92,23 @@ fn push(text: &str, allowed: Allowed, to: &mut String) {
     }
 }
 
-/// The length of the sequence that sets colors and begins a text; 0 where none does.
+/// Returns the length of the color sequence at the start of a text, or 0 if there is none.
 fn color(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\x1b[") else { return 0 };
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(rest.len());
     if rest[end..].starts_with('m') { 2 + end + 1 } else { 0 }
 }
 
-/// A piece of a file with all that is in it to be seen, and where its bytes are in that.
+/// A part of a file with all characters visible, and a map of its byte positions.
 pub struct Shown {
-    /// The text, with line ends and tabs as they were.
+    /// The text, with unchanged line endings and tabs.
     pub text: String,
-    /// For each place behind an escape where it is in the piece, and where in the text.
+    /// The position after each escape, in the original part and in the text.
     moved: Vec<(usize, usize)>,
 }
 
 impl Shown {
-    /// Shows a piece of a file.
+    /// Escapes the invisible characters in a part of a file.
     pub fn of(piece: &str) -> Shown {
         let mut shown = Shown { text: String::with_capacity(piece.len()), moved: vec![(0, 0)] };
         let mut characters = piece.char_indices().peekable();
@@ -124,7 +125,7 @@ impl Shown {
         shown
     }
 
-    /// Where a range of the piece is in the text.
+    /// Converts a range in the original part to a range in the text.
     pub fn range(&self, range: Range<usize>) -> Range<usize> {
         let place = |at: usize| {
             let behind = self.moved.partition_point(|(from, _)| *from <= at) - 1;
@@ -135,7 +136,7 @@ impl Shown {
     }
 }
 
-/// Cuts a clean text to a width in columns, with `…` where something is gone.
+/// Shortens clean text to a width in columns. The end of shortened text is `…`.
 pub fn fit(text: &str, columns: usize) -> Cow<'_, str> {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
     if text.width() <= columns {
@@ -172,7 +173,7 @@ mod tests {
         check("\x1b]0;title\x07after", "after");
         check("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link");
         check("a\x1b[2Jb\x1b[1;1Hc", "abc");
-        // The eight-bit introducer means the same.
+        // The 8-bit introducer has the same meaning.
         check("\u{9b}31mx", "x");
         check("bell\x07 back\x08 null\0", "bell back null");
         check("10%\r50%\r100%", "100%");

@@ -1,6 +1,6 @@
-//! `--check` of what is made from the graph: a committed file against what the Dockerfiles say now.
+//! `--check` for generated files: compares a committed file with what the Dockerfiles result in now.
 //!
-//! Owns the comparison and what is said of it. How the text is made is for each verb.
+//! Owns the comparison and its messages. Each command generates its own text.
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use super::say;
 use crate::base::screen::visible_path;
 use crate::base::text::inline_shell_word as quote;
 
-/// Compares a file with what it should be; the difference goes to the standard output. `name` is
-/// what the file is called, `command` the command line that makes it. Returns whether it is up to date.
+/// Compares a file with its expected content, and prints the difference to stdout. `name` is the displayed
+/// name of the file; `command` generates it. Returns whether the file is up to date.
 ///
 /// # Errors
-/// Where the file is there and can't be read.
+/// Returns an error if the file exists and cannot be read.
 pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow::Result<bool> {
     let hint = format!("hint: {command} --output {}", quote(name));
     let found = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // All of it would be the difference.
+            // The difference would be the whole file.
             say::err(&format!("there is no `{name}`\n{hint}\n"))?;
             return Ok(false);
         }
@@ -35,10 +35,10 @@ pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow
     Ok(false)
 }
 
-/// Prints what differs between a committed file and what it should be.
+/// Prints the difference between a committed file and its expected content.
 ///
 /// # Errors
-/// Where it can't be written.
+/// Returns an error if it cannot be printed.
 pub fn print_difference(name: &str, committed: &str, wanted: &str) -> anyhow::Result<()> {
     let diff = TextDiff::from_lines(committed, wanted);
     let headers = (format!("{name} (committed)"), format!("{name} (from the Dockerfiles)"));

@@ -1,7 +1,7 @@
-//! Diagnostics drawn with the source line and a caret, by `annotate-snippets`.
+//! Diagnostics with their source lines and carets, rendered by `annotate-snippets`.
 //!
-//! Owns how a problem in the user's files looks. The order is that of files, then of places. All text of a
-//! diagnostic is one line: a line break in it comes from a name or a value, and is shown as such.
+//! Owns the appearance of problems in the user's files. They are in the order of files, then of positions.
+//! Each text of a diagnostic is one line: a line break in it comes from a name or a value, and is escaped.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::base::{Diagnostic, Label, Level, Source, Span};
 use super::clean::{Shown, visible};
 use super::paint::Paint;
 
-/// All diagnostics, each drawn, with a line of counts at the end; empty where there are none.
+/// Formats all diagnostics, followed by a line with their counts. Returns an empty string if there are none.
 pub fn draw(diagnostics: &[Diagnostic], paint: Paint) -> String {
     if diagnostics.is_empty() {
         return String::new();
@@ -23,7 +23,7 @@ pub fn draw(diagnostics: &[Diagnostic], paint: Paint) -> String {
     drawn.collect::<String>() + &counts(diagnostics) + "\n"
 }
 
-/// Errors first, then in the order of files and places.
+/// Sorts diagnostics: errors first, then by file and position.
 pub(super) fn sort(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_cached_key(|diagnostic| {
@@ -33,7 +33,7 @@ pub(super) fn sort(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
     sorted
 }
 
-/// `2 errors, 1 warning`
+/// Formats the counts: `2 errors, 1 warning`.
 pub fn counts(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let warnings = diagnostics.len() - errors;
@@ -51,7 +51,7 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
     };
     let title = level.primary_title(visible(&diagnostic.message)).id(diagnostic.rule.code());
     let mut group = Group::with_title(title);
-    // All places in one file are drawn in one piece of it.
+    // All labels in one file share a snippet.
     for (number, labels) in by_file(&diagnostic.labels).into_iter().enumerate() {
         let Some(Label { source, .. }) = labels.first() else { continue };
         let path = source.path().to_string();
@@ -88,7 +88,7 @@ fn draw_one(diagnostic: &Diagnostic, paint: Paint) -> String {
     paint.renderer().render(&[group])
 }
 
-/// The labels of each file, the files in the order in which they are named.
+/// Groups labels by file, in the order in which the files are first mentioned.
 fn by_file(labels: &[Label]) -> Vec<Vec<&Label>> {
     let mut numbers: HashMap<&str, usize> = HashMap::new();
     let mut files: Vec<Vec<&Label>> = Vec::new();
@@ -102,8 +102,8 @@ fn by_file(labels: &[Label]) -> Vec<Vec<&Label>> {
     files
 }
 
-/// The lines that are pointed at, and one more. The drawer goes through all of the text that it
-/// is given, which would be a megabyte for each of the thousands of mistakes in a large file.
+/// Returns the labeled lines and one more. The renderer processes all text that it is given; with the whole
+/// file, that could be a megabyte for each of thousands of errors.
 fn piece_around(source: &Source, labels: &[&Label]) -> Range<usize> {
     let start = labels.iter().map(|label| label.span.start).min().unwrap_or_default();
     let end = labels.iter().map(|label| label.span.end).max().unwrap_or_default();

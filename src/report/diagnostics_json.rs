@@ -1,6 +1,7 @@
-//! Diagnostics as data: one JSON array, for programs.
+//! Diagnostics as a JSON array.
 //!
-//! Owns the shape, which `docs/rules/README.md` describes; what is there stays, more may come.
+//! Owns the format, which `docs/rules/README.md` describes. Fields can be added but are not changed or
+//! removed.
 
 use serde::Serialize;
 
@@ -28,8 +29,8 @@ struct ToldLabel<'a> {
     text: &'a str,
 }
 
-/// A piece of a file in lines and columns, both from 1; the end is one past the last character.
-/// All is nothing where a diagnostic has no place.
+/// A part of a file in lines and columns, both from 1. The end is one past the last character. All fields are
+/// `None` for a diagnostic without a label.
 #[derive(Serialize, Default)]
 pub(super) struct Region<'a> {
     pub(super) file: Option<&'a RelPath>,
@@ -54,10 +55,10 @@ impl<'a> Region<'a> {
     }
 }
 
-/// All diagnostics as a JSON array, in the order in which they are drawn.
+/// Returns all diagnostics as a JSON array, in the order of the text output.
 ///
 /// # Errors
-/// Where they can't be written as JSON, which does not happen.
+/// Does not fail in practice: all content is text and numbers.
 pub fn render(diagnostics: &[Diagnostic]) -> anyhow::Result<String> {
     let told: Vec<Told<'_>> = sort(diagnostics).into_iter().map(tell).collect();
     clean::json(&told)

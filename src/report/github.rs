@@ -1,11 +1,11 @@
-//! A run as the log of a job in GitHub Actions: plain lines, those of each image in a group that opens
-//! and closes whole, and failures as annotations at the line that failed.
+//! A run as the log of a GitHub Actions job: plain lines, grouped by image, and failures as annotations at
+//! the line that failed.
 //!
-//! Owns when a group is written: once its image has ended, so that images that are built at once never
-//! mix. What would not fit into the memory is written before, in a group of its own.
+//! Owns when a group is printed: after its image is finished, so that the output of concurrent builds is not
+//! mixed. Output that is too large to keep is printed earlier, in a separate group.
 //!
-//! A build's own lines can't become workflow commands: what is no command of ours begins with the time,
-//! and the older commands, which may be anywhere in a line, are broken.
+//! Lines of a build cannot become workflow commands: every other line starts with the time, and the older
+//! commands, which are recognized anywhere in a line, are escaped.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -16,40 +16,40 @@ use super::annotations;
 use super::plain;
 use super::{Reporter, clean, words};
 
-/// More bytes of one image are not kept.
+/// The maximum number of bytes that are kept per image.
 const MOST_KEPT: usize = 1 << 20;
 
-/// Writes groups and annotations.
+/// Prints groups and annotations.
 pub struct Groups<W> {
     to: W,
-    /// Where the repository's root lies below the folder that the workflow has checked out.
+    /// The path of the repository's root relative to the directory that the workflow has checked out.
     folder: String,
     images: HashMap<usize, Group>,
     most_kept: usize,
 }
 
-/// What an image that has not ended said, since its last group.
+/// The lines of an unfinished image since its last group.
 #[derive(Default)]
 struct Group {
     lines: String,
-    /// How many groups of it are written.
+    /// The number of groups printed for the image.
     written: usize,
 }
 
 impl<W: Write> Groups<W> {
-    /// Groups to `to`. `folder` is where the repository's root lies below the folder that the workflow
-    /// has checked out; it is empty where they are the same.
+    /// Creates a reporter that writes to `to`. `folder` is the path of the repository's root relative to the
+    /// directory that the workflow has checked out; it is empty if they are the same.
     pub fn new(to: W, folder: String) -> Groups<W> {
         Groups { to, folder, images: HashMap::new(), most_kept: MOST_KEPT }
     }
 
     fn write_group(&mut self, title: &str, lines: &str) -> io::Result<()> {
-        // In one go: others write to the same log.
+        // A single write because other processes write to the same log.
         let group = format!("::group::{}\n{lines}::endgroup::\n", annotations::escape(title));
         self.to.write_all(group.as_bytes())
     }
 
-    /// Keeps a line of an image, and writes what is too much to be kept.
+    /// Keeps a line of an image. If too much is kept, prints a group.
     fn keep(&mut self, image: &RunImage, line: &str) -> io::Result<()> {
         let group = self.images.entry(image.id).or_default();
         group.lines.push_str(line);
@@ -67,12 +67,12 @@ impl<W: Write> Groups<W> {
 impl<W: Write> Reporter for Groups<W> {
     fn show(&mut self, event: &Stamped) -> io::Result<()> {
         let Some(line) = plain::line(event) else { return Ok(()) };
-        // One line, whatever is in it: only what is written here is a command.
+        // Keep everything on one line: only this module writes commands.
         let line = clean::printed(&line, clean::Allowed::default()).replace('\n', "\\n");
         let Some(image) = &event.image else { return writeln!(self.to, "{line}") };
         let name = &image.name;
         match &event.event {
-            // Said at once: whoever looks meanwhile sees that something is going on.
+            // Printed immediately, so that the log shows progress.
             Event::ImageStarted | Event::ImagePushed { .. } => {
                 return writeln!(self.to, "{line}");
             }

@@ -36,15 +36,15 @@ fn rows<'a>(graph: &'a Graph, chosen: &[ImageId]) -> Vec<ListedRow<'a>> {
         .collect()
 }
 
-/// The images as a JSON array.
+/// Returns the images as a JSON array.
 ///
 /// # Errors
-/// If they cannot be written as JSON, which does not happen.
+/// Does not fail in practice: all content is text.
 pub fn draw_json(graph: &Graph, chosen: &[ImageId]) -> anyhow::Result<String> {
     clean::json(&rows(graph, chosen))
 }
 
-/// The images as a table.
+/// Returns the images as a table.
 pub fn draw_table(graph: &Graph, chosen: &[ImageId]) -> String {
     let rows = rows(graph, chosen);
     let head = ["IMAGE", "REFERENCES", "DOCKERFILE", "NAMED BY"].map(Cow::Borrowed);

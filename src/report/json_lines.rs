@@ -1,7 +1,7 @@
-//! A run as lines of JSON, for programs.
+//! A run as JSON lines.
 //!
-//! Owns the form of that stream, which is the form of the log of a run: a line that says the version
-//! and when the run began, then an event a line. `docs/events.md` describes them.
+//! Owns the format of the stream, which is the same as that of a run's log: a line with the version and the
+//! time when the run started, then one event per line. `docs/events.md` describes the events.
 
 use std::io::{self, Write};
 
@@ -11,20 +11,20 @@ use crate::base::clock::UnixTime;
 use crate::event::Stamped;
 use crate::state::runs::Head;
 
-/// Writes each event as it happens.
+/// Writes each event when it happens.
 pub struct JsonLines<W> {
     to: W,
     head: Option<Head>,
 }
 
 impl<W: Write> JsonLines<W> {
-    /// The lines of a run that begins at a moment, to `to`.
+    /// Creates a reporter that writes to `to`, for a run that starts at this time.
     pub fn new(to: W, began: UnixTime) -> JsonLines<W> {
         JsonLines { to, head: Some(Head::of(began)) }
     }
 
     fn line(&mut self, value: &impl serde::Serialize) -> io::Result<()> {
-        // In one piece: what else is written to the same place comes before or after it.
+        // A single write, so that other output to the same stream does not split the line.
         let line = visible_json(serde_json::to_string(value)?) + "\n";
         self.to.write_all(line.as_bytes())
     }

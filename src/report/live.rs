@@ -1,9 +1,9 @@
-//! A run on a terminal: a line for each image that ended, a row for each that is being built,
-//! and one bar for all, by indicatif, which appears here only.
+//! A run on a terminal: one line per finished image, one row per image that is being built, and one bar for
+//! the run. Only this module uses indicatif.
 //!
-//! One thread owns the screen: events reach it through a channel, and between events it keeps
-//! the clocks going. It draws to stderr only and clears what it drew when the run is over. What
-//! stands in the lines, and that they fit, is the affair of `lines`.
+//! One thread owns the screen: it receives events through a channel, and updates the clocks between them. It
+//! draws only to stderr, and clears its rows at the end of the run. `lines` decides what the lines contain
+//! and makes them fit.
 
 mod canvas;
 mod left;
@@ -28,40 +28,40 @@ use self::lines::Overall;
 use super::paint::Paint;
 use super::{Reporter, Words, clean, reasons, words};
 
-/// More rows than this would push what has ended off the screen.
+/// The maximum number of rows. More would push finished images off the screen.
 const MOST_ROWS: usize = 8;
 
-/// More images than this that were fresh from the beginning are told in one line: hundreds of lines
-/// that say so would tell nothing.
+/// If more images than this are fresh from the start, they share one line: hundreds of lines with the same
+/// message would not help.
 const MOST_FRESH: usize = 10;
 
-/// How often the clocks on the screen move.
+/// The interval at which clocks are updated.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long what has changed may wait for more, so that a build that writes much costs little.
+/// The maximum delay of changes, which are collected so that a build with much output costs little.
 const SHOWN_WITHIN: Duration = Duration::from_millis(50);
 
-/// How often is estimated what is left.
+/// The interval at which the remaining time is estimated.
 const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
 
-/// How large a terminal is taken to be that does not say so, in columns and rows.
+/// The assumed size of a terminal that does not report it, in columns and rows.
 const USUAL_SIZE: (usize, usize) = (80, 24);
 
-/// What is typed stands behind the last line, such as `^C`: this many columns are left for it.
+/// The columns kept free after the last line for the echo of what is typed, such as `^C`.
 const FOR_ECHO: usize = 2;
 
 /// A terminal to draw on.
 pub struct Terminal {
-    /// What it shows.
+    /// The stream to draw to.
     pub to: Box<dyn Write + Send>,
-    /// How many columns and rows it has now.
+    /// Returns the current number of columns and rows.
     pub size: Size,
-    /// Whether it breaks lines anew when it becomes narrower.
+    /// Whether the terminal rewraps lines when it becomes narrower.
     pub rewraps: bool,
 }
 
 impl Terminal {
-    /// That of the standard error stream.
+    /// Returns the terminal of stderr.
     pub fn of_stderr(rewraps: bool) -> Terminal {
         let size = || {
             let size = terminal_size::terminal_size_of(io::stderr());
@@ -71,7 +71,7 @@ impl Terminal {
     }
 }
 
-/// The live view. Dropping it, or the end of the run, leaves the terminal as it was.
+/// The live view. Dropping it or ending the run restores the terminal.
 pub struct Live {
     to_screen: Option<Sender<Stamped>>,
     screen: Option<JoinHandle<()>>,
@@ -92,7 +92,7 @@ impl Live {
 impl Reporter for Live {
     fn show(&mut self, event: &Stamped) -> io::Result<()> {
         if let Some(to_screen) = &self.to_screen {
-            // The screen's thread only ends when this end hangs up.
+            // The screen's thread ends only after this sender is dropped.
             drop(to_screen.send(event.clone()));
         }
         if matches!(event.event, Event::RunFinished) {
@@ -103,7 +103,7 @@ impl Reporter for Live {
 }
 
 impl Live {
-    /// Waits until all is drawn and the rows are gone.
+    /// Waits until everything is drawn and the rows are cleared.
     fn finish(&mut self) {
         self.to_screen = None;
         if let Some(screen) = self.screen.take() {
@@ -120,7 +120,7 @@ impl Drop for Live {
 
 type Clock = Box<dyn Fn() -> Duration + Send>;
 
-/// All that is on the screen, owned by one thread.
+/// The content of the screen, owned by one thread.
 struct Screen {
     all: MultiProgress,
     canvas: Canvas,
@@ -128,23 +128,23 @@ struct Screen {
     paint: Paint,
     overall: ProgressBar,
     rows: BTreeMap<Arc<str>, Row>,
-    /// How many images were fresh before any was begun, and what each would be told by.
+    /// The lines of the images that were fresh before any image was started.
     fresh: Vec<String>,
     tally: Tally,
-    /// The time since the run began.
+    /// The time since the start of the run.
     clock: Clock,
     left: Left,
-    /// What was left when it was estimated last, and when that was.
+    /// The last estimate of the remaining time, and the time of that estimate.
     estimate: (Option<Duration>, Option<Duration>),
-    /// Whether the run is stopping, so that nobody knows what is left.
+    /// Whether the run is stopping. The remaining time is then unknown.
     is_stopping: bool,
-    /// How wide the terminal was when it was drawn last.
+    /// The terminal's width when the screen was last drawn.
     width: usize,
 }
 
 /// An image that is being built.
 struct Row {
-    /// Its line; more images than rows wait without one.
+    /// Its row, or `None` if there are more images than rows.
     bar: Option<ProgressBar>,
     since: Duration,
     step: Option<Arc<StepInfo>>,
@@ -156,7 +156,7 @@ impl Screen {
         let Terminal { to, size, rewraps } = terminal;
         let width = size().0;
         let canvas = Canvas::new(to, Arc::clone(&size), rewraps);
-        // How often it is shown is decided here.
+        // This module decides how often to draw.
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), u8::MAX);
         let all = MultiProgress::with_draw_target(target);
         let overall = all.add(ProgressBar::new(0));
@@ -203,7 +203,7 @@ impl Screen {
             }
         }
         self.overall.finish_and_clear();
-        // A terminal that has gone away is no reason to fail.
+        // A closed terminal is not an error.
         drop(self.canvas.leave());
     }
 
@@ -259,7 +259,7 @@ impl Screen {
         }
     }
 
-    /// What is said once and stays on the screen.
+    /// Prints an event that stays on the screen.
     fn tell(&mut self, image: &RunImage, event: &Event) {
         let ended = lines::ended(&image.name, event, self.width, self.paint);
         match event {
@@ -279,7 +279,7 @@ impl Screen {
         self.line(&format!("{} {}  {message}", self.paint.careful("!"), image.name));
     }
 
-    /// Tells of the images that were fresh from the beginning.
+    /// Prints the images that were fresh from the start.
     fn tell_fresh(&mut self) {
         let fresh = std::mem::take(&mut self.fresh);
         if fresh.len() > MOST_FRESH {
@@ -296,7 +296,7 @@ impl Screen {
         self.give_rows();
     }
 
-    /// Gives a line to each image that has none, as long as there are lines.
+    /// Assigns rows to images that have none, as long as there are free rows.
     fn give_rows(&mut self) {
         let used = self.rows.values().filter(|row| row.bar.is_some()).count();
         let mut waiting: Vec<&mut Row> =
@@ -319,7 +319,7 @@ impl Screen {
     }
 
     fn line(&self, line: &str) {
-        // A terminal that has gone away is no reason to stop building.
+        // A closed terminal is not a reason to stop building.
         drop(self.all.println(line));
     }
 
@@ -348,12 +348,12 @@ impl Screen {
             left: self.estimate(now),
         };
         say(&self.overall, lines::overall(&run, self.width.saturating_sub(FOR_ECHO), self.paint));
-        // Whatever it left undrawn because it came too soon after the last.
+        // Draw updates that indicatif skipped because they came too soon after the last one.
         self.overall.force_draw();
         drop(self.canvas.show());
     }
 
-    /// What is left, estimated now and then.
+    /// Returns the remaining time, estimated at intervals.
     fn estimate(&mut self, now: Duration) -> Option<Duration> {
         if self.is_stopping {
             return None;
@@ -361,7 +361,7 @@ impl Screen {
         let (left, when) = self.estimate;
         if when.is_none_or(|when| now.saturating_sub(when) >= ESTIMATE_EVERY) {
             let left = self.left.at(now);
-            // Less than a second is over before it is read.
+            // Less than a second has passed before it can be read.
             let left = left.filter(|left| *left >= Duration::from_secs(1));
             self.estimate = (left, Some(now));
             return left;
@@ -370,14 +370,14 @@ impl Screen {
     }
 }
 
-/// Says something in a line where it is something else than before, so that nothing flickers.
+/// Updates a line only if it has changed, to prevent flicker.
 fn say(bar: &ProgressBar, line: String) {
     if bar.message() != line {
         bar.set_message(line);
     }
 }
 
-/// A line that is nothing but its message.
+/// Returns the style of a line that consists only of its message.
 fn bare() -> ProgressStyle {
     ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }

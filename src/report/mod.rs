@@ -1,8 +1,8 @@
-//! Saying what happened: one file per way of saying it.
+//! All output about what happened, with one file per format.
 //!
-//! Owns every sentence about a run and every character that reaches the terminal; nothing else
-//! prints. Each reporter is a function of the event stream. What a build wrote is not to be
-//! trusted and passes through `clean` before it is shown.
+//! Owns every sentence about a run and every character that is sent to the terminal; no other module prints.
+//! Each reporter is a function of the event stream. Output of a build is not trusted and passes through
+//! `clean` before it is shown.
 
 use std::borrow::Cow;
 use std::io;
@@ -37,14 +37,14 @@ pub mod trace;
 pub mod why;
 pub mod words;
 
-/// A sentence, or a piece of one: many are always the same.
+/// A sentence or a part of one. Many are constants.
 type Words = Cow<'static, str>;
 
-/// Something that shows a run while it goes on.
+/// A format that shows a run while it is in progress.
 pub trait Reporter {
-    /// Shows one event.
+    /// Shows an event.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// Returns an error if it cannot be written.
     fn show(&mut self, event: &Stamped) -> io::Result<()>;
 }

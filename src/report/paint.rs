@@ -1,23 +1,23 @@
-//! Colours, where they are wanted.
+//! Colors of the output.
 //!
-//! Owns the decision and the few styles in use. `NO_COLOR` (<https://no-color.org>) and
-//! `TERM=dumb` switch colours off, `CLICOLOR_FORCE` switches them on, else a terminal has them.
+//! Owns the decision whether to use colors, and the few styles in use. `NO_COLOR` (<https://no-color.org>)
+//! and `TERM=dumb` disable colors, `CLICOLOR_FORCE` enables them, and otherwise they are used on a terminal.
 
 use annotate_snippets::Renderer;
 use std::borrow::Cow;
 
 use anstyle::{AnsiColor, Style};
 
-/// Puts styles around words, or leaves them as they are.
+/// Applies styles to text, or returns it unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paint {
     colored: bool,
 }
 
-/// What the environment says about colours.
+/// The color settings of the environment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wish {
-    /// `NO_COLOR` is set to something.
+    /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
     /// `CLICOLOR_FORCE` is set to something other than `0`.
     pub force: bool,
@@ -26,22 +26,22 @@ pub struct Wish {
 }
 
 impl Paint {
-    /// Colours for a stream that is a terminal or is not.
+    /// Returns the paint for a stream, based on the environment and whether the stream is a terminal.
     pub fn new(wish: Wish, is_terminal: bool) -> Paint {
         Paint { colored: !wish.no_color && (wish.force || is_terminal && !wish.dumb) }
     }
 
-    /// No colours.
+    /// Returns a paint without colors.
     pub const fn plain() -> Paint {
         Paint { colored: false }
     }
 
-    /// Whether there are colors.
+    /// Whether colors are enabled.
     pub fn is_colored(self) -> bool {
         self.colored
     }
 
-    /// What draws pieces of files.
+    /// Returns the renderer for snippets of files.
     pub(super) fn renderer(self) -> Renderer {
         if self.colored { Renderer::styled() } else { Renderer::plain() }
     }
@@ -50,27 +50,27 @@ impl Paint {
         if self.colored { format!("{style}{text}{style:#}").into() } else { text.into() }
     }
 
-    /// What went well.
+    /// Styles a success.
     pub fn good(self, text: &str) -> Cow<'_, str> {
         self.with(AnsiColor::Green.on_default(), text)
     }
 
-    /// What went wrong.
+    /// Styles a failure.
     pub fn bad(self, text: &str) -> Cow<'_, str> {
         self.with(AnsiColor::Red.on_default().bold(), text)
     }
 
-    /// What deserves a look.
+    /// Styles a warning.
     pub fn careful(self, text: &str) -> Cow<'_, str> {
         self.with(AnsiColor::Yellow.on_default(), text)
     }
 
-    /// What matters.
+    /// Styles important text.
     pub fn strong(self, text: &str) -> Cow<'_, str> {
         self.with(Style::new().bold(), text)
     }
 
-    /// What matters less.
+    /// Styles less important text.
     pub fn faint(self, text: &str) -> Cow<'_, str> {
         self.with(Style::new().dimmed(), text)
     }

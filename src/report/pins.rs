@@ -1,7 +1,7 @@
-//! Externals, what they are pinned to, and where their tags lead: a table, JSON, or a list for a pull
+//! Externals, their pins, and the current digests of their tags: as a table, as JSON, or as a list for a pull
 //! request.
 //!
-//! Owns how they look. It asks nobody.
+//! Owns the formats. It makes no requests.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,50 +11,50 @@ use serde::Serialize;
 use super::table;
 use crate::base::text::{count, list};
 
-/// How many digits of a digest tell two apart for a person.
+/// The number of digits that is enough to distinguish digests.
 const DIGITS: usize = 12;
 
-/// How many images are named in a line of the table.
+/// The maximum number of images named on a line of the table.
 const NAMED: usize = 6;
 
-/// Where a digest was found.
+/// The source of a known digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
-    /// In graph.json.
+    /// The lock file `graph.json`.
     Pin,
-    /// In the engine's store.
+    /// The engine's store.
     Store,
 }
 
-/// What an external is compared with.
+/// The known digests of an external.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Was {
-    /// Where that was found.
+    /// Their source.
     pub basis: Basis,
-    /// Its digests; an engine may know an image by several.
+    /// The digests. An engine can know an image by several.
     pub digests: Vec<String>,
 }
 
 /// An external.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// As Dockerfiles name it.
+    /// Its reference in the Dockerfiles.
     pub external: String,
-    /// What it was.
+    /// Its known digests.
     pub from: Option<Was>,
-    /// The digest that its tag leads to now.
+    /// The current digest of its tag.
     pub now: Option<String>,
-    /// Whether that is another; nothing where it is not known.
+    /// Whether the digest is different. `None` if unknown.
     pub moved: Option<bool>,
-    /// Why it is not known.
+    /// Why the current digest is unknown.
     pub why: Option<String>,
-    /// The images that need it, at any distance.
+    /// All images that depend on it, directly or indirectly.
     pub images: Vec<String>,
 }
 
 impl Row {
-    /// Compares what it was with what was found.
+    /// Compares the known digests with the current one.
     pub fn new(
         external: String,
         from: Option<Was>,
@@ -68,7 +68,7 @@ impl Row {
     }
 }
 
-/// A table of those that have moved, a line for each below the headings; nothing where none has.
+/// Returns a table of the externals that have moved, one per line. Returns an empty string if there are none.
 pub fn draw_table(rows: &[Row]) -> String {
     let mut moved = rows.iter().filter(|row| row.moved == Some(true)).peekable();
     if moved.peek().is_none() {
@@ -90,7 +90,7 @@ pub fn draw_table(rows: &[Row]) -> String {
     table::draw(std::iter::once(head).chain(lines))
 }
 
-/// What is to be said of the others: how many are as they were, and which could not be looked at, why.
+/// Returns the counts, and the externals whose digests are unknown, grouped by reason.
 pub fn draw_rest(rows: &[Row]) -> String {
     let count_of = |moved| rows.iter().filter(|row| row.moved == moved).count();
     let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -116,20 +116,20 @@ pub fn draw_rest(rows: &[Row]) -> String {
     text
 }
 
-/// A pin that was set anew.
+/// A new or changed pin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
-    /// The external, as Dockerfiles name it.
+    /// The external's reference in the Dockerfiles.
     pub external: String,
-    /// What it was pinned to before.
+    /// The previous digest.
     pub from: Option<String>,
-    /// What it is pinned to.
+    /// The new digest.
     pub to: String,
-    /// The images that need it, at any distance.
+    /// All images that depend on it, directly or indirectly.
     pub images: Vec<String>,
 }
 
-/// A list in Markdown, as the text of a pull request.
+/// Returns a Markdown list, for the text of a pull request.
 pub fn draw_moves(moves: &[Move]) -> String {
     let line = |it: &Move| {
         let (external, to, images) = (&it.external, &it.to, list(&it.images));
@@ -141,13 +141,13 @@ pub fn draw_moves(moves: &[Move]) -> String {
     moves.iter().map(line).collect()
 }
 
-/// The first digits of a digest.
+/// Returns the first digits of a digest.
 fn short(digest: &str) -> String {
     let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
     hex.chars().take(DIGITS).collect()
 }
 
-/// Names, and how many more there are where they are many.
+/// Joins names. Of a long list, shows the first ones and the number of the others.
 fn some(names: &[String]) -> String {
     let shown = if names.len() > NAMED + 1 { NAMED } else { names.len() };
     let mut text = names[..shown].join(", ");

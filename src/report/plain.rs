@@ -1,6 +1,6 @@
-//! A run as plain lines, for logs and for screens that are no terminals.
+//! A run as plain lines, for logs and for outputs that are not terminals.
 //!
-//! One line a fact: the time since the run began, the image, what happened.
+//! Each line is one fact: the time since the start of the run, the image, and what happened.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::event::{Event, Stamped};
 
 use super::{Reporter, Words, clean, reasons, words};
 
-/// Writes a line for each event that says something.
+/// Writes a line per event that has something to report.
 pub struct Plain<W>(pub W);
 
 impl<W: Write> Reporter for Plain<W> {
@@ -21,7 +21,7 @@ impl<W: Write> Reporter for Plain<W> {
     }
 }
 
-/// The line of an event, without its end; nothing where it says nothing new.
+/// Returns the line of an event without a line ending, or `None` if the event reports nothing new.
 pub(super) fn line(event: &Stamped) -> Option<String> {
     let words = words_of(&event.event)?;
     let image = event.image.as_ref();
@@ -29,7 +29,7 @@ pub(super) fn line(event: &Stamped) -> Option<String> {
     Some(format!("[{:>6.1}s] {about}{words}", event.at.as_secs_f64()))
 }
 
-/// What an event says of its image, or of the run; nothing where it says nothing new.
+/// Describes what an event reports about its image or the run. Returns `None` if it reports nothing new.
 pub(super) fn words_of(event: &Event) -> Option<Words> {
     let words = match event {
         Event::RunStarted { engine, jobs, images, .. } => {

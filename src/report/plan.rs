@@ -1,6 +1,6 @@
-//! A plan before anything is built: a line an image, or JSON.
+//! A plan before anything is built: one line per image, or JSON.
 //!
-//! Owns how verdicts look.
+//! Owns the format of verdicts.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::plan::{Plan, Verdict};
 
 use super::{Words, clean, reasons, table, words};
 
-/// A line for each image in the order of work, and the counts.
+/// Returns one line per image in build order, and the counts.
 pub fn draw(plan: &Plan, graph: &Graph) -> String {
     let (mut fresh, mut build, mut waits) = (0, 0, 0);
     let mut rows = Vec::with_capacity(plan.order().len());
@@ -50,7 +50,7 @@ pub fn draw(plan: &Plan, graph: &Graph) -> String {
     text
 }
 
-/// The name of an image of a plan.
+/// Returns the name of an image in a plan.
 pub fn name<'a>(plan: &Plan, graph: &'a Graph, unit: UnitId) -> &'a str {
     &graph.images[plan.units().image(unit)].name
 }
@@ -62,25 +62,25 @@ struct Row<'a> {
     verdict: Option<&'a Verdict>,
 }
 
-/// What the builds of a plan are expected to take.
+/// The expected duration of a plan's builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Estimate {
-    /// How many images are built at once.
+    /// The number of images built at the same time.
     pub jobs: usize,
-    /// How long all takes.
+    /// The expected duration.
     #[serde(rename = "time_ms", serialize_with = "words::write_millis")]
     pub time: Duration,
-    /// How long all would take with one job more.
+    /// The expected duration with one more job.
     #[serde(rename = "with_one_more_job_ms", serialize_with = "words::write_millis")]
     pub one_more: Duration,
-    /// The images that are built one after the other, whatever the number of jobs.
+    /// The critical path: images that are built one after the other, whatever the number of jobs.
     pub chain: Vec<String>,
-    /// How long they take.
+    /// The expected duration of the critical path.
     #[serde(rename = "chain_ms", serialize_with = "words::write_millis")]
     pub chain_time: Duration,
 }
 
-/// What is expected, in lines.
+/// Formats an estimate as lines.
 pub fn draw_estimate(estimate: &Estimate) -> Words {
     let Estimate { jobs, time, one_more, chain, chain_time } = estimate;
     if chain.is_empty() {
@@ -102,10 +102,10 @@ struct Whole<'a> {
     estimate: Estimate,
 }
 
-/// The verdicts in the order of work, as JSON; with an estimate they are `images` beside it.
+/// Returns the verdicts in build order as JSON. With an estimate, they are in the field `images` next to it.
 ///
 /// # Errors
-/// Never in practice: all of it is text.
+/// Does not fail in practice: all content is text.
 pub fn draw_json(plan: &Plan, graph: &Graph, estimate: Option<Estimate>) -> anyhow::Result<String> {
     let rows = plan.order().iter();
     let images: Vec<Row<'_>> = rows

@@ -1,7 +1,7 @@
-//! Why an image is built, in words.
+//! Descriptions of why an image is built.
 //!
-//! Owns the sentences for reasons and differences. Names of files and values come from the user's
-//! files and environment, and are cleaned like all that reaches a terminal.
+//! Owns the sentences for reasons and changes. File names and values come from the user's files and
+//! environment, so they are cleaned like all text for a terminal.
 
 use crate::base::Place;
 use crate::base::text::count;
@@ -10,7 +10,7 @@ use crate::plan::Reason;
 
 use super::{Words, clean};
 
-/// A reason in a few words; where several things differ, the first and how many more.
+/// Describes a reason briefly. Of several changes, names the first one and the number of the others.
 pub fn describe(reason: &Reason) -> Words {
     match reason {
         Reason::NoImage => "no image in the engine".into(),
@@ -33,17 +33,17 @@ pub fn describe(reason: &Reason) -> Words {
     }
 }
 
-/// One difference in a few words.
+/// Describes a change briefly.
 pub fn describe_change(change: &Change) -> Words {
     describe_change_by(change, &|text| clean::visible(text).into_owned())
 }
 
-/// A place as `quote` takes it.
+/// Returns a position, to be formatted by `quote`.
 fn exact(at: &Place) -> String {
     format!("{}:{}:{}", at.file.as_str(), at.line, at.column)
 }
 
-/// The same; what others wrote is put there by `quote`.
+/// Describes a change briefly. `quote` formats text from elsewhere.
 pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String) -> Words {
     let words = match change {
         Change::FileChanged { path } => format!("{} changed", quote(path)),

@@ -1,7 +1,7 @@
-//! A run told again from its log, and the log of one image.
+//! A past run as plain lines, and the log of one image.
 //!
-//! Owns what is said of a run that is over. What a log holds is what builds wrote, and a file that
-//! anybody may have put there, so every line is cleaned, wherever it goes.
+//! Owns what is printed about a run that is over. A log contains the output of builds, and anyone could have
+//! placed the file there, so every line is cleaned, whatever the destination.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use super::summary::{Summary, Whole};
 use super::{Words, clean, plain, words};
 use crate::state::runs::RunLog;
 
-/// Tells a run again: the plain lines, then the end as it was. `whole` is where the whole logs of
-/// its images are.
+/// Prints the plain lines of a run, followed by its summary. `whole` is where the complete logs of its images
+/// are.
 ///
 /// # Errors
-/// Where its log can't be read; an `io::Error` where it can't be written.
+/// Returns an error if the log cannot be read, or an `io::Error` if writing fails.
 pub fn run(run: &RunLog, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()> {
     let is_written = run.is_written();
     let mut summary = Summary::default();
@@ -41,10 +41,10 @@ pub fn run(run: &RunLog, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The log of an image: what its steps wrote, with headings between.
+/// Prints the log of an image: the output of its steps, with headings.
 ///
 /// # Errors
-/// Where it can't be read; an `io::Error` where it can't be written.
+/// Returns an error if the log cannot be read, or an `io::Error` if writing fails.
 pub fn image(run: &RunLog, image: &str, to: &mut dyn Write) -> anyhow::Result<()> {
     let mut log = ImageLog::default();
     for event in Events::of(run)? {
@@ -56,15 +56,15 @@ pub fn image(run: &RunLog, image: &str, to: &mut dyn Write) -> anyhow::Result<()
     Ok(())
 }
 
-/// What stands before a line of an image's log that no step wrote.
+/// The prefix of lines in an image's log that are not output of a step.
 const MARK: &str = "==> ";
 
-/// The log of an image, as far as it is told.
+/// The state while the log of an image is printed.
 #[derive(Default)]
 struct ImageLog {
-    /// Whether the image was begun and has not ended.
+    /// Whether the image was started and is not finished.
     is_open: bool,
-    /// The step whose lines come next without another heading.
+    /// The step whose output can follow without another heading.
     step: Option<Arc<StepInfo>>,
 }
 
@@ -79,7 +79,7 @@ impl ImageLog {
                 self.head(step, to)?;
                 writeln!(to, "{}", clean::line(line))?;
             }
-            // What is no instruction is only worth a heading where it says something.
+            // Only steps that are instructions get a heading before their output starts.
             Event::StepStarted { step } if step.number > 0 => self.head(step, to)?,
             Event::StepStarted { .. } => {}
             other => {
@@ -95,7 +95,7 @@ impl ImageLog {
         Ok(())
     }
 
-    /// Writes the heading that is needed before a line of a step; steps that run at once take turns.
+    /// Writes the heading before a line of a step, if necessary. The lines of concurrent steps alternate.
     fn head(&mut self, step: &Arc<StepInfo>, to: &mut dyn Write) -> io::Result<()> {
         if self.step.as_ref() == Some(step) {
             return Ok(());
@@ -105,7 +105,8 @@ impl ImageLog {
     }
 }
 
-/// As plain lines say it, but for what the heading has said, and with all of why it failed.
+/// Describes an event like plain lines do, but without what the heading shows, and with the complete failure
+/// message.
 fn words_of(event: &Event) -> Option<Words> {
     let words = match event {
         Event::StepFinished { step, .. } if step.number == 0 => return None,

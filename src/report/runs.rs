@@ -1,6 +1,6 @@
-//! The runs whose logs are kept: a line for each, or JSON.
+//! The runs with a log: one line per run, or JSON.
 //!
-//! Owns what a line says: what became of a run as far as its log tells, and whether it died.
+//! Owns the content of a line: the result of a run, as far as its log contains it, and whether the run died.
 
 use std::time::Duration;
 
@@ -16,37 +16,37 @@ use crate::state::runs::RunLog;
 /// A run.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// What it is called.
+    /// Its ID.
     pub id: String,
-    /// When it began.
+    /// When it started.
     pub began: String,
-    /// How long it took, or was seen to live, in milliseconds.
+    /// Its duration in milliseconds, or the time until its last event.
     pub took_ms: u64,
-    /// How it stands.
+    /// Its state.
     pub state: State,
-    /// The signal that stopped it, if one did.
+    /// The signal that stopped it, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// What became of its images.
+    /// The counts of its images.
     #[serde(flatten)]
     pub tally: Tally,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It came to its end, whatever that was.
+    /// It is complete, successfully or not.
     Finished,
-    /// A process writes its log.
+    /// A process is writing its log.
     Running,
-    /// Its log has no end, and no process writes it.
+    /// Its log has no end, and no process is writing it.
     Died,
-    /// Its log can't be read.
+    /// Its log cannot be read.
     Unreadable,
 }
 
-/// Reads what became of a run.
+/// Reads the result of a run.
 pub fn read(run: &RunLog) -> Row {
     let mut state = if run.is_written() { State::Running } else { State::Died };
     let mut tally = Tally::default();
@@ -72,7 +72,7 @@ pub fn read(run: &RunLog) -> Row {
     }
 }
 
-/// A table, a line for each run below the headings.
+/// Returns a table with one line per run.
 pub fn draw(rows: &[Row]) -> String {
     let head = ["RUN", "BEGAN", "TOOK", "IMAGES"].map(Words::from);
     let lines = rows.iter().map(|row| {
@@ -83,7 +83,7 @@ pub fn draw(rows: &[Row]) -> String {
     table::draw(std::iter::once(head).chain(lines))
 }
 
-/// `3 built, 1 failed of 5 images`, and before it what is odd.
+/// Formats the counts, as in `3 built, 1 failed of 5 images`, after the state if it is unusual.
 fn describe(row: &Row) -> Words {
     let counts = words::counts(&row.tally, Paint::plain());
     let signal = row.signal.map(words::signal_name);

@@ -1,8 +1,7 @@
-//! The only writers of the standard streams and of files that a user asked for.
+//! The only code that writes to stdout, to stderr, and to files that the user requested.
 //!
-//! Owns data on the standard output, words on the standard error stream, and files that are
-//! whole or not there. All that people read passes through `clean::printed` here, with what the
-//! process may print: set once, by [`begin`].
+//! Owns data on stdout, messages on stderr, and atomic writes of files. All text for people passes through
+//! `clean::printed` here, with rules that [`begin`] sets once per process.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
@@ -18,21 +17,21 @@ use crate::base::error;
 use crate::base::file::write_whole;
 use crate::base::screen::visible_path;
 
-/// No more is read of an answer.
+/// The maximum length of an answer.
 const LONGEST_ANSWER: u64 = 1024;
 
-/// What may be printed.
+/// The control sequences and commands that can be printed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rules {
-    /// To the standard output.
+    /// Those allowed on stdout.
     pub output: Allowed,
-    /// To the standard error stream.
+    /// Those allowed on stderr.
     pub errors: Allowed,
 }
 
 static RULES: OnceLock<Rules> = OnceLock::new();
 
-/// Sets what may be printed from here on. Only the first call counts.
+/// Sets the rules. Only the first call has an effect.
 pub fn begin(rules: Rules) {
     RULES.get_or_init(|| rules);
 }
@@ -41,42 +40,42 @@ fn rules() -> Rules {
     RULES.get().copied().unwrap_or_default()
 }
 
-/// Writes text for people to the standard output.
+/// Prints text for people to stdout.
 ///
 /// # Errors
-/// As [`data`].
+/// Returns the errors of [`data`].
 pub fn out(text: &str) -> anyhow::Result<()> {
     data(&printed(text, rules().output))
 }
 
-/// Writes data to the standard output, exactly: its format has escaped what is not ours.
+/// Writes data to stdout unchanged. Its format has already escaped text from elsewhere.
 ///
 /// # Errors
-/// Where it can't be written. A closed pipe is none: whoever read it has seen enough, as `head`
-/// does, and how a command ends must not depend on that.
+/// Returns an error if writing fails. A closed pipe is not an error: the reader, such as `head`, has seen
+/// enough, and the exit code must not depend on that.
 pub fn data(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     unless_closed(written).context("can't write to the standard output")
 }
 
-/// Writes a value as JSON to the standard output.
+/// Writes a value to stdout as JSON.
 ///
 /// # Errors
-/// As [`data`].
+/// Returns the errors of [`data`].
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     data(&clean::json(value)?)
 }
 
-/// Lets `write` write text for people to the standard output, piece by piece. An `io::Error` that it returns
-/// is one of writing; what else may go wrong is of another kind.
+/// Lets `write` print text for people to stdout in parts. An `io::Error` from `write` must be an error of
+/// writing; other failures must have another type.
 ///
 /// # Errors
-/// As [`out`], and what `write` returns.
+/// Returns the errors of [`out`] and those of `write`.
 pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut stdout = Clean::new(io::BufWriter::new(io::stdout().lock()), rules().output);
     let written = write(&mut stdout).and_then(|()| Ok(stdout.flush()?));
-    // What could not be written is not tried again when the buffer is dropped.
+    // Otherwise, dropping the buffer would try to write the rest again.
     drop(stdout.to.into_parts());
     match written.map_err(anyhow::Error::downcast::<io::Error>) {
         Ok(()) => Ok(()),
@@ -85,26 +84,26 @@ pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyho
     }
 }
 
-/// Whether the standard output is a terminal.
+/// Whether stdout is a terminal.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// The standard output, for data that comes piece by piece while a run goes on.
+/// Returns stdout, for data that is written while a run is in progress.
 pub fn data_stream() -> impl Write {
     io::stdout()
 }
 
-/// The standard error stream, for lines that come while a run goes on.
+/// Returns stderr, for lines that are printed while a run is in progress.
 pub fn words_stream() -> impl Write {
     Clean::new(io::stderr(), rules().errors)
 }
 
-/// Lines on their way out, as [`out`] writes them.
+/// A writer that cleans lines as [`out`] does.
 struct Clean<W> {
     to: W,
     allowed: Allowed,
-    /// What was written since the last line end.
+    /// The bytes since the last line ending.
     open: Vec<u8>,
 }
 
@@ -134,17 +133,17 @@ impl<W: Write> Write for Clean<W> {
     }
 }
 
-/// Writes words to the standard error stream.
+/// Prints a message to stderr.
 ///
 /// # Errors
-/// Where it can't be written. A closed pipe is none, as for [`out`].
+/// Returns an error if writing fails. A closed pipe is not an error, as for [`out`].
 pub fn err(text: &str) -> anyhow::Result<()> {
     let text = printed(text, rules().errors);
     let written = io::stderr().lock().write_all(text.as_bytes());
     unless_closed(written).context("can't write to the standard error stream")
 }
 
-/// What was written, where it is no error that nobody reads any more.
+/// Converts the error of a closed pipe to success.
 pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     written.or_else(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(()),
@@ -152,14 +151,14 @@ pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     })
 }
 
-/// Asks a question on the terminal; only `y` and `yes` mean yes. What was typed before the question
-/// could be read is no answer to it.
+/// Asks a question on the terminal. Only `y` and `yes` mean yes. Text that was typed before the question
+/// appeared is not an answer.
 ///
 /// # Errors
-/// Where the question can't be written, or the answer not be read.
+/// Returns an error if the question cannot be printed or the answer cannot be read.
 pub fn ask(question: &str) -> anyhow::Result<bool> {
     let stdin = io::stdin();
-    // Where it can't be dropped, it is taken for the answer, which may only be a wrong "no".
+    // If flushing fails, the earlier text counts as the answer. At worst, this is a wrong "no".
     tcflush(&stdin, QueueSelector::IFlush).unwrap_or(());
     err(question)?;
     let mut answer = String::new();
@@ -170,7 +169,7 @@ pub fn ask(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Prints why a command could not be done, unless that has been printed.
+/// Prints the error of a command, unless it has already been printed.
 pub fn error(error: &anyhow::Error, paint: Paint) {
     let words = format!("{error:#}").trim_end().replace('\n', "\n  ");
     if words.is_empty() {
@@ -180,22 +179,22 @@ pub fn error(error: &anyhow::Error, paint: Paint) {
     if let Some(hint) = error::hint(error) {
         message.push_str(&format!("{}\n", paint.strong(&format!("hint: {hint}"))));
     }
-    // Where even this can't be written, nobody is there to be told.
+    // There is no way to report a failure to print.
     drop(err(&message));
 }
 
-/// Warns of what does not keep a command from being done.
+/// Prints a warning about something that does not stop the command.
 ///
 /// # Errors
-/// As [`err`].
+/// Returns the errors of [`err`].
 pub fn warning(message: &str, paint: Paint) -> anyhow::Result<()> {
     err(&format!("{}: {message}\n", paint.careful("warning")))
 }
 
-/// Writes a file so that it is there whole or not at all: beside its place first, then renamed.
+/// Writes a file atomically, by renaming a temporary file.
 ///
 /// # Errors
-/// Where it can't be written; what was there before is unharmed then.
+/// Returns an error if the file cannot be written. The previous content is then unchanged.
 pub fn file(path: &Path, text: &str) -> anyhow::Result<()> {
     write_whole(path, text.as_bytes())
         .with_context(|| format!("can't write `{}`", visible_path(path)))

@@ -1,8 +1,7 @@
-//! What stands in the last screen: counts, and for each failure all that is needed to mend it.
+//! The summary at the end of a run: counts, and what is needed to fix each failure.
 //!
-//! Owns the end of a run as a function of its events: the image, the failing instruction as it
-//! is written, the last lines of its log, what was skipped because of it, and the command that
-//! tries again.
+//! Owns the end of a run as a function of its events: the image, the failing instruction as written, the last
+//! lines of its output, the images that were skipped because of it, and the command for another attempt.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,37 +15,37 @@ use super::clean::{Shown, visible};
 use super::paint::Paint;
 use super::{clean, words};
 
-/// How many columns of a log's line are shown: enough for a compiler's message, too few to push
-/// the error itself off the screen.
+/// The maximum width of an output line: enough for a compiler's message, but not so much that the error is
+/// pushed off the screen.
 const LONGEST_LINE: usize = 400;
 
-/// Collects what the end will say.
+/// Collects the content of the summary.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// How the run ended, counted.
+    /// The counts of the run.
     pub tally: Tally,
     failures: Vec<(Arc<str>, Failure)>,
     skipped: Vec<(Arc<str>, Skip)>,
     unpushed: Vec<(Arc<str>, String)>,
-    /// What became of the tags in the registry, in words.
+    /// The result of publishing in the registry, as text.
     release: Option<Result<String, String>>,
-    /// How many lines the steps of each image wrote.
+    /// The number of output lines per image.
     lines: HashMap<Arc<str>, usize>,
-    /// Where the whole logs are, which the end then names.
+    /// Where the complete logs are. If set, the summary names it.
     pub log: Option<Whole>,
 }
 
-/// Where the whole logs of images are to be had.
+/// Where the complete logs of images are.
 #[derive(Debug, Clone)]
 pub enum Whole {
     /// In the log of the last run.
     Last,
-    /// In that of a run with this ID.
+    /// In the log of the run with this ID.
     Of(String),
 }
 
 impl Summary {
-    /// Takes note of an event.
+    /// Records an event.
     pub fn take(&mut self, stamped: &Stamped) {
         self.tally.take(stamped);
         let name = stamped.image.as_ref().map(|image| Arc::clone(&image.name));
@@ -72,7 +71,7 @@ impl Summary {
         }
     }
 
-    /// The whole end, in lines with line ends.
+    /// Returns the summary as lines.
     pub fn draw(&self, paint: Paint) -> String {
         let mut text = String::new();
         for (image, failure) in &self.failures {
@@ -112,7 +111,7 @@ impl Summary {
                 let label = message.lines().next().unwrap_or_default();
                 let written = Shown::of(&excerpt.text).text;
                 let end = written.trim_end().len();
-                // A log that somebody wrote by hand may hold nothing but blanks.
+                // A log that was edited by hand can consist only of whitespace.
                 let start = (written.len() - written.trim_start().len()).min(end);
                 let snippet = Snippet::source(written)
                     .line_start(excerpt.place.line as usize)
@@ -135,14 +134,14 @@ impl Summary {
         text
     }
 
-    /// The names of images that were skipped for such a reason; nothing where there are none.
+    /// Returns the names of the images that were skipped for a matching reason, or `None` if there are none.
     fn skipped(&self, is_meant: impl Fn(&Skip) -> bool) -> Option<String> {
         let images = self.skipped.iter().filter(|(_, because)| is_meant(because));
         let names: Vec<&str> = images.map(|(image, _)| &**image).collect();
         (!names.is_empty()).then(|| visible(&names.join(", ")).into_owned())
     }
 
-    /// The last lines of the failing step, and where the others are.
+    /// Returns the last output lines of the failed step, and how to see the others.
     fn draw_tail(&self, image: &str, failure: &Failure, paint: Paint) -> String {
         let mut text = String::new();
         let mut left_out = self.lines.get(image).copied().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Tables: columns that are wide enough for all that stands in them, blanks between, no lines.
+//! Tables without lines. Columns are as wide as their content and separated by spaces.
 
 use comfy_table::{Row, Table, presets};
 
-/// A line for each row, with line ends.
+/// Returns one line per row.
 pub fn draw<R: Into<Row>>(rows: impl IntoIterator<Item = R>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).add_rows(rows);

@@ -1,10 +1,10 @@
-//! A run as a trace that Perfetto and chrome://tracing open.
+//! A run as a trace for Perfetto and chrome://tracing.
 //!
-//! Owns its form, the JSON of the Trace Event Format (Google, *Trace Event Format*, the JSON object
-//! form): one process, which is the run; a thread for each place, with the images as complete events
-//! (`X`) and their steps nested below; counters (`C`) of the images that are built and of those that
-//! could be; a flow (`s` to `f`) from the end of what is needed to the start of what needs it. Slices of
-//! one thread must nest, and steps of one image may overlap: those get threads of their own beside it.
+//! Owns the format, the JSON object form of the Trace Event Format (Google, *Trace Event Format*). The run is
+//! the only process. Each slot is a thread, with images as complete events (`X`) and their steps nested
+//! below. There are counters (`C`) of the images that are built and of those that could be. A flow (`s` to
+//! `f`) connects the end of a parent with the start of its child. Slices of a thread must be nested, but
+//! steps of an image can overlap, so overlapping steps have additional threads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::{clean, reasons, words};
 /// The only process.
 const PROCESS: usize = 1;
 
-/// The trace as JSON with a line end. `title` names the run.
+/// Returns the trace as JSON with a final line break. `title` names the run.
 pub fn draw(run: &Timeline, title: &str) -> String {
     let mut trace = Trace { run, events: Vec::new(), lanes: Lanes::of(run) };
     trace.name_threads(title);
@@ -28,11 +28,11 @@ pub fn draw(run: &Timeline, title: &str) -> String {
     whole.to_string() + "\n"
 }
 
-/// Which thread each image and step is on.
+/// The threads of images and steps.
 struct Lanes {
-    /// The first thread of each place, and how many it has.
+    /// The first thread of each slot, and the number of its threads.
     places: Vec<(usize, usize)>,
-    /// For each step of each image, how many threads beside that of its image.
+    /// For each step of each image, the offset of its thread from that of the image.
     of_steps: Vec<Vec<usize>>,
 }
 
@@ -58,19 +58,19 @@ impl Lanes {
     }
 }
 
-/// The bounds of a step within those of its image.
+/// Returns the bounds of a step, limited to those of its image.
 fn bounds(run: &Timeline, (start, end): (Duration, Duration), work: &Work) -> (Duration, Duration) {
     let to = work.to.unwrap_or(run.took).clamp(start, end);
     (work.from.clamp(start, to), to)
 }
 
-/// When an image had its place.
+/// Returns the time during which an image had a slot.
 fn span_of(run: &Timeline, track: &Track) -> Option<(Duration, Duration)> {
     let start = track.started?.at;
     Some((start, track.ended.map_or(run.took, |end| end.at).max(start)))
 }
 
-/// Gives each step the first lane that is free; steps that do not overlap share the first.
+/// Assigns the first free lane to each step. Steps that do not overlap share the first lane.
 fn lanes_of(run: &Timeline, track: &Track) -> Vec<usize> {
     let steps = &track.steps;
     let Some(within) = span_of(run, track) else { return vec![0; steps.len()] };
@@ -120,7 +120,7 @@ impl Trace<'_> {
         self.events.push(event);
     }
 
-    /// When an image had its place, and on which thread.
+    /// Returns the time during which an image had a slot, and its thread.
     fn slice(&self, image: usize) -> Option<(Duration, Duration, usize)> {
         let track = &self.run.images[image];
         let (start, end) = span_of(self.run, track)?;
@@ -156,7 +156,8 @@ impl Trace<'_> {
         }
     }
 
-    /// An arrow begins within the slice that it leaves, so a microsecond before its end.
+    /// Adds arrows from the parents of an image. An arrow must start inside a slice, so it starts a
+    /// microsecond before the end.
     fn add_flows(&mut self, image: usize) {
         let Some((start, _, thread)) = self.slice(image) else { return };
         let needs = self.run.images[image].needs.iter().map(|(need, _)| *need);
@@ -173,7 +174,7 @@ impl Trace<'_> {
                 let mut event = json!({"ph": phase, "cat": "need", "name": "needs", "id": id,
                     "pid": PROCESS, "tid": thread, "ts": micros(at)});
                 if phase == "f" {
-                    // It binds to the slice that encloses it, not to the next.
+                    // Bind to the enclosing slice, not to the next one.
                     event["bp"] = json!("e");
                 }
                 self.events.push(event);
@@ -213,7 +214,7 @@ fn complete(
         "ts": micros(from), "dur": micros(to.saturating_sub(from)), "args": arguments})
 }
 
-/// The format counts microseconds, and allows a fraction.
+/// Converts a time to microseconds, the unit of the format. Fractions are allowed.
 fn micros(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e9).round() / 1e3
 }
@@ -228,7 +229,7 @@ mod tests {
         whole["traceEvents"].as_array().unwrap().clone()
     }
 
-    /// Within a thread, two slices lie apart or one within the other.
+    /// Two slices of a thread are disjoint or nested.
     fn assert_nested(events: &[Value]) {
         let mut threads: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
         for event in events.iter().filter(|event| event["ph"] == "X") {

@@ -1,6 +1,6 @@
-//! Why an image is built, at length: the chain from what changed to the image.
+//! A detailed explanation of why an image is built: the path from the change to the image.
 //!
-//! Owns how the chain and the comparison look.
+//! Owns the format of the path and of the comparison.
 
 use crate::base::ImageId;
 use crate::base::text::count;
@@ -10,10 +10,10 @@ use crate::plan::{Plan, Reason, Verdict};
 
 use super::{Words, reasons};
 
-/// How many differences are shown.
+/// The maximum number of changes shown.
 const MOST_SHOWN: usize = 20;
 
-/// The chain from the cause to the image. `way` holds the edges from the image down.
+/// Formats the path from the cause to the image. `way` contains the edges from the image to the cause.
 pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &Edge)]) -> String {
     let name = |image: ImageId| graph.images[image].name.as_str();
     let root = way.last().map_or(image, |(_, edge)| edge.parent);
@@ -44,7 +44,8 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
     text
 }
 
-/// What was compared, and with what: an image of the engine by its ID, or one of the registry.
+/// Formats what was compared. `place` is the image that it was compared with: in the engine, by ID, or in a
+/// registry.
 pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
     let instructions: usize = inputs.stages.iter().map(|stage| stage.instructions.len()).sum();
     let arguments: usize = inputs.stages.iter().map(|stage| stage.arguments.len()).sum();

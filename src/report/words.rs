@@ -1,7 +1,7 @@
-//! The words in which several reports speak of the same things.
+//! Phrases that several reports share.
 //!
-//! Owns short pieces: a step, a place, a time, why something was skipped. What is taken from a
-//! build passes through `clean` here.
+//! Owns short phrases for steps, positions, times, and reasons for skipping. Text from builds is cleaned
+//! here.
 
 use std::time::Duration;
 
@@ -13,21 +13,22 @@ use crate::event::{Failure, Skip, StepInfo, Tally};
 use super::paint::Paint;
 use super::{Words, clean};
 
-/// `[builder 2/5] RUN make`
+/// Formats a step: `[builder 2/5] RUN make`.
 pub(super) fn describe_step(step: &StepInfo) -> String {
     let text = clean::line(step.text.lines().next().unwrap_or_default());
-    // Joined continuation lines keep their indentation, which only costs room here.
+    // Joined continuation lines keep their indentation, which wastes space here.
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if step.number == 0 { text } else { format!("{} {text}", position(step)) }
 }
 
-/// `[builder 2/5]`
+/// Formats the position of a step: `[builder 2/5]`.
 pub(super) fn position(step: &StepInfo) -> String {
     let stage = step.stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
     format!("[{}{}/{}]", clean::line(&stage), step.number, step.total)
 }
 
-/// ` at docker/dev/Dockerfile:9`, or nothing where it is not known.
+/// Formats the position of a failure: ` at docker/dev/Dockerfile:9`. Returns an empty string if it is not
+/// known.
 pub(super) fn failed_at(failure: &Failure) -> String {
     match (&failure.excerpt, &failure.step) {
         (Some(excerpt), _) => format!(" at {}:{}", excerpt.place.file, excerpt.place.line),
@@ -36,18 +37,18 @@ pub(super) fn failed_at(failure: &Failure) -> String {
     }
 }
 
-/// What is wrong and the last lines of the step's log, a line each.
+/// Returns the failure message and the last output lines of the step, cleaned line by line.
 pub(super) fn why_failed(failure: &Failure) -> String {
     let lines = failure.message.lines().chain(failure.log_tail.iter().map(String::as_str));
     lines.map(clean::line).collect::<Vec<_>>().join("\n")
 }
 
-/// A message of several lines.
+/// Cleans a message of several lines.
 pub(super) fn lines(message: &str) -> String {
     message.lines().map(clean::line).collect::<Vec<_>>().join("\n")
 }
 
-/// `dev failed`, `the run stopped before`
+/// Describes why an image was skipped: `dev failed`, `the run stopped before`.
 pub(super) fn why_skipped(because: &Skip) -> Words {
     match because {
         Skip::NeedFailed { image } => format!("{image} failed").into(),
@@ -55,7 +56,7 @@ pub(super) fn why_skipped(because: &Skip) -> Words {
     }
 }
 
-/// `fresh`, where it is and what leads to it again.
+/// Formats `fresh` with the place of the image, and the references that were restored.
 pub(super) fn fresh(tagged: &[String], is_in_registry: bool) -> String {
     let place = if is_in_registry { " (in registry)" } else { "" };
     match tagged {
@@ -64,12 +65,12 @@ pub(super) fn fresh(tagged: &[String], is_in_registry: bool) -> String {
     }
 }
 
-/// Why an image was not sent, in one line.
+/// Describes in one line why a push failed.
 pub(super) fn push_failed(message: &str) -> String {
     format!("push failed: {}", clean::line(message.lines().next().unwrap_or_default()))
 }
 
-/// Which tags lead elsewhere now.
+/// Describes which tags were moved.
 pub(super) fn released(moved: &[String], kept: usize) -> String {
     match (moved.len(), kept) {
         (0, kept) => format!("{} in the registry, none had to be moved", count(kept, "tag")),
@@ -78,7 +79,7 @@ pub(super) fn released(moved: &[String], kept: usize) -> String {
     }
 }
 
-/// That no tag leads elsewhere now, and why, in one line.
+/// Describes in one line that no tags were moved, and why.
 pub(super) fn not_released(message: Option<&str>) -> Words {
     let first = message.and_then(|message| message.lines().next()).map(clean::line);
     match first {
@@ -87,7 +88,7 @@ pub(super) fn not_released(message: Option<&str>) -> Words {
     }
 }
 
-/// `3 built, 1 failed of 5 images`
+/// Formats the counts: `3 built, 1 failed of 5 images`.
 pub(super) fn counts(tally: &Tally, paint: Paint) -> String {
     let mut parts = vec![format!("{} built", tally.built)];
     if tally.fresh > 0 {
@@ -109,17 +110,17 @@ pub(super) fn counts(tally: &Tally, paint: Paint) -> String {
     format!("{} of {}", parts.join(", "), count(tally.images, "image"))
 }
 
-/// What an image waits for whose key another run builds.
+/// The status of an image that another run is building.
 pub(super) const BLOCKED: &str = "waits for another run, which builds the same";
 
-/// `try 1 failed: connection refused; again in 2.0s`
+/// Formats a failed attempt: `try 1 failed: connection refused; again in 2.0s`.
 pub(super) fn tried_again(attempt: u32, message: &str, wait: Duration) -> String {
-    // The hint is for somebody who is to do something; here the next try is.
+    // Leave out the hint: the build is retried without user action.
     let message = message.lines().next().unwrap_or_default();
     format!("try {attempt} failed: {}; again in {}", clean::line(message), duration(wait))
 }
 
-/// A time as people read it: `0.4s`, `12.4s`, `3m05s`, `1h02m`.
+/// Formats a duration: `0.4s`, `12.4s`, `3m05s`, `1h02m`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let whole = time.saturating_add(Duration::from_millis(500)).as_secs();
@@ -132,30 +133,30 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// A time in milliseconds.
+/// Returns a duration in milliseconds.
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A time as data has it.
+/// Serializes a duration in milliseconds.
 pub(super) fn write_millis<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_u64(millis(*time))
 }
 
-/// A time that is estimated, in whole seconds: `12s`, `3m05s`, `1h02m`.
+/// Formats an estimated duration in whole seconds: `12s`, `3m05s`, `1h02m`.
 pub(super) fn rough(time: Duration) -> String {
     let seconds = time.saturating_add(Duration::from_millis(500)).as_secs();
     if seconds < 60 { format!("{seconds}s") } else { duration(time) }
 }
 
-/// A size as people read it: `512 B`, `4.2 kB`, `312 MB`, `1.23 GB`, in powers of 1,000 as docker says
-/// them.
+/// Formats a size with three digits in powers of 1,000, as Docker does: `512 B`, `4.20 kB`, `312 MB`, `1.23
+/// GB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} B");
     }
-    // In thousandths of the unit, so that no float is needed.
+    // In thousandths of the unit, to avoid floating-point numbers.
     let (mut thousandths, mut unit) = (bytes, 0);
     while thousandths >= 999_500 && unit + 1 < UNITS.len() {
         thousandths = thousandths.div_euclid(1000);
@@ -176,7 +177,7 @@ pub fn size(bytes: u64) -> String {
     format!("{number} {}", UNITS[unit])
 }
 
-/// The name of a signal that ends programs.
+/// Returns the name of a signal that terminates programs.
 pub(super) fn signal_name(signal: i32) -> Words {
     match signal {
         1 => "SIGHUP".into(),

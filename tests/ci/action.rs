@@ -1,4 +1,4 @@
-//! `action.yml`, and the steps that it runs, with programs of a test's own.
+//! `action.yml` and the steps that it runs, with programs of the test.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -15,7 +15,7 @@ use crate::schema::{self, fitting, read};
 
 const ACTION: &str = include_str!("../../action.yml");
 
-/// A machine of GitHub's, as far as the steps see it.
+/// A GitHub runner, as far as the steps can see it.
 struct Runner {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
@@ -39,7 +39,7 @@ impl Runner {
         self
     }
 
-    /// Adds a program that the steps find before any other.
+    /// Adds a program that the steps find before all others.
     fn program(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -47,14 +47,14 @@ impl Runner {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// A release whose program prints each of its words on a line.
+    /// Creates a release archive whose program prints each of its arguments on a line.
     fn archive(&self) -> String {
         self.program("made/layers-1/layers", "printf '<%s>\\n' \"$@\"\n");
         pack(self.folder.path(), &["-czf", "release.tar.gz", "-C", "made", "layers-1"]);
         self.path("release.tar.gz").to_str().unwrap().to_owned()
     }
 
-    /// Runs the command of the action's step that does this, by its own shell.
+    /// Runs the command of the action's step with this name in the step's shell.
     fn step(&self, name: &str) -> Output {
         let action = read(ACTION);
         let steps = action["runs"]["steps"].as_array().unwrap().clone();
@@ -112,7 +112,7 @@ fn it_is_an_action_and_takes_what_workflows_give_it() {
     for input in step["with"].as_object().unwrap().keys() {
         assert!(inputs.contains(input), "{input}: {inputs:?}");
     }
-    // Each input is used, and each step that is named is there.
+    // Each input is used, and each referenced step exists.
     for input in inputs {
         assert!(ACTION.matches(&format!("inputs.{input}")).count() >= 1, "{input}");
     }

@@ -1,4 +1,4 @@
-//! The pipelines of the example in `docker/`: each as a whole, and its commands run for real.
+//! The pipelines of the example in `docker/`: each as a whole, and its commands executed.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::schema::{self, fitting};
 use crate::shown::Shop;
 use crate::systems::{self, Job, check, check_edges, in_order};
 
-/// The default is for the package to say, which may come to name its repository.
+/// The default depends on the package, which could later name its repository.
 const USES: &str = "--uses acme/layers@v1";
 
-/// What `layers` says in the example, which must be all right.
+/// Returns the output of a command in the example, which must succeed.
 fn say(shop: &Shop, command: &str) -> String {
     let output = shop.run(command);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -21,7 +21,7 @@ fn say(shop: &Shop, command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What each image needs, as the committed graph has it.
+/// Returns the parents of each image in the committed graph.
 fn needs() -> BTreeMap<String, Vec<String>> {
     let graph: Value = serde_json::from_str(include_str!("../../graph.json")).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -54,15 +54,15 @@ fn it_is_drawn_for_each_system() {
     check(&jobs, &needs());
 }
 
-/// A command without the option that needs a registry: the fake engine pushes nothing. With it, on
-/// engines and a registry, `tests/registry_engine` runs them.
+/// Removes the option that needs a registry from a command: the fake engine cannot push.
+/// `tests/registry_engine` runs the commands with it, on engines and a registry.
 fn without_push(command: &str) -> String {
     let words = command.split(' ').filter(|word| ![PUSH_KEYS, PUSH_TAGS].contains(word));
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Runs all commands in the order of their jobs; each image is built in its own job, after those
-/// that it needs, and nothing is left to do behind the last.
+/// Runs all commands in the order of their jobs. Each image is built in its own job, after its parents, and
+/// nothing remains to be done after the last job.
 fn run(shop: &Shop, jobs: &[Job]) {
     for job in in_order(jobs) {
         for command in &job.commands {

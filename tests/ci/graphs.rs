@@ -1,4 +1,4 @@
-//! Graphs from names and needs, and their pipelines as text.
+//! Graphs from names and edges, and their pipelines as text.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use layers::graph::link::{Read, Wanted, link};
 use layers::graph::naming::{Origin, Pattern, Wishes};
 use layers::parse::parse;
 
-/// A graph of images with these names, each of which needs those of the numbers beside it.
+/// Returns a graph of images with these names and the numbers of their parents.
 pub fn graph(images: &[(String, Vec<usize>)]) -> Graph {
     let read = images.iter().enumerate().map(|(number, (name, needs))| {
         let mut text = "FROM scratch\n".to_owned();
@@ -36,35 +36,36 @@ pub fn graph(images: &[(String, Vec<usize>)]) -> Graph {
     let wishes = Wishes { folder: "shop".to_owned(), ..Wishes::default() };
     let wanted = Wanted { build_platform: "linux/amd64".parse().unwrap(), ..Wanted::default() };
     let (graph, problems) = link(read, &wishes, &wanted);
-    // Names with invisible characters are refused before anything is drawn; the drawing must not rely on it.
+    // Names with invisible characters are rejected before anything is drawn, but the drawing must not rely on
+    // that.
     let other = problems.iter().find(|problem| problem.rule != Rule::InvalidName);
     assert!(other.is_none(), "{other:?}");
     graph
 }
 
-/// Plain names for as many images as there are lists of needs.
+/// Returns a graph of images with simple names and these parents.
 pub fn numbered(needs: Vec<Vec<usize>>) -> Graph {
     let named = needs.into_iter().enumerate();
     graph(&named.map(|(number, needs)| (format!("i{number}"), needs)).collect::<Vec<_>>())
 }
 
-/// What each image needs, by names.
+/// Returns the names of each image's parents.
 pub fn needs_of(graph: &Graph) -> BTreeMap<String, Vec<String>> {
     let name = |id| graph.images[id].name.clone();
     let ids = graph.images.ids();
     ids.map(|id| (name(id), graph.parents_of(id).into_iter().map(name).collect())).collect()
 }
 
-/// What is said beside the graph.
+/// The options of a pipeline.
 pub struct Said<'a> {
     pub packed: bool,
     pub registry: Option<&'a str>,
 }
 
-/// A workflow of one job for each image, without a registry.
+/// A workflow with one job per image, without a registry.
 pub const PLAIN: Said<'static> = Said { packed: false, registry: None };
 
-/// The same, packed.
+/// The same workflow, packed.
 pub const PACKED: Said<'static> = Said { packed: true, registry: None };
 
 pub fn github(graph: &Graph, said: &Said<'_>) -> anyhow::Result<String> {

@@ -1,4 +1,4 @@
-//! Names that would be something else than names: expressions, commands, options, reserved words.
+//! Names that could be interpreted as something else: expressions, commands, options, reserved words.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +34,8 @@ fn no_name_is_an_expression_a_command_or_an_option() {
     let needs = needs_of(&graph);
     for said in [PLAIN, PACKED] {
         let text = github(&graph, &said).unwrap();
-        // `systems` knows no other expressions than strings and those of the matrix, and the shell
-        // says what it calls.
+        // `systems` evaluates only string and matrix expressions, and a shell shows which commands are
+        // called.
         check(&systems::github(&fitting(schema::GITHUB, &text)), &needs);
     }
     check(&systems::gitlab(&fitting(schema::GITLAB, &gitlab(&graph, &PLAIN).unwrap())), &needs);
@@ -61,7 +61,7 @@ fn jobs_are_called_what_a_system_can_spell() {
         (".hidden", "build--hidden"),
         ("release", "build-release"),
         ("A-b", "build-A-b"),
-        // `a-b` is the same as `A-b` to GitHub.
+        // GitHub does not distinguish `a-b` from `A-b`.
         ("a-b", "build-a-b-2"),
         ("a.b", "build-a-b-3"),
         ("a/b", "build-a-b-4"),
@@ -87,7 +87,7 @@ fn a_registry_is_logged_in_to() {
     };
     let workflow = fitting(schema::GITHUB, &drawn("ghcr.io/acme").unwrap());
     let checkout = &workflow["jobs"]["build-base"]["steps"][0];
-    // What a `COPY . .` reads must be the same in each job, and no token.
+    // `COPY . .` must read the same files in each job, and no token.
     assert_eq!(checkout["with"]["persist-credentials"], false);
     let (own, permissions) = step("ghcr.io/acme");
     assert_eq!(

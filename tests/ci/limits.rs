@@ -1,4 +1,4 @@
-//! Graphs beyond what the systems take: the order is kept, or the command says what to do.
+//! Graphs beyond the limits of the CI systems: the order is kept, or the command says what to do.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::graphs::{PACKED, PLAIN, github, gitlab, needs_of, numbered};
 use crate::schema::{self, fitting};
 use crate::systems::{self, check};
 
-/// As many images that need nothing, one that needs all of them, and one that needs that.
+/// Returns this number of images without parents, a child of all of them, and a child of that.
 fn fan(width: usize) -> Vec<Vec<usize>> {
     let mut needs = vec![Vec::new(); width];
     needs.push((0..width).collect());

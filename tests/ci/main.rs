@@ -1,5 +1,5 @@
-//! Pipelines that are made from the graph, the action that they call, and those that the guide shows:
-//! each is what its system takes, and says of the graph what the graph is.
+//! Generated pipelines, the action that they call, and the pipelines in the guide: each is valid for its CI
+//! system and describes the graph correctly.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 

@@ -1,4 +1,4 @@
-//! The pipelines that the guide shows.
+//! The pipelines in the guide.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::shown::blocks;
 
 const PAGE: &str = include_str!("../../docs/ci.md");
 
-/// What is wrong with a block of a page, taken for what its top says that it is.
+/// Returns the problems in a block of a page, interpreted as the kind of file that its first lines indicate.
 fn judge(text: &str) -> (&'static str, Vec<String>) {
     let value = read(text);
     let has = |key: &str| value.get(key).is_some();
@@ -31,7 +31,7 @@ fn they_are_what_their_systems_take() {
     assert!(count("workflow") >= 4 && count("pipeline") >= 2 && count("steps") >= 2, "{kinds:?}");
 }
 
-/// The jobs of GitLab that a page's pipelines need or take files from are there.
+/// The GitLab jobs that a page's pipelines refer to exist.
 #[test]
 fn what_jobs_name_is_there() {
     for text in blocks(PAGE, "yaml") {

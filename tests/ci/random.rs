@@ -1,4 +1,4 @@
-//! Random graphs, with names that no system likes: the graph is read back out of the pipeline.
+//! Random graphs with names that CI systems do not accept: the graph is restored from the pipeline.
 
 use std::collections::BTreeSet;
 
@@ -50,12 +50,12 @@ fn name() -> impl Strategy<Value = String> {
     proptest::collection::vec(select(&PIECES[..]), 1..4).prop_map(|pieces| pieces.concat())
 }
 
-/// Names, and for each image what it needs of those before it.
+/// Generates names, and the parents of each image among the images before it.
 fn images() -> impl Strategy<Value = Vec<(String, Vec<usize>)>> {
     let needs = proptest::collection::vec(proptest::collection::vec(0_usize..24, 0..4), 24);
     let names = proptest::collection::btree_set(name(), 1..24);
     (names, needs, any::<u64>()).prop_map(|(names, needs, turn)| {
-        // The order of names must not be that of needs.
+        // The order of names must differ from the order of dependencies.
         let mut names: Vec<String> = names.into_iter().collect();
         let turn = usize::try_from(turn % names.len() as u64).unwrap();
         names.rotate_left(turn);

@@ -1,4 +1,4 @@
-//! YAML as the systems read it, and the schemas that say what they take.
+//! YAML as the CI systems parse it, and the schemas of the files that they accept.
 
 use serde_json::{Map, Value};
 use yaml_rust2::{Yaml, YamlLoader};
@@ -7,7 +7,7 @@ pub const GITHUB: &str = include_str!("../schemas/github-workflow.json");
 pub const ACTION: &str = include_str!("../schemas/github-action.json");
 pub const GITLAB: &str = include_str!("../schemas/gitlab-ci.json");
 
-/// A document as data. A key that is no text is none that a system takes.
+/// Parses a document. No CI system accepts a key that is not text.
 pub fn read(text: &str) -> Value {
     let documents = YamlLoader::load_from_str(text).unwrap_or_else(|it| panic!("{it}:\n{text}"));
     let [document] = documents.as_slice() else { panic!("not one document:\n{text}") };
@@ -33,11 +33,12 @@ fn as_json(yaml: &Yaml) -> Value {
     }
 }
 
-/// What is wrong with a value; `part` is a definition of the schema, or all of it.
+/// Returns the violations of the schema, or of a definition in it (`part`).
 pub fn faults(schema: &str, part: Option<&str>, value: &Value) -> Vec<String> {
     let mut schema: Value = serde_json::from_str(schema).unwrap();
     if let Some(part) = part {
-        // What stands beside them at the top is about the whole; what definitions lead to stays.
+        // The other top-level keywords apply to the whole document. Definitions can refer to each other, so
+        // all of them remain.
         let whole = schema.as_object_mut().unwrap();
         let kept =
             serde_json::json!({ "$defs": whole["$defs"], "$ref": format!("#/$defs/{part}") });
@@ -47,7 +48,7 @@ pub fn faults(schema: &str, part: Option<&str>, value: &Value) -> Vec<String> {
     validator.iter_errors(value).map(|it| format!("{}: {it}", it.instance_path())).collect()
 }
 
-/// Reads a document, which has to fit a schema.
+/// Parses a document, which must be valid.
 #[track_caller]
 pub fn fitting(schema: &str, text: &str) -> Value {
     let value = read(text);

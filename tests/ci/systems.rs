@@ -1,4 +1,4 @@
-//! What the systems make of a pipeline: jobs, what each waits for, and the words of its command.
+//! How the CI systems interpret a pipeline: jobs, their dependencies, and the arguments of their commands.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -9,17 +9,17 @@ use std::process::{Command, Stdio};
 use layers::export::ci::{PUSH_KEYS, PUSH_TAGS, RELEASE};
 use serde_json::Value;
 
-/// A job of a pipeline. The jobs of a matrix are one, with several commands.
+/// A job of a pipeline. The jobs of a matrix are one job with several commands.
 #[derive(Debug)]
 pub struct Job {
     pub id: String,
-    /// The jobs that have to be done before.
+    /// The jobs that must finish first.
     pub needs: Vec<String>,
-    /// The command lines of its own, as a shell gets them.
+    /// Its own commands as a shell receives them.
     pub commands: Vec<String>,
 }
 
-/// The jobs of a workflow, after the work of the system: expressions are replaced.
+/// Returns the jobs of a workflow with evaluated expressions.
 pub fn github(workflow: &Value) -> Vec<Job> {
     let jobs = workflow["jobs"].as_object().unwrap().iter();
     jobs.map(|(id, job)| {
@@ -42,7 +42,7 @@ pub fn github(workflow: &Value) -> Vec<Job> {
     .collect()
 }
 
-/// A text with its expressions replaced: strings, and what `matrix.NAME` is. There is no other.
+/// Evaluates the expressions in a text. Only strings and `matrix.NAME` are supported.
 fn evaluate(text: &str, matrix: &dyn Fn(&str) -> String) -> String {
     let mut result = String::new();
     let mut rest = text;
@@ -67,7 +67,7 @@ fn evaluate(text: &str, matrix: &dyn Fn(&str) -> String) -> String {
     result + rest
 }
 
-/// The jobs of a pipeline of GitLab: one without `needs` waits for all earlier stages.
+/// Returns the jobs of a GitLab pipeline. A job without `needs` waits for all earlier stages.
 pub fn gitlab(pipeline: &Value) -> Vec<Job> {
     let stages = texts(&pipeline["stages"]);
     let stage = |job: &Value| {
@@ -95,7 +95,7 @@ fn texts(value: &Value) -> Vec<String> {
     items.iter().map(|it| it.as_str().unwrap().to_owned()).collect()
 }
 
-/// The jobs in an order in which each comes after all that it needs.
+/// Returns the jobs in dependency order.
 pub fn in_order(jobs: &[Job]) -> Vec<&Job> {
     let ids: BTreeSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
     for need in jobs.iter().flat_map(|job| &job.needs) {
@@ -116,7 +116,7 @@ pub fn in_order(jobs: &[Job]) -> Vec<&Job> {
     order
 }
 
-/// The words that the program gets from each of some command lines, by a shell.
+/// Returns the arguments that the program receives from each command, using a shell.
 pub fn words(commands: &[&str]) -> Vec<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     let mut shell = Command::new("sh")
@@ -129,7 +129,7 @@ pub fn words(commands: &[&str]) -> Vec<Vec<String>> {
     let mut script = "layers() { printf '%s\\0' \"$#\" \"$@\"; }\n".to_owned();
     commands.iter().for_each(|command| script.push_str(&format!("{command}\n")));
     let mut input = shell.stdin.take().unwrap();
-    // What it writes may fill the pipe before it has read all.
+    // The output can fill the pipe before all input has been read.
     let writer = std::thread::spawn(move || input.write_all(script.as_bytes()));
     let output = shell.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
@@ -146,7 +146,7 @@ pub fn words(commands: &[&str]) -> Vec<Vec<String>> {
     calls
 }
 
-/// The images that the words of a call name; those of the last job are all where it says so.
+/// Returns the images that the arguments of a call select. For the last job, these can be all images.
 fn images(words: &[String], push: &str) -> Vec<String> {
     let rest = words.strip_prefix(&["build".to_owned()]).unwrap();
     let (names, others) = match rest.first() {
@@ -164,7 +164,7 @@ fn images(words: &[String], push: &str) -> Vec<String> {
     names.to_vec()
 }
 
-/// The images that each job builds, one list for each command.
+/// Returns the images that each job builds, with one list per command.
 pub fn built(jobs: &[Job]) -> BTreeMap<&str, Vec<Vec<String>>> {
     let all: Vec<&str> = jobs.iter().flat_map(|job| &job.commands).map(String::as_str).collect();
     let mut calls = words(&all).into_iter();
@@ -176,8 +176,8 @@ pub fn built(jobs: &[Job]) -> BTreeMap<&str, Vec<Vec<String>>> {
     built.collect()
 }
 
-/// Whether a pipeline says of a graph what the graph is: each image is built once, by a job that
-/// comes after all that the image needs, at any distance, and the last one needs all others.
+/// Checks that a pipeline agrees with a graph: each image is built once, by a job that comes after all its
+/// direct and indirect dependencies, and the last job waits for all others.
 #[track_caller]
 pub fn check(jobs: &[Job], needs: &BTreeMap<String, Vec<String>>) {
     let built = built(jobs);
@@ -208,7 +208,7 @@ pub fn check(jobs: &[Job], needs: &BTreeMap<String, Vec<String>>) {
     assert_eq!(seen.len(), needs.len(), "all images are built");
 }
 
-/// Whether jobs of one image each need exactly those of what the image needs.
+/// Checks that jobs of one image each depend exactly on the jobs of the image's parents.
 #[track_caller]
 pub fn check_edges(jobs: &[Job], needs: &BTreeMap<String, Vec<String>>) {
     let built = built(jobs);

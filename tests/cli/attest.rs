@@ -1,5 +1,5 @@
-//! Annotations, `--sbom`, `--provenance` and SOURCE_DATE_EPOCH on the scripted engine: what reaches the
-//! engine, what it makes stale, and what is said where it can't be.
+//! Annotations, `--sbom`, `--provenance`, and SOURCE_DATE_EPOCH on the scripted engine: what the engine
+//! receives, what becomes stale, and the errors if the engine does not support them.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn project(script: &str) -> Project {
         .script(script)
 }
 
-/// What the engine was asked to build, image by image; the record is empty afterwards.
+/// Returns the build requests to the engine, sorted by image, and clears the record.
 fn builds(project: &Project) -> Vec<Value> {
     let calls = project.read(".layers/calls.jsonl");
     std::fs::write(project.root().join(".layers/calls.jsonl"), "").unwrap();
@@ -48,10 +48,10 @@ fn annotations_name_the_image_and_its_base() {
     assert_eq!(
         annotations,
         [
-            // By way of another stage.
+            // The base is found through another stage.
             json!({title: "app", base: "docker.io/library/shop-base:latest"}),
             json!({title: "base", base: "docker.io/library/debian:12"}),
-            // What is copied from is no base.
+            // An image that is only copied from is not a base.
             json!({title: "tool"}),
         ]
     );
@@ -102,12 +102,12 @@ fn what_is_attested_counts_for_freshness() {
     let all = "--sbom=true --provenance=mode=max";
     assert_eq!(build(&project, all), "0 built, 3 fresh of 3 images");
     assert_eq!(reason(&project, all), "fresh");
-    // Asked without them, one that has them is not what is asked for.
+    // An image with attestations is stale if they are not requested.
     assert_eq!(reason(&project, "--sbom"), "build --provenance is not set, was mode=max");
     let inputs = project.run("why tool --engine fake --inputs --sbom=generator=x/y").code(0).out();
     let inputs: Value = serde_json::from_str(&inputs).unwrap();
     assert_eq!(inputs["settings"], json!({"attest:sbom": "generator=x/y"}));
-    // `false` is nothing, and takes what layers.toml says away.
+    // `false` disables what layers.toml enables.
     let configured = project.file("layers.toml", "sbom = true\nprovenance = \"mode=min\"\n");
     assert_eq!(reason(&configured, "--provenance=mode=max"), "fresh");
     build(&configured, "--sbom=false");
@@ -183,12 +183,12 @@ fn the_time_for_reproducible_builds_comes_from_the_environment() {
     assert_eq!(said, "build ARG SOURCE_DATE_EPOCH is 5, was 1700000000");
     build(&project, "--build-arg SOURCE_DATE_EPOCH=5");
     assert_eq!(given(&project), vec![json!({"SOURCE_DATE_EPOCH": "5"}); 3]);
-    // The environment wins over the file, as it does everywhere.
+    // The environment takes precedence over the file, as for all settings.
     let project = project
         .file("layers.toml", "[args]\nSOURCE_DATE_EPOCH = 7\n")
         .var("SOURCE_DATE_EPOCH", "9");
     assert_eq!(reason(&project, ""), "build ARG SOURCE_DATE_EPOCH is 9, was 5");
-    // Set to nothing, it is not there.
+    // An empty variable counts as unset.
     let project = project.var("SOURCE_DATE_EPOCH", "");
     assert_eq!(reason(&project, ""), "build ARG SOURCE_DATE_EPOCH is 7, was 5");
 }
@@ -200,11 +200,11 @@ fn a_committed_drawing_does_not_depend_on_the_time_of_a_build() {
     let before = drawn(&project);
     let project = project.var("SOURCE_DATE_EPOCH", "1700000000");
     assert_eq!(drawn(&project), before);
-    // One that is a part of the repository is a part of its drawings.
+    // A value in the repository appears in its drawings.
     let project = project.file("layers.toml", "[args]\nSOURCE_DATE_EPOCH = 7\n");
     let drawn = drawn(&project);
     assert!(drawn.contains(r#""SOURCE_DATE_EPOCH" = "7""#), "{drawn}");
-    // A verdict is about a build.
+    // A verdict includes the settings of the build.
     let project = project.file("layers.toml", "");
     build(&project, "");
     let marked = |words: &str| {

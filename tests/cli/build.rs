@@ -1,4 +1,4 @@
-//! `layers build` on the scripted engine: order, failure, and what is said of it.
+//! `layers build` on the scripted engine: order, failures, and messages.
 
 use crate::harness::Project;
 
@@ -35,7 +35,7 @@ fn an_image_is_built_with_what_it_needs() {
 
 #[test]
 fn independent_images_are_built_at_the_same_time() {
-    // Each waits for the other to have begun: one after the other would never end.
+    // Each image waits until the other has started. Building one after the other would never end.
     let project = Project::shop().script(
         r#"{"images": [
             {"reference": "shop-builder", "gate": "started:shop-agent"},
@@ -47,7 +47,7 @@ fn independent_images_are_built_at_the_same_time() {
 
 #[test]
 fn dependents_start_the_moment_their_needs_are_done() {
-    // agent only ends when dev has: level by level, dev would wait for agent.
+    // agent ends only after dev. In a build level by level, dev would wait for agent.
     let project = Project::shop()
         .script(r#"{"images": [{"reference": "shop-agent", "gate": "finished:shop-dev"}]}"#);
     project.run("build --all --engine fake -j2").code(0);

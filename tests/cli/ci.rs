@@ -1,10 +1,10 @@
-//! `layers ci`: what it is told beside the graph, its files, and how it ends.
+//! `layers ci`: its options, its files, and its exit codes.
 
 use crate::harness::Project;
 
 const GITHUB: &str = ".github/workflows/images.yml";
 
-/// The command lines of a workflow, in their order.
+/// Returns the commands of a workflow, in order.
 fn commands(workflow: &str) -> Vec<String> {
     let lines = workflow.lines().filter_map(|line| line.trim_start().strip_prefix("- run: \""));
     lines.map(|line| line.trim_end_matches('"').replace("\\\"", "\"")).collect()
@@ -135,7 +135,7 @@ fn a_job_begins_at_the_top_of_gits_tree() {
             "layers build --all --push -C 'sub/my images'"
         ]
     );
-    // GitHub looks for workflows at the top alone.
+    // GitHub looks for workflows only at the root of the repository.
     let project = project.file(GITHUB, &text);
     let output = project.command(&[line.as_slice(), &["--check"]].concat()).output().unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));

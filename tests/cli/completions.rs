@@ -1,6 +1,6 @@
-//! Completion scripts in the shells that they are for: the words that a user gets to see.
+//! Completion scripts in their shells: the words that a user sees.
 //!
-//! A shell that is not installed is left out, and that is said.
+//! Shells that are not installed are skipped with a note.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 #![expect(clippy::print_stderr, reason = "a test that is left out says so")]
@@ -19,11 +19,11 @@ fn is_there(shell: &str) -> bool {
     is_there
 }
 
-/// What a shell's script writes, with the program on the path.
+/// Returns the output of a script in a shell, with the program in the path.
 fn shell(project: &Project, shell: &str, arguments: &[&str]) -> String {
     let binary = Path::new(env!("CARGO_BIN_EXE_layers")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    // A shell that waits for what never comes must not keep the tests from ending.
+    // A shell that blocks must not keep the tests from ending.
     let output = Command::new("timeout")
         .args(["60", shell])
         .args(arguments)
@@ -41,8 +41,8 @@ fn shell(project: &Project, shell: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The words that bash completes the last word of a line to, as it would ask: by the function that
-/// the script has bound to the program.
+/// Returns bash's completions of the last word of a line, from the function that the script registers for the
+/// program.
 fn bash(project: &Project, line: &str) -> Vec<String> {
     let drive = r#"
         source <(layers completions bash)
@@ -59,7 +59,7 @@ fn bash(project: &Project, line: &str) -> Vec<String> {
 fn fish(project: &Project, line: &str) -> Vec<String> {
     let drive = r#"layers completions fish | source; complete --do-complete "$argv[1]""#;
     let text = shell(project, "fish", &["--no-config", "-c", drive, line]);
-    // Behind a tab stands what the word means.
+    // The description of a word follows a tab.
     words(&text).iter().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
 }
 
@@ -67,7 +67,7 @@ fn words(text: &str) -> Vec<String> {
     text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// What each shell has to know, by the way of asking it.
+/// Checks the words that every shell must complete. `ask` returns the completions in a shell.
 fn check_words(ask: impl Fn(&Project, &str) -> Vec<String>) {
     let project = Project::shop();
     project.run("build base --engine fake").code(0);
@@ -98,7 +98,7 @@ fn check_words(ask: impl Fn(&Project, &str) -> Vec<String>) {
     assert_eq!(ask(&elsewhere, "layers -C s"), ["sub/"]);
 }
 
-/// What can't be told is left out without a word ([`shell`] fails where one is said).
+/// Unknown values produce no completions and no messages ([`shell`] fails if there is a message).
 fn check_silence(ask: impl Fn(&Project, &str) -> Vec<String>) {
     let broken = Project::shop().file("docker/base/Dockerfile", "FORM debian\n");
     assert_eq!(ask(&broken, "layers build ba"), ["base"]);
@@ -126,7 +126,7 @@ fn fish_completes_images_and_runs() {
     }
 }
 
-/// A zsh on a terminal of its own, in which keys are pressed; `^X` shows what the line has become.
+/// A zsh on a terminal that receives keys. `^X` shows the current line.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty inner zsh -f -i

@@ -1,9 +1,9 @@
-//! `layers.toml` describes repositories of any layout. The trees are small ones of the shapes that
-//! large public repositories have.
+//! `layers.toml` describes repositories of any layout. The trees are small versions of large public
+//! repositories.
 
 use crate::harness::Project;
 
-/// The images of a tree with their references, and `parent →kind child` for each edge.
+/// Checks the images of a tree with their references, and the edges as `parent →kind child`.
 #[track_caller]
 pub fn check(project: &Project, expected: &str) {
     let ran = project.run("graph --json").code(0);
@@ -24,7 +24,7 @@ pub fn check(project: &Project, expected: &str) {
     assert_eq!(shown.join("\n").replace("library/", ""), expected);
 }
 
-/// What is said of a mistake, the drawing left out: message, place and hint.
+/// Checks parts of the message about a mistake.
 #[track_caller]
 fn check_mistake(project: &Project, expected: &[&str]) {
     let said = project.run("list").code(3).err();
@@ -35,7 +35,7 @@ fn check_mistake(project: &Project, expected: &[&str]) {
 
 #[test]
 fn arguments_name_parents_and_variants_are_tags() {
-    // The shape of jupyter/docker-stacks.
+    // The layout of jupyter/docker-stacks.
     let notebook = |base: &str| {
         format!(
             "ARG REGISTRY=quay.io\nARG OWNER=org\nARG BASE=$REGISTRY/$OWNER/{base}\nFROM $BASE\n"
@@ -58,7 +58,7 @@ fn arguments_name_parents_and_variants_are_tags() {
          torch-cuda12=quay.io/org/torch:cuda12-latest\n\
          base →from sci\nsci →from torch\nsci →from torch-cuda12",
     );
-    // What the build command sets replaces the default, and the images' names follow.
+    // A build argument replaces the default, and the names of the images change with it.
     let args = "[args]\nREGISTRY = 'localhost:5000'\nOWNER = '{app}'\n";
     let config = config.replace("'quay.io/org'", "'localhost:5000/us'\napp = 'us'");
     let project = project.file(
@@ -75,7 +75,7 @@ fn arguments_name_parents_and_variants_are_tags() {
 
 #[test]
 fn one_dockerfile_is_several_images_by_argument() {
-    // The shape of SeleniumHQ/docker-selenium.
+    // The layout of SeleniumHQ/docker-selenium.
     let from = |base: &str| {
         format!("ARG NAMESPACE=grid\nARG VERSION=latest\nFROM ${{NAMESPACE}}/{base}:${{VERSION}}\n")
     };
@@ -102,13 +102,13 @@ fn one_dockerfile_is_several_images_by_argument() {
         text + "node-chrome →from chrome\nnode-firefox →from firefox\n" + edges.trim_end()
     };
     check(&project, &graph("grid", "latest"));
-    // A version reaches the Dockerfiles through their argument, and is the tag then.
+    // A version is passed to the Dockerfiles through their argument, and becomes the tag.
     check(&project.var("VERSION", "4.2").var("REPO_NS", "mine"), &graph("mine", "4.2"));
 }
 
 #[test]
 fn the_tag_decides_the_edge() {
-    // The shape of osrf/docker_images: some hundred images in two repositories.
+    // The layout of osrf/docker_images: about a hundred images in two repositories.
     let mut project = Project::new();
     for (distro, release) in [("humble", "jammy"), ("jazzy", "noble")] {
         let path = |variant| format!("ros/{distro}/ubuntu/{release}/{variant}/Dockerfile");
@@ -134,14 +134,14 @@ fn the_tag_decides_the_edge() {
          humble-core-jammy →from humble-base-jammy\nhumble-base-jammy →from humble-desktop-jammy\n\
          jazzy-core-noble →from jazzy-base-noble\njazzy-base-noble →from jazzy-desktop-noble",
     );
-    // A version must not make one image of all that share a repository.
+    // A version must not give the same reference to all images of a repository.
     let rows = project.run("list --json --tag 7").code(0).out();
     assert!(rows.contains("\"ros:jazzy-core-noble-7\""), "{rows}");
 }
 
 #[test]
 fn files_of_one_folder_are_images_with_one_context() {
-    // The shape of rocker-org/rocker-versioned2.
+    // The layout of rocker-org/rocker-versioned2.
     let project = Project::new()
         .file("dockerfiles/r-ver_4.6.Dockerfile", "FROM ubuntu:noble\nCOPY scripts /s\n")
         .file("dockerfiles/verse_4.6.Dockerfile", "FROM r/r-ver:4.6\n")
@@ -218,7 +218,7 @@ fn named_contexts_are_edges() {
                     \"tools\":\"docker-image://acme/shop-tools\"}";
     let calls = project.read(".layers/calls.jsonl");
     assert!(calls.contains(contexts), "{calls}");
-    // Images that do not use a context never hear of it.
+    // Images that do not use a context do not receive it.
     assert_eq!(calls.matches("\"contexts\":{}").count(), 4, "{calls}");
     let wrong = "[image.java.contexts]\nproduct-base = 'prodct-base'\n";
     check_mistake(
@@ -248,7 +248,7 @@ fn an_image_has_several_references() {
          dev=acme/dev:latest,mirror.example.com/us/dev:latest\n\
          base →from app\nbase →from dev\napp →copy dev",
     );
-    // A version is one more tag in each repository.
+    // A version is an additional tag in each repository.
     let rows = project.run("list --tag 7").code(0).out();
     assert!(rows.contains("acme/base:1 acme/base:latest acme/base:7 "), "{rows}");
     assert!(rows.contains(" acme/app:7 mirror.example.com/us/app:7 "), "{rows}");
@@ -335,7 +335,7 @@ fn a_double_name_is_mended_by_its_hint() {
     check_mistake(&first, &[doubles, "hint: set `name = \"{dir:kebab}\"`"]);
     let first = first.file("layers.toml", format!("name = \"{{dir:kebab}}\"\n{globs}"));
     first.run("list").code(0);
-    // Where that template would merge others, it is not proposed.
+    // The template is not suggested if other images would get the same reference.
     let second = first.file("docker/web/Dockerfile", "FROM debian:12\n");
     let second = second.file("layers.toml", globs);
     check_mistake(&second, &[doubles, "hint: leave `docker/web/app.Containerfile` out"]);

@@ -1,4 +1,4 @@
-//! Consent to what a repository takes from outside of itself: files, agents, contexts.
+//! Consent for what a repository uses from outside: files, agents, contexts.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -9,14 +9,14 @@ use std::process::{Command, Output};
 
 use crate::harness::{Project, Ran, assert_same};
 
-/// What the file outside holds.
+/// The content of the file outside.
 pub const KEY: &str = "hunter2-the-private-key";
 
-/// A Dockerfile that mounts it.
+/// A Dockerfile that mounts the file.
 pub const TWO_IMAGES: &str = "FROM scratch\nRUN --mount=type=secret,id=key use the key\n";
 
-/// Two images that mount `key`, which is `~/.ssh/id_rsa`, and one that does not. The home is the
-/// directory above.
+/// Returns a project with two images that mount `key`, which is `~/.ssh/id_rsa`, and one that does not. The
+/// home directory is the parent directory.
 pub fn stealing() -> Project {
     Project::new()
         .dockerfile("web", TWO_IMAGES)
@@ -31,7 +31,7 @@ pub fn build(project: &Project, words: &str) -> Ran {
     project.run(&format!("build --engine fake --progress plain {words}"))
 }
 
-/// The secrets and agents of each build, in the order of names.
+/// Returns the secrets and agents of each build, in the order of names.
 pub fn given(project: &Project) -> Vec<String> {
     let path = project.root().join(".layers/calls.jsonl");
     let calls = fs::read_to_string(path).unwrap_or_default();
@@ -44,7 +44,7 @@ pub fn given(project: &Project) -> Vec<String> {
     given
 }
 
-/// Runs the hint of an error in a shell, as if it was pasted.
+/// Runs the hint of an error in a shell, as if the user had pasted it.
 pub fn paste(project: &Project, said: &str) -> Output {
     let hint = said.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap();
     let program = hint.strip_prefix("layers ").unwrap_or_else(|| panic!("no command: {said}"));
@@ -57,7 +57,7 @@ pub fn paste(project: &Project, said: &str) -> Output {
     shell.args(["-c", &script]).current_dir(project.root()).output().unwrap()
 }
 
-/// The words of an error on one terminal line each, with the hint as it is.
+/// Returns the unmodified stderr of a command.
 pub fn raw(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
@@ -84,7 +84,7 @@ hint: layers build --all --engine fake --progress plain --allow fs.read={0}
     let key = r#"["key"] []"#;
     let all = [r#""shop-api:latest""#, r#""shop-plain:latest""#, r#""shop-web:latest""#];
     assert_eq!(given(&project), all.map(|name| format!("{name} {key}")));
-    // A flag is no answer that is remembered.
+    // An option is not remembered.
     build(&project, "--all").code(2);
     assert!(!home.join(".local").exists());
 }
@@ -99,11 +99,11 @@ fn only_what_the_chosen_images_mount_needs_consent() {
     }
     project.run("build --all --engine fake --dry-run").code(0);
     build(&project, "web").code(2);
-    // An image by the name of a variable may mount anything.
+    // An image whose name is in a variable could mount anything.
     let project =
         stealing().dockerfile("plain", "FROM busybox\nRUN --mount=type=secret,id=$ANY true\n");
     build(&project, "plain").code(2);
-    // So may one whose frontend is not Docker's.
+    // So could an image with a frontend that is not Docker's.
     let project =
         stealing().dockerfile("plain", "# syntax=acme/frontend\nFROM scratch\nRUN true\n");
     build(&project, "plain").code(2);
@@ -117,7 +117,7 @@ fn what_the_command_line_names_has_consent() {
     let project = stealing();
     build(&project, "--all --secret id=key,src=../.ssh/id_rsa").code(0);
     build(&project, "--all --secret id=key,src=/dev/null").code(0);
-    // But not under another ID.
+    // Under another ID, it needs separate consent.
     build(&project, "--all --secret id=other,src=../.ssh/id_rsa").code(2);
 }
 
@@ -142,7 +142,7 @@ fn paths_are_allowed_as_bake_allows_them() {
     check("--allow fs.read=*", 0);
     check("--allow fs.read=/", 0);
     check("--allow fs.read=/nowhere --allow fs.read=..", 0);
-    // A name that begins alike is another one.
+    // A path with the same beginning is another path.
     check("--allow fs.read=../.ss", 2);
     check("--allow fs.read=../.ssh/id_rs", 2);
     check("--allow fs.read=.", 2);
@@ -159,7 +159,7 @@ fn paths_are_allowed_as_bake_allows_them() {
         let said = said(&format!("--allow={wrong}"));
         assert!(said.starts_with(&format!("error: {why}\nhint: ")), "{said}");
     }
-    // It begins where the command was given.
+    // A path on the command line is relative to the current directory.
     let folder = root.join("docker/web");
     let words = ["build", "web", "--engine=fake", "--allow=fs.read=../../../.ssh"];
     let mut command = project.command(&words);
@@ -183,19 +183,19 @@ fn a_link_in_the_repository_that_points_outside_is_outside() {
     }
     link("inside");
     build(&project, "web").code(0);
-    // By way of a directory.
+    // Through a linked directory.
     symlink("..", root.join("up")).unwrap();
     link("up/.ssh/id_rsa");
     build(&project, "web").code(2);
     let project = project.file("layers.toml", "[secrets]\nkey = { src = 'up/.ssh/id_rsa' }\n");
     build(&project, "web").code(2);
-    // Out and in again is inside.
+    // A path that leaves the repository and returns is inside.
     let project = project.file("layers.toml", "[secrets]\nkey = { src = '../shop/inside' }\n");
     build(&project, "web").code(0);
     let absolute = format!("[secrets]\nkey = {{ src = '{}/inside' }}\n", root.display());
     let project = project.file("layers.toml", absolute);
     build(&project, "web").code(0);
-    // What is not there is missing, and no matter of consent.
+    // A file that does not exist is missing and needs no consent.
     let project = project.file("layers.toml", "[secrets]\nkey = { src = '~/.none' }\n");
     let said = build(&project, "web").code(2).err();
     assert!(said.starts_with("error[missing-secret]: the secret `key` can't be read"), "{said}");
@@ -218,7 +218,7 @@ fn agents_and_keys_need_consent() {
     build(&project, "--all --allow ssh").code(0);
     build(&project, "--all --ssh default").code(0);
     assert_eq!(given(&project), [r#""shop-app:latest" [] ["default"]"#; 2]);
-    // Another socket and a key are files.
+    // Another socket and a key count as files.
     let check = |project: &Project, words: &str, code: i32| {
         build(project, &format!("--all {words}")).code(code);
     };
@@ -233,7 +233,7 @@ fn agents_and_keys_need_consent() {
         .file("layers.toml", "ssh = ['default=id,../id']\n");
     let said = build(&project, "--all").code(2).err();
     assert!(said.contains("../id") || said.contains("/id' as the ssh agent"), "{said}");
-    // Without an agent there is nothing to consent to.
+    // Without an agent, no consent is needed.
     let project = project.var("SSH_AUTH_SOCK", "").file("layers.toml", "ssh = ['default']\n");
     let said = build(&project, "--all").code(2).err();
     assert!(said.contains("SSH_AUTH_SOCK is not set"), "{said}");
@@ -283,18 +283,18 @@ fn variables_are_named_with_the_images_that_mount_them() {
     assert!(said.starts_with(line), "{said}");
     assert_eq!(said.matches("secret ").count(), 1, "{said}");
     assert!(!said.contains(KEY));
-    // What nothing mounts is not given.
+    // A secret that no image mounts is not passed.
     let key = r#"["npm_token"] []"#;
     let all = [r#""shop-api:latest""#, r#""shop-plain:latest""#, r#""shop-web:latest""#];
     assert_eq!(given(&project), all.map(|name| format!("{name} {key}")));
-    // What is built counts, and what the command line says is not announced.
+    // Only the built images count, and secrets from the command line are not announced.
     let said = build(&project, "--all").code(0).err();
     assert!(!said.contains("secret "), "{said}");
     let said = build(&project, "web --force").code(0).err();
     assert!(said.starts_with("secret npm_token: from $NPM_TOKEN, mounted by web\n"), "{said}");
     let said = build(&project, "web --force --secret id=npm_token,env=OTHER").code(0).err();
     assert!(!said.contains("secret "), "{said}");
-    // A build that fetches a repository may ask for the token without a mount.
+    // A build that fetches a repository can request the token without a mount.
     let project = project
         .dockerfile("web", "FROM scratch\nADD https://example.com/acme/x.git /x\n")
         .file(
@@ -333,12 +333,12 @@ fn a_base_that_may_mount_anything_gets_no_file_without_consent() {
         }
         store.to_string()
     };
-    // What its triggers mount is known as soon as the engine has reported them.
+    // The mounts of its triggers are known after the engine has reported the triggers.
     let triggers = serde_json::json!(["RUN --mount=type=secret,id=key true"]);
     let project = project.file(".layers/store.json", set("on_build", triggers));
     let said = build(&project, "plain --force").code(2).err();
     assert!(said.contains("as the secret key, for plain\n"), "{said}");
-    // For another platform, no one has seen the triggers that will run.
+    // For another platform, the triggers are still unknown.
     let project = project.file(".layers/store.json", set("platform", "linux/arm64".into()));
     let said = build(&project, "plain --force").code(0).err();
     let warning = "warning: the secret key is outside the repository, and is not given to plain\n";

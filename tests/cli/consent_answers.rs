@@ -1,4 +1,4 @@
-//! Answers at a terminal: what is asked, what is remembered, and what hostile names can't do.
+//! Consent at a terminal: the questions, what is remembered, and hostile names.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,8 @@ use crate::consent::{KEY, TWO_IMAGES, build, given, paste, raw, stealing};
 use crate::harness::Project;
 use crate::terminal::Session;
 
-/// A build at a terminal that gets an answer, or several keys; what is on the screen in the end.
+/// Runs a build at a terminal and sends an answer or several keys. Returns the exit code and the final
+/// screen.
 fn at_terminal(project: &Project, answer: &[u8]) -> (i32, String) {
     let home = project.root().parent().unwrap().display().to_string();
     let more = [("HOME", home.as_str()), ("NO_COLOR", "1")];
@@ -45,16 +46,16 @@ allow it, and remember the answer for this repository? [y/N] y
         home.join(".ssh/id_rsa").display()
     );
     assert!(screen.starts_with(&expected), "{screen}");
-    // It is kept for the user alone, outside the repository.
+    // The answer is stored for the user only, outside of the repository.
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&file), 0o600);
     assert_eq!(mode(file.parent().unwrap()), 0o700);
     let names = fs::read_dir(file.parent().unwrap()).unwrap();
     assert_eq!(names.count(), 1, "nothing else is left there");
-    // Neither at a terminal nor elsewhere it is asked again.
+    // The question is not repeated, neither at a terminal nor elsewhere.
     assert_eq!(at_terminal(&project, b"").0, 0);
     build(&project, "web").code(0);
-    // For another source, another ID and another repository it is.
+    // Another source, another ID, or another repository needs separate consent.
     let other = stealing();
     fs::create_dir_all(other.root().parent().unwrap().join(".local/state")).unwrap();
     let state = home.join(".local/state").display().to_string();
@@ -124,7 +125,7 @@ fn answers_that_the_repository_or_others_could_have_written_do_not_count() {
     let state = home.join(".local/state/layers");
     let file = state.join("consents.json");
     build(&project, "web").code(0);
-    // A state directory inside the repository could have come with it.
+    // A state directory inside the repository could be part of the repository.
     let inside = project.root().join("state/layers");
     fs::create_dir_all(&inside).unwrap();
     fs::copy(&file, inside.join("consents.json")).unwrap();
@@ -175,7 +176,7 @@ fn hostile_names_do_not_reach_the_terminal() {
     assert!(!said.contains(raw_characters), "{said:?}");
     assert!(said.contains(r"'a\u{1b}[2J\u{1b}[1;1H\u{202e}\u{d}\u{a}hint: layers"), "{said}");
     assert_eq!(paste(&project, &said).status.code(), Some(0), "{said}");
-    // At a terminal the list stands as it was written.
+    // At a terminal, the list is displayed as written.
     let (code, screen) = at_terminal(&project, b"n\n");
     assert_eq!(code, 2);
     assert!(screen.starts_with("builds of this repository use"), "{screen}");

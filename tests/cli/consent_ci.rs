@@ -1,4 +1,4 @@
-//! `layers ci` writes the consent that its jobs need: a job has no terminal to be asked at.
+//! `layers ci` writes the consent that its jobs need: a job has no terminal for questions.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::harness::Project;
 
-/// base mounts a file of the home, dev is built on it, clone uses two agents, plain nothing.
+/// base mounts a file of the home directory, dev is based on it, clone uses two agents, plain uses nothing.
 fn project() -> Project {
     let mounts = |ids: &[&str]| -> String {
         let mounts = ids.iter().map(|id| format!("--mount=type=secret,id={id} "));
@@ -74,7 +74,7 @@ fn the_commands_of_the_jobs_run_without_a_terminal() {
     let _agent = UnixListener::bind(&socket).unwrap();
     let run = |command: &str| {
         let command = command.replace(" --push=keys", "").replace(" --push", "");
-        // The key is none, so that no agent has to be started for it.
+        // The file is not a real key, so that no agent has to be started for it.
         let command = format!("{command} --ssh work={}", socket.display());
         let program = command.replacen("layers", env!("CARGO_BIN_EXE_layers"), 1);
         let mut shell = Command::new("sh");
@@ -96,7 +96,7 @@ fn the_commands_of_the_jobs_run_without_a_terminal() {
 fn the_file_is_the_same_wherever_it_is_made() {
     let project = project();
     project.run("ci github --output x.yml").code(0);
-    // Another home, without any of the files.
+    // Another home directory, without the files.
     let output = project
         .command(&["ci", "github", "--check", "--output", "x.yml"])
         .env("HOME", project.root().join("docker"))

@@ -1,5 +1,5 @@
-//! `layers diff` on repositories of a real git: what is told of a change, and that it is the same whether
-//! the change is committed or not.
+//! `layers diff` in real git repositories: the reported changes, which are the same whether or not they are
+//! committed.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::git::{commit, git_in};
 use crate::harness::{Project, assert_same};
 
-/// base ← builder ← dev, release copying from builder, and an agent alone; committed on `main`.
+/// base ← builder ← dev, release copying from builder, and a standalone agent; committed on `main`.
 pub fn shop() -> Project {
     let project = Project::new()
         .dockerfile("base", "FROM debian:12\nCOPY requirements.txt /\nRUN true\n")
@@ -27,13 +27,13 @@ pub fn shop() -> Project {
     project
 }
 
-/// What is told as data.
+/// Returns the report as JSON.
 pub fn json(project: &Project, words: &str) -> Value {
     let text = project.run(&format!("diff {words} --json -j 2")).code(0).out();
     serde_json::from_str(&text).unwrap()
 }
 
-/// A change as data and as Markdown: of the work tree, and once more when it is committed.
+/// Returns a change as JSON and as Markdown: in the work tree, and again after it is committed.
 #[track_caller]
 pub fn told(project: &Project) -> (Value, String) {
     let beside = json(project, "HEAD");
@@ -51,7 +51,7 @@ pub fn told(project: &Project) -> (Value, String) {
     (beside, markdown)
 }
 
-/// Facts of a list, a line each.
+/// Returns facts of a list, one line per entry.
 pub fn lines(list: &Value, names: &[&str]) -> Vec<String> {
     let rows = list.as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -62,7 +62,7 @@ pub fn lines(list: &Value, names: &[&str]) -> Vec<String> {
 #[test]
 fn a_change_of_a_base_is_told_whole() {
     let project = shop();
-    // Times of past builds; of `release` none is known.
+    // The durations of past builds. That of `release` is unknown.
     let times = r#"{"images":{"base":[60000],"builder":[120000],"dev":[30000],"agent":[1]}}"#;
     project.write(".layers/durations.json", times);
     project.write("docker/base/requirements.txt", "seven\n");
@@ -138,11 +138,11 @@ fn images_that_come_go_and_are_renamed_are_told() {
     assert_eq!(lines(&found["renamed"], &["was", "image"]), ["base ground"]);
     assert_eq!(lines(&found["new"], &["image", "dockerfile"]), ["tool docker/tool/Dockerfile"]);
     assert_eq!(lines(&found["lost"], &["image"]), ["agent"]);
-    // An edge of an image that is called otherwise is still there.
+    // Edges of a renamed image still exist.
     assert_eq!(lines(&found["new_edges"], &["image", "needs"]), ["tool ground"]);
     assert_eq!(found["lost_edges"], serde_json::json!([]));
     assert_eq!(found["externals"], serde_json::json!([]));
-    // What it took is still known.
+    // The build time of a renamed image is still known.
     assert_eq!(
         (&found["affected"][0]["image"], &found["affected"][0]["expected_ms"]),
         (&"ground".into(), &7000.into())
@@ -191,7 +191,7 @@ fn externals_that_move_are_told_with_their_images() {
     assert_eq!(moved(&found), [r#"debian:12 debian:13 ["agent","base"]"#]);
     let row = "\n### Externals\n\n| external | images |\n|---|---|\n| `debian:12` → `debian:13` | `agent` and `base` |\n";
     assert!(markdown.ends_with(row), "{markdown}");
-    // The repository tells which took whose place, then the kind of need.
+    // The repository shows which external replaced which, and then the kind of dependency.
     agent("FROM debian:13\nCOPY --from=redis:7 /a /\nCOPY --from=node:22 /b /\n");
     commit(&project);
     agent(&format!(
@@ -236,7 +236,7 @@ fn a_pin_in_the_committed_graph_moves_an_external() {
     let project = shop();
     pin(&project, &digest('a'));
     let (found, markdown) = told(&project);
-    // That it is pinned at all now makes no other image of it.
+    // The first pin does not change images.
     assert_eq!(found["affected"], serde_json::json!([]));
     let row = "| `debian:12` → `debian:12@sha256:aaaaaaaaaaaa…`, by `graph.json` | `agent` and `base` |\n";
     assert!(
@@ -250,7 +250,7 @@ fn a_pin_in_the_committed_graph_moves_an_external() {
     assert!(affected[2..].iter().all(|it| it.ends_with(" parent")), "{affected:?}");
     assert_eq!(found["externals"][0]["by_pin"], true);
     assert!(markdown.contains("| `agent` | external `debian:12` moved |\n"), "{markdown}");
-    // Whatever stands in the file, it stops nobody.
+    // Invalid files do not stop the command.
     for text in ["", "{\"images\": 7}", "[[[", "\u{0}"] {
         project.write("graph.json", text);
         let (found, _) = told(&project);
@@ -273,7 +273,7 @@ fn nothing_is_said_to_be_nothing() {
     for list in ["affected", "new", "lost", "renamed", "new_edges", "lost_edges", "externals"] {
         assert_eq!(found[list], serde_json::json!([]), "{list}");
     }
-    // What is gone is told though nothing is rebuilt.
+    // A removed image is reported although nothing is rebuilt.
     fs::remove_dir_all(project.root().join("docker/dev")).unwrap();
     let (_, markdown) = told(&project);
     assert!(markdown.contains("**None of 4 images is rebuilt**.\n"), "{markdown}");
@@ -298,7 +298,7 @@ fn three_dots_begin_where_both_parted() {
     assert_eq!(images("..work"), "agent base builder dev release");
     let found = json(&project, "main...work");
     assert_eq!(found["from_merge_base"], true);
-    // The work tree has a say only where no end is named.
+    // The work tree counts only if no end is specified.
     project.write("docker/dev/Dockerfile", "FROM nothing:at-all AND MORE\n");
     assert_eq!(images("main...work"), "agent");
     project.run("diff main").code(3);
@@ -335,7 +335,7 @@ fn modes_links_and_submodules_count_between_revisions() {
     };
     assert_eq!(change(&advance("docker/agent/lib")), "agent");
     assert_eq!(change(&advance("sub")), "inside");
-    // Another commit with the same files makes no other image.
+    // Another commit with the same files does not change images.
     assert_eq!(change(&touch), "");
     assert_eq!(
         change(&|root| std::os::unix::fs::symlink("x", root.join("docker/agent/l")).unwrap()),
@@ -353,7 +353,7 @@ fn a_revision_that_there_is_not_is_an_error_with_a_hint() {
         assert_same(&err(range), &format!("error: there is no revision `nowhere`\n{hint}"));
     }
     git_in(project.root(), &["checkout", "--quiet", "--orphan", "other"]);
-    // Else it could be the very same commit.
+    // Otherwise, it could be the same commit.
     project.write("other", "x\n");
     commit(&project);
     assert_same(

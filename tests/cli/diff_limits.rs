@@ -1,4 +1,4 @@
-//! `layers diff` at its limits: names that are markup, and more images than a comment holds.
+//! `layers diff` at its limits: names that are markup, and more images than a comment can contain.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::diff::{json, shop, told};
 use crate::git::{commit, git_in};
 use crate::harness::Project;
 
-/// Names of files that would be something else in Markdown or in Mermaid.
+/// File names with a meaning in Markdown or Mermaid.
 const ODD: [&str; 7] =
     ["a|b", "`x`", "<img src=x>", "two\nlines", "```\n## title", "\\|", "%%{init}%%"];
 
@@ -70,20 +70,20 @@ fn a_comment_holds_what_is_told_of_300_images() {
     let folders: Vec<_> = fs::read_dir(project.root().join("docker")).unwrap().collect();
     let mut folders: Vec<_> = folders.into_iter().map(|folder| folder.unwrap().path()).collect();
     folders.sort();
-    // One leaf: it is drawn with what it needs.
+    // One leaf is drawn with its parents.
     fs::write(folders[299].join("new"), "x").unwrap();
     let (_, markdown) = told(&project);
     let left =
         "\n2 of 300 images are drawn: those that are rebuilt, and what they need directly.\n";
     assert!(markdown.contains("```mermaid\n") && markdown.contains(left), "{markdown}");
-    // The root: all that is drawn is too much but for itself and its neighbours.
+    // For the root, only the root and its neighbors can be drawn.
     fs::write(folders[0].join("new"), "x").unwrap();
     let markdown = project.run("diff HEAD").code(0).out();
     let left = "\n17 of 300 images are drawn: those that changed themselves, and their direct neighbours.\n";
     assert!(markdown.contains(left), "{markdown}");
     assert!(markdown.len() < 65_536, "{}", markdown.len());
     assert!(markdown.contains("| `a-rather-long"), "{markdown}");
-    // Everything, with all edges: too much for a drawing, and for whole lists.
+    // Everything with all edges is too large for a drawing and for complete lists.
     for folder in &folders {
         let path = folder.join("Dockerfile");
         let text = fs::read_to_string(&path).unwrap();

@@ -1,5 +1,5 @@
-//! What the docker command would set for a build: the proxies of its configuration, and the platform
-//! of DOCKER_DEFAULT_PLATFORM.
+//! The settings that the docker command would use for a build: the proxies of its configuration, and the
+//! platform in DOCKER_DEFAULT_PLATFORM.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::harness::{Project, Ran};
 
 const PASSWORD: &str = "hunter2-of-the-proxy";
 
-/// Writes the configuration of the home above the repository.
+/// Writes the configuration in the home directory above the repository.
 fn proxies(project: Project, proxies: &Value) -> Project {
     project.file("../.docker/config.json", json!({ "proxies": proxies }).to_string())
 }
@@ -29,14 +29,14 @@ fn build(project: &Project, words: &str) -> Ran {
     project.run(&format!("build --all --engine fake --progress plain {words}"))
 }
 
-/// What the last build was asked for.
+/// Returns a field of the last build request.
 fn asked(project: &Project, field: &str) -> Value {
     let calls = project.read(".layers/calls.jsonl");
     let mut calls = calls.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     calls.rfind(|call| call["call"] == "build").unwrap()[field].clone()
 }
 
-/// The files below a directory that hold a text.
+/// Returns the files below a directory that contain a text.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -62,7 +62,7 @@ fn a_build_gets_the_proxies_and_no_key_counts_them() {
         "NO_PROXY": "localhost", "no_proxy": "localhost",
     });
     assert_eq!(asked(&project, "build_args"), expected);
-    // Another proxy makes no other image, and neither does none.
+    // Another proxy does not change images, nor does a missing one.
     for other in [json!({}), json!({ "default": { "httpProxy": "http://other" } })] {
         let project = proxies(app(PLAIN), &with_password());
         build(&project, "").code(0);
@@ -112,7 +112,7 @@ fn an_engine_has_its_own_proxies_and_a_directory_its_own_configuration() {
 
 #[test]
 fn a_proxy_that_a_dockerfile_declares_counts_and_is_not_shown() {
-    // As for BuildKit: the image has it in its history, and may have it in its environment.
+    // As for BuildKit: the proxy is in the image's history, and can be in its environment.
     let declares = "FROM scratch\nARG HTTP_PROXY\nENV PROXY=$HTTP_PROXY\nRUN true\n";
     let address = |host: &str| {
         let address = format!("http://me:{PASSWORD}@{host}");
@@ -153,7 +153,7 @@ fn a_proxy_that_a_dockerfile_declares_counts_and_is_not_shown() {
     let kept = files_with(&project.root().join(".layers"), PASSWORD);
     let script = project.root().join(".layers/fake.json").display().to_string();
     assert_eq!(kept, [script]);
-    // An ARG that is reached in no stage, or whose proxy is not set, changes nothing.
+    // An ARG that no stage reaches, or whose proxy is not set, changes nothing.
     let unused = "FROM scratch AS x\nARG HTTP_PROXY\nFROM scratch\nARG ALL_PROXY\nRUN true\n";
     let project = proxies(app(unused), &address("one"));
     build(&project, "").code(0);
@@ -213,11 +213,11 @@ fn the_default_platform_is_that_of_the_environment() {
     };
     let (asked, planned, key) = platform("linux/arm64", "-j1");
     assert_eq!((&asked, &planned), (&json!("linux/arm64"), &json!("linux/arm64")));
-    // However it is written, it is one platform and one key.
+    // All spellings are the same platform with the same key.
     for same in ["arm64", "linux/aarch64", "Linux/arm64/v8"] {
         assert_eq!(platform(same, "-j1"), (asked.clone(), planned.clone(), key.clone()));
     }
-    // The command line wins over it, and an empty value is none.
+    // The command line takes precedence, and an empty value counts as unset.
     let (asked, _, of_option) = platform("linux/amd64", "--platform linux/arm64");
     assert_eq!((&asked, &of_option), (&json!("linux/arm64"), &key));
     assert_eq!(platform("", "-j1").0, json!("linux/s390x"));
@@ -277,7 +277,7 @@ fn the_plan_and_what_is_affected_follow_the_default_platform() {
         String::from_utf8(output.stdout).unwrap().matches("base-arm64").count()
     };
     assert!(parents("linux/arm64") > parents("linux/amd64"));
-    // Files that are kept name no platform of one machine.
+    // Committed files do not contain the platform of a machine.
     let bake = |value: &str| {
         let mut command = project.command(&["graph", "--bake", "base-arm64"]);
         command.env("DOCKER_DEFAULT_PLATFORM", value).output().unwrap().stdout

@@ -1,6 +1,6 @@
-//! The same on a real engine, with images made of nothing but a static busybox.
+//! Tests of the binary on a real engine, with images that contain only a static busybox.
 //!
-//! Needs an engine and Debian's busybox-static; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+//! Needs an engine and Debian's busybox-static. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -13,11 +13,11 @@ use std::process::{Command, Output, Stdio};
 use crate::harness::Project;
 use crate::program;
 
-/// Every image of a test carries it, with the test's own name, so that none is shared and all are
-/// found again.
+/// The label of all images of a test. Its value is specific to the test, so that no image is shared and all
+/// are found again.
 const TEST_LABEL: &str = "dev.layers.test";
 
-/// A repository whose images get a name of their own, and are gone when the test ends.
+/// A repository whose images have unique names and are removed when the test ends.
 struct Real {
     project: Project,
     namespace: String,
@@ -25,7 +25,7 @@ struct Real {
 
 impl Drop for Real {
     fn drop(&mut self) {
-        // By label and not by reference: an image that was replaced has none any more.
+        // By label and not by reference: a replaced image no longer has a reference.
         let filter = format!("label={TEST_LABEL}={}", self.namespace);
         let listed = docker(&["image", "ls", "--quiet", "--no-trunc", "--filter", &filter]);
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
@@ -45,7 +45,7 @@ fn docker(arguments: &[&str]) -> Output {
 }
 
 impl Real {
-    /// The tree of most tests, or nothing (said aloud) where no engine is meant to be there.
+    /// Creates the tree of most tests. Prints a note and returns `None` if tests run without an engine.
     fn shop() -> Option<Real> {
         if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| value == "1") {
             println!("skipped: LAYERS_TEST_NO_ENGINE=1 says that there is no engine");
@@ -97,7 +97,7 @@ impl Real {
         format!("{}/shop-{name}:latest", self.namespace)
     }
 
-    /// What a command in an image prints.
+    /// Returns the output of a command in an image.
     fn run(&self, name: &str, command: &[&str]) -> String {
         let image = self.image(name);
         let mut arguments = vec!["run", "--rm", "--network=none", &image];
@@ -113,7 +113,7 @@ impl Real {
     }
 }
 
-/// Whether the engine's own frontend takes named contexts: Docker 23 was the first that does.
+/// Whether the engine's own frontend supports named contexts. Docker 23 is the first version that does.
 fn takes_named_contexts() -> bool {
     let version = docker(&["version", "--format", "{{.Server.Version}}"]);
     let version = String::from_utf8(version.stdout).unwrap();
@@ -228,7 +228,7 @@ fn what_can_not_be_had_is_shown_where_it_is_named() {
         let [error, number] = at(place, line);
         check(&real.project, image, &[&error, &format!("{number}{text}"), "^^^"]);
     }
-    // A step that fails says most in its last words, which may have no line end.
+    // The last output of a failing step is the most important, and can lack a line ending.
     let text =
         format!("FROM {name}/shop-base\nRUN busybox printf 'last {name}' && busybox false\n");
     real.project = std::mem::replace(&mut real.project, Project::new()).dockerfile("dev", &text);
@@ -298,14 +298,14 @@ fn only_what_changed_is_built() {
     let agent = real.project.read("docker/agent/Dockerfile").replace("COPY f", "COPY   f ");
     write("docker/agent/Dockerfile", &format!("# a comment\n{agent}"));
     assert_eq!(build("--all"), "0 built, 5 fresh of 5 images");
-    // A file that makes no other result: builder's layers differ, but not what release copies.
+    // A file without an effect on the result: builder's layers differ, but not what release copies.
     write("docker/agent/f", "another");
     let plan = real.project.run("plan").code(0).out();
     assert!(plan.contains("agent    build  docker/agent/f changed\n"), "{plan}");
     assert!(plan.contains("release  waits  for agent\n"), "{plan}");
     assert_eq!(build("--all"), "2 built, 3 fresh of 5 images");
     assert_eq!(real.run("release", &["/bin/busybox", "cat", "/f"]), "another");
-    // A label of the base is inherited by all that is built on it.
+    // All dependents inherit a label of the base.
     let base = real.project.read("docker/base/Dockerfile");
     write("docker/base/Dockerfile", &format!("{base}LABEL a=b\n"));
     assert_eq!(build("--all"), "4 built, 1 fresh of 5 images");
@@ -316,7 +316,7 @@ fn a_parent_that_comes_out_the_same_leaves_its_children_alone() {
     let Some(real) = Real::shop() else { return };
     let quiet = "build --all -j2 --progress quiet";
     real.project.run(quiet).code(0);
-    // Another instruction, but no other image: the context is copied to the same place.
+    // A different instruction with the same result: the context is copied to the same path.
     let path = real.project.root().join("docker/base/Dockerfile");
     let text = real.project.read("docker/base/Dockerfile");
     std::fs::write(path, text.replace("/bin/busybox\nRUN", "/bin/\nRUN")).unwrap();
@@ -340,7 +340,7 @@ fn what_somebody_did_to_the_images_is_noticed() {
     assert_eq!(verdict("dev"), "dev      build  no image in the engine");
     assert!(docker(&["tag", &real.image("agent"), &real.image("dev")]).status.success());
     assert_eq!(verdict("dev"), "dev      build  built from other inputs");
-    // What has only lost its name gets it back.
+    // An image that has only lost its name gets it back.
     let builder = real.id("builder");
     assert!(docker(&["tag", &real.image("agent"), &real.image("builder")]).status.success());
     let again = format!("builder  fresh  and is `{}` again", real.image("builder"));
@@ -355,7 +355,7 @@ fn what_somebody_did_to_the_images_is_noticed() {
 #[test]
 fn a_child_is_never_built_on_what_its_parents_name_was_moved_to() {
     let Some(mut real) = Real::shop() else { return };
-    // With a word of its own, or the engine has the step from another time.
+    // Include a unique name. Otherwise, the engine could have the step in its cache.
     let name = &real.namespace;
     let text = format!("FROM {name}/shop-base\nRUN echo asleep {name} && busybox sleep 3\n");
     real.project =
@@ -375,12 +375,12 @@ fn a_child_is_never_built_on_what_its_parents_name_was_moved_to() {
     assert!(docker(&["tag", &real.image("agent"), &real.image("base")]).status.success());
     stderr.read_to_string(&mut said).unwrap();
     if takes_named_contexts() {
-        // It is built on the parent of the plan, whatever has the parent's name now.
+        // It is built on the planned parent, whatever image has the parent's name now.
         assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
         real.run("builder", &["/bin/busybox", "true"]);
         let builder = real.id("builder");
         let again = real.project.run("build builder --progress quiet").code(0).err();
-        // containerd's store keeps no image that has lost its last name.
+        // containerd's store removes images that have lost their last name.
         let parts = ["0 built, 2 fresh", "1 built, 1 fresh"];
         assert!(parts.iter().any(|it| again.starts_with(it)), "{again}");
         real.run("base", &["/bin/busybox", "true"]);
@@ -403,17 +403,17 @@ fn an_image_that_was_built_on_ours_is_not_ours() {
         let plan = real.project.run("plan dev").code(0).out();
         plan.lines().find(|line| line.starts_with("dev ")).unwrap().to_owned()
     };
-    // By what is remembered, and by what the engine says where nothing is.
+    // First with the state directory, then only with the engine's information.
     std::fs::remove_dir_all(real.project.root().join(".layers")).unwrap();
     assert_eq!(verdict(), "dev      fresh");
     assert_eq!(verdict(), "dev      fresh");
-    // An engine keeps no step for an `ONBUILD`.
+    // An engine has no cached step for an `ONBUILD`.
     let text = real.project.read("docker/dev/Dockerfile") + "ONBUILD RUN true\n";
     std::fs::write(real.project.root().join("docker/dev/Dockerfile"), text).unwrap();
     real.project.run("build dev --progress quiet").code(0);
     std::fs::remove_dir_all(real.project.root().join(".layers")).unwrap();
     assert_eq!(verdict(), "dev      fresh");
-    // Somebody starts from it, which hands on its key, and ours goes away.
+    // A container of the image is committed, which inherits its key, and our image is removed.
     let by_hand = |to: &str| {
         let container = docker(&["create", &real.image("dev"), "true"]).stdout;
         let container = String::from_utf8(container).unwrap().trim().to_owned();
@@ -467,7 +467,7 @@ fn a_file_restored_makes_all_fresh_again() {
     assert_eq!(said, "3 built, 2 fresh of 5 images in 0.0s\n");
     write(&wheel);
     let said = real.project.run(quiet).code(0).err();
-    // An image whose last name was taken is gone from containerd's store; its steps are not.
+    // containerd's store removes an image that has lost its last name, but keeps its steps.
     let driver = docker(&["info", "--format", "{{.DriverStatus}}"]).stdout;
     let keeps_nameless = !String::from_utf8(driver).unwrap().contains("io.containerd.snapshotter");
     let counts = if keeps_nameless { "0 built, 5 fresh" } else { "3 built, 2 fresh" };

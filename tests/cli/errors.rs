@@ -1,4 +1,4 @@
-//! Mistakes: each is shown where it is, and says what to do.
+//! Mistakes in files: each is shown at its position, with a hint.
 
 #![expect(clippy::disallowed_methods, reason = "a test needs a pipe")]
 
@@ -186,7 +186,7 @@ fn build_arguments_that_nobody_declares() {
             "the build arguments `EMPTY` and `NOPE`\n |\n = hint: declare it where it is used: `ARG EMPTY`",
         ),
     );
-    // Only what is built counts.
+    // Only the built images count.
     check(
         "base --build-arg DEBUG=1",
         &warning(
@@ -233,7 +233,7 @@ fn a_stage_that_nobody_has() {
         .code(2)
         .stdout("")
         .stderr("error: no Dockerfile has a stage `bulider`\nhint: did you mean `builder`?\n");
-    // The file that can't be read may be the one that has it.
+    // The file that cannot be read could be the one that contains it.
     let said = project.dockerfile("dev", "FORM x\n").run("graph --target nothing").code(3).err();
     assert!(said.starts_with("error[unknown-instruction]: unknown instruction `FORM`"), "{said}");
     assert!(!said.contains("stage `nothing`"), "{said}");
@@ -255,7 +255,7 @@ fn values_that_are_no_part_of_a_name() {
     check(shop(), "--namespace a:b", "`--namespace` is `a:b`, which can't be a namespace");
     check(shop(), "--app Shop", "`--app` is `Shop`, which can't be a part of a name");
     check(shop().var("APP_NAME", "a_"), "", "APP_NAME is `a_`, which can't be a part of a name");
-    // Templates decide what a value may be.
+    // Templates decide which values are possible.
     let template = "reference = '{namespace}{app}{name}'\n";
     let templates = shop().file("layers.toml", template);
     templates.run("list --namespace acme/ --app shop-").code(0);

@@ -1,4 +1,4 @@
-//! What is fresh and what is built, on the scripted engine with a store that outlives the runs.
+//! Fresh and stale images, on the scripted engine with a persistent store.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::harness::{Project, assert_same};
 
 const STORE: &str = r#"{"store": "store.json", "record": "calls.jsonl"}"#;
 
-/// Like `Project::shop`, on nothing from outside, with a file that is read and one that is not.
+/// Like `Project::shop`, but without externals, with a file that is read and one that is not.
 fn shop(script: &str) -> Project {
     Project::new()
         .dockerfile("base", "FROM scratch\nCOPY requirements.txt /\nRUN true\n")
@@ -22,7 +22,7 @@ fn shop(script: &str) -> Project {
         .script(script)
 }
 
-/// Builds everything; returns the counts.
+/// Builds everything. Returns the counts.
 fn build(project: &Project, words: &str) -> String {
     let said = project.run(&format!("build {words} --engine fake -j2 --progress quiet")).code(0);
     said.err().lines().last().unwrap().replace(" in 0.0s", "")
@@ -32,7 +32,7 @@ fn plan(project: &Project, words: &str) -> String {
     project.run(&format!("plan {words} --engine fake")).code(0).out()
 }
 
-/// The line of one image in a plan of all.
+/// Returns the line of an image in a plan of all images.
 fn verdict(project: &Project, image: &str) -> String {
     let all = plan(project, "");
     let line = all.lines().find(|line| line.split_whitespace().next() == Some(image)).unwrap();
@@ -66,11 +66,11 @@ release  build  no image in the engine
     let calls = || project.read(".layers/calls.jsonl").lines().count();
     let before = calls();
     project.run("plan --engine fake").code(0);
-    // Who are you, and what carries a key: identities are known by their IDs.
+    // One request for the engine's version and one for the images with a key. Identities are stored by ID.
     assert_eq!(calls() - before, 2);
 }
 
-/// The calls of the engine in one run of `layers build --all` with nothing to do.
+/// Returns the engine's calls in a run of `layers build --all` with nothing to do.
 fn calls_of_a_build(project: &Project) -> Vec<String> {
     fs::remove_file(project.root().join(".layers/calls.jsonl")).unwrap();
     assert!(build(project, "--all").starts_with("0 built, "));
@@ -94,7 +94,7 @@ fn images_that_nobody_needs_cost_the_engine_no_question() {
         }
         let project = project.script(STORE);
         build(&project, "--all");
-        // What the two are that others need has to be asked once, and is known from then on.
+        // The identities of the two parents are requested once and stored.
         let calls = calls_of_a_build(&project);
         assert_eq!(calls, ["describe", "list", "inspect", "inspect"], "{leaves} leaves");
         assert_eq!(calls_of_a_build(&project), ["describe", "list"], "{leaves} leaves");
@@ -200,13 +200,13 @@ fn what_somebody_did_to_the_store_is_noticed() {
     edit_store(&project, &|store| drop(store.remove(dev)));
     assert_eq!(verdict(&project, "dev"), "build no image in the engine");
     assert_eq!(build(&project, "--all"), "1 built, 4 fresh of 5 images");
-    // The tag leads to another of ours.
+    // The tag points to another image of ours.
     edit_store(&project, &|store| {
         let agent = store["acme/shop-agent:latest"].clone();
         store.insert(dev.to_owned(), agent);
     });
     assert_eq!(verdict(&project, "dev"), "build built from other inputs");
-    // It leads to something that carries no key.
+    // The tag points to an image without a key.
     edit_store(&project, &|store| {
         store[dev]["labels"] = serde_json::json!({});
         store[dev]["id"] = serde_json::json!("sha256:somebody's");
@@ -215,7 +215,7 @@ fn what_somebody_did_to_the_store_is_noticed() {
         verdict(&project, "dev"),
         "build `acme/shop-dev:latest` is not the image that was built here"
     );
-    // A parent that was replaced makes its children wait.
+    // Children of a replaced parent wait.
     let project = built();
     edit_store(&project, &|store| {
         let agent = store["acme/shop-agent:latest"].clone();
@@ -282,7 +282,7 @@ fn identities_by_other_rules_are_forgotten() {
     }
     project.write(path, &kept.to_string());
     assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
-    // A list without a format, as it was kept at first.
+    // A list without a format version, as the first version of the program stored it.
     project.write(path, &kept["identities"].to_string());
     assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
 }
@@ -403,7 +403,7 @@ fn a_plan_is_told_as_json() {
 
 #[test]
 fn a_file_that_changes_after_it_was_hashed_fails_the_image() {
-    // So large that it is not kept in memory until it is sent.
+    // Too large to be kept in memory until it is sent.
     let (_, code, said) = changed_meanwhile(&"one\n".repeat(100_000), &"two\n".repeat(100_000));
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("`f` changed after it was first read"), "{said}");
@@ -419,7 +419,8 @@ fn a_small_file_that_changes_after_it_was_hashed_is_sent_as_it_was() {
     assert!(plan.contains("docker/dev/f changed"), "the key is that of what was sent: {plan}");
 }
 
-/// dev's file changes while base is being built: base waits for a file that we write then.
+/// Changes dev's file while base is being built: base waits for a file that this function writes after the
+/// change.
 fn changed_meanwhile(before: &str, after: &str) -> (Project, Option<i32>, String) {
     let script = r#"{"store": "store.json",
         "images": [{"reference": "shop-base", "gate": "file:go"}]}"#;

@@ -1,9 +1,9 @@
-//! A commit of everything in a project, with a real git.
+//! Commits everything in a project with a real git.
 
 use crate::harness::Project;
 pub use crate::program::{git as git_in, git_on as git_at};
 
-/// Commits all that lies in a project.
+/// Commits all files of a project.
 #[track_caller]
 pub fn commit(project: &Project) {
     git_in(project.root(), &["add", "--all"]);

@@ -1,4 +1,4 @@
-//! `layers graph` in all its forms.
+//! `layers graph` in all output formats.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -46,7 +46,7 @@ fn dot_is_drawn_by_graphviz() {
     }
 }
 
-/// What Graphviz makes of a DOT document, which it must not complain about.
+/// Returns what Graphviz renders from a DOT document. Graphviz must print no warnings.
 fn drawn(dot: &str) -> String {
     let mut graphviz = Command::new("dot")
         .arg("-Tsvg")

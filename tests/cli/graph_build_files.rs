@@ -1,8 +1,8 @@
-//! `layers graph --bake` and `--compose`: files by which other programs build the same graph.
+//! `layers graph --bake` and `--compose`: files with which other programs build the same graph.
 
 use crate::harness::Project;
 
-/// A repository with all that such files have to carry over.
+/// A repository with everything that such files must contain.
 fn odd() -> Project {
     Project::new()
         .file(

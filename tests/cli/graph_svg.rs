@@ -1,4 +1,4 @@
-//! `layers graph --svg`: what the picture holds, and where it holds it.
+//! `layers graph --svg`: the elements of the picture and their positions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ fn number(node: Node<'_, '_>, name: &str) -> f64 {
     node.attribute(name).unwrap().parse().unwrap()
 }
 
-/// The nodes of a picture by their names; externals after a `!`.
+/// Returns the nodes of a picture by name. Names of externals start with `!`.
 fn boxes(picture: &Document<'_>) -> BTreeMap<String, Area> {
     let mut boxes = BTreeMap::new();
     for group in picture.descendants() {
@@ -28,7 +28,7 @@ fn boxes(picture: &Document<'_>) -> BTreeMap<String, Area> {
     boxes
 }
 
-/// The lines: from, to, and the first and last point.
+/// Returns the lines: from, to, and the first and last point.
 fn lines(picture: &Document<'_>) -> Vec<(String, String, [f64; 4])> {
     let needs = picture.descendants().filter(|it| it.has_attribute("data-from"));
     let lines = needs.map(|need| {
@@ -40,7 +40,7 @@ fn lines(picture: &Document<'_>) -> Vec<(String, String, [f64; 4])> {
             .map(|part| part.parse().unwrap())
             .collect();
         let len = numbers.len();
-        // `H` gives no row: the one before stays.
+        // `H` has no row: the previous one applies.
         let end = match d.rfind('H') > d.rfind('C') {
             true => [numbers[len - 1], numbers[len - 2]],
             false => [numbers[len - 2], numbers[len - 1]],
@@ -51,7 +51,8 @@ fn lines(picture: &Document<'_>) -> Vec<(String, String, [f64; 4])> {
     lines.collect()
 }
 
-/// Checks a picture as a whole: it is well-formed, boxes lie apart and inside, lines join their boxes.
+/// Checks a whole picture: it is well-formed, boxes do not overlap and are inside the picture, and lines
+/// connect their boxes.
 fn check(svg: &str) -> BTreeMap<String, Area> {
     let picture = Document::parse(svg).unwrap();
     let root = picture.root_element();

@@ -1,8 +1,8 @@
-//! `layers graph` with a part of the graph, without needs that others imply, and with marks.
+//! `layers graph` with a part of the graph, without implied edges, and with marks.
 
 use crate::harness::Project;
 
-/// base ← builder ← dev, release on base and builder, agent alone; one external that all begin with.
+/// base ← builder ← dev, release on base and builder, agent alone; all are based on one external.
 fn tools() -> Project {
     Project::shop().dockerfile("tools", "FROM debian:bookworm-slim\n").dockerfile(
         "dev",
@@ -64,7 +64,7 @@ fn a_reduction_leaves_out_what_a_longer_way_implies() {
 }
 "#,
     );
-    // In the focus nothing else may imply a need.
+    // Images outside of the focus do not imply edges.
     let near = project.run("graph --mermaid --reduce --focus base --focus dev").code(0).out();
     assert!(!near.contains("agent"), "{near}");
 }
@@ -158,7 +158,7 @@ base  [build]
 verdict: fresh (1 image), build (1 image), waits (1 image)
 ",
     );
-    // What is not drawn is asked for where a verdict hangs on it.
+    // An image that is not drawn is still checked if a verdict depends on it.
     let part = project.run(&format!("{tree} --focus dev --reduce")).code(0).out();
     assert!(part.starts_with("base  [build]\n└── dev  [waits]\n"), "{part}");
     let colored = project.var("CLICOLOR_FORCE", "1").run(tree).code(0).out();

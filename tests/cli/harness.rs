@@ -1,4 +1,4 @@
-//! Lays out a small repository, runs the binary in it, and compares all that it says.
+//! Creates a small repository, runs the binary in it, and compares its complete output.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ pub use crate::expect::assert_same;
 use crate::expect::expect_file;
 use crate::program::layers_without_settings;
 
-/// A repository in a folder of its own, called `shop`.
+/// A repository in its own directory with the name `shop`.
 pub struct Project {
     _folder: TempDir,
     root: PathBuf,
     variables: Vec<(String, String)>,
 }
 
-/// How a run of the binary ended.
+/// The result of a run of the binary.
 pub struct Ran {
     output: Output,
     root: PathBuf,
 }
 
 impl Project {
-    /// An empty repository.
+    /// Creates an empty repository.
     pub fn new() -> Project {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("shop");
@@ -32,7 +32,7 @@ impl Project {
         Project { _folder: folder, root: root.canonicalize().unwrap(), variables: Vec::new() }
     }
 
-    /// The tree of most tests: base ← builder ← dev, release copying from builder, agent alone.
+    /// Creates the tree of most tests: base ← builder ← dev, release copying from builder, agent alone.
     pub fn shop() -> Project {
         Project::new()
             .dockerfile("base", "FROM debian:bookworm-slim\nRUN true\n")
@@ -58,7 +58,7 @@ impl Project {
         fs::write(path, text).unwrap();
     }
 
-    /// Adds a copy of a program that can be run.
+    /// Adds a copy of an executable program.
     pub fn program(self, path: &str, from: &Path) -> Project {
         let to = self.root.join(path);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -77,25 +77,24 @@ impl Project {
         self
     }
 
-    /// Gives the fake engine a script.
+    /// Sets the script of the fake engine.
     pub fn script(self, json: &str) -> Project {
         let path = self.root.join(".layers/fake.json");
         let project = self.file(".layers/fake.json", json);
         project.var("LAYERS_FAKE_SCRIPT", path.to_string_lossy())
     }
 
-    /// The repository's folder.
+    /// Returns the repository's directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The text of a file.
+    /// Returns the text of a file.
     pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.root.join(path)).unwrap()
     }
 
-    /// A command that runs the binary at the root, with an environment of nothing but what it
-    /// needs.
+    /// Returns a command that runs the binary at the root, with a minimal environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = layers_without_settings();
         command.args(arguments).current_dir(&self.root).env_remove("DOCKER_HOST");
@@ -104,7 +103,7 @@ impl Project {
         command
     }
 
-    /// Runs the binary with arguments divided by blanks.
+    /// Runs the binary with arguments separated by spaces.
     pub fn run(&self, arguments: &str) -> Ran {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
         let output = self.command(&arguments).output().unwrap();
@@ -113,47 +112,47 @@ impl Project {
 }
 
 impl Ran {
-    /// Checks the exit code; shows all that was said where it is another.
+    /// Checks the exit code. Shows the complete output if it is different.
     #[track_caller]
     pub fn code(self, expected: i32) -> Ran {
         assert_eq!(self.output.status.code(), Some(expected), "{}", self.everything());
         self
     }
 
-    /// Compares the whole standard output.
+    /// Compares the complete stdout.
     #[track_caller]
     pub fn stdout(self, expected: &str) -> Ran {
         assert_same(&self.text(&self.output.stdout), expected);
         self
     }
 
-    /// Compares the whole standard output with a file of `tests/cli/expected`.
+    /// Compares the complete stdout with a file in `tests/cli/expected`.
     #[track_caller]
     pub fn stdout_file(self, name: &str) -> Ran {
         expect_file(&format!("tests/cli/expected/{name}"), &self.out());
         self
     }
 
-    /// Compares the whole standard error stream.
+    /// Compares the complete stderr.
     #[track_caller]
     pub fn stderr(self, expected: &str) -> Ran {
         assert_same(&self.text(&self.output.stderr), expected);
         self
     }
 
-    /// Compares the whole standard error stream with a file of `tests/cli/expected`.
+    /// Compares the complete stderr with a file in `tests/cli/expected`.
     #[track_caller]
     pub fn stderr_file(self, name: &str) -> Ran {
         expect_file(&format!("tests/cli/expected/{name}"), &self.err());
         self
     }
 
-    /// What was written to the standard output.
+    /// Returns stdout.
     pub fn out(&self) -> String {
         self.text(&self.output.stdout)
     }
 
-    /// What was written to the standard error stream.
+    /// Returns stderr.
     pub fn err(&self) -> String {
         self.text(&self.output.stderr)
     }
@@ -162,8 +161,8 @@ impl Ran {
         format!("stdout:\n{}\nstderr:\n{}", self.out(), self.err())
     }
 
-    /// What was said, with what differs from run to run made the same: the root is `[root]`,
-    /// times are `0.0s`, IDs of runs `[run]`.
+    /// Returns output with the parts that vary between runs replaced: the root by `[root]`, times by `0.0s`,
+    /// and IDs of runs by `[run]`.
     fn text(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let text = text.replace(self.root.to_str().unwrap(), "[root]");

@@ -1,5 +1,5 @@
-//! Ways to a wrong `fresh` that were closed: each is a small tree, an edit that makes another
-//! image, and the verdict that must notice.
+//! Former causes of a wrong `fresh`. Each test has a small tree, an edit that changes an image, and the
+//! verdict that must detect it.
 
 use crate::harness::Project;
 
@@ -10,14 +10,14 @@ fn build(project: &Project, words: &str) -> String {
     said.err().lines().last().unwrap().replace(" in 0.0s", "")
 }
 
-/// What a plan says of an image.
+/// Returns the verdict of an image in a plan.
 fn verdict(project: &Project, image: &str, words: &str) -> String {
     let all = project.run(&format!("plan {words} --engine fake")).code(0).out();
     let line = all.lines().find(|line| line.split_whitespace().next() == Some(image)).unwrap();
     line.split_whitespace().nth(1).unwrap().to_owned()
 }
 
-/// The files that the last build of an image was sent.
+/// Returns the files that were sent to the last build of an image.
 fn sent(project: &Project, image: &str) -> String {
     let calls = project.read(".layers/calls.jsonl");
     let calls = calls.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -34,7 +34,7 @@ fn contexts(values: &str) -> String {
     format!("namespace = 'acme'\n[image.user.contexts]\n{values}")
 }
 
-/// Two siblings, and one that reads them by the names of contexts.
+/// Two images, and one that reads them through named contexts.
 fn with_contexts(values: &str) -> Project {
     Project::new()
         .dockerfile("one", "FROM scratch\nCOPY f /\n")
@@ -59,7 +59,7 @@ fn what_named_contexts_stand_for_counts() {
     let to =
         |address: &str| format!("first = 'one'\nsecond = 'https://example.com/{address}.git'\n");
     check(&to("a"), &to("b"), "build");
-    // One that nobody names does not count.
+    // A context that is not used does not count.
     let both = "first = 'one'\nsecond = 'two'\n";
     check(both, &format!("{both}third = 'two'\n"), "fresh");
 }
@@ -87,7 +87,7 @@ fn triggers_of_an_excluded_base_are_those_of_the_image() {
         .file("docker/user/b", "1")
         .script(STORE);
     build(&project, "--all");
-    // The image that the engine holds reads `a` still.
+    // The image in the engine still reads `a`.
     project.write("docker/base/Dockerfile", "FROM scratch\nONBUILD COPY b /\n");
     build(&project, "user --exclude base");
     assert!(sent(&project, "user").contains("\"a\""), "{}", sent(&project, "user"));
@@ -140,7 +140,7 @@ fn an_image_that_was_built_upon_ours_is_not_ours() {
     let mut store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
     let images = store.as_object_mut().unwrap();
     let (name, ours) = images.iter().next().map(|(a, b)| (a.clone(), b.clone())).unwrap();
-    // A commit of a container: the labels stay, a layer is added, and it gets the name.
+    // A committed container: it keeps the labels, gets an additional layer, and has the name.
     let mut theirs = ours.clone();
     theirs["id"] = "sha256:theirs".into();
     theirs["diff_ids"].as_array_mut().unwrap().push("sha256:patch".into());
@@ -152,7 +152,7 @@ fn an_image_that_was_built_upon_ours_is_not_ours() {
     assert_eq!(build(&project, "--all"), "0 built, 1 fresh of 1 image");
     let store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
     assert_eq!(store[&name]["id"], ours["id"]);
-    // That it is there under another name is no matter.
+    // Its presence under another name does not matter.
     let mut store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
     store.as_object_mut().unwrap().insert("patched:1".to_owned(), theirs);
     project.write(path, &store.to_string());

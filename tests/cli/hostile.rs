@@ -1,5 +1,5 @@
-//! Repositories, engines, and registries that are hostile in what they say: whatever is printed, no
-//! terminal obeys it, and GitHub Actions takes no line of it for a command.
+//! Repositories, engines, and registries with hostile text: no printed text has an effect on a terminal, and
+//! GitHub Actions interprets no line as a command.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -8,12 +8,12 @@ use std::process::Output;
 use crate::git::git_in;
 use crate::harness::Project;
 
-/// A text in which there is all that must not reach a screen or the log of a job as it is. It is a name
-/// that a file system takes.
+/// A text that contains everything that must not be printed unchanged on a screen or in the log of a job. It
+/// is a valid file name.
 const EVIL: &str = "a\n::evil::x\n  ::stop-commands::x\r\u{1b}[31m\u{1b}]0;t\u{7}\u{9b}1m\u{202e}\u{2066}\u{61c}\
                     \u{2028}\u{2029}\u{85}\u{200b}\u{200d}\u{feff}\u{2060}\u{7f}##[evil]b";
 
-/// The same as a string of JSON or of TOML has it.
+/// Returns the text as a JSON or TOML string.
 fn quoted() -> String {
     let escape = |c: char| match c {
         '\n' => "\\n".to_owned(),
@@ -23,14 +23,14 @@ fn quoted() -> String {
     format!("\"{}\"", EVIL.chars().map(escape).collect::<String>())
 }
 
-/// Characters that nobody sees, or that reorder others.
+/// Whether a character is invisible or reorders others.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{61c}' | '\u{feff}')
 }
 
-/// Without the colors that this program writes itself.
+/// Removes the colors that the program itself prints.
 fn without_colors(text: &str) -> String {
     regex::Regex::new("\x1b\\[[0-9;]*m").unwrap().replace_all(text, "").into_owned()
 }
@@ -50,7 +50,7 @@ fn check(output: &Output, what: &str, colors: bool, in_actions: bool) {
     }
 }
 
-/// Runs a command in each of the ways that print differently, and gives what the last one said.
+/// Runs a command with each output style, and returns the output of the last one.
 #[track_caller]
 fn run(project: &Project, words: &str, code: i32) -> String {
     let mut said = String::new();
@@ -77,7 +77,7 @@ fn commit(project: &Project) {
     crate::git::commit(project);
 }
 
-/// Images that can be built, with evil in all that may hold it.
+/// Images that can be built, with the hostile text wherever possible.
 fn buildable() -> Project {
     let evil = quoted();
     let dockerfile = format!(
@@ -113,7 +113,7 @@ fn buildable() -> Project {
         .script(&script)
 }
 
-/// The path of the Dockerfile in the directory of evil name, as TOML has it.
+/// Returns the path of the Dockerfile in the hostile directory, as a TOML string.
 fn path() -> String {
     let quoted = quoted();
     format!("\"images/{}/Dockerfile\"", &quoted[1..quoted.len() - 1])
@@ -162,7 +162,7 @@ fn every_command_on_images_that_build() {
 #[test]
 fn every_command_on_runs() {
     let project = buildable();
-    // What draws on a terminal moves its cursor, so it is not among these.
+    // The live view moves the cursor, so it is not in this list.
     for progress in ["plain", "json", "quiet"] {
         run(&project, &format!("build app --engine fake --force --progress {progress}"), 0);
         run(&project, &format!("build fails --engine fake --progress {progress}"), 1);
@@ -176,7 +176,7 @@ fn every_command_on_runs() {
     {
         run(&project, words, 0);
     }
-    // The log of an image begins its lines with what steps wrote.
+    // In the log of an image, lines start with the output of steps.
     assert!(run(&project, "log app", 0).contains("\\::evil::1"));
 }
 
@@ -302,7 +302,7 @@ fn a_log_from_elsewhere_commands_nothing() {
     assert!(said.contains("failed"), "the events are read: {said}");
 }
 
-/// A registry that refuses everything with these headers and this body, for as long as the test runs.
+/// Starts a registry that rejects every request with these headers and this body until the test ends.
 fn refusing_registry(headers: String, body: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("localhost:{}", listener.local_addr().unwrap().port());
@@ -310,13 +310,13 @@ fn refusing_registry(headers: String, body: String) -> String {
         for stream in listener.incoming() {
             let mut stream = BufReader::new(stream.unwrap());
             let mut line = String::new();
-            // What is no HTTP is an attempt at TLS, which this does not speak.
+            // Anything that is not HTTP is an attempt at TLS, which this server does not support.
             while stream.read_line(&mut line).is_ok_and(|read| read > 2) {
                 line.clear();
             }
             let (length, close) = (body.len(), "Connection: close\r\n");
             let answer = format!("HTTP/1.1 {headers}{close}Content-Length: {length}\r\n\r\n{body}");
-            // A client that has gone away has heard enough.
+            // The client can have closed the connection.
             drop(stream.get_mut().write_all(answer.as_bytes()));
         }
     });

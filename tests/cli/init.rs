@@ -1,4 +1,5 @@
-//! `layers init` on trees of the shapes that public repositories have: what it writes must do.
+//! `layers init` on trees with the layouts of public repositories: the file that it writes must be
+//! sufficient.
 
 use crate::config::check;
 use crate::harness::Project;
@@ -74,7 +75,7 @@ reference = "{namespace}/{app}-{name}"
         );
 }
 
-/// Whether a tree is described by what `init` writes: the images and edges are these.
+/// Checks that the file that `init` writes describes a tree: these are its images and edges.
 #[track_caller]
 fn check_init(project: &Project, expected: &str) -> String {
     project.run("init").code(0).stdout("");
@@ -84,7 +85,8 @@ fn check_init(project: &Project, expected: &str) -> String {
 
 #[test]
 fn init_tells_all_images_apart() {
-    // The shape of SeleniumHQ/docker-selenium: two files in one folder, one of them deeper again.
+    // The layout of SeleniumHQ/docker-selenium: two files in one directory, and a deeper directory with the
+    // same name.
     let project = Project::new()
         .file("Base/Dockerfile", "FROM ubuntu:24.04\n")
         .file("NodeBase/Dockerfile", "ARG NS=grid\nFROM ${NS}/base:latest\n")
@@ -107,7 +109,7 @@ fn init_tells_all_images_apart() {
 
 #[test]
 fn init_reads_templates_out_of_from_lines() {
-    // The shape of big-data-europe/docker-spark.
+    // The layout of big-data-europe/docker-spark.
     let from = |base: &str| format!("FROM acme/spark-{base}:3.3\n");
     let project = Project::new()
         .file("base/Dockerfile", "FROM alpine:3.10\n")

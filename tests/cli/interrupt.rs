@@ -1,4 +1,4 @@
-//! Signals: nothing new starts, what runs is cancelled, and the process dies of the signal.
+//! Signals: no new builds start, running ones are cancelled, and the process dies of the signal.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use crate::harness::Project;
 
-/// Runs a build that never ends by itself, sends a signal once it is under way, and returns the
-/// signal the process died of and all it said.
+/// Starts a build that never ends by itself, and sends a signal after it has started. Returns the signal that
+/// the process died of and its output.
 fn interrupt(signal: &str) -> (Option<i32>, String) {
     let project =
         Project::shop().script(r#"{"images": [{"reference": "shop-base", "gate": "cancelled"}]}"#);

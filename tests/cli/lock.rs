@@ -1,5 +1,5 @@
-//! `graph.json` and the digests in it: kept, heeded by `--locked`, and refused where it is broken or
-//! out of date.
+//! `graph.json` and its digests: written, used by `--locked`, and rejected if the file is broken or out of
+//! date.
 
 use std::fs;
 
@@ -14,12 +14,12 @@ fn digest() -> String {
     format!("sha256:{}", "1a".repeat(32))
 }
 
-/// The shop with an engine that calls itself so.
+/// The shop with an engine of this name.
 fn shop(name: &str) -> Project {
     Project::shop().script(&SCRIPT.replace("NAME", name).replace("DIGEST", &digest()))
 }
 
-/// Writes graph.json, with all externals pinned.
+/// Writes graph.json with all externals pinned.
 fn pin(project: &Project) {
     project.run("graph --output graph.json").code(0);
     let text = project.read("graph.json");
@@ -32,7 +32,7 @@ fn build(project: &Project, words: &str) -> Ran {
     project.run(&format!("build --all --engine fake -j1 --progress plain {words}"))
 }
 
-/// What the engine was asked to build, the newest first.
+/// Returns the build requests to the engine, the newest first.
 fn requests(project: &Project) -> Vec<Value> {
     let calls = project.read(".layers/calls.jsonl");
     let calls = calls.lines().rev().map(|line| serde_json::from_str(line).unwrap());
@@ -48,7 +48,7 @@ fn pins_are_kept_as_long_as_their_externals_are_used() {
     project.run("graph --json").code(0).stdout(&pinned);
     project.run("graph --output graph.json").code(0);
     assert_eq!(project.read("graph.json"), pinned);
-    // Another use of the same external has its pin at once, another external has none.
+    // Another use of the same external has its pin immediately. Another external has none.
     let project = project.dockerfile("extra", "FROM debian:bookworm-slim\n");
     let said = project.run("graph --check").code(1).out();
     assert!(said.contains(&format!("+          \"digest\": \"{}\"", digest())), "{said}");
@@ -59,7 +59,7 @@ fn pins_are_kept_as_long_as_their_externals_are_used() {
     project.run("graph --output graph.json").code(0);
     let text = project.read("graph.json");
     assert_eq!(text.matches("\"digest\": null").count(), 2, "{text}");
-    // Gone from all Dockerfiles, gone from here.
+    // An external that no Dockerfile uses is removed.
     let project = project.dockerfile("base", "FROM debian:bookworm-slim\n");
     let said = project.run("graph --json").code(0).out();
     assert_eq!(said.matches("\"digest\": null").count(), 2, "{said}");
@@ -88,7 +88,7 @@ error[broken-lock]: `graph.json`: key must be a string
     assert_eq!(project.read("graph.json"), broken, "nothing was written");
     project.run("graph").code(0);
     build(&project, "").code(0);
-    // What another program calls so is none of ours, until a verb needs it.
+    // A file of another program with this name is ignored until a command needs it.
     project.write("graph.json", "{\"nodes\": []}\n");
     project.run("check").code(0);
     assert!(project.run("graph --json").code(0).out().contains("\"digest\": null"));
@@ -118,7 +118,7 @@ fn a_locked_build_wants_a_lock_of_today() {
     refused(&project, "`graph.json` is out of date\n");
     let project = project.dockerfile("base", "FROM debian:bookworm-slim\nRUN true\n");
     project.run("plan --locked --engine fake").code(0);
-    // A version adds a tag to each image, and changes nothing that is locked.
+    // A version adds a tag to each image and changes nothing that is locked.
     let project = project.var("VERSION", "1.2");
     project.run("graph --check").code(1);
     project.run("plan --locked --engine fake").code(0);
@@ -136,7 +136,7 @@ fn what_takes_named_contexts_is_told_the_digest() {
         let dockerfile = request["dockerfile"].as_str().unwrap();
         let expected = match dockerfile.contains("FROM debian") {
             true => serde_json::json!({"debian:bookworm-slim": format!("docker-image://{pinned}")}),
-            // Parents stand under names that nobody else has.
+            // Parents have unique names.
             false => request["contexts"].clone(),
         };
         assert_eq!(request["contexts"], expected, "{dockerfile}");
@@ -153,10 +153,10 @@ fn what_takes_named_contexts_is_told_the_digest() {
     assert!(!store.contains("\"debian:bookworm-slim\""), "the tag is left alone");
     assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
     project.run("plan --locked --check --engine fake").code(0);
-    // Without the lock the tag counts, which leads elsewhere.
+    // Without the lock, the tag counts, which points to another image.
     let said = build(&project, "").code(0).err();
     assert!(said.contains("base: external debian:bookworm-slim moved"), "{said}");
-    // Back on the pin: the image that was built on it is still there.
+    // Back on the pin, the image that was built on it still exists.
     assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
 }
 
@@ -194,13 +194,13 @@ fn elsewhere_the_name_must_lead_to_the_pinned_image() {
     let project = shop("fake");
     pin(&project);
     let pinned = format!("debian@{}", digest());
-    // It is free: the pinned image gets it.
+    // The name is free, so the pinned image gets it.
     let said = build(&project, "--locked").code(0).err();
     assert!(said.starts_with(&format!("pulling {pinned}\n")), "{said}");
     assert!(requests(&project).iter().all(|request| request["contexts"] == serde_json::json!({})));
     assert!(project.read(".layers/store.json").contains("\"debian:bookworm-slim\""));
     assert!(build(&project, "--locked --force").code(0).err().contains("5 built of 5 images"));
-    // It leads elsewhere: it is not taken away.
+    // The name points to another image and is not moved.
     let said = build(&project, "--pull").code(0).err();
     assert!(said.contains("debian:bookworm-slim: pulled\n"), "{said}");
     let said = build(&project, "--locked --force").code(4).err();
@@ -210,7 +210,7 @@ fn elsewhere_the_name_must_lead_to_the_pinned_image() {
     assert!(said.contains(&expected), "{said}");
     let hint = format!("let the name lead there: docker tag {pinned} debian:bookworm-slim");
     assert!(said.contains(&hint), "{said}");
-    // Where nothing is built, nobody looks the name up.
+    // If nothing is built, the name is not looked up.
     assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
 }
 
@@ -232,7 +232,7 @@ fn externals_to_pin_are_named_as_dockerfiles_name_them() {
     assert!(said.ends_with("hint: did you mean `debian:bookworm-slim`?\n"), "{said}");
     let said = project.run("update zzz").code(2).err();
     assert!(said.ends_with("hint: `layers graph` shows the externals\n"), "{said}");
-    // An image of the repository is none, and one with a digest stays as it is.
+    // An image of the repository is not an external, and an external with a digest does not change.
     project.run("update acme/shop-base").code(2);
     let project = Project::new().dockerfile("base", &format!("FROM debian@{}\n", digest()));
     project.run(&format!("update debian@{}", digest())).code(2);

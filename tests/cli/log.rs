@@ -1,4 +1,5 @@
-//! `layers log` and `layers runs`: what a run said can be read again, without engine and files.
+//! `layers log` and `layers runs`: the output of a run can be printed again, without the engine and the
+//! files.
 
 use std::fs;
 use std::process::Output;
@@ -18,7 +19,7 @@ fn failing() -> Project {
     ))
 }
 
-/// What was written, not made the same.
+/// Returns the unmodified output of a command.
 fn raw(project: &Project, words: &str) -> Output {
     project.command(&words.split_whitespace().collect::<Vec<_>>()).output().unwrap()
 }
@@ -27,7 +28,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// The IDs of the runs, the newest first, as `layers runs --json` has them.
+/// Returns the entries of `layers runs --json`, the newest first.
 pub fn runs(project: &Project) -> Vec<serde_json::Value> {
     serde_json::from_str(&text(raw(project, "runs --json").stdout)).unwrap()
 }
@@ -36,7 +37,7 @@ pub fn newest(project: &Project) -> String {
     runs(project)[0]["id"].as_str().unwrap().to_owned()
 }
 
-/// The table of runs with blanks and moments that are the same each time.
+/// Returns the table of runs with constant spaces and times.
 pub fn table(project: &Project) -> String {
     let said = project.run("runs").code(0).out();
     let moments = Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC").unwrap();
@@ -83,7 +84,7 @@ line
 ",
         (2..=25).map(|number| format!("line {number}\n")).collect::<String>()
     ));
-    // Told again later, the command names the run.
+    // For an older run, the command contains the ID of the run.
     let id = newest(&project);
     project.run("build agent --engine fake").code(0);
     let told = text(raw(&project, &format!("log --run {id}")).stdout);
@@ -101,7 +102,7 @@ fn all_of_a_short_log_is_in_the_summary() {
     );
     let said = project.run("build base --engine fake --progress quiet").code(1).err();
     assert!(said.contains("  | two\n") && !said.contains("whole log"), "{said}");
-    // A line that is too long for the summary is shown whole in the log.
+    // A line that is too long for the summary is complete in the log.
     let long = "x".repeat(500);
     let project = project.script(&format!(
         r#"{{"images": [{{"reference": "shop-base",
@@ -166,7 +167,7 @@ fn a_run_with_nothing_to_do_leaves_no_log() {
         .run("log agent --run none")
         .code(2)
         .stderr("error: no run `none` is kept\nhint: `layers runs` lists those that are kept\n");
-    // What was fresh has no log there, and an older run does.
+    // A fresh image has no log in this run, but in an older one.
     let error = text(raw(&project, "log agent").stderr);
     let last = newest(&project);
     let hint = format!("layers log agent --run {id}");

@@ -1,4 +1,4 @@
-//! Logs of runs that died or are going on, logs that can't be written, and hostile ones.
+//! Logs of runs that died or are in progress, logs that cannot be written, and hostile logs.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::harness::{Project, assert_same};
 use crate::log::{newest, runs, table};
 
-/// The folder of the newest run.
+/// Returns the directory of the newest run.
 fn folder(project: &Project) -> PathBuf {
     project.root().join(".layers/runs").join(newest(project))
 }
 
-/// A build of base that goes on until the file `.layers/go` is there, or it is killed.
+/// A build of base that continues until the file `.layers/go` exists or it is killed.
 struct Waiting(Child);
 
 impl Waiting {
@@ -43,7 +43,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // Where a test failed before; else it is over already.
+        // If a test has failed, the process is still running; otherwise, it has ended.
         drop(self.0.kill());
         drop(self.0.wait());
     }
@@ -75,10 +75,10 @@ fn a_run_that_goes_on_is_told_from_one_that_was_killed() {
     let end = "0 built of 5 images in 0.0s\n\
                it died: its log has no end, and no process writes it\n";
     assert!(told.ends_with(end), "{told}");
-    // What it was about is the last thing in the image's log.
+    // The current step is the last line in the image's log.
     let log = project.run("log base").code(0).out();
     assert!(log.ends_with("half\n==> [1/2] done in 0.0s\n==> [2/2] RUN two\n"), "{log}");
-    // The next run is not held up by it.
+    // It does not block the next run.
     project.run("build agent --engine fake").code(0);
     assert_eq!(runs(&project).len(), 2);
 }
@@ -147,7 +147,7 @@ fn a_log_that_can_not_be_written_fails_no_build() {
         assert!(warning.starts_with("warning: the log of this run can't be kept: "), "{said}");
         assert_eq!(lines.collect::<Vec<_>>(), ["1 built of 1 image in 0.0s"], "{said}");
     };
-    // Not even root can write these: no folder, and one of the kernel's.
+    // Not even root can write to these: a path that is not a directory, and a directory of the kernel.
     check(&Project::shop().file(".layers", ""));
     let project = Project::shop();
     symlink("/proc/self/fdinfo", project.root().join(".layers")).unwrap();
@@ -163,7 +163,7 @@ fn a_full_disk_fails_no_build() {
             {{"text": "RUN make", "output": ["{line}\n", "{line}\n", "end\n"]}}],
             "fail": {{"step": 1, "message": "no"}}}}]}}"#
     ));
-    // No file grows above a few KiB.
+    // Files cannot grow beyond a few KiB.
     let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" build agent --engine fake";
     let command = project.command(&[]);
     let mut limited = Command::new("sh");
@@ -180,7 +180,7 @@ fn a_full_disk_fails_no_build() {
     assert!(project.run("log").code(0).out().contains(": started"));
 }
 
-/// Nothing in a text moves a cursor, rings or reorders.
+/// Checks that a text does not move the cursor, ring the bell, or reorder text.
 #[track_caller]
 fn assert_harmless(text: &str) {
     let is_harmful =
@@ -210,7 +210,7 @@ fn what_builds_write_reaches_nobody_raw() {
         assert_harmless(&said);
         assert!(said.contains("red\n") && said.contains(" odd\n") && said.contains("evil\n"));
         assert!(said.contains("100%\n") && !said.contains("10%"));
-        // The run's end shows the beginnings of the last lines again.
+        // The summary shows the beginnings of the last lines again.
         let most = if words == "log" { 1 << 21 } else { 1 << 20 };
         assert!((1 << 20..=most).contains(&said.matches('y').count()), "all of it is there");
     }

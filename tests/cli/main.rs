@@ -1,4 +1,4 @@
-//! The binary on small trees, with its whole output compared.
+//! The binary in small trees, with its complete output compared.
 
 mod attest;
 mod build;

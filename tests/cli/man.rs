@@ -1,4 +1,4 @@
-//! The manual pages: one for each command, and none that a formatter complains about.
+//! The manual pages: one per command, without warnings from formatters.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::Project;
 
-/// The commands, as the program's help lists them, and those below them, such as `ci-github`.
+/// Returns the commands in the program's help and their subcommands, such as `ci-github`.
 fn commands() -> BTreeSet<String> {
     let mut commands = listed("--help");
     for command in commands.clone() {
@@ -23,7 +23,7 @@ fn commands() -> BTreeSet<String> {
     commands
 }
 
-/// The commands that a help lists.
+/// Returns the commands that a help text lists.
 fn listed(line: &str) -> BTreeSet<String> {
     let help = Project::new().run(line).code(0).out();
     let Some(rest) = help.split("Commands:\n").nth(1) else { return BTreeSet::new() };
@@ -90,7 +90,7 @@ fn a_folder_that_cannot_be_made_is_told() {
 fn formatters_have_no_complaint() {
     let project = Project::new();
     let pages = pages(&project);
-    // mandoc's warnings are left out: clap_mangen's breaks before lists are among them.
+    // mandoc's warnings are ignored: they include clap_mangen's breaks before lists.
     let formatters: [(&str, &[&str]); 2] = [
         ("groff", &["-Kutf8", "-man", "-Tutf8", "-ww", "-z"]),
         ("mandoc", &["-T", "lint", "-W", "error"]),

@@ -1,4 +1,4 @@
-//! What images are called, and where each name comes from.
+//! The names of images and their sources.
 
 use crate::harness::Project;
 
@@ -16,7 +16,7 @@ release  acme/shop-release:latest  docker/release/Dockerfile  inferred from dock
     );
 }
 
-/// The references of the images of a tree, `name=reference,reference` each.
+/// Checks the references of the images of a tree, as `name=reference,reference`.
 #[track_caller]
 fn check(project: &Project, arguments: &str, expected: &str) {
     let ran = project.run(&format!("list --json {arguments}")).code(0);
@@ -67,7 +67,7 @@ fn every_separator_is_understood() {
 
 #[test]
 fn the_worlds_images_are_not_ours() {
-    // A folder of the name of a public image does not take it over.
+    // A directory with the name of a public image does not replace that image.
     let project = Project::new()
         .dockerfile("python", "FROM python:3.12\n")
         .dockerfile("app", "FROM python:3.12\n");
@@ -119,7 +119,7 @@ fn the_configuration_names_images() {
     assert!(graph.contains("\"image\": \"base\""), "{graph}");
 }
 
-/// What all verbs say of a tree, the drawings left out: the messages, and the hints.
+/// Checks the messages and hints of all commands in a tree, without the drawings.
 #[track_caller]
 fn check_doubts(project: &Project, arguments: &str, expected: &[&str]) {
     let said = project.run(&format!("graph {arguments}")).code(0).err();
@@ -159,7 +159,7 @@ fn a_name_that_cuts_an_edge_is_told() {
     check(&configured(template).var("REPO_NS", "foo"), "", "foo/shop.base", "REPO_NS");
     let single = "[image.base]\nreference = 'foo/other'\n";
     check(&configured(single), "", "foo/other", "layers.toml:2:13");
-    // Where some lines follow the name and others do not, the others are told.
+    // If some lines use the name and others do not, the others are reported.
     let half = pair("acme/shop-base").dockerfile("app", "FROM foo/shop-base\n");
     check(&half.var("REPO_NS", "foo"), "", "foo/shop-base", "REPO_NS");
 }
@@ -170,7 +170,7 @@ fn a_name_that_cuts_no_edge_is_not_told() {
     check_doubts(&pair("debian:12").var("REPO_NS", "foo"), "", &[]);
     let digest = format!("acme/shop-base@sha256:{}", "a".repeat(64));
     check_doubts(&pair(&digest).var("REPO_NS", "foo"), "", &[]);
-    // Settings that give edges are right about who is called what.
+    // If settings result in edges, they are right about the names of images.
     let stranger = pair("acme/base")
         .dockerfile("app", "FROM mcr.example.com/devcontainers/base:1\n")
         .file("layers.toml", "namespace = 'acme'\nreference = '{namespace}/{name}'\n");

@@ -1,5 +1,4 @@
-//! Readers that go away, and places that are full: what a command says may be lost, how it ends
-//! may not.
+//! Readers that close the pipe, and full disks: output can be lost, but the exit code is right.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::Project;
 
-/// Runs with one stream going to a pipe that nobody reads.
+/// Runs a command with one stream connected to a pipe without a reader.
 #[track_caller]
 fn check(project: &Project, arguments: &str, close: fn(&mut Command, Stdio), expected: i32) {
     let arguments: Vec<&str> = arguments.split_whitespace().collect();

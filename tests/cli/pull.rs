@@ -1,6 +1,6 @@
-//! `--pull`, on the scripted engine and from a real registry that wants credentials.
+//! `--pull` on the scripted engine, and from a real registry that requires credentials.
 //!
-//! Needs an engine and Debian's docker-registry; `LAYERS_TEST_NO_ENGINE=1` says that there is none.
+//! Needs an engine and Debian's docker-registry. Set `LAYERS_TEST_NO_ENGINE=1` if there is none.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -39,7 +39,7 @@ fn externals_are_fetched_before_the_plan_is_made() {
     let said = build("--pull", 0);
     assert!(said.starts_with("debian:bookworm-slim: up to date\n"), "{said}");
     assert!(said.ends_with("0 built, 5 fresh of 5 images in 0.0s\n"), "{said}");
-    // Only what the chosen images need is asked for, and no image of the repository.
+    // Only the externals of the selected images are pulled, and no image of the repository.
     let pulls: Vec<String> =
         project.read(".layers/calls.jsonl").lines().map(str::to_owned).collect();
     let pulls: Vec<&String> = pulls.iter().filter(|line| line.contains(r#""pull""#)).collect();
@@ -48,13 +48,13 @@ fn externals_are_fetched_before_the_plan_is_made() {
     let project = Project::shop().script(r#"{"registry": {}}"#);
     let said = project.run("build --all --pull --engine fake").code(4).err();
     assert!(said.contains("error: can't pull `debian:bookworm-slim`"), "{said}");
-    // A build that was not told to ask leaves that to the engine.
+    // Without `--pull`, the engine pulls what it needs.
     let said = project.run("build --all --engine fake").code(0).err();
     assert!(said.ends_with("5 built of 5 images in 0.0s\n"), "{said}");
     project.run("build --all --pull --dry-run --engine fake").code(2);
 }
 
-/// A registry on a port of this machine, which lets `me` in with `open sesame`.
+/// A registry on a port of this machine that accepts the user `me` with the password `open sesame`.
 struct Registry {
     folder: TempDir,
     server: Child,
@@ -92,7 +92,7 @@ impl Registry {
             line.clear();
             assert!(log.read_line(&mut line).unwrap() > 0, "the registry ended");
         }
-        // Whoever writes to a pipe that nobody reads is stopped one day.
+        // A process that writes to a pipe without a reader would eventually block.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Registry { folder, server, host }
     }
@@ -105,7 +105,7 @@ impl Registry {
         output
     }
 
-    /// Pushes an image that holds one file. Returns its ID.
+    /// Pushes an image with one file. Returns its ID.
     fn publish(&self, reference: &str, content: &str) -> String {
         let tar = self.folder.path().join("image.tar");
         let mut builder = tar::Builder::new(std::fs::File::create(&tar).unwrap());
@@ -120,7 +120,7 @@ impl Registry {
     }
 }
 
-/// `open sesame` by bcrypt.
+/// The bcrypt hash of `open sesame`.
 const HASH: &str = "$2b$05$7h97/egww1fuSeSBu3DUeeDiibeSDN/K7X1/0GKjlb1vnIrevm/J6";
 
 impl Drop for Registry {
@@ -130,8 +130,8 @@ impl Drop for Registry {
     }
 }
 
-/// Removes images when the test ends, however it does, and all that carry a label: one that was built
-/// once more has lost its name.
+/// Removes images when the test ends, even if it fails, and all images with a label: a rebuilt image has lost
+/// its name.
 struct Images<'a>(&'a Registry, Vec<String>, String);
 
 impl Drop for Images<'_> {
@@ -174,7 +174,7 @@ fn a_newer_external_is_fetched_from_its_registry() {
     let new = registry.publish(&external, "new");
     images.1.push(new.clone());
     assert_ne!(old, new);
-    // The registry has the new one, the engine the old one.
+    // The registry has the new image, the engine the old one.
     registry.docker(&["tag", &old, &external]);
     assert!(build("").ends_with("0 built, 1 fresh of 1 image in 0.0s\n"));
     let said = build("--pull");
@@ -183,14 +183,14 @@ fn a_newer_external_is_fetched_from_its_registry() {
     let said = build("--pull");
     assert!(said.starts_with(&format!("{external}: up to date\n")), "{said}");
     assert!(said.ends_with("0 built, 1 fresh of 1 image in 0.0s\n"), "{said}");
-    // What has gone from the engine is fetched again, and is what it was.
+    // An image that was removed from the engine is pulled again and is the same.
     registry.docker(&["image", "rm", "--force", &external]);
     let plan = project.run("plan").code(0).out();
     assert!(plan.contains(&format!("external {external} is not in the engine any more")), "{plan}");
     let said = build("");
     assert!(said.starts_with(&format!("pulling {external}\n")), "{said}");
     assert!(said.ends_with("0 built, 1 fresh of 1 image in 0.0s\n"), "{said}");
-    // Without credentials there is no way in, and no plan is made of half of what was asked.
+    // Without credentials, the pull fails, and no plan is made with only some of the images.
     let stranger = project.var("DOCKER_CONFIG", "/nonexistent");
     let said = stranger.run("build --all --pull").code(4).err();
     assert!(said.starts_with(&format!("error: can't pull `{external}`: ")), "{said}");

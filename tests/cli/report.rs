@@ -1,4 +1,4 @@
-//! `layers report`, and what `layers build` writes of its run: the page and the trace.
+//! `layers report`, and the page and the trace that `layers build` writes of its run.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::Project;
 use crate::log::newest;
 
-/// builder fails, and what it wrote would be markup.
+/// builder fails, and its output would be markup.
 fn failing() -> Project {
     Project::shop().script(
         r#"{"store": "store.json", "images": [{"reference": "shop-builder",
@@ -17,14 +17,14 @@ fn failing() -> Project {
     )
 }
 
-/// The data of a page.
+/// Returns the data of a page.
 fn data(page: &str) -> Value {
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"), "{page}");
     let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
 
-/// Whole pages are too long to be compared in a message.
+/// Compares whole pages, which are too long for a message.
 #[track_caller]
 fn assert_same_page(found: &str, expected: &str) {
     assert_eq!(data(found), data(expected));
@@ -57,7 +57,7 @@ fn the_last_run_is_shown() {
     );
     assert_eq!(builder["failure"]["excerpt"]["lines"][0], "RUN make wheels");
     assert_eq!(image(&held, "release")["why"], "builder failed");
-    // Where it goes can be said, and needs no engine and no files.
+    // The output path can be set. Neither an engine nor valid files are needed.
     let project = project.dockerfile("base", "FROM\n");
     let again = project.run("report --output -").code(0).out();
     assert_eq!(data(&again)["images"], data(&page)["images"]);
@@ -81,7 +81,7 @@ fn a_run_is_compared_with_the_one_before_that_shares_an_image() {
     assert_eq!(held["run"]["prior"]["id"], first);
     assert_eq!(image(&held, "base")["prior"]["outcome"], "built");
     assert_eq!(image(&held, "builder")["prior"], Value::Null);
-    // Told again later, it is the same page.
+    // Created later, it is the same page.
     project.run("report -o later.html").code(0);
     assert_same_page(&project.read("later.html"), &page);
 }
@@ -105,7 +105,7 @@ fn a_build_writes_its_page_and_trace() {
     let events = trace["traceEvents"].as_array().unwrap();
     let images = events.iter().filter(|event| event["cat"] == "image");
     assert_eq!(images.count(), 5);
-    // The same from the log; and no page beside it.
+    // The trace from the log is the same. No page is written with it.
     project.run("report --trace again.json").code(0).stdout("again.json\n");
     assert_eq!(project.read("again.json"), project.read("t.json"));
     project.run("report --trace a.json -o b.html").code(0).stdout("a.json\nb.html\n");

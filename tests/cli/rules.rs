@@ -1,10 +1,10 @@
-//! What `layers check` finds beyond mistakes: who tells it, in which form, and who silences it.
+//! The warnings of `layers check`: which commands report them, in which format, and how to silence them.
 
 use serde_json::{Value, json};
 
 use crate::harness::Project;
 
-/// The codes that a check tells, each with its place.
+/// Checks the codes that a check reports, with their positions.
 #[track_caller]
 fn check(project: &Project, expected: &[&str]) {
     assert_eq!(told(project, "check --format json"), expected);
@@ -26,12 +26,12 @@ fn told(project: &Project, arguments: &str) -> Vec<String> {
     told.collect()
 }
 
-/// Whether another verb tells a code.
+/// Whether another command reports a code.
 fn tells(project: &Project, verb: &str, code: &str) -> bool {
     project.run(verb).err().contains(&format!("[{code}]"))
 }
 
-/// Something of each kind: a doubt about the graph, and two pieces of advice.
+/// One example of each kind: a doubt about the graph, and two recommendations.
 fn doubtful() -> Project {
     Project::new()
         .dockerfile("base", "FROM debian\nCOPY motd /etc/\n")
@@ -132,7 +132,7 @@ fn github_gets_annotations_beside_the_text() {
     let in_actions = project().var("GITHUB_ACTIONS", "true");
     in_actions.run("check").code(0).stdout(annotation).stderr(&text);
     in_actions.run("check --format text").code(0).stdout("").stderr(&text);
-    // The repository of images may be a folder of the one that is checked out.
+    // The repository of images can be a directory of the one that is checked out.
     let above = project();
     let workspace = above.root().parent().unwrap().to_str().unwrap().to_owned();
     above
@@ -198,7 +198,7 @@ fn stages_with_a_typing_error() {
         &format!("FROM builder AS app\n{builder}FROM app\nCOPY --from=builder / /\n"),
         &["warning unknown-stage docker/app/Dockerfile:1:6"],
     );
-    // Names of images: with a tag, with a path, far from any stage, or known to the world.
+    // Names of images: with a tag, with a path, unlike any stage, or well-known.
     check(&format!("{builder}FROM builder\nCOPY --from=bulider:1 / /\n"), &[]);
     check(&format!("{builder}FROM builder\nCOPY --from=x/bulider:1 / /\n"), &[]);
     check("FROM debian:12 AS nod\nFROM nod\nCOPY --from=node:1 / /\n", &[]);
@@ -229,7 +229,7 @@ fn siblings_with_a_typing_error() {
     check("debian:12-foo", &[]);
     check(&format!("x-foo@sha256:{}", "a".repeat(64)), &[]);
     check("acme/fooo2:1", &[]);
-    // Where other references tell how images are called, a stranger's name is its own.
+    // If other references show the names of images, an unrelated name is not a mistake.
     let named = Project::new()
         .dockerfile("fooo", "FROM scratch\n")
         .dockerfile("dev", "FROM acme/shop-fooo\n")
@@ -256,7 +256,7 @@ fn variables_of_from_that_nothing_sets() {
     check("ARG SUFFIX\nFROM debian:12$SUFFIX\n", &[]);
     check("FROM debian:12${SUFFIX:-}\n", &[]);
     check("FROM debian:${TAG:-12}\n", &[]);
-    // The error about what comes of it names the variable.
+    // The error that results from it names the variable.
     check(
         "FROM --platform=$TARGETPLATFROM debian:12\n",
         &["error invalid-platform docker/app/Dockerfile:1:17"],
@@ -365,7 +365,7 @@ fn stages_that_nothing_needs() {
     );
     let with_target = project.file("layers.toml", "[image.app]\ntarget = 'slim'\n");
     check(&with_target, &["warning unused-stage docker/app/Dockerfile:1:19"]);
-    // A trigger's `--from` names a stage of the child.
+    // The `--from` of a trigger names a stage of the child.
     let triggered = Project::new()
         .dockerfile("base", "FROM debian:12\nONBUILD COPY --from=wheels /w /w\n")
         .dockerfile("app", "FROM debian:12 AS wheels\nFROM acme/shop-base\n");

@@ -1,4 +1,4 @@
-//! The run: order, failures that pass, bounds, and two runs at once.
+//! Runs: order, transient failures, limits, and two concurrent runs.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Stdio};
 
 use crate::harness::Project;
 
-/// The builds that the fake engine was asked for, and their ends: `shop-base`, `/shop-base`.
+/// Returns the builds that the fake engine started and finished: `shop-base`, `/shop-base`.
 fn builds(project: &Project) -> Vec<String> {
     let record = project.read(".layers/calls.jsonl");
     let calls = record.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -139,7 +139,7 @@ fn what_builds_took_decides_what_starts_first() {
     assert_eq!(order(r#"{"images": {"base": [10], "agent": [9]}}"#), "shop-base:latest");
 }
 
-/// Starts a build of base and waits until it has said something.
+/// Starts a build of base and waits until its output contains a text.
 fn start(project: &Project, until: &str) -> (Child, BufReader<ChildStderr>, String) {
     let arguments = ["build", "base", "--engine", "fake", "--progress", "plain"];
     let mut child = project.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();

@@ -1,5 +1,5 @@
-//! Secrets and ssh agents on the scripted engine: who gives them, what is said where they are
-//! missing, and that no value of them is ever seen.
+//! Secrets and SSH agents on the scripted engine: their sources, the errors if they are missing, and that no
+//! value is ever printed.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::harness::{Project, Ran, assert_same};
 
-/// A value that stands nowhere else.
+/// A value that occurs nowhere else.
 const VALUE: &str = "hunter2-of-the-test";
 
 const MOUNTS: &str = "FROM scratch\nRUN --mount=type=secret,id=npm npm ci\n";
 
-/// One image that prints the secret `npm`, in two pieces.
+/// One image that prints the secret `npm` in two parts.
 fn printing() -> Project {
     let script = r#"{"record": "calls.jsonl", "store": "store.json", "images": [{"steps":
         [{"text": "RUN npm ci", "output": ["token: "], "secret": "npm"}]}]}"#;
@@ -23,7 +23,7 @@ fn build(project: &Project, words: &str) -> Ran {
     project.run(&format!("build --all --engine fake --progress plain {words}"))
 }
 
-/// What the engine was asked to build with: the IDs of secrets, and those of agents.
+/// Returns the IDs of secrets and of agents in the requests to the engine.
 fn asked(project: &Project) -> String {
     let calls = project.read(".layers/calls.jsonl");
     let calls = calls.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -32,7 +32,7 @@ fn asked(project: &Project) -> String {
     asked.collect::<Vec<_>>().join("; ")
 }
 
-/// The files below a folder that hold a text.
+/// Returns the files below a directory that contain a text.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut stack = vec![folder.to_owned()];
@@ -53,7 +53,7 @@ fn a_build_gets_a_secret_that_nobody_sees() {
     assert!(built.err().contains("token: ***\n"), "{}", built.err());
     assert_eq!(asked(&project), r#"["npm"] []"#);
     let mut said = built.out() + &built.err();
-    // What stays of the run was masked before it was written.
+    // The run's log was masked before it was written.
     for words in ["log", "log app"] {
         let told = project.run(words).code(0).out();
         assert!(told.contains("token: ***\n"), "{told}");
@@ -67,7 +67,7 @@ fn a_build_gets_a_secret_that_nobody_sees() {
     }
     assert!(!said.contains(VALUE), "{said}");
     assert_eq!(files_with(project.root(), VALUE), Vec::<String>::new());
-    // The search finds what is there, in the log of the run too.
+    // The search finds what exists, also in the log of the run.
     let hidden = files_with(&project.root().join(".layers/runs"), "token: ***");
     assert_eq!(hidden.len(), 1, "a line is in the log once: {hidden:?}");
 }
@@ -215,7 +215,7 @@ error[missing-secret]: the ssh agent `default` is required, and is not given
 ",
     );
     assert_eq!(asked(&project), "");
-    // What does not build does not need it.
+    // Commands that do not build do not need it.
     build(&project, "--dry-run").code(0);
     project.run("check").code(0);
     let socket = project.root().parent().unwrap().join("agent");
@@ -272,18 +272,18 @@ error[missing-secret]: the secret `npm` can't be read: the variable `NPM_TOKEN` 
 ",
     );
     assert_eq!(asked(&project), "[] []");
-    // The command line wins.
+    // The command line takes precedence.
     build(&project, "--secret id=npm,src=/dev/null").code(0);
     assert_eq!(asked(&project), r#"[] []; ["npm"] []"#);
     let project = project.var("NPM_TOKEN", VALUE);
     build(&project, "--force").code(0);
-    // What is fresh does not need it either.
+    // Fresh images do not need it either.
     let project = project
         .dockerfile("plain", "FROM scratch\nRUN another\n")
         .file("layers.toml", "ssh = ['work']\n[secrets]\nnpm = { env = 'UNSET' }\n");
     let said = build(&project, "").code(0).err();
     assert!(said.ends_with("1 built, 1 fresh of 2 images in 0.0s\n"), "{said}");
-    // An agent likewise; its path begins at the root.
+    // The same for an agent. Its path is relative to the root.
     let text = "FROM scratch\nRUN --mount=type=ssh,id=work git clone\n";
     let project = project.dockerfile("app", text);
     let said = build(&project, "").code(2).err();
@@ -295,7 +295,7 @@ error[missing-secret]: the secret `npm` can't be read: the variable `NPM_TOKEN` 
     assert!(asked(&project).ends_with(r#"; [] ["work"]"#), "{}", asked(&project));
 }
 
-/// What a step may print so that a reader gets to see `hunter2-of-the-test`.
+/// Output of a step that displays `hunter2-of-the-test` to a reader.
 const DISGUISES: [&[&str]; 16] = [
     &["hunter\u{1b}[31m2-of-\u{1b}[0mthe-test\n"],
     &["hunt", "er2-of", "-the-test\n"],
@@ -333,7 +333,7 @@ fn a_secret_is_not_put_together_from_what_is_shown() {
         said += &project.read("t.json");
         let run = fs::read_dir(project.root().join(".layers/runs")).unwrap().next().unwrap();
         said += &fs::read_to_string(run.unwrap().path().join("events.jsonl")).unwrap();
-        // No piece of it is left beside another, whatever stood between them.
+        // No two adjacent parts of it remain, whatever was between them.
         for piece in ["hunt", "er2-", "2-of", "of-th", "he-te", "unte"] {
             assert!(!said.contains(piece), "{disguise:?}: {piece}: {said}");
         }

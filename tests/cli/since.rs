@@ -1,5 +1,5 @@
-//! `--since` and `layers affected`, on repositories of a real git; and that they agree with what a
-//! plan says of the same edit.
+//! `--since` and `layers affected` in real git repositories, and their agreement with a plan after the same
+//! edit.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -11,8 +11,8 @@ use std::process::Command;
 use crate::git::{commit, git_in};
 use crate::harness::{Project, assert_same};
 
-/// base ← builder ← dev, release copying from builder, and an agent that reads all but its logs;
-/// committed, and built on the scripted engine.
+/// base ← builder ← dev, release copying from builder, and an agent that reads everything except its logs;
+/// committed and built on the scripted engine.
 fn shop() -> Project {
     let project = Project::new()
         .dockerfile("base", "FROM scratch\nCOPY requirements.txt /\nRUN true\n")
@@ -38,7 +38,7 @@ fn shop() -> Project {
     project
 }
 
-/// The names in a list, one a line, without the last line.
+/// Returns the names in a list, one per line, without the last line.
 fn names(text: &str) -> Vec<String> {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.pop();
@@ -48,8 +48,8 @@ fn names(text: &str) -> Vec<String> {
     names
 }
 
-/// Makes an edit, and checks the first line about it, which images are affected, and that a plan
-/// leaves just the others as they are.
+/// Makes an edit. Checks the first line about it, the affected images, and that only these are stale in a
+/// plan.
 #[track_caller]
 fn check(edit: &dyn Fn(&Path), first: &str, expected: &[&str]) {
     let project = shop();
@@ -122,7 +122,7 @@ fn files_that_nobody_reads_affect_nothing() {
     check(&write("README.md", "x\n"), NONE, &[]);
     check(
         &|root| {
-            // Same content, other time.
+            // The same content with another time.
             let path = root.join("docker/agent/run.sh");
             let file = fs::File::options().write(true).open(path).unwrap();
             file.set_modified(std::time::UNIX_EPOCH).unwrap();
@@ -191,7 +191,7 @@ fn what_is_staged_or_committed_counts_like_what_is_not() {
     commit(&project);
     assert_same(&since("HEAD"), "0 of 5 images affected\n");
     assert_same(&since("HEAD~1"), expected);
-    // Where both went on, `main...` looks from where they parted.
+    // After both branches have diverged, `main...` compares with the merge base.
     git_in(project.root(), &["switch", "--quiet", "--create", "work", "HEAD~1"]);
     assert_same(&since("main"), expected);
     assert_same(&since("main..."), "0 of 5 images affected\n");
@@ -216,7 +216,7 @@ fn a_submodule_counts_for_those_that_read_it() {
     assert_same(&affected(), expected);
     git_in(&project.root().join(path), &["commit", "--quiet", "--all", "-m", "y"]);
     assert_same(&affected(), expected);
-    // Nobody reads it: not the agent either.
+    // No image reads the file, including the agent.
     let project = project.file("docker/agent/.dockerignore", "*.log\nsecret\nvendor\n");
     git_in(project.root(), &["add", "docker/agent/.dockerignore"]);
     git_in(project.root(), &["commit", "--quiet", "-m", "z"]);

@@ -1,5 +1,5 @@
-//! `affected`, `--since` and `diff` where a checkout writes other bytes than git keeps: line endings,
-//! `ident`, filters, encodings; and where git was asked not to look at files.
+//! `affected`, `--since`, and `diff` if a checkout has other bytes than git stores: line endings, `ident`,
+//! filters, encodings; and if git was configured to ignore changes.
 
 use std::fs;
 use std::path::Path;
@@ -60,7 +60,7 @@ fn settings_that_came_after_the_checkout_report_nothing() {
     let repo = Repo::new(&files, &[]);
     git_in(repo.root(), &["config", "core.autocrlf", "true"]);
     repo.check_clean();
-    // `$Id$` is written by the next checkout, not by a commit.
+    // The next checkout expands `$Id$`, a commit does not.
     let ident = "FROM scratch\nRUN echo '$Id$'\n";
     let repo = Repo::new(
         &[
@@ -117,7 +117,7 @@ fn attributes_that_change_between_revisions_change_what_a_checkout_writes() {
     assert_eq!(repo.diff("HEAD~1..HEAD"), ["a", "b", "c"]);
 }
 
-/// A filter of a repository: some words are checked out in upper case.
+/// Adds a filter to a repository: some words are checked out in upper case.
 fn shouting(root: &Path, required: &str) {
     fs::write(root.join(".git/up"), "sed 's/one/ONE/;s/two/TWO/'\n").unwrap();
     for (name, command) in [("smudge", "sh .git/up"), ("clean", "sed 's/ONE/one/;s/TWO/two/'")] {
@@ -145,9 +145,9 @@ fn filters_write_what_they_write() {
         repo.write("docker/a/f.up", "TWO\n");
         repo.check(&["a"]);
         repo.settle();
-        // No filter any more, and the same bytes.
+        // Without a filter, and with the same bytes.
         git_in(repo.root(), &["rm", "--quiet", ".gitattributes"]);
-        // All that was added would hold the file already, where git is not sure of its time.
+        // Commit only the removal: `git add` could already store the file if git is not sure of its time.
         git_in(repo.root(), &["commit", "--quiet", "-m", "x"]);
         fs::write(repo.root().join("docker/a/f.up"), "TWO\n").unwrap();
         commit(&repo.project);
@@ -187,7 +187,7 @@ fn contents_may_be_kept_elsewhere_and_be_missing() {
     repo.write("docker/a/f.large", "three\n");
     repo.check(&["a"]);
     repo.settle();
-    // What is missing can't be compared, but its name can.
+    // A missing file cannot be compared, but its name can.
     fs::remove_dir_all(repo.root().join(".git/large")).unwrap();
     repo.check_clean();
     assert_eq!(repo.affected("HEAD~2"), ["a"]);
@@ -247,7 +247,7 @@ fn files_that_git_does_not_look_at_are_compared() {
         check(&["a"]);
         repo.write("docker/a/f.txt", "1\r\n");
         check(&[]);
-        // A bit that git was asked not to look at is none that differs.
+        // If git ignores the mode bit, it is not a difference.
         git_in(repo.root(), &["config", "core.fileMode", "false"]);
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(repo.root().join("docker/a/g"), executable).unwrap();

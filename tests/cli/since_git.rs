@@ -1,6 +1,6 @@
-//! `affected`, `--since` and `diff` where git and the disk differ in what they know: links, submodules,
-//! modes, conversions, flags of the index. All three agree, also with a plan, and report nothing on a
-//! clean tree.
+//! `affected`, `--since`, and `diff` if git and the disk have different information: links, submodules,
+//! modes, conversions, flags of the index. All three agree with each other and with a plan, and report
+//! nothing in a clean tree.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::git::{commit, git_in};
 use crate::harness::Project;
 
-/// A repository that is being laid out. All that it has is committed and checked out afresh, then built.
+/// A repository under construction. All its files are committed, checked out again, and built.
 pub struct Repo {
     pub project: Project,
 }
@@ -23,7 +23,7 @@ impl Repo {
         Repo::with(files, links, &|_| ())
     }
 
-    /// One in which something is done before the first commit.
+    /// Creates a repository with a step before the first commit.
     pub fn with(files: &[(&str, &str)], links: &[(&str, &str)], before: &dyn Fn(&Path)) -> Repo {
         let mut project = Project::new().script(r#"{"store": "store.json"}"#);
         git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
@@ -48,9 +48,9 @@ impl Repo {
         self.project.root()
     }
 
-    /// Writes all tracked files anew, as a checkout does.
+    /// Writes all tracked files again, as a checkout does.
     pub fn check_out(&self) {
-        // A submodule is a directory, and stays.
+        // A submodule is a directory and remains.
         let remove = "git ls-files -z | xargs -0 rm -f 2>/dev/null; true";
         let mut shell = std::process::Command::new("sh");
         assert!(shell.args(["-c", remove]).current_dir(self.root()).status().unwrap().success());
@@ -82,7 +82,7 @@ impl Repo {
         names(&found["affected"])
     }
 
-    /// What a plan would build, by the words of a plan without an engine's help.
+    /// Returns the images that a plan without the engine's help would build.
     pub fn stale(&self) -> Vec<String> {
         let plan = self.project.run("plan --engine fake").code(0).out();
         let lines = plan.lines().filter(|line| !line.contains("  fresh"));
@@ -93,14 +93,14 @@ impl Repo {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// All of them say the same of what is not committed; and so does `diff` once it is.
+    /// Checks that all commands agree about uncommitted changes, and `diff` also after the commit.
     #[track_caller]
     pub fn check(&self, expected: &[&str]) {
         assert_eq!(self.stale(), expected, "plan");
         self.check_without_plan(expected);
     }
 
-    /// The same where a plan sees what git does not.
+    /// The same for cases in which a plan sees more than git.
     #[track_caller]
     pub fn check_without_plan(&self, expected: &[&str]) {
         assert_eq!(self.affected("HEAD"), expected, "affected");
@@ -116,7 +116,7 @@ impl Repo {
         self.check_clean();
     }
 
-    /// Nothing is reported of a clean tree.
+    /// Checks that nothing is reported in a clean tree.
     #[track_caller]
     pub fn check_clean(&self) {
         assert_eq!(git_in(self.root(), &["status", "--porcelain"]), "");
@@ -125,7 +125,7 @@ impl Repo {
         assert!(self.diff("HEAD..HEAD").is_empty(), "{:?}", self.diff("HEAD..HEAD"));
     }
 
-    /// What is there now is built, and reported no more.
+    /// Builds and commits the current state, so that it is no longer reported.
     pub fn settle(&self) {
         commit(&self.project);
         self.project.run("build --all --engine fake --progress quiet --allow fs.read=*").code(0);
@@ -144,7 +144,7 @@ fn names(rows: &Value) -> Vec<String> {
 
 const COPY: &str = "FROM scratch\nCOPY . /x\n";
 
-/// An image whose context is behind a link, and one beside it.
+/// An image whose context is behind a link, and another image.
 fn linked_context(context: &str) -> Repo {
     Repo::new(
         &[
@@ -175,7 +175,7 @@ fn a_context_may_be_a_link_or_behind_one() {
         repo.write(&format!("shared/v2/{file}"), "edited\n");
         repo.check(&["app"]);
         repo.settle();
-        // A link that leads elsewhere, and one that leads to the same files at another place.
+        // A link that points to other files, and one that points to the same files at another path.
         repo.relink("shared/current", "v1");
         repo.check(&["app"]);
         repo.settle();
@@ -207,7 +207,7 @@ fn directories_of_dockerfiles_may_be_links() {
         repo.write("images/y/Dockerfile", "FROM acme/shop-z\nRUN false\n");
         repo.check(&["y"]);
         repo.settle();
-        // No edge is lost on the way.
+        // No edge is lost.
         repo.write("images/z/f", "3\n");
         let found = repo.project.run("diff HEAD --json").code(0).out();
         let found: Value = serde_json::from_str(&found).unwrap();
@@ -294,7 +294,7 @@ fn links_may_leave_the_repository_or_lead_nowhere() {
             &[("docker/out", text), ("docker/bad/loop", "loop"), ("docker/bad/gone", "nowhere")],
         );
         repo.check_clean();
-        // What git does not know is no change; where the link leads is one.
+        // A file that git does not track is not a change; a changed link target is one.
         repo.write("docker/bad/f", "2\n");
         repo.check(&["bad"]);
         let other = outside.path().join("other");
@@ -305,7 +305,7 @@ fn links_may_leave_the_repository_or_lead_nowhere() {
         repo.relink("docker/out", other.to_str().unwrap());
         repo.check(&["in", "out"]);
     }
-    // A link that comes back by the repository's own path.
+    // A link that returns through the repository's own path.
     let repo = Repo::with(
         &[("docker/a/Dockerfile", COPY), ("images/b/Dockerfile", COPY), ("images/b/f", "1\n")],
         &[("docker/c", "../../shop/images/b")],
@@ -375,14 +375,14 @@ fn bits_that_git_does_not_keep_are_no_change() {
     }
     chmod("docker/a/d", 0o700);
     repo.check_clean();
-    // A file that differs for another reason, with such a mode: for that reason alone.
+    // A file that differs for another reason and has such a mode is reported for that reason only.
     repo.write("docker/a/f", "2\n");
     let out = repo.project.run("affected --since HEAD").code(0).out();
     assert!(out.starts_with("a  docker/a/f changed\n"), "{out}");
     repo.write("docker/a/f", "1\n");
     chmod("docker/a/f", 0o711);
     repo.check_without_plan(&["a"]);
-    // Where git does not look at the bit, it is no change either.
+    // If git ignores the mode bit, it is not a change either.
     git_in(repo.root(), &["config", "core.fileMode", "false"]);
     chmod("docker/a/f", 0o644);
     chmod("docker/a/d/g", 0o755);
@@ -406,7 +406,7 @@ fn an_empty_directory_is_gone_when_it_is_gone() {
     fs::remove_file(repo.root().join("docker/a/src/d/x")).unwrap();
     assert!(repo.stale().is_empty());
     assert!(repo.affected("HEAD").is_empty());
-    // Git keeps no directory without files.
+    // Git does not store directories without files.
     fs::remove_dir(repo.root().join("docker/a/src/d")).unwrap();
     repo.check(&["a"]);
 }

@@ -1,5 +1,5 @@
-//! `affected`, `--since` and `diff` with submodules, and in clones that lack something: submodules that
-//! are not checked out, history that is cut off, commits that are none.
+//! `affected`, `--since`, and `diff` with submodules, and in incomplete clones: submodules that are not
+//! checked out, truncated history, and commits that do not exist.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -12,7 +12,7 @@ use crate::since_git::Repo;
 
 const COPY: &str = "FROM scratch\nCOPY . /x\n";
 
-/// A repository with some files, to be a submodule.
+/// A repository with some files, for use as a submodule.
 fn library(files: &[(&str, &str)]) -> tempfile::TempDir {
     let library = tempfile::tempdir().unwrap();
     git_in(library.path(), &["init", "--quiet", "--initial-branch=main"]);
@@ -35,7 +35,7 @@ fn commit_in(root: &Path) {
     git_in(root, &["commit", "--quiet", "-m", "y"]);
 }
 
-/// Images whose Dockerfile and context are in a submodule, and one that has it in its context.
+/// Images whose Dockerfile and context are in a submodule, and one with a submodule in its context.
 fn with_submodule() -> (Repo, tempfile::TempDir) {
     let library = library(&[
         ("Dockerfile", "FROM scratch\nCOPY src /\n"),
@@ -69,7 +69,7 @@ fn dockerfiles_and_contexts_may_be_in_submodules() {
     let (repo, _library) = with_submodule();
     repo.check_clean();
     let at = repo.root().join("docker/a/lib");
-    // What is not committed in the submodule, then what is committed there, then what is here.
+    // First uncommitted changes in the submodule, then committed ones there, then the commit here.
     let check = |expected: &[&str]| {
         assert_eq!(repo.stale(), expected);
         assert_eq!(repo.affected("HEAD"), expected);
@@ -133,7 +133,7 @@ fn a_submodule_may_come_go_or_not_be_checked_out() {
     add(repo.root(), library.path(), "docker/a/lib");
     repo.check(&["a"]);
     repo.settle();
-    // Elsewhere, without its files: nothing is known of it but its commit.
+    // In a clone without the submodule's files, only its commit is known.
     let clone = tempfile::tempdir().unwrap();
     let url = repo.root().to_str().unwrap();
     git_in(clone.path(), &["clone", "--quiet", url, "shop"]);
@@ -147,9 +147,9 @@ fn a_submodule_may_come_go_or_not_be_checked_out() {
     assert_eq!(affected(&shop, "HEAD"), Vec::<String>::new());
     assert_eq!(affected(&shop, "HEAD~1"), ["a"]);
     repo.settle();
-    // It goes, and its objects stay.
+    // The submodule is removed, but its objects remain.
     git_in(repo.root(), &["rm", "--quiet", "--force", "docker/a/lib"]);
-    // The engine still holds what was built before it came.
+    // The engine still has the images that were built before the submodule was added.
     repo.check_without_plan(&["a"]);
     assert_eq!(repo.diff("HEAD~1..HEAD"), ["a"]);
 }
@@ -189,8 +189,8 @@ fn said(output: &Output, code: i32) -> String {
     said
 }
 
-/// `main` and `work`, which parted after `side` was merged, and have it as a parent once more: it is
-/// common to both, but not the last commit that is.
+/// `main` and `work` diverged after `side` was merged, and both have it as another parent: it is common to
+/// both, but is not their latest common commit.
 fn forked() -> Repo {
     let repo = Repo::new(&[("docker/a/Dockerfile", COPY), ("docker/b/Dockerfile", COPY)], &[]);
     let root = repo.root();
@@ -226,7 +226,7 @@ fn a_merge_base_that_history_may_hide_is_refused() {
         &["clone", "--quiet", "--no-single-branch", "--depth=3", "--branch=work", &url, "shop"],
     );
     let shop = clone.path().join("shop");
-    // Some commit is common to both as far as this clone knows, but not the right one.
+    // In this clone, the latest known common commit is the wrong one.
     let side = git_in(&shop, &["merge-base", "origin/main", "HEAD"]);
     assert_eq!(side, git_in(&shop, &["rev-parse", "origin/side"]));
     for words in [
@@ -267,7 +267,7 @@ fn a_merge_base_that_is_certain_is_taken_from_a_shallow_clone() {
     git_in(clone.path(), &depth);
     let shop = clone.path().join("shop");
     assert_eq!(affected(&shop, "origin/main..."), ["a"]);
-    // One that is an ancestor of the other: nothing can be between them.
+    // One commit is an ancestor of the other: there is nothing between them.
     assert_eq!(affected(&shop, "origin/work..."), Vec::<String>::new());
 }
 
@@ -296,6 +296,6 @@ fn the_null_commit_affects_everything() {
     assert!(planned.contains("2 fresh of 2 images"), "{planned}");
     let said = repo.project.run(&format!("diff HEAD..{null}")).code(2).err();
     assert!(said.contains("which GitHub sends for a branch that was deleted\nhint: "), "{said}");
-    // A part of it may be the start of a name.
+    // A shortened null commit could be the start of a real commit's name.
     repo.project.run("affected --since 0000000").code(2);
 }

@@ -1,5 +1,4 @@
-//! A state directory that a repository brings along: nothing is followed out of it, and nothing
-//! blocks.
+//! A state directory that is part of a repository: no link out of it is followed, and nothing blocks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +19,7 @@ fn project() -> Project {
     project.var("LAYERS_FAKE_SCRIPT", script.to_string_lossy())
 }
 
-/// A directory outside that looks like a state directory with a run, and holds other files as well.
+/// A directory outside that looks like a state directory with a run and contains other files.
 fn outside(project: &Project) -> std::path::PathBuf {
     let outside = project.root().parent().unwrap().join("outside");
     for (file, text) in [
@@ -45,7 +44,7 @@ fn outside(project: &Project) -> std::path::PathBuf {
     outside
 }
 
-/// All files below a directory with what they hold, directories, and modes.
+/// Returns all files below a directory with their contents, directories, and modes.
 fn contents(folder: &Path) -> BTreeMap<String, (u32, Option<Vec<u8>>)> {
     use std::os::unix::fs::PermissionsExt;
     let mut found = BTreeMap::new();
@@ -62,7 +61,7 @@ fn contents(folder: &Path) -> BTreeMap<String, (u32, Option<Vec<u8>>)> {
     found
 }
 
-/// Runs what uses the state directory. Nothing outside changes; what is built is built.
+/// Runs commands that use the state directory. Nothing outside changes, and images are built.
 #[track_caller]
 fn go_on(project: &Project, outside: &Path, warns: bool) {
     let before = contents(outside);
@@ -131,7 +130,7 @@ fn links_and_pipes_in_it_are_left_alone() {
                 _ if is_directory => fs::write(&path, "").unwrap(),
                 _ => continue,
             }
-            // A file is written anew in the place of what is there; a directory is not.
+            // A file is replaced; a directory is not.
             go_on_once(&project, &outside, &format!("{name} {kind}"));
         }
     }
@@ -142,7 +141,7 @@ fn go_on_once(project: &Project, outside: &Path, what: &str) {
     let before = contents(outside);
     let ran = project.run("build app --engine fake --progress plain").code(0);
     let warnings = ran.err().matches("so it is not used; `rm .layers/").count();
-    // A file of ours is written in the place of what was there, so that nothing is left to warn of.
+    // The program's own file replaces what was there, so that there is nothing to warn about.
     let is_directory = outside.join(what.split(' ').next().unwrap()).is_dir();
     assert!(warnings == 1 || warnings == 0 && !is_directory, "{what}: {}", ran.err());
     let ran = project.run("log app");
@@ -151,7 +150,7 @@ fn go_on_once(project: &Project, outside: &Path, what: &str) {
     assert_eq!(contents(outside), before, "{what}");
 }
 
-/// A named pipe, which blocks whoever opens it.
+/// A named pipe blocks every process that opens it.
 #[expect(clippy::disallowed_methods, reason = "tests drive programs")]
 fn make_pipe(path: &Path) {
     assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
@@ -164,7 +163,7 @@ fn what_is_deeper_is_left_alone() {
     project.run("build app --engine fake --progress plain").code(0);
     let state = project.root().join(".layers");
     let run = fs::read_dir(state.join("runs")).unwrap().next().unwrap().unwrap().path();
-    // Runs that are links, or whose files are.
+    // Runs that are links or contain links.
     symlink(outside.join("runs/20200101-000000-1"), state.join("runs/20200101-000000-1")).unwrap();
     let other = state.join("runs/20210101-000000-1");
     fs::create_dir(&other).unwrap();

@@ -1,4 +1,4 @@
-//! Further tags: several of them, in templates of references, and named after what git says.
+//! Additional tags: several tags, tags in templates of references, and tags that contain git information.
 
 use crate::git::{commit, git_at, git_in};
 use crate::harness::{Project, assert_same};
@@ -7,7 +7,7 @@ fn pair() -> Project {
     Project::new().dockerfile("base", "FROM debian:12\n").dockerfile("dev", "FROM acme/shop-base\n")
 }
 
-/// The same in a repository of git, on `main`, with one commit.
+/// The same in a git repository, on `main`, with one commit.
 fn committed() -> Project {
     let project = pair();
     git_in(project.root(), &["init", "--quiet", "--initial-branch=main"]);
@@ -15,7 +15,7 @@ fn committed() -> Project {
     project
 }
 
-/// The references of the first image, in a row.
+/// Returns the references of the first image on one line.
 #[track_caller]
 fn references(project: &Project, arguments: &[&str]) -> String {
     let mut words = vec!["list", "--json"];
@@ -28,7 +28,7 @@ fn references(project: &Project, arguments: &[&str]) -> String {
     references.map(|it| it.as_str().unwrap()).collect::<Vec<_>>().join(" ")
 }
 
-/// What is said where a tag can't be, and how that ends.
+/// Returns the message if a tag is not possible, and checks the exit code.
 #[track_caller]
 fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
     let mut words = vec!["list"];
@@ -51,7 +51,7 @@ fn every_tag_is_put_on_every_image() {
         of(&["--tag", "a", "--tag", "latest", "--tag=a"]),
         "acme/shop-base:latest acme/shop-base:a"
     );
-    // One source says all: the command line, then the environment, then the file.
+    // Only one source counts: the command line, then the environment, then the file.
     assert_eq!(of(&[]), "acme/shop-base:latest acme/shop-base:9");
     let project = project.var("VERSION", "");
     assert_eq!(
@@ -81,7 +81,7 @@ fn a_template_with_a_version_makes_a_reference_for_each() {
         of("['x/{name}:{version}', 'y/{name}']"),
         "x/base:1 x/base:1.2 y/base:latest y/base:1 y/base:1.2"
     );
-    // In all that can be one thing only, the first is meant.
+    // The first version is used for everything that can have only one value.
     let project = Project::new().dockerfile("base", "ARG V\nFROM debian:$V\n");
     let project = project.file("layers.toml", settings("'x/{name}'"));
     let graph = project.run("graph --json").code(0).out();
@@ -115,7 +115,7 @@ fn git_says_commit_branch_and_tag() {
     let later = Some("2090-01-01T00:00:00Z");
     git_at(root, &["tag", "-a", "-m", "x", "0.1/rc"], later);
     assert_eq!(tag("{git.tag}"), "0.1-rc");
-    // The tag is that of HEAD, and no other's.
+    // The tag must point to HEAD.
     commit(&project);
     let said = refused(&project, &["--tag", "{git.tag}"], 2);
     assert_same(
@@ -160,7 +160,7 @@ fn a_pipeline_says_the_branch_of_a_detached_head() {
         [("GITHUB_REF_TYPE", "tag"), ("GITHUB_REF_NAME", "v1"), ("CI_COMMIT_BRANCH", "lab")];
     assert_eq!(branch(&tagged), "lab");
     assert_eq!(branch(&[("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "request")]), "request");
-    // What is checked out is known better than what a variable says.
+    // The checked-out branch takes precedence over a variable.
     let project = committed().var("CI_COMMIT_BRANCH", "lab");
     assert!(references(&project, &["--tag", "{git.branch}"]).ends_with(":main"));
 }
@@ -211,7 +211,7 @@ error[config]: HEAD is on no branch
 
 #[test]
 fn git_is_asked_only_where_a_template_wants_it() {
-    // Without git in sight.
+    // Without git in the path.
     let project =
         committed().var("PATH", "/nowhere").file("layers.toml", "version = '{git.sha}'\n");
     assert!(references(&project, &["--tag", "1"]).ends_with(":1"));
@@ -227,7 +227,7 @@ fn a_committed_graph_holds_no_name_of_its_commit() {
     assert!(graph.contains("acme/shop-base:1") && !graph.contains("git"), "{graph}");
     commit(&project);
     project.run("graph --check").code(0);
-    // A slip is told all the same.
+    // A typo is reported anyway.
     let project = project.file("layers.toml", "version = '{git.sah}'\n");
     let said = project.run("graph").code(3).err();
     assert!(said.contains("did you mean `git.sha`?"), "{said}");

@@ -1,4 +1,4 @@
-//! The live view in a real pseudo-terminal: what the program draws, a terminal emulator shows.
+//! The live view in a real pseudo-terminal, displayed by a terminal emulator.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use pty_process::blocking::{Command, Pty, open};
 
 use crate::harness::Project;
 
-/// Longer than this nothing here takes that does not hang.
+/// Whatever takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A program in a terminal.
@@ -23,7 +23,7 @@ pub struct Session {
     child: Child,
     pieces: Receiver<Vec<u8>>,
     screen: vt100::Parser,
-    /// All that was written.
+    /// All output so far.
     bytes: Vec<u8>,
 }
 
@@ -33,7 +33,7 @@ impl Session {
         Session::launch(project, &arguments, size, more)
     }
 
-    /// The program with some arguments and more variables.
+    /// Starts the program with arguments and additional variables.
     pub fn launch(
         project: &Project,
         arguments: &[&str],
@@ -49,7 +49,7 @@ impl Session {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", project.root())
             .env("TERM", "xterm-256color")
-            // This emulator does not break lines anew, as xterm does not.
+            // This emulator does not rewrap lines, like xterm.
             .env("XTERM_VERSION", "XTerm(379)")
             .env("LAYERS_FAKE_SCRIPT", project.root().join(".layers/fake.json"));
         for (name, value) in more {
@@ -60,7 +60,7 @@ impl Session {
         let mut reader = File::from(pty.as_fd().try_clone_to_owned().unwrap());
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // The last one to close the terminal makes it an error to read it.
+            // After the last process closes the terminal, reading it is an error.
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
                 if tell.send(buffer[..length].to_vec()).is_err() {
                     break;
@@ -76,7 +76,7 @@ impl Session {
         self.screen.screen().contents()
     }
 
-    /// Waits until the screen is as it should be, and gives it.
+    /// Waits until the screen is as expected, and returns it.
     pub fn until(&mut self, is_right: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + LIMIT;
         loop {
@@ -95,7 +95,7 @@ impl Session {
         }
     }
 
-    /// Waits for the end, and gives how it ended and the last screen.
+    /// Waits for the end. Returns the exit status, the last screen, and all output.
     pub fn end(mut self) -> (ExitStatus, String, Vec<u8>) {
         let status = self.child.wait().unwrap();
         let end = Instant::now() + LIMIT;
@@ -109,7 +109,7 @@ impl Session {
     }
 }
 
-/// base ← dev, and x which fails; base waits for the file `go`.
+/// base ← dev, and x, which fails; base waits for the file `go`.
 fn project() -> Project {
     Project::new()
         .dockerfile("base", "FROM scratch\nRUN true\n")
@@ -125,7 +125,7 @@ fn project() -> Project {
         )
 }
 
-/// Times differ from run to run.
+/// Replaces times, which vary between runs.
 fn without_times(screen: &str) -> String {
     let times = regex::Regex::new(r" *\d+\.\d+s").unwrap();
     times.replace_all(screen, " TIME").lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
@@ -153,7 +153,7 @@ fn a_run_is_drawn_and_leaves_its_lines() {
     let lines: Vec<&str> = screen.lines().collect();
     assert!(lines[1].starts_with("✓ base  ") && lines[1].contains("built"), "{screen}");
     assert!(lines[2].starts_with("✓ dev  "), "{screen}");
-    // Nothing is left of the rows and the bar.
+    // Nothing of the rows and the bar remains.
     assert!(lines[3..].iter().all(|line| !line.contains('─') || line.contains("-->")), "{screen}");
     assert!(screen.contains("2 built, 1 failed of 3 images"), "{screen}");
     assert!(!String::from_utf8_lossy(&bytes).contains("\x1b[31mhello"), "a build's escape passed");
@@ -198,7 +198,7 @@ error: x failed at docker/x/Dockerfile:2
     assert!(seen.starts_with(begin), "{screen}");
     assert!(seen.ends_with("try again: layers build x"), "{screen}");
     let said = String::from_utf8_lossy(&bytes);
-    // The cursor was never hidden, no other screen was switched to, no mode was set.
+    // The cursor was never hidden, and no other screen and no mode was used.
     assert!(!said.contains("\x1b[?"), "{said:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Something that stands between a program and an engine, and can cut all that goes through it.
+//! A proxy between a program and an engine that can cut all connections.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -12,17 +12,17 @@ use layers::credentials::CredentialStore;
 use layers::engine::docker::Docker;
 use layers::engine::docker::endpoint::{Address, Endpoint};
 
-/// The engine on a Unix socket.
+/// Returns the engine at a Unix socket.
 pub fn engine_at(socket: PathBuf) -> Docker {
     let address = Address::Unix(socket);
     let endpoint = Endpoint { address, tls: None, named_by: "a test".into() };
     Docker::new(endpoint, CredentialStore::new(None))
 }
 
-/// Something to do before a request passes that holds a text.
+/// A function to call before a request that contains this text is forwarded.
 type Hook = (&'static str, Box<dyn FnOnce() + Send>);
 
-/// Stands before an engine on a Unix socket.
+/// A proxy for an engine at a Unix socket.
 pub struct Between {
     folder: tempfile::TempDir,
     open: Arc<Mutex<Vec<UnixStream>>>,
@@ -30,7 +30,7 @@ pub struct Between {
     hooks: Arc<Mutex<VecDeque<Hook>>>,
 }
 
-/// Runs the next hook if a piece of a request holds its text.
+/// Runs the next hook if a part of a request contains its text.
 fn run_hook(hooks: &Mutex<VecDeque<Hook>>, piece: &[u8]) {
     let mut hooks = hooks.lock().unwrap();
     let holds = |text: &str| piece.windows(text.len()).any(|part| part == text.as_bytes());
@@ -41,7 +41,7 @@ fn run_hook(hooks: &Mutex<VecDeque<Hook>>, piece: &[u8]) {
 }
 
 impl Between {
-    /// Before an engine. Nothing is cut yet.
+    /// Creates a proxy for an engine. Connections are not cut yet.
     pub fn new(engine: &Docker) -> Between {
         let Address::Unix(real) = engine.endpoint().address.clone() else {
             panic!("the test needs an engine on a Unix socket")
@@ -81,28 +81,28 @@ impl Between {
         Between { folder, open, hangs, hooks }
     }
 
-    /// Does something before the first request passes that holds a text, and that comes after those for which
-    /// something is to be done already.
+    /// Calls a function before the first request that contains this text is forwarded. Only requests after
+    /// those of earlier hooks count.
     pub fn before_request(&self, text: &'static str, hook: impl FnOnce() + Send + 'static) {
         self.hooks.lock().unwrap().push_back((text, Box::new(hook)));
     }
 
-    /// Where it listens.
+    /// Returns the proxy's socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
     }
 
-    /// The engine, seen through it.
+    /// Returns the engine as seen through the proxy.
     pub fn engine(&self) -> Docker {
         engine_at(self.socket())
     }
 
-    /// From now on nothing passes any more, and nothing is closed.
+    /// Stops forwarding without closing any connection.
     pub fn hang(&self) {
         self.hangs.store(true, Ordering::SeqCst);
     }
 
-    /// Closes all connections; new ones pass.
+    /// Closes all connections. New ones are forwarded.
     pub fn cut(&self) {
         for stream in self.open.lock().unwrap().iter() {
             drop(stream.shutdown(std::net::Shutdown::Both));

@@ -1,10 +1,10 @@
-//! Runs in a time of their own: an engine without sleeping, whose builds end in the order of their
+//! Runs with a simulated clock: an engine that does not sleep and whose builds end in the order of their
 //! times, and graphs that are hard to schedule.
 //!
-//! A build ends when no other ends before it and nothing more can start before that: all places are
-//! taken, or nothing is ready. So a run takes exactly the time that its order takes, on any machine.
-//! Where the loop leaves a place empty though something is ready, the clock stands still; that is
-//! noticed, and is an error.
+//! A build ends when no other build ends before it and nothing else can start before that: all slots are in
+//! use, or no image is ready. So a run takes exactly the time that results from its order, on any machine. If
+//! the loop leaves a slot empty although an image is ready, the clock stops. This is detected and is an
+//! error.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex};
@@ -22,10 +22,10 @@ use layers::state::Durations;
 
 use super::dice::Dice;
 
-/// How long the clock may stand still. Only a fault lets it.
+/// How long the clock can stop. Only a fault stops it.
 const STANDSTILL: Duration = Duration::from_secs(20);
 
-/// What each image needs, and how long it takes. Images come after what they need.
+/// The parents of each image and its build time. Images come after their parents.
 #[derive(Debug, Clone, Default)]
 pub struct Work {
     pub needs: Vec<Vec<usize>>,
@@ -33,15 +33,15 @@ pub struct Work {
 }
 
 impl Work {
-    /// Adds an image; gives its number.
+    /// Adds an image and returns its number.
     fn add(&mut self, needs: &[usize], millis: u64) -> usize {
         self.needs.push(needs.to_vec());
         self.takes.push(Duration::from_millis(millis));
         self.needs.len() - 1
     }
 
-    /// Arms of equal length, each with one image that takes twenty times as long, each time at
-    /// another depth.
+    /// Returns arms of equal length. Each arm has one image that takes twenty times as long, at varying
+    /// depths.
     pub fn arms(arms: usize, depth: usize) -> Work {
         let mut work = Work::default();
         for arm in 0..arms {
@@ -54,7 +54,7 @@ impl Work {
         work
     }
 
-    /// Short images that stand alone, and after them one long chain.
+    /// Returns short standalone images, followed by one long chain.
     pub fn chain_last(short: usize, chain: usize) -> Work {
         let mut work = Work::default();
         for number in 0..short {
@@ -67,7 +67,7 @@ impl Work {
         work
     }
 
-    /// A base, builders on it, dev images on those, releases that copy from builders.
+    /// Returns a base, builders on it, dev images on those, and releases that copy from builders.
     pub fn fan(count: usize) -> Work {
         let mut work = Work::default();
         let base = work.add(&[], 30_000);
@@ -83,8 +83,7 @@ impl Work {
         work
     }
 
-    /// A graph by chance: each image needs up to three of the ones before it, and a few take very
-    /// long.
+    /// Returns a random graph: each image has up to three parents, and a few take very long.
     pub fn random(count: usize, dice: &mut Dice) -> Work {
         let mut work = Work::default();
         for number in 0..count {
@@ -99,7 +98,7 @@ impl Work {
         work
     }
 
-    /// The least time that any order can take: the longest chain, or all of it on all places.
+    /// Returns the minimum time for any order: the longest chain, or all work divided by the slots.
     pub fn lower_bound(&self, jobs: usize) -> Duration {
         let mut ends: Vec<Duration> = Vec::new();
         for (needs, takes) in self.needs.iter().zip(&self.takes) {
@@ -111,7 +110,8 @@ impl Work {
         ends.into_iter().max().unwrap_or_default().max(total / places)
     }
 
-    /// How long it takes level by level: nothing of a level starts before all of the last is done.
+    /// Returns the time of a build level by level, in which a level starts after the previous one is
+    /// complete.
     pub fn by_levels(&self, jobs: usize) -> Duration {
         let mut depth: Vec<usize> = Vec::new();
         let mut levels: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
@@ -123,10 +123,10 @@ impl Work {
         levels.into_values().map(|takes| list_in_order(takes, jobs)).sum()
     }
 
-    /// Runs it by the loop of a real run; gives the time it took by the clock of its engine.
+    /// Runs the graph with the real scheduling loop. Returns the time by the clock of the engine.
     ///
-    /// With `known` durations the loop knows how long each image takes, otherwise as much as it does
-    /// of images that were never built and run one command each.
+    /// With `known` durations, the loop knows how long each image takes. Otherwise, it knows as much as about
+    /// images that were never built and run one command each.
     pub fn run(&self, jobs: usize, known: bool) -> Duration {
         let count = self.needs.len();
         let ids = |numbers: &Vec<usize>| numbers.iter().map(|at| UnitId::from_index(*at)).collect();
@@ -154,7 +154,7 @@ impl Work {
     }
 }
 
-/// The time that images without needs take, begun in their order.
+/// Returns the time that independent images take if they are started in order.
 fn list_in_order(takes: Vec<Duration>, jobs: usize) -> Duration {
     let mut places = vec![Duration::ZERO; jobs];
     for time in takes {
@@ -163,7 +163,7 @@ fn list_in_order(takes: Vec<Duration>, jobs: usize) -> Duration {
     places.into_iter().max().unwrap_or_default()
 }
 
-/// An engine with a clock of its own.
+/// An engine with its own clock.
 struct Clockwork<'a> {
     work: &'a Work,
     children: Vec<Vec<usize>>,
@@ -174,11 +174,11 @@ struct Clockwork<'a> {
 
 struct State {
     now: Duration,
-    /// When each of those that run ends.
+    /// The end times of the running builds.
     running: BTreeSet<(Duration, usize)>,
-    /// How many could run that do not.
+    /// The number of images that could run but do not.
     ready: usize,
-    /// How many of its needs each image lacks.
+    /// The number of missing parents per image.
     lacks: Vec<usize>,
 }
 
@@ -194,7 +194,7 @@ impl<'a> Clockwork<'a> {
         Clockwork { work, children, jobs, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Lets the time go by until a build ends.
+    /// Advances the clock until a build ends.
     fn pass(&self, image: usize) {
         let mut state = self.state.lock().unwrap();
         let end = state.now + self.work.takes[image];

@@ -1,4 +1,4 @@
-//! An engine of a test's own, which it may stop, kill and fill.
+//! An engine that belongs to a test, which can stop it, kill it, and fill its disk.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a daemon may take to begin or to end.
+/// The maximum time for a daemon to start or to stop.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A Docker daemon with a store, a socket and a network of its own.
+/// A Docker daemon with its own store, socket, and network.
 pub struct Daemon {
     folder: tempfile::TempDir,
     bridge: String,
     driver: String,
-    /// Whether images are in containerd's store, as in that of the engine under test.
+    /// Whether images are in containerd's store, as in the engine under test.
     has_containerd_store: bool,
-    /// Whether its store is a small disk, to be unmounted.
+    /// Whether its store is a small disk that must be unmounted.
     is_small: bool,
     child: Option<Child>,
 }
 
 impl Daemon {
-    /// A running one. Where none can be run here it gives `None`, having said so: that takes root,
-    /// `dockerd` and `ip`. With `megabytes` its store has no more space than that.
+    /// Starts a daemon. This requires root, `dockerd`, and `ip`; without them, prints a note and returns
+    /// `None`. With `megabytes`, the size of the store is limited.
     pub fn start_or_skip(megabytes: Option<u32>) -> Option<Daemon> {
         if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| value == "1") {
             eprintln!("skipped: LAYERS_TEST_NO_ENGINE=1 says that there is no engine");
@@ -44,7 +44,8 @@ impl Daemon {
             folder: tempfile::tempdir().unwrap(),
             bridge: format!("lt{:010x}", random & 0xff_ffff_ffff),
             driver: driver.to_owned(),
-            // moby `daemon/containerd/service.go`, `LayerStoreStatus`: no classic driver has it.
+            // See `LayerStoreStatus` in moby's `daemon/containerd/service.go`. Classic drivers do not report
+            // it.
             has_containerd_store: status == "driver-type",
             is_small: megabytes.is_some(),
             child: None,
@@ -65,12 +66,12 @@ impl Daemon {
         if !self.driver.is_empty() {
             settings.insert("storage-driver".to_owned(), self.driver.clone().into());
         }
-        // Versions differ in which store is the default.
+        // The default store depends on the version.
         let features = serde_json::json!({"containerd-snapshotter": self.has_containerd_store});
         settings.insert("features".to_owned(), features);
         let settings = serde_json::Value::from(settings).to_string();
         fs::write(self.path("daemon.json"), settings).unwrap();
-        // The machine's engine has the default bridge; this one must leave it alone.
+        // The machine's engine uses the default bridge, which this daemon must not change.
         let address = format!("10.{}.{}.1/24", 64 + random % 64, random >> 8 & 0xff);
         ok(Command::new("ip").args(["link", "add", &self.bridge, "type", "bridge"]));
         ok(Command::new("ip").args(["addr", "add", &address, "dev", &self.bridge]));
@@ -82,12 +83,12 @@ impl Daemon {
         self.has_containerd_store
     }
 
-    /// Where it listens.
+    /// Returns its socket.
     pub fn socket(&self) -> PathBuf {
         self.path("docker.sock")
     }
 
-    /// The same as an address for `DOCKER_HOST`.
+    /// Returns its socket as an address for `DOCKER_HOST`.
     pub fn address(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
@@ -96,7 +97,7 @@ impl Daemon {
         self.folder.path().join(name)
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts the daemon, and waits until it responds.
     pub fn start(&mut self) {
         let log = fs::File::create(self.path("log")).unwrap();
         let mut command = Command::new("dockerd");
@@ -120,7 +121,7 @@ impl Daemon {
         });
     }
 
-    /// Ends it in order, with all that it runs.
+    /// Stops the daemon regularly, with everything that it runs.
     pub fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         ok(Command::new("kill").args(["-TERM", &child.id().to_string()]));
@@ -144,7 +145,7 @@ impl Drop for Daemon {
     }
 }
 
-/// What a program says in one line; nothing where it can't be run.
+/// Returns the output of a program, or an empty string if it cannot be run.
 fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
     let output = output.map(|output| output.stdout).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! What stands between a client and a registry, and does to its answers what a test says: a plain
-//! HTTP/1.1 proxy that passes bodies on as they come, so that an engine can push and pull through it.
-//! It can also be a small server by itself.
+//! A proxy between a client and a registry that changes answers as a test requires: a simple HTTP/1.1 proxy
+//! that streams bodies, so that an engine can push and pull through it. It can also be a small server without
+//! a registry.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -10,56 +10,56 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What is done with a question.
+/// What happens to a request.
 pub enum Fault {
-    /// Nothing: it is passed on, and so is its answer.
+    /// It is forwarded, and so is the response.
     Pass,
-    /// It is answered here.
+    /// The proxy responds by itself.
     Answer { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
-    /// It is passed on; of the answer's body so many bytes arrive, then the connection breaks.
+    /// It is forwarded. The connection breaks after this many bytes of the response body.
     CutAfter(usize),
-    /// The connection breaks at once.
+    /// The connection breaks immediately.
     Close,
-    /// It is passed on after a while.
+    /// It is forwarded after a delay.
     Late(Duration),
-    /// It is passed on, and its answer arrives with another body of the same length.
+    /// It is forwarded, and the response arrives with a different body of the same length.
     Lie,
-    /// It is passed on, and its answer arrives without a header.
+    /// It is forwarded, and the response arrives without this header.
     Without(&'static str),
 }
 
 impl Fault {
-    /// An answer without more.
+    /// Returns a response without a body.
     pub fn status(status: u16) -> Fault {
         Fault::Answer { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// An answer of JSON.
+    /// Returns a JSON response.
     pub fn json(status: u16, text: &str) -> Fault {
         let headers = vec![("Content-Type", "application/json".to_owned())];
         Fault::Answer { status, headers, body: text.into() }
     }
 
-    /// An answer with one header.
+    /// Returns a response with one header.
     pub fn header(status: u16, name: &'static str, value: impl Into<String>) -> Fault {
         Fault::Answer { status, headers: vec![(name, value.into())], body: Vec::new() }
     }
 }
 
-/// A question that came.
+/// A request to the proxy.
 pub struct Asked {
     pub method: String,
     /// The path with its query.
     pub path: String,
     pub headers: Vec<(String, String)>,
-    /// The body, where it was sent with its length and is small; otherwise nothing.
+    /// The body, if it is small and was sent with its length; otherwise empty.
     pub body: Vec<u8>,
-    /// How often this was asked by now: 1 for the first time.
+    /// How often this request has been made, from 1.
     pub count: usize,
 }
 
 impl Asked {
-    /// A header of it.
+    /// Returns a header of the request.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
@@ -68,7 +68,7 @@ impl Asked {
 
 type Script = dyn Fn(&Asked) -> Fault + Send + Sync;
 
-/// Stands before a registry.
+/// A proxy for a registry.
 pub struct Faults {
     address: String,
     shared: Arc<Shared>,
@@ -85,7 +85,7 @@ struct Shared {
 }
 
 impl Faults {
-    /// Before the registry at an address.
+    /// Creates a proxy for the registry at an address.
     pub fn before(
         target: &str,
         script: impl Fn(&Asked) -> Fault + Send + Sync + 'static,
@@ -93,7 +93,7 @@ impl Faults {
         Faults::start(Some(target.to_owned()), Box::new(script))
     }
 
-    /// Before nothing: the script answers all.
+    /// Creates a server without a registry: the script responds to all requests.
     pub fn alone(script: impl Fn(&Asked) -> Fault + Send + Sync + 'static) -> Faults {
         Faults::start(None, Box::new(script))
     }
@@ -117,29 +117,29 @@ impl Faults {
                     return;
                 }
                 let shared = Arc::clone(&of_thread);
-                // Who hangs up ends the conversation, and nothing else.
+                // A client that closes the connection ends only that connection.
                 thread::spawn(move || drop(converse(&stream, &shared)));
             }
         });
         Faults { address, shared }
     }
 
-    /// Where it is: `127.0.0.1:PORT`.
+    /// Returns the address: `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// All that was asked, such as `GET /v2/a/manifests/latest`, in the order in which it came.
+    /// Returns all requests, such as `GET /v2/a/manifests/latest`, in the order in which they arrived.
     pub fn seen(&self) -> Vec<String> {
         self.shared.seen.lock().unwrap().clone()
     }
 
-    /// Forgets what was asked.
+    /// Clears the list of requests.
     pub fn forget(&self) {
         self.shared.seen.lock().unwrap().clear();
     }
 
-    /// How many were asked at once at most.
+    /// Returns the maximum number of concurrent requests.
     pub fn most_at_once(&self) -> usize {
         self.shared.most.load(Ordering::SeqCst)
     }
@@ -153,7 +153,7 @@ impl Drop for Faults {
     }
 }
 
-/// A body's end.
+/// How the end of a body is determined.
 #[derive(Clone, Copy)]
 enum Frame {
     None,
@@ -168,7 +168,8 @@ struct Head {
 }
 
 impl Head {
-    /// Reads one; nothing where the other side has hung up, or speaks something else.
+    /// Reads the head of a message. Returns `None` if the other side has closed the connection or does not
+    /// speak HTTP.
     fn read(from: &mut impl BufRead) -> io::Result<Option<Head>> {
         let mut first = String::new();
         if from.fill_buf()?.first().is_none_or(|byte| !byte.is_ascii_alphabetic()) {
@@ -185,7 +186,7 @@ impl Head {
         Ok(Some(Head { first: first.trim_end().to_owned(), headers }))
     }
 
-    /// The status of an answer.
+    /// Returns the status of a response.
     fn status(&self) -> u16 {
         self.first.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or_default()
     }
@@ -200,7 +201,7 @@ impl Head {
         self.headers.iter().filter(|(key, _)| keeps(key)).cloned().collect()
     }
 
-    /// How the body ends; `open` is the way where nothing is said.
+    /// Returns how the body ends. `open` is used if the headers do not define it.
     fn frame(&self, open: Frame) -> Frame {
         if self.value("transfer-encoding").is_some_and(|value| value.contains("chunked")) {
             return Frame::Chunks;
@@ -219,7 +220,7 @@ fn write_head(to: &mut impl Write, first: &str, headers: &[(String, String)]) ->
     to.write_all(text.as_bytes())
 }
 
-/// Passes a body on; at most `most` bytes of it, after which it fails.
+/// Forwards a body. Fails after `most` bytes.
 fn pass_body(
     from: &mut impl BufRead,
     to: &mut impl Write,
@@ -242,7 +243,7 @@ fn pass_body(
             let size = u64::from_str_radix(line.trim().split(';').next().unwrap_or_default(), 16);
             let size = size.map_err(io::Error::other)?;
             if size == 0 {
-                // Trailers, up to an empty line.
+                // Skip trailers, up to an empty line.
                 while line.trim_end() != "" || line.starts_with('0') {
                     line.clear();
                     from.read_line(&mut line)?;
@@ -276,7 +277,7 @@ impl<W: Write> Write for Bounded<'_, W> {
     }
 }
 
-/// Counts while it lives.
+/// Counts a request while it is in progress.
 struct Counted<'a>(&'a Shared);
 
 impl<'a> Counted<'a> {
@@ -293,7 +294,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// All questions of one connection.
+/// Handles all requests of a connection.
 fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut near = BufReader::new(stream.try_clone()?);
     while let Some(head) = Head::read(&mut near)? {
@@ -304,17 +305,17 @@ fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             break;
         }
     }
-    // Who tries TLS here must hear that it is not spoken.
+    // A client that tries TLS must learn that it is not supported.
     if !near.buffer().is_empty() {
         (&*stream).write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")?;
     }
     stream.shutdown(Shutdown::Both)
 }
 
-/// The largest body that a script sees.
+/// The maximum size of a body that a script can read.
 const SMALL: u64 = 64 << 10;
 
-/// Answers one question; says whether the connection stays.
+/// Responds to a request. Returns whether the connection stays open.
 fn respond(
     near: &mut BufReader<TcpStream>,
     mut back: &TcpStream,
@@ -372,12 +373,12 @@ fn respond(
     answer(&far, back, &asked.method, &fault)
 }
 
-/// Passes an answer on.
+/// Forwards a response.
 fn answer(far: &TcpStream, mut back: &TcpStream, method: &str, fault: &Fault) -> io::Result<bool> {
     let mut far = BufReader::new(far);
     let head = loop {
         let head = Head::read(&mut far)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        // What comes before the answer itself (100 Continue) is not passed on.
+        // Interim responses (100 Continue) are not forwarded.
         if !(100..200).contains(&head.status()) {
             break head;
         }
@@ -394,7 +395,8 @@ fn answer(far: &TcpStream, mut back: &TcpStream, method: &str, fault: &Fault) ->
         Fault::Lie => {
             let mut body = Vec::new();
             pass_body(&mut far, &mut body, frame, usize::MAX)?;
-            // A blank for a brace is JSON no more, but a digit for a digit is.
+            // Replacing a brace with a space would invalidate the JSON; replacing a digit with another one
+            // does not.
             let place = body.iter().rposition(u8::is_ascii_digit).unwrap_or_default();
             if let Some(byte) = body.get_mut(place) {
                 *byte = if *byte == b'1' { b'2' } else { b'1' };

@@ -1,4 +1,4 @@
-//! What tests on a real engine share: the engine, contexts, and images that go away again.
+//! What the tests on a real engine share: the engine, contexts, and images that are removed after a test.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
@@ -25,13 +25,13 @@ pub mod faults;
 pub mod program;
 pub mod registry;
 
-/// The label that all images of tests carry, so that they can be found and removed.
+/// The label of all images of tests, so that they can be found and removed.
 pub const TEST_LABEL: &str = "dev.layers.test";
 
-/// The engine that the docker command would use.
+/// Returns the engine that the docker command would use.
 ///
-/// Where none answers the test fails, unless `LAYERS_TEST_NO_ENGINE=1` says that there is none:
-/// then it gives `None`, having said so, and the test returns.
+/// If there is no engine, the test fails, unless `LAYERS_TEST_NO_ENGINE=1` is set: then this prints a note
+/// and returns `None`, and the test returns.
 pub fn engine_or_skip() -> Option<Docker> {
     if std::env::var_os("LAYERS_TEST_NO_ENGINE").is_some_and(|value| value == "1") {
         eprintln!("skipped: LAYERS_TEST_NO_ENGINE=1 says that there is no engine");
@@ -44,36 +44,36 @@ pub fn engine_or_skip() -> Option<Docker> {
     Some(docker)
 }
 
-/// The first Docker whose own frontend takes named contexts.
+/// The first Docker version whose own frontend supports named contexts.
 pub const NAMED_CONTEXTS: u32 = 23;
 
-/// Whether the engine's own frontend takes named contexts, by which a build is given its parents.
+/// Whether the engine's own frontend supports named contexts, with which a build gets its parents.
 pub fn takes_named_contexts(engine: &Docker) -> bool {
     let version = engine.info().unwrap().version;
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     major.is_some_and(|major| major >= NAMED_CONTEXTS)
 }
 
-/// A name that no other test uses, and the removal of all images that got it.
+/// A name that no other test uses. All images with this name are removed when it is dropped.
 pub struct Name {
     text: String,
     docker: Docker,
 }
 
 impl Name {
-    /// A fresh one.
+    /// Creates a unique name.
     pub fn new() -> Name {
         let random = RandomState::new().hash_one(std::process::id());
         let docker = Docker::find(&Environment::read(|name| std::env::var_os(name))).unwrap();
         Name { text: format!("layers-test-{random:016x}"), docker }
     }
 
-    /// A reference that begins with it.
+    /// Returns a reference that starts with the name.
     pub fn reference(&self, rest: &str) -> String {
         format!("{}{rest}", self.text)
     }
 
-    /// The value of [`TEST_LABEL`] on its images.
+    /// Returns the value of [`TEST_LABEL`] on its images.
     pub fn label(&self) -> &str {
         &self.text
     }
@@ -81,7 +81,7 @@ impl Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        // By label as well as by name: an image without a name is found so too.
+        // By label as well as by name, so that images without a name are found.
         for image in self.docker.list(LabelFilter::named(TEST_LABEL)).unwrap_or_default() {
             if image.labels.get(TEST_LABEL) == Some(&self.text) {
                 for name in image.references.iter().chain([&image.id]) {
@@ -94,8 +94,8 @@ impl Drop for Name {
     }
 }
 
-/// The command lines of all processes that hold a word. The engine's are among them: containers are
-/// processes of the machine too.
+/// Returns the command lines of all processes that contain a word. They include the engine's because
+/// processes in containers are visible on the machine.
 pub fn processes_with(word: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries
@@ -105,7 +105,7 @@ pub fn processes_with(word: &str) -> Vec<String> {
         .collect()
 }
 
-/// The content of a static busybox: Debian's package `busybox-static`.
+/// Returns the content of a static busybox (Debian package `busybox-static`).
 pub fn busybox() -> Vec<u8> {
     fs::read("/bin/busybox").expect("tests on a real engine need /bin/busybox (busybox-static)")
 }
@@ -117,22 +117,22 @@ pub struct Files {
 }
 
 impl Files {
-    /// None yet.
+    /// Creates an empty set.
     pub fn new() -> Files {
         Files::default()
     }
 
-    /// The shell and its tools as `bin/busybox` and `bin/sh`.
+    /// Creates a set with the shell and its tools as `bin/busybox` and `bin/sh`.
     pub fn with_busybox() -> Files {
         Files::new().and_mode("bin/busybox", 0o755, busybox()).and_mode("bin/sh", 0o755, busybox())
     }
 
-    /// And a plain file.
+    /// Adds a regular file.
     pub fn and(self, path: &str, content: impl Into<Vec<u8>>) -> Files {
         self.and_mode(path, 0o644, content)
     }
 
-    /// And a file with a mode.
+    /// Adds a file with a mode.
     pub fn and_mode(mut self, path: &str, mode: u32, content: impl Into<Vec<u8>>) -> Files {
         self.files.insert(path.to_owned(), (mode, content.into()));
         self
@@ -140,7 +140,7 @@ impl Files {
 }
 
 impl Files {
-    /// Writes them to the disk.
+    /// Writes the files to the disk.
     pub fn write_below(&self, folder: &Path) {
         for (path, (mode, content)) in &self.files {
             let path = folder.join(path);
@@ -164,8 +164,8 @@ impl ContextFiles for Files {
     }
 }
 
-/// A request for a Dockerfile's text and some files, named and labelled so that it goes away. The
-/// engine's cache is left unused, since it may hold what an earlier test made.
+/// Returns a request for a Dockerfile and files, with a name and a label so that the image is removed. The
+/// engine's cache is not used because it can contain results of earlier tests.
 pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static) -> BuildRequest {
     BuildRequest {
         dockerfile: dockerfile.to_owned(),
@@ -177,7 +177,7 @@ pub fn request(name: &Name, dockerfile: &str, files: impl ContextFiles + 'static
     }
 }
 
-/// Builds and gives the outcome with all updates.
+/// Runs a build. Returns the outcome and all updates.
 pub fn build(engine: &dyn Builder, request: &BuildRequest) -> (BuildOutcome, Vec<BuildUpdate>) {
     let mut updates = Vec::new();
     let outcome = engine
@@ -190,7 +190,7 @@ pub fn build(engine: &dyn Builder, request: &BuildRequest) -> (BuildOutcome, Vec
     (outcome, updates)
 }
 
-/// All output of a build, in order.
+/// Returns all output of a build, in order.
 pub fn output(updates: &[BuildUpdate]) -> Vec<u8> {
     let bytes = updates.iter().filter_map(|update| match update {
         BuildUpdate::Output { bytes, .. } => Some(bytes.as_slice()),

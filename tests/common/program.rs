@@ -1,4 +1,4 @@
-//! The programs that tests run: this one, docker, and git.
+//! The programs that tests run: layers, docker, and git.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![allow(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -6,15 +6,15 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The variables that change the names of images.
+/// The variables that change image names.
 pub const NAMING: [&str; 5] = ["REPO_NS", "IMAGE_NAME", "APP_NAME", "VERSION", "REPO_VERSION"];
 
-/// The directory of this repository.
+/// Returns the directory of this repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// This program, without the variables that change the names of images.
+/// Returns a command for layers, without the variables that change image names.
 pub fn layers() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
     command.stdin(Stdio::null());
@@ -24,7 +24,7 @@ pub fn layers() -> Command {
     command
 }
 
-/// This program with an environment that holds nothing of the user's but the path and the engine.
+/// Returns a command for layers with an environment that contains only the user's path and engine.
 pub fn layers_without_settings() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
     command.stdin(Stdio::null()).env_clear();
@@ -33,14 +33,14 @@ pub fn layers_without_settings() -> Command {
     command
 }
 
-/// The docker command, on the engine of the environment.
+/// Returns a docker command for the engine of the environment.
 pub fn docker(arguments: &[&str]) -> Command {
     let mut command = Command::new("docker");
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-/// Runs a command that must succeed. Returns its standard output.
+/// Runs a command that must succeed. Returns its stdout.
 #[track_caller]
 pub fn output_of(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -57,7 +57,7 @@ pub fn git(at: &Path, arguments: &[&str]) -> String {
     git_on(at, arguments, None)
 }
 
-/// Runs git as on a date.
+/// Runs git with a given date.
 #[track_caller]
 pub fn git_on(at: &Path, arguments: &[&str], date: Option<&str>) -> String {
     let mut git = Command::new("git");

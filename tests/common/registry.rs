@@ -1,5 +1,5 @@
-//! A registry of a test's own: the real `docker-registry`, on a free port of this machine, with a
-//! folder of its own that goes away with it. And small images to put there without an engine.
+//! A registry that belongs to a test: the real `docker-registry` on a free port of this machine, with a
+//! directory that is removed with it. Also small images that can be pushed without an engine.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,30 +10,29 @@ use std::thread;
 
 use serde_json::json;
 
-/// The media types of what is pushed here.
+/// The media type of manifests that are pushed here.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// What engines push.
+/// The media type that engines push.
 pub const OF_ENGINE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// `login` is the user's name, `secret` the password: bcrypt, as the registry wants it.
+/// The user `login` with the password `secret`, as bcrypt because the registry requires it.
 const USERS: &str = "login:$2y$05$90YwwR/2yFKHdvv7wW8hjeyDwOjZQ/9vmsMlfVnAT9tmWczyIwwqu\n";
 
-/// The user and the password of a registry that wants a login.
+/// The user and the password of a registry that requires a login.
 pub const USER: (&str, &str) = ("login", "secret");
 
 /// A running registry.
 pub struct Registry {
     folder: tempfile::TempDir,
     main: Server,
-    /// Another on the same folder that wants no login and speaks plainly, where the main one does
-    /// not.
+    /// A second server on the same directory, without login and TLS, if the main one has them.
     door: Option<Server>,
 }
 
-/// What a registry is to be like.
+/// The options of a registry.
 #[derive(Default)]
 pub struct Plan {
     auth: bool,
@@ -46,19 +45,19 @@ struct Server {
 }
 
 impl Plan {
-    /// It wants [`USER`] to log in.
+    /// Requires a login as [`USER`].
     pub fn with_auth(mut self) -> Plan {
         self.auth = true;
         self
     }
 
-    /// It speaks TLS, with a certificate of [`Registry::authority`].
+    /// Enables TLS, with a certificate of [`Registry::authority`].
     pub fn with_tls(mut self) -> Plan {
         self.tls = true;
         self
     }
 
-    /// Starts it. Where there is no `docker-registry` it gives nothing, having said so.
+    /// Starts the registry. Without `docker-registry`, prints a note and returns `None`.
     pub fn start(self) -> Option<Registry> {
         if Command::new("docker-registry").arg("--version").output().is_err() {
             eprintln!("skipped: there is no `docker-registry` (Debian's package of that name)");
@@ -76,37 +75,37 @@ impl Plan {
 }
 
 impl Registry {
-    /// A plain one that lets everybody in.
+    /// Starts a registry without login and TLS.
     pub fn start() -> Option<Registry> {
         Plan::default().start()
     }
 
-    /// One that is not plain.
+    /// Returns the options of a registry with login or TLS.
     pub fn plan() -> Plan {
         Plan::default()
     }
 
-    /// Where it is: `127.0.0.1:PORT`.
+    /// Returns its address: `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.main.address
     }
 
-    /// The same as `localhost:PORT`.
+    /// Returns its address as `localhost:PORT`.
     pub fn by_name(&self) -> String {
         self.address().replace("127.0.0.1", "localhost")
     }
 
-    /// The certificate of the authority behind its own.
+    /// Returns the certificate of the authority that signed its certificate.
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
     }
 
-    /// Its own folder.
+    /// Returns its directory.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Ends it; what it holds stays until this is dropped.
+    /// Stops the registry. Its content remains until it is dropped.
     pub fn stop(&mut self) {
         self.main.stop();
         if let Some(door) = &mut self.door {
@@ -114,7 +113,7 @@ impl Registry {
         }
     }
 
-    /// Puts a blob into a repository; gives its digest.
+    /// Pushes a blob to a repository. Returns its digest.
     pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> String {
         let digest = digest_of(bytes);
         let door = &self.door.as_ref().unwrap_or(&self.main).address;
@@ -131,7 +130,7 @@ impl Registry {
         digest
     }
 
-    /// Puts a manifest under a tag or its digest; gives its digest.
+    /// Pushes a manifest with a tag or its digest. Returns its digest.
     pub fn push_manifest(&self, repository: &str, tag: &str, kind: &str, bytes: &[u8]) -> String {
         let digest = digest_of(bytes);
         let door = &self.door.as_ref().unwrap_or(&self.main).address;
@@ -141,12 +140,12 @@ impl Registry {
         digest
     }
 
-    /// Puts an image with one file that says `word` under a tag; gives its manifest's digest.
+    /// Pushes an image with one file that contains `word`. Returns the digest of its manifest.
     pub fn push(&self, repository: &str, tag: &str, word: &str) -> String {
         self.push_for(repository, tag, word, "linux/amd64")
     }
 
-    /// The same for a platform.
+    /// Pushes such an image for a platform.
     pub fn push_for(&self, repository: &str, tag: &str, word: &str, platform: &str) -> String {
         let (config, layer) = self.push_parts(repository, word, platform);
         let manifest = json!({
@@ -159,7 +158,7 @@ impl Registry {
         self.push_manifest(repository, &version, MANIFEST, &bytes)
     }
 
-    /// Puts an index of such images under a tag; gives its digest and those of the images.
+    /// Pushes an index of such images. Returns its digest and those of the images.
     pub fn push_index(
         &self,
         repository: &str,
@@ -184,7 +183,7 @@ impl Registry {
         (self.push_manifest(repository, tag, INDEX, &bytes), digests)
     }
 
-    /// Puts the configuration and the layer of an image there.
+    /// Pushes the configuration and the layer of an image.
     fn push_parts(&self, repository: &str, word: &str, platform: &str) -> (Vec<u8>, Vec<u8>) {
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_ustar();
@@ -208,9 +207,9 @@ impl Registry {
 }
 
 impl Server {
-    /// Starts one on a free port, and waits until it listens.
+    /// Starts a server on a free port, and waits until it listens.
     fn start(folder: &Path, plan: &Plan) -> Server {
-        // Somebody else may take the port between the look and the start.
+        // Another process can take the port before the server starts.
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let address = format!("127.0.0.1:{port}");
@@ -226,7 +225,7 @@ impl Server {
                 .unwrap();
             let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
             if lines.any(|line| line.is_ok_and(|line| line.contains("listening on"))) {
-                // Who writes into a full pipe waits.
+                // A process that writes to a full pipe would block.
                 thread::spawn(move || lines.for_each(drop));
                 return Server { child, address };
             }
@@ -264,11 +263,11 @@ fn settings_of(folder: &Path, plan: &Plan, address: &str) -> String {
         settings["http"]["tls"] =
             json!({"certificate": folder.join("own.crt"), "key": folder.join("own.key")});
     }
-    // JSON is YAML too.
+    // JSON is valid YAML.
     settings.to_string()
 }
 
-/// Makes an authority and a certificate of it for this machine.
+/// Creates an authority, and a certificate signed by it for this machine.
 fn make_certificates(folder: &Path) {
     let run = |line: &str| {
         let output = Command::new("openssl").args(line.split(' ')).current_dir(folder).output();
@@ -284,14 +283,14 @@ fn make_certificates(folder: &Path) {
     run(&format!("x509 -req -in own.csr {sign} -out own.crt"));
 }
 
-/// The digest of some bytes.
+/// Returns the digest of bytes.
 pub fn digest_of(bytes: &[u8]) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
     let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
 }
 
-/// One plain question on a connection of its own: the head of the answer, and its body.
+/// Makes a plain request on a new connection. Returns the head of the response and its body.
 pub fn ask(address: &str, method: &str, path: &str, kind: &str, body: &[u8]) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
@@ -309,7 +308,7 @@ pub fn ask(address: &str, method: &str, path: &str, kind: &str, body: &[u8]) -> 
     (String::from_utf8(answer).unwrap(), body)
 }
 
-/// The value of a header.
+/// Returns the value of a header.
 pub fn header(head: &str, name: &str) -> Option<String> {
     head.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;

@@ -1,5 +1,5 @@
-//! Examples in pages: the commands of `console` blocks, what they are shown to answer, and a copy
-//! of the example in `docker/` to run them in, on the scripted engine.
+//! Examples on pages: the commands of `console` blocks, their expected output, and a copy of the example in
+//! `docker/` to run them in, on the scripted engine.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where it stopped")]
 #![allow(clippy::disallowed_methods, reason = "tests drive programs")]
@@ -12,17 +12,17 @@ use tempfile::TempDir;
 
 use crate::program;
 
-/// A command of a page, and what stands below it up to the next one.
+/// A command on a page, and the text below it up to the next command.
 pub struct Shown {
-    /// What stands after `$ `, without the remark behind `#`.
+    /// The text after `$ `, without the comment after `#`.
     pub command: String,
-    /// What it answers; empty where nothing is shown.
+    /// The expected output. Empty if none is shown.
     pub answer: String,
-    /// How it ends: 0, unless the remark says `ends with N`.
+    /// The expected exit code: 0, unless the comment says `ends with N`.
     pub code: i32,
 }
 
-/// The texts of a page's blocks in a language.
+/// Returns the blocks of a page in a language.
 pub fn blocks(page: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = page.lines();
@@ -36,7 +36,7 @@ pub fn blocks(page: &str, language: &str) -> Vec<String> {
     found
 }
 
-/// A page without its blocks.
+/// Returns a page without its blocks.
 pub fn prose(page: &str) -> String {
     let mut is_inside = false;
     let lines = page.lines().filter(|line| {
@@ -47,14 +47,14 @@ pub fn prose(page: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The code in a page's running text.
+/// Returns the inline code of a page.
 pub fn code(page: &str) -> Vec<String> {
     let prose = prose(page).replace('\n', " ");
     let pieces = prose.split('`').skip(1).step_by(2);
     pieces.map(|code| code.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// The commands of a page's `console` blocks, in their order.
+/// Returns the commands of a page's `console` blocks, in order.
 pub fn consoles(page: &str) -> Vec<Shown> {
     let mut shown: Vec<Shown> = Vec::new();
     for block in blocks(page, "console") {
@@ -78,7 +78,7 @@ pub fn consoles(page: &str) -> Vec<Shown> {
     shown
 }
 
-/// A copy of the example as a git repository, all committed on `main`.
+/// A copy of the example as a git repository, with everything committed on `main`.
 pub struct Shop {
     folder: TempDir,
     root: PathBuf,
@@ -86,10 +86,10 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// One whose engine forgets what it built.
+    /// Creates a copy whose engine has no persistent store.
     pub fn new() -> Shop {
         let folder = tempfile::tempdir().unwrap();
-        // Programs say where they are without symbolic links.
+        // Programs print their location without symbolic links.
         let root = folder.path().canonicalize().unwrap().join("shop");
         let source = Path::new(env!("CARGO_MANIFEST_DIR"));
         copy(&source.join("docker"), &root.join("docker"));
@@ -98,7 +98,7 @@ impl Shop {
         shop
     }
 
-    /// One whose engine has a store, and a registry for what the example is built on.
+    /// Creates a copy whose engine has a store, and a registry with the externals of the example.
     pub fn with_store() -> Shop {
         let shop = Shop::new();
         let script = shop.folder.path().join("engine.json");
@@ -108,26 +108,26 @@ impl Shop {
         Shop { script: Some(script), ..shop }
     }
 
-    /// Its folder.
+    /// Returns its directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Makes the repository of what is there.
+    /// Creates a git repository with the current files.
     fn commit(&self) {
         for arguments in ["init -q -b main", "add -A", "commit -q -m x"] {
             program::git(&self.root, &arguments.split(' ').collect::<Vec<_>>());
         }
     }
 
-    /// Runs a command line in a shell.
+    /// Runs a command in a shell.
     pub fn run(&self, command: &str) -> Output {
         let binary = Path::new(env!("CARGO_BIN_EXE_layers")).parent().unwrap();
         let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
         shell.args(["-ec", command]).current_dir(&self.root).stdin(Stdio::null());
         shell.env("PATH", path).env("LAYERS_ENGINE", "fake").env_remove("LAYERS_FAKE_SCRIPT");
-        // They would change names and the way of telling.
+        // These would change names and the output format.
         for name in program::NAMING.into_iter().chain(["GITHUB_ACTIONS", "CLICOLOR_FORCE"]) {
             shell.env_remove(name);
         }

@@ -1,4 +1,4 @@
-//! Images on externals that carry triggers, move, or are given by named contexts.
+//! Images on externals that have triggers, move, or are given by named contexts.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::tree::Tree;
 use crate::common::between::Between;
 use crate::common::{Files, TEST_LABEL, engine_or_skip};
 
-/// Builds an external image that carries the label of the test.
+/// Builds an external image with the label of the test.
 fn external(tree: &Tree, name: &str, more: &str) -> String {
     let reference = tree.name.reference(name);
     let text = format!("FROM scratch\nLABEL {TEST_LABEL}={}\n{more}", tree.name.label());
@@ -29,7 +29,7 @@ fn arguments_that_a_trigger_of_an_external_declares_are_inputs() {
     assert_eq!(tree.verdict("app"), "build");
     tree.build();
     assert!(tree.inspect("app").config["Env"].to_string().contains("Y=two"));
-    // One that no trigger declares is none.
+    // An argument that no trigger declares has no effect.
     tree.configure("[args]\nX = \"two\"\nZ = \"one\"\n");
     assert_eq!(tree.verdict("app"), "fresh");
     tree.forget();
@@ -75,7 +75,7 @@ fn images_that_a_trigger_of_an_external_names_are_dependencies() {
     tree.dockerfile("app", &format!("FROM {base}\nENV B=1\n"));
     let (out, _) = tree.run(&["plan", "app"], 0);
     assert!(out.contains("tool"), "{out}");
-    // Nothing else says that the tool comes first, and its name comes last.
+    // Nothing else shows that tool must be built first, and its name is last.
     tree.run(&["build", "app", "--progress", "plain", "-j2"], 0);
     assert_eq!(tree.verdict("app"), "fresh");
     tree.write("docker/tool/f", "two");
@@ -137,9 +137,9 @@ fn named_contexts_reach_the_build_in_the_form_that_buildkit_looks_up() {
     assert!(err.contains("`No Name` is not a valid context name"), "{err}");
 }
 
-/// Lets a name point to another image while something is built on it, and back again before the outcome is
-/// looked at: the build's own connection opens after the plan and before BuildKit looks the name up; the first
-/// image that is inspected after that is the outcome.
+/// Moves a name to another image while something is built on it, and moves it back before the result is
+/// checked. The build's own connection is opened after the plan and before BuildKit looks up the name. The
+/// first image that is inspected after that is the result.
 fn moves_and_moves_back(between: &Between, tree: &Tree, name: &str, [away, back]: [&str; 2]) {
     for (request, to) in [("/grpc", away), ("/images/sha256:", back)] {
         let (name, id) = (name.to_owned(), tree.docker.inspect(to).unwrap().unwrap().id);
@@ -150,7 +150,7 @@ fn moves_and_moves_back(between: &Between, tree: &Tree, name: &str, [away, back]
 #[test]
 fn an_external_that_moves_and_moves_back_is_not_taken() {
     let Some(tree) = Tree::new_or_skip() else { return };
-    // The same layers, so that only the configuration tells them apart.
+    // The same layers, so that only the configuration differs.
     let planned = external(&tree, "/planned:1", "COPY f /f\nENV WHICH=planned\n");
     let other = external(&tree, "/other:1", "COPY f /f\nENV WHICH=other\n");
     let moving = tree.name.reference("/moving:1");
@@ -162,11 +162,11 @@ fn an_external_that_moves_and_moves_back_is_not_taken() {
     let ran = tree.run_any(&["build", "--all", "--progress", "plain"]);
     let held = tree.docker.inspect(&tree.reference("app")).unwrap();
     match (ran, held) {
-        // Engines with named contexts take what was planned.
+        // Engines with named contexts use the planned image.
         (0, Some(held)) => {
             assert!(held.config["Env"].to_string().contains("WHICH=planned"), "{}", held.config);
         }
-        // Others find out afterward, and nothing is left under the key.
+        // Other engines detect it afterward, and no image has the key.
         (4, held) => {
             assert!(held.is_none(), "{held:?}");
             assert!(!tree.has_frontend(Frontend::new(1, 4)), "the parent is given by its own name");
@@ -199,9 +199,9 @@ fn what_is_copied_from_an_external_that_moves_and_moves_back_is_not_kept() {
         let tree = tree.through(&between.socket());
         let ran = tree.run_any(&["build", "--all", "--progress", "plain"]);
         match (ran, tree.docker.inspect(&tree.reference("app")).unwrap()) {
-            // Engines with named contexts take what was planned.
+            // Engines with named contexts use the planned image.
             (0, Some(held)) => assert_eq!(held.diff_ids, right, "{instruction}"),
-            // Others report afterward that something moved, and nothing is left under the key.
+            // Others report afterward that something moved, and no image has the key.
             (4, held) => {
                 assert!(held.is_none(), "{instruction}: {held:?}");
                 assert!(
@@ -262,7 +262,7 @@ fn a_file_that_changes_without_changing_its_times_is_read_by_force() {
     tree.write("docker/app/f", "one");
     tree.dockerfile("app", "FROM scratch\nCOPY f /f\n");
     let mut mapped = tree.map("docker/app/f");
-    // Old enough that its digest is kept.
+    // Old enough that its digest is stored.
     std::thread::sleep(std::time::Duration::from_millis(50));
     tree.build();
     for (option, content) in [("--force", "two"), ("--no-cache", "six")] {

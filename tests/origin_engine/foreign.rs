@@ -3,7 +3,7 @@
 use super::tree::Tree;
 use crate::common::Files;
 
-/// A base, and what someone builds on it without the program.
+/// A base, and an image that someone builds on it without the program.
 struct Case {
     base: &'static str,
     foreign: &'static str,
@@ -94,7 +94,7 @@ fn what_others_built_on_an_image_never_stands_for_it() {
             if forgets {
                 tree.forget();
             }
-            // Where the original is still there, under no name, it gets its name back.
+            // If the original still exists without a name, it gets its name back.
             let verdict = tree.verdict("base");
             let is_held =
                 layers::engine::ImageStore::inspect(&tree.docker, &ours.id).unwrap().is_some();
@@ -106,7 +106,7 @@ fn what_others_built_on_an_image_never_stands_for_it() {
             assert_ne!(now.id, theirs.id, "{foreign}: {said}");
             tree.docker(&["image", "rm", &tree.reference("base")]);
         }
-        // Under our name it is no more ours.
+        // Under our name, it still does not count as ours.
         tree.docker(&["image", "tag", &other, &tree.reference("base")]);
         tree.build();
         assert_eq!(tree.inspect("base").config, ours.config, "{foreign}");
@@ -122,7 +122,7 @@ fn a_machine_that_has_only_a_foreign_image_builds() {
     let ours = tree.inspect("base");
     let other = tree.name.reference("/foreign:latest");
     tree.by_hand("FROM NS/x-base\nCMD [\"sh\"]\n", &other, &[], Files::new());
-    // An archive carries no parent, as a registry does not.
+    // An archive does not contain a parent, and neither does a registry.
     let archive = tempfile::NamedTempFile::new().unwrap();
     let path = archive.path().to_str().unwrap();
     tree.docker(&["save", "--output", path, &other]);

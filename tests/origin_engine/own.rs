@@ -1,11 +1,11 @@
-//! Our own images, which prove their origin whatever they are made of.
+//! Our own images, whose origin can be proved whatever they consist of.
 
 use layers::engine::{Frontend, ImageStore};
 
 use super::tree::Tree;
 use crate::common::busybox;
 
-/// A tar archive of some files.
+/// Returns a tar archive of files.
 fn tar(files: &[(&str, &[u8], u32)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (path, content, mode) in files {
@@ -17,7 +17,7 @@ fn tar(files: &[(&str, &[u8], u32)]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// An image with one layer and no history, as `docker save` writes it.
+/// Returns an image with one layer and no history, in the format of `docker save`.
 fn without_history(reference: &str, label: &str) -> Vec<u8> {
     let shell = busybox();
     let layer = tar(&[("bin/sh", &shell, 0o755), ("bin/busybox", &shell, 0o755)]);
@@ -69,7 +69,7 @@ const PLAIN: [&str; 26] = [
     "FROM scratch AS x\nCOPY f /f\nFROM scratch\nCOPY --from=x /f /g\nCOPY --from=0 /f /h\n",
 ];
 
-/// What came with `docker/dockerfile` 1.4 and later.
+/// Instructions that need `docker/dockerfile` 1.4 or later.
 const MODERN: [&str; 4] = [
     "FROM EXT\nRUN <<EOF\necho a\nEOF\nCOPY <<a <<b /d/\n1\na\n2\nb\n",
     "FROM EXT\nCOPY --link f /f\nCOPY --link --from=EXT /bin/sh /sh\nENV A=1\n",
@@ -82,7 +82,7 @@ fn our_own_images_prove_their_origin() {
     let Some(tree) = Tree::new_or_skip() else { return };
     let mut cases: Vec<(String, String)> = Vec::new();
     let modern = if tree.has_frontend(Frontend::new(1, 4)) { &MODERN[..] } else { &[] };
-    // Three bases: one that was imported, one without any history, and one of those that layers builds.
+    // Three bases: an imported one, one without a history, and one that layers builds.
     let imported = tree.name.reference("/imported:1");
     let archive = tempfile::NamedTempFile::new().unwrap();
     let shell = busybox();
@@ -188,7 +188,7 @@ fn triggers_are_those_that_the_engine_writes() {
         assert_eq!(read, tree.inspect(&image).on_build, "{trigger:?}");
         assert_eq!(tree.verdict(&image), "fresh", "{trigger:?}");
     }
-    // A trigger that differs in nothing but white space is another configuration.
+    // A trigger that differs only in whitespace is a different configuration.
     tree.dockerfile("t0", "FROM scratch\nONBUILD RUN x \nENV A=1\n");
     assert_eq!(tree.verdict("t0"), "build");
 }

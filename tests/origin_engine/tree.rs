@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::common::program::{self, output_of};
 use crate::common::{self, Files, Name, TEST_LABEL, engine_or_skip, request};
 
-/// A program that maps the file it is given and writes to it what it reads, three bytes at a time. The first
-/// write makes the page its own, and later ones go unnoticed on a file system in memory.
+/// A program that maps the given file and writes to it what it reads, three bytes at a time. The first write
+/// creates its own page. On a file system in memory, later writes are not detected.
 const MAPPER: &str = r#"
 #include <fcntl.h>
 #include <string.h>
@@ -46,7 +46,7 @@ impl Mapped {
         self.child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     }
 
-    /// Overwrites the first three bytes, which changes none of the file's times.
+    /// Overwrites the first three bytes without changing the file's times.
     pub fn change(&mut self, content: &str) {
         let times = |path: &Path| {
             let metadata = fs::metadata(path).unwrap();
@@ -67,7 +67,7 @@ impl Drop for Mapped {
     }
 }
 
-/// A repository whose images are called `NAME/x-DIRECTORY`.
+/// A repository whose images are named `NAME/x-DIRECTORY`.
 pub struct Tree {
     pub name: Name,
     pub docker: Docker,
@@ -77,7 +77,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// An empty one; nothing without an engine.
+    /// Creates an empty repository. Returns `None` without an engine.
     pub fn new_or_skip() -> Option<Tree> {
         let docker = engine_or_skip()?;
         let directory = tempfile::tempdir().unwrap();
@@ -88,13 +88,13 @@ impl Tree {
         Some(tree)
     }
 
-    /// The same through another address of the engine.
+    /// Uses another address of the engine.
     pub fn through(mut self, socket: &Path) -> Tree {
         self.host = Some(format!("unix://{}", socket.display()));
         self
     }
 
-    /// The name of one of its images, or of another image of the test.
+    /// Returns the name of an image of the repository or of the test.
     pub fn reference(&self, image: &str) -> String {
         self.name.reference(&format!("/x-{image}:latest"))
     }
@@ -113,24 +113,24 @@ impl Tree {
         fs::write(path, content).unwrap();
     }
 
-    /// Writes an image's Dockerfile, in which `NS` stands for the namespace. All images of the test carry its
+    /// Writes an image's Dockerfile, in which `NS` stands for the namespace. All images of the test have its
     /// label, so that they are removed.
     pub fn dockerfile(&self, image: &str, text: &str) {
         let label = format!("LABEL {TEST_LABEL}={}\n", self.name.label());
         let text = text.replace("NS", &self.name.reference(""));
-        // Behind the last FROM, as the last instruction is what some tests are about.
+        // After the last FROM because some tests are about the last instruction.
         let last = text.rfind("FROM ").unwrap();
         let end = last + text[last..].find('\n').unwrap() + 1;
         let text = format!("{}{label}{}", &text[..end], &text[end..]);
         self.write(&format!("docker/{image}/Dockerfile"), text);
     }
 
-    /// Forgets what the program remembers.
+    /// Deletes what the program has stored.
     pub fn forget(&self) {
         fs::remove_dir_all(self.root.join(".layers")).unwrap();
     }
 
-    /// The same repository, still empty, on a file system in memory.
+    /// Moves the repository, which is still empty, to a file system in memory.
     pub fn moved_to_tmpfs(mut self) -> Tree {
         self._directory = tempfile::tempdir_in("/dev/shm").unwrap();
         self.root = self._directory.path().canonicalize().unwrap();
@@ -153,14 +153,14 @@ impl Tree {
         mapped
     }
 
-    /// Runs the program; gives how it ended, and says what it said.
+    /// Runs the program. Returns the exit code, and prints the output.
     pub fn run_any(&self, words: &[&str]) -> i32 {
         let output = self.command(words).output().unwrap();
         println!("{}", String::from_utf8_lossy(&output.stderr));
         output.status.code().unwrap()
     }
 
-    /// Runs the program; gives both streams.
+    /// Runs the program. Returns both streams.
     pub fn run(&self, words: &[&str], code: i32) -> (String, String) {
         let Output { status, stdout, stderr } = self.command(words).output().unwrap();
         let [out, err] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
@@ -177,12 +177,12 @@ impl Tree {
         command
     }
 
-    /// Builds all images; gives what was said.
+    /// Builds all images. Returns the output.
     pub fn build(&self) -> String {
         self.run(&["build", "--all", "--progress", "plain"], 0).1
     }
 
-    /// The verdicts of a plan, by image.
+    /// Returns an image's verdict in a plan.
     pub fn verdict(&self, image: &str) -> String {
         let (out, _) = self.run(&["plan", "--json"], 0);
         let plan: Value = serde_json::from_str(&out).unwrap();
@@ -191,18 +191,18 @@ impl Tree {
         found["verdict"].as_str().unwrap().to_owned()
     }
 
-    /// An image of the repository as the engine holds it.
+    /// Returns an image of the repository from the engine.
     pub fn inspect(&self, image: &str) -> StoredImage {
         self.docker.inspect(&self.reference(image)).unwrap().unwrap()
     }
 
-    /// Builds an image without the program, with further labels.
+    /// Builds an image without the program, with additional labels.
     pub fn by_hand(&self, text: &str, reference: &str, labels: &[(&str, &str)], files: Files) {
         let text = text.replace("NS", &self.name.reference(""));
         let mut request = request(&self.name, &text, files);
         request.references = vec![reference.to_owned()];
         request.no_cache = false;
-        // The label of the test is inherited, or set by the text; a further one would be a change.
+        // The label of the test is inherited or set by the Dockerfile. Setting it again would be a change.
         request.labels.clear();
         request.labels.extend(labels.iter().map(|(name, value)| ((*name).into(), (*value).into())));
         println!("by hand: {text:?}");
@@ -210,7 +210,7 @@ impl Tree {
         assert!(matches!(outcome, layers::engine::BuildOutcome::Built { .. }), "{outcome:?}");
     }
 
-    /// Loads an image from the files of an archive as `docker save` writes them.
+    /// Loads an image from the files of an archive in the format of `docker save`.
     pub fn load(&self, archive: &[u8]) {
         let mut command = Command::new("docker");
         let mut child =
@@ -224,7 +224,7 @@ impl Tree {
         output_of(&mut program::docker(words));
     }
 
-    /// Whether the engine's own frontend is of a version of `docker/dockerfile` or newer.
+    /// Whether the engine's own frontend corresponds to this version of `docker/dockerfile` or a newer one.
     pub fn has_frontend(&self, version: Frontend) -> bool {
         self.docker.info().unwrap().frontend.is_none_or(|own| own >= version)
     }

@@ -1,7 +1,7 @@
-//! A headless Chromium, driven over WebDriver (<https://www.w3.org/TR/webdriver2/>).
+//! A headless Chromium, controlled with WebDriver (<https://www.w3.org/TR/webdriver2/>).
 //!
-//! Owns the processes, and the few commands that the tests need, as JSON over plain HTTP to a chromedriver
-//! on this machine.
+//! Owns the processes, and the few commands that the tests need, as JSON over plain HTTP to a chromedriver on
+//! this machine.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What must be installed, as Debian calls the packages.
+/// The required Debian packages.
 const HINT: &str = "hint: apt install chromium chromium-driver, or set LAYERS_TEST_NO_BROWSER=1 to \
                     leave out the tests that need a browser";
 
-/// What takes longer hangs: a test must not.
+/// The maximum time for a response. Whatever takes longer hangs.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// A browser with one window.
@@ -27,8 +27,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser whose window is that wide and high. Nothing where `LAYERS_TEST_NO_BROWSER=1` says that
-    /// there is none.
+    /// Opens a browser with a window of this size. Returns `None` if `LAYERS_TEST_NO_BROWSER=1` is set.
     pub fn open(width: u32, height: u32) -> Option<Browser> {
         if std::env::var_os("LAYERS_TEST_NO_BROWSER").is_some_and(|value| value == "1") {
             eprintln!("skipped: LAYERS_TEST_NO_BROWSER=1 says that there is no browser");
@@ -48,13 +47,13 @@ impl Browser {
                 line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()
             })
             .unwrap_or_else(|| panic!("chromedriver names no port\n{HINT}"));
-        // It must never wait for somebody who reads what it says.
+        // The driver must not block on its output.
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
         let mut browser = Browser { driver, port, session: String::new(), _profile: profile };
         let arguments = [
             "--headless=new".to_owned(),
-            // It may run as root, in a container, with little shared memory.
+            // The browser can run as root in a container with little shared memory.
             "--no-sandbox".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
             "--disable-gpu".to_owned(),
@@ -71,7 +70,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// Sends one command, and returns the body of the answer.
+    /// Sends a command. Returns the body of the response.
     fn send(&self, method: &str, path: &str, body: &Value) -> io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(LONGEST_ANSWER))?;
@@ -87,7 +86,7 @@ impl Browser {
         read_answer(&stream)
     }
 
-    /// One command. What the driver can't do fails the test.
+    /// Runs a command. An error of the driver fails the test.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let json = self.send(method, path, body).unwrap();
         let mut answer: Value = serde_json::from_slice(&json).unwrap();
@@ -104,39 +103,39 @@ impl Browser {
     /// Opens a file and waits until its script has drawn it.
     pub fn visit(&self, page: &Path) {
         let url = format!("file://{}", page.display());
-        // The same address again would only be a jump within the page.
+        // Opening the same address again would only jump within the page.
         self.tell("/url", &json!({"url": "about:blank"}));
         self.tell("/url", &json!({"url": url}));
         assert_eq!(self.run("return document.body.dataset.ready"), "true", "{:?}", self.errors());
     }
 
-    /// What a piece of script returns.
+    /// Returns the result of a script.
     pub fn run(&self, script: &str) -> Value {
         self.tell("/execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// A number that an expression is.
+    /// Returns the value of an expression as a number.
     #[track_caller]
     pub fn number(&self, expression: &str) -> f64 {
         let value = self.run(&format!("return {expression}"));
         value.as_f64().unwrap_or_else(|| panic!("{expression} is {value}"))
     }
 
-    /// A text that an expression is.
+    /// Returns the value of an expression as text.
     #[track_caller]
     pub fn text(&self, expression: &str) -> String {
         let value = self.run(&format!("return {expression}"));
         value.as_str().unwrap_or_else(|| panic!("{expression} is {value}")).to_owned()
     }
 
-    /// Clicks on the first element of a selector, as a hand does.
+    /// Clicks the first element that a selector matches, as a user does.
     pub fn click(&self, selector: &str) {
         let found = self.tell("/element", &json!({"using": "css selector", "value": selector}));
         let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap();
         self.tell(&format!("/element/{id}/click"), &json!({}));
     }
 
-    /// Presses keys, one after the other, wherever the focus is.
+    /// Presses keys one after the other, wherever the focus is.
     pub fn keys(&self, keys: &[&str]) {
         let press = |key: &&str| {
             [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})]
@@ -146,7 +145,7 @@ impl Browser {
         self.tell("/actions", &json!({"actions": [keyboard]}));
     }
 
-    /// Makes the window's inside that wide and high, also narrower than a window may be.
+    /// Sets the size of the window's content, which can be narrower than a window can be.
     pub fn resize(&self, width: u32, height: u32) {
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
@@ -155,13 +154,13 @@ impl Browser {
         );
     }
 
-    /// Lets the system ask for light or dark.
+    /// Sets the system's preference for light or dark.
     pub fn prefer(&self, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
-    /// Lets the page look as it is printed.
+    /// Shows the page as it is printed.
     pub fn print(&self) {
         self.devtools("Emulation.setEmulatedMedia", &json!({"media": "print"}));
     }
@@ -170,14 +169,14 @@ impl Browser {
         self.tell("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}));
     }
 
-    /// What the page complained of.
+    /// Returns the errors that the page has reported.
     pub fn errors(&self) -> Vec<String> {
         let log = self.tell("/se/log", &json!({"type": "browser"}));
         let lines = log.as_array().unwrap().iter();
         lines.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Keeps a picture of the window where artefacts of tests are.
+    /// Saves a screenshot in the tests' output directory.
     pub fn picture(&self, name: &str) {
         use base64::Engine;
         let picture = self.ask("GET", &format!("{}/screenshot", self.session), &Value::Null);
@@ -187,7 +186,7 @@ impl Browser {
     }
 }
 
-/// The body of an answer. The driver keeps the line open, so its length says where it ends.
+/// Reads the body of a response. The driver keeps the connection open, so the length determines the end.
 fn read_answer(stream: &TcpStream) -> io::Result<Vec<u8>> {
     let mut stream = BufReader::new(stream);
     let mut length = 0;
@@ -209,7 +208,7 @@ fn read_answer(stream: &TcpStream) -> io::Result<Vec<u8>> {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Also where the test has failed: the browser would outlive its driver.
+        // Also after a failed test: the browser would outlive its driver.
         drop(self.send("DELETE", &self.session, &Value::Null));
         drop(self.driver.kill());
         drop(self.driver.wait());

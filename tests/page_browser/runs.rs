@@ -1,4 +1,4 @@
-//! Runs that look like real ones, made of dice: the same number makes the same run.
+//! Random runs that look like real ones. The same seed gives the same run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use layers::graph::evaluate::NeedKind;
 use layers::plan::Reason;
 use layers::report::timeline::Timeline;
 
-/// What a run is made of.
+/// The parameters of a run.
 #[derive(Clone, Copy)]
 pub struct Recipe {
-    /// How many images.
+    /// The number of images.
     pub images: usize,
-    /// How many at once.
+    /// The number of concurrent builds.
     pub jobs: usize,
     /// Whether the image in the middle fails.
     pub fails: bool,
-    /// The number that decides the rest.
+    /// The seed for everything else.
     pub seed: u64,
 }
 
-/// Numbers without a pattern (xorshift, G. Marsaglia, 2003).
+/// A random number generator (xorshift, G. Marsaglia, 2003).
 struct Dice(u64);
 
 impl Dice {
@@ -46,18 +46,18 @@ const COMMANDS: [&str; 6] = [
     "WORKDIR /srv/app",
 ];
 
-/// `base`, `service-17`
+/// Returns the name of an image: `base`, `service-17`.
 pub fn name(image: usize) -> String {
     const NAMES: [&str; 6] = ["base", "builder", "python", "web", "worker", "proxy"];
     NAMES.get(image).map_or_else(|| format!("service-{image}"), |name| (*name).to_owned())
 }
 
-/// The run.
+/// Returns the timeline of a run.
 pub fn run(recipe: Recipe) -> Timeline {
     Timeline::of(&events(recipe))
 }
 
-/// What it said.
+/// Returns the events of a run.
 pub fn events(recipe: Recipe) -> Vec<Stamped> {
     let mut maker = Maker {
         dice: Dice(recipe.seed * 7919 + 1),
@@ -76,7 +76,7 @@ struct Maker {
     dice: Dice,
     events: Vec<Stamped>,
     needs: Vec<Vec<(usize, NeedKind)>>,
-    /// When each image ended, and whether it is there.
+    /// When each image ended, and whether it succeeded.
     ends: BTreeMap<usize, (u64, bool)>,
     recipe: Recipe,
 }
@@ -125,7 +125,7 @@ impl Maker {
         self.tell(0, began);
     }
 
-    /// Always the first image that can be built, at the first place that is free.
+    /// Always builds the first possible image in the first free slot.
     fn perform(&mut self) {
         let mut places = vec![1_u64; self.recipe.jobs];
         let mut last = 1;

@@ -1,11 +1,11 @@
-//! What is affected for reasons that git does not know, told without an engine.
+//! Images that are affected for reasons outside of git, reported without an engine.
 
 use std::process::Command;
 
 use crate::common::registry::Registry;
 use crate::world::{Machine, Tree};
 
-/// The program on a checkout, on a machine without an engine.
+/// Runs the program in a checkout on a machine without an engine.
 fn without_engine(tree: &Tree, registry: &str, words: &str) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layers"));
     command.args(words.split(' ')).arg("-C").arg(tree.root());
@@ -44,7 +44,7 @@ fn what_the_registry_lacks_is_affected() {
     assert_eq!(code, 4);
     assert!(err.contains("hint: leave out `--engine none`"), "{err}");
 
-    // All would seem to be missing where nothing can be asked.
+    // All images would seem to be missing if the registry is unreachable.
     drop(registry);
     let (code, out, err) = without_engine(&tree, address, "affected --missing");
     assert_eq!((code, out.as_str()), (4, ""));

@@ -1,4 +1,4 @@
-//! A registry that fails, lies, or is not there.
+//! A registry that fails, returns wrong data, or does not exist.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn a_registry_that_lies_is_refused() {
                 false => Fault::Pass,
             }
         });
-        // A name in the registry holds its address, so it is asked through the same in both.
+        // A name in the registry contains its address, so both machines use the same one.
         first.build(&tree, lies.address(), "--all --push=keys");
         let other = tree.clone_of();
         let said = second.build(&other, lies.address(), "--all").well();
@@ -60,7 +60,7 @@ fn a_registry_that_lies_is_refused() {
 fn without_the_registry_all_is_built_and_nothing_is_pushed() {
     let Some(machine) = Machine::start_or_skip() else { return };
     let tree = tree();
-    // Nobody listens on a port that was given back.
+    // No process listens on a port that was released.
     let address = Faults::alone(|_| Fault::Close).address().to_owned();
     let said = machine.build(&tree, &address, "--all --push");
     assert_eq!(said.code, 4, "{}", said.err);

@@ -1,4 +1,4 @@
-//! What others built on our images never stands for them, in a registry as little as in an engine.
+//! Images that others built on ours never count as ours, neither in a registry nor in an engine.
 
 use layers::engine::BuildOutcome;
 use layers::engine::docker::Docker;
@@ -7,7 +7,7 @@ use layers::engine::docker::endpoint::Environment;
 use crate::common::{self, registry::Registry};
 use crate::world::{Machine, Tree, held};
 
-/// Builds an image on another without the program, under a name.
+/// Builds an image on another one without the program, under a name.
 fn build_on(machine: &Machine, base: &str, more: &str, name: &str) {
     let host = Some(machine.daemon.address());
     let engine = Docker::find(&Environment { host, ..Environment::default() }).unwrap();
@@ -25,7 +25,7 @@ fn a_foreign_image_under_a_key_or_a_tag_is_not_taken() {
     let Some(first) = Machine::start_or_skip() else { return };
     let Some(second) = Machine::start_or_skip() else { return };
     let address = registry.address();
-    // The last instruction once more, and what leaves no entry in the history.
+    // The last instruction again, and one that leaves no entry in the history.
     for more in ["LABEL generation=0\n", "ONBUILD ENV EVIL=1\n"] {
         let tree = Tree::new(&[("base", "", &[]), ("app", "base", &[])]);
         first.build(&tree, address, "--all --push").well();
@@ -49,7 +49,7 @@ fn a_foreign_image_under_a_key_or_a_tag_is_not_taken() {
             let now = held(address, &repository, tag).unwrap();
             assert_eq!((now.diff_ids, now.config), (ours.diff_ids.clone(), ours.config.clone()));
         }
-        // With nothing but the foreign image here, it is not what is pushed.
+        // Even if only the foreign image is in the engine, it is not pushed.
         first.docker(&["image", "rm", "--force", &tree.reference("base")]);
         first.docker(&["tag", "foreign:latest", &tree.reference("base")]);
         first.build(&tree, address, "--all --push").well();

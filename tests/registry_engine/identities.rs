@@ -1,4 +1,4 @@
-//! An image in the registry is to a child what it is in an engine.
+//! An image in the registry has the same identity for a child as in an engine.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use layers::inputs::Identity;
 use crate::common::registry::Registry;
 use crate::world::{Machine, Tree, held};
 
-/// All that a configuration can say, and what is empty in it.
+/// Everything that a configuration can contain, and empty values.
 const RICH: &str = r#"
 MAINTAINER "me"
 ENV A=b PATH=/bin:/usr/bin EMPTY=

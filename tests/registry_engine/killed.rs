@@ -1,4 +1,4 @@
-//! Whatever kills a run, the tags in the registry lead to images of one generation.
+//! However a run is killed, the tags in the registry point to images of one generation.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ const ROUNDS: usize = 20;
 fn killed_at_any_moment_tags_are_of_one_generation() {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
-    // Moving a tag takes long, so that many are killed over it.
+    // Moving a tag takes long, so that many runs are killed meanwhile.
     let before = Faults::before(registry.address(), |asked| {
         match asked.method == "PUT" && asked.path.ends_with("/manifests/latest") {
             true => Fault::Late(Duration::from_millis(150 + 70 * (asked.path.len() as u64 % 3))),
@@ -44,7 +44,7 @@ fn killed_at_any_moment_tags_are_of_one_generation() {
         let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let part = u32::try_from(dice.below(1100)).unwrap();
         thread::sleep(whole * part / 1000);
-        // `kill` ends it by SIGKILL, wherever it is.
+        // `kill` sends SIGKILL at any moment.
         drop(run.kill());
         run.wait().unwrap();
         wait_for_release(&tree);
@@ -58,13 +58,13 @@ fn killed_at_any_moment_tags_are_of_one_generation() {
         last = found;
     }
     eprintln!("{new} runs had moved all tags when they were killed, {old} none");
-    // What is left over hinders nobody.
+    // The remains do not block the next run.
     tree.set_generation(ROUNDS + 1);
     machine.build(&tree, &address, "--all --push").well();
     assert_eq!(generation(&address, &tree).unwrap(), (ROUNDS + 1).to_string());
 }
 
-/// What a terminal or a pipeline kills is a whole group of processes.
+/// A terminal or a pipeline kills a whole process group.
 #[test]
 fn killed_with_its_group_over_moving_tags_the_rest_are_moved() {
     let Some(registry) = Registry::start() else { return };
@@ -95,7 +95,7 @@ fn killed_with_its_group_over_moving_tags_the_rest_are_moved() {
     assert_eq!(generation(&address, &tree).as_deref(), Some("1"));
 }
 
-/// The process that moves tags dies too, in the middle of it: the next release from there ends it.
+/// The process that moves tags also dies while moving them. The next publish from there completes it.
 #[test]
 fn what_a_machine_left_half_done_is_ended_by_the_next_release() {
     let Some(registry) = Registry::start() else { return };
@@ -120,7 +120,7 @@ fn what_a_machine_left_half_done_is_ended_by_the_next_release() {
     drop(run.kill());
     run.wait().unwrap();
     kill_release(&tree);
-    // This one has nothing to do with `dev`, whose tag is left behind.
+    // This run does not include `dev`, whose tag was left behind.
     let said = machine.build(&tree, &address, "alone --push").well();
     assert_eq!(generation(&address, &tree).as_deref(), Some("1"), "{}", said.err);
     let left = std::fs::read_dir(tree.root().join(".layers/releases")).unwrap().flatten();

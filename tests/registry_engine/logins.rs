@@ -1,4 +1,4 @@
-//! Registries that want a login, and those that speak TLS under an authority of their own.
+//! Registries that require a login, and registries with TLS and their own authority.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn check(registry: &Registry, trust: bool) {
         assert!(!text.contains(USER.1), "{text}");
     }
 
-    // Without a login nothing is found, which is said once, and all is built.
+    // Without a login, no images are found, which is reported once, and everything is built.
     second.variables.remove("DOCKER_CONFIG");
     let anew = tree.clone_of();
     anew.write("docker/base/file", "not in the registry\n");
@@ -50,7 +50,7 @@ fn check(registry: &Registry, trust: bool) {
     assert_eq!(said.err.matches("warning: ").count(), 1, "{}", said.err);
     assert!(said.err.contains(&format!("hint: `docker login {address}`")), "{}", said.err);
 
-    // With another password nothing is found and nothing is sent, and both say why.
+    // With a wrong password, no images are found or pushed, and both messages give the reason.
     log_in(&mut second, folder.path(), address, "wrong");
     let said = second.build(&tree.clone_of(), address, "--all --force --push=keys");
     assert_eq!(said.code, 4, "{}", said.err);

@@ -1,9 +1,9 @@
-//! The commands of a generated pipeline, each on a machine that is new.
+//! The commands of a generated pipeline, each on a new machine.
 
 use crate::common::registry::Registry;
 use crate::world::{Machine, Tree, generation, held};
 
-/// The command lines of a pipeline in the order of its jobs.
+/// Returns the commands of a pipeline in the order of its jobs.
 fn commands(machine: &Machine, tree: &Tree, registry: &str, words: &str) -> Vec<String> {
     let said = machine.layers(tree, registry, words).well();
     let of_layers = |line: &str| {
@@ -29,7 +29,7 @@ fn each_job_builds_its_image_on_a_new_machine_and_the_last_moves_the_tags() {
         let mut commands = commands(&machine, &tree, address, &format!("ci {system}"));
         assert_eq!(commands.len(), 5, "{commands:?}");
         let last = commands.pop().unwrap();
-        // Jobs stand in the order of their needs.
+        // Jobs are in dependency order.
         for command in commands {
             let empty = machine.docker(&["images", "-aq"]);
             let images: Vec<&str> = empty.split_whitespace().collect();

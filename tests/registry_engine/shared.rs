@@ -1,4 +1,4 @@
-//! What one machine has built, no other builds.
+//! Images that one machine has built are not built by others.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::common::faults::{Fault, Faults};
 use crate::common::registry::Registry;
 use crate::world::{Machine, Said, Tree, generation, held};
 
-/// 30 images: four on `base`, twenty on those, one beside that copies out of both, four alone.
+/// 30 images: four on `base`, twenty on those, one that copies from both kinds, four standalone ones.
 fn thirty() -> Tree {
     let mut images: Vec<(String, String, Vec<&str>)> = vec![("base".into(), "".into(), vec![])];
     for middle in 0..4 {
@@ -50,7 +50,7 @@ fn what_one_machine_has_built_no_other_builds() {
     let plan = second.layers(&other, &address, "plan --check").well();
     assert!(plan.out.contains("base     fresh (in registry)\n"), "{}", plan.out);
 
-    // Only what stands on base is built after a change in it.
+    // Only dependents of base are built after a change to it.
     other.write("docker/base/file", "another base\n");
     let said = second.build(&other, &address, "--all --push").well();
     assert_eq!(said.counts(), "26 built, 4 fresh (in registry) of 30 images", "{}", said.err);
@@ -58,7 +58,7 @@ fn what_one_machine_has_built_no_other_builds() {
     assert!(said.built().is_disjoint(&alone), "{:?}", said.built());
     assert!(said.err.contains("26 tags moved in the registry, 4 kept"), "{}", said.err);
 
-    // The first machine has the old ones in its engine, and finds the new ones in the registry.
+    // The first machine has the old images in its engine, and finds the new ones in the registry.
     tree.write("docker/base/file", "another base\n");
     let said = first.build(&tree, &address, "--all").well();
     assert_eq!(said.counts(), "0 built, 30 fresh (26 in registry) of 30 images", "{}", said.err);
@@ -82,7 +82,7 @@ fn a_parent_is_fetched_where_something_is_built_on_it_and_all_with_load() {
     assert_eq!(pulled, 1, "{}", said.err);
     let on_base = second.layers_of(&tree.reference("dev"));
     assert_eq!(on_base[..1], second.layers_of(&tree.reference("base")));
-    // What was fetched counts as what the engine holds from then on.
+    // From then on, pulled images count as images in the engine.
     let said = second.build(&tree, address, "--all").well();
     assert_eq!(said.counts(), "0 built, 3 fresh (1 in registry) of 3 images", "{}", said.err);
     let said = second.build(&tree, address, "other --load").well();
@@ -90,7 +90,8 @@ fn a_parent_is_fetched_where_something_is_built_on_it_and_all_with_load() {
     assert_eq!(second.layers_of(&tree.reference("other")).len(), 2);
 }
 
-/// What is built stands on the parents of its own checkout, whatever others have given their names.
+/// Images are built on the parents of their own checkout, whatever images others have given the parents'
+/// names.
 #[test]
 fn a_branch_never_stands_on_the_base_of_another() {
     let Some(registry) = Registry::start() else { return };
@@ -107,7 +108,7 @@ fn a_branch_never_stands_on_the_base_of_another() {
         builder.layers_of(&tree.reference("base"))
     });
     assert_ne!(bases[0], bases[1]);
-    // The engine holds main's images under the names that the branch's Dockerfiles have.
+    // The engine has main's images under the names in the branch's Dockerfiles.
     machine.build(&main, address, "--all --load").well();
     assert_eq!(machine.layers_of(&main.reference("base")), bases[0]);
     let said = machine.build(&branch, address, "--all --push=keys").well();
@@ -117,7 +118,7 @@ fn a_branch_never_stands_on_the_base_of_another() {
         assert_eq!(machine.layers_of(&tree.reference("end"))[..1], base[..]);
     };
     check(&machine, &branch, &bases[1]);
-    // And back again, with nothing built. Where the engine has dropped what lost its names, all is fetched.
+    // And back again, without building. If the engine has removed images without names, all are pulled.
     let said = machine.build(&main, address, "--all --load").well();
     assert_eq!(said.counts(), "0 built, 3 fresh of 3 images", "{}", said.err);
     check(&machine, &main, &bases[0]);
@@ -126,7 +127,7 @@ fn a_branch_never_stands_on_the_base_of_another() {
     assert_eq!(latest.diff_ids, bases[0], "the branch has moved no tag");
 }
 
-/// Two that build at the same time on one engine, from checkouts with different bases.
+/// Two concurrent runs on one engine, from checkouts with different bases.
 #[test]
 fn two_branches_at_once_on_one_engine_end_with_their_own_bases() {
     let Some(registry) = Registry::start() else { return };
@@ -150,8 +151,8 @@ fn two_branches_at_once_on_one_engine_end_with_their_own_bases() {
             builds.into_iter().map(|it| it.join().unwrap()).collect()
         });
         for (said, tree) in said.iter().zip(&trees) {
-            // One that lost its base to the other says so; what was pushed is right in any case. Where
-            // parents have names of their own, none is lost.
+            // A run that lost its base to the other one reports that. The pushed images are right in any
+            // case. With named contexts, parents have unique names, and no base is lost.
             if said.code != 0 && !machine.knows_contexts() {
                 assert!(said.err.contains("moved to another image"), "{}", said.err);
                 continue;
@@ -188,7 +189,7 @@ fn where_an_image_fails_no_tag_is_moved() {
     for image in ["base", "dev", "other"] {
         assert_eq!(of(image).config["Labels"]["generation"], "0", "{image}");
     }
-    // What has arrived is found by its key.
+    // Pushed images are found by key.
     tree.write(
         "docker/dev/Dockerfile",
         &format!("FROM {}\nCOPY file /dev\nLABEL generation=1\n", tree.reference("base")),

@@ -1,5 +1,5 @@
-//! Another run on the same engine moves the references of images while this one still needs them. containerd's store
-//! drops an image along with its last reference.
+//! Another run on the same engine moves the references of images while this run still needs them.
+//! containerd's store removes an image with its last reference.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::common::between::{Between, engine_at};
 use crate::common::registry::Registry;
 use crate::world::{Machine, Tree, held};
 
-/// Runs `layers build` with something that happens just before the engine is sent a request that holds a text.
+/// Runs `layers build`, and calls a function just before the engine receives a request that contains a text.
 #[track_caller]
 fn build_with(
     (machine, tree, address): (&Machine, &Tree, &str),
@@ -27,7 +27,7 @@ fn build_with(
     said
 }
 
-/// A machine and a repository, of which it has built `base`.
+/// Returns a machine and a repository of which it has built `base`.
 fn prepared(address: &str) -> Option<(Machine, Tree, String)> {
     let machine = Machine::start_or_skip()?;
     let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[])]);
@@ -43,7 +43,7 @@ fn what_loses_its_references_before_it_is_pushed_is_pushed() {
     let Some((machine, tree, _)) = prepared(address) else { return };
     let branch = tree.clone_of();
     branch.write("docker/dev/file", "the file of a branch\n");
-    // To tag another image leaves the first one in the store; to build another one does not.
+    // Tagging another image leaves the first one in the store; building another one does not.
     let mut other = machine.command(&branch, address, "build dev --push=no");
     build_with((&machine, &tree, address), "--all --push", "shop-dev&tag=layers-", move || {
         assert!(other.status().unwrap().success());
@@ -52,7 +52,7 @@ fn what_loses_its_references_before_it_is_pushed_is_pushed() {
     assert_ne!(pushed.diff_ids, machine.layers_of(&tree.reference("dev")));
 }
 
-/// Another run that pushes the same image takes the reference of its key away when it is done.
+/// Another run that pushes the same image removes the reference with its key at the end.
 #[test]
 fn an_image_that_two_runs_push_is_pushed_by_both() {
     let Some(registry) = Registry::start() else { return };
@@ -67,7 +67,7 @@ fn an_image_that_two_runs_push_is_pushed_by_both() {
     assert!(held(address, &tree.repository("base"), "latest").is_some());
 }
 
-/// A run that is refused after its plan was made.
+/// A run that is rejected after its plan was made.
 #[test]
 fn a_run_that_does_not_begin_leaves_no_names() {
     let Some(registry) = Registry::start() else { return };

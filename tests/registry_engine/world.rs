@@ -1,4 +1,4 @@
-//! A repository, machines that check it out, and what they share.
+//! A repository, machines with checkouts of it, and what they share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -12,17 +12,18 @@ use layers::registry::{Registries, Remote, RemoteImage, Settings};
 use crate::common::daemon::Daemon;
 use crate::common::program::{self, output_of};
 
-/// An image of the repository: its name, and what its `FROM` and `COPY --from` name.
+/// An image of the repository: its name, its `FROM`, and its `COPY --from`.
 pub type Described<'a> = (&'a str, &'a str, &'a [&'a str]);
 
-/// A repository as it is checked out.
+/// A checkout of a repository.
 pub struct Tree {
     folder: tempfile::TempDir,
     namespace: String,
 }
 
 impl Tree {
-    /// Images on one another; `""` is `scratch`. Each has a file and a label with its generation.
+    /// Creates images that are based on each other; `""` is `scratch`. Each one has a file and a label with
+    /// its generation.
     pub fn new(images: &[Described<'_>]) -> Tree {
         let random = RandomState::new().hash_one(std::process::id());
         let namespace = format!("lt{random:016x}");
@@ -48,7 +49,7 @@ impl Tree {
         tree
     }
 
-    /// The same repository, checked out once more.
+    /// Creates another checkout of the same repository.
     pub fn clone_of(&self) -> Tree {
         let tree = Tree { folder: tempfile::tempdir().unwrap(), namespace: self.namespace.clone() };
         let copied = Command::new("cp")
@@ -65,7 +66,7 @@ impl Tree {
         self.folder.path()
     }
 
-    /// What siblings call an image.
+    /// Returns the reference of an image in other Dockerfiles.
     pub fn reference(&self, image: &str) -> String {
         format!("{}/shop-{image}:latest", self.namespace)
     }
@@ -80,7 +81,7 @@ impl Tree {
         fs::write(path, text).unwrap();
     }
 
-    /// Puts all images into another generation.
+    /// Changes the generation of all images.
     pub fn set_generation(&self, generation: usize) {
         for entry in fs::read_dir(self.root().join("docker")).unwrap() {
             let path = entry.unwrap().path().join("Dockerfile");
@@ -99,7 +100,7 @@ impl Tree {
     }
 }
 
-/// What a run of the program said and how it ended.
+/// The output and the exit code of a run.
 pub struct Said {
     pub code: i32,
     pub out: String,
@@ -107,7 +108,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// The line with the counts.
+    /// Returns the line with the counts.
     #[track_caller]
     pub fn counts(&self) -> &str {
         let is_counts = |line: &&str| line.contains(" built") && line.contains(" of ");
@@ -115,7 +116,7 @@ impl Said {
         line.rsplit_once(" in ").map_or(line, |(counts, _)| counts)
     }
 
-    /// The images that were built, by a plain telling of the run.
+    /// Returns the images that were built, from plain output.
     pub fn built(&self) -> BTreeSet<String> {
         let lines = self.err.lines().filter_map(|line| line.split_once("] "));
         let facts = lines.filter_map(|(_, fact)| fact.split_once(": "));
@@ -130,10 +131,10 @@ impl Said {
     }
 }
 
-/// A machine: an engine with a store of its own.
+/// A machine: an engine with its own store.
 pub struct Machine {
     pub daemon: Daemon,
-    /// Variables of its environment.
+    /// Its environment variables.
     pub variables: BTreeMap<&'static str, OsString>,
 }
 
@@ -143,7 +144,7 @@ impl Machine {
         Some(Machine { daemon, variables: BTreeMap::new() })
     }
 
-    /// The program on a checkout, ready to be run.
+    /// Returns a command that runs the program in a checkout.
     pub fn command(&self, tree: &Tree, registry: &str, words: &str) -> Command {
         let mut command = program::layers();
         command.args(words.split(' ')).arg("-C").arg(tree.root());
@@ -167,32 +168,32 @@ impl Machine {
         self.layers(tree, registry, &format!("build --progress plain {words}"))
     }
 
-    /// What docker says of the store.
+    /// Returns the output of a docker command.
     pub fn docker(&self, words: &[&str]) -> String {
         output_of(program::docker(&["--host", &self.daemon.address()]).args(words))
     }
 
-    /// Whether its engine's own frontend takes named contexts: Docker 23 was the first.
+    /// Whether its engine's own frontend supports named contexts. Docker 23 is the first version that does.
     pub fn knows_contexts(&self) -> bool {
         let version = self.docker(&["version", "--format", "{{.Server.Version}}"]);
         version.split('.').next().unwrap().parse::<u32>().unwrap() >= 23
     }
 
-    /// The layers of an image in the store.
+    /// Returns the layers of an image in the store.
     pub fn layers_of(&self, reference: &str) -> Vec<String> {
         let said = self.docker(&["image", "inspect", "-f", "{{json .RootFS.Layers}}", reference]);
         serde_json::from_str(&said).unwrap()
     }
 }
 
-/// What a registry without logins holds under a tag.
+/// Returns the image with a tag in a registry without login.
 pub fn held(registry: &str, repository: &str, tag: &str) -> Option<RemoteImage> {
     let (registry, repository) = (registry.to_owned(), repository.to_owned());
     let at = Remote { registry, repository, version: tag.to_owned() };
     Registries::new(Settings::default()).image(&at, &"linux/amd64".parse().unwrap()).unwrap()
 }
 
-/// The generation to which the tags of all images lead; `None` where there is none of them.
+/// Returns the generation to which the tags of all images point, or `None` if there are no tags.
 #[track_caller]
 pub fn generation(registry: &str, tree: &Tree) -> Option<String> {
     let of = |image: &String| {
@@ -206,14 +207,14 @@ pub fn generation(registry: &str, tree: &Tree) -> Option<String> {
     all.into_values().next().unwrap()
 }
 
-/// Waits until no process moves tags for a checkout.
+/// Waits until no process is moving tags for a checkout.
 pub fn wait_for_release(tree: &Tree) {
     while releasing(tree).is_some() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
 
-/// Kills the process that moves tags for a checkout.
+/// Kills the process that is moving tags for a checkout.
 pub fn kill_release(tree: &Tree) {
     let process = releasing(tree).unwrap();
     let killed = Command::new("kill").args(["-KILL", &process]).status();
@@ -221,7 +222,7 @@ pub fn kill_release(tree: &Tree) {
     wait_for_release(tree);
 }
 
-/// The process that moves tags for a checkout. One that is dead has no command line any more.
+/// Returns the process that is moving tags for a checkout. A dead one has no command line.
 fn releasing(tree: &Tree) -> Option<String> {
     let folder = tree.root().join(".layers/releases");
     let moves_here = |path: &PathBuf| {

@@ -1,7 +1,7 @@
-//! How two images differ in what a container sees, in all but times.
+//! The differences between two images that a container can see, except times.
 //!
-//! Owns the comparison where the engine's cache can't say whether a step is the same: of files with their
-//! modes and owners, of configurations, and of the commands that were run.
+//! Owns the comparison for cases in which the engine's cache cannot show whether a step is the same: of files
+//! with their modes and owners, of configurations, and of the commands that ran.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -10,7 +10,7 @@ use layers::engine::StoredImage;
 
 use crate::{docker, docker_output};
 
-/// The differences; none where the images are alike.
+/// Returns the differences. Empty if the images are alike.
 pub fn differ(one: &StoredImage, other: &StoredImage) -> Vec<String> {
     let mut differences = Vec::new();
     if one.config != other.config {
@@ -30,7 +30,7 @@ pub fn differ(one: &StoredImage, other: &StoredImage) -> Vec<String> {
     differences
 }
 
-/// The commands of its `RUN` steps, as the engine's cache compares them.
+/// Returns the commands of its `RUN` steps as the engine's cache compares them.
 fn commands(id: &str) -> Vec<String> {
     let format = "{{json .CreatedBy}}";
     let output = docker_output(&["image", "history", "--no-trunc", "--format", format, id]);
@@ -40,21 +40,21 @@ fn commands(id: &str) -> Vec<String> {
     lines.filter(|line| line.starts_with("RUN ")).collect()
 }
 
-/// What is known of a file but its times.
+/// The properties of a file except its times.
 #[derive(PartialEq, Eq)]
 struct File {
     mode: u32,
     owner: (u64, u64),
     /// The type of its entry in an archive.
     kind: u8,
-    /// Where a link leads.
+    /// The target of a link.
     target: String,
     content: Vec<u8>,
 }
 
-/// Its files by path.
+/// Returns its files by path.
 fn files(id: &str) -> BTreeMap<String, File> {
-    // An image without a command takes any; it is never run.
+    // An image without a command accepts any; it is never run.
     let created = docker_output(&["create", "--network=none", id, "/none"]);
     assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
     let container = String::from_utf8(created.stdout).unwrap().trim().to_owned();

@@ -1,16 +1,16 @@
-//! Random Dockerfiles: their stages and lines, and the texts they are written as.
+//! Random Dockerfiles: their stages, their lines, and their text.
 //!
-//! Owns the words that instructions are made of. `@/f` in a line stands for the file `f` of the
-//! image's own folder, wherever the context begins; `@.` is the folder itself.
+//! Owns the parts that instructions consist of. `@/f` in a line stands for the file `f` in the image's own
+//! directory, wherever the context starts; `@.` is the directory itself.
 
 use std::fmt::Write;
 
 use crate::common::dice::Dice;
 
-/// The images by what may need what: each only those before it.
+/// The images in dependency order: each can depend only on those before it.
 pub const NAMES: [&str; 7] = ["base", "zed", "mid", "app", "tool", "extra", "leaf"];
 
-/// Files that the lines name; most of them are there.
+/// Files that the lines refer to; most of them exist.
 pub const FILES: [&str; 12] = [
     "f1",
     "f2",
@@ -26,15 +26,15 @@ pub const FILES: [&str; 12] = [
     "dir",
 ];
 
-/// How many images there are that the repository does not build.
+/// The number of external images.
 pub const EXTERNALS: usize = 3;
 
-/// What one of them is called.
+/// Returns the name of an external image.
 pub fn external(namespace: &str, number: usize) -> String {
     format!("{namespace}/ext{number}:latest")
 }
 
-/// What makes one of them: a file, a variable, labels, and triggers.
+/// Returns the lines of a random external image: a file, a variable, labels, and triggers.
 pub fn random_external(dice: &mut Dice, namespace: &str, is_modern: bool) -> Vec<String> {
     let mut lines = vec![
         format!("LABEL {}={namespace}", crate::common::TEST_LABEL),
@@ -61,17 +61,17 @@ pub fn random_external(dice: &mut Dice, namespace: &str, is_modern: bool) -> Vec
 const VALUES: [&str; 5] = ["1", "two", "dir", "f1", ""];
 const VARIABLES: [&str; 4] = ["A", "B", "E", "P"];
 
-/// What a stage starts from.
+/// The base of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum From {
     Scratch,
-    /// An image, by its place in [`NAMES`].
+    /// An image, by its position in [`NAMES`].
     Image(usize),
-    /// The same by a global argument.
+    /// An image, through a global argument.
     Argument(usize),
     /// An earlier stage.
     Stage(usize),
-    /// An image that the repository does not build.
+    /// An external image.
     External(usize),
 }
 
@@ -88,12 +88,12 @@ pub struct File {
     pub stages: Vec<Stage>,
     /// The defaults of global arguments.
     pub globals: Vec<(String, String)>,
-    /// From which the formatting is made; 0 is plain.
+    /// The seed of the formatting; 0 is plain.
     pub style: u64,
 }
 
 impl File {
-    /// A random one for the image number `image`.
+    /// Creates a random Dockerfile for the image number `image`.
     pub fn random(dice: &mut Dice, image: usize, namespace: &str) -> File {
         let mut file = File {
             stages: Vec::new(),
@@ -113,7 +113,7 @@ impl File {
         file
     }
 
-    /// What a stage may start from.
+    /// Returns a random base of a stage.
     pub fn random_from(&self, dice: &mut Dice, image: usize, stage: usize) -> From {
         if image == 0 {
             return From::Scratch;
@@ -128,7 +128,7 @@ impl File {
         }
     }
 
-    /// A line for a stage; most of them work.
+    /// Returns a random line for a stage. Most lines work.
     pub fn random_line(
         &self,
         dice: &mut Dice,
@@ -177,8 +177,8 @@ impl File {
         }
     }
 
-    /// The text, for an image whose own folder lies at `prefix` (empty, or ending in `/`) in the
-    /// context.
+    /// Returns the text for an image whose own directory is at `prefix` in the context (empty, or with a
+    /// final `/`).
     pub fn render(&self, image: usize, prefix: &str, namespace: &str) -> String {
         let mut lines = Vec::new();
         for (name, value) in &self.globals {
@@ -199,7 +199,7 @@ impl File {
                 From::External(number) => external(namespace, number),
             };
             lines.push(format!("FROM {from} AS {}", stage.name));
-            // By which the images are found again, whatever becomes of their names.
+            // The label with which images are found again, whatever happens to their names.
             if stage.from == From::Scratch {
                 lines.push(format!("LABEL {}={namespace}", crate::common::TEST_LABEL));
             }
@@ -209,7 +209,7 @@ impl File {
                     "RUN [\"/bin/busybox\", \"ln\", \"-s\", \"busybox\", \"/bin/sh\"]".into(),
                 );
             }
-            // What others copy is always there.
+            // What other images copy always exists.
             lines.push(format!("COPY @/id /id-{}", NAMES[image]));
             lines.push("COPY @/id /out/id".to_owned());
             lines.extend(stage.lines.iter().cloned());
@@ -272,7 +272,7 @@ fn random_trigger(dice: &mut Dice, has_shell: bool) -> String {
     }
 }
 
-/// The same instructions in another form: comments, blanks, the case of keywords, continuations.
+/// Formats the same instructions differently: comments, spaces, the case of keywords, continuations.
 fn format_lines(lines: impl Iterator<Item = String>, style: u64) -> String {
     let mut text = String::new();
     let mut dice = Dice::new(style);
@@ -290,7 +290,7 @@ fn format_lines(lines: impl Iterator<Item = String>, style: u64) -> String {
         let keyword = if dice.one_in(2) { keyword.to_lowercase() } else { keyword.to_owned() };
         let between = dice.word(&[" ", "   ", "\t", " \\\n  ", " \\\n# within\n "]);
         let end = dice.word(&["", "", "  "]);
-        // Blanks at the end of a command would be part of it.
+        // Spaces at the end of a command would be part of it.
         let end = if matches!(keyword.as_str(), "COPY" | "copy") { end } else { "" };
         writeln!(text, "{keyword}{between}{rest}{end}").unwrap();
     }

@@ -1,4 +1,4 @@
-//! Edits of Dockerfiles and settings, and what is done to the images behind the program's back.
+//! Edits of Dockerfiles and settings, and changes to images without the program.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,24 @@ use crate::oracle;
 use crate::world::World;
 use crate::{docker, file_edits};
 
-/// What may follow from an edit.
+/// The possible effect of an edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Anything that is right.
+    /// Anything that is correct.
     Any,
-    /// No image may be built.
+    /// No image can be built.
     Nothing,
 }
 
-/// An edit that was done.
+/// A completed edit.
 #[derive(Debug, Clone)]
 pub struct Done {
-    /// What, in words.
+    /// A description.
     pub what: String,
     pub effect: Effect,
 }
 
-/// Does a random edit, and says what.
+/// Makes a random edit, and returns its description.
 pub fn edit(world: &mut World, dice: &mut Dice) -> Done {
     loop {
         let image = dice.below(world.model.images.len());
@@ -127,7 +127,7 @@ fn change_argument(
     format!("argument {name}={value}")
 }
 
-/// Edits of Dockerfiles and settings that make no other image.
+/// Makes an edit of Dockerfiles or settings that does not change images.
 fn harmless(world: &mut World, dice: &mut Dice, image: usize) -> Option<Done> {
     if world.reads_widely() {
         return None;
@@ -140,7 +140,7 @@ fn harmless(world: &mut World, dice: &mut Dice, image: usize) -> Option<Done> {
             nothing("another formatting")
         }
         2 if !names_count && described.target.is_none() => {
-            // Names are written into the lines of `COPY --from`.
+            // Names are part of the lines of `COPY --from`.
             let stage = dice.below(described.file.stages.len());
             let old = format!("--from={} ", described.file.stages[stage].name);
             let name = format!("n{}", dice.number() % 1000);
@@ -165,7 +165,7 @@ fn harmless(world: &mut World, dice: &mut Dice, image: usize) -> Option<Done> {
     }
 }
 
-/// Before the last stage, which is the target, one that nothing needs.
+/// Adds an unused stage before the last one, which is the target.
 fn add_unneeded_stage(world: &mut World, dice: &mut Dice, image: usize) -> Option<Done> {
     let described = &mut world.model.images[image];
     let stages = &mut described.file.stages;
@@ -177,7 +177,7 @@ fn add_unneeded_stage(world: &mut World, dice: &mut Dice, image: usize) -> Optio
     let at = stages.len() - 1;
     let name = format!("unneeded{}", dice.below(100));
     let lines = vec![format!("COPY @/{} /x/", dice.word(&["f1", "dir", "nowhere"]))];
-    // Stages are named by their numbers in `from`, and arguments are named after stages.
+    // Stages are referred to by number in `from`, and arguments are named after stages.
     if stages[at].from == From::Stage(at) || matches!(stages[at].from, From::Argument(_)) {
         return None;
     }
@@ -185,7 +185,7 @@ fn add_unneeded_stage(world: &mut World, dice: &mut Dice, image: usize) -> Optio
     nothing(format!("add stage {name}"))
 }
 
-/// What somebody does with the docker command.
+/// Makes a change that a user makes with the docker command.
 fn edit_images(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     let reference = world.reference(image);
     let other = world.reference(dice.below(world.model.images.len()));
@@ -208,7 +208,7 @@ fn edit_images(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
             any("build another over it by hand")
         }
         3 => {
-            // The image's own labels, its key among them, are inherited.
+            // The image's own labels, including its key, are inherited.
             let name = format!("{}/by-hand:{}", world.namespace, dice.below(3));
             oracle::build_by_hand(&format!("FROM {reference}\nENV BY=hand\n"), &name, &[])
                 .then_some(())?;
@@ -224,7 +224,7 @@ fn edit_images(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     }
 }
 
-/// What someone builds on an image of ours that looks like it, in place of it.
+/// Builds an image on one of ours that looks like it, and replaces it.
 fn foreign_image(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     let reference = world.reference(image);
     let stages = &world.model.images[image].file.stages;
@@ -248,7 +248,7 @@ fn foreign_image(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     any(format!("build `{line}` {labels:?} on it by hand, in place of it"))
 }
 
-/// What becomes of the images that the repository does not build.
+/// Makes an edit of the external images.
 fn edit_externals(world: &mut World, dice: &mut Dice) -> Option<Done> {
     let number = dice.below(EXTERNALS);
     let namespace = world.namespace.clone();

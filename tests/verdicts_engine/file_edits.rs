@@ -1,4 +1,4 @@
-//! Edits of the files that images may read.
+//! Edits of files that images can read.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -36,7 +36,7 @@ fn nothing(what: impl Into<String>) -> Option<Done> {
     Some(Done { what: what.into(), effect: Effect::Nothing })
 }
 
-/// Does one; nothing where it does not fit.
+/// Makes an edit. Returns `None` if it is not possible.
 pub fn edit(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     let own = world.own(image);
     let choices = tree::choices(&own);
@@ -91,8 +91,8 @@ pub fn edit(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     }
 }
 
-/// An entry, mostly one that some instruction of the image names, so that there is something to
-/// be noticed.
+/// Chooses an entry, usually one that an instruction of the image refers to, so that there is something to
+/// detect.
 fn choose(world: &World, dice: &mut Dice, image: usize, choices: &[PathBuf]) -> PathBuf {
     let text = world.text(image);
     let is_named = |path: &&PathBuf| {
@@ -104,7 +104,7 @@ fn choose(world: &World, dice: &mut Dice, image: usize, choices: &[PathBuf]) -> 
     dice.pick(if all { choices } else { &named }).clone()
 }
 
-/// Does one that changes nothing that counts.
+/// Makes an edit without an effect.
 pub fn harmless(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
     let own = world.own(image);
     let chosen = own.join(dice.pick(&tree::choices(&own)));
@@ -115,7 +115,7 @@ pub fn harmless(world: &World, dice: &mut Dice, image: usize) -> Option<Done> {
             tree::set_time(&chosen, time);
             nothing(format!("touch {}", show(&chosen)))
         }
-        // It takes setuid away.
+        // This removes setuid.
         1 if metadata.mode() & 0o7000 == 0 && !metadata.is_symlink() => {
             chown(&chosen, Some(1234), Some(4321)).ok()?;
             nothing(format!("chown {}", show(&chosen)))
@@ -156,7 +156,7 @@ fn write(path: &Path, content: &str) -> Option<Done> {
     any(format!("write {} = {content:?}", show(path)))
 }
 
-/// Another content of the same size and with the same times.
+/// Changes the content but keeps the size and the times.
 fn change_in_secret(path: &Path) -> Option<Done> {
     let time = fs::metadata(path).unwrap().modified().unwrap();
     let mut content = fs::read(path).unwrap();
@@ -178,7 +178,7 @@ fn rename(from: &Path, to: &Path) -> Option<Done> {
     any(format!("rename {} to {}", show(from), show(to)))
 }
 
-/// A file becomes a folder that holds it, and anything else a file.
+/// Replaces a file with a directory that contains it, and anything else with a file.
 fn swap(path: &Path, is_file: bool) -> Option<Done> {
     remove(path);
     if is_file {

@@ -1,9 +1,9 @@
-//! What the engine says: builds of the very files on the disk, and what its images are.
+//! The engine's results: builds of the same files on the disk, and the identities of its images.
 //!
-//! Owns the comparison. It sends the whole context after the ignore file, read anew and archived
-//! here, so that neither what the program selects nor what it remembers has a part in it. The
-//! engine takes a step from its cache by the contents of what the step reads; where all steps of
-//! an image are taken from there and the image is the same, fresh was the right word.
+//! Owns the comparison. It sends the whole context after the ignore file, read and archived here, so that it
+//! does not depend on what the program selects or has stored. The engine takes a step from its cache
+//! according to the contents that the step reads. If all steps of an image are cached and the image is the
+//! same, `fresh` was correct.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,7 @@ use crate::world::World;
 /// The labels that the program adds to an image.
 const OURS: [&str; 2] = ["dev.layers.key", "dev.layers.proof"];
 
-/// A folder after its ignore file.
+/// A directory after its ignore file.
 struct Folder {
     root: PathBuf,
     ignore: IgnoreFile,
@@ -41,7 +41,7 @@ impl ContextFiles for Folder {
         let mut tar = tar::Builder::new(to);
         let mut matcher = self.ignore.matcher();
         let mut waiting = vec![PathBuf::new()];
-        // Folders that are left out, until something in them is not.
+        // Excluded directories, until something in them is included.
         let mut hidden: BTreeMap<PathBuf, fs::Metadata> = BTreeMap::new();
         while let Some(folder) = waiting.pop() {
             let names = fs::read_dir(self.root.join(&folder))?.map(|item| Ok(item?.file_name()));
@@ -95,7 +95,7 @@ fn append(
     tar.append_data(&mut header, path, content.as_slice())
 }
 
-/// What is to be built for an image, taken from the disk as it is.
+/// Returns a build request for an image, from the current files on the disk.
 fn request(world: &World, image: usize, held: &StoredImage) -> BuildRequest {
     let (own, context) = (world.own(image), world.context(image));
     let text = fs::read_to_string(own.join("Dockerfile")).unwrap();
@@ -119,13 +119,13 @@ fn request(world: &World, image: usize, held: &StoredImage) -> BuildRequest {
     }
 }
 
-/// Whether the engine's own frontend has triggers with `--from`.
+/// Whether the engine's own frontend supports triggers with `--from`.
 pub fn is_modern() -> bool {
     let docker = crate::common::engine_or_skip().unwrap();
     docker.info().unwrap().frontend.is_none_or(|version| version >= Frontend::new(1, 11))
 }
 
-/// All that the engine's judgement on an image depends on, given the IDs behind the names.
+/// Returns everything that the engine's result for an image depends on, given the IDs of the names.
 pub fn facts(world: &World, image: usize, ids: &[Option<String>]) -> String {
     let described = &world.model.images[image];
     let text = world.text(image);
@@ -140,8 +140,8 @@ pub fn facts(world: &World, image: usize, ids: &[Option<String>]) -> String {
     format!("{siblings:?} {externals:?} {files:?} {:?} {:?}", described.target, world.args(image))
 }
 
-/// Builds an image from the disk and says how it differs from the one that its name leads to; what
-/// that one is to a child, where it does not.
+/// Builds an image from the disk. Returns the differences from the image that has its name, or that image's
+/// identity if there are none.
 pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity, String> {
     let reference = world.reference(image);
     let Some(held) = docker.inspect(&reference).unwrap() else {
@@ -169,18 +169,18 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
         differences.push(format!("steps that ran: {ran:?}"));
     }
     differences.extend(differ(&held, &built));
-    // The cache of containerd's store misses steps that it has: BuildKit knows a base there by its manifest
-    // first and by its layers after (`source/containerimage/pull.go`, `CacheKey`), and what was recorded
-    // under a manifest alone is not found by that of a base that came out the same. What such a
-    // step makes anew has other times.
+    // The cache of containerd's store misses steps that it has: BuildKit identifies a base there first by its
+    // manifest and then by its layers (`source/containerimage/pull.go`, `CacheKey`). A record under one
+    // manifest is not found with the manifest of a base that was rebuilt with the same result. The files that
+    // such a step creates again have other times.
     if !ran.is_empty() && docker.features().unwrap().attestations {
         differences = content::differ(&held, &built);
     }
     if differences.is_empty() { Ok(Identity::of(&held)) } else { Err(differences.join("; ")) }
 }
 
-/// How two images differ. Their histories may: they hold the text of instructions as it is
-/// written, which no child can see.
+/// Returns the differences between two images. Their histories can differ: they contain the text of
+/// instructions as written, which no child can see.
 fn differ(held: &StoredImage, built: &StoredImage) -> Vec<String> {
     let mut differences = Vec::new();
     if held.diff_ids != built.diff_ids {
@@ -195,8 +195,8 @@ fn differ(held: &StoredImage, built: &StoredImage) -> Vec<String> {
     differences
 }
 
-/// Builds an image as somebody does who knows nothing of the program; says whether that can be
-/// done (the triggers of a base may need what is not there).
+/// Builds an image without knowledge of the program. Returns whether that is possible (the triggers of a base
+/// can need missing files).
 pub fn build_by_hand(text: &str, reference: &str, labels: &[(&str, &str)]) -> bool {
     let docker = crate::common::engine_or_skip().unwrap();
     let mut files = crate::common::Files::with_busybox();

@@ -1,4 +1,4 @@
-//! The files of the repository: how they are laid out, kept and put back.
+//! The files of the repository: creating, saving, and restoring them.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -8,10 +8,10 @@ use std::time::SystemTime;
 
 use crate::common::dice::Dice;
 
-/// Big and never edited.
+/// Large and never edited.
 pub const SHELL: &str = "busybox";
 
-/// A file, folder or symlink as it was.
+/// A saved file, directory, or symlink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub path: PathBuf,
@@ -26,7 +26,8 @@ pub enum What {
     Link(PathBuf),
 }
 
-/// All below a folder but the shell and what the program keeps, folders before what they hold.
+/// Reads everything below a directory except the shell and the program's own files, directories before their
+/// contents.
 pub fn read(root: &Path) -> Vec<Kept> {
     let mut kept = Vec::new();
     let mut waiting = vec![root.to_owned()];
@@ -54,13 +55,13 @@ pub fn read(root: &Path) -> Vec<Kept> {
     kept
 }
 
-/// Makes a folder what it was. What is the same already is left alone.
+/// Restores a directory. Unchanged entries are not written.
 pub fn put_back(root: &Path, then: &[Kept]) {
     let now = read(root);
     for entry in now.iter().rev().filter(|entry| !then.contains(entry)) {
         let path = root.join(&entry.path);
         match entry.what {
-            // One that holds the shell stays.
+            // A directory with the shell in it remains.
             What::Folder => drop(fs::remove_dir(path)),
             _ => fs::remove_file(path).unwrap(),
         }
@@ -82,7 +83,7 @@ pub fn put_back(root: &Path, then: &[Kept]) {
     }
 }
 
-/// The tree in words, for a failure.
+/// Describes the tree, for a failure message.
 pub fn describe(root: &Path) -> String {
     let mut text = String::new();
     for Kept { path, mode, what } in read(root) {
@@ -112,13 +113,13 @@ pub fn set_time(path: &Path, time: SystemTime) {
     File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
 }
 
-/// The own folder of an image as it is in the beginning.
+/// Creates the initial files of an image's own directory.
 pub fn lay_out(folder: &Path, dice: &mut Dice, is_base: bool) {
     for part in ["dir/sub", "empty"] {
         fs::create_dir_all(folder.join(part)).unwrap();
     }
     for name in ["id", "f1", "f2", "a b", "dir/x", "dir/y", "dir/sub/z", "keep.log", "junk"] {
-        // Few contents, so that files of one content are at several places.
+        // Few different contents, so that several files have the same content.
         let content = format!("{}\n", dice.below(4));
         fs::write(folder.join(name), content).unwrap();
     }
@@ -135,7 +136,7 @@ pub fn lay_out(folder: &Path, dice: &mut Dice, is_base: bool) {
     }
 }
 
-/// A small archive, for `ADD` to unpack.
+/// Returns a small archive for `ADD` to unpack.
 pub fn archive(dice: &mut Dice) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     let content = format!("{}", dice.below(10));
@@ -146,7 +147,7 @@ pub fn archive(dice: &mut Dice) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// The entries that edits may choose among, of one image's own folder.
+/// Returns the entries of an image's own directory that edits can choose from.
 pub fn choices(folder: &Path) -> Vec<PathBuf> {
     let is_free = |path: &PathBuf| {
         let name = path.file_name().unwrap().as_bytes();

@@ -1,4 +1,4 @@
-//! A random repository: its images, its settings, and their way to the disk.
+//! A random repository: its images, its settings, and how they are written to the disk.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,31 +12,31 @@ use crate::dockerfile::{EXTERNALS, File, NAMES, external, random_external};
 use crate::tree::{self, Kept};
 use crate::{docker, oracle};
 
-/// An image as it is meant.
+/// The description of an image.
 #[derive(Debug, Clone)]
 pub struct Image {
     pub file: File,
     /// Whether the context is the whole repository.
     pub wide: bool,
-    /// The stage that `layers.toml` names.
+    /// The stage in `layers.toml`.
     pub target: Option<String>,
     /// Its build arguments in `layers.toml`.
     pub args: BTreeMap<String, String>,
 }
 
-/// All that an edit can change but the files.
+/// Everything that an edit can change, except files.
 #[derive(Debug, Clone)]
 pub struct Model {
     pub images: Vec<Image>,
-    /// `--build-arg`
+    /// The arguments of `--build-arg`.
     pub args: BTreeMap<String, String>,
-    /// The lines of the images that the repository does not build.
+    /// The lines of the external images.
     pub externals: Vec<Vec<String>>,
-    /// Which of them each of their names points to.
+    /// The external image that each name points to.
     pub pointers: [usize; EXTERNALS],
 }
 
-/// A state to which the repository can be put back.
+/// A state of the repository that can be restored.
 #[derive(Debug, Clone)]
 pub struct State {
     pub model: Model,
@@ -53,7 +53,7 @@ pub struct World {
 }
 
 impl World {
-    /// A repository of three to seven images.
+    /// Creates a repository of three to seven images.
     pub fn random(dice: &mut Dice, namespace: &str) -> World {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap().join("shop");
@@ -86,7 +86,7 @@ impl World {
         world
     }
 
-    /// Builds the images that the repository does not build, and lets their names point to them.
+    /// Builds the external images and points their names to them.
     pub fn write_externals(&self) {
         for (number, lines) in self.model.externals.iter().enumerate() {
             let text = format!("FROM scratch\nCOPY bin /bin\n{}\n", lines.join("\n"));
@@ -97,8 +97,8 @@ impl World {
         }
     }
 
-    /// Takes the last trigger from the images that the repository does not build, which may need what is not
-    /// there. Says whether there was one.
+    /// Removes the last trigger from the external images because triggers can need missing files. Returns
+    /// whether there was one.
     pub fn drop_a_trigger(&mut self) -> bool {
         let is_trigger = |line: &String| line.starts_with("ONBUILD");
         for lines in &mut self.model.externals {
@@ -111,32 +111,32 @@ impl World {
         false
     }
 
-    /// Lets the name of an external point to one of the images.
+    /// Points the name of an external to one of the images.
     pub fn point(&self, name: usize, to: usize) {
         assert!(docker(&["tag", &self.hidden(to), &external(&self.namespace, name)]));
     }
 
-    /// The name under which no Dockerfile knows an external.
+    /// Returns a name of an external that no Dockerfile contains.
     fn hidden(&self, number: usize) -> String {
         format!("{}/hidden:{number}", self.namespace)
     }
 
-    /// What an image is called.
+    /// Returns the reference of an image.
     pub fn reference(&self, image: usize) -> String {
         format!("{}/shop-{}:latest", self.namespace, NAMES[image])
     }
 
-    /// The folder that holds an image's Dockerfile.
+    /// Returns the directory of an image's Dockerfile.
     pub fn own(&self, image: usize) -> PathBuf {
         self.root.join("docker").join(NAMES[image])
     }
 
-    /// The folder of its context.
+    /// Returns the directory of its context.
     pub fn context(&self, image: usize) -> PathBuf {
         if self.model.images[image].wide { self.root.clone() } else { self.own(image) }
     }
 
-    /// The text of its Dockerfile as it is meant.
+    /// Returns the text of its Dockerfile.
     pub fn text(&self, image: usize) -> String {
         let described = &self.model.images[image];
         let prefix =
@@ -144,7 +144,7 @@ impl World {
         described.file.render(image, &prefix, &self.namespace)
     }
 
-    /// Writes Dockerfiles and `layers.toml` where they differ.
+    /// Writes the Dockerfiles and `layers.toml` that differ.
     pub fn write(&self) {
         for image in 0..self.model.images.len() {
             write_new(&self.own(image).join("Dockerfile"), &self.text(image));
@@ -165,12 +165,12 @@ impl World {
         write_new(&self.root.join("layers.toml"), &toml);
     }
 
-    /// The state as it is.
+    /// Returns the current state.
     pub fn state(&self) -> State {
         State { model: self.model.clone(), files: tree::read(&self.root) }
     }
 
-    /// Goes back to a state.
+    /// Restores a state.
     pub fn restore(&mut self, state: &State) {
         tree::put_back(&self.root, &state.files);
         let same = self.model.externals == state.model.externals
@@ -182,15 +182,15 @@ impl World {
         }
     }
 
-    /// The build arguments of an image; the command line's win.
+    /// Returns the build arguments of an image. Those of the command line take precedence.
     pub fn args(&self, image: usize) -> BTreeMap<String, String> {
         let mut args = self.model.images[image].args.clone();
         args.extend(self.model.args.clone());
         args
     }
 
-    /// Whether any instruction may read a whole context: then nothing is said of files that nobody
-    /// names, and of Dockerfiles, which may be such files.
+    /// Whether any instruction can read a whole context. Nothing is then expected about files that no
+    /// instruction names, or about Dockerfiles, which can be such files.
     pub fn reads_widely(&self) -> bool {
         let files = self.model.images.iter().map(|image| &image.file);
         let lines = files.flat_map(|file| &file.stages).flat_map(|stage| &stage.lines);
@@ -203,7 +203,7 @@ impl World {
         })
     }
 
-    /// Whether any stage carries triggers: then names of stages count.
+    /// Whether any stage has triggers. The names of stages then matter.
     pub fn has_triggers(&self) -> bool {
         let files = self.model.images.iter().map(|image| &image.file);
         let lines = files.flat_map(|file| &file.stages).flat_map(|stage| &stage.lines);
@@ -211,7 +211,7 @@ impl World {
         lines.any(|line| line.starts_with("ONBUILD"))
     }
 
-    /// Keeps a state that could be built, and a few before it.
+    /// Saves a state that could be built, and keeps a few earlier ones.
     pub fn remember(&mut self) {
         let state = self.state();
         if self.past.len() == 6 {

@@ -1,8 +1,8 @@
 //! A pipeline for GitHub Actions
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax>).
 //!
-//! Owns the writing of a workflow: a job for each image with `needs`, or, packed, a matrix for each
-//! layer. No text of the repository becomes an expression in it.
+//! Owns the generation of a workflow: one job per image with `needs`, or, if packed, one matrix per layer. No
+//! text of the repository becomes an expression in it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -20,47 +20,49 @@ use super::super::yaml::{key, line, list};
 use super::jobs::{self, Chain};
 use super::{Pipeline, RELEASE, spelling};
 
-/// Where GitHub looks for workflows, and what this one is called.
+/// The directory in which GitHub looks for workflows, and the name of this one.
 pub const FILE: &str = ".github/workflows/images.yml";
 
-/// The runner refuses IDs of jobs of 100 letters and more. What tells two of them apart takes up to 9.
+/// The maximum length of a job ID. The runner rejects IDs of 100 characters or more; a suffix that makes an
+/// ID unique has up to 9.
 const LONGEST_ID: usize = 90;
 
-/// A larger file starts no run (<https://docs.github.com/en/actions/reference/limits>).
+/// The maximum size of a workflow. A larger file starts no run
+/// (<https://docs.github.com/en/actions/reference/limits>).
 const MOST_BYTES: usize = 500_000;
 
-/// How many jobs a matrix makes at most (the same page).
+/// The maximum number of jobs of a matrix (the same page).
 const MOST_OF_A_MATRIX: usize = 256;
 
-/// What is said for this system.
+/// The options for GitHub Actions.
 pub struct Github<'a> {
-    /// The action that installs `layers`, as `uses` takes it.
+    /// The action that installs `layers`, as a value of `uses`.
     pub uses: &'a str,
     /// The runner's label, or an expression.
     pub runs_on: &'a str,
-    /// The branches whose pushes start it.
+    /// The branches to which a push starts the workflow.
     pub branches: &'a [String],
     /// Whether images are packed into few jobs.
     pub packed: bool,
 }
 
-/// A job as it is written.
+/// A job of the workflow.
 struct Job<'a> {
     id: &'a str,
     name: &'a str,
     needs: Vec<&'a str>,
-    /// The images whose secrets it gets.
+    /// The images whose secrets the job receives.
     images: Vec<ImageId>,
-    /// A value that is text, or an expression.
+    /// A literal value or an expression.
     run: Cow<'static, str>,
-    /// What each job of a matrix is called and runs.
+    /// The name and the command of each job of a matrix.
     matrix: Vec<(String, String)>,
 }
 
-/// The graph as a workflow.
+/// Returns the graph as a workflow.
 ///
 /// # Errors
-/// Where GitHub would not run it, because it is too large.
+/// Returns an error if the workflow is too large for GitHub to run.
 pub fn draw(
     view: &View<'_>,
     pipeline: &Pipeline<'_>,
@@ -102,14 +104,14 @@ fn head(pipeline: &Pipeline<'_>, github: &Github<'_>) -> String {
     if is_githubs(pipeline) {
         line(&mut text, 1, "packages: write");
     }
-    // Of two runs at once the older one might move the tags last.
+    // If two runs overlapped, the older one could move the tags last.
     line(&mut text, 0, "concurrency:");
     line(&mut text, 1, "group: layers-${{ github.workflow }}-${{ github.ref }}");
     line(&mut text, 0, "jobs:");
     text
 }
 
-/// A workflow that is being written.
+/// A workflow while it is generated.
 struct Workflow<'a> {
     view: &'a View<'a>,
     pipeline: &'a Pipeline<'a>,
@@ -191,7 +193,7 @@ impl Workflow<'_> {
         line(text, 2, &format!("runs-on: {}", quoted(github.runs_on)));
         if !job.matrix.is_empty() {
             line(text, 2, "strategy:");
-            // What is independent of a failure goes on, as between jobs that are written out.
+            // Independent jobs continue after a failure, as they do without a matrix.
             line(text, 3, "fail-fast: false");
             line(text, 3, "matrix:");
             line(text, 4, "include:");
@@ -202,7 +204,7 @@ impl Workflow<'_> {
         }
         line(text, 2, "steps:");
         line(text, 3, "- uses: actions/checkout@v4");
-        // A token below .git, another one for each job, could be read by a `COPY . .`.
+        // `COPY . .` could copy the token in `.git`, which differs per job.
         line(text, 3, "  with:");
         line(text, 3, "    persist-credentials: false");
         log_in(text, pipeline);
@@ -221,7 +223,7 @@ impl Workflow<'_> {
     }
 }
 
-/// What a job that builds a chain is called.
+/// Returns the name of a job that builds a chain.
 fn title(view: &View<'_>, chain: &Chain) -> String {
     let name = |id: &ImageId| view.image(*id).name.as_str();
     match chain.images.as_slice() {
@@ -230,7 +232,7 @@ fn title(view: &View<'_>, chain: &Chain) -> String {
     }
 }
 
-/// The step that lets the engine into the registry, where one is named.
+/// Adds the step that logs the engine in to the registry, if there is one.
 fn log_in(text: &mut String, pipeline: &Pipeline<'_>) {
     let Some(host) = pipeline.registry_host() else { return };
     let (user, password) = match is_githubs(pipeline) {
@@ -248,8 +250,7 @@ fn is_githubs(pipeline: &Pipeline<'_>) -> bool {
     pipeline.registry_host() == Some("ghcr.io")
 }
 
-/// The variables that hold the secrets which images mount, as far as a secret of GitHub can be called
-/// so.
+/// Returns the variables with the secrets that images mount, if their names are valid for a GitHub secret.
 fn secrets<'a>(
     view: &View<'_>,
     pipeline: &'a Pipeline<'_>,
@@ -267,7 +268,7 @@ fn secrets<'a>(
     variables.filter(is_name).collect()
 }
 
-/// A value that stands for itself: what would open an expression is the result of one.
+/// Quotes a literal value: text that would start an expression becomes the result of one.
 fn literal(text: &str) -> String {
     quoted(&text.replace("${{", "${{ '${{' }}"))
 }

@@ -1,7 +1,7 @@
 //! A child pipeline for GitLab (<https://docs.gitlab.com/ci/yaml/>).
 //!
-//! Owns the writing of its YAML: a job for each image with `needs`, and a stage of its own for what
-//! has more of them than GitLab takes.
+//! Owns the generation of its YAML: one job per image with `needs`, and a separate stage for images with more
+//! parents than GitLab accepts in `needs`.
 
 use std::borrow::Cow;
 
@@ -14,20 +14,22 @@ use super::super::yaml::{key, line, list};
 use super::jobs;
 use super::{Pipeline, RELEASE, spelling};
 
-/// What it is compared with where no file is named.
+/// The file that the pipeline is compared with if none is given.
 pub const FILE: &str = ".gitlab/images.yml";
 
-/// A job's name has at most 255 letters. What tells two of them apart takes up to 15.
+/// The maximum length of a job name. GitLab accepts 255 characters; a suffix that makes a name unique has up
+/// to 15.
 const LONGEST_NAME: usize = 240;
 
-/// How many jobs one job may need where an instance is set up as usual
+/// The maximum number of `needs` per job in GitLab's default configuration
 /// (<https://docs.gitlab.com/ci/yaml/#needs>).
 const MOST_NEEDS: usize = 50;
 
-/// What serves the engine's API beside each job.
+/// The service that provides the engine's API to each job.
 const ENGINE: &str = "docker:28-dind";
 
-/// The engine is reached over TLS, with certificates that it writes where both can read them.
+/// The variables with which jobs connect to the engine over TLS. The engine writes the certificates to a
+/// directory that both can read.
 const VARIABLES: [(&str, &str); 4] = [
     ("DOCKER_HOST", "tcp://docker:2376"),
     ("DOCKER_TLS_VERIFY", "1"),
@@ -35,21 +37,21 @@ const VARIABLES: [(&str, &str); 4] = [
     ("DOCKER_TLS_CERTDIR", "/certs"),
 ];
 
-/// Gets the program where the image of the jobs does not have it.
+/// Downloads `layers` if the image of the jobs does not contain it.
 const INSTALL: &str = "command -v layers > /dev/null || \
     wget -q -O - \"${LAYERS_ARCHIVE:?it must hold the address of a release, or the image the program}\" | \
     tar -x -z -C /usr/local/bin layers";
 
-/// What is said for this system.
+/// The options for GitLab.
 pub struct Gitlab<'a> {
     /// The image that jobs run in.
     pub image: &'a str,
 }
 
-/// The graph as a child pipeline.
+/// Returns the graph as a child pipeline.
 ///
 /// # Errors
-/// Where images need each other in a circle.
+/// Returns an error if the images have a cycle.
 pub fn draw(
     view: &View<'_>,
     pipeline: &Pipeline<'_>,
@@ -66,7 +68,7 @@ pub fn draw(
         line(&mut text, 1, &format!("stage: {}", stage(stages[id])));
         match parents[id].as_slice() {
             [] => line(&mut text, 1, "needs: []"),
-            // It waits for all earlier stages.
+            // Without `needs`, a job waits for all earlier stages.
             needs if needs.len() > MOST_NEEDS => (),
             needs => {
                 list(&mut text, 1, "needs", needs.iter().map(|parent| quoted(&ids[parent])));
@@ -77,7 +79,7 @@ pub fn draw(
     text.push('\n');
     line(&mut text, 0, &format!("{RELEASE}:"));
     line(&mut text, 1, &format!("stage: {RELEASE}"));
-    // Of two pipelines at once the older one might move the tags last.
+    // If two pipelines overlapped, the older one could move the tags last.
     line(&mut text, 1, &format!("resource_group: {RELEASE}"));
     list(&mut text, 1, "script", [quoted(&pipeline.release(view))]);
     Ok(text)
@@ -86,7 +88,7 @@ pub fn draw(
 fn head(pipeline: &Pipeline<'_>, gitlab: &Gitlab<'_>, last_stage: usize) -> String {
     let mut text = pipeline.recipe.origin(FILE);
     text.push('\n');
-    // Without it the jobs would be left out where a merge request started the parent.
+    // Without this rule, no jobs would run if a merge request started the parent pipeline.
     line(&mut text, 0, "workflow:");
     list(&mut text, 1, "rules", ["when: always"]);
     let stages = (0..=last_stage).map(stage).chain([RELEASE.into()]);
@@ -103,8 +105,8 @@ fn head(pipeline: &Pipeline<'_>, gitlab: &Gitlab<'_>, last_stage: usize) -> Stri
     text
 }
 
-/// Lets the engine into a registry: into GitLab's own by what a job is given anyway, and by nothing of
-/// that into any other.
+/// Returns the command that logs the engine in to a registry. GitLab's own registry gets the credentials of
+/// the job, which are never sent to another registry.
 fn log_in(host: &str) -> String {
     let host = shell_word(host);
     format!(
@@ -115,8 +117,8 @@ fn log_in(host: &str) -> String {
     )
 }
 
-/// In which stage each image is built. One is enough, as `needs` says the rest; but what needs too
-/// many begins a later one, and what needs that comes no earlier.
+/// Returns the stage of each image. Usually there is one stage because `needs` defines the order. An image
+/// with too many parents starts a later stage, and its dependents are in that stage or a later one.
 fn stages(view: &View<'_>, parents: &IdMap<Vec<ImageId>>) -> anyhow::Result<IdMap<usize>> {
     let mut stages = IdMap::from_fn(view.graph_len(), |_| 0_usize);
     for image in jobs::order(view, parents)? {

@@ -1,7 +1,7 @@
-//! Images packed into jobs: what only follows one another is built by one of them, and jobs lie in
-//! layers, so that each needs only jobs of lower ones.
+//! Images packed into jobs: one job builds a chain of images, and jobs are in layers, so that each depends
+//! only on jobs of lower layers.
 //!
-//! Owns the division. Nothing here recurses: chains of 10,000 images are in use.
+//! Owns the partition. Nothing here recurses because there are chains of 10,000 images.
 
 use std::collections::BTreeSet;
 
@@ -10,15 +10,15 @@ use crate::graph::dag;
 
 use super::super::View;
 
-/// Images that one job builds, one after the other.
+/// Images that one job builds one after the other.
 pub(super) struct Chain {
-    /// The images, each after the one that it needs.
+    /// The images; each one is a child of the previous one.
     pub images: Vec<ImageId>,
-    /// How many chains at most come one after the other before it.
+    /// The maximum number of chains that must be built one after the other before this one.
     pub layer: usize,
 }
 
-/// The images that each one of a view needs directly, each once, in the order of names.
+/// Returns the parents of each image of a view, without duplicates, in the order of names.
 pub(super) fn parents(view: &View<'_>) -> IdMap<Vec<ImageId>> {
     let mut parents = IdMap::from_fn(view.graph_len(), |_| Vec::new());
     for (id, _) in view.images() {
@@ -28,10 +28,10 @@ pub(super) fn parents(view: &View<'_>) -> IdMap<Vec<ImageId>> {
     parents
 }
 
-/// All images of a view, each after all that it needs.
+/// Returns all images of a view in dependency order.
 ///
 /// # Errors
-/// Where they need each other in a circle: no pipeline can build that.
+/// Returns an error if the images have a cycle. No pipeline can build them.
 pub(super) fn order(
     view: &View<'_>,
     parents: &IdMap<Vec<ImageId>>,
@@ -43,11 +43,11 @@ pub(super) fn order(
     Ok(order.into_iter().filter(|image| is_shown[*image]).collect())
 }
 
-/// The chains of a view by their layers, in each by the names of their first images. An image goes
-/// on the chain of its parent where it has no other parent, and the parent no other dependent.
+/// Returns the chains of a view by layer, each layer in the order of the names of its first images. An image
+/// is in the chain of its parent if it has no other parent and the parent no other dependent.
 ///
 /// # Errors
-/// As [`order`].
+/// Returns an error if the images have a cycle.
 pub(super) fn chains(view: &View<'_>) -> anyhow::Result<Vec<Vec<Chain>>> {
     let parents = parents(view);
     let mut dependents = IdMap::from_fn(parents.len(), |_| 0_usize);

@@ -1,9 +1,8 @@
-//! The graph as a pipeline: a job for each image, after the jobs of what it needs, and a last one
-//! that moves the tags of all of them at once.
+//! The graph as a CI pipeline: one job per image, which runs after the jobs of its parents, and a last job
+//! that publishes the tags of all images together.
 //!
-//! Owns the command lines that jobs run, and what jobs are called. Parents are found in the registry
-//! by their keys, so a job needs nothing from another but that it is done. How a system writes jobs
-//! down is for each of its files.
+//! Owns the commands that jobs run, and the names of jobs. Jobs find parents in the registry by key, so they
+//! pass nothing to each other; they only wait. The file of each CI system defines the format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,39 +16,39 @@ pub mod github;
 pub mod gitlab;
 mod jobs;
 
-/// The option by which a job of an image uploads it under the tag of its key, and moves no other.
+/// The option with which the job of an image pushes it under the tag of its key, without moving other tags.
 pub const PUSH_KEYS: &str = "--push=keys";
 
-/// The option by which the last job moves the tags of all images. Their layers are there by then.
+/// The option with which the last job moves the tags of all images. All layers are in the registry by then.
 pub const PUSH_TAGS: &str = "--push";
 
-/// What the last job is called.
+/// The name of the last job.
 pub const RELEASE: &str = "release";
 
-/// What the name of every other job begins with. No word that a system keeps for itself does, nor
-/// does a number, a dot or the last job.
+/// The prefix of all other job names. It keeps them different from reserved words of CI systems, from
+/// numbers, from names that start with a dot, and from the last job.
 const PREFIX: &str = "build-";
 
-/// What is said beside the graph, whatever the system.
+/// The options of a pipeline that do not depend on the CI system.
 pub struct Pipeline<'a> {
-    /// What all files for other programs are made by.
+    /// The options that all generated files share.
     pub recipe: Recipe<'a>,
-    /// The options that each command line carries on, as a shell takes them.
+    /// The options of every command, quoted for a shell.
     pub options: Vec<String>,
-    /// The `--allow` options of single images' builds, likewise.
+    /// The `--allow` options per image, quoted for a shell.
     pub allow: BTreeMap<ImageId, Vec<String>>,
-    /// Where images are uploaded to, such as `ghcr.io/acme`, where that is said.
+    /// The registry to push to, such as `ghcr.io/acme`, if there is one.
     pub registry: Option<String>,
 }
 
 impl Pipeline<'_> {
-    /// The command line of the job that builds these images.
+    /// Returns the command of the job that builds these images.
     fn build(&self, view: &View<'_>, images: &[ImageId]) -> String {
         let names = images.iter().map(|image| view.image(*image).name.as_str());
         self.command(&names.collect::<Vec<_>>(), PUSH_KEYS, images)
     }
 
-    /// The command line of the last job.
+    /// Returns the command of the last job.
     fn release(&self, view: &View<'_>) -> String {
         let images: Vec<ImageId> = view.images().map(|(id, _)| id).collect();
         if images.len() == view.graph_len() {
@@ -62,7 +61,7 @@ impl Pipeline<'_> {
     fn command(&self, names: &[&str], push: &str, images: &[ImageId]) -> String {
         let words: Vec<String> = names.iter().map(|name| shell_word(name)).collect();
         if names.iter().any(|name| name.starts_with('-')) {
-            // Behind this nothing is taken for an option.
+            // After `--`, no word is parsed as an option.
             return format!("{} -- {}", self.words("layers build", push, images), words.join(" "));
         }
         self.words(&format!("layers build {}", words.join(" ")), push, images)
@@ -75,8 +74,8 @@ impl Pipeline<'_> {
         [start, push].into_iter().chain(options).chain(allowed).collect::<Vec<_>>().join(" ")
     }
 
-    /// The host of the registry, as `docker login` takes it: a first part without a dot, a port or
-    /// the name of this machine is a namespace of Docker Hub, as in any reference.
+    /// Returns the registry's host as `docker login` expects it. As in any reference, a first part without a
+    /// dot or a port that is not `localhost` is a namespace of Docker Hub.
     fn registry_host(&self) -> Option<&str> {
         let registry = self.registry.as_deref()?;
         let first = registry.split('/').next().unwrap_or(registry);
@@ -84,7 +83,7 @@ impl Pipeline<'_> {
     }
 }
 
-/// Names of jobs in these letters.
+/// Returns a spelling for job names with these characters.
 fn spelling(is_allowed: fn(char) -> bool, longest: usize) -> Spelling<'static> {
     Spelling { is_allowed, reserved: &[RELEASE], prefix: PREFIX, longest, ignores_case: true }
 }

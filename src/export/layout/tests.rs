@@ -1,4 +1,4 @@
-//! The layout on small graphs, on large ones, and on any.
+//! The layout of small, large, and random graphs.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ fn what_is_needed_stands_before() {
     assert_eq!(spots(&[]), []);
     assert_eq!(spots(&[&[], &[]]), [(0, 0.0), (0, 1.0)]);
     assert_eq!(spots(&[&[], &[0], &[1]]), [(0, 0.0), (1, 0.0), (2, 0.0)]);
-    // One that is needed late stands late.
+    // A node whose first child is late has a late rank.
     assert_eq!(spots(&[&[], &[0], &[1, 3], &[]])[3].0, 1);
 }
 
@@ -25,7 +25,7 @@ fn a_parent_stands_in_the_middle_of_its_children() {
 
 #[test]
 fn a_chain_is_straight_whatever_its_ends() {
-    // 0 and 1 lead to 2, then 3, 4, 5, and from there to three.
+    // 0 and 1 are parents of 2, then come 3, 4, 5, and three children.
     let found = spots(&[&[], &[], &[0, 1], &[2], &[3], &[4], &[5], &[5], &[5]]);
     let rows: Vec<f64> = found[2..6].iter().map(|(_, row)| *row).collect();
     assert!(rows.windows(2).all(|pair| pair[0] == pair[1]), "{found:?}");
@@ -33,7 +33,7 @@ fn a_chain_is_straight_whatever_its_ends() {
 
 #[test]
 fn lines_that_need_not_cross_do_not() {
-    // Two pairs, named crosswise.
+    // Two pairs with crossed numbers.
     let found = spots(&[&[], &[], &[1], &[0]]);
     assert_eq!(found[0].1 < found[1].1, found[3].1 < found[2].1);
 }
@@ -75,18 +75,18 @@ fn lines_of_one_parent_share_their_way() {
 
 #[test]
 fn large_graphs_are_laid_out() {
-    // A chain, each of whose images needs the first too: the lines would have 50 million bends.
+    // A chain in which each image also has the first one as a parent: the lines would have 50 million bends.
     let chain: Vec<Vec<usize>> =
         (0..10_000_usize).map(|at| if at == 0 { vec![] } else { vec![at - 1, 0] }).collect();
     let layout = lay_out(&chain);
     assert_eq!(layout.ranks, 10_000);
     assert_eq!(layout.lines.len(), 2 * 9_999 - 1);
-    // Each needs one somewhere before it too: lines with 30 million bends, were they to bend.
+    // Each node also has a random earlier parent: the lines would have 30 million bends.
     let mixed: Vec<Vec<usize>> = (0..10_000_usize)
         .map(|at| if at == 0 { vec![] } else { vec![at - 1, at * 7919 % at.max(1), at / 3] })
         .collect();
     assert_eq!(lay_out(&mixed).ranks, 10_000);
-    // Ten ranks of a thousand, with many lines between them.
+    // Ten ranks of a thousand nodes with many lines between them.
     let many = |at: usize| (0..4).map(move |it| at - 1000 + (at * 31 + it * 577) % 1000);
     let dense: Vec<Vec<usize>> =
         (0..10_000_usize).map(|at| if at < 1000 { vec![] } else { many(at).collect() }).collect();

@@ -1,25 +1,25 @@
-//! How wide text is, and how text and numbers are written in XML.
+//! The width of text, and the format of text and numbers in XML.
 //!
-//! Owns an estimate: what font a reader has is not known, so widths are rather too large.
+//! Owns an estimate: the reader's font is not known, so widths are a little too large.
 
 use crate::base::screen::is_unseen;
 use unicode_width::UnicodeWidthChar;
 
-/// The size of the text of boxes.
+/// The font size in boxes.
 pub const SIZE: f64 = 13.0;
 
-/// How far below the middle of a line its letters stand.
+/// The distance from the middle of a line to its baseline.
 pub const BASELINE: f64 = 4.5;
 
-/// Between a name and the word behind it.
+/// The gap between a name and the word after it.
 pub const GAP: f64 = 8.0;
 
-/// The width of a text of boxes.
+/// Returns the width of text in a box.
 pub fn width(text: &str) -> f64 {
     text.chars().map(ems).sum::<f64>() * SIZE
 }
 
-/// The width of a character in ems, as in the widest of the usual fonts.
+/// Returns the width of a character in ems, as in the widest of the common fonts.
 fn ems(c: char) -> f64 {
     match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | ' ' | '/' => 0.32,
@@ -35,7 +35,7 @@ fn ems(c: char) -> f64 {
     }
 }
 
-/// A text as XML holds it, in elements and in attributes. What XML can't hold is shown as such.
+/// Escapes text for XML elements and attributes. Characters that XML does not permit become U+FFFD.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -53,7 +53,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// A number with at most one digit behind the point.
+/// Formats a number with at most one decimal digit.
 pub fn number(number: f64) -> String {
     let mut text = format!("{number:.1}");
     if text.ends_with(".0") {

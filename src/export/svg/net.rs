@@ -1,7 +1,7 @@
-//! What a picture holds: nodes and the needs between them, with their words.
+//! The content of a picture: nodes and the edges between them, with their texts.
 //!
-//! Owns the way from a view to numbers. An image that needs another in several ways needs it once
-//! here, with all its kinds, so that no line lies on another.
+//! Owns the conversion of a view to numbers. Several edges between the same images become one with all kinds,
+//! so that no line covers another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,40 +14,40 @@ use super::super::mark::Mark;
 
 /// An image or an external.
 pub struct Node {
-    /// Its name, which no other has of its kind.
+    /// Its name, unique among nodes of its kind.
     pub name: String,
-    /// What is written in its box.
+    /// The text in its box.
     pub label: String,
-    /// What is told of it beside.
+    /// The text of its tooltip.
     pub title: String,
-    /// Whether it comes from outside.
+    /// Whether it is an external.
     pub is_external: bool,
     /// Its mark.
     pub mark: Option<Mark>,
 }
 
-/// All that one node needs of another.
+/// All edges from one node to another.
 pub struct Need {
-    /// The node that is needed.
+    /// The parent.
     pub parent: usize,
-    /// The node that needs it.
+    /// The child.
     pub child: usize,
-    /// In which ways, the strongest first.
+    /// The kinds of dependency, the strongest first.
     pub kinds: Vec<NeedKind>,
-    /// Where that is written.
+    /// The text of its tooltip: the positions in the Dockerfile.
     pub title: String,
 }
 
-/// All nodes and needs.
+/// All nodes and edges.
 pub struct Net {
     /// The images in the order of their names, then the externals.
     pub nodes: Vec<Node>,
-    /// The needs, in the order of those that need.
+    /// The edges, in the order of the children.
     pub needs: Vec<Need>,
 }
 
 impl Net {
-    /// What a view holds.
+    /// Collects the content of a view.
     pub fn read(view: &View<'_>) -> Net {
         let mut numbers: BTreeMap<ImageId, usize> = BTreeMap::new();
         let mut nodes = Vec::new();
@@ -92,7 +92,7 @@ impl Net {
         Net { nodes, needs }
     }
 
-    /// What each node needs, by their numbers.
+    /// Returns the parents of each node, by number.
     pub fn parents(&self) -> Vec<Vec<usize>> {
         let mut parents = vec![Vec::new(); self.nodes.len()];
         for need in &self.needs {
@@ -102,7 +102,7 @@ impl Net {
     }
 }
 
-/// An external; of a digest its first digits are enough to see.
+/// Returns an external. The first digits of a digest are enough in a label.
 fn external(name: String) -> Node {
     let label = match name.split_once('@') {
         Some((image, digest)) => {

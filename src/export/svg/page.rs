@@ -1,37 +1,37 @@
-//! From ranks and rows to lengths: where boxes stand, and the curves between them.
+//! Lengths from ranks and rows: the positions of boxes, and the curves between them.
 //!
-//! Owns the geometry. A rank is a column as wide as its widest box; lines lie level within a column,
-//! so that they touch no box of it, and bend between columns.
+//! Owns the geometry. A rank is a column as wide as its widest box. Lines are level within a column, so that
+//! they touch none of its boxes, and bend between columns.
 
 use super::super::layout::{Layout, Spot, as_f64, lay_out};
 use super::measure::{self, number};
 use super::net::Net;
 
-/// Around the picture.
+/// The margin around the picture.
 pub const MARGIN: f64 = 16.0;
 
 /// The height of a box.
 pub const BOX: f64 = 28.0;
 
-/// Left and right of the text in a box.
+/// The space to the left and right of the text in a box.
 pub const PADDING: f64 = 12.0;
 
-/// From one row to the next.
+/// The distance from one row to the next.
 const ROW: f64 = 40.0;
 
-/// Between two columns, where lines are short.
+/// The distance between two columns if lines are short.
 const COLUMNS: f64 = 64.0;
 
-/// How much wider that may become where lines climb far.
+/// The maximum additional distance for steep lines.
 const MORE_FOR_STEEP: f64 = 160.0;
 
-/// How much of a box's side lines may end at.
+/// The length of a box's side on which lines can end.
 const PORTS: f64 = 16.0;
 
-/// The most that two ends of lines at a box are apart.
+/// The maximum distance between the ends of two lines at a box.
 const PORT: f64 = 6.0;
 
-/// Where a box stands.
+/// The position of a box.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     /// Its left side.
@@ -44,31 +44,31 @@ pub struct Place {
     pub height: f64,
 }
 
-/// How a line goes.
+/// The path of a line.
 pub struct Way {
-    /// In the words of SVG.
+    /// The path in SVG syntax.
     pub path: String,
-    /// Where the middle of its label stands.
+    /// The position of the middle of its label.
     pub label: (f64, f64),
 }
 
-/// A picture's lengths.
+/// The lengths of a picture.
 pub struct Page {
     /// Its width.
     pub width: f64,
     /// Its height.
     pub height: f64,
-    /// A place for each node.
+    /// The position of each node.
     pub places: Vec<Place>,
-    /// A way for each need.
+    /// The path of each edge.
     pub ways: Vec<Way>,
 }
 
-/// The left and right side of each column.
+/// The left and right sides of each column.
 type Columns = Vec<(f64, f64)>;
 
 impl Page {
-    /// Arranges all nodes and needs.
+    /// Arranges all nodes and edges.
     pub fn arrange(net: &Net) -> Page {
         let layout = lay_out(&net.parents());
         let widths: Vec<f64> = net.nodes.iter().map(width_of).collect();
@@ -80,7 +80,7 @@ impl Page {
             .zip(net.nodes.iter().zip(&widths))
             .map(|(spot, (node, width))| {
                 let (left, right) = columns[spot.rank];
-                // Text without a box stands where its lines begin.
+                // Text without a box is placed where its lines start.
                 let x = if node.is_external { right - width } else { (left + right - width) / 2.0 };
                 Place { x, y: middle(spot) - BOX / 2.0, width: *width, height: BOX }
             })
@@ -116,7 +116,7 @@ fn columns(layout: &Layout, widths: &[f64]) -> Columns {
     for (spot, width) in layout.spots.iter().zip(widths) {
         widest[spot.rank] = widest[spot.rank].max(*width);
     }
-    // How far lines climb behind each column.
+    // The maximum climb of the lines after each column.
     let mut climbs = vec![0.0_f64; layout.ranks];
     for pair in layout.lines.iter().flat_map(|line| line.through.windows(2)) {
         let climb = (pair[0].row - pair[1].row).abs() * ROW;
@@ -131,8 +131,8 @@ fn columns(layout: &Layout, widths: &[f64]) -> Columns {
     columns.collect()
 }
 
-/// How far from the middle of its child's side each line ends, so that lines that end at one box can be
-/// told apart, in the order in which they come.
+/// Returns the distance of each line's end from the middle of its child's side, so that lines that end at the
+/// same box are distinguishable. They keep the order of their origins.
 fn ends(layout: &Layout) -> Vec<f64> {
     let mut arriving: Vec<Vec<usize>> = vec![Vec::new(); layout.spots.len()];
     for (number, line) in layout.lines.iter().enumerate() {
@@ -154,7 +154,7 @@ fn ends(layout: &Layout) -> Vec<f64> {
     ends
 }
 
-/// A line through points of columns: level in each column, curved between two.
+/// Returns a line through points of columns: level in each column, curved between two.
 fn curve(points: &[(usize, f64)], start: f64, end: f64, columns: &Columns) -> Way {
     let mut path = format!("M{} {}", number(start), number(points[0].1));
     let mut label = (start, points[0].1);

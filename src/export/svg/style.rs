@@ -1,7 +1,7 @@
-//! The look of the picture.
+//! The style of the picture.
 //!
-//! Owns the style sheet. What stands on the page itself is of a grey that can be read on white and on
-//! black, for a picture does not always learn which of them its page is; boxes bring their own ground.
+//! Owns the style sheet. Text directly on the page is in a gray that is legible on white and on black because
+//! a picture does not always know the color of its page. Boxes have their own background.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ const SHEET: &str = "\
 }
 ";
 
-/// The style sheet, with the shades that are used.
+/// Returns the style sheet with the shades that are used.
 pub fn sheet(marks: Option<&Marks>) -> String {
     let mut text = format!("<style>\n{SHEET}");
     let shades: BTreeSet<Shade> =

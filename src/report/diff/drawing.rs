@@ -1,7 +1,8 @@
-//! The drawing of what a change rebuilds, for Mermaid.
+//! The Mermaid drawing of what a change rebuilds.
 //!
-//! Owns how much is drawn: the whole graph where it is small; else what is rebuilt with its direct
-//! neighbours; else only what changed itself with them; and nothing where even that is too much to be read.
+//! Owns the choice of what is drawn. A small graph is drawn whole. From a larger one, the rebuilt images and
+//! their direct neighbors are drawn, or only the images that changed themselves and their neighbors. Nothing
+//! is drawn if even that would be too large to read.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +15,18 @@ use crate::inputs::since::Cause;
 
 use super::{Because, Row, Words};
 
-/// A graph of so many images is drawn whole.
+/// A graph with up to this many images is drawn whole.
 const SMALL: usize = 30;
 
-/// More images than this nobody reads in a comment.
+/// The maximum number of images that is readable in a comment.
 const MOST_IMAGES: usize = 80;
 
-/// More text than this is not drawn, and Mermaid itself stops at 500 arrows
+/// The maximum size of the text and the maximum number of arrows. Mermaid's own limit is 500 arrows
 /// (<https://mermaid.js.org/config/schema-docs/config.html#maxedges>).
 const MOST_TEXT: usize = 16_000;
 const MOST_ARROWS: usize = 400;
 
-/// The drawing in its block, and a word about what is left out.
+/// Returns the drawing in a code block, with a note on what is left out.
 pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> Words {
     let rebuilt: Vec<ImageId> = rows.iter().map(|row| row.id).collect();
     let themselves: Vec<ImageId> =
@@ -62,7 +63,7 @@ pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> Words {
     "\nThe graph is too large to be drawn here: `layers graph --html` makes a page of it.\n".into()
 }
 
-/// Images, what they need directly and what needs them directly.
+/// Returns images with their parents and children.
 fn with_neighbours(graph: &Graph, images: &[ImageId]) -> Vec<ImageId> {
     let children = graph.children();
     let mut chosen: BTreeSet<ImageId> = images.iter().copied().collect();

@@ -1,7 +1,7 @@
-//! Text that others wrote, in Markdown; and lists that fit a size.
+//! Text from elsewhere in Markdown, and lists within a size limit.
 //!
-//! Owns the rule that a name, a path or a value is code and nothing else: it ends no cell, no line and no
-//! span, opens no tag, and calls nobody (<https://github.github.com/gfm/>).
+//! Owns the rule that names, paths, and values are only code: they cannot end a cell, a line, or a code span,
+//! start a tag, or mention a user (<https://github.github.com/gfm/>).
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use crate::report::clean;
 
 use crate::base::text::count;
 
-/// More columns than this no single text takes.
+/// The maximum width of a text in columns.
 const LONGEST: usize = 120;
 
-/// How many digits of a digest are shown.
+/// The number of digits shown of a digest.
 const DIGITS: usize = 12;
 
-/// A text as code, in a table or out of it.
+/// Formats text as code, inside or outside of a table.
 pub(super) fn code(text: &str) -> String {
     let text = clean::line(text);
     let text = clean::fit(&text, LONGEST);
@@ -25,7 +25,8 @@ pub(super) fn code(text: &str) -> String {
     if !text.contains(['`', '|', '\\']) {
         return format!("`{text}`");
     }
-    // In a code span a backslash is one, and before `|` a table takes it away; in a tag there are entities.
+    // A backslash in a code span is literal, but a table removes it before `|`. A `<code>` element permits
+    // entities.
     let mut escaped = String::new();
     for character in text.chars() {
         match character.is_ascii() && !character.is_ascii_alphanumeric() && character != ' ' {
@@ -36,12 +37,12 @@ pub(super) fn code(text: &str) -> String {
     format!("<code>{escaped}</code>")
 }
 
-/// Several names; of many the first, and how many more.
+/// Formats several names. Of a long list, shows the first ones and the number of the others.
 pub(super) fn names<S: AsRef<str>>(names: &[S]) -> String {
     super::names_within(names.iter().map(|name| code(name.as_ref())).collect())
 }
 
-/// A reference whose digest is cut.
+/// Shortens the digest of a reference.
 pub(super) fn short_reference(reference: &str) -> Cow<'_, str> {
     match reference.split_once("@sha256:") {
         Some((name, digest)) if digest.len() > DIGITS && digest.is_ascii() => {
@@ -51,13 +52,14 @@ pub(super) fn short_reference(reference: &str) -> Cow<'_, str> {
     }
 }
 
-/// Rows, as many as fit `most` bytes; where some do not, how many, and the command that shows `all`.
+/// Joins as many rows as fit into `most` bytes. If rows are left out, adds their number and the command that
+/// shows `all`.
 pub(super) fn within(rows: &[String], most: usize, noun: &str, all: &str) -> String {
     let mut text = String::new();
     for (at, row) in rows.iter().enumerate() {
         if text.len() + row.len() > most {
             let left = count(rows.len() - at, &format!("more {noun}"));
-            // A table ends at the empty line.
+            // An empty line ends a table.
             text.push_str(&format!("\n… and {left}: {all} has all.\n"));
             break;
         }

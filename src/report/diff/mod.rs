@@ -1,7 +1,7 @@
-//! What a change of the repository means for its images: Markdown for a pull request, and JSON.
+//! The effect of a change on the repository's images: Markdown for a pull request, and JSON.
 //!
-//! Owns the sentences and their order. The Markdown is shortened so that a comment on GitHub holds it, and
-//! says what it leaves out; the JSON holds all. What users wrote stands in it as code and as labels alone.
+//! Owns the sentences and their order. The Markdown is shortened so that it fits into a comment on GitHub,
+//! and it says what is left out. The JSON is complete. Text from users appears only as code and in labels.
 
 use std::time::Duration;
 
@@ -20,49 +20,50 @@ mod markdown;
 
 use markdown::{code, names, short_reference, within};
 
-/// A comment on GitHub may have 65,536 characters; what a workflow writes around it needs some.
+/// The maximum size of the Markdown. A comment on GitHub can have 65,536 characters, and a workflow adds some
+/// of its own.
 const MOST: usize = 60_000;
 
-/// Of that, the most for each list but that of the images, which gets what is left.
+/// The maximum size of each list except that of the images, which gets the remaining space.
 const MOST_OF_A_LIST: usize = 8_000;
 
-/// All that is told.
+/// The content of the report.
 #[derive(Serialize)]
 pub struct Told<'a> {
-    /// What was compared.
+    /// The compared revisions.
     #[serde(flatten)]
     pub range: Range<'a>,
-    /// How many errors the files of the earlier side have.
+    /// The number of errors in the files of the base.
     pub base_errors: usize,
-    /// The images of the later side; as data how many there are.
+    /// The graph of the head. In JSON, only the number of images.
     #[serde(rename = "images", serialize_with = "write_count")]
     pub graph: &'a Graph,
-    /// Those that are rebuilt, each after all that it needs.
+    /// The rebuilt images in dependency order.
     #[serde(rename = "affected")]
     pub rows: Vec<Row<'a>>,
-    /// How long that takes, where it is known.
+    /// The estimated duration, if known.
     pub estimate: Option<Estimate>,
-    /// What differs between the graphs.
+    /// The difference between the graphs.
     #[serde(flatten)]
     pub difference: &'a Difference,
 }
 
-/// What was compared.
+/// The compared revisions.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Range<'a> {
-    /// As it was written.
+    /// The range as the user wrote it.
     #[serde(skip)]
     pub text: &'a str,
-    /// The earlier side.
+    /// The base.
     pub base: &'a str,
-    /// The later side; the work tree where none is named.
+    /// The head. `None` for the work tree.
     pub head: Option<&'a str>,
-    /// Whether the earlier side is where both parted.
+    /// Whether the base is the merge base.
     #[serde(rename = "from_merge_base")]
     pub is_from_fork: bool,
 }
 
-/// An image that is rebuilt.
+/// A rebuilt image.
 #[derive(Debug, Serialize)]
 pub struct Row<'a> {
     /// Its number in the graph.
@@ -74,50 +75,50 @@ pub struct Row<'a> {
     pub dockerfile: &'a str,
     /// Why.
     pub because: Because,
-    /// The name that it had, where it had another.
+    /// Its previous name, if it was renamed.
     pub was: Option<&'a str>,
-    /// Why it differs itself.
+    /// Why the image itself differs.
     #[serde(flatten)]
     pub cause: Option<&'a Cause>,
-    /// The rebuilt images that it needs directly.
+    /// The rebuilt images among its parents.
     pub needs: Vec<&'a str>,
-    /// How long it takes, where that is known.
+    /// The expected build time, if known.
     #[serde(flatten)]
     pub time: Option<Expected>,
 }
 
-/// Why an image is rebuilt, in a word.
+/// The kind of reason for which an image is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Because {
-    /// It differs itself.
+    /// The image itself changed.
     Changed,
-    /// It has another name.
+    /// The image was renamed.
     Renamed,
-    /// An image that it needs is rebuilt.
+    /// A parent is rebuilt.
     Parent,
 }
 
-/// How long a build will take.
+/// The expected build time of an image.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Expected {
     /// The time.
     #[serde(rename = "expected_ms", serialize_with = "words::write_millis")]
     pub time: Duration,
-    /// Whether the image was never built here, so that its commands alone say so.
+    /// Whether the time is a guess based on the commands because the image was never built here.
     #[serde(rename = "guessed")]
     pub is_guess: bool,
 }
 
-/// How long all builds will take.
+/// The expected duration of all builds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Estimate {
-    /// How many images are built at once.
+    /// The number of images built at the same time.
     pub jobs: usize,
-    /// How long that takes.
+    /// The expected duration.
     #[serde(rename = "time_ms", serialize_with = "words::write_millis")]
     pub time: Duration,
-    /// How long they take one after the other.
+    /// The expected duration if the images are built one after the other.
     #[serde(rename = "work_ms", serialize_with = "words::write_millis")]
     pub work: Duration,
 }
@@ -126,17 +127,17 @@ fn write_count<S: Serializer>(graph: &Graph, to: S) -> Result<S::Ok, S::Error> {
     graph.images.len().serialize(to)
 }
 
-/// All of it as JSON.
+/// Returns the report as JSON.
 ///
 /// # Errors
-/// Never in practice: all of it is text and numbers.
+/// Does not fail in practice: all content is text and numbers.
 pub fn draw_json(told: &Told<'_>) -> anyhow::Result<String> {
     clean::json(told)
 }
 
-/// Markdown as GitHub and GitLab read it.
+/// Returns the report as Markdown for GitHub and GitLab.
 pub fn draw(told: &Told<'_>) -> String {
-    // The command that leaves nothing out.
+    // The command that shows everything.
     let all = code(&format!("layers diff {} --json", told.range.text));
     let difference = told.difference;
     let mut text = format!("## Images: {}\n\n{}\n", heading(told.range), summary(told));
@@ -177,7 +178,7 @@ fn heading(range: Range<'_>) -> String {
     }
 }
 
-/// How many images, why and how long, in two sentences.
+/// Returns two sentences: how many images are rebuilt, why, and how long that takes.
 fn summary(told: &Told<'_>) -> String {
     let total = count(told.graph.images.len(), "image");
     let errors = match told.base_errors {
@@ -213,8 +214,8 @@ fn summary(told: &Told<'_>) -> String {
     format!("**{} of {total} {are} rebuilt**: {why}. {time}{errors}", told.rows.len())
 }
 
-/// The images that are rebuilt: those that changed themselves first, since they may be all there is
-/// room for.
+/// Returns the table of rebuilt images. Those that changed themselves come first because there may be no
+/// space for the others.
 fn table(told: &Told<'_>, room: usize, all: &str) -> String {
     let (of_parents, themselves): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
         told.rows.iter().partition(|row| row.because == Because::Parent);
@@ -275,10 +276,10 @@ fn describe_images(difference: &Difference) -> Vec<String> {
     plain.chain(renamed).collect()
 }
 
-/// How many names of a list are written out.
+/// The maximum number of names shown of a list.
 const MOST_NAMES: usize = 8;
 
-/// `a`, `b` and 12 more
+/// Formats a list: `a`, `b` and 12 more.
 fn names_within(written: Vec<String>) -> String {
     let left = written.len().saturating_sub(MOST_NAMES);
     let mut shown: Vec<String> = written.into_iter().take(MOST_NAMES).collect();

@@ -1,4 +1,4 @@
-//! What others wrote stays code, and lists stay within their size.
+//! Text from elsewhere stays code, and lists stay within their size limits.
 
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn rows_that_do_not_fit_are_counted() {
 }
 
 proptest! {
-    /// A cell stays one cell of one line; nothing in it opens or closes anything.
+    /// A cell stays a single cell on one line, and its content has no effect on the Markdown around it.
     #[test]
     fn no_text_leaves_its_cell(text in "(?s).{0,200}") {
         let cell = code(&text);

@@ -1,24 +1,24 @@
-//! What the lines of a log have announced, for the lines that only refer to it.
+//! The images and steps that earlier lines of a log introduced, for later lines that refer to them.
 //!
-//! Owns that images and steps that are read are the ones that were announced, in logs of every form,
-//! and that a failure has the last lines of its step again, which the log holds once.
+//! Owns the lookup of images and steps in logs of all formats. It also restores the last output lines in a
+//! failure, which the log contains only once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::{Event, RunImage, Stamped, StepInfo, TAIL};
 
-/// The images and their steps so far.
+/// The images and steps introduced so far.
 #[derive(Debug, Default)]
 pub(super) struct Announced {
-    /// Whether lines refer to steps by their numbers.
+    /// Whether lines refer to steps by number.
     pub(super) by_number: bool,
     ids: HashMap<Arc<str>, usize>,
-    /// The steps of each image that has not ended, by what tells them apart.
+    /// The steps of each unfinished image, by their identifying fields.
     steps: HashMap<usize, HashMap<StepInfo, Announcement>>,
 }
 
-/// A step.
+/// A step and its last output lines.
 #[derive(Debug)]
 struct Announcement {
     step: Arc<StepInfo>,
@@ -26,13 +26,13 @@ struct Announcement {
 }
 
 impl Announced {
-    /// Completes an event by what was announced before it, and takes note of what it announces.
+    /// Completes an event with earlier information, and records what it introduces.
     pub(super) fn complete(&mut self, stamped: &mut Stamped) {
         if let Event::RunStarted { images, .. } = &stamped.event {
             images.iter().for_each(|image| drop(self.image(image)));
         }
         let Some(image) = &mut stamped.image else { return };
-        // The name decides: numbers of a log that was damaged may be anything.
+        // Use the name: the numbers in a damaged log can be wrong.
         *image = self.image(&image.name);
         let id = image.id;
         match &mut stamped.event {
@@ -53,7 +53,7 @@ impl Announced {
                 }
                 self.steps.remove(&id);
             }
-            // The next try counts its steps anew.
+            // The next attempt numbers its steps from 0 again.
             Event::ImageRetried { .. } => drop(self.steps.remove(&id)),
             event if event.is_end() => drop(self.steps.remove(&id)),
             _ => {}

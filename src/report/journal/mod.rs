@@ -1,13 +1,13 @@
-//! The log of a run, which outlives it, in its directory (`state::runs`).
+//! The log of a run, stored in the run's directory (`state::runs`).
 //!
-//! Owns its form. `events.jsonl` holds a line that says the form and when the run began, then the
-//! events, one a line; what the steps wrote is in it once. The file only
-//! grows, by whole lines, in one write whenever the run comes to rest, so that whatever ends the process leaves at most a
-//! torn last line; a reader passes over what it can't make sense of. Logs of the first form, in which
-//! each line holds all of its step, are read like those of today.
+//! Owns its format. `events.jsonl` starts with a line that contains the format's version and the time when
+//! the run started, followed by one event per line. It contains the output of steps only once. The file only
+//! grows, by complete lines, in one write whenever no event is pending, so that a crash leaves at most an
+//! incomplete last line. Readers skip what they cannot parse. In logs of the first format, each line contains
+//! all fields of its step; they are still supported.
 //!
-//! Whoever writes a log holds the system's lock on its `events.jsonl`, and the system takes it
-//! from a process that dies. So a log without an end that nobody holds is that of a dead run.
+//! The writer of a log holds a file lock on `events.jsonl`, which the operating system releases if the
+//! process dies. So a log without an end and without a lock belongs to a dead run.
 
 mod announced;
 mod read;

@@ -1,8 +1,7 @@
 //! Reads the events of a log.
 //!
-//! Owns the tolerance: a torn last line, lines that were damaged and events of a kind that is not
-//! known here are passed over. Only a log of a newer form is refused, since it may mean
-//! something else.
+//! Owns the tolerance for damage: an incomplete last line, damaged lines, and unknown kinds of events are
+//! skipped. Only logs of a newer format are rejected because their content could have another meaning.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -16,7 +15,7 @@ use crate::base::screen::visible_path;
 use crate::event::{Event, Stamped};
 use crate::state::runs::{EVENTS, FORM, Head, RunLog};
 
-/// The form in which each line holds all of its step, and a failure the last lines of its log.
+/// The format in which each line contains all fields of its step, and a failure the last lines of its output.
 const FIRST_FORM: u32 = 1;
 
 /// The events of a log, in order.
@@ -25,20 +24,20 @@ pub struct Events {
     lines: BufReader<File>,
     path: PathBuf,
     line: Vec<u8>,
-    /// A first line that is no head, and may be an event.
+    /// Whether `line` is the first line of a log without a header, which can be an event.
     first: bool,
-    /// Whether what steps wrote is passed over unread.
+    /// Whether the output of steps is skipped without parsing it.
     only_facts: bool,
-    /// The last line that was passed over.
+    /// The last skipped line.
     passed: Vec<u8>,
     announced: Announced,
 }
 
 impl Events {
-    /// The events of a run.
+    /// Opens the events of a run.
     ///
     /// # Errors
-    /// Where they can't be read, or are of a form that a newer version writes.
+    /// Returns an error if they cannot be read or have a newer format.
     pub fn of(run: &RunLog) -> anyhow::Result<Events> {
         let path = &run.folder().join(EVENTS);
         let file = run.events_file().and_then(File::open);
@@ -69,22 +68,21 @@ impl Events {
         Ok(events)
     }
 
-    /// The same without what steps wrote, which is nearly all of a log, unless it is the last
-    /// thing that happened.
+    /// Skips the output of steps, which is most of a log, unless it is the last event.
     #[must_use]
     pub fn only_facts(mut self) -> Events {
         self.only_facts = true;
         self
     }
 
-    /// The event of a line; nothing where it holds none that is known here.
+    /// Parses the event on a line. Returns `None` if it is not a known event.
     fn event(&mut self, line: &[u8]) -> Option<Stamped> {
         let mut event = serde_json::from_slice(line).ok()?;
         self.announced.complete(&mut event);
         Some(event)
     }
 
-    /// Reads the next line into `line`; empty at the end.
+    /// Reads the next line into `line`, which is empty at the end of the file.
     fn read_line(&mut self) -> anyhow::Result<()> {
         self.line.clear();
         let read = self.lines.read_until(b'\n', &mut self.line);
@@ -100,7 +98,7 @@ impl Iterator for Events {
             if !std::mem::take(&mut self.first)
                 && let Err(error) = self.read_line()
             {
-                // Nothing would come after it but the same again.
+                // Another attempt would return the same error forever.
                 return Some(Err(error));
             }
             if self.line.is_empty() {
@@ -122,7 +120,7 @@ impl Iterator for Events {
     }
 }
 
-/// Whether an image was begun in a run, so that there is something of it to be read.
+/// Whether an image was started in a run, so that it has a log.
 pub fn has_log_of(run: &RunLog, image: &str) -> bool {
     let is_start = |it: &Stamped| {
         matches!(it.event, Event::ImageStarted)
@@ -131,15 +129,15 @@ pub fn has_log_of(run: &RunLog, image: &str) -> bool {
     Events::of(run).is_ok_and(|all| all.only_facts().any(|it| it.is_ok_and(|it| is_start(&it))))
 }
 
-/// Whether a line is an event of what a step wrote, in the form in which they are written here. Only its
-/// beginning is looked at: what a step wrote may be long.
+/// Whether a line is an event with the output of a step, in the format of this version. Checks only the start
+/// of the line because output can be long.
 fn is_output(line: &[u8]) -> bool {
-    // Within a text the quotes would stand behind backslashes.
+    // Inside a JSON string, the quotes would be escaped.
     const MARK: &[u8] = b"\"event\":\"output\",";
     line[..line.len().min(512)].windows(MARK.len()).any(|piece| piece == MARK)
 }
 
-/// The error is no `io::Error`, which is one of writing for `say`.
+/// Does not return an `io::Error`, which `say` would treat as an error while printing.
 fn cannot_read(path: &Path, error: &io::Error) -> anyhow::Error {
     anyhow::anyhow!("can't read `{}`: {error}", visible_path(path))
 }

@@ -1,4 +1,4 @@
-//! The log of a run: every event comes back from it, whatever happened to the file.
+//! The log of a run: every event is restored, even from a damaged file.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -48,7 +48,7 @@ fn every_change() -> Vec<Change> {
         Change::Parent { image: "base".to_owned() },
     ];
     for change in &changes {
-        // One that is added here must be added above.
+        // A new variant must be added above.
         match change {
             Change::FileChanged { .. }
             | Change::FileAdded { .. }
@@ -88,7 +88,7 @@ fn every_reason() -> Vec<Reason> {
     reasons
 }
 
-/// A kind that is added here must be added to the list below.
+/// A new variant must be added to the list below.
 fn must_be_listed(event: &Event) {
     match event {
         Event::RunStarted { .. }
@@ -143,7 +143,7 @@ fn fresh(id: &str, tagged: Vec<String>, size: Option<u64>) -> Event {
     Event::ImageFresh { image_id: id.to_owned(), tagged, size, registry }
 }
 
-/// Events of every kind, the end last.
+/// Returns events of every kind, the last one of the run at the end.
 fn every_event() -> Vec<Stamped> {
     let took = Duration::from_micros(1_234_567);
     let evil = "a\x1b[31m\r\u{202e}\u{fffd}\0\"\\\u{2028}é".to_owned();
@@ -198,7 +198,7 @@ fn every_event() -> Vec<Stamped> {
     at.zip(events).map(|(at, (image, event))| Stamped { at, image, event }).collect()
 }
 
-/// Events as plain lines.
+/// Formats events as plain lines.
 fn lines(events: impl IntoIterator<Item = Stamped>) -> Vec<String> {
     events.into_iter().filter_map(|event| plain::line(&event)).collect()
 }
@@ -216,7 +216,7 @@ impl Logged {
         Memory::of(self.folder.path())
     }
 
-    /// The log of a run that begins at a second since 1970 and has `events`.
+    /// Writes the log of a run that starts at a second since 1970 and has `events`.
     fn log(&self, second: u64, events: &[Stamped]) -> Journal {
         let mut journal =
             Journal::new(&self.memory(), UnixTime::after_epoch(Duration::from_secs(second)));
@@ -290,7 +290,7 @@ fn what_steps_wrote_can_be_passed_over() {
         events.iter().cloned().partition(|it| is_output(&it.event));
     assert_eq!(output.len(), 1);
     check(&events, &facts);
-    // The last one says how long the run lived.
+    // The last event shows how long the run lasted.
     let until = events.iter().position(|it| is_output(&it.event)).unwrap();
     check(&events[..=until], &events[..=until]);
 }
@@ -317,7 +317,7 @@ fn torn_and_damaged_lines_are_passed_over() {
     let ends: Vec<usize> =
         whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
     assert_eq!(ends.len(), events.len() + 1);
-    // Wherever the process was killed, all that was whole is there.
+    // Wherever the process was killed, all complete lines are read.
     for length in 0..=whole.len() {
         fs::write(&path, &whole[..length]).unwrap();
         let complete = ends.iter().filter(|end| **end <= length).count().saturating_sub(1);
@@ -359,7 +359,7 @@ fn the_last_ten_are_kept_and_what_is_being_written() {
     drop(logged.log(13, &events));
     assert_eq!(began(), (4..=13).collect::<Vec<_>>());
     assert!(strange.is_dir(), "it is no run of ours");
-    // What died before its first line, and what is half removed.
+    // A run that died before its first line, and one that is partly deleted.
     let empty = logged.memory().runs().path().join("19700101-000004-1");
     fs::create_dir(&empty).unwrap();
     fs::write(empty.join(EVENTS), "").unwrap();
@@ -439,7 +439,8 @@ fn a_line_is_in_the_log_once_and_comes_back_where_it_is_needed() {
     assert!(!text.contains("log_tail"));
 }
 
-/// A log as the first form had it: no numbers, all of the step in each line, the tail in the failure.
+/// A log in the first format: no numbers, all fields of the step on each line, and the last output lines in
+/// the failure.
 #[test]
 fn logs_of_the_first_form_are_read_like_those_of_today() {
     let logged = Logged::new();

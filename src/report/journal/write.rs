@@ -1,7 +1,7 @@
-//! Writes the log of a run while it goes on.
+//! Writes the log of a run while the run is in progress.
 //!
-//! Owns when a log begins: with the first image that does, so that a run with nothing to do
-//! leaves none and costs nothing; what happened before is kept until then.
+//! Owns when a log starts: with the first image that is started, so that a run with nothing to do leaves no
+//! log and costs nothing. Earlier events are kept in memory until then.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,39 +14,39 @@ use crate::event::{Event, Stamped};
 use crate::state::runs::{Head, RunLog, forget_oldest, make};
 use crate::state::{Memory, StateDir};
 
-/// How many bytes wait at most where the run does not come to rest.
+/// The maximum number of buffered bytes while events keep arriving.
 const MOST_WAITING: usize = 64 << 10;
 
-/// Keeps the log of a run. Dropping it gives the lock on it back.
+/// Writes the log of a run. Dropping it releases the lock on the log.
 pub struct Journal {
     memory: Memory,
     began: UnixTime,
-    /// What happened before any image was begun.
+    /// The events before the first image was started.
     early: Vec<Stamped>,
     log: Option<Log>,
 }
 
 impl Journal {
-    /// The log of a run that begins at a moment. Nothing is written yet.
+    /// Creates the log of a run that starts at this time. Writes nothing yet.
     pub fn new(memory: &Memory, began: UnixTime) -> Journal {
         Journal { memory: memory.clone(), began, early: Vec::new(), log: None }
     }
 
-    /// Whether there is a log.
+    /// Whether the log was started.
     pub fn is_begun(&self) -> bool {
         self.log.is_some()
     }
 
-    /// The folder of the log, where there is one; its name is what the run is called.
+    /// Returns the directory of the log, if it was started. Its name is the ID of the run.
     pub fn folder(&self) -> Option<&Path> {
         self.log.as_ref().map(|log| log.folder.path())
     }
 
-    /// Writes what waits. Whole lines only, so that what ends the process in between costs no more
-    /// than the last of them.
+    /// Writes the buffer, which contains only complete lines. If the process is killed meanwhile, at most the
+    /// last line is lost.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// Returns an error if the buffer cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.log.as_mut().map_or(Ok(()), Log::flush)
     }
@@ -66,7 +66,7 @@ impl Journal {
                 Ok(log)
             }
             Err(error) => {
-                // Of a log that says nothing, nobody would know what it is.
+                // Do not leave a log without content: its purpose would be unknown.
                 drop(log.folder.remove());
                 Err(error)
             }
@@ -74,7 +74,7 @@ impl Journal {
     }
 }
 
-/// Whether a log says that its run is over.
+/// Whether a log contains the end of its run.
 fn has_end(run: &RunLog) -> bool {
     let is_end = |event: &Event| matches!(event, Event::RunFinished);
     Events::of(run).is_ok_and(|mut all| all.any(|it| it.is_ok_and(|it| is_end(&it.event))))
@@ -92,7 +92,7 @@ impl Reporter for Journal {
         let Some(log) = &mut self.log else { return Ok(()) };
         let taken = log.take(event);
         if taken.is_err() {
-            // Nobody flushes it any more: what was heard before is kept as far as it can be.
+            // The log will not be flushed again: write as much as possible of the earlier events.
             drop(write_out(&mut log.events, &mut log.waiting));
         }
         taken
@@ -103,7 +103,7 @@ impl Reporter for Journal {
 struct Log {
     folder: StateDir,
     events: File,
-    /// Lines of events that are not written yet.
+    /// The lines that are not written yet.
     waiting: Vec<u8>,
 }
 
@@ -122,7 +122,7 @@ impl Log {
     }
 }
 
-/// Writes what waits for a file, in one write.
+/// Writes a buffer to a file in one write.
 fn write_out(file: &mut File, waiting: &mut Vec<u8>) -> io::Result<()> {
     if !waiting.is_empty() {
         file.write_all(waiting)?;

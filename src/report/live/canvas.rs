@@ -1,12 +1,13 @@
-//! The part of a terminal on which the live view is drawn: the last lines of it.
+//! The part of a terminal on which the live view is drawn: its last lines.
 //!
-//! indicatif alone fills each line up to the edge and ends none, so a terminal that becomes narrower breaks
-//! them anew and keeps what was there (six rows of nine); it writes 2.4 kB in three writes where this writes 0.7 in one.
+//! By itself, indicatif fills each line up to the edge and does not end it, so a terminal that becomes
+//! narrower rewraps the lines and leaves old text behind (six rows of nine). It also writes 2.4 kB in three
+//! writes where this module writes 0.7 kB in one.
 //!
-//! Owns the bytes that reach the terminal, and that nothing is left behind. indicatif says which lines there
-//! are and how many of those before them go away; here that only changes what is to be seen, until it is
-//! shown as a whole, in one write of the lines that differ. What a narrower terminal has broken is counted
-//! as it stands there now.
+//! Owns the bytes that are sent to the terminal, and ensures that no old text remains. indicatif reports the
+//! lines to draw and the number of previous lines to remove. Here, this only changes the wanted content,
+//! until all lines that differ are shown in one write. Lines that a narrower terminal has rewrapped are
+//! counted as they are displayed now.
 
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, Write};
@@ -17,13 +18,13 @@ use indicatif::TermLike;
 use super::super::clean::{Allowed, printed};
 use unicode_width::UnicodeWidthStr;
 
-/// Says how many columns and rows a terminal has now.
+/// Returns the current number of columns and rows of a terminal.
 pub type Size = Arc<dyn Fn() -> (usize, usize) + Send + Sync>;
 
 /// Wider than any terminal.
 const WIDE: u16 = 4096;
 
-/// The last lines of a terminal. Clones are the same.
+/// The last lines of a terminal. Clones share their state.
 #[derive(Clone)]
 pub struct Canvas {
     size: Size,
@@ -33,22 +34,22 @@ pub struct Canvas {
 
 struct State {
     to: Box<dyn Write + Send>,
-    /// The lines that stand on the terminal, the cursor behind the last of them.
+    /// The displayed lines. The cursor is after the last one.
     shown: Vec<String>,
-    /// The lines that are to stand there.
+    /// The lines to display.
     wanted: Vec<String>,
-    /// How many columns there were when it was shown.
+    /// The number of columns when the lines were displayed.
     columns: usize,
-    /// How many of the wanted lines go away, as far as indicatif has told.
+    /// The number of wanted lines to remove, as reported by indicatif so far.
     leaving: usize,
-    /// The lines that come in their place likewise.
+    /// The lines that replace them, as reported by indicatif so far.
     coming: Vec<String>,
-    /// Whether the next piece is what a line is to be filled up with.
+    /// Whether the next text is the padding of a line.
     is_filler: bool,
 }
 
 impl Canvas {
-    /// On a terminal of some size that `to` leads to; whether it breaks lines anew when it becomes
+    /// Creates a canvas on a terminal. `rewraps` is whether the terminal rewraps lines when it becomes
     /// narrower.
     pub fn new(to: Box<dyn Write + Send>, size: Size, rewraps: bool) -> Canvas {
         let state = State {
@@ -63,19 +64,20 @@ impl Canvas {
         Canvas { size, rewraps, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Shows what is wanted by now.
+    /// Shows the wanted lines.
     ///
     /// # Errors
-    /// Where the terminal can't be written to.
+    /// Returns an error if writing to the terminal fails.
     pub fn show(&self) -> io::Result<()> {
         let (columns, rows) = (self.size)();
         self.lock().show(columns.max(1), rows, self.rewraps)
     }
 
-    /// Shows it, and leaves the cursor where whatever comes next does not stand behind a line of ours.
+    /// Shows the wanted lines and moves the cursor to a new line, so that later output does not continue the
+    /// last line.
     ///
     /// # Errors
-    /// Where the terminal can't be written to.
+    /// Returns an error if writing to the terminal fails.
     pub fn leave(&self) -> io::Result<()> {
         self.show()?;
         let mut state = self.lock();
@@ -100,7 +102,7 @@ impl State {
         if same == self.shown.len() && same == self.wanted.len() && columns == self.columns {
             return Ok(());
         }
-        // The cursor stands in the last line, so that is written anew where more are to come or go.
+        // The cursor is in the last line, so that line is rewritten if lines are added or removed.
         same = same.min(self.shown.len().saturating_sub(1));
         let height = |line: &String| match rewraps {
             true => width(line).div_ceil(columns).max(1),
@@ -115,7 +117,8 @@ impl State {
         }
         let lines = &self.wanted[same.min(self.wanted.len())..];
         for (index, line) in lines.iter().enumerate() {
-            // Cleared before and not behind: behind a line that reaches the edge stands its own end.
+            // Clear before writing, not after: after a line that reaches the edge, clearing would remove its
+            // last character.
             bytes.push_str(if index == 0 { "\x1b[K" } else { "\r\n\x1b[K" });
             bytes.push_str(line);
         }
@@ -123,8 +126,8 @@ impl State {
         match lines.last() {
             None => bytes.push_str("\x1b[J"),
             Some(last) if up > down => {
-                // What stands below goes away; then back to where the last line ends, for what is
-                // typed to stand there.
+                // Clear everything below, then return to the end of the last line, where typed text is
+                // echoed.
                 let end = (width(last).max(1) - 1) % columns + 1;
                 write!(bytes, "\r\n\x1b[J\x1b[A\r\x1b[{end}C").map_err(io::Error::other)?;
             }
@@ -132,7 +135,7 @@ impl State {
         }
         self.columns = columns;
         self.shown.clone_from(&self.wanted);
-        // Lines that have left the screen never change again.
+        // Lines that have left the screen no longer change.
         let over = self.shown.len().saturating_sub(rows.max(1) * 2);
         self.shown.drain(..over);
         self.wanted.drain(..over);
@@ -141,7 +144,7 @@ impl State {
     }
 }
 
-/// A line without what would move the cursor, whatever came into it.
+/// Returns a line without control sequences that would move the cursor.
 fn shown(text: &str) -> String {
     printed(text, Allowed { colors: true, commands: true }).into_owned()
 }
@@ -156,11 +159,12 @@ impl Debug for Canvas {
     }
 }
 
-/// What indicatif does with a terminal: it clears as many lines as are to go away, moving up and down
-/// between them; it writes each new line, and then blanks up to the right edge; it flushes.
+/// How indicatif uses a terminal: it clears as many lines as it removes, moving up and down between them. It
+/// writes each new line, followed by spaces up to the right edge. Then it flushes.
 impl TermLike for Canvas {
     fn width(&self) -> u16 {
-        // To indicatif every line is one row: how many it takes is counted here, when it is shown.
+        // indicatif must treat each line as one row. The actual number of rows is computed when the lines are
+        // shown.
         WIDE
     }
 

@@ -1,8 +1,8 @@
-//! How long a run will still take, by what it has told so far.
+//! The remaining time of a run, based on its events so far.
 //!
-//! Owns the estimate: the longest chain that is left, or all that is left shared out among the places,
-//! whichever is more. Runs come within a few hundredths of that (see `benches/makespan`). It follows
-//! events and knows no plan; where nothing is known of past builds it says nothing.
+//! Owns the estimate: the maximum of the longest remaining chain and the remaining work divided by the number
+//! of slots. Actual runs are within a few percent of it (see `benches/makespan`). It uses events and not the
+//! plan. Without data on past builds, there is no estimate.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::event::{Edge, Event, Stamped};
 
-/// What is left of a run.
+/// The remaining work of a run.
 #[derive(Debug, Default)]
 pub struct Left {
     jobs: u32,
@@ -28,13 +28,13 @@ struct Image {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Waiting,
-    /// Since this time of the run.
+    /// The time in the run at which the build started.
     Running(Duration),
     Ended,
 }
 
 impl Left {
-    /// Takes note of an event.
+    /// Records an event.
     pub fn take(&mut self, stamped: &Stamped) {
         let state = match &stamped.event {
             Event::RunStarted { jobs, images, edges, expected, .. } => {
@@ -74,11 +74,11 @@ impl Left {
         Left { jobs, images: all, is_known: !expected.is_empty() }
     }
 
-    /// What is left at a time of the run.
+    /// Returns the remaining time at a time of the run.
     pub fn at(&self, now: Duration) -> Option<Duration> {
         let mut longest: Vec<Duration> = vec![Duration::ZERO; self.images.len()];
         let (mut most, mut total) = (Duration::ZERO, Duration::ZERO);
-        // Images come after what they need, so those behind are known.
+        // Images come after their dependencies, so in reverse order, dependents are known first.
         for (at, image) in self.images.iter().enumerate().rev() {
             let own = match image.state {
                 State::Waiting => image.expected,
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(left.at(seconds(0)), Some(seconds(43)));
         left.take(&base(seconds(2), Event::ImageStarted));
         assert_eq!(left.at(seconds(5)), Some(seconds(40)));
-        // It takes longer than expected: nothing is known of how much.
+        // The build takes longer than expected, and the excess is unknown.
         assert_eq!(left.at(seconds(60)), Some(seconds(33)));
         left.take(&base(seconds(61), Event::ImageCancelled { took: seconds(59) }));
         assert_eq!(left.at(seconds(61)), Some(seconds(33)));

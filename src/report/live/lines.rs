@@ -1,8 +1,8 @@
-//! The lines of the live view as text, made to fit a width.
+//! The lines of the live view as text that fits a width.
 //!
-//! Owns what is said and what is left out where there is little room. It draws nothing and knows no
-//! clock. Every line is at most as wide as it is told, in columns: one that is wider would wrap, and
-//! leave something behind when it is cleared.
+//! Owns the content, and what is left out if there is little space. It draws nothing and has no clock. Every
+//! line is at most as wide as requested, in columns: a wider line would wrap, and clearing it would leave
+//! some of it behind.
 
 use std::time::Duration;
 
@@ -14,26 +14,27 @@ use crate::event::{Event, Skip, StepInfo};
 use super::super::paint::Paint;
 use super::super::{Words, clean, words};
 
-/// How wide the bar is at most on a terminal of at least so many columns: it must not change its width
-/// with every second that the clock shows.
+/// The minimum width of a terminal and the width of the bar, in columns. The bar must not change its width
+/// each time the displayed time changes.
 const BARS: [(usize, usize); 3] = [(96, 24), (56, 12), (0, 6)];
 
-/// Names in rows stand one below the other, as long as none is longer than this.
+/// The maximum width of the names column in rows.
 const LONGEST_NAME: usize = 28;
 
 /// An image that is being built.
 pub struct Row<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Since it was begun.
+    /// The time since it was started.
     pub time: Duration,
-    /// The step that began last.
+    /// The step that started last.
     pub step: Option<&'a StepInfo>,
-    /// What that wrote last, or what is to be said of the image.
+    /// The last output of that step, or a note about the image.
     pub last: &'a str,
 }
 
-/// `   12.4s  dev  [2/5] RUN make  gcc -o x x.c`, where names take at least `names` columns.
+/// Formats a row: `   12.4s  dev  [2/5] RUN make  gcc -o x x.c`. The column of names is at least `names`
+/// wide.
 pub fn row(row: &Row<'_>, names: usize, width: usize, paint: Paint) -> String {
     let time = format!("{:>8}  ", words::duration(row.time));
     let name = clean::fit(row.name, width.saturating_sub(time.width()));
@@ -45,16 +46,16 @@ pub fn row(row: &Row<'_>, names: usize, width: usize, paint: Paint) -> String {
     format!("{time}{}{pad}{rest}", paint.strong(&name))
 }
 
-/// How many columns the names of some rows take.
+/// Returns the width of the names column of some rows.
 pub fn names_width<'a>(names: impl Iterator<Item = &'a str>, width: usize) -> usize {
     names.map(UnicodeWidthStr::width).max().unwrap_or_default().min(LONGEST_NAME).min(width / 4)
 }
 
-/// A step and what it wrote last, each after two blanks. What was written yields first, but where the
-/// step is long it gets half of the room.
+/// Formats a step and its last output, each after two spaces. The output is shortened first, but next to a
+/// long step it gets half of the space.
 fn describe(step: &str, last: &str, width: usize, paint: Paint) -> String {
     let room = width.saturating_sub(2);
-    // Less than a few columns say nothing.
+    // A few columns are too narrow to be useful.
     if room < 4 {
         return String::new();
     }
@@ -71,23 +72,23 @@ fn describe(step: &str, last: &str, width: usize, paint: Paint) -> String {
     format!("  {step}  {}", paint.faint(&clean::fit(last, for_last)))
 }
 
-/// A run as a whole.
+/// The state of a whole run.
 pub struct Overall {
-    /// Images that have ended.
+    /// Finished images.
     pub done: usize,
     /// All images.
     pub total: usize,
-    /// Those that are being built.
+    /// Images that are being built.
     pub running: usize,
-    /// Those that failed.
+    /// Images that failed.
     pub failed: usize,
-    /// Since the run began.
+    /// The time since the start of the run.
     pub time: Duration,
-    /// How long it will take, where that can be said.
+    /// The estimated remaining time, if known.
     pub left: Option<Duration>,
 }
 
-/// `━━━━────  12/40 images  3 running  25 waiting  1m02s  about 2m10s left`
+/// Formats the bar: `━━━━────  12/40 images  3 running  25 waiting  1m02s  about 2m10s left`.
 pub fn overall(run: &Overall, width: usize, paint: Paint) -> String {
     let waiting = run.total.saturating_sub(run.done + run.running);
     let counts = format!("{}/{}", run.done, run.total);
@@ -101,7 +102,7 @@ pub fn overall(run: &Overall, width: usize, paint: Paint) -> String {
     let all: Vec<String> =
         facts.iter().chain([&time]).chain(left.as_ref()).cloned().collect::<Vec<_>>();
     let short = [facts[..facts.len() - 1].to_vec(), vec![time.clone()]].concat();
-    // What failed matters more than what runs.
+    // Failed images matter more than running ones.
     let shorter = vec![counts.clone(), facts[1].clone(), time.clone()];
     for facts in [all, short, shorter] {
         let text = facts.join("  ");
@@ -120,7 +121,7 @@ fn draw_bar(run: &Overall, width: usize, paint: Paint) -> String {
     format!("{bar}{}", paint.faint(&rest))
 }
 
-/// What stays on the screen of an image that ended; nothing where it did not.
+/// Formats the line about a finished image, which stays on the screen. Returns `None` for other events.
 pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<String> {
     let (mark, time, what) = match event {
         Event::ImageBuilt { steps, size, took, .. } => {
@@ -139,7 +140,7 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
         Event::ImageFailed { failure, took } => {
             (paint.bad("✗"), Some(took), format!("failed{}", words::failed_at(failure)).into())
         }
-        // The end lists all that was not started in one line.
+        // The summary lists all images that were not started in one line.
         Event::ImageSkipped { because: Skip::Stopped } => return None,
         Event::ImageSkipped { because } => {
             (paint.careful("-"), None, format!("skipped: {}", words::why_skipped(because)).into())
@@ -152,7 +153,7 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
     Some(format!("{mark} {}", clean::fit(&text, width.saturating_sub(2))))
 }
 
-/// What stands for many images that were fresh from the beginning.
+/// Formats the line about many images that were fresh from the start.
 pub fn many_fresh(images: usize, paint: Paint) -> String {
     format!("{} {}  fresh", paint.faint("•"), count(images, "image"))
 }

@@ -1,4 +1,4 @@
-//! Whole screens, as a terminal shows them.
+//! Complete screens, as a terminal shows them.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use super::*;
 use crate::event::{Edge, Failure, FailureKind, Skip, StepCounts};
 use crate::graph::evaluate::NeedKind;
 
-/// A terminal as it shows itself.
+/// A terminal emulator.
 #[derive(Clone)]
 struct Virtual(Arc<Mutex<vt100::Parser>>);
 
@@ -23,7 +23,7 @@ impl Write for Virtual {
     }
 }
 
-/// A screen with a clock and a width that are set by hand.
+/// A screen with a manually set clock and width.
 struct Shown {
     terminal: Virtual,
     screen: Screen,
@@ -82,7 +82,7 @@ impl Shown {
     }
 }
 
-/// An event, and the image that it is about; of the run where that has no name.
+/// An event and its image; the name is empty for an event of the run.
 type Fact = (String, Event);
 
 fn begun(images: &[&str], jobs: usize, expected: &[(&str, u64)]) -> Fact {
@@ -240,7 +240,7 @@ fn at_most_eight_rows_run() {
     shown.at(0, events);
     let rows = |shown: &Shown| shown.contents().matches("image").count() - 1;
     assert_eq!(rows(&shown), 8);
-    // Whoever waits longest for a row gets the next.
+    // The image that has waited longest gets the next row.
     shown.at(0, vec![fresh("image03")]);
     let screen = shown.contents();
     assert!(screen.starts_with("• image03  fresh\n") && screen.contains("  image08"), "{screen}");
@@ -262,8 +262,7 @@ fn many_that_are_fresh_are_one_line() {
     );
 }
 
-/// What a terminal makes of its lines when it becomes narrower: each is broken anew, and the cursor
-/// stays behind what it stood behind.
+/// Rewraps the lines as a terminal does when it becomes narrower. The cursor stays after the same character.
 fn rewrap(terminal: &Virtual, height: u16, width: u16) {
     let mut parser = terminal.0.lock().unwrap();
     let lines = parser.screen().contents().replace('\n', "\r\n");

@@ -1,10 +1,10 @@
-// What the other scripts share: the data, what is selected and searched for, and
-// the makers of elements. Text gets into the page as text only.
+// What the other scripts share: the data, the selection, the search, and functions that create elements. Text
+// is only ever added to the page as text.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { run } = data;
 
-// What became of an image. A mark stands beside each colour, for those who can't tell colours.
+// The outcomes of an image. Each color has a mark, so that the page works without colors.
 const OUTCOMES = {
   built: { word: "built", mark: "●", order: 2 },
   cached: { word: "built, all cached", mark: "◐", order: 3 },
@@ -16,10 +16,10 @@ const OUTCOMES = {
   waiting: { word: "not begun", mark: "·", order: 7 },
 };
 
-// Between an end and the start that it lets happen some milliseconds pass, which are no waiting.
+// A dependent starts a few milliseconds after its dependency ends. Shorter times do not count as waiting.
 const LEAST_WAIT = 20;
 
-// What is needed in several ways is one need.
+// Joins several edges to the same image.
 function gather(needs) {
   const found = new Map();
   for (const { image, kind, place } of needs) found.set(image, [...(found.get(image) ?? []), place ? `${kind}, ${place}` : kind]);
@@ -27,13 +27,13 @@ function gather(needs) {
 }
 
 const images = data.images.map((given, index) => {
-  // What is empty was left out.
+  // Empty fields are left out of the data.
   const image = {
     index, why: "", changes: [], steps: [], references: [], notes: [], tail: [], externals: [], dependents: [], ...given,
     needs: gather(given.needs ?? []),
   };
   image.begun = image.start !== undefined;
-  // What has no end runs still, or ran when the process died.
+  // An image without an end is still running, or was running when the process died.
   if (image.begun) image.end ??= run.took;
   image.took = image.begun ? image.end - image.start : undefined;
   const waited = image.start - image.ready;
@@ -50,7 +50,7 @@ for (const image of images) {
 const chain = run?.chain ?? [];
 const inChain = new Set(chain.map((link) => link.image));
 
-// Makes an element. `given` holds properties and attributes, and `on…` functions.
+// Creates an element. `given` contains properties and attributes, and event handlers as `on…`.
 function make(tag, given = {}, ...children) {
   return fill(document.createElement(tag), given, children);
 }
@@ -75,7 +75,7 @@ function say(text) {
   byId("said").textContent = text;
 }
 
-// `420ms`, `4.2s`, `3m05s`, `1h02m`
+// Formats a duration: `420ms`, `4.2s`, `3m05s`, `1h02m`.
 function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)}ms`;
   if (ms < 59950) return `${(ms / 1000).toFixed(1)}s`;
@@ -85,7 +85,7 @@ function duration(ms) {
   return `${Math.floor(seconds / 3600)}h${two(Math.floor((seconds % 3600) / 60))}m`;
 }
 
-// `512 B`, `4.20 kB`, `312 MB`: three digits, as docker counts.
+// Formats a size with three digits, as Docker does: `512 B`, `4.20 kB`, `312 MB`.
 function bytes(size) {
   if (size < 1000) return `${size} B`;
   const units = ["kB", "MB", "GB", "TB", "PB"];
@@ -109,7 +109,7 @@ function mark(outcome) {
   return make("span", { class: `mark o-${outcome}`, "aria-hidden": "true" }, OUTCOMES[outcome].mark);
 }
 
-// How an image compares with the run before: words, and the number that they are sorted by.
+// Compares an image with the previous run. Returns words, and the number to sort them by.
 function compare(image) {
   if (!run?.prior || !image.begun || image.outcome === "fresh") return { words: "", value: undefined };
   if (!image.prior) return { words: "new here", value: image.took };
@@ -132,7 +132,7 @@ function sentence(image) {
   return parts.join(", ");
 }
 
-// What is selected and what is searched for; the views listen.
+// The selection and the search. The views listen for changes.
 const state = { selected: null, query: "", outcomes: new Set(), matching: new Set(images.map((it) => it.index)) };
 const listeners = { select: [], filter: [] };
 
@@ -156,7 +156,7 @@ function isFiltered() {
   return state.query.trim() !== "" || state.outcomes.size > 0;
 }
 
-// Of many elements one is a stop for Tab; the arrows lead to the others.
+// Makes one of many elements reachable with Tab. The arrow keys move to the others.
 function rove(elements, current) {
   elements.forEach((element) => element.setAttribute("tabindex", element === current ? "0" : "-1"));
 }

@@ -1,4 +1,4 @@
-// The images over time: by place or one a row, with what each waited for.
+// The images over time, by slot or with one row per image, and what each one waited for.
 
 const chart = { zoom: 1, byImage: false, bars: new Map(), order: [] };
 const MOST_ZOOM = 400;
@@ -79,7 +79,7 @@ function drawBar(image) {
     bar.append(label);
     return [...wait, bar];
   }
-  // Beside the bar, on the side that has more room.
+  // Next to the bar, on the side with more space.
   const time = make("span", { class: "soft" }, ` ${duration(image.took)}`);
   const text = make("span", { class: "beside", "aria-hidden": "true" }, label, time);
   if (image.end > run.took * 0.7) text.style.right = `calc(100% - ${percent(Math.min(image.start, image.ready))} + 6px)`;
@@ -97,7 +97,7 @@ function showBy(byImage) {
   drawLanes();
 }
 
-// The steps of the selected image lie within its bar.
+// Shows the steps of the selected image inside its bar.
 function showSelectedBar(index, from) {
   byId("lanes").querySelectorAll(".steps").forEach((steps) => steps.remove());
   byId("lanes").querySelectorAll(".wait.on").forEach((wait) => wait.classList.remove("on"));
@@ -135,7 +135,7 @@ function zoomBy(factor, x) {
   zoomTo(chart.zoom * factor, x);
 }
 
-// Zooms so that the moment at `x` stays where it is; in the middle where nothing is said.
+// Zooms around the time at `x`, or around the middle if `x` is not given.
 function zoomTo(zoom, x) {
   const scroll = byId("chart-scroll");
   const at = x ?? scroll.clientWidth / 2;
@@ -155,7 +155,7 @@ function drawAxis() {
   for (let at = 0; at <= run.took; at += step) {
     const tick = make("span", { class: "tick" }, at === 0 ? "0" : tickName(at, step));
     tick.style.left = percent(at);
-    // The last one would reach beyond the edge.
+    // The label of the last tick would extend beyond the edge.
     if (at > run.took - step * 0.6 && at > 0) tick.classList.add("last");
     ticks.push(tick);
   }
@@ -176,7 +176,7 @@ function drawChain() {
   byId("chain").append(make("span", { class: "soft" }, "What decided the end: "), ...links);
 }
 
-// A name that selects its image.
+// Creates a button with an image's name that selects the image.
 function nameButton(index, from) {
   return make("button", { type: "button", class: "name-button", onclick: () => select(index, from) }, images[index].name);
 }

@@ -1,6 +1,7 @@
-// How many images were built at once, and how many could have been: below the chart, on its scale.
+// How many images were built at the same time, and how many more could have been. Below the chart, with its
+// scale.
 
-// The numbers after each change: when, how many are built, how many wait for a place.
+// Returns the numbers after each change: the time, the images being built, and the images waiting for a slot.
 function loadOverTime() {
   const changes = [];
   for (const image of images.filter((it) => it.begun)) {
@@ -13,13 +14,13 @@ function loadOverTime() {
   changes.forEach(([at, more, behind], index) => {
     built += more;
     waiting += behind;
-    // Of all changes of one moment the sum counts.
+    // Combine the changes at the same time.
     if (changes[index + 1]?.[0] !== at) points.push([at, built, waiting]);
   });
   return points;
 }
 
-// Both on scales of their own: where hundreds wait, the few that are built would not be seen.
+// Each with its own scale: next to hundreds of waiting images, the few that are built would be invisible.
 function drawLoad() {
   const points = loadOverTime();
   const band = (column, name, least, words) => {

@@ -1,8 +1,8 @@
-//! What a page holds, as it is embedded.
+//! The data of a page, as it is embedded.
 //!
-//! Owns the names that `*.js` reads. Images are named once and are numbers elsewhere; times are
-//! milliseconds since the run began; what is not known is left out. All text that a build or a file
-//! wrote is cleaned here, so that the page shows what it gets.
+//! Owns the field names that `*.js` reads. Each image is named once and otherwise referred to by number.
+//! Times are milliseconds since the start of the run. Unknown values are left out. All text from builds and
+//! files is cleaned here, so that the page can show it unchanged.
 
 use std::borrow::Cow;
 
@@ -13,19 +13,19 @@ use super::super::timeline::{Link, Outcome};
 use crate::event::StepCounts;
 use crate::graph::evaluate::NeedKind;
 
-/// The whole of a page.
+/// The content of a page.
 #[derive(Debug, Serialize)]
 pub(super) struct Page<'a> {
-    /// What the page is of: the ID of a run, or the name of the repository.
+    /// The subject of the page: the ID of a run or the name of the repository.
     pub title: Cow<'a, str>,
-    /// The run; a page of a graph has none.
+    /// The run. `None` on the page of a graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunData<'a>>,
     /// The images in dependency order.
     pub images: Vec<ImageData>,
-    /// How many ranks and rows the drawing of the graph has.
+    /// The numbers of ranks and rows in the drawing of the graph.
     pub extent: (usize, f64),
-    /// The lines of that drawing.
+    /// The lines of the drawing.
     pub lines: Vec<LineData>,
 }
 
@@ -34,29 +34,29 @@ pub(super) struct Page<'a> {
 pub(super) struct RunData<'a> {
     /// The engine and its version.
     pub engine: String,
-    /// When it began (RFC 3339, UTC).
+    /// When it started (RFC 3339, UTC).
     pub began: String,
-    /// How many images were built at once at most.
+    /// The maximum number of images built at the same time.
     pub jobs: usize,
-    /// When its last event happened.
+    /// The time of its last event.
     pub took: u64,
-    /// How it stands: `finished`, `running`, `died`, or `stopped by SIGINT`.
+    /// The state: `finished`, `still running`, `died`, or `stopped by SIGINT`.
     pub state: Words,
-    /// The counts in words.
+    /// The counts as text.
     pub counts: String,
-    /// The images that decided when it ended, the first first, each with what it waited for.
+    /// The critical path from its start, with what each image waited for.
     pub chain: Vec<Link>,
-    /// The run that it is compared with.
+    /// The run that this run is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<PriorRun<'a>>,
 }
 
-/// The run that another is compared with.
+/// A run that another run is compared with.
 #[derive(Debug, Serialize)]
 pub(super) struct PriorRun<'a> {
     /// Its ID.
     pub id: &'a str,
-    /// When it began.
+    /// When it started.
     pub began: String,
     /// How long it took.
     pub took: u64,
@@ -67,41 +67,41 @@ pub(super) struct PriorRun<'a> {
 pub(super) struct ImageData {
     /// Its name.
     pub name: String,
-    /// What became of it; nothing on the page of a graph.
+    /// Its outcome. `None` on the page of a graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// When it got a place.
+    /// When it got a slot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<u64>,
-    /// When its fate was known.
+    /// When its outcome was known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<u64>,
-    /// When all that it needs was there, if it got a place.
+    /// When all its dependencies were available, if it got a slot.
     pub ready: u64,
-    /// Its place, from 0.
+    /// Its slot, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<usize>,
-    /// What it was expected to take.
+    /// Its expected build time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
-    /// Why it was built, or was not, in words.
+    /// Why it was built or not, as text.
     pub why: Words,
-    /// All that differs, where the reason names only the first.
+    /// All differences, if the reason names only the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Words>,
-    /// How many steps ran, and how many were cached.
+    /// The numbers of steps that ran and that were cached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<StepCounts>,
     /// Its steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepData>,
-    /// Its size in bytes, with all that it is built on.
+    /// Its size in bytes, with everything that it is built on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// How many bytes it adds to the one image that it is built on.
+    /// The bytes that it adds to its only base.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added: Option<u64>,
-    /// What the run before made of it.
+    /// Its result in the previous run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<PriorImage>,
     /// Its references.
@@ -110,64 +110,64 @@ pub(super) struct ImageData {
     /// Its ID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What it needs of the others.
+    /// The edges to its parents.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<NeedData>,
-    /// What the engine warned of, tries that failed, and what else is worth a line.
+    /// Warnings of the engine, failed attempts, and other notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Words>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureData>,
-    /// The last lines that its steps wrote.
+    /// The last output lines of its steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tail: Vec<String>,
-    /// Its Dockerfile, context and target, on the page of a graph.
+    /// Its Dockerfile, context, and target, on the page of a graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<FilesData>,
-    /// What it needs from elsewhere.
+    /// The externals that it uses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub externals: Vec<ExternalData>,
     /// Its rank in the drawing.
     pub rank: usize,
-    /// Its row there.
+    /// Its row in the drawing.
     pub row: f64,
 }
 
-/// What an earlier run made of an image.
+/// The result of an image in an earlier run.
 #[derive(Debug, Serialize)]
 pub(super) struct PriorImage {
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// How long that took, where it was built.
+    /// How long the build took, if it was built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took: Option<u64>,
 }
 
-/// A need.
+/// An edge to a parent.
 #[derive(Debug, Serialize)]
 pub(super) struct NeedData {
-    /// The image that is needed.
+    /// The parent.
     pub image: usize,
-    /// In which way.
+    /// The kind of dependency.
     pub kind: NeedKind,
-    /// Where that is written.
+    /// Its position in the Dockerfile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
 }
 
-/// A need from elsewhere.
+/// An external that an image uses.
 #[derive(Debug, Serialize)]
 pub(super) struct ExternalData {
     /// The reference.
     pub name: String,
-    /// In which way it is needed.
+    /// The kind of dependency.
     pub kind: NeedKind,
-    /// Where that is written.
+    /// Its position in the Dockerfile.
     pub place: String,
 }
 
-/// What an image is built from.
+/// The files that an image is built from.
 #[derive(Debug, Serialize)]
 pub(super) struct FilesData {
     /// Its Dockerfile.
@@ -181,17 +181,17 @@ pub(super) struct FilesData {
 /// A step.
 #[derive(Debug, Serialize)]
 pub(super) struct StepData {
-    /// When it began.
+    /// When it started.
     pub from: u64,
     /// How long it ran.
     pub took: u64,
-    /// Whether its result was there already.
+    /// Whether its result was cached.
     #[serde(skip_serializing_if = "is_false")]
     pub cached: bool,
-    /// Whether it came to no good end.
+    /// Whether it failed or was cancelled.
     #[serde(skip_serializing_if = "is_false")]
     pub broke: bool,
-    /// Whether it runs, or ran when the process died.
+    /// Whether it is running, or was running when the process died.
     #[serde(skip_serializing_if = "is_false")]
     pub open: bool,
     /// The instruction.
@@ -201,17 +201,17 @@ pub(super) struct StepData {
 /// A line of the drawing.
 #[derive(Debug, Serialize)]
 pub(super) struct LineData {
-    /// The image that is needed.
+    /// The parent.
     pub parent: usize,
-    /// The image that needs it.
+    /// The child.
     pub child: usize,
-    /// The kind of need that is drawn.
+    /// The kind of dependency that is drawn.
     pub kind: NeedKind,
-    /// The rows at the ranks between.
+    /// The rows at the ranks in between.
     pub bends: Vec<(usize, f64)>,
 }
 
-/// A piece of a Dockerfile.
+/// A part of a Dockerfile.
 #[derive(Debug, Serialize)]
 pub(super) struct ExcerptData {
     /// The number of its first line.
@@ -223,22 +223,22 @@ pub(super) struct ExcerptData {
 /// Why an image failed.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct FailureData {
-    /// What is wrong.
+    /// What went wrong.
     pub message: String,
-    /// Where.
+    /// The position in the Dockerfile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
-    /// The instruction as it is written.
+    /// The instruction as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<ExcerptData>,
-    /// The step, where no place is known.
+    /// The step, if the position is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// The last lines of its log.
+    /// The last lines of its output.
     pub tail: Vec<String>,
 }
 
-/// The hundredths of a row are enough for a drawing.
+/// Rounds a row to two decimal places, which is enough for a drawing.
 pub(super) fn rounded(row: f64) -> f64 {
     (row * 100.0).round() / 100.0
 }

@@ -1,4 +1,4 @@
-// All that is known of the selected image, in a panel beside the rest.
+// A side panel with everything that is known about the selected image.
 
 function drawDetails(index) {
   const panel = byId("details");
@@ -18,7 +18,7 @@ function closeDetails() {
   const { selected } = state;
   const had = byId("details").contains(document.activeElement);
   select(null);
-  // The focus goes back to where the image is in the page.
+  // Return the focus to the image's position in the page.
   if (had) (table.rows.get(selected) ?? graph.nodes.get(selected))?.focus();
 }
 

@@ -1,10 +1,11 @@
-// The graph in ranks: what is needed stands left of what needs it. Where images stand was worked out
-// before; here they are drawn, moved, folded and found.
+// The graph in ranks, with parents to the left of their children. Positions are computed in advance; this
+// script draws, moves, folds, and highlights the images.
 
 const LETTER = 7.3;
 const HEIGHT = 26;
 const ROW = 36;
-// `fit` says how it is fitted into its frame anew when that changes; nothing once somebody moved it.
+// `fit` is how the graph is fitted again if its frame is resized. It is null after the user has moved the
+// graph.
 const graph = { nodes: new Map(), lines: [], folded: new Set(), x: 0, y: 0, scale: 1, fit: "width" };
 
 function drawGraph() {
@@ -66,7 +67,7 @@ function drawNode(image) {
   return node;
 }
 
-// A curve from rank to rank; through an image's column it runs straight, between the images there.
+// Draws a curve from rank to rank. In each column in between, it is a straight line between the images.
 function drawLine(plane, { parent, child, kind, bends }) {
   const from = images[parent];
   const to = images[child];
@@ -88,7 +89,7 @@ function move() {
   graph.plane.setAttribute("transform", `translate(${graph.x} ${graph.y}) scale(${graph.scale})`);
 }
 
-// All of it, or, at first, as much as can be read.
+// Fits the whole graph, or, at first, as much as is legible.
 function fitGraph(fit) {
   graph.fit = fit;
   const { clientWidth: width, clientHeight: height } = graph.svg;
@@ -118,7 +119,7 @@ function listenToGraph() {
   svg.addEventListener("pointermove", (event) => {
     if (!drag) return;
     const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
-    // A hand that trembles still clicks.
+    // Small movements still count as a click.
     if (!drag.moved && Math.hypot(dx, dy) < 4) return;
     if (!drag.moved) svg.setPointerCapture(event.pointerId);
     graph.fit = null;
@@ -152,7 +153,7 @@ function fold(index) {
   showFolds();
 }
 
-// All that is reached from an image over its needs or its dependents.
+// Returns all images that can be reached from an image through its dependencies or its dependents.
 function reach(index, way) {
   const found = new Set();
   const stack = [index];

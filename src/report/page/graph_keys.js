@@ -1,6 +1,6 @@
-// The graph by keyboard, and the image in it that is selected.
+// The keyboard control of the graph, and its selected image.
 
-// The node in the drawing is brought into the frame, and all that belongs to it stands out.
+// Shows the selected node: moves it into the frame, and highlights everything that belongs to it.
 function showSelectedNode(index, from) {
   graph.nodes.forEach((node, other) => node.classList.toggle("on", other === index));
   const near = index === null ? null : new Set([index, ...reach(index, "needs"), ...reach(index, "dependents")]);

@@ -1,4 +1,4 @@
-// The head of the page: what it is of, how it went, the search and the filters.
+// The head of the page: the subject, the result, the search, and the filters.
 
 function drawHeader() {
   document.title = run ? `layers: run ${data.title}` : `layers: ${data.title}`;
@@ -43,7 +43,7 @@ function drawFacts() {
     make("div", { class: "chips", role: "group", "aria-label": "Show only" }, drawChips()));
 }
 
-// A button for each outcome that there is, which filters by it.
+// Creates a button per outcome that occurs, which filters by it.
 function drawChips() {
   const counts = new Map();
   images.forEach((image) => counts.set(image.outcome, (counts.get(image.outcome) ?? 0) + 1));
@@ -66,7 +66,7 @@ function isDark() {
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-// It is kept nowhere: the next time the page follows the system again.
+// The choice is not saved. When the page is opened again, it follows the system.
 function toggleTheme() {
   document.documentElement.dataset.theme = isDark() ? "light" : "dark";
   nameTheme();

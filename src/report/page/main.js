@@ -1,4 +1,4 @@
-// Puts the page together, and hears the keys that work everywhere.
+// Assembles the page, and handles the keys that work everywhere.
 
 const KEYS = [
   ["/", "search"],
@@ -55,7 +55,7 @@ function hearKeys(event) {
   does();
 }
 
-// A page that was opened with `#image` shows it.
+// Selects the image that is named in the address, as in `#image`.
 function selectByAddress() {
   let name = "";
   try {

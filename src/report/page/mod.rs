@@ -1,9 +1,9 @@
-//! One page of HTML that shows a run, or a graph without one.
+//! An HTML page that shows a run, or a graph without a run.
 //!
-//! Owns that the page is whole: it asks no network, opens from a disk, and holds one style, one script
-//! and one block of data. Its policy (Content Security Policy, by hashes) lets nothing else run, so
-//! that no name, path or line of a build can become code: the scripts beside this file write data as
-//! text alone. What it says is a function of the events of the run, and of the run before.
+//! Owns the completeness of the page: it makes no network requests, can be opened from a disk, and contains
+//! one style, one script, and one block of data. Its Content Security Policy (by hashes) permits no other
+//! scripts, so that no name, path, or output line of a build can become code; the scripts next to this file
+//! insert data only as text. The content is a function of the events of the run and of the previous run.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,13 +22,13 @@ mod tests;
 
 pub use of_run::{Prior, Standing};
 
-/// The page, with marks where its parts go.
+/// The page, with placeholders for its parts.
 const TEMPLATE: &str = include_str!("page.html");
 
-/// All that the page looks like.
+/// The style of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// All that it does. The pieces share one scope, and what comes later uses what comes before.
+/// The scripts of the page. They share a scope, and later ones use earlier ones.
 const SCRIPTS: [&str; 9] = [
     include_str!("base.js"),
     include_str!("header.js"),
@@ -41,20 +41,20 @@ const SCRIPTS: [&str; 9] = [
     include_str!("main.js"),
 ];
 
-/// The page of a run.
+/// Returns the page of a run.
 pub fn of_run(run: &Timeline, standing: &Standing<'_>, prior: Option<&Prior<'_>>) -> String {
     assemble(&of_run::describe(run, standing, prior))
 }
 
-/// The page of a graph, or of what is shown of it; `name` is what the repository is called.
+/// Returns the page of a graph or of the part that a view shows. `name` is the name of the repository.
 pub fn of_graph(view: &View<'_>, name: &str) -> String {
     assemble(&of_graph::describe(view, name))
 }
 
 fn assemble(page: &data::Page<'_>) -> String {
     let script = format!("\"use strict\";\n(() => {{\n{}}})();\n", SCRIPTS.concat());
-    // It is all text and numbers, which can always be written. `<` stands in texts only, where an escape means
-    // the same, and ends no element.
+    // The data is text and numbers, so serialization cannot fail. `<` occurs only in strings, where the
+    // escape has the same meaning and cannot end the element.
     let data = visible_json(serde_json::to_string(page).unwrap_or_default());
     let data = data.replace('<', "\\u003c");
     let policy = format!(
@@ -64,7 +64,7 @@ fn assemble(page: &data::Page<'_>) -> String {
     );
     let mut text = String::with_capacity(TEMPLATE.len() + STYLE.len() + script.len() + data.len());
     let mut rest = TEMPLATE;
-    // By pieces, so that a mark that stands in the data is left as it is.
+    // Split first, so that a placeholder in the data is not replaced.
     let title = escape(&page.title);
     let parts = [
         ("{policy}", &*policy),

@@ -1,4 +1,4 @@
-//! The data of a graph's page: the images as their Dockerfiles make them, and no run.
+//! The data of a graph's page: the images as their Dockerfiles define them, without a run.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::super::clean;
 use super::data::{ExternalData, FilesData, ImageData, NeedData, Page, rounded};
 use super::of_run;
 
-/// All that the page of a graph holds.
+/// Returns the data of a graph's page.
 pub(super) fn describe(view: &View<'_>, name: &str) -> Page<'static> {
     let shown: Vec<ImageId> = view.images().map(|(id, _)| id).collect();
     let index: BTreeMap<ImageId, usize> =

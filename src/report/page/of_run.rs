@@ -1,6 +1,7 @@
 //! The data of a run's page, from its events.
 //!
-//! Owns what is said of each image, what is compared with the run before, and which texts are cut.
+//! Owns what the page shows about each image, the comparison with the previous run, and the limits on the
+//! length of texts.
 
 use crate::base::clock::UnixTime;
 use crate::event::Failure;
@@ -16,41 +17,41 @@ use super::data::{
     StepData, rounded,
 };
 
-/// No instruction needs more columns to be known again.
+/// The maximum width of an instruction, enough to recognize it.
 const LONGEST_STEP: usize = 160;
 
-/// A line of a log that is longer is cut; the whole one is in the log.
+/// The maximum width of an output line. The log contains the complete line.
 const LONGEST_LINE: usize = 400;
 
-/// How many steps of an image are shown at most.
+/// The maximum number of steps shown per image.
 const MOST_STEPS: usize = 400;
 
-/// How many differences of one image are listed at most.
+/// The maximum number of differences listed per image.
 const MOST_CHANGES: usize = 50;
 
-/// What a log does not say of its run.
+/// The facts about a run that its log does not contain.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing<'a> {
-    /// What the run is called; empty where it has no log.
+    /// The ID of the run. Empty if it has no log.
     pub id: &'a str,
-    /// When it began.
+    /// When it started.
     pub began: UnixTime,
-    /// Whether a process writes its log.
+    /// Whether a process is writing its log.
     pub is_written: bool,
 }
 
-/// The run that another is compared with.
+/// A run that another run is compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Prior<'a> {
-    /// What it is called.
+    /// Its ID.
     pub id: &'a str,
-    /// When it began.
+    /// When it started.
     pub began: UnixTime,
-    /// What it did.
+    /// Its content.
     pub run: &'a Timeline,
 }
 
-/// All that the page of a run holds.
+/// Returns the data of a run's page.
 pub(super) fn describe<'a>(
     run: &Timeline,
     standing: &Standing<'a>,
@@ -87,13 +88,13 @@ pub(super) fn describe<'a>(
     }
 }
 
-/// The lines of a drawing; `kinds` are those of the needs between two images.
+/// Returns the lines of a drawing. `kinds` returns the kinds of the edges between two images.
 pub(super) fn lines(
     layout: &Layout,
     kinds: impl Fn(usize, usize) -> Vec<NeedKind>,
 ) -> Vec<LineData> {
     let line = |line: &crate::export::layout::Line| {
-        // Where an image is needed in several ways, the one that binds most is drawn.
+        // If there are several edges, draw the strongest kind.
         let kind = kinds(line.child, line.parent).into_iter().min().unwrap_or(NeedKind::From);
         let inner = line.through.get(1..line.through.len().saturating_sub(1)).unwrap_or_default();
         let bends = inner.iter().map(|spot| (spot.rank, rounded(spot.row))).collect();
@@ -116,7 +117,7 @@ fn state(run: &Timeline, is_written: bool) -> Words {
     }
 }
 
-/// What an earlier run made of an image, and how long that took where it was built.
+/// Returns the result of an image in an earlier run, with its duration if it was built.
 fn before(prior: &Timeline, image: &str) -> Option<PriorImage> {
     let track = prior.find(image)?;
     let was_built = matches!(track.outcome, Outcome::Built | Outcome::Cached);
@@ -153,7 +154,7 @@ fn describe_image(run: &Timeline, image: usize) -> ImageData {
         notes: notes(track),
         failure: track.failure.as_ref().map(describe_failure),
         tail: match track.failure {
-            // The failure brings the lines of the step that failed.
+            // The failure already contains the lines of the failed step.
             Some(_) => Vec::new(),
             None => lines_of(track.tail.iter().map(String::as_str)),
         },
@@ -169,7 +170,7 @@ fn describe_step(run: &Timeline, work: &Work) -> StepData {
     StepData { from, took: to - from, cached, broke, open: work.to.is_none(), text }
 }
 
-/// Why an image was built, or was not begun; and all that differs, where that is more than one thing.
+/// Returns why an image was built or not started, and the list of differences if there are several.
 fn why(track: &Track) -> (Words, Vec<Words>) {
     if let Some(because) = &track.because {
         return (clean::line(&words::why_skipped(because)).into(), Vec::new());
@@ -185,12 +186,12 @@ fn why(track: &Track) -> (Words, Vec<Words>) {
     }
 }
 
-/// What an image adds to the image of the run that it is built on, where that is a single one.
+/// Returns the size that an image adds to its base, if it has exactly one base in the run.
 fn added(run: &Timeline, track: &Track) -> Option<u64> {
     let mut bases = track.needs.iter().filter(|(_, kind)| *kind == NeedKind::From);
     let (base, _) = bases.next()?;
     let is_single = bases.all(|(other, _)| other == base);
-    // One that is smaller than its base is built on another.
+    // An image that is smaller than its base is based on another image.
     run.images[*base].size.filter(|_| is_single).and_then(|base| track.size?.checked_sub(base))
 }
 

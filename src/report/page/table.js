@@ -1,8 +1,8 @@
-// The images as a table that every column can sort.
+// The images as a table that can be sorted by each column.
 
 const byText = (a, b) => a.localeCompare(b, "en", { numeric: true });
 
-// What a column shows, and what it is sorted by; what is not known stands last, however it is sorted.
+// The content of each column and the value to sort it by. Unknown values are last in both directions.
 const COLUMNS = [
   { title: "Image", show: (it) => make("span", { class: "name" }, it.name), value: (it) => it.name },
   { title: "Verdict", show: (it) => [mark(it.outcome), ` ${OUTCOMES[it.outcome].word}`], value: (it) => OUTCOMES[it.outcome].order },
@@ -53,7 +53,7 @@ function drawTable() {
   });
 }
 
-// Within its frame; the page itself stays where the reader is.
+// Scrolls only the frame of the table, not the page.
 function keepInSight(row) {
   const frame = byId("table-scroll");
   const top = row.offsetTop - row.offsetHeight - 8;
@@ -73,7 +73,7 @@ function shownRows() {
   return [...byId("table").tBodies[0].rows].filter((row) => !row.hidden);
 }
 
-// First up, then down, then as they came.
+// Sorts ascending, then descending, then restores the original order.
 function sortBy(column) {
   if (table.column !== column) [table.column, table.down] = [column, false];
   else if (!table.down) table.down = true;

@@ -1,4 +1,4 @@
-//! What a page holds, read back from it.
+//! The content of a page, parsed from its HTML.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ const STANDING: Standing<'_> = Standing {
     is_written: false,
 };
 
-/// The data of a page, as a browser reads it.
+/// Returns the data of a page as a browser reads it.
 fn data(page: &str) -> Value {
     let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
@@ -39,7 +39,7 @@ fn a_page_is_whole() {
     assert_eq!(page.matches("</script>").count(), 2);
     for address in ["http://", "https://", "url(\"", "src=\"", "href=", "@import"] {
         let found: Vec<&str> = page.lines().filter(|line| line.contains(address)).collect();
-        // The name of SVG's namespace is no address that anybody asks for.
+        // The name of SVG's namespace is not a request.
         assert!(found.iter().all(|line| line.contains("www.w3.org/2000/svg")), "{found:?}");
     }
     for mark in ["{policy}", "{title}", "{style}", "{data}", "{script}"] {
@@ -76,7 +76,7 @@ fn images_have_their_times_places_and_sizes() {
         [1000, 3000, 1000, 0].map(Value::from).each_ref()
     );
     assert_eq!(dev["outcome"], "built");
-    // dev is built on base alone, and copies from old.
+    // `dev` is based only on `base`, and copies from `old`.
     assert_eq!((&dev["size"], &dev["added"]), (&json!(130), &json!(30)));
     let needs = json!([{"image": 1, "kind": "from"}, {"image": 3, "kind": "copy"}]);
     assert_eq!(dev["needs"], needs);
@@ -118,7 +118,7 @@ fn runs_without_an_end_say_so() {
     let mut stopped = Timeline::of(&all[..5]);
     stopped.take(&at(9, ("", Event::Interrupted { signal: 2 })));
     assert_eq!(of(&stopped, None)["run"]["state"], "stopped by SIGINT");
-    // Nothing at all is a page, too.
+    // A run without any events also has a page.
     assert_eq!(of(&Timeline::default(), None)["images"], json!([]));
 }
 

@@ -1,18 +1,19 @@
-//! The chain of images that decided when a run ended.
+//! The critical path of a run.
 //!
-//! Owns the walk back from the last image that ended: over what it needed, or over what gave it its
-//! place where it waited for that. A link is always earlier than the one before, so the walk ends.
+//! Owns the walk back from the image that finished last: to the dependency that it waited for, or, if it
+//! waited for a slot, to the image that released the slot. Each link is earlier than the one after it, so the
+//! walk ends.
 
 use serde::Serialize;
 
 use super::{Moment, Timeline};
 
-/// One image of the chain.
+/// An image on the critical path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// The image.
     pub image: usize,
-    /// What it waited for: the link before it in the chain.
+    /// What it waited for, which is the previous image on the path.
     pub waited: Wait,
 }
 
@@ -20,22 +21,22 @@ pub struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
-    /// For nothing: it began with the run.
+    /// Nothing: it started with the run.
     Nothing,
-    /// For an image that it needs.
+    /// A dependency.
     Need,
-    /// For an image that gave it its place.
+    /// A slot, which another image released.
     Place,
 }
 
 impl Timeline {
-    /// The chain, the first image first. Empty where nothing was begun.
+    /// Returns the critical path from its start. Empty if no image was started.
     pub fn chain(&self) -> Vec<Link> {
         let last_moment = Moment { order: usize::MAX, at: self.took };
-        // What runs still, or ran when the process died, decides the end so far.
+        // An image that is still running, or was running when the process died, determines the end so far.
         let end = |image: usize| self.images[image].ended.unwrap_or(last_moment);
         let begun = (0..self.images.len()).filter(|image| self.images[*image].started.is_some());
-        // Of several the first, so that the chain is the same each time.
+        // Choose the first of several, so that the result is deterministic.
         let mut next = begun.rev().max_by_key(|image| end(*image));
         let mut chain = Vec::new();
         while let Some(image) = next {
@@ -48,9 +49,10 @@ impl Timeline {
         chain
     }
 
-    /// What ended last before an image began: what it needs, or, where that ended earlier, what gave it
-    /// its place; for an image begins the moment that it can, so what came right before let it. A fresh
-    /// image that never had a place gives none to others.
+    /// Returns what an image waited for: the last dependency to finish before it started, or, if another
+    /// image finished after that, the image that released its slot. An image starts as soon as it can, so the
+    /// last image that finished before permitted its start. Fresh images that never had a slot do not release
+    /// one.
     fn waited_for(&self, image: usize) -> Option<(usize, Wait)> {
         let track = &self.images[image];
         let started = track.started?;

@@ -1,4 +1,4 @@
-//! A small run that was written by hand, for the tests of all that shows runs.
+//! A small handwritten run for the tests of everything that shows runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::event::{
 use crate::graph::evaluate::NeedKind;
 use crate::plan::Reason;
 
-/// An event, and the image that it is about; of the run where that has no name.
+/// An event and its image; the name is empty for an event of the run.
 pub(in crate::report) type Fact<'a> = (&'a str, Event);
 
 pub(in crate::report) fn at(ms: u64, (image, event): Fact<'_>) -> Stamped {
@@ -52,7 +52,7 @@ pub(in crate::report) fn finished(image: &str, step: Arc<StepInfo>, took: u64) -
     (image, Event::StepFinished { step, cached: took.is_zero(), took })
 }
 
-/// A run of some images that need one another.
+/// Starts a run of images with edges.
 pub(in crate::report) fn begun(jobs: usize, images: &[&str], edges: Vec<Edge>) -> Fact<'static> {
     let two = Duration::from_secs(2);
     let event = Event::RunStarted {
@@ -65,8 +65,8 @@ pub(in crate::report) fn begun(jobs: usize, images: &[&str], edges: Vec<Edge>) -
     ("", event)
 }
 
-/// base (0 to 1 s) ← dev (1.0 to 3 s), and agent (0 to 2 s), tools (2 to 2.5 s, after agent's place) on
-/// two places; old is fresh; web, which needs tools, fails at 4 s, and site, which needs it, is skipped.
+/// base (0 to 1 s) ← dev (1.0 to 3 s), and agent (0 to 2 s), tools (2 to 2.5 s, in agent's slot), in two
+/// slots. old is fresh. web, a child of tools, fails at 4 s, and site, a child of web, is skipped.
 pub(in crate::report) fn events() -> Vec<Stamped> {
     let place = Place { file: RelPath::new("docker/web/Dockerfile").unwrap(), line: 3, column: 1 };
     let failure = Failure {

@@ -1,8 +1,8 @@
-//! A run as times: which image was built when, in which place, and what it waited for.
+//! The times of a run: when each image was built, in which slot, and what it waited for.
 //!
-//! Owns what the page and the trace of a run have in common, as a function of its events. It says
-//! nothing in words and cleans nothing; whoever shows its texts does. A log may be torn, damaged or
-//! of an older version, so nothing is taken for granted: an image that nobody announced is added.
+//! Owns what the page and the trace of a run have in common, as a function of its events. It contains no
+//! sentences and does not clean text; the code that shows it does. A log can be incomplete, damaged, or of an
+//! older version, so nothing is assumed: an image that was not listed at the start is added.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,120 +23,120 @@ mod tests;
 
 pub use chain::{Link, Wait};
 
-/// All that a run did, by image.
+/// A run, by image.
 #[derive(Debug, Default)]
 pub struct Timeline {
     /// The engine and its version.
     pub engine: String,
-    /// How many images were built at once at most.
+    /// The maximum number of images built at the same time.
     pub jobs: usize,
     /// The images in dependency order.
     pub images: Vec<Track>,
-    /// When the last event happened.
+    /// The time of the last event.
     pub took: Duration,
-    /// How it stands, counted.
+    /// The counts.
     pub tally: Tally,
     by_name: HashMap<Arc<str>, usize>,
-    /// Which places are taken.
+    /// The slots that are in use.
     places: Vec<bool>,
-    /// How many events were taken.
+    /// The number of events so far.
     heard: usize,
 }
 
-/// What became of an image.
+/// The outcome of an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Nothing yet.
+    /// No outcome yet.
     #[default]
     Waiting,
-    /// It has begun, and nobody said that it ended.
+    /// It was started, and there is no event about its end.
     Running,
     /// It was built.
     Built,
-    /// It was built, and the engine had the results of all its steps already.
+    /// It was built, and all steps were cached.
     Cached,
-    /// There was nothing to do.
+    /// It was up to date.
     Fresh,
     /// It could not be built.
     Failed,
     /// Its build was cancelled.
     Cancelled,
-    /// It was not begun.
+    /// It was not started.
     Skipped,
 }
 
-/// A moment of a run, which knows its place among those of the same time.
+/// A moment of a run. Moments with the same time have an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
-    /// How many events came before.
+    /// The number of earlier events.
     pub order: usize,
-    /// Since the run began.
+    /// The time since the start of the run.
     pub at: Duration,
 }
 
-/// What a run said of one image.
+/// The events about one image.
 #[derive(Debug, Default)]
 pub struct Track {
     /// Its name.
     pub name: Arc<str>,
-    /// What it needs of the images of the run, and in which way.
+    /// Its parents among the images of the run, with the kinds of dependency.
     pub needs: Vec<(usize, NeedKind)>,
-    /// How long it was expected to take.
+    /// The expected build time.
     pub expected: Option<Duration>,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// When a place was given to it.
+    /// When it got a slot.
     pub started: Option<Moment>,
-    /// When its fate was known.
+    /// When its outcome was known.
     pub ended: Option<Moment>,
-    /// The place that was given to it: the lowest that was free.
+    /// Its slot: the lowest one that was free.
     pub place: Option<usize>,
     /// Why it was built.
     pub reason: Option<Reason>,
-    /// Its steps in the order in which they began.
+    /// Its steps in the order in which they started.
     pub steps: Vec<Work>,
-    /// How many of them ran and were cached, as far as it ended well.
+    /// The numbers of steps that ran and that were cached, if the build succeeded.
     pub counts: Option<StepCounts>,
     /// Its ID.
     pub image_id: Option<String>,
-    /// The references that it has now, or has again.
+    /// Its references, including those that were restored.
     pub references: Vec<String>,
     /// Its size in bytes.
     pub size: Option<u64>,
-    /// What the engine warned of.
+    /// The warnings of the engine.
     pub warnings: Vec<String>,
-    /// Tries that failed, in words.
+    /// The failed attempts, as text.
     pub retries: Vec<String>,
-    /// Whether it waited for another run that built the same.
+    /// Whether it waited for another run that built the same image.
     pub was_blocked: bool,
-    /// What passed between it and registries, in order and in words.
+    /// Its pulls and pushes, in order and as text.
     pub passages: Vec<String>,
     /// Why it failed.
     pub failure: Option<Failure>,
-    /// Why it was not begun.
+    /// Why it was not started.
     pub because: Option<Skip>,
-    /// The last lines that its steps wrote.
+    /// The last output lines of its steps.
     pub tail: VecDeque<String>,
 }
 
-/// One step of an image.
+/// A step of an image.
 #[derive(Debug, Default)]
 pub struct Work {
     /// The step.
     pub step: Arc<StepInfo>,
-    /// When it began.
+    /// When it started.
     pub from: Duration,
-    /// When it ended, or its image did; nothing while it runs.
+    /// When it or its image ended. `None` while it is running.
     pub to: Option<Duration>,
-    /// Whether the engine had its result already.
+    /// Whether its result was cached.
     pub cached: bool,
-    /// Whether it came to no good end.
+    /// Whether it failed or was cancelled.
     pub broke: bool,
 }
 
 impl Track {
-    /// How long it had a place, where it had one and gave it back.
+    /// Returns how long it had a slot, if it had one and released it.
     pub fn took(&self) -> Option<Duration> {
         Some(self.ended?.at.saturating_sub(self.started?.at))
     }
@@ -152,12 +152,12 @@ impl Track {
         let is_it = |work: &&mut Work| work.to.is_none() && work.step == *step;
         match self.steps.iter_mut().rev().find(is_it) {
             Some(open) => *open = done,
-            // Of a cached step nobody says that it begins.
+            // The start of a cached step is not reported.
             None => self.steps.push(done),
         }
     }
 
-    /// What still runs when an image or a try of it ends came to no good end.
+    /// Steps that are still running when an image or an attempt ends have failed or were cancelled.
     fn end_steps(&mut self, at: Duration) {
         for work in self.steps.iter_mut().filter(|work| work.to.is_none()) {
             work.to = Some(at);
@@ -166,20 +166,20 @@ impl Track {
     }
 }
 
-/// A time as a log holds it, so that a run is the same when it is heard and when it is read.
+/// Returns a time with the precision of a log, so that live runs and logs give the same result.
 fn as_written(time: Duration) -> Duration {
     Duration::from_micros(u64::try_from((time.as_nanos() + 500) / 1000).unwrap_or(u64::MAX))
 }
 
 impl Timeline {
-    /// All events of a run.
+    /// Returns the timeline of all events of a run.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Timeline {
         let mut timeline = Timeline::default();
         events.into_iter().for_each(|event| timeline.take(event));
         timeline
     }
 
-    /// Takes note of an event.
+    /// Records an event.
     pub fn take(&mut self, event: &Stamped) {
         let now = Moment { order: self.heard, at: as_written(event.at).max(self.took) };
         self.heard += 1;
@@ -207,7 +207,7 @@ impl Timeline {
                 let image = self.index(&image.name);
                 if matches!(happened, Event::ImageStarted) {
                     self.start(image, now);
-                // What happened within a build is heard of a little later than it happened.
+                // Events inside a build are reported with a delay.
                 } else if let Some(outcome) = self.images[image].take(happened, as_written(at)) {
                     self.end(image, outcome, now);
                 }
@@ -215,14 +215,14 @@ impl Timeline {
         }
     }
 
-    /// When all that an image needs was there.
+    /// Returns the time at which all dependencies of an image were available.
     pub fn ready(&self, image: usize) -> Duration {
         let needs = self.images[image].needs.iter();
         let ends = needs.filter_map(|(need, _)| self.images.get(*need)?.ended);
         ends.map(|end| end.at).max().unwrap_or_default()
     }
 
-    /// The image of that name.
+    /// Returns the image with this name.
     pub fn find(&self, name: &str) -> Option<&Track> {
         self.by_name.get(name).map(|index| &self.images[*index])
     }
@@ -258,7 +258,7 @@ impl Timeline {
 }
 
 impl Track {
-    /// Takes note of an event about it, and says what became of it where that is the end.
+    /// Records an event about the image. Returns its outcome if the event is its end.
     fn take(&mut self, event: &Event, at: Duration) -> Option<Outcome> {
         match event {
             Event::ImageStale { reason } => self.reason = Some(reason.clone()),

@@ -1,4 +1,4 @@
-//! The times of runs that were written by hand.
+//! The times of handwritten runs.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn one_that_could_have_begun_earlier_waited_for_its_place() {
     let begun = begun(2, &["a", "b", "c", "x"], edges);
     let mut all = vec![at(0, begun), at(0, started("a")), at(0, started("b"))];
     all.extend([at(1, built("a", 1, 1)), at(1, started("c"))]);
-    // b and c end at once; what came right before x began let it begin.
+    // b and c end at the same time. The event directly before the start of x permitted it.
     all.extend([at(5, built("b", 1, 1)), at(5, started("x")), at(5, built("c", 1, 1))]);
     all.push(at(9, built("x", 1, 1)));
     let expected = [("b", Wait::Nothing), ("x", Wait::Place)];
@@ -85,7 +85,7 @@ fn what_was_running_when_an_image_failed_came_to_no_good_end() {
     let step = &run.find("web").unwrap().steps[0];
     assert!(step.broke);
     assert_eq!((step.from.as_millis(), step.to.unwrap().as_millis()), (3000, 4000));
-    // Of a cached step nobody said that it began.
+    // The start of a cached step is not reported.
     let cached = &run.find("dev").unwrap().steps[0];
     assert!(cached.cached && !cached.broke);
 }
@@ -99,7 +99,7 @@ fn a_log_without_its_head_is_told_all_the_same() {
         at(30, started("y")),
     ]);
     assert_eq!(run.images.len(), 2);
-    // Neither before its image nor backwards in time.
+    // Neither before the start of its image nor backward in time.
     assert_eq!(run.images[0].steps[0].from, Duration::from_millis(10));
     assert_eq!(run.images[0].ended.unwrap().at, Duration::from_millis(20));
     assert_eq!(chain(&run), [("x", Wait::Nothing), ("y", Wait::Place)]);
