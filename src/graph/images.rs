@@ -1,5 +1,5 @@
-//! The images of a repository before their Dockerfiles are read: one per Dockerfile, or one per
-//! target as configured in `layers.toml`.
+//! The images of a repository: one per Dockerfile, or one per target as configured in
+//! `layers.toml`.
 //!
 //! Owns the derivation of images without edges from files and settings. `[image.NAME]` takes
 //! precedence over the group, and the group over the settings for all images. `link` adds the
@@ -74,8 +74,7 @@ pub struct Said {
 }
 
 impl Candidate {
-    /// Returns an image of which only the name and the Dockerfile are known. Its context is the
-    /// directory of the Dockerfile.
+    /// Returns an image with default settings. Its context is the directory of its Dockerfile.
     pub fn new(name: impl Into<String>, dockerfile: RelPath) -> Candidate {
         Candidate {
             name: name.into(),
@@ -91,9 +90,8 @@ impl Candidate {
     }
 }
 
-/// Returns the images of the Dockerfiles `found`, sorted by name. The wishes provide the values of
-/// `{namespace}`, `{app}`, and `{version}`. Their directory is the name of an image whose
-/// Dockerfile is in the root directory.
+/// Returns the images of the Dockerfiles `found`, sorted by name. `wishes` provides `{namespace}`,
+/// `{app}`, `{version}`, and the name of an image whose Dockerfile is in the root directory.
 pub fn collect(
     found: &[Found],
     file: &ConfigFile,
@@ -377,8 +375,8 @@ impl<'a> Collector<'a> {
         contexts.into_values().collect()
     }
 
-    /// Returns the references with all placeholders filled except the namespace and the app, which
-    /// may be inferred later. A template with `{version}` results in one reference per version.
+    /// Returns the references, in which the namespace and the app may be inferred later. A template
+    /// with `{version}` results in one reference per version.
     fn references(&mut self, settings: &[Setting], values: &Values<'_>) -> Vec<Pattern> {
         let mut patterns: Vec<Pattern> = Vec::new();
         let wishes = self.wishes;

@@ -101,7 +101,7 @@ pub struct Image {
     pub parents: Vec<Edge>,
     /// The external images that it depends on, in source order.
     pub externals: Vec<External>,
-    /// The resolved dependencies, in the order of the evaluation's needs.
+    /// The resolved dependencies, in the order of those of the evaluation.
     pub dependencies: Vec<Dependency>,
 }
 
@@ -116,13 +116,13 @@ pub enum Dependency<I = ImageId> {
 }
 
 impl Image {
-    /// Returns the needs of its evaluation with the resolved dependencies.
+    /// Returns the dependencies of its evaluation with the images that they resolve to.
     pub fn needs(&self) -> impl Iterator<Item = (&Need, Dependency)> {
         self.evaluation.needs.iter().zip(self.dependencies.iter().copied())
     }
 
-    /// Returns the needs that are images of the repository, with the platforms for which they are
-    /// used.
+    /// Returns the dependencies that are images of the repository, with the platforms for which
+    /// they are used.
     pub fn needs_of_images(&self) -> impl Iterator<Item = (&Need, ImageId)> {
         self.needs().filter_map(|(need, of)| match of {
             Dependency::Image(parent) => Some((need, parent)),

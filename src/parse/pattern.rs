@@ -44,7 +44,7 @@ pub(super) fn replace<'v>(
 ) -> Result<Cow<'v, str>, BadPattern> {
     let regex = compile(pattern, true, false)?;
     if all {
-        // In this form, `$0` in the word stands for the match, as in BuildKit.
+        // As in BuildKit, `$0` in the word is replaced by the match in this form only.
         return Ok(regex.replace_all(value, word));
     }
     Ok(match regex.find(value) {

@@ -11,7 +11,7 @@ use crate::scan::config::Template;
 
 use super::values::Values;
 
-/// The templates to suggest, in order of preference. The empty one stands for the default name.
+/// The templates to suggest, in order of preference. The empty one means the default name.
 pub const PROPOSALS: [&str; 10] = [
     "",
     "{dir:kebab}",
