@@ -1,6 +1,6 @@
-//! Order and cycles, by petgraph, which appears in this file only.
+//! Topological order and cycles, computed with petgraph, which only this file uses.
 //!
-//! Owns the algorithms on bare ids. Nothing here recurses: chains of 10,000 images are in use.
+//! Owns the algorithms on plain ids. None of them recurses, because chains of 10,000 images occur.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -10,12 +10,12 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::base::{Id, IdMap, ImageId};
 
-/// Sorts images so that each comes after all that it needs; among those that could come next,
-/// the lowest id comes first, so that the order depends on nothing but the graph.
+/// Sorts images so that each comes after its dependencies. Of the images that could come next, the
+/// one with the lowest id comes first, so the order depends only on the graph.
 ///
 /// # Errors
-/// Where there are cycles: the shortest one of each tangle, every image of it after the one
-/// that needs it.
+/// Returns the cycles if there are any: the shortest one of each strongly connected component. In a
+/// cycle, each image is followed by one that it depends on.
 pub fn sort(parents: &IdMap<Vec<ImageId>>) -> Result<Vec<ImageId>, Vec<Vec<ImageId>>> {
     let graph = build(parents);
     let mut missing: Vec<usize> =
@@ -37,7 +37,8 @@ pub fn sort(parents: &IdMap<Vec<ImageId>>) -> Result<Vec<ImageId>, Vec<Vec<Image
     if order.len() == missing.len() { Ok(order) } else { Err(cycles(&graph)) }
 }
 
-/// Everything that can be reached from `from` over `edges`, `from` included, as a flag per id.
+/// Returns a flag per id: whether it can be reached from `from` over `edges`. The images in `from`
+/// are included.
 pub fn reach(edges: &IdMap<Vec<ImageId>>, from: &[ImageId]) -> IdMap<bool> {
     let mut reached = IdMap::from_fn(edges.len(), |_| false);
     let mut stack: Vec<ImageId> = from.to_vec();
@@ -49,15 +50,16 @@ pub fn reach(edges: &IdMap<Vec<ImageId>>, from: &[ImageId]) -> IdMap<bool> {
     reached
 }
 
-/// How many images are looked at together where edges are left out: a word of bits each, so that
-/// 100,000 images take 50 MB for as long as it lasts.
+/// The number of images per pass of [`reduce`]. Each takes one bit of a bit set, so 100,000 images
+/// temporarily take 50 MB.
 const BLOCK: usize = 4096;
 
-/// What each image needs, without the needs that a longer way implies: from those that are left the
-/// same can be reached, and of none less. Needs that form a circle are given back as they are.
+/// Returns the dependencies of each image without those that a longer path implies. The remaining
+/// edges are the fewest that reach the same images. If there is a cycle, returns the dependencies
+/// unchanged.
 ///
-/// Bits say which images can be reached, a block of them at a time. petgraph's own reduction keeps
-/// lists instead, half a gigabyte of them for a chain of 10,000 images.
+/// Bit sets record which images can be reached, one block of images at a time. petgraph's own
+/// reduction keeps lists instead, which take half a gigabyte for a chain of 10,000 images.
 pub fn reduce(parents: &IdMap<Vec<ImageId>>) -> IdMap<Vec<ImageId>> {
     let Ok(order) = sort(parents) else { return parents.clone() };
     let mut kept = parents.clone();
@@ -67,7 +69,7 @@ pub fn reduce(parents: &IdMap<Vec<ImageId>>) -> IdMap<Vec<ImageId>> {
             let at = image.index().checked_sub(start).filter(|at| *at < BLOCK)?;
             Some((at / 64, 1_u64 << (at % 64)))
         };
-        // For each image those of the block that it reaches.
+        // For each image, the images of the block that it reaches.
         let mut reached = vec![0_u64; words * parents.len()];
         let mut found = vec![0_u64; words];
         for image in &order {
@@ -87,7 +89,8 @@ pub fn reduce(parents: &IdMap<Vec<ImageId>>) -> IdMap<Vec<ImageId>> {
     kept
 }
 
-/// An edge leads from an image to what it needs. Parallel edges count once.
+/// Builds the graph with an edge from each image to each of its dependencies. Parallel edges count
+/// once.
 fn build(parents: &IdMap<Vec<ImageId>>) -> DiGraph<(), ()> {
     let edges = parents.values().map(Vec::len).sum();
     let mut graph = DiGraph::with_capacity(parents.len(), edges);
@@ -102,8 +105,8 @@ fn build(parents: &IdMap<Vec<ImageId>>) -> DiGraph<(), ()> {
     graph
 }
 
-/// The shortest cycle of each strongly connected component, lowest id first, in the order of
-/// ids.
+/// Returns the shortest cycle of each strongly connected component, starting at its lowest id, in
+/// the order of ids.
 fn cycles(graph: &DiGraph<(), ()>) -> Vec<Vec<ImageId>> {
     let mut cycles: Vec<Vec<ImageId>> = kosaraju_scc(graph)
         .into_iter()
@@ -118,8 +121,8 @@ fn cycles(graph: &DiGraph<(), ()>) -> Vec<Vec<ImageId>> {
     cycles
 }
 
-/// How much is searched for the shortest cycle of one tangle, in images looked at. A tangle too
-/// large for that still shows a true cycle, perhaps not the very shortest.
+/// The limit of the search for the shortest cycle of one component, in visited images. In a
+/// component too large for it, the search still finds a cycle, but maybe not the shortest one.
 const MOST_STEPS: usize = 5_000_000;
 
 fn shortest_cycle(graph: &DiGraph<(), ()>, component: &[NodeIndex]) -> Option<Vec<NodeIndex>> {
@@ -133,7 +136,7 @@ fn shortest_cycle(graph: &DiGraph<(), ()>, component: &[NodeIndex]) -> Option<Ve
     starts.filter_map(|start| cycle_through(graph, &inside, start)).min_by_key(Vec::len)
 }
 
-/// The shortest way from a node back to itself.
+/// Returns the shortest path from a node back to itself.
 fn cycle_through(
     graph: &DiGraph<(), ()>,
     inside: &[bool],
@@ -205,7 +208,7 @@ mod tests {
         check(&[], &[]);
         check(&[&[], &[0], &[0, 1]], &[&[], &[0], &[1]]);
         check(&[&[], &[0], &[0], &[0, 1, 2]], &[&[], &[0], &[0], &[1, 2]]);
-        // Ids need not be in order, and two needs of one image are one.
+        // Ids can be in any order, and duplicate edges count once.
         check(&[&[1, 2, 2], &[2], &[]], &[&[1], &[2], &[]]);
         check(&[&[2, 2], &[], &[]], &[&[2, 2], &[], &[]]);
         check(&[&[1], &[0]], &[&[1], &[0]]);

@@ -1,8 +1,8 @@
-//! What differs between two graphs of one repository: images, edges, and what is needed from outside.
+//! The differences between two graphs of one repository: images, edges, and externals.
 //!
-//! Owns the comparison as data with stable order. That an image was renamed is seen by its Dockerfile:
-//! where one image is gone and another is new, and both have the same text, target and arguments, they are
-//! one. What is in the files of images is not its affair.
+//! Owns the comparison, as data in a stable order. A removed and an added image count as one
+//! renamed image if they have the same Dockerfile text, target, and build arguments. The files of
+//! images are not compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,78 +13,78 @@ use super::reference::Reference;
 use super::{External, Graph, Image};
 use crate::base::{ImageId, Place};
 
-/// A graph and what is pinned in it.
+/// A graph with its pins.
 #[derive(Clone, Copy)]
 pub struct Side<'a> {
     /// The graph.
     pub graph: &'a Graph,
-    /// The pins of its graph.json.
+    /// The pins in its graph.json.
     pub pins: &'a Pins,
 }
 
-/// What differs.
+/// The differences between two graphs.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Images that there were not.
+    /// Added images.
     pub new: Vec<Described>,
-    /// Images that are gone.
+    /// Removed images.
     pub lost: Vec<Described>,
-    /// Images that are called otherwise.
+    /// Renamed images.
     pub renamed: Vec<Renamed>,
-    /// Needs of images for one another that there were not.
+    /// Added edges between images.
     pub new_edges: Vec<EdgeBetween>,
-    /// Those that are gone.
+    /// Removed edges between images.
     pub lost_edges: Vec<EdgeBetween>,
-    /// Other externals in the place of those that were.
+    /// Externals that were added, removed, or replaced.
     pub externals: Vec<Moved>,
 }
 
-/// An image.
+/// An image that was added or removed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Described {
-    /// Its name.
+    /// The name of the image.
     pub image: String,
-    /// Its Dockerfile.
+    /// The path of its Dockerfile.
     pub dockerfile: String,
 }
 
-/// An image with another name.
+/// A renamed image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Renamed {
-    /// The name that it had.
+    /// The old name.
     pub was: String,
-    /// Its name.
+    /// The new name.
     pub image: String,
 }
 
-/// That an image needs another.
+/// An edge between two images.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct EdgeBetween {
-    /// The one.
+    /// The dependent.
     pub image: String,
-    /// What it needs.
+    /// The dependency.
     pub needs: String,
-    /// In which way.
+    /// The kind of the edge.
     pub kind: &'static str,
-    /// Where that is written.
+    /// The position in the file that creates the edge.
     pub at: String,
 }
 
-/// An external that images need in place of another.
+/// An external that was added, removed, or replaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Moved {
-    /// What they needed; nothing where they needed nothing like it.
+    /// The old external, or `None` if it was added.
     pub from: Option<String>,
-    /// What they need; nothing where they need nothing like it any more.
+    /// The new external, or `None` if it was removed.
     pub to: Option<String>,
-    /// The images.
+    /// The images that depend on it.
     pub images: Vec<String>,
-    /// Whether only the digest at which graph.json pins it is another one: no Dockerfile says so.
+    /// Whether only the pin in graph.json changed, and no Dockerfile.
     pub by_pin: bool,
 }
 
 impl Difference {
-    /// What differs `now` from `then`.
+    /// Returns the differences from `then` to `now`.
     pub fn between(then: Side<'_>, now: Side<'_>) -> Difference {
         let renamed = find_renamed(then.graph, now.graph);
         let new_name: BTreeMap<&str, &str> =
@@ -120,18 +120,18 @@ impl Difference {
         }
     }
 
-    /// Whether nothing differs.
+    /// Returns whether the graphs are equal.
     pub fn is_empty(&self) -> bool {
         *self == Difference::default()
     }
 
-    /// The name that an image had, where it had another.
+    /// Returns the old name of an image if it was renamed.
     pub fn old_name<'a>(&'a self, image: &'a str) -> Option<&'a str> {
         self.renamed.iter().find(|it| it.image == image).map(|it| it.was.as_str())
     }
 }
 
-/// Images of which one is gone and one is new, and nothing else could be meant.
+/// Returns the pairs of a removed and an added image that are alike, unless the pair is ambiguous.
 fn find_renamed(then: &Graph, now: &Graph) -> Vec<Renamed> {
     type Likeness<'a> = (&'a str, Option<&'a str>, &'a BTreeMap<String, String>);
     fn only_in<'a>(graph: &'a Graph, other: &Graph) -> BTreeMap<Likeness<'a>, Vec<&'a str>> {
@@ -156,7 +156,7 @@ fn find_renamed(then: &Graph, now: &Graph) -> Vec<Renamed> {
     pairs
 }
 
-/// Who needs whom in which way, and where that is first written.
+/// The edges as dependent, dependency, and kind, each with the first place that creates it.
 type Edges<'a> = BTreeMap<(&'a str, &'a str, &'static str), Place>;
 
 fn edges<'a>(graph: &'a Graph, name: &dyn Fn(&'a str) -> &'a str) -> Edges<'a> {
@@ -178,7 +178,7 @@ impl EdgeBetween {
     }
 }
 
-/// An external as it is written and pinned.
+/// An external as written and as pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Meant<'a> {
     reference: &'a Reference,
@@ -227,7 +227,8 @@ fn find_moved(then: Side<'_>, now: Side<'_>, renamed: &[Renamed]) -> Vec<Moved> 
     moved.collect()
 }
 
-/// What took whose place: the same repository first, then the same kind of need, in the order written.
+/// Pairs the old externals with those that replace them: first the same reference, then the same
+/// repository, then the same kind of dependency, each in source order.
 fn pairs(
     mut old: Vec<Meant<'_>>,
     mut new: Vec<Meant<'_>>,
@@ -257,8 +258,8 @@ fn pairs(
     pairs
 }
 
-/// The images of `now` whose externals are pinned at other digests than before, with these externals: a pin
-/// that is new moves nothing.
+/// Returns the images of `now` with their externals that are pinned to another digest than in
+/// `then`. A new pin is not a change.
 pub fn moved_pins(then: Side<'_>, now: Side<'_>) -> BTreeMap<ImageId, Vec<Reference>> {
     let mut moved: BTreeMap<ImageId, Vec<Reference>> = BTreeMap::new();
     for (id, image) in now.graph.images.iter() {

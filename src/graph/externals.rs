@@ -1,6 +1,6 @@
 //! The external images of a graph, each once.
 //!
-//! Owns their ids. An id stays the same while the graph learns what more is needed.
+//! Owns their ids. An id does not change when the graph gains more externals.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Index;
@@ -9,7 +9,7 @@ use super::Graph;
 use super::reference::Reference;
 use crate::base::{ExternalId, IdMap};
 
-/// The references of external images by their ids, and the ids by the references.
+/// The references of external images by id, and the ids by reference.
 #[derive(Debug, Default)]
 pub struct ExternalTable {
     references: IdMap<Reference, ExternalId>,
@@ -17,22 +17,22 @@ pub struct ExternalTable {
 }
 
 impl ExternalTable {
-    /// The id of an external image, if the graph has it.
+    /// Returns the id of an external image, or `None` if the graph does not have it.
     pub fn find(&self, reference: &Reference) -> Option<ExternalId> {
         self.ids.get(reference).copied()
     }
 
-    /// How many externals there are.
+    /// Returns the number of externals.
     pub fn len(&self) -> usize {
         self.references.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no externals.
     pub fn is_empty(&self) -> bool {
         self.references.is_empty()
     }
 
-    /// The id of an external image, which is added if it is new.
+    /// Returns the id of an external image, adding the image if it is new.
     pub(super) fn add(&mut self, reference: &Reference) -> ExternalId {
         if let Some(id) = self.find(reference) {
             return id;
@@ -52,7 +52,7 @@ impl Index<ExternalId> for ExternalTable {
 }
 
 impl Graph {
-    /// The externals that can be pinned, those named by tag, each once, in the order of their references.
+    /// Returns the externals that can be pinned, which are those named by tag, sorted by reference.
     pub fn externals_by_tag(&self) -> Vec<(ExternalId, &Reference)> {
         let used: BTreeSet<ExternalId> =
             self.images.values().flat_map(|image| &image.externals).map(|it| it.id).collect();

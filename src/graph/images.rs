@@ -1,8 +1,9 @@
-//! Which images there are: one for each Dockerfile that was found, or one for each of its targets,
-//! as `layers.toml` says.
+//! The images of a repository: one per Dockerfile, or one per target as configured in
+//! `layers.toml`.
 //!
-//! Owns the way from files and settings to images without edges: `[image.NAME]` wins over the
-//! group, the group over what is said for all. What images need is `link`'s affair.
+//! Owns the derivation of images without edges from files and settings. `[image.NAME]` takes
+//! precedence over the group, and the group over the settings for all images. `link` adds the
+//! edges.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,61 +21,60 @@ mod values;
 
 use values::Values;
 
-/// Where something is said.
+/// A position in a file.
 pub type Spot = (Source, Span);
 
-/// An image before its Dockerfile was read.
+/// An image whose Dockerfile has not been read yet.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its Dockerfile.
+    /// The path of the Dockerfile.
     pub dockerfile: RelPath,
-    /// The folder whose files its build may read.
+    /// The directory of the build context.
     pub context: RelPath,
-    /// The stage to build, where one is set.
+    /// The stage to build, if it is configured.
     pub target: Option<String>,
-    /// The references that are set for it, where some are.
+    /// The configured references, if any.
     pub references: Vec<Pattern>,
-    /// Build arguments from the configuration.
+    /// The build arguments from the configuration.
     pub args: BTreeMap<String, String>,
-    /// Named contexts from the configuration.
+    /// The named contexts from the configuration.
     pub contexts: Vec<NamedContext>,
-    /// How many of a run's places its build takes.
+    /// The number of slots that its build takes.
     pub weight: usize,
-    /// Where the configuration says what.
+    /// The positions of its settings in the configuration.
     pub said: Said,
 }
 
-/// A named context as the configuration gives it.
+/// A named context from the configuration.
 #[derive(Debug, Clone)]
 pub struct NamedContext {
-    /// What a `FROM` or `--from` calls it.
+    /// The name that a `FROM` or `--from` uses.
     pub name: String,
-    /// An image's name or reference, a folder, or an address.
+    /// The name or reference of an image, a directory, or a URL.
     pub value: String,
-    /// Whether a folder of that name is there.
+    /// Whether a directory with that path exists.
     pub is_folder: bool,
-    /// Where it is said.
+    /// The position of the setting.
     pub spot: Spot,
 }
 
-/// Where the settings of an image stand; nothing for what is not set.
+/// The positions of an image's settings; `None` for those that are not set.
 #[derive(Debug, Clone, Default)]
 pub struct Said {
-    /// Its name.
+    /// The position of the name.
     pub name: Option<Spot>,
-    /// Its Dockerfile.
+    /// The position of the Dockerfile's path.
     pub dockerfile: Option<Spot>,
-    /// Its context.
+    /// The position of the context.
     pub context: Option<Spot>,
-    /// Its target.
+    /// The position of the target.
     pub target: Option<Spot>,
 }
 
 impl Candidate {
-    /// An image of which only name and Dockerfile are known; the Dockerfile's folder is its
-    /// context.
+    /// Returns an image with default settings. Its context is the directory of its Dockerfile.
     pub fn new(name: impl Into<String>, dockerfile: RelPath) -> Candidate {
         Candidate {
             name: name.into(),
@@ -90,9 +90,8 @@ impl Candidate {
     }
 }
 
-/// The images of the Dockerfiles `found`, sorted by name. The wishes give what `{namespace}`,
-/// `{app}` and `{version}` stand for; their folder names an image whose Dockerfile lies at the
-/// root.
+/// Returns the images of the Dockerfiles `found`, sorted by name. `wishes` provides `{namespace}`,
+/// `{app}`, `{version}`, and the name of an image whose Dockerfile is in the root directory.
 pub fn collect(
     found: &[Found],
     file: &ConfigFile,
@@ -114,7 +113,7 @@ pub fn collect(
     (collector.images.into_values().collect(), collector.problems)
 }
 
-/// What one place in the configuration says of an image.
+/// The settings of an image at one level of the configuration.
 #[derive(Clone, Copy, Default)]
 struct Layer<'a> {
     name: Option<&'a Setting>,
@@ -142,12 +141,12 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// An image whose settings are known and not yet read.
+/// An image whose settings are collected but not evaluated yet.
 #[derive(Clone)]
 struct Draft<'a> {
     path: RelPath,
     captures: &'a BTreeMap<String, String>,
-    /// From the most general to the most special.
+    /// The settings from the most general to the most specific level.
     layers: Vec<Layer<'a>>,
     said: Said,
 }
@@ -160,12 +159,12 @@ impl<'a> Draft<'a> {
 
 struct Collector<'a> {
     found: &'a [Found],
-    /// The template that would give each Dockerfile a name of its own, once it is asked for.
+    /// The template that would give each Dockerfile a unique name, computed on first use.
     proposal: OnceCell<Option<&'static str>>,
     file: &'a ConfigFile,
     wishes: &'a Wishes,
     images: BTreeMap<String, Candidate>,
-    /// The `[image.NAME]`s that were heeded.
+    /// The `[image.NAME]` sections that were applied.
     used: BTreeSet<&'a str>,
     problems: Vec<Diagnostic>,
 }
@@ -208,7 +207,7 @@ impl<'a> Collector<'a> {
         let template = draft.last(|layer| layer.name);
         draft.said.name = template.map(|setting| self.spot(setting));
         if template.is_some_and(|name| Template::parse(name.get_ref()).mentions("target")) {
-            // The name of each target is written out; there is none to put a target behind.
+            // The template includes the target, so no target is appended to the name.
             let targets = targets_of(&draft);
             if targets.is_empty() {
                 let Some(name) = self.name(&draft, None) else { return };
@@ -226,14 +225,15 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Images that only the configuration knows, and those that it should not know.
+    /// Adds the images that only the configuration defines, and reports sections for images that do
+    /// not exist.
     fn add_configured(&mut self) {
         for (name, config) in &self.file.config.image {
             if self.used.contains(name.get_ref().as_str()) {
                 continue;
             }
             let Some(dockerfile) = &config.dockerfile else {
-                // A target of an image that comes later by name may be meant.
+                // The section can be for a target of an image that is added later.
                 continue;
             };
             let Some(path) = self.relative(ConfigFile::said(dockerfile)) else { continue };
@@ -252,7 +252,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Adds the image of that name, or one for each of its targets.
+    /// Adds the image with this name, or one image per target.
     fn add(&mut self, name: &str, mut draft: Draft<'a>, is_target: bool) {
         self.heed(name, &mut draft);
         let targets = if is_target { &[] } else { targets_of(&draft) };
@@ -278,7 +278,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Lets `[image.NAME]` have its say.
+    /// Applies the settings of `[image.NAME]`.
     fn heed(&mut self, name: &str, draft: &mut Draft<'a>) {
         let file = self.file;
         let Some((key, config)) = file.config.image.get_key_value(name) else { return };
@@ -302,9 +302,11 @@ impl<'a> Collector<'a> {
         self.images.insert(name.to_owned(), candidate);
     }
 
-    /// The template that tells the Dockerfile of a draft from all others, where one would.
+    /// Returns the template that distinguishes the Dockerfile of a draft from all others, if there
+    /// is one.
     fn proposal_for(&self, draft: &Draft<'a>) -> Option<&'static str> {
-        // A group's own template would stay, and what is described one by one has no template.
+        // A group's own template would take precedence, and an image defined only in the
+        // configuration has no template.
         let is_free = draft.layers.iter().skip(1).all(|layer| layer.name.is_none())
             && self.found.binary_search_by(|it| it.path.cmp(&draft.path)).is_ok();
         let find = || {
@@ -346,8 +348,8 @@ impl<'a> Collector<'a> {
         image
     }
 
-    /// The named contexts under the names by which BuildKit looks them up: the most special setting wins, and
-    /// no setting may name one context twice.
+    /// Returns the named contexts under the names by which BuildKit looks them up. The most
+    /// specific setting takes precedence, and each level can name a context only once.
     fn contexts(&mut self, draft: &Draft<'a>, values: &Values<'_>) -> Vec<NamedContext> {
         let mut contexts = BTreeMap::new();
         for layer in draft.layers.iter().filter_map(|layer| layer.contexts) {
@@ -373,8 +375,8 @@ impl<'a> Collector<'a> {
         contexts.into_values().collect()
     }
 
-    /// References as far as they can be filled now: namespace and app may be inferred later. A
-    /// template with `{version}` makes one for each version.
+    /// Returns the references, in which the namespace and the app may be inferred later. A template
+    /// with `{version}` results in one reference per version.
     fn references(&mut self, settings: &[Setting], values: &Values<'_>) -> Vec<Pattern> {
         let mut patterns: Vec<Pattern> = Vec::new();
         let wishes = self.wishes;
@@ -390,7 +392,7 @@ impl<'a> Collector<'a> {
                 let Some(text) = self.fill(ConfigFile::said(setting), &values) else { break };
                 let spot = self.spot(setting);
                 let origin = Origin::Config(spot.0.place(spot.1));
-                // A capture that is called `version` is the same for all.
+                // A capture named `version` has the same value for all versions.
                 if patterns.iter().all(|pattern| pattern.text != text) {
                     patterns.push(Pattern { text, origin, spot: Some(spot), has_version });
                 }
@@ -444,7 +446,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// The most special list of targets that is not empty.
+/// Returns the most specific list of targets that is not empty.
 fn targets_of<'a>(draft: &Draft<'a>) -> &'a [Setting] {
     draft.last(|layer| Some(layer.targets).filter(|it| !it.is_empty())).unwrap_or_default()
 }

@@ -1,9 +1,9 @@
-//! Needs become edges: which image of the repository each reference means.
+//! Linking: resolves the references of each image to images of the repository.
 //!
-//! Owns the linking. Two references are the same image when they are equal after normalisation;
-//! a reference that names a sibling's repository with another tag or a digest is an external,
-//! with a warning that says so. ONBUILD lines of an image are handed to the images built on it,
-//! where they bring edges of their own.
+//! Owns the edges. Two references name the same image if they are equal after normalization. A
+//! reference to the repository of a sibling with another tag or a digest is an external image, and
+//! a warning reports it. The `ONBUILD` instructions of an image are passed to the images built on
+//! it, where they add edges of their own.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -29,31 +29,31 @@ mod reported;
 
 pub use reported::ExternalTriggers;
 
-/// What is set for all images when their Dockerfiles are evaluated.
+/// The settings that apply to all images during evaluation.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Build arguments from the command line; they win over all others.
+    /// Build arguments from the command line, which take precedence over all others.
     pub build_args: BTreeMap<String, String>,
-    /// The proxies of the docker configuration, which win over none of them. They are no setting of
-    /// an image: they never become part of [`Image::build_args`].
+    /// The proxies from Docker's configuration. Build arguments take precedence over them, and they
+    /// never become part of [`Image::build_args`].
     pub proxies: BuildProxies,
-    /// The platform to build for; the one that builds where nothing is said.
+    /// The platform to build for. `None` means the build platform.
     pub platform: Option<Platform>,
-    /// The platform that builds.
+    /// The platform that executes the build.
     pub build_platform: Platform,
-    /// The stage to build, for every image whose Dockerfile has it.
+    /// The stage to build in every image whose Dockerfile has it.
     pub target: Option<String>,
 }
 
-/// An image whose Dockerfile was read.
+/// An image with its parsed Dockerfile.
 pub struct Read {
-    /// What was known of it before.
+    /// The image as configured.
     pub candidate: Candidate,
-    /// Its Dockerfile.
+    /// The parsed Dockerfile.
     pub file: Dockerfile,
 }
 
-/// Links images into a graph. Problems of single Dockerfiles come with those of the whole.
+/// Links images into a graph. Returns it with the diagnostics of the Dockerfiles and of the graph.
 pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Diagnostic>) {
     let surroundings = surroundings_of(wanted);
     let mut settings: Vec<Settings> =
@@ -78,7 +78,7 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
         problems.extend(image.file.diagnostics.iter().cloned());
         let target = image.candidate.said.target.as_ref();
         problems.extend(evaluation.diagnostics.iter().cloned().map(|problem| match target {
-            // The Dockerfile does not say the target; whoever sets it has to be shown.
+            // The target is not in the Dockerfile, so point to the setting.
             Some((source, span)) if problem.rule == Rule::UnknownTarget => {
                 problem.at(source, *span, "")
             }
@@ -114,10 +114,10 @@ pub fn link(read: Vec<Read>, wishes: &Wishes, wanted: &Wanted) -> (Graph, Vec<Di
     (graph, problems)
 }
 
-/// The externals of all images, in the order of their references.
+/// Returns the externals of all images, sorted by reference.
 fn externals_of(evaluations: &[Evaluation], linked: &[Linked]) -> ExternalTable {
     let all = evaluations.iter().zip(linked).flat_map(|(it, linked)| linked.externals(it));
-    // Most images share a few.
+    // Most images share a few externals.
     let distinct: HashSet<&Reference> = all.map(|need| &need.reference).collect();
     let mut externals = ExternalTable::default();
     for reference in distinct.into_iter().collect::<BTreeSet<_>>() {
@@ -140,14 +140,15 @@ fn args_of(candidate: &Candidate, wanted: &Wanted) -> BTreeMap<String, String> {
 
 fn settings_of(image: &Read, wanted: &Wanted, surroundings: &Surroundings) -> Settings {
     let Read { candidate, file } = image;
-    // A stage that is asked for on the command line is built where there is one of that name;
-    // an image without it is built as always.
+    // A stage from the command line is built if the Dockerfile has it. Other images are built as
+    // usual.
     let has_stage = |target: &String| {
         let wanted = target.to_lowercase();
         file.stages.iter().any(|it| it.name.as_ref().is_some_and(|name| name.value == wanted))
     };
     let target = wanted.target.clone().filter(has_stage).or(candidate.target.clone());
-    // Before it is known what the value of a context is, whoever uses it needs some image.
+    // The values of contexts are not known yet. With a placeholder image, the evaluation records
+    // the dependency.
     let names = candidate.contexts.iter().map(|context| context.name.clone());
     let contexts = names.map(|name| (name, "docker-image://not-known-yet".to_owned())).collect();
     surroundings.settings(args_of(candidate, wanted), target, contexts)
@@ -185,8 +186,8 @@ fn name_images(
     (named, inferred, problems)
 }
 
-/// A name that does not show all that is in it, such as a line break, would be another one in lists and
-/// on command lines.
+/// Reports a name with invisible characters, such as a line break, which would look like another
+/// name in lists and on command lines.
 fn describe_unseen(image: &Read) -> Option<Diagnostic> {
     let candidate = &image.candidate;
     if !candidate.name.chars().any(is_unseen) {
@@ -199,17 +200,18 @@ fn describe_unseen(image: &Read) -> Option<Diagnostic> {
     Some(problem.hint("rename the directory, or set `name` in `layers.toml`"))
 }
 
-/// What gave an image one of its references: a setting, or else its Dockerfile.
+/// Returns the position of the setting that one of an image's references comes from, or that of its
+/// Dockerfile.
 fn spot_of_name(image: &Read, reference: usize) -> (Source, Span) {
     let candidate = &image.candidate;
-    // Behind those that are set come those with a version.
+    // The configured references come first, followed by those with a version.
     let pattern = candidate.references.get(reference).or(candidate.references.first());
     let spot = pattern.and_then(|pattern| pattern.spot.clone());
     spot.or_else(|| candidate.said.name.clone())
         .unwrap_or_else(|| (image.file.source.clone(), Span::default()))
 }
 
-/// Evaluates once more what is built on an image that carries ONBUILD lines.
+/// Evaluates the images again that are built on an image with `ONBUILD` instructions.
 fn fire_triggers(
     read: &[Read],
     settings: &[Settings],
@@ -226,7 +228,7 @@ fn fire_triggers(
         Meaning::OtherTag(_) | Meaning::Stranger => Vec::new(),
     };
     evaluations.par_iter_mut().enumerate().for_each(|(at, evaluation)| {
-        // A named context may stand for the base.
+        // A named context can replace the base.
         let mut bases = evaluation.needs.iter().filter(|need| need.kind.is_base());
         if bases.any(|need| !triggers(&need.reference).is_empty()) {
             *evaluation = evaluate::evaluate(&read[at].file, &settings[at], &triggers);
@@ -234,31 +236,31 @@ fn fire_triggers(
     });
 }
 
-/// The references of all images, for looking up what a need means.
+/// The references of all images, for resolving dependencies.
 #[derive(Default)]
 struct Siblings<'a> {
-    /// By registry and path, and then by tag.
+    /// The images by registry and path, and then by tag.
     by_repository: HashMap<(&'a str, &'a str), BTreeMap<&'a str, ImageId>>,
 }
 
-/// What a reference means in this repository.
+/// The result of resolving a reference in this repository.
 enum Meaning<'a> {
     Sibling(ImageId),
-    /// A sibling's repository, but a tag or digest that none of ours has.
-    /// Those of our tags that are nearest to it.
+    /// The repository of a sibling with a tag or digest that no image has. Contains the nearest
+    /// tags that exist.
     OtherTag(Vec<&'a str>),
     Stranger,
 }
 
-/// What the needs of one evaluation name.
+/// The resolved dependencies of one evaluation.
 struct Linked {
-    /// For each of them the image of this repository, if it is one.
+    /// For each dependency, the image of this repository, or `None` if it is an external.
     parents: Vec<Option<ImageId>>,
     problems: Vec<Diagnostic>,
 }
 
 impl Linked {
-    /// The needs that no image of this repository meets.
+    /// Returns the dependencies that are external images.
     fn externals<'a>(&self, evaluation: &'a Evaluation) -> impl Iterator<Item = &'a Need> {
         let needs = evaluation.needs.iter().zip(&self.parents);
         needs.filter(|(_, parent)| parent.is_none()).map(|(need, _)| need)
@@ -266,7 +268,7 @@ impl Linked {
 }
 
 impl Image {
-    /// Takes over what the needs of its evaluation name. Returns what is wrong with them.
+    /// Records the resolved dependencies of its evaluation. Returns their diagnostics.
     fn depend(&mut self, linked: Linked, externals: &mut ExternalTable) -> Vec<Diagnostic> {
         self.parents.clear();
         self.externals.clear();
@@ -291,7 +293,8 @@ impl Image {
 }
 
 impl<'a> Siblings<'a> {
-    /// Two images of one reference are an error: only the one that is built last would keep it.
+    /// Collects the references. Two images with one reference are an error, because only the one
+    /// built last would keep it.
     fn new(read: &[Read], names: &'a [Named]) -> (Siblings<'a>, Vec<Diagnostic>) {
         let mut siblings = Siblings::default();
         let mut problems = Vec::new();
@@ -325,7 +328,7 @@ impl<'a> Siblings<'a> {
         match images.get(tag) {
             Some(image) if reference.digest.is_none() => Meaning::Sibling(*image),
             _ => {
-                // Thousands of images may share a repository.
+                // Thousands of images can share a repository.
                 let before = images.range::<str, _>((Unbounded, Excluded(tag))).rev().take(2);
                 let after = images.range::<str, _>((Included(tag), Unbounded)).take(2);
                 let mut near: Vec<&str> = before.chain(after).map(|(tag, _)| *tag).collect();
@@ -335,7 +338,7 @@ impl<'a> Siblings<'a> {
         }
     }
 
-    /// Finds out what the named contexts stand for, and evaluates those who have some again.
+    /// Resolves the values of the named contexts, and evaluates the images that have some again.
     fn stand_for_contexts(
         &self,
         read: &[Read],
@@ -374,15 +377,15 @@ impl<'a> Siblings<'a> {
         problems
     }
 
-    /// What a context stands for: an address as it is, a folder where the value begins like a
-    /// path, an image by its name or reference, and a folder that is there.
+    /// Returns the value of a context: a URL unchanged, a directory if it starts like a path, an
+    /// image by its name or reference, or an existing directory.
     fn stand_for(&self, context: &NamedContext, by_name: &HashMap<&str, &Named>) -> Option<String> {
         let value = context.value.as_str();
         if value.contains("://") || value.starts_with(['.', '/']) {
             return Some(value.to_owned());
         }
         if let Some(named) = by_name.get(value) {
-            // An image without a valid reference was complained about.
+            // An image without a valid reference has already been reported.
             let reference = named.references.first().map(Reference::familiar);
             return Some(format!("docker-image://{}", reference.unwrap_or_default()));
         }

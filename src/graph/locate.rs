@@ -1,9 +1,9 @@
-//! Finds the instruction behind a step that an engine names, or behind its message.
+//! Finds the instruction that a step or an error message of an engine refers to.
 //!
-//! BuildKit words a step as `[stage n/m] TEXT`, where n counts, within the stage, a base that is
-//! an image and then each ADD, COPY, RUN and WORKDIR (moby/buildkit,
-//! `frontend/dockerfile/dockerfile2llb`). An unnamed stage is `stage-N`, or has no name at all
-//! where it is the only one.
+//! BuildKit names a step `[stage n/m] TEXT`, where n counts, within the stage, a base that is an
+//! image and then each ADD, COPY, RUN, and WORKDIR (moby/buildkit,
+//! `frontend/dockerfile/dockerfile2llb`). An unnamed stage is `stage-N`, or has no name if it is
+//! the only one.
 
 use std::sync::LazyLock;
 
@@ -14,23 +14,23 @@ use super::reference::Reference;
 use crate::base::{Source, Span};
 use crate::parse::{Dockerfile, Instruction, Stage};
 
-/// How BuildKit's parser names a line, in its versions.
+/// The formats in which versions of BuildKit's parser report a line.
 static PARSE_ERROR: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)parse error (?:on )?line (\d+)").ok());
 
-/// A step as an engine names it.
+/// The name of a step, as an engine reports it.
 #[derive(Debug, Clone, Copy)]
 pub struct StepName<'a> {
-    /// Its stage, where one is named.
+    /// The name of its stage, if any.
     pub stage: Option<&'a str>,
-    /// Its number in the stage; 0 for what is no instruction.
+    /// The number of the step in its stage; 0 if it is not an instruction.
     pub number: u32,
-    /// The instruction, or what the engine does.
+    /// The text of the instruction, or a description of what the engine does.
     pub text: &'a str,
 }
 
-/// Where what failed is written: the file and the whole instruction, or the line. The file is
-/// another one than the image's where a trigger of its base failed.
+/// Returns the file and the span of the instruction or line that failed. If a trigger of the base
+/// failed, the file is not the image's Dockerfile.
 pub fn find_failure(
     image: &Image,
     step: Option<StepName<'_>>,
@@ -48,7 +48,8 @@ pub fn find_failure(
     })
 }
 
-/// The `ONBUILD` line of a base behind a step of that text, which newer frontends name by the whole line.
+/// Finds the `ONBUILD` instruction of a base with the text of a step. Newer frontends include the
+/// `ONBUILD` keyword.
 fn find_trigger(image: &Image, text: &str) -> Option<(Source, Span)> {
     let text = text.strip_prefix("ONBUILD ").unwrap_or(text);
     let triggers = image.evaluation.stages.iter().flat_map(|stage| &stage.triggers);
@@ -56,8 +57,8 @@ fn find_trigger(image: &Image, text: &str) -> Option<(Source, Span)> {
     same.next().map(|trigger| (trigger.source.clone(), trigger.span))
 }
 
-/// The line that needs what the engine could not fetch: `load metadata for REFERENCE`, `FROM
-/// REFERENCE` for the source of a `COPY`, or an address.
+/// Finds the line that depends on what the engine could not fetch: `load metadata for REFERENCE`,
+/// `FROM REFERENCE` for the source of a `COPY`, or a URL.
 fn find_need(image: &Image, text: &str) -> Option<(Source, Span)> {
     let evaluation = &image.evaluation;
     let name = text.strip_prefix("load metadata for ").or(text.strip_prefix("FROM "));
@@ -78,9 +79,9 @@ fn find_need(image: &Image, text: &str) -> Option<(Source, Span)> {
     Some((source.clone(), source.line_span(source.line_of(span.start))?))
 }
 
-/// The span of the instruction that a step runs. Where the number leads to an instruction with
-/// another keyword, or to none, the instruction of that text is taken; nothing where there is
-/// none or more than one. Number 0 means that only the text is known.
+/// Returns the span of the instruction that a step runs. If the instruction with that number has
+/// another keyword or does not exist, returns the instruction with the same text, or `None` if
+/// there is none or more than one. Number 0 means that only the text is known.
 pub fn find_step(
     file: &Dockerfile,
     stage_name: Option<&str>,
@@ -97,8 +98,8 @@ pub fn find_step(
     }
     let counted: Vec<&Instruction> =
         stage.instructions.iter().filter(|it| is_counted(it)).collect();
-    // Whether the base counts depends on what it is (an image does, a stage and `scratch` don't);
-    // both are tried, and the text decides.
+    // Whether the base counts as a step depends on its kind: an image does, but a stage and
+    // `scratch` do not. Try both numbers and compare the texts.
     let number = number as usize;
     let candidates = [number.checked_sub(2), number.checked_sub(1)];
     let by_number = candidates.into_iter().flatten().filter_map(|at| counted.get(at).copied());
@@ -111,13 +112,13 @@ pub fn find_step(
     let all: Vec<&&Instruction> = counted.iter().filter(same_text).collect();
     match (all.as_slice(), of_keyword.as_slice()) {
         ([only], _) => Some(only.span),
-        // Variables are expanded in a step's text, so the texts may differ for good reason.
+        // The text of a step has its variables expanded, so it can differ from the file's.
         ([], [first, ..]) => Some(first.span),
         _ => None,
     }
 }
 
-/// The only instruction of the whole file that has this text.
+/// Returns the only instruction in the file with this text.
 fn find_text(file: &Dockerfile, text: &str) -> Option<Span> {
     let all = file.stages.iter().flat_map(|stage| &stage.instructions);
     let mut same = all.filter(|it| is_counted(it) && is_same_text(&it.text, text));
@@ -140,7 +141,7 @@ fn is_counted(instruction: &Instruction) -> bool {
     matches!(instruction.keyword.value.as_str(), "ADD" | "COPY" | "RUN" | "WORKDIR")
 }
 
-/// Equal but for blanks and the case of the keyword.
+/// Compares two texts, ignoring blanks and the case of the keyword.
 fn is_same_text(a: &str, b: &str) -> bool {
     let (mut a, mut b) = (a.split_whitespace(), b.split_whitespace());
     a.next().map(str::to_uppercase) == b.next().map(str::to_uppercase) && a.eq(b)
@@ -180,11 +181,11 @@ RUN make all
         // A base that is an image is the first step.
         check(Some("tools"), 1, "FROM docker.io/library/debian", Some(1));
         check(Some("tools"), 2, "RUN make tools", Some(2));
-        // A base that is a stage is none.
+        // A base that is a stage is not a step.
         check(Some("build"), 1, "COPY . /src", Some(5));
         check(Some("build"), 2, "RUN make     all", Some(6));
         check(Some("BUILD"), 3, "WORKDIR /src", Some(8));
-        // The engine expands variables; the keyword and the number still lead there.
+        // The engine expands variables. The keyword and the number still match.
         check(Some("build"), 4, "RUN make fast", Some(9));
         check(Some("stage-2"), 1, "COPY --from=build /src/out /", Some(12));
         check(None, 2, "RUN make all", Some(13));

@@ -1,8 +1,9 @@
-//! Which image needs which: names, edges, the acyclic graph, and choosing from it.
+//! The dependency graph: names, edges, topological order, and selection.
 //!
-//! Owns the truth that lies in the Dockerfiles. It hashes nothing and builds nothing. Stages of
-//! this room: `evaluate` (one Dockerfile with its arguments), `naming` (what images are called),
-//! `link` (needs become edges), `dag` (order and cycles), `tag`, `pins`, `select`, `difference`.
+//! Owns the dependencies as the Dockerfiles define them. It hashes nothing and builds nothing. Its
+//! stages are `evaluate` (one Dockerfile with its arguments), `naming` (the names of images),
+//! `link` (dependencies become edges), `dag` (order and cycles), `tag`, `pins`, `select`, and
+//! `difference`.
 
 pub mod dag;
 pub mod difference;
@@ -32,31 +33,31 @@ use externals::ExternalTable;
 use naming::Origin;
 use reference::Reference;
 
-/// All images of a repository and what they need.
+/// All images of a repository and their dependencies.
 #[derive(Debug, Default)]
 pub struct Graph {
-    /// The images in the order of their names.
+    /// The images, sorted by name.
     pub images: IdMap<Image>,
-    /// The images that the repository does not build and some of its images need.
+    /// The external images that images of the repository depend on.
     pub externals: ExternalTable,
     order: Vec<ImageId>,
     by_name: BTreeMap<String, ImageId>,
     surroundings: Surroundings,
 }
 
-/// What images are evaluated with beside their own settings.
+/// The settings of an evaluation that all images share.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The platform that is built for.
+    /// The platform to build for.
     pub platform: Platform,
-    /// The platform that builds.
+    /// The platform that executes the build.
     pub build_platform: Platform,
-    /// The proxies of the docker configuration.
+    /// The proxies from Docker's configuration.
     pub proxies: BuildProxies,
 }
 
 impl Surroundings {
-    /// What the Dockerfile of an image is evaluated with.
+    /// Returns the settings with which an image's Dockerfile is evaluated.
     fn settings(
         &self,
         mut build_args: BTreeMap<String, String>,
@@ -70,41 +71,42 @@ impl Surroundings {
     }
 }
 
-/// One thing that we build.
+/// An image that the repository builds.
 #[derive(Debug)]
 pub struct Image {
-    /// Its name, unique in the repository.
+    /// The name, unique in the repository.
     pub name: String,
-    /// Its Dockerfile.
+    /// The path of the Dockerfile.
     pub dockerfile: RelPath,
-    /// The folder whose files its build may read.
+    /// The directory of the build context.
     pub context: RelPath,
-    /// The stage to build; the last one where nothing is said.
+    /// The stage to build. `None` means the last stage.
     pub target: Option<String>,
-    /// Build arguments that were set for it.
+    /// The build arguments that are set for the image.
     pub build_args: BTreeMap<String, String>,
-    /// Named contexts: a name, and `docker-image://REFERENCE`, a folder relative to the root or
-    /// an address.
+    /// The values of named contexts by name: `docker-image://REFERENCE`, a directory relative to
+    /// the root, or a URL.
     pub contexts: BTreeMap<String, String>,
-    /// How many of a run's places its build takes.
+    /// The number of slots that its build takes.
     pub weight: usize,
-    /// What it is tagged with; siblings know it by the first.
+    /// The references with which the image is tagged. Siblings use the first one.
     pub references: Vec<Reference>,
-    /// Where its name came from.
+    /// The origin of its name.
     pub named_by: Origin,
-    /// Its Dockerfile, read.
+    /// The parsed Dockerfile.
     pub file: Dockerfile,
-    /// What its Dockerfile means with its arguments.
+    /// The evaluation of its Dockerfile with its arguments.
     pub evaluation: Evaluation,
-    /// The images of this repository that it needs, in the order written.
+    /// The edges to images of this repository, in source order.
     pub parents: Vec<Edge>,
-    /// The images that it needs and this repository does not build, in the order written.
+    /// The external images that it depends on, in source order.
     pub externals: Vec<External>,
-    /// What each of the needs of its evaluation names.
+    /// The resolved dependencies, in the order of those of the evaluation.
     pub dependencies: Vec<Dependency>,
 }
 
-/// An image that another is built on or copies from; `I` says what stands for those of the repository.
+/// An image that another one is built on or copies from. `I` is the type that identifies an image
+/// of the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dependency<I = ImageId> {
     /// An image of the repository.
@@ -114,12 +116,13 @@ pub enum Dependency<I = ImageId> {
 }
 
 impl Image {
-    /// The needs of its evaluation with what they name.
+    /// Returns the dependencies of its evaluation with the images that they resolve to.
     pub fn needs(&self) -> impl Iterator<Item = (&Need, Dependency)> {
         self.evaluation.needs.iter().zip(self.dependencies.iter().copied())
     }
 
-    /// Its needs of other images of the repository, with the platforms that they are wanted for.
+    /// Returns the dependencies that are images of the repository, with the platforms for which
+    /// they are used.
     pub fn needs_of_images(&self) -> impl Iterator<Item = (&Need, ImageId)> {
         self.needs().filter_map(|(need, of)| match of {
             Dependency::Image(parent) => Some((need, parent)),
@@ -127,13 +130,13 @@ impl Image {
         })
     }
 
-    /// Whether something else than the engine's own frontend reads its Dockerfile.
+    /// Returns whether a frontend other than the engine's own reads its Dockerfile.
     pub fn names_frontend(&self) -> bool {
         self.named_frontend().is_some()
     }
 
-    /// The image whose layers lie below its own: that which the target starts from, by way of other stages
-    /// of the file.
+    /// Returns the base image: the image that the target starts from, directly or through other
+    /// stages of the file.
     pub fn base(&self) -> Option<Reference> {
         match self.evaluation.chain()?.1 {
             Bottom::Image(reference) => Some(reference),
@@ -141,10 +144,10 @@ impl Image {
         }
     }
 
-    /// Whether its Dockerfile is read by something else than Docker's own frontend of version 1.
+    /// Returns whether a frontend other than version 1 of Docker's own reads its Dockerfile.
     pub fn has_unknown_frontend(&self) -> bool {
         let Some(syntax) = self.named_frontend() else { return false };
-        // What follows the name are options of that frontend.
+        // The text after the name is options for the frontend.
         let name = syntax.split_whitespace().next().unwrap_or_default();
         let Ok(reference) = Reference::parse(name) else { return true };
         let is_version_one = |tag: &str| {
@@ -155,58 +158,59 @@ impl Image {
             || !reference.tag.as_deref().is_some_and(is_version_one)
     }
 
-    /// The image of the frontend that reads its Dockerfile, where it is not the engine's own. The
-    /// build argument wins over the directive.
+    /// Returns the frontend image that reads its Dockerfile, or `None` if it is the engine's own.
+    /// The build argument takes precedence over the directive.
     pub fn named_frontend(&self) -> Option<&str> {
         let written = self.file.directives.syntax.as_ref().map(|it| it.value.as_str());
         self.build_args.get("BUILDKIT_SYNTAX").map(String::as_str).or(written)
     }
 }
 
-/// A need of an image that another image of the repository meets.
+/// A direct dependency on another image of the repository.
 #[derive(Debug, Clone)]
 pub struct Edge {
-    /// The image that is needed.
+    /// The image that is depended on.
     pub parent: ImageId,
-    /// In which way.
+    /// The kind of the dependency.
     pub kind: NeedKind,
-    /// The reference, normalised.
+    /// The normalized reference.
     pub reference: Reference,
-    /// The file that says so.
+    /// The file that contains the reference.
     pub source: Source,
-    /// Where it says so.
+    /// The span in that file.
     pub span: Span,
 }
 
 impl Edge {
-    /// Where the need is written.
+    /// Returns the position of the reference.
     pub fn place(&self) -> Place {
         self.source.place(self.span)
     }
 }
 
-/// A need of an image that this repository does not build.
+/// A direct dependency on an external image.
 #[derive(Debug, Clone)]
 pub struct External {
-    /// What is needed.
+    /// The external image.
     pub id: ExternalId,
-    /// In which way.
+    /// The kind of the dependency.
     pub kind: NeedKind,
-    /// The file that says so.
+    /// The file that contains the reference.
     pub source: Source,
-    /// Where it says so.
+    /// The span in that file.
     pub span: Span,
 }
 
 impl External {
-    /// Where the need is written.
+    /// Returns the position of the reference.
     pub fn place(&self) -> Place {
         self.source.place(self.span)
     }
 }
 
 impl Graph {
-    /// A graph of linked images. A cycle becomes an error that shows every edge of it; the order is empty then.
+    /// Returns a graph of linked images. If there are cycles, each is an error that shows all its
+    /// edges, and the order is empty.
     pub fn new(
         images: IdMap<Image>,
         externals: ExternalTable,
@@ -218,7 +222,7 @@ impl Graph {
         (graph, problems)
     }
 
-    /// Sorts the images. Returns an error for each cycle.
+    /// Sorts the images. Returns an error per cycle.
     fn sort(&mut self) -> Vec<Diagnostic> {
         let images = &self.images;
         let parents = IdMap::from_fn(images.len(), |image| {
@@ -231,18 +235,18 @@ impl Graph {
         problems
     }
 
-    /// All images, each after all that it needs; names decide where needs do not. Empty where
-    /// the graph has a cycle.
+    /// Returns all images in topological order, each after its dependencies; otherwise sorted by
+    /// name. Empty if the graph has a cycle.
     pub fn order(&self) -> &[ImageId] {
         &self.order
     }
 
-    /// The image of that name.
+    /// Returns the image with this name.
     pub fn find(&self, name: &str) -> Option<ImageId> {
         self.by_name.get(name).copied()
     }
 
-    /// The images that an image needs directly, each once, in the order written.
+    /// Returns the parents of an image, each once, in source order.
     pub fn parents_of(&self, image: ImageId) -> Vec<ImageId> {
         let mut parents: Vec<ImageId> = Vec::new();
         for edge in &self.images[image].parents {
@@ -253,7 +257,7 @@ impl Graph {
         parents
     }
 
-    /// For every image those that need it directly, each once, in the order of names.
+    /// Returns the children of every image, each once, sorted by name.
     pub fn children(&self) -> IdMap<Vec<ImageId>> {
         let mut children = IdMap::from_fn(self.images.len(), |_| Vec::new());
         for image in self.images.ids() {
@@ -265,7 +269,7 @@ impl Graph {
     }
 }
 
-/// An error that shows every edge of a cycle: `a` needs `b` needs … needs `a`.
+/// Returns an error that shows every edge of a cycle: `a` needs `b` needs … needs `a`.
 fn describe_cycle(images: &IdMap<Image>, cycle: &[ImageId]) -> Diagnostic {
     let names: Vec<&str> =
         cycle.iter().chain(cycle.first()).map(|image| images[*image].name.as_str()).collect();

@@ -1,9 +1,9 @@
-//! What images are called: the references they get, and where each part of a name came from.
+//! Naming: the references of images, and the origin of each part of a name.
 //!
-//! In this order: command line, environment, `layers.toml`, inference. Inference asks what the
-//! repository's own FROM lines call their siblings: where `docker/dev` says
-//! `FROM acme/shop-base:latest` and an image `base` exists, images are called
-//! `acme/shop-{name}`. It owns names only; edges are drawn in `link`.
+//! The sources of a name, in order of precedence, are the command line, the environment,
+//! `layers.toml`, and inference. Inference uses the names by which the repository's own FROM lines
+//! refer to siblings: if `docker/dev` has `FROM acme/shop-base:latest` and an image `base` exists,
+//! images are named `acme/shop-{name}`. Owns names only; `link` creates the edges.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -16,18 +16,18 @@ use super::evaluate::{Need, NeedKind};
 use super::images::Candidate;
 use super::reference::Reference;
 
-/// Where a part of a name was found.
+/// The origin of a part of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// This option.
+    /// A command-line option.
     CommandLine(&'static str),
-    /// A variable of the environment.
+    /// An environment variable.
     Environment(&'static str),
     /// A setting in `layers.toml`.
     Config(Place),
-    /// A reference in a Dockerfile that names a sibling.
+    /// A reference to a sibling in a Dockerfile.
     Inferred(Place),
-    /// The repository's folder.
+    /// The name of the repository's directory.
     Folder,
 }
 
@@ -44,7 +44,8 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// What the user would change to get another name: an option, a variable, a place.
+    /// Returns what a user would change to get another name: an option, a variable, or a position
+    /// in a file.
     pub fn cause(&self) -> String {
         match self {
             Origin::CommandLine(option) => format!("`{option}`"),
@@ -53,84 +54,83 @@ impl Origin {
     }
 }
 
-/// A part of a name and where it was found.
+/// A part of a name with its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
     /// The text.
     pub value: String,
-    /// Where it was found.
+    /// The origin.
     pub origin: Origin,
 }
 
-/// What is said about names outside the Dockerfiles.
+/// The settings for names outside the Dockerfiles.
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
-    /// What stands before the app, such as `acme`.
+    /// The namespace before the app, such as `acme`.
     pub namespace: Option<Given>,
-    /// What all images are called after, such as `shop`.
+    /// The app, which is the prefix of all image names, such as `shop`.
     pub app: Option<Given>,
-    /// Further tags for every image. Where there can be only one, the first is meant.
+    /// Additional tags for every image. Where only one is possible, the first one is used.
     pub versions: Vec<Given>,
-    /// The name of the repository's folder, the app of last resort.
+    /// The name of the repository's directory, the default for the app.
     pub folder: String,
 }
 
-/// A reference that is set for an image.
+/// A reference that is configured for an image.
 #[derive(Debug, Clone)]
 pub struct Pattern {
-    /// The text, in which `{namespace}` and `{app}` may still stand.
+    /// The text, which may still contain `{namespace}` and `{app}`.
     pub text: String,
-    /// Where it was found.
+    /// The origin.
     pub origin: Origin,
-    /// Where it is written.
+    /// The position of the setting.
     pub spot: Option<(Source, Span)>,
-    /// Whether the version is part of it already.
+    /// Whether the text already includes the version.
     pub has_version: bool,
 }
 
-/// What one image is called.
+/// The references of one image.
 #[derive(Debug, Clone)]
 pub struct Named {
-    /// Its references; siblings know it by the first.
+    /// The references. Siblings use the first one.
     pub references: Vec<Reference>,
-    /// Where its name came from.
+    /// The origin of the name.
     pub origin: Origin,
 }
 
-/// Why an image can't be called what it would be.
+/// The reason why an image cannot have its name.
 #[derive(Debug, Clone)]
 pub struct Misnamed {
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// The setting that says so, where it is one.
+    /// The position of the setting that causes it, if any.
     pub spot: Option<(Source, Span)>,
 }
 
-/// What all images are called.
+/// The names of all images.
 #[derive(Debug)]
 pub struct Naming {
-    /// For each image what it is called, or why that is no valid reference.
+    /// The references of each image, or the reason why they are not valid.
     pub images: Vec<Result<Named, Misnamed>>,
-    /// What the FROM lines say before the names of siblings, whether or not that is heeded.
+    /// The prefix of sibling names in FROM lines, whether it is used or not.
     pub inferred: Option<Inferred>,
 }
 
-/// A need of one image, for the vote on what siblings are called.
+/// A dependency of one image, from which the names of siblings are inferred.
 pub struct Vote<'a> {
-    /// The image that has it.
+    /// The dependent.
     pub image: &'a str,
-    /// The need.
+    /// The dependency.
     pub need: &'a Need,
 }
 
 /// The tag of a reference that has none.
 pub const LATEST: &str = "latest";
 
-/// Works out what each of the images is called.
+/// Determines the references of each image.
 ///
-/// Versions are further tags beside the one by which siblings know an image. Where several
-/// images share a repository, the tag says which one is meant, and a version follows it:
-/// `ros:jazzy-1.2`.
+/// Versions are additional tags after the one that siblings use. If several images share a
+/// repository, the tag identifies the image, and the version follows it: `ros:jazzy-1.2`.
 pub fn name_all(wishes: &Wishes, images: &[&Candidate], votes: &[Vote<'_>]) -> Naming {
     let names: HashSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let inferred = infer_prefix(&names, votes);
@@ -182,16 +182,16 @@ pub fn name_all(wishes: &Wishes, images: &[&Candidate], votes: &[Vote<'_>]) -> N
     Naming { images: named, inferred }
 }
 
-/// What an image is called but for the tags that are not written out.
+/// A reference of an image before its tag is inferred.
 struct Draft {
     repository: String,
-    /// The repository in its normal form.
+    /// The normalized repository.
     normal: String,
     tag: Option<String>,
     origin: Origin,
     spot: Option<(Source, Span)>,
     has_version: bool,
-    /// Whether siblings may say the tag.
+    /// Whether references in FROM lines can determine the tag.
     takes_votes: bool,
 }
 
@@ -199,7 +199,8 @@ impl Draft {
     fn of_name(prefix: &str, name: &str, origin: Origin) -> Result<Draft, Misnamed> {
         let repository = format!("{prefix}{name}");
         let normal = parse(&repository, None)?.repository();
-        // Without any prefix `python:3.12` is more likely the world's python than ours.
+        // Without a prefix, `python:3.12` is more likely the official image than an image of this
+        // repository.
         let takes_votes = !prefix.is_empty();
         let (tag, spot, has_version) = (None, None, false);
         Ok(Draft { repository, normal, tag, origin, spot, has_version, takes_votes })
@@ -232,17 +233,17 @@ impl Draft {
     }
 }
 
-/// By which tags the FROM lines name siblings whose tag is not set.
+/// The tags by which FROM lines name siblings whose tag is not configured.
 struct Tags<'a> {
-    /// Where all lines about an image agree, by repository.
+    /// The tags of images on which all lines agree, by repository.
     by_repository: HashMap<String, &'a str>,
-    /// For those that no line names.
+    /// The tag of images that no line names.
     usual: &'a str,
 }
 
 impl<'a> Tags<'a> {
-    /// One tag that all lines agree on is the usual one; where they disagree about an image,
-    /// `latest` is.
+    /// Infers the tags. If all lines agree on one tag, it is the default. If the lines about an
+    /// image disagree, its tag is `latest`.
     fn infer(
         images: &[&Candidate],
         drafts: &[Result<Vec<Draft>, Misnamed>],
@@ -273,7 +274,7 @@ impl<'a> Tags<'a> {
         Tags { by_repository: agreed.collect(), usual }
     }
 
-    /// The tag of an image: its own, or else that by which siblings name it.
+    /// Returns the tag of an image: its own, or the one by which siblings name it.
     fn of<'s>(&'s self, draft: &'s Draft) -> &'s str {
         let inferred = self.by_repository.get(&draft.normal).copied().unwrap_or(self.usual);
         draft.tag.as_deref().unwrap_or(inferred)
@@ -287,16 +288,16 @@ fn parse(text: &str, spot: Option<&(Source, Span)>) -> Result<Reference, Misname
     })
 }
 
-/// What stands before the names of siblings, and the need that shows it best.
+/// The prefix of sibling names, and the dependency that shows it.
 #[derive(Debug)]
 pub struct Inferred {
-    /// Such as `acme/shop-`.
+    /// The prefix, such as `acme/shop-`.
     pub prefix: String,
     place: Place,
 }
 
 impl Inferred {
-    /// The namespace and the app in `acme/shop-`.
+    /// Returns the namespace and the app, such as those in `acme/shop-`.
     pub fn parts(&self) -> (Option<&str>, Option<&str>) {
         let (namespace, last) = match self.prefix.rsplit_once('/') {
             Some((namespace, last)) => (Some(namespace), last),
@@ -307,7 +308,8 @@ impl Inferred {
     }
 }
 
-/// The prefix that most different siblings are called by; the longer one where two tie.
+/// Returns the prefix with which the most siblings are named. Of prefixes with equally many
+/// siblings, the longest one is used.
 fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<Inferred> {
     let mut by_prefix: BTreeMap<String, (HashSet<&str>, Place)> = BTreeMap::new();
     for vote in votes.iter().filter(|vote| vote.need.kind != NeedKind::Context) {
@@ -315,7 +317,7 @@ fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<Inferred> {
         let Some((prefix, name)) = split_sibling(&repository, vote.image, names) else { continue };
         let tag = vote.need.reference.tag.as_deref().unwrap_or(LATEST);
         if prefix.is_empty() && (tag != LATEST || vote.need.reference.digest.is_some()) {
-            // `FROM python:3.12` beside a folder `python` means the world's python.
+            // Next to a directory `python`, `FROM python:3.12` means the official image.
             continue;
         }
         by_prefix
@@ -330,8 +332,8 @@ fn infer_prefix(names: &HashSet<&str>, votes: &[Vote<'_>]) -> Option<Inferred> {
         .map(|(prefix, (_, place))| Inferred { prefix, place })
 }
 
-/// A repository's path as the name of another image and what stands before it. The longest name wins:
-/// `shop-base-dev` is `base-dev`, not `dev`.
+/// Splits a repository's path into a prefix and the name of another image. The longest name takes
+/// precedence: `shop-base-dev` is `base-dev`, not `dev`.
 fn split_sibling<'r, 'n>(
     repository: &'r str,
     image: &str,
@@ -344,7 +346,7 @@ fn split_sibling<'r, 'n>(
     })
 }
 
-/// The prefix when no template is given.
+/// Returns the prefix of names without a template.
 fn prefix_of(wishes: &Wishes, inferred: Option<&Inferred>) -> (String, Origin) {
     let given = wishes.app.as_ref().or(wishes.namespace.as_ref());
     match (given, inferred) {
@@ -370,7 +372,7 @@ fn prefix_of(wishes: &Wishes, inferred: Option<&Inferred>) -> (String, Origin) {
     }
 }
 
-/// A template with everything but `{name}` filled in.
+/// Fills everything in a template except `{name}`.
 fn fill(template: &str, wishes: &Wishes, inferred: Option<&Inferred>) -> String {
     let (namespace, app) = inferred.map(Inferred::parts).unwrap_or_default();
     let namespace = wishes.namespace.as_ref().map(|it| it.value.as_str()).or(namespace);
@@ -382,7 +384,8 @@ fn fill(template: &str, wishes: &Wishes, inferred: Option<&Inferred>) -> String 
     filled.replace("{app}", app)
 }
 
-/// A folder's name as a part of a reference: lower case, and `-` for what is not allowed.
+/// Returns the name of a directory as part of a reference: in lowercase, with `-` for characters
+/// that are not allowed.
 pub fn as_app(folder: &str) -> String {
     let lower = folder.to_lowercase();
     let mut app = String::new();

@@ -11,23 +11,24 @@ use super::reference::Reference;
 pub struct Pins(BTreeMap<Reference, String>);
 
 impl Pins {
-    /// The digest that an external is pinned to. One that names its digest itself is none.
+    /// Returns the digest to which an external is pinned. An external with a digest of its own is
+    /// never pinned.
     pub fn digest(&self, external: &Reference) -> Option<&str> {
         self.0.get(external).filter(|_| external.digest.is_none()).map(String::as_str)
     }
 
-    /// What an external is pinned to, by digest alone.
+    /// Returns the pinned reference of an external, by digest only.
     pub fn pinned(&self, external: &Reference) -> Option<Reference> {
         let digest = self.digest(external)?.to_owned();
         Some(Reference { tag: None, digest: Some(digest), ..external.clone() })
     }
 
-    /// Pins an external. Returns the digest that it was pinned to.
+    /// Pins an external. Returns the digest to which it was pinned before.
     pub fn pin(&mut self, external: &Reference, digest: String) -> Option<String> {
         self.0.insert(external.clone(), digest)
     }
 
-    /// All of them: references, and digests.
+    /// Returns all pins as references and digests.
     pub fn all(&self) -> impl Iterator<Item = (&Reference, &str)> {
         self.0.iter().map(|(reference, digest)| (reference, digest.as_str()))
     }

@@ -1,7 +1,7 @@
-//! Image references: how they are read, their normal form, and when two name one image.
+//! Image references: parsing, normalization, and comparison.
 //!
 //! Owns the grammar, which is that of github.com/distribution/reference as Docker uses it. It
-//! asks no registry anything.
+//! contacts no registry.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -11,44 +11,44 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::text::names_registry;
 
-/// How the value of a named context says that it is an image (BuildKit, `frontend/dockerfile/dockerui`).
+/// The prefix that marks the value of a named context as an image (BuildKit,
+/// `frontend/dockerfile/dockerui`).
 pub const IMAGE_SCHEME: &str = "docker-image://";
 
-/// The registry of names that have none.
+/// The registry of references that name none.
 pub const HUB: &str = "docker.io";
-/// Its old name.
+/// The former name of [`HUB`].
 const LEGACY_DOMAIN: &str = "index.docker.io";
-/// Where names of one part live on it.
+/// The namespace on [`HUB`] of names that consist of one part.
 const OFFICIAL: &str = "library/";
-/// The longest path, in bytes.
+/// The maximum length of a path in bytes.
 const LONGEST_PATH: usize = 255;
-/// The longest tag, in bytes.
+/// The maximum length of a tag in bytes.
 pub(super) const LONGEST_TAG: usize = 128;
 
-/// The name of an image in its normal form: equal references are one image. References are in the order
-/// of their full forms, and are written in it.
+/// A normalized image reference. Equal references name the same image. References sort by their
+/// full forms and serialize to them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reference {
-    /// The registry, such as `docker.io` or `localhost:5000`. Empty for the odd name whose first
-    /// part has a dot but is no host name, such as `a__b.c/d`.
+    /// The registry, such as `docker.io` or `localhost:5000`. Empty for the rare name whose first
+    /// part has a dot but is not a host name, such as `a__b.c/d`.
     pub domain: String,
-    /// The repository on it, such as `library/alpine`.
+    /// The repository in the registry, such as `library/alpine`.
     pub path: String,
-    /// The tag: `latest` where the text has neither tag nor digest; nothing where it has a digest
-    /// alone.
+    /// The tag: `latest` if the text has neither tag nor digest, `None` if it has only a digest.
     pub tag: Option<String>,
     /// The digest with its algorithm, `sha256:…`.
     pub digest: Option<String>,
 }
 
-/// Why a text is no reference.
+/// The reason why a text is not a valid reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReferenceError {
-    /// It does not have the form `[domain/]path[:tag][@digest]`.
+    /// The text does not have the form `[domain/]path[:tag][@digest]`.
     Format,
-    /// The path has upper-case letters; it is given.
+    /// The path has uppercase letters. Contains the path.
     UpperCase(String),
-    /// It is 64 hexadecimal digits, which would be an image's ID.
+    /// The text consists of 64 hexadecimal digits, like an image ID.
     Identifier,
     /// The path is longer than 255 bytes.
     TooLong,
@@ -79,10 +79,10 @@ impl fmt::Display for ReferenceError {
 impl std::error::Error for ReferenceError {}
 
 impl Reference {
-    /// Reads a reference as a `FROM` line takes it.
+    /// Parses a reference in the form that `FROM` accepts.
     ///
     /// # Errors
-    /// Where the text does not have the form of a reference.
+    /// Returns an error if the text does not have the form of a reference.
     pub fn parse(text: &str) -> Result<Reference, ReferenceError> {
         if text.len() == 64 && text.bytes().all(is_lower_hex) {
             return Err(ReferenceError::Identifier);
@@ -100,7 +100,8 @@ impl Reference {
         }
         let (domain, path) = match is_host(domain) {
             true => (domain, format!("{official}{path}")),
-            // What is no host may still be the first part of a path, for example `a__b.c/d`.
+            // A text that is not a host name can still be the first part of a path, such as
+            // `a__b.c/d`.
             false if is_path(domain) => ("", format!("{domain}/{path}")),
             false => return Err(ReferenceError::Format),
         };
@@ -115,17 +116,17 @@ impl Reference {
         Ok(Reference { domain: domain.to_owned(), path, tag, digest })
     }
 
-    /// The image that the value of a named context means; nothing where it means something else.
+    /// Returns the image that the value of a named context names, or `None` if it is not an image.
     pub fn in_context(value: &str) -> Option<Reference> {
         Reference::parse(value.strip_prefix(IMAGE_SCHEME)?).ok()
     }
 
-    /// The full form, such as `docker.io/library/alpine:latest`.
+    /// Returns the full form, such as `docker.io/library/alpine:latest`.
     pub fn normalised(&self) -> String {
         self.to_string()
     }
 
-    /// The bytes of the full form.
+    /// Returns the bytes of the full form.
     fn bytes(&self) -> impl Iterator<Item = u8> {
         let slash = if self.domain.is_empty() { "" } else { "/" };
         let tag = self.tag.iter().flat_map(|tag| [":", tag]);
@@ -134,12 +135,12 @@ impl Reference {
         parts.chain(tag).chain(digest).flat_map(str::bytes)
     }
 
-    /// The form that people write, without `docker.io/` and `library/`: `alpine:latest`.
+    /// Returns the short form, without `docker.io/` and `library/`: `alpine:latest`.
     pub fn familiar(&self) -> String {
         format!("{}{}", self.familiar_repository(), Suffix(self))
     }
 
-    /// The same without tag and digest: `alpine`.
+    /// Returns the short form without tag and digest: `alpine`.
     pub fn familiar_repository(&self) -> String {
         if self.domain != HUB {
             return self.repository();
@@ -150,15 +151,16 @@ impl Reference {
         }
     }
 
-    /// What BuildKit looks it up by among named contexts, whatever a Dockerfile writes:
-    /// `acme/shop-base` for `docker.io/acme/shop-base:latest` (`frontend/dockerfile/dockerui`).
+    /// Returns the name by which BuildKit looks up the reference among named contexts, however a
+    /// Dockerfile writes it: `acme/shop-base` for `docker.io/acme/shop-base:latest`
+    /// (`frontend/dockerfile/dockerui`).
     pub fn context_name(&self) -> String {
         let familiar = self.familiar();
         familiar.strip_suffix(":latest").map(str::to_owned).unwrap_or(familiar)
     }
 
-    /// The form in which BuildKit looks up a named context that is called `name`, with the `::PLATFORM` that may
-    /// follow. Nothing if it is not a valid name: BuildKit would never find it.
+    /// Returns the form in which BuildKit looks up a named context called `name`, with an optional
+    /// `::PLATFORM`. Returns `None` if the name is not valid, because BuildKit would never find it.
     pub fn context_key(name: &str) -> Option<String> {
         let (image, platform) =
             name.split_once("::").map_or((name, None), |(name, platform)| (name, Some(platform)));
@@ -169,7 +171,7 @@ impl Reference {
         })
     }
 
-    /// The reference without tag and digest: `docker.io/library/alpine`.
+    /// Returns the full form without tag and digest: `docker.io/library/alpine`.
     pub fn repository(&self) -> String {
         if self.domain.is_empty() {
             return self.path.clone();
@@ -177,13 +179,13 @@ impl Reference {
         format!("{}/{}", self.domain, self.path)
     }
 
-    /// Whether both are in one repository.
+    /// Returns whether both are in the same repository.
     pub fn same_repository(&self, other: &Reference) -> bool {
         self.domain == other.domain && self.path == other.path
     }
 
-    /// Whether both name one image: one repository and one digest, or no digest and one tag.
-    /// Beside a digest the tag is decoration.
+    /// Returns whether both name the same image: the same repository and digest, or the same tag if
+    /// neither has a digest. A tag next to a digest is ignored.
     pub fn same_image(&self, other: &Reference) -> bool {
         let same_version = match (&self.digest, &other.digest) {
             (None, None) => self.tag == other.tag,
@@ -227,7 +229,7 @@ impl<'de> Deserialize<'de> for Reference {
     }
 }
 
-/// The tag and the digest with their signs.
+/// The tag and the digest with their separators.
 struct Suffix<'a>(&'a Reference);
 
 impl fmt::Display for Suffix<'_> {
@@ -242,7 +244,7 @@ impl fmt::Display for Suffix<'_> {
     }
 }
 
-/// The registry and the rest.
+/// Splits a text into the registry and the rest.
 fn split_domain(text: &str) -> (&str, &str) {
     let Some((first, rest)) = text.split_once('/') else { return (HUB, text) };
     if first == LEGACY_DOMAIN {
@@ -251,13 +253,13 @@ fn split_domain(text: &str) -> (&str, &str) {
     if names_registry(first) { (first, rest) } else { (HUB, text) }
 }
 
-/// What stands before the first sign of a kind, and what follows it, where there is one.
+/// Splits a text at the first separator, if there is one.
 fn split_at_sign(text: &str, sign: char) -> (&str, Option<&str>) {
     text.split_once(sign).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
-/// Parts of lower-case letters and digits, joined by one `.`, one or two `_`, or any number of
-/// `-`, with `/` between parts.
+/// Returns whether a path consists of parts separated by `/`, each of which has lowercase letters
+/// and digits joined by one `.`, one or two `_`, or any number of `-`.
 fn is_path(path: &str) -> bool {
     path.split('/').all(is_path_part)
 }
@@ -281,12 +283,13 @@ fn is_path_part(part: &str) -> bool {
     words > 0 && separator.is_empty()
 }
 
-/// How many bytes at the beginning are of a kind.
+/// Returns how many of the first bytes are of a kind.
 fn run(text: &str, is: impl Fn(u8) -> bool) -> usize {
     text.bytes().position(|b| !is(b)).unwrap_or(text.len())
 }
 
-/// A letter, digit or `_`, then up to 127 more, `.` and `-` among them.
+/// Returns whether a text is a valid tag: a letter, digit, or `_`, followed by up to 127 of these,
+/// `.`, and `-`.
 pub fn is_tag(tag: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     tag.len() <= LONGEST_TAG
@@ -294,7 +297,7 @@ pub fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|b| is_word(b) || matches!(b, b'.' | b'-'))
 }
 
-/// `algorithm:digits`, at least 32 of them.
+/// Returns whether a text has the form `algorithm:digits` with at least 32 digits.
 fn has_digest_form(digest: &str) -> bool {
     let Some((algorithm, digits)) = digest.split_once(':') else { return false };
     let is_word = |word: &str| {
@@ -306,7 +309,7 @@ fn has_digest_form(digest: &str) -> bool {
         && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Whether a text is a digest of an algorithm that Docker knows, such as `sha256:…`.
+/// Returns whether a text is a digest with an algorithm that Docker supports, such as `sha256:…`.
 pub(super) fn is_digest(digest: &str) -> bool {
     let Some((algorithm, digits)) = digest.split_once(':') else { return false };
     let length = match algorithm {
@@ -322,7 +325,7 @@ fn is_lower_hex(b: u8) -> bool {
     b.is_ascii_digit() || matches!(b, b'a'..=b'f')
 }
 
-/// A host name or an address in brackets, then perhaps a port.
+/// Returns whether a text is a host name or an address in brackets, with an optional port.
 fn is_host(domain: &str) -> bool {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     if let Some(address) = domain.strip_prefix('[') {

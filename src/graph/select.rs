@@ -1,7 +1,7 @@
-//! Choosing images: by name, by path, by glob, with what they need.
+//! Selection of images by name, path, or glob, with their dependencies or dependents.
 //!
-//! Owns the meaning of the words a user gives on the command line. A word that chooses nothing
-//! is an error: a typo must not build less than was meant.
+//! Owns the meaning of selectors on the command line. A selector that matches no image is an error,
+//! so that a typo does not build less than intended.
 
 use anyhow::bail;
 
@@ -11,15 +11,15 @@ use crate::scan::glob;
 
 use super::{Graph, Image, dag};
 
-/// The images that the words choose, in the order of names, each once.
+/// Returns the images that the selectors match, each once, sorted by name.
 ///
-/// A word is an image's name, also with a slash behind it, the path of its folder or Dockerfile, a glob of names or a regular
-/// expression for them between slashes. `WORD+` adds all that needs such an image, `+WORD` all
-/// that it needs, at any distance. `current` is the folder, relative to the root, that paths are relative to beside the root
-/// itself.
+/// A selector is the name of an image, with or without a trailing slash, the path of its directory
+/// or Dockerfile, a glob of names, or a regular expression for names between slashes. `WORD+` adds
+/// all dependents of the image and `+WORD` all its dependencies, direct or indirect. Paths are
+/// relative to the root or to `current`, which is itself relative to the root.
 ///
 /// # Errors
-/// Where a word chooses nothing; says what was probably meant.
+/// Returns an error with a suggestion if a selector matches no image.
 pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Result<Vec<ImageId>> {
     let mut chosen = Vec::new();
     for word in words {
@@ -41,11 +41,11 @@ pub fn choose(graph: &Graph, words: &[String], current: &RelPath) -> anyhow::Res
     Ok(chosen)
 }
 
-/// What surrounds the images that the words choose, in the order of names: those images, all that they
-/// need and all that needs them, at any distance. A word with a `+` says itself which side is meant.
+/// Returns the images that the selectors match with all their dependencies and dependents, sorted
+/// by name. For a selector with a `+`, only the side that it names is added.
 ///
 /// # Errors
-/// As [`choose`].
+/// Returns the same errors as [`choose`].
 pub fn surroundings(
     graph: &Graph,
     words: &[String],
@@ -66,21 +66,21 @@ pub fn surroundings(
     Ok(chosen)
 }
 
-/// The chosen images and all that they need, at any distance, in the order of names.
+/// Returns the selected images and all their dependencies, direct or indirect, sorted by name.
 pub fn with_needs(graph: &Graph, chosen: &[ImageId]) -> Vec<ImageId> {
     let parents = crate::base::IdMap::from_fn(graph.images.len(), |image| graph.parents_of(image));
     let reached = dag::reach(&parents, chosen);
     graph.images.ids().filter(|image| reached[*image]).collect()
 }
 
-/// The chosen images and all that needs them, at any distance, in the order of names.
+/// Returns the selected images and all their dependents, direct or indirect, sorted by name.
 pub fn with_dependents(graph: &Graph, chosen: &[ImageId]) -> Vec<ImageId> {
     let reached = dag::reach(&graph.children(), chosen);
     graph.images.ids().filter(|image| reached[*image]).collect()
 }
 
-/// A word without its `+`s, and whether one stood before and behind it. An image that is called
-/// so comes first.
+/// Splits the `+`s off a selector. Returns the rest, and whether there was one before and one after
+/// it. A `+` that is part of an image's name is kept.
 fn split_marks<'a>(graph: &Graph, word: &'a str) -> (&'a str, bool, bool) {
     if graph.find(word).is_some() {
         return (word, false, false);
@@ -108,7 +108,7 @@ fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Ve
             return Ok(at_path);
         }
     }
-    // A shell completes the name of an image to that of a folder, with a slash behind it.
+    // A shell completes the name of an image to that of a directory with a trailing slash.
     if let Some(image) = word.strip_suffix('/').and_then(|name| graph.find(name)) {
         return Ok(vec![image]);
     }

@@ -1,8 +1,9 @@
-//! Further tags that are templates: `{git.branch}-{git.sha}`.
+//! Tags from templates such as `{git.branch}-{git.sha}`.
 //!
-//! Owns how what git calls things becomes a part of a tag: what a tag can't hold is `-`, a first
-//! character that can't be one is `_`, and what is too long is cut where it came from git, so that a
-//! long branch does not push out the commit behind it. Git is asked elsewhere.
+//! Owns the conversion of git's names to parts of a tag. A character that is not allowed in a tag
+//! becomes `-`, and one that is not allowed at its start becomes `_`. In a tag that is too long,
+//! the values from git are shortened, so that a long branch name does not displace the commit after
+//! it. It does not run git.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,11 +13,11 @@ use crate::scan::config::{Template, Unfilled};
 
 use super::reference::LONGEST_TAG;
 
-/// A tag with its placeholders filled. What is written out stays as it is, also where it makes no
-/// tag; each value is asked for once a placeholder.
+/// Fills the placeholders of a tag. Literal text is kept unchanged, even if it is not valid in a
+/// tag. Requests each value only once.
 ///
 /// # Errors
-/// Where a placeholder has no value; the byte range is its place in the template.
+/// Returns an error if a placeholder has no value, with its byte range in the template.
 pub fn fill(
     template: &str,
     value: &dyn Fn(&str) -> Result<String, Unfilled>,
@@ -32,7 +33,7 @@ pub fn fill(
             known.insert(name.to_owned(), value(name)?.chars().map(allowed).collect());
         }
         let whole = &known[name];
-        // All of it is ASCII.
+        // All characters are ASCII.
         Ok(whole[..most.min(whole.len())].to_owned())
     };
     let mut most = LONGEST_TAG;
@@ -110,7 +111,7 @@ mod tests {
     fn a_long_branch_leaves_the_commit_whole() {
         let tag = filled("{git.branch}-{git.sha}", &"x".repeat(300));
         assert_eq!(tag, format!("{}-{SHA}", "x".repeat(LONGEST_TAG - 13)));
-        // What is written out is never cut.
+        // Literal text is never shortened.
         let long = "y".repeat(200);
         assert_eq!(filled(&format!("{long}{{git.branch}}"), "abc"), format!("{long}a"));
     }

@@ -1,11 +1,11 @@
-//! Units: images for platforms, the unit of work.
+//! Units of work: an image for a platform.
 //!
-//! Owns their numbers, and which unit of a parent an edge leads to. Units of one image have neighboring
-//! numbers, and units are in the order of their images.
+//! Owns their ids, and the mapping of edges to units of a parent. The units of one image have
+//! consecutive ids, and units are in the order of their images.
 
 use crate::base::{Id, ImageId, Platform, UnitId};
 
-/// The units of the images of a graph: one per image and platform that is built for.
+/// The units of a graph: one per image and platform to build for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Units {
     images: usize,
@@ -13,54 +13,55 @@ pub struct Units {
 }
 
 impl Units {
-    /// The units of so many images for a platform: one per image.
+    /// Returns the units for a single platform, one per image.
     pub fn for_one(images: usize, platform: Platform) -> Units {
         Units { images, platforms: vec![platform] }
     }
 
-    /// How many units there are.
+    /// Returns the number of units.
     pub fn len(&self) -> usize {
         self.images * self.platforms.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no units.
     pub fn is_empty(&self) -> bool {
         self.images == 0
     }
 
-    /// How many images there are.
+    /// Returns the number of images.
     pub fn images(&self) -> usize {
         self.images
     }
 
-    /// The image of a unit.
+    /// Returns the image of a unit.
     pub fn image(&self, unit: UnitId) -> ImageId {
         ImageId::from_index(unit.index() / self.platforms.len())
     }
 
-    /// The platform of a unit.
+    /// Returns the platform of a unit.
     pub fn platform(&self, unit: UnitId) -> &Platform {
         &self.platforms[unit.index() % self.platforms.len()]
     }
 
-    /// The unit of an image for the first platform, for what is shown per image.
+    /// Returns the unit of an image for the first platform, for output per image.
     pub fn first_of(&self, image: ImageId) -> UnitId {
         UnitId::from_index(image.index() * self.platforms.len())
     }
 
-    /// The units of an image.
+    /// Returns the units of an image.
     pub fn of(&self, image: ImageId) -> impl Iterator<Item = UnitId> + use<> {
         let first = self.first_of(image).index();
         (first..first + self.platforms.len()).map(UnitId::from_index)
     }
 
-    /// The units of some images, in their order.
+    /// Returns the units of several images, in their order.
     pub fn of_all(&self, images: &[ImageId]) -> Vec<UnitId> {
         images.iter().flat_map(|image| self.of(*image)).collect()
     }
 
-    /// The unit of a parent that a unit is built on: for the platform that the need names if the parent is
-    /// built for it, as for `FROM --platform=$BUILDPLATFORM`, else for the unit's own.
+    /// Returns the unit of a parent that a unit is built on. It is the one for the platform of the
+    /// dependency if the parent is built for it, as for `FROM --platform=$BUILDPLATFORM`, and
+    /// otherwise the one for the unit's own platform.
     pub fn parent(&self, unit: UnitId, parent: ImageId, wanted: Option<&Platform>) -> UnitId {
         let is_wanted = |own: &UnitId| Some(self.platform(*own)) == wanted;
         let own = self.first_of(parent).index() + unit.index() % self.platforms.len();
@@ -94,7 +95,7 @@ mod tests {
         };
         check(2, Some(&amd), 0);
         check(3, Some(&arm), 1);
-        // The builder's own platform, whatever the child is for.
+        // The dependency names the build platform, whatever the child's platform is.
         check(3, Some(&amd), 0);
         check(3, None, 1);
         check(3, Some(&Platform::of("linux", "s390x", "")), 1);

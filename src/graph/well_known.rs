@@ -1,9 +1,9 @@
-//! Images of one word that many Dockerfiles use.
+//! Popular official images.
 //!
-//! Owns the list, so that guesses about misspelled names leave those images alone.
+//! Owns the list, so that suggestions for misspelled names ignore these images.
 
-/// Images of one word that many Dockerfiles use. A stage or directory of a similar name is no
-/// reason to doubt them.
+/// Official images that many Dockerfiles use. A stage or directory with a similar name is not a
+/// reason to suspect a typo.
 const WELL_KNOWN: [&str; 40] = [
     "alpine",
     "amazonlinux",
@@ -47,7 +47,7 @@ const WELL_KNOWN: [&str; 40] = [
     "ubuntu",
 ];
 
-/// Returns whether a repository is one of them.
+/// Returns whether a repository is a well-known image.
 pub fn is_well_known(repository: &str) -> bool {
     WELL_KNOWN.contains(&repository)
 }

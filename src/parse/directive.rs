@@ -1,8 +1,9 @@
-//! The parser directives at the top of a file: `# escape=`, `# syntax=`, `# check=`.
+//! The parser directives at the top of a Dockerfile: `# escape=`, `# syntax=`, and `# check=`.
 //!
-//! Owns both readers of them. BuildKit has two, which differ: the parser's own is after `escape`
-//! and allows blanks before `#`; the other one is after `syntax` and `check`, does not, and looks
-//! behind a `#!` line, for `syntax` also after `//` and in a file that is JSON.
+//! Owns both ways of reading directives. BuildKit has two readers that differ. The parser's own
+//! reader handles `escape` and allows blanks before `#`. The other reader handles `syntax` and
+//! `check`. It allows no blanks before `#` and skips a `#!` line. It also finds `syntax` after `//`
+//! and in a file that is JSON.
 
 use crate::base::{Span, Spanned};
 
@@ -12,19 +13,19 @@ use super::words::Place;
 /// One `# name=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Directive<'a> {
-    /// In lower case.
+    /// The name in lowercase.
     pub(super) name: &'static str,
     pub(super) value: &'a str,
-    /// Where the value stands in the line.
+    /// The position of the value in the line.
     pub(super) place: Place,
 }
 
 const NAMES: [&str; 3] = ["syntax", "escape", "check"];
 
-/// Blanks as `\s` has them in Go.
+/// The characters that `\s` matches in Go.
 const BLANKS: [char; 5] = ['\t', '\n', '\x0c', '\r', ' '];
 
-/// Reads a line that begins with the comment sign; nothing where it is no directive.
+/// Parses a line that starts with the comment sign. Returns `None` if the line is not a directive.
 pub(super) fn read<'a>(line: &'a str, sign: &str) -> Option<Directive<'a>> {
     let text = line.strip_prefix(sign)?.trim_start();
     let length = text.find(|c: char| !c.is_ascii_alphanumeric())?;
@@ -35,7 +36,7 @@ pub(super) fn read<'a>(line: &'a str, sign: &str) -> Option<Directive<'a>> {
     let name = NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
     let value = rest.trim_start_matches(BLANKS).strip_prefix('=')?;
     let value = match value.trim_matches(BLANKS) {
-        // Blanks alone are a value: the last of them.
+        // If the value consists of blanks only, BuildKit keeps the last one.
         "" => &value[value.len().checked_sub(1)?..],
         value => value,
     };
@@ -43,7 +44,7 @@ pub(super) fn read<'a>(line: &'a str, sign: &str) -> Option<Directive<'a>> {
     Some(Directive { name, value, place: start..start + value.len() })
 }
 
-/// The frontend that the text asks for.
+/// Returns the frontend that the text requests.
 pub(super) fn detect_syntax(text: &str) -> Option<Spanned<String>> {
     let start = after_shebang(text)?;
     let found = find("syntax", text, start, "#").or_else(|| find("syntax", text, start, "//"));
@@ -55,12 +56,12 @@ pub(super) fn detect_syntax(text: &str) -> Option<Spanned<String>> {
     Some(Spanned::new(syntax, Span::new(start, text.len())))
 }
 
-/// The options of the checks that the text asks for.
+/// Returns the options of the `check` directive.
 pub(super) fn detect_check(text: &str) -> Option<Spanned<String>> {
     find("check", text, after_shebang(text)?, "#")
 }
 
-/// Whether the options of the checks are such that BuildKit takes them.
+/// Returns whether BuildKit accepts these options for the `check` directive.
 pub(super) fn is_check(options: &str) -> bool {
     options.trim().is_empty()
         || options.trim().splitn(3, ';').all(|option| match option.split_once('=') {
@@ -73,7 +74,7 @@ pub(super) fn is_check(options: &str) -> bool {
         })
 }
 
-/// Where the text goes on after a byte-order mark and a `#!` line.
+/// Returns the offset after a byte-order mark and a `#!` line.
 fn after_shebang(text: &str) -> Option<usize> {
     let start = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
     match text[start..].strip_prefix("#!") {
@@ -82,7 +83,7 @@ fn after_shebang(text: &str) -> Option<usize> {
     }
 }
 
-/// Looks for a directive with this comment sign.
+/// Finds the directive `name` with this comment sign.
 fn find(name: &str, text: &str, start: usize, sign: &str) -> Option<Spanned<String>> {
     let mut seen = [false; NAMES.len()];
     let mut at = start;
@@ -90,12 +91,12 @@ fn find(name: &str, text: &str, start: usize, sign: &str) -> Option<Spanned<Stri
         let content = line.strip_suffix('\n').unwrap_or(line);
         let directive = read(content.strip_suffix('\r').unwrap_or(content), sign)?;
         let index = NAMES.iter().position(|name| *name == directive.name)?;
-        // A second one of a name is an error, which ends the search.
+        // BuildKit treats a repeated name as an error and stops searching.
         if std::mem::replace(&mut seen[index], true) {
             return None;
         }
         if directive.name == name {
-            // What follows a blank is for the frontend.
+            // Text after a blank is for the frontend.
             let value = directive.value.split(' ').next().unwrap_or_default().to_owned();
             let start = at + directive.place.start;
             let span = Span::new(start, start + value.len());

@@ -1,20 +1,19 @@
-//! Variables, quotes and escapes in a word: what is asked, what is answered, what goes wrong.
+//! Expansion of variables, quotes, and escapes in a word: the source of values, and the errors.
 //!
-//! Owns the entry to expansion. It does not know which variables there are; how a word is read
-//! is in `shell`.
+//! Owns the entry points of expansion. Callers supply the variables; `shell` reads the words.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::shell::{Lexer, Mode};
 
-/// Where values come from.
+/// A source of values for variables.
 pub trait Variables {
-    /// The value of a variable; nothing where it is not set.
+    /// Returns the value of a variable, or `None` if it is not set.
     fn value(&self, name: &str) -> Option<&str>;
 }
 
-/// No variable is set.
+/// A source in which no variable is set.
 #[derive(Debug, Clone, Copy)]
 pub struct NoVariables;
 
@@ -24,29 +23,29 @@ impl Variables for NoVariables {
     }
 }
 
-/// Why a word can't be expanded.
+/// An error in the expansion of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpandError {
-    /// The word ends within quotes; the quote is given.
+    /// The word ends within quotes. Contains the quote.
     Unclosed(char),
-    /// `${` has no end.
+    /// `${` is not closed.
     MissingBrace,
     /// `${V/a` has no second `/`.
     MissingSlash,
-    /// `${}`, `${:…` or `${{`.
+    /// `${}`, `${:…`, or `${{`.
     BadSubstitution,
-    /// The sign after the name is none that BuildKit knows, such as `^`; it is given.
+    /// BuildKit does not support the modifier after the name, such as `^`. Contains the modifier.
     Modifier(String),
-    /// `${V:?message}` of a variable that is not set, or is empty.
+    /// `${V:?message}` for a variable that is not set or is empty.
     Required {
-        /// The variable.
+        /// The name of the variable.
         name: String,
-        /// The message, or what is said in its place.
+        /// The message of the word, or a default one.
         message: String,
     },
-    /// The pattern after `#`, `%` or `/` is wrong; it is given.
+    /// The pattern after `#`, `%`, or `/` is invalid. Contains the pattern.
     Pattern(String),
-    /// The expansion is nested too deep or its result is too long for us.
+    /// The expansion is nested too deep, or its result exceeds the size limit.
     Limit,
 }
 
@@ -67,16 +66,16 @@ impl fmt::Display for ExpandError {
 
 impl std::error::Error for ExpandError {}
 
-/// Replaces variables in one word and takes its quotes and escapes away.
+/// Expands the variables in one word and removes its quotes and escapes.
 ///
 /// # Errors
-/// Where the word is not well formed, or a variable that it requires is missing.
+/// Returns an error if the word is malformed or if a variable that it requires is not set.
 pub fn expand<'a>(
     word: &'a str,
     escape: char,
     variables: &dyn Variables,
 ) -> Result<Cow<'a, str>, ExpandError> {
-    // Most words are plain.
+    // Most words need no expansion.
     if !word.contains(['$', '\'', '"', escape, '\u{feff}']) {
         return Ok(Cow::Borrowed(word));
     }
@@ -84,10 +83,10 @@ pub fn expand<'a>(
     Lexer::new(word, mode, variables).run(None, false).map(Cow::Owned)
 }
 
-/// Replaces variables in the body of a here-document, where quotes are text.
+/// Expands the variables in the body of a here-document, where quotes are ordinary text.
 ///
 /// # Errors
-/// As for [`expand`].
+/// Returns the same errors as [`expand`].
 pub fn expand_body<'a>(
     body: &'a str,
     variables: &dyn Variables,
@@ -118,7 +117,7 @@ mod tests {
         }
     }
 
-    /// `None` stands for any error.
+    /// Checks one expansion. `None` expects any error.
     fn check(word: &str, expected: Option<&str>) {
         let expanded = expand(word, '\\', &Few);
         assert_eq!(expanded.as_deref().ok(), expected, "{word}: {expanded:?}");

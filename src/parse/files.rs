@@ -1,7 +1,7 @@
-//! What `COPY` and `ADD` copy, and how.
+//! The files that `COPY` and `ADD` copy.
 //!
-//! Owns their flags, sources and destination. Which sources are addresses is only known after
-//! expansion.
+//! Owns the flags, sources, and destination of both instructions. Whether a source is a URL is
+//! known only after expansion.
 
 use crate::base::Spanned;
 
@@ -31,7 +31,7 @@ const ADD_FLAGS: [(&str, Takes); 7] = [
     ("exclude", Takes::Values),
 ];
 
-/// Reads a `COPY`. Nothing where it is wrong, as a diagnostic says.
+/// Parses a `COPY`. Returns `None` after reporting a diagnostic if it is invalid.
 pub(super) fn read_copy(reader: &mut Reader<'_>, parts: &Parts) -> Option<Copy> {
     let given = flags::check(reader, &parts.flags, &COPY_FLAGS)?;
     let files = read_files(reader, parts, &given, "COPY")?;
@@ -39,7 +39,7 @@ pub(super) fn read_copy(reader: &mut Reader<'_>, parts: &Parts) -> Option<Copy> 
     Some(Copy { files, from: given.value("from"), parents })
 }
 
-/// Reads an `ADD`. Nothing where it is wrong, as a diagnostic says.
+/// Parses an `ADD`. Returns `None` after reporting a diagnostic if it is invalid.
 pub(super) fn read_add(reader: &mut Reader<'_>, parts: &Parts) -> Option<Add> {
     let given = flags::check(reader, &parts.flags, &ADD_FLAGS)?;
     Some(Add {

@@ -1,60 +1,62 @@
-//! The flags of an instruction against those that it has.
+//! Validation of an instruction's flags.
 //!
-//! Owns the check of names, repetition and values. What a value means is for `instruction`.
+//! Owns the checks of names, repetition, and values. `instruction` interprets the values.
 
 use crate::base::{Diagnostic, Rule, Spanned, text};
 
 use super::reader::Reader;
 use super::words::Flag;
 
-/// What a flag takes.
+/// The kind of value that a flag takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
-    /// Nothing, `true` or `false`.
+    /// No value, `true`, or `false`.
     Switch,
     /// One value.
     Value,
-    /// A value each time it is given.
+    /// One value per occurrence; the flag can be repeated.
     Values,
 }
 
-/// The flags that were given, in the order written.
+/// The flags of an instruction in source order.
 #[derive(Default)]
 pub(super) struct Given {
     values: Vec<(&'static str, Spanned<String>)>,
 }
 
 impl Given {
-    /// The value of a flag that takes one; nothing where it is not given or empty.
+    /// Returns the value of a flag that takes one, or `None` if the flag is missing or its value is
+    /// empty.
     pub(super) fn value(&self, name: &str) -> Option<Spanned<String>> {
         self.values(name).into_iter().next().filter(|value| !value.value.is_empty())
     }
 
-    /// The values of a flag that may be given several times.
+    /// Returns the values of a flag that can be repeated.
     pub(super) fn values(&self, name: &str) -> Vec<Spanned<String>> {
         let of_name = self.values.iter().filter(|(given, _)| *given == name);
         of_name.map(|(_, value)| value.clone()).collect()
     }
 
-    /// Whether a switch is on; nothing where it is not given.
+    /// Returns whether a switch is on, or `None` if it is missing.
     pub(super) fn switch(&self, name: &str) -> Option<bool> {
         let (_, value) = self.values.iter().find(|(given, _)| *given == name)?;
         Some(!value.value.eq_ignore_ascii_case("false"))
     }
 }
 
-/// What stands before the first `=`, and what follows it, where there is one.
+/// Splits a text at the first `=` into a name and, if there is a `=`, a value.
 pub(super) fn split_value(text: &str) -> (&str, Option<&str>) {
     text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)))
 }
 
-/// Whether Go's `strconv.ParseBool` reads a text.
+/// Returns whether Go's `strconv.ParseBool` accepts a text.
 pub fn is_switch(text: &str) -> bool {
     ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
         .contains(&text)
 }
 
-/// Checks the flags of an instruction. Nothing where one is wrong; diagnostics say what.
+/// Checks the flags of an instruction. Returns `None` after reporting diagnostics if any flag is
+/// invalid.
 pub(super) fn check(
     reader: &mut Reader<'_>,
     flags: &[Flag],

@@ -1,6 +1,6 @@
-//! `HEALTHCHECK`.
+//! The `HEALTHCHECK` instruction.
 //!
-//! Owns its form and its flags, among them lengths of time as Go writes them.
+//! Owns its forms and its flags, including durations in Go's notation.
 
 use crate::base::{Diagnostic, Rule};
 
@@ -12,7 +12,8 @@ use super::words::{Parts, Place, trim};
 
 const TIMES: [&str; 4] = ["interval", "timeout", "start-period", "start-interval"];
 
-/// Reads one. The outer nothing: it is wrong, as a diagnostic says; the inner: it is `NONE`.
+/// Parses a `HEALTHCHECK`. The outer `None` means that it is invalid and was reported; the inner
+/// one means `HEALTHCHECK NONE`.
 pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Healthcheck>> {
     let (form, rest) = split(reader, parts);
     if form.is_empty() {
@@ -54,7 +55,7 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
     reader.refuse(Diagnostic::new(Rule::InvalidFlag, message).hint(hint), wrong.span)
 }
 
-/// The first word, and where the command may be.
+/// Returns the places of the first word and of the command, if any, after it.
 fn split(reader: &Reader<'_>, parts: &Parts) -> (Place, Place) {
     let place = parts.arguments.clone();
     let text = &reader.text()[place.clone()];
@@ -62,13 +63,14 @@ fn split(reader: &Reader<'_>, parts: &Parts) -> (Place, Place) {
     (place.start..end, trim(reader.text(), end..place.end))
 }
 
-/// Checks of one that is a trigger what BuildKit's line parser sees: the command.
+/// Checks a `HEALTHCHECK` trigger of `ONBUILD`. BuildKit's line parser checks only the command.
 pub(super) fn check_trigger(reader: &mut Reader<'_>, parts: &Parts) -> Option<()> {
     let (_, rest) = split(reader, parts);
     read_command(reader, rest).map(|_| ())
 }
 
-/// Whether a text is a length of time as Go's `time.ParseDuration` reads it, 0 or from 1 ms on.
+/// Returns whether Go's `time.ParseDuration` accepts a text as a duration that is 0 or at least 1
+/// ms.
 fn is_time(text: &str) -> bool {
     let text = text.strip_prefix('+').unwrap_or(text);
     if text == "0" || text == "-0" {

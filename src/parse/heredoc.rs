@@ -1,6 +1,6 @@
-//! Which here-documents a line begins.
+//! Detection of the here-documents that a line opens.
 //!
-//! Owns that question only; `lexer` reads their lines.
+//! Owns only the detection; `lexer` reads the bodies.
 
 use crate::base::Span;
 
@@ -9,40 +9,42 @@ use super::shell::shell_words;
 use super::syntax::Heredoc;
 use super::words::{Json, Place, is_blank, read_json, split_instruction};
 
-/// The beginning of a here-document: what follows `<<`.
+/// The opening of a here-document: the part after `<<`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Opening {
-    /// The word that ends it, without quotes.
+    /// The terminator without quotes.
     pub(super) name: String,
-    /// Whether no part of the word was quoted.
+    /// Whether no part of the terminator was quoted.
     pub(super) expand: bool,
-    /// Whether it began with `<<-`.
+    /// Whether the opening was `<<-`.
     pub(super) chomp: bool,
 }
 
 impl Opening {
-    /// The here-document with the lines that follow.
+    /// Returns the here-document with this opening and body.
     pub(super) fn with(self, content: String, span: Span) -> Heredoc {
         let Opening { name, expand, chomp } = self;
         Heredoc { name, expand, chomp, content, span }
     }
 }
 
-/// The here-documents that the line of an instruction begins, in order.
+/// Returns the here-documents that the line of an instruction opens, in order.
 ///
 /// # Errors
-/// Where the word of one is not well formed.
+/// Returns an error if a terminator is malformed.
 pub(super) fn openings(line: &str, escape: char) -> Result<Vec<Opening>, ExpandError> {
     if !line.contains("<<") || !may_have_heredocs(line, escape) {
         return Ok(Vec::new());
     }
-    // A line that the shell could not split has none. The escape is always the backslash here.
+    // A line that BuildKit's shell lexer cannot split has no here-documents. The escape character
+    // is always the backslash here.
     let words = shell_words(line, true, true).unwrap_or_default();
     let openings = words.iter().map(|word| read_opening(word).transpose());
     openings.flatten().collect()
 }
 
-/// `ADD`, `COPY` and `RUN` may, not in JSON form, and `ONBUILD` before one of these.
+/// Returns whether the instruction can have here-documents: `ADD`, `COPY`, and `RUN` can, unless
+/// they are in JSON form, and so can `ONBUILD` followed by one of them.
 fn may_have_heredocs(line: &str, escape: char) -> bool {
     let is = |place: Place, keyword: &str| line[place].eq_ignore_ascii_case(keyword);
     let mut parts = split_instruction(line, 0..line.len(), escape);
@@ -53,10 +55,10 @@ fn may_have_heredocs(line: &str, escape: char) -> bool {
         && !matches!(read_json(line, parts.arguments), Json::Words(_))
 }
 
-/// Reads `[number]<<[-]word`; nothing where the text is something else.
+/// Parses `[number]<<[-]word`. Returns `None` for any other text.
 ///
 /// # Errors
-/// Where the word is not well formed.
+/// Returns an error if the word is malformed.
 pub(super) fn read_opening(text: &str) -> Result<Option<Opening>, ExpandError> {
     let Some(rest) = text.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")
     else {
@@ -100,7 +102,7 @@ mod tests {
         check("RUN ${X^^} <<EOF", &[]);
         check("RUN ${X:-a b} <<EOF", &[("EOF", true, false)]);
         check("RUN <<$X <<${Y}", &[("$X", true, false), ("${Y}", true, false)]);
-        // The nested word makes BuildKit forget the `<<E` before it.
+        // The nested word makes BuildKit discard the `<<E` before it.
         check("RUN <<E${X:-c}", &[]);
         check("CMD <<EOF", &[]);
         check("ONBUILD COPY <<EOF /x", &[("EOF", true, false)]);

@@ -1,7 +1,8 @@
-//! A logical line read as an instruction.
+//! Parsing of a logical line as an instruction.
 //!
-//! Owns the forms of all instructions but the files of `COPY` and `ADD` and the mounts of `RUN`,
-//! which have their own rooms. It says what an instruction is, not what it does.
+//! Owns the syntax of all instructions except the files of `COPY` and `ADD`, the mounts of `RUN`,
+//! and `HEALTHCHECK`, which have modules of their own. It determines what an instruction is, not
+//! what it does.
 //!
 //! The rules are those of moby/buildkit `frontend/dockerfile/instructions`.
 
@@ -14,7 +15,7 @@ use super::syntax::{Command, Declaration, Instruction, InstructionKind, Onbuild,
 use super::words::{Json, Parts, Place, read_json, split_blanks, split_instruction, split_quoted};
 use super::{files, healthcheck, run, words};
 
-/// Every instruction.
+/// The keywords of all instructions.
 const KEYWORDS: [&str; 18] = [
     "ADD",
     "ARG",
@@ -36,15 +37,15 @@ const KEYWORDS: [&str; 18] = [
     "WORKDIR",
 ];
 
-/// What a line turned out to be.
+/// The result of parsing a line.
 pub(super) enum Read {
-    /// A `FROM`: a stage without instructions so far.
+    /// A `FROM`: a stage that has no instructions yet.
     From(Stage),
-    /// Anything else.
+    /// Any other instruction.
     Instruction(Instruction),
 }
 
-/// Reads a line.
+/// Parses a logical line.
 pub(super) fn read(
     source: &Source,
     line: Logical,
@@ -67,7 +68,8 @@ pub(super) fn read(
 
 fn read_kind(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<InstructionKind> {
     let place = parts.arguments.clone();
-    // These take no flags; two of them do not even look.
+    // These instructions take no flags. `ARG` and `STOPSIGNAL` take none either, but BuildKit does
+    // not check theirs.
     if !matches!(keyword, "ADD" | "COPY" | "RUN" | "HEALTHCHECK" | "ARG" | "STOPSIGNAL")
         && KEYWORDS.contains(&keyword)
     {
@@ -117,8 +119,8 @@ fn unknown<T>(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<T
     None
 }
 
-/// `FROM [--platform=p] image [AS name]`. What is wrong leaves a stage nonetheless, so that the
-/// instructions after it have one to be in.
+/// Parses `FROM [--platform=p] image [AS name]`. An invalid `FROM` still results in a stage, so
+/// that the instructions after it belong to one.
 fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
     let line = reader.text();
     let words = split_blanks(line, parts.arguments.clone());
@@ -166,7 +168,7 @@ fn is_stage_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|b| b.is_ascii_lowercase()) && name.bytes().all(is_later)
 }
 
-/// The rest of the line as one text.
+/// Returns the rest of the line as one text.
 fn read_text(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<Spanned<String>> {
     if parts.arguments.is_empty() {
         let message = format!("{keyword} takes exactly one argument");
@@ -188,7 +190,7 @@ fn at_least_one<T>(
     Some(items)
 }
 
-/// The JSON form or one line.
+/// Parses a command in JSON form or as one line for the shell.
 pub(super) fn read_command(reader: &mut Reader<'_>, place: Place) -> Option<Command> {
     match read_json(reader.text(), place.clone()) {
         Json::Words(words) => {
@@ -201,7 +203,7 @@ pub(super) fn read_command(reader: &mut Reader<'_>, place: Place) -> Option<Comm
     }
 }
 
-/// The JSON form or words between blanks.
+/// Parses a list in JSON form or as words separated by blanks.
 pub(super) fn read_list(reader: &mut Reader<'_>, place: Place) -> Option<Vec<Spanned<String>>> {
     match read_json(reader.text(), place.clone()) {
         Json::Words(words) => {
@@ -247,7 +249,7 @@ fn read_declarations(reader: &mut Reader<'_>, parts: &Parts) -> Option<Vec<Decla
     at_least_one(reader, "ARG", parts, declarations)
 }
 
-/// `name=value …`, or the old `name value`.
+/// Parses `name=value …` or the legacy form `name value`.
 fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<Vec<Pair>> {
     let line = reader.text();
     let place = parts.arguments.clone();
@@ -282,16 +284,16 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
     at_least_one(reader, keyword, parts, pairs)
 }
 
-/// Where the text of a trigger begins, as the image will carry it. BuildKit removes the keyword and what Go's
-/// `\s` matches, which is less than separates words, and keeps white space at the end
-/// (`instructions/parse.go`, `parseOnBuild`).
+/// Returns the offset at which a trigger's text begins, as the image will store it. BuildKit
+/// removes the keyword and the characters that `\s` matches in Go, which are fewer than those that
+/// separate words, and keeps trailing white space (`instructions/parse.go`, `parseOnBuild`).
 fn start_of_trigger(line: &str, keyword_end: usize) -> usize {
     let rest = &line[keyword_end..];
     keyword_end + rest.len() - rest.trim_start_matches(['\t', '\n', '\x0c', '\r', ' ']).len()
 }
 
-/// An `ONBUILD`. Of the trigger only what BuildKit's line parser sees is checked here; the rest is
-/// when it fires.
+/// Parses an `ONBUILD`. Checks only what BuildKit's line parser checks; the rest of the trigger is
+/// checked when it runs.
 fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
     let line = reader.text();
     if parts.arguments.is_empty() {

@@ -1,7 +1,7 @@
-//! Text to logical lines: directives, comments, continuations and here-documents.
+//! Splitting of a text into logical lines: directives, comments, continuations, and here-documents.
 //!
-//! Owns the lexical quirks of Dockerfiles. It knows of instructions only which of them take
-//! here-documents. Its pieces tile the text.
+//! Owns the lexical quirks of Dockerfiles. All it knows about instructions is which of them take
+//! here-documents. Its pieces cover the text without gaps or overlaps.
 //!
 //! The rules are those of moby/buildkit `frontend/dockerfile/parser`.
 
@@ -12,10 +12,10 @@ use super::logical::TextMap;
 use super::syntax::{Directives, Heredoc, Piece, PieceKind};
 use super::{directive, words};
 
-/// The longest line, in bytes, that BuildKit reads.
+/// The length in bytes of the longest line that BuildKit accepts.
 const LONGEST_LINE: usize = 65_535;
 
-/// A text cut into logical lines.
+/// A text split into logical lines.
 #[derive(Default)]
 pub(super) struct Lexed {
     pub(super) directives: Directives,
@@ -24,18 +24,18 @@ pub(super) struct Lexed {
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
-/// The line of an instruction after joining, without white space at its ends.
+/// The joined line of an instruction, without leading and trailing white space.
 pub(super) struct Logical {
     pub(super) text: String,
-    /// The white space that was cut off at the end.
+    /// The trailing white space that was removed.
     pub(super) tail: String,
     pub(super) map: TextMap,
-    /// From the first line to the last, here-documents included, without the line end.
+    /// From the first line to the last, including here-documents, without the last line ending.
     pub(super) span: Span,
     pub(super) heredocs: Vec<Heredoc>,
 }
 
-/// Cuts a text.
+/// Splits a text into logical lines.
 pub(super) fn lex(source: &Source) -> Lexed {
     let text = source.text();
     let mut lexer = Lexer {
@@ -74,7 +74,7 @@ pub(super) fn lex(source: &Source) -> Lexed {
     lexer.lexed
 }
 
-/// A line without its line end.
+/// A line without its line ending.
 #[derive(Clone, Copy)]
 struct Line {
     start: usize,
@@ -86,7 +86,7 @@ impl Line {
         &text[self.start..self.end]
     }
 
-    /// Where the line begins when the byte-order mark and leading white space are dropped.
+    /// Returns the offset of the line's content after a byte-order mark and leading white space.
     fn content_start(self, text: &str) -> usize {
         let mut line = self.text(text);
         if self.start == 0 {
@@ -99,16 +99,16 @@ impl Line {
 struct Lexer<'a> {
     source: &'a Source,
     text: &'a str,
-    /// Where the next line begins.
+    /// The offset of the next line.
     at: usize,
     directives_done: bool,
-    /// Where each directive stands that was met.
+    /// The spans of the directives found so far.
     seen: [Option<Span>; 3],
     lexed: Lexed,
 }
 
 impl Lexer<'_> {
-    /// The next line, without `\n` and the `\r`s before it.
+    /// Returns the next line, without `\n` and the `\r`s before it.
     fn next_line(&mut self) -> Option<Line> {
         let start = self.at;
         let rest = &self.text[start..];
@@ -131,7 +131,7 @@ impl Lexer<'_> {
         self.lexed.diagnostics.push(diagnostic.at(self.source, span, ""));
     }
 
-    /// A line that begins with `#`.
+    /// Classifies a line that starts with `#`.
     fn comment(&mut self, line: Line) -> PieceKind {
         if self.directives_done {
             return PieceKind::Comment;
@@ -164,7 +164,7 @@ impl Lexer<'_> {
         PieceKind::Directive
     }
 
-    /// An instruction from its first line on.
+    /// Reads an instruction, starting at its first line.
     fn instruction(&mut self, first: Line) -> Logical {
         let (mut line, mut continues) = self.without_escape(first);
         let mut text = line.text(self.text).to_owned();
@@ -204,8 +204,8 @@ impl Lexer<'_> {
         logical
     }
 
-    /// The line without the escape at its end, and whether there was one. The escape may be
-    /// followed by blanks, and must not follow another one.
+    /// Returns the line without a trailing escape, and whether it had one. Blanks may follow the
+    /// escape. An escape that follows another one does not continue the line.
     fn without_escape(&self, line: Line) -> (Line, bool) {
         let text = line.text(self.text).trim_end_matches([' ', '\t']);
         match text.strip_suffix(self.lexed.directives.escape) {
@@ -243,7 +243,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// The line that ends a here-document.
+    /// Finds the line that ends a here-document.
     fn find_end(&mut self, opening: &Opening) -> Option<Line> {
         while let Some(line) = self.next_line() {
             let text = line.text(self.text);

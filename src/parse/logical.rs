@@ -1,15 +1,15 @@
-//! Joined lines, and the way back from a byte of them to the byte of the file.
+//! The map from positions in joined lines to positions in the file.
 //!
-//! Owns the map only; who joins is `lexer`.
+//! Owns only the map; `lexer` joins the lines.
 
 use std::ops::Range;
 
 use crate::base::Span;
 
-/// Where the bytes of a text that was put together from a file stand in that file.
+/// A map from byte offsets in a text assembled from a file to offsets in that file.
 ///
-/// A list of runs: the text from one run's start to the next one's stands in the file without
-/// a gap.
+/// It is a list of runs. The text from the start of one run to the start of the next one is
+/// contiguous in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TextMap {
     first: Run,
@@ -23,17 +23,17 @@ struct Run {
 }
 
 impl TextMap {
-    /// The map of a text that begins at `file` and has no gap so far.
+    /// Returns the map of a text that begins at the offset `file` and has no gaps yet.
     pub fn starting_at(file: usize) -> TextMap {
         TextMap { first: Run { text: 0, file: narrow(file) }, more: Vec::new() }
     }
 
-    /// Says that from `text` on the bytes stand at `file` in the file.
+    /// Records that the bytes from `text` on begin at `file` in the file.
     pub(super) fn push(&mut self, text: usize, file: usize) {
         self.more.push(Run { text: narrow(text), file: narrow(file) });
     }
 
-    /// The map of the text without its first `count` bytes.
+    /// Returns the map of the text without its first `count` bytes.
     #[must_use]
     pub fn without_first(&self, count: usize) -> TextMap {
         let count = narrow(count);
@@ -45,21 +45,21 @@ impl TextMap {
         }
     }
 
-    /// The run that a byte of the text is in, and those after it.
+    /// Returns the run that contains a byte of the text, and the runs after it.
     fn run_of(&self, text: u32) -> (Run, &[Run]) {
         let at = self.more.partition_point(|run| run.text <= text);
         (if at == 0 { self.first } else { self.more[at - 1] }, &self.more[at..])
     }
 
-    /// Where a byte of the text stands.
+    /// Returns the offset in the file of a byte of the text.
     pub fn offset(&self, text: usize) -> usize {
         let text = narrow(text);
         let (run, _) = self.run_of(text);
         (run.file + (text - run.text)) as usize
     }
 
-    /// The span from the first to the last byte of a piece of the text. Where the piece lies on
-    /// several lines, the span holds what stands between them too.
+    /// Returns the span from the first to the last byte of a part of the text. If the part extends
+    /// over several lines, the span includes what is between them.
     pub fn span(&self, text: Range<usize>) -> Span {
         let start = self.offset(text.start);
         if text.is_empty() {

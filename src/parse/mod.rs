@@ -1,12 +1,12 @@
-//! Text to Dockerfile: total, with the place of every word.
+//! The parser for Dockerfiles, which accepts any text and records the position of every word.
 //!
-//! Owns the reading of one file. It never fails, never panics, reads no disk and knows no other
-//! file; what is wrong becomes a diagnostic. Variables stay as they are written: `graph` expands
-//! them with [`expand::expand`].
+//! Owns the parsing of one file. It never fails or panics, does no I/O, and knows no other file. It
+//! reports errors as diagnostics. Variables remain as written; `graph` expands them with
+//! [`expand::expand`].
 //!
-//! The rules are those of BuildKit's Dockerfile frontend, in its newest version. It reads in two
-//! steps: `lexer` knows lines (comments, continuations, here-documents) and no meaning;
-//! `instruction` and its neighbours know meaning and no lines.
+//! The rules are those of the newest version of BuildKit's Dockerfile frontend. Parsing has two
+//! steps. `lexer` handles lines (comments, continuations, here-documents) without their meaning.
+//! `instruction` and its sibling modules handle meaning without lines.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ pub use syntax::{
 
 use instruction::Read;
 
-/// Reads a Dockerfile. Whatever is wrong with it is in its diagnostics.
+/// Parses a Dockerfile. The result's diagnostics describe everything that is wrong with it.
 pub fn parse(source: &Source) -> Dockerfile {
     let lexed = lexer::lex(source);
     let mut file = Dockerfile {
@@ -64,7 +64,7 @@ pub fn parse(source: &Source) -> Dockerfile {
             },
         }
     }
-    // Many files are kept in memory at once; none of them grows any more.
+    // Many files are in memory at once, and none of them grows after this point.
     file.stages.iter_mut().for_each(|stage| stage.instructions.shrink_to_fit());
     file.stages.shrink_to_fit();
     file.pieces.shrink_to_fit();
@@ -79,8 +79,9 @@ pub fn parse(source: &Source) -> Dockerfile {
     file
 }
 
-/// Reads the text of an `ONBUILD` trigger, as a file of one instruction with the usual escape.
-/// Nothing where it is no single instruction that may be a trigger; the diagnostics say why.
+/// Parses the text of an `ONBUILD` trigger as a file of one instruction with the default escape
+/// character. Returns `None` and diagnostics if the text is not a single instruction that can be a
+/// trigger.
 pub fn parse_trigger(source: &Source) -> (Option<Instruction>, Vec<Diagnostic>) {
     let lexed = lexer::lex(source);
     let mut diagnostics = lexed.diagnostics;
@@ -109,14 +110,14 @@ fn tell_missing_stages(file: &mut Dockerfile, is_empty: bool) {
         (_, true) => (Rule::NoInstructions, "the Dockerfile has no instructions"),
         _ => (Rule::NoStages, "the Dockerfile has no FROM"),
     };
-    // The end of the last line, which is where one would go on writing.
+    // Point to the end of the last line, where the missing instruction would be added.
     let end = text.strip_suffix('\n').unwrap_or(text).len();
     let last = Span::new(end, end);
     let diagnostic = Diagnostic::new(rule, message).hint("begin with `FROM`");
     file.diagnostics.push(diagnostic.at(&file.source, last, ""));
 }
 
-/// Two stages of one name are allowed, and rarely meant.
+/// Reports stages that share a name. BuildKit allows them, but they are rarely intended.
 fn tell_duplicate_stages(file: &mut Dockerfile) {
     let mut first: HashMap<&str, Span> = HashMap::new();
     for stage in &file.stages {

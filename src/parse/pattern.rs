@@ -1,17 +1,18 @@
-//! The patterns of `${V#p}`, `${V%p}` and `${V/p/w}`: `*`, `?` and `\`, no brackets.
+//! The patterns of `${V#p}`, `${V%p}`, and `${V/p/w}`: `*`, `?`, and `\`, without brackets.
 //!
-//! Owns matching. Such words are rare, so each is turned into a regular expression when it is
-//! met, as BuildKit does: which of several matches is meant is then the same by construction.
+//! Owns the matching. Such words are rare, so each pattern is compiled to a regular expression when
+//! it is used. BuildKit does the same, so a choice among several matches always agrees with
+//! BuildKit's.
 
 use std::borrow::Cow;
 
 use regex::Regex;
 
-/// A pattern escapes what cannot be escaped, or is too big.
+/// The pattern has an invalid escape or is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BadPattern;
 
-/// The value without its shortest (or longest) beginning that the pattern matches.
+/// Returns the value without its shortest (or longest) prefix that matches the pattern.
 pub(super) fn cut_prefix<'v>(
     pattern: &str,
     value: &'v str,
@@ -22,19 +23,19 @@ pub(super) fn cut_prefix<'v>(
     Ok(value[end..].into())
 }
 
-/// The value without its shortest (or longest) end that the pattern matches.
+/// Returns the value without its shortest (or longest) suffix that matches the pattern.
 pub(super) fn cut_suffix<'v>(
     pattern: &str,
     value: &'v str,
     longest: bool,
 ) -> Result<Cow<'v, str>, BadPattern> {
-    // A search finds the leftmost match; read from behind, that is the one wanted.
+    // A search finds the leftmost match. On the reversed value, that is the suffix to remove.
     let value: String = value.chars().rev().collect();
     let rest = cut_prefix(&reverse_pattern(pattern), &value, longest)?;
     Ok(rest.chars().rev().collect())
 }
 
-/// The value with the first match, or all matches, replaced.
+/// Returns the value with its first match, or all matches, replaced.
 pub(super) fn replace<'v>(
     pattern: &str,
     value: &'v str,
@@ -43,7 +44,7 @@ pub(super) fn replace<'v>(
 ) -> Result<Cow<'v, str>, BadPattern> {
     let regex = compile(pattern, true, false)?;
     if all {
-        // Here `$0` in the word stands for the match, in BuildKit too.
+        // As in BuildKit, `$0` in the word is replaced by the match in this form only.
         return Ok(regex.replace_all(value, word));
     }
     Ok(match regex.find(value) {
@@ -57,7 +58,7 @@ fn compile(pattern: &str, longest: bool, anchored: bool) -> Result<Regex, BadPat
     if anchored {
         regex.push('^');
     }
-    // The scanner that BuildKit uses drops a byte-order mark.
+    // BuildKit's scanner drops a byte-order mark.
     let mut chars = pattern.strip_prefix('\u{feff}').unwrap_or(pattern).chars().peekable();
     while let Some(c) = chars.next() {
         match c {
@@ -66,7 +67,8 @@ fn compile(pattern: &str, longest: bool, anchored: bool) -> Result<Regex, BadPat
             '\\' => match chars.next_if(|next| !matches!(next, '}' | '/')) {
                 Some(escaped @ ('*' | '?' | '\\')) => regex.extend(['\\', escaped]),
                 Some(_) => return Err(BadPattern),
-                // `\}` and `\/` are how these are written in `${…}`; the sign itself follows.
+                // `\}` and `\/` escape these characters within `${…}`. The next iteration adds the
+                // character itself.
                 None if chars.peek().is_some() => {}
                 None => return Err(BadPattern),
             },
@@ -76,7 +78,7 @@ fn compile(pattern: &str, longest: bool, anchored: bool) -> Result<Regex, BadPat
     Regex::new(&regex).map_err(|_| BadPattern)
 }
 
-/// The pattern from behind, with each escape still before what it escapes.
+/// Reverses a pattern, keeping each escape before the character that it escapes.
 fn reverse_pattern(pattern: &str) -> String {
     let mut items: Vec<&str> = Vec::new();
     let mut chars = pattern.char_indices();

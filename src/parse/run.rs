@@ -1,7 +1,7 @@
-//! `RUN` and the fields of its mounts.
+//! The `RUN` instruction and the fields of its mounts.
 //!
-//! Owns the form. Which keys a mount may have and what their values mean is only looked at when
-//! its stage is built, after expansion; only `from` is never expanded and is checked at once.
+//! Owns the syntax. The keys and values of mounts are checked after expansion, when the stage is
+//! evaluated. Only `from` is never expanded and is checked here.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ const FLAGS: [(&str, Takes); 4] = [
     ("device", Takes::Values),
 ];
 
-/// Reads a `RUN`. Nothing where it is wrong, as a diagnostic says.
+/// Parses a `RUN`. Returns `None` after reporting a diagnostic if it is invalid.
 pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Run> {
     let given = flags::check(reader, &parts.flags, &FLAGS)?;
     let mut mounts = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Run> {
     Some(Run { mounts, network, security, devices, command })
 }
 
-/// Whether a text names one device: `name`, or `name=…`, and perhaps whether it is `required`.
+/// Returns whether a text names one device, as `name` or `name=…`, with an optional `required`.
 fn is_device(text: &str) -> bool {
     let Some(fields) = split_csv(text) else { return false };
     let mut is_named = false;
@@ -59,7 +59,7 @@ fn is_device(text: &str) -> bool {
         match (key.to_lowercase().as_str(), value) {
             ("required", None) => true,
             ("required", Some(value)) => flags::is_switch(value),
-            // The first of another kind is the name as a whole, `vendor/class=name`.
+            // The first field of any other form is the whole name, `vendor/class=name`.
             ("name", Some(value)) => !std::mem::replace(&mut is_named, !value.is_empty()),
             _ => !std::mem::replace(&mut is_named, !field.is_empty()),
         }
@@ -103,8 +103,9 @@ fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
     Some(mount)
 }
 
-/// Splits one line of comma-separated values, each with where it begins. Nothing where it is
-/// empty or a quote is out of place. The rules are those of github.com/tonistiigi/go-csvvalue.
+/// Splits one line of comma-separated values. Returns each value with its offset, or `None` if the
+/// text is empty or has a misplaced quote. The rules are those of
+/// github.com/tonistiigi/go-csvvalue.
 pub fn split_csv(text: &str) -> Option<Vec<(Cow<'_, str>, usize)>> {
     let mut fields = Vec::new();
     let mut at = 0;

@@ -1,10 +1,9 @@
-//! The shell lexer: quotes, escapes and every form of `$V`.
+//! The shell lexer: quotes, escapes, and every form of `$V`.
 //!
-//! Owns how a word is read. It splits no instruction; the here-document scanner borrows its word
-//! splitting.
+//! Owns the reading of words. It does not split instructions; `heredoc` uses its word splitting.
 //!
-//! The rules are those of moby/buildkit `frontend/dockerfile/shell`, including that a nested
-//! `${…}` makes the word splitter forget what it had of the current word.
+//! The rules are those of moby/buildkit `frontend/dockerfile/shell`. As in BuildKit, a nested
+//! `${…}` makes the word splitter discard what it has collected of the current word.
 
 use std::sync::LazyLock;
 
@@ -13,15 +12,15 @@ use regex::Regex;
 use super::expand::{ExpandError, NoVariables, Variables};
 use super::pattern;
 
-/// How deep `${A:-${B:-…}}` may nest. Far beyond what anyone writes, and far from the end of a
-/// thread's stack.
+/// The maximum nesting of `${A:-${B:-…}}`: far more than real files need, and far less than what
+/// overflows a thread's stack.
 const DEPTH: usize = 128;
-/// How much longer than the word its expansion may be: the most that Linux accepts for one
-/// variable of an environment. It bounds `ARG A=$A$A` written forty times.
+/// The maximum number of bytes by which an expansion may exceed the length of its word: what Linux
+/// accepts for one environment variable. It limits forty repetitions of `ARG A=$A$A`.
 const GROWTH: usize = 128 * 1024;
 
-/// Splits a line into the words of a shell with every quote and escape in place, or, for the word
-/// of a here-document, without (`raw` says which). Variables stay as they are.
+/// Splits a line into shell words. The flags `raw_quotes` and `raw_escapes` keep quotes and
+/// escapes; the terminator of a here-document is read without them. Variables remain as written.
 pub(super) fn shell_words(
     line: &str,
     raw_quotes: bool,
@@ -39,36 +38,36 @@ pub(super) fn shell_words(
     Ok(words)
 }
 
-/// What the lexer leaves alone.
+/// The parts of a text that the lexer leaves as they are.
 #[derive(Clone, Copy)]
 pub(super) struct Mode {
     pub(super) escape: char,
-    /// Quotes group, but stay in the text.
+    /// Quotes group words, but remain in the text.
     pub(super) raw_quotes: bool,
-    /// Quotes are text.
+    /// Quotes are ordinary text.
     pub(super) keep_quotes: bool,
-    /// A variable that is not set stays as it is written.
+    /// Variables that are not set remain as written.
     pub(super) keep_unset: bool,
 }
 
 impl Mode {
-    /// A word of an instruction.
+    /// The mode for a word of an instruction.
     pub(super) const WORD: Mode =
         Mode { escape: '\\', raw_quotes: false, keep_quotes: false, keep_unset: false };
 }
 
-/// A text that is being read.
+/// The state of the lexer.
 pub(super) struct Lexer<'a> {
     rest: &'a str,
     mode: Mode,
     variables: &'a dyn Variables,
     raw_escapes: bool,
     depth: usize,
-    /// How many more bytes the results may have.
+    /// The number of bytes by which results may still grow.
     budget: usize,
     splitting: bool,
     words: Vec<String>,
-    /// The word that is being split off.
+    /// The word that is being collected.
     buffer: String,
     in_word: bool,
 }
@@ -76,7 +75,7 @@ pub(super) struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str, mode: Mode, variables: &'a dyn Variables) -> Lexer<'a> {
         Lexer {
-            // The scanner that BuildKit uses drops a byte-order mark.
+            // BuildKit's scanner drops a byte-order mark.
             rest: text.strip_prefix('\u{feff}').unwrap_or(text),
             mode,
             variables,
@@ -101,7 +100,7 @@ impl<'a> Lexer<'a> {
         next
     }
 
-    /// Reads up to `stop`, or to the end where there is none, and gives what it stands for.
+    /// Reads up to `stop`, or to the end if it is `None`, and returns the expanded text.
     pub(super) fn run(
         &mut self,
         stop: Option<char>,
@@ -148,11 +147,12 @@ impl<'a> Lexer<'a> {
                 return Err(ExpandError::Limit);
             }
         }
-        // The caller that waits for `stop` says what is missing.
+        // The caller that passed `stop` corrects this error if something other than a brace is
+        // missing.
         if outermost { Ok(result) } else { Err(ExpandError::MissingBrace) }
     }
 
-    /// One character that is not special, or an escape and what it escapes.
+    /// Reads one ordinary character, or an escape and the character that it escapes.
     fn plain(&mut self, outermost: bool, result: &mut String) {
         let Some(c) = self.next() else { return };
         let mut utf8 = [0; 4];
@@ -210,8 +210,8 @@ impl<'a> Lexer<'a> {
                         }
                         match self.peek() {
                             None => continue,
-                            // Only these can be escaped within quotes; before others the escape
-                            // is text.
+                            // Within quotes, only these characters can be escaped. Before any other
+                            // character, the escape is ordinary text.
                             Some(next) if matches!(next, '"' | '$') || next == c => {
                                 self.next();
                                 shown = next;
@@ -225,7 +225,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `<`, or `<<` with the blanks after it: these do not end a word.
+    /// Reads `<`, or `<<` with the blanks after it. Neither ends a word.
     fn less_than(&mut self) -> &'a str {
         let text = self.rest;
         self.next();
@@ -236,7 +236,7 @@ impl<'a> Lexer<'a> {
         &text[..text.len() - self.rest.len()]
     }
 
-    /// A `$` and what belongs to it.
+    /// Reads a `$` and the rest of its expression.
     fn dollar(&mut self, result: &mut String) -> Result<(), ExpandError> {
         let start = self.rest;
         self.next();
@@ -286,7 +286,7 @@ impl<'a> Lexer<'a> {
             return Err(ExpandError::Limit);
         }
         self.depth += 1;
-        // Shared with the outer word in BuildKit, which thereby loses its beginning.
+        // BuildKit shares this buffer with the outer word, which therefore loses its beginning.
         self.buffer.clear();
         let word = self.run(Some(stop), raw_escapes);
         self.depth -= 1;
@@ -296,7 +296,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `${V:-w}` and its like, from after the sign.
+    /// Reads the rest of `${V:-w}` and similar forms, from after the sign.
     fn modified(
         &mut self,
         name: &str,
@@ -329,7 +329,7 @@ impl<'a> Lexer<'a> {
                 }
             },
             Some(sign @ ('#' | '%')) => {
-                // Written twice, it takes the longest match instead of the shortest.
+                // A repeated sign removes the longest match instead of the shortest.
                 let (word, longest) =
                     word.strip_prefix(sign).map_or((word.as_str(), false), |word| (word, true));
                 let value = value.unwrap_or_default();
@@ -342,7 +342,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// `${V/pattern/word}` and `${V//pattern/word}`, from after the first `/`.
+    /// Reads the rest of `${V/pattern/word}` or `${V//pattern/word}`, from after the first `/`.
     fn replaced(&mut self, name: &str, result: &mut String) -> Result<(), ExpandError> {
         let all = self.peek() == Some('/');
         if all {
@@ -362,11 +362,11 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// The name after `$`: letters, digits and `_`; or digits alone; or one special sign.
+    /// Reads the name after `$`: letters, digits, and `_`; digits only; or one special character.
     fn name(&mut self) -> &'a str {
         let text = self.rest;
         let length = match self.peek() {
-            // `0` is a sign of its own for the shell, but the digits are read first.
+            // The shell has `0` as a special name, but digits are read first.
             Some(c) if is_digit(c) => text.find(|c| !is_digit(c)),
             Some('@' | '*' | '#' | '?' | '-' | '$' | '!') => Some(1),
             _ => text.find(|c| !(c == '_' || is_digit(c) || is_letter(c))),
@@ -376,7 +376,7 @@ impl<'a> Lexer<'a> {
         name
     }
 
-    /// Adds to the word that is split off; blanks end it.
+    /// Adds to the word that is being collected. Blanks end it.
     fn split_text(&mut self, outermost: bool, text: &str) {
         if !(self.splitting && outermost) {
             return;
@@ -392,7 +392,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Adds to the word that is split off, blanks and all.
+    /// Adds to the word that is being collected, including blanks.
     fn split_raw(&mut self, outermost: bool, text: &str) {
         if self.splitting && outermost {
             self.buffer.push_str(text);
@@ -401,13 +401,13 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Whether Go's `unicode.IsLetter` says so.
+/// Returns whether Go's `unicode.IsLetter` accepts the character.
 fn is_letter(c: char) -> bool {
     static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{L}$").ok());
     c.is_ascii_alphabetic() || (!c.is_ascii() && is_of_class(&LETTER, c))
 }
 
-/// Whether Go's `unicode.IsDigit` says so.
+/// Returns whether Go's `unicode.IsDigit` accepts the character.
 fn is_digit(c: char) -> bool {
     static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{Nd}$").ok());
     c.is_ascii_digit() || (!c.is_ascii() && is_of_class(&DIGIT, c))

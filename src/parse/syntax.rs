@@ -1,31 +1,32 @@
-//! The shape of a Dockerfile that has been read: stages, instructions and where each word stands.
+//! The types of a parsed Dockerfile: stages, instructions, and the position of each word.
 //!
-//! Owns the types only. Nothing here is expanded: a variable is still `$V`, and a base is what
-//! the FROM line says. What the words mean is `graph`'s affair.
+//! Owns only the types. Nothing here is expanded: a variable is still `$V`, and a base is the text
+//! of the `FROM` line. `graph` interprets the words.
 
 use crate::base::{Diagnostic, Source, Span, Spanned};
 
 use super::logical::TextMap;
 
-/// A Dockerfile as it was read. What could not be read is told in `diagnostics`; the rest is here.
+/// A parsed Dockerfile. `diagnostics` describes the parts that could not be parsed.
 #[derive(Debug, Clone)]
 pub struct Dockerfile {
     /// The file.
     pub source: Source,
-    /// The parser directives at its top.
+    /// The parser directives at the top of the file.
     pub directives: Directives,
     /// The `ARG`s before the first `FROM`.
     pub globals: Vec<Instruction>,
-    /// The stages in the order written.
+    /// The stages in source order.
     pub stages: Vec<Stage>,
-    /// What is wrong with it.
+    /// The errors and warnings about the file.
     pub diagnostics: Vec<Diagnostic>,
-    /// The whole text cut into pieces: they follow each other without gap or overlap.
+    /// The whole text split into pieces, without gaps or overlaps.
     pub pieces: Vec<Piece>,
 }
 
 impl Dockerfile {
-    /// Whether BuildKit would refuse the file before it looks at what is needed.
+    /// Returns whether BuildKit would reject the file before it determines which stages the target
+    /// uses.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
@@ -34,9 +35,9 @@ impl Dockerfile {
 /// The parser directives of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directives {
-    /// The character that escapes and continues lines: `\` or `` ` ``.
+    /// The character that escapes and that continues lines: `\` or `` ` ``.
     pub escape: char,
-    /// The frontend that is asked for, such as `docker/dockerfile:1`.
+    /// The requested frontend, such as `docker/dockerfile:1`.
     pub syntax: Option<Spanned<String>>,
     /// The options of the checks, such as `skip=all`.
     pub check: Option<Spanned<String>>,
@@ -51,76 +52,77 @@ impl Default for Directives {
 /// A piece of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
-    /// What it is.
+    /// The kind of the piece.
     pub kind: PieceKind,
-    /// Whole lines, line ends included.
+    /// The lines of the piece, including line endings.
     pub span: Span,
 }
 
-/// What a piece of the text is.
+/// The kind of a piece of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PieceKind {
     /// A parser directive.
     Directive,
-    /// A comment that stands between instructions.
+    /// A comment between instructions.
     Comment,
-    /// A line without anything.
+    /// A blank line.
     Blank,
     /// An instruction with its continuation lines and here-documents.
     Instruction,
 }
 
-/// One `FROM` and the instructions up to the next.
+/// One `FROM` and the instructions up to the next one.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// The name after `AS`, lower-cased.
+    /// The name after `AS` in lowercase.
     pub name: Option<Spanned<String>>,
-    /// What the stage starts from, as written.
+    /// The base of the stage, as written.
     pub base: Spanned<String>,
     /// The value of `--platform`, as written.
     pub platform: Option<Spanned<String>>,
-    /// The whole `FROM` instruction.
+    /// The span of the whole `FROM` instruction.
     pub from: Span,
-    /// The `FROM` line after joining.
+    /// The joined `FROM` line.
     pub text: String,
-    /// What follows it.
+    /// The instructions after `FROM`.
     pub instructions: Vec<Instruction>,
 }
 
 /// One instruction.
 #[derive(Debug, Clone)]
 pub struct Instruction {
-    /// All of it, from its first line to the last line of its here-documents, without the line end.
+    /// The span of the whole instruction, from its first line to the last line of its
+    /// here-documents, without the last line ending.
     pub span: Span,
-    /// The keyword in upper case.
+    /// The keyword in uppercase.
     pub keyword: Spanned<String>,
-    /// The line after joining continuations: no comments, no blanks at the ends.
+    /// The joined line, without comments and without leading and trailing white space.
     pub text: String,
-    /// Where the bytes of `text` stand in the file.
+    /// The map from `text` to positions in the file.
     pub map: TextMap,
-    /// Its here-documents in the order read.
+    /// The here-documents in source order.
     pub heredocs: Vec<Heredoc>,
-    /// What it says.
+    /// The parsed content of the instruction.
     pub kind: InstructionKind,
 }
 
 /// A here-document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heredoc {
-    /// The word that ends it, without quotes.
+    /// The terminator without quotes.
     pub name: String,
-    /// Whether variables in it are replaced: no part of the word was quoted.
+    /// Whether variables are expanded, which requires that no part of the terminator is quoted.
     pub expand: bool,
-    /// Whether leading tabs are dropped: it began with `<<-`.
+    /// Whether leading tabs are removed, because the opening was `<<-`.
     pub chomp: bool,
-    /// The raw lines, with their line ends, without the terminator.
+    /// The raw lines of the body with their line endings, without the terminator.
     pub content: String,
-    /// Where the lines stand.
+    /// The span of the body.
     pub span: Span,
 }
 
 impl Heredoc {
-    /// The content without the leading tabs of each line where `<<-` asks for that.
+    /// Returns the body, without the leading tabs of each line if the opening was `<<-`.
     pub fn text(&self) -> String {
         if !self.chomp {
             return self.content.clone();
@@ -129,7 +131,7 @@ impl Heredoc {
     }
 }
 
-/// What an instruction says.
+/// The parsed content of an instruction.
 #[derive(Debug, Clone)]
 pub enum InstructionKind {
     /// `ARG name[=value] …`
@@ -144,7 +146,7 @@ pub enum InstructionKind {
     Add(Add),
     /// `RUN`
     Run(Run),
-    /// `ONBUILD`: the trigger, read but not yet checked, as BuildKit does.
+    /// `ONBUILD`. The trigger is read but not fully checked, as in BuildKit.
     Onbuild(Onbuild),
     /// `WORKDIR`
     Workdir(Spanned<String>),
@@ -164,40 +166,40 @@ pub enum InstructionKind {
     Cmd(Command),
     /// `ENTRYPOINT`
     Entrypoint(Command),
-    /// `HEALTHCHECK`; nothing for `NONE`.
+    /// `HEALTHCHECK`, or `None` for `HEALTHCHECK NONE`.
     Healthcheck(Option<Healthcheck>),
-    /// It could not be read; a diagnostic says why.
+    /// The instruction is invalid; a diagnostic describes why.
     Invalid,
 }
 
-/// One name of an `ARG`, with its default where it has one.
+/// One name of an `ARG` with its default, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declaration {
-    /// The name, never expanded.
+    /// The name, which is never expanded.
     pub name: Spanned<String>,
-    /// The default as written.
+    /// The default, as written.
     pub default: Option<Spanned<String>>,
 }
 
 /// One `name=value` of an `ENV` or `LABEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
-    /// The name as written.
+    /// The name, as written.
     pub name: Spanned<String>,
-    /// The value as written.
+    /// The value, as written.
     pub value: Spanned<String>,
-    /// Whether it was the old form `ENV name value`.
+    /// Whether the legacy form `ENV name value` was used.
     pub spaced: bool,
 }
 
-/// What `COPY` and `ADD` have in common.
+/// The common parts of `COPY` and `ADD`.
 #[derive(Debug, Clone)]
 pub struct Files {
-    /// The paths, patterns and addresses to copy, as written.
+    /// The paths, patterns, and URLs to copy, as written.
     pub sources: Vec<Spanned<String>>,
-    /// The here-documents among the sources: files made on the spot.
+    /// The here-documents among the sources. They create files from their bodies.
     pub inline: Vec<Heredoc>,
-    /// Where they go, as written.
+    /// The destination, as written.
     pub destination: Spanned<String>,
     /// `--chown`
     pub chown: Option<Spanned<String>>,
@@ -205,16 +207,16 @@ pub struct Files {
     pub chmod: Option<Spanned<String>>,
     /// `--link`
     pub link: bool,
-    /// Each `--exclude`; never expanded.
+    /// The values of `--exclude`, which are never expanded.
     pub excludes: Vec<Spanned<String>>,
 }
 
 /// A `COPY`.
 #[derive(Debug, Clone)]
 pub struct Copy {
-    /// What is copied, and where.
+    /// The sources and the destination.
     pub files: Files,
-    /// `--from`; nothing for the build context, also where it is empty.
+    /// The value of `--from`, or `None` if it is missing or empty, which means the build context.
     pub from: Option<Spanned<String>>,
     /// `--parents`
     pub parents: bool,
@@ -223,7 +225,7 @@ pub struct Copy {
 /// An `ADD`.
 #[derive(Debug, Clone)]
 pub struct Add {
-    /// What is added, and where.
+    /// The sources and the destination.
     pub files: Files,
     /// `--keep-git-dir`
     pub keep_git_dir: Option<bool>,
@@ -236,53 +238,53 @@ pub struct Add {
 /// A `RUN`.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Each `--mount`.
+    /// The values of `--mount`.
     pub mounts: Vec<Mount>,
     /// `--network`
     pub network: Option<Spanned<String>>,
     /// `--security`
     pub security: Option<Spanned<String>>,
-    /// Each `--device`
+    /// The values of `--device`.
     pub devices: Vec<Spanned<String>>,
-    /// What is run.
+    /// The command to run.
     pub command: Command,
 }
 
 /// A command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Command {
-    /// The words of the JSON form, or the one line for the shell.
+    /// The words of the JSON form, or one line for the shell.
     pub words: Vec<String>,
-    /// Whether it was the JSON form.
+    /// Whether the command is in JSON form.
     pub json: bool,
 }
 
 /// `HEALTHCHECK CMD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Healthcheck {
-    /// Its options with their values as written, always in the same order.
+    /// The options with their values as written, in a fixed order.
     pub options: Vec<(&'static str, String)>,
-    /// What is run.
+    /// The command to run.
     pub command: Command,
 }
 
-/// One `--mount` of a `RUN`: its keys and values as written, none of them expanded.
+/// One `--mount` of a `RUN`. Its keys and values are as written, before expansion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// The value of the flag.
+    /// The span of the flag's value.
     pub span: Span,
-    /// Its fields in the order written.
+    /// The fields in source order.
     pub fields: Vec<MountField>,
 }
 
 impl Mount {
-    /// The value of a key; the last one where it is given twice.
+    /// Returns the value of the last field with one of these keys.
     pub fn value(&self, keys: &[&str]) -> Option<&Spanned<String>> {
         let of_key = |field: &&MountField| keys.contains(&field.key.value.as_str());
         self.fields.iter().rev().find(of_key)?.value.as_ref()
     }
 
-    /// `from`; nothing where it is empty.
+    /// Returns the value of `from`, or `None` if it is missing or empty.
     pub fn from(&self) -> Option<&Spanned<String>> {
         self.value(&["from"]).filter(|from| !from.value.is_empty())
     }
@@ -291,19 +293,19 @@ impl Mount {
 /// One field of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountField {
-    /// The key in lower case.
+    /// The key in lowercase.
     pub key: Spanned<String>,
-    /// What follows `=`, where there is one.
+    /// The value after `=`, if any.
     pub value: Option<Spanned<String>>,
 }
 
 /// An `ONBUILD`.
 #[derive(Debug, Clone)]
 pub struct Onbuild {
-    /// The trigger as the image will carry it: one line, then its here-documents.
+    /// The trigger as the image will store it: one line, then its here-documents.
     pub expression: String,
-    /// Where the bytes of the expression's first line stand in the file.
+    /// The map from the first line of `expression` to positions in the file.
     pub map: TextMap,
-    /// The keyword of the trigger in upper case.
+    /// The keyword of the trigger in uppercase.
     pub keyword: String,
 }

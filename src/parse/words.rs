@@ -1,41 +1,43 @@
-//! An instruction's line cut into keyword, flags and arguments.
+//! Splitting of an instruction's line into keyword, flags, and arguments.
 //!
-//! Owns the four ways in which Dockerfiles split words: by blanks, by blanks outside quotes, the
-//! flags at the front, and JSON. All results keep their place in the line; nothing is expanded.
+//! Owns the four ways in which Dockerfiles split words: at blanks, at blanks outside quotes, as
+//! leading flags, and as JSON. All results keep their position in the line, and nothing is
+//! expanded.
 //!
 //! The rules are those of moby/buildkit `frontend/dockerfile/parser`.
 
 use std::ops::Range;
 
-/// What stands between words: not every Unicode space, so a no-break space is part of a word.
+/// Returns whether a character separates words. Not all Unicode spaces do: a no-break space is part
+/// of a word.
 pub(super) fn is_blank(c: char) -> bool {
     matches!(c, '\t' | '\x0b' | '\x0c' | '\r' | ' ')
 }
 
-/// A piece of a line.
+/// The byte range of a part of a line.
 pub(super) type Place = Range<usize>;
 
-/// The part of `place` that is left when white space at both ends is dropped.
+/// Returns `place` without leading and trailing white space.
 pub(super) fn trim(line: &str, place: Place) -> Place {
     let text = &line[place.clone()];
     let start = place.start + (text.len() - text.trim_start().len());
     start..start + text.trim().len()
 }
 
-/// Where a place goes on behind the characters of a kind at its beginning.
+/// Returns the offset of the first character in `place` that is not skipped.
 fn skip(line: &str, place: Place, is_skipped: fn(char) -> bool) -> usize {
     place.end - line[place].trim_start_matches(is_skipped).len()
 }
 
-/// A line cut into its parts.
+/// A line split into its parts.
 pub(super) struct Parts {
     pub(super) keyword: Place,
     pub(super) flags: Vec<Flag>,
-    /// What follows, without white space at the ends.
+    /// The part after the flags, without leading and trailing white space.
     pub(super) arguments: Place,
 }
 
-/// Cuts the part of a line into keyword, flags and the rest.
+/// Splits a part of a line into keyword, flags, and arguments.
 pub(super) fn split_instruction(line: &str, place: Place, escape: char) -> Parts {
     let place = trim(line, place);
     let text = &line[place.clone()];
@@ -45,18 +47,18 @@ pub(super) fn split_instruction(line: &str, place: Place, escape: char) -> Parts
     Parts { keyword, flags, arguments: trim(line, start..place.end) }
 }
 
-/// A word at the front of an instruction that begins with `--`, without quotes and escapes.
+/// A word at the start of an instruction that begins with `--`, without quotes and escapes.
 pub(super) struct Flag {
     pub(super) text: String,
-    /// Where it stands, quotes included.
+    /// The place of the flag, including quotes.
     pub(super) place: Place,
-    /// Where the character stands that each byte of the text comes from; nothing where the text is
-    /// as it is written.
+    /// For each byte of the text, the place of the character that it comes from. `None` if the text
+    /// is as written.
     places: Option<Vec<Place>>,
 }
 
 impl Flag {
-    /// Where a part of the text stands.
+    /// Returns the place of a part of the text.
     pub(super) fn place_of(&self, part: Range<usize>) -> Place {
         let place = |at: usize| match &self.places {
             None => self.place.start + at..self.place.start + at + 1,
@@ -67,7 +69,7 @@ impl Flag {
     }
 }
 
-/// Reads the flags at the front and gives where the rest begins.
+/// Reads the leading flags and returns the offset of the rest.
 fn take_flags(line: &str, place: Place, escape: char, flags: &mut Vec<Flag>) -> usize {
     let mut at = place.start;
     loop {
@@ -87,10 +89,10 @@ fn take_flags(line: &str, place: Place, escape: char, flags: &mut Vec<Flag>) -> 
     }
 }
 
-/// Reads one flag, and says where the line goes on after it, if it does.
+/// Reads one flag. Returns it with the offset at which the line continues, if it does.
 ///
-/// BuildKit takes each byte of a flag for a character: `é` becomes `Ã©`, and a character that has
-/// a byte 0x85 or 0xa0, such as `à`, ends the flag in its middle.
+/// BuildKit treats each byte of a flag as a character: `é` becomes `Ã©`, and a character that
+/// contains the byte 0x85 or 0xa0, such as `à`, ends the flag in its middle.
 fn take_flag(line: &str, place: Place, escape: char) -> (Flag, Option<usize>) {
     let bytes = line.as_bytes();
     let mut text = String::new();
@@ -109,7 +111,7 @@ fn take_flag(line: &str, place: Place, escape: char) -> (Flag, Option<usize>) {
         } else {
             let is_escape = c == escape;
             at += usize::from(is_escape);
-            // An escape at the end vanishes.
+            // BuildKit drops an escape at the end.
             let Some(byte) = bytes[..place.end].get(at) else { break };
             let is_odd = !byte.is_ascii() || at > place.start + text.len();
             if is_odd && places.is_none() {
@@ -127,14 +129,15 @@ fn take_flag(line: &str, place: Place, escape: char) -> (Flag, Option<usize>) {
     (Flag { text, place, places }, None)
 }
 
-/// The whole characters of which some bytes are, or an empty place between two characters.
+/// Returns the place of the whole characters that contain these bytes, or an empty place between
+/// two characters.
 fn around(line: &str, bytes: Place) -> Place {
     let start = (0..=bytes.start).rev().find(|at| line.is_char_boundary(*at));
     let end = (bytes.end..=line.len()).find(|at| line.is_char_boundary(*at));
     start.unwrap_or(bytes.start)..end.unwrap_or(bytes.end)
 }
 
-/// Splits by blanks.
+/// Splits at blanks.
 pub(super) fn split_blanks(line: &str, place: Place) -> Vec<Place> {
     let mut words = Vec::new();
     let mut at = place.start;
@@ -149,7 +152,7 @@ pub(super) fn split_blanks(line: &str, place: Place) -> Vec<Place> {
     words
 }
 
-/// Splits by white space outside quotes. Quotes and escapes stay, but for an escape at the end.
+/// Splits at white space outside quotes. Keeps quotes and escapes, except for an escape at the end.
 pub(super) fn split_quoted(line: &str, place: Place, escape: char) -> Vec<Place> {
     let mut words = Vec::new();
     let mut start = None;
@@ -175,18 +178,18 @@ pub(super) fn split_quoted(line: &str, place: Place, escape: char) -> Vec<Place>
     words
 }
 
-/// What the arguments are when looked at as JSON.
+/// The result of reading arguments as JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Json {
-    /// An array of strings, with the place of each.
+    /// An array of strings, each with its place.
     Words(Vec<(String, Place)>),
-    /// An array of something else, which is an error.
+    /// An array with other elements, which is an error.
     NotStrings,
-    /// No array: the other form is meant.
+    /// Not an array; the arguments are in the other form.
     No,
 }
 
-/// Reads the arguments as a JSON array, as Go's `encoding/json` does.
+/// Reads the arguments as a JSON array, like Go's `encoding/json`.
 pub(super) fn read_json(line: &str, place: Place) -> Json {
     let text = &line[place.clone()];
     if !text.starts_with('[') {
@@ -203,7 +206,7 @@ pub(super) fn read_json(line: &str, place: Place) -> Json {
     }
 }
 
-/// The strings of an array that has nothing else.
+/// Returns the strings of an array that contains only strings.
 fn json_strings(text: &str) -> Option<Vec<(String, Place)>> {
     let skip = |at| skip(text, at..text.len(), |c| matches!(c, ' ' | '\t' | '\r' | '\n'));
     let mut words = Vec::new();
@@ -223,7 +226,7 @@ fn json_strings(text: &str) -> Option<Vec<(String, Place)>> {
     }
 }
 
-/// The string that begins at `at`, and where it ends.
+/// Returns the string that begins at `at`, and its end.
 fn json_string(text: &str, at: usize) -> Option<(String, usize)> {
     if !text[at..].starts_with('"') {
         return None;
@@ -261,7 +264,8 @@ fn hex_unit(chars: &mut std::str::CharIndices<'_>) -> Option<u32> {
     Some(unit)
 }
 
-/// The character of a `\u` escape; half a pair becomes the replacement character, as in Go.
+/// Returns the character of a `\u` escape. An unpaired surrogate becomes the replacement character,
+/// as in Go.
 fn code_point(unit: u32, chars: &mut std::str::CharIndices<'_>) -> Option<char> {
     if let Some(c) = char::from_u32(unit) {
         return Some(c);

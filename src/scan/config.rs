@@ -1,7 +1,7 @@
-//! `layers.toml`: what a repository says where inference is not enough.
+//! The configuration file `layers.toml`.
 //!
-//! Owns the file's shape and its errors. It resolves nothing: what a setting means is the
-//! business of the room that uses it.
+//! Owns the format of the file and its errors. It does not interpret settings; the modules that use
+//! them do.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -24,144 +24,146 @@ pub use push::Push;
 pub use secrets::{SecretSource, Secrets};
 pub use template::{BUILT_IN, Filled, OF_GIT, Template, Unfilled};
 
-/// The file's name, at the repository's root.
+/// The name of the file in the root directory of the repository.
 pub const FILE_NAME: &str = "layers.toml";
 
-/// A setting and where it is written.
+/// A setting with its position in the file.
 pub type Setting = toml::Spanned<String>;
 
 /// Build arguments by name.
 pub type Args = BTreeMap<String, toml::Spanned<Value>>;
 
-/// Named contexts: what a `FROM` or `--from` calls it, and what it stands for.
+/// The values of named contexts, by the names that a `FROM` or `--from` uses.
 pub type Contexts = BTreeMap<String, Setting>;
 
-/// All that `layers.toml` can say.
+/// The settings of `layers.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// What comes before the app in references, such as `acme` or `registry.example:5000/acme`.
+    /// The prefix of the app in references, such as `acme` or `registry.example:5000/acme`.
     pub namespace: Option<Setting>,
-    /// What all images of the repository are called after.
+    /// The application name, which is the prefix of all image names.
     pub app: Option<Setting>,
-    /// The tags that every built image gets beside its usual one.
+    /// Additional tags for every built image.
     pub version: Option<OneOrMore>,
-    /// How an image's name is made of its Dockerfile's path.
+    /// The template for image names from the paths of Dockerfiles.
     pub name: Option<Setting>,
-    /// How references are made of `{namespace}`, `{app}`, `{name}` and parts of the path.
+    /// The template for references from `{namespace}`, `{app}`, `{name}`, and parts of the path.
     pub reference: Option<OneOrMore>,
-    /// The context of all images.
+    /// The build context of all images.
     pub context: Option<Setting>,
     /// Globs of Dockerfiles, relative to the root.
     pub dockerfiles: Option<Vec<Setting>>,
-    /// Globs of Dockerfiles that are no images.
+    /// Globs of Dockerfiles to exclude.
     pub exclude: Vec<Setting>,
     /// The platform to build for.
     pub platform: Option<Setting>,
     /// The registry through which images are shared, such as `ghcr.io/acme`.
     pub registry: Option<Setting>,
-    /// Whether builds put their images into the registry.
+    /// Whether builds push their images to the registry.
     pub push: Push,
-    /// Registries that are spoken to without TLS, beside those on this machine.
+    /// Registries to contact without TLS, in addition to those on this machine.
     pub insecure_registries: Vec<Setting>,
-    /// Whether images get an SBOM, and how it is made.
+    /// Whether images get an SBOM, and how it is generated.
     pub sbom: Option<toml::Spanned<Value>>,
-    /// Whether the engine attests what images were built of, and how much.
+    /// Whether the engine adds provenance attestations to images, and how detailed they are.
     pub provenance: Option<toml::Spanned<Value>>,
     /// Build arguments of all images.
     pub args: Args,
     /// Named contexts of all images.
     pub contexts: Contexts,
-    /// Secrets that builds may ask for.
+    /// Secrets that builds can request.
     pub secrets: Secrets,
-    /// Ssh agents that builds may ask for, as `--ssh` names them.
+    /// Ssh agents that builds can request, in the format of `--ssh`.
     pub ssh: Vec<Setting>,
-    /// Dockerfiles that are described together.
+    /// Groups of Dockerfiles that share settings.
     pub group: Vec<toml::Spanned<Group>>,
     /// Settings of single images by name.
     pub image: BTreeMap<toml::Spanned<String>, ImageConfig>,
-    /// What `layers` keeps quiet about.
+    /// Settings for the checks.
     pub check: CheckConfig,
 }
 
-/// What `[check]` can say.
+/// The settings of `[check]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CheckConfig {
-    /// Codes of warnings that are not told.
+    /// Codes of warnings to suppress.
     pub skip: Vec<Setting>,
-    /// The oldest version of Docker's frontend that is to read these Dockerfiles, such as `1.4`.
+    /// The oldest version of Docker's frontend that must be able to read the Dockerfiles, such as
+    /// `1.4`.
     pub frontend: Option<Setting>,
 }
 
-/// What `[[group]]` can say of the Dockerfiles that it finds. What it leaves out is as for all.
+/// The settings of `[[group]]` for the Dockerfiles that it matches. For settings that it omits,
+/// those of all images apply.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Group {
     /// Globs of Dockerfiles, relative to the root.
     pub dockerfiles: Vec<Setting>,
-    /// A regular expression that must match a Dockerfile's whole path; its named captures are
-    /// parts of the path.
+    /// A regular expression that must match the whole path of a Dockerfile. Its named captures are
+    /// placeholders for parts of the path.
     pub pattern: Option<Setting>,
-    /// Globs of Dockerfiles that the group leaves alone.
+    /// Globs of Dockerfiles to exclude from the group.
     pub exclude: Vec<Setting>,
-    /// How the names are made.
+    /// The template for names.
     pub name: Option<Setting>,
-    /// How the references are made.
+    /// The template for references.
     pub reference: Option<OneOrMore>,
-    /// The context.
+    /// The build context.
     pub context: Option<Setting>,
     /// The stage to build.
     pub target: Option<Setting>,
-    /// Stages that are an image each.
+    /// Stages to build, one image per stage.
     pub targets: Vec<Setting>,
-    /// Build arguments; they win over those of all.
+    /// Build arguments. They take precedence over those of all images.
     pub args: Args,
-    /// Named contexts; they win over those of all.
+    /// Named contexts. They take precedence over those of all images.
     pub contexts: Contexts,
-    /// How many of a run's places its builds take, so that two that need much memory are not
-    /// built at once.
+    /// The number of slots that each build takes, so that two builds that need much memory do not
+    /// run at once.
     pub weight: Option<NonZeroU16>,
 }
 
-/// What `[image.NAME]` can say.
+/// The settings of `[image.NAME]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageConfig {
-    /// The Dockerfile, relative to the root; names an image that no glob finds.
+    /// The path of the Dockerfile, relative to the root. It defines an image that no glob matches.
     pub dockerfile: Option<Setting>,
-    /// The context, relative to the root.
+    /// The build context, relative to the root.
     pub context: Option<Setting>,
     /// The stage to build.
     pub target: Option<Setting>,
-    /// Stages that are an image each, in place of this one.
+    /// Stages to build, one image per stage, instead of this image.
     pub targets: Vec<Setting>,
-    /// Its whole references, tags included where there are some.
+    /// The complete references, with or without tags.
     pub reference: Option<OneOrMore>,
-    /// Build arguments of this image; they win over those of its group and of all.
+    /// Build arguments. They take precedence over those of the group and of all images.
     pub args: Args,
-    /// Named contexts of this image; they win over those of its group and of all.
+    /// Named contexts. They take precedence over those of the group and of all images.
     pub contexts: Contexts,
-    /// How many of a run's places its builds take, so that two that need much memory are not
-    /// built at once.
+    /// The number of slots that the build takes, so that two builds that need much memory do not
+    /// run at once.
     pub weight: Option<NonZeroU16>,
 }
 
-/// A build argument's value: text, or a number or truth value that is taken as text.
+/// The value of a build argument: text, or a number or boolean that is converted to text.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Text.
     Text(String),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// A number.
+    /// A floating-point number.
     Float(f64),
     /// `true` or `false`.
     Boolean(bool),
 }
 
-/// As the text that a build gets.
+/// Formats the value as the text that a build receives.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -173,18 +175,19 @@ impl fmt::Display for Value {
     }
 }
 
-/// The configuration with the file it came from, so that settings can be pointed at.
+/// The configuration with the file that it was read from, so that diagnostics can point to
+/// settings.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
-    /// The file; empty where there is none.
+    /// The file; empty if it does not exist.
     pub source: Source,
-    /// What it says; all defaults where there is none or it can't be read.
+    /// The settings; all defaults if the file does not exist or is invalid.
     pub config: Config,
 }
 
 impl ConfigFile {
-    /// The globs that are looked for outside of groups: those that are set, or `default` where
-    /// there are no groups either.
+    /// Returns the globs to search outside of groups: the configured ones, or `default` if neither
+    /// globs nor groups are configured.
     pub fn globs<'a>(&'a self, default: &[&'a str]) -> Vec<&'a str> {
         match &self.config.dockerfiles {
             Some(globs) => globs.iter().map(|glob| glob.get_ref().as_str()).collect(),
@@ -193,17 +196,17 @@ impl ConfigFile {
         }
     }
 
-    /// The span of a setting in the file.
+    /// Returns the span of a setting in the file.
     pub fn span<T>(setting: &toml::Spanned<T>) -> Span {
         let range = setting.span();
         Span::new(range.start, range.end)
     }
 }
 
-/// Reads `layers.toml` at `root`; a missing file says nothing.
+/// Reads `layers.toml` in `root`. A missing file results in the default settings.
 ///
 /// # Errors
-/// Where the file is there and can't be read. A mistake in it is a diagnostic instead.
+/// Returns an error if the file exists and cannot be read. Mistakes in it are diagnostics instead.
 pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
     let path = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
     let bytes = match fs::read(path.under(root)) {
@@ -220,7 +223,7 @@ pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
     Ok(parse(&Source::new(path, text)))
 }
 
-/// Reads the text of a configuration.
+/// Parses the text of a configuration file.
 pub fn parse(source: &Source) -> (ConfigFile, Vec<Diagnostic>) {
     let (config, problems) = match toml::from_str(source.text()) {
         Ok(config) => (config, Vec::new()),
@@ -229,7 +232,8 @@ pub fn parse(source: &Source) -> (ConfigFile, Vec<Diagnostic>) {
     (ConfigFile { source: source.clone(), config }, problems)
 }
 
-/// What the TOML reader says, in our words where it names a setting that there is not.
+/// Returns the diagnostic for an error of the TOML parser. Errors about unknown settings are
+/// reworded.
 fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().map_or(Span::default(), |at| Span::new(at.start, at.end));
     let message = error.message().lines().next().unwrap_or("it can't be read");
@@ -237,7 +241,8 @@ fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
         return Diagnostic::new(Rule::Config, format!("`{FILE_NAME}`: {message}"))
             .at(source, span, "");
     };
-    // "unknown field `ap`, expected one of `app`, `args`": every second piece is a name.
+    // The message is "unknown field `ap`, expected one of `app`, `args`", so every second piece is
+    // a name.
     let mut names = rest.split('`').step_by(2);
     let unknown = names.next().unwrap_or_default();
     let known: Vec<&str> = names.filter(|name| !name.is_empty()).collect();

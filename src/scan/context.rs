@@ -1,11 +1,11 @@
-//! The files of a context: one walk of its folder, after the ignore file.
+//! The files of a build context: a walk of its directory, filtered by the ignore file.
 //!
-//! Owns the list of what a build may read, in a fixed order, with the facts that the disk keeps
-//! of each entry. It opens no file, follows no symlink (save that the context's folder itself may
-//! be one), and pays no heed to `.gitignore`: Docker does not.
+//! Owns the list of files that a build can read, in a fixed order, with the metadata of each entry.
+//! It opens no files and follows no symlinks, except that the context's directory itself can be
+//! one. Like Docker, it ignores `.gitignore`.
 //!
-//! The order is that of a walk: a folder, then all that lies in it, the names of one folder in
-//! the order of their bytes. So `a/b` comes before `a.txt`.
+//! The order is that of a walk: a directory, then everything in it, with the names of each
+//! directory sorted by bytes. For example, `a/b` comes before `a.txt`.
 
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
@@ -22,88 +22,89 @@ use super::ignore_file::{IgnoreFile, Verdict};
 
 use crate::base::screen::visible_path;
 
-/// From how many names on those of one folder are looked at side by side. Fewer are looked at
-/// faster than another thread is told of them, and folders are read side by side themselves.
+/// The number of names from which those of one directory are examined in parallel. For fewer names,
+/// the overhead of other threads is larger than the gain, because directories are already read in
+/// parallel.
 const MANY_NAMES: usize = 256;
 
 /// The files of a context.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The context's folder, absolute, with symlinks resolved.
+    /// The absolute path of the context's directory, with symlinks resolved.
     pub root: PathBuf,
-    /// All that is sent, in the order of a walk; the root itself is not among it.
+    /// All entries to send, in the order of a walk, without the root itself.
     pub entries: Vec<Entry>,
 }
 
-/// One file, folder or other thing of a context.
+/// A file, directory, or other entry of a context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The path relative to the context, with `/`; any bytes but NUL.
+    /// The path relative to the context, separated by `/`. It can contain any bytes except NUL.
     pub path: OsString,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: EntryKind,
-    /// What the disk says of it.
+    /// The metadata of the entry.
     pub stat: Stat,
 }
 
 impl Entry {
-    /// The path as bytes, as it stands in an archive.
+    /// Returns the path as bytes, as it is stored in an archive.
     pub fn bytes(&self) -> &[u8] {
         self.path.as_bytes()
     }
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
     File,
-    /// A folder.
+    /// A directory.
     Folder,
-    /// A symlink, with its text as it is written.
+    /// A symlink with its target, as stored.
     Symlink(OsString),
     /// A named pipe.
     Fifo,
     /// A character device.
     CharDevice {
-        /// Which driver.
+        /// The major number, which identifies the driver.
         major: u32,
-        /// Which device of it.
+        /// The minor number, which identifies the device.
         minor: u32,
     },
     /// A block device.
     BlockDevice {
-        /// Which driver.
+        /// The major number, which identifies the driver.
         major: u32,
-        /// Which device of it.
+        /// The minor number, which identifies the device.
         minor: u32,
     },
 }
 
-/// What the disk says of an entry. Two equal ones of one path mean, as far as the disk can tell,
-/// that nothing was changed in between.
+/// The metadata of an entry. If it is equal for one path at two times, nothing changed in between,
+/// as far as the file system can show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stat {
-    /// Bytes of content; of a symlink, of its text.
+    /// The size of the content in bytes; for a symlink, that of its target.
     pub size: u64,
-    /// Permission bits with setuid, setgid and sticky: `mode & 0o7777`.
+    /// The permission bits with setuid, setgid, and sticky: `mode & 0o7777`.
     pub mode: u32,
-    /// Seconds since 1970 at which the content last changed.
+    /// The time of the last change to the content, in seconds since 1970.
     pub mtime: i64,
-    /// Nanoseconds on top of `mtime`.
+    /// The nanoseconds of `mtime`.
     pub mtime_nanos: i64,
-    /// Seconds since 1970 at which content or permissions last changed.
+    /// The time of the last change to the content or the permissions, in seconds since 1970.
     pub ctime: i64,
-    /// Nanoseconds on top of `ctime`.
+    /// The nanoseconds of `ctime`.
     pub ctime_nanos: i64,
-    /// The file's number on its device.
+    /// The inode number of the file on its device.
     pub inode: u64,
-    /// The device.
+    /// The device number.
     pub device: u64,
 }
 
 impl Stat {
-    /// The facts in the disk's answer.
+    /// Converts the metadata of the file system.
     pub fn new(metadata: &Metadata) -> Stat {
         Stat {
             size: metadata.len(),
@@ -119,18 +120,18 @@ impl Stat {
 }
 
 impl Context {
-    /// Walks the folder `root` and lists what `ignore` leaves in.
+    /// Walks the directory `root` and lists the entries that `ignore` keeps.
     ///
-    /// Folders are listed when they are left in, and when they hold something that is. Sockets
-    /// are left out, as in every tar that Docker makes. What vanishes during the walk is left
-    /// out. Blocks; uses rayon's pool.
+    /// Directories are listed if they are kept or contain kept entries. Sockets are omitted, as in
+    /// every tar that Docker creates, and so are entries that are deleted during the walk. Blocks;
+    /// uses rayon's thread pool.
     ///
     /// # Errors
-    /// Where the folder is missing or something in it can't be read.
+    /// Returns an error if the directory does not exist or something in it cannot be read.
     pub fn walk(root: &Path, ignore: &IgnoreFile) -> io::Result<Context> {
         let root = open_root(root)?;
-        // Level by level instead of by recursion: no depth of folders overflows a stack, and the
-        // folders of one level are read side by side.
+        // Walk level by level instead of recursively. Deep directories then cannot overflow the
+        // stack, and the directories of one level are read in parallel.
         let mut level = vec![Folder { path: OsString::new(), verdict: None }];
         let mut found: Vec<Found> = Vec::new();
         while !level.is_empty() {
@@ -149,18 +150,18 @@ impl Context {
         Ok(Context { root, entries: keep_parents(found.collect()) })
     }
 
-    /// Where an entry lies on the disk.
+    /// Returns the path of an entry on disk.
     pub fn path_of(&self, entry: &Entry) -> PathBuf {
         self.root.join(&entry.path)
     }
 
-    /// The number of the entry at a path, if it is sent.
+    /// Returns the index of the entry with a path, if it is sent.
     pub fn position(&self, path: &[u8]) -> Option<usize> {
         self.entries.binary_search_by(|entry| walk_order(entry.bytes(), path)).ok()
     }
 
-    /// The numbers of all that lies in a folder, however deep; the folder itself is not among
-    /// them. The empty path is the context.
+    /// Returns the indexes of all entries in a directory and its subdirectories, without the
+    /// directory itself. The empty path is the context.
     pub fn below(&self, folder: &[u8]) -> Range<usize> {
         if folder.is_empty() {
             return 0..self.entries.len();
@@ -173,7 +174,7 @@ impl Context {
     }
 }
 
-/// The order of a walk: bytes, but `/` before all others.
+/// Compares two paths in the order of a walk: by bytes, but with `/` before all others.
 pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     match (a.get(same), b.get(same)) {
@@ -183,20 +184,20 @@ pub fn walk_order(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-/// Whether a path lies in a folder, however deep.
+/// Returns whether a path is in a directory or its subdirectories.
 pub fn lies_in(folder: &[u8], path: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
-/// A folder that is still to be read.
+/// A directory that has yet to be read.
 struct Folder {
     path: OsString,
-    /// What the ignore file says of it; nothing for the root.
+    /// The ignore file's verdict on it; `None` for the root.
     verdict: Option<Verdict>,
 }
 
-/// A name in a folder that the ignore file leaves in, or a folder that it may have to be asked
-/// about.
+/// A name in a directory that the ignore file keeps, or a subdirectory that may contain kept
+/// entries.
 struct Name {
     item: DirEntry,
     path: OsString,
@@ -206,7 +207,7 @@ struct Name {
 struct Found {
     entry: Entry,
     ignored: bool,
-    /// Of a folder, until it is read.
+    /// The verdict on a directory, until the directory is read.
     verdict: Option<Verdict>,
 }
 
@@ -225,12 +226,12 @@ fn open_root(root: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The same error with the path in its message.
+/// Adds the path to the message of an error.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("can't read `{}`: {error}", visible_path(path)))
 }
 
-/// What lies in a folder, as far as it is sent or may hold something that is.
+/// Returns the entries of a directory that are sent or may contain entries that are.
 fn read_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<Vec<Found>> {
     let names = list_folder(root, folder, ignore)?;
     let looked: io::Result<Vec<Option<Found>>> = if names.len() < MANY_NAMES {
@@ -241,7 +242,7 @@ fn read_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<
     Ok(looked?.into_iter().flatten().collect())
 }
 
-/// The names in a folder that are sent or may hold something that is.
+/// Lists the names in a directory that are sent or may contain entries that are.
 fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<Vec<Name>> {
     let place = root.join(&folder.path);
     let fail = |error| unreadable(&place, &error);
@@ -249,7 +250,7 @@ fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<
     let list = match fs::read_dir(&place) {
         Ok(list) => list,
         Err(error) if is_missing(&error) && folder.verdict.is_some() => return Ok(Vec::new()),
-        // Docker does not complain of what it would not have sent.
+        // Docker reports no errors for directories that it would not send.
         Err(error) if ignored && error.kind() == io::ErrorKind::PermissionDenied => {
             return Ok(Vec::new());
         }
@@ -261,8 +262,8 @@ fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<
         let path = join(&folder.path, &item.file_name());
         let verdict = ignore.judge(path.as_bytes(), folder.verdict.as_ref());
         if verdict.is_ignored() {
-            // The system tells the type along with the name, so that what lies in `.git` or
-            // `node_modules` is never asked for.
+            // The system returns the type with the name, so the files in `.git` or `node_modules`
+            // are never examined.
             let is_folder = item.file_type().map_err(fail)?.is_dir();
             if !is_folder || ignore.can_skip(path.as_bytes(), &verdict) {
                 continue;
@@ -273,7 +274,7 @@ fn list_folder(root: &Path, folder: &Folder, ignore: &IgnoreFile) -> io::Result<
     Ok(names)
 }
 
-/// A path in a folder; the empty path is the context.
+/// Joins a directory and a name. The empty path is the context.
 pub fn join(folder: &OsStr, name: &OsStr) -> OsString {
     let mut path = OsString::with_capacity(folder.len() + 1 + name.len());
     path.push(folder);
@@ -284,10 +285,10 @@ pub fn join(folder: &OsStr, name: &OsStr) -> OsString {
     path
 }
 
-/// What lies behind a name; nothing for a socket and for what has vanished.
+/// Returns the entry with a name, or `None` for a socket and for an entry that no longer exists.
 ///
-/// The item asks the system by its name in the open folder, which spares the way from the root
-/// to it: of all that a plan does with an unchanged tree, this is most.
+/// The metadata is queried by name in the open directory, which avoids resolving the path from the
+/// root. A plan of an unchanged tree spends most of its time here.
 fn look_at(name: Name) -> io::Result<Option<Found>> {
     let looked = name
         .item
@@ -308,7 +309,7 @@ fn look_at(name: Name) -> io::Result<Option<Found>> {
     Ok(Some(Found { entry, ignored, verdict: is_folder.then_some(name.verdict) }))
 }
 
-/// Whether nothing is at the path that an error is about.
+/// Returns whether an error means that the path does not exist.
 pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
@@ -333,7 +334,7 @@ fn kind_of(item: &DirEntry, metadata: &Metadata) -> io::Result<Option<EntryKind>
     })
 }
 
-/// Linux packs the two numbers of a device into one, as `makedev(3)` tells.
+/// Splits a device number into major and minor, which Linux encodes as in `makedev(3)`.
 fn device_numbers(device: u64) -> (u32, u32) {
     let low = |number: u64| u32::try_from(number & 0xffff_ffff).unwrap_or(u32::MAX);
     let major = ((device >> 8) & 0xfff) | ((device >> 32) & !0xfff);
@@ -341,11 +342,11 @@ fn device_numbers(device: u64) -> (u32, u32) {
     (low(major), low(minor))
 }
 
-/// Drops the ignored folders that turned out to hold nothing that is sent. `found` is in the order
-/// of a walk, and says of each entry whether it is ignored.
+/// Removes ignored directories that contain nothing to send. `found` is in the order of a walk,
+/// with a flag per entry that tells whether it is ignored.
 pub(super) fn keep_parents(found: Vec<(Entry, bool)>) -> Vec<Entry> {
     let mut kept: Vec<Entry> = Vec::with_capacity(found.len());
-    // From the end, so that what lies in a folder is known before the folder.
+    // Iterate from the end, so that the entries of a directory come before the directory.
     for (entry, ignored) in found.into_iter().rev() {
         let holds_last = kept.last().is_some_and(|last| lies_in(entry.bytes(), last.bytes()));
         if !ignored || holds_last {

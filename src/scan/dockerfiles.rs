@@ -1,6 +1,6 @@
 //! Finds Dockerfiles by globs and reads them.
 //!
-//! Owns which files count and in which order. It does not parse them and does not know images.
+//! Owns the selection of files and their order. It does not parse them and knows no images.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -15,13 +15,13 @@ use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 use super::context::is_missing;
 use super::glob;
 
-/// Where Dockerfiles lie when nothing else is said.
+/// The default globs of Dockerfiles.
 pub const DEFAULT_GLOBS: [&str; 2] = ["docker/*/Dockerfile", "docker/*/Containerfile"];
 
-/// The paths below `root` that a glob of `globs` matches and none of `exclude`, sorted.
+/// Returns the sorted paths below `root` that match one of `globs` and none of `exclude`.
 ///
 /// # Errors
-/// Where a glob is malformed, or a folder that has to be looked into can't be read.
+/// Returns an error if a glob is malformed or if a directory to search cannot be read.
 pub fn find<S: AsRef<str>>(
     root: &Path,
     globs: &[S],
@@ -40,8 +40,7 @@ pub fn find<S: AsRef<str>>(
     Ok(found)
 }
 
-/// Whether `root` has a Dockerfile where they lie when nothing else is said. Looks no further
-/// than the first.
+/// Returns whether one of the default globs matches a file in `root`. Stops at the first match.
 pub fn has_any(root: &Path) -> bool {
     DEFAULT_GLOBS.iter().filter_map(|glob| glob.split_once("/*/")).any(|(folder, name)| {
         let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
@@ -70,7 +69,8 @@ fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
         } else {
             let below = folders.par_iter().filter_map(|folder| folder.join(part));
             if is_last {
-                // A folder of just this name is probably none that was meant to be one.
+                // A directory with this exact name is probably a mistake. List it, so that reading
+                // it reports the error.
                 below.filter(|path| is_there(&path.under(root), true)).collect()
             } else {
                 below.collect()
@@ -80,9 +80,9 @@ fn find_one(root: &Path, glob: &str) -> anyhow::Result<Vec<RelPath>> {
     Ok(folders)
 }
 
-/// Whether something lies there that is no folder, or a folder where those count. A link is what it
-/// leads to. What is no file, and a link that leads nowhere, counts too: the image is meant to be
-/// there, and whoever reads it will say what is wrong.
+/// Returns whether a path exists and is not a directory, or is one and `folders_count` is set.
+/// Symlinks are followed. Special files and broken symlinks count too: the path is meant to be a
+/// Dockerfile, and reading it reports the error.
 fn is_there(path: &Path, folders_count: bool) -> bool {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => {
@@ -92,8 +92,8 @@ fn is_there(path: &Path, folders_count: bool) -> bool {
     }
 }
 
-/// What lies at a path, where that is no file and can't be read like one: reading a pipe would wait
-/// for somebody to write. Nothing where it is a file or is not there.
+/// Returns the kind of a path that exists and is not a regular file, or `None`. Such a path cannot
+/// be read: reading from a pipe would block until another process writes to it.
 pub fn what_else(path: &Path) -> Option<&'static str> {
     let kind = fs::metadata(path).ok()?.file_type();
     match kind {
@@ -105,7 +105,7 @@ pub fn what_else(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// The files (or folders) of a folder whose names are wanted. A folder that is not there has
+/// Lists the files (or directories) in a directory whose names are wanted. A missing directory has
 /// none.
 fn list(
     root: &Path,
@@ -123,8 +123,8 @@ fn list(
         let entry = entry.with_context(|| format!("can't read the folder `{folder}`"))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
-        // A link to a Dockerfile or to a folder counts, as it does for a shell's glob; a hidden
-        // folder does not. The system tells the type along with the name, but not a link's.
+        // As in a shell's glob, symlinks to files and directories count, and hidden directories do
+        // not. The system returns the type with the name, but not the type of a symlink's target.
         let is_no_folder = || match entry.file_type() {
             Ok(kind) if !kind.is_symlink() => !kind.is_dir(),
             _ => is_there(&entry.path(), false),
@@ -136,8 +136,8 @@ fn list(
     Ok(found)
 }
 
-/// Everything below the folders that the whole glob matches. Looks into no hidden folder and
-/// into none that git ignores, where copies of Dockerfiles lie about.
+/// Returns the files below the directories that match the whole glob. Skips hidden directories and
+/// those that git ignores, which often contain copies of Dockerfiles.
 fn walk(root: &Path, folders: &[RelPath], glob: &str) -> anyhow::Result<Vec<RelPath>> {
     let pattern = glob::compile(glob)?;
     let mut found = Vec::new();
@@ -158,7 +158,7 @@ fn walk(root: &Path, folders: &[RelPath], glob: &str) -> anyhow::Result<Vec<RelP
     Ok(found)
 }
 
-/// Reads a Dockerfile. What can't be read, or is not UTF-8, becomes a diagnostic.
+/// Reads a Dockerfile. Returns a diagnostic if it cannot be read or is not UTF-8.
 pub fn read(root: &Path, path: &RelPath) -> Result<Source, Box<Diagnostic>> {
     let empty = || Source::new(path.clone(), "");
     let problem = |rule, message: String| {
@@ -241,7 +241,7 @@ mod tests {
         };
         let (file, gone) = ("file/Dockerfile", "gone/Dockerfile");
         check("docker/*/Dockerfile", &[file, "folder/Dockerfile", gone]);
-        // What a `*` finds may be a folder without being meant.
+        // A directory that matches a `*` was not necessarily meant as a Dockerfile.
         check("docker/*/Dockerfil*", &[file, "file/Dockerfile.socket", gone]);
         for (path, message) in [
             ("gone/Dockerfile", "can't read `docker/gone/Dockerfile`: No such file"),

@@ -1,7 +1,7 @@
-//! What git knows of a repository: its revisions, its work tree, its submodules.
+//! The git repository: revisions, the work tree, and submodules.
 //!
-//! Owns how git is called and how its answers are split. Nothing here uses a network, and no lock is
-//! taken. Paths are relative to the top of git's work tree, which the root of `layers` may be below.
+//! Owns how git is run and how its output is parsed. Nothing here uses the network or takes locks.
+//! Paths are relative to the top of git's work tree, which can be above the root of the workspace.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -33,25 +33,25 @@ pub use snapshot::{File, FileKind, Landing, Snapshot};
 
 use module::Module;
 
-/// More than this git does not answer: some ten million paths.
+/// The size limit of git's output: about ten million paths.
 const LONGEST_ANSWER: usize = 2 << 30;
 
 const UNREADABLE: &str = "can't read git's answer";
 
-/// A work tree that git manages.
+/// A work tree managed by git.
 #[derive(Debug)]
 pub struct Git {
     caller: Caller,
     main: Module,
-    /// The root of `layers` below the top of the work tree; empty where they are the same.
+    /// The root of the workspace relative to the top of the work tree; empty if they are the same.
     root: OsString,
 }
 
 impl Git {
-    /// The work tree that holds `root`.
+    /// Opens the work tree that contains `root`.
     ///
     /// # Errors
-    /// Where git is missing or `root` is in no work tree.
+    /// Returns an error if git is not installed or if `root` is not in a work tree.
     pub fn open(root: &Path) -> anyhow::Result<Git> {
         let caller = Caller::at(root);
         let inside = caller.run(&["rev-parse", "--is-inside-work-tree"], None)?;
@@ -74,14 +74,14 @@ impl Git {
         Ok(Git { caller, main: Module::main(top, dir)?, root })
     }
 
-    /// What lists the work tree below the root of `layers`, or all of it, and what the paths in such a list
-    /// begin with.
+    /// Returns what lists the whole work tree or only the part below the root of the workspace, and
+    /// the prefix of the listed paths.
     fn lister(&self, is_whole: bool) -> (&Caller, &OsStr) {
         if is_whole { (&self.main.caller, OsStr::new("")) } else { (&self.caller, &self.root) }
     }
 }
 
-/// Where and how git is called.
+/// The directory, options, and variables with which git is run.
 #[derive(Debug, Clone)]
 struct Caller {
     at: PathBuf,
@@ -90,12 +90,12 @@ struct Caller {
 }
 
 impl Caller {
-    /// In a directory, as a user would call it there.
+    /// Runs git in a directory as a user would.
     fn at(directory: &Path) -> Caller {
         Caller { at: directory.to_owned(), options: Vec::new(), variables: Vec::new() }
     }
 
-    /// What git answers; an error where it refuses.
+    /// Runs git and returns its output, or an error if git fails.
     fn ask(
         &self,
         arguments: &[impl AsRef<OsStr>],
@@ -110,7 +110,7 @@ impl Caller {
         Ok(finished.stdout)
     }
 
-    /// What `git rev-parse` answers, without the end of its line.
+    /// Runs `git rev-parse` and returns its output without the trailing newline.
     fn rev_parse(&self, words: &[&str]) -> anyhow::Result<OsString> {
         let mut answer = self.ask(&[&["rev-parse"][..], words].concat(), None)?;
         answer.pop_if(|byte| *byte == b'\n');
@@ -122,7 +122,7 @@ impl Caller {
         arguments: &[impl AsRef<OsStr>],
         stdin: Option<&[u8]>,
     ) -> anyhow::Result<Finished> {
-        // No lock is taken: a commit at the same time must not fail because of this.
+        // Take no locks, so that a concurrent commit does not fail.
         let always = ["--no-optional-locks", "-C"];
         let mut all: Vec<&OsStr> = always.map(OsStr::new).to_vec();
         all.push(self.at.as_os_str());
@@ -140,7 +140,7 @@ impl Caller {
         })
     }
 
-    /// The contents of blobs, in their order.
+    /// Returns the contents of blobs in the order of their ids.
     fn contents(&self, ids: &[&str]) -> anyhow::Result<Vec<Vec<u8>>> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -166,7 +166,7 @@ impl Caller {
     }
 }
 
-/// The parts of an answer that end in NUL.
+/// Splits output whose parts end in NUL.
 fn split(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
     answer.split(|byte| *byte == 0).filter(|part| !part.is_empty())
 }
@@ -176,19 +176,19 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// Two parts of a path with `/` between them; one of them may be empty.
+/// Joins two parts of a path with `/`. Either can be empty.
 fn join(directory: &OsStr, below: &OsStr) -> OsString {
     if below.is_empty() { directory.to_owned() } else { context::join(directory, below) }
 }
 
-/// An option with a path as its value.
+/// Returns an option with a path as its value.
 fn option(name: &str, value: &Path) -> OsString {
     let mut option = OsString::from(name);
     option.push(value);
     option
 }
 
-/// Paths as git reads a list of them.
+/// Returns a list of paths in the format that git reads.
 fn list_of<'a>(paths: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
     let mut list = Vec::new();
     for path in paths {

@@ -1,15 +1,15 @@
-//! Path globs: `*` and `?` within a part, `**` for any number of parts, `[…]`, `{a,b}`.
+//! Path globs: `*` and `?` within a part, `**` for any number of parts, `[…]`, and `{a,b}`.
 //!
-//! Owns the translation to regular expressions, for Dockerfile globs and name filters. The rules
-//! of ignore files are others and live in `ignore_file`.
+//! Owns the translation to regular expressions, for Dockerfile globs and name filters. The
+//! different rules of ignore files are in `ignore_file`.
 
 use anyhow::Context;
 use regex::Regex;
 
-/// Compiles a glob that must match the whole of a path or name.
+/// Compiles a glob that must match a whole path or name.
 ///
 /// # Errors
-/// Where a bracket or brace is not closed.
+/// Returns an error if a bracket or brace is not closed.
 pub fn compile(glob: &str) -> anyhow::Result<Regex> {
     let mut regex = String::from("^(?:");
     let mut rest = glob;
@@ -52,7 +52,7 @@ pub fn compile(glob: &str) -> anyhow::Result<Regex> {
     Regex::new(&regex).with_context(|| format!("`{glob}` is no glob"))
 }
 
-/// Whether a text has any character that means something in a glob.
+/// Returns whether a text contains a special character of globs.
 pub fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '[', '{'])
 }

@@ -1,7 +1,7 @@
-//! Which Dockerfiles belong to which group of `layers.toml`.
+//! The assignment of Dockerfiles to the groups of `layers.toml`.
 //!
-//! Owns the order (a Dockerfile belongs to the first group that takes it, and to the globs outside
-//! of groups where none does), the excludes, and the captures of a group's pattern. It names no
+//! Owns the precedence (a Dockerfile belongs to the first group that matches it, or else to the
+//! globs outside of groups), the excludes, and the captures of a group's pattern. It does not name
 //! images.
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,26 +17,27 @@ use super::{dockerfiles, glob};
 /// A Dockerfile that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Its path.
+    /// The path.
     pub path: RelPath,
-    /// The group that took it, by its place in the file; nothing for the globs outside of groups.
+    /// The index of its group in the file, or `None` for the globs outside of groups.
     pub group: Option<usize>,
-    /// The named captures of the group's pattern; empty text for those that took no part.
+    /// The named captures of the group's pattern. Captures that did not participate in the match
+    /// are empty.
     pub captures: BTreeMap<String, String>,
 }
 
 impl Found {
-    /// A Dockerfile that no group describes.
+    /// Returns a Dockerfile without a group.
     pub fn plain(path: RelPath) -> Found {
         Found { path, group: None, captures: BTreeMap::new() }
     }
 }
 
-/// All Dockerfiles below `root` that the configuration asks for, sorted by path. Mistakes in
-/// globs and patterns are diagnostics, and so is (as a warning) a group that finds nothing.
+/// Finds all Dockerfiles below `root` that the configuration matches, sorted by path. Mistakes in
+/// globs and patterns are errors, and a group without matches is a warning.
 ///
 /// # Errors
-/// Where a folder that has to be looked into can't be read.
+/// Returns an error if a directory to search cannot be read.
 pub fn find(root: &Path, file: &ConfigFile) -> anyhow::Result<(Vec<Found>, Vec<Diagnostic>)> {
     let mut search =
         Search { root, file, exclude: Vec::new(), taken: HashSet::new(), problems: Vec::new() };
@@ -50,8 +51,8 @@ pub fn find(root: &Path, file: &ConfigFile) -> anyhow::Result<(Vec<Found>, Vec<D
     Ok((found, search.problems))
 }
 
-/// Tells of a path whether some glob or pattern of the configuration finds a Dockerfile there, as
-/// long as nothing excludes it. Malformed ones find nothing.
+/// Returns a function that determines whether a glob or pattern of the configuration matches a
+/// path, disregarding excludes. Malformed globs and patterns match nothing.
 pub fn finder(file: &ConfigFile) -> impl Fn(&str) -> bool + use<> {
     let mut globs = file.globs(&dockerfiles::DEFAULT_GLOBS);
     let mut found = Vec::new();
@@ -136,7 +137,7 @@ impl Search<'_> {
         Ok(found)
     }
 
-    /// The globs outside of groups.
+    /// Finds the Dockerfiles of the globs outside of groups.
     fn find_rest(&mut self) -> anyhow::Result<Vec<Found>> {
         let mut globs = self.file.globs(&dockerfiles::DEFAULT_GLOBS);
         if let Some(settings) = &self.file.config.dockerfiles {
@@ -158,12 +159,12 @@ impl Search<'_> {
         Ok(paths.into_iter().map(Found::plain).collect())
     }
 
-    /// Whether the excludes outside of groups match a path.
+    /// Returns whether the excludes outside of groups match a path.
     fn excludes(&self, path: &RelPath) -> bool {
         self.exclude.iter().any(|glob| glob.is_match(path.as_str()))
     }
 
-    /// Those of the globs that are well-formed.
+    /// Compiles globs and reports those that are malformed.
     fn globs<'s>(&mut self, settings: &'s [Setting]) -> Vec<(&'s str, Regex)> {
         let mut globs = Vec::new();
         for setting in settings {
@@ -200,7 +201,7 @@ impl Search<'_> {
         self.problems.push(problem.hint(hint));
     }
 
-    /// The first line of a longer span.
+    /// Returns the first line of a longer span.
     fn head(&self, span: Span) -> Span {
         let line = self.file.source.line_of(span.start);
         self.file.source.line_span(line).unwrap_or(span)
@@ -214,8 +215,8 @@ fn captures(pattern: &Regex, path: &str) -> Option<BTreeMap<String, String>> {
     Some(names.map(|name| (name.to_owned(), text(name))).collect())
 }
 
-/// The folders with which every path that a pattern matches begins, with a `/` at the end where
-/// there are any, so that no more than them is looked through.
+/// Returns the directories with which every path that the pattern matches begins, with a trailing
+/// `/` unless empty, so that only these are searched.
 fn fixed_part(pattern: &str) -> &str {
     let mut depth = 0_i32;
     for character in pattern.chars() {
@@ -229,7 +230,7 @@ fn fixed_part(pattern: &str) -> &str {
     let end = pattern.find(|c: char| r"\.+*?()|[]{}^$#&~".contains(c)).unwrap_or(pattern.len());
     let mut fixed = &pattern[..end];
     if pattern[end..].starts_with(['*', '?', '{']) {
-        // What stands before is not certain to be there.
+        // The last character before the quantifier is optional.
         let last = fixed.chars().next_back().map_or(0, char::len_utf8);
         fixed = &fixed[..fixed.len() - last];
     }

@@ -1,15 +1,16 @@
-//! `.dockerignore`: which files of a context are left out.
+//! `.dockerignore`: the files of a context that are left out.
 //!
-//! Owns the reading of ignore files and the verdict on a path, as BuildKit reaches it: the lines
-//! as github.com/moby/patternmatcher reads them, and folders as the walker of
-//! github.com/tonistiigi/fsutil passes through them. It touches no file but the ignore file.
+//! Owns the parsing of ignore files and the verdict on a path. Both follow BuildKit: lines are
+//! parsed as by github.com/moby/patternmatcher, and directories are traversed as by the walker of
+//! github.com/tonistiigi/fsutil. The only file that it reads is the ignore file.
 //!
-//! The last line that matches a path decides, and a line that matches a folder matches all that
-//! lies in it. BuildKit reaches that by remembering, on its way down, which lines matched the
-//! folder. Two things follow which the documentation does not tell, and which are kept because
-//! the question is what gets sent: a line that could not have changed the verdict on a folder is
-//! not tried there, and so does not count below either (`a/x` and `!a` leave `a/x` out); and an
-//! ignored folder is not entered where all `!` lines are plain paths that do not lead into it.
+//! The last line that matches a path decides, and a line that matches a directory matches
+//! everything in it. On its way down, BuildKit records which lines matched a directory. This has
+//! two undocumented effects, which are reproduced here because the verdict must agree with what
+//! BuildKit sends. First, a line that could not change the verdict on a directory is not tried on
+//! it, and therefore does not apply below it either (`a/x` and `!a` leave `a/x` out). Second, an
+//! ignored directory is not entered if all `!` lines are plain paths and none of them is the
+//! directory or a path in it.
 
 mod expression;
 mod pattern;
@@ -25,10 +26,10 @@ use self::pattern::{Fault, Name, Pattern};
 use super::context::{is_missing, unreadable};
 use crate::base::{Diagnostic, RelPath, Rule, Source, Span};
 
-/// Go's line scanner, through which the file is read, gives up at this many bytes.
+/// The limit in bytes at which Go's line scanner, which reads the file, fails.
 const LINE_LIMIT: usize = 65_536;
 
-/// The lines of an ignore file, ready to judge paths. Cheap to clone.
+/// The parsed lines of an ignore file. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreFile {
     inner: Arc<Inner>,
@@ -39,33 +40,33 @@ struct Inner {
     lines: Vec<Line>,
     /// Whether there is a `!` line.
     exceptions: bool,
-    /// Whether every `!` line is a plain path, save for `/*` and `/**` at its end.
+    /// Whether every `!` line is a plain path, apart from a trailing `/*` or `/**`.
     plain_exceptions: bool,
 }
 
-/// What is wrong with a pattern.
+/// The message about an invalid pattern.
 type Problem = Cow<'static, str>;
 
 #[derive(Debug)]
 struct Line {
-    /// Whether it brings files back (`!`).
+    /// Whether the line re-includes files (`!`).
     exception: bool,
     pattern: Pattern,
     span: Span,
 }
 
-/// What an ignore file says of one path.
+/// The verdict of an ignore file on one path.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
     ignored: bool,
-    /// One bit for each line: whether it matched the path or a folder that holds it.
+    /// One bit per line: whether it matched the path or a directory that contains it.
     matched: Vec<u64>,
-    /// The line that decided.
+    /// The index of the line that decided.
     line: Option<usize>,
 }
 
 impl Verdict {
-    /// Whether the path is left out.
+    /// Returns whether the path is left out.
     pub fn is_ignored(&self) -> bool {
         self.ignored
     }
@@ -79,13 +80,14 @@ impl Verdict {
     }
 }
 
-/// The ignore file that counts for a Dockerfile and its context, or nothing where there is none.
+/// Returns the ignore file that applies to a Dockerfile and its context, or `None` if there is
+/// none.
 ///
-/// `<Dockerfile>.dockerignore` beside the Dockerfile comes first, even empty; the context's own
-/// `.dockerignore` is read only where that is missing.
+/// `<Dockerfile>.dockerignore` next to the Dockerfile takes precedence, even if it is empty. The
+/// `.dockerignore` of the context is read only if that file does not exist.
 ///
 /// # Errors
-/// Where a folder on the way can't be searched.
+/// Returns an error if a directory on the path cannot be searched.
 pub fn find_ignore_file(dockerfile: &Path, context: &Path) -> io::Result<Option<PathBuf>> {
     let mut beside = dockerfile.as_os_str().to_owned();
     beside.push(".dockerignore");
@@ -100,11 +102,11 @@ pub fn find_ignore_file(dockerfile: &Path, context: &Path) -> io::Result<Option<
 }
 
 impl IgnoreFile {
-    /// Reads the ignore file that counts for a Dockerfile and its context, both below `root`. Where
+    /// Reads the ignore file that applies to a Dockerfile and its context, both below `root`. If
     /// there is none, nothing is ignored.
     ///
     /// # Errors
-    /// Where the file is there and can't be read.
+    /// Returns an error if the file exists and cannot be read.
     pub fn load(
         root: &Path,
         dockerfile: &RelPath,
@@ -119,7 +121,8 @@ impl IgnoreFile {
         match String::from_utf8(bytes) {
             Ok(text) => Ok(IgnoreFile::parse(&Source::new(path, text))),
             Err(error) => {
-                // Docker compares bytes. Without them a file would be sent that it leaves out.
+                // Docker compares bytes. If these lines were dropped, files that Docker leaves out
+                // would be sent.
                 let at = error.utf8_error().valid_up_to();
                 let source = Source::new(path, String::from_utf8_lossy(error.as_bytes()));
                 let (read, mut problems) = IgnoreFile::parse(&source);
@@ -134,8 +137,8 @@ impl IgnoreFile {
         }
     }
 
-    /// Reads an ignore file. Lines that are wrong are reported and left out; Docker refuses to
-    /// build with them, so each is an error.
+    /// Parses an ignore file. Invalid lines are reported and skipped. Each is an error, because
+    /// Docker refuses to build with them.
     pub fn parse(source: &Source) -> (IgnoreFile, Vec<Diagnostic>) {
         let mut lines = Vec::new();
         let mut problems = Vec::new();
@@ -151,11 +154,11 @@ impl IgnoreFile {
         (IgnoreFile::new(lines), problems)
     }
 
-    /// The same for patterns that stand in an instruction (`COPY --exclude`, `--parents`): those
-    /// are matched as the lines of an ignore file are, but only the second cleaning is done.
+    /// Parses the patterns of an instruction (`COPY --exclude`, `--parents`). They match like the
+    /// lines of an ignore file, but only the second cleaning applies.
     ///
     /// # Errors
-    /// Says which pattern is wrong, and how.
+    /// Returns an error that describes the first invalid pattern.
     pub fn from_patterns<'a>(
         patterns: impl IntoIterator<Item = &'a str>,
     ) -> Result<IgnoreFile, Cow<'static, str>> {
@@ -167,7 +170,7 @@ impl IgnoreFile {
         Ok(IgnoreFile::new(lines))
     }
 
-    /// Whether there is a `!` line.
+    /// Returns whether there is a `!` line.
     pub fn has_exceptions(&self) -> bool {
         self.inner.exceptions
     }
@@ -182,16 +185,16 @@ impl IgnoreFile {
         IgnoreFile { inner: Arc::new(inner) }
     }
 
-    /// Whether it leaves out nothing at all.
+    /// Returns whether nothing is left out.
     pub fn is_empty(&self) -> bool {
         self.inner.lines.is_empty()
     }
 
-    /// The verdict on a path (relative to the context, with `/`), given the one on the folder
-    /// that holds it; nothing for what lies in the context's root.
+    /// Returns the verdict on a path (relative to the context, separated by `/`), given the verdict
+    /// on its directory, or `None` for entries in the root of the context.
     ///
-    /// The folder must not be one that [`IgnoreFile::can_skip`] allows to skip: what lies in
-    /// there is ignored without asking.
+    /// The directory must not be one for which [`IgnoreFile::can_skip`] returns true. Everything in
+    /// such a directory is ignored.
     pub fn judge(&self, path: &[u8], folder: Option<&Verdict>) -> Verdict {
         let lines = &self.inner.lines;
         let name = Name::new(path);
@@ -199,7 +202,7 @@ impl IgnoreFile {
             Verdict { ignored: false, matched: vec![0; lines.len().div_ceil(64)], line: None };
         for (number, line) in lines.iter().enumerate() {
             let inherited = folder.is_some_and(|folder| folder.has(number));
-            // A line that can't change the verdict is not tried, see above.
+            // A line that cannot change the verdict is not tried; see the module documentation.
             if inherited || (line.exception == verdict.ignored && line.pattern.matches(&name)) {
                 verdict.set(number);
                 verdict.ignored = !line.exception;
@@ -209,7 +212,7 @@ impl IgnoreFile {
         verdict
     }
 
-    /// Whether nothing in a folder with this verdict is sent.
+    /// Returns whether nothing in a directory with this verdict is sent.
     pub fn can_skip(&self, folder: &[u8], verdict: &Verdict) -> bool {
         if !verdict.ignored {
             return false;
@@ -227,25 +230,25 @@ impl IgnoreFile {
         if inner.plain_exceptions && !exceptions.any(leads_inside) {
             return true;
         }
-        // The line that decided matches all that lies inside, so only a later exception can bring
-        // something back.
+        // The line that decided matches everything in the directory, so only a later exception can
+        // re-include something.
         let later = verdict.line.map_or(0, |line| line + 1);
         !inner.lines[later..]
             .iter()
             .any(|line| line.exception && line.pattern.can_match_below(&inside))
     }
 
-    /// Judges single paths, remembering the folders on the way.
+    /// Returns a matcher for single paths that caches the verdicts on directories.
     pub fn matcher(&self) -> Matcher<'_> {
         Matcher { file: self, folders: HashMap::new() }
     }
 
-    /// Whether a path (relative to the context, with `/`) is left out.
+    /// Returns whether a path (relative to the context, separated by `/`) is left out.
     pub fn ignored(&self, path: impl AsRef<[u8]>) -> bool {
         self.matcher().ignored(path)
     }
 
-    /// The place of the line that decided, for those who ask why.
+    /// Returns the span of the line that decided a verdict.
     pub fn deciding_line(&self, verdict: &Verdict) -> Option<Span> {
         verdict.line.map(|line| self.inner.lines[line].span)
     }
@@ -265,7 +268,7 @@ struct Folder {
 }
 
 impl Matcher<'_> {
-    /// Whether a path (relative to the context, with `/`) is left out.
+    /// Returns whether a path (relative to the context, separated by `/`) is left out.
     pub fn ignored(&mut self, path: impl AsRef<[u8]>) -> bool {
         let (file, path) = (self.file, path.as_ref());
         match path.iter().rposition(|byte| *byte == b'/') {
@@ -277,13 +280,13 @@ impl Matcher<'_> {
         }
     }
 
-    /// Whether a folder is left out with all that lies in it.
+    /// Returns whether a directory is left out with everything in it.
     pub fn can_skip_folder(&mut self, path: impl AsRef<[u8]>) -> bool {
         self.folder(path.as_ref()).skipped
     }
 
     fn folder(&mut self, path: &[u8]) -> &Folder {
-        // From the root down to `path`, without recursion: paths may be long.
+        // Iterate from the root to `path` instead of recursing, because paths can be long.
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let mut above: Option<Folder> = None;
         for end in slashes.chain([path.len()]) {
@@ -309,10 +312,10 @@ fn problem(source: &Source, message: Problem, span: Span) -> Diagnostic {
         .hint("write `\\` before a character that is to stand for itself")
 }
 
-/// Reads one line that begins at byte `start`: nothing for a blank or a comment.
+/// Parses one line that begins at byte `start`. Returns `None` for a blank line or a comment.
 ///
-/// Docker cleans a line twice, once when it reads the file and once when it makes the matcher,
-/// and looks for the `!` both times.
+/// Docker cleans a line twice, when it reads the file and when it creates the matcher, and checks
+/// for the `!` both times.
 fn read_line(line: &str, start: usize) -> Result<Option<Line>, (Problem, Span)> {
     if line.len() >= LINE_LIMIT {
         let message = format!("the line has {} bytes; Docker reads none that long", line.len());
@@ -333,14 +336,14 @@ fn read_line(line: &str, start: usize) -> Result<Option<Line>, (Problem, Span)> 
         Some(rest) => format!("!{}", relative(rest.trim())),
         None => relative(written),
     };
-    // Where cleaning changed the text, no byte of it has a place of its own.
+    // If cleaning changed the text, its bytes have no positions in the file.
     read_pattern(&once, span, |text, at| match written.find(text) {
         Some(found) => Span::new(offset + found + at.start, offset + found + at.end),
         None => span,
     })
 }
 
-/// The second cleaning. `place` says where a part of the cleaned pattern is written.
+/// Applies the second cleaning. `place` returns the span of a part of the cleaned pattern.
 fn read_pattern(
     text: &str,
     span: Span,
@@ -364,7 +367,7 @@ fn read_pattern(
     }
 }
 
-/// The cleaned text without one leading `/`; nothing stays nothing.
+/// Returns the cleaned text without one leading `/`. Empty text remains empty.
 fn relative(text: &str) -> String {
     if text.is_empty() {
         return String::new();
@@ -376,7 +379,8 @@ fn relative(text: &str) -> String {
     }
 }
 
-/// Go's `filepath.Clean`: no `.`, no empty parts, no `..` but at the start.
+/// Implements Go's `filepath.Clean`: removes `.`, empty parts, and every `..` that is not at the
+/// start.
 fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();

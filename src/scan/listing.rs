@@ -1,7 +1,7 @@
-//! The files of a context that is not on the disk: from a list of paths, after the ignore file.
+//! The files of a context that is not on disk: a list of paths, filtered by the ignore file.
 //!
-//! Owns the same choice among them that a walk of the folder would make. Folders are those that
-//! the paths go through; of modes it knows what the list says.
+//! Owns the same selection that a walk of the directory would make. Directories are those in the
+//! paths, and modes are those in the list.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,19 +14,19 @@ use super::ignore_file::{IgnoreFile, Verdict};
 /// A path of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// What it is.
+    /// The kind of the entry.
     pub kind: EntryKind,
-    /// Its permission bits.
+    /// The permission bits.
     pub mode: u32,
 }
 
-/// What `ignore` leaves in of the paths of a context. `root` is what the context's folder is
-/// called; nothing is looked for there.
+/// Returns the context with the paths that `ignore` keeps. `root` is only the name of the context's
+/// directory; nothing is read from it.
 pub fn list(root: PathBuf, paths: &BTreeMap<OsString, Listed>, ignore: &IgnoreFile) -> Context {
     let mut all: Vec<(&OsStr, Listed)> = with_folders(paths);
     all.sort_unstable_by(|a, b| walk_order(a.0.as_bytes(), b.0.as_bytes()));
-    // The folders on the way to a path, with what was said of them; nothing for one that a walk would
-    // not enter.
+    // The directories on the path to an entry with their verdicts, or `None` for a directory that a
+    // walk would not enter.
     let mut open: Vec<(&OsStr, Option<Verdict>)> = Vec::new();
     let mut found = Vec::new();
     for (path, listed) in all {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::base::{RelPath, Source};
 
-    /// A list gives what a walk of the same files gives.
+    /// Checks that a list gives the same result as a walk of the same files.
     #[track_caller]
     fn check(ignore: &str, paths: &[&str]) {
         let folder = tempfile::tempdir().unwrap();

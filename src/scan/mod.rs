@@ -1,6 +1,7 @@
-//! What lies on the disk: Dockerfiles, the configuration, ignore files and contexts.
+//! Reads the repository from disk and from git: Dockerfiles, the configuration, ignore files, and
+//! contexts.
 //!
-//! Owns finding, reading and listing. It knows no Dockerfile syntax and no images.
+//! Owns finding, reading, and listing files. It knows neither the syntax of Dockerfiles nor images.
 
 pub mod config;
 pub mod context;

@@ -1,10 +1,10 @@
-//! A revision's files that say what the images are, laid out in a temporary directory.
+//! The files of a revision that define its images, written to a temporary directory.
 //!
-//! Owns which files those are: the configuration, all that may be a Dockerfile by the revision's
-//! own configuration, ignore files, symlinks and directories. So a revision is read by the same code
-//! as the work tree, and not one of the many files of its contexts is written. Files are written as a
-//! checkout would write them; where git takes a file of the work tree to be unchanged, that is the file
-//! as it is on the disk.
+//! Owns the selection of those files: the configuration, all possible Dockerfiles according to the
+//! revision's own configuration, ignore files, symlinks, and directories. A revision can thus be
+//! read by the same code as the work tree, without writing the many files of its contexts. Files
+//! are written as a checkout would write them. A file that git considers unchanged in the work tree
+//! is copied from the disk.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -23,7 +23,7 @@ use super::dockerfiles::DEFAULT_GLOBS;
 use super::git::{FileKind, Landing, Local, Snapshot};
 use super::{glob, groups};
 
-/// The directory, which is removed with this.
+/// The temporary directory, which is removed on drop.
 #[derive(Debug)]
 pub struct Skeleton {
     _directory: tempfile::TempDir,
@@ -31,23 +31,23 @@ pub struct Skeleton {
     root: PathBuf,
 }
 
-/// The work tree beside which a revision is laid out.
+/// The work tree that belongs to a revision.
 #[derive(Debug, Clone, Copy)]
 pub struct Beside<'a> {
-    /// Its files.
+    /// The files of the work tree.
     pub snapshot: &'a Snapshot,
-    /// What it has that git does not know.
+    /// The files that git ignores.
     pub local: &'a Local,
 }
 
 const UNWRITABLE: &str = "can't write to the temporary directory";
 
 impl Skeleton {
-    /// Lays out the files of a revision, and those that the work tree has though git ignores them. The
-    /// directory is called as the top of git's work tree is: names are inferred from it.
+    /// Writes the files of a revision, and those of the work tree that git ignores. The directory
+    /// has the same name as the top of git's work tree, because names are inferred from it.
     ///
     /// # Errors
-    /// Where git can't be asked, or the directory can't be written.
+    /// Returns an error if git cannot be run or if the directory cannot be written.
     pub fn lay_out(snapshot: &Snapshot, beside: Option<Beside<'_>>) -> anyhow::Result<Skeleton> {
         let directory = tempfile::tempdir().context("can't make a temporary directory")?;
         let name = snapshot.top.file_name().unwrap_or(OsStr::new("repository"));
@@ -71,12 +71,12 @@ impl Skeleton {
         Ok(skeleton)
     }
 
-    /// The root of `layers` in it.
+    /// Returns the root of the workspace in the temporary directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// All directories that hold files, since contexts are looked for.
+    /// Creates all directories that contain files, because they can be contexts.
     fn make_directories(&self, snapshot: &Snapshot) -> std::io::Result<()> {
         let mut last = None;
         for (path, file) in &snapshot.files {
@@ -91,8 +91,8 @@ impl Skeleton {
         Ok(())
     }
 
-    /// The links. One that leaves the repository goes on leading where it leads from there, and one that
-    /// comes back into it by the repository's own path leads into this directory.
+    /// Creates the symlinks. One that points out of the repository keeps its target, and one that
+    /// returns to it by the repository's own path points into this directory.
     fn write_links(&self, snapshot: &Snapshot) -> std::io::Result<()> {
         for (path, text) in &snapshot.links {
             if snapshot.files.contains_key(path) {
@@ -102,7 +102,7 @@ impl Skeleton {
         Ok(())
     }
 
-    /// What a link has to say here to lead where it leads in the repository.
+    /// Returns the target that a symlink needs here to resolve as in the repository.
     fn target_of(&self, snapshot: &Snapshot, path: &OsStr, text: &OsStr) -> PathBuf {
         let bytes = text.as_bytes();
         let climbs = bytes.split(|byte| *byte == b'/').any(|part| part == b"..");
@@ -114,7 +114,7 @@ impl Skeleton {
         }
     }
 
-    /// What git does not know, where the revision has nothing in its place, and no link on the way.
+    /// Copies what git ignores, unless the revision has something at the path or a symlink on it.
     fn write_local(&self, snapshot: &Snapshot, beside: Beside<'_>) -> std::io::Result<()> {
         let free = |path: &OsStr| -> std::io::Result<Option<PathBuf>> {
             let above = Path::new(path).parent().unwrap_or(Path::new("")).as_os_str();
@@ -124,7 +124,7 @@ impl Skeleton {
             if !is_reached || is_taken {
                 return Ok(None);
             }
-            // A file of the revision may be where the work tree has a directory.
+            // The revision may have a file where the work tree has a directory.
             let is_made = fs::create_dir_all(self.top.join(above)).is_ok();
             Ok(is_made.then_some(at))
         };
@@ -141,7 +141,7 @@ impl Skeleton {
         Ok(())
     }
 
-    /// Writes the files whose paths are wanted, and those to which wanted symlinks lead.
+    /// Writes the files whose paths are wanted, and the targets of wanted symlinks.
     fn write_files(
         &self,
         snapshot: &Snapshot,
@@ -178,15 +178,15 @@ impl Skeleton {
     }
 }
 
-/// What may be read to know the images of a revision.
+/// The files that may be read to determine the images of a revision.
 struct Wanted {
     root: OsString,
-    /// What the last parts of globs match: what a linked directory holds has other paths, too.
+    /// The last parts of globs. The files of a linked directory also have other paths.
     names: Vec<Regex>,
     finds: Box<dyn Fn(&str) -> bool>,
-    /// Directories that links lead to, where anything below may be found.
+    /// The targets of symlinks, if Dockerfiles may be found at any depth below them.
     linked: Vec<OsString>,
-    /// Files that are named, and what links on the way to them lead to.
+    /// Files named in the configuration, with symlinks resolved.
     named: BTreeSet<OsString>,
 }
 
@@ -240,5 +240,5 @@ impl Wanted {
     }
 }
 
-/// The committed lock of the graph, whose pins count.
+/// The committed lock file, whose pins apply.
 const GRAPH: &str = "graph.json";

@@ -1,6 +1,6 @@
-//! The wording of what an evaluation finds wrong.
+//! The diagnostics of an evaluation.
 //!
-//! Owns sentences, rules and hints; who calls says where.
+//! Owns their messages, rules, and hints. The callers add the position.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::base::{Diagnostic, Rule, text};
 use crate::graph::reference::ReferenceError;
 use crate::parse::expand::ExpandError;
 
-/// A word can't be expanded.
+/// Returns the diagnostic for a word that cannot be expanded.
 pub(super) fn expansion(error: &ExpandError, word: &str) -> Diagnostic {
     let (rule, hint) = match error {
         ExpandError::Unclosed(_) => (Rule::UnclosedQuote, "close the quote, or escape it"),
@@ -31,7 +31,7 @@ pub(super) fn expansion(error: &ExpandError, word: &str) -> Diagnostic {
     Diagnostic::new(rule, format!("can't expand `{}`: {error}", shorten(word))).hint(hint)
 }
 
-/// A text that should name an image does not.
+/// Returns the diagnostic for a text that is not a valid image reference.
 pub(super) fn reference(error: &ReferenceError, written: &str, expanded: &str) -> Diagnostic {
     let message = format!("`{}` names no image: {error}", shorten(expanded));
     let mut diagnostic = Diagnostic::new(Rule::InvalidReference, message);
@@ -46,14 +46,14 @@ pub(super) fn reference(error: &ReferenceError, written: &str, expanded: &str) -
     }
 }
 
-/// A FROM that comes to nothing.
+/// Returns the diagnostic for a base that is blank after expansion.
 pub(super) fn blank_base(written: &str) -> Diagnostic {
     let message = format!("the base `{}` is blank after expansion", shorten(written));
     Diagnostic::new(Rule::BlankBase, message)
         .hint("declare the ARG before the first FROM with a default, or pass `--build-arg`")
 }
 
-/// Says which variables of a FROM are not set, where some are not.
+/// Adds a note about the variables of a FROM that are not set, if there are any.
 pub(super) fn with_missing(diagnostic: Diagnostic, missing: &[String]) -> Diagnostic {
     if missing.is_empty() {
         return diagnostic;
@@ -64,27 +64,27 @@ pub(super) fn with_missing(diagnostic: Diagnostic, missing: &[String]) -> Diagno
         .note(format!("{names} {verb} not set; FROM sees the ARGs before the first FROM only"))
 }
 
-/// A `--from` with quotes or a variable.
+/// Returns the diagnostic for a `--from` with quotes or a variable.
 pub(super) fn variable_in_from(written: &str) -> Diagnostic {
     let message = format!("variables are not replaced in `--from={}`", shorten(written));
     Diagnostic::new(Rule::VariableInFrom, message)
         .hint("name a stage there, and give that stage `FROM` with a global ARG")
 }
 
-/// A stage number that no stage has.
+/// Returns the diagnostic for a stage index that does not exist.
 pub(super) fn stage_index(written: &str, stages: usize) -> Diagnostic {
     let message = format!("there is no stage with the index `{written}`");
     let count = text::count(stages, "stage");
     Diagnostic::new(Rule::StageIndex, message).note(format!("the file has {count}, from 0 on"))
 }
 
-/// A `--from` that names a stage further below.
+/// Returns the diagnostic for a `--from` that names a later stage.
 pub(super) fn later_stage(written: &str) -> Diagnostic {
     let message = format!("the stage `{written}` is only defined further below");
     Diagnostic::new(Rule::LaterStage, message).hint("move that stage up")
 }
 
-/// A target that no stage is called.
+/// Returns the diagnostic for a target that is not the name of a stage.
 pub(super) fn target<'a>(name: &str, stages: impl Iterator<Item = &'a str>) -> Diagnostic {
     let diagnostic = Diagnostic::new(Rule::UnknownTarget, format!("there is no stage `{name}`"));
     let stages: Vec<&str> = stages.collect();
@@ -95,7 +95,7 @@ pub(super) fn target<'a>(name: &str, stages: impl Iterator<Item = &'a str>) -> D
     }
 }
 
-/// What is shown of a text that may be long.
+/// Truncates a long text.
 fn shorten(text: &str) -> Cow<'_, str> {
     const LONGEST: usize = 200;
     if text.chars().count() <= LONGEST {

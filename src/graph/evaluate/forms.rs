@@ -1,9 +1,8 @@
-//! The forms that some values must have once their variables are replaced: file modes, ports,
-//! signals.
+//! The formats that some values must have after expansion: file modes, ports, and signals.
 //!
-//! Owns the grammars. Where a value stands and who complains is the affair of `steps`.
+//! Owns the grammars. `steps` applies them and reports errors.
 
-/// The names of signals without `SIG`; those of real time are counted.
+/// The names of signals without `SIG`. `RTMIN+N` and `RTMAX-N` name the other real-time signals.
 const SIGNALS: [&str; 36] = [
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
     "PIPE", "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS",
@@ -11,7 +10,7 @@ const SIGNALS: [&str; 36] = [
     "XFSZ",
 ];
 
-/// Whether `STOPSIGNAL` takes a text: a number but 0, or a name.
+/// Returns whether `STOPSIGNAL` accepts a text: a number other than 0, or a name.
 pub(super) fn is_signal(text: &str) -> bool {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -26,7 +25,8 @@ pub(super) fn is_signal(text: &str) -> bool {
     SIGNALS.contains(&name) || counted("RTMIN+", 15) || counted("RTMAX-", 14)
 }
 
-/// Whether `--chmod` takes a text: an octal number up to 7777, or changes such as `u+x,go=`.
+/// Returns whether `--chmod` accepts a text: an octal number up to 7777, or changes such as
+/// `u+x,go=`.
 pub(super) fn is_mode(text: &str) -> bool {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         let is_octal = text.bytes().all(|b| matches!(b, b'0'..=b'7'));
@@ -38,8 +38,8 @@ pub(super) fn is_mode(text: &str) -> bool {
     })
 }
 
-/// Whether `EXPOSE` takes a word: `80`, `80-90/udp`, and what BuildKit takes besides,
-/// `address:port:port`.
+/// Returns whether `EXPOSE` accepts a word: `80`, `80-90/udp`, or `address:port:port`, which
+/// BuildKit also accepts.
 pub(super) fn is_port(text: &str) -> bool {
     let mut parts = text.rsplitn(3, ':');
     let container = parts.next().unwrap_or_default();
@@ -51,13 +51,13 @@ pub(super) fn is_port(text: &str) -> bool {
     let Some(inside) = port_range(container) else { return false };
     let is_host = match parts.next() {
         None | Some("") => true,
-        // Several ports inside need as many outside.
+        // A range of container ports needs a range of host ports of the same size.
         Some(host) => port_range(host).is_some_and(|outside| inside == 0 || inside == outside),
     };
     is_host && parts.next().is_none_or(is_address)
 }
 
-/// How many ports more than one a range has.
+/// Returns the difference between the last and the first port of a range.
 fn port_range(text: &str) -> Option<u32> {
     let port = |text: &str| text.parse::<u32>().ok().filter(|port| *port <= 65_535);
     match text.split_once('-') {
@@ -75,7 +75,8 @@ fn is_address(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// `yes` and `no` are lists of texts, separated by blanks.
+    /// Checks two lists of texts separated by blanks: `yes` has valid ones and `no` has invalid
+    /// ones.
     fn check(is: fn(&str) -> bool, yes: &str, no: &str) {
         for (texts, expected) in [(yes, true), (no, false)] {
             for text in texts.split(' ').filter(|text| !text.is_empty()) {

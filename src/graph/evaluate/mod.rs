@@ -1,11 +1,11 @@
-//! What a Dockerfile means under some settings: its stages, what the target reaches, which
-//! images that needs, and what is read from the build context.
+//! The evaluation of a Dockerfile with given settings: its stages, those that the target reaches,
+//! the images that they depend on, and what they read from the build context.
 //!
-//! Owns the order of things, which is BuildKit's (`dockerfile2llb/convert.go`): the global
-//! arguments; every stage's base, reached or not; every `--from`; the target and what it
-//! reaches, triggers included; and only then, for what is reached, the instructions one by one.
-//! Unlike BuildKit it goes on after an error and tells them all. It knows one Dockerfile: which
-//! images are built here is the linker's affair.
+//! Owns the order of evaluation, which is BuildKit's (`dockerfile2llb/convert.go`): the global
+//! arguments; the base of every stage, whether reached or not; every `--from`; the target and what
+//! it reaches, including triggers; and then, for reached stages, one instruction after the other.
+//! Unlike BuildKit, it continues after an error and reports all errors. It knows a single
+//! Dockerfile; `link` knows which images this repository builds.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -35,11 +35,10 @@ pub use view::{
 use sources::{Extra, Named};
 use variables::{Asked, Globals};
 
-/// Gives a Dockerfile its meaning. What is wrong is in the diagnostics; those of the reading are
-/// not repeated.
+/// Evaluates a Dockerfile. The diagnostics of the result do not repeat those of the parser.
 ///
-/// `triggers` gives the `ONBUILD` instructions that an image carries, in their order: they run in
-/// the stages that start from it.
+/// `triggers` returns the `ONBUILD` instructions of an image in their order. They run in the stages
+/// that start from the image.
 pub fn evaluate(
     file: &Dockerfile,
     settings: &Settings,
@@ -57,7 +56,7 @@ pub fn evaluate(
     evaluator.finish(target)
 }
 
-/// The `ONBUILD` instructions of one stage, as an image built from it carries them.
+/// Returns the `ONBUILD` instructions of one stage, as an image built from it stores them.
 pub fn triggers_of(file: &Dockerfile, stage: usize) -> Vec<Trigger> {
     let instructions = file.stages.get(stage).into_iter().flat_map(|stage| &stage.instructions);
     let triggers = instructions.filter_map(|instruction| match &instruction.kind {
@@ -77,31 +76,31 @@ struct Evaluator<'a> {
     settings: &'a Settings,
     triggers: &'a dyn Fn(&Reference) -> Vec<Trigger>,
     platform: &'a Platform,
-    /// The architecture that builds.
+    /// The architecture of the build platform.
     local: &'a str,
     globals: Globals<'a>,
     /// The named contexts by their names in short form.
     contexts: HashMap<String, &'a str>,
-    /// The last stage of each name, so far while stages are read, of the file after that.
+    /// The last stage of each name. While stages are read, only the stages so far.
     names: HashMap<&'a str, usize>,
     stages: Vec<StageState<'a>>,
     extras: Vec<Extra<'a>>,
-    /// What has been found out so far.
+    /// The results so far.
     found: Evaluation,
-    /// The images whose triggers were followed, and what those triggers need.
+    /// The images whose triggers were followed, and the dependencies that those triggers add.
     followed: HashSet<Reference>,
     followed_needs: Vec<Need>,
 }
 
-/// A stage while it is worked on.
+/// The state of a stage during evaluation.
 struct StageState<'a> {
     view: StageView,
     stage: &'a Stage,
-    /// The named context that stands for the whole stage.
+    /// The named context that replaces the whole stage.
     context: Option<&'a str>,
-    /// The named context that stands for the image it starts from.
+    /// The named context that replaces the stage's base image.
     base_context: Option<&'a str>,
-    /// The global arguments that its FROM used.
+    /// The global arguments that its FROM uses.
     used: Vec<String>,
     steps: Vec<Step<'a>>,
 }
@@ -109,7 +108,7 @@ struct StageState<'a> {
 /// An instruction to run, with the sources that its `--from`s name.
 struct Step<'a> {
     instruction: Cow<'a, Instruction>,
-    /// The trigger that it is.
+    /// The trigger that the instruction comes from, if any.
     trigger: Option<Arc<Trigger>>,
     sources: Vec<Option<Named>>,
 }
@@ -148,8 +147,8 @@ impl<'a> Evaluator<'a> {
         self.found.diagnostics.push(diagnostic.at(&self.file.source, span, ""));
     }
 
-    /// Finds out what each stage starts from. A stage sees the stages above it only, the last of
-    /// a name, and in the very spelling of the name.
+    /// Resolves the base of each stage. A base can name only an earlier stage, in the same
+    /// spelling. Of several stages with one name, the last one counts.
     fn read_stages(&mut self) {
         for (index, stage) in self.file.stages.iter().enumerate() {
             let state = self.read_stage(stage);
@@ -222,7 +221,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// A stage's name is looked up among the named contexts, so it must be one of an image too.
+    /// BuildKit looks up a stage's name among the named contexts, so the name must also be a valid
+    /// image name.
     fn check_name(&mut self, stage: &Stage) {
         let Some(name) = &stage.name else { return };
         if Reference::parse(&name.value).is_err() {
@@ -254,7 +254,7 @@ impl<'a> Evaluator<'a> {
         }
         let diagnostic = match text {
             "scratch" => return Some(Base::Scratch),
-            // A FROM without any word was told when it was read.
+            // The parser has already reported a FROM without arguments.
             "" if written.is_empty() => return None,
             "" => complain::blank_base(written),
             text => match Reference::parse(text) {
@@ -274,13 +274,13 @@ impl<'a> Evaluator<'a> {
         if found.is_none() && !self.stages.is_empty() {
             let names = self.stages.iter().filter_map(|stage| stage.view.name.as_deref());
             let diagnostic = complain::target(name, names);
-            // There is no place for it in the file.
+            // The target is not in the file, so the diagnostic has no position.
             self.found.diagnostics.push(diagnostic);
         }
         found
     }
 
-    /// Marks what the target needs, and adds the triggers that fire on the way.
+    /// Marks the stages that the target depends on, and adds the triggers that run in them.
     fn reach(&mut self, target: Option<usize>) {
         let mut waiting: Vec<usize> = target.into_iter().collect();
         while let Some(index) = waiting.pop() {
@@ -301,7 +301,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The triggers of what a stage starts from run right after its FROM.
+    /// Adds the triggers of the stage's base. They run right after its FROM.
     fn fire_triggers(&mut self, index: usize) {
         let state = &self.stages[index];
         let triggers = match (&state.view.base, state.base_context) {
@@ -328,7 +328,7 @@ impl<'a> Evaluator<'a> {
         state.view.triggers = triggers;
     }
 
-    /// Reads a trigger that fires at a place of this file.
+    /// Parses a trigger that runs at a position in this file.
     fn read_trigger(&mut self, trigger: &Trigger, fires: Span) -> Option<Instruction> {
         let text = Source::new(trigger.source.path().clone(), trigger.text.clone());
         let (instruction, diagnostics) = parse_trigger(&text);

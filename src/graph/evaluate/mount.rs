@@ -1,12 +1,12 @@
-//! What a mount of a `RUN` means once its variables are replaced.
+//! The options of a `RUN` mount after expansion.
 //!
-//! Owns the keys, their values, and which may stand together, by BuildKit's
+//! Owns the keys, their values, and the valid combinations, as in BuildKit's
 //! `instructions/commands_runmount.go`.
 
 use crate::base::{Diagnostic, Rule, Span, text};
 use crate::parse::{Mount, MountField, is_switch};
 
-/// What is mounted.
+/// The type of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum MountType {
     #[default]
@@ -47,13 +47,13 @@ const KEYS: [&str; 19] = [
     "env",
 ];
 
-/// A mount after expansion: what matters for what is read.
+/// The parts of an expanded mount that determine what the build reads.
 #[derive(Debug, Default)]
 pub(super) struct Meaning {
     pub(super) kind: MountType,
     pub(super) from: String,
     pub(super) source: String,
-    /// Where the source is written, or the whole mount where it is not.
+    /// The span of the source, or `None` if the mount has none.
     pub(super) source_span: Option<Span>,
     target: String,
     id: String,
@@ -62,13 +62,13 @@ pub(super) struct Meaning {
     owner: Option<&'static str>,
 }
 
-/// What is wrong, and where.
+/// A diagnostic and its position.
 pub(super) type Complaint = (Box<Diagnostic>, Span);
 
-/// Gives a mount its meaning; `expand` replaces the variables of a value.
+/// Evaluates a mount. `expand` replaces the variables in a value.
 ///
 /// # Errors
-/// What BuildKit refuses when it builds the stage.
+/// Returns an error if BuildKit would reject the mount when it builds the stage.
 pub(super) fn read(
     mount: &Mount,
     expand: &mut dyn FnMut(&str) -> Result<String, Diagnostic>,
@@ -93,24 +93,24 @@ fn invalid(message: impl Into<String>) -> Diagnostic {
 }
 
 impl Meaning {
-    /// A mount of which no more is known.
+    /// Returns a mount of which only the type is known.
     pub(super) fn of(kind: MountType) -> Meaning {
         Meaning { kind, ..Meaning::default() }
     }
 
-    /// Whether whoever starts the build gives what is mounted.
+    /// Returns whether the client that starts the build provides what is mounted.
     fn is_given(&self) -> bool {
         matches!(self.kind, MountType::Secret | MountType::Ssh)
     }
 
-    /// The ID of the secret or the ssh agent that is mounted, as BuildKit finds it.
+    /// Returns the ID of the mounted secret or ssh agent. The rules are BuildKit's.
     pub(super) fn secret_id(&self) -> &str {
         let named = [&self.source, &self.id].into_iter().find(|name| !name.is_empty());
         match (named, self.kind) {
             (Some(id), _) => id,
             (None, MountType::Ssh) => "default",
             (None, _) => match self.target.trim_end_matches('/') {
-                // Go's name of the root.
+                // Go's `path.Base` returns `/` for the root.
                 "" => "/",
                 target => target.rsplit('/').next().unwrap_or_default(),
             },
@@ -118,7 +118,7 @@ impl Meaning {
     }
 }
 
-/// A key without a value.
+/// Sets a key that has no value.
 fn set_bare(meaning: &mut Meaning, field: &MountField) -> Result<(), Diagnostic> {
     let key = &field.key.value;
     match key.as_str() {
@@ -188,7 +188,7 @@ fn set(
     Ok(())
 }
 
-/// What may not stand together.
+/// Checks the combination of keys.
 fn check_together(meaning: &Meaning) -> Result<(), Diagnostic> {
     let Meaning { kind, from, source, target, id, sharing, owner, .. } = meaning;
     let (is_cache, is_secret) = (*kind == MountType::Cache, *kind == MountType::Secret);
@@ -206,7 +206,7 @@ fn check_together(meaning: &Meaning) -> Result<(), Diagnostic> {
     } else if is_secret && !source.is_empty() && !id.is_empty() {
         "a secret has either a `source` or an `id`"
     } else if !meaning.is_given() && target == "/" {
-        // By its text: of `/x/..` BuildKit does not see it.
+        // BuildKit compares the text, so it does not detect `/x/..`.
         "the target of a mount can't be the root"
     } else {
         return Ok(());
@@ -214,7 +214,8 @@ fn check_together(meaning: &Meaning) -> Result<(), Diagnostic> {
     Err(invalid(complaint))
 }
 
-/// A number of bytes such as `64m`, as github.com/docker/go-units reads it.
+/// Returns whether a text is a number of bytes such as `64m`, in the format of
+/// github.com/docker/go-units.
 fn is_size(text: &str) -> bool {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let unit = text[end..].strip_prefix(' ').unwrap_or(&text[end..]).to_ascii_lowercase();

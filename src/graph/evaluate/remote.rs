@@ -1,19 +1,20 @@
-//! Sources of `ADD` that are no files of the context: web addresses and git repositories.
+//! Sources of `ADD` outside the build context: URLs and git repositories.
 //!
-//! Owns the distinction. It downloads nothing.
+//! Owns the distinction between them. It downloads nothing.
 
-/// Where a source comes from.
+/// The origin of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The build context.
     Context,
-    /// The web.
+    /// An HTTP or HTTPS URL.
     Web,
     /// A git repository.
     Git,
 }
 
-/// Where a source of `ADD` comes from, by BuildKit's `dfgitutil` and `gitutil`.
+/// Returns the origin of a source of `ADD`. The rules are those of BuildKit's `dfgitutil` and
+/// `gitutil`.
 pub(super) fn origin(source: &str) -> Origin {
     let scheme = source.split_once("://").map(|(scheme, rest)| (scheme.to_lowercase(), rest));
     match scheme {
@@ -28,15 +29,15 @@ pub(super) fn origin(source: &str) -> Origin {
     }
 }
 
-/// Whether the path of an address ends with `.git`.
+/// Returns whether the path of a URL ends with `.git`.
 fn is_git_path(rest: &str) -> bool {
     let rest = rest.split('#').next().unwrap_or_default();
     let rest = rest.split('?').next().unwrap_or_default();
     rest.split_once('/').is_some_and(|(_, path)| path.ends_with(".git"))
 }
 
-/// Whether Go can read what follows the scheme of an address. What it can't read is no git
-/// repository, and then a web address or a path by its beginning.
+/// Returns whether Go can parse the part of a URL after its scheme. If it cannot, the source is not
+/// a git repository, and its prefix determines whether it is a URL or a path.
 fn is_address(rest: &str) -> bool {
     let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
     let rest = rest.split('?').next().unwrap_or_default();
@@ -61,7 +62,7 @@ fn is_address(rest: &str) -> bool {
         && !rest.bytes().chain(fragment.bytes()).any(|b| b.is_ascii_control())
 }
 
-/// `user@host:path`, as ssh takes it.
+/// Returns whether a source has the form `user@host:path` that ssh accepts.
 fn is_scp_style(source: &str) -> bool {
     let Some((user, rest)) = source.split_once('@') else { return false };
     let Some((host, path)) = rest.split_once(':') else { return false };

@@ -1,24 +1,24 @@
-//! The variables that hold in a stage.
+//! The variables of a stage.
 //!
-//! Owns lookup and inheritance. It does not know where a value comes from.
+//! Owns lookup and inheritance. Callers determine the values.
 //!
-//! A scope is a search tree whose nodes are shared with the scopes that it came from, so that ten
-//! thousand stages that each add a variable to those of the stage below cost neither the square
-//! of their number in copies nor in steps of a lookup. It is a treap: each node's priority is the
-//! hash of its name, which keeps the tree shallow in whatever order names come.
+//! A scope is a search tree that shares nodes with the scopes that it was derived from. Ten
+//! thousand stages that each add a variable to those of their base therefore need neither quadratic
+//! memory nor long lookups. The tree is a treap: the priority of each node is the hash of its name,
+//! which keeps the tree shallow for any order of names.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// A set of variables; cheap to clone.
+/// A set of variables that is cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     root: Tree,
-    /// What the stage's own `ARG`s set.
+    /// The names that the stage's own `ARG`s set.
     arguments: Vec<Arc<str>>,
-    /// Whether an image below may set more variables than are known.
+    /// Whether a base image may set variables that are not known.
     open: bool,
 }
 
@@ -29,40 +29,40 @@ struct Node {
     name: Arc<str>,
     held: Held,
     priority: u64,
-    /// The names before this one, and those after it.
+    /// The subtrees with the names before and after this one.
     sides: [Tree; 2],
 }
 
-/// What is known of one variable.
+/// The known values of one variable.
 #[derive(Debug, Clone)]
 struct Held {
     value: Value,
-    /// What the image itself would carry on: the value of the last `ENV`, where there was one.
+    /// The value that the image stores: that of the last `ENV`, if any.
     environment: Option<Value>,
 }
 
 /// The value of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value {
-    /// The text.
+    /// The text of the value.
     pub text: Arc<str>,
-    /// Whether it is certain. It is not where it was made of a variable that the environment of
-    /// an image may set.
+    /// Whether the value is certain. It is not if it was derived from a variable that the
+    /// environment of an image may set.
     pub certain: bool,
 }
 
 impl Scope {
-    /// The variables of a stage that starts from an image, whose own environment is not known,
-    /// or from nothing.
+    /// Returns the variables of a stage that starts from an image with an unknown environment, or
+    /// from scratch.
     pub(super) fn new(on_image: bool) -> Scope {
         Scope { root: None, arguments: Vec::new(), open: on_image }
     }
 
-    /// The variables of a stage that starts from the stage with this scope.
+    /// Returns the variables of a stage that starts from the stage with this scope.
     ///
-    /// It has the arguments too, but the environment that the image carries is set once more
-    /// after them: an `ENV`, also one of the image below, wins over an `ARG` of the stage that
-    /// is started from.
+    /// The new scope has the arguments too, but the environment of the image is applied again after
+    /// them. An `ENV`, including one of the base image, therefore takes precedence over an `ARG` of
+    /// the base stage.
     pub(super) fn inherited(&self) -> Scope {
         let mut scope = Scope { arguments: Vec::new(), ..self.clone() };
         for name in &self.arguments {
@@ -77,7 +77,7 @@ impl Scope {
         scope
     }
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.held(name).map(|held| &held.value)
     }
@@ -94,18 +94,18 @@ impl Scope {
         None
     }
 
-    /// Whether a variable that is not set here may be set by an image.
+    /// Returns whether an image may set a variable that is not set here.
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Sets a variable of the environment, as `ENV` does.
+    /// Sets a variable of the environment, like `ENV`.
     pub(super) fn set_environment(&mut self, name: &str, text: &str, certain: bool) {
         let value = Value { text: text.into(), certain };
         self.insert(name, Held { environment: Some(value.clone()), value });
     }
 
-    /// Sets an argument, as `ARG` does. The image does not carry it.
+    /// Sets an argument, like `ARG`. The image does not store it.
     pub(super) fn set_argument(&mut self, name: &str, text: &str, certain: bool) {
         let value = Value { text: text.into(), certain };
         let environment = self.held(name).and_then(|held| held.environment.clone());
@@ -119,7 +119,7 @@ impl Scope {
         insert(&mut self.root, name, held, hasher.finish());
     }
 
-    /// All variables with their texts, sorted by name.
+    /// Returns the texts of all variables, sorted by name.
     pub fn all(&self) -> BTreeMap<&str, &str> {
         let mut all = BTreeMap::new();
         let mut waiting: Vec<&Node> = self.root.as_deref().into_iter().collect();
@@ -131,7 +131,7 @@ impl Scope {
     }
 }
 
-/// Sets a value. Nodes that another scope has too are copied on the way.
+/// Sets a value. Copies the nodes on the path that other scopes share.
 fn insert(tree: &mut Tree, name: &str, held: Held, priority: u64) {
     let Some(node) = tree else {
         let sides = [None, None];
@@ -148,7 +148,7 @@ fn insert(tree: &mut Tree, name: &str, held: Held, priority: u64) {
         Ordering::Greater => 1,
     };
     insert(&mut node.sides[side], name, held, priority);
-    // A child of higher priority takes its parent's place.
+    // Rotate a child with a higher priority above its parent.
     let own = node.priority;
     if let Some(mut child) = node.sides[side].take_if(|child| child.priority > own) {
         node.sides[side] = Arc::make_mut(&mut child).sides[1 - side].take();

@@ -1,7 +1,9 @@
-//! What a `--from` names: a stage, nothing, or an image; and named contexts, which come before.
+//! Resolution of `--from` to a stage, scratch, or an image, and of named contexts, which take
+//! precedence.
 //!
-//! Owns the lookup and the search for circles. Every `--from` of the file is looked up, needed or
-//! not, because BuildKit refuses a file for one that is not well formed.
+//! Owns the lookup and the search for cycles between stages. Every `--from` in the file is
+//! resolved, even in stages that are not reached, because BuildKit rejects a file in which one of
+//! them is malformed.
 
 use std::borrow::Cow;
 
@@ -14,26 +16,26 @@ use super::complain;
 use super::view::{Base, Need, NeedKind, StageFrom, Trigger};
 use super::{Evaluator, Step};
 
-/// What a `--from` names.
+/// The result of resolving a `--from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
-    /// A stage of the file.
+    /// A stage of the file, by its index.
     Stage(usize),
-    /// Something else, by its number.
+    /// Another source, by its index among the extras.
     Extra(usize),
 }
 
-/// A source that is no stage.
+/// A source that is not a stage.
 #[derive(Debug)]
 pub(super) struct Extra<'a> {
-    /// An image or nothing.
+    /// The image, or scratch.
     pub(super) base: Base,
-    /// The named context that stands for it.
+    /// The named context that replaces it.
     pub(super) context: Option<&'a str>,
 }
 
 impl<'a> Evaluator<'a> {
-    /// Looks up every `--from` of every stage.
+    /// Resolves every `--from` of every stage.
     pub(super) fn resolve_sources(&mut self) {
         let file = self.file;
         for (index, stage) in file.stages.iter().enumerate() {
@@ -48,7 +50,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Looks up the sources of one instruction, in the order written.
+    /// Resolves the sources of one instruction in source order.
     pub(super) fn resolve(
         &mut self,
         instruction: &Instruction,
@@ -59,14 +61,14 @@ impl<'a> Evaluator<'a> {
             .map(|(from, span, kind)| match from {
                 Some(from) if kind == NeedKind::Copy => self.resolve_copy(from, trigger),
                 Some(from) => self.resolve_name(&from.value, span, trigger),
-                // Without `from`, BuildKit looks for `scratch` all the same: a stage of that
-                // name is then reached, though nothing of it is mounted.
+                // Without `from`, BuildKit still looks up `scratch`: a stage of that name is
+                // reached although nothing of it is mounted.
                 None => self.resolve_name("scratch", span, trigger),
             })
             .collect()
     }
 
-    /// `COPY --from`: an index, a name, or an image.
+    /// Resolves a `COPY --from`: an index, a name, or an image.
     fn resolve_copy(&mut self, from: &Spanned<String>, trigger: Option<&Trigger>) -> Option<Named> {
         let text = from.value.as_str();
         let problem = match expand(text, self.file.directives.escape, &NoVariables) {
@@ -81,7 +83,8 @@ impl<'a> Evaluator<'a> {
         let Some(index) = whole_number(text) else {
             return self.resolve_name(text, from.span, trigger);
         };
-        // In BuildKit the images that earlier `--from`s named have indexes too, after the stages.
+        // In BuildKit, the images that earlier `--from`s name also have indexes, after those of the
+        // stages.
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let stages = self.stages.len();
         if index < stages {
@@ -94,7 +97,7 @@ impl<'a> Evaluator<'a> {
         None
     }
 
-    /// A stage of the name in any case, the last of the file; else an image.
+    /// Resolves a name to the last stage with that name, ignoring case, or else to an image.
     fn resolve_name(&mut self, text: &str, span: Span, trigger: Option<&Trigger>) -> Option<Named> {
         let named = match self.names.get(text) {
             Some(index) => Some(index),
@@ -121,11 +124,11 @@ impl<'a> Evaluator<'a> {
         Some(Named::Extra(self.extras.len() - 1))
     }
 
-    /// Follows the triggers of the images that the `--from`s of a stage name, and gives the stages
-    /// that these name.
+    /// Follows the triggers of the images that the `--from`s of a stage name, and returns the
+    /// stages that these triggers name.
     ///
-    /// Such triggers do not run. But BuildKit looks up their own sources all the same, so that the
-    /// build fails where one of those is missing.
+    /// Such triggers do not run. BuildKit resolves their sources anyway, so the build fails if one
+    /// of them is missing.
     pub(super) fn follow_images(&mut self, stage: usize) -> Vec<usize> {
         let sources = self.stages[stage].steps.iter().flat_map(|step| &step.sources).flatten();
         let mut named: Vec<Named> = sources.copied().collect();
@@ -145,7 +148,7 @@ impl<'a> Evaluator<'a> {
                 (None, Base::Image(image)) if extra.context.is_none() => image.clone(),
                 _ => continue,
             };
-            // BuildKit runs in circles where a trigger names its own image.
+            // BuildKit loops forever if a trigger names its own image.
             if !self.followed.insert(image.clone()) {
                 continue;
             }
@@ -164,7 +167,8 @@ impl<'a> Evaluator<'a> {
         stages
     }
 
-    /// What a source that is no stage needs: an image, by its name or by a named context.
+    /// Returns the dependency that a source other than a stage creates: the image that it names,
+    /// directly or through a named context.
     pub(super) fn need_of(
         &mut self,
         stage: usize,
@@ -184,7 +188,7 @@ impl<'a> Evaluator<'a> {
         Some(Need { kind, written, reference, platform, source, span, stage })
     }
 
-    /// Adds a diagnostic at a place of this file or of a trigger's.
+    /// Adds a diagnostic with a position in this file or in the file of a trigger.
     pub(super) fn tell_at(
         &mut self,
         diagnostic: Diagnostic,
@@ -195,7 +199,7 @@ impl<'a> Evaluator<'a> {
         self.found.diagnostics.push(diagnostic.at(&source, span, ""));
     }
 
-    /// Where a span of an instruction stands.
+    /// Returns the position of a span of an instruction.
     pub(super) fn place(&self, span: Span, trigger: Option<&Trigger>) -> (Source, Span) {
         match trigger {
             Some(trigger) => (trigger.source.clone(), trigger.locate(span)),
@@ -230,8 +234,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Looks for stages that need each other through `COPY --from` and mounts, reached or not.
-    /// One circle is told, as in BuildKit.
+    /// Searches for cycles between stages through `COPY --from` and mounts, whether reached or not.
+    /// Like BuildKit, reports only one cycle.
     pub(super) fn check_cycles(&mut self) {
         const NEW: u8 = 0;
         const OPEN: u8 = 1;
@@ -302,7 +306,7 @@ impl<'a> Evaluator<'a> {
         self.found.diagnostics.push(diagnostic);
     }
 
-    /// The named context that stands for a stage.
+    /// Returns the named context that replaces a stage.
     pub(super) fn context_of_stage(
         &self,
         name: &str,
@@ -311,7 +315,7 @@ impl<'a> Evaluator<'a> {
         self.context_of_image(&Reference::parse(name).ok()?, platform)
     }
 
-    /// The named context that stands for an image.
+    /// Returns the named context that replaces an image.
     pub(super) fn context_of_image(
         &self,
         reference: &Reference,
@@ -330,8 +334,8 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// The `--from`s of an instruction, one for each of its sources, with their places; nothing, and the
-/// place of the mount, for a mount without one.
+/// Returns the `--from`s of an instruction with their spans, one per source. For a mount without
+/// `from`, returns `None` and the span of the mount.
 fn froms(instruction: &Instruction) -> Vec<(Option<&Spanned<String>>, Span, NeedKind)> {
     match &instruction.kind {
         InstructionKind::Copy(copy) => {
@@ -347,14 +351,14 @@ fn froms(instruction: &Instruction) -> Vec<(Option<&Spanned<String>>, Span, Need
     }
 }
 
-/// The image that a named context is, where it is one.
+/// Returns the image that the value of a named context names, or `None` if it is not an image.
 pub(super) fn context_image(context: &str) -> Option<Result<Reference, ReferenceError>> {
     let image = context.strip_prefix("docker-image:")?;
     let image = image.strip_prefix("//").unwrap_or(image);
     (image != "scratch").then(|| Reference::parse(image))
 }
 
-/// A number as Go's `strconv.Atoi` reads it; a negative one becomes one that no stage has.
+/// Parses a number like Go's `strconv.Atoi`. A negative one never is the index of a stage.
 fn whole_number(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {

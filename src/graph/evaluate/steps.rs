@@ -1,7 +1,7 @@
-//! The instructions of a reached stage, one by one.
+//! The evaluation of the instructions of a reached stage.
 //!
-//! Owns what each does to the variables, and what it needs and reads. What it does to the image
-//! is the engine's affair, but for the errors that can be seen from here.
+//! Owns the effects of each instruction on variables, and what it depends on and reads. What it
+//! does to the image is the engine's part, except for errors that can be detected here.
 
 use crate::base::{Diagnostic, Platform, Rule, Span, Spanned};
 use crate::graph::reference::is_digest;
@@ -19,7 +19,7 @@ use super::view::{
 };
 use super::{Evaluator, complain};
 
-/// One instruction of a stage while it runs.
+/// One instruction of a stage during its evaluation.
 struct Turn<'s> {
     index: usize,
     scope: &'s mut Scope,
@@ -28,7 +28,7 @@ struct Turn<'s> {
 }
 
 impl Evaluator<'_> {
-    /// Runs the instructions of a stage, where it is reached.
+    /// Evaluates the instructions of a stage if it is reached.
     pub(super) fn run_stage(&mut self, index: usize) {
         if !self.stages[index].view.reached {
             return;
@@ -56,7 +56,7 @@ impl Evaluator<'_> {
         self.stages[index].view.values = scope;
     }
 
-    /// The image that a stage starts from is needed.
+    /// Adds the dependency on the stage's base image.
     fn need_base(&mut self, index: usize) {
         let state = &self.stages[index];
         let name = state.stage.base.clone();
@@ -85,7 +85,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// What a named context stands for is needed, where it is an image.
+    /// Returns the dependency on the image that a named context names, if it names one.
     pub(super) fn need_of_context(
         &mut self,
         stage: usize,
@@ -110,8 +110,8 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Notes the value of an argument that a stage uses. Where another stage gave it another
-    /// value already, it gets an entry of its own.
+    /// Records the value of an argument that a stage uses. If another stage has recorded a
+    /// different value, this one gets an entry of its own.
     fn use_argument(&mut self, stage: usize, name: &str, value: Option<String>) {
         self.stages[stage].view.arguments.push((name.to_owned(), value.clone()));
         match self.found.used_args.get(name) {
@@ -125,7 +125,7 @@ impl Evaluator<'_> {
         match &instruction.kind {
             InstructionKind::Arg(items) => self.declare(run, items),
             InstructionKind::Env(pairs) => {
-                // All of a line see the variables as they were before it.
+                // All pairs of a line see the variables as they were before it.
                 let values = self.expand_pairs(run, pairs);
                 for (name, value, certain) in values {
                     run.scope.set_environment(&name, &value, certain);
@@ -158,7 +158,7 @@ impl Evaluator<'_> {
             }
             InstructionKind::Expose(words) => {
                 for word in words {
-                    // A variable may hold several.
+                    // A variable can contain several ports.
                     let are_ports = |text: &str| text.split_whitespace().all(forms::is_port);
                     self.expand_form(run, word, "port", are_ports);
                 }
@@ -167,12 +167,12 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Expands a word, and says whether the result is certain.
+    /// Expands a word. Returns the result and whether it is certain.
     fn expand(&mut self, run: &Turn<'_>, word: &Spanned<String>) -> Option<(String, bool)> {
         let watched = Watched::of(run.scope);
         match expand(&word.value, self.file.directives.escape, &watched) {
             Ok(text) => Some((text.into_owned(), watched.is_certain())),
-            // The image may well have the variable that is missing here.
+            // The image may set the variable that is missing here.
             Err(ExpandError::Required { .. }) if !watched.is_certain() => {
                 Some((String::new(), false))
             }
@@ -184,7 +184,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Expands a word that must then have a form.
+    /// Expands a word whose result must have a certain format.
     fn expand_form(
         &mut self,
         run: &Turn<'_>,
@@ -212,8 +212,8 @@ impl Evaluator<'_> {
         expanded.collect()
     }
 
-    /// `ARG`: what `--build-arg` says, else its own default, else the global value; else it keeps
-    /// what it had.
+    /// Evaluates an `ARG`. Its value is that of `--build-arg`, else its own default, else the
+    /// global value; otherwise the variable keeps its value.
     fn declare(&mut self, run: &mut Turn<'_>, items: &[Declaration]) {
         for item in items {
             let name = item.name.value.as_str();
@@ -226,13 +226,13 @@ impl Evaluator<'_> {
                 },
                 (None, None) => self.globals.value(name).map(|value| (value.to_owned(), true)),
             };
-            // Frontends before 0.14 make it empty; later ones leave it as it was.
+            // Frontends before 0.14 set it to the empty string; later ones keep its value.
             if value.is_none()
                 && let Some(was) = run.scope.value(name).map(|was| was.text.clone())
             {
                 run.scope.set_argument(name, &was, false);
             }
-            // Two that belong to the scanner of finished images never reach the environment.
+            // The arguments of BuildKit's SBOM scanner never reach the environment.
             let is_variable = !name.starts_with("BUILDKIT_SBOM_SCAN_");
             if let Some((text, certain)) = value.as_ref().filter(|_| is_variable) {
                 run.scope.set_argument(name, text, *certain);
@@ -277,7 +277,7 @@ impl Evaluator<'_> {
         if let Some(word) = add.checksum.as_ref().filter(|_| has_checksum) {
             let complaint = match sources.as_slice() {
                 [(source, _)] => match origin(source) {
-                    // This one is copied from the context, and its checksum is passed over.
+                    // BuildKit copies such a source from the context and ignores its checksum.
                     Origin::Context if source.starts_with("github.com/") => None,
                     Origin::Context => Some("a checksum is for addresses only"),
                     Origin::Web if !is_digest(&checksum) => Some("the checksum is no digest"),
@@ -310,14 +310,14 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Expands what COPY and ADD have in common, and gives the sources.
+    /// Expands the common parts of COPY and ADD, and returns the sources.
     fn expand_files(&mut self, run: &Turn<'_>, files: &Files) -> Option<Vec<(String, bool)>> {
         if let Some(owner) = &files.chown {
             self.expand(run, owner)?;
         }
         if let Some(mode) = &files.chmod {
             let (text, certain) = self.expand(run, mode)?;
-            // One that comes to nothing is as if it were not there.
+            // BuildKit ignores a mode that is empty after expansion.
             if certain && !text.is_empty() && !forms::is_mode(&text) {
                 let message = format!("`{text}` is no file mode");
                 let hint = "write an octal number up to 7777, or changes such as `u+x`";
@@ -356,7 +356,8 @@ impl Evaluator<'_> {
             };
             let meaning = match mount::read(mount, &mut expand_value) {
                 Ok(meaning) => meaning,
-                // What an image's environment may set right could be anything.
+                // The environment of an image may make this mount valid, and then it could read
+                // anything.
                 Err(_) if !watched.is_certain() => {
                     let all = (".".to_owned(), false);
                     self.use_context(run, ContextKind::Bind, mount.span, all, &[]);
@@ -373,7 +374,7 @@ impl Evaluator<'_> {
             let certain = watched.is_certain();
             if let Some(from) = mount.from().filter(|_| !meaning.from.is_empty()) {
                 self.need_source(run, number, from, NeedKind::Mount);
-                // An agent is asked for all the same; nothing of the source is mounted.
+                // BuildKit still requests the ssh agent, but mounts nothing of the source.
                 if meaning.kind == MountType::Ssh {
                     self.use_secret(run, &meaning, certain, mount.span);
                 }
@@ -381,7 +382,7 @@ impl Evaluator<'_> {
             }
             let kind = match meaning.kind {
                 MountType::Bind => ContextKind::Bind,
-                // BuildKit sends the context for these as if they were bound.
+                // BuildKit sends the context for these mounts as for bind mounts.
                 MountType::Tmpfs => ContextKind::Sent,
                 MountType::Cache => continue,
                 MountType::Secret | MountType::Ssh => {
@@ -402,7 +403,7 @@ impl Evaluator<'_> {
         self.found.secret_uses.push(SecretUse { kind, id, required, certain, source, span });
     }
 
-    /// The source number `number` of an instruction is needed.
+    /// Adds the dependency on the source of an instruction with this index.
     fn need_source(
         &mut self,
         run: &Turn<'_>,
@@ -448,7 +449,8 @@ impl Evaluator<'_> {
     }
 }
 
-/// A path below the context in its normal form: `..` does not leave it, and `.` is all of it.
+/// Normalizes a path in the build context. `..` does not leave the context, and `.` is the whole
+/// context.
 pub(super) fn clean_path(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -1,6 +1,7 @@
-//! Where the variables of a Dockerfile come from: the global part, and the scope of a stage.
+//! The variables of a Dockerfile: the global arguments and the initial scope of a stage.
 //!
-//! Owns the global values, the variables with which a stage begins, and the watch on what an expansion looked up.
+//! Owns the global values, the variables with which a stage starts, and the tracking of variables
+//! that an expansion looks up.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -17,11 +18,11 @@ use super::scope::Scope;
 use super::sources::context_image;
 use super::view::{Base, Settings};
 
-/// What a shell finds where no image says otherwise.
+/// The default `PATH` of images that set none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// With what a stage begins that starts from nothing, and one that starts from an image: shared by
-/// all of them.
+/// The initial scopes of a stage that starts from scratch and of one that starts from an image. All
+/// stages share them.
 static FIRST: LazyLock<[Scope; 2]> = LazyLock::new(|| {
     [false, true].map(|on_image| {
         let mut scope = Scope::new(on_image);
@@ -30,14 +31,14 @@ static FIRST: LazyLock<[Scope; 2]> = LazyLock::new(|| {
     })
 });
 
-/// The values of the global part when it is read to its end.
+/// The values of the global arguments before the first FROM.
 #[derive(Debug, Default)]
 pub(super) struct Globals<'a> {
     values: HashMap<&'a str, Cow<'a, str>>,
 }
 
 impl<'a> Globals<'a> {
-    /// Reads the global part: first the automatic arguments, then each `ARG` in order.
+    /// Reads the global arguments: first the automatic ones, then each `ARG` in order.
     pub(super) fn read(
         file: &'a Dockerfile,
         settings: &'a Settings,
@@ -78,7 +79,7 @@ impl<'a> Globals<'a> {
         let stage = stage.or(last.map(|name| name.value.as_str())).unwrap_or("default");
         self.set("TARGETSTAGE", stage, settings);
         let [build, target] = platforms;
-        // Only the target's name carries the version of the system.
+        // Only the name of the target platform includes the OS version.
         let plain = Platform { version: String::new(), ..build.clone() };
         self.set("BUILDPLATFORM", plain.to_string(), settings);
         self.set("BUILDOS", &build.os, settings);
@@ -105,7 +106,7 @@ impl Variables for Globals<'_> {
 }
 
 impl Evaluator<'_> {
-    /// The variables with which a stage begins.
+    /// Returns the variables with which a stage starts.
     pub(super) fn first_scope(&self, index: usize) -> Scope {
         let state = &self.stages[index];
         let context = state.context.or(state.base_context);
@@ -118,7 +119,7 @@ impl Evaluator<'_> {
             _ => None,
         };
         let on_image = context.is_some() || state.view.base != Some(Base::Scratch);
-        // What starts from nothing is for the target's platform whatever its FROM says.
+        // A stage that starts from scratch is for the target platform, whatever its FROM says.
         let platform = state.view.platform.as_ref().filter(|_| on_image).unwrap_or(self.platform);
         let is_windows = platform.os == "windows";
         let reported = base.and_then(|base| self.settings.environments.get(&base));
@@ -136,7 +137,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Global values, with a note of which were asked for.
+/// Global values that record which variables were looked up.
 pub(super) struct Asked<'a> {
     globals: &'a Globals<'a>,
     pub(super) found: RefCell<Vec<String>>,
@@ -158,7 +159,7 @@ impl Variables for Asked<'_> {
     }
 }
 
-/// The scope of a stage, with a note whether all that was asked for is certain.
+/// The scope of a stage, which records whether all looked-up values were certain.
 pub(super) struct Watched<'a> {
     scope: &'a Scope,
     certain: Cell<bool>,

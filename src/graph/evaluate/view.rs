@@ -1,6 +1,6 @@
-//! What an evaluation takes and what it gives.
+//! The settings and the result of an evaluation.
 //!
-//! Owns the types that the linker reads. No rule of Docker's is in here.
+//! Owns the types that `link` reads. It contains none of Docker's rules.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::parse::logical::TextMap;
 
 use super::scope::Scope;
 
-/// What a build is asked for.
+/// The settings of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `--build-arg`
+    /// The values of `--build-arg`.
     pub build_args: BTreeMap<String, String>,
     /// The platform to build for.
     pub platform: Platform,
-    /// The platform that builds.
+    /// The platform that executes the build.
     pub build_platform: Platform,
-    /// `--target`; the last stage where nothing is said.
+    /// The value of `--target`. `None` means the last stage.
     pub target: Option<String>,
-    /// `--build-context`: a name, and `docker-image://…`, a folder or an address.
+    /// The values of `--build-context`: `docker-image://…`, a directory, or a URL, by name.
     pub contexts: BTreeMap<String, String>,
-    /// The environments of images that have been reported. Variables of any other image are uncertain.
+    /// The reported environments of images. Variables of all other images are uncertain.
     pub environments: BTreeMap<Reference, Vec<(String, String)>>,
 }
 
@@ -42,21 +42,21 @@ impl Default for Settings {
     }
 }
 
-/// An `ONBUILD` instruction that runs in another image's build.
+/// An `ONBUILD` instruction that runs in the build of another image.
 #[derive(Debug, Clone)]
 pub struct Trigger {
-    /// What runs, as the image carries it: one line, then its here-documents.
+    /// The instruction to run, as the image stores it: one line, then its here-documents.
     pub text: String,
-    /// The file it is written in.
+    /// The file that contains the trigger.
     pub source: Source,
-    /// The whole `ONBUILD` instruction there.
+    /// The span of the whole `ONBUILD` instruction in that file.
     pub span: Span,
-    /// Where the bytes of `text`'s first line stand in the file, where that is known.
+    /// The map from the first line of `text` to positions in the file, if known.
     pub map: Option<TextMap>,
 }
 
 impl Trigger {
-    /// Where a span of `text` stands in the file.
+    /// Returns the span in the file of a span in `text`.
     pub fn locate(&self, span: Span) -> Span {
         let line = self.text.find('\n').unwrap_or(self.text.len());
         match &self.map {
@@ -66,44 +66,45 @@ impl Trigger {
     }
 }
 
-/// What a Dockerfile means under some settings.
+/// The result of evaluating a Dockerfile.
 #[derive(Debug, Clone, Default)]
 pub struct Evaluation {
-    /// Every stage of the file, reached or not.
+    /// All stages of the file, whether reached or not.
     pub stages: Vec<StageView>,
-    /// The stage that is built; nothing where there is none of that name.
+    /// The index of the stage to build, or `None` if no stage has the target's name.
     pub target: Option<usize>,
-    /// The images that the reached stages need, in the order written, each as often as written.
+    /// The images that the reached stages depend on, once per mention, in source order.
     pub needs: Vec<Need>,
     /// What reached stages read from the build context.
     pub context_uses: Vec<ContextUse>,
-    /// What reached `ADD`s download: addresses and git repositories, expanded.
+    /// What reached `ADD`s download: URLs and git repositories, expanded.
     pub downloads: Vec<Download>,
     /// The secrets and ssh agents that reached stages mount.
     pub secret_uses: Vec<SecretUse>,
-    /// The triggers that the built image will carry.
+    /// The triggers that the built image will store.
     pub onbuild: Vec<Trigger>,
-    /// Each argument that a reached stage declares or its FROM uses, and the value it took. A
-    /// stage that gives a name another value than an earlier one has an entry `NAME#stage`.
+    /// The value of each argument that a reached stage declares or its FROM uses. If a stage sets a
+    /// name to a different value than an earlier one, the value has the key `NAME#stage`.
     pub used_args: BTreeMap<String, Option<String>>,
-    /// What is wrong.
+    /// The errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// What an image is built on, below all stages of its Dockerfile.
+/// The image on which a chain of stages is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bottom {
-    /// Nothing.
+    /// Scratch.
     Scratch,
     /// An image.
     Image(Reference),
-    /// Something whose history and labels are not known before the build: a directory or an address.
+    /// A source whose history and labels are not known before the build: a directory or a URL.
     Other,
 }
 
 impl Evaluation {
-    /// The stages whose instructions make the target, from the lowest up, and what they are built on. Nothing if
-    /// there is no target, or if a base could not be found.
+    /// Returns the stages whose instructions make up the target, from the lowest to the target, and
+    /// what they are built on. Returns `None` if there is no target or if a base could not be
+    /// resolved.
     pub fn chain(&self) -> Option<(Vec<usize>, Bottom)> {
         let mut at = self.target?;
         let mut stages = Vec::new();
@@ -119,7 +120,7 @@ impl Evaluation {
                 (None, Some(Base::Image(reference))) => break Bottom::Image(reference.clone()),
                 (None, Some(Base::Scratch)) => break Bottom::Scratch,
                 (None, Some(Base::Context(_))) => break Bottom::Other,
-                // A stage starts from one above it, so this ends.
+                // A stage starts from an earlier one, so the loop ends.
                 (None, Some(Base::Stage(index))) if *index < at => at = *index,
                 (None, _) => return None,
             }
@@ -128,7 +129,7 @@ impl Evaluation {
         Some((stages, bottom))
     }
 
-    /// Whether a named context, as the settings give it, stands for anything in the file.
+    /// Returns whether the file uses a named context with this value.
     pub fn uses_context(&self, value: &str) -> bool {
         let is_it = |context: &Option<String>| context.as_deref() == Some(value);
         self.stages.iter().any(|stage| {
@@ -137,85 +138,85 @@ impl Evaluation {
     }
 }
 
-/// A stage as the settings make it.
+/// An evaluated stage.
 #[derive(Debug, Clone, Default)]
 pub struct StageView {
-    /// Its name, lower-cased.
+    /// The name in lowercase.
     pub name: Option<String>,
-    /// The line of its `FROM`, from 1.
+    /// The line of the stage's `FROM`, counted from 1.
     pub line: u32,
-    /// The text of its base after expansion.
+    /// The text of the base after expansion.
     pub base_text: String,
-    /// What the base is; nothing where that could not be found out, and a diagnostic says why.
+    /// The base, or `None` if it could not be resolved; a diagnostic describes why.
     pub base: Option<Base>,
-    /// The named context that stands for the stage or for the image that it starts from, as
-    /// the settings give it. The need is then for what that names.
+    /// The value of the named context that replaces the stage or its base image. The stage then
+    /// depends on the image that this value names.
     pub context: Option<String>,
-    /// Whether a named context stands for the whole stage, so that none of its instructions run.
+    /// Whether a named context replaces the whole stage, so that none of its instructions run.
     pub replaced: bool,
-    /// The variables that its FROM asks for and that are not set, as often as it asks.
+    /// The variables that the stage's FROM uses and that are not set, once per use.
     pub unset: Vec<String>,
-    /// `--platform` after expansion, in its normal form.
+    /// The value of `--platform` after expansion, normalized.
     pub platform: Option<Platform>,
-    /// Whether the target needs it.
+    /// Whether the target depends on the stage.
     pub reached: bool,
-    /// Which sources its `COPY --from` and mounts name, in the order written.
+    /// The sources that its `COPY --from`s and mounts name, in source order.
     pub froms: Vec<StageFrom>,
-    /// The triggers that run after its `FROM`, its base's own.
+    /// The triggers of its base, which run after its `FROM`.
     pub triggers: Vec<Trigger>,
-    /// Each argument that it declares or its FROM uses, with the value it took, in order. Empty
-    /// for a stage that is not reached.
+    /// The values of the arguments that the stage declares or its FROM uses, in order. Empty if the
+    /// stage is not reached.
     pub arguments: Vec<(String, Option<String>)>,
-    /// The arguments and environment that hold at its end, those it inherits included. Empty
-    /// for a stage that is not reached.
+    /// The arguments and the environment at the end of the stage, including inherited ones. Empty
+    /// if the stage is not reached.
     pub values: Scope,
-    /// The labels that its own instructions and triggers set, in order. Empty for a stage that is not
-    /// reached.
+    /// The labels that the stage's own instructions and triggers set, in order. Empty if the stage
+    /// is not reached.
     pub labels: Vec<Label>,
 }
 
 /// A label that a `LABEL` instruction sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// Its name after expansion.
+    /// The name after expansion.
     pub name: String,
-    /// Its value after expansion.
+    /// The value after expansion.
     pub value: String,
-    /// Whether both are certain, as for [`ContextUse::certain`].
+    /// Whether both are certain; see [`ContextUse::certain`].
     pub certain: bool,
 }
 
-/// What a stage starts from, or what a `--from` names.
+/// The base of a stage, or the source that a `--from` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
     /// An image.
     Image(Reference),
     /// A stage of this file, by its index.
     Stage(usize),
-    /// Nothing.
+    /// Scratch.
     Scratch,
-    /// A named context that is no image, which stands for the image that is written; its name.
+    /// A named context that is not an image and that replaces the image in the file, by its name.
     Context(String),
 }
 
-/// A source of a `COPY --from` or a mount's `from`.
+/// The source of a `COPY --from` or of a mount's `from`.
 #[derive(Debug, Clone)]
 pub struct StageFrom {
-    /// What is written.
+    /// The text in the file.
     pub written: String,
-    /// What it names; nothing where that is an error.
+    /// The source, or `None` if it could not be resolved.
     pub names: Option<Base>,
-    /// The named context that stands for it, as the settings give it.
+    /// The value of the named context that replaces the source.
     pub context: Option<String>,
-    /// Whether a mount says it.
+    /// Whether the source is that of a mount.
     pub mount: bool,
-    /// The file it is written in; a trigger's may be another one than the Dockerfile.
+    /// The file that contains it. For a trigger, this can be a file other than the Dockerfile.
     pub source: Source,
-    /// Where.
+    /// The span in that file.
     pub span: Span,
 }
 
-/// How an image is needed.
+/// How an image depends on another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NeedKind {
@@ -225,19 +226,19 @@ pub enum NeedKind {
     Copy,
     /// By a `RUN --mount=from=`.
     Mount,
-    /// By an `ADD`; no form of today's `ADD` names an image.
+    /// By an `ADD`. No current form of `ADD` names an image.
     Add,
-    /// By a named context that stands for what is written.
+    /// By a named context that replaces the image in the file.
     Context,
 }
 
 impl NeedKind {
-    /// Whether a stage may start from what is needed so.
+    /// Returns whether a stage can start from a dependency of this kind.
     pub fn is_base(self) -> bool {
         matches!(self, NeedKind::From | NeedKind::Context)
     }
 
-    /// The word for it in files and drawings.
+    /// Returns the word for the kind in files and drawings.
     pub fn word(self) -> &'static str {
         match self {
             NeedKind::From => "from",
@@ -249,26 +250,26 @@ impl NeedKind {
     }
 }
 
-/// An image that a reached stage needs.
+/// An image that a reached stage depends on.
 #[derive(Debug, Clone)]
 pub struct Need {
-    /// How.
+    /// The kind of the dependency.
     pub kind: NeedKind,
-    /// The words in the file.
+    /// The text in the file.
     pub written: String,
     /// The image.
     pub reference: Reference,
-    /// The platform it is wanted for, in its normal form.
+    /// The platform for which the image is used, normalized.
     pub platform: Option<Platform>,
-    /// The file that names it; a trigger's is the parent's Dockerfile.
+    /// The file that names the image. For a trigger, it is the parent's Dockerfile.
     pub source: Source,
-    /// Where it is named.
+    /// The span in that file.
     pub span: Span,
-    /// The stage that needs it.
+    /// The index of the stage that depends on the image.
     pub stage: usize,
 }
 
-/// Who reads from the build context.
+/// What reads from the build context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContextKind {
     /// A `COPY`.
@@ -277,39 +278,39 @@ pub enum ContextKind {
     Add,
     /// A bind mount.
     Bind,
-    /// Nobody: BuildKit sends the path for a `tmpfs` mount, and nothing can read it.
+    /// A `tmpfs` mount. BuildKit sends the path although nothing can read it.
     Sent,
 }
 
 /// What one source of an instruction reads from the build context.
 #[derive(Debug, Clone)]
 pub struct ContextUse {
-    /// Who reads.
+    /// What reads the files.
     pub kind: ContextKind,
-    /// The path or pattern below the context, expanded, in its normal form, without a leading
-    /// `/`; `.` for all of it.
+    /// The expanded and normalized path or pattern in the context, without a leading `/`. `.` is
+    /// the whole context.
     pub pattern: String,
-    /// The same as it was after expansion, with the `/./` that `--parents` heeds.
+    /// The expanded path before normalization, including the `/./` that `--parents` interprets.
     pub written: String,
     /// The `--exclude` patterns.
     pub excludes: Vec<String>,
     /// Whether `--parents` is set.
     pub parents: bool,
-    /// Whether the pattern is certain. It is not where it depends on a variable that the
-    /// environment of an image may set.
+    /// Whether the pattern is certain. It is not if it depends on a variable that the environment
+    /// of an image may set.
     pub certain: bool,
-    /// The file that says it; a trigger's is the parent's Dockerfile.
+    /// The file with the instruction. For a trigger, it is the parent's Dockerfile.
     pub source: Source,
-    /// Where.
+    /// The span in that file.
     pub span: Span,
-    /// The stage that reads.
+    /// The index of the stage that reads the files.
     pub stage: usize,
 }
 
-/// What a mount asks of whoever starts the build.
+/// What a mount requests from the client that starts the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretKind {
-    /// A value.
+    /// A secret value.
     Value,
     /// An ssh agent.
     Agent,
@@ -318,35 +319,35 @@ pub enum SecretKind {
 /// A mount of a secret or an ssh agent.
 #[derive(Debug, Clone)]
 pub struct SecretUse {
-    /// What of both.
+    /// Whether it is a value or an agent.
     pub kind: SecretKind,
-    /// Its ID; `default` for an agent where nothing is said.
+    /// The ID. The default for an agent is `default`.
     pub id: String,
     /// Whether the step fails without it.
     pub required: bool,
-    /// Whether it is certain, as for [`ContextUse::certain`].
+    /// Whether the mount is certain; see [`ContextUse::certain`].
     pub certain: bool,
-    /// The file that says it; a trigger's is the parent's Dockerfile.
+    /// The file with the mount. For a trigger, it is the parent's Dockerfile.
     pub source: Source,
-    /// The whole mount.
+    /// The span of the whole mount.
     pub span: Span,
 }
 
-/// What an `ADD` downloads.
+/// A source that an `ADD` downloads.
 #[derive(Debug, Clone)]
 pub struct Download {
-    /// The address after expansion.
+    /// The URL after expansion.
     pub address: String,
     /// Whether it is a git repository.
     pub git: bool,
-    /// `--checksum` after expansion; empty where there is none.
+    /// The value of `--checksum` after expansion, or an empty string.
     pub checksum: String,
-    /// Whether it is certain, as for [`ContextUse::certain`].
+    /// Whether the URL is certain; see [`ContextUse::certain`].
     pub certain: bool,
-    /// The file that says it.
+    /// The file with the instruction.
     pub source: Source,
-    /// Where.
+    /// The span in that file.
     pub span: Span,
-    /// The stage that adds it.
+    /// The index of the stage that contains the `ADD`.
     pub stage: usize,
 }

@@ -1,6 +1,6 @@
-//! Which templates of names there are to propose, and what they come to.
+//! Name templates to suggest, and the names that they result in.
 //!
-//! Owns the list, the shortest first, and the question whether a template tells Dockerfiles apart.
+//! Owns the list, sorted from short to long, and the check whether a template gives unique names.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::scan::config::Template;
 
 use super::values::Values;
 
-/// Templates to propose, in this order. The empty one is what happens where nothing is set.
+/// The templates to suggest, in order of preference. The empty one means the default name.
 pub const PROPOSALS: [&str; 10] = [
     "",
     "{dir:kebab}",
@@ -25,8 +25,8 @@ pub const PROPOSALS: [&str; 10] = [
     "{path:kebab}",
 ];
 
-/// What one of the proposals makes of a Dockerfile's path, where that is a name for a reference.
-/// `folder` is the repository's.
+/// Returns the name that a template gives the Dockerfile with this path, or `None` if the name is
+/// not valid in a reference. `folder` is the name of the repository's directory.
 pub fn name_by(template: &str, path: &RelPath, folder: &str) -> Option<String> {
     let wishes = Wishes { folder: folder.to_owned(), ..Wishes::default() };
     let no_captures = BTreeMap::new();
@@ -42,7 +42,7 @@ pub fn name_by(template: &str, path: &RelPath, folder: &str) -> Option<String> {
     is_name.then_some(name)
 }
 
-/// The first proposal that gives each of the Dockerfiles a name of its own.
+/// Returns the first template that gives each Dockerfile a unique name.
 pub fn shortest(paths: &[&RelPath], folder: &str) -> Option<&'static str> {
     PROPOSALS.into_iter().filter(|template| !template.is_empty()).find(|template| {
         let mut seen = HashSet::new();

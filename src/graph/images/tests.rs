@@ -1,4 +1,4 @@
-//! Tables of Dockerfiles and settings, and the images they make.
+//! Tests of the images that result from Dockerfiles and settings.
 
 use super::*;
 use crate::scan::config;

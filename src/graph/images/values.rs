@@ -1,6 +1,6 @@
-//! What the placeholders of a template stand for, for one Dockerfile.
+//! The values of a template's placeholders for one Dockerfile.
 //!
-//! Owns the parts of a Dockerfile's path, and the name an image gets where nothing is set.
+//! Owns the parts of a Dockerfile's path and the default name of an image.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,16 +15,16 @@ pub(super) struct Values<'a> {
     pub(super) path: &'a RelPath,
     /// The captures of its group's pattern.
     pub(super) captures: &'a BTreeMap<String, String>,
-    /// The stage that is built, where one is set.
+    /// The stage to build, if it is set.
     pub(super) target: Option<&'a str>,
-    /// The image's name, once it is known.
+    /// The name of the image, once it is known.
     pub(super) name: Option<&'a str>,
     pub(super) wishes: &'a Wishes,
-    /// The version that is meant; the first one where nothing is said.
+    /// The value of `{version}`. `None` means the first version.
     pub(super) version: Option<&'a str>,
-    /// Whether `{namespace}` and `{app}` stay as they are, to be filled by inference.
+    /// Whether to leave `{namespace}` and `{app}` unfilled, so that they can be inferred.
     pub(super) leaves_names_open: bool,
-    /// Whether a name is filled, where a path's `/` becomes `-`.
+    /// Whether the template is for a name, in which the `/` of a path becomes `-`.
     pub(super) is_name: bool,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Values<'a> {
         Values { path, captures, target, name, wishes, version, leaves_names_open, is_name }
     }
 
-    /// The value of a placeholder; nothing where there is none of that name.
+    /// Returns the value of a placeholder, or `None` if the placeholder does not exist.
     pub(super) fn find(&self, name: &str) -> Option<Result<String, Unfilled>> {
         let given = |wish: &'a Option<Given>, hint: &str| match wish {
             _ if self.leaves_names_open => Ok(Cow::from(format!("{{{name}}}"))),
@@ -74,9 +74,9 @@ impl<'a> Values<'a> {
         Some(value.map(Cow::into_owned))
     }
 
-    /// The name where none is set: the folder's for a plain Dockerfile, the folder's and the
-    /// ending of `Dockerfile.dev`, and the beginning of `app.Dockerfile`. What lies at the root
-    /// needs no folder in its name.
+    /// Returns the default name: the directory of a plain Dockerfile, the directory and the
+    /// extension of `Dockerfile.dev`, or the stem of `app.Dockerfile`. A Dockerfile in the root
+    /// directory needs no directory in its name.
     pub(super) fn usual_name(&self) -> String {
         match (self.stem(), self.ending()) {
             (Some(ending), true) if !self.path.parent().is_root() => {
@@ -90,7 +90,7 @@ impl<'a> Values<'a> {
         self.above(1)
     }
 
-    /// The name of the folder so many steps above the Dockerfile.
+    /// Returns the name of the directory this many levels above the Dockerfile.
     fn above(&self, steps: usize) -> &'a str {
         self.path.parts().rev().nth(steps).unwrap_or(&self.wishes.folder)
     }
@@ -104,7 +104,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// What the file's name says beside `Dockerfile`; nothing for a plain one.
+    /// Returns the part of the file name other than `Dockerfile`, or `None` for a plain Dockerfile.
     fn stem(&self) -> Option<&'a str> {
         let file = self.path.file_name().unwrap_or_default();
         let stem = match (plain_word(file), self.ending()) {
@@ -115,14 +115,14 @@ impl<'a> Values<'a> {
         Some(stem.trim_matches(['.', '-', '_'])).filter(|stem| !stem.is_empty())
     }
 
-    /// Whether the file is called `Dockerfile` with something behind it.
+    /// Returns whether the file name is `Dockerfile` followed by more.
     fn ending(&self) -> bool {
         let file = self.path.file_name().unwrap_or_default();
         plain_word(file).is_some_and(|word| file.len() > word)
     }
 }
 
-/// How long the word `Dockerfile` (or `Containerfile`) is with which a file's name begins.
+/// Returns the length of the word `Dockerfile` (or `Containerfile`) at the start of a file name.
 fn plain_word(file: &str) -> Option<usize> {
     ["dockerfile", "containerfile"].into_iter().map(str::len).find(|length| {
         file.get(..*length).is_some_and(|word| {

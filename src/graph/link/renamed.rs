@@ -1,8 +1,8 @@
-//! References that would name an image of this repository if its name were not set otherwise.
+//! References that would name an image of this repository if its name were not configured.
 //!
-//! Owns the doubt about edges that an option, the environment or `layers.toml` cuts: with
-//! `REPO_NS=foo` the image `base` is `foo/shop-base`, and a `FROM acme/shop-base` next door is
-//! taken from outside. The setting is heeded, and the cut is told.
+//! Owns the warnings about edges that an option, the environment, or `layers.toml` removes. With
+//! `REPO_NS=foo`, the image `base` is `foo/shop-base`, so `FROM acme/shop-base` in the same
+//! repository names an external image. The setting applies, and a warning reports the missing edge.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::graph::well_known::is_well_known;
 
 use super::{Linked, Read};
 
-/// The images as they are called now, and as they would be if nothing were set.
+/// The images with their actual names and with those that they would have by default.
 pub(super) struct Names<'a> {
     pub(super) read: &'a [Read],
     pub(super) named: &'a [Named],
@@ -23,7 +23,7 @@ pub(super) struct Names<'a> {
     pub(super) wishes: &'a Wishes,
 }
 
-/// A warning for each external that looks like an image whose name was set.
+/// Returns a warning per external that looks like an image with a configured name.
 pub(super) fn doubts(
     names: &Names<'_>,
     evaluations: &[Evaluation],
@@ -48,12 +48,12 @@ pub(super) fn doubts(
     problems
 }
 
-/// By what an image is recognised that is called otherwise.
+/// The other names by which images are recognized.
 struct Lookalikes {
-    /// What images would be called if nothing were set.
+    /// The images by their default repositories.
     by_repository: HashMap<String, usize>,
-    /// The last part of a repository, such as `shop-base`, where a namespace was set and that part
-    /// says more than the image's name. Nothing where two images share it.
+    /// The images by the last part of their repositories, such as `shop-base`, if the namespace is
+    /// configured and that part differs from the image's name. `None` if two images share it.
     by_last_part: HashMap<String, Option<usize>>,
 }
 
@@ -61,8 +61,8 @@ impl Lookalikes {
     fn of(names: &Names<'_>, linked: &[Linked]) -> Lookalikes {
         let mut by_repository = HashMap::new();
         let mut by_last_part: HashMap<String, Option<usize>> = HashMap::new();
-        // Where settings give edges they are right, and what else FROM lines seem to call siblings
-        // is a stranger's family; save where images really are called so.
+        // If the configured names result in edges, they are correct, and a different prefix in FROM
+        // lines belongs to unrelated images, unless images really have it.
         let is_cut = linked.iter().all(|linked| linked.parents.iter().all(Option::is_none));
         let usual: Vec<Option<String>> =
             (0..names.read.len()).map(|at| names.usual_repository(at)).collect();
@@ -83,7 +83,8 @@ impl Lookalikes {
         Lookalikes { by_repository, by_last_part }
     }
 
-    /// The image that a reference, which names none, looks like.
+    /// Returns the image that looks like this reference, which does not name an image of the
+    /// repository.
     fn find(&self, reference: &Reference) -> Option<usize> {
         if is_well_known(&reference.familiar_repository()) {
             return None;
@@ -104,12 +105,12 @@ impl Names<'_> {
         Some(reference.repository())
     }
 
-    /// The namespace that was set, where it has a part in what the image is called.
+    /// Returns the configured namespace if the image's name contains it.
     fn namespace_of(&self, image: usize) -> Option<&Given> {
         self.wishes.namespace.as_ref().filter(|_| self.takes_part(image, "{namespace}"))
     }
 
-    /// The app, likewise.
+    /// Returns the configured app if the image's name contains it.
     fn app_of(&self, image: usize) -> Option<&Given> {
         self.wishes.app.as_ref().filter(|_| self.takes_part(image, "{app}"))
     }
@@ -119,7 +120,7 @@ impl Names<'_> {
         patterns.is_empty() || patterns.iter().any(|pattern| pattern.text.contains(placeholder))
     }
 
-    /// What made the image be called so.
+    /// Returns the settings that determine the image's name.
     fn causes(&self, image: usize) -> Vec<String> {
         let (namespace, app) = self.inferred.map(Inferred::parts).unwrap_or_default();
         let given = [(self.namespace_of(image), namespace), (self.app_of(image), app)];
@@ -132,7 +133,8 @@ impl Names<'_> {
         if causes.is_empty() { vec![self.named[image].origin.cause()] } else { causes }
     }
 
-    /// Nothing where the image has the repository that is written: then its tag is the matter.
+    /// Returns the warning, or `None` if the image has the same repository as the external and only
+    /// the tag differs.
     fn describe(&self, external: &Need, image: usize) -> Option<Diagnostic> {
         let references = &self.named[image].references;
         let own = references.first()?;

@@ -1,7 +1,7 @@
-//! A graph with the triggers of external images.
+//! Graphs with the triggers of external images.
 //!
-//! Owns the evaluation of what engines and registries report: `ONBUILD` instructions of externals run in the
-//! images that start from them, as those of siblings do.
+//! Owns the evaluation of `ONBUILD` instructions that engines and registries report. They run in
+//! the images that start from the external, like those of siblings.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::graph::{Graph, Image};
 pub type ExternalTriggers = BTreeMap<ExternalId, Vec<Trigger>>;
 
 impl Graph {
-    /// Evaluates the images again that use externals with triggers, links what these need, and sorts the
-    /// graph. Returns what is wrong with those images and with the graph.
+    /// Evaluates the images again that use externals with triggers, links their dependencies, and
+    /// sorts the graph. Returns the diagnostics of those images and of the graph.
     pub fn learn_triggers(&mut self, reported: &ExternalTriggers) -> Vec<Diagnostic> {
         let siblings = Siblings::of_images(&self.images);
         let concerned: Vec<ImageId> = self
@@ -47,7 +47,7 @@ impl Graph {
         problems
     }
 
-    /// What an image's Dockerfile means if the environments of some external or parent images are known.
+    /// Evaluates an image's Dockerfile with the known environments of external or parent images.
     pub fn evaluate_on(
         &self,
         image: ImageId,
@@ -82,7 +82,7 @@ impl Graph {
 }
 
 impl<'a> Siblings<'a> {
-    /// The references of images that have been linked.
+    /// Collects the references of linked images.
     fn of_images(images: &'a IdMap<Image>) -> Siblings<'a> {
         let mut siblings = Siblings::default();
         for (id, image) in images.iter() {

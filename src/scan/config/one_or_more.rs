@@ -1,6 +1,7 @@
-//! Settings that are one template or a list of them: `reference = "acme/x"`, `version = ["1", "1.2"]`.
+//! Settings with one template or a list of templates: `reference = "acme/x"`, `version = ["1",
+//! "1.2"]`.
 //!
-//! Owns the two forms. What comes first in a list counts where there can be only one.
+//! Owns both forms. Where only one value is possible, the first one in a list is used.
 
 use std::fmt;
 
@@ -8,12 +9,12 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use super::Setting;
 
-/// One template or several.
+/// One or more templates.
 #[derive(Debug, Clone)]
 pub struct OneOrMore(Vec<Setting>);
 
 impl OneOrMore {
-    /// The templates in the order written; at least one.
+    /// Returns the templates in source order; at least one.
     pub fn settings(&self) -> &[Setting] {
         &self.0
     }

@@ -1,18 +1,18 @@
-//! `push` in `layers.toml`: whether builds put their images into the registry.
+//! The setting `push`: whether builds push their images to the registry.
 //!
-//! Owns its three values. What they mean for a run is not its business.
+//! Owns its three values. Their effect on a run is defined elsewhere.
 
 use serde::{Deserialize, Deserializer};
 
-/// What `push` says.
+/// The value of `push`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Push {
-    /// `false`, as where nothing is said.
+    /// `false`, the default.
     #[default]
     No,
-    /// `"keys"`: under their keys alone.
+    /// `"keys"`: push images only under their keys.
     Keys,
-    /// `true`: under their keys and all their tags.
+    /// `true`: push images under their keys and all their tags.
     Tags,
 }
 

@@ -1,21 +1,21 @@
-//! Where secrets come from: `[secrets]` in `layers.toml`.
+//! The setting `[secrets]`: the sources of secrets.
 //!
-//! Owns the form of a source. Nothing is read here: a secret is read when a build needs it.
+//! Owns the format of a source. Nothing is read here; a secret is read when a build needs it.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// Secrets by their IDs.
+/// The sources of secrets by ID.
 pub type Secrets = BTreeMap<String, toml::Spanned<SecretSource>>;
 
-/// Where the value of a secret is.
+/// The source of a secret's value.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Written")]
 pub enum SecretSource {
-    /// In an environment variable of this name.
+    /// The environment variable with this name.
     Variable(String),
-    /// In this file.
+    /// The file with this path.
     File(String),
 }
 

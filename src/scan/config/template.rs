@@ -1,12 +1,12 @@
 //! Templates in `layers.toml`: text with `{placeholders}`, such as `{parent}-{dir}`.
 //!
-//! Owns their grammar and what is said of a placeholder that nothing fills. Which values there
-//! are is the business of who fills it.
+//! Owns their grammar and the errors about placeholders without a value. The callers define the
+//! values.
 //!
-//! A placeholder is a name in braces, with a filter behind a colon where one is wanted: `{dir}`,
-//! `{dir:kebab}`. `{{dir}}` is the text `{dir}`; every other brace is itself, so that JSON can be
-//! written as it is. Names with a dot belong to git, as `{git.sha}`; in a tag, which holds no brace
-//! anyway, every name may have one, so that a slip is told as such.
+//! A placeholder is a name in braces with an optional filter after a colon: `{dir}`, `{dir:kebab}`.
+//! `{{dir}}` is the text `{dir}`. Every other brace is literal, so that JSON can be written without
+//! escapes. Names from git have a dot, such as `{git.sha}`. A tag cannot contain braces, so there
+//! every name may have a dot, and a typo is reported as an unknown placeholder.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,16 +15,16 @@ use crate::base::{Diagnostic, Rule, Source, Span, text};
 
 use super::{ConfigFile, Setting};
 
-/// The placeholders that need no capture.
+/// The placeholders that are always available, in addition to captures.
 pub const BUILT_IN: [&str; 10] =
     ["dir", "parent", "path", "stem", "usual", "target", "namespace", "app", "name", "version"];
 
-/// The placeholders that stand in tags, and nowhere else.
+/// The placeholders that are available only in tags.
 pub const OF_GIT: [&str; 3] = ["git.sha", "git.branch", "git.tag"];
 
 const FILTERS: [&str; 2] = ["lower", "kebab"];
 
-/// A template, cut into text and placeholders.
+/// A template, split into text and placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template<'a> {
     pieces: Vec<Piece<'a>>,
@@ -36,22 +36,22 @@ enum Piece<'a> {
     Placeholder {
         name: &'a str,
         filter: Option<&'a str>,
-        /// Where it stands in the template's text, braces included.
+        /// The byte range in the template, including the braces.
         at: Range<usize>,
     },
 }
 
-/// A filled template, or what is wrong with it.
+/// A filled template, or the diagnostic for what is wrong with it.
 pub type Filled = Result<String, Box<Diagnostic>>;
 
 impl<'a> Template<'a> {
-    /// Cuts a template. Every text is one.
+    /// Parses a template. Every text is a valid template.
     pub fn parse(template: &'a str) -> Template<'a> {
         let is_ours = |name: &str| is_name(name.strip_prefix("git.").unwrap_or(name));
         Template::cut(template, &is_ours)
     }
 
-    /// Cuts the template of a tag.
+    /// Parses the template of a tag.
     pub fn parse_tag(template: &'a str) -> Template<'a> {
         Template::cut(template, &|name: &str| name.split('.').all(is_name))
     }
@@ -91,23 +91,23 @@ impl<'a> Template<'a> {
         Template { pieces }
     }
 
-    /// Whether a placeholder of that name occurs.
+    /// Returns whether the template contains a placeholder with this name.
     pub fn mentions(&self, wanted: &str) -> bool {
         self.pieces
             .iter()
             .any(|piece| matches!(piece, Piece::Placeholder { name, .. } if *name == wanted))
     }
 
-    /// Whether any placeholder occurs.
+    /// Returns whether the template contains a placeholder.
     pub fn has_placeholders(&self) -> bool {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Placeholder { .. }))
     }
 
-    /// The text with every placeholder filled by `value`, whose error is said at the placeholder.
+    /// Fills every placeholder with the result of `value`.
     ///
     /// # Errors
-    /// Where a placeholder has no value, or a filter is unknown; the byte range is that of the
-    /// placeholder in the template's text.
+    /// Returns an error if a placeholder has no value or an unknown filter, with the byte range of
+    /// the placeholder in the template.
     pub fn fill(
         &self,
         value: &dyn Fn(&str) -> Result<String, Unfilled>,
@@ -135,22 +135,22 @@ impl<'a> Template<'a> {
     }
 }
 
-/// Why a placeholder has no value, and what helps.
+/// The reason why a placeholder has no value, with a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfilled {
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// What helps.
+    /// The hint.
     pub hint: String,
 }
 
 impl Unfilled {
-    /// What is wrong, and what helps.
+    /// Returns an error with this message and hint.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Unfilled {
         Unfilled { message: message.into(), hint: hint.into() }
     }
 
-    /// There is nothing of that name.
+    /// Returns the error for an unknown name.
     pub fn unknown<'a>(
         what: &str,
         name: &str,
@@ -164,17 +164,17 @@ impl Unfilled {
         Unfilled { message: format!("there is no {what} `{name}`"), hint }
     }
 
-    /// It is known and was not set.
+    /// Returns the error for a known placeholder that is not set.
     pub fn unset(name: &str, hint: impl Into<String>) -> Unfilled {
         Unfilled { message: format!("`{{{name}}}` is not set"), hint: hint.into() }
     }
 }
 
 impl ConfigFile {
-    /// Fills the template that a setting is; `captures` come before what `built_in` knows.
+    /// Fills the template of a setting. `captures` take precedence over `built_in`.
     ///
     /// # Errors
-    /// Where a placeholder has no value. The diagnostic points at it.
+    /// Returns a diagnostic that points to a placeholder without a value.
     pub fn fill(
         &self,
         (text, span): (&str, Span),
@@ -193,7 +193,7 @@ impl ConfigFile {
             .map_err(|(at, unfilled)| Box::new(self.describe_unfilled((text, span), at, unfilled)))
     }
 
-    /// What is wrong with the placeholder at a byte range of a setting's text.
+    /// Returns the diagnostic for the placeholder at a byte range of a setting's text.
     pub fn describe_unfilled(
         &self,
         (text, span): (&str, Span),
@@ -205,13 +205,14 @@ impl ConfigFile {
             .hint(unfilled.hint)
     }
 
-    /// A setting's text and span, as [`ConfigFile::fill`] takes them.
+    /// Returns the text and the span of a setting, as [`ConfigFile::fill`] takes them.
     pub fn said(setting: &Setting) -> (&str, Span) {
         (setting.get_ref(), ConfigFile::span(setting))
     }
 }
 
-/// The span of a part of a setting; the whole setting where it is written with escapes.
+/// Returns the span of a part of a setting, or that of the whole setting if it is written with
+/// escapes.
 fn part_of(source: &Source, span: Span, text: &str, part: Range<usize>) -> Span {
     match source.slice(span).find(text) {
         Some(begin) => {
@@ -227,7 +228,7 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// `NodeChrome` and `node_chrome` as `node-chrome`.
+/// Converts `NodeChrome` and `node_chrome` to `node-chrome`.
 fn kebab(text: &str) -> String {
     let mut kebab = String::new();
     let mut before: Option<char> = None;

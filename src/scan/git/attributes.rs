@@ -1,7 +1,7 @@
-//! What a checkout does to contents: line endings, `ident`, filters, encodings.
+//! The conversions of contents in a checkout: line endings, `ident`, filters, and encodings.
 //!
-//! Owns the settings and attributes on which that depends (gitattributes(5), `convert.c` in git). It
-//! converts nothing itself: git does, where contents are needed.
+//! Owns the settings and attributes that determine them (gitattributes(5), `convert.c` in git). It
+//! converts nothing itself; git does so when contents are needed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,35 +11,36 @@ use std::os::unix::ffi::OsStringExt;
 use super::module::Module;
 use super::{Caller, list_of, split, split_once};
 
-/// The attributes that decide what a checkout writes.
+/// The attributes that determine what a checkout writes.
 const ATTRIBUTES: [&str; 6] = ["text", "crlf", "eol", "ident", "filter", "working-tree-encoding"];
 
-/// The settings of a repository that decide what a checkout writes, and what of it git sees again.
+/// The settings of a repository that determine what a checkout writes and which of its changes git
+/// detects.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
-    /// Whether permission to execute is taken from the disk (`core.fileMode`).
+    /// Whether the executable bit is read from the disk (`core.fileMode`).
     pub(super) file_mode: bool,
-    /// Whether symlinks are written as such (`core.symlinks`).
+    /// Whether symlinks are written as symlinks (`core.symlinks`).
     pub(super) symlinks: bool,
-    /// Whether only a part of the files is checked out (`core.sparseCheckout`).
+    /// Whether only some of the files are checked out (`core.sparseCheckout`).
     pub(super) sparse: bool,
-    /// What `core.autocrlf` says: whether lines are written with CRLF, which `input` does not; nothing
-    /// where it is off.
+    /// The value of `core.autocrlf`: whether lines are written with CRLF, which they are not for
+    /// `input`. `None` if it is off.
     auto_crlf: Option<bool>,
     /// Whether `core.eol` is `crlf`.
     eol_is_crlf: bool,
-    /// Commands of filters, by the names of their settings.
+    /// The commands of filters by the names of their settings.
     pub(super) filters: Vec<(String, OsString)>,
 }
 
 impl Settings {
     pub(super) fn read(caller: &Caller) -> anyhow::Result<Settings> {
         let wanted = r"^(core\.(autocrlf|eol|filemode|symlinks|sparsecheckout)|filter\..*\.(smudge|process))$";
-        // Where nothing matches, git ends with 1.
+        // git exits with status 1 if no setting matches.
         let answer = caller.run(&["config", "-z", "--get-regexp", wanted], None)?.stdout;
         let mut settings = Settings { file_mode: true, symlinks: true, ..Settings::default() };
         for line in split(&answer) {
-            // A name without `=` has no value, and is true.
+            // A name without `=` has no value, which means true.
             let (name, value) = split_once(line, b'\n').unwrap_or((line, b"true"));
             let text = String::from_utf8_lossy(value).to_lowercase();
             let is_on = !matches!(text.as_str(), "false" | "no" | "off" | "0" | "");
@@ -58,7 +59,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What a checkout does to a file with these attributes; empty where it writes the blob as it is.
+    /// Returns the conversion of a file with these attributes; empty if the blob is written
+    /// unchanged.
     fn conversion(&self, attributes: &HashMap<&[u8], &[u8]>) -> String {
         let value = |name: &str| match attributes.get(name.as_bytes()).copied() {
             None | Some(b"unspecified") => None,
@@ -83,8 +85,8 @@ impl Settings {
         parts.join(" ")
     }
 
-    /// `git_path_check_crlf` and `text_eol_is_crlf` in `convert.c`; on the systems that this runs on,
-    /// native lines end in LF.
+    /// Implements `git_path_check_crlf` and `text_eol_is_crlf` in `convert.c`. On the supported
+    /// systems, native lines end in LF.
     fn line_endings<'a>(
         &self,
         value: &dyn Fn(&str) -> Option<Cow<'a, str>>,
@@ -104,8 +106,8 @@ impl Settings {
     }
 }
 
-/// What a checkout does to each of some files of a module, where it does something, by their paths in
-/// it. `caller` decides whose attributes count; `paths` are those of the main repository.
+/// Returns the conversions of files in a module by their paths in the module, for files that have
+/// one. `caller` determines whose attributes apply. `paths` are relative to the main repository.
 pub(super) fn conversions(
     caller: &Caller,
     module: &Module,

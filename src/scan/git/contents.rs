@@ -1,10 +1,10 @@
-//! Names of contents that two states of a repository share: equal names mean that checkouts of both
-//! would hold the same bytes.
+//! Content names, with which two states of a repository are compared: if the names are equal,
+//! checkouts of both states contain the same bytes.
 //!
-//! Owns when that is known from ids alone and when bytes have to be compared. A blob that a checkout
-//! writes as it is has its id for a name; other contents are written by git as a checkout would write
-//! them, or read from the disk, and have the id that they would have as a blob. What git takes to be
-//! unchanged has the same name on both sides, whatever bytes the disk has.
+//! Owns the decision whether ids suffice for that or bytes must be compared. If a checkout writes a
+//! blob unchanged, its id is the name. Other contents are written by git as in a checkout, or read
+//! from the disk, and named by the id that they would have as a blob. A file that git considers
+//! unchanged has the same name on both sides, whatever bytes are on disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -20,28 +20,28 @@ use super::attributes::conversions;
 use super::scratch::Scratch;
 use super::snapshot::{File, Snapshot};
 
-/// A content of the work tree that is not known: no other is equal to it.
+/// The name of an unknown content of the work tree, which equals no other content.
 const UNKNOWN: &str = "work tree";
 
-/// Which files of two states are compared, by their paths.
+/// The files of two states to compare, by path.
 #[derive(Debug, Default)]
 pub struct Wanted<'a> {
-    /// Files that are compared with the file of the same path.
+    /// Files to compare with the file at the same path.
     pub in_place: BTreeSet<&'a OsStr>,
-    /// Files that are compared with files of other paths.
+    /// Files to compare with files at other paths.
     pub moved: BTreeSet<&'a OsStr>,
 }
 
-/// The names of contents of a snapshot.
+/// The content names of a snapshot.
 #[derive(Debug)]
 pub struct Contents<'a> {
     snapshot: &'a Snapshot,
-    /// Those that are not the id of the blob.
+    /// The names that are not the id of the blob.
     others: HashMap<&'a OsStr, String>,
 }
 
 impl Contents<'_> {
-    /// The name of the content of a file.
+    /// Returns the content name of a file.
     pub fn name(&self, path: &OsStr) -> &str {
         if let Some(name) = self.others.get(path) {
             return name;
@@ -51,16 +51,16 @@ impl Contents<'_> {
     }
 }
 
-/// Two states, and what checkouts of them do to the files that are asked about.
+/// Two states, and the conversions of the compared files in checkouts of them.
 struct Pair<'a> {
     snapshots: [&'a Snapshot; 2],
     conversions: [HashMap<OsString, String>; 2],
 }
 
-/// The names of the contents of `now` and `then`, as far as they are wanted.
+/// Returns the content names of `now` and `then` for the wanted files.
 ///
 /// # Errors
-/// Where git can't be asked.
+/// Returns an error if git cannot be run.
 pub fn names_of_contents<'a>(
     now: &'a Snapshot,
     then: &'a Snapshot,
@@ -101,8 +101,8 @@ impl Pair<'_> {
         self.conversions[side].get(path).map_or("", String::as_str)
     }
 
-    /// A name for what is converted alike from one blob on both sides; what is not converted has that
-    /// of its blob anyway.
+    /// Returns the name of a content that is converted from the same blob in the same way on both
+    /// sides. A content without conversion has the id of its blob.
     fn shared_name(&self, path: &OsStr) -> Option<String> {
         let (now, then) = (self.file(0, path)?, self.file(1, path)?);
         let (blob, other) = (now.blob.as_deref()?, then.blob.as_deref()?);
@@ -113,15 +113,15 @@ impl Pair<'_> {
         Some(if conversion.is_empty() { blob.to_owned() } else { format!("{blob} {conversion}") })
     }
 
-    /// Whether the id of the blob is not the name of the content.
+    /// Returns whether the content has a name other than the id of its blob.
     fn must_read(&self, side: usize, path: &OsStr) -> bool {
         let Some(file) = self.file(side, path) else { return false };
-        // The disk may still have what was written for the other side.
+        // The disk may still have the bytes that were written for the other side.
         let is_stale = || file.on_disk && !self.conversion(1 - side, path).is_empty();
         file.blob.is_none() || !self.conversion(side, path).is_empty() || is_stale()
     }
 
-    /// Names for contents: those of the disk as they are there, others as git writes them.
+    /// Returns content names, reading files on disk and having git write the others.
     fn read<'p>(
         &self,
         side: usize,
@@ -160,7 +160,7 @@ impl Pair<'_> {
 }
 
 impl Snapshot {
-    /// Those of some files that are wanted, by their modules.
+    /// Returns the wanted ones of several files, by module.
     pub(super) fn by_module<'p>(
         &self,
         paths: impl Iterator<Item = &'p OsStr>,
@@ -175,7 +175,7 @@ impl Snapshot {
         by_module
     }
 
-    /// What checkouts do to files, by their paths, where they do something.
+    /// Returns the conversions of files by path, for files that have one.
     fn conversions(&self, paths: &BTreeSet<&OsStr>) -> anyhow::Result<HashMap<OsString, String>> {
         let mut all = HashMap::new();
         for (number, paths) in self.by_module(paths.iter().copied(), File::is_regular) {
@@ -197,7 +197,8 @@ impl Snapshot {
     }
 }
 
-/// The ids that files below a directory would have as blobs; nothing for those that can't be read.
+/// Returns the ids that files in a directory would have as blobs, or `None` for those that cannot
+/// be read.
 pub(super) fn hash_files(
     caller: &Caller,
     directory: &Path,
@@ -223,7 +224,7 @@ pub(super) fn hash_files(
     Ok(readable.iter().map(|readable| if *readable { ids.next() } else { None }).collect())
 }
 
-/// A path in quotes as git reads it, so that it is one line of text whatever bytes it has.
+/// Quotes a path in git's format, so that it is one line of text for any bytes.
 fn quote(path: &Path) -> String {
     let mut quoted = String::from("\"");
     for byte in path.as_os_str().as_bytes() {

@@ -1,14 +1,14 @@
-//! What HEAD is, for tags that are named after it: its commit, its branch, its tag.
+//! The commit, branch, and tag of HEAD, for templates of tags.
 //!
-//! Owns three questions to git. Each is asked when its answer is wanted, and once. What a pipeline
-//! knows beside git is not its affair.
+//! Owns three queries to git. Each is run at most once, on first use. Variables of CI systems are
+//! read elsewhere.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use super::Caller;
 
-/// What git says; nothing where there is none of the kind, and its words where it refuses.
+/// The answer of git: `None` if there is nothing of the kind, or git's error message.
 pub type Answer = Result<Option<String>, String>;
 
 /// The HEAD of a work tree.
@@ -21,39 +21,40 @@ pub struct Head {
 }
 
 impl Head {
-    /// That of the work tree that holds `root`. Nothing is asked yet.
+    /// Returns the HEAD of the work tree that contains `root`, without running git.
     pub fn of(root: &Path) -> Head {
         let caller = Caller::at(root);
         Head { caller, commit: OnceLock::new(), branch: OnceLock::new(), tag: OnceLock::new() }
     }
 
-    /// The name of its commit in full; nothing before the first one.
+    /// Returns the full id of its commit, or `None` before the first commit.
     ///
     /// # Errors
-    /// What git says where it refuses, or why it can't be asked.
+    /// Returns git's message if it fails, or the reason why it cannot be run.
     pub fn commit(&self) -> &Answer {
         let ask = || self.ask(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], "");
         self.commit.get_or_init(ask)
     }
 
-    /// The branch that is checked out; nothing where HEAD is detached.
+    /// Returns the branch that is checked out, or `None` if HEAD is detached.
     ///
     /// # Errors
-    /// As [`Head::commit`].
+    /// Returns the same errors as [`Head::commit`].
     pub fn branch(&self) -> &Answer {
         let ask = || self.ask(&["symbolic-ref", "--quiet", "HEAD"], "refs/heads/");
         self.branch.get_or_init(ask)
     }
 
-    /// The tag of its commit; of several the newest, and the highest version of those.
+    /// Returns the tag of its commit. Of several, returns the newest one, and of those the highest
+    /// version.
     ///
     /// # Errors
-    /// As [`Head::commit`].
+    /// Returns the same errors as [`Head::commit`].
     pub fn tag(&self) -> &Answer {
         self.tag.get_or_init(|| {
             let Some(commit) = self.commit().clone()? else { return Ok(None) };
             let at = format!("--points-at={commit}");
-            // The last of the keys is the first by which refs are sorted (git-for-each-ref(1)).
+            // The last key is the primary one (git-for-each-ref(1)).
             let sort = ["--sort=-version:refname", "--sort=-creatordate", "--count=1"];
             let [by_version, by_date, one] = sort;
             let format = "--format=%(refname)";
@@ -62,7 +63,7 @@ impl Head {
         })
     }
 
-    /// The first line of an answer, without what all such lines begin with.
+    /// Returns the first line of git's output without the prefix that all such lines have.
     fn ask(&self, arguments: &[&str], prefix: &str) -> Answer {
         let first = |text: &str| text.lines().next().unwrap_or_default().trim().to_owned();
         let finished =
@@ -71,7 +72,7 @@ impl Head {
         if !finished.status.success() && !refused.is_empty() {
             return Err(refused.strip_prefix("fatal: ").unwrap_or(&refused).to_owned());
         }
-        // Quiet questions say no by their status alone.
+        // Quiet commands report a negative answer only by their exit status.
         let line = first(&String::from_utf8_lossy(&finished.stdout));
         let name = line.strip_prefix(prefix).unwrap_or(&line);
         Ok((finished.status.success() && !name.is_empty()).then(|| name.to_owned()))

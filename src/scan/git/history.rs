@@ -1,7 +1,7 @@
-//! Names of revisions: which tree they mean, and where two of them parted.
+//! Resolution of revisions to trees, and merge bases.
 //!
-//! Owns what can go wrong with a name, above all in shallow clones: a commit that is missing, and a
-//! merge base that is found but need not be the right one, because history was cut off before it.
+//! Owns the errors of revisions, especially in shallow clones: missing commits, and merge bases
+//! that may be wrong because the history is cut off before the right one.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,11 +12,12 @@ use super::{Git, UNREADABLE};
 use crate::base::error::permanent;
 
 impl Git {
-    /// The id of the tree that a revision means. `REV...` is the merge base of `REV` and `HEAD`; the
-    /// null commit means the empty tree.
+    /// Returns the id of the tree of a revision. `REV...` is the merge base of `REV` and `HEAD`.
+    /// The null commit is the empty tree.
     ///
     /// # Errors
-    /// Where there is no such revision; the hint says how to fetch it where the clone is shallow.
+    /// Returns an error if the revision does not exist. In a shallow clone, the hint says how to
+    /// fetch it.
     pub fn resolve(&self, revision: &str) -> anyhow::Result<String> {
         if is_null(revision.strip_suffix("...").unwrap_or(revision)) {
             let empty = self.caller.ask(&["hash-object", "-t", "tree", "--stdin"], Some(b""))?;
@@ -32,22 +33,23 @@ impl Git {
         })
     }
 
-    /// The id of the object of a type that a revision means.
+    /// Returns the id of a revision's object of this type.
     fn find(&self, revision: &str, kind: &str) -> anyhow::Result<Option<String>> {
         let wanted = format!("{revision}^{{{kind}}}");
         let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
         let found = self.caller.run(&arguments, None)?;
-        // `--end-of-options` is printed back by some versions of git.
+        // Some versions of git print `--end-of-options` back.
         let text = String::from_utf8_lossy(&found.stdout);
         let id = text.lines().find(|line| !line.starts_with('-'));
         Ok(id.filter(|_| found.status.success()).map(|id| id.trim().to_owned()))
     }
 
-    /// The commit where two revisions parted; the null commit where one of them is that.
+    /// Returns the merge base of two revisions, or the null commit if one of them is the null
+    /// commit.
     ///
     /// # Errors
-    /// As [`Git::resolve`], where they have nothing in common, and where the history of a shallow clone
-    /// ends before it is certain that no later commit is common to both.
+    /// Returns the same errors as [`Git::resolve`]. Also returns an error if the revisions have no
+    /// common commit, or if the history of a shallow clone ends before the merge base is certain.
     pub fn merge_base(&self, one: &str, other: &str) -> anyhow::Result<String> {
         if let Some(null) = [one, other].into_iter().find(|revision| is_null(revision)) {
             return Ok(null.to_owned());
@@ -79,8 +81,8 @@ impl Git {
         Ok((*first).to_owned())
     }
 
-    /// Whether a commit whose parents this clone lacks comes after the merge bases: a later commit that
-    /// both share may be among those parents.
+    /// Returns whether a commit whose parents are missing in this clone comes after the merge
+    /// bases. A later common commit may be among those parents.
     fn is_cut_off(&self, bases: &[&str], one: &str, other: &str) -> anyhow::Result<bool> {
         let shallow = self.shallow_commits()?;
         if shallow.is_empty() {
@@ -89,7 +91,7 @@ impl Git {
         let commit = |revision| self.find(revision, "commit").and_then(|it| it.context(UNREADABLE));
         let ends = [commit(one)?, commit(other)?];
         if ends.iter().any(|end| bases.contains(&end.as_str())) {
-            // All that the other can share with it are its ancestors.
+            // All commits that the other one can share with it are its ancestors.
             return Ok(false);
         }
         let excluded: Vec<String> = bases.iter().map(|base| format!("^{base}")).collect();
@@ -99,10 +101,10 @@ impl Git {
         Ok(String::from_utf8_lossy(&after).lines().any(|commit| shallow.contains(commit)))
     }
 
-    /// The commits at which the history of a shallow clone ends.
+    /// Returns the commits at which the history of a shallow clone ends.
     fn shallow_commits(&self) -> anyhow::Result<HashSet<String>> {
         let path = self.caller.rev_parse(&["--git-path", "shallow"])?;
-        // A clone that is complete has no such file.
+        // A complete clone does not have this file.
         let text = std::fs::read_to_string(self.caller.at.join(path)).unwrap_or_default();
         Ok(text.lines().map(str::to_owned).collect())
     }
@@ -132,8 +134,8 @@ impl Git {
     }
 }
 
-/// Whether a revision is the null commit, written in full: servers send it where a branch is new or gone
-/// (`before` and `after` of GitHub's `push` event).
+/// Returns whether a revision is the null commit, written in full. Servers send it for new or
+/// deleted branches (`before` and `after` of GitHub's `push` event).
 pub fn is_null(revision: &str) -> bool {
     matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte == b'0')
 }

@@ -1,7 +1,8 @@
-//! What the work tree has though git does not know it, as far as images are made by it: a configuration,
-//! Dockerfiles, ignore files, and links on the way to them that git ignores.
+//! Files in the work tree that git ignores but that define images: configuration, Dockerfiles,
+//! ignore files, and symlinks on the paths to them.
 //!
-//! Owns finding them. What git ignores is no change, so a revision is taken to have them, too.
+//! Owns the search for them. Ignored files do not count as changes, so a revision is assumed to
+//! have them too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -9,17 +10,18 @@ use std::ffi::OsString;
 use super::snapshot::{Landing, Snapshot, is_there};
 use super::work_tree::link_on_disk;
 
-/// Files and links of the work tree that git ignores, by their paths from its top.
+/// Files and symlinks of the work tree that git ignores, by their paths from its top.
 #[derive(Debug, Default)]
 pub struct Local {
-    /// Files.
+    /// The files.
     pub files: BTreeSet<OsString>,
-    /// Links, with their texts.
+    /// The symlinks with their targets.
     pub links: BTreeMap<OsString, OsString>,
 }
 
 impl Local {
-    /// What `paths` (from the top) lead to or through, and `snapshot` does not have.
+    /// Finds the files and symlinks that `paths` (from the top) resolve to or through, and that
+    /// `snapshot` does not have.
     pub fn find(snapshot: &Snapshot, paths: &BTreeSet<OsString>) -> Local {
         let mut local = Local::default();
         for path in paths {
@@ -42,7 +44,7 @@ impl Local {
 }
 
 impl Snapshot {
-    /// Takes links that git ignores, where it has nothing in their place.
+    /// Adds the symlinks that git ignores, unless the snapshot has something at their paths.
     pub fn take_links(&mut self, local: &Local) {
         for (path, text) in &local.links {
             if !self.holds(path) {

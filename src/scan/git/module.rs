@@ -1,7 +1,7 @@
-//! The repository itself or one of its submodules: where its objects, index and files are.
+//! A module: the repository itself or one of its submodules, with its objects, index, and files.
 //!
-//! Owns finding the git directory of a submodule, whether it is checked out or not, and the settings that
-//! decide what a checkout writes.
+//! Owns the search for the git directory of a submodule, whether it is checked out or not, and the
+//! settings that determine what a checkout writes.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -15,13 +15,13 @@ use super::{Caller, option, split, split_once};
 /// A repository: the main one, a submodule, or one that is nested without being a submodule.
 #[derive(Debug, Clone)]
 pub(super) struct Module {
-    /// How it is asked.
+    /// Runs git in this repository.
     pub(super) caller: Caller,
-    /// Its git directory.
+    /// The git directory.
     pub(super) dir: PathBuf,
-    /// What its paths begin with in those of the main one, with `/` at the end; empty for that.
+    /// The prefix of its paths in the main repository, with a trailing `/`; empty for the main one.
     pub(super) prefix: OsString,
-    /// What a checkout depends on.
+    /// The settings that a checkout depends on.
     pub(super) settings: Settings,
 }
 
@@ -32,19 +32,19 @@ impl Module {
         Ok(Module { caller, dir, prefix: OsString::new(), settings })
     }
 
-    /// The one whose files are at `path` in the work tree of this one; nothing where none is checked out
-    /// there, or where it belongs to somebody else.
+    /// Returns the repository whose files are at `path` in the work tree of this one, or `None` if
+    /// none is checked out there or if it belongs to another user.
     pub(super) fn checked_out(&self, path: &OsStr) -> anyhow::Result<Option<Module>> {
         let at = self.top().join(path);
-        // A configuration may name programs: git reads none of another user's (`safe.directory`), but
-        // does not look where it is given the directory.
+        // A configuration can name programs. git does not read that of another user
+        // (`safe.directory`), but does not check when the git directory is specified.
         match git_dir_of(&at).filter(|dir| owner(dir) == owner(&self.dir)) {
             Some(dir) => Module::below(&at, dir, path).map(Some),
             None => Ok(None),
         }
     }
 
-    /// The submodule called `name` of this one, of which only the objects are here.
+    /// Returns the submodule `name` of this repository if only its objects are present.
     pub(super) fn kept(&self, name: &OsStr, path: &OsStr) -> anyhow::Result<Option<Module>> {
         let modules = self.caller.rev_parse(&["--git-path", "modules"])?;
         let dir = self.caller.at.join(modules).join(name);
@@ -58,7 +58,7 @@ impl Module {
     }
 
     fn below(at: &Path, dir: PathBuf, path: &OsStr) -> anyhow::Result<Module> {
-        // Hooks run with variables that point to the main repository: these must not count here.
+        // Hooks run with variables that point to the main repository. They must not apply here.
         let options = vec![option("--git-dir=", &dir), option("--work-tree=", at)];
         let variables = vec![("GIT_INDEX_FILE", dir.join("index").into_os_string())];
         let caller = Caller { at: at.to_owned(), options, variables };
@@ -68,21 +68,21 @@ impl Module {
         Ok(Module { caller, dir, prefix, settings })
     }
 
-    /// Where its files are.
+    /// Returns the top of its work tree.
     pub(super) fn top(&self) -> &Path {
         &self.caller.at
     }
 
-    /// A path in it, of one in the main repository.
+    /// Converts a path in the main repository to one in this repository.
     pub(super) fn own_path<'a>(&self, path: &'a OsStr) -> &'a OsStr {
         let rest = path.as_bytes().strip_prefix(self.prefix.as_bytes());
         OsStr::from_bytes(rest.unwrap_or(path.as_bytes()))
     }
 
-    /// The name of the submodule at each path, from the text of a `.gitmodules`.
+    /// Returns pairs of path and name of the submodules in the text of a `.gitmodules`.
     pub(super) fn names_in(&self, gitmodules: &[u8]) -> Vec<(OsString, OsString)> {
         let words = ["config", "-z", "--file", "-", "--get-regexp", r"^submodule\..*\.path$"];
-        // Where it can't be read, no submodule is known by name.
+        // If the text is invalid, no submodule is known by name.
         let answer = self.caller.ask(&words, Some(gitmodules)).unwrap_or_default();
         let pairs = split(&answer).filter_map(|line| {
             let (key, path) = split_once(line, b'\n')?;
@@ -93,12 +93,12 @@ impl Module {
     }
 }
 
-/// The user that a directory belongs to.
+/// Returns the user who owns a directory.
 fn owner(directory: &Path) -> Option<u32> {
     fs::metadata(directory).ok().map(|found| found.uid())
 }
 
-/// The git directory of a repository whose files are in a directory; nothing where there is none.
+/// Returns the git directory of a repository whose files are in this directory, or `None`.
 fn git_dir_of(at: &Path) -> Option<PathBuf> {
     let git = at.join(".git");
     let found = fs::metadata(&git).ok()?;

@@ -1,7 +1,7 @@
-//! The files of a revision, and those of the commits that it gives its submodules.
+//! The files of a revision, including those of its submodules' commits.
 //!
-//! Owns reading trees and the texts of links. A submodule whose commit is not here, or that is not
-//! checked out, stays one entry.
+//! Owns reading trees and the targets of symlinks. A submodule whose commit is not present, or that
+//! is not checked out, remains a single entry.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -14,14 +14,15 @@ use super::module::Module;
 use super::snapshot::{File, FileKind, Snapshot, is_there};
 use super::{Git, UNREADABLE, join, split, split_once};
 
-/// Files above the root of `layers` that say something of files below it.
+/// The names of files above the root of the workspace that affect files below it.
 pub(super) const ABOVE: [&str; 3] = [".gitattributes", ".gitignore", ".ignore"];
 
 impl Snapshot {
-    /// All files of a tree below the root of `layers`; all of the repository where some link leads there.
+    /// Reads all files of a tree below the root of the workspace, or of the whole repository if a
+    /// symlink points out of the root.
     ///
     /// # Errors
-    /// Where git can't be asked.
+    /// Returns an error if git cannot be run.
     pub fn of_revision(git: &Git, tree: &str) -> anyhow::Result<Snapshot> {
         let below = Snapshot::read_revision(git, tree, false)?;
         if below.leaves_root() { Snapshot::read_revision(git, tree, true) } else { Ok(below) }
@@ -43,7 +44,7 @@ impl Snapshot {
             let module = snapshot.find_module(&path, around)?;
             let tree = module.and_then(|module| {
                 let words = ["ls-tree", "-r", "-z", "--full-tree", commit.as_str()];
-                // A commit that was not fetched is one of which nothing is known.
+                // A commit that was not fetched has no known files.
                 Some((module.caller.ask(&words, None).ok()?, module))
             });
             let Some((listed, module)) = tree else {
@@ -60,8 +61,8 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Adds what `ls-tree` lists, below a prefix. Returns the submodules: path, commit, and the number
-    /// of the module that holds it.
+    /// Adds the output of `ls-tree` with a prefix. Returns the submodules as path, commit, and
+    /// index of the containing module.
     fn add_tree(
         &mut self,
         module: usize,
@@ -93,13 +94,14 @@ impl Snapshot {
         Ok(submodules)
     }
 
-    /// The repository of a submodule, where it is here.
+    /// Returns the repository of a submodule if it is present.
     fn find_module(&self, path: &OsStr, around: usize) -> anyhow::Result<Option<Module>> {
         if let Some(module) = self.modules[0].checked_out(path)? {
             return Ok(Some(module));
         }
         if is_there(&self.top, path).is_some_and(|found| found.is_dir()) {
-            // The work tree has it, but without its files, and so has a checkout of the revision.
+            // The work tree has the submodule without its files, and so would a checkout of the
+            // revision.
             return Ok(None);
         }
         let around = &self.modules[around];
@@ -113,7 +115,7 @@ impl Snapshot {
         name.map_or(Ok(None), |(_, name)| around.kept(&name, path))
     }
 
-    /// The texts of all links.
+    /// Reads the targets of all symlinks.
     fn read_links(&mut self) -> anyhow::Result<()> {
         let mut by_module: HashMap<usize, Vec<(&OsString, &str)>> = HashMap::new();
         for (path, file) in &self.files {
@@ -133,7 +135,7 @@ impl Snapshot {
     }
 }
 
-/// The paths that files above a root may have.
+/// Returns the possible paths of files above a root.
 pub(super) fn paths_above(root: &OsStr) -> impl Iterator<Item = OsString> {
     let above = Path::new(root).ancestors().skip(1);
     above.flat_map(|it| ABOVE.map(|name| join(it.as_os_str(), OsStr::new(name))))

@@ -1,7 +1,7 @@
-//! A work tree for a few files of a revision, with an index of its own.
+//! A temporary work tree with its own index, for some files of a revision.
 //!
-//! Owns writing files exactly as a checkout of the revision would write them, and asking for the
-//! revision's own attributes. Git does both; no file of the user's work tree or index is touched.
+//! Owns writing files exactly as a checkout of the revision would, and querying the attributes of
+//! the revision. git does both, without touching the user's work tree or index.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -16,7 +16,7 @@ use super::module::Module;
 use super::snapshot::{FileKind, Snapshot};
 use super::{Caller, list_of, option};
 
-/// Settings that a user may have for their own work tree and that would reach beyond this one.
+/// Overrides of settings of the user's work tree that would have effects beyond this one.
 const NEVER: [&str; 5] = [
     "core.splitIndex=false",
     "core.fsmonitor=false",
@@ -25,7 +25,7 @@ const NEVER: [&str; 5] = [
     "core.sparseCheckout=false",
 ];
 
-/// The work tree of one repository of a snapshot.
+/// The temporary work tree of one repository of a snapshot.
 #[derive(Debug)]
 pub(super) struct Scratch<'a> {
     snapshot: &'a Snapshot,
@@ -35,11 +35,11 @@ pub(super) struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    /// One at `top` for the files of the snapshot's module of a number. It knows their attributes and
-    /// the `files` to be written, by their paths in the main repository.
+    /// Creates a work tree at `top` for the module of the snapshot with this index. It has the
+    /// module's attributes and the `files` to write, by their paths in the main repository.
     ///
     /// # Errors
-    /// Where git can't be asked, or no temporary directory can be made.
+    /// Returns an error if git cannot be run or if no temporary directory can be created.
     pub(super) fn new(
         snapshot: &'a Snapshot,
         number: usize,
@@ -55,7 +55,8 @@ impl<'a> Scratch<'a> {
         options.extend(filters_at(module));
         let variables = vec![
             ("GIT_INDEX_FILE", index.path().join("index").into_os_string()),
-            // A pointer stays one where its content is not here (git-lfs-smudge(1)): no network.
+            // git-lfs then keeps pointers whose contents are not present instead of downloading
+            // them (git-lfs-smudge(1)).
             ("GIT_LFS_SKIP_SMUDGE", "1".into()),
         ];
         let caller = Caller { at: top.to_owned(), options, variables };
@@ -84,7 +85,7 @@ impl<'a> Scratch<'a> {
         self.caller.ask(&["update-index", "-z", "--index-info"], Some(&lines)).map(drop)
     }
 
-    /// What a checkout does to each of some files, by their paths in the main repository.
+    /// Returns the conversions of files by their paths in the main repository.
     pub(super) fn conversions(
         &self,
         paths: &[&OsStr],
@@ -92,16 +93,16 @@ impl<'a> Scratch<'a> {
         conversions(&self.caller, self.module, paths)
     }
 
-    /// Writes files as a checkout would. Those that git refuses to write, since a filter fails, are
-    /// returned; nothing is written of them.
+    /// Writes files as a checkout would. Returns those that git could not write because a filter
+    /// failed. They do not exist afterwards.
     ///
     /// # Errors
-    /// Where git can't be run.
+    /// Returns an error if git cannot be run.
     pub(super) fn check_out<'p>(&self, paths: &[&'p OsStr]) -> anyhow::Result<Vec<&'p OsStr>> {
         if paths.is_empty() || self.write(paths)? {
             return Ok(Vec::new());
         }
-        // One that fails ends git before it has written the others.
+        // A file that fails stops git before it has written the others.
         let mut failed = Vec::new();
         for path in paths {
             if !self.write(&[*path])? {
@@ -119,15 +120,15 @@ impl<'a> Scratch<'a> {
     }
 }
 
-/// The commands of filters so that they run where a checkout runs them: they may name programs of the
-/// work tree.
+/// Returns settings that run the filters in the directory in which a checkout runs them, because
+/// their commands can name programs in the work tree.
 fn filters_at(module: &Module) -> Vec<OsString> {
     let mut options = Vec::new();
     for (name, command) in &module.settings.filters {
         if command.is_empty() {
             continue;
         }
-        // In the command for one file `%` is special, and the rest is for a shell.
+        // git expands `%` in a smudge command and passes the rest to a shell.
         let percent: &[u8] = if name.ends_with(".smudge") { b"%%" } else { b"%" };
         let mut setting = format!("{name}=cd '").into_bytes();
         for byte in module.top().as_os_str().as_bytes() {
@@ -145,11 +146,11 @@ fn filters_at(module: &Module) -> Vec<OsString> {
 }
 
 impl Snapshot {
-    /// Writes files below a directory as a checkout would, by their paths. The directories are there.
-    /// What git can't write, since a filter fails, is written as it is in the repository.
+    /// Writes files below a directory as a checkout would. Their directories must exist. A file
+    /// that git cannot write because a filter fails is written as in the repository.
     ///
     /// # Errors
-    /// Where git can't be asked, or they can't be written.
+    /// Returns an error if git cannot be run or if a file cannot be written.
     pub fn check_out(&self, top: &Path, paths: &[&OsStr]) -> anyhow::Result<()> {
         for (number, paths) in self.by_module(paths.iter().copied(), |_| true) {
             let module = &self.modules[number];
@@ -165,16 +166,16 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Copies what git ignores by a file of its own directory, and no file of the work tree says.
+    /// Copies the ignore rules in the git directory, which are not in any file of the work tree.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// Returns an error if they cannot be written.
     pub fn copy_excludes(&self, top: &Path) -> anyhow::Result<()> {
         let caller = &self.modules[0].caller;
         let from = caller.at.join(caller.rev_parse(&["--git-path", "info/exclude"])?);
         let to = top.join(".git/info");
         fs::create_dir_all(&to).context("can't write to the temporary directory")?;
-        // Most repositories have one, but none needs it.
+        // Most repositories have this file, but it is optional.
         drop(fs::copy(from, to.join("exclude")));
         Ok(())
     }

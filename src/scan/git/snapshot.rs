@@ -1,8 +1,7 @@
-//! All files of one state of a repository as git sees it, submodules included.
+//! All files of one state of a repository as git sees it, including submodules.
 //!
-//! Owns what a path leads to, links on the way resolved in this very state, and what is below a
-//! directory. Paths are those from the top of git's work tree. Of files outside of it nothing is known
-//! but where they are.
+//! Owns resolving paths through the symlinks of that state, and listing directories. Paths are
+//! relative to the top of git's work tree. Of paths outside of it, only the location is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -14,67 +13,68 @@ use super::module::Module;
 use super::{Git, join};
 use crate::scan::context::lies_in;
 
-/// The kernel follows no more links than this on one way.
+/// The number of symlinks that the kernel follows in one path.
 const MOST_LINKS: usize = 40;
 
 /// The files of a revision, or of the work tree without those that git ignores.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// All files and links, and submodules of which no files are known.
+    /// All files and symlinks, and submodules without known files.
     pub files: BTreeMap<OsString, File>,
-    /// The texts of the links.
+    /// The targets of the symlinks.
     pub links: BTreeMap<OsString, OsString>,
-    /// Directories that exist although they hold no file that git knows.
+    /// Directories that exist without files that git knows.
     pub(super) directories: BTreeSet<OsString>,
-    /// The repositories that the files belong to, the main one first.
+    /// The repositories that the files belong to, starting with the main one.
     pub(super) modules: Vec<Module>,
-    /// The top of git's work tree on the disk.
+    /// The top of git's work tree on disk.
     pub top: PathBuf,
-    /// Whether the files are those on the disk, at `top`.
+    /// Whether the files are those on disk, at `top`.
     pub(super) is_work_tree: bool,
-    /// The root of `layers` below the top; empty where they are the same.
+    /// The root of the workspace relative to the top; empty if they are the same.
     pub root: OsString,
 }
 
 /// A file of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// What it is.
+    /// The kind of the file.
     pub kind: FileKind,
-    /// The id of its content in git; nothing where the disk holds another content than the index.
+    /// The id of its content in git, or `None` if the content on disk differs from that in the
+    /// index.
     pub blob: Option<String>,
-    /// Whether it is on the disk, as a file of the work tree.
+    /// Whether the file is on disk, in the work tree.
     pub on_disk: bool,
-    /// The number of its module.
+    /// The index of its module.
     pub(super) module: usize,
 }
 
-/// What a file of a snapshot is.
+/// The kind of a file of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
-    /// A file that can't be executed.
+    /// A file that is not executable.
     Plain,
-    /// A file that can be executed.
+    /// An executable file.
     Executable,
     /// A symlink.
     Symlink,
-    /// A submodule of which no files are known; its content is a commit.
+    /// A submodule without known files. Its content is a commit.
     Submodule,
 }
 
-/// What a path leads to.
+/// The result of resolving a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Landing {
-    /// A path in the repository that no link is on; whether anything is there is another question.
+    /// A path in the repository that contains no symlinks. It does not necessarily exist.
     Inside(OsString),
-    /// A path outside of it.
+    /// A path outside of the repository.
     Outside(PathBuf),
-    /// Links that lead to each other.
+    /// Symlinks that form a loop.
     Loop,
 }
 
 impl Landing {
-    /// The path in the repository, where it is one.
+    /// Returns the path if it is in the repository.
     pub fn inside(self) -> Option<OsString> {
         match self {
             Landing::Inside(path) => Some(path),
@@ -96,7 +96,7 @@ impl Snapshot {
         }
     }
 
-    /// A path from the top, of one from the root of `layers`.
+    /// Converts a path relative to the root of the workspace to one relative to the top.
     pub fn path_of(&self, below_root: &str) -> OsString {
         if below_root == "." {
             return self.root.clone();
@@ -104,13 +104,13 @@ impl Snapshot {
         join(&self.root, OsStr::new(below_root))
     }
 
-    /// What a path leads to.
+    /// Resolves the symlinks in a path.
     pub fn resolve(&self, path: &OsStr) -> Landing {
         self.resolve_with(path, &mut |_| None)
     }
 
-    /// What a path leads to, where `link` may know links that are not in the snapshot: it is asked for
-    /// each path on the way at which the snapshot has nothing.
+    /// Resolves the symlinks in a path. `link` can provide symlinks that the snapshot does not
+    /// have; it is called for each path at which the snapshot has nothing.
     pub fn resolve_with(
         &self,
         path: &OsStr,
@@ -160,8 +160,9 @@ impl Snapshot {
         Landing::Inside(OsString::from_vec(at))
     }
 
-    /// What is still ahead below the top, for a way that goes on at a directory outside; the place
-    /// outside where the way does not come back. Links outside are not looked at.
+    /// Follows the rest of a path from a directory outside of the repository. Returns the parts
+    /// that remain once it is back at the top, or the path outside if it never returns. Symlinks
+    /// outside are not followed.
     fn come_back(&self, from: &Path, mut ahead: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, PathBuf> {
         let mut at = from.to_owned();
         loop {
@@ -176,44 +177,46 @@ impl Snapshot {
         }
     }
 
-    /// Whether there is a file, a link, or a directory at a path.
+    /// Returns whether there is a file, a symlink, or a directory at a path.
     pub fn holds(&self, path: &OsStr) -> bool {
         self.files.contains_key(path)
             || self.directories.contains(path)
             || self.below(path).next().is_some()
     }
 
-    /// All files below a directory, with their paths in it.
+    /// Returns all files below a directory with their paths in it.
     pub fn below(&self, directory: &OsStr) -> impl Iterator<Item = (&OsStr, &File)> {
         let prefix = as_prefix(directory);
         let from = self.files.range(prefix.clone()..);
         from.map_while(move |(path, file)| Some((strip_prefix(path, &prefix)?, file)))
     }
 
-    /// The directories without files below a directory, with their paths in it.
+    /// Returns the directories without files below a directory, with their paths in it.
     pub fn empty_below(&self, directory: &OsStr) -> impl Iterator<Item = &OsStr> {
         let prefix = as_prefix(directory);
         let from = self.directories.range(prefix.clone()..);
         from.map_while(move |path| strip_prefix(path, &prefix))
     }
 
-    /// The submodule without known files that holds a path or is it.
+    /// Returns the submodule without known files that contains a path or is at that path.
     pub fn submodule_around(&self, path: &OsStr) -> Option<&File> {
         let mut around =
             Path::new(path).ancestors().filter_map(|it| self.files.get(it.as_os_str()));
         around.find(|file| file.kind == FileKind::Submodule)
     }
 
-    /// The prefix of the submodule or nested repository that a path is in, without the `/` at its end.
+    /// Returns the prefix of the submodule or nested repository that contains a path, without the
+    /// trailing `/`.
     pub fn nested_around(&self, path: &OsStr) -> Option<&OsStr> {
         let prefixes = self.modules.iter().skip(1).map(|module| module.prefix.as_bytes());
         let around = prefixes.filter(|prefix| path.as_bytes().starts_with(prefix));
-        // The outermost one is what the main repository knows.
+        // The main repository knows the outermost one.
         let outermost = around.min_by_key(|prefix| prefix.len())?;
         Some(OsStr::from_bytes(&outermost[..outermost.len() - 1]))
     }
 
-    /// Whether some link leads out of the root of `layers`, but not out of the work tree.
+    /// Returns whether a symlink points out of the root of the workspace, but not out of the work
+    /// tree.
     pub(super) fn leaves_root(&self) -> bool {
         let root = self.root.as_bytes();
         let is_inside = |path: &OsStr| path == self.root || lies_in(root, path.as_bytes());
@@ -222,7 +225,7 @@ impl Snapshot {
         !self.root.is_empty() && self.links.keys().any(leaves)
     }
 
-    /// The files in which attributes are set.
+    /// Returns the files that set attributes.
     pub(super) fn attribute_files(&self) -> impl Iterator<Item = (&OsStr, &File)> + Clone {
         let is_one = |path: &OsStr| {
             let above = path.as_bytes().strip_suffix(b".gitattributes");
@@ -232,14 +235,14 @@ impl Snapshot {
         all.filter(move |(path, file)| is_one(path) && file.is_regular())
     }
 
-    /// Whether both have the same attributes, as far as they come from files of theirs.
+    /// Returns whether both snapshots set the same attributes in their files.
     pub fn has_attributes_of(&self, other: &Snapshot) -> bool {
         let own = self.attribute_files().map(|(path, file)| (path, &file.blob));
         let others = other.attribute_files().map(|(path, file)| (path, &file.blob));
         own.clone().all(|(_, blob)| blob.is_some()) && own.eq(others)
     }
 
-    /// Takes the directories of another state that are still on the disk, though their files are not.
+    /// Adds the directories of another state that are still on disk although their files are not.
     pub fn keep_directories(&mut self, then: &Snapshot) {
         let mut kept = BTreeSet::new();
         for path in then.files.keys().filter(|path| !self.files.contains_key(*path)) {
@@ -257,13 +260,13 @@ impl Snapshot {
 }
 
 impl File {
-    /// Whether it is a file with a content, and no link.
+    /// Returns whether it is a file with content and not a symlink.
     pub fn is_regular(&self) -> bool {
         matches!(self.kind, FileKind::Plain | FileKind::Executable)
     }
 }
 
-/// What the disk says of a path, where no link is on the way to it.
+/// Returns the metadata of a path on disk, or `None` if a symlink is on the path to it.
 pub(super) fn is_there(top: &Path, path: &OsStr) -> Option<fs::Metadata> {
     let is_directory =
         |above: &Path| fs::symlink_metadata(top.join(above)).is_ok_and(|found| found.is_dir());
@@ -272,7 +275,7 @@ pub(super) fn is_there(top: &Path, path: &OsStr) -> Option<fs::Metadata> {
     if is_reached { fs::symlink_metadata(top.join(path)).ok() } else { None }
 }
 
-/// The parts of a path, the first one last.
+/// Returns the parts of a path in reverse order.
 fn parts(path: &[u8]) -> Vec<Vec<u8>> {
     let parts = path.split(|byte| *byte == b'/').rev();
     parts.filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec).collect()

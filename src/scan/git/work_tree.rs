@@ -1,8 +1,9 @@
-//! The files of the work tree as git sees it: tracked files, and others that it does not ignore.
+//! The files of the work tree as git sees it: tracked files, and untracked ones that are not
+//! ignored.
 //!
-//! Owns which of them git takes to be unchanged: those have the content and the mode of the index,
-//! whatever bits the disk has besides. Files that git was asked to assume unchanged are not among
-//! them. Submodules are read as the work trees that they are.
+//! Owns the decision which files are unchanged. Those have the content and the mode of the index,
+//! whatever is on disk. Files marked as assume-unchanged do not count as unchanged. Submodules are
+//! read as work trees of their own.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -18,30 +19,30 @@ use super::revision::paths_above;
 use super::snapshot::{File, FileKind, Snapshot, is_there};
 use super::{Caller, Git, UNREADABLE, join, split, split_once};
 
-/// What git lists of a work tree.
+/// The output of git for a work tree.
 struct Listed {
     tracked: Vec<u8>,
     changed: Vec<u8>,
     others: Vec<u8>,
 }
 
-/// A line of the index.
+/// An entry of the index.
 struct Tracked<'a> {
     path: &'a OsStr,
     mode: &'a [u8],
     blob: String,
-    /// Whether git looks at the disk to know that it is unchanged.
+    /// Whether git examines the disk to determine that the file is unchanged.
     is_looked_at: bool,
-    /// Whether git takes it to be left out of the work tree.
+    /// Whether git expects the file to be absent from the work tree.
     is_skipped: bool,
 }
 
 impl Snapshot {
-    /// All files of the work tree below the root of `layers`; all of the repository where some link
-    /// leads there.
+    /// Reads all files of the work tree below the root of the workspace, or of the whole repository
+    /// if a symlink points out of the root.
     ///
     /// # Errors
-    /// Where git can't be asked.
+    /// Returns an error if git cannot be run.
     pub fn of_work_tree(git: &Git) -> anyhow::Result<Snapshot> {
         let below = Snapshot::read_work_tree(git, false)?;
         if below.leaves_root() { Snapshot::read_work_tree(git, true) } else { Ok(below) }
@@ -71,7 +72,8 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Adds what git lists of a module, below a prefix. Returns the paths of repositories within.
+    /// Adds the files that git lists for a module, with a prefix. Returns the paths of nested
+    /// repositories.
     fn add_listed(
         &mut self,
         module: usize,
@@ -99,7 +101,7 @@ impl Snapshot {
             self.files.extend(file.map(|file| (path, file)));
         }
         for path in split(&listed.others) {
-            // Of a repository within, git lists no more than its directory.
+            // git lists only the directory of a nested repository.
             if let Some(directory) = path.strip_suffix(b"/") {
                 nested.push(join(prefix, OsStr::from_bytes(directory)));
                 continue;
@@ -112,11 +114,11 @@ impl Snapshot {
         Ok(nested)
     }
 
-    /// A tracked file that differs from the index, or may differ.
+    /// Returns a tracked file that differs, or may differ, from the index.
     fn on_disk(&self, module: usize, path: &OsStr, tracked: &Tracked<'_>) -> Option<File> {
         match self.kind_on_disk(module, path, tracked.mode) {
             Some(kind) => Some(File { kind, blob: None, on_disk: true, module }),
-            // One that a sparse checkout leaves out is as it is in the index.
+            // A file that a sparse checkout omits is as in the index.
             None if tracked.is_skipped && self.modules[module].settings.sparse => {
                 let kind = self.kind_of(module, tracked.mode);
                 let blob = Some(tracked.blob.clone());
@@ -126,7 +128,7 @@ impl Snapshot {
         }
     }
 
-    /// A submodule of the index. Returns its path where its files are there.
+    /// Adds a submodule of the index. Returns its path if its files are present.
     fn add_submodule(&mut self, module: usize, path: OsString, commit: String) -> Option<OsString> {
         let found = is_there(&self.top, &path)?;
         if !found.is_dir() {
@@ -150,7 +152,7 @@ impl Snapshot {
         }
     }
 
-    /// What a path on the disk is; nothing where it is no file and no link.
+    /// Returns the kind of a path on disk, or `None` if it is neither a file nor a symlink.
     fn kind_on_disk(&self, module: usize, path: &OsStr, mode: &[u8]) -> Option<FileKind> {
         let found = is_there(&self.top, path)?;
         let kind = found.file_type();
@@ -165,7 +167,7 @@ impl Snapshot {
         kind.is_file().then_some(kind_of_file)
     }
 
-    /// Adds the files above the root that say something of those below.
+    /// Adds the files above the root that affect files below it.
     fn add_above(&mut self, root: &OsStr) -> anyhow::Result<()> {
         let there = |path: &OsString| is_there(&self.top, path).is_some_and(|it| it.is_file());
         let above: Vec<OsString> = paths_above(root).filter(there).collect();
@@ -198,7 +200,7 @@ impl Tracked<'_> {
     }
 }
 
-/// Three slow questions that do not need each other.
+/// Runs three slow commands in parallel.
 fn list(caller: &Caller) -> anyhow::Result<Listed> {
     let ask = |words: &str| caller.ask(&words.split(' ').collect::<Vec<_>>(), None);
     let changed = "diff --name-only -z --no-renames --no-ext-diff --relative \
@@ -210,7 +212,7 @@ fn list(caller: &Caller) -> anyhow::Result<Listed> {
     Ok(Listed { tracked: tracked?, changed: changed?, others: others? })
 }
 
-/// Whether a path on the disk is a symlink, and its text.
+/// Returns the target of a path on disk if it is a symlink.
 pub(super) fn link_on_disk(top: &Path, path: &OsStr) -> Option<OsString> {
     is_there(top, path).filter(fs::Metadata::is_symlink)?;
     fs::read_link(top.join(path)).ok().map(PathBuf::into_os_string)

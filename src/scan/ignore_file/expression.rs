@@ -1,16 +1,18 @@
-//! Regular expressions in Go's syntax, as Docker makes them of patterns, rewritten for the crate
-//! `regex`.
+//! Translation of the regular expressions that Docker makes of patterns from Go's syntax to that of
+//! the `regex` crate.
 //!
-//! Owns the differences between the two: classes (Go knows no `&&`, `~~` and nested `[`), escapes
-//! (Go's are ASCII) and braces (Go's are text where they hold no count). It knows nothing of paths.
+//! Owns the differences between the two: classes (Go has no `&&`, `~~`, and nested `[`), escapes
+//! (Go's are ASCII), and braces (in Go, they are literal unless they contain a count). It knows
+//! nothing about paths.
 
 use std::str::Chars;
 
 use super::Problem;
 
-/// The same expression in the syntax of the crate `regex`: classes and escapes differ.
+/// Translates an expression to the syntax of the `regex` crate, in which classes and escapes
+/// differ.
 ///
-/// Of Go's operators only those occur that `pattern` writes.
+/// Supports only those operators of Go that `pattern` writes.
 pub(super) fn rust_regex(go: &str) -> Result<String, Problem> {
     let mut rust = String::with_capacity(go.len() + 16);
     let mut chars = go.chars();
@@ -48,14 +50,14 @@ pub(super) fn rust_regex(go: &str) -> Result<String, Problem> {
     Ok(rust)
 }
 
-/// What stands before a place where a repetition may be.
+/// The item before a position at which a repetition can occur.
 enum Before {
     Nothing,
     Item,
     Repetition,
 }
 
-/// The `2}`, `2,}` or `2,5}` that stands after a `{`; nothing where the brace is but text.
+/// Returns the `2}`, `2,}`, or `2,5}` after a `{`, or `None` if the brace is literal.
 fn repetition(c: char, rest: &str) -> Result<Option<&str>, Problem> {
     const MOST: u32 = 1000;
     let Some(end) = rest.find('}').filter(|_| c == '{') else { return Ok(None) };
@@ -90,12 +92,12 @@ fn push_literal(rust: &mut String, c: char) {
 
 enum Escape {
     Literal(char),
-    /// The inside of a class.
+    /// The contents of a class.
     Class(&'static str),
     Assertion(&'static str),
 }
 
-/// What a backslash and the next character mean to Go's regexp package.
+/// Returns the meaning of a backslash and the next character in Go's regexp package.
 fn escape(chars: &mut Chars<'_>) -> Result<Escape, Problem> {
     let c = chars.next().ok_or("the `\\` quotes nothing")?;
     Ok(match c {
@@ -115,7 +117,7 @@ fn escape(chars: &mut Chars<'_>) -> Result<Escape, Problem> {
         'z' => Escape::Assertion("\\z"),
         'b' => Escape::Assertion("(?-u:\\b)"),
         c if c.is_ascii() && !c.is_ascii_alphanumeric() => Escape::Literal(c),
-        // Go refuses most of these too; the others (`\x41`, `\Q`, `\pL`, …) nobody can mean.
+        // Go rejects most of these too. The others (`\x41`, `\Q`, `\pL`, …) are certainly mistakes.
         c => return Err(format!("`\\{c}` is no way to quote; write `{c}` or `/{c}`").into()),
     })
 }
@@ -125,7 +127,7 @@ const NAMED_CLASSES: [&str; 14] = [
     "space", "upper", "word", "xdigit",
 ];
 
-/// Rewrites a class, whose `[` has been read, by the rules of Go's regexp package.
+/// Translates a class after its `[`, by the rules of Go's regexp package.
 fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), Problem> {
     let open = "the `[` is never closed";
     rust.push('[');
@@ -169,7 +171,7 @@ fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), Problem> {
     Ok(())
 }
 
-/// One item of a class: a character or an escape.
+/// Reads one item of a class: a character or an escape.
 fn class_item(chars: &mut Chars<'_>) -> Result<Option<Escape>, Problem> {
     match chars.next() {
         None => Ok(None),
@@ -178,7 +180,7 @@ fn class_item(chars: &mut Chars<'_>) -> Result<Option<Escape>, Problem> {
     }
 }
 
-/// The `[:alpha:]` that `rest` begins with.
+/// Returns the `[:alpha:]` at the start of `rest`.
 fn named_class(rest: &str) -> Result<Option<&str>, Problem> {
     let Some(end) = rest.strip_prefix("[:").and_then(|inside| inside.find(":]")) else {
         return Ok(None);

@@ -1,10 +1,10 @@
-//! One pattern of an ignore file: from its text to something that matches paths.
+//! Parsing and matching of one pattern of an ignore file.
 //!
-//! Owns the pattern syntax. Docker checks a pattern with Go's `filepath.Match` and then matches
-//! with a regular expression made from it (github.com/moby/patternmatcher), and the two do not
-//! always agree: `\d` passes the first as the letter and matches a digit in the second, `[*]` is
-//! a class of `[`, `^` and `/`. What counts is what Docker sends, so the same two steps are
-//! taken here. It knows neither lines nor their order.
+//! Owns the syntax of patterns. Docker validates a pattern with Go's `filepath.Match` and then
+//! matches it with a regular expression made from it (github.com/moby/patternmatcher). The two do
+//! not always agree: `\d` is valid as the letter and matches a digit, and `[*]` becomes a class of
+//! `[`, `^`, and `/`. The result must agree with what Docker sends, so the same two steps are taken
+//! here. It knows neither lines nor their order.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,49 +14,49 @@ use regex::Regex;
 use super::Problem;
 use super::expression::rust_regex;
 
-/// What has a meaning of its own in a pattern, or in the expression made from it.
+/// Characters with a special meaning in a pattern, or in the expression made from it.
 const SPECIAL: [char; 6] = ['*', '?', '[', ']', '\\', '^'];
 
-/// A pattern, ready to match.
+/// A compiled pattern.
 #[derive(Debug)]
 pub(super) struct Pattern {
     text: String,
     kind: Kind,
-    /// The expression, for the kind that needs it.
+    /// The expression, for the kind that needs one.
     regex: Option<Regex>,
-    /// How many bytes at the start of the text every match begins with.
+    /// The length in bytes of the literal prefix that every match has.
     head: usize,
-    /// Where in the text begins what every match ends with.
+    /// The offset of the literal suffix that every match has.
     tail: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The text itself.
+    /// Matches the text itself.
     Exact,
-    /// All that begins with the text before its `**`: `dir/**`, `x**`.
+    /// Matches everything that starts with the text before its `**`: `dir/**`, `x**`.
     Prefix,
-    /// All that ends with the text after its `**`, and for `**/x` also `x`.
+    /// Matches everything that ends with the text after its `**`; for `**/x`, also `x`.
     Suffix,
-    /// What the expression matches.
+    /// Matches what the expression matches.
     Regex,
 }
 
-/// Why a pattern can't be used.
+/// The reason why a pattern is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The bytes of the pattern that are wrong.
+    /// The invalid byte range of the pattern.
     pub(super) at: Range<usize>,
-    /// What is wrong with them.
+    /// The message.
     pub(super) message: Problem,
 }
 
 impl Pattern {
-    /// The pattern for a cleaned text without its `!`.
+    /// Compiles a cleaned text without its `!`.
     pub(super) fn new(text: &str) -> Result<Pattern, Fault> {
         check_syntax(text)?;
         let whole = |message| Fault { at: 0..text.len(), message };
-        // Docker's scanner drops a byte-order mark where it makes the expression, there only.
+        // Docker's scanner drops a byte-order mark only when it creates the expression.
         let scanned = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (kind, go) = translate(scanned);
         let regex = match kind {
@@ -66,15 +66,15 @@ impl Pattern {
             }
             _ => None,
         };
-        // With these in it, nothing of the text is sure to be in what matches.
+        // If the text has one of these, no part of it is certain to occur in a match.
         let is_loose = scanned.len() < text.len() || text.contains(['|', '{']);
         let head = if is_loose { 0 } else { text.find(SPECIAL).unwrap_or(text.len()) };
         let tail = if is_loose { Some(text.len()) } else { None };
         let tail = tail.unwrap_or_else(|| {
             text.rfind(SPECIAL).map_or(0, |at| match &text[at..] {
-                // The slash after `**` goes with it where it stands for no folder at all.
+                // `**/` can match nothing, so its slash may not occur in a match.
                 rest if rest.starts_with("*/") => at + 2,
-                // The quoted character goes with its backslash.
+                // Skip the escaped character along with its backslash.
                 rest if rest.starts_with('\\') => {
                     at + rest.chars().take(2).map(char::len_utf8).sum::<usize>()
                 }
@@ -84,7 +84,7 @@ impl Pattern {
         Ok(Pattern { text: text.to_owned(), kind, regex, head, tail })
     }
 
-    /// Whether the pattern matches this very path; parents are the caller's affair.
+    /// Returns whether the pattern matches this exact path. The caller handles parent directories.
     pub(super) fn matches(&self, path: &Name<'_>) -> bool {
         let text = self.text.as_bytes();
         match self.kind {
@@ -95,7 +95,7 @@ impl Pattern {
                 path.bytes.ends_with(suffix) || suffix.strip_prefix(b"/") == Some(path.bytes)
             }
             Kind::Regex => {
-                // Most paths fail these two, which cost next to nothing.
+                // Most paths fail these two checks, which are cheap.
                 path.bytes.starts_with(&text[..self.head])
                     && path.bytes.ends_with(&text[self.tail..])
                     && self.regex.as_ref().is_some_and(|regex| regex.is_match(&path.text))
@@ -103,7 +103,7 @@ impl Pattern {
         }
     }
 
-    /// Whether some path below `folder` (which ends in `/`) might match.
+    /// Returns whether a path below `folder` (which ends in `/`) can match.
     pub(super) fn can_match_below(&self, folder: &[u8]) -> bool {
         let head = &self.text.as_bytes()[..self.head];
         match self.kind {
@@ -113,27 +113,27 @@ impl Pattern {
         }
     }
 
-    /// The text without `/**` and then `/*` at its end: what BuildKit's walker takes as the folder
-    /// that an exception brings back.
+    /// Returns the text without a trailing `/**` and then `/*`. BuildKit's walker treats it as the
+    /// directory that an exception re-includes.
     pub(super) fn folder(&self) -> &str {
         let text = self.text.strip_suffix("/**").unwrap_or(&self.text);
         text.strip_suffix("/*").unwrap_or(text)
     }
 
-    /// Whether that folder is a plain path, by the walker's notion of plain.
+    /// Returns whether that directory is a plain path, as the walker defines it.
     pub(super) fn folder_is_plain(&self) -> bool {
         !self.folder().contains(SPECIAL)
     }
 }
 
-/// A path as patterns see it.
+/// A path in the forms that patterns compare.
 pub(super) struct Name<'a> {
     bytes: &'a [u8],
     text: Cow<'a, str>,
 }
 
 impl<'a> Name<'a> {
-    /// A path in bytes. Go's expressions read each byte that is no UTF-8 as one U+FFFD.
+    /// Converts a path. Go's expressions read each byte that is not valid UTF-8 as one U+FFFD.
     pub(super) fn new(bytes: &'a [u8]) -> Name<'a> {
         let text = std::str::from_utf8(bytes).map_or_else(
             |_| {
@@ -150,8 +150,8 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Refuses what Go's `filepath.Match` refuses: classes that are empty or not closed, and a
-/// backslash that quotes nothing.
+/// Rejects what Go's `filepath.Match` rejects: classes that are empty or not closed, and a trailing
+/// backslash.
 fn check_syntax(text: &str) -> Result<(), Fault> {
     let fault = |at: Range<usize>, message: &'static str| Fault { at, message: message.into() };
     let mut chars = text.char_indices().peekable();
@@ -184,7 +184,7 @@ fn check_syntax(text: &str) -> Result<(), Fault> {
 
 type Indexed<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
 
-/// Takes one character of a class, nothing at the end of the text.
+/// Reads one character of a class. Returns `None` at the end of the text.
 fn class_character(chars: &mut Indexed<'_>) -> Result<Option<()>, Fault> {
     match chars.next() {
         None => Ok(None),
@@ -197,9 +197,9 @@ fn class_character(chars: &mut Indexed<'_>) -> Result<Option<()>, Fault> {
     }
 }
 
-/// What Docker makes of a pattern: one of three plain comparisons, or a regular expression in
-/// Go's syntax. The order in which one shape takes the place of another is Docker's, with its
-/// surprises (`**foo` compares the end of the path, `**fo?` needs a whole name).
+/// Translates a pattern as Docker does, to one of three literal comparisons or to a regular
+/// expression in Go's syntax. The order in which one kind replaces another is Docker's, including
+/// its surprises (`**foo` compares the end of the path, `**fo?` needs a whole name).
 fn translate(text: &str) -> (Kind, String) {
     let mut go = String::from("^");
     let mut shape = Kind::Exact;
@@ -238,8 +238,8 @@ fn translate(text: &str) -> (Kind, String) {
                     shape = Kind::Regex;
                 }
             }
-            // Docker means to quote `|`, `{` and `}` too, and does not: `a|b*` is two patterns, and
-            // `a{2}*` counts.
+            // Docker intends to escape `|`, `{`, and `}` too, but does not: `a|b*` is two patterns,
+            // and `a{2}*` is a repetition.
             '.' | '+' | '(' | ')' | '$' => go.extend(['\\', c]),
             c => go.push(c),
         }
@@ -252,7 +252,7 @@ fn translate(text: &str) -> (Kind, String) {
 mod tests {
     use super::*;
 
-    /// `yes` and `no` are lists of paths, separated by blanks.
+    /// Checks two lists of paths separated by blanks: `yes` has matches and `no` has none.
     fn check(pattern: &str, yes: &str, no: &str) {
         let compiled = Pattern::new(pattern).unwrap_or_else(|fault| panic!("{pattern}: {fault:?}"));
         for (paths, expected) in [(yes, true), (no, false)] {
@@ -322,7 +322,7 @@ mod tests {
         check("\\!a", "!a", "\\!a");
         check("a\\[b", "a[b", "a\\[b");
         check("b]", "b]", "b");
-        // Surprises that are Docker's.
+        // Surprising results that agree with Docker's.
         check("\\d", "7", "d");
         check("a\\bc", "", "a/bc abc a\\bc");
         check("[*]", "] [] ///]", "* a");

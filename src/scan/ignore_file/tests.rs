@@ -1,4 +1,4 @@
-//! Tables for the lines of ignore files and the verdicts on paths.
+//! Tests of the lines of ignore files and of verdicts on paths.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn parse(text: &str) -> (IgnoreFile, Vec<Diagnostic>) {
     IgnoreFile::parse(&Source::new(RelPath::new("c/.dockerignore").unwrap(), text))
 }
 
-/// `kept` and `left_out` are lists of paths, separated by blanks.
+/// Checks two lists of paths separated by blanks: those that are kept and those that are left out.
 fn check(text: &str, kept: &str, left_out: &str) {
     let (file, problems) = parse(text);
     assert!(problems.is_empty(), "{text}: {problems:?}");
@@ -49,14 +49,14 @@ fn lines_are_cleaned() {
 
 #[test]
 fn surprises_are_docker_s() {
-    // The second cleaning finds another `!`, and blanks that the first laid bare.
+    // The second cleaning finds another `!`, and blanks that the first one exposed.
     check("a\n/!a", "a", "");
     check("/ a", "b", "a");
     check("a /", "b", "a");
-    // A line that could not change the verdict on the folder does not count inside it.
+    // A line that could not change the verdict on the directory does not apply in it.
     check("a/x\n!a", "a", "a/x");
     check("!a\na/x", "a a/y", "a/x");
-    // The folder `x/a` is not entered, though the `!` line matches in it.
+    // The directory `x/a` is not entered, although the `!` line matches in it.
     check("*\n!x/*/**", "", "x/a/f");
     check("*\n!x/*/[f]", "x/a/f", "x/a x/a/g");
 }
