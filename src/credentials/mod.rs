@@ -81,7 +81,7 @@ struct HelperAnswer {
 }
 
 impl CredentialStore {
-    /// Creates a store for `folder/config.json`; it is empty without a directory.
+    /// Creates a store for `config.json` in this directory; without a directory, the store is empty.
     pub fn new(folder: Option<PathBuf>) -> CredentialStore {
         CredentialStore { folder }
     }

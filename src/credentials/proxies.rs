@@ -52,8 +52,8 @@ struct Entry {
 }
 
 impl BuildProxies {
-    /// Reads the proxies of the engine at an address such as `unix:///var/run/docker.sock` from
-    /// `folder/config.json`. There are none without a directory.
+    /// Reads the proxies of the engine at an address such as `unix:///var/run/docker.sock` from `config.json` in
+    /// this directory; without a directory, there are none.
     ///
     /// # Errors
     /// Returns an error with a hint if the configuration cannot be read.

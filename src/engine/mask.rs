@@ -31,7 +31,7 @@ pub const SHORTEST: usize = 4;
 /// The minimum length in bytes of a line that is also searched for with its inner blanks removed.
 const SHORTEST_WITHOUT_BLANKS: usize = 8;
 
-/// The maximum length in bytes up to which a value with lines that are too short is also searched for as a whole.
+/// The maximum length in bytes of a value that is also searched for as a whole if some of its lines are too short.
 const LONGEST_WHOLE: usize = 4096;
 
 /// The values to mask. Cheap to clone; masks nothing by default.

@@ -81,7 +81,7 @@ pub enum BuildOutcome {
     },
     /// The image could not be built.
     Failed(BuildFailure),
-    /// The build was cancelled.
+    /// The build was canceled.
     Cancelled,
 }
 

@@ -6,9 +6,9 @@
 //! them would take `unsafe` or another dependency, Git does not keep them, and BuildKit itself does not notice when
 //! they change.
 //!
-//! Times are those on disk, in whole seconds, as in the contexts that Docker sends. They affect neither BuildKit's
-//! keys nor ours, but they end up in the image's files, where programs compare them (make, Python's bytecode). A
-//! fixed time would result in a different image than `docker build`.
+//! Times are those on disk, in whole seconds, as in the contexts that Docker sends. They affect no keys, neither
+//! BuildKit's nor those of this program, but they end up in the image's files, where programs compare them (make,
+//! Python's bytecode). A fixed time would result in a different image than `docker build`.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -26,7 +26,7 @@ impl<'a> Froms<'a> {
     /// Returns what the next source refers to, or its text if that is unknown.
     fn take(&mut self, written: &str) -> String {
         match self.rest.next() {
-            // Only what the named context stands for counts, not its name.
+            // What the named context stands for counts, not its name.
             Some(StageFrom { context: Some(context), .. }) => format!("context {}", quote(context)),
             Some(StageFrom { names: Some(base), .. }) => describe_base(base, self.places),
             _ => quote(written),

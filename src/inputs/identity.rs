@@ -68,7 +68,7 @@ impl Identity {
 }
 
 /// Returns the configuration without empty values (engines write `null`, `""`, `[]`, or nothing for the same),
-/// leftovers, and our labels.
+/// leftovers, and the labels that this program adds.
 fn inherited(config: &Value) -> Value {
     let Value::Object(fields) = config else { return Value::Null };
     let kept = fields.iter().filter(|(name, _)| !LEFTOVERS.contains(&name.as_str()));

@@ -62,7 +62,7 @@ pub(super) fn inputs_of(
 ) -> Inputs {
     let evaluation = &image.evaluation;
     let unknown = image.has_unknown_frontend();
-    // Options of the builder. All other arguments count where they are declared, and proxies never do.
+    // Options of the builder. All other arguments, including proxies, count only where they are declared.
     let is_setting = |name: &str| {
         doubt.instructions || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH"
     };

@@ -1,7 +1,7 @@
 //! One HTTP exchange with one host.
 //!
 //! Owns the HTTP client: the only file that uses `ureq`. It follows no redirects, does not retry, and knows nothing
-//! about registries. It tells transient errors from permanent ones.
+//! about registries. It distinguishes transient errors from permanent ones.
 
 use std::borrow::Cow;
 use std::fmt::Display;

@@ -102,7 +102,7 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
     }
 }
 
-/// The used parts of a configuration.
+/// The configuration of an image, with only the fields in use.
 #[derive(Debug, Deserialize)]
 pub(super) struct Configuration {
     #[serde(flatten)]

@@ -151,7 +151,7 @@ impl Login {
         };
         let ticket = self.ticket(repository, actions);
         let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have obtained a token meanwhile.
+        // Another thread may already have obtained a token.
         if let Some(token) = ticket.valid(refused) {
             return Ok(token);
         }

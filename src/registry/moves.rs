@@ -28,8 +28,7 @@ struct Ready<'a> {
     from: Option<Manifest>,
 }
 
-/// Moves tags. Tags that meanwhile point to neither `from` nor `to` are also moved: the caller has just checked
-/// them.
+/// Moves tags. Tags that now point to neither `from` nor `to` are moved as well: the caller has just checked them.
 ///
 /// # Errors
 /// Returns an error if a registry refuses a move. Then no tags are moved, or the error names those that are.
@@ -84,7 +83,7 @@ fn manifests(registries: &Registries, step: &Move) -> anyhow::Result<(Manifest, 
 }
 
 /// Completes the moves of a process that died: tags that still point to their old manifests are moved. Tags that
-/// others have moved meanwhile are left alone.
+/// others have moved are left alone.
 ///
 /// # Errors
 /// Returns an error if a registry cannot be reached, or refuses.

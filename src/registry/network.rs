@@ -51,7 +51,7 @@ struct Host {
 /// The result of one attempt.
 enum Try {
     Answered(Response),
-    /// A retry may succeed; contains the pause that the host asked for, if any.
+    /// A retry may succeed; contains the pause that the host requested, if any.
     Again(String, Option<Duration>),
     /// There was no response.
     Broken(String),

@@ -15,10 +15,10 @@ pub(super) const TRIES: u32 = 5;
 /// The pause after the first attempt.
 const FIRST: Duration = Duration::from_millis(200);
 
-/// The maximum pause, unless a registry asks for a longer one.
+/// The maximum pause, unless a registry requests a longer one.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The maximum pause that a registry may ask for.
+/// The maximum pause that is granted to a registry.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the pause after an attempt, which doubles each time. Part of it is random (`chance` out of 255), so that
@@ -37,7 +37,7 @@ pub(super) fn chance() -> u8 {
     byte[0]
 }
 
-/// Returns the pause that a registry asks for: `Retry-After` in seconds or as a date.
+/// Returns the pause that a registry requests: `Retry-After` in seconds or as a date.
 pub(super) fn wanted(value: &str, now: UnixTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {

@@ -34,7 +34,7 @@ impl Looked {
     }
 }
 
-/// Reads a context's tar without sending it; `None` if the build was cancelled meanwhile.
+/// Reads a context's tar without sending it; `None` if the build was canceled.
 pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Option<Looked>> {
     let mut look = Look { begun: Vec::new(), hash: None, cancel };
     match context.write_tar(&mut look) {

@@ -54,7 +54,7 @@ impl SecretsService for Giver {
         let id = request.into_inner().id;
         match self.0.value(&id) {
             Some(value) => Ok(Response::new(GetSecretResponse { data: value.to_vec() })),
-            // This code tells the engine that the secret is missing, which is not an error for an optional mount.
+            // This code means that the secret is missing, which the engine accepts for optional mounts.
             None => Err(Status::not_found(format!("the secret `{id}` was not given"))),
         }
     }

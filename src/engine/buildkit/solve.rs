@@ -44,14 +44,15 @@ const STATUS_TAIL: Duration = Duration::from_secs(3);
 /// each report wakes the receiver.
 const TELL_WITHIN: Duration = Duration::from_millis(100);
 
-/// How long the thread sleeps after an update, so that the following ones are read together, as network cards do.
-/// For a small image, the engine sends a dozen updates in 60 ms, and waking up for each costs more than reading it.
+/// How long the thread sleeps after an update, so that the following ones are read together, like interrupt
+/// coalescing in network cards. For a small image, the engine sends a dozen updates in 60 ms, and waking up for
+/// each costs more than reading it.
 const GATHER: Duration = Duration::from_millis(12);
 
 /// How long opening the connections of a build may take.
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long the engine may take to end a cancelled build.
+/// How long the engine may take to end a canceled build.
 const CANCEL_TAIL: Duration = Duration::from_secs(10);
 
 /// BuildKit's own limit on the size of a message in bytes.
@@ -292,7 +293,7 @@ fn solve_request(
     }
 }
 
-/// Runs the build and reports its status. Returns `None` if the build was cancelled; the engine has then ended it,
+/// Runs the build and reports its status. Returns `None` if the build was canceled; the engine has then ended it,
 /// or took too long to do so.
 async fn follow<T: Transport>(
     control: Control,
@@ -385,7 +386,7 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
     }
 }
 
-/// Interprets the engine's refusal: a failed image, or a lost connection.
+/// Interprets the engine's error: a failed image, or a lost connection.
 fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow::Result<End> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
@@ -421,16 +422,16 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))
 }
 
-/// Returns why a call failed: the innermost cause if the error is on our side. The outer ones say only that a call
-/// failed, in debug notation.
+/// Returns why a call failed: the innermost cause if the error was created in this process. The outer ones say only
+/// that a call failed, in debug notation.
 fn cause_of(status: &Status) -> String {
     let causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
     causes.last().map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
-/// Returns whether the engine or the connection failed, and not the image. A status with a source was created on
-/// our side, for a lost connection. An engine that reports no failed step, but is unavailable or says that the
-/// build was canceled (not by us), is shutting down.
+/// Returns whether the engine or the connection failed, and not the image. A status with a source was created in
+/// this process, for a lost connection. An engine that reports no failed step, but is unavailable or says that the
+/// build was canceled (which this process did not request), is shutting down.
 fn is_lost(status: &Status, has_failed_step: bool) -> bool {
     let on_our_side = std::error::Error::source(status).is_some();
     let shutting_down = matches!(status.code(), Code::Unavailable | Code::Cancelled)

@@ -54,8 +54,7 @@ pub(super) fn is_broken_session(message: &str) -> bool {
     SESSION_BROKE.iter().any(|words| message.contains(words))
 }
 
-/// Parts of messages from engines that could not reach a registry or a server, or that were asked to come back
-/// later.
+/// Parts of messages from engines that could not reach a registry or a server, or that were rate-limited.
 const PASSING: [&str; 15] = [
     "429 Too Many Requests",
     "500 Internal Server Error",
@@ -104,7 +103,7 @@ pub(in crate::engine) fn is_passing(message: &str) -> bool {
         || PASSING.iter().chain(&PASSING_ON).any(|words| message.contains(words))
 }
 
-/// What may help after a build that failed through no fault of its own.
+/// What may help after a build that failed for reasons outside its control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remedy {
     /// Build again.

@@ -333,7 +333,7 @@ impl ImageStore for Docker {
     }
 }
 
-/// The used parts of the response to `GET /version`.
+/// The response to `GET /version`, with only the fields in use.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Version {

@@ -27,7 +27,7 @@ use crate::engine::buildkit::Watch;
 use crate::engine::buildkit::wording::is_passing;
 use crate::engine::mask::Mask;
 
-/// Pushes an image. Takes as long as the registry does, unless the push is cancelled or the engine hangs.
+/// Pushes an image. Takes as long as the registry does, unless the push is canceled or the engine hangs.
 pub(super) async fn push(
     watch: Watch<'_, Wire>,
     credentials: &Arc<CredentialStore>,

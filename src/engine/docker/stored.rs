@@ -13,7 +13,7 @@ use crate::base::Platform;
 use crate::base::clock::UnixTime;
 use crate::engine::{HistoryEntry, ListedImage, StoredImage};
 
-/// The used parts of the response to `GET /images/…/json`.
+/// The response to `GET /images/…/json`, with only the fields in use.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Image {
@@ -33,7 +33,7 @@ pub(super) struct Image {
     root: Option<RootFs>,
 }
 
-/// The used parts of an entry in the response to `GET /images/…/history`.
+/// An entry in the response to `GET /images/…/history`, with only the fields in use.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Step {
@@ -53,7 +53,7 @@ struct Config {
     on_build: Option<Vec<String>>,
 }
 
-/// The used parts of an image in the response to `GET /images/json`.
+/// An image in the response to `GET /images/json`, with only the fields in use.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Listed {

@@ -14,7 +14,7 @@ use crate::credentials::Credential;
 /// The maximum length of a line in bytes; it limits what an untrusted server can send.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// The used parts of a line of a response (moby, `jsonmessage.JSONMessage`).
+/// A line of a response (moby, `jsonmessage.JSONMessage`), with only the fields in use.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Line {

@@ -67,7 +67,7 @@ impl Wire {
     }
 
     /// Sends a request without a body and reads the whole response, whatever its status. Only for requests that are
-    /// safe to repeat: if a kept connection has been closed meanwhile, the request is sent again on a new one.
+    /// safe to repeat: if a kept connection turns out to be closed, the request is sent again on a new one.
     pub(super) async fn call(
         &self,
         plain: &mut Plain,

@@ -122,7 +122,7 @@ impl Fake {
         self.script.platform.clone().unwrap_or_else(|| Platform::of("linux", "amd64", ""))
     }
 
-    /// Waits until the gate is open, or the build is cancelled.
+    /// Waits until the gate is open, or the build is canceled.
     fn pass(&self, gate: &Gate, cancel: &Cancel) {
         let shared = Arc::clone(&self.shared);
         // The lock ensures that a thread that is about to wait has checked the flag before.

@@ -32,7 +32,7 @@
 //!   requested references and its `label` (`name` or `name=value`) is one of the requested labels.
 //! - `gate`: what a build waits for before its first step, or a step before its output: `started:PART` or
 //!   `finished:PART` (another image, by a part of its reference; failed images count as finished), `file:PATH`
-//!   (until it exists), `cancelled`. A cancelled build passes every gate.
+//!   (until it exists), `cancelled`. A canceled build passes every gate.
 //! - `steps`: replaces the default of one step per instruction of the Dockerfile.
 //! - `secret`: the ID of a secret that the step writes after its output, in two pieces.
 //! - `content`: replaces the request, the base, and the context as the content of the image. Two builds with the
