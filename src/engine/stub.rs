@@ -24,7 +24,6 @@ pub struct Stub<'a> {
     holds_everything: bool,
     /// How many of the next pushes are to find that another process has just removed the reference.
     interrupted_pushes: Mutex<u32>,
-    /// How often each reference was put on an image.
     moves: Moves,
     calls: Mutex<Vec<String>>,
 }

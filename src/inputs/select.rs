@@ -3,7 +3,7 @@
 //! Owns the resolution of a source (`COPY src/*.txt`, `source=` of a bind mount) to entries: wildcards, symlinks on
 //! the path, `--parents`, and `--exclude`. It does not know instructions, and uses only what the walk found.
 //!
-//! Selecting an entry too many costs an unnecessary build; selecting one too few causes a wrong `fresh`, or a build
+//! Selecting one entry too many costs an unnecessary build; selecting one too few causes a wrong `fresh`, or a build
 //! that fails. If versions of BuildKit, or its components (the walker that sends, the one that hashes, the one that
 //! copies), disagree about a source, all interpretations are selected. A source that cannot be interpreted selects
 //! the whole context.

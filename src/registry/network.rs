@@ -1,8 +1,8 @@
 //! Requests to hosts, with retries and redirects.
 //!
-//! Owns the connections to each host, the number of concurrent requests, the choice whether to use TLS, retries
-//! after transient errors, and redirects. Its only credentials are those in a request. They are never sent to
-//! another host, nor unencrypted over the network.
+//! Owns the connections to each host, the number of concurrent requests, the use of TLS, retries after transient
+//! errors, and redirects. Its only credentials are those in a request. They are never sent to another host, nor
+//! unencrypted over the network.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +23,7 @@ use super::proxies::Proxies;
 use super::retry::{PATIENCE, TRIES, chance, pause, pause_after, wanted};
 use super::trust::Trust;
 
-/// How long an unreachable host is not contacted again: other requests get the same error without waiting for it
-/// again.
+/// How long an unreachable host is not contacted again: other requests fail immediately with the same error.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
 /// The maximum number of redirects.

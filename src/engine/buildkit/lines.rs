@@ -3,8 +3,8 @@
 //! Owns which calls share a line. A call has a line to itself from start to end and runs on the calling thread.
 //! After a call that succeeds, its line waits for the next one and keeps its connections, so that a run of many
 //! builds opens only a few. After a call that fails, or that may have left something running, the line is closed,
-//! which ends everything that the call started. A line that has been idle for a while is closed too: an idle line
-//! answers nothing, and the engine would consider its session dead.
+//! which ends everything that the call started. Each call also closes the lines that have been idle for a while: an
+//! idle line answers nothing, and the engine would consider its session dead.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -40,8 +40,8 @@ use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, Cancel, Secrets, S
 /// How long the last status messages may take after the build has ended.
 const STATUS_TAIL: Duration = Duration::from_secs(3);
 
-/// How long updates from the engine may be held to be reported together: users do not notice so short a delay, and
-/// each report wakes the receiver.
+/// How long updates from the engine may be held to be reported together: users do not notice such a short delay,
+/// and each report wakes the receiver.
 const TELL_WITHIN: Duration = Duration::from_millis(100);
 
 /// How long the thread sleeps after an update, so that the following ones are read together, like interrupt
