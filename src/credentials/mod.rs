@@ -1,11 +1,11 @@
-//! Credentials for registries and the proxies of builds, from the docker configuration.
+//! Credentials for registries and proxies for builds, from Docker's configuration.
 //!
-//! Owns the reading of `auths`, `credsStore` and `credHelpers` in `config.json` and the protocol
-//! of credential helpers. Nothing is read before a registry asks, nothing is kept, and no secret
-//! is ever part of a message.
+//! Owns the interpretation of `auths`, `credsStore`, and `credHelpers` in `config.json`, and the protocol of
+//! credential helpers. Nothing is read before a registry requires it, nothing is kept, and messages never contain
+//! secrets.
 //!
-//! A helper that is named for a registry, or for all, is asked instead of `auths`, as docker's
-//! own `cli/config/credentials` does.
+//! A helper that is configured for a registry, or for all, replaces `auths`, as in Docker's own
+//! `cli/config/credentials`.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -27,16 +27,16 @@ mod proxies;
 
 pub use proxies::{BuildProxies, is_proxy};
 
-/// The key under which docker keeps the credentials of Docker Hub.
+/// Docker's key for the credentials of Docker Hub.
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// More than this a helper does not answer.
+/// The maximum length of a helper's output in bytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// Credentials for one registry. An empty user name means that the secret is an identity token.
+/// Credentials for one registry. If the username is empty, the secret is an identity token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// The user's name.
+    /// The username.
     pub username: String,
     /// The password or the identity token.
     pub secret: String,
@@ -48,7 +48,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Finds credentials in one docker configuration folder.
+/// Looks up credentials in a Docker configuration directory.
 #[derive(Debug, Clone)]
 pub struct CredentialStore {
     folder: Option<PathBuf>,
@@ -81,15 +81,15 @@ struct HelperAnswer {
 }
 
 impl CredentialStore {
-    /// The credentials of `folder/config.json`; none where there is no folder.
+    /// Creates a store for `config.json` in this directory; without a directory, the store is empty.
     pub fn new(folder: Option<PathBuf>) -> CredentialStore {
         CredentialStore { folder }
     }
 
-    /// The credentials for a registry's host, as the engine names it. `None` means anonymous.
+    /// Returns the credentials for a registry's host, as the engine names it. `None` means anonymous access.
     ///
     /// # Errors
-    /// Where the configuration can't be read, or a credential helper fails or is missing.
+    /// Returns an error if the configuration cannot be read, or if a credential helper fails or is missing.
     pub fn lookup(&self, host: &str) -> anyhow::Result<Option<Credential>> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let config: ConfigFile = read_json(&folder.join("config.json"))?.unwrap_or_default();
@@ -120,18 +120,18 @@ impl CredentialStore {
     }
 }
 
-/// Whether a program may be named so: it is looked up in `PATH`, never by a path.
+/// Returns whether this is a valid name for a helper, which is looked up in `PATH` and never by path.
 fn is_helper_name(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+'))
 }
 
-/// The folder of the docker configuration: `DOCKER_CONFIG`, else `.docker` in the home folder.
+/// Returns the directory of Docker's configuration: `DOCKER_CONFIG`, or `.docker` in the home directory.
 pub fn folder(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let value = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     value("DOCKER_CONFIG").or_else(|| Some(value("HOME")?.join(".docker")))
 }
 
-/// Keys are hosts, or addresses such as `https://registry.example.com/v1/`.
+/// Returns the host of a key. Keys are hosts, or URLs such as `https://registry.example.com/v1/`.
 fn host_of(key: &str) -> &str {
     let key = key.strip_prefix("https://").or(key.strip_prefix("http://")).unwrap_or(key);
     key.split('/').next().unwrap_or(key)
@@ -174,14 +174,14 @@ fn ask_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
     read_answer(&program, key, &finished)
 }
 
-/// Reads what a helper said (docker/docker-credential-helpers, `credentials`).
+/// Parses a helper's output (docker/docker-credential-helpers, `credentials`).
 fn read_answer(
     program: &str,
     key: &str,
     finished: &Finished,
 ) -> anyhow::Result<Option<Credential>> {
     if !finished.status.success() {
-        // Helpers say on standard output what is wrong.
+        // Helpers print errors to stdout.
         let said = String::from_utf8_lossy(&finished.stdout);
         if said.contains("credentials not found") {
             return Ok(None);
@@ -199,15 +199,15 @@ fn read_answer(
     Ok(Some(Credential { username, secret: answer.secret }))
 }
 
-/// Whether nothing is at the path that an error is about.
+/// Returns whether an error means that nothing exists at the path.
 pub fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Reads a JSON file of the docker configuration; `None` where there is none.
+/// Reads a JSON file of Docker's configuration; `None` if it does not exist.
 ///
 /// # Errors
-/// Where it can't be read; the error has a hint.
+/// Returns an error with a hint if the file cannot be read.
 pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Option<T>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -220,7 +220,7 @@ pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Opti
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
         let hint = "repair it, or set DOCKER_CONFIG to another folder";
-        // The reader's own message repeats what is there, which may be a secret.
+        // The parser's own message quotes the content, which may be a secret.
         let (line, column) = (error.line(), error.column());
         let what = if error.is_data() { "not what belongs there" } else { "not JSON" };
         let message = format!("{what} at line {line}, column {column}");

@@ -1,9 +1,9 @@
-//! The proxies that the docker configuration gives to builds.
+//! Proxies for builds, from Docker's configuration.
 //!
-//! Owns the reading of `proxies` in `config.json`, and which build arguments that makes: those of
-//! docker's own `ParseProxyConfig` (docker/cli, `cli/config/configfile`), the names in upper and in
-//! lower case. A proxy that was given otherwise wins, in whichever case: BuildKit takes only one of
-//! the two. An address may hold a password, so none is ever part of a message.
+//! Owns the interpretation of `proxies` in `config.json`, and the resulting build arguments: those of Docker's own
+//! `ParseProxyConfig` (docker/cli, `cli/config/configfile`), with names in both upper and lower case. A proxy that
+//! is set in another way takes precedence, in either case: BuildKit uses only one of the two. URLs may contain
+//! passwords, so messages never contain them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -16,16 +16,16 @@ use serde::Deserialize;
 
 use super::read_json;
 
-/// The key of the proxies for engines that have none of their own.
+/// The key of the proxies for engines without an entry of their own.
 const DEFAULT: &str = "default";
 
-/// The arguments that name proxies, and no others, in upper case.
+/// All build arguments for proxies, in upper case.
 const NAMES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY"];
 
 /// The proxies of one engine; none by default. Cheap enough to clone.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct BuildProxies {
-    /// By the upper-case names of their arguments.
+    /// The values by the upper-case names of their arguments.
     values: BTreeMap<&'static str, String>,
 }
 
@@ -52,11 +52,11 @@ struct Entry {
 }
 
 impl BuildProxies {
-    /// Those of the engine at an address such as `unix:///var/run/docker.sock`, as `folder/config.json`
-    /// gives them; none where there is no folder.
+    /// Reads the proxies of the engine at an address such as `unix:///var/run/docker.sock` from `config.json` in
+    /// this directory; without a directory, there are none.
     ///
     /// # Errors
-    /// Where the configuration can't be read; the error has a hint.
+    /// Returns an error with a hint if the configuration cannot be read.
     pub fn read(folder: Option<&Path>, address: &str) -> anyhow::Result<BuildProxies> {
         let Some(folder) = folder else { return Ok(BuildProxies::default()) };
         let config: Option<ConfigFile> = read_json(&folder.join("config.json"))?;
@@ -69,7 +69,7 @@ impl BuildProxies {
         Ok(BuildProxies { values: values.collect() })
     }
 
-    /// The build arguments that they add to those that are given.
+    /// Returns the build arguments to add to those in `given`.
     pub fn beside(&self, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let given: BTreeSet<String> = given.keys().map(|name| name.to_uppercase()).collect();
         let added = self.values.iter().filter(|(name, _)| !given.contains(**name));
@@ -79,16 +79,16 @@ impl BuildProxies {
         both.collect()
     }
 
-    /// What must not be shown: the addresses that hold a password, and the forms in which programs
-    /// write it. An address without one is shown, as `docker build` does.
+    /// Returns the values to mask: URLs with passwords, and the forms in which programs print them. URLs without a
+    /// password are printed, as by `docker build`.
     pub fn secrets(&self) -> Vec<Vec<u8>> {
         let addresses = self.values.iter().filter(|(name, _)| **name != "NO_PROXY");
         addresses.flat_map(|(_, address)| secrets_of(address)).collect()
     }
 }
 
-/// Whether a build argument names a proxy. BuildKit gives these to every step, in both cases, without
-/// a declaration.
+/// Returns whether a build argument is a proxy. BuildKit passes these to every step, in both cases, without a
+/// declaration.
 pub fn is_proxy(argument: &str) -> bool {
     let upper = argument.to_uppercase();
     NAMES.contains(&upper.as_str()) && (argument == upper || argument == upper.to_lowercase())
@@ -96,7 +96,7 @@ pub fn is_proxy(argument: &str) -> bool {
 
 fn secrets_of(address: &str) -> Vec<Vec<u8>> {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    // A password may hold an `@` or a `/` that should have been escaped.
+    // A password may contain an `@` or a `/` that should have been escaped.
     let Some((user, _)) = rest.rsplit_once('@') else { return Vec::new() };
     let password = user.split_once(':').map_or(user, |(_, password)| password);
     let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
@@ -141,7 +141,7 @@ mod tests {
         ];
         let proxies = read(all, "unix:///x");
         assert_eq!(beside(&proxies, &[]), expected);
-        // One that is given wins, even an empty one, whatever its case.
+        // A proxy that is set takes precedence in either case, even if it is empty.
         let some = read(
             r#"{"proxies": {"default": {"httpProxy": "http://h", "noProxy": "", "other": "x"}}}"#,
             "",

@@ -1,4 +1,4 @@
-//! Tables of credentials.
+//! Table tests of credentials.
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

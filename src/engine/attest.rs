@@ -1,31 +1,30 @@
-//! What an engine is to attest of the images that it builds: their SBOM, and where they come from.
+//! The attestations of an image: its SBOM and its provenance.
 //!
-//! Owns the words for it, which are those of `docker build`: `true`, `false`, or parameters
-//! `NAME=VALUE,…`. The parameters themselves are BuildKit's (its `docs/attestations`), and are passed
-//! on as they are, but for a mode that does not exist.
+//! Owns the syntax of their options, which is that of `docker build`: `true`, `false`, or parameters
+//! `NAME=VALUE,…`. The parameters are BuildKit's (its `docs/attestations`) and are passed on unchanged; only `mode`
+//! is checked.
 
 use std::fmt;
 
-/// What is attested; nothing by default. A parameter is as BuildKit takes it; an empty text means its
-/// own defaults.
+/// The attestations to create; none by default. Parameters are BuildKit's; an empty string selects its defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attestations {
-    /// The parameters of the SBOM (`generator=IMAGE`), where there is to be one.
+    /// The parameters of the SBOM (`generator=IMAGE`); `None` creates no SBOM.
     pub sbom: Option<String>,
-    /// The parameters of the provenance (`mode=max`), likewise.
+    /// The parameters of the provenance (`mode=max`); `None` creates no provenance.
     pub provenance: Option<String>,
 }
 
-/// What can be attested.
+/// A kind of attestation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A list of what is in the image.
+    /// The contents of the image.
     Sbom,
-    /// What the image was built of, and how.
+    /// What the image was built from, and how.
     Provenance,
 }
 
-/// What was said of one kind: to attest it with these parameters, or not at all.
+/// The value of an option for one kind: its parameters, or `None` to leave the attestation out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said(pub Option<String>);
 
@@ -40,10 +39,10 @@ impl fmt::Display for Said {
 }
 
 impl Kind {
-    /// Reads what is said of it.
+    /// Parses the value of this kind's option.
     ///
     /// # Errors
-    /// Where that is neither `true` nor `false` nor parameters.
+    /// Returns an error if the text is not `true`, `false`, or a list of parameters, or if `mode` is unknown.
     pub fn read(self, text: &str) -> Result<Said, String> {
         match text {
             "true" => return Ok(Said(Some(String::new()))),
@@ -81,13 +80,13 @@ impl fmt::Display for Kind {
 }
 
 impl Attestations {
-    /// The kinds that are attested, with their parameters.
+    /// Returns the kinds to attest, with their parameters.
     pub fn wanted(&self) -> impl Iterator<Item = (Kind, &str)> {
         let all = [(Kind::Sbom, &self.sbom), (Kind::Provenance, &self.provenance)];
         all.into_iter().filter_map(|(kind, parameters)| Some((kind, parameters.as_deref()?)))
     }
 
-    /// Whether nothing is attested.
+    /// Returns whether there is nothing to attest.
     pub fn is_empty(&self) -> bool {
         self.wanted().next().is_none()
     }

@@ -1,11 +1,11 @@
-//! Stops what runs: the one shared cell of the program, a flag and who waits for it.
+//! Cancellation of running builds: a shared flag, and the callbacks that run when it is set.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Tells running builds to stop. Cheap to clone; set once, never unset.
+/// A flag that stops running builds. Cheap to clone; once set, it stays set.
 #[derive(Clone, Default)]
 pub struct Cancel {
     inner: Arc<Inner>,
@@ -16,25 +16,25 @@ type Wake = Box<dyn Fn() + Send>;
 #[derive(Default)]
 struct Inner {
     flag: AtomicBool,
-    /// What waits for it, by the numbers of their guards, and the last of those numbers.
+    /// The last number given to a guard, and the callbacks by the numbers of their guards.
     waiting: Mutex<(u64, BTreeMap<u64, Wake>)>,
 }
 
 impl Cancel {
-    /// Sets it and runs what waits for it.
+    /// Sets the flag and runs the registered callbacks.
     pub fn set(&self) {
         let waiting = self.waiting();
         self.inner.flag.store(true, Ordering::SeqCst);
         waiting.1.values().for_each(|wake| wake());
     }
 
-    /// Whether it is set.
+    /// Returns whether the flag is set.
     pub fn is_set(&self) -> bool {
         self.inner.flag.load(Ordering::SeqCst)
     }
 
-    /// Runs `wake` when it is set, at once where it is set already. Called by engines that wait
-    /// for something else meanwhile. Dropping the guard forgets `wake`.
+    /// Runs `wake` when the flag is set, immediately if it already is. Engines call this while they wait for
+    /// something else. Dropping the guard unregisters `wake`.
     #[must_use]
     pub fn on_set(&self, wake: impl Fn() + Send + 'static) -> CancelGuard {
         let mut waiting = self.waiting();
@@ -58,7 +58,7 @@ impl fmt::Debug for Cancel {
     }
 }
 
-/// Forgets a wake-up when dropped.
+/// Unregisters a callback when dropped.
 pub struct CancelGuard {
     key: u64,
     cancel: Cancel,

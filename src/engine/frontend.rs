@@ -1,31 +1,31 @@
-//! What reads Dockerfiles: a version of `docker/dockerfile`, BuildKit's frontend.
+//! Versions of `docker/dockerfile`, the BuildKit frontend that reads Dockerfiles.
 //!
-//! Owns what the versions can do, as far as the choice of what a build is given depends on it.
+//! Owns what each version supports, as far as it affects what is passed to a build.
 
 use std::fmt::{self, Display};
 
 /// A version of `docker/dockerfile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Frontend {
-    /// The first number.
+    /// The major version.
     pub major: u32,
-    /// The second number.
+    /// The minor version.
     pub minor: u32,
 }
 
 impl Frontend {
-    /// A version.
+    /// Returns the version with these numbers.
     pub const fn new(major: u32, minor: u32) -> Frontend {
         Frontend { major, minor }
     }
 
-    /// Reads a version as it is written: `1.4`.
+    /// Parses a version such as `1.4`.
     pub fn parse(text: &str) -> Option<Frontend> {
         let (major, minor) = text.split_once('.')?;
         Some(Frontend::new(major.parse().ok()?, minor.parse().ok()?))
     }
 
-    /// Whether it takes named contexts.
+    /// Returns whether this version supports named contexts.
     pub fn knows_contexts(self) -> bool {
         self >= Frontend::new(1, 4)
     }
@@ -37,19 +37,19 @@ impl Display for Frontend {
     }
 }
 
-/// Which frontends of a builder take named contexts.
+/// Which frontends of a builder support named contexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedContexts {
-    /// None.
+    /// No frontends.
     None,
-    /// Those that a Dockerfile names and that are new enough.
+    /// Frontends that a Dockerfile names with `# syntax=`, if they are new enough.
     OfNamedFrontends,
-    /// Those and its own.
+    /// Those, and the built-in frontend.
     All,
 }
 
 impl NamedContexts {
-    /// Those of a BuildKit with a built-in frontend, whose version may not be known.
+    /// Returns the value for a BuildKit with this built-in frontend; `None` if its version is unknown.
     pub fn of_buildkit(frontend: Option<Frontend>) -> NamedContexts {
         match frontend.is_none_or(Frontend::knows_contexts) {
             true => NamedContexts::All,

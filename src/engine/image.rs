@@ -1,6 +1,6 @@
 //! Images as an engine's store describes them.
 //!
-//! Owns the vocabulary of stores. It asks nothing.
+//! Owns the types that stores return. It sends no requests.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -13,29 +13,29 @@ use crate::base::clock::UnixTime;
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct StoredImage {
-    /// Its ID (`sha256:…`).
+    /// The image ID (`sha256:…`).
     pub id: String,
-    /// What it runs on.
+    /// The platform that the image is for.
     pub platform: Platform,
-    /// When it was made, as the engine says it (RFC 3339).
+    /// When the image was created, as the engine reports it (RFC 3339).
     pub created: String,
-    /// Its size in bytes, as the engine counts.
+    /// The size in bytes, as the engine counts it.
     pub size: u64,
-    /// The instructions that a child begins with.
+    /// The `ONBUILD` triggers, which run at the start of a child's build.
     pub on_build: Vec<String>,
-    /// Its labels.
+    /// The labels.
     pub labels: BTreeMap<String, String>,
-    /// The digests of its layers, unpacked, lowest first.
+    /// The digests of the uncompressed layers, lowest first.
     pub diff_ids: Vec<String>,
-    /// The references that it has here, with tags.
+    /// The references with a tag that the image has in this store.
     pub references: Vec<String>,
-    /// The references by digest under which registries know it.
+    /// The references with a digest under which registries have the image.
     pub digests: Vec<String>,
-    /// Its runtime configuration, the whole `Config` object as the engine gives it.
+    /// The runtime configuration: the whole `Config` object as the engine returns it.
     pub config: serde_json::Value,
-    /// Its author (`MAINTAINER`); empty if it has none.
+    /// The author (`MAINTAINER`); empty if there is none.
     pub author: String,
-    /// The version of its operating system, which only Windows images have.
+    /// The version of the operating system; only Windows images have one.
     pub os_version: String,
 }
 
@@ -43,12 +43,12 @@ pub struct StoredImage {
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct HistoryEntry {
-    /// The instruction that made it, in the builder's own wording; may be empty.
+    /// The instruction that created the entry, in the builder's wording; may be empty.
     pub created_by: String,
 }
 
 impl HistoryEntry {
-    /// Whether the instruction with a keyword leaves such an entry.
+    /// Returns whether the entry comes from an instruction with this keyword.
     pub fn is_of(&self, keyword: &str) -> bool {
         wording::keyword_of(&self.created_by).eq_ignore_ascii_case(keyword)
     }
@@ -60,33 +60,33 @@ impl From<String> for HistoryEntry {
     }
 }
 
-/// What proves the origin of an image: what a build leaves in it, and nothing built on it has.
+/// What proves the origin of an image: traces of its build that no image built on it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// Its labels.
+    /// The labels.
     pub labels: BTreeMap<String, String>,
-    /// The triggers that it carries.
+    /// The `ONBUILD` triggers.
     pub on_build: Vec<String>,
-    /// Its history, oldest entry first.
+    /// The history, oldest entry first.
     pub history: Vec<HistoryEntry>,
 }
 
-/// A label that images of a listing carry.
+/// A filter for images by label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LabelFilter<'a> {
-    /// Its name.
+    /// The label's name.
     pub name: &'a str,
-    /// Its value; any where there is none.
+    /// The label's value; `None` matches any value.
     pub value: Option<&'a str>,
 }
 
 impl<'a> LabelFilter<'a> {
-    /// A label with a name, whatever its value.
+    /// Returns a filter for a label with this name and any value.
     pub const fn named(name: &'a str) -> LabelFilter<'a> {
         LabelFilter { name, value: None }
     }
 
-    /// Whether some labels pass.
+    /// Returns whether these labels match the filter.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         labels.get(self.name).is_some_and(|found| self.value.is_none_or(|value| found == value))
     }
@@ -101,17 +101,17 @@ impl Display for LabelFilter<'_> {
     }
 }
 
-/// An image as a listing shows it.
+/// An image in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedImage {
-    /// Its ID (`sha256:…`).
+    /// The image ID (`sha256:…`).
     pub id: String,
-    /// When it was made.
+    /// When the image was created.
     pub created: UnixTime,
-    /// The references that it has here, with tags.
+    /// The references with a tag that the image has in this store.
     pub references: Vec<String>,
-    /// Its labels.
+    /// The labels.
     pub labels: BTreeMap<String, String>,
-    /// Its size in bytes, as the engine counts.
+    /// The size in bytes, as the engine counts it.
     pub size: u64,
 }

@@ -1,15 +1,13 @@
-//! Takes values that must not be seen out of what is shown.
+//! Masking of secrets in output.
 //!
-//! Owns which parts of a text give a secret away. Engines do not mask: a step that prints a
-//! secret prints it. What is looked for is each line of each value, without the blanks around it,
-//! because a value of several lines is printed line by line. Lines of fewer than
-//! [`SHORTEST`] bytes are let through: so short a value can be guessed, and hiding `}` or `on`
-//! wherever they stand would make the output unreadable and show by its holes what was hidden.
+//! Owns which parts of a text reveal a secret. Engines do not mask: a step that prints a secret shows it. The mask
+//! searches for each line of each value, with surrounding blanks removed, because values of several lines are
+//! printed line by line. Lines shorter than [`SHORTEST`] bytes are not masked: such short values can be guessed,
+//! and masking every `}` or `on` would make the output unreadable while the gaps would reveal what was masked.
 //!
-//! A value is found where a reader could put it together again: as it is, with control sequences and
-//! unseen characters in between, across line breaks, and where a terminal would write it over
-//! something else. What a program has encoded, reversed or cut is not found, but for the quoting of
-//! messages.
+//! A value is found wherever a reader could reassemble it: verbatim, with control sequences and invisible
+//! characters in between, across line breaks, and where a terminal would overwrite other text with it. Values that
+//! a program has encoded, reversed, or truncated are not found, with one exception: quoting as in messages.
 
 mod search;
 mod stream;
@@ -24,39 +22,40 @@ use crate::base::screen::{self, Piece};
 use search::Search;
 pub use stream::Stream;
 
-/// What stands where something was hidden.
+/// The text that replaces a masked value.
 pub const HIDDEN: &str = "***";
 
-/// Shorter lines of a value are not hidden.
+/// The minimum length in bytes of a line that is masked.
 pub const SHORTEST: usize = 4;
 
-/// Shorter lines of a value are not looked for without the blanks inside them.
+/// The minimum length in bytes of a line that is also searched for with its inner blanks removed.
 const SHORTEST_WITHOUT_BLANKS: usize = 8;
 
-/// A value with shorter lines in it is looked for as a whole too, where it is not longer than this.
+/// The maximum length in bytes of a value that is also searched for as a whole if some of its lines are too short.
 const LONGEST_WHOLE: usize = 4096;
 
-/// What is to be hidden. Cheap to clone; hides nothing by default.
+/// The values to mask. Cheap to clone; masks nothing by default.
 #[derive(Clone, Default)]
 pub struct Mask {
     words: Option<Arc<Words>>,
 }
 
-/// The values, as each way of reading a text may find them.
+/// The values, prepared for each way of reading a text.
 struct Words {
-    /// In the bytes as they are, but for line breaks.
+    /// For the raw bytes, without line breaks.
     raw: Arc<Search>,
-    /// In what is seen.
+    /// For the visible characters.
     shown: Arc<Search>,
-    /// In what is seen but for blanks, where a value has blanks inside: it may be broken there.
+    /// For the visible characters without blanks; `None` if no value contains blanks. Output can be wrapped at
+    /// them.
     dense: Option<Arc<Search>>,
 }
 
 impl Mask {
-    /// Hides every line of the values.
+    /// Creates a mask for every line of these values.
     ///
     /// # Errors
-    /// Where there is more to look for than can be looked for.
+    /// Returns an error if the values are too large to search for.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> anyhow::Result<Mask> {
         let mut words: BTreeSet<Vec<u8>> = BTreeSet::new();
         for value in values {
@@ -85,7 +84,7 @@ impl Mask {
         Ok(Mask { words: Some(Arc::new(Words { raw, shown, dense })) })
     }
 
-    /// The text without what is to be hidden.
+    /// Returns the text with all values masked.
     pub fn hide_in(&self, text: String) -> String {
         if self.words.is_none() {
             return text;
@@ -103,7 +102,7 @@ impl Mask {
     }
 }
 
-/// The lines of a value that are long enough, and the whole where some are not.
+/// Returns the lines of a value that are long enough, and the whole value if some are not.
 fn words_of(value: &[u8]) -> Vec<Vec<u8>> {
     let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let (mut long, short): (Vec<&[u8]>, Vec<&[u8]>) =
@@ -115,7 +114,7 @@ fn words_of(value: &[u8]) -> Vec<Vec<u8>> {
     long.into_iter().map(<[u8]>::to_vec).collect()
 }
 
-/// A word as it stands between quotes in a message of an engine or in JSON, where that differs.
+/// Returns a word as an engine's message or JSON quotes it; `None` if quoting does not change it.
 fn quote(word: &[u8]) -> Option<Vec<u8>> {
     let has_meaning = |byte: &u8| matches!(byte, b'"' | b'\\');
     word.iter().any(has_meaning).then(|| {
@@ -132,7 +131,7 @@ fn without_blanks(word: &[u8]) -> Vec<u8> {
     word.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
 }
 
-/// What is seen of a word.
+/// Returns the visible characters of a word.
 fn shown(word: &[u8]) -> Vec<u8> {
     let mut shown = Vec::with_capacity(word.len());
     screen::scan(word, |piece, at| {

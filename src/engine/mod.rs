@@ -1,8 +1,8 @@
-//! What builds: the interface, its vocabulary, and one file or directory per engine.
+//! Engines: their interface, its types, and one file or directory per engine.
 //!
-//! Owns the conversation with Docker and its like. It knows neither the graph nor the plan: a
-//! request says all there is to build one image. An engine is a [`Builder`], with an [`ImageStore`] where
-//! it keeps images. Both block; only `docker` and `buildkit` know that async exists.
+//! Owns the communication with Docker and similar engines. It knows neither the graph nor the plan: a request
+//! contains everything needed to build one image. An engine is a [`Builder`], and an [`ImageStore`] if it stores
+//! images. Both block; only `docker` and `buildkit` use async code.
 
 pub mod attest;
 mod buildkit;
@@ -31,30 +31,30 @@ pub use progress::{BuildFailure, BuildOutcome, BuildUpdate, Sink, Step, Told};
 pub use request::{BuildRequest, ContextFiles, ContextSource, NoFiles};
 pub use secret::Secrets;
 
-/// What executes builds, on one of its nodes. Every call blocks the calling thread; calls may come from
-/// several threads at once.
+/// A builder, seen from one of its nodes. Every call blocks the calling thread; several threads may call at once.
 pub trait Builder: Send + Sync {
-    /// Asks the builder who it is. Done once, before anything is built.
+    /// Returns what the builder reports about itself. Called once, before anything is built.
     ///
     /// # Errors
-    /// Where nothing answers, or what answers can't build; the error has a hint.
+    /// Returns an error with a hint if nothing answers, or if what answers cannot build.
     fn info(&self) -> anyhow::Result<BuilderInfo>;
 
-    /// Returns what it can do beyond building. Asked at most once, and only where it matters.
+    /// Returns the builder's optional features. Called at most once, and only if they matter.
     ///
     /// # Errors
-    /// Where the builder can't be asked.
+    /// Returns an error if the builder cannot be reached.
     fn features(&self) -> anyhow::Result<Features>;
 
-    /// Builds one image and tells `sink` what happens meanwhile.
+    /// Builds one image and reports its progress to `sink`.
     ///
-    /// A step may begin more than once, where the builder had to try again.
+    /// A step may start more than once if the builder had to retry.
     ///
-    /// A build that fails is [`BuildOutcome::Failed`]. Returns soon after `cancel` is set, with
-    /// [`BuildOutcome::Cancelled`], and leaves nothing running in the builder.
+    /// A build that fails is [`BuildOutcome::Failed`]. After `cancel` is set, the call soon returns
+    /// [`BuildOutcome::Cancelled`] and leaves nothing running in the builder.
     ///
     /// # Errors
-    /// Where the machinery failed: the builder went away, or the context could not be read.
+    /// Returns an error if something other than the image failed: the builder became unreachable, or the context
+    /// could not be read.
     fn build(
         &self,
         request: &BuildRequest,
@@ -62,55 +62,53 @@ pub trait Builder: Send + Sync {
         cancel: &Cancel,
     ) -> anyhow::Result<BuildOutcome>;
 
-    /// Returns where it keeps what it builds; a bare BuildKit has no such place.
+    /// Returns the store for built images; `None` for a standalone BuildKit, which has no store.
     fn store(&self) -> Option<&dyn ImageStore>;
 }
 
 impl dyn Builder + '_ {
-    /// Returns where it keeps images: where there is no such place, a store that holds none.
+    /// Returns the store for built images, or an empty one if the builder has no store.
     pub fn images(&self) -> &dyn ImageStore {
         self.store().unwrap_or(&none::EmptyStore)
     }
 }
 
-/// Where an engine keeps images. Every call blocks the calling thread; calls may come from several
-/// threads at once.
+/// The image store of an engine. Every call blocks the calling thread; several threads may call at once.
 pub trait ImageStore: Send + Sync {
-    /// What it holds under a reference or an ID; `None` where it holds nothing.
+    /// Returns the image with a reference or ID; `None` if the store does not have it.
     ///
     /// # Errors
-    /// Where the engine can't be asked.
+    /// Returns an error if the engine cannot be reached.
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>>;
 
-    /// The history of an image, oldest entry first; `None` if the engine keeps no history or does not
-    /// hold the image.
+    /// Returns the history of an image, oldest entry first; `None` if the engine keeps no history or does not have
+    /// the image.
     ///
     /// # Errors
-    /// If the engine cannot be reached.
+    /// Returns an error if the engine cannot be reached.
     fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>>;
 
-    /// Returns what proves the origin of an image; `None` where it does not hold the image.
+    /// Returns what proves the origin of an image; `None` if the store does not have it.
     ///
     /// # Errors
-    /// Where the engine can't be asked.
+    /// Returns an error if the engine cannot be reached.
     fn evidence(&self, id: &str) -> anyhow::Result<Option<Evidence>> {
         let Some(StoredImage { labels, on_build, .. }) = self.inspect(id)? else { return Ok(None) };
         let history = self.history(id)?.unwrap_or_default();
         Ok(Some(Evidence { labels, on_build, history }))
     }
 
-    /// The images that carry a label, in the order of their IDs. One question, however many there are.
+    /// Returns the images with a label, sorted by ID. Takes one request, regardless of the number of images.
     ///
     /// # Errors
-    /// Where the engine can't be asked.
+    /// Returns an error if the engine cannot be reached.
     fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>>;
 
-    /// Fetches an image from its registry into the store, where that has a newer one than the store;
-    /// for the engine's own platform where none is given. `begun` is called once, when the
-    /// registry has answered and the fetching begins.
+    /// Pulls an image from its registry if the registry has a newer one than the store. Without a platform, pulls
+    /// for the engine's own. `begun` is called once, after the registry has answered and the download starts.
     ///
     /// # Errors
-    /// Where the registry can't be asked or has no such image; the error has a hint.
+    /// Returns an error with a hint if the registry cannot be reached or does not have the image.
     fn pull(
         &self,
         reference: &str,
@@ -118,50 +116,49 @@ pub trait ImageStore: Send + Sync {
         begun: &mut dyn FnMut(),
     ) -> anyhow::Result<()>;
 
-    /// Sends the image that has a reference to the registry of that reference, under it. What the
-    /// registry has already is not sent. Returns the digest under which it then knows the image.
+    /// Pushes the image with a reference to that reference's registry. What the registry already has is not
+    /// uploaded. Returns the image's digest in the registry.
     ///
     /// # Errors
-    /// Where the engine holds no such image or can't be asked, where the registry refuses, and where
-    /// `cancel` was set meanwhile; the error has a hint. One that another try may not meet is
+    /// Returns an error with a hint if the engine cannot be reached or does not have the image, if the registry
+    /// refuses the push, or if `cancel` was set. An error that a retry may resolve is
     /// [`ErrorKind::Transient`](crate::base::ErrorKind::Transient).
     fn push(&self, reference: &str, cancel: &Cancel) -> anyhow::Result<String>;
 
-    /// Puts a reference on an image, which is named by its ID; another image that had it loses it.
+    /// Adds a reference to the image with an ID, moving it away from any other image.
     ///
     /// # Errors
-    /// Where the engine holds no such image, can't be asked, or refuses.
+    /// Returns an error if the engine cannot be reached, does not have the image, or refuses.
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()>;
 
-    /// Starts to count how often references are moved; `None` if nothing moves them. `marker` is a reference that
-    /// nothing else uses. Whoever watches removes it in the end.
+    /// Starts counting how often references are moved; `None` if nothing moves them. `marker` is a reference that
+    /// nothing else uses. The caller removes it at the end.
     ///
     /// # Errors
-    /// If the engine cannot be reached.
+    /// Returns an error if the engine cannot be reached.
     fn watch_references(&self, _marker: &str) -> anyhow::Result<Option<Box<dyn ReferenceWatch>>> {
         Ok(None)
     }
 
-    /// Takes a reference away, and the image with it when it was the last. A reference that is
-    /// not there is no error.
+    /// Removes a reference, and the image if it was its last one. Does nothing if the reference does not exist.
     ///
     /// # Errors
-    /// Where the engine can't be asked, or refuses.
+    /// Returns an error if the engine cannot be reached or refuses.
     fn remove(&self, reference: &str) -> anyhow::Result<()>;
 }
 
-/// Counts how often references of an engine's store were moved.
+/// Counts how often references in an engine's store are moved.
 pub trait ReferenceWatch: Send + Sync {
-    /// Returns how often each of some references (as [`StoredImage::references`] has them) has been put on an
-    /// image, the same one included, since the watch began. Each comes with the ID of an image that it should
-    /// point to, and loading that image from an archive counts as well. Moves that ended before the call are
-    /// counted.
+    /// Returns how often each of these references (in the form of [`StoredImage::references`]) has been put on an
+    /// image, including the one that already had it, since the watch began. Each reference comes with the ID of the
+    /// image that it should point to; loading that image from an archive also counts. All moves that ended before
+    /// the call are counted.
     ///
-    /// To find out, the first image, which the store of the `engine` must have, is given the marker of
-    /// [`ImageStore::watch_references`].
+    /// To synchronize, this puts the marker of [`ImageStore::watch_references`] on the first image, which the store
+    /// of `engine` must have.
     ///
     /// # Errors
-    /// If the engine cannot be reached, or no longer has the image.
+    /// Returns an error if the engine cannot be reached or no longer has the image.
     fn counts(
         &self,
         references: &[(String, String)],
@@ -169,24 +166,23 @@ pub trait ReferenceWatch: Send + Sync {
     ) -> anyhow::Result<Vec<u64>>;
 }
 
-/// What a builder reports of itself.
+/// What a builder reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuilderInfo {
-    /// Its name, to be shown: `docker`, `fake`, …
+    /// The name to print: `docker`, `fake`, …
     pub name: Cow<'static, str>,
-    /// Its version, to be shown, such as `20.10.24`.
+    /// The version to print, such as `20.10.24`.
     pub version: String,
-    /// Its nodes; builds that name no platform are for the first platform of the first one.
+    /// The nodes. Builds without a platform are for the first platform of the first node.
     pub nodes: Vec<Node>,
-    /// What reads Dockerfiles that name no frontend; nothing where that is not known, or so new that it
-    /// does not matter.
+    /// The frontend for Dockerfiles that name none; `None` if it is unknown, or too new to matter.
     pub frontend: Option<Frontend>,
-    /// Which frontends take named contexts.
+    /// Which frontends support named contexts.
     pub contexts: NamedContexts,
 }
 
 impl BuilderInfo {
-    /// Returns the platform of builds that name none.
+    /// Returns the platform of builds that specify none.
     pub fn platform(&self) -> Platform {
         let first = self.nodes.first().and_then(|node| node.platforms.first());
         first.cloned().unwrap_or_else(Platform::of_this_machine)
@@ -196,17 +192,17 @@ impl BuilderInfo {
 /// One machine of a builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its name within the builder.
+    /// The node's name within the builder.
     pub name: Cow<'static, str>,
-    /// The platforms that it builds for without emulation, its own first.
+    /// The platforms that the node builds for without emulation, its own first.
     pub platforms: Vec<Platform>,
 }
 
-/// What a builder can do beyond building; an older one passes over it without a word.
+/// The optional features of a builder. Older builders silently ignore requests for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Features {
-    /// Whether annotations of the image's manifest are kept.
+    /// Whether the builder keeps annotations of an image's manifest.
     pub annotations: bool,
-    /// Whether an SBOM and a provenance are kept beside the image.
+    /// Whether the builder keeps an SBOM and a provenance next to the image.
     pub attestations: bool,
 }

@@ -1,7 +1,7 @@
-//! No engine at all: a builder that builds nothing and has no store.
+//! The absence of an engine: a builder that cannot build and has no store.
 //!
-//! Owns what is said where somebody wants more of it. With it a plan is made on a machine without an
-//! engine, by what the registry holds.
+//! Owns the error for operations that need an engine. It allows planning on a machine without an engine, from the
+//! registry's contents alone.
 
 use super::{
     BuildOutcome, BuildRequest, Builder, BuilderInfo, Cancel, Features, HistoryEntry, ImageStore,
@@ -10,13 +10,13 @@ use super::{
 use crate::base::Platform;
 use crate::base::error::permanent;
 
-/// The absence of an engine, on a machine of a platform.
+/// A builder that cannot build, on a machine with a platform.
 pub struct NoEngine {
     platform: Platform,
 }
 
 impl NoEngine {
-    /// Images are planned for this platform where no other is asked for.
+    /// Creates the builder. Images are planned for this platform unless another is requested.
     pub fn on(platform: Platform) -> NoEngine {
         NoEngine { platform }
     }
@@ -51,7 +51,7 @@ impl Builder for NoEngine {
     }
 }
 
-/// A store that holds nothing, in place of the one that a builder does not have.
+/// An empty store, for builders that have none.
 pub struct EmptyStore;
 
 fn absent() -> anyhow::Error {

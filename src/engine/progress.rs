@@ -1,98 +1,97 @@
-//! What a builder reports: the steps of a build, and how it ended.
+//! What a builder reports during a build: its steps, and how it ended.
 //!
-//! Owns the vocabulary of progress. Events for the world are made of it in `schedule`.
+//! Owns the types for progress. `schedule` turns them into public events.
 
 use std::time::{Duration, Instant};
 
 use super::buildkit::wording;
 
-/// A step of a build as the engine names it.
+/// A step of a build, as the engine names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Step {
-    /// The stage it belongs to, where the engine names one.
+    /// The stage that the step belongs to, if the engine names one.
     pub stage: Option<String>,
-    /// Which step of its stage it is, from 1; 0 for what is no instruction (`exporting`, …).
+    /// The number of the step in its stage, from 1; 0 for steps that are not instructions (`exporting`, …).
     pub number: u32,
-    /// How many steps the stage has; 0 likewise.
+    /// The number of steps in the stage; 0 for steps that are not instructions.
     pub total: u32,
-    /// The instruction as the engine words it, such as `RUN make`.
+    /// The instruction in the engine's wording, such as `RUN make`.
     pub text: String,
 }
 
 impl Step {
-    /// The image that a step takes from outside the build, with the digest that its name resolved to
-    /// (`docker.io/acme/base:1@sha256:…`). Engines without manifests name none.
+    /// Returns the external image that a step uses, with the digest that its name resolved to
+    /// (`docker.io/acme/base:1@sha256:…`). Engines without manifests do not name one.
     pub fn resolved_image(&self) -> Option<&str> {
         wording::resolved_image(&self.text)
     }
 }
 
-/// Who is told what happens while an image is built: all that has come at once, in order.
+/// Receives the progress of a build: all updates that arrived together, in order.
 pub type Sink<'a> = dyn FnMut(Vec<Told>) + 'a;
 
-/// What happened, and when: an engine may tell a little later.
+/// An update and the time at which it happened; an engine may report it slightly later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// When.
+    /// When it happened.
     pub at: Instant,
-    /// What.
+    /// What happened.
     pub update: BuildUpdate,
 }
 
 impl Told {
-    /// It has just happened.
+    /// Returns the update with the current time.
     pub fn now(update: BuildUpdate) -> Told {
         Told { at: Instant::now(), update }
     }
 }
 
-/// What happens while an image is built.
+/// One update about the progress of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildUpdate {
-    /// A step began to run.
+    /// A step started.
     StepStarted(Step),
-    /// A step ended well.
+    /// A step succeeded.
     StepFinished {
-        /// Which.
+        /// The step.
         step: Step,
-        /// Whether the engine had its result already.
+        /// Whether the result came from the engine's cache.
         cached: bool,
-        /// How long it ran in the engine.
+        /// How long the step ran in the engine.
         took: Duration,
     },
-    /// A step wrote something: raw bytes, not yet cut into lines, not to be trusted.
+    /// A step wrote output: raw bytes, not split into lines, and not trusted.
     Output {
-        /// Which.
+        /// The step.
         step: Step,
         /// What it wrote.
         bytes: Vec<u8>,
     },
-    /// The engine warns of something in the Dockerfile.
+    /// The engine's warning about the Dockerfile.
     Warning(String),
 }
 
 /// How the build of an image ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildOutcome {
-    /// The image is in the engine under its references.
+    /// The engine has the image, under its references.
     Built {
-        /// The image's ID in the engine (`sha256:…`).
+        /// The ID of the image in the engine (`sha256:…`).
         image_id: String,
     },
     /// The image could not be built.
     Failed(BuildFailure),
-    /// The build was cancelled.
+    /// The build was canceled.
     Cancelled,
 }
 
 /// Why an image could not be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildFailure {
-    /// The step that failed, where one did.
+    /// The step that failed, if one did.
     pub step: Option<Step>,
-    /// The engine's message, without its decoration.
+    /// The engine's message, without its prefixes.
     pub message: String,
-    /// Whether another try may do better: a registry or the network was at fault, and no command
-    /// of the Dockerfile.
+    /// Whether a retry may succeed: a registry or the network failed, not a command of the Dockerfile.
     pub may_pass: bool,
 }

@@ -1,6 +1,6 @@
-//! What a builder is given: all that goes into the build of one image.
+//! A build request: everything that goes into the build of one image.
 //!
-//! Owns the request, where named contexts come from, and the interface to the files of the context.
+//! Owns the request, the sources of named contexts, and the interface to the context's files.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -10,40 +10,40 @@ use std::sync::Arc;
 use super::{Attestations, Secrets};
 use crate::base::Platform;
 
-/// All that goes into the build of one image.
+/// Everything that goes into the build of one image.
 #[derive(Clone)]
 pub struct BuildRequest {
-    /// The Dockerfile's whole text.
+    /// The complete text of the Dockerfile.
     pub dockerfile: String,
-    /// The stage to build; the last one where nothing is said.
+    /// The stage to build; the last one by default.
     pub target: Option<String>,
-    /// The references that the image gets.
+    /// The references to put on the image.
     pub references: Vec<String>,
-    /// A reference that it gets beside them and that no other run moves: containerd's store drops an image along
-    /// with its last reference.
+    /// An additional reference that no other run moves: containerd's store deletes an image along with its last
+    /// reference.
     pub alias: Option<String>,
-    /// The labels that the image gets beside its own.
+    /// Labels to add to the image's own.
     pub labels: BTreeMap<String, String>,
-    /// Annotations of the image's manifest; only for an engine that keeps one.
+    /// Annotations of the image's manifest; only for engines that keep manifests.
     pub annotations: BTreeMap<String, String>,
-    /// What is attested of the image; likewise.
+    /// Attestations of the image; only for engines that keep manifests.
     pub attestations: Attestations,
     /// Build arguments.
     pub build_args: BTreeMap<String, String>,
-    /// Named contexts, by what a `FROM` or `--from` calls them.
+    /// Named contexts, by the name in `FROM` or `--from`.
     pub contexts: BTreeMap<String, ContextSource>,
-    /// The platform to build for; the engine's own where nothing is said.
+    /// The platform to build for; the engine's own by default.
     pub platform: Option<Platform>,
-    /// Whether the engine's own cache is to be left unused.
+    /// Whether to ignore the engine's cache.
     pub no_cache: bool,
-    /// The secrets and ssh agents that the build may ask for.
+    /// The secrets and SSH agents that the build may use.
     pub secrets: Secrets,
     /// The files that the build may read.
     pub context: Arc<dyn ContextFiles>,
 }
 
 impl BuildRequest {
-    /// Returns all references that the image gets, those for its users first.
+    /// Returns all references of the image, the user-facing ones first.
     pub fn names(&self) -> Vec<&str> {
         self.references.iter().chain(&self.alias).map(String::as_str).collect()
     }
@@ -69,19 +69,19 @@ impl Default for BuildRequest {
     }
 }
 
-/// Where a named context is.
+/// The source of a named context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextSource {
-    /// An image, by its reference.
+    /// An image, by reference.
     Image(String),
     /// A directory of the repository.
     Directory(String),
-    /// An address that the frontend resolves.
+    /// A URL that the frontend resolves.
     Url(String),
 }
 
 impl ContextSource {
-    /// Reads a source as command lines write it.
+    /// Parses a source in the syntax of `docker build --build-context`.
     pub fn parse(text: String) -> ContextSource {
         match text.strip_prefix(IMAGE_SCHEME) {
             Some(reference) => ContextSource::Image(reference.to_owned()),
@@ -100,23 +100,22 @@ impl Display for ContextSource {
     }
 }
 
-/// What begins the source of a named context that is an image.
+/// The prefix of sources that are images.
 const IMAGE_SCHEME: &str = "docker-image://";
 
-/// The files of a context, written as a tar stream when the engine asks for them.
+/// The files of a context, written as a tar stream on request.
 pub trait ContextFiles: Send + Sync {
-    /// Writes all files as one tar archive: sorted, owner 0:0, paths relative to the context.
+    /// Writes all files as one tar archive: sorted, owned by 0:0, with paths relative to the context.
     ///
-    /// Called as often as the engine needs it, from any thread: to name the context by its hash,
-    /// and to send it where the engine has not got it. The same bytes each time; others are an
-    /// error of the build.
+    /// May be called any number of times from any thread: to compute the hash that names the context, and to send
+    /// it if the engine does not have it. Every call must write the same bytes; if they differ, the build fails.
     ///
     /// # Errors
-    /// Where a file can't be read, or the reader of the stream went away.
+    /// Returns an error if a file cannot be read, or if the reader closed the stream.
     fn write_tar(&self, to: &mut dyn Write) -> io::Result<()>;
 }
 
-/// A context that has no files.
+/// A context without files.
 #[derive(Debug, Clone, Copy)]
 pub struct NoFiles;
 

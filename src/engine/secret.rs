@@ -1,8 +1,7 @@
-//! What a build may ask for and must not keep: secrets and ssh agents.
+//! Secrets and SSH agents: what a build may use and must not keep.
 //!
-//! Owns the values while a run lasts. They were read before it began, are never shown, not even
-//! by `Debug`, and go to the engine alone, when it asks. They are no part of what an image is:
-//! another value makes no other image.
+//! Owns the values during a run. They are read before it begins, are never printed, not even by `Debug`, and go
+//! only to the engine, on request. They are not inputs of an image: changing a value does not make an image stale.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,13 +10,13 @@ use std::sync::Arc;
 
 use super::mask::Mask;
 
-/// As much BuildKit takes of one secret (its `session/secrets`).
+/// BuildKit's maximum size of one secret in bytes (its `session/secrets`).
 pub const LARGEST: usize = 500 * 1024;
 
-/// What an agent is called where nothing is said.
+/// The default ID of an agent.
 pub const DEFAULT_AGENT: &str = "default";
 
-/// Secrets and ssh agents by their IDs. Cheap to clone.
+/// Secrets and SSH agents by ID. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Secrets {
     inner: Arc<Inner>,
@@ -31,10 +30,10 @@ struct Inner {
 }
 
 impl Secrets {
-    /// Secrets by their IDs, the sockets of agents by theirs, and more that is to be hidden from the output.
+    /// Creates the set from secrets by ID, agent sockets by ID, and more values to mask in the output.
     ///
     /// # Errors
-    /// Where they can't be hidden from the output.
+    /// Returns an error if the values cannot be masked.
     pub fn new(
         values: BTreeMap<String, Vec<u8>>,
         agents: BTreeMap<String, PathBuf>,
@@ -44,33 +43,33 @@ impl Secrets {
         Ok(Secrets { inner: Arc::new(Inner { values, agents, mask }) })
     }
 
-    /// Whether there are none, and no agents either.
+    /// Returns whether there are neither secrets nor agents.
     pub fn is_empty(&self) -> bool {
         self.inner.values.is_empty() && self.inner.agents.is_empty()
     }
 
-    /// The value of a secret.
+    /// Returns the value of a secret.
     pub fn value(&self, id: &str) -> Option<&[u8]> {
         self.inner.values.get(id).map(Vec::as_slice)
     }
 
-    /// The socket of an agent; an empty ID means the default one.
+    /// Returns the socket of an agent; an empty ID selects the default agent.
     pub fn agent(&self, id: &str) -> Option<&Path> {
         let id = if id.is_empty() { DEFAULT_AGENT } else { id };
         self.inner.agents.get(id).map(PathBuf::as_path)
     }
 
-    /// The IDs of the secrets.
+    /// Returns the IDs of the secrets.
     pub fn value_ids(&self) -> impl Iterator<Item = &str> {
         self.inner.values.keys().map(String::as_str)
     }
 
-    /// The IDs of the agents.
+    /// Returns the IDs of the agents.
     pub fn agent_ids(&self) -> impl Iterator<Item = &str> {
         self.inner.agents.keys().map(String::as_str)
     }
 
-    /// What hides their values from all that is said.
+    /// Returns the mask for the values.
     pub fn mask(&self) -> &Mask {
         &self.inner.mask
     }

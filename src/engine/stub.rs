@@ -1,6 +1,6 @@
-//! An engine for unit tests: a store in memory, and a build that a test may define.
+//! An engine for unit tests: an in-memory store, and a build function that a test can supply.
 //!
-//! Every call that a test did not expect is an error, so that the test notices it.
+//! Calls that a test does not expect are errors, so that the test fails.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,18 +13,17 @@ use crate::base::Platform;
 use crate::base::clock::UnixTime;
 use crate::base::error::permanent;
 
-/// What a test does in place of a build.
+/// A function that replaces the build.
 type Build<'a> = dyn Fn(&BuildRequest, &Cancel) -> anyhow::Result<BuildOutcome> + Send + Sync + 'a;
 
-/// The engine.
+/// An engine for unit tests.
 #[derive(Default)]
 pub struct Stub<'a> {
     images: Mutex<Vec<StubImage>>,
     build: Option<Box<Build<'a>>>,
     holds_everything: bool,
-    /// How many pushes from now on find that somebody has just removed the reference.
+    /// How many of the next pushes are to find that another process has just removed the reference.
     interrupted_pushes: Mutex<u32>,
-    /// How often each reference was put on an image.
     moves: Moves,
     calls: Mutex<Vec<String>>,
 }
@@ -32,29 +31,29 @@ pub struct Stub<'a> {
 /// How often each reference was put on an image.
 type Moves = std::sync::Arc<Mutex<BTreeMap<String, u64>>>;
 
-/// An image in its store.
+/// An image in the store.
 struct StubImage {
     stored: StoredImage,
-    /// When it was made.
+    /// When the image was created.
     created: UnixTime,
     history: Vec<HistoryEntry>,
 }
 
 impl<'a> Stub<'a> {
-    /// An engine that builds with a function.
+    /// Creates an engine that builds with a function.
     pub fn building(
         build: impl Fn(&BuildRequest, &Cancel) -> anyhow::Result<BuildOutcome> + Send + Sync + 'a,
     ) -> Stub<'a> {
         Stub { build: Some(Box::new(build)), ..Stub::default() }
     }
 
-    /// Lets every ID name an image of which nothing else is known.
+    /// Makes the store return an otherwise empty image for every ID.
     #[must_use]
     pub fn holding_everything(self) -> Stub<'a> {
         Stub { holds_everything: true, ..self }
     }
 
-    /// Lets the next pushes find that somebody has just removed the reference.
+    /// Makes the next pushes find that another process has just removed the reference.
     #[must_use]
     pub fn interrupting_pushes(self, times: u32) -> Stub<'a> {
         Stub { interrupted_pushes: Mutex::new(times), ..self }
@@ -64,8 +63,8 @@ impl<'a> Stub<'a> {
         self.images.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an image into the store, with the instructions of its history. Others lose the references that it
-    /// has. The last one put is the youngest.
+    /// Adds an image with the instructions of its history, and removes its references from other images. The image
+    /// added last is the newest.
     pub fn put(&self, stored: StoredImage, history: &[String]) {
         for reference in &stored.references {
             self.untag(reference);
@@ -76,19 +75,19 @@ impl<'a> Stub<'a> {
         images.push(StubImage { stored, created, history });
     }
 
-    /// Takes a reference away from whichever image has it.
+    /// Removes a reference from the image that has it.
     pub fn untag(&self, reference: &str) {
         for image in self.images().iter_mut() {
             image.stored.references.retain(|it| it != reference);
         }
     }
 
-    /// The image with an ID or a reference.
+    /// Returns the image with an ID or a reference.
     pub fn image(&self, name: &str) -> Option<StoredImage> {
         self.images().iter().find(|image| image.is_called(name)).map(|image| image.stored.clone())
     }
 
-    /// The calls since the last time they were taken: `inspect NAME`, `history NAME`, `list LABEL`.
+    /// Returns the calls since the last time: `inspect NAME`, `history NAME`, `list LABEL`.
     pub fn take_calls(&self) -> Vec<String> {
         std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -105,7 +104,7 @@ impl StubImage {
     }
 }
 
-/// Counts what a stub does itself.
+/// Counts the stub's own moves.
 struct Counts(Moves);
 
 impl ReferenceWatch for Counts {
@@ -208,7 +207,7 @@ impl ImageStore for Stub<'_> {
         Ok(Some(Box::new(Counts(self.moves.clone()))))
     }
 
-    /// An image without references stays, as in Docker's own store, unless it is named by its ID.
+    /// Keeps an image that has lost its last reference, as Docker's own store does, unless it is removed by ID.
     fn remove(&self, name: &str) -> anyhow::Result<()> {
         self.note("remove", name);
         self.untag(name);

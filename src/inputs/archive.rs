@@ -1,15 +1,14 @@
-//! The tar archive in which a context is sent.
+//! The tar archive of a context.
 //!
-//! Owns the form of the archive: sorted as the walk sorts, owner 0:0 without names, GNU headers
-//! (which carry names of any length and any bytes, and files beyond 8 GiB), hard links as the
-//! copies that BuildKit counts them as. Files are streamed. Sockets can't be in a tar, and extended
-//! attributes are not sent: no system call for them is to be had without `unsafe` or a further
-//! dependency, Git does not keep them, and BuildKit itself does not see them change.
+//! Owns the format of the archive: sorted in walk order, owner 0:0 without names, GNU headers (which support names
+//! of any length and any bytes, and files larger than 8 GiB), and hard links as copies, as BuildKit counts them.
+//! Files are streamed. Sockets are left out because a tar cannot contain them. So are extended attributes: reading
+//! them would take `unsafe` or another dependency, Git does not keep them, and BuildKit itself does not notice when
+//! they change.
 //!
-//! Times are those on the disk, in whole seconds, as when Docker sends a context. They count for
-//! no key, neither BuildKit's nor ours, but they end up in the image's files, where programs
-//! compare them (make, Python's bytecode): a fixed time would build another image than
-//! `docker build` does.
+//! Times are those on disk, in whole seconds, as in the contexts that Docker sends. They affect no keys, neither
+//! BuildKit's nor those of this program, but they end up in the image's files, where programs compare them (make,
+//! Python's bytecode). A fixed time would result in a different image than `docker build`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,18 +24,18 @@ use crate::base::screen::visible_path;
 use crate::engine::ContextFiles;
 use crate::scan::context::{Context, Entry, EntryKind};
 
-/// A tar consists of blocks of this many bytes, and ends with two of zeros.
+/// The size in bytes of the blocks that a tar consists of; it ends with two blocks of zeros.
 const BLOCK: usize = 512;
 const ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// The files of a context, ready to be sent.
+/// The files of a context, ready to send.
 pub struct ContextArchive {
     context: Arc<Context>,
-    /// The numbers of the entries that are sent, ascending.
+    /// The indexes of the entries to send, ascending.
     chosen: Vec<usize>,
-    /// For each of them the digest that its content must have, where one is known.
+    /// The required digest of the content of each chosen entry, if known.
     digests: Vec<Option<blake3::Hash>>,
-    /// What was read of some of them already, by their places among the chosen.
+    /// The content of some files that was already read, by index into `chosen`.
     contents: HashMap<usize, Arc<[u8]>>,
 }
 
@@ -48,15 +47,14 @@ impl fmt::Debug for ContextArchive {
 }
 
 impl ContextArchive {
-    /// An archive of all that a walk found.
+    /// Creates an archive of everything that a walk found.
     pub fn new(context: impl Into<Arc<Context>>) -> ContextArchive {
         let context = context.into();
         let all = (0..context.entries.len()).collect();
         ContextArchive::of(context, all)
     }
 
-    /// An archive of some entries of a context, by their numbers, as [`super::select`] chooses
-    /// them.
+    /// Creates an archive of some entries of a context, by the indexes that [`super::select`] returns.
     pub fn of(context: impl Into<Arc<Context>>, mut chosen: Vec<usize>) -> ContextArchive {
         chosen.sort_unstable();
         chosen.dedup();
@@ -64,23 +62,23 @@ impl ContextArchive {
         ContextArchive { context: context.into(), digests, contents: HashMap::new(), chosen }
     }
 
-    /// What is sent, in the order in which it is sent.
+    /// Returns the entries in the order in which they are sent.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.chosen.iter().map(|number| &self.context.entries[*number])
     }
 
-    /// The context that the entries are taken from.
+    /// Returns the context that the entries come from.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// For each entry the digest of its content: something for files, nothing for all else.
+    /// Returns the digest of each entry's content: `Some` for files, `None` for everything else.
     ///
-    /// From then on the archive sends these very contents or fails, so that what was hashed is
-    /// what is built, however much later. Reads side by side on rayon's pool.
+    /// From then on, the archive sends exactly this content or fails, so that what was hashed is what is built, no
+    /// matter how much later. Reads in parallel on rayon's pool.
     ///
     /// # Errors
-    /// Where a file can't be read, or changes meanwhile.
+    /// Returns an error if a file cannot be read, or changes while it is read.
     pub fn digest_files(&mut self) -> io::Result<&[Option<blake3::Hash>]> {
         let context = &self.context;
         self.digests = self
@@ -97,11 +95,11 @@ impl ContextArchive {
         Ok(&self.digests)
     }
 
-    /// Sets the digests that are known already, one for each entry; where there is none, the
-    /// file's times must be those of the walk.
+    /// Sets the digests that are already known, one per entry. Files without a digest must have the same times as
+    /// during the walk.
     ///
     /// # Panics
-    /// Panics where there are more or fewer of them than entries.
+    /// Panics if the number of digests is not the number of entries.
     #[must_use]
     pub fn with_digests(mut self, digests: Vec<Option<blake3::Hash>>) -> ContextArchive {
         assert_eq!(digests.len(), self.chosen.len(), "one digest for each entry");
@@ -109,15 +107,15 @@ impl ContextArchive {
         self
     }
 
-    /// Hands over what was read of some files when their digests were made, by their places among the
-    /// chosen: it is what is sent of them, and they are not read again.
+    /// Sets the content of files that was read along with their digests, by index into `chosen`. This content is
+    /// sent, and the files are not read again.
     #[must_use]
     pub fn with_contents(mut self, contents: HashMap<usize, Arc<[u8]>>) -> ContextArchive {
         self.contents = contents;
         self
     }
 
-    /// How many bytes the archive has, from sizes alone.
+    /// Returns the size of the archive in bytes, computed from file sizes alone.
     pub fn len(&self) -> u64 {
         let blocks = |bytes: u64| bytes.div_ceil(BLOCK as u64) * BLOCK as u64;
         let long = |bytes: usize| {
@@ -130,18 +128,17 @@ impl ContextArchive {
         self.entries().map(entry_len).sum::<u64>() + ZEROS.len() as u64
     }
 
-    /// Whether no entry is sent.
+    /// Returns whether the archive has no entries.
     pub fn is_empty(&self) -> bool {
         self.chosen.is_empty()
     }
 
-    /// Writes the archive, hands the content of each file to `seen` piece by piece as it is sent
-    /// (the entry's number, the bytes), and returns how many bytes were written.
+    /// Writes the archive and returns the number of bytes written. Passes the content of each file piece by piece
+    /// to `seen` as it is sent (the entry's index, and the bytes).
     ///
     /// # Errors
-    /// Where a file can't be read or changed since the walk (the message names it), or `to` fails.
-    /// What was written by then is no whole archive, and no reader takes it for one: the end mark
-    /// is missing.
+    /// Returns an error if a file cannot be read or has changed since the walk (the message names it), or if `to`
+    /// fails. Readers recognize the output up to then as incomplete: the end mark is missing.
     pub fn write(&self, to: &mut dyn Write, seen: &mut dyn FnMut(usize, &[u8])) -> io::Result<u64> {
         let mut to = Counted { to, bytes: 0 };
         let mut buffer = Buffer::default();
@@ -178,7 +175,7 @@ struct Counted<'a> {
 }
 
 impl Counted<'_> {
-    /// Fills the last block.
+    /// Fills the last block with zeros.
     fn pad(&mut self) -> io::Result<()> {
         let used = usize::try_from(self.bytes % BLOCK as u64).unwrap_or(0);
         if used > 0 { self.write_all(&ZEROS[..BLOCK - used]) } else { Ok(()) }
@@ -197,10 +194,10 @@ impl Write for Counted<'_> {
     }
 }
 
-/// The longest name, and the longest text of a symlink, that fits into a header.
+/// The longest name or symlink target, in bytes, that fits into a header.
 const LONGEST_PLAIN: usize = 100;
 
-/// The entry's name in the archive; a folder's ends in `/`.
+/// Returns the entry's name in the archive; directories end with `/`.
 fn name_of(entry: &Entry) -> Vec<u8> {
     let mut name = entry.bytes().to_vec();
     if entry.kind == EntryKind::Folder {
@@ -227,15 +224,15 @@ fn write_head(to: &mut Counted<'_>, entry: &Entry) -> io::Result<()> {
         EntryKind::BlockDevice { major, minor } => (EntryType::Block, Some((major, minor))),
     };
     let size = if entry.kind == EntryKind::File { entry.stat.size } else { 0 };
-    // The format has no time before 1970 that all readers agree on.
+    // Tar readers do not agree on the representation of times before 1970.
     let mtime = u64::try_from(entry.stat.mtime).unwrap_or(0);
     let mut header = header_of(kind, entry.stat.mode, mtime, size);
     if let Some((major, minor)) = device {
         header.set_device_major(major)?;
         header.set_device_minor(minor)?;
     }
-    // The crate's own setters normalise names (`a//b`, `./x`); a symlink's text must stay as it
-    // is written. Names are cut where they are too long: the real one comes first.
+    // The crate's setters normalize names (`a//b`, `./x`), but a symlink's target must stay as written. Names that
+    // are too long are truncated here: the full name precedes the header.
     if link.len() > LONGEST_PLAIN {
         write_long(to, EntryType::GNULongLink, link)?;
     }
@@ -248,7 +245,7 @@ fn write_head(to: &mut Counted<'_>, entry: &Entry) -> io::Result<()> {
     to.write_all(header.as_bytes())
 }
 
-/// The GNU form of a long name: an entry of its own whose content is the name and a NUL.
+/// Writes a long name in the GNU format: a separate entry whose content is the name and a NUL.
 fn write_long(to: &mut Counted<'_>, kind: EntryType, name: &[u8]) -> io::Result<()> {
     let mut header = header_of(kind, 0o644, 0, name.len() as u64 + 1);
     put(&mut header.as_old_mut().name, b"././@LongLink");

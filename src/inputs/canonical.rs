@@ -1,9 +1,8 @@
-//! Instructions in a form that knows no formatting.
+//! Instructions in a canonical form, without their formatting.
 //!
-//! Owns which part of an instruction's text can make another image. The case of a keyword, blanks
-//! between words, continuation lines and the names of stages can't; the blanks inside the
-//! command of a shell-form `RUN`, the bodies of here-documents and every flag can. Words are
-//! quoted, so that two instructions never look alike by chance.
+//! Owns which parts of an instruction's text can affect the image. The case of keywords, whitespace between words,
+//! continuation lines, and the names of stages cannot. Whitespace inside a shell-form `RUN`, the bodies of
+//! here-documents, and all flags can. Words are quoted, so that different instructions never have the same form.
 
 use std::fmt::Write;
 
@@ -12,10 +11,10 @@ use crate::parse::{
     Command, Declaration, Files, Healthcheck, Heredoc, Instruction, InstructionKind, Mount, Pair,
 };
 
-/// What the sources of a stage's `COPY --from` and mounts name, handed out in the order written.
+/// What the sources in a stage's `COPY --from` and mounts refer to, in source order.
 pub(super) struct Froms<'a> {
     rest: std::slice::Iter<'a, StageFrom>,
-    /// For each stage of the file its place among those that count.
+    /// The index of each stage of the file among the stages that count.
     places: &'a [Option<usize>],
 }
 
@@ -24,10 +23,10 @@ impl<'a> Froms<'a> {
         Froms { rest: froms.iter(), places }
     }
 
-    /// What the next source names, and its words where nobody knows.
+    /// Returns what the next source refers to, or its text if that is unknown.
     fn take(&mut self, written: &str) -> String {
         match self.rest.next() {
-            // What it is for is all that counts, not what it is called.
+            // What the named context stands for counts, not its name.
             Some(StageFrom { context: Some(context), .. }) => format!("context {}", quote(context)),
             Some(StageFrom { names: Some(base), .. }) => describe_base(base, self.places),
             _ => quote(written),
@@ -35,7 +34,7 @@ impl<'a> Froms<'a> {
     }
 }
 
-/// What a base is, in words without the name of a stage.
+/// Describes a base without the name of a stage.
 pub(super) fn describe_base(base: &Base, places: &[Option<usize>]) -> String {
     match base {
         Base::Image(reference) => format!("image {reference}"),
@@ -43,13 +42,13 @@ pub(super) fn describe_base(base: &Base, places: &[Option<usize>]) -> String {
         Base::Context(name) => format!("context {}", quote(name)),
         Base::Stage(index) => match places.get(*index).copied().flatten() {
             Some(place) => format!("stage {place}"),
-            // A stage that does not count can't be named by one that does.
+            // A stage that counts cannot refer to one that does not.
             None => format!("stage {index} of the file"),
         },
     }
 }
 
-/// An instruction without its formatting.
+/// Returns an instruction in canonical form.
 pub(super) fn describe(instruction: &Instruction, froms: &mut Froms<'_>) -> String {
     let mut text = instruction.keyword.value.clone();
     match &instruction.kind {
@@ -139,7 +138,7 @@ fn put_files(text: &mut String, files: &Files) {
 fn put_heredocs(text: &mut String, heredocs: &[Heredoc]) {
     for heredoc in heredocs {
         let Heredoc { name, expand, chomp, content, .. } = heredoc;
-        // Whether variables and tabs are looked at is part of what the body says.
+        // Whether variables are expanded and tabs are removed is part of the body's meaning.
         let how = format!("<<{}{}", if *chomp { "-" } else { "" }, if *expand { "" } else { "'" });
         put(text, &format!("{how}{} {}", quote(name), quote(content)));
     }
@@ -148,8 +147,8 @@ fn put_heredocs(text: &mut String, heredocs: &[Heredoc]) {
 fn put_declarations(text: &mut String, items: &[Declaration]) {
     for item in items {
         put(text, &quote(&item.name.value));
-        // The values count by themselves. One that is made of variables may depend on an image's
-        // environment, and then the words do.
+        // The values count separately. A default that contains variables may depend on an image's environment, so
+        // its text counts too.
         if let Some(default) = item.default.as_ref().filter(|it| it.value.contains('$')) {
             text.push('=');
             text.push_str(&quote(&default.value));
@@ -196,7 +195,7 @@ fn put(text: &mut String, part: &str) {
     text.push_str(part);
 }
 
-/// A text between quotes; what is no visible character is escaped.
+/// Returns a text in quotes, with control characters escaped.
 fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

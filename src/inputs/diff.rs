@@ -1,8 +1,8 @@
 //! The difference between two keys, as data.
 //!
-//! Owns what may differ between the inputs of an image now and those that it was built from. The
-//! order is that in which a person wants to know: what they wrote, then files, then what lies
-//! below. Sentences are `report/`'s affair.
+//! Owns what may differ between the current inputs of an image and those that it was built from. Changes are
+//! ordered by interest to the reader: the instructions first, then files, then dependencies. `report` turns them
+//! into sentences.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,78 +16,77 @@ use crate::base::{Place, Platform, UnitId};
 use crate::graph::Dependency;
 use crate::graph::reference::Reference;
 
-/// One thing that differs.
+/// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {
-    /// A file has other content, or is another kind of thing.
+    /// A file has different content, or is of a different type.
     FileChanged {
-        /// Its path below the repository's root.
+        /// The path relative to the repository's root.
         path: String,
     },
-    /// A file is new.
+    /// A file was added.
     FileAdded {
-        /// Its path.
+        /// The path.
         path: String,
     },
-    /// A file is gone, or not read any more.
+    /// A file was removed, or is no longer read.
     FileRemoved {
-        /// Its path.
+        /// The path.
         path: String,
     },
-    /// A file or folder has other permissions.
+    /// A file or directory has different permissions.
     ModeChanged {
-        /// Its path.
+        /// The path.
         path: String,
-        /// The bits now, in octal.
+        /// The current permission bits, in octal.
         now: String,
-        /// The bits that they were.
+        /// The former permission bits.
         was: String,
     },
-    /// An instruction says something else; it may be the one after those that are gone.
+    /// An instruction differs, or is the one after removed instructions.
     Instruction {
-        /// Where.
+        /// The location.
         at: Place,
     },
-    /// The `ONBUILD` lines of a base differ.
+    /// The `ONBUILD` triggers of a base differ.
     Triggers {
-        /// The `FROM` upon which they run.
+        /// The `FROM` that runs them.
         at: Place,
     },
-    /// A build argument, or an option of the builder, has another value.
+    /// A build argument or a builder option has a different value.
     Argument {
-        /// Its name.
+        /// The name.
         name: String,
-        /// Its value; nothing where it has none.
+        /// The current value; `None` if it has none.
         now: Option<String>,
-        /// The value that it had.
+        /// The former value.
         was: Option<String>,
     },
-    /// It is built for another platform.
+    /// The platform differs.
     Platform {
-        /// The platform.
+        /// The current platform.
         now: Platform,
-        /// The one before.
+        /// The former platform.
         was: Platform,
     },
-    /// Another frontend reads the Dockerfile.
+    /// The frontend of the Dockerfile differs.
     Syntax,
-    /// An external is another one than before.
+    /// An external image differs.
     External {
-        /// What it is called.
+        /// Its reference.
         reference: Reference,
-        /// Whether the engine holds it now.
+        /// Whether the engine has it now.
         held: bool,
     },
-    /// An image of the repository is another one than before.
+    /// A parent differs.
     Parent {
         /// Its name.
         image: String,
     },
 }
 
-/// What differs in a unit, given the inputs that it was built from. `name` says what units are
-/// called.
+/// Returns the differences between a unit and the inputs that it was built from. `name` returns the name of a unit.
 pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<Change> {
     let now = &own.inputs;
     let mut changes = Vec::new();
@@ -105,8 +104,8 @@ pub fn changes(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Vec<
     changes
 }
 
-/// Whether anything but the identities of what is needed differs: then it is certain that the
-/// image must be built, whatever becomes of its parents.
+/// Returns whether anything differs apart from the identities of dependencies. If so, the image is stale, whatever
+/// its parents turn out to be.
 pub fn differs_by_itself(now: &Inputs, was: &Inputs) -> bool {
     let without = |inputs: &Inputs| {
         let mut inputs = inputs.clone();
@@ -116,7 +115,7 @@ pub fn differs_by_itself(now: &Inputs, was: &Inputs) -> bool {
     without(now) != without(was)
 }
 
-/// The first place in each stage where the instructions part.
+/// Returns the first differing location in each stage.
 fn changed_instructions(own: &Own, was: &Inputs) -> Vec<Change> {
     let mut changes = Vec::new();
     let now = &own.inputs;
@@ -159,7 +158,7 @@ fn changed_arguments(now: &Inputs, was: &Inputs) -> Vec<Change> {
         .collect()
 }
 
-/// The build arguments and options of the builder.
+/// Returns the build arguments and builder options.
 fn arguments_of(inputs: &Inputs) -> BTreeMap<&str, Option<&str>> {
     let declared = inputs.stages.iter().flat_map(|stage| &stage.arguments);
     let declared = declared.map(|argument| (argument.name.as_str(), argument.value.as_deref()));
@@ -175,14 +174,14 @@ fn changed_files(own: &Own, was: &Inputs) -> Vec<Change> {
     let whole = |path: &str| {
         own.context.join(path).map_or_else(|| path.to_owned(), |path| path.as_str().to_owned())
     };
-    // A folder that comes or goes with the files in it is not worth naming first.
+    // A directory that was added or removed along with its files is less interesting than the files.
     let rank = |file: &FileInputs<'_>| if file.kind == "folder" { 2 } else { 1 };
     let reads_otherwise = own.inputs.whole_context != was.whole_context;
     let mut changes = Vec::new();
     for (path, file) in &now {
         let path_shown = whole(path);
         match gone.remove(path) {
-            // Files that count only because nobody knows which are read did not change for that.
+            // Files that count only because it is unknown which files are read are not changes.
             None if reads_otherwise => {}
             None => changes.push((rank(file), Change::FileAdded { path: path_shown })),
             Some(old) if (&old.kind, &old.content) != (&file.kind, &file.content) => {
@@ -214,7 +213,7 @@ fn changed_needs(own: &Own, was: &Inputs, name: &dyn Fn(UnitId) -> String) -> Ve
             (&old.reference, &old.kind, &old.platform)
                 == (&need.reference, &need.kind, &need.platform)
         };
-        // A need that is new is told by the instruction that brings it.
+        // A new dependency is reported as the instruction that adds it.
         let Some(old) = was.needs.iter().find(same).filter(|old| *old != need) else { continue };
         let change = match of {
             Dependency::Image(unit) => Change::Parent { image: name(unit) },

@@ -1,8 +1,8 @@
-//! The files that an image reads, as one text: what is hashed is what is kept and shown.
+//! The list of files that an image reads, as one text: what is hashed is what is stored and printed.
 //!
-//! Owns the form of the list, a JSON array that is written once, from what the disk says and the
-//! digests of contents, for all images that read the same. From then on images carry it about
-//! and compare it as one value; only who wants to name a difference reads it again.
+//! Owns the format of the list, a JSON array. It is written once, from file metadata and content digests, for all
+//! images that read the same files. Images then keep and compare it as one value; only code that lists differences
+//! parses it again.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -14,24 +14,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::scan::context::{Entry, EntryKind};
 
-/// A file, folder or other entry of the context.
+/// A file, directory, or other entry of the context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileInputs<'a> {
-    /// The path below the context.
+    /// The path relative to the context.
     #[serde(borrow)]
     pub path: Cow<'a, str>,
     /// `file`, `folder`, `symlink`, …
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
-    /// The permission bits in octal, with setuid, setgid and sticky.
+    /// The permission bits in octal, including setuid, setgid, and sticky.
     #[serde(borrow)]
     pub mode: Cow<'a, str>,
-    /// A file's digest, a symlink's text, a device's numbers.
+    /// The digest of a file, the target of a symlink, or the numbers of a device.
     #[serde(borrow)]
     pub content: Option<Cow<'a, str>>,
 }
 
-/// The files of an image, in the order of a walk. Cheap to clone.
+/// The files of an image, in walk order. Cheap to clone.
 #[derive(Clone)]
 pub struct FileList {
     inner: Arc<Inner>,
@@ -44,14 +44,14 @@ struct Inner {
 }
 
 impl FileList {
-    /// The list of some entries of a context, the files among them with their digests.
+    /// Creates the list from entries of a context, with the digests of files.
     pub fn of<'a>(entries: impl Iterator<Item = (&'a Entry, Option<blake3::Hash>)>) -> FileList {
-        // Room for a digest, the names of the fields and a path of usual length.
+        // Space for a digest, the field names, and a path of typical length.
         let mut text = Vec::with_capacity(entries.size_hint().0 * 160);
         let mut len = 0;
         for (entry, digest) in entries {
             text.push(if len == 0 { b'[' } else { b',' });
-            // Text always becomes JSON, and a vector takes all.
+            // Neither serializing text nor writing to a vector can fail.
             serde_json::to_writer(&mut text, &describe(entry, digest)).unwrap_or_default();
             len += 1;
         }
@@ -59,9 +59,9 @@ impl FileList {
         FileList::from_text(String::from_utf8(text).unwrap_or_default(), len)
     }
 
-    /// The list of files that are described already.
+    /// Creates the list from file descriptions.
     pub fn new(files: &[FileInputs<'_>]) -> FileList {
-        // Text always becomes JSON.
+        // Serializing text cannot fail.
         FileList::from_text(serde_json::to_string(files).unwrap_or_default(), files.len())
     }
 
@@ -70,24 +70,24 @@ impl FileList {
         FileList { inner: Arc::new(Inner { text, digest, len }) }
     }
 
-    /// How many there are.
+    /// Returns the number of files.
     pub fn len(&self) -> usize {
         self.inner.len
     }
 
-    /// Whether there is none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.inner.len == 0
     }
 
-    /// The hash of the whole list.
+    /// Returns the hash of the whole list.
     pub fn digest(&self) -> &blake3::Hash {
         &self.inner.digest
     }
 
-    /// The files, read from the text that was hashed.
+    /// Parses the files from the text that was hashed.
     pub fn read(&self) -> Vec<FileInputs<'_>> {
-        // It was written here.
+        // The text was written by this type, so parsing cannot fail.
         serde_json::from_str(&self.inner.text).unwrap_or_default()
     }
 }
@@ -143,14 +143,14 @@ fn describe(entry: &Entry, digest: Option<blake3::Hash>) -> FileInputs<'_> {
     FileInputs { path: readable(&entry.path), kind: Cow::Borrowed(kind), mode, content }
 }
 
-/// A digest as text; the crate's own way takes five times as long.
+/// Returns a digest in hexadecimal; the crate's own method takes five times as long.
 fn hex(digest: &blake3::Hash) -> String {
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
     digest.as_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// A name as text. One that is no UTF-8 is escaped behind a NUL, which no name holds, so that two
-/// names never become one.
+/// Returns a name as text. Names that are not valid UTF-8 are escaped and prefixed with a NUL, which no name
+/// contains, so that different names never become equal.
 pub(super) fn readable(name: &OsStr) -> Cow<'_, str> {
     match name.to_str() {
         Some(text) => Cow::Borrowed(text),

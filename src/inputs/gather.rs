@@ -1,8 +1,8 @@
-//! From images to their own inputs, identities of what they need not yet among them.
+//! Gathering of the inputs of images, without the identities of their dependencies.
 //!
-//! Owns the order of the work: images that share a context and an ignore file share one walk, a
-//! file is read once however many images read it, and not at all where its digest is known. What
-//! is hashed is what will be sent: the archive carries the digests along.
+//! Owns the order of the work: images that share a context and an ignore file share one walk, and a file is read
+//! once for all images, or not at all if its digest is known. What is hashed is what is sent: the archive keeps the
+//! digests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -28,38 +28,38 @@ use crate::inputs::Identity;
 use crate::scan::context::{Context, Entry, EntryKind, Stat};
 use crate::scan::ignore_file::{IgnoreFile, find_ignore_file};
 
-/// The digests of files that earlier runs have read, and those that this one reads.
+/// The digests of files that earlier runs and this one have read.
 pub trait FileDigests: Sync {
-    /// Returns the digest of the file at a path, where the disk says the same of it as when it was read.
+    /// Returns the digest of the file at a path, if the file's metadata has not changed since it was read.
     fn find(&self, path: &Path, stat: &Stat) -> Option<blake3::Hash>;
 
-    /// Keeps a digest that was made by a reading that began at `read_at`.
+    /// Records a digest from a read that began at `read_at`.
     fn note(&mut self, path: &Path, stat: &Stat, read_at: UnixTime, digest: &blake3::Hash);
 }
 
-/// The own inputs of a unit, and what they were taken from.
+/// The inputs of a unit, and where they come from.
 #[derive(Debug, Clone)]
 pub struct Own {
-    /// All inputs; the needs have no identities yet.
+    /// All inputs; dependencies do not have identities yet.
     pub inputs: Inputs,
-    /// What each of the needs names.
+    /// What each of the dependencies in `inputs` refers to.
     pub dependencies: Vec<Dependency<UnitId>>,
-    /// The files, ready to be sent.
+    /// The files, ready to send.
     pub archive: Arc<ContextArchive>,
-    /// Where the instructions of each stage of the inputs are written.
+    /// The locations of the instructions, for each stage in `inputs`.
     pub places: Vec<StagePlaces>,
-    /// The context's folder below the repository's root.
+    /// The directory of the context, relative to the repository's root.
     pub context: RelPath,
 }
 
 impl Own {
-    /// The needs in the inputs with what they name.
+    /// Returns the dependencies in the inputs with what they refer to.
     pub fn needs(&self) -> impl Iterator<Item = (&NeedInputs, Dependency<UnitId>)> {
         self.inputs.needs.iter().zip(self.dependencies.iter().copied())
     }
 }
 
-/// Where a stage's `FROM` and instructions are written.
+/// The locations of a stage's `FROM` and instructions.
 #[derive(Debug, Clone)]
 pub struct StagePlaces {
     /// The `FROM`.
@@ -71,38 +71,37 @@ pub struct StagePlaces {
 /// An external image as the engine or its registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outside {
-    /// What it is.
+    /// The image's identity.
     pub identity: Identity,
-    /// Its `ONBUILD` instructions; nothing if those that will run are not known, because what was seen is
-    /// for another platform.
+    /// Its `ONBUILD` triggers; `None` if they are unknown, because the description is for another platform.
     pub triggers: Option<Vec<String>>,
-    /// What it hands down.
+    /// What its children inherit.
     pub inheritance: Inheritance,
-    /// Its ID if the engine holds it for the platform that is built for.
+    /// Its ID if the engine has it for the target platform.
     pub image_id: Option<String>,
 }
 
-/// The images that are used as they are; nothing for those that the engine lacks. Of the images of the
-/// repository only those are among them whose triggers are not those of their Dockerfiles.
+/// The images that are used as they are; `None` for those that the engine lacks. Images of the repository are
+/// included only if their triggers differ from those in their Dockerfiles.
 pub type Externals = BTreeMap<Dependency, Option<Outside>>;
 
-/// What inputs are gathered of.
+/// What to gather inputs from.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The repository's root.
     pub root: &'a Path,
-    /// Its images.
+    /// The images of the repository.
     pub graph: &'a Graph,
-    /// The units of its images.
+    /// The units of the images.
     pub units: &'a Units,
-    /// The externals of all images that are asked for.
+    /// The externals of all requested images.
     pub externals: &'a Externals,
-    /// What is attested of them.
+    /// The attestations of the images.
     pub attestations: &'a Attestations,
 }
 
-/// The own inputs of units; nothing for the others. What can't be read is told in a message of
-/// the unit that reads it.
+/// Gathers the inputs of some units; the others are `None`. If something cannot be read, the units that read it get
+/// an error.
 pub fn gather(
     asked: Asked<'_>,
     units: &[UnitId],
@@ -118,7 +117,7 @@ pub fn gather(
             Err(message) => gathered[*unit] = Some(Err(message)),
         }
     }
-    // The folder in which we keep what we know is nobody's input, or nothing would ever be fresh.
+    // The state directory is never an input: it changes with every run, so nothing would ever be up to date.
     let root = asked.root.canonicalize().unwrap_or_else(|_| asked.root.to_owned());
     let kept = root.join(STATE_DIRECTORY);
     let walked: Vec<Walked<'_>> =
@@ -138,7 +137,7 @@ struct Reader<'a> {
     image: &'a Image,
     uses: Vec<Use>,
     doubt: own::Doubt,
-    /// The folder, and the ignore file that counts.
+    /// The directory, and the ignore file that applies.
     walk: (RelPath, Option<PathBuf>),
 }
 
@@ -164,12 +163,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// One walk, and what its readers take of it.
+/// One walk, and what its readers take from it.
 struct Walked<'a> {
-    /// Each with the number of its choice.
+    /// The readers, each with the index of its choice.
     readers: Vec<(Reader<'a>, usize)>,
     context: Result<Arc<Context>, InfrastructureError>,
-    /// The entries that are read, ascending. Images that read by the same words share a choice.
+    /// The indexes of the entries that are read, ascending. Images with the same sources share a choice.
     choices: Vec<Vec<usize>>,
 }
 
@@ -190,7 +189,7 @@ impl Walked<'_> {
     }
 }
 
-/// The chosen files of a context, as inputs and ready to be sent.
+/// Returns the chosen files of a context, as inputs and ready to send.
 fn take(
     context: &Arc<Context>,
     chosen: Vec<usize>,
@@ -241,7 +240,7 @@ fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
     Walked { readers, context: context.map(Arc::new), choices }
 }
 
-/// The entries of a context that we keep ourselves.
+/// Returns the entries of a context that are inside the state directory.
 fn kept_of(context: &Context, kept: &Path) -> Range<usize> {
     if context.root.starts_with(kept) {
         return 0..context.entries.len();
@@ -269,7 +268,7 @@ pub(super) fn walk_for(
     }
 }
 
-/// What is wrong in an ignore file, and where.
+/// Returns what is wrong in an ignore file, and where.
 pub(super) fn describe_ignore_problem(problem: &Diagnostic) -> String {
     match problem.labels.first() {
         Some(label) => format!("{}: {}", label.source.place(label.span), problem.message),
@@ -281,23 +280,23 @@ fn unreadable(error: io::Error) -> InfrastructureError {
     InfrastructureError::restate(ErrorKind::Permanent, &error.into())
 }
 
-/// How many bytes of files are kept from their reading to their sending, in all and of one file:
-/// what a small image is made of is read once.
+/// The maximum number of bytes of file content kept in memory between reading and sending, in total and per file.
+/// The files of small images are therefore read only once.
 const MOST_KEPT: u64 = 32 << 20;
 const LARGEST_KEPT: u64 = 256 << 10;
 
-/// What the files of a walk hold, as far as anybody reads them.
+/// The content of the files of a walk that images read.
 #[derive(Default)]
 struct Read {
-    /// By the entries' numbers.
+    /// The digests, by entry index.
     digests: Vec<Option<blake3::Hash>>,
-    /// What was read of some, likewise.
+    /// The content that was kept, by entry index.
     contents: HashMap<usize, Arc<[u8]>>,
-    /// Why some can't be read, likewise.
+    /// Why files cannot be read, by entry index.
     failures: BTreeMap<usize, InfrastructureError>,
 }
 
-/// The contents of the files that anybody reads, for each walk.
+/// Reads the files that images need, for each walk.
 fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read> {
     let looked_up: Vec<(Read, Vec<usize>)> =
         walked.par_iter().map(|walked| look_up(walked, digests)).collect();
@@ -310,7 +309,7 @@ fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read>
         }
         read.push(known);
     }
-    // Taken before the first byte is read, so that every later change is younger.
+    // Taken before the first byte is read, so that any later change has a later time.
     let read_at = clock::now();
     let used = AtomicU64::new(0);
     let has_space =
@@ -339,8 +338,7 @@ fn read_files(walked: &[Walked<'_>], digests: &mut dyn FileDigests) -> Vec<Read>
     read
 }
 
-/// What is known of the files of a walk that anybody reads, and the numbers of those that have to
-/// be read.
+/// Returns the known digests of the files that images read, and the indexes of the files that have to be read.
 fn look_up(walked: &Walked<'_>, digests: &dyn FileDigests) -> (Read, Vec<usize>) {
     let Ok(context) = &walked.context else {
         return (Read::default(), Vec::new());

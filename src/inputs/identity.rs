@@ -1,8 +1,8 @@
-//! What a built image is, as far as a child can tell.
+//! The identity of a built image: everything that a child can observe.
 //!
-//! Owns the identity: the digests of the unpacked layers, and the parts of the configuration
-//! that a child inherits. When an image was made, by what and under which key does not count, so
-//! that an image that is rebuilt and comes out the same leaves its dependents alone.
+//! Owns what the identity consists of: the digests of the uncompressed layers, and the parts of the configuration
+//! that a child inherits. When an image was built, by what, and under which key does not count, so a rebuilt image
+//! that comes out the same does not make its dependents stale.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,50 +11,49 @@ use crate::base::Platform;
 use crate::engine::StoredImage;
 use crate::registry::RemoteImage;
 
-/// What counts for an identity, as a number that is raised whenever that changes: identities of
-/// another are not compared with today's.
+/// The version of what an identity consists of. Identities of different versions are not compared.
 pub const FORMAT: u32 = 3;
 
-/// The label that carries an image's key.
+/// The label that contains an image's key.
 pub const KEY_LABEL: &str = "dev.layers.key";
 
-/// The label that carries the proof of an image's origin: see `plan/origin.rs`.
+/// The label that contains an image's proof of origin; see `plan/origin.rs`.
 pub const PROOF_LABEL: &str = "dev.layers.proof";
 
-/// The labels that this program adds to an image. They are no part of what a child inherits: every image
-/// that is built here has its own.
+/// The labels that this program adds to images. Children do not inherit them, because every image that this program
+/// builds has its own.
 pub const OUR_LABELS: [&str; 2] = [KEY_LABEL, PROOF_LABEL];
 
-/// What is no part of a configuration that a child inherits: the container that a classic build
-/// left behind, and the image that it began with.
+/// The parts of a configuration that a child does not inherit: the container that a classic build left behind, and
+/// the image that it started from.
 const LEFTOVERS: [&str; 3] = ["Hostname", "Domainname", "Image"];
 
-/// Two equal identities mean that a child can't tell the images apart.
+/// The identity of an image. If two identities are equal, a child cannot distinguish the images.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
-    /// The layers and the platform: all that `COPY --from` and a mount can see.
+    /// The layers and the platform: everything visible to `COPY --from` and mounts.
     pub layers: String,
-    /// The configuration: what a `FROM` sees beside the layers.
+    /// The configuration: what `FROM` uses in addition to the layers.
     pub config: String,
 }
 
 impl Identity {
-    /// The identity of an image in an engine's store.
+    /// Returns the identity of an image in an engine's store.
     pub fn of(image: &StoredImage) -> Identity {
         let outer = [image.author.as_str(), image.os_version.as_str()];
         Identity::made_of(&image.platform, &image.diff_ids, &image.config, outer)
     }
 
-    /// The identity of an image in a registry: what it will be in an engine's store, too.
+    /// Returns the identity of an image in a registry, which is the same as in an engine's store.
     pub fn of_remote(image: &RemoteImage) -> Identity {
         let outer = [image.author.as_str(), image.os_version.as_str()];
         Identity::made_of(&image.platform, &image.diff_ids, &image.config, outer)
     }
 
-    /// A child starts from the whole configuration of its base, without its creation time (BuildKit,
-    /// `dockerfile2llb/convert.go` and `image.go`): the platform with the version of its operating system,
-    /// the author (`outer`), and the runtime configuration. The `os.features` of a Windows image are
-    /// inherited too, but engines do not report them.
+    /// Returns the identity from its parts. A child starts from the whole configuration of its base except the
+    /// creation time (BuildKit, `dockerfile2llb/convert.go` and `image.go`): the platform with the version of its
+    /// operating system, the author (`outer`), and the runtime configuration. The `os.features` of a Windows image
+    /// are inherited too, but engines do not report them.
     fn made_of(
         platform: &Platform,
         diff_ids: &[String],
@@ -68,8 +67,8 @@ impl Identity {
     }
 }
 
-/// The configuration without what is empty (engines write `null`, `""`, `[]` or nothing for the
-/// same), without leftovers and without our labels.
+/// Returns the configuration without empty values (engines write `null`, `""`, `[]`, or nothing for the same),
+/// leftovers, and the labels that this program adds.
 fn inherited(config: &Value) -> Value {
     let Value::Object(fields) = config else { return Value::Null };
     let kept = fields.iter().filter(|(name, _)| !LEFTOVERS.contains(&name.as_str()));
@@ -90,8 +89,8 @@ fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::String(text) => text.is_empty(),
-        // An empty list is not always nothing: `ENTRYPOINT []` takes the parent's away, but what
-        // is left in the image then is what an image without one has.
+        // An empty list in an instruction can have a meaning: `ENTRYPOINT []` removes the parent's. But the
+        // resulting image is the same as one without an entrypoint.
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         _ => false,
@@ -99,7 +98,7 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn digest(value: &impl Serialize) -> String {
-    // Strings, lists and maps always become JSON.
+    // Serializing strings, lists, and maps cannot fail.
     let text = serde_json::to_vec(value).unwrap_or_default();
     blake3::hash(&text).to_hex().to_string()
 }
@@ -134,10 +133,10 @@ mod tests {
                    "Hostname": "h", "Image": "sha256:1", "OnBuild": null, "User": "", "Tty": false}),
             true,
         );
-        // Any other label is inherited, whatever its name.
+        // All other labels are inherited, whatever their names.
         let other = json!({"x": "y", "dev.layers.other": "0"});
         check(json!({"Env": ["A=b"], "Labels": other, "Cmd": ["sh"]}), false);
-        // K61 to K64: a label, a variable, a trigger.
+        // Cases K61 to K64 in `tests/cases/parents.json`: a label, a variable, a trigger.
         check(json!({"Env": ["A=b"], "Labels": {"x": "z"}, "Cmd": ["sh"]}), false);
         check(json!({"Env": ["A=c"], "Labels": {"x": "y"}, "Cmd": ["sh"]}), false);
         check(

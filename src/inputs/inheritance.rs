@@ -1,7 +1,7 @@
-//! What an image hands down to the images that are built on it, as far as it can be predicted.
+//! What the children of an image inherit, as far as it can be predicted.
 //!
-//! Owns the facts about a base image from which the proof of a child's origin is computed. What makes two
-//! bases equal is `identity`'s subject.
+//! Owns the facts about a base image from which the proof of a child's origin is computed. `identity` defines when
+//! two bases are equal.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use super::identity::OUR_LABELS;
 use crate::engine::StoredImage;
 use crate::registry::RemoteImage;
 
-/// What a child inherits from its base, beside the layers themselves.
+/// What a child inherits from its base, in addition to the layers themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inheritance {
-    /// How many layers the base has.
+    /// The number of layers in the base.
     pub layers: usize,
-    /// How many entries its history has; `None` until the engine has reported it.
+    /// The number of entries in its history; `None` until the engine has reported it.
     pub history: Option<usize>,
-    /// Its labels, without those that this program adds.
+    /// The labels, without those that this program adds.
     pub labels: BTreeMap<String, String>,
-    /// Its environment, in order.
+    /// The environment variables, in order.
     pub environment: Vec<(String, String)>,
 }
 
 impl Inheritance {
-    /// What `scratch` hands down.
+    /// Returns what children of `scratch` inherit.
     pub fn of_nothing() -> Inheritance {
         Inheritance { history: Some(0), ..Inheritance::default() }
     }
 
-    /// What an image in an engine's store hands down. Its history is reported separately.
+    /// Returns what children of an image in an engine's store inherit. The engine reports the history separately.
     pub fn of(image: &StoredImage) -> Inheritance {
         Inheritance {
             layers: image.diff_ids.len(),
@@ -40,7 +40,7 @@ impl Inheritance {
         }
     }
 
-    /// What an image in a registry hands down.
+    /// Returns what children of an image in a registry inherit.
     pub fn of_remote(image: &RemoteImage) -> Inheritance {
         Inheritance {
             layers: image.diff_ids.len(),
@@ -51,13 +51,13 @@ impl Inheritance {
     }
 }
 
-/// The labels of an image that its builder or its bases set, without those that this program adds.
+/// Returns an image's labels without those that this program adds.
 pub fn without_ours(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let theirs = labels.iter().filter(|(name, _)| !OUR_LABELS.contains(&name.as_str()));
     theirs.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// `NAME=VALUE` pairs; one without a value is empty, as BuildKit reads it.
+/// Returns `NAME=VALUE` pairs; without a value, it is empty, as in BuildKit.
 fn environment_of(config: &Value) -> Vec<(String, String)> {
     let pairs = config["Env"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let split = |pair: &str| match pair.split_once('=') {

@@ -1,12 +1,11 @@
 //! The key of an image: the hash of a readable struct.
 //!
-//! Owns what feeds a key. Everything that BuildKit would look at before it takes a step from its
-//! cache is in [`Inputs`], and nothing else is: comments, blank lines, the case of keywords, the
-//! names of stages, stages that the target does not reach, files that no instruction can read,
-//! times and owners are not. One serialisation makes both the hash and what `layers why --inputs`
-//! prints, so that the explanation can't drift from the key.
+//! Owns what a key consists of. [`Inputs`] contains everything that BuildKit considers before it reuses a cached
+//! step, and nothing else: no comments, blank lines, case of keywords, names of stages, stages that the target does
+//! not need, files that no instruction can read, times, or owners. The same serialization is hashed and printed by
+//! `layers why --inputs`, so the explanation always matches the key.
 //!
-//! The struct only grows by raising [`FORMAT`], which makes every key another one.
+//! Adding a field requires a new [`FORMAT`], which changes every key.
 
 use std::collections::BTreeMap;
 
@@ -18,81 +17,81 @@ use crate::base::Platform;
 use crate::graph::evaluate::NeedKind;
 use crate::graph::reference::Reference;
 
-/// The form of [`Inputs`].
+/// The version of [`Inputs`].
 pub const FORMAT: u32 = 4;
 
-/// All that an image is made of.
+/// Everything that determines an image's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
-    /// [`FORMAT`] when it was written.
+    /// The [`FORMAT`] with which it was written.
     pub format: u32,
-    /// The frontend that the Dockerfile asks for.
+    /// The frontend that the Dockerfile names.
     pub syntax: Option<String>,
     /// The escape character of the Dockerfile.
     pub escape: char,
-    /// The platform that is built for: with the image, whose inputs these are, the unit.
+    /// The target platform. The platform and the image with these inputs form the unit.
     pub platform: Platform,
-    /// The Dockerfile as it is, where its frontend is not known here.
+    /// The text of the Dockerfile, if its frontend is unknown.
     pub text: Option<String>,
-    /// Build arguments that mean something to the builder itself.
+    /// Build arguments that affect the builder itself.
     pub settings: BTreeMap<String, String>,
-    /// The stages that the target needs, in the order written.
+    /// The stages that the target needs, in source order.
     pub stages: Vec<StageInputs>,
-    /// The target, by its place in `stages`.
+    /// The index of the target in `stages`.
     pub target: Option<usize>,
-    /// The images that those stages need.
+    /// The dependencies of those stages.
     pub needs: Vec<NeedInputs>,
-    /// What they download.
+    /// The downloads of those stages.
     pub downloads: Vec<DownloadInputs>,
-    /// Whether all files count, because nobody knows which are read.
+    /// Whether all files count, because it is unknown which ones are read.
     pub whole_context: bool,
-    /// The files that those stages can read, in the order of a walk.
+    /// The files that those stages can read, in walk order.
     pub files: FileList,
 }
 
 /// A stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageInputs {
-    /// What it starts from; another stage by its place among those that count.
+    /// The base; other stages by their index among those that count.
     pub base: String,
-    /// `--platform` after expansion.
+    /// The value of `--platform` after expansion.
     pub platform: Option<Platform>,
-    /// Its name, only where triggers run, which name stages by their names.
+    /// The name, but only if triggers run, because triggers refer to stages by name.
     pub name: Option<String>,
-    /// The `ONBUILD` lines of its base.
+    /// The `ONBUILD` triggers of the base.
     pub triggers: Vec<String>,
-    /// The arguments that it declares or its `FROM` uses, with their values.
+    /// The arguments that the stage declares or its `FROM` uses, with their values.
     pub arguments: Vec<ArgumentInputs>,
-    /// The instructions in a form that knows no formatting.
+    /// The instructions in canonical form.
     pub instructions: Vec<String>,
 }
 
 /// A build argument.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArgumentInputs {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its value; an empty one is not the same as none.
+    /// The value; an empty value is not the same as none.
     pub value: Option<String>,
 }
 
-/// An image that is needed.
+/// A dependency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeedInputs {
-    /// What it is called.
+    /// The image's reference.
     pub reference: Reference,
-    /// How it is needed.
+    /// How the stage uses the image.
     pub kind: NeedKind,
-    /// The platform it is wanted for.
+    /// The platform to use the image for.
     pub platform: Option<Platform>,
-    /// The identity of its layers; nothing where the engine does not hold it.
+    /// The identity of the layers; `None` if the engine does not have the image.
     pub layers: Option<String>,
-    /// The identity of its configuration, where that is inherited.
+    /// The identity of the configuration, if it is inherited.
     pub config: Option<String>,
 }
 
 impl NeedInputs {
-    /// Sets what the needed image is.
+    /// Sets the identity of the image.
     pub fn identify(&mut self, identity: Option<&Identity>) {
         let inherits = !matches!(self.kind, NeedKind::Copy | NeedKind::Mount);
         self.layers = identity.map(|identity| identity.layers.clone());
@@ -103,18 +102,18 @@ impl NeedInputs {
 /// Something that an `ADD` downloads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownloadInputs {
-    /// Its address after expansion.
+    /// The URL after expansion.
     pub address: String,
-    /// The checksum that it must have; empty where there is none.
+    /// The required checksum; empty if there is none.
     pub checksum: String,
 }
 
 impl Inputs {
-    /// The key: the hash of the canonical serialisation. The files enter by the hash of theirs,
-    /// which is made once, however many images read them and however often one is asked.
+    /// Returns the key: the hash of the canonical serialization. Files contribute the hash of their list, which is
+    /// computed once, no matter how many images read them and how often this is called.
     pub fn key(&self) -> String {
         let rest = Inputs { files: FileList::default(), ..self.clone() };
-        // Strings, numbers, lists and maps with strings for names always become JSON.
+        // Serializing strings, numbers, lists, and maps with string keys cannot fail.
         let mut text = serde_json::to_vec(&rest).unwrap_or_default();
         text.extend_from_slice(self.files.digest().as_bytes());
         blake3::hash(&text).to_hex().to_string()

@@ -1,9 +1,8 @@
-//! Files that instructions name and the context does not hold: forgotten, misspelt, or hidden by
-//! the ignore file.
+//! Warnings about files that instructions name and the context lacks: forgotten, misspelled, or ignored.
 //!
-//! Owns these warnings. They say no more than is certain: a source that depends on a variable of
-//! an image is left alone, and so is whatever BuildKit's versions read in different ways. A
-//! missing file is a warning and no error, since a step before the build may make it.
+//! Owns these warnings. They report only what is certain, and skip sources that depend on a variable of an image,
+//! or that versions of BuildKit read differently. A missing file is a warning and not an error, because a step
+//! before the build may create it.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -22,13 +21,13 @@ use crate::graph::{Graph, Image};
 use crate::scan::context::{Context, Entry};
 use crate::scan::ignore_file::{IgnoreFile, Verdict, find_ignore_file};
 
-/// What is missing in the contexts of all images of the repository at `root`. Walks each context
-/// that some instruction reads a part of; uses rayon's pool.
+/// Returns what is missing in the contexts of all images of the repository at `root`. Walks each context that an
+/// instruction reads in part; uses rayon's pool.
 pub fn find(root: &Path, graph: &Graph) -> Vec<Diagnostic> {
-    // Images with one context and one ignore file are looked at together, with one walk.
+    // Images with the same context and ignore file share one walk.
     let mut groups: BTreeMap<(&RelPath, Option<RelPath>), Vec<&Image>> = BTreeMap::new();
     for image in graph.images.values().filter(|image| certain_uses(image).next().is_some()) {
-        // An ignore file that can't be looked for is told of where ignore files are read.
+        // An ignore file that cannot be looked up is reported when ignore files are read.
         let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));
         let Ok(file) = find_ignore_file(&dockerfile, &context) else { continue };
         let file = file.and_then(|file| RelPath::from_path(file.strip_prefix(root).ok()?));
@@ -40,7 +39,7 @@ pub fn find(root: &Path, graph: &Graph) -> Vec<Diagnostic> {
     found.into_iter().flatten().collect()
 }
 
-/// The sources that say for certain what they read, and not all of the context.
+/// Returns the sources for which it is certain what they read, without those that read the whole context.
 fn certain_uses(image: &Image) -> impl Iterator<Item = &ContextUse> {
     image
         .evaluation
@@ -56,23 +55,22 @@ fn find_in_group(root: &Path, images: &[&Image]) -> Vec<Diagnostic> {
         return Vec::new();
     };
     if !mistakes.is_empty() {
-        // What it hides is not known; its mistakes are told elsewhere.
+        // It is unknown what the ignore file hides; its mistakes are reported elsewhere.
         return Vec::new();
     }
-    // A context that can't be read is told of where it is set, or by the build.
+    // A context that cannot be read is reported where it is set, or by the build.
     let Ok(context) = Context::walk(&folder, &ignore) else { return Vec::new() };
     let shelf = Shelf { root, context: &context, ignore: &ignore, everything: OnceCell::new() };
     let uses = images.iter().flat_map(|image| certain_uses(image).map(move |one| (image, one)));
     uses.filter_map(|(image, one)| shelf.look_for(image, one)).collect()
 }
 
-/// A context, as it is sent and as it lies on the disk.
+/// A context, as sent and as it is on disk.
 struct Shelf<'a> {
     root: &'a Path,
     context: &'a Context,
     ignore: &'a IgnoreFile,
-    /// All files, the ignored ones too; walked when it is first asked for. Nothing inside where
-    /// that can't be done.
+    /// All files, including ignored ones; walked on first use. `None` if the walk fails.
     everything: OnceCell<Option<Context>>,
 }
 
@@ -94,7 +92,7 @@ impl Shelf<'_> {
             .get_or_init(|| Context::walk(&self.context.root, &IgnoreFile::default()).ok())
             .as_ref()?;
         let hidden = select(everything, &[wanted]);
-        // What the pattern names itself, or else what lies deepest: folders on the way come first.
+        // Choose the entry that the pattern itself names, or else the deepest one: parent directories come first.
         let named = everything.position(one.pattern.as_bytes());
         match named.as_ref().or(hidden.last()).map(|entry| &everything.entries[*entry]) {
             Some(entry) => Some(self.describe_ignored(image, one, entry)),
@@ -117,7 +115,7 @@ impl Shelf<'_> {
             .hint(format!("add a line `!{path}` below, or take this one out"))
     }
 
-    /// The line of the ignore file that leaves an entry out.
+    /// Returns the line of the ignore file that excludes an entry.
     fn hiding_line(&self, image: &Image, entry: &Entry) -> Option<(Source, Span)> {
         let (dockerfile, context) =
             (image.dockerfile.under(self.root), image.context.under(self.root));
@@ -136,7 +134,7 @@ impl Shelf<'_> {
             }
         }
         let span = self.ignore.deciding_line(&verdict?)?;
-        // The file may have been changed since it was read.
+        // The file may have changed since it was read.
         (span.range().end <= source.text().len()).then_some((source, span))
     }
 }
@@ -165,7 +163,7 @@ fn describe_missing(
     if let Some(near) = find_near(everything, pattern) {
         return problem.hint(format!("did you mean `{near}`?"));
     }
-    // A path from the root is the usual mistake of who thinks of another context.
+    // A common mistake is a path relative to the root, as if that were the context.
     let Some(path) = RelPath::new(pattern).filter(|_| !context.is_root()) else { return problem };
     if let Some(inside) = path.strip_folder(context)
         && context.join(inside).is_some_and(|path| path.under(root).exists())
@@ -182,7 +180,7 @@ fn describe_missing(
     problem
 }
 
-/// Another name in the folder where the path ends, that is nearly the one which is missing.
+/// Returns a name similar to the missing one, in the same directory.
 fn find_near(everything: &Context, path: &str) -> Option<String> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let start = if folder.is_empty() { 0 } else { folder.len() + 1 };
@@ -195,8 +193,8 @@ fn find_near(everything: &Context, path: &str) -> Option<String> {
     Some(if folder.is_empty() { near.to_owned() } else { format!("{folder}/{near}") })
 }
 
-/// Points at the source. A trigger stands in another Dockerfile, and reads the context of the one
-/// whose FROM fires it.
+/// Adds the location of the source. A trigger is in another Dockerfile, and reads the context of the image whose
+/// `FROM` runs it.
 fn place(problem: Diagnostic, image: &Image, one: &ContextUse) -> Diagnostic {
     if one.source.path() == image.file.source.path() {
         return problem.at(&one.source, one.span, "");

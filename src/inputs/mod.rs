@@ -1,9 +1,8 @@
-//! What an image is made of.
+//! The inputs of images.
 //!
-//! Owns the files of a context as they are read (which of them an image can read, their digests,
-//! the archive in which they are sent), an image's inputs and the key that is their hash, what a
-//! built image is to a child, and the difference between two keys. It starts no build, asks no engine,
-//! and keeps nothing.
+//! Owns how the files of a context are read (which of them an image can read, their digests, and the archive in
+//! which they are sent), an image's inputs and the key that is their hash, the identity of a built image as its
+//! children see it, and the difference between two keys. It starts no builds, calls no engine, and stores nothing.
 
 pub mod archive;
 mod canonical;

@@ -1,8 +1,8 @@
-//! What of one image counts: its uses of the context, and all else that its Dockerfile says.
+//! The inputs of one image: its uses of the context, and everything else in its Dockerfile.
 //!
-//! Owns the step from an evaluated Dockerfile to [`Inputs`], and the cases in which exactness
-//! can't be had, where the whole context counts: a frontend that is not known here, a source that
-//! depends on a variable of an image, a base whose `ONBUILD` lines nobody here has seen.
+//! Owns the step from an evaluated Dockerfile to [`Inputs`], and the cases in which exact tracking is impossible
+//! and the whole context counts: a frontend that is unknown, a source that depends on a variable of an image, or a
+//! base whose `ONBUILD` triggers are unknown.
 
 use std::collections::BTreeMap;
 
@@ -18,23 +18,23 @@ use crate::graph::evaluate::{Need, StageView};
 use crate::graph::units::Units;
 use crate::graph::{Dependency, Image};
 
-/// What is not known of an image's inputs, so that more has to count than it uses.
+/// What is unknown about an image's inputs, so that more counts than the image uses.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Doubt {
-    /// Which files are read: all of the context counts.
+    /// Which files are read is unknown: the whole context counts.
     pub(super) files: bool,
-    /// Which instructions run: all build arguments and named contexts count too.
+    /// Which instructions run is unknown: all build arguments and named contexts count too.
     pub(super) instructions: bool,
 }
 
-/// What an image reads of its context: all of it if that is not known.
+/// Returns what an image reads from its context: everything if that is unknown.
 pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt) {
     let is_unknown_base = |(need, of): (&Need, Dependency)| {
         need.kind.is_base()
             && match externals.get(&of) {
                 Some(Some(outside)) => outside.triggers.is_none(),
                 Some(None) => true,
-                // Built here, where its triggers are known.
+                // An image built here, whose triggers are known.
                 None => false,
             }
     };
@@ -53,7 +53,7 @@ pub(super) fn uses_of(image: &Image, externals: &Externals) -> (Vec<Use>, Doubt)
     (uses.collect(), doubt)
 }
 
-/// The inputs of an image with the files that it reads.
+/// Returns the inputs of an image with the files that it reads.
 pub(super) fn inputs_of(
     image: &Image,
     (platform, attestations): (&Platform, &Attestations),
@@ -62,16 +62,16 @@ pub(super) fn inputs_of(
 ) -> Inputs {
     let evaluation = &image.evaluation;
     let unknown = image.has_unknown_frontend();
-    // Options of the builder. All others count where they are declared, and a proxy never does.
+    // Options of the builder. All other arguments, including proxies, count only where they are declared.
     let is_setting = |name: &str| {
         doubt.instructions || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH"
     };
     let settings = image.build_args.iter().filter(|(name, _)| is_setting(name));
-    // Where triggers name their sources, or nobody knows what does, all named contexts count.
+    // All named contexts count if triggers name their sources, or if it is unknown which instructions run.
     let named = image.contexts.iter().filter(|_| doubt.instructions || has_triggers(image));
     let settings = settings.map(|(name, value)| (name.clone(), kept_value(name, value)));
-    // They make the image as it is stored another one, though no child can tell: one that was asked for
-    // with an SBOM is not there as long as there is one without.
+    // Attestations affect the stored image, although a child cannot observe them: if an SBOM is requested, an image
+    // without one is not up to date.
     let attested = attestations.wanted().map(|(kind, with)| {
         let with = if with.is_empty() { "true" } else { with };
         (format!("attest:{kind}"), with.to_owned())
@@ -100,7 +100,7 @@ pub(super) fn inputs_of(
     }
 }
 
-/// How many commands the build of an image runs.
+/// Returns how many commands the build of an image runs.
 pub fn commands_of(image: &Image) -> usize {
     let none = Attestations::default();
     let inputs =
@@ -109,7 +109,7 @@ pub fn commands_of(image: &Image) -> usize {
     instructions.filter(|instruction| instruction.starts_with("RUN ")).count()
 }
 
-/// What each of the needs in the inputs of a unit names.
+/// Returns what each dependency in the inputs of a unit refers to.
 pub(super) fn dependencies_of(
     image: &Image,
     unit: UnitId,
@@ -124,7 +124,7 @@ pub(super) fn dependencies_of(
     distinct_needs(image).into_iter().map(of).collect()
 }
 
-/// Where the instructions in the inputs are written.
+/// Returns the locations of the instructions in the inputs.
 pub(super) fn places_of(image: &Image) -> Vec<StagePlaces> {
     let views = image.evaluation.stages.iter().zip(&image.file.stages);
     let place = |span: Span| image.file.source.place(span);
@@ -137,9 +137,9 @@ pub(super) fn places_of(image: &Image) -> Vec<StagePlaces> {
         .collect()
 }
 
-/// The value of an argument as it is kept. A proxy's address may hold a password, which no key, no file
-/// and no output may show; that it is another one shows in its hash. It counts only where it is
-/// declared, as for BuildKit, whose image then has it in its history.
+/// Returns the value of an argument as it is stored. A proxy's URL may contain a password, which must not appear in
+/// any key, file, or output, so only its hash is stored. It counts only where it is declared, as in BuildKit, which
+/// then records it in the image's history.
 fn kept_value(name: &str, value: &str) -> String {
     if !is_proxy(name) {
         return value.to_owned();
@@ -153,7 +153,7 @@ fn places_among_reached(stages: &[StageView]) -> Vec<Option<usize>> {
     stages.iter().map(|stage| if stage.reached { next.next() } else { None }).collect()
 }
 
-/// Whether triggers run in any stage that counts.
+/// Returns whether triggers run in any stage that counts.
 fn has_triggers(image: &Image) -> bool {
     image.evaluation.stages.iter().any(|it| it.reached && !it.triggers.is_empty())
 }
@@ -169,7 +169,7 @@ fn stage_inputs(
         (None, Some(base)) => describe_base(base, places),
         (None, None) => view.base_text.clone(),
     };
-    // Triggers name stages by their names, so where one runs anywhere, names count.
+    // Triggers refer to stages by name, so if any stage runs one, names count.
     let names_count = has_triggers(image);
     let mut froms = Froms::new(&view.froms, places);
     let instructions = image.file.stages.get(index).into_iter().flat_map(|it| &it.instructions);
@@ -187,7 +187,7 @@ fn stage_inputs(
     }
 }
 
-/// The needs of an image, each once for each way and platform.
+/// Returns the dependencies of an image, each once per kind and platform.
 fn distinct_needs(image: &Image) -> Vec<(&Need, Dependency)> {
     let mut needs: BTreeMap<_, (&Need, Dependency)> = BTreeMap::new();
     for (need, of) in image.needs() {

@@ -1,8 +1,8 @@
-//! Reading one file of a context, once, and noticing when it changes meanwhile.
+//! Reading of a file in a context, with detection of concurrent changes.
 //!
-//! Owns the promise that the bytes handed on are the whole content of one state of the file, with
-//! the size that was announced. Both the digest and the archive are made from this reading. It
-//! keeps no file in memory but where it is given the place for it.
+//! Owns the guarantee that the bytes passed on are the complete content of one state of the file, with the
+//! announced size. Both the digest and the archive are created from this read. File content is kept in memory only
+//! if the caller provides a buffer for it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,10 +12,10 @@ use std::path::Path;
 use crate::base::error::permanent;
 use crate::scan::context::{Entry, Stat};
 
-/// How much is read at once. Most files of a context fit.
+/// The number of bytes read at once. Most files of a context fit.
 const CHUNK: usize = 128 * 1024;
 
-/// Memory to read through, kept from file to file.
+/// A read buffer, reused from file to file.
 #[derive(Debug)]
 pub struct Buffer(Vec<u8>);
 
@@ -25,15 +25,15 @@ impl Default for Buffer {
     }
 }
 
-/// Reads the file behind `entry` and hands each piece of its content to `piece`, in order.
+/// Reads the file of `entry` and passes its content piece by piece to `piece`, in order.
 ///
-/// `known` is the digest of its content, if that is known: the content must still have it, whatever its
-/// times say. Otherwise the times must still be those that the walk saw. `root` is the context's folder. The size that is handed on is `entry.stat.size`, or there is
-/// an error.
+/// `known` is the digest of the content, if it is known: the content must still have it, whatever the file's times
+/// are. Otherwise, the times must be those that the walk saw. `root` is the directory of the context. Unless there
+/// is an error, the total size is `entry.stat.size`.
 ///
 /// # Errors
-/// Where the file can't be read, where it is not the one that the walk saw or changed while it was
-/// being read (the message names it), and whatever `piece` returns.
+/// Returns an error if the file cannot be read, if it is not the one that the walk saw or changes while it is read
+/// (the message names it), and if `piece` does.
 pub fn read_entry(
     root: &Path,
     entry: &Entry,
@@ -46,8 +46,8 @@ pub fn read_entry(
     let same_file = before.inode == entry.stat.inode && before.device == entry.stat.device;
     let seen = match known {
         None => same_file && same_state(&before, &entry.stat),
-        // Editors that write a new file and rename it leave the same content behind another
-        // inode; the digest is the better witness.
+        // Editors that write a new file and rename it leave the same content with a different inode, so the digest
+        // is the better evidence.
         Some(_) => before.size == entry.stat.size && before.mode == entry.stat.mode,
     };
     if !seen {
@@ -55,7 +55,7 @@ pub fn read_entry(
     }
     let mut hasher = known.map(|_| blake3::Hasher::new());
     let mut left = before.size;
-    // Where the digest is known, it vouches for what was read; all else asks the disk again.
+    // A known digest verifies what was read. Otherwise, read to the end of the file and check its metadata again.
     while left > 0 || hasher.is_none() {
         let count =
             read_some(&mut file, &mut buffer.0).map_err(|error| unreadable(entry, &error))?;
@@ -81,11 +81,10 @@ pub fn read_entry(
     }
 }
 
-/// The digest of the file's content, by the same reading; the content goes into `kept`, where there
-/// is one.
+/// Returns the digest of the file's content, and appends the content to `kept`, if given.
 ///
 /// # Errors
-/// As [`read_entry`].
+/// Returns the same errors as [`read_entry`].
 pub fn digest_entry(
     root: &Path,
     entry: &Entry,
@@ -103,8 +102,8 @@ pub fn digest_entry(
     Ok(hasher.finalize())
 }
 
-/// What must not change while a file is read. The ctime is not part of it: a new hard link
-/// elsewhere moves it and changes nothing.
+/// Returns whether nothing relevant changed while a file was read. The ctime is not relevant: a new hard link
+/// elsewhere changes it, but not the content.
 fn same_state(a: &Stat, b: &Stat) -> bool {
     let facts = |stat: &Stat| (stat.size, stat.mode, stat.mtime, stat.mtime_nanos);
     facts(a) == facts(b)

@@ -1,13 +1,12 @@
-//! Which entries of a context the instructions of an image can read.
+//! The entries of a context that the instructions of an image can read.
 //!
-//! Owns the way from a source (`COPY src/*.txt`, a bind mount's `source=`) to entries: wildcards,
-//! symlinks on the way, `--parents` and `--exclude`. It knows no instruction, and looks only at
-//! what the walk found.
+//! Owns the resolution of a source (`COPY src/*.txt`, `source=` of a bind mount) to entries: wildcards, symlinks on
+//! the path, `--parents`, and `--exclude`. It does not know instructions, and uses only what the walk found.
 //!
-//! An entry too many costs a build that was not needed; an entry too few is a wrong `fresh`, or a
-//! build that fails. So whatever BuildKit's versions or sources (the walker that sends, the
-//! one that hashes, the one that copies) do not agree on is read in every way, and what can't be
-//! read at all takes the whole context.
+//! Selecting one entry too many costs an unnecessary build; selecting one too few causes a wrong `fresh`, or a build
+//! that fails. If versions of BuildKit, or its components (the walker that sends, the one that hashes, the one that
+//! copies), disagree about a source, all interpretations are selected. A source that cannot be interpreted selects
+//! the whole context.
 
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
@@ -16,34 +15,35 @@ use super::wildcard::Wildcard;
 use crate::scan::context::{Context, EntryKind, lies_in};
 use crate::scan::ignore_file::IgnoreFile;
 
-/// The kernel, and BuildKit, follow no more symlinks than this on one way.
+/// The maximum number of symlinks on one path, for the kernel and for BuildKit.
 const MOST_LINKS: usize = 255;
 
-/// One place from which an instruction reads the context.
+/// One source from which an instruction reads the context.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Use {
-    /// The source after expansion, relative to the context; `/x` and `../x` mean `x`, as they do
-    /// for `COPY`. The whole context is `.`.
+    /// The source after expansion, relative to the context. `/x` and `../x` mean `x`, as in `COPY`. The whole
+    /// context is `.`.
     pub pattern: String,
     /// The patterns of `--exclude`.
     pub excludes: Vec<String>,
-    /// Whether `--parents` is given: then `**` is any depth, and `/./` parts what is kept.
+    /// Whether `--parents` is set: then `**` matches any depth, and `/./` marks where the kept path begins.
     pub parents: bool,
 }
 
 impl Use {
-    /// A source without flags.
+    /// Creates a source without flags.
     pub fn of(pattern: impl Into<String>) -> Use {
         Use { pattern: pattern.into(), excludes: Vec::new(), parents: false }
     }
 
-    /// The whole context: for what can't be known.
+    /// Returns the whole context, for sources that are unknown.
     pub fn whole() -> Use {
         Use::of(".")
     }
 }
 
-/// The numbers of the entries that the uses can read, ascending, with the folders that hold them.
+/// Returns the indexes of the entries that the sources can read and of the directories that contain them,
+/// ascending.
 pub fn select(context: &Context, uses: &[Use]) -> Vec<usize> {
     let mut chosen = Chosen { context, marks: vec![false; context.entries.len()] };
     for one in uses {
@@ -54,22 +54,22 @@ pub fn select(context: &Context, uses: &[Use]) -> Vec<usize> {
     chosen.with_folders()
 }
 
-/// One name on the way that a source describes.
+/// One component of a source's path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Step {
     Up,
     /// Exactly this name.
     Name(Vec<u8>),
-    /// A name with wildcards. It is also tried as it is written: a bind mount takes it so.
+    /// A name with wildcards. It is also tried literally, as bind mounts do.
     Wild(String),
 }
 
-/// Where the search stands.
+/// A state of the search.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Place {
-    /// The folder, without symlinks; empty for the context.
+    /// The directory, with symlinks resolved; empty for the context.
     folder: Vec<u8>,
-    /// What is still ahead, the next step last.
+    /// The remaining steps, the next one last.
     ahead: Vec<Step>,
     links: usize,
 }
@@ -80,10 +80,10 @@ struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
-    /// Nothing where only the whole context will do.
+    /// Adds the entries of one source; `None` if only the whole context will do.
     fn add(&mut self, one: &Use) -> Option<()> {
-        // A `!` among the excludes brings files back by rules that differ with the version; a
-        // pattern that is wrong fails the build. Without them there are only files too many.
+        // A `!` among the excludes includes files again by rules that differ between versions, and an invalid
+        // pattern fails the build. Ignoring the excludes then only selects too many files.
         let excludes = IgnoreFile::from_patterns(one.excludes.iter().map(String::as_str))
             .ok()
             .filter(|excludes| !excludes.has_exceptions())
@@ -95,7 +95,7 @@ impl Chosen<'_> {
         Some(())
     }
 
-    /// Takes what a path with wildcards leads to, step by step, through symlinks.
+    /// Adds what a path with wildcards resolves to, step by step, through symlinks.
     fn follow(&mut self, folder: Vec<u8>, path: &str, excludes: &IgnoreFile) -> Option<()> {
         for found in self.resolve(folder, path)? {
             self.take(&found, excludes);
@@ -103,11 +103,11 @@ impl Chosen<'_> {
         Some(())
     }
 
-    /// The paths that `path` leads to, none of them a symlink; symlinks on the way are marked.
+    /// Returns the paths that `path` resolves to, none of which is a symlink. Marks symlinks on the way.
     fn resolve(&mut self, folder: Vec<u8>, path: &str) -> Option<Vec<Vec<u8>>> {
         let mut ahead: Vec<Step> = Vec::new();
-        // A source is cleaned by its text before anything is looked up, so `a/..` never asks
-        // where `a` leads; the text of a symlink is not.
+        // A source is cleaned lexically before any lookup, so `a/..` does not depend on what `a` points to. The
+        // target of a symlink is not.
         for part in path.split('/') {
             match part {
                 "" | "." => {}
@@ -144,7 +144,7 @@ impl Chosen<'_> {
                         entered |= next.is_some();
                         open.extend(next);
                     }
-                    // `x/../y` leads to `y` for a lenient reader, though there is no folder `x`.
+                    // A lenient reader resolves `x/../y` to `y` even if the directory `x` does not exist.
                     if let (false, Step::Name(name)) = (entered, &step)
                         && place.ahead.contains(&Step::Up)
                     {
@@ -156,7 +156,7 @@ impl Chosen<'_> {
         Some(found)
     }
 
-    /// The entries of a folder that a step may mean.
+    /// Returns the entries of a directory that a step may refer to.
     fn named(&self, folder: &[u8], step: &Step) -> Option<Vec<usize>> {
         let exactly = |name: &[u8]| self.context.position(&join(folder, name));
         match step {
@@ -175,7 +175,7 @@ impl Chosen<'_> {
         }
     }
 
-    /// Where the search goes on behind an entry.
+    /// Returns where the search continues after an entry.
     fn enter(&mut self, number: usize, place: &Place) -> Option<Place> {
         let entry = &self.context.entries[number];
         match &entry.kind {
@@ -201,8 +201,8 @@ impl Chosen<'_> {
         }
     }
 
-    /// Marks an entry and all that lies in it, save what is excluded by every reading of the
-    /// patterns: from the source down, and from the context down.
+    /// Marks an entry and everything in it, except what is excluded in both interpretations of the patterns:
+    /// relative to the source, and relative to the context.
     fn take(&mut self, path: &[u8], excludes: &IgnoreFile) {
         if let Some(number) = self.context.position(path) {
             self.marks[number] = true;
@@ -217,8 +217,8 @@ impl Chosen<'_> {
         }
     }
 
-    /// Takes what a pattern matches in the way of ignore files, where `**` is any depth, from
-    /// each folder before a `/./` on.
+    /// Adds what a pattern matches by the rules of ignore files, in which `**` matches any depth, starting at each
+    /// directory that the part before `/./` resolves to.
     fn match_deep(&mut self, pattern: &str, excludes: &IgnoreFile) -> Option<()> {
         let (pivot, pattern) = pattern.split_once("/./").unwrap_or(("", pattern));
         let pattern = pattern.trim_start_matches('/');
@@ -240,10 +240,10 @@ impl Chosen<'_> {
                 let path = entry.bytes().to_vec();
                 if matches!(entry.kind, EntryKind::Symlink(_)) {
                     let (above, name) = split(&path);
-                    // Its name may hold what looks like a wildcard, which then takes too much.
+                    // If the name looks like a wildcard, this selects too much.
                     self.follow(above.to_vec(), std::str::from_utf8(name).ok()?, excludes)?;
                 }
-                // What lies below a match matches too, so nothing is taken with it here.
+                // Entries below a match also match, so there is no need to add them here.
                 let excluded = !excludes.is_empty()
                     && excludes.ignored(&path)
                     && excludes.ignored(&path[start..]);
@@ -253,7 +253,7 @@ impl Chosen<'_> {
         Some(())
     }
 
-    /// The marked entries with all folders that hold them: their modes are copied too.
+    /// Returns the marked entries and all directories that contain them, because their modes are copied too.
     fn with_folders(mut self) -> Vec<usize> {
         let mut last: &[u8] = b"";
         for number in (0..self.marks.len()).rev() {
@@ -272,7 +272,7 @@ fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
 }
 
-/// The folder that holds a path, and the name in it.
+/// Splits a path into its directory and its name.
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         None => (b"", path),

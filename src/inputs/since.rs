@@ -1,9 +1,9 @@
-//! What differs in an image between a revision and the work tree or another revision, in git's terms.
+//! What differs in an image between a revision and the work tree or another revision, in Git's terms.
 //!
-//! Owns the comparison: both sides are snapshots and are read alike. Files count as a checkout would
-//! write them: the content, and of the mode the one bit that git keeps. No
-//! engine is asked, so what is needed from outside counts by its reference alone; a base is taken
-//! to have no `ONBUILD` lines unless its reference says so. What git ignores is no change.
+//! Owns the comparison: both sides are snapshots and are read in the same way. Files count as a checkout would
+//! write them: their content, and the one mode bit that Git keeps. No engine is called, so externals count by their
+//! reference alone. A base is assumed to have no `ONBUILD` triggers, unless its reference says so. Files that Git
+//! ignores do not count.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -28,63 +28,63 @@ mod shown;
 
 use reading::{Reading, Readings};
 
-/// Both sides of the comparison.
+/// The two sides of a comparison.
 #[derive(Clone, Copy)]
 pub struct Sides<'a> {
-    /// The later one.
+    /// The later side.
     pub now: Side<'a>,
-    /// The earlier one.
+    /// The earlier side.
     pub then: Side<'a>,
-    /// The platform that is built for.
+    /// The target platform.
     pub platform: &'a Platform,
 }
 
-/// One side: a revision that was laid out, or the work tree.
+/// One side: a revision that was checked out, or the work tree.
 #[derive(Clone, Copy)]
 pub struct Side<'a> {
-    /// Where its Dockerfiles and ignore files are.
+    /// The directory that contains the Dockerfiles and ignore files.
     pub root: &'a Path,
-    /// Its images.
+    /// The images.
     pub graph: &'a Graph,
-    /// All its files.
+    /// All files.
     pub snapshot: &'a Snapshot,
 }
 
-/// Why an image is not that of the revision, or would be built for another reason.
+/// Why an image differs from the revision's, or would be built for another reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// The revision has no image of that name.
+    /// The revision has no image with that name.
     New,
-    /// These differ.
+    /// The image has changes.
     Changed {
-        /// What differs, what a person wants to know first first.
+        /// The changes, the most interesting ones first.
         changes: Vec<Change>,
     },
-    /// It is called otherwise.
+    /// The image has a different full name.
     Renamed,
-    /// Something can't be read.
+    /// Something cannot be read.
     Unreadable {
-        /// What is wrong.
+        /// The error message.
         message: String,
     },
-    /// The registry holds none with its key.
+    /// The registry has no image with its key.
     Missing,
-    /// The tag of something from outside that it needs leads elsewhere than its pin.
+    /// The tag of an external that it depends on no longer points to the pinned digest.
     ExternalMoved {
-        /// What it is called.
+        /// The external's name.
         external: String,
-        /// The digest of the pin.
+        /// The pinned digest.
         was: String,
-        /// The digest that the tag leads to.
+        /// The digest that the tag points to.
         now: String,
     },
 }
 
-/// For each image of now why it is another one than in the earlier state; nothing where it is not.
+/// Returns for each current image why it differs from the earlier state; `None` if it does not.
 ///
 /// # Errors
-/// Where git can't be asked about contents.
+/// Returns an error if Git cannot provide file contents.
 pub fn compare(sides: Sides<'_>) -> anyhow::Result<IdMap<Option<Cause>>> {
     let (now, then) = rayon::join(|| Readings::of(sides.now), || Readings::of(sides.then));
     let wanted = wanted(sides, &now, &then);
@@ -112,7 +112,7 @@ impl Listed<'_> {
     }
 }
 
-/// The files whose contents have to be known on both sides.
+/// Returns the files whose content must be known on both sides.
 fn wanted<'a>(sides: Sides<'_>, now: &'a Readings, then: &'a Readings) -> Wanted<'a> {
     let mut wanted = Wanted::default();
     let mut done: BTreeSet<(usize, usize)> = BTreeSet::new();
@@ -144,7 +144,7 @@ fn compare_one(
     let Some(old) = sides.then.graph.find(&image.name) else { return Some(Cause::New) };
     let ((reading, files), old_files) = match (now.of(id), then.of(old)) {
         (Ok(found), Ok((_, old_files))) => (found, old_files),
-        // Neither can be built.
+        // Neither side can be built.
         (Err(message), Err(old)) if message == old => return None,
         (Err(message), _) | (_, Err(message)) => {
             return Some(Cause::Unreadable { message: message.clone() });
@@ -171,7 +171,7 @@ fn compare_one(
     (image.references != old.references).then_some(Cause::Renamed)
 }
 
-/// What an image reads of its context. Nothing outside of the repository is known here.
+/// Returns what an image reads from its context. Nothing outside the repository is known here.
 fn uses_of(graph: &Graph, image: &Image) -> (Vec<Use>, own::Doubt) {
     let ids = image.externals.iter().map(|external| external.id);
     let says_so = ids.filter(|id| graph.externals[*id].normalised().contains("onbuild"));

@@ -1,7 +1,7 @@
-//! Wildcards in one name of a `COPY` source: Go's `filepath.Match` without its `/`.
+//! Wildcards in a path component of a `COPY` source: Go's `filepath.Match` without `/`.
 //!
-//! Owns that syntax: `*`, `?`, `[a-z]`, `[^a]` and `\`. The other wildcards of Docker, those of
-//! ignore files, are `scan::ignore_file`'s.
+//! Owns that syntax: `*`, `?`, `[a-z]`, `[^a]`, and `\`. Docker's other wildcards, those in ignore files, are in
+//! `scan::ignore_file`.
 
 /// A name with wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ enum Token {
 }
 
 impl Wildcard {
-    /// Reads a name; nothing where Go would not match with it (a `[` that is not closed, …).
+    /// Parses a name; `None` if Go would reject it (a `[` that is not closed, …).
     pub fn new(text: &str) -> Option<Wildcard> {
         let mut tokens = Vec::new();
         let mut chars = text.chars().peekable();
@@ -44,12 +44,12 @@ impl Wildcard {
         Some(Wildcard(tokens))
     }
 
-    /// Whether a text has any wildcard, or a backslash.
+    /// Returns whether a text contains a wildcard or a backslash.
     pub fn is_in(text: &str) -> bool {
         text.contains(['*', '?', '[', '\\'])
     }
 
-    /// Whether a name matches. Bytes that are no UTF-8 count as one character each.
+    /// Returns whether a name matches. Bytes that are not valid UTF-8 count as one character each.
     pub fn matches(&self, name: &[u8]) -> bool {
         let mut chars = Vec::with_capacity(name.len());
         for chunk in name.utf8_chunks() {
@@ -57,7 +57,7 @@ impl Wildcard {
             chars.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
         }
         let (mut token, mut at) = (0, 0);
-        // Where to go on when what follows the last star fits nowhere: one character further.
+        // Where to continue if the tokens after the last star do not match: one character further on.
         let mut retry = None;
         while at < chars.len() || token < self.0.len() {
             match self.0.get(token) {
@@ -104,7 +104,7 @@ fn class_char(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<ch
 mod tests {
     use super::*;
 
-    /// `yes` and `no` are lists of names, separated by blanks.
+    /// `yes` and `no` are lists of names, separated by spaces.
     fn check(pattern: &str, yes: &str, no: &str) {
         let wildcard = Wildcard::new(pattern).unwrap();
         for (names, expected) in [(yes, true), (no, false)] {

@@ -1,21 +1,20 @@
-//! Where registries are, and what may be sent there.
+//! Addresses of registries and of requests to them.
 //!
-//! Owns addresses of requests, the name by which a registry is spoken to, and the question which
-//! hosts are this machine. It connects to nothing.
+//! Owns request URLs, the host names of registries, and the checks whether a host is this machine and whether
+//! credentials may be sent to it. It opens no connections.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Docker Hub answers at another name than references give it (distribution/reference,
-/// moby `registry/config.go`).
+/// Docker Hub's name in references, and its host (distribution/reference, moby `registry/config.go`).
 const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
-/// The host, and the port where there is one, at which a registry is spoken to.
+/// Returns the host of a registry, with the port if there is one.
 pub(super) fn authority_of(registry: &str) -> &str {
     if registry == HUB.0 { HUB.1 } else { registry }
 }
 
-/// The host of `host:port`; an IPv6 address without its brackets.
+/// Returns the host in `host:port`; IPv6 addresses without their brackets.
 pub(super) fn host_of(authority: &str) -> &str {
     if let Some(inner) = authority.strip_prefix('[') {
         return inner.split(']').next().unwrap_or(inner);
@@ -23,7 +22,7 @@ pub(super) fn host_of(authority: &str) -> &str {
     authority.split(':').next().unwrap_or(authority)
 }
 
-/// The port of `host:port`.
+/// Returns the port in `host:port`.
 pub(super) fn port_of(authority: &str) -> Option<u16> {
     let after = authority
         .strip_prefix('[')
@@ -31,7 +30,7 @@ pub(super) fn port_of(authority: &str) -> Option<u16> {
     after.split_once(':').and_then(|(_, port)| port.parse().ok())
 }
 
-/// Whether a host is this machine: there docker takes a registry without TLS too.
+/// Returns whether a host is this machine, for which Docker also accepts registries without TLS.
 pub(super) fn is_loopback(authority: &str) -> bool {
     let host = host_of(authority);
     host.eq_ignore_ascii_case("localhost")
@@ -39,19 +38,19 @@ pub(super) fn is_loopback(authority: &str) -> bool {
         || host.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback())
 }
 
-/// The address of a request.
+/// The URL of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
-    /// Whether it is spoken to through TLS.
+    /// Whether the connection uses TLS.
     pub(super) tls: bool,
-    /// The host, and the port where there is one.
+    /// The host, with the port if there is one.
     pub(super) authority: String,
     /// The path and the query, from the first slash.
     pub(super) path: String,
 }
 
 impl Address {
-    /// Reads an absolute address; nothing where it is none, or has a user's name in it.
+    /// Parses an absolute URL; `None` if it is invalid or contains a username.
     pub(super) fn parse(text: &str) -> Option<Address> {
         let (scheme, rest) = text.split_once("://")?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
@@ -70,7 +69,7 @@ impl Address {
         Some(Address { tls, authority: authority.to_owned(), path: format!("{slash}{path}") })
     }
 
-    /// What a `Location` of an answer from here leads to (RFC 9110, 10.2.2).
+    /// Resolves the `Location` of a response from this URL (RFC 9110, 10.2.2).
     pub(super) fn join(&self, location: &str) -> Option<Address> {
         if location.contains("://") {
             return Address::parse(location);
@@ -91,12 +90,12 @@ impl Address {
         if self.tls { "https" } else { "http" }
     }
 
-    /// The address of the host.
+    /// Returns the scheme and the host.
     pub(super) fn origin(&self) -> String {
         format!("{}://{}", self.scheme(), self.authority)
     }
 
-    /// Whether credentials for one may be sent to the other.
+    /// Returns whether credentials for one URL may be sent to the other.
     pub(super) fn is_at(&self, other: &Address) -> bool {
         self.tls == other.tls && self.authority.eq_ignore_ascii_case(&other.authority)
     }

@@ -1,7 +1,7 @@
-//! What a registry says of what it refuses.
+//! Error messages of registries.
 //!
-//! Owns the reading of error codes and messages (OCI distribution specification, "Error codes"),
-//! and how they are shown: cut short, and without what terminals obey. It decides on no request.
+//! Owns the parsing of error codes and messages (OCI Distribution Specification, "Error codes"), and their display:
+//! truncated, and without control characters. It does not decide how to handle a response.
 
 use serde::Deserialize;
 
@@ -9,10 +9,10 @@ use crate::base::screen::is_unseen;
 
 use super::http::Response;
 
-/// The codes by which a registry says that there is nothing. `NOT_FOUND` is Harbor's.
+/// The error codes for something that does not exist. `NOT_FOUND` is Harbor's.
 const NOTHING: [&str; 3] = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND"];
 
-/// How much of a message is shown.
+/// The maximum number of characters of a message to print.
 const LONGEST: usize = 200;
 
 #[derive(Deserialize)]
@@ -32,22 +32,22 @@ fn read(body: &[u8]) -> Vec<Complaint> {
     read.map(|read| read.errors).unwrap_or_default()
 }
 
-/// Whether an answer says something in the way of registries.
+/// Returns whether a response contains an error in the registries' format.
 pub(super) fn complains(response: &Response) -> bool {
     !read(&response.body).is_empty()
 }
 
-/// Whether a registry says that there is nothing at a place.
+/// Returns whether a registry reports that something does not exist.
 pub(super) fn is_nothing(response: &Response) -> bool {
     read(&response.body).iter().any(|complaint| NOTHING.contains(&complaint.code.as_str()))
 }
 
-/// What the registry says, to be put behind a sentence; its status where it says nothing.
+/// Returns the registry's message to append to a sentence, or the status if there is none.
 pub(super) fn said(response: &Response) -> String {
     said_in(&response.body).unwrap_or_else(|| format!(" ({})", response.status))
 }
 
-/// The same; nothing where it says nothing.
+/// Returns the registry's message to append to a sentence; `None` if there is none.
 pub(super) fn said_in(body: &[u8]) -> Option<String> {
     let in_words = |complaint: &Complaint| -> String {
         let text = match complaint.message.as_str() {

@@ -1,29 +1,29 @@
-//! What bytes are called by their content.
+//! Digests of content.
 //!
-//! Owns the making of digests and the check against them (OCI image specification, "Digests").
-//! SHA-256 is the one algorithm that registries must know and the only one supported here.
+//! Owns the computation and verification of digests (OCI Image Specification, "Digests"). SHA-256 is the only
+//! algorithm that registries must support, and the only one supported here.
 
 use std::fmt::Display;
 
 use crate::base::error::permanent;
 const PREFIX: &str = "sha256:";
 
-/// The digest of some bytes.
+/// Returns the digest of some bytes.
 pub(super) fn digest_of(bytes: &[u8]) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
     let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{PREFIX}{hex}")
 }
 
-/// Whether a version is a digest and not a tag: tags hold no colon.
+/// Returns whether a version is a digest and not a tag: tags contain no colon.
 pub(super) fn is_digest(version: &str) -> bool {
     version.contains(':')
 }
 
-/// Makes sure that a digest is one that can be checked.
+/// Checks that a digest is well-formed and of a supported algorithm.
 ///
 /// # Errors
-/// Where it is malformed or of another algorithm.
+/// Returns an error if the digest is malformed or of another algorithm.
 pub(super) fn check_form(digest: &str, at: impl Display) -> anyhow::Result<()> {
     let is_hex = |hex: &str| {
         hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -41,10 +41,10 @@ pub(super) fn check_form(digest: &str, at: impl Display) -> anyhow::Result<()> {
     }
 }
 
-/// Makes sure that bytes are what their digest says. `at` names them in the error.
+/// Checks that bytes have a digest. `at` names them in the error.
 ///
 /// # Errors
-/// Where they are not; another try would bring no better ones.
+/// Returns an error if they do not; a retry would not help.
 pub(super) fn check_bytes(bytes: &[u8], digest: &str, at: impl Display) -> anyhow::Result<()> {
     check_form(digest, &at)?;
     let found = digest_of(bytes);

@@ -1,25 +1,25 @@
-//! How many ask one host at once.
+//! A limit on concurrent requests to one host.
 //!
-//! Owns a counting gate. It holds a lock only for as long as it counts.
+//! Owns a counting semaphore. It holds a lock only while it counts.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Lets so many pass at once; the others wait.
+/// Admits a limited number of callers at once; the others wait.
 pub(super) struct Gate {
     free: Mutex<usize>,
     left: Condvar,
 }
 
-/// A place within; it is free again when this is dropped.
+/// A permit, which is released when dropped.
 pub(super) struct Passed<'a>(&'a Gate);
 
 impl Gate {
-    /// A gate with places for so many.
+    /// Creates a gate with this many permits.
     pub(super) fn new(places: usize) -> Gate {
         Gate { free: Mutex::new(places), left: Condvar::new() }
     }
 
-    /// Waits for a place.
+    /// Waits for a permit.
     pub(super) fn pass(&self) -> Passed<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free =

@@ -1,7 +1,7 @@
-//! One exchange with one host.
+//! One HTTP exchange with one host.
 //!
-//! Owns the HTTP client: the only file that knows `ureq`. It follows no redirects, tries nothing
-//! again, knows no registry, and tells faults that may pass from those that won't.
+//! Owns the HTTP client: the only file that uses `ureq`. It follows no redirects, does not retry, and knows nothing
+//! about registries. It distinguishes transient errors from permanent ones.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -15,33 +15,33 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::address::Address;
 
-/// How long a connection may take, the name of the host included.
+/// How long connecting may take, including the name lookup.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long nothing may come, or go.
+/// How long a read or a write may make no progress.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// How long one exchange may take, however it drips.
+/// How long one exchange may take in total, however slowly data arrives.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// What is said of a host that no resolver knows.
+/// The message for a host name that does not resolve.
 const UNKNOWN: &str = "no such host is known";
 
-/// A question. It has no `Debug`, for it may hold credentials.
+/// A request. It does not implement `Debug`, because it may contain credentials.
 #[derive(Clone)]
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) address: Address,
-    /// What lets us in.
+    /// The value of the `Authorization` header.
     pub(super) authorization: Option<String>,
     pub(super) accept: Option<Cow<'static, str>>,
-    /// The media type of what is sent, and that itself.
+    /// The media type of the body, and the body.
     pub(super) content: Option<(Cow<'static, str>, Vec<u8>)>,
-    /// How many bytes the answer may have.
+    /// The maximum size of the response's body in bytes.
     pub(super) most: usize,
 }
 
-/// An answer.
+/// A response.
 pub(super) struct Response {
     pub(super) status: u16,
     headers: ureq::http::HeaderMap,
@@ -49,46 +49,46 @@ pub(super) struct Response {
 }
 
 impl Response {
-    /// A header of it, where it can be read.
+    /// Returns the value of a header, if it is readable.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// All headers of a name.
+    /// Returns all values of a header.
     pub(super) fn headers(&self, name: &str) -> Vec<&str> {
         self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Broken {
-    /// It may be gone at the next try.
+    /// A transient error.
     Passing(Cow<'static, str>),
-    /// The certificate is not to be believed.
+    /// The certificate is not trusted.
     Untrusted(Cow<'static, str>),
-    /// It stays.
+    /// A permanent error.
     Lasting(Cow<'static, str>),
 }
 
-/// Speaks to one host; keeps its connections.
+/// A client for one host; keeps its connections open.
 pub(super) struct Client {
     agent: ureq::Agent,
 }
 
 impl Client {
-    /// A client that trusts these certificates, and asks through a proxy where one is given.
-    /// `lines` connections are kept at most.
+    /// Creates a client that trusts these certificates, and uses a proxy if one is given. Keeps at most `lines`
+    /// connections.
     ///
     /// # Errors
-    /// Where the address of the proxy is none.
+    /// Returns an error if the proxy's URL is invalid.
     pub(super) fn new(
         trusted: &[CertificateDer<'static>],
         proxy: Option<&str>,
         lines: usize,
     ) -> Result<Client, Broken> {
         let proxy = proxy.map(ureq::Proxy::new).transpose().map_err(|_| {
-            // Its text is not shown: there may be a password in it.
+            // The URL is not printed, because it may contain a password.
             Broken::Lasting("the address of the proxy can't be read".into())
         })?;
         let trusted: Vec<_> =
@@ -115,10 +115,10 @@ impl Client {
         Ok(Client { agent: config.new_agent() })
     }
 
-    /// Asks once.
+    /// Sends a request once.
     ///
     /// # Errors
-    /// Where no whole answer came. A status that is no success is an answer.
+    /// Returns an error if there is no complete response. An error status is a response.
     pub(super) fn exchange(&self, request: &Request) -> Result<Response, Broken> {
         let mut builder =
             ureq::http::Request::builder().method(&request.method).uri(request.address.to_string());
@@ -149,7 +149,7 @@ impl Client {
     }
 }
 
-/// What the client's faults are to us.
+/// Classifies the client's errors.
 fn broken(error: ureq::Error) -> Broken {
     match error {
         ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -185,7 +185,7 @@ fn of_tls(error: &rustls::Error) -> Broken {
     }
 }
 
-/// Faults of connections, without the system's numbers.
+/// Returns the message for a connection error, without the system's error numbers.
 pub(super) fn in_words(error: &io::Error) -> Cow<'static, str> {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
@@ -194,7 +194,7 @@ pub(super) fn in_words(error: &io::Error) -> Cow<'static, str> {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => "the connection broke".into(),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".into(),
-        // The standard library has no kind for this, and words of its own before the system's.
+        // The standard library has no error kind for this, but starts the message with its own words.
         _ if error.to_string().starts_with("failed to lookup address") => UNKNOWN.into(),
         _ => error.to_string().into(),
     }
@@ -219,7 +219,8 @@ mod tests {
         }
     }
 
-    /// A server that answers each head with the next of these, and the heads that it got.
+    /// Starts a server that answers one request after the other with these responses. Returns its address, and the
+    /// heads of the requests that it received.
     fn serve(answers: Vec<&'static str>) -> (String, thread::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();

@@ -1,7 +1,7 @@
-//! What a manifest, an index and a configuration say.
+//! Manifests, indexes, and configurations.
 //!
-//! Owns the reading of both families of documents: Docker's (schema 2) and OCI's; and the choice
-//! among an index's entries. It fetches nothing.
+//! Owns the parsing of both families of documents, Docker's (schema 2) and OCI's, and the choice among an index's
+//! entries. It sends no requests.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::base::Platform;
 use crate::base::text::count;
 
-/// The media types of manifests and of lists of them.
+/// The media types of manifests, and of indexes.
 pub(super) const MANIFESTS: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
@@ -21,14 +21,14 @@ pub(super) const INDEXES: [&str; 2] = [
     "application/vnd.oci.image.index.v1+json",
 ];
 
-/// The media types of configurations of images; others belong to artifacts of other kinds.
+/// The media types of image configurations; other types belong to other artifacts.
 const CONFIGURATIONS: [&str; 2] =
     ["application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"];
 
-/// The annotation of entries that only tell of other entries (BuildKit, attestation storage).
+/// The annotation of entries that only describe other entries (BuildKit, attestation storage).
 const TELLS_OF_OTHERS: &str = "vnd.docker.reference.type";
 
-/// What leads to a blob or manifest.
+/// A descriptor of a blob or a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Descriptor {
     #[serde(rename = "mediaType", default)]
@@ -43,11 +43,11 @@ pub(super) struct Descriptor {
 pub(super) struct ImageManifest {
     pub(super) config: Descriptor,
     pub(super) layers: usize,
-    /// The bytes of its layers as they travel.
+    /// The compressed size of the layers in bytes.
     pub(super) size: u64,
 }
 
-/// What a document is.
+/// A parsed document.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Document {
     Image(ImageManifest),
@@ -73,12 +73,12 @@ pub(super) struct Entry {
     annotations: Option<BTreeMap<String, String>>,
 }
 
-/// Reads a manifest or an index. `media_type` is what the registry called it.
+/// Parses a manifest or an index. `media_type` is the type that the registry reports.
 ///
-/// A document that could be read as both is neither (OCI image specification, CVE-2021-41190).
+/// A document that could be read as both is rejected (OCI Image Specification, CVE-2021-41190).
 ///
 /// # Errors
-/// Where it is something else, in words.
+/// Returns a message if the document is anything else.
 pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, String> {
     let raw: Raw = serde_json::from_slice(bytes)
         .map_err(|error| format!("its manifest is unreadable: {error}"))?;
@@ -102,7 +102,7 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
     }
 }
 
-/// A configuration, as far as it counts.
+/// The configuration of an image, with only the fields in use.
 #[derive(Debug, Deserialize)]
 pub(super) struct Configuration {
     #[serde(flatten)]
@@ -129,10 +129,10 @@ struct Step {
 }
 
 impl Configuration {
-    /// Reads the configuration of an image with so many layers.
+    /// Parses the configuration of an image with this many layers.
     ///
     /// # Errors
-    /// Where it is something else, in words.
+    /// Returns a message if the document is anything else.
     pub(super) fn read(bytes: &[u8], layers: usize) -> Result<Configuration, String> {
         let read: Configuration = serde_json::from_slice(bytes)
             .map_err(|error| format!("its configuration is unreadable: {error}"))?;
@@ -144,23 +144,23 @@ impl Configuration {
         Ok(read)
     }
 
-    /// What it runs on.
+    /// Returns the image's platform.
     pub(super) fn platform(&self) -> Platform {
         self.platform.platform()
     }
 
-    /// The digests of its layers, unpacked.
+    /// Returns the digests of the uncompressed layers.
     pub(super) fn diff_ids(&mut self) -> Vec<String> {
         self.rootfs.diff_ids.take().unwrap_or_default()
     }
 
-    /// What made each entry of its history, oldest first.
+    /// Returns the instruction that created each history entry, oldest first.
     pub(super) fn history(&self) -> Vec<String> {
         self.history.iter().flatten().map(|step| step.created_by.clone()).collect()
     }
 }
 
-/// A platform as documents name it.
+/// A platform in the form in which documents name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct PlatformParts {
@@ -175,7 +175,7 @@ impl PlatformParts {
     }
 }
 
-/// The entry of an index that suits a platform best; of equals the first.
+/// Returns the entry of an index that fits a platform best; the first one if several fit equally.
 pub(super) fn choose<'a>(entries: &'a [Entry], wanted: &Platform) -> Option<&'a Entry> {
     let fitting = entries.iter().filter_map(|entry| {
         let tells = |all: &BTreeMap<String, String>| all.contains_key(TELLS_OF_OTHERS);

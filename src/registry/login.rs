@@ -1,11 +1,11 @@
-//! What lets us into one registry.
+//! Authentication with one registry.
 //!
-//! Owns the reading of challenges, the credentials of one registry, and its tokens with their ends.
-//! Nothing is sent before the registry asks for it; from then on it is sent ahead. No secret is
-//! part of a message.
+//! Owns the parsing of challenges, the credentials of one registry, and its tokens with their expiry times. Nothing
+//! is sent before the registry requests it; from then on, it is sent with every request. Messages never contain
+//! secrets.
 //!
-//! Sources: RFC 7617 (Basic), and distribution, `docs/spec/auth/token` and `docs/spec/auth/oauth`
-//! (tokens; an identity token is exchanged by `POST`).
+//! Sources: RFC 7617 (Basic), and distribution, `docs/spec/auth/token` and `docs/spec/auth/oauth` (tokens; identity
+//! tokens are exchanged by `POST`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -24,16 +24,16 @@ use super::address::Address;
 use super::http::{Method, Request, Response};
 use super::network::{Network, odd_answer};
 
-/// How long a token lives where its server does not say so.
+/// The lifetime of a token in seconds if its server does not specify one.
 const LIFE: u64 = 60;
 
-/// A token is not used in the last seconds of its life: it must still be valid on arrival.
+/// How long before its expiry a token is no longer used: it must still be valid on arrival.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// More than this a token server does not answer.
+/// The maximum size of a token server's response in bytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// What is to be done in a repository.
+/// The actions to perform in a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Actions {
     Pull,
@@ -49,22 +49,22 @@ impl Actions {
     }
 }
 
-/// How a registry wants to be told who we are.
+/// How a registry requests authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Challenge {
     Basic,
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
-/// The tokens for one repository and set of actions.
+/// The token for one repository and set of actions.
 struct Ticket {
     token: Option<(String, Instant)>,
-    /// The scope that the registry itself asked for, or else the usual one.
+    /// The scope that the registry requested, or the default one.
     scope: String,
 }
 
 impl Ticket {
-    /// Its token, unless that is at its end or was refused.
+    /// Returns the token, unless it has expired or was refused.
     fn valid(&self, refused: Option<&str>) -> Option<String> {
         let (token, end) = self.token.as_ref()?;
         (Some(token.as_str()) != refused && Instant::now() < *end).then(|| token.clone())
@@ -73,12 +73,12 @@ impl Ticket {
 
 type Place = (String, Actions);
 
-/// What is known of the login to one registry.
+/// The state of the authentication with one registry.
 #[derive(Default)]
 pub(super) struct Login {
     registry: String,
     challenge: Mutex<Option<Challenge>>,
-    /// Helpers are slow: asked once.
+    /// Looked up only once, because helpers are slow.
     credential: OnceLock<Result<Option<Credential>, InfrastructureError>>,
     tickets: Mutex<HashMap<Place, Arc<Mutex<Ticket>>>>,
 }
@@ -91,7 +91,7 @@ struct TokenAnswer {
     expires_in: Option<u64>,
 }
 
-/// Who asks, and with what.
+/// What authentication requires: the network and the credentials.
 #[derive(Clone, Copy)]
 pub(super) struct Means<'a> {
     pub(super) network: &'a Network,
@@ -99,15 +99,15 @@ pub(super) struct Means<'a> {
 }
 
 impl Login {
-    /// Nothing is known of it yet. `registry` is its name in references.
+    /// Creates the initial state. `registry` is its name in references.
     pub(super) fn new(registry: &str) -> Login {
         Login { registry: registry.to_owned(), ..Login::default() }
     }
 
-    /// What is sent before the registry asks, because it has asked before.
+    /// Returns the authorization to send with a request, if the registry has requested one before.
     ///
     /// # Errors
-    /// Where the credentials can't be had, or a token.
+    /// Returns an error if the credentials or a token cannot be obtained.
     pub(super) fn ahead(
         &self,
         repository: &str,
@@ -129,10 +129,11 @@ impl Login {
         }
     }
 
-    /// What is sent after the registry refused `refused`: its answer says what it wants.
+    /// Returns the authorization to send after the registry has refused `refused`; its response says what it
+    /// requires.
     ///
     /// # Errors
-    /// Where it wants nothing that we have or know.
+    /// Returns an error if the credentials are missing, or if the required scheme is unknown.
     pub(super) fn answer(
         &self,
         response: &Response,
@@ -150,7 +151,7 @@ impl Login {
         };
         let ticket = self.ticket(repository, actions);
         let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody else may have got a token meanwhile.
+        // Another thread may already have obtained a token.
         if let Some(token) = ticket.valid(refused) {
             return Ok(token);
         }
@@ -159,7 +160,7 @@ impl Login {
         self.renew(&mut ticket, (&realm, service.as_deref()), means)
     }
 
-    /// Gets another token for a ticket.
+    /// Obtains another token for a ticket.
     fn renew(
         &self,
         ticket: &mut Ticket,
@@ -171,7 +172,7 @@ impl Login {
         Ok(token)
     }
 
-    /// The error of a registry that is not content with what it got.
+    /// Returns the error for a registry that refuses the authorization.
     pub(super) fn refused(&self, repository: &str, said: &str) -> anyhow::Error {
         let registry = &self.registry;
         denied(format!("`{registry}` does not let us at `{repository}`{said}"))
@@ -204,14 +205,14 @@ impl Login {
     fn basic(&self, means: Means<'_>) -> anyhow::Result<String> {
         match self.credential(means)? {
             Some(credential) if !credential.username.is_empty() => Ok(basic_of(credential)),
-            // An identity token is of use to a token server alone.
+            // Only a token server accepts an identity token.
             _ => Err(permanent(format!("`{}` wants a user's name and password", self.registry))
                 .hint(format!("`docker login {}`", self.registry))
                 .into()),
         }
     }
 
-    /// Gets a token, and says until when it is good.
+    /// Obtains a token, and returns it with its expiry time.
     fn fetch(
         &self,
         realm: &str,
@@ -226,7 +227,7 @@ impl Login {
         let credential = self.credential(means)?;
         let identity = credential.filter(|credential| credential.username.is_empty());
         let (mut method, mut content, mut authorization) = (Method::GET, None, None);
-        // A registry may ask for several scopes, with blanks between them.
+        // A registry may request several scopes, separated by spaces.
         let scopes = scope.split(' ').filter(|scope| !scope.is_empty());
         if let Some(identity) = identity {
             method = Method::POST;
@@ -299,7 +300,7 @@ fn scope_of(repository: &str, actions: Actions) -> String {
     format!("repository:{repository}:{}", actions.name())
 }
 
-/// Of all that a registry would take, what suits best: a token before a password.
+/// Returns the preferred challenge of those that a registry offers: a token rather than a password.
 fn read_challenges(headers: &[&str]) -> Option<Challenge> {
     let mut found = None;
     for challenge in headers.iter().flat_map(|header| ChallengeParser::new(header)).flatten() {
@@ -320,10 +321,10 @@ fn read_challenges(headers: &[&str]) -> Option<Challenge> {
     found
 }
 
-/// What does not stand for itself in a form or a query (RFC 3986, 2.3).
+/// The characters to escape in a form or a query (RFC 3986, 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Fields as forms and queries write them.
+/// Encodes fields for a form or a query.
 fn form_of(fields: &[(&str, &str)]) -> String {
     let escape = |text| utf8_percent_encode(text, ESCAPED);
     let pairs: Vec<String> =

@@ -1,11 +1,11 @@
-//! Registries: what they hold under a name, and moving a tag to what they hold.
+//! Registries: reading the images that they have, and moving tags.
 //!
-//! Owns the vocabulary in which the other rooms ask (`Remote`, `Manifest`, `RemoteImage`) and the
-//! questions themselves. It neither uploads nor downloads layers: the engine does that, with its
-//! own connections and cache. Calls block; they may come from several threads at once.
+//! Owns the types for registries (`Remote`, `Manifest`, `RemoteImage`) and the requests. It neither uploads nor
+//! downloads layers: the engine does that, with its own connections and cache. Calls block; several threads may
+//! call at once.
 //!
-//! The protocol is that of the OCI Distribution Specification 1.1 ("Pulling manifests", "Pushing
-//! manifests") and of Docker's token server (distribution, `docs/spec/auth/token`).
+//! The protocol is that of the OCI Distribution Specification 1.1 ("Pulling manifests", "Pushing manifests") and of
+//! Docker's token server (distribution, `docs/spec/auth/token`).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -44,90 +44,89 @@ use image::{Configuration, Descriptor, Document, ImageManifest};
 use login::{Actions, Login, Means};
 use network::{Network, odd_answer};
 
-/// How many questions one registry is asked at once; it makes no sense to have more ready.
+/// The maximum number of concurrent requests to one registry; preparing more has no benefit.
 pub const AT_ONCE: usize = 8;
 
-/// How many bytes a manifest may have: what registries allow (distribution, `manifests`).
+/// The maximum size of a manifest in bytes: what registries allow (distribution, `manifests`).
 const LONGEST_MANIFEST: usize = 4 << 20;
 
-/// How many bytes a configuration may have.
+/// The maximum size of a configuration in bytes.
 const LONGEST_CONFIGURATION: usize = 8 << 20;
 
-/// A place in a registry: a repository, and a tag or a digest in it.
+/// A location in a registry: a repository, and a tag or a digest in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Remote {
     /// The registry as references name it, such as `docker.io` or `localhost:5000`.
     pub registry: String,
-    /// The repository on it, such as `library/alpine`.
+    /// The repository in the registry, such as `library/alpine`.
     pub repository: String,
     /// A tag, or a digest (`sha256:…`).
     pub version: String,
 }
 
-/// A manifest as the registry keeps it: its bytes are what its digest is made of.
+/// A manifest as the registry stores it: its digest is computed from its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// `sha256:…` of `bytes`.
+    /// The digest of `bytes` (`sha256:…`).
     pub digest: String,
-    /// Its media type.
+    /// The media type.
     pub media_type: String,
-    /// The manifest itself.
+    /// The bytes of the manifest.
     pub bytes: Vec<u8>,
 }
 
 /// An image in a registry for one platform, as its manifest and configuration describe it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RemoteImage {
-    /// The digest by which it was found: of its manifest, or of the index that holds it.
+    /// The digest by which it was found: that of its manifest, or of the index that contains it.
     pub digest: String,
-    /// The digest of its configuration, which Docker's classic store takes for its ID.
+    /// The digest of the configuration, which Docker's classic store uses as the ID.
     pub id: String,
-    /// What it runs on.
+    /// The platform that the image is for.
     pub platform: Platform,
-    /// The digests of its layers, unpacked, lowest first.
+    /// The digests of the uncompressed layers, lowest first.
     pub diff_ids: Vec<String>,
-    /// Its runtime configuration: the `config` object of the OCI image configuration.
+    /// The runtime configuration: the `config` object of the OCI image configuration.
     pub config: Value,
-    /// Its author; empty if it has none.
+    /// The author; empty if there is none.
     pub author: String,
-    /// The version of its operating system, which only Windows images have.
+    /// The version of the operating system; only Windows images have one.
     pub os_version: String,
-    /// What made each entry of its history, oldest first, in its builder's own wording.
+    /// The instruction that created each history entry, oldest first, in the builder's wording.
     pub history: Vec<String>,
-    /// The bytes of its layers as they travel.
+    /// The compressed size of the layers in bytes.
     pub size: u64,
 }
 
 impl RemoteImage {
-    /// Its labels.
+    /// Returns the labels.
     pub fn labels(&self) -> BTreeMap<String, String> {
         let labels = self.config["Labels"].as_object().into_iter().flatten();
         let texts = labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.into())));
         texts.collect()
     }
 
-    /// The `ONBUILD` instructions that a child begins with.
+    /// Returns the `ONBUILD` triggers, which run at the start of a child's build.
     pub fn on_build(&self) -> Vec<String> {
         let triggers = self.config["OnBuild"].as_array().into_iter().flatten();
         triggers.filter_map(|trigger| Some(trigger.as_str()?.to_owned())).collect()
     }
 }
 
-/// How registries are to be spoken to.
+/// How to connect to registries.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Where the docker configuration is, for credentials.
+    /// The directory of Docker's configuration, for credentials.
     pub docker_config: Option<PathBuf>,
-    /// Registries that are spoken to without TLS, beside those on this machine.
+    /// Registries to connect to without TLS, in addition to those on this machine.
     pub plain_http: Vec<String>,
-    /// Where certificates of registries are, by `HOST[:PORT]/*.crt`; docker's own folder where
-    /// nothing is said.
+    /// The directory of registry certificates, by `HOST[:PORT]/*.crt`; Docker's own directory by default.
     pub certificates: Option<PathBuf>,
-    /// The proxies of the environment.
+    /// The proxies from the environment.
     pub proxies: Proxies,
 }
 
-/// All registries. Connections and tokens are kept for as long as it lives.
+/// A client for all registries. Connections and tokens are kept for its lifetime.
 pub struct Registries {
     credentials: CredentialStore,
     network: Network,
@@ -135,17 +134,17 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// Nothing is connected yet.
+    /// Creates the client, without connecting.
     pub fn new(settings: Settings) -> Registries {
         let network = Network::new(&settings);
         let credentials = CredentialStore::new(settings.docker_config);
         Registries { credentials, network, logins: Mutex::default() }
     }
 
-    /// The digest that a tag leads to now; `None` where there is none. One `HEAD`.
+    /// Returns the digest that a tag points to; `None` if it does not exist. Takes one `HEAD` request.
     ///
     /// # Errors
-    /// Where the registry can't be asked, or refuses; the error has a hint.
+    /// Returns an error with a hint if the registry cannot be reached, or refuses.
     pub fn digest(&self, at: &Remote) -> anyhow::Result<Option<String>> {
         let response = self.ask(Method::HEAD, at, "manifests", None)?;
         if response.status == 200
@@ -158,14 +157,14 @@ impl Registries {
             }
             return Ok(Some(digest.to_owned()));
         }
-        // The answer to a HEAD can't say why there is none.
+        // The response to a `HEAD` request cannot contain the reason.
         Ok(self.manifest(at)?.map(|manifest| manifest.digest))
     }
 
-    /// The manifest at a place, checked against its digest; `None` where there is none.
+    /// Returns the manifest at a location, verified against its digest; `None` if it does not exist.
     ///
     /// # Errors
-    /// As for [`Registries::digest`], and where the bytes are not what their digest says.
+    /// Returns the same errors as [`Registries::digest`], and an error if the bytes do not match their digest.
     pub fn manifest(&self, at: &Remote) -> anyhow::Result<Option<Manifest>> {
         if is_digest(&at.version) {
             check_form(&at.version, at)?;
@@ -186,11 +185,11 @@ impl Registries {
         Ok(Some(Manifest { digest, media_type, bytes: response.body }))
     }
 
-    /// The image at a place for a platform (`linux/amd64`); `None` where there is none, or none for
-    /// that platform. Two questions for an image, three where an index comes first.
+    /// Returns the image at a location for a platform (`linux/amd64`); `None` if there is none, or none for that
+    /// platform. Takes two requests per image, or three with an index.
     ///
     /// # Errors
-    /// As for [`Registries::manifest`], and where what is there is no image.
+    /// Returns the same errors as [`Registries::manifest`], and an error if the location does not contain an image.
     pub fn image(&self, at: &Remote, wanted: &Platform) -> anyhow::Result<Option<RemoteImage>> {
         let Some(manifest) = self.manifest(at)? else { return Ok(None) };
         let digest = manifest.digest.clone();
@@ -228,10 +227,10 @@ impl Registries {
         }))
     }
 
-    /// Puts a manifest under a tag. All that it names must be in the repository.
+    /// Pushes a manifest to a tag. Everything that the manifest refers to must be in the repository.
     ///
     /// # Errors
-    /// As for [`Registries::digest`].
+    /// Returns the same errors as [`Registries::digest`].
     pub fn put(&self, at: &Remote, manifest: &Manifest) -> anyhow::Result<()> {
         let content = (manifest.media_type.clone().into(), manifest.bytes.clone());
         let response = self.ask(Method::PUT, at, "manifests", Some(content))?;
@@ -247,7 +246,7 @@ impl Registries {
         }
     }
 
-    /// The configuration that a manifest names.
+    /// Returns the configuration that a manifest names.
     fn configuration(&self, at: &Remote, image: &ImageManifest) -> anyhow::Result<Configuration> {
         let Descriptor { digest, size, .. } = &image.config;
         if usize::try_from(*size).map_or(true, |size| size > LONGEST_CONFIGURATION) {
@@ -265,7 +264,7 @@ impl Registries {
         Configuration::read(&response.body, image.layers).map_err(|why| no_image(at, &why))
     }
 
-    /// Asks about something of a repository, and logs in where that is wanted.
+    /// Sends a request about a repository, and authenticates if required.
     fn ask(
         &self,
         method: Method,
@@ -340,7 +339,7 @@ fn no_image(at: &Remote, why: &str) -> anyhow::Error {
         .into()
 }
 
-/// The error for an answer that is none of the expected ones.
+/// Returns the error for an unexpected response.
 fn refusal(at: &Remote, response: &Response) -> anyhow::Error {
     let Remote { registry, repository, .. } = at;
     match response.status {

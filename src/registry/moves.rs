@@ -1,8 +1,8 @@
-//! Moving several tags to new images: all of them, or none.
+//! Moves of several tags to new images, all or none.
 //!
-//! Owns the order in which that is done. A registry moves one tag at a time, so what can fail is done
-//! before the first is moved: all manifests are in hand, those to move to and those to go back to.
-//! Then all are moved at once, and where one can't be, the others are moved back.
+//! Owns the order of the steps. A registry moves one tag at a time, so everything that can fail happens before the
+//! first move: all manifests are fetched, both the new ones and those to restore. Then all tags are moved
+//! concurrently, and if one cannot be moved, the others are moved back.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,29 +10,28 @@ use super::{AT_ONCE, Manifest, Registries, Remote};
 use crate::base::error::{self, ErrorKind, InfrastructureError, permanent};
 use crate::base::parallel;
 
-/// A tag that is to lead to an image.
+/// A move of a tag to an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// The tag.
     pub tag: Remote,
-    /// The digest of the manifest in the same repository that it is to lead to.
+    /// The digest of the manifest in the same repository that the tag is to point to.
     pub to: String,
-    /// Where it led before; nothing where there was no such tag.
+    /// The digest that the tag pointed to before; `None` if the tag did not exist.
     pub from: Option<String>,
 }
 
-/// A move with the manifests that it takes.
+/// A move with the manifests that it needs.
 struct Ready<'a> {
     step: &'a Move,
     to: Manifest,
     from: Option<Manifest>,
 }
 
-/// Moves tags. Those that lead elsewhere by now than `from` and `to` say are moved all the same: who
-/// calls has just looked.
+/// Moves tags. Tags that now point to neither `from` nor `to` are moved as well: the caller has just checked them.
 ///
 /// # Errors
-/// Where a registry refuses one; then none is moved, or the error says which are.
+/// Returns an error if a registry refuses a move. Then no tags are moved, or the error names those that are.
 pub fn move_all(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
     let manifests = parallel::each(moves, AT_ONCE, |step| manifests(registries, step));
     let mut ready = Vec::with_capacity(moves.len());
@@ -42,7 +41,7 @@ pub fn move_all(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
     }
     let moved = parallel::each(&ready, AT_ONCE, |it| registries.put(&it.step.tag, &it.to));
     let Some(error) = moved.iter().find_map(|it| it.as_ref().err()) else { return Ok(()) };
-    // What was refused may have been done: an answer can be lost.
+    // A refused move may have been carried out: the response can be lost.
     let back = parallel::each(&ready, AT_ONCE, |it| match &it.from {
         Some(from) => registries.put(&it.step.tag, from).is_ok(),
         None => {
@@ -68,7 +67,7 @@ pub fn move_all(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
     })
 }
 
-/// The manifests that a tag is to lead to, and led to.
+/// Returns the manifests that a tag is to point to, and that it pointed to before.
 fn manifests(registries: &Registries, step: &Move) -> anyhow::Result<(Manifest, Option<Manifest>)> {
     let at = |digest: &String| Remote { version: digest.clone(), ..step.tag.clone() };
     let Some(to) = registries.manifest(&at(&step.to))? else {
@@ -83,17 +82,17 @@ fn manifests(registries: &Registries, step: &Move) -> anyhow::Result<(Manifest, 
     Ok((to, from))
 }
 
-/// Ends what a process has begun that died over it: tags that still lead where they led before are
-/// moved. What others have moved meanwhile is left alone.
+/// Completes the moves of a process that died: tags that still point to their old manifests are moved. Tags that
+/// others have moved are left alone.
 ///
 /// # Errors
-/// Where a registry can't be asked, or refuses.
+/// Returns an error if a registry cannot be reached, or refuses.
 pub fn finish(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
     let now = parallel::each(moves, AT_ONCE, |step| registries.digest(&step.tag));
     let now: Vec<Option<String>> = now.into_iter().collect::<anyhow::Result<_>>()?;
     let is_begun = moves.iter().zip(&now).any(|(step, now)| now.as_ref() == Some(&step.to));
     if !is_begun {
-        // Nothing was moved yet, and what was to be is old by now.
+        // No tag has been moved yet, and the new images are outdated by now.
         return Ok(());
     }
     let open = moves.iter().zip(now).filter(|(step, now)| step.from == *now);

@@ -1,8 +1,8 @@
-//! The hosts that are asked, and the patience with them.
+//! Requests to hosts, with retries and redirects.
 //!
-//! Owns the connections to each host, how many questions it gets at once, whether it is spoken to
-//! through TLS, tries after faults that may pass, and redirects. It knows no credentials but those
-//! that a request brings, and those never reach another host, nor the open network in the clear.
+//! Owns the connections to each host, the number of concurrent requests, the use of TLS, retries after transient
+//! errors, and redirects. Its only credentials are those in a request. They are never sent to another host, nor
+//! unencrypted over the network.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,42 +23,41 @@ use super::proxies::Proxies;
 use super::retry::{PATIENCE, TRIES, chance, pause, pause_after, wanted};
 use super::trust::Trust;
 
-/// How long a host that was asked in vain is left alone: whoever asks meanwhile gets the same answer,
-/// and need not find it out again.
+/// How long an unreachable host is not contacted again: other requests fail immediately with the same error.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
-/// How often an answer may lead elsewhere.
+/// The maximum number of redirects.
 const REDIRECTS: usize = 5;
 
-/// All hosts that were asked.
+/// All hosts that were contacted.
 pub(super) struct Network {
     plain_http: Vec<String>,
     proxies: Proxies,
     trust: Trust,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    /// Of hosts that may be spoken to without TLS: whether they are spoken to through it.
+    /// Whether hosts that may be used without TLS support it.
     tls: Mutex<HashMap<String, Arc<Mutex<Option<bool>>>>>,
-    /// Hosts that were asked in vain: when, and what was said of it.
+    /// Unreachable hosts: when they were contacted, and the error.
     down: Mutex<HashMap<String, (Instant, InfrastructureError)>>,
 }
 
-/// One host, by its scheme and port.
+/// One host with a scheme and a port.
 struct Host {
     client: Client,
     gate: Gate,
 }
 
-/// What became of one try.
+/// The result of one attempt.
 enum Try {
     Answered(Response),
-    /// Another may do better; after a pause, where the host said how long.
+    /// A retry may succeed; contains the pause that the host requested, if any.
     Again(String, Option<Duration>),
-    /// No answer came.
+    /// There was no response.
     Broken(String),
 }
 
 impl Network {
-    /// Nothing is connected yet.
+    /// Creates the network, without connecting.
     pub(super) fn new(settings: &Settings) -> Network {
         Network {
             plain_http: settings.plain_http.clone(),
@@ -70,21 +69,21 @@ impl Network {
         }
     }
 
-    /// The address of a path on a registry.
+    /// Returns the URL of a path on a registry.
     ///
     /// # Errors
-    /// Where the registry may be spoken to without TLS and nobody answers there.
+    /// Returns an error if the registry may be used without TLS and does not answer.
     pub(super) fn address(&self, authority: &str, path: String) -> anyhow::Result<Address> {
         let tls = !self.may_be_plain(authority) || self.speaks_tls(authority)?;
         Ok(Address { tls, authority: authority.to_owned(), path })
     }
 
-    /// Whether a host may be spoken to without TLS.
+    /// Returns whether a host may be used without TLS.
     fn may_be_plain(&self, authority: &str) -> bool {
         is_loopback(authority) || self.plain_http.iter().any(|listed| listed == authority)
     }
 
-    /// Whether TLS is spoken there: asked once, by one while the others wait.
+    /// Returns whether a host supports TLS. Only one thread checks; the others wait for the result.
     fn speaks_tls(&self, authority: &str) -> anyhow::Result<bool> {
         let known = {
             let mut all = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +111,7 @@ impl Network {
         Ok(true)
     }
 
-    /// The error of a host that was asked in vain just now.
+    /// Returns the error of a host that was just found to be unreachable.
     fn refuse_down(&self, authority: &str) -> anyhow::Result<()> {
         let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         match down.get(authority) {
@@ -121,7 +120,7 @@ impl Network {
         }
     }
 
-    /// The error of a host that was asked in vain.
+    /// Records a host as unreachable, and returns the error.
     fn goes_down(&self, authority: &str, why: &str, hint: &str) -> anyhow::Error {
         let message = format!("`{authority}` {why}, {TRIES} times");
         let error = InfrastructureError::new(ErrorKind::Unreachable, message).hint(hint);
@@ -130,10 +129,10 @@ impl Network {
         error.into()
     }
 
-    /// Asks, also where the answer leads, and again after faults that may pass.
+    /// Sends a request, follows redirects, and retries after transient errors.
     ///
     /// # Errors
-    /// Where no answer comes, or one that only another try might better.
+    /// Returns an error if there is no response, or only one that calls for a retry.
     pub(super) fn send(&self, mut request: Request) -> anyhow::Result<Response> {
         for _ in 0..=REDIRECTS {
             let response = self.ask(&request)?;
@@ -159,7 +158,7 @@ impl Network {
         Err(odd_answer(&request.address.authority, "it leads in circles"))
     }
 
-    /// Asks one host until it answers.
+    /// Sends a request to one host until it responds.
     fn ask(&self, request: &Request) -> anyhow::Result<Response> {
         let host = &request.address.authority;
         if !request.address.tls && !self.may_be_plain(host) {
@@ -239,7 +238,7 @@ impl Network {
         if let Some(host) = hosts.get(&key) {
             return Ok(Arc::clone(host));
         }
-        // Reading the system's certificates takes a while, and plain hosts show none.
+        // Reading the system's certificates takes a while, and hosts without TLS do not need them.
         let trusted = match address.tls {
             true => self.trust.for_host(&address.authority)?,
             false => Vec::new(),
@@ -266,7 +265,7 @@ fn rate_hint(host: &str) -> String {
     format!("try again later; `docker login {host}` may raise what it allows")
 }
 
-/// An answer that makes no sense.
+/// Returns the error for a response that makes no sense.
 pub(super) fn odd_answer(host: &str, why: &str) -> anyhow::Error {
     permanent(format!("`{host}` does not answer as a registry does: {why}"))
         .hint(format!("`curl -v https://{host}/v2/` shows what is there"))

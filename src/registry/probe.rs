@@ -1,8 +1,7 @@
-//! Whether TLS is spoken at an address.
+//! Detection of TLS at an address.
 //!
-//! Owns one question to hosts that may be spoken to without it: the first message of a TLS
-//! handshake is sent, and the first byte of the answer tells. Whether the other side is the right
-//! one is not asked here. It sends nothing that is worth keeping.
+//! Owns one check of hosts that may be used without TLS: it sends the first message of a TLS handshake and looks at
+//! the first byte of the response. It does not verify the other side's identity, and sends nothing confidential.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -14,33 +13,33 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::address::{host_of, port_of};
 
-/// How long a connection may take.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long the answer may take. Who waits for the end of a line reads no TLS.
+/// How long the response may take. A server that waits for the end of a line does not support TLS.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// The first bytes of what may answer (RFC 8446, 5.1): a handshake, or an alert.
+/// The possible first bytes of a response (RFC 8446, 5.1): a handshake, or an alert.
 const HANDSHAKE: u8 = 22;
 const ALERT: u8 = 21;
 
-/// Whether TLS is spoken at `host:port`, where the port is 443 unless it is named.
+/// Returns whether TLS is supported at `host:port`; the port is 443 by default.
 ///
 /// # Errors
-/// Where nobody answers there at all.
+/// Returns an error if nothing answers at all.
 pub(super) fn speaks_tls(authority: &str) -> io::Result<bool> {
     let (host, port) = (host_of(authority), port_of(authority));
     let mut stream = match (connect(host, port.unwrap_or(443)), port) {
         (Ok(stream), _) => stream,
         (Err(error), Some(_)) => return Err(error),
-        // Without a port, HTTP is at another one.
+        // Without an explicit port, HTTP uses another one.
         (Err(_), None) => return Ok(false),
     };
     let hello = hello(host)?;
     stream.set_write_timeout(Some(ANSWER))?;
     stream.set_read_timeout(Some(ANSWER))?;
     let mut byte = [0];
-    // Whoever hangs up at this, or says nothing, does not understand it.
+    // A server that disconnects or does not respond does not support TLS.
     let answered = stream.write_all(&hello).and_then(|()| stream.read_exact(&mut byte));
     Ok(answered.is_ok() && matches!(byte[0], HANDSHAKE | ALERT))
 }
@@ -56,7 +55,7 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// The bytes with which a handshake begins.
+/// Returns the bytes of a handshake's first message.
 fn hello(host: &str) -> io::Result<Vec<u8>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

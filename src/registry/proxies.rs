@@ -1,14 +1,14 @@
-//! Which proxy stands before a host.
+//! Proxies for connections to registries.
 //!
-//! Owns the reading of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, as the docker command and Go's
-//! `httpproxy` take them. It connects to nothing, and no proxy is asked for this machine.
+//! Owns the interpretation of `HTTP_PROXY`, `HTTPS_PROXY`, and `NO_PROXY`, as in the docker command and Go's
+//! `httpproxy`. It opens no connections. Connections to this machine never use a proxy.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 
 use super::address::{Address, host_of, is_loopback, port_of};
 
-/// The proxies of an environment; none by default.
+/// The proxies from an environment; none by default.
 #[derive(Clone, Default)]
 pub struct Proxies {
     http: Option<String>,
@@ -18,13 +18,13 @@ pub struct Proxies {
 
 impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The address of a proxy may hold a password.
+        // A proxy's URL may contain a password.
         f.write_str("Proxies(…)")
     }
 }
 
 impl Proxies {
-    /// Reads the variables, which may also be written in lower case.
+    /// Reads the variables, which may also be in lower case.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Proxies {
         let read = |name: &str| {
             let value = variable(name).or_else(|| variable(&name.to_lowercase()))?;
@@ -37,7 +37,7 @@ impl Proxies {
         }
     }
 
-    /// The proxy through which an address is asked, if any.
+    /// Returns the proxy for a URL, if any.
     pub(super) fn of(&self, address: &Address) -> Option<&str> {
         let proxy = if address.tls { &self.https } else { &self.http };
         if is_loopback(&address.authority) || self.excepts(address) {
@@ -57,7 +57,7 @@ impl Proxies {
             if let Some((network, length)) = entry.split_once('/') {
                 return is_within(&host, network, length);
             }
-            // An IPv6 address without brackets has colons and no port.
+            // An IPv6 address without brackets contains colons, but no port.
             let bare = entry.parse::<IpAddr>().is_ok();
             let (name, wanted) = match bare {
                 true => (entry.as_str(), None),
@@ -77,7 +77,7 @@ impl Proxies {
     }
 }
 
-/// Whether an address lies in a network such as `10.0.0.0/8`.
+/// Returns whether an address is in a network such as `10.0.0.0/8`.
 fn is_within(host: &str, network: &str, length: &str) -> bool {
     let bits = |address: IpAddr| match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),

@@ -1,7 +1,6 @@
-//! When a question is asked again, and how long is waited before.
+//! Retries of requests, and the pauses between them.
 //!
-//! Owns the pauses between tries and the reading of `Retry-After` (RFC 9110, 10.2.3). It asks
-//! nothing itself.
+//! Owns the length of the pauses and the parsing of `Retry-After` (RFC 9110, 10.2.3). It sends no requests.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,35 +9,35 @@ use crate::base::clock::UnixTime;
 
 use crate::base::backoff;
 
-/// How often a question is asked at most.
+/// The maximum number of attempts.
 pub(super) const TRIES: u32 = 5;
 
-/// The pause after the first try.
+/// The pause after the first attempt.
 const FIRST: Duration = Duration::from_millis(200);
 
-/// No pause of our own choice is longer.
+/// The maximum pause, unless a registry requests a longer one.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Longer than this we do not wait, also where a registry says so.
+/// The maximum pause that is granted to a registry.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long is waited after a try: twice as long each time. A part of it is chance (`chance` out of
-/// 255), so that those who failed together do not come again together.
+/// Returns the pause after an attempt, which doubles each time. Part of it is random (`chance` out of 255), so that
+/// requests that failed together are not retried together.
 pub(super) fn pause_after(attempt: u32, chance: u8) -> Duration {
     let pause = backoff::pause_after(attempt, FIRST, LONGEST);
     pause / 2 + pause / 2 * u32::from(chance) / 255
 }
 
-/// Some chance.
+/// Returns a random byte.
 pub(super) fn chance() -> u8 {
     use ring::rand::SecureRandom;
     let mut byte = [0];
-    // Without chance the pause is still a pause.
+    // Without randomness, the pause is still long enough.
     ring::rand::SystemRandom::new().fill(&mut byte).ok();
     byte[0]
 }
 
-/// How long a registry wants to be left alone: `Retry-After` in seconds or as a date.
+/// Returns the pause that a registry requests: `Retry-After` in seconds or as a date.
 pub(super) fn wanted(value: &str, now: UnixTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
@@ -48,9 +47,9 @@ pub(super) fn wanted(value: &str, now: UnixTime) -> Option<Duration> {
     Some(date.since(now))
 }
 
-/// Waits.
+/// Waits for this long.
 pub(super) fn pause(time: Duration) {
-    // Nobody ever wakes it: what is waited for lies in the hands of the registry.
+    // Nothing is ever sent on this channel: the wait depends on the registry alone.
     let (_silent, never) = mpsc::channel::<()>();
     never.recv_timeout(time).unwrap_or_default();
 }

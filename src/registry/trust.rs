@@ -1,8 +1,8 @@
-//! Whose certificates are trusted.
+//! Trusted certificates.
 //!
-//! Owns the certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set) and
-//! those that docker keeps for one registry in `certs.d/HOST[:PORT]/*.crt` (docker, "Verify
-//! repository client with certificates"). It decides nothing about a connection.
+//! Owns the system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` if they are set), and those that Docker keeps
+//! per registry in `certs.d/HOST[:PORT]/*.crt` (docker, "Verify repository client with certificates"). It does not
+//! verify connections.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,27 +15,27 @@ use crate::base::error::permanent;
 use crate::base::screen::visible_path;
 use crate::credentials::is_missing;
 
-/// Where docker keeps certificates of registries.
+/// Docker's directory of registry certificates.
 pub(super) const FOLDER: &str = "/etc/docker/certs.d";
 
-/// The certificates of all authorities that are trusted.
+/// The certificates of all trusted authorities.
 pub(super) struct Trust {
     folder: PathBuf,
     system: OnceLock<Vec<CertificateDer<'static>>>,
 }
 
 impl Trust {
-    /// Nothing is read yet.
+    /// Creates the set, without reading any files.
     pub(super) fn new(folder: Option<PathBuf>) -> Trust {
         let folder = folder.unwrap_or_else(|| PathBuf::from(FOLDER));
         Trust { folder, system: OnceLock::new() }
     }
 
-    /// Whom to believe where a host is spoken to.
+    /// Returns the certificates to trust for a host.
     ///
     /// # Errors
-    /// Where a certificate for this host is there and can't be read. What the system has is taken
-    /// as far as it can be read: where that is too little, the connection fails and says so.
+    /// Returns an error if a certificate for this host exists, but cannot be read. Unreadable system certificates
+    /// are skipped: if one of them is needed, the connection fails with an error.
     pub(super) fn for_host(&self, authority: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
         let system = self.system.get_or_init(|| rustls_native_certs::load_native_certs().certs);
         let mut all = self.of_docker(authority)?;
@@ -43,7 +43,7 @@ impl Trust {
         Ok(all)
     }
 
-    /// Where a certificate for a host would be found.
+    /// Returns the path of a certificate for a host.
     pub(super) fn place(&self, authority: &str) -> PathBuf {
         self.folder.join(authority).join("ca.crt")
     }

@@ -1,31 +1,31 @@
-//! A context as it is known before it is sent.
+//! A build's first pass over its context, before anything is sent.
 //!
-//! Owns the one look at a context's tar that a build begins with: whether it holds anything, the whole
-//! of it where it is small, and its SHA-256 where it is not.
+//! Owns the single read of a context's tar that a build begins with. It finds out whether the context is empty,
+//! keeps a small tar in memory, and computes the SHA-256 of a large one.
 
 use std::io::{self, Write};
 
 use super::{hex, sha256_hex};
 use crate::engine::{Cancel, ContextFiles};
 
-/// Up to this many bytes a tar travels in the build's own request. That saves the engine asking
-/// for it, and a copy on its disk: of the 90 ms that a small image took it was 15 (Docker 28).
-/// Requests stay far below the 4 MiB that the oldest engines take.
+/// The maximum size in bytes of a tar that is part of the build's own request. The engine then neither requests the
+/// tar nor keeps a copy of it on disk, which took 15 of the 90 ms for a small image (Docker 28). Requests stay far
+/// below the 4 MiB that the oldest engines accept.
 const SMALL: usize = 512 << 10;
 
-/// A context's tar, as it goes to the engine.
+/// A context's tar, in the form in which the engine gets it.
 pub(super) enum Looked {
-    /// It holds nothing: it consists of its end mark, which is all zeros.
+    /// The context has no files: the tar is only its end mark, which is all zeros.
     Empty,
-    /// All of it.
+    /// The whole tar.
     Small(Vec<u8>),
-    /// It is sent when it is asked for; its SHA-256, in hexadecimal, is its name until then.
+    /// The tar's SHA-256 in hexadecimal. It names the tar until the engine requests it.
     Large(String),
 }
 
 impl Looked {
-    /// The same, with no file of it in the build's request. A provenance of mode `max` holds all of
-    /// that request, and would publish files of which the image has none.
+    /// Returns the context in a form that puts no file into the build's request. A provenance with `mode=max`
+    /// contains the whole request, and would publish files that are not in the image.
     pub(super) fn apart(self) -> Looked {
         match self {
             Looked::Small(tar) => Looked::Large(sha256_hex(&tar)),
@@ -34,14 +34,15 @@ impl Looked {
     }
 }
 
-/// Writes a context's tar to no end but to know it; `None` where it was cancelled meanwhile.
+/// Reads a context's tar without sending it; `None` if the build was canceled.
 pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Option<Looked>> {
     let mut look = Look { begun: Vec::new(), hash: None, cancel };
     match context.write_tar(&mut look) {
         _ if cancel.is_set() => Ok(None),
         Ok(()) => Ok(Some(match look.hash {
             Some(hash) => Looked::Large(hex(hash.finish().as_ref())),
-            // The first entry's name begins the tar, so this looks at one byte of all but empty ones.
+            // A tar begins with the name of its first entry, so this stops at the first byte unless the tar is
+            // empty.
             None if look.begun.iter().all(|byte| *byte == 0) => Looked::Empty,
             None => Looked::Small(look.begun),
         })),
@@ -52,7 +53,7 @@ pub(super) fn look(context: &dyn ContextFiles, cancel: &Cancel) -> io::Result<Op
 struct Look<'a> {
     /// The tar, as long as it is small.
     begun: Vec<u8>,
-    /// The hash of all of it once it is not.
+    /// The hash of the whole tar, once it is large.
     hash: Option<ring::digest::Context>,
     cancel: &'a Cancel,
 }

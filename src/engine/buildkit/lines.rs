@@ -1,11 +1,10 @@
-//! Lines to the engine: a runtime, and the connections that are open on it.
+//! Lines to the engine: each is a runtime with its open connections.
 //!
-//! Owns which calls share what. A call has a line to itself from its beginning to its end, and runs
-//! on the thread that calls. A line whose call came to a good end waits for the next one, with its
-//! connections, so that a run of many builds opens a few and no more; one whose call did not, or
-//! that something may still run on, is closed, and with it goes all that the call started. So does
-//! one that nobody wanted for a while: nobody answers on it meanwhile, and the engine would take
-//! its session for dead.
+//! Owns which calls share a line. A call has a line to itself from start to end and runs on the calling thread.
+//! After a call that succeeds, its line waits for the next one and keeps its connections, so that a run of many
+//! builds opens only a few. After a call that fails, or that may have left something running, the line is closed,
+//! which ends everything that the call started. Each call also closes the lines that have been idle for a while: an
+//! idle line answers nothing, and the engine would consider its session dead.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,23 +13,23 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::solve::Open;
 
-/// How long a line waits for a call. BuildKit asks a session every five seconds whether it lives.
+/// How long an idle line is kept. BuildKit checks the health of a session every five seconds.
 const WAITS: Duration = Duration::from_secs(2);
 
-/// The lines that wait for a call.
+/// The idle lines.
 #[derive(Default)]
 pub(in crate::engine) struct Lines<P> {
     idle: Mutex<Vec<Line<P>>>,
 }
 
-/// What is open on a line: `P` is what an engine keeps beside the connections of a build.
+/// The connections of a line; `P` is what an engine keeps in addition to those of a build.
 #[derive(Default)]
 pub(in crate::engine) struct Kept<P> {
-    /// For plain requests.
+    /// The connection for plain requests.
     pub(in crate::engine) plain: P,
-    /// For builds.
+    /// The connections for builds.
     pub(super) open: Option<Open>,
-    /// Whether something may run on it that must end with the call.
+    /// Whether something may still run on the line that must end with the call.
     pub(super) is_spent: bool,
 }
 
@@ -42,13 +41,13 @@ struct Line<P> {
 
 impl<P> Drop for Line<P> {
     fn drop(&mut self) {
-        // Not a plain drop, which would wait for a name lookup or a credential helper that hangs.
+        // A plain drop would wait for a name lookup or a credential helper that hangs.
         self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
 impl<P: Default> Lines<P> {
-    /// Runs one call to its end on this thread.
+    /// Runs one call to completion on this thread.
     pub(in crate::engine) fn call<T>(
         &self,
         call: impl AsyncFnOnce(&mut Kept<P>) -> anyhow::Result<T>,
@@ -72,7 +71,7 @@ impl<P: Default> Lines<P> {
         result
     }
 
-    /// The line that was used last. Closes those that have waited too long.
+    /// Returns the line that was used last. Closes those that were idle for too long.
     fn youngest(&self) -> Option<Line<P>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|line| line.since.elapsed() < WAITS);

@@ -1,20 +1,18 @@
-//! What the Dockerfile frontend gets as its two inputs: the Dockerfile and the context.
+//! The two inputs of the Dockerfile frontend: the Dockerfile and the context.
 //!
-//! Owns the two small graphs of BuildKit's low-level format, and why they are two.
+//! Owns the two small graphs in BuildKit's low-level format (LLB), and the reason for having two.
 //!
-//! A tar given as the body of `POST /build` has to hold the Dockerfile, since the frontend then
-//! reads it out of the context, and `COPY . .` copies it along, even where it lies outside the
-//! context or is ignored: a `.dockerignore` in such a tar is not applied to it. Measured on
-//! Docker 20.10.24 with a tar of `.dockerignore`, `secret` and `.hidden.Dockerfile`, where the
-//! first names the other two: `COPY . .` and a `find` in the image show all three. Nothing that
-//! a client can set there makes it otherwise, for the daemon prefixes it all (`build-arg:`,
+//! A tar in the body of `POST /build` has to contain the Dockerfile, because the frontend reads it from the
+//! context. `COPY . .` then copies the Dockerfile as well, even if it is outside the context or ignored: a
+//! `.dockerignore` in such a tar does not apply to it. On Docker 20.10.24, with a tar of `.dockerignore`, `secret`,
+//! and `.hidden.Dockerfile`, where the first names the other two, `COPY . .` followed by `find` in the image shows
+//! all three. No setting of the client can change that, because the daemon prefixes them all (`build-arg:`,
 //! `label:`).
 //!
-//! The gRPC path that the docker command's own buildx uses takes *frontend inputs*: a graph for
-//! `dockerfile` and one for `context` (BuildKit `frontend/dockerfile/builder`, since 0.7). So the
-//! Dockerfile's text is one file made in a layer of its own, and the context is a tar, fetched
-//! from us over the session and unpacked. The same `find` then shows the context's files alone;
-//! `copying_all_copies_the_context_and_nothing_else` holds that.
+//! The gRPC path, which Docker's buildx uses, takes *frontend inputs*: one graph for `dockerfile` and one for
+//! `context` (BuildKit `frontend/dockerfile/builder`, since 0.7). The Dockerfile is therefore one file in a layer
+//! of its own, and the context is a tar that the engine requests over the session and unpacks. The same `find` then
+//! shows only the context's files, which the test `copying_all_copies_the_context_and_nothing_else` checks.
 
 use std::collections::HashMap;
 
@@ -29,17 +27,17 @@ pub(super) const LOAD_CONTEXT: &str = "[internal] load build context";
 
 const UNPACK_CONTEXT: &str = "[internal] unpack build context";
 
-/// A graph of one file, `Dockerfile`.
+/// Returns a graph of one file, `Dockerfile`.
 pub(super) fn dockerfile(text: &str) -> pb::Definition {
     let file = make_file("/Dockerfile", text.as_bytes());
     graph_of(vec![action(-1, 0, file)], "[internal] load build definition")
 }
 
-/// A graph of the files in the tar that the session gives under `path`, with its SHA-256 where
-/// the engine is to know it before.
+/// Returns a graph of the files in the tar that the session serves at `path`, with the tar's SHA-256 if the engine
+/// should know it in advance.
 ///
-/// The checksum is the cache key of the tar: where the engine has all steps that read the
-/// context, it never asks for it, and keeps no further copy of it.
+/// The checksum is the tar's cache key. If all steps that read the context are cached, the engine never requests
+/// the tar and keeps no further copy of it.
 pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
     let mut attrs = HashMap::new();
     set(&mut attrs, "http.filename", "context");
@@ -47,7 +45,7 @@ pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
         set(&mut attrs, "http.checksum", format!("sha256:{digest}"));
     }
     let source = pb::SourceOp {
-        // The host by which BuildKit knows that the session is meant (`session/upload`).
+        // The host that tells BuildKit to use the session (`session/upload`).
         identifier: format!("http://buildkit-session{path}"),
         attrs,
     };
@@ -57,10 +55,10 @@ pub(super) fn context(path: &str, digest: Option<&str>) -> pb::Definition {
     graph.finish(files)
 }
 
-/// A graph of the files in a tar that is a part of the graph itself: one operation makes a file of
-/// it and unpacks that, so the engine asks nobody for it.
+/// Returns a graph of the files in a tar that is part of the graph itself. One operation writes the tar to a file
+/// and unpacks it, so the engine does not request it.
 pub(super) fn small_context(tar: &[u8]) -> pb::Definition {
-    // Nobody but the next action sees it, to which, without inputs, 0 is the first action's result.
+    // Only the next action sees this file. Without inputs, index 0 is the first action's result.
     let write = action(-1, -1, make_file("/context", tar));
     graph_of(vec![write, action(0, 0, unpack())], UNPACK_CONTEXT)
 }
@@ -81,8 +79,8 @@ fn unpack() -> Action {
     })
 }
 
-/// A graph without files: what stands for a tar that holds none. BuildKit tells an archive by its
-/// first entry, and would take an empty one for a file and copy it as it is.
+/// Returns a graph without files, for a tar without entries. BuildKit recognizes an archive by its first entry, and
+/// would copy an empty one as a file.
 pub(super) fn empty_context() -> pb::Definition {
     let root = pb::FileActionMkDir {
         path: "/".into(),
@@ -94,8 +92,8 @@ pub(super) fn empty_context() -> pb::Definition {
     graph_of(vec![action(-1, 0, Action::Mkdir(root))], "[internal] empty build context")
 }
 
-/// One file action on scratch; `from` is the input or the earlier action that it copies from, and
-/// `output` the number of its result; -1 is none.
+/// Returns a file action on scratch. `from` is the index of the input or earlier action that it copies from, and
+/// `output` the index of its result; -1 means none.
 fn action(from: i64, output: i64, action: Action) -> pb::FileAction {
     pb::FileAction { input: -1, secondary_input: from, output, action: Some(action) }
 }
@@ -104,7 +102,7 @@ fn files(actions: Vec<pb::FileAction>) -> pb::op::Op {
     pb::op::Op::File(pb::FileOp { actions })
 }
 
-/// A graph of one operation without inputs.
+/// Returns a graph of one operation without inputs.
 fn graph_of(actions: Vec<pb::FileAction>, name: &str) -> pb::Definition {
     let mut graph = Graph::default();
     let made = graph.add(files(actions), Vec::new(), name);
@@ -117,7 +115,7 @@ struct Graph {
 }
 
 impl Graph {
-    /// Adds an operation and gives its digest, by which others name it.
+    /// Adds an operation and returns its digest, by which other operations refer to it.
     fn add(&mut self, op: pb::op::Op, inputs: Vec<String>, name: &str) -> String {
         let digest = self.push(pb::Op { op: Some(op), ..pb::Op::default() }, inputs);
         let mut metadata = pb::OpMetadata::default();
@@ -126,7 +124,7 @@ impl Graph {
         digest
     }
 
-    /// Ends the graph; an operation without a kind marks its last one.
+    /// Ends the graph. An operation without a kind marks the last one.
     fn finish(mut self, last: String) -> pb::Definition {
         self.push(pb::Op::default(), vec![last]);
         self.definition

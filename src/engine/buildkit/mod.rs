@@ -1,11 +1,10 @@
-//! BuildKit's client, for every engine that speaks BuildKit.
+//! The BuildKit client, for every engine that speaks BuildKit's protocol.
 //!
-//! Owns a build from the look at its context to its outcome: the session that feeds it, the solve call with
-//! its status, and what is tried again. How BuildKit is reached, and to which store it exports, is the
-//! affair of a [`Transport`].
+//! Owns a build from the first read of its context to its outcome: the session that serves it, the solve call with
+//! its status, and retries. A [`Transport`] defines how to reach BuildKit and to which store it exports.
 //!
-//! Why gRPC and not dockerd's `POST /build`: see `llb`. The context's files, and nothing else, are what
-//! `COPY . .` finds.
+//! See `llb` for why this uses gRPC and not dockerd's `POST /build`. `COPY . .` finds the context's files, and
+//! nothing else.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -37,31 +36,31 @@ pub(super) mod wording;
 
 pub(super) use solve::Watch;
 
-/// How one BuildKit is reached.
+/// How to reach one BuildKit.
 pub(super) trait Transport {
-    /// The exporter that puts images where the engine keeps them.
+    /// The exporter that puts images into the engine's store.
     const EXPORTER: &'static str;
 
-    /// Its address, to be shown.
+    /// Returns the address to print.
     fn address(&self) -> String;
 
-    /// Opens a connection on which BuildKit calls the session with an ID, whose services have these methods.
+    /// Opens a connection on which BuildKit calls the session with this ID, whose services have these methods.
     async fn open_session(&self, id: &str, methods: &[&str]) -> anyhow::Result<Connection>;
 
     /// Opens a connection to BuildKit's `Control` service.
     async fn open_control(&self) -> anyhow::Result<Connection>;
 
-    /// Returns once it has answered anything at all, or has refused to.
+    /// Returns once BuildKit has answered anything, or has refused to.
     async fn ping(&self);
 
-    /// The failure of one that does not answer.
+    /// Returns the error for a BuildKit that does not answer.
     fn never_answers(&self) -> anyhow::Error;
 
-    /// The failure of one that answers, but not as BuildKit does.
+    /// Returns the error for a server that answers, but does not speak BuildKit's protocol.
     fn talks_otherwise(&self, cause: String) -> anyhow::Error;
 }
 
-/// A stream of bytes in both directions.
+/// A bidirectional stream of bytes.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
@@ -69,7 +68,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 pub(super) struct Connection(Box<dyn Duplex>);
 
 impl Connection {
-    /// One over a stream.
+    /// Returns a connection over a stream.
     pub(super) fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Connection {
         Connection(Box::new(stream))
     }
@@ -115,7 +114,7 @@ impl Connected for Connection {
     fn connect_info(&self) {}
 }
 
-/// Builds one image, and once more where the failure of a build says that this helps.
+/// Builds one image, and retries once if the failure calls for it.
 pub(super) fn build<P: Default, T: Transport>(
     lines: &Lines<P>,
     watch: Watch<'_, T>,
@@ -140,7 +139,8 @@ pub(super) fn build<P: Default, T: Transport>(
     build_once(lines, watch, credentials, (&looked, &request), sink, cancel)
 }
 
-/// Builds with what is known of the context, sent to this build alone where a shared one breaks off.
+/// Builds with the context as read before. If sharing the upload with other builds fails, sends the context to this
+/// build alone.
 fn build_once<P: Default, T: Transport>(
     lines: &Lines<P>,
     watch: Watch<'_, T>,
@@ -163,11 +163,11 @@ fn build_once<P: Default, T: Transport>(
     Err(transient(format!("can't send the context: {why}")).hint("build again").into())
 }
 
-/// An ID that no other build has: random, 128 bits in hexadecimal.
+/// Returns an ID that no other build has: 128 random bits in hexadecimal.
 fn unique_id() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // Every `RandomState` has keys of its own, made from the system's randomness.
+    // Every `RandomState` has its own keys, from the system's random source.
     let part = || RandomState::new().hash_one((std::process::id(), count));
     format!("{:016x}{:016x}", part(), part())
 }
@@ -181,18 +181,18 @@ fn set(
     attributes.insert(name.into(), value.into());
 }
 
-/// The SHA-256 of some bytes, in hexadecimal.
+/// Returns the SHA-256 of some bytes in hexadecimal.
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     hex(digest.as_ref())
 }
 
-/// Bytes in hexadecimal.
+/// Returns bytes in hexadecimal.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An error and what caused it, in one line; a cause that its effect quotes already is left out.
+/// Returns an error and its causes in one line, without causes that the text already quotes.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {

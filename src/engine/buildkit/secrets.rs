@@ -1,9 +1,9 @@
-//! The part of a session that gives secrets away and lets builds speak to ssh agents.
+//! The services of a session that provide secrets and forward SSH agents.
 //!
-//! Owns the two gRPC services and what an agent may be asked through them. A build may have keys
-//! listed and data signed, and nothing else: it could otherwise take keys out of the user's agent,
-//! put its own in, or lock it. So requests are read one by one, and one that is not let through is
-//! answered here, as an agent answers what it does not know (draft-ietf-sshm-ssh-agent).
+//! Owns the two gRPC services and the requests to an agent that they allow. A build may list keys and sign data,
+//! and nothing else: otherwise it could remove keys from the user's agent, add its own, or lock the agent. Requests
+//! are therefore read one by one. A request that is not allowed gets the response that agents give to unknown
+//! requests (draft-ietf-sshm-ssh-agent).
 
 use std::path::PathBuf;
 
@@ -22,26 +22,26 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::base::screen::visible_path;
 use crate::engine::Secrets;
 
-/// The methods that are served where there are secrets.
+/// The methods to serve if there are secrets.
 pub(super) const SECRET_METHODS: [&str; 1] = ["/moby.buildkit.secrets.v1.Secrets/GetSecret"];
 
-/// The methods that are served where there are agents.
+/// The methods to serve if there are agents.
 pub(super) const AGENT_METHODS: [&str; 2] =
     ["/moby.sshforward.v1.SSH/CheckAgent", "/moby.sshforward.v1.SSH/ForwardAgent"];
 
-/// The header in which the engine names the agent that it wants.
+/// The header in which the engine names the agent to use.
 const AGENT_ID: &str = "buildkit.ssh.id";
 
-/// No message of an agent is longer (OpenSSH's own bound).
+/// The maximum length of an agent's message in bytes (OpenSSH's own limit).
 const LONGEST: usize = 256 << 10;
 
-/// What a build may ask of an agent: to list its keys, and to sign with one.
+/// The request types that a build may send to an agent: list keys, and sign.
 const ALLOWED: [u8; 2] = [11, 13];
 
-/// The answer to all else: a message of one byte, `SSH_AGENT_FAILURE`.
+/// The response to all other requests: a message of one byte, `SSH_AGENT_FAILURE`.
 const REFUSAL: [u8; 5] = [0, 0, 0, 1, 5];
 
-/// Answers for what a run was given.
+/// Serves the secrets and agents of a run.
 #[derive(Clone)]
 pub(super) struct Giver(pub(super) Secrets);
 
@@ -54,7 +54,7 @@ impl SecretsService for Giver {
         let id = request.into_inner().id;
         match self.0.value(&id) {
             Some(value) => Ok(Response::new(GetSecretResponse { data: value.to_vec() })),
-            // By this code the engine knows a mount that is not required from a fault.
+            // This code means that the secret is missing, which the engine accepts for optional mounts.
             None => Err(Status::not_found(format!("the secret `{id}` was not given"))),
         }
     }
@@ -91,7 +91,7 @@ impl Ssh for Giver {
         })?;
         let (to, from) = mpsc::channel(1);
         let questions = request.into_inner();
-        // Ends with the stream, and with the runtime of the build at the latest.
+        // This task ends with the stream, or at the latest with the build's runtime.
         tokio::spawn(async move {
             let questions = stream::unfold(questions, |mut questions| async {
                 let message = questions.message().await.ok()??;
@@ -106,7 +106,7 @@ impl Ssh for Giver {
     }
 }
 
-/// Hands on what may be asked, one question after the other, until either side ends.
+/// Forwards the allowed requests one after the other, until either side closes the stream.
 async fn relay(
     mut questions: BoxStream<'_, Vec<u8>>,
     mut agent: impl AsyncRead + AsyncWrite + Unpin,
@@ -133,7 +133,7 @@ async fn relay(
     }
 }
 
-/// Asks the agent one thing; nothing where it has gone.
+/// Sends the agent one request and returns its response; `None` if the agent is gone.
 async fn ask(
     agent: &mut (impl AsyncRead + AsyncWrite + Unpin),
     question: &[u8],
@@ -149,7 +149,7 @@ async fn ask(
 
 struct TooLong;
 
-/// Takes the first message, its length included, where all of it is there.
+/// Removes and returns the first message, including its length prefix, if it is complete.
 fn take_message(bytes: &mut Vec<u8>) -> Result<Option<Vec<u8>>, TooLong> {
     let Some(length) = length_of(bytes)?.filter(|length| *length <= bytes.len()) else {
         return Ok(None);
@@ -158,7 +158,7 @@ fn take_message(bytes: &mut Vec<u8>) -> Result<Option<Vec<u8>>, TooLong> {
     Ok(Some(std::mem::replace(bytes, rest)))
 }
 
-/// How long a message is that begins with these bytes, its length included.
+/// Returns the length of the message that begins with these bytes, including its length prefix.
 fn length_of(bytes: &[u8]) -> Result<Option<usize>, TooLong> {
     let Some(length) = bytes.first_chunk::<4>() else { return Ok(None) };
     match usize::try_from(u32::from_be_bytes(*length)) {
@@ -176,13 +176,13 @@ mod tests {
         [&length, content].concat()
     }
 
-    /// What an agent is asked, and what is answered, where `pieces` arrive.
+    /// Returns what the agent receives and what is answered when `pieces` arrive.
     fn relayed(pieces: &[&[u8]]) -> (Vec<u8>, Vec<Vec<u8>>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (ours, mut agent) = tokio::io::duplex(1 << 20);
             let (to, mut from) = mpsc::channel(100);
-            // All answers are there before the questions: who asks in turn finds its own.
+            // All responses are available before the requests, so each request in turn reads its own.
             for number in 0..9 {
                 agent.write_all(&message(&[12, number])).await.unwrap();
             }
@@ -205,11 +205,11 @@ mod tests {
         let all = [list.clone(), sign.clone()].concat();
         let answers = vec![message(&[12, 0]), message(&[12, 1])];
         assert_eq!(relayed(&[&list, &sign]), (all.clone(), answers.clone()));
-        // Messages come in any pieces.
+        // Messages can be split anywhere.
         let bytes: Vec<&[u8]> = all.chunks(1).collect();
         assert_eq!(relayed(&bytes), (all.clone(), answers.clone()));
         assert_eq!(relayed(&[&all]), (all, answers));
-        // Add, remove, remove all, lock, unlock, an extension, and nothing at all.
+        // Add, remove, remove all, lock, unlock, an extension, and an empty message.
         for kind in [17, 18, 19, 22, 23, 27] {
             let (asked, answers) = relayed(&[&message(&[kind, 1, 2]), &list]);
             assert_eq!((asked, answers), (list.clone(), vec![REFUSAL.to_vec(), message(&[12, 0])]));

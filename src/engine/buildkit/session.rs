@@ -1,8 +1,7 @@
-//! What the engine may ask of us while it builds: the context, credentials, secrets, and whether
-//! we live.
+//! The services that the engine uses during a build: the context, credentials, secrets, and a health check.
 //!
-//! Owns the gRPC services of a BuildKit session and the thread that writes the tar. A session
-//! serves one build after the other, and ends with the line that it is open on.
+//! Owns the gRPC services of a BuildKit session and the thread that writes the tar. A session serves one build
+//! after the other, and ends with its line.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +40,7 @@ const METHODS: [&str; 3] = [
     "/moby.upload.v1.Upload/Pull",
 ];
 
-/// The methods that the engine is told of, as headers of the session's request.
+/// Returns the methods to announce to the engine, in the headers of the session's request.
 pub(super) fn methods(secrets: &Secrets) -> Vec<&'static str> {
     let mut methods = METHODS.to_vec();
     if secrets.value_ids().next().is_some() {
@@ -53,18 +52,18 @@ pub(super) fn methods(secrets: &Secrets) -> Vec<&'static str> {
     methods
 }
 
-/// How many bytes one message of the context holds; BuildKit takes up to 16 MiB.
+/// The size in bytes of one message of the context; BuildKit accepts up to 16 MiB.
 const CHUNK: usize = 128 << 10;
 
 /// How many chunks may wait for the engine.
 const WAITING_CHUNKS: usize = 8;
 
-/// Why the context could not be written, kept where the build can find it.
+/// Why the context could not be written, kept for the build to read.
 #[derive(Clone, Default)]
 pub(super) struct ContextFault(Arc<Mutex<Option<io::Error>>>);
 
 impl ContextFault {
-    /// The fault, if there was one.
+    /// Returns the error, if there was one.
     pub(super) fn take(&self) -> Option<io::Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -74,25 +73,25 @@ impl ContextFault {
     }
 }
 
-/// What the session gives of the context.
+/// The context that a session offers.
 #[derive(Clone)]
 pub(super) struct ContextOffer {
-    /// The context.
+    /// The context's files.
     pub(super) files: Arc<dyn ContextFiles>,
-    /// The SHA-256 that its tar had when it was hashed.
+    /// The SHA-256 of the tar when it was hashed.
     pub(super) digest: String,
-    /// The path under which it is given.
+    /// The path at which the tar is served.
     pub(super) path: String,
-    /// Where it is kept that it could not be written.
+    /// Receives the error if the context cannot be written.
     pub(super) fault: ContextFault,
 }
 
-/// What a session offers at the moment: one session serves one build after the other.
+/// The current offer of a session, which serves one build after the other.
 #[derive(Clone, Default)]
 pub(super) struct Offered(Arc<Mutex<Option<ContextOffer>>>);
 
 impl Offered {
-    /// Offers the context of another build, or nothing any more.
+    /// Offers the context of another build, or nothing.
     pub(super) fn set(&self, offer: Option<ContextOffer>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offer;
     }
@@ -103,7 +102,7 @@ impl Offered {
     }
 }
 
-/// Serves the session on a connection until either side ends it.
+/// Serves the session on a connection until either side closes it.
 pub(super) async fn serve(
     connection: Connection,
     offered: Offered,
@@ -122,7 +121,7 @@ pub(super) async fn serve(
         .add_optional_service(gives_agents.then(|| SshServer::new(giver)))
         .serve_with_incoming(connections)
         .await;
-    // A session that breaks breaks the build, which says so itself, with a better cause.
+    // If the session breaks, so does the build, which reports a better cause.
     drop(ended);
 }
 
@@ -154,7 +153,7 @@ impl Health for Alive {
     }
 }
 
-/// Gives credentials; the engine fetches tokens with them itself, as it does where a client can't.
+/// Provides credentials. The engine fetches tokens itself, as it does for clients that cannot.
 struct Credentials {
     store: Arc<CredentialStore>,
 }
@@ -167,7 +166,7 @@ impl Auth for Credentials {
     ) -> Result<Response<CredentialsResponse>, Status> {
         let host = request.into_inner().host;
         let store = Arc::clone(&self.store);
-        // A credential helper is a program; the build goes on while it runs.
+        // A credential helper is a program; the build continues while it runs.
         let found = tokio::task::spawn_blocking(move || store.lookup(&host)).await;
         match found {
             Ok(Ok(found)) => {
@@ -233,7 +232,7 @@ impl Upload for ContextUpload {
     }
 }
 
-/// Cuts what is written into messages and waits while the engine is behind.
+/// Splits written bytes into messages, and blocks while the engine is behind.
 struct Chunks {
     to: mpsc::Sender<Result<BytesMessage, Status>>,
     waiting: Vec<u8>,
@@ -242,8 +241,8 @@ struct Chunks {
 }
 
 impl Chunks {
-    /// Sends what waits, unless it is not what was hashed: a file that changes meanwhile must not
-    /// slip in under the name of its former content.
+    /// Sends the rest, unless the content differs from what was hashed: a file that changes during the build must
+    /// not end up under the digest of its former content.
     fn finish(&mut self, digest: &str) -> io::Result<()> {
         if hex(self.hash.clone().finish().as_ref()) != digest {
             return Err(io::Error::other("its files changed while they were sent"));
@@ -253,11 +252,12 @@ impl Chunks {
 }
 
 impl Drop for Chunks {
-    /// A context that ends early, by a fault or a panic, must not pass for a small one.
+    /// Reports a context that ends early, by an error or a panic, so that the engine does not mistake it for a
+    /// smaller one.
     fn drop(&mut self) {
         if !self.whole {
             let said = Status::aborted("the context could not be written");
-            // Where the engine has gone meanwhile, nobody needs to be told.
+            // If the engine is gone, there is nothing to report.
             drop(self.to.blocking_send(Err(said)));
         }
     }

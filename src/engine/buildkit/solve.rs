@@ -1,7 +1,7 @@
-//! One build: a solve call, its status beside it, and the session that feeds it.
+//! One build: a solve call, its status stream, and the session that serves it.
 //!
-//! Owns the BuildKit control call and what its end means. The two connections of a build, the session
-//! and the control, serve the next one too where it came to an end of its own; see [`super::lines`].
+//! Owns the call to BuildKit's control service and the interpretation of its result. After a build that completes,
+//! its two connections, session and control, serve the next build; see [`super::lines`].
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -40,52 +40,52 @@ use crate::engine::{BuildFailure, BuildOutcome, BuildRequest, Cancel, Secrets, S
 /// How long the last status messages may take after the build has ended.
 const STATUS_TAIL: Duration = Duration::from_secs(3);
 
-/// How long what the engine tells may wait for more: nobody sees less than that, and each telling wakes
-/// whoever listens.
+/// How long updates from the engine may be held to be reported together: users do not notice such a short delay,
+/// and each report wakes the receiver.
 const TELL_WITHIN: Duration = Duration::from_millis(100);
 
-/// How long the thread sleeps when the engine has told something, so that what comes next is read in one
-/// go, as network cards do: of a small image the engine tells a dozen things in 60 ms, and to wake for
-/// each costs more than to read it.
+/// How long the thread sleeps after an update, so that the following ones are read together, like interrupt
+/// coalescing in network cards. For a small image, the engine sends a dozen updates in 60 ms, and waking up for
+/// each costs more than reading it.
 const GATHER: Duration = Duration::from_millis(12);
 
-/// How long it may take to open the connections of a build.
+/// How long opening the connections of a build may take.
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long the engine may take to let go of a cancelled build.
+/// How long the engine may take to end a canceled build.
 const CANCEL_TAIL: Duration = Duration::from_secs(10);
 
-/// BuildKit's own bound for a message.
+/// BuildKit's own limit on the size of a message in bytes.
 const LONGEST_MESSAGE: usize = 16 << 20;
 
 /// How the engine gets the context.
 ///
-/// Builds of one context that run at once name it alike; BuildKit makes one step of it and asks
-/// the session of any of them, which spares the others the sending. But when the build that sends
-/// it ends early, it breaks for the others too. They then try again, each for itself.
+/// Concurrent builds with the same context use the same name for it. BuildKit then runs one step for all of them
+/// and requests the context from one of their sessions, so it is sent only once. But if the build that sends it
+/// ends early, the step fails for the others as well. They then retry with names of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sending {
-    /// Under a name that other builds of the same context share.
+    /// Under a name shared with other builds of the same context.
     Shared,
     /// Under a name of its own.
     Alone,
 }
 
-/// How one try to build ended.
+/// How one attempt to build ended.
 pub(super) enum End {
-    /// For good.
+    /// The attempt produced an outcome.
     Done(BuildOutcome),
-    /// The context did not arrive, through no fault of this build, and why.
+    /// The context did not arrive, through no fault of this build; contains the reason.
     ContextLost(String),
 }
 
 type Control = ControlClient<Channel>;
 
-/// Finds out whether an engine is still there that says nothing: a step may work for an hour
-/// without a word, and an engine that hangs looks the same.
+/// Detects an engine that is gone: a step may work for an hour without any output, and an engine that hangs looks
+/// the same.
 pub(in crate::engine) struct Watch<'a, T> {
     pub(in crate::engine) transport: &'a T,
-    /// How long it may say nothing before it is asked, and then take to answer.
+    /// How long the engine may be silent before it is pinged, and how long it may then take to answer.
     pub(in crate::engine) patience: Duration,
 }
 
@@ -98,7 +98,7 @@ impl<T> Clone for Watch<'_, T> {
 }
 
 impl<T: Transport> Watch<'_, T> {
-    /// Returns once the engine does not answer any more; `heard` is when it last said something.
+    /// Returns once the engine no longer answers; `heard` is the time of its last message.
     pub(in crate::engine) async fn until_gone(self, heard: &Cell<Instant>) -> Status {
         loop {
             let ask_at = heard.get() + self.patience;
@@ -106,7 +106,7 @@ impl<T: Transport> Watch<'_, T> {
                 sleep_until(ask_at).await;
                 continue;
             }
-            // One that refuses or breaks the connection will break the build's, too.
+            // An engine that refuses or closes the ping's connection also closes the build's.
             if timeout(self.patience, self.transport.ping()).await.is_err() {
                 let silent = heard.get().elapsed().as_secs();
                 return Status::unavailable(format!("it has said nothing for {silent} s"));
@@ -124,7 +124,7 @@ pub(in crate::engine) struct Open {
     offered: Offered,
 }
 
-/// Builds one image with what is known of its context's tar.
+/// Builds one image with its context as read before.
 pub(super) async fn build<P, T: Transport>(
     kept: &mut Kept<P>,
     watch: Watch<'_, T>,
@@ -153,7 +153,7 @@ pub(super) async fn build<P, T: Transport>(
             (llb::context(&path, known), Some(ContextOffer { files, digest, path, fault }))
         }
     };
-    // Until it has come to an end of its own.
+    // The line is reusable only if this build completes.
     kept.is_spent = true;
     let reusable = request.secrets.is_empty();
     let open = match kept.open.take().filter(|_| reusable) {
@@ -210,7 +210,7 @@ async fn open<T: Transport>(
     Ok(Open { control, session, offered })
 }
 
-/// Gives gRPC the one connection that is open already; a second is never made.
+/// Gives gRPC the one connection that is already open; there is never a second one.
 struct Once(Option<Connection>);
 
 impl Service<Uri> for Once {
@@ -259,9 +259,9 @@ fn solve_request(
     if request.no_cache {
         set(&mut attributes, "no-cache", "");
     }
-    // Images of this engine come before those of a registry: the word of the daemon's own build
-    // endpoint. Newer externals are pulled before a plan is made, never by a build, which would ask
-    // a registry for the images of the repository too.
+    // Prefer the engine's images to a registry's, with the value that the daemon's own build endpoint uses. Newer
+    // externals are pulled before planning and never by a build, which would also look for the repository's own
+    // images in a registry.
     set(&mut attributes, "image-resolve-mode", "default");
     let mut export = HashMap::new();
     let names = request.names();
@@ -270,7 +270,7 @@ fn solve_request(
     }
     for (name, value) in &request.annotations {
         set(&mut export, format!("annotation.{name}"), value);
-        // They belong to OCI's manifests; by itself BuildKit would put them into Docker's.
+        // Annotations belong in OCI manifests; by default, BuildKit puts them into Docker's.
         set(&mut export, "oci-mediatypes", "true");
     }
     SolveRequest {
@@ -285,16 +285,16 @@ fn solve_request(
         exporter_deprecated: exporter.into(),
         exporter_attrs_deprecated: export,
         cache: Some(CacheOptions::default()),
-        // The engine keeps no record of the build beside the run's own log. It would write one during the
-        // build and its trace three seconds later, which was a sixth of the time that a hundred small
-        // images took (Docker 28).
+        // Do not record the build in the engine, as the run has its own log. The engine would write a record during
+        // the build and its trace three seconds later, which took a sixth of the time for a hundred small images
+        // (Docker 28).
         internal: true,
         ..SolveRequest::default()
     }
 }
 
-/// Runs the build and tells of its status meanwhile. `None` where it was cancelled; the engine
-/// has then let go of it, or took too long to.
+/// Runs the build and reports its status. Returns `None` if the build was canceled; the engine has then ended it,
+/// or took too long to do so.
 async fn follow<T: Transport>(
     control: Control,
     request: SolveRequest,
@@ -316,7 +316,7 @@ async fn follow<T: Transport>(
     while solve.is_some() || !told_all {
         tokio::select! {
             () = cancelled.notified(), if solve.is_some() => {
-                // Dropping the call resets its stream, upon which the engine ends the build.
+                // Dropping the call resets its stream, which makes the engine end the build.
                 solve = None;
                 last = Instant::now() + CANCEL_TAIL;
             }
@@ -352,18 +352,18 @@ async fn follow<T: Transport>(
     end
 }
 
-/// Lets the engine say more before anything of it is read.
+/// Waits for more updates before any are read.
 #[expect(
     clippy::disallowed_methods,
     reason = "what is waited for is more of what has come already"
 )]
 fn gather() {
-    // All else on this thread, such as the sending of a context, sleeps along.
+    // Everything else on this thread, such as sending a context, waits too.
     thread::sleep(GATHER);
 }
 
-/// The status messages of a build, to its end. A status call that breaks ends them too: the
-/// build itself will say why.
+/// Returns the status messages of a build, up to its end. The stream also ends if the status call fails: the build
+/// itself reports the cause.
 fn status(mut control: Control, id: String) -> impl Stream<Item = StatusResponse> {
     stream::once(async move { control.status(StatusRequest { r#ref: id }).await.ok() })
         .filter_map(std::future::ready)
@@ -375,9 +375,8 @@ fn status(mut control: Control, id: String) -> impl Stream<Item = StatusResponse
         })
 }
 
-/// The built image's ID. `containerimage.digest` is what the image is found by in the engine's
-/// store, in the classic one (where it is the digest of the image's configuration) and in
-/// containerd's (where it is that of its manifest).
+/// Returns the built image's ID: `containerimage.digest`, which identifies the image in the engine's store. In the
+/// classic store it is the digest of the image's configuration, and in containerd's the digest of its manifest.
 fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
     match response.exporter_response.get("containerimage.digest") {
         Some(id) => Ok(End::Done(BuildOutcome::Built { image_id: id.clone() })),
@@ -387,7 +386,7 @@ fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
     }
 }
 
-/// What the engine's refusal means: a failed image, or a connection that broke.
+/// Interprets the engine's error: a failed image, or a lost connection.
 fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow::Result<End> {
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
@@ -404,16 +403,16 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
         Some((step, message)) => (Some(step), message.into()),
         None => (None, Cow::from(status.message())),
     };
-    // A step that broke before this build joined it is not told of.
+    // A step that failed before this build joined it is not reported.
     if step.is_none() && is_broken_session(&message) {
         return Ok(End::ContextLost(plain_message(&message)));
     }
-    // Builds that share a failing step may all fail before the engine has told each of them about it.
+    // Builds that share a failing step may all fail before the engine has reported the step to each of them.
     let untold =
         |command| Step { stage: None, number: 0, total: 0, text: format!("RUN {command}") };
     let step = step.or_else(|| failed_command(&message).map(untold));
     let mut message = plain_message(&message);
-    // A registry that does not answer is told of by address only.
+    // The engine's message names only the address of a registry that does not answer.
     if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))
         && !message.contains(base)
     {
@@ -423,16 +422,16 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))
 }
 
-/// Why a call broke: what lies at the bottom of it, where that was on our side. What is above says
-/// only that a call broke, and in the words of a debugger.
+/// Returns why a call failed: the innermost cause if the error was created in this process. The outer ones say only
+/// that a call failed, in debug notation.
 fn cause_of(status: &Status) -> String {
     let causes = std::iter::successors(std::error::Error::source(status), |error| error.source());
     causes.last().map_or_else(|| status.message().to_owned(), ToString::to_string)
 }
 
-/// Whether the engine or the connection is at fault, and not the image. A status with a source
-/// was made on our side, of a connection that broke. Without a failed step, an engine that says
-/// that it is unavailable or that the build was cancelled (not by us) is shutting down.
+/// Returns whether the engine or the connection failed, and not the image. A status with a source was created in
+/// this process, for a lost connection. An engine that reports no failed step, but is unavailable or says that the
+/// build was canceled (which this process did not request), is shutting down.
 fn is_lost(status: &Status, has_failed_step: bool) -> bool {
     let on_our_side = std::error::Error::source(status).is_some();
     let shutting_down = matches!(status.code(), Code::Unavailable | Code::Cancelled)

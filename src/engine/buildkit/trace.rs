@@ -1,7 +1,7 @@
-//! BuildKit's status messages as updates of a build.
+//! Conversion of BuildKit's status messages into updates of a build.
 //!
-//! Owns the names of vertices, their beginnings and ends, and which one failed. It talks to
-//! nobody, so that a recorded status is enough to test it.
+//! Owns the names of vertices, their starts and ends, and which one failed. It does no I/O, so a recorded status is
+//! enough to test it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
 use super::wording::parse_name;
 use crate::engine::{BuildUpdate, Step};
 
-/// What is known of a build from its status messages so far.
+/// What the status messages of a build have reported so far.
 #[derive(Default)]
 pub(super) struct Trace {
     vertices: HashMap<String, Seen>,
@@ -26,9 +26,9 @@ struct Seen {
 }
 
 impl Trace {
-    /// Takes in one message and tells `sink` what is new in it.
+    /// Processes one message and reports what is new to `sink`.
     pub(super) fn take(&mut self, status: StatusResponse, sink: &mut dyn FnMut(BuildUpdate)) {
-        // A message may hold the output of a step together with its end: the output is older.
+        // A message may contain a step's output together with its end; the output comes first.
         for vertex in &status.vertexes {
             self.begin(vertex, sink);
         }
@@ -45,7 +45,7 @@ impl Trace {
         }
     }
 
-    /// The step that failed and its message, where one did.
+    /// Returns the step that failed and its message, if one did.
     pub(super) fn into_failed(self) -> Option<(Step, String)> {
         self.failed
     }
@@ -59,11 +59,12 @@ impl Trace {
         }
     }
 
-    /// A vertex may end several times, once for each edge that needs it; the first end counts.
+    /// Processes the end of a vertex. A vertex may end several times, once per edge that needs it; the first end
+    /// counts.
     fn end(&mut self, vertex: &Vertex, sink: &mut dyn FnMut(BuildUpdate)) {
         let Some(seen) = self.vertices.get_mut(&vertex.digest) else { return };
         if !vertex.error.is_empty() {
-            // Steps that ran beside the failed one are cancelled; they are not the cause.
+            // Steps that ran in parallel to the failed one are canceled; they are not the cause.
             if self.failed.is_none() && !vertex.error.contains("context canceled") {
                 self.failed = Some((seen.step.clone(), vertex.error.clone()));
             }
@@ -78,7 +79,7 @@ impl Trace {
     }
 }
 
-/// The time between two stamps; none where one is missing or they are the wrong way round.
+/// Returns the time between two timestamps; zero if one is missing or they are in the wrong order.
 fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Duration {
     let nanoseconds =
         |stamp: &Timestamp| i128::from(stamp.seconds) * 1_000_000_000 + i128::from(stamp.nanos);

@@ -1,11 +1,11 @@
-//! The words of BuildKit, and of the engines around it: names of steps, entries of histories, messages.
+//! The wording of BuildKit and the engines around it: names of steps, entries of histories, messages.
 //!
-//! Owns all that is recognized by its wording; nothing else compares such texts.
+//! Owns everything that is recognized by its wording; no other module compares such texts.
 
 use crate::engine::{BuildFailure, Step};
 
-/// Reads a vertex's name: `[2/3] RUN make`, `[linux/arm64 build 2/3] RUN make`,
-/// `[internal] load build context`, `exporting to image`.
+/// Parses a vertex's name: `[2/3] RUN make`, `[linux/arm64 build 2/3] RUN make`, `[internal] load build context`,
+/// `exporting to image`.
 pub(super) fn parse_name(name: &str) -> Step {
     let plain = |text: &str| Step { stage: None, number: 0, total: 0, text: text.to_owned() };
     let Some((inside, text)) = name.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
@@ -19,29 +19,29 @@ pub(super) fn parse_name(name: &str) -> Step {
         .split_once('/')
         .and_then(|(number, total)| Some((number.parse().ok()?, total.parse().ok()?)));
     let Some((number, total)) = numbers else { return plain(name) };
-    // A platform stands before the stage where more than one is built for, or one is asked for.
+    // A platform precedes the stage if the build is for several platforms, or requests one.
     let stage = before.split(' ').rfind(|word| !word.is_empty() && !word.contains('/'));
     Step { stage: stage.map(str::to_owned), number, total, text: text.to_owned() }
 }
 
-/// The image that the name of a step takes from outside the build, with the digest that it resolved to.
+/// Returns the external image in the name of a step, with the digest that it resolved to.
 pub(in crate::engine) fn resolved_image(step: &str) -> Option<&str> {
     let image = step.strip_prefix("FROM ")?;
     image.contains("@sha256:").then_some(image.split_whitespace().next()?)
 }
 
-/// The image whose metadata a step looks up.
+/// Returns the image whose metadata a step looks up.
 pub(super) fn looked_up_image(step: &str) -> Option<&str> {
     step.strip_prefix("load metadata for ")
 }
 
-/// The keyword of the instruction that left an entry in a history. Frontends word the rest differently
+/// Returns the keyword of the instruction that created a history entry. Frontends word the rest differently
 /// (`EXPOSE map[80/tcp:{}]`, `EXPOSE [80/tcp]`).
 pub(in crate::engine) fn keyword_of(created_by: &str) -> &str {
     created_by.split_whitespace().next().unwrap_or_default()
 }
 
-/// What the engine says when a session that it was reading from has gone.
+/// What the engine reports when a session that it was reading from is gone.
 const SESSION_BROKE: [&str; 4] = [
     "transport is closing",
     "error reading from server",
@@ -49,13 +49,12 @@ const SESSION_BROKE: [&str; 4] = [
     "no active session",
 ];
 
-/// Whether a message says that a session has gone.
+/// Returns whether a message says that a session is gone.
 pub(super) fn is_broken_session(message: &str) -> bool {
     SESSION_BROKE.iter().any(|words| message.contains(words))
 }
 
-/// What stands in the messages of an engine that could not reach a registry or a server, or was
-/// told by it to come back later.
+/// Parts of messages from engines that could not reach a registry or a server, or that were rate-limited.
 const PASSING: [&str; 15] = [
     "429 Too Many Requests",
     "500 Internal Server Error",
@@ -74,15 +73,14 @@ const PASSING: [&str; 15] = [
     "unexpected EOF",
 ];
 
-/// Whether a failed build may do better at the next try. A `RUN` never does: what it runs may have
-/// done half of its work elsewhere, and only its writer knows.
+/// Returns whether retrying a failed build may succeed. A `RUN` is never retried: its command may have had effects
+/// elsewhere, which only its author knows.
 pub(super) fn may_pass(step: Option<&Step>, message: &str) -> bool {
     let runs = step.is_some_and(|step| step.text.starts_with("RUN"));
     !runs && PASSING.iter().any(|words| message.contains(words))
 }
 
-/// What an engine says besides where sending an image broke: more of a push than of a fetch depends
-/// on connections that stay.
+/// Further parts of messages about failed pushes, which depend more than pulls on connections that stay open.
 const PASSING_ON: [&str; 8] = [
     ": EOF",
     "Client.Timeout exceeded",
@@ -94,9 +92,9 @@ const PASSING_ON: [&str; 8] = [
     "unavailable: ",
 ];
 
-/// Whether a failed exchange with a registry may do better at the next try.
+/// Returns whether retrying a failed exchange with a registry may succeed.
 pub(in crate::engine) fn is_passing(message: &str) -> bool {
-    // A status of the server's own trouble has no name here where a proxy made it up.
+    // A 5xx status has no name in the message if a proxy invented it.
     let is_status = |(at, _): (usize, &str)| {
         let code = message[at + 2..].split(' ').next().unwrap_or_default();
         code.len() == 3 && code.starts_with('5') && code.bytes().all(|byte| byte.is_ascii_digit())
@@ -105,26 +103,25 @@ pub(in crate::engine) fn is_passing(message: &str) -> bool {
         || PASSING.iter().chain(&PASSING_ON).any(|words| message.contains(words))
 }
 
-/// What helps where a build failed through no fault of its own.
+/// What may help after a build that failed for reasons outside its control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// To build again.
+    /// Build again.
     Again,
-    /// To build again without the cache.
+    /// Build again without the cache.
     WithoutCache,
 }
 
-/// What helps where a build failed.
+/// Returns what may help after a build failed.
 ///
-/// - The cache may have a step whose files it has lost: a build that is interrupted while its last step is
-///   written may leave such a one behind on containerd's store, and every later build that finds it fails
-///   alike (BuildKit 0.25, `cache/refs.go`, `finalize`).
-/// - Files of an image that was removed meanwhile may be missing when the new image is unpacked: containerd's
-///   garbage collector may remove a snapshot between the moment at which it is found and the moment at
-///   which it is used. The next build makes it anew.
-/// - Another build may have given its image the same new name at the same moment: containerd's store first
-///   looks whether a name is there, then creates it, and refuses where another has come in between
-///   (BuildKit 0.25, `exporter/containerimage/export.go`). The next build finds the name and moves it.
+/// - The cache may have a step whose files are lost. On containerd's store, a build that is interrupted while its
+///   last step is written may leave such a step behind, and every later build that uses it fails in the same way
+///   (BuildKit 0.25, `cache/refs.go`, `finalize`).
+/// - Files of an image that was just removed may be missing when the new image is unpacked: containerd's garbage
+///   collector may remove a snapshot between its lookup and its use. The next build creates it again.
+/// - Another build may have given its image the same new name at the same time: containerd's store first looks the
+///   name up, then creates it, and fails if another build was faster (BuildKit 0.25,
+///   `exporter/containerimage/export.go`). The next build finds the name and moves it.
 pub(super) fn remedy(failure: &BuildFailure) -> Option<Remedy> {
     let message = failure.message.as_str();
     if message.contains("during finalize: failed to stat active key during commit: ") {
@@ -138,7 +135,7 @@ pub(super) fn remedy(failure: &BuildFailure) -> Option<Remedy> {
     (has_lost_snapshot || has_raced_for_name).then_some(Remedy::Again)
 }
 
-/// What BuildKit calls the step in which it hands a built image to the engine's store.
+/// BuildKit's name for the step that exports a built image to the engine's store.
 const EXPORT: &str = "exporting to image";
 
 /// Prefixes that engines put before the message of a failed build.
@@ -150,11 +147,10 @@ const DECORATION: [&str; 5] = [
     "failed to create LLB definition: ",
 ];
 
-/// A failed build's message without what engines of several ages put around it.
+/// Returns a failed build's message without what different versions of engines put around it.
 ///
-/// BuildKit 0.8 says `executor failed running [/bin/sh -c exit 3]: exit code: 3`, later ones
-/// `process "/bin/sh -c exit 3" did not complete successfully: exit code: 3`; the step is known,
-/// so only the end is news.
+/// BuildKit 0.8 says `executor failed running [/bin/sh -c exit 3]: exit code: 3`, later versions say `process
+/// "/bin/sh -c exit 3" did not complete successfully: exit code: 3`. The step is known, so only the end is kept.
 pub(super) fn plain_message(message: &str) -> String {
     let mut rest = message.trim();
     loop {
@@ -174,8 +170,8 @@ pub(super) fn plain_message(message: &str) -> String {
     split_command(rest).map_or(rest, |(_, after)| after).trim().to_owned()
 }
 
-/// The command that a failed build's message names, as the shell got it: all that is known of
-/// the step where a build that shared it with another failed before it was told of it.
+/// Returns the command that a failed build's message names, as passed to the shell. It is all that is known of a
+/// step shared with another build if this build failed before the step was reported.
 pub(super) fn failed_command(message: &str) -> Option<&str> {
     let start = COMMANDS.iter().filter_map(|(start, _)| message.find(start)).min()?;
     let (command, _) = split_command(&message[start..])?;
@@ -183,11 +179,11 @@ pub(super) fn failed_command(message: &str) -> Option<&str> {
     Some(command.strip_prefix("/bin/sh -c ").unwrap_or(command))
 }
 
-/// What stands around the command in the messages of several ages.
+/// The text before and after the command in messages of different versions.
 const COMMANDS: [(&str, &str); 2] =
     [("executor failed running [", "]: "), ("process \"", "did not complete successfully: ")];
 
-/// The command in a message that begins with naming one, and what follows it.
+/// Splits a message that begins with a command into the command and the text after it.
 fn split_command(message: &str) -> Option<(&str, &str)> {
     COMMANDS.iter().find_map(|(start, end)| {
         let rest = message.strip_prefix(start)?;

@@ -1,11 +1,11 @@
-//! Where the engine is: the rules by which the docker command finds it.
+//! The engine's address, found by the rules of the docker command.
 //!
-//! Owns the reading of `DOCKER_HOST`, `DOCKER_CONTEXT` and the docker configuration's contexts,
-//! given as a value. It opens no connection and reads no environment of its own.
+//! Owns the interpretation of `DOCKER_HOST`, `DOCKER_CONTEXT`, and the contexts in Docker's configuration, all
+//! passed in as a value. It opens no connections and does not read the environment itself.
 //!
-//! Order (docker/cli `cli/command/cli.go`, `resolveContextName`): `DOCKER_HOST`, else
-//! `DOCKER_CONTEXT`, else `currentContext` of `config.json`, else the default socket. A context
-//! lies in `contexts/meta/<sha256 of its name>/meta.json`, its TLS files in `contexts/tls/`.
+//! The order is that of docker/cli (`cli/command/cli.go`, `resolveContextName`): `DOCKER_HOST`, then
+//! `DOCKER_CONTEXT`, then `currentContext` of `config.json`, then the default socket. A context is in
+//! `contexts/meta/<sha256 of its name>/meta.json`, and its TLS files are in `contexts/tls/`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,28 +17,29 @@ use crate::base::screen::visible_path;
 use crate::credentials::{self, read_json};
 use crate::engine::buildkit::sha256_hex;
 
-/// The socket that is used when nothing else is said.
+/// The default socket.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
-/// What the process environment says about the engine, as a value.
+/// The settings of the process environment that select the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     /// `DOCKER_HOST`
     pub host: Option<String>,
     /// `DOCKER_CONTEXT`
     pub context: Option<String>,
-    /// `DOCKER_TLS_VERIFY`: any text asks for TLS.
+    /// `DOCKER_TLS_VERIFY`: any text enables TLS.
     pub tls_verify: Option<String>,
-    /// `DOCKER_TLS`: asks for TLS without a check of the engine's certificate.
+    /// `DOCKER_TLS`: enables TLS without verification of the engine's certificate.
     pub tls: Option<String>,
     /// `DOCKER_CERT_PATH`
     pub cert_path: Option<PathBuf>,
-    /// `DOCKER_CONFIG`, else `~/.docker`, where a home folder is known.
+    /// `DOCKER_CONFIG`, or `~/.docker` if the home directory is known.
     pub config: Option<PathBuf>,
 }
 
 impl Environment {
-    /// Reads it through `var`, which answers as [`std::env::var_os`] does. Empty is unset.
+    /// Reads the settings through `var`, which has the interface of [`std::env::var_os`]. Empty variables count as
+    /// unset.
     pub fn read(var: impl Fn(&str) -> Option<OsString>) -> Environment {
         let value = |name: &str| var(name).filter(|value| !value.is_empty());
         let text = |name: &str| value(name).map(|value| value.to_string_lossy().into_owned());
@@ -53,14 +54,14 @@ impl Environment {
     }
 }
 
-/// Where an engine listens and how it is spoken to.
+/// Where an engine listens, and how to connect to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address.
     pub address: Address,
-    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, where TLS is spoken.
+    /// The directory with `ca.pem`, `cert.pem`, and `key.pem`, if the connection uses TLS.
     pub tls: Option<PathBuf>,
-    /// Who named the address, for messages: `DOCKER_HOST`, ``the docker context `x` ``, …
+    /// The source of the address, for messages: `DOCKER_HOST`, ``the docker context `x` ``, …
     pub named_by: String,
 }
 
@@ -88,11 +89,11 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Finds the engine as the docker command does.
+/// Finds the engine that the docker command would use.
 ///
 /// # Errors
-/// Where what is named can't be used: an unknown scheme, a context that does not exist. Each
-/// has a hint.
+/// Returns an error with a hint if the configured engine cannot be used: an unknown scheme, or a context that does
+/// not exist.
 pub fn resolve(environment: &Environment) -> anyhow::Result<Endpoint> {
     if let Some(host) = &environment.host {
         return from_host(host, environment, "DOCKER_HOST".into());
@@ -155,7 +156,7 @@ fn parse_host(
     }
 }
 
-/// `host`, `host:port`, `[v6]:port`, each with an optional path that means nothing here.
+/// Parses `host`, `host:port`, or `[v6]:port`; an optional path is ignored.
 fn parse_authority(text: &str, secure: bool) -> Option<Address> {
     let authority = text.split('/').next().unwrap_or_default();
     let (host, port) = match authority.strip_prefix('[') {

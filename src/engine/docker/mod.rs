@@ -1,11 +1,10 @@
-//! Docker's engine, spoken to directly.
+//! The Docker engine, used directly through its API.
 //!
-//! Owns the plain requests of the Docker Engine API, and the way to the daemon's BuildKit, which
-//! `buildkit` then speaks to.
+//! Owns the plain requests of the Docker Engine API, and the connection to the daemon's BuildKit, which `buildkit`
+//! uses.
 //!
-//! A call runs on a line that it has to itself, and on the thread that calls (`buildkit/lines`). What is
-//! open on it serves the next call, or goes with it where the call did not come to a good end, so
-//! nothing can pile up over a run of thousands of builds.
+//! A call has a line to itself and runs on the calling thread (`buildkit/lines`). The line's connections serve the
+//! next call, or are closed if the call fails, so nothing accumulates over a run of thousands of builds.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -42,27 +41,27 @@ mod transport;
 mod trouble;
 mod wire;
 
-/// How long an engine may take to answer a question that costs it nothing.
+/// How long an engine may take to answer a cheap request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
-/// After how many such times without a word of a build it is asked whether it is still there, and
-/// how many of them it may take to answer then: it may have much to do.
+/// How many of these times a build may be silent before the engine is pinged, and how many the engine may then take
+/// to answer: it may be busy.
 const PATIENCE: u32 = 8;
 
-/// How long it may take to answer a question about its images.
+/// How long an engine may take to answer a request about its images.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(60);
 
-/// How often its images are asked for. Containerd's store says that it has no such thing, of the whole list,
-/// when an image is removed while it is listed (Docker 28).
+/// How many times a listing of images is attempted. If an image is removed during the listing, containerd's store
+/// reports the whole list as not found (Docker 28).
 const LISTINGS: usize = 5;
 
-/// The oldest API whose BuildKit takes a Dockerfile apart from the context (Docker 20.10).
+/// The oldest API version whose BuildKit accepts a Dockerfile separately from the context (Docker 20.10).
 const OLDEST_API: (u32, u32) = (1, 41);
 
-/// The API of Docker 24, the first whose store of containerd takes what its BuildKit makes.
+/// The API version of Docker 24, the first whose containerd store accepts what its BuildKit creates.
 const FIRST_WITH_MANIFESTS: (u32, u32) = (1, 43);
 
-/// The newest API that is known here; a newer engine is spoken to in this one.
+/// The newest API version that this client knows; it is also used for newer engines.
 const NEWEST_API: (u32, u32) = (1, 51);
 
 /// A Docker engine.
@@ -77,7 +76,7 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// An engine at an endpoint. Nothing is connected yet.
+    /// Creates a client for the engine at an endpoint, without connecting.
     pub fn new(endpoint: Endpoint, credentials: CredentialStore) -> Docker {
         Docker {
             wire: Wire::new(endpoint),
@@ -90,28 +89,28 @@ impl Docker {
         }
     }
 
-    /// The engine that the docker command would use.
+    /// Creates a client for the engine that the docker command would use.
     ///
     /// # Errors
-    /// Where what the environment names can't be used; the error has a hint.
+    /// Returns an error with a hint if the configured engine cannot be used.
     pub fn find(environment: &Environment) -> anyhow::Result<Docker> {
         let credentials = CredentialStore::new(environment.config.clone());
         Ok(Docker::new(endpoint::resolve(environment)?, credentials))
     }
 
-    /// The same engine, given another time to answer a question that costs it nothing.
+    /// Sets how long the engine may take to answer a cheap request.
     #[must_use]
     pub fn answering_within(mut self, time: Duration) -> Docker {
         self.answer_within = time;
         self
     }
 
-    /// Where it is.
+    /// Returns the engine's endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.wire.endpoint
     }
 
-    /// The version of the API that both sides know, asked for once.
+    /// Returns the newest API version that both sides know; requested once.
     async fn api(&self, kept: &mut Kept<Plain>) -> anyhow::Result<(u32, u32)> {
         if let Some(api) = self.api.get() {
             return Ok(*api);
@@ -121,7 +120,7 @@ impl Docker {
         Ok(*self.api.get_or_init(|| api))
     }
 
-    /// A plain request in the agreed version.
+    /// Sends a plain request in the negotiated API version.
     async fn ask(
         &self,
         kept: &mut Kept<Plain>,
@@ -132,7 +131,7 @@ impl Docker {
         self.call(kept, method, &path, LOOKUP_WITHIN).await
     }
 
-    /// What the paths of requests in the agreed version begin with.
+    /// Returns the path prefix of requests in the negotiated API version.
     async fn version_path(&self, kept: &mut Kept<Plain>) -> anyhow::Result<String> {
         let (major, minor) = self.api(kept).await?;
         Ok(format!("/v{major}.{minor}"))
@@ -151,7 +150,7 @@ impl Docker {
             .map_err(|broken| explain(&broken, self.endpoint()))
     }
 
-    /// A plain request whose answer is JSON; `None` where the engine has no such thing.
+    /// Sends a plain request whose response is JSON; `None` if the engine responds with "not found".
     async fn ask_json<T: DeserializeOwned>(
         &self,
         kept: &mut Kept<Plain>,
@@ -168,20 +167,20 @@ impl Docker {
         value.map(Some).with_context(|| format!("can't read what the engine says to `{path}`"))
     }
 
-    /// The version that it reports, asked for once.
+    /// Returns the version that the engine reports; requested once.
     async fn version(&self, kept: &mut Kept<Plain>) -> anyhow::Result<&Version> {
         if let Some(version) = self.version.get() {
             return Ok(version);
         }
-        // A daemon whose containerd hangs answers the ping, but not this. `/info` counts all
-        // images and containers first, and says nothing that is of use here.
+        // A daemon whose containerd hangs answers the ping, but not this request. `/info` would count all images
+        // and containers first, and contains nothing needed here.
         let version = timeout(self.answer_within, self.ask_json(kept, "/version")).await;
         let version: Option<Version> = version.map_err(|_| never_answers(self.endpoint()))??;
         Ok(self.version.get_or_init(|| version.unwrap_or_default()))
     }
 
-    /// Named contexts need BuildKit 0.10, which Docker 23 was the first to have; older ones pass
-    /// over them without a word, and build something else.
+    /// Checks that the engine supports the request's named contexts. They need BuildKit 0.10, which first came with
+    /// Docker 23; older versions silently ignore them and build something else.
     fn check_contexts(&self, request: &BuildRequest) -> anyhow::Result<()> {
         if request.contexts.is_empty() || names_frontend(&request.dockerfile) {
             return Ok(());
@@ -334,7 +333,7 @@ impl ImageStore for Docker {
     }
 }
 
-/// The answer to `GET /version`, as far as it counts.
+/// The response to `GET /version`, with only the fields in use.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Version {
@@ -344,8 +343,8 @@ struct Version {
 }
 
 impl Version {
-    /// The frontend that an engine brings along: that of the BuildKit in it (the engine's release
-    /// notes and BuildKit's). Nothing where it is not known, or so new that it does not matter.
+    /// Returns the engine's built-in frontend: that of its BuildKit (according to both release notes). `None` if it
+    /// is unknown, or too new to matter.
     fn frontend(&self) -> Option<Frontend> {
         let minor = match self.version.split('.').next()?.parse::<u32>().ok()? {
             ..23 => 2,
@@ -361,7 +360,7 @@ impl Version {
     }
 }
 
-/// Whether a Dockerfile names the frontend that reads it, which then need not be the engine's.
+/// Returns whether a Dockerfile names its frontend, which then replaces the engine's.
 fn names_frontend(dockerfile: &str) -> bool {
     let comments = dockerfile.lines().map_while(|line| line.trim_start().strip_prefix('#'));
     comments
@@ -369,7 +368,7 @@ fn names_frontend(dockerfile: &str) -> bool {
         .any(|(name, _)| name.trim().eq_ignore_ascii_case("syntax"))
 }
 
-/// Whether what answered the ping is an engine that can build here, and the API to speak.
+/// Checks that the response to the ping comes from an engine that can build, and returns the API version to use.
 fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
     let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
     if header(&answer.headers, "libpod-api-version").is_some() {

@@ -1,8 +1,8 @@
-//! Which references of the engine's store have been moved.
+//! Moves of references in the engine's store.
 //!
 //! Owns one stream of the engine's events (`GET /events`) for as long as a run needs it. Every way to move a
-//! reference is an event, except one: Docker 20.10 reports nothing when BuildKit names an image it has built
-//! (moby 20.10, `builder/builder-next/exporter/export.go`).
+//! reference is an event, with one exception: Docker 20.10 reports nothing when BuildKit names an image that it has
+//! built (moby 20.10, `builder/builder-next/exporter/export.go`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,26 +26,26 @@ use crate::engine::{ImageStore, ReferenceWatch};
 /// How long to wait for an event before it is caused again: the engine may answer before it listens.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// How long to wait before the events are requested again after their stream has ended.
+/// How long to wait before requesting the events again after their stream has ended.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
 /// What the engine has reported so far.
 #[derive(Default)]
 struct Seen {
-    /// How often each reference was put on an image, and how often each image was loaded, by its ID: no event
-    /// names the references of a loaded image.
+    /// How often each reference was put on an image, and how often each image was loaded, by its ID: events about
+    /// loaded images do not name their references.
     moves: HashMap<String, u64>,
-    /// How often the stream was interrupted, while any reference may have moved.
+    /// How often the stream was interrupted; during an interruption, any reference may have moved.
     interruptions: u64,
 }
 
 impl Seen {
-    /// Takes in an event about an image (moby, `api/types/events`), as far as it counts.
+    /// Processes an event about an image (moby, `api/types/events`).
     fn take(&mut self, event: &Value) {
         let actor = &event["Actor"];
         let moved = match event["Action"].as_str() {
             Some("tag") => &actor["Attributes"]["name"],
-            // The ID of what was pulled is its reference.
+            // For a pull, the ID is the reference that was pulled.
             Some("pull" | "load") => &actor["ID"],
             _ => return,
         };
@@ -78,14 +78,14 @@ pub(super) struct Moves {
     answer_within: Duration,
     /// A reference that nothing else uses.
     marker: String,
-    /// How often it was put on an image.
+    /// How often the marker was put on an image.
     sent: Mutex<u64>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Moves {
-    /// Starts to listen to an engine, in a version of its interface.
+    /// Starts listening to an engine, in an API version.
     pub(super) fn watch(docker: &Docker, version: &str, marker: &str) -> anyhow::Result<Moves> {
         let shared = Arc::new(Shared::default());
         let path = format!("{version}/events?filters={}", query_of(r#"{"type":["image"]}"#));
@@ -120,7 +120,7 @@ impl Drop for Moves {
     }
 }
 
-/// Reads events, again and again if their stream ends.
+/// Reads events, and reconnects whenever their stream ends.
 async fn listen(wire: &Wire, path: &str, shared: &Shared) {
     loop {
         let mut rest = Vec::new();
@@ -132,7 +132,7 @@ async fn listen(wire: &Wire, path: &str, shared: &Shared) {
                 }
             });
         };
-        // Whoever counts finds out why the engine cannot be reached.
+        // The caller of `counts` finds out why the engine cannot be reached.
         drop(wire.stream(Method::GET, path, &[], &mut piece).await);
         shared.seen().interruptions += 1;
         sleep(RECONNECT_AFTER).await;
@@ -147,8 +147,8 @@ impl ReferenceWatch for Moves {
     ) -> anyhow::Result<Vec<u64>> {
         let Some((_, image_id)) = references.first() else { return Ok(Vec::new()) };
         let deadline = Instant::now() + self.answer_within;
-        // Events come in their order. Once more of the marker's have come than were caused before this call, one
-        // of this call is among them, and so are all events before it.
+        // Events arrive in order. Once there are more events of the marker than were caused before this call, one
+        // of them is from this call, and all events before it have arrived too.
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *sent;
         loop {
@@ -156,7 +156,7 @@ impl ReferenceWatch for Moves {
             *sent += 1;
             let seen = self.shared.seen();
             let is_missing = |seen: &mut Seen| seen.count(&self.marker) <= before;
-            // Some may have been lost; as many more are needed.
+            // Some events may have been lost; as many more are needed.
             let can_suffice = seen.count(&self.marker) + (*sent - before) > before;
             let wait = if can_suffice { AGAIN_AFTER } else { Duration::ZERO };
             let waited = self.shared.changed.wait_timeout_while(seen, wait, is_missing);

@@ -1,8 +1,7 @@
-//! Fetching an image from its registry into the engine's store.
+//! Pulls of images from their registries into the engine's store.
 //!
-//! Owns `POST /images/create` of the Docker Engine API: its query, the credentials that go along,
-//! and what its end means. The status of the answer is sent before the fetching begins and says
-//! nothing of how it ends.
+//! Owns `POST /images/create` of the Docker Engine API: its query, its credentials, and the interpretation of its
+//! result. The response's status is sent before the pull begins, so it does not tell how the pull ends.
 
 use hyper::{Method, StatusCode};
 
@@ -14,7 +13,7 @@ use crate::base::Platform;
 use crate::base::error::permanent;
 use crate::credentials::CredentialStore;
 
-/// Fetches an image. Takes as long as its registry does.
+/// Pulls an image. Takes as long as the registry does.
 pub(super) async fn pull(
     wire: &Wire,
     credentials: &CredentialStore,

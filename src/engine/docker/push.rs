@@ -1,8 +1,8 @@
-//! Sending an image from the engine's store to its registry.
+//! Pushes of images from the engine's store to their registries.
 //!
-//! Owns `POST /images/{name}/push` of the Docker Engine API, and what becomes of it: the digest under
-//! which the registry has the image, or why it has not. The engine ends a push when its connection
-//! closes, so whoever stops listening has stopped it.
+//! Owns `POST /images/{name}/push` of the Docker Engine API and its result: the image's digest in the registry, or
+//! the reason of the failure. The engine ends a push when its connection closes, so closing the connection cancels
+//! the push.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -27,7 +27,7 @@ use crate::engine::buildkit::Watch;
 use crate::engine::buildkit::wording::is_passing;
 use crate::engine::mask::Mask;
 
-/// Sends an image. Takes as long as its registry does, unless it is cancelled or the engine hangs.
+/// Pushes an image. Takes as long as the registry does, unless the push is canceled or the engine hangs.
 pub(super) async fn push(
     watch: Watch<'_, Wire>,
     credentials: &Arc<CredentialStore>,
@@ -46,7 +46,7 @@ pub(super) async fn push(
     let (repository, _) = split_reference(reference);
     let store = Arc::clone(credentials);
     let host = registry_of(repository).to_owned();
-    // A credential helper is a program, and may wait for somebody.
+    // A credential helper is a program, and may wait for user input.
     let found = tokio::task::spawn_blocking(move || store.lookup(&host));
     let credential = tokio::select! {
         () = cancelled.notified() => return Err(stopped()),
@@ -74,7 +74,7 @@ pub(super) async fn push(
     }
 }
 
-/// Makes the request and hands on what the answer brings.
+/// Sends the request and passes on the response piece by piece.
 async fn send(
     watch: Watch<'_, Wire>,
     version: &str,
@@ -84,7 +84,7 @@ async fn send(
 ) -> Result<StatusCode, Broken> {
     let (repository, tag) = split_reference(reference);
     let path = format!("{version}/images/{}/push?tag={}", path_of(repository), query_of(tag));
-    // The API wants the header also where there is nothing to put into it; Docker 20.10 insists.
+    // The API requires the header even without credentials; Docker 20.10 enforces it.
     let header = encode(credential);
     watch.transport.stream(Method::POST, &path, &[("X-Registry-Auth", &header)], take).await
 }
@@ -96,7 +96,7 @@ fn lost(watch: Watch<'_, Wire>, cause: &str) -> anyhow::Error {
         .into()
 }
 
-/// What the end of an answer means.
+/// Interprets the end of a response.
 fn judge(
     status: StatusCode,
     said: Said,
@@ -109,7 +109,7 @@ fn judge(
         (None, false) => message_of(&said.last),
         (None, true) => {
             return said.digest.ok_or_else(|| {
-                // An answer that was cut off between two lines looks like one that has ended.
+                // A response that was cut off between two lines looks complete.
                 lost(watch, "it did not say how it ended")
             });
         }
@@ -120,14 +120,14 @@ fn judge(
             .hint("build it first, or look at `docker image ls` for its name")
             .into());
     }
-    // Docker 20.10 takes a name that it can't read for a fault of its own.
+    // Docker 20.10 reports a malformed name as a server error.
     if status.is_server_error() && !why.starts_with("invalid reference format") {
         return Err(explain(&Broken::Refused(status, why), &watch.transport.endpoint));
     }
     Err(refused(reference, &why))
 }
 
-/// Why the engine or the registry refused, with what can be done about it.
+/// Returns the error for a push that the engine or the registry refused, with a matching hint.
 fn refused(reference: &str, why: &str) -> anyhow::Error {
     let (repository, _) = split_reference(reference);
     let registry = registry_of(repository);
@@ -155,8 +155,8 @@ fn refused(reference: &str, why: &str) -> anyhow::Error {
     permanent(message).hint(hint).into()
 }
 
-/// What registries and engines say to those who may not: Docker's distribution and containerd's own
-/// words, and the codes of the OCI Distribution Specification.
+/// Parts of messages about denied access: the wording of Docker's distribution and of containerd, and the codes of
+/// the OCI Distribution Specification.
 const DENIED: [&str; 7] = [
     "401 Unauthorized",
     "403 Forbidden",
@@ -167,14 +167,14 @@ const DENIED: [&str; 7] = [
     "unauthorized: ",
 ];
 
-/// Whether the engine says that it has no such image: the classic store by the repository or by the
-/// tag, containerd's by the tag (moby, `distribution/push_v2.go` and `daemon/containerd/image_push.go`).
+/// Returns whether the engine reports that it does not have the image: the classic store names the repository or
+/// the tag, containerd's the tag (moby, `distribution/push_v2.go` and `daemon/containerd/image_push.go`).
 fn is_missing(why: &str) -> bool {
     why.starts_with("An image does not exist locally with the tag: ")
         || why.starts_with("tag does not exist: ")
 }
 
-/// A registry may repeat what it was sent, and the engine what the registry says.
+/// Masks credentials: a registry may repeat what it received, and the engine repeats the registry's message.
 fn hide(credential: Option<&Credential>, why: String) -> anyhow::Result<String> {
     let Some(Credential { username, secret }) = credential else { return Ok(why) };
     let pair = format!("{username}:{secret}");

@@ -1,6 +1,6 @@
 //! Images in the engine's store, as its API describes them.
 //!
-//! Owns the reading of those answers and the writing of references into paths. It asks nothing.
+//! Owns the parsing of responses and the escaping of references in paths. It sends no requests.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::base::Platform;
 use crate::base::clock::UnixTime;
 use crate::engine::{HistoryEntry, ListedImage, StoredImage};
 
-/// The answer to `GET /images/…/json`, as far as it counts.
+/// The response to `GET /images/…/json`, with only the fields in use.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Image {
@@ -33,7 +33,7 @@ pub(super) struct Image {
     root: Option<RootFs>,
 }
 
-/// An entry of the answer to `GET /images/…/history`, as far as it counts.
+/// An entry in the response to `GET /images/…/history`, with only the fields in use.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Step {
@@ -53,7 +53,7 @@ struct Config {
     on_build: Option<Vec<String>>,
 }
 
-/// An image in the answer to `GET /images/json`, as far as it counts.
+/// An image in the response to `GET /images/json`, with only the fields in use.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Listed {
@@ -66,7 +66,7 @@ pub(super) struct Listed {
     size: u64,
 }
 
-/// Reads the answer to `GET /images/…/json`.
+/// Converts the response to `GET /images/…/json`.
 pub(super) fn read_image(image: Image) -> anyhow::Result<StoredImage> {
     let config: Option<Config> = Deserialize::deserialize(&image.config).context(UNREADABLE)?;
     let config = config.unwrap_or_default();
@@ -87,8 +87,8 @@ pub(super) fn read_image(image: Image) -> anyhow::Result<StoredImage> {
     })
 }
 
-/// Reads the answer to `GET /images/…/history`, whose newest entry comes first; an image without a
-/// history has `null` there.
+/// Converts the response to `GET /images/…/history`, whose newest entry comes first; an image without a history has
+/// `null` instead.
 pub(super) fn read_history(steps: Option<Vec<Step>>) -> Vec<HistoryEntry> {
     let entries = steps
         .unwrap_or_default()
@@ -98,7 +98,7 @@ pub(super) fn read_history(steps: Option<Vec<Step>>) -> Vec<HistoryEntry> {
     entries.collect()
 }
 
-/// Reads the answer to `GET /images/json`.
+/// Converts the response to `GET /images/json`.
 pub(super) fn read_list(listed: Vec<Listed>) -> Vec<ListedImage> {
     let read = |image: Listed| ListedImage {
         id: image.id,
@@ -112,7 +112,7 @@ pub(super) fn read_list(listed: Vec<Listed>) -> Vec<ListedImage> {
     images
 }
 
-/// Whether the answer to `GET /info` is that of an engine with containerd's image store (moby,
+/// Returns whether the response to `GET /info` comes from an engine with containerd's image store (moby,
 /// `daemon/containerd`, `LayerStoreStatus`).
 pub(super) fn is_containerd(info: &Value) -> bool {
     let status = info["DriverStatus"].as_array().into_iter().flatten();
@@ -122,35 +122,36 @@ pub(super) fn is_containerd(info: &Value) -> bool {
 
 const UNREADABLE: &str = "can't read what the engine says of its images";
 
-/// Engines write `<none>:<none>` where there is no name.
+/// Removes `<none>:<none>`, which engines write if there is no name.
 fn named(names: Option<Vec<String>>) -> Vec<String> {
     let names = names.unwrap_or_default();
     names.into_iter().filter(|name| !name.contains("<none>")).collect()
 }
 
-/// What stands for itself in a query.
+/// The characters to escape in a query.
 const OF_QUERIES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
-/// What stands for itself in a path.
+/// The characters to escape in a path.
 const OF_PATHS: &AsciiSet = &OF_QUERIES.remove(b'/').remove(b':').remove(b'@').remove(b'+');
 
-/// A reference as a part of a path. What no reference holds is escaped, so that it stays one.
+/// Returns a reference as part of a path. Characters that are not valid in references are escaped, so that it
+/// remains one part.
 pub(super) fn path_of(reference: &str) -> PercentEncode<'_> {
     utf8_percent_encode(reference, OF_PATHS)
 }
 
-/// A text as the value of a query.
+/// Returns a text as the value of a query parameter.
 pub(super) fn query_of(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, OF_QUERIES)
 }
 
-/// A reference as the API's queries take it: the repository, and the tag or digest.
+/// Splits a reference for the API's queries: the repository, and the tag or digest.
 pub(super) fn split_reference(reference: &str) -> (&str, &str) {
-    // With a digest the tag is decoration.
+    // With a digest, the tag has no effect.
     if let Some((named, digest)) = reference.split_once('@') {
         return (split_reference(named).0, digest);
     }
-    // A colon before the last slash is a registry's port.
+    // A colon before the last slash belongs to a registry's port.
     let last = reference.rfind('/').map_or(0, |slash| slash + 1);
     match reference[last..].split_once(':') {
         Some((name, tag)) => (&reference[..last + name.len()], tag),

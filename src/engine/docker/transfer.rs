@@ -1,7 +1,7 @@
-//! What fetching an image and sending one have in common.
+//! The common parts of pulls and pushes.
 //!
-//! Owns the header with the credentials, and the reading of the answers: streams of JSON lines, of which
-//! an error, the engine's first word, and the digest at the end matter.
+//! Owns the credentials header and the parsing of the responses: streams of JSON lines, of which only an error, the
+//! engine's first status, and the digest at the end matter.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -11,23 +11,23 @@ use serde_json::Value;
 use crate::base::text::names_registry;
 use crate::credentials::Credential;
 
-/// More than this no line of an answer holds; it bounds what a stranger can send.
+/// The maximum length of a line in bytes; it limits what an untrusted server can send.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// A line of an answer (moby, `jsonmessage.JSONMessage`), as far as it counts.
+/// A line of a response (moby, `jsonmessage.JSONMessage`), with only the fields in use.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Line {
     status: Option<String>,
     error: Option<String>,
     error_detail: Value,
-    /// What the classic store says at the end of a push (moby, `types.PushResult`). That of containerd
-    /// puts other objects in its place.
+    /// What the classic store adds at the end of a push (moby, `types.PushResult`). containerd's store adds other
+    /// objects.
     aux: Value,
 }
 
-/// The registry of a repository, by the rule of Docker's references: what stands before the first
-/// slash where it can't be a name on Docker Hub.
+/// Returns the registry of a repository by the rule of Docker's references: the part before the first slash, if it
+/// cannot be a name on Docker Hub.
 pub(super) fn registry_of(repository: &str) -> &str {
     match repository.split_once('/') {
         Some((host, _)) if names_registry(host) => host,
@@ -35,7 +35,7 @@ pub(super) fn registry_of(repository: &str) -> &str {
     }
 }
 
-/// Credentials as the engine takes them in a header (moby, `registry.AuthConfig`), or none at all.
+/// Encodes credentials for the engine's header (moby, `registry.AuthConfig`); also without credentials.
 pub(super) fn encode(credential: Option<&Credential>) -> String {
     let object = match credential {
         None => serde_json::json!({}),
@@ -49,7 +49,7 @@ pub(super) fn encode(credential: Option<&Credential>) -> String {
     URL_SAFE.encode(object.to_string())
 }
 
-/// Passes on each line that is complete once `bytes` follow on `rest`, which keeps what is left.
+/// Appends `bytes` to `rest` and passes each complete line to `read`; `rest` keeps the remainder.
 pub(super) fn cut_lines(rest: &mut Vec<u8>, bytes: &[u8], mut read: impl FnMut(Vec<u8>)) {
     rest.extend_from_slice(bytes);
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -58,38 +58,38 @@ pub(super) fn cut_lines(rest: &mut Vec<u8>, bytes: &[u8], mut read: impl FnMut(V
     rest.truncate(LONGEST_LINE);
 }
 
-/// An answer so far, cut into lines.
+/// A partially received response, split into lines.
 pub(super) struct Lines<'a> {
     rest: Vec<u8>,
     said: Said,
     begun: &'a mut dyn FnMut(),
 }
 
-/// What an answer said.
+/// The relevant content of a response.
 #[derive(Default)]
 pub(super) struct Said {
-    /// What went wrong.
+    /// The error message, if there was one.
     pub(super) error: Option<String>,
-    /// The digest under which the registry has the image.
+    /// The image's digest in the registry.
     pub(super) digest: Option<String>,
-    /// The last line, for an answer that is no stream.
+    /// The last line, for responses that are not streams.
     pub(super) last: Vec<u8>,
 }
 
 impl<'a> Lines<'a> {
-    /// Nothing yet. `begun` is called when the engine says its first word of the work itself.
+    /// Starts with an empty response. `begun` is called at the engine's first status about the transfer.
     pub(super) fn new(begun: &'a mut dyn FnMut()) -> Lines<'a> {
         Lines { rest: Vec::new(), said: Said::default(), begun }
     }
 
-    /// Some more of the answer.
+    /// Adds a piece of the response.
     pub(super) fn take(&mut self, bytes: &[u8]) {
         let mut rest = std::mem::take(&mut self.rest);
         cut_lines(&mut rest, bytes, |line| self.read(line));
         self.rest = rest;
     }
 
-    /// The answer is at its end.
+    /// Ends the response and returns its content.
     pub(super) fn finish(mut self) -> Said {
         let rest = std::mem::take(&mut self.rest);
         self.read(rest);
@@ -101,7 +101,7 @@ impl<'a> Lines<'a> {
             return;
         }
         if let Ok(Line { status, error, error_detail, aux }) = serde_json::from_slice(&line) {
-            // The engine's first word comes when it has the image's description.
+            // The engine sends its first status once it has the image's manifest.
             if status.is_some() && self.said.last.is_empty() {
                 (self.begun)();
             }
@@ -109,7 +109,7 @@ impl<'a> Lines<'a> {
             if self.said.error.is_none() {
                 self.said.error = error.or_else(|| text_at(&error_detail, "message"));
             }
-            // Every store ends with a sentence; only the classic one adds an object.
+            // Every store ends with a status text; only the classic one adds an object.
             let told = status.as_deref().and_then(digest_in).map(str::to_owned);
             if let Some(digest) = text_at(&aux, "Digest").or(told) {
                 self.said.digest = Some(digest);
@@ -123,7 +123,7 @@ fn text_at(object: &Value, key: &str) -> Option<String> {
     object[key].as_str().map(str::to_owned)
 }
 
-/// The digest in `TAG: digest: DIGEST size: BYTES`.
+/// Returns the digest in `TAG: digest: DIGEST size: BYTES`.
 fn digest_in(status: &str) -> Option<&str> {
     let (_, rest) = status.split_once(": digest: ")?;
     let (digest, _) = rest.split_once(" size: ")?;

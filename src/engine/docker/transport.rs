@@ -1,7 +1,7 @@
-//! dockerd's own BuildKit, and how it is reached.
+//! The connection to dockerd's own BuildKit.
 //!
-//! Owns the upgrade of connections to gRPC: `/grpc` with a `/session` beside it, as the docker command's
-//! buildx does. Its exporter puts images into the engine's store, whichever it has.
+//! Owns the upgrade of connections to gRPC: `/grpc` with a `/session` next to it, as in Docker's buildx. Its
+//! exporter puts images into the engine's store, whichever kind that is.
 
 use hyper::{Method, StatusCode};
 

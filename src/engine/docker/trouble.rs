@@ -1,6 +1,6 @@
-//! What goes wrong between us and the engine, in words.
+//! Errors in the communication with the engine.
 //!
-//! Owns the messages for an engine that can't be reached or can't build, each with one hint.
+//! Owns the messages for an engine that cannot be reached or cannot build, each with one hint.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::wire::Broken;
 use crate::base::error::{ErrorKind, InfrastructureError, denied, permanent};
 use crate::base::screen::visible;
 
-/// Says why an exchange with the engine failed.
+/// Returns the error for a failed exchange with the engine.
 pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
     let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
     let error = match broken {
@@ -27,7 +27,7 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
                 (Address::Tcp { .. }, None) => {
                     "check DOCKER_HOST; where the engine speaks TLS, set `DOCKER_TLS_VERIFY=1`"
                 }
-                // A server may refuse a client's certificate only after the handshake.
+                // A server may reject a client's certificate only after the handshake.
                 (Address::Tcp { .. }, Some(_)) => {
                     "check `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and that this is the \
                      engine's address"
@@ -83,19 +83,19 @@ fn unreachable(message: String) -> InfrastructureError {
     InfrastructureError::new(ErrorKind::Unreachable, message)
 }
 
-/// The standard library has no kind of its own for a name that does not resolve.
+/// Returns whether a name did not resolve, for which the standard library has no error kind.
 fn is_lookup(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && error.to_string().contains("lookup")
 }
 
-/// The failure of an engine that has BuildKit switched off, or none.
+/// Returns the error for an engine that has no BuildKit, or has it disabled.
 pub(super) fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
     permanent(format!("the engine at `{}` builds without BuildKit", endpoint.address))
         .hint("set `\"features\": {\"buildkit\": true}` in its `daemon.json`, or update Docker")
         .into()
 }
 
-/// The failure of an engine that does not answer in time.
+/// Returns the error for an engine that does not answer in time.
 pub(super) fn never_answers(endpoint: &Endpoint) -> anyhow::Error {
     let Endpoint { address, named_by, .. } = endpoint;
     unreachable(format!("the engine at `{address}` ({named_by}) does not answer"))

@@ -1,7 +1,7 @@
-//! Connections to the engine: plain requests, and connections taken over for gRPC.
+//! Connections to the engine: plain requests, and connections upgraded to gRPC.
 //!
-//! Owns sockets, TLS and HTTP/1.1. It knows paths and headers but not what they mean, and
-//! explains nothing: `trouble` turns its failures into messages.
+//! Owns sockets, TLS, and HTTP/1.1. It passes paths and headers without interpreting them. `trouble` turns its
+//! failures into messages.
 
 use std::fmt::Display;
 use std::fs;
@@ -26,23 +26,23 @@ use super::endpoint::{Address, Endpoint};
 use crate::base::screen::visible_path;
 use crate::engine::buildkit::{Connection, Duplex, chain};
 
-/// More than this no plain answer of an engine is long; it bounds what a stranger can send.
+/// The maximum length of a plain response in bytes; it limits what an untrusted server can send.
 const LONGEST_ANSWER: usize = 64 << 20;
 
 /// Why an exchange with the engine failed.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// No connection came about.
+    /// The connection could not be established.
     Connect(io::Error),
-    /// The TLS files can't be used, or the handshake failed.
+    /// The TLS files cannot be used, or the handshake failed.
     Tls(String),
-    /// A connection came about, but no HTTP was spoken or it broke.
+    /// The connection was established, but broke or did not carry HTTP.
     Talk(String),
-    /// The engine refused: the status and what it says.
+    /// The engine refused the request; contains its status and message.
     Refused(StatusCode, String),
 }
 
-/// An answer, read whole.
+/// A complete response.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -51,7 +51,7 @@ pub(super) struct Answer {
 
 type Sender = http1::SendRequest<Empty<Bytes>>;
 
-/// A connection for plain requests that is kept for the next one, where there is one.
+/// The connection for plain requests that is kept for the next one, if any.
 #[derive(Default)]
 pub(super) struct Plain(Option<Sender>);
 
@@ -66,9 +66,8 @@ impl Wire {
         Wire { endpoint, tls: std::sync::OnceLock::new() }
     }
 
-    /// Sends a request without a body and reads the whole answer, whatever its status. Meant for
-    /// requests that do no harm when they are made twice: where a kept connection has gone
-    /// meanwhile, the request is made on another one.
+    /// Sends a request without a body and reads the whole response, whatever its status. Only for requests that are
+    /// safe to repeat: if a kept connection turns out to be closed, the request is sent again on a new one.
     pub(super) async fn call(
         &self,
         plain: &mut Plain,
@@ -102,8 +101,7 @@ impl Wire {
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
-    /// Sends a request without a body, and hands on what the answer brings, piece by piece, as long
-    /// as that takes.
+    /// Sends a request without a body and passes on the response piece by piece, without a time limit.
     pub(super) async fn stream(
         &self,
         method: Method,
@@ -122,7 +120,7 @@ impl Wire {
         Ok(parts.status)
     }
 
-    /// Sends a POST that turns the connection into a gRPC one, and gives the connection.
+    /// Sends a POST that upgrades the connection to gRPC, and returns the connection.
     pub(super) async fn upgrade(
         &self,
         path: &str,
@@ -163,7 +161,7 @@ impl Wire {
     async fn connect(&self) -> Result<Sender, Broken> {
         let stream = self.open().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
-        // Ends with its sender, or with the runtime that it is made on, whichever is first.
+        // This task ends with its sender or its runtime, whichever ends first.
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
     }
@@ -194,7 +192,7 @@ impl Wire {
     }
 }
 
-/// Reads `ca.pem`, and `cert.pem` with `key.pem` where they are.
+/// Reads `ca.pem`, and `cert.pem` with `key.pem` if they exist.
 fn read_tls(folder: &Path) -> Result<ClientConfig, Broken> {
     let read = |name: &str| {
         let path = folder.join(name);
@@ -226,7 +224,7 @@ fn read_tls(folder: &Path) -> Result<ClientConfig, Broken> {
     config.with_client_auth_cert(certificates("cert.pem")?, key).map_err(tls)
 }
 
-/// The `message` of an engine's JSON answer, or the answer's own text, cut short.
+/// Returns the `message` of the engine's JSON response, or the response's text, truncated.
 pub(super) fn message_of(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Message {

@@ -1,8 +1,7 @@
-//! An engine that builds nothing and does as a script says, for tests of the whole program.
+//! A scripted engine that builds nothing, for tests of the whole program.
 //!
-//! Owns what happens, in which order, and what is recorded of it. The same script and the same
-//! requests give the same updates, IDs and outcomes; no time passes but in gates. The script's
-//! shape is described in `script`.
+//! Owns what happens, in which order, and what is recorded. The same script and the same requests result in the
+//! same updates, IDs, and outcomes; only gates take time. `script` describes the format of the script.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,7 +29,7 @@ mod script;
 mod steps;
 mod store;
 
-/// How often a gate that waits for a file looks for it; a file tells nobody that it has come.
+/// How often a gate that waits for a file checks for it; there is no notification for new files.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The scripted engine.
@@ -54,7 +53,7 @@ struct State {
 }
 
 impl State {
-    /// How often an image was begun.
+    /// Returns how often the build of an image was started.
     fn tries(&self, request: &BuildRequest) -> usize {
         let is_it = |started: &&String| request.references.first() == Some(*started);
         self.started.iter().filter(is_it).count()
@@ -74,15 +73,15 @@ impl Shared {
 }
 
 impl Fake {
-    /// An engine without a script: every image is built, a step for each of its instructions.
+    /// Creates an engine without a script: every build succeeds, with one step per instruction.
     pub fn new() -> Fake {
         Fake::default()
     }
 
-    /// An engine that does as a script says.
+    /// Creates an engine that follows a script.
     ///
     /// # Errors
-    /// Where the script or its store can't be read.
+    /// Returns an error if the script or its store cannot be read.
     pub fn scripted(path: &Path) -> anyhow::Result<Fake> {
         let script = Script::read(path)?;
         let fake = Fake { shared: Arc::default(), script };
@@ -90,7 +89,7 @@ impl Fake {
         Ok(fake)
     }
 
-    /// Adds one line to the record, in one write: lines of several processes never mix.
+    /// Appends one line to the record in a single write, so that lines of several processes never mix.
     fn record(&self, line: &Value) -> anyhow::Result<()> {
         let Some(path) = &self.script.record else { return Ok(()) };
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
@@ -123,10 +122,10 @@ impl Fake {
         self.script.platform.clone().unwrap_or_else(|| Platform::of("linux", "amd64", ""))
     }
 
-    /// Waits until the gate is open, or the build is cancelled.
+    /// Waits until the gate is open, or the build is canceled.
     fn pass(&self, gate: &Gate, cancel: &Cancel) {
         let shared = Arc::clone(&self.shared);
-        // The lock makes sure that whoever is about to wait has looked before this.
+        // The lock ensures that a thread that is about to wait has checked the flag before.
         let _guard = cancel.on_set(move || shared.change(|_| ()));
         let named = |names: &[String], part: &str| names.iter().any(|name| name.contains(part));
         let mut state = self.shared.lock();
@@ -209,7 +208,7 @@ fn failed(scripted: &ScriptedImage, step: Option<Step>, message: &str) -> BuildO
     BuildOutcome::Failed(BuildFailure { step, message: message.to_owned(), may_pass })
 }
 
-/// The steps of a build with what the script says of each.
+/// Returns the steps of a build with the script's entry for each.
 fn plan(request: &BuildRequest, scripted: &ScriptedImage, held: bool) -> Vec<(Step, ScriptedStep)> {
     let Some(told) = &scripted.steps else {
         let plain = ScriptedStep { cached: held, ..ScriptedStep::default() };
@@ -224,18 +223,18 @@ fn plan(request: &BuildRequest, scripted: &ScriptedImage, held: bool) -> Vec<(St
     (1..).zip(told).map(step).collect()
 }
 
-/// What is attested, for the record.
+/// Returns the attestations for the record.
 fn attested(request: &BuildRequest) -> BTreeMap<String, &str> {
     request.attestations.wanted().map(|(kind, with)| (kind.to_string(), with)).collect()
 }
 
-/// The named contexts, for the record.
+/// Returns the named contexts for the record.
 fn contexts(request: &BuildRequest) -> BTreeMap<&str, String> {
     let contexts = request.contexts.iter();
     contexts.map(|(name, source)| (name.as_str(), source.to_string())).collect()
 }
 
-/// The paths in a tar, for the record.
+/// Returns the paths in a tar for the record.
 fn paths(tar: &[u8]) -> anyhow::Result<Vec<String>> {
     let mut paths = Vec::new();
     for entry in tar::Archive::new(tar).entries()? {

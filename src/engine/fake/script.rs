@@ -1,7 +1,7 @@
-//! The script of the fake engine: a JSON file that says what happens to which image.
+//! The script of the fake engine: a JSON file that defines what happens to which image.
 //!
-//! Owns its shape and its faults. Every field may be left out; an unknown one is an error, so
-//! that a test that misspells one does not pass by luck.
+//! Owns the format of scripts and the errors in them. All fields are optional. Unknown fields are errors, so that a
+//! test with a misspelled field does not pass by accident.
 //!
 //! ```json
 //! {
@@ -26,24 +26,23 @@
 //! }
 //! ```
 //!
-//! - `name`: what it calls itself; `docker` is one whose frontend takes named contexts.
+//! - `name`: the engine's name; with `docker`, its frontend supports named contexts.
 //! - `registry`: the images that can be pulled.
-//! - `images`: the first entry counts whose `reference` is a part of one of the asked references
-//!   and whose `label` (`name` or `name=value`) is among the asked labels.
-//! - `gate`: what a build waits for before its first step, or a step before its output:
-//!   `started:PART` or `finished:PART` (another image, by a part of its reference; a failed one
-//!   has finished too), `file:PATH` (until it exists), `cancelled`. A cancelled build leaves
-//!   every gate.
-//! - `steps`: in place of one step for each instruction of the Dockerfile.
-//! - `secret`: the ID of one that the step writes after its output, in two pieces.
-//! - `content`: in place of all that was asked, the base and the context: two builds with one
-//!   content make one and the same image, but for its labels.
-//! - `fail`: the step, from 1, that fails; 0 fails without a step. `error`: the machinery fails
-//!   in place of the image.
-//! - `passes_after`: how often it fails; then it is built. Such a failure is one that may pass.
-//! - `record`: a file to which each call adds one line of JSON when it begins, and a build
-//!   another when it ends. `store`: a file that holds the images from one process to the next.
-//!   Both are relative to the script's folder, as is `file:PATH`.
+//! - `images`: the first matching entry applies. An entry matches if its `reference` is part of one of the
+//!   requested references and its `label` (`name` or `name=value`) is one of the requested labels.
+//! - `gate`: what a build waits for before its first step, or a step before its output: `started:PART` or
+//!   `finished:PART` (another image, by a part of its reference; failed images count as finished), `file:PATH`
+//!   (until it exists), `cancelled`. A canceled build passes every gate.
+//! - `steps`: replaces the default of one step per instruction of the Dockerfile.
+//! - `secret`: the ID of a secret that the step writes after its output, in two pieces.
+//! - `content`: replaces the request, the base, and the context as the content of the image. Two builds with the
+//!   same content result in the same image, except for its labels.
+//! - `fail`: the step that fails, from 1; 0 fails without a step. `error`: a failure of the engine instead of the
+//!   image.
+//! - `passes_after`: how many times the build fails before it succeeds. Such failures can be retried.
+//! - `record`: a file to which each call appends one line of JSON at its start, and a build another one at its end.
+//!   `store`: a file that keeps the images between processes. Both are relative to the script's directory, as is
+//!   `file:PATH`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,7 +54,7 @@ use serde::Deserialize;
 use crate::base::Platform;
 use crate::base::screen::visible_path;
 
-/// A script as it is written.
+/// A script as written in the file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Script {
@@ -106,7 +105,7 @@ pub(super) struct ScriptedFailure {
     pub(super) message: String,
 }
 
-/// What is waited for.
+/// What a gate waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) enum Gate {
@@ -131,7 +130,7 @@ impl TryFrom<String> for Gate {
 }
 
 impl Script {
-    /// Reads a script and makes its paths whole.
+    /// Reads a script and resolves its paths.
     pub(super) fn read(path: &Path) -> anyhow::Result<Script> {
         let text =
             fs::read(path).with_context(|| format!("can't read `{}`", visible_path(path)))?;

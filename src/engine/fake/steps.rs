@@ -1,10 +1,10 @@
-//! The steps of a Dockerfile, as far as a fake needs them.
+//! A minimal Dockerfile parser for the fake engine.
 //!
-//! Owns a reading that knows continuation lines and `FROM`, and nothing else of the language.
+//! Owns a parser that knows continuation lines, here-documents, and `FROM`, and little else of the language.
 
 use crate::engine::Step;
 
-/// A stage with its instructions, the `FROM` first.
+/// A stage with its instructions, beginning with `FROM`.
 struct FakeStage {
     base: String,
     name: Option<String>,
@@ -25,7 +25,7 @@ fn stages(dockerfile: &str) -> Vec<FakeStage> {
     stages
 }
 
-/// A step for each instruction, numbered within its stage.
+/// Returns one step per instruction, numbered within its stage.
 pub(super) fn steps(dockerfile: &str) -> Vec<Step> {
     let numbered =
         stages(dockerfile).into_iter().flat_map(|FakeStage { name: stage, texts, .. }| {
@@ -36,7 +36,7 @@ pub(super) fn steps(dockerfile: &str) -> Vec<Step> {
     numbered.collect()
 }
 
-/// What the `FROM` lines name, and `--from=` of a copy, in the order of the text.
+/// Returns the images that `FROM` and `--from=` name, in source order.
 pub(super) fn bases(dockerfile: &str) -> Vec<String> {
     let named = |instruction: &String| {
         let copied = || instruction.split_whitespace().find_map(|it| it.strip_prefix("--from="));
@@ -45,8 +45,8 @@ pub(super) fn bases(dockerfile: &str) -> Vec<String> {
     instructions(dockerfile).iter().filter_map(named).collect()
 }
 
-/// What the target, or the last stage, starts from at the bottom of its stages, and the instructions of those
-/// stages after their `FROM`, the lowest stage first.
+/// Returns the base image at the bottom of the stages that the target, or the last stage, builds on, and the
+/// instructions of those stages after their `FROM`, the lowest stage first.
 pub(super) fn chain_of(dockerfile: &str, target: Option<&str>) -> Option<(String, Vec<String>)> {
     let stages = stages(dockerfile);
     let named = |name: &str| stages.iter().position(|stage| stage.name.as_deref() == Some(name));
@@ -56,19 +56,19 @@ pub(super) fn chain_of(dockerfile: &str, target: Option<&str>) -> Option<(String
         let FakeStage { base, texts, .. } = &stages[at];
         chain.splice(..0, texts.iter().skip(1).cloned());
         match named(base) {
-            // A stage starts from one above it, so this ends.
+            // A stage can only build on an earlier one, so this loop ends.
             Some(below) if below < at => at = below,
             _ => return Some((base.clone(), chain)),
         }
     }
 }
 
-/// Whether an instruction leaves no entry in a history.
+/// Returns whether an instruction leaves no history entry.
 pub(super) fn is_trigger(instruction: &str) -> bool {
     instruction.split_whitespace().next().is_some_and(|it| it.eq_ignore_ascii_case("onbuild"))
 }
 
-/// The labels that an instruction sets.
+/// Returns the labels that an instruction sets.
 pub(super) fn labels(instruction: &str) -> Vec<(String, String)> {
     let mut words = instruction.split_whitespace();
     if !words.next().is_some_and(|word| word.eq_ignore_ascii_case("label")) {
@@ -79,7 +79,7 @@ pub(super) fn labels(instruction: &str) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (bare(name), bare(value))).collect()
 }
 
-/// What the `ONBUILD` lines leave to a child.
+/// Returns the triggers that the `ONBUILD` instructions leave to a child.
 pub(super) fn on_build(dockerfile: &str) -> Vec<String> {
     let left = |text: &String| {
         let (word, rest) = text.split_once(' ')?;
@@ -102,7 +102,7 @@ fn instructions(dockerfile: &str) -> Vec<String> {
             open.push(' ');
         } else {
             for end in heredocs(&open) {
-                // The lines of a here-document are no instructions.
+                // The lines of a here-document are not instructions.
                 lines.by_ref().find(|line| line.trim_start_matches('\t') == end);
             }
             instructions.push(std::mem::take(&mut open));
@@ -112,7 +112,7 @@ fn instructions(dockerfile: &str) -> Vec<String> {
     instructions
 }
 
-/// The words that end the here-documents of an instruction, in order.
+/// Returns the delimiters of an instruction's here-documents, in order.
 fn heredocs(instruction: &str) -> Vec<&str> {
     let mut words = instruction.split_whitespace();
     let is_open = |word: &str| {
@@ -126,7 +126,7 @@ fn heredocs(instruction: &str) -> Vec<&str> {
     bare.filter(|end| !end.is_empty()).collect()
 }
 
-/// The base and the name of a `FROM`.
+/// Returns the base and the name in a `FROM`.
 fn from(instruction: &str) -> Option<(&str, Option<&str>)> {
     let mut words = instruction.split_whitespace();
     words.next().filter(|word| word.eq_ignore_ascii_case("from"))?;

@@ -1,7 +1,7 @@
-//! The fake engine's images: what was built, and what an image of a request would be.
+//! The fake engine's images: those that were built, and the one that a request would result in.
 //!
-//! Owns the derivation of IDs and layers from what is asked for, so that runs can be repeated,
-//! and the file that keeps images from one process to the next.
+//! Owns the derivation of IDs and layers from requests, which makes runs reproducible, and the file that keeps
+//! images between processes.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,18 +25,18 @@ pub(super) struct Store {
     images: BTreeMap<String, FakeImage>,
 }
 
-/// An image with its history, as the file keeps it.
+/// An image with its history, as stored in the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct FakeImage {
     #[serde(flatten)]
     pub(super) image: StoredImage,
-    /// What made each entry, oldest first.
+    /// The history, oldest entry first.
     #[serde(default)]
     pub(super) history: Vec<HistoryEntry>,
 }
 
 impl Store {
-    /// The images of a file, none where it is not there yet.
+    /// Opens the images of a file; there are none if the file does not exist yet.
     pub(super) fn open(file: Option<PathBuf>) -> anyhow::Result<Store> {
         let images = match file.as_deref().map(fs::read) {
             Some(Ok(text)) => serde_json::from_slice(&text).context("the store is unreadable")?,
@@ -46,7 +46,7 @@ impl Store {
         Ok(Store { file, images })
     }
 
-    /// Looks again at the file, which another process may have written meanwhile.
+    /// Reads the file again, as another process may have written it.
     pub(super) fn refresh(&mut self) -> anyhow::Result<()> {
         if self.file.is_some() {
             *self = Store::open(self.file.take())?;
@@ -54,7 +54,7 @@ impl Store {
         Ok(())
     }
 
-    /// The image under a reference or an ID.
+    /// Returns the image with a reference or an ID.
     pub(super) fn find(&self, reference: &str) -> Option<FakeImage> {
         let reference = whole_reference(reference);
         let by_id = || self.images.values().find(|it| it.image.id == reference);
@@ -65,20 +65,20 @@ impl Store {
         Some(found)
     }
 
-    /// All images, each once, in the order of their IDs.
+    /// Returns all images, each once, sorted by ID.
     pub(super) fn all(&self) -> Vec<StoredImage> {
         let ids: BTreeSet<_> = self.images.values().map(|it| &it.image.id).collect();
         ids.into_iter().filter_map(|id| self.find(id)).map(|it| it.image).collect()
     }
 
-    /// Puts an image under references.
+    /// Puts references on an image.
     pub(super) fn put(&mut self, found: &FakeImage, references: &[&str]) -> anyhow::Result<()> {
         let id = found.image.id.as_str();
-        // Without a reference it is found by its ID alone, as an engine keeps it.
+        // An image without references is kept under its ID, as in an engine.
         let names = if references.is_empty() { &[id] } else { references };
         for name in names {
             let displaced = self.images.insert(whole_reference(name).into_owned(), found.clone());
-            // An image that has lost its last reference is still there, under its ID.
+            // An image that has lost its last reference is kept under its ID.
             if let Some(lost) = displaced.filter(|lost| self.find(&lost.image.id).is_none()) {
                 self.images.insert(lost.image.id.clone(), lost);
             }
@@ -89,21 +89,21 @@ impl Store {
         self.save()
     }
 
-    /// Takes a reference, or all of an image by its ID, away.
+    /// Removes a reference, or an image with all its references by ID.
     pub(super) fn remove(&mut self, reference: &str) -> anyhow::Result<()> {
         let reference = whole_reference(reference);
         self.images.retain(|name, it| *name != reference && it.image.id != reference);
         self.save()
     }
 
-    /// Written beside and moved: whoever reads finds a whole file.
+    /// Writes a temporary file and renames it, so that readers never see a partial file.
     fn save(&self) -> anyhow::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         write_whole(file, &serde_json::to_vec_pretty(&self.images)?)
             .with_context(|| format!("can't write `{}`", visible_path(file)))
     }
 
-    /// An image of a registry, given what it holds. Lines that begin with `ONBUILD` are its triggers.
+    /// Returns a registry's image with this content. Lines that begin with `ONBUILD` are its triggers.
     pub(super) fn external(content: &str, platform: &Platform) -> FakeImage {
         let layer = format!("sha256:{}", blake3::hash(content.as_bytes()).to_hex());
         let image = StoredImage {
@@ -118,7 +118,7 @@ impl Store {
         FakeImage { image, history: vec![HistoryEntry { created_by }] }
     }
 
-    /// The image that a request makes, given its context's bytes, or `content` in place of all.
+    /// Returns the image that results from a request and the bytes of its context, or from `content` instead.
     pub(super) fn derive(
         &self,
         request: &BuildRequest,
@@ -170,12 +170,12 @@ impl Store {
     }
 }
 
-/// Adds a part with its length, so that two parts never pass for two others.
+/// Adds a part with its length, so that different parts never result in the same input.
 fn feed(hash: &mut blake3::Hasher, part: &[u8]) {
     hash.update(&part.len().to_le_bytes()).update(part);
 }
 
-/// What a name in a Dockerfile means: a named context comes before an image.
+/// Returns what a name in a Dockerfile refers to: named contexts take precedence over images.
 fn meant<'a>(name: &'a str, contexts: &'a BTreeMap<String, ContextSource>) -> &'a str {
     let short = name.strip_suffix(":latest").unwrap_or(name);
     match contexts.get(short) {
@@ -184,7 +184,7 @@ fn meant<'a>(name: &'a str, contexts: &'a BTreeMap<String, ContextSource>) -> &'
     }
 }
 
-/// A reference with its tag, as an engine files it.
+/// Returns a reference with its tag, which defaults to `latest`.
 fn whole_reference(reference: &str) -> Cow<'_, str> {
     let last = reference.rsplit('/').next().unwrap_or(reference);
     if last.contains(':') || last.contains('@') {

@@ -1,7 +1,7 @@
-//! The search for several words at once in bytes that come one by one.
+//! Streaming search for several words at once.
 //!
-//! Owns the state between two bytes: how much of which word has been seen. Each byte costs a constant
-//! time, however long the words are.
+//! Owns the state between two bytes: how much of which word has matched. Each byte takes constant time, regardless
+//! of the length of the words.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -10,19 +10,19 @@ use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, BuildError};
 
-/// Words to be found.
+/// The words to find.
 pub(super) struct Search {
     automaton: NFA,
     start: StateID,
-    /// For each state but the first how many bytes of a word it stands for, and how long the longest
-    /// word is that ends in it, or 0.
+    /// For each state except the start: the number of bytes matched so far, and the length of the longest word that
+    /// ends in the state, or 0.
     states: HashMap<StateID, (usize, usize)>,
-    /// The length of the longest word.
+    /// The length of the longest word in bytes.
     pub(super) longest: usize,
 }
 
 impl Search {
-    /// Looks for words, none of which is empty.
+    /// Prepares the search; no word may be empty.
     pub(super) fn new(words: &[Vec<u8>]) -> Result<Search, BuildError> {
         let automaton = NFA::new(words)?;
         let start = automaton.start_state(Anchored::No).unwrap_or(StateID::ZERO);
@@ -39,7 +39,7 @@ impl Search {
     }
 }
 
-/// How long the longest word is that ends in a state.
+/// Returns the length of the longest word that ends in a state, or 0.
 fn longest_at(automaton: &NFA, state: StateID) -> usize {
     if !automaton.is_match(state) {
         return 0;
@@ -48,27 +48,27 @@ fn longest_at(automaton: &NFA, state: StateID) -> usize {
     words.map(|word| automaton.pattern_len(word)).max().unwrap_or_default()
 }
 
-/// Where a byte of a text that is read in some way comes from.
+/// Where a byte of the text comes from in the output.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
-    /// What must be hidden to hide it.
+    /// The range to mask in order to hide the byte.
     pub(super) start: u64,
     pub(super) end: u64,
-    /// Where it is itself.
+    /// The byte's own position.
     pub(super) own: u64,
 }
 
-/// The place in a text up to which it has been searched.
+/// The state of the search in one reading of the text.
 #[derive(Default)]
 pub(super) struct Cursor {
     state: Option<StateID>,
-    /// The bytes that may be the first ones of a word.
+    /// The bytes that may begin a word.
     open: VecDeque<Origin>,
 }
 
 impl Cursor {
-    /// Takes the next byte. Returns the origins of the first and the last byte of the longest word
-    /// that ends with it, if one does.
+    /// Consumes the next byte. If words end with it, returns the origins of the first and the last byte of the
+    /// longest one.
     pub(super) fn take(
         &mut self,
         search: &Search,
@@ -91,8 +91,8 @@ impl Cursor {
         Some((*first, origin))
     }
 
-    /// The first byte at or behind `from` that may belong to a word which has not ended yet, and is
-    /// not within one of `hidden`.
+    /// Returns the first byte at or after `from` that may belong to an incomplete word and is not inside a range in
+    /// `hidden`.
     pub(super) fn undecided(&self, from: u64, hidden: &VecDeque<Range<u64>>) -> Option<u64> {
         let mut from = from;
         loop {
@@ -106,12 +106,12 @@ impl Cursor {
         }
     }
 
-    /// Where the bytes end that may be the first ones of a word.
+    /// Returns the end of the bytes that may begin a word.
     pub(super) fn end(&self) -> Option<u64> {
         self.open.back().map(|origin| origin.end)
     }
 
-    /// Forgets what has been seen.
+    /// Forgets the bytes consumed so far.
     pub(super) fn reset(&mut self) {
         self.state = None;
         self.open.clear();

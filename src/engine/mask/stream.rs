@@ -1,8 +1,8 @@
-//! Hides values in lines that come one by one.
+//! Masking of a stream of lines.
 //!
-//! Owns what is held back: a line whose end may be the beginning of a value is kept until what follows
-//! has decided it. Each byte is searched once in each way of reading, so the time is linear, and no
-//! more is held than the longest value and [`MOST_HELD`] bytes.
+//! Owns which lines are held back: a line whose end may begin a value is held until the following lines decide.
+//! Each byte is searched once per way of reading, so the time is linear. The held lines never exceed the longest
+//! value plus [`MOST_HELD`] bytes.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -12,27 +12,27 @@ use crate::base::screen::{self, Piece};
 use super::search::{Cursor, Origin, Search};
 use super::{HIDDEN, Mask, Words};
 
-/// How many bytes are held at most beyond the length of the longest value: control sequences and
-/// empty lines do not count as a part of one.
+/// The maximum number of bytes held in addition to the length of the longest value. The margin is for control
+/// sequences and empty lines, which are not part of a value.
 const MOST_HELD: usize = 64 << 10;
 
-/// Lines on their way out.
+/// Masks a stream of lines.
 #[derive(Default)]
 pub struct Stream {
     mask: Mask,
     held: VecDeque<Line>,
-    /// How many bytes have come, and how many of them are held.
+    /// The number of bytes received, and the number of those that are held.
     end: u64,
     held_bytes: usize,
-    /// What is to be hidden of the held lines, in order.
+    /// The ranges to mask in the held lines, in order.
     hidden: VecDeque<Range<u64>>,
     raw: Cursor,
     shown: Cursor,
     screen: Cursor,
     dense: Cursor,
-    /// How many of the held lines may go.
+    /// How many of the held lines are ready.
     decided: usize,
-    /// Whether the line that went last was a piece without its end, and was hidden up to there.
+    /// Whether the last line returned was an incomplete piece that ended inside a masked range.
     is_in_hidden: bool,
 }
 
@@ -43,12 +43,12 @@ struct Line {
 }
 
 impl Stream {
-    /// Lines in which something is to be hidden.
+    /// Creates a stream that masks lines.
     pub fn new(mask: Mask) -> Stream {
         Stream { mask, ..Stream::default() }
     }
 
-    /// Takes the next line with its end, or a piece of one.
+    /// Adds the next line with its line break, or a piece of a line.
     pub fn feed(&mut self, line: Vec<u8>) {
         let at = self.end;
         self.end += line.len() as u64;
@@ -61,18 +61,18 @@ impl Stream {
         self.decide(words.as_deref());
     }
 
-    /// Decides all that is held: nothing comes after it.
+    /// Makes all held lines ready, because no more will follow.
     pub fn finish(&mut self) {
         self.each_cursor().into_iter().for_each(Cursor::reset);
         self.decided = self.held.len();
     }
 
-    /// Whether all that came has gone.
+    /// Returns whether no lines are held.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// The next line that is decided, without what is to be hidden.
+    /// Returns the next line that is ready, masked.
     pub fn next_ready(&mut self) -> Option<Vec<u8>> {
         self.decided = self.decided.checked_sub(1)?;
         let line = self.held.pop_front()?;
@@ -105,8 +105,8 @@ impl Stream {
         self.search_screen(words, line, &seen, at);
     }
 
-    /// Searches what stands on the line once all of it is written. Where something was written over
-    /// something else, no part of the line can stand for what is seen: it is hidden whole.
+    /// Searches the line as a terminal finally displays it. If characters were overwritten, no part of the line
+    /// corresponds to what is visible, so the whole line is masked.
     fn search_screen(&mut self, words: &Words, line: &[u8], seen: &Seen, at: u64) {
         let whole = at..at + line.len() as u64;
         let mut found = Vec::new();
@@ -134,7 +134,7 @@ impl Stream {
         self.hidden.get(range).is_some_and(|range| range.start <= at)
     }
 
-    /// Hides what was found in the last line, some of which may have begun before it.
+    /// Adds the ranges found in the last line; some may begin in earlier lines.
     fn add(&mut self, mut found: Vec<Range<u64>>) {
         let Some(first) = found.iter().map(|range| range.start).min() else { return };
         while self.hidden.back().is_some_and(|known| known.end >= first) {
@@ -149,7 +149,7 @@ impl Stream {
         }
     }
 
-    /// Counts the lines that hold nothing undecided.
+    /// Updates how many lines contain nothing undecided.
     fn decide(&mut self, words: Option<&Words>) {
         let from = self.held.front().map_or(self.end, |line| line.at);
         let hidden = std::mem::take(&mut self.hidden);
@@ -158,7 +158,7 @@ impl Stream {
         self.hidden = hidden;
         let mut limit = open.iter().map(|(start, _)| *start).min().unwrap_or(self.end);
         if self.held_bytes > MOST_HELD + words.map_or(0, Words::longest) {
-            // What may be the beginning of a value goes hidden, and all else is let go.
+            // Mask whatever may begin a value, and release the rest.
             self.add(open.into_iter().map(|(start, end)| start..end).collect());
             self.each_cursor().into_iter().for_each(Cursor::reset);
             limit = self.end;
@@ -199,13 +199,13 @@ impl Stream {
 }
 
 impl Words {
-    /// The length of the longest value.
+    /// Returns the length of the longest value.
     fn longest(&self) -> usize {
         self.raw.longest.max(self.shown.longest)
     }
 }
 
-/// Where something is in a line that begins at `at`; 0 where it is before.
+/// Returns the index of a position in a line that begins at `at`; 0 if the position is before the line.
 fn offset(position: u64, at: u64) -> usize {
     usize::try_from(position.saturating_sub(at)).unwrap_or(usize::MAX)
 }
@@ -214,7 +214,7 @@ fn between((first, last): (Origin, Origin)) -> Range<u64> {
     first.start..last.end
 }
 
-/// Takes the bytes of a character.
+/// Searches the bytes of one character.
 fn take_all(
     cursor: &mut Cursor,
     search: &Search,
@@ -230,13 +230,13 @@ fn take_all(
     }
 }
 
-/// What is seen of a line.
+/// The visible characters of a line.
 struct Seen {
-    /// The characters in the order in which they are written, and whether each is a blank.
+    /// The characters in the order in which they were written, and whether each is a blank.
     characters: Vec<(Range<usize>, bool)>,
-    /// Those that stand on the line in the end, by columns.
+    /// The characters that remain visible, by column.
     cells: Vec<Range<usize>>,
-    /// Whether any of them stands where another stood.
+    /// Whether any character overwrote another.
     overwrites: bool,
 }
 
@@ -256,7 +256,7 @@ impl Seen {
                 }
                 column += 1;
             }
-            // It takes no room here: a value with tabs in it is looked for without them.
+            // Tabs take no column here: values that contain tabs are searched for without them.
             Piece::Tab => {}
             Piece::Return => column = 0,
             Piece::Left(columns) => column = column.saturating_sub(columns),
@@ -265,7 +265,7 @@ impl Seen {
         Seen { characters, cells, overwrites }
     }
 
-    /// The characters without the blanks at both ends: what wraps lines also indents them.
+    /// Returns the characters without leading and trailing blanks: programs that wrap lines also indent them.
     fn trimmed(&self) -> &[(Range<usize>, bool)] {
         let is_text = |(_, is_blank): &(Range<usize>, bool)| !is_blank;
         let first = self.characters.iter().position(is_text).unwrap_or(self.characters.len());
@@ -274,7 +274,7 @@ impl Seen {
     }
 
     fn screen(&self) -> impl Iterator<Item = &Range<usize>> {
-        // Without an overwriting, both readings are one.
+        // Without overwriting, both readings are the same.
         let plain = self.trimmed().iter().map(|(at, _)| at);
         let (plain, cells) =
             if self.overwrites { (None, Some(&self.cells)) } else { (Some(plain), None) };

@@ -1,4 +1,4 @@
-//! Values are found wherever a reader could put them together again, and nothing else is.
+//! Tests that values are found wherever a reader could reassemble them, and that nothing else is masked.
 
 use super::*;
 
@@ -18,10 +18,10 @@ fn values_are_hidden_wherever_they_stand() {
     check(&["hunter2"], "hunter", "hunter");
     check(&[" hunter2 \r\n"], "<hunter2>", "<***>");
     check(&["one1\ntwo2\n\nxyz1"], "one1 x two2", "*** x ***");
-    // What is too short to be a secret stays.
+    // Values that are too short to be secrets are not masked.
     check(&["abc", "}"], "abc }", "abc }");
     check(&["abcd"], "abcd", "***");
-    // One inside the other, and one over the end of the other.
+    // One value inside another, and two that overlap.
     check(&["abcd", "abcdefgh"], "abcdefgh abcd", "*** ***");
     check(&["abcd", "cdef"], "abcdef", "***");
     check(&["pä55"], "é pä55 é", "é *** é");
@@ -57,7 +57,7 @@ fn what_is_not_seen_does_not_hold_a_value_apart() {
         let all: String = "password".chars().map(|c| format!("{between}{c}")).collect();
         check(&values, &format!("a{all}b"), &format!("a{between}***b"));
     }
-    // A value that itself holds such characters.
+    // A value that itself contains such characters.
     check(&["pass\x1b[31m\tword"], "x pass\x1b[31m\tword x password", "x *** x ***");
 }
 
@@ -69,7 +69,7 @@ fn what_is_written_over_something_else_is_hidden() {
     check(&values, "XXXXword\rpass", "***");
     check(&values, "XXXXword\x1b[1Gpass", "***");
     check(&values, "p\x08pa\x08as\x08ss\x08sword", "***");
-    // Where it stands as it is, no more than it is hidden.
+    // A verbatim value is masked without the rest of its line.
     check(&values, "10%\r20% password\r\n", "10%\r20% ***\r\n");
     check(&values, "passx\x08ing word", "passx\x08ing word");
 }
@@ -94,12 +94,12 @@ fn line_breaks_do_not_hold_a_value_apart() {
             assert_eq!(shown.lines().count(), lines.len(), "{shown}");
         }
     }
-    // Broken where it has a blank.
+    // Wrapped at a blank of the value.
     let words = ["correct horse battery staple"];
     check(&words, "correct horse\nbattery staple", "***\n***");
     check(&words, "correct horse \n  battery\tstaple", "***\n***");
     check(&["a b c d"], "abcd", "abcd");
-    // A value of several lines, in lines of another length.
+    // A value of several lines, wrapped at other positions.
     let key = "-----BEGIN KEY-----\nMIIabcdefgh\nijklmnop==\nxy\n-----END KEY-----\n";
     check(&[key], &format!("k: {key}"), "k: ***\n***\n***\n***\n***\n");
     check(&[key], "ijklmnop==", "***");
@@ -116,7 +116,7 @@ fn messages_quote_values() {
     );
 }
 
-/// What comes out of a stream at which moment: the lines after each that goes in, and at the end.
+/// Returns what a stream returns and when: the lines after each line that is added, and at the end.
 fn flow(values: &[&str], lines: &[&str]) -> Vec<Vec<String>> {
     let mut stream = Stream::new(mask(values));
     let mut out = Vec::new();
@@ -144,10 +144,10 @@ fn only_what_is_undecided_is_held_back() {
     check(secret, &["a hun\n", "ter2\n"], &[&[], &["a ***\n", "***\n"], &[]]);
     check(secret, &["a hun\n", "x\n"], &[&[], &["a hun\n", "x\n"], &[]]);
     check(secret, &["a hun\n"], &[&[], &["a hun\n"]]);
-    // A line of a value is hidden as soon as it is there, whatever comes after it.
+    // A line of a value is masked as soon as it is complete, regardless of what follows.
     let lines = &["one-one\ntwo-two\nxy"];
     check(lines, &["one-one\n", "two-two\n"], &[&["***\n"], &["***\n"], &[]]);
-    // A piece of a line and its rest are one line.
+    // A piece of a line and the rest of it are one line.
     check(secret, &["a hun", "ter2 b\n"], &[&[], &["a ***", " b\n"], &[]]);
 }
 

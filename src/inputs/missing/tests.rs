@@ -1,4 +1,4 @@
-//! Small contexts on the disk, and what is said of one Dockerfile over them.
+//! Tests of the warnings for a Dockerfile on small contexts on disk.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::graph::images::{Candidate, Said};
 use crate::graph::link::{Read, Wanted, link};
 use crate::graph::naming::Wishes;
 
-/// `files` lie in the context `app`; the Dockerfile's instructions follow `FROM debian:12`.
+/// Creates `files` in the context `app`, and checks a Dockerfile with instructions after `FROM debian:12`.
 fn check(files: &[&str], ignore: &str, instructions: &str, expected: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();

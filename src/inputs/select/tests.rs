@@ -1,4 +1,4 @@
-//! Tables: a context in words, a source, and what it reads.
+//! Table tests: a context in words, a source, and what it reads.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::scan::context::{Entry, Stat, walk_order};
 
-/// A context from a list of `file`, `folder/` and `symlink>text`; folders come by themselves.
+/// Creates a context from a list of `file`, `folder/`, and `symlink>target`; parent directories are added.
 fn context(list: &str) -> Context {
     let stat = Stat {
         size: 0,
@@ -138,7 +138,7 @@ fn symlinks_that_are_sources_are_followed() {
     check("a>d d/x b g", "*", "a b d d/x g");
     check("la>d d/x b g", "l?", "d d/x la");
     check("la>d d/x b g", "l?/x", "d d/x la");
-    // The name of what a symlink leads to is no wildcard.
+    // The name of a symlink's target is not a wildcard.
     check("l>f* f* fx", "l", "f* l");
 }
 
@@ -173,7 +173,7 @@ fn parents_match_at_any_depth() {
         let one = Use { parents: true, ..Use::of(pattern) };
         assert_eq!(chosen(links, &[one]), expected, "{pattern}");
     };
-    // `**` might be a single `*`, and then the symlink `d/l` might lead to an `f`.
+    // `**` could mean a single `*`, and the symlink `d/l` could then point to an `f`.
     follow("p/./**/f", "d d/e d/e/f d/l p");
     follow("p/e/f", "d d/e d/e/f p");
     follow("**/l", "d d/l g p");
@@ -188,11 +188,11 @@ fn what_every_reading_excludes_is_left_out() {
     };
     check(".", &["dir", "**/*.txt"], "[0] b.log back\\x other other/y.md");
     check(".", &["dir/**", "other", "[[]0]", "b*"], "a.txt dir");
-    // From the source it is `y.md`, from the context `other/y.md`: both must match.
+    // Relative to the source it is `y.md`, relative to the context `other/y.md`: both must match.
     check("other", &["*.md"], "other other/x.txt other/y.md");
     check("other", &["**/*.md"], "other other/x.txt");
     check("other/y.md", &["**/*.md"], "other other/y.md");
-    // A pattern of an instruction keeps its leading slash, and then matches nothing.
+    // A pattern in an instruction keeps its leading slash, and then matches nothing.
     check("other", &["/**/*.md"], "other other/x.txt other/y.md");
     check("other", &["**/*.md", "!**/y*"], "other other/x.txt other/y.md");
     check("other", &["**/*.md", "["], "other other/x.txt other/y.md");

@@ -1,8 +1,8 @@
-//! What the images of one side read of their contexts.
+//! What the images of one side read from their contexts.
 //!
-//! Owns the choice of files, which is made in the same way for a revision and for the work tree: from
-//! the list of what the snapshot has. Images that share a context and an ignore file share one list, and
-//! those that also read by the same words share all of it.
+//! Owns the selection of files, which works the same way for a revision and for the work tree: from the snapshot's
+//! list of files. Images that share a context and an ignore file share one list, and those with the same sources
+//! share everything.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -27,18 +27,18 @@ use crate::scan::listing::{self, Listed};
 /// What some images read.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// What their context leads to.
+    /// What the context's path resolves to.
     pub(super) landing: Landing,
     /// The context.
     pub(super) context: Arc<Context>,
-    /// The paths of the files that are read, from the top of git's work tree.
+    /// The paths of the files that are read, relative to the top of Git's work tree.
     pub(super) paths: Vec<OsString>,
     chosen: Vec<usize>,
-    /// What is read without being known: submodules, and what is outside of the repository.
+    /// What is read, but whose content is unknown: submodules, and what is outside the repository.
     unknown: Vec<FileInputs<'static>>,
 }
 
-/// Something of which only a name is known, by its path in the context.
+/// Describes something of which only a name is known, at its path in the context.
 fn unknown(path: &OsStr, kind: &'static str, name: String) -> FileInputs<'static> {
     let path = Cow::Owned(readable(path).into_owned());
     FileInputs { path, kind: kind.into(), mode: "0755".into(), content: Some(name.into()) }
@@ -47,19 +47,19 @@ fn unknown(path: &OsStr, kind: &'static str, name: String) -> FileInputs<'static
 /// What the images of a side read.
 #[derive(Debug)]
 pub(super) struct Readings {
-    /// By their numbers.
+    /// All readings, by index.
     pub(super) all: Vec<Arc<Reading>>,
-    /// The number of each image's; why there is none.
+    /// The index of each image's reading, or why there is none.
     pub(super) by_image: IdMap<Result<usize, String>>,
 }
 
-/// A context after an ignore file.
+/// A context and its ignore file.
 type Group = (Landing, Option<PathBuf>);
 
-/// The images that read by the same words.
+/// Images with the same sources.
 type Readers = (Vec<Use>, Vec<ImageId>);
 
-/// What images read, and which do.
+/// A reading, and the images that share it.
 type ReadBy = (Result<Reading, String>, Vec<ImageId>);
 
 impl Readings {
@@ -99,7 +99,7 @@ impl Readings {
         Readings { all, by_image }
     }
 
-    /// The files of each, with the names of their contents.
+    /// Returns the file list of each reading, with the names of the contents.
     pub(super) fn lists(&self, names: &Contents<'_>) -> Vec<FileList> {
         self.all.par_iter().map(|reading| reading.list(names)).collect()
     }
@@ -125,7 +125,7 @@ fn read_group(side: Side<'_>, landing: &Landing, images: &[ImageId]) -> Vec<Read
     }
 }
 
-/// What a context holds after the ignore file of an image.
+/// Lists what an image's context contains after applying the ignore file.
 fn list(
     side: Side<'_>,
     landing: &Landing,
@@ -144,12 +144,12 @@ fn list(
     }
 }
 
-/// A message that is the same for all states of a repository.
+/// Makes a message independent of where the repository is checked out.
 fn without_root(message: &str, side: Side<'_>) -> String {
     message.replace(&format!("{}/", side.root.display()), "")
 }
 
-/// The files of a snapshot in a context, by their paths in it.
+/// Returns a snapshot's files in a context, by their paths in it.
 fn paths_below(snapshot: &Snapshot, directory: &OsStr) -> BTreeMap<OsString, Listed> {
     let files = snapshot.below(directory).map(|(below, file)| {
         let kind = match file.kind {
@@ -199,7 +199,7 @@ impl Reading {
 
     fn choose(&mut self, snapshot: &Snapshot, directory: &OsStr, uses: &[Use]) {
         self.chosen = select(&self.context, uses);
-        // As a plan does: what is kept there is no input.
+        // As in a plan, the state directory is not an input.
         let kept = snapshot.path_of(STATE_DIRECTORY);
         let is_kept = |path: &OsStr| Path::new(path).starts_with(&kept);
         let entries = &self.context.entries;
@@ -220,7 +220,7 @@ impl Reading {
         }
     }
 
-    /// The files with the names of their contents.
+    /// Returns the file list with the names of the contents.
     fn list(&self, names: &Contents<'_>) -> FileList {
         let mut paths = self.paths.iter();
         let known = self.chosen.iter().map(|number| {
@@ -241,7 +241,7 @@ impl Reading {
     }
 }
 
-/// Git keeps one bit of a mode.
+/// Returns the mode of a file; Git keeps only one bit of it.
 fn mode_of(file: &File) -> u32 {
     if file.kind == FileKind::Plain { 0o644 } else { 0o755 }
 }

@@ -1,7 +1,7 @@
-//! Which of the changes of an image are worth showing.
+//! Selection of an image's changes that are worth printing.
 //!
-//! Owns shortening the list: a submodule changes as a whole, and a directory that comes or goes with
-//! the files in it is not shown beside them.
+//! Owns the shortening of the list: a submodule changes as a whole, and a directory that is added or removed along
+//! with its files is left out.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +10,7 @@ use super::Sides;
 use crate::inputs::Change;
 use crate::scan::git::Snapshot;
 
-/// The changes without those that others imply, in their order.
+/// Returns the changes without those that others imply, in order.
 pub(super) fn shorten(changes: Vec<Change>, sides: Sides<'_>) -> Vec<Change> {
     let added = directories(&changes, |change| match change {
         Change::FileAdded { path } => Some(path),
@@ -35,7 +35,7 @@ pub(super) fn shorten(changes: Vec<Change>, sides: Sides<'_>) -> Vec<Change> {
     shown
 }
 
-/// All directories that hold some of the paths.
+/// Returns all directories that contain any of the paths.
 fn directories(
     changes: &[Change],
     path_of: impl Fn(&Change) -> Option<&String>,
@@ -47,7 +47,7 @@ fn directories(
     paths.flat_map(slashes).collect()
 }
 
-/// A change of a file in a submodule as one of the submodule.
+/// Turns a change of a file in a submodule into a change of the submodule.
 fn as_submodule(change: Change, sides: Sides<'_>) -> Change {
     let (Change::FileChanged { path }
     | Change::FileAdded { path }

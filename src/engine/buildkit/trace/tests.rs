@@ -1,4 +1,4 @@
-//! Tables of `trace`.
+//! Table tests of `trace`.
 use bollard_buildkit_proto::moby::buildkit::v1::{VertexLog, VertexWarning};
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Tables of `endpoint`.
+//! Table tests of `endpoint`.
 use std::collections::HashMap;
 
 use std::fs;
@@ -66,7 +66,7 @@ fn tls_is_asked_for_by_the_environment() {
     check(&[("DOCKER_HOST", "unix:///s"), ("DOCKER_TLS_VERIFY", "1")], "unix:///s (DOCKER_HOST)");
 }
 
-/// A docker configuration with a current context `far` and one `odd` that names no engine.
+/// Creates a Docker configuration with a current context `far`, and a context `odd` that names no engine.
 fn configuration() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.json"), r#"{"currentContext": "far"}"#).unwrap();
