@@ -63,8 +63,11 @@ pub fn release(
     if finished.status.success() {
         return Ok(());
     }
-    // The process itself removes a file that it has read. This removes one that it could not read.
-    drop(folder.remove_file(&name));
+    // The process itself removes a file that it has read. This removes one that it could not read. One whose process was
+    // killed stays: the next release completes its moves.
+    if finished.status.code().is_some() {
+        drop(folder.remove_file(&name));
+    }
     let said = String::from_utf8_lossy(&finished.stderr);
     match serde_json::from_str::<InfrastructureError>(&said) {
         Ok(error) => Err(error.into()),

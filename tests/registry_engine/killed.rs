@@ -95,9 +95,22 @@ fn killed_with_its_group_over_moving_tags_the_rest_are_moved() {
     assert_eq!(generation(&address, &tree).as_deref(), Some("1"));
 }
 
-/// The process that moves tags also dies while moving them. The next publish from there completes it.
+/// The whole machine dies while tags are moved.
 #[test]
 fn what_a_machine_left_half_done_is_ended_by_the_next_release() {
+    check_half_done(true);
+}
+
+/// The process that moves tags dies alone, as one that runs out of memory does.
+#[test]
+fn what_a_mover_left_half_done_is_ended_by_the_next_release() {
+    check_half_done(false);
+}
+
+/// Kills the process that moves tags, and the run before it if the machine dies, while tags are moved. The next release
+/// from there completes the moves.
+#[track_caller]
+fn check_half_done(machine_dies: bool) {
     let Some(registry) = Registry::start() else { return };
     let Some(machine) = Machine::start_or_skip() else { return };
     let tree = Tree::new(&[("base", "", &[]), ("dev", "base", &[]), ("alone", "", &[])]);
@@ -117,9 +130,12 @@ fn what_a_machine_left_half_done_is_ended_by_the_next_release() {
     while before.seen().iter().filter(|asked| **asked == slow).count() < 2 {
         thread::sleep(Duration::from_millis(10));
     }
-    drop(run.kill());
-    run.wait().unwrap();
+    if machine_dies {
+        drop(run.kill());
+        run.wait().unwrap();
+    }
     kill_release(&tree);
+    assert!(machine_dies || !run.wait().unwrap().success());
     // This run does not include `dev`, whose tag was left behind.
     let said = machine.build(&tree, &address, "alone --push").well();
     assert_eq!(generation(&address, &tree).as_deref(), Some("1"), "{}", said.err);
