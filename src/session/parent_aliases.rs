@@ -68,8 +68,11 @@ impl ParentAliases {
     pub fn note(&self, built: &StoredImage) {
         let mut names = self.names();
         for reference in &built.references {
-            if names.promised.remove(reference) {
-                names.of.insert(built.id.clone(), reference.clone());
+            if names.promised.remove(reference)
+                && let Some(other) = names.of.insert(built.id.clone(), reference.clone())
+            {
+                // A build can result in an image that has an alias already. Both are removed in the end.
+                names.promised.insert(other);
             }
         }
     }
@@ -172,14 +175,16 @@ mod tests {
     #[test]
     fn names_of_builds_are_taken_back_however_they_end() {
         let (store, aliases) = (Stub::default(), ParentAliases::default());
-        let [built, failed] = [aliases.promise(), aliases.promise()];
-        let references = vec!["acme/base:latest".to_owned(), built.clone()];
-        let image = StoredImage { references, ..stored("base", "one") };
-        store.put(image.clone(), &[]);
-        aliases.note(&image);
+        let [first, built, failed] = std::array::from_fn(|_| aliases.promise());
+        for alias in [&first, &built] {
+            let references = vec!["acme/base:latest".to_owned(), alias.clone()];
+            let image = StoredImage { references, ..stored("base", "one") };
+            store.put(image.clone(), &[]);
+            aliases.note(&image);
+        }
         assert_eq!(aliases.alias("sha256:base-one", &store).unwrap(), built);
         aliases.remove_all(&store);
-        let mut removed = [format!("remove {built}"), format!("remove {failed}")];
+        let mut removed = [first, built, failed].map(|alias| format!("remove {alias}"));
         removed.sort();
         let mut calls = store.take_calls();
         calls.sort();
