@@ -22,6 +22,11 @@ pub struct Stub<'a> {
     images: Mutex<Vec<StubImage>>,
     build: Option<Box<Build<'a>>>,
     holds_everything: bool,
+    rejects_tags: bool,
+    /// Whether every image that is tagged has just been removed by another process.
+    loses_tagged_images: bool,
+    /// The image that was lost last.
+    lost: Mutex<Option<String>>,
     /// How many of the next pushes are to find that another process has just removed the reference.
     interrupted_pushes: Mutex<u32>,
     moves: Moves,
@@ -51,6 +56,18 @@ impl<'a> Stub<'a> {
     #[must_use]
     pub fn holding_everything(self) -> Stub<'a> {
         Stub { holds_everything: true, ..self }
+    }
+
+    /// Makes every image that is tagged have just been removed by another process, which then creates it again.
+    #[must_use]
+    pub fn losing_tagged_images(self) -> Stub<'a> {
+        Stub { loses_tagged_images: true, ..self }
+    }
+
+    /// Makes the store reject all tags.
+    #[must_use]
+    pub fn rejecting_tags(self) -> Stub<'a> {
+        Stub { rejects_tags: true, ..self }
     }
 
     /// Makes the next pushes find that another process has just removed the reference.
@@ -147,6 +164,10 @@ impl Builder for Stub<'_> {
 impl ImageStore for Stub<'_> {
     fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
         self.note("inspect", reference);
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if lost.as_deref() == Some(reference) {
+            return Ok(None);
+        }
         let unknown = || StoredImage { id: reference.to_owned(), ..StoredImage::default() };
         let found = self.image(reference);
         Ok(found.or_else(|| self.holds_everything.then(unknown)))
@@ -189,7 +210,14 @@ impl ImageStore for Stub<'_> {
     fn tag(&self, id: &str, name: &str) -> anyhow::Result<()> {
         self.note("tag", &format!("{id} {name}"));
         let mut images = self.images();
-        let Some(position) = images.iter().position(|image| image.stored.id == id) else {
+        if self.rejects_tags {
+            return Err(permanent("tags are rejected").into());
+        }
+        if self.loses_tagged_images {
+            *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+        }
+        let found = images.iter().position(|image| image.stored.id == id);
+        let Some(position) = found.filter(|_| !self.loses_tagged_images) else {
             return Err(permanent(format!("no image has the ID {id}")).into());
         };
         images.iter_mut().for_each(|image| image.stored.references.retain(|it| it != name));

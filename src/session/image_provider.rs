@@ -179,7 +179,7 @@ impl<'a> ImageProvider<'a> {
     /// Warns, once, that the registry is not used any more, or that it denies access to some images.
     pub fn tell_trouble(&self, at: &Invocation) -> anyhow::Result<()> {
         let Some(shared) = &self.judge.shared else { return Ok(()) };
-        let trouble = shared.trouble().map(|it| format!("the registry is left alone: {it}"));
+        let trouble = shared.trouble().map(|it| format!("the registry is not used: {it}"));
         let Some(said) = trouble.or(shared.denied().map(str::to_owned)) else { return Ok(()) };
         if self.is_trouble_told.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -194,12 +194,10 @@ impl<'a> ImageProvider<'a> {
             Settled::Present(Present { image_id, is_remote: false, .. })
                 if self.held.contains(&unit) =>
             {
-                match self.parent_aliases.alias(image_id, self.judge.store) {
-                    Err(_) if self.judge.store.inspect(image_id)?.is_none() => {
-                        self.judge.settle_gone(unit, needs)
-                    }
-                    held => held.map(|_| settled),
+                if self.parent_aliases.hold(image_id, self.judge.store)? {
+                    return Ok(settled);
                 }
+                self.judge.settle_gone(unit, needs)
             }
             _ => Ok(settled),
         }
@@ -243,7 +241,7 @@ impl<'a> ImageProvider<'a> {
         overrides: &ContextOverrides,
         needs: &[Parent],
     ) -> anyhow::Result<BuildRequest> {
-        let Some(Ok(own)) = &self.judge.own[unit] else { bail!("an image without inputs") };
+        let Some(Ok(own)) = &self.judge.own[unit] else { bail!("the image has no inputs") };
         let proof =
             self.ancestry.proof(&self.judge, (unit, key), needs, &self.workspace.triggers)?;
         let proof = proof.map(|proof| (PROOF_LABEL.to_owned(), proof));
@@ -256,11 +254,12 @@ impl<'a> ImageProvider<'a> {
         for (name, source) in &contexts {
             if let ContextSource::Directory(value) = source {
                 let message = format!(
-                    "the named context `{name}` is the folder `{value}`, and folders beside the \
-                     context can't be sent"
+                    "the named context `{name}` is the directory `{value}`, but directories are \
+                     not supported as named contexts"
                 );
                 bail!(
-                    permanent(message).hint("make a wider folder the context, or an image of it")
+                    permanent(message)
+                        .hint("use a context that contains it, or build an image from it")
                 );
             }
         }
@@ -319,7 +318,7 @@ impl Recipes for ImageProvider<'_> {
                 let is_shared = memory.kept_since(name, &key, self.begun);
                 let (claim, waited) = match memory.claim(name, &key, turn.waits, turn.cancel) {
                     Ok(Some((claim, waited))) => (Some(claim), waited),
-                    Ok(None) => return Ok(Prepared::Cancelled),
+                    Ok(None) => return Ok(Prepared::Canceled),
                     // A file system without locks is not a reason to fail: the engine shares the
                     // steps of parallel builds.
                     Err(_) => (None, false),

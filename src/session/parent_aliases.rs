@@ -57,6 +57,18 @@ impl ParentAliases {
         Ok(name)
     }
 
+    /// Gives an image an alias, which keeps it until the end of the run. Returns false if the engine's store does not
+    /// have it any more.
+    ///
+    /// # Errors
+    /// Returns an error if the engine cannot be reached.
+    pub fn hold(&self, image_id: &str, store: &dyn ImageStore) -> anyhow::Result<bool> {
+        match self.alias(image_id, store) {
+            Err(_) if store.inspect(image_id)?.is_none() => Ok(false),
+            alias => alias.map(|_| true),
+        }
+    }
+
     /// Returns an alias for an image that is about to be built.
     pub fn promise(&self) -> String {
         let name = lent::fresh_name();

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::base::error::InfrastructureError;
+use crate::base::error::{InfrastructureError, permanent};
 use crate::base::{IdMap, UnitId};
 use crate::engine::{ImageStore, NamedContexts};
 use crate::inputs::gather::Asked;
@@ -68,21 +68,25 @@ fn plan_and_hold(
     units: &[UnitId],
     aliases: &ParentAliases,
 ) -> anyhow::Result<(Plan, BTreeSet<UnitId>)> {
-    let mut attempt = 1;
-    loop {
+    for _ in 0..PLANS {
         let plan = judge.plan(units)?;
         let needed = needed_later(judge, &plan);
-        let mut fresh = needed.iter().filter_map(|unit| match plan.verdict(*unit) {
+        let fresh = needed.iter().filter_map(|unit| match plan.verdict(*unit) {
             Some(Verdict::Fresh { image_id, registry: None, .. }) => Some(image_id),
             _ => None,
         });
-        match fresh.try_for_each(|image_id| aliases.alias(image_id, judge.store).map(drop)) {
-            Ok(()) => return Ok((plan, needed)),
-            Err(error) if attempt == PLANS => return Err(error),
-            Err(_) => judge.held = ask_held(judge.store)?,
+        let mut is_complete = true;
+        for image_id in fresh {
+            is_complete &= aliases.hold(image_id, judge.store)?;
         }
-        attempt += 1;
+        if is_complete {
+            return Ok((plan, needed));
+        }
+        judge.held = ask_held(judge.store)?;
     }
+    let message =
+        format!("images disappeared from the engine's store during {PLANS} attempts to plan");
+    Err(permanent(message).hint("another process removes them; run the command again later").into())
 }
 
 /// Returns the images of a plan that have children to build, and those that are to be pushed.

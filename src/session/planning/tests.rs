@@ -1,9 +1,7 @@
-//! Which images get aliases, and what happens if an image has disappeared meanwhile.
+//! Which images get aliases, and what happens if an image has disappeared since the store was listed.
 
 use super::*;
-use crate::base::Platform;
 use crate::engine::stub::Stub;
-use crate::engine::{Cancel, HistoryEntry, LabelFilter, ListedImage, StoredImage};
 use crate::plan::tests::World;
 
 /// Returns an image and a child of it, `dev`, which is to be built.
@@ -69,44 +67,22 @@ fn images_are_judged_again_when_a_parent_has_gone() {
 }
 
 #[test]
-fn a_store_that_lists_what_it_does_not_have_ends_the_planning() {
+fn images_that_disappear_again_and_again_end_the_planning() {
     let (world, store) = world();
-    let lying = Lying(&store);
+    let store = store.losing_tagged_images();
     let mut judge = world.judge(&store);
-    judge.store = &lying;
     let ended = make_plan(&mut judge, &world.order(), Some(&ParentAliases::default()));
-    assert_eq!(ended.unwrap_err().to_string(), "it has gone");
+    let message = ended.unwrap_err().to_string();
+    assert_eq!(message, "images disappeared from the engine's store during 5 attempts to plan");
 }
 
-/// A store whose images can be listed but cannot be tagged.
-struct Lying<'a>(&'a Stub<'a>);
-
-impl ImageStore for Lying<'_> {
-    fn inspect(&self, reference: &str) -> anyhow::Result<Option<StoredImage>> {
-        self.0.inspect(reference)
-    }
-
-    fn history(&self, id: &str) -> anyhow::Result<Option<Vec<HistoryEntry>>> {
-        self.0.history(id)
-    }
-
-    fn list(&self, label: LabelFilter<'_>) -> anyhow::Result<Vec<ListedImage>> {
-        self.0.list(label)
-    }
-
-    fn pull(&self, _: &str, _: Option<&Platform>, _: &mut dyn FnMut()) -> anyhow::Result<()> {
-        anyhow::bail!("nothing is pulled")
-    }
-
-    fn push(&self, _: &str, _: &Cancel) -> anyhow::Result<String> {
-        anyhow::bail!("nothing is pushed")
-    }
-
-    fn tag(&self, _: &str, _: &str) -> anyhow::Result<()> {
-        anyhow::bail!("it has gone")
-    }
-
-    fn remove(&self, _: &str) -> anyhow::Result<()> {
-        anyhow::bail!("nothing is removed")
-    }
+#[test]
+fn an_image_that_cannot_be_tagged_ends_the_planning_at_once() {
+    let (world, store) = world();
+    let store = store.rejecting_tags();
+    let mut judge = world.judge(&store);
+    store.take_calls();
+    let ended = make_plan(&mut judge, &world.order(), Some(&ParentAliases::default()));
+    assert_eq!(ended.unwrap_err().to_string(), "tags are rejected");
+    assert!(!store.take_calls().iter().any(|call| call.starts_with("list ")));
 }
