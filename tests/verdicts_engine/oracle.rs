@@ -172,8 +172,10 @@ pub fn compare(docker: &Docker, world: &World, image: usize) -> Result<Identity,
     // The cache of containerd's store misses steps that it has: BuildKit identifies a base there first by its
     // manifest and then by its layers (`source/containerimage/pull.go`, `CacheKey`). A record under one
     // manifest is not found with the manifest of a base that was rebuilt with the same result. The files that
-    // such a step creates again have other times.
-    if !ran.is_empty() && docker.features().unwrap().attestations {
+    // such a step creates again have other times. From then on the cache has two results for the step, and which
+    // one a build gets depends on the manifest of its base at that time, so images can also differ without a step
+    // that ran.
+    if !differences.is_empty() && docker.features().unwrap().attestations {
         differences = content::differ(&held, &built);
     }
     if differences.is_empty() { Ok(Identity::of(&held)) } else { Err(differences.join("; ")) }
