@@ -32,6 +32,18 @@ else
     echo "left out: cargo-deny is not installed (cargo install cargo-deny)"
 fi
 
+heading "Spelling"
+if have codespell; then
+    # The words in spelling.txt are names, or misspelled on purpose.
+    codespell --builtin clear,rare,en-GB_to_en-US --ignore-words scripts/spelling.txt \
+        --ignore-regex 'image-cancelled|Code::Cancelled' \
+        src tests docs benches scripts docker .ci ./*.md action.yml Makefile ||
+        fail "words are misspelled" "names can be added to scripts/spelling.txt"
+    echo "ok"
+else
+    echo "left out: codespell is not installed"
+fi
+
 heading "Scripts"
 if have shellcheck; then
     # The paths after `source=` are seen from the top of the repository.

@@ -22,15 +22,56 @@ pub use global::Global;
 pub use graph::{ColorBy, Format, Graph};
 pub use program::{parse, program};
 
+/// The examples in the help of `layers build`.
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  layers build --all           Build everything that is stale
+  layers build web             Build `web` and its dependencies
+  layers build base+           Build `base` and all its dependents
+  layers build --since main    Build what changed since `main`
+  layers build --all --push    Build everything, and push it to the registry";
+
+/// The examples in the help of `layers plan`.
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  layers plan                  Show what is stale, and why
+  layers plan web              Show the plan for `web` and its dependencies
+  layers plan --estimate       Estimate how long the builds will take
+  layers plan --check          Fail in CI if anything is stale";
+
+/// The examples in the help of `layers affected`.
+const AFFECTED_EXAMPLES: &str = "\
+Examples:
+  layers affected --since HEAD~1           List what the last commit changed
+  layers affected --since origin/main...   List what this branch changed
+  layers affected --missing                List what the registry lacks
+  layers affected --moved                  List images on externals that moved";
+
+/// The examples in the help of `layers graph`.
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  layers graph                      Print a tree
+  layers graph --focus web          Show `web`, its dependencies, and dependents
+  layers graph --output graph.svg   Draw an SVG
+  layers graph --output graph.json  Write the lock file graph.json
+  layers graph --check              Fail in CI if graph.json is out of date";
+
+/// The examples in the help of `layers ci`.
+const CI_EXAMPLES: &str = "\
+Examples:
+  layers ci github --output .github/workflows/images.yml
+  layers ci gitlab --output .gitlab/images.yml
+  layers ci github --check     Fail in CI if the workflow is out of date";
+
 /// The name of the command by which a run moves tags. No word that someone types is near it.
 pub const MOVE_TAGS: &str = "__move-tags";
 
-/// Builds a repository's container images in dependency order.
+/// Build a repository's container images in dependency order.
 ///
-/// Reads docker/*/Dockerfile, finds out which image needs which, and builds them in that order,
-/// independent ones at the same time.
+/// Reads the Dockerfiles (by default, docker/*/Dockerfile), finds out which image depends on which,
+/// and builds them in that order, in parallel where possible.
 #[derive(Debug, Parser)]
-#[command(name = "layers", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "layers", version, propagate_version = true, max_term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -44,51 +85,56 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Build images, and what they need, in dependency order: those that are not fresh.
+    /// Build images and their dependencies, skipping up-to-date ones.
+    #[command(after_help = BUILD_EXAMPLES)]
     Build(Build),
     /// Show what a build would do, and why.
+    #[command(after_help = PLAN_EXAMPLES)]
     Plan(Plan),
-    /// Show why an image would be built, or what says that it is fresh.
+    /// Explain why an image would, or would not, be rebuilt.
     Why(Why),
-    /// List the images that differ from a git revision, and all that needs them.
+    /// List images changed since a git revision, and their dependents.
+    #[command(after_help = AFFECTED_EXAMPLES)]
     Affected(Affected),
-    /// Tell in Markdown what a change means for images, for a pull request.
+    /// Summarize a change's effect on images, as Markdown for a PR.
     Diff(Diff),
-    /// Show the log of a run, or of an image in it.
+    /// Print the log of a run, or of one image in it.
     Log(Log),
-    /// List the last runs that built something.
+    /// List recent runs that built something.
     Runs(Runs),
-    /// Write a page that shows a run: when each image was built, and what it waited for.
+    /// Write an HTML report of a run.
     Report(Report),
-    /// Show which image needs which.
+    /// Print, draw, or export the dependency graph.
+    #[command(after_help = GRAPH_EXAMPLES)]
     Graph(Graph),
-    /// Print a pipeline that builds the images, a job each, in their order.
+    /// Generate a CI pipeline with one job per image.
+    #[command(after_help = CI_EXAMPLES)]
     Ci(Ci),
-    /// List the externals whose tags have moved since they were pinned or built on.
+    /// List external images whose tags now point to other digests.
     Outdated(Outdated),
-    /// Pin externals in graph.json to what their tags lead to now.
+    /// Pin external images to the current digests of their tags.
     Update(Update),
-    /// List the images with their references.
+    /// List images and their references.
     List(List),
-    /// Check the Dockerfiles without building anything.
+    /// Check Dockerfiles without building anything.
     Check(Check),
-    /// Write the layers.toml that the Dockerfiles suggest.
+    /// Write a layers.toml that fits the Dockerfiles.
     Init(Init),
-    /// Print a completion script for a shell.
+    /// Print a shell completion script.
     Completions {
-        /// The shell.
+        /// Complete commands in this shell.
         shell: clap_complete::Shell,
     },
-    /// Move tags in registries as a file says, for a run's own use.
+    /// Move tags in registries as a file specifies (internal).
     #[command(name = MOVE_TAGS, hide = true)]
     MoveTags {
-        /// The file.
+        /// Read the moves from FILE.
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Write the manual pages into a folder.
+    /// Write the manual pages to a directory.
     Man {
-        /// The folder; it is made where it is missing.
+        /// Write to DIR, which is created if it does not exist.
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
@@ -102,10 +148,10 @@ pub fn jobs(option: Option<u16>) -> usize {
     }
 }
 
-/// Which engine.
+/// The engine.
 #[derive(Debug, Args)]
 pub struct EngineChoice {
-    /// What builds.
+    /// Use this engine.
     #[arg(long, value_enum, env = "LAYERS_ENGINE", default_value_t = EngineName::Docker)]
     pub engine: EngineName,
 }
@@ -113,7 +159,9 @@ pub struct EngineChoice {
 /// `layers plan`
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// Images to plan, with what they need, as for build [default: all].
+    /// Plan only these images and their dependencies [default: all].
+    ///
+    /// `layers build --help` explains how to select images.
     #[arg(value_name = "IMAGE", conflicts_with = "all")]
     pub images: Vec<String>,
 
@@ -121,35 +169,35 @@ pub struct Plan {
     #[arg(long, short)]
     pub all: bool,
 
-    /// Of the images, choose those that differ from this git revision and those that need them.
+    /// Plan only images changed since git revision REV, and dependents.
     #[arg(long, value_name = "REV")]
     pub since: Option<String>,
 
-    /// Leave these images out.
+    /// Skip these images; dependents use the existing ones.
     #[arg(long, value_name = "IMAGE")]
     pub exclude: Vec<String>,
 
-    /// Print as JSON.
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 
-    /// End with exit code 1 when there is anything to do.
+    /// Exit with code 1 if anything is to be built.
     #[arg(long)]
     pub check: bool,
 
-    /// Plan with the externals that graph.json pins.
+    /// Use the external images pinned in graph.json.
     #[arg(long)]
     pub locked: bool,
 
-    /// Say how long the builds will take, by what they took before.
+    /// Estimate how long the builds will take, from earlier runs.
     #[arg(long)]
     pub estimate: bool,
 
-    /// How many images are built at once, for the estimate [default: number of CPUs].
+    /// Assume N parallel builds for the estimate [default: number of CPUs].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 
-    /// Which engine.
+    /// The engine.
     #[command(flatten)]
     pub engine: EngineChoice,
 }
@@ -157,15 +205,15 @@ pub struct Plan {
 /// `layers why`
 #[derive(Debug, Args)]
 pub struct Why {
-    /// The image.
+    /// Explain this image.
     #[arg(value_name = "IMAGE")]
     pub image: String,
 
-    /// Print all that counts for the image's key, as JSON.
+    /// Print all inputs of the image's key, as JSON.
     #[arg(long)]
     pub inputs: bool,
 
-    /// Which engine.
+    /// The engine.
     #[command(flatten)]
     pub engine: EngineChoice,
 }
@@ -173,11 +221,11 @@ pub struct Why {
 /// `layers log`
 #[derive(Debug, Args)]
 pub struct Log {
-    /// An image: all that its build wrote [default: the run told again].
+    /// Print the build output of this image [default: replay the run].
     #[arg(value_name = "IMAGE")]
     pub image: Option<String>,
 
-    /// The run, as `layers runs` calls it [default: the last one].
+    /// Read this run, by its ID in `layers runs` [default: the latest].
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
 }
@@ -185,15 +233,17 @@ pub struct Log {
 /// `layers report`
 #[derive(Debug, Args)]
 pub struct Report {
-    /// The run, as `layers runs` calls it [default: the last one].
+    /// Report on this run, by its ID in `layers runs` [default: the latest].
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
 
-    /// Write the page to FILE; `-` is the standard output [default: report.html in the run's folder].
+    /// Write the report to FILE, or to stdout (`-`) [default: report.html in the run's directory].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Write a trace to FILE instead, for Perfetto or chrome://tracing; with --output, both.
+    /// Write a trace for Perfetto or chrome://tracing to FILE.
+    ///
+    /// The report is then written only with --output.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
 }
@@ -201,7 +251,7 @@ pub struct Report {
 /// `layers runs`
 #[derive(Debug, Args)]
 pub struct Runs {
-    /// Print as JSON.
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -209,9 +259,9 @@ pub struct Runs {
 /// The engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EngineName {
-    /// The Docker Engine API: DOCKER_HOST, the docker context, or the default socket.
+    /// Docker, found by DOCKER_HOST, the docker context, or the default socket.
     Docker,
-    /// No engine: only the registry is looked at, and nothing can be built.
+    /// No engine: read only the registry, and build nothing.
     None,
     /// A scripted engine for tests (LAYERS_FAKE_SCRIPT names its script).
     #[cfg(any(debug_assertions, feature = "fake"))]
@@ -222,27 +272,27 @@ pub enum EngineName {
 /// `layers check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// How problems are told [default: text; github where GITHUB_ACTIONS=true].
+    /// Print problems in this format [default: text; github in GitHub Actions].
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<CheckFormat>,
 
-    /// Fail where there are warnings, too.
+    /// Fail on warnings, not only on errors.
     #[arg(long, value_enum, value_name = "WHAT")]
     pub deny: Option<Deny>,
 }
 
-/// The ways of telling problems.
+/// The formats of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CheckFormat {
-    /// Drawn, with the source lines.
+    /// Text with source lines.
     Text,
-    /// One JSON array, on the standard output.
+    /// A JSON array on stdout.
     Json,
-    /// Annotations for GitHub Actions on the standard output, beside the text.
+    /// Annotations for GitHub Actions on stdout, in addition to the text.
     Github,
 }
 
-/// What a check does not let pass.
+/// What makes a check fail in addition to errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Deny {
     /// Warnings.
@@ -252,42 +302,46 @@ pub enum Deny {
 /// `layers affected`
 #[derive(Debug, Args)]
 pub struct Affected {
-    /// List what differs from this git revision; REV... is where REV and HEAD parted.
+    /// List images changed since git revision REV, and their dependents.
+    ///
+    /// With REV..., compares with the merge base of REV and HEAD.
     #[arg(long, value_name = "REV", required_unless_present_any = ["missing", "moved"])]
     pub since: Option<String>,
 
-    /// List what the registry does not hold, too. No engine is asked.
+    /// Also list images missing from the registry; needs no engine.
     #[arg(long)]
     pub missing: bool,
 
-    /// List what needs an external, too, whose tag leads elsewhere than its pin in graph.json.
+    /// Also list images on externals that moved since they were pinned.
+    ///
+    /// An external image has moved if its tag points to another digest than in graph.json.
     #[arg(long)]
     pub moved: bool,
 
-    /// How they are listed.
+    /// Print the list in this format.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = AffectedFormat::Text)]
     pub format: AffectedFormat,
 }
 
-/// The ways of listing affected images.
+/// The formats of the list of affected images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AffectedFormat {
-    /// A line for each, with a reason.
+    /// One line per image, with a reason.
     Text,
     /// A JSON array with all reasons.
     Json,
-    /// `matrix={…}` for the output of a job in GitHub Actions.
+    /// `matrix={…}` for a job output in GitHub Actions.
     Github,
 }
 
 /// `layers list`
 #[derive(Debug, Args)]
 pub struct List {
-    /// List those that differ from this git revision and those that need them.
+    /// List only images changed since git revision REV, and dependents.
     #[arg(long, value_name = "REV")]
     pub since: Option<String>,
 
-    /// Print as JSON.
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -295,7 +349,7 @@ pub struct List {
 /// `layers init`
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Print it instead of writing the file.
+    /// Print the file instead of writing it.
     #[arg(long)]
     pub print: bool,
 }
@@ -303,20 +357,21 @@ pub struct Init {
 /// `layers diff`
 #[derive(Debug, Args)]
 pub struct Diff {
-    /// Two git revisions, HEAD where one is left out; BASE...HEAD begins where they parted, and BASE alone
-    /// is compared with the work tree.
+    /// Compare two git revisions, or BASE with the work tree.
+    ///
+    /// BASE...HEAD compares with the merge base of the two. A side that is left out means HEAD.
     #[arg(value_name = "BASE[..HEAD]")]
     pub range: String,
 
-    /// Print as JSON.
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 
-    /// Write to FILE instead of the standard output, which is also `-`.
+    /// Write to FILE instead of stdout (`-`).
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// How many images are built at once, for the estimate [default: number of CPUs].
+    /// Assume N parallel builds for the estimate [default: number of CPUs].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 }
@@ -324,15 +379,15 @@ pub struct Diff {
 /// `layers outdated`
 #[derive(Debug, Args)]
 pub struct Outdated {
-    /// Print all externals as JSON.
+    /// Print all external images as JSON.
     #[arg(long)]
     pub json: bool,
 
-    /// End with exit code 1 when an external has moved.
+    /// Exit with code 1 if a tag has moved.
     #[arg(long)]
     pub check: bool,
 
-    /// Which engine, for externals that are not pinned.
+    /// The engine, for external images that are not pinned.
     #[command(flatten)]
     pub engine: EngineChoice,
 }
@@ -340,20 +395,21 @@ pub struct Outdated {
 /// `layers update`
 #[derive(Debug, Args)]
 pub struct Update {
-    /// Externals as Dockerfiles name them, such as debian:12, or all tags of a repository, such as
-    /// debian [default: all].
+    /// Update only these external images [default: all].
+    ///
+    /// Write them as Dockerfiles do, such as debian:12, or debian for all its tags.
     #[arg(value_name = "EXTERNAL")]
     pub externals: Vec<String>,
 }
 
-/// What is put into the registry.
+/// What is pushed to the registry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Push {
-    /// The images, under their keys and all their tags.
+    /// Push images, then move all their tags.
     Tags,
-    /// The images, under their keys alone.
+    /// Push images only under their keys.
     Keys,
-    /// Nothing.
+    /// Push nothing.
     #[default]
     No,
 }

@@ -178,8 +178,10 @@ pub enum Event {
         /// The reason.
         because: Skip,
     },
-    /// The build of an image was cancelled in the engine.
-    ImageCancelled {
+    /// The build of an image was canceled in the engine.
+    // Older logs have the British spelling.
+    #[serde(alias = "image-cancelled")]
+    ImageCanceled {
         /// The time from start to end.
         #[serde(rename = "took_ms", with = "millis")]
         took: Duration,
@@ -222,7 +224,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether the event is the result of an image: built, fresh, failed, skipped, or cancelled.
+    /// Whether the event is the result of an image: built, fresh, failed, skipped, or canceled.
     pub fn is_end(&self) -> bool {
         matches!(
             self,
@@ -230,7 +232,7 @@ impl Event {
                 | Event::ImageFresh { .. }
                 | Event::ImageFailed { .. }
                 | Event::ImageSkipped { .. }
-                | Event::ImageCancelled { .. }
+                | Event::ImageCanceled { .. }
         )
     }
 }

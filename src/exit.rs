@@ -43,7 +43,7 @@ impl From<&Tally> for Exit {
         match tally {
             Tally { signal: Some(signal), .. } => Exit::Signal(*signal),
             Tally { machinery_failed: true, .. } | Tally { unpushed: 1.., .. } => Exit::Machinery,
-            Tally { failed: 0, cancelled: 0, skipped: 0, .. } => Exit::Done,
+            Tally { failed: 0, canceled: 0, skipped: 0, .. } => Exit::Done,
             _ => Exit::Failed,
         }
     }

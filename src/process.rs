@@ -96,7 +96,7 @@ pub fn run(run: Run<'_>) -> anyhow::Result<Finished> {
 /// # Errors
 /// Returns an error if the child cannot be started.
 pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> {
-    let program = std::env::current_exe().context("can't tell where this program is")?;
+    let program = std::env::current_exe().context("can't determine the path of this executable")?;
     #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns programs")]
     let mut child = Command::new(&program)
         .args(arguments)
@@ -105,7 +105,7 @@ pub fn run_apart(arguments: &[&OsStr], most: usize) -> anyhow::Result<Finished> 
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .with_context(|| format!("can't start `{}` once more", visible_path(&program)))?;
+        .with_context(|| format!("can't start `{}`", visible_path(&program)))?;
     let stderr = read_bounded(child.stderr.take(), most).unwrap_or_default();
     Ok(Finished { status: child.wait()?, stdout: Vec::new(), stderr })
 }
@@ -142,7 +142,7 @@ fn started_at(process: u32) -> Option<SystemTime> {
 fn cannot_start(program: &str, error: &io::Error, get: &str) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            permanent(format!("there is no program `{program}`")).hint(get).into()
+            permanent(format!("program `{program}` not found")).hint(get).into()
         }
         _ => permanent(format!("can't run `{program}`: {error}")).hint(get).into(),
     }
@@ -183,7 +183,7 @@ impl Kept {
         let kept = Kept { child, stdout, first_line: first_line.trim_end().to_owned() };
         match read {
             Ok(_) if !kept.first_line.is_empty() => Ok(kept),
-            _ => anyhow::bail!(permanent(format!("`{program}` does not start")).hint(get)),
+            _ => anyhow::bail!(permanent(format!("`{program}` did not start")).hint(get)),
         }
     }
 
@@ -272,7 +272,7 @@ mod tests {
         assert!(ended.exists());
         let silent = [OsStr::new("-c"), OsStr::new("exit 1")];
         let error = Kept::start("sh", &silent, "install a shell").unwrap_err();
-        assert_eq!(crate::base::error::text(&error), "`sh` does not start\nhint: install a shell");
+        assert_eq!(crate::base::error::text(&error), "`sh` did not start\nhint: install a shell");
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
             most: 1,
             get: "get it",
         };
-        let said = "there is no program `no-such-program`\nhint: get it";
+        let said = "program `no-such-program` not found\nhint: get it";
         assert_eq!(crate::base::error::text(&run(missing).unwrap_err()), said);
         let error = Kept::start("no-such-program", &[], "get it").unwrap_err();
         assert_eq!(crate::base::error::text(&error), said);

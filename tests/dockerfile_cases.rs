@@ -54,7 +54,7 @@ fn name_base(base: Option<&Base>, into: &mut Map<String, Value>, stage_key: &str
     match base {
         Some(Base::Image(reference)) => {
             into.insert("kind".into(), json!("image"));
-            into.insert("ref".into(), json!(reference.normalised()));
+            into.insert("ref".into(), json!(reference.normalized()));
         }
         Some(Base::Stage(index)) => {
             into.insert("kind".into(), json!("stage"));
@@ -145,13 +145,13 @@ fn check(case: &Value) -> Result<(), String> {
     };
     same("stages", describe_stages(&file, &evaluation), &expected["stages"])?;
     let images: BTreeSet<String> =
-        evaluation.needs.iter().map(|need| need.reference.normalised()).collect();
+        evaluation.needs.iter().map(|need| need.reference.normalized()).collect();
     same("external_refs", json!(images), &expected["external_refs"])?;
     same("used_images", json!(images), &expected["used_images"])?;
     let resolved: BTreeSet<(String, Option<String>)> = evaluation
         .needs
         .iter()
-        .map(|need| (need.reference.normalised(), need.platform.as_ref().map(ToString::to_string)))
+        .map(|need| (need.reference.normalized(), need.platform.as_ref().map(ToString::to_string)))
         .collect();
     let resolved = resolved.into_iter();
     let resolved: Vec<Value> =

@@ -16,33 +16,17 @@ use regex::Regex;
 mod program;
 #[path = "common/shown.rs"]
 mod shown;
+#[path = "common/texts.rs"]
+mod texts;
 
 use program::root;
 use shown::{Shop, Shown, blocks};
-
-/// Returns all pages below a directory of the repository, with their paths.
-fn pages_below(folder: &str) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    let mut stack = vec![root().join(folder)];
-    while let Some(folder) = stack.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                stack.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "md") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
-            }
-        }
-    }
-    found.sort();
-    found
-}
+use texts::texts_below;
 
 /// Returns the pages whose examples are tested here. `rules_documented` tests the pages of rules. Pages of
 /// decisions have no examples, and mention options of other programs.
 fn pages() -> Vec<(PathBuf, String)> {
-    let mut pages = pages_below("docs");
+    let mut pages = texts_below("docs", "md");
     let is_listed =
         |path: &Path| !["docs/rules", "docs/decisions"].iter().any(|it| path.starts_with(it));
     pages.retain(|(path, _)| is_listed(path) || path.ends_with("README.md"));
@@ -92,11 +76,11 @@ fn same_everywhere(text: &str, shop: &Shop) -> String {
     for (pattern, instead) in [
         (r"\b\d{8}-\d{6}-\d+\b", "RUN-ID"),
         (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b", "TIME"),
-        (r"RUN {2,}BEGAN +TOOK", "RUN  BEGAN  TOOK"),
+        (r"RUN {2,}STARTED +DURATION", "RUN  STARTED  DURATION"),
         (r"\[ *\d+\.\ds\]", "[0.0s]"),
         (r"\b\d+\.\ds\b", "0.0s"),
         (r"\b[0-9a-f]{64}\b", "HASH"),
-        (r"\bwith [a-z]+ \d+\.\d+\.\d+, \d+ at once", "with ENGINE, N at once"),
+        (r"\bwith [a-z]+ \d+\.\d+\.\d+, \d+ slots?\b", "with ENGINE, N slots"),
         (r"(-j )\d+(; -j )\d+", "${1}N${2}N"),
     ] {
         text = Regex::new(pattern).unwrap().replace_all(&text, instead).into_owned();
@@ -297,7 +281,7 @@ fn every_link_leads_somewhere() {
     let mut tried = 0;
     let mut wrong = Vec::new();
     let others = ["README.md", "ARCHITECTURE.md"].map(page);
-    for (path, text) in pages_below("docs").into_iter().chain(others) {
+    for (path, text) in texts_below("docs", "md").into_iter().chain(others) {
         let prose = shown::prose(&text);
         for found in link.captures_iter(&prose) {
             let target = &found[1];
@@ -337,7 +321,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_directory_of_pages_has_an_index() {
-    for (path, _) in pages_below("docs") {
+    for (path, _) in texts_below("docs", "md") {
         let (_, index) = page(path.parent().unwrap().join("README.md").to_str().unwrap());
         let name = path.file_name().unwrap().to_str().unwrap();
         assert!(

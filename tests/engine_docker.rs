@@ -210,7 +210,7 @@ fn what_is_not_there_is_a_failed_image_with_a_plain_message() {
             assert!(!failure.message.contains(decoration), "{failure:?}");
         }
     };
-    check("FROM 127.0.0.1:1/none:latest\n", "can't get `127.0.0.1:1/none:latest`: ");
+    check("FROM 127.0.0.1:1/none:latest\n", "can't resolve `127.0.0.1:1/none:latest`: ");
     check("FROM scratch\nCOPY missing .\n", "missing");
     check("FROM scratch\nCOPI a .\n", "COPI");
     check(

@@ -19,7 +19,7 @@ use layers::base::error;
 use layers::engine::{BuildOutcome, BuildUpdate, Builder, Cancel, ContextFiles, ImageStore, Told};
 
 #[test]
-fn a_cancelled_build_leaves_nothing_running() {
+fn a_canceled_build_leaves_nothing_running() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let word = name.label();
@@ -41,20 +41,20 @@ fn a_cancelled_build_leaves_nothing_running() {
             &cancel,
         )
         .unwrap();
-    assert_eq!(outcome, BuildOutcome::Cancelled);
-    assert!(!seen.is_empty(), "the step was to run when it was cancelled");
+    assert_eq!(outcome, BuildOutcome::Canceled);
+    assert!(!seen.is_empty(), "the step was to run when it was canceled");
     assert_eq!(processes_with(word), [""; 0]);
 }
 
 #[test]
-fn a_build_that_is_cancelled_before_it_begins_does_not_begin() {
+fn a_build_that_is_canceled_before_it_begins_does_not_begin() {
     let Some(engine) = engine_or_skip() else { return };
     let name = Name::new();
     let cancel = Cancel::default();
     cancel.set();
     let request = request(&name, "FROM scratch\nCOPY . .\n", Files::new());
     let outcome = engine.build(&request, &mut |_| panic!("nothing may happen"), &cancel).unwrap();
-    assert_eq!(outcome, BuildOutcome::Cancelled);
+    assert_eq!(outcome, BuildOutcome::Canceled);
 }
 
 /// A file so large that its context is not part of the build request.
@@ -109,7 +109,10 @@ fn a_context_that_can_not_be_read_is_the_machinerys_fault() {
         Files::new().and("b", times.to_string()).write_tar(&mut tar)?;
         to.write_all(&tar[..1024])
     };
-    check(Broken::new(changing), "can't read the context: its files changed while they were sent");
+    check(
+        Broken::new(changing),
+        "can't read the context: files changed while the context was sent",
+    );
 }
 
 #[test]
@@ -202,7 +205,7 @@ fn a_build_outlives_another_that_was_sending_their_context() {
         release.send(()).unwrap();
         (first.join().unwrap(), second)
     });
-    assert_eq!(outcomes.0, BuildOutcome::Cancelled);
+    assert_eq!(outcomes.0, BuildOutcome::Canceled);
     assert!(matches!(outcomes.1, BuildOutcome::Built { .. }), "{outcomes:?}");
 }
 
@@ -254,7 +257,7 @@ fn an_engine_that_goes_away_is_the_machinerys_fault() {
         &Cancel::default(),
     );
     let text = error::text(&result.unwrap_err());
-    assert!(text.starts_with("lost the engine at `unix://"), "{text}");
+    assert!(text.starts_with("lost the connection to the engine at `unix://"), "{text}");
     assert!(text.contains("\nhint: "), "{text}");
 }
 
@@ -277,10 +280,7 @@ fn an_engine_that_hangs_is_the_machinerys_fault_too() {
     between.cut();
     let error = result.unwrap_err();
     let text = format!("{error:#}");
-    assert!(
-        text.contains("during the build: ") && text.contains("it has said nothing for "),
-        "{text}"
-    );
+    assert!(text.contains("during the build: ") && text.contains("no response for "), "{text}");
     assert!(error::is_transient(&error), "another try may find it again");
 }
 

@@ -99,9 +99,9 @@ fn an_image_follows_from_what_is_asked_and_from_its_base() {
     assert!(alone != on_one && on_one != on_two && alone != on_two);
     build(&engine, &request("base", "FROM scratch\nRUN one\n"));
     assert_eq!(of_child(), on_one);
-    let mut labelled = child.clone();
-    labelled.labels.insert("more".into(), "x".into());
-    build(&engine, &labelled);
+    let mut labeled = child.clone();
+    labeled.labels.insert("more".into(), "x".into());
+    build(&engine, &labeled);
     let image = engine.inspect("child").unwrap().unwrap();
     assert_ne!(image.id, on_one);
     assert_eq!(image.diff_ids.len(), 2);
@@ -171,8 +171,8 @@ fn gates_make_builds_meet() {
 }
 
 #[test]
-fn a_cancelled_build_leaves_its_gate() {
-    for gate in ["cancelled", "started:nobody", "finished:nobody", "file:never"] {
+fn a_canceled_build_leaves_its_gate() {
+    for gate in ["canceled", "started:nobody", "finished:nobody", "file:never"] {
         let scripted =
             Scripted::new(&format!(r#"{{"images": [{{"steps": [{{"gate": "{gate}"}}]}}]}}"#));
         let engine = scripted.engine();
@@ -188,7 +188,7 @@ fn a_cancelled_build_leaves_its_gate() {
                 &cancel,
             )
             .unwrap();
-        assert_eq!(outcome, BuildOutcome::Cancelled, "{gate}");
+        assert_eq!(outcome, BuildOutcome::Canceled, "{gate}");
         assert_eq!(engine.inspect("x").unwrap(), None);
     }
 }

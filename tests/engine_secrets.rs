@@ -297,7 +297,7 @@ fn a_private_key_is_used_without_an_agent_of_the_user() {
     assert!(made.unwrap().success());
     let given = format!("deploy={}", locked.display());
     let said = repository.run(&["build", "--all", "--force", "--ssh", &given], 2);
-    assert!(said.contains("has a passphrase\nhint: load it into an agent"), "{said}");
+    assert!(said.contains("has a passphrase\nhint: add it to an agent"), "{said}");
 }
 
 #[test]

@@ -47,12 +47,12 @@ fn what_answers_is_judged() {
     };
     check(
         b"HTTP/1.1 200 OK\r\nApi-Version: 1.38\r\nOstype: linux\r\nContent-Length: 2\r\n\r\nOK",
-        "the engine at `HOST` (DOCKER_HOST) is too old: it speaks API 1.38, and its BuildKit \
-         can't be used before 1.41",
+        "the engine at `HOST` (DOCKER_HOST) is too old: it has API 1.38, but BuildKit \
+         requires 1.41",
     );
     check(
         b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nBuilder-Version: 1\r\nContent-Length: 0\r\n\r\n",
-        "the engine at `HOST` builds without BuildKit",
+        "the engine at `HOST` does not have BuildKit enabled",
     );
     check(
         b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n\
@@ -61,29 +61,36 @@ fn what_answers_is_judged() {
     );
     check(
         b"HTTP/1.1 200 OK\r\nApi-Version: 1.43\r\nOstype: windows\r\nContent-Length: 0\r\n\r\n",
-        "the engine at `HOST` (DOCKER_HOST) makes Windows containers and has no BuildKit",
+        "the engine at `HOST` (DOCKER_HOST) runs Windows containers and has no BuildKit",
     );
     check(
         b"HTTP/1.1 200 OK\r\nServer: web\r\nContent-Length: 5\r\n\r\nhello",
-        "what answers at `HOST` (DOCKER_HOST) is no Docker engine",
+        "the server at `HOST` (DOCKER_HOST) is not a Docker engine",
     );
     check(
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
-        "what answers at `HOST` (DOCKER_HOST) is no Docker engine",
+        "the server at `HOST` (DOCKER_HOST) is not a Docker engine",
     );
     check(
         b"HTTP/1.1 503 Busy\r\nContent-Length: 22\r\n\r\n{\"message\":\"starting\"}",
-        "the engine at `HOST` (DOCKER_HOST) refused: starting (503 Service Unavailable)",
+        "the engine at `HOST` (DOCKER_HOST) rejected the request: starting (503 Service \
+         Unavailable)",
     );
 }
 
 #[test]
 fn what_speaks_no_http_is_no_engine() {
     let (message, hint) = said(&answering(b"SSH-2.0-OpenSSH_9.2\r\n"));
-    assert!(message.starts_with("no Docker engine answers at `tcp://127.0.0.1:"), "{message}");
+    assert!(
+        message.starts_with("no response from a Docker engine at `tcp://127.0.0.1:"),
+        "{message}"
+    );
     assert!(hint.contains("DOCKER_TLS_VERIFY"), "{hint}");
     let (message, _) = said(&answering(b""));
-    assert!(message.starts_with("no Docker engine answers at `tcp://127.0.0.1:"), "{message}");
+    assert!(
+        message.starts_with("no response from a Docker engine at `tcp://127.0.0.1:"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -93,7 +100,7 @@ fn an_engine_that_never_answers_is_not_waited_for() {
     // Connections wait in its queue and are not accepted.
     let _listener = UnixListener::bind(&socket).unwrap();
     let (message, _) = said(&format!("unix://{}", socket.display()));
-    assert!(message.ends_with("(DOCKER_HOST) does not answer"), "{message}");
+    assert!(message.ends_with("(DOCKER_HOST) does not respond"), "{message}");
 }
 
 #[test]
@@ -102,18 +109,18 @@ fn where_nothing_listens_it_is_said_what_to_start() {
     let socket = folder.path().join("s");
     let host = format!("unix://{}", socket.display());
     let (message, hint) = said(&host);
-    let expected = format!("no engine is running: there is no socket `{host}` (DOCKER_HOST)");
+    let expected = format!("no engine is running: socket not found: `{host}` (DOCKER_HOST)");
     assert_eq!(message, expected);
     assert!(hint.contains("systemctl start docker"), "{hint}");
     drop(UnixListener::bind(&socket).unwrap());
     let (message, _) = said(&host);
-    let expected = format!("no engine is running: nothing listens on the socket `{host}`");
+    let expected = format!("no engine is running: connection refused: `{host}`");
     assert!(message.starts_with(&expected), "{message}");
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (message, _) = said(&format!("tcp://{free}"));
     assert_eq!(
         message,
-        format!("no engine is running: nothing listens at `tcp://{free}` (DOCKER_HOST)")
+        format!("no engine is running: connection refused: `tcp://{free}` (DOCKER_HOST)")
     );
 }
 
@@ -134,7 +141,7 @@ fn tls_files_that_are_missing_are_named() {
         ..Environment::default()
     };
     let text = error::text(&Docker::find(&environment).unwrap().info().unwrap_err());
-    assert!(text.starts_with("no TLS connection to the engine at `tcp://127.0.0.1:"), "{text}");
+    assert!(text.starts_with("the TLS connection to the engine at `tcp://127.0.0.1:"), "{text}");
     assert!(text.contains("ca.pem"), "{text}");
 }
 
@@ -187,5 +194,8 @@ fn an_engine_without_the_paths_of_buildkit_is_said_to_have_none() {
     let docker = Docker::find(&environment).unwrap();
     let error = docker.build(&request, &mut |_| (), &Cancel::default()).unwrap_err();
     let error = error::text(&error);
-    assert!(error.starts_with(&format!("the engine at `{host}` builds without BuildKit\nhint: ")));
+    assert!(
+        error
+            .starts_with(&format!("the engine at `{host}` does not have BuildKit enabled\nhint: "))
+    );
 }

@@ -45,12 +45,12 @@ fn page(file: &str, recipe: Recipe) -> PathBuf {
     let began = UnixTime::from_seconds(1_795_757_400);
     let standing = Standing { id: "20261127-053000-9", began, is_written: false };
     let text = page::of_run(&run(recipe), &standing, Some(&prior));
-    let path = artefact(&format!("{file}.html"));
+    let path = artifact(&format!("{file}.html"));
     fs::write(&path, text).unwrap();
     path
 }
 
-fn artefact(name: &str) -> PathBuf {
+fn artifact(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}"))
 }
 
@@ -362,14 +362,14 @@ fn a_run_that_died_shows_how_far_it_came() {
     let half = Timeline::of(&all[..all.len() / 2]);
     let standing =
         Standing { id: "20261127-053000-9", began: UnixTime::default(), is_written: false };
-    let path = artefact("died.html");
+    let path = artifact("died.html");
     fs::write(&path, page::of_run(&half, &standing, None)).unwrap();
     browser.visit(&path);
     assert_eq!(browser.errors(), Vec::<String>::new());
     assert!(browser.text("document.querySelector('.facts').textContent").starts_with("died"));
     assert_eq!(visible(&browser, "#table thead th"), 9.0, "there is nothing to compare it with");
     browser.click(".bar.o-running");
-    assert!(browser.text("document.querySelector('#details').textContent").contains("cut off"));
+    assert!(browser.text("document.querySelector('#details').textContent").contains("interrupted"));
     for scheme in ["light", "dark"] {
         browser.prefer(scheme);
         assert_contrast(&browser, scheme);
@@ -395,9 +395,9 @@ fn a_graph_has_a_page_without_a_run() {
         fs::write(folder.join("Dockerfile"), text).unwrap();
     }
     let mut layers = Command::new(env!("CARGO_BIN_EXE_layers"));
-    let made = layers.current_dir(root.path()).args(["graph", "-o"]).arg(artefact("graph.html"));
+    let made = layers.current_dir(root.path()).args(["graph", "-o"]).arg(artifact("graph.html"));
     assert!(made.status().unwrap().success());
-    browser.visit(&artefact("graph.html"));
+    browser.visit(&artifact("graph.html"));
     assert_eq!(browser.errors(), Vec::<String>::new());
     assert_eq!((visible(&browser, ".node"), visible(&browser, "section[hidden]")), (3.0, 0.0));
     let dashes = |kind: &str| {

@@ -245,8 +245,8 @@ fn an_image_that_is_not_there_can_t_be_pushed() {
     let nowhere = reference.replace("/shop/", "/nowhere/");
     for missing in [other, nowhere] {
         let expected = format!(
-            "can't push `{missing}`: the engine holds no such image\n\
-             hint: build it first, or look at `docker image ls` for its name"
+            "can't push `{missing}`: no such image in the engine\n\
+             hint: build it first, or check its name with `docker image ls`"
         );
         assert_eq!(refused(&engine, &missing), (expected, false));
     }
@@ -277,7 +277,7 @@ fn credentials_are_needed_and_never_shown() {
     let name = Name::new();
     let reference = built(&engine, &name, registry.address(), Files::new());
     let repository = reference.strip_suffix(":1.2").unwrap();
-    let login = format!("`docker login {}` as somebody who may push", registry.address());
+    let login = format!("run `docker login {}` with an account that may push", registry.address());
     let hint = format!("\nhint: {login} to `{repository}`");
     let strangers = Docker::new(engine.endpoint().clone(), CredentialStore::new(None));
     for engine in [strangers, engine_with(&registry, "close sesame")] {
@@ -290,18 +290,19 @@ fn credentials_are_needed_and_never_shown() {
 }
 
 #[test]
-fn a_cancelled_push_ends_in_the_engine_too() {
+fn a_canceled_push_ends_in_the_engine_too() {
     let Some(engine) = engine_or_skip() else { return };
     let Some(registry) = Registry::start() else { return };
     let mut door = Door::before(&registry, 1 << 20);
     let name = Name::new();
     let reference = built(&engine, &name, &door.host, Files::new().and("large", large()));
     let error = door.while_held(&engine, &reference, Cancel::set);
-    let expected = format!("the push of `{reference}` was stopped\nhint: push again to go on; ");
+    let expected =
+        format!("the push of `{reference}` was canceled\nhint: push again to continue; ");
     assert!(error::text(&error).starts_with(&expected), "{error}");
     assert!(!error::is_transient(&error));
     door.wait_until_given_up();
-    // A push that is cancelled before its start does not start.
+    // A push that is canceled before its start does not start.
     let cancel = Cancel::default();
     cancel.set();
     assert!(engine.push(&reference, &cancel).is_err());
@@ -326,7 +327,10 @@ fn an_engine_that_goes_or_hangs_meanwhile_is_lost() {
             false => between.cut(),
         });
         let text = error::text(&error);
-        let lost = format!("lost the engine at `{}` during the push: ", seen.endpoint().address);
+        let lost = format!(
+            "lost the connection to the engine at `{}` during the push: ",
+            seen.endpoint().address
+        );
         assert!(text.starts_with(&lost), "{text}");
         assert!(text.ends_with("\nhint: check that the engine is still running, and push again"));
         assert!(error::is_transient(&error), "{text}");

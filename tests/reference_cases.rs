@@ -15,11 +15,11 @@ fn references_have_the_normal_form_of_docker() {
             continue;
         }
         let read = read.unwrap_or_else(|error| panic!("{id}: {text}: {error}"));
-        assert_eq!(Some(read.normalised().as_str()), expected["normalised"].as_str(), "{id}");
+        assert_eq!(Some(read.normalized().as_str()), expected["normalized"].as_str(), "{id}");
         assert_eq!(Some(read.domain.as_str()), expected["domain"].as_str(), "{id}");
         assert_eq!(Some(read.path.as_str()), expected["path"].as_str(), "{id}");
         assert_eq!(Some(read.familiar().as_str()), expected["familiar"].as_str(), "{id}");
         // Parsing the normal form again does not change it.
-        assert_eq!(Reference::parse(&read.normalised()), Ok(read), "{id}");
+        assert_eq!(Reference::parse(&read.normalized()), Ok(read), "{id}");
     }
 }

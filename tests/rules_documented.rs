@@ -2,32 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use layers::base::{Level, Rule};
 use regex::Regex;
 
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/texts.rs"]
+mod texts;
 
 use program::root;
-
-fn sources() -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    let mut stack = vec![root().join("src")];
-    while let Some(folder) = stack.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                stack.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.push((path, text));
-            }
-        }
-    }
-    found
-}
+use texts::texts_below;
 
 #[test]
 fn codes_are_written_in_one_place() {
@@ -37,7 +22,9 @@ fn codes_are_written_in_one_place() {
     let literals: Vec<String> =
         codes.filter(|code| code.contains('-')).map(|code| format!("\"{code}\"")).collect();
     assert!(literals.len() > 50);
-    for (path, text) in sources().iter().filter(|(path, _)| !path.ends_with("base/rule.rs")) {
+    for (path, text) in
+        texts_below("src", "rs").iter().filter(|(path, _)| !path.ends_with("base/rule.rs"))
+    {
         let found = literals.iter().filter(|literal| text.contains(*literal));
         wrong.extend(found.map(|literal| format!("{}: use `Rule` for {literal}", path.display())));
     }
@@ -46,7 +33,7 @@ fn codes_are_written_in_one_place() {
 
 #[test]
 fn every_rule_is_told_somewhere() {
-    let sources = sources();
+    let sources = texts_below("src", "rs");
     let told = |rule: &Rule| {
         let value = Regex::new(&format!(r"\bRule::{rule:?}\b")).unwrap();
         sources.iter().any(|(path, text)| !path.ends_with("base/rule.rs") && value.is_match(text))

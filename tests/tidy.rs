@@ -3,10 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::CommandFactory;
 use layers::cli::Cli;
+
+#[path = "common/texts.rs"]
+mod texts;
+
+use texts::texts_below;
 
 /// The tiers of modules. A module imports from lower tiers only, not from its own tier or from higher ones.
 const FLOORS: &[&[&str]] = &[
@@ -34,30 +39,6 @@ const VERBS: &str = "src/command";
 
 /// The maximum length of a page's script, which is read together with the other scripts.
 const MOST_LINES_OF_SCRIPT: usize = 300;
-
-fn files(folder: &str) -> Vec<(PathBuf, String)> {
-    files_ending(folder, "rs")
-}
-
-fn files_ending(folder: &str, wanted: &str) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    let mut stack = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
-    while let Some(folder) = stack.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                stack.push(path);
-            } else if path.extension().is_some_and(|ending| ending == wanted) {
-                let text = fs::read_to_string(&path).unwrap();
-                let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-                found.push((path.strip_prefix(root).unwrap().to_owned(), text));
-            }
-        }
-    }
-    found.sort();
-    assert!(!found.is_empty());
-    found
-}
 
 /// Returns the module of a file in `src/`: its directory or its own name.
 fn room(path: &Path) -> String {
@@ -92,7 +73,7 @@ fn imports(text: &str) -> Vec<String> {
 #[test]
 fn rooms_import_only_from_lower_floors() {
     let mut wrong = Vec::new();
-    for (path, text) in files("src") {
+    for (path, text) in texts_below("src", "rs") {
         let own = room(&path);
         if own == "main" || own == "lib" {
             continue;
@@ -145,7 +126,7 @@ fn verbs() -> Vec<String> {
 #[test]
 fn commands_are_verbs_and_nothing_else() {
     let verbs = verbs();
-    let mut files = files(VERBS);
+    let mut files = texts_below(VERBS, "rs");
     files.retain(|(path, _)| !path.ends_with("mod.rs"));
     let wrong = files.iter().flat_map(|(path, text)| mistakes_of_verb(path, text, &verbs));
     let wrong: Vec<String> = wrong.collect();
@@ -178,7 +159,7 @@ fn what_is_no_verb_is_found_in_commands() {
 #[test]
 fn every_file_says_what_it_is_and_fits_one_sitting() {
     let mut wrong = Vec::new();
-    for (path, text) in files("src").into_iter().chain(files("tests")) {
+    for (path, text) in texts_below("src", "rs").into_iter().chain(texts_below("tests", "rs")) {
         let path = path.display();
         if !text.starts_with("//!") {
             wrong.push(format!("{path}: must open with what it owns"));
@@ -199,7 +180,7 @@ fn scripts_of_pages_say_what_they_are_and_write_no_markup() {
         forbidden.into_iter().chain(["fetch(", "XMLHttp", "import", "Storage", "cookie"]);
     let forbidden: Vec<&str> = forbidden.collect();
     let mut wrong = Vec::new();
-    for (path, text) in files_ending("src", "js") {
+    for (path, text) in texts_below("src", "js") {
         let path = path.display();
         if !text.starts_with("// ") {
             wrong.push(format!("{path}: must open with what it owns"));
@@ -232,7 +213,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
 #[test]
 fn reserved_things_stay_where_they_belong() {
     let mut wrong = Vec::new();
-    for (path, text) in files("src") {
+    for (path, text) in texts_below("src", "rs") {
         for (word, allowed, why) in RESERVED {
             let is_allowed = allowed.iter().any(|start| path.to_string_lossy().starts_with(start));
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -249,7 +230,7 @@ fn the_architecture_names_every_room() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
     let mut rooms: BTreeMap<String, bool> = BTreeMap::new();
-    for (path, _) in files("src") {
+    for (path, _) in texts_below("src", "rs") {
         let own = room(&path);
         rooms.insert(own.clone(), text.contains(&format!("`{own}`")));
     }
@@ -275,7 +256,7 @@ fn tests_that_use_an_engine_run_on_every_engine() {
     let profiles = fs::read_to_string(root.join(".config/nextest.toml")).unwrap();
     let profile = profiles.split_once("[profile.engine]").unwrap().1;
     let mut named = 0;
-    for (path, text) in files("tests") {
+    for (path, text) in texts_below("tests", "rs") {
         let mut parts = path.iter().skip(1).map(|part| part.to_str().unwrap());
         let name = parts.find(|part| *part != "cli").unwrap().trim_end_matches(".rs");
         let uses_engine = ["engine_or_skip(", "start_or_skip(", "LAYERS_TEST_NO_ENGINE"];

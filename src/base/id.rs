@@ -31,7 +31,7 @@ macro_rules! ids {
             }
 
             fn from_index(index: usize) -> $name {
-                $name(u32::try_from(index).expect("fewer than four thousand million entries"))
+                $name(u32::try_from(index).expect("fewer than four billion entries"))
             }
         }
     )*};

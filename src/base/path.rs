@@ -22,7 +22,7 @@ impl TryFrom<String> for RelPath {
     type Error = String;
 
     fn try_from(text: String) -> Result<RelPath, String> {
-        RelPath::new(&text).ok_or_else(|| format!("`{text}` is no path below the root"))
+        RelPath::new(&text).ok_or_else(|| format!("`{text}` is not a path in the repository"))
     }
 }
 

@@ -29,7 +29,7 @@ pub struct NotAPlatform;
 
 impl fmt::Display for NotAPlatform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a platform such as `linux/arm64`")
+        f.write_str("expected a platform such as `linux/arm64`")
     }
 }
 

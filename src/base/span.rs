@@ -166,7 +166,9 @@ impl<'de> serde::Deserialize<'de> for Place {
             let file = RelPath::new(file)?;
             Some(Place { file, line: line.parse().ok()?, column: column.parse().ok()? })
         };
-        read().ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no place in a file")))
+        read().ok_or_else(|| {
+            serde::de::Error::custom(format!("`{text}` is not a position in a file"))
+        })
     }
 }
 

@@ -12,8 +12,10 @@ use super::{EngineChoice, Push};
 /// `layers build`
 #[derive(Debug, Args)]
 pub struct Build {
-    /// Images to build, with what they need: names, folders (docker/base), globs of names or
-    /// /regexes/; NAME+ is an image with all that needs it.
+    /// Build these images and their dependencies.
+    ///
+    /// Select images by name, directory (docker/base), glob, or /regex/. NAME+ selects an image and
+    /// its dependents.
     #[arg(value_name = "IMAGE", conflicts_with = "all")]
     pub images: Vec<String>,
 
@@ -21,69 +23,75 @@ pub struct Build {
     #[arg(long, short)]
     pub all: bool,
 
-    /// Of the images, choose those that differ from this git revision and those that need them;
-    /// REV... is where REV and HEAD parted.
+    /// Build only images changed since git revision REV, and dependents.
+    ///
+    /// With REV..., compares with the merge base of REV and HEAD.
     #[arg(long, value_name = "REV")]
     pub since: Option<String>,
 
-    /// How many images are built at once [default: number of CPUs].
+    /// Build up to N images in parallel [default: number of CPUs].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 
-    /// Go on with all that is independent of a failure.
+    /// Continue with independent images after a failure.
     #[arg(long, short)]
     pub keep_going: bool,
 
-    /// Cancel the running builds upon a failure instead of finishing them.
+    /// Cancel running builds on the first failure.
     #[arg(long, conflicts_with = "keep_going")]
     pub fail_fast: bool,
 
-    /// Try an image again up to N times where a registry, the network or the engine failed; a
-    /// failing RUN never is.
+    /// Retry up to N times after a registry, network, or engine failure.
+    ///
+    /// A failing RUN instruction is never retried.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retries: u32,
 
-    /// Cancel an image that takes longer than TIME, such as 90s or 1h30m.
+    /// Cancel a build that takes longer than TIME, such as 90s or 1h30m.
     #[arg(long, value_name = "TIME", value_parser = read_time)]
     pub timeout: Option<Duration>,
 
-    /// Leave these images out, also where others need them; those take them as they are.
+    /// Skip these images; dependents use the existing ones.
     #[arg(long, value_name = "IMAGE")]
     pub exclude: Vec<String>,
 
-    /// Build the chosen images also where they are fresh.
+    /// Rebuild the chosen images even if they are up to date.
     #[arg(long)]
     pub force: bool,
 
-    /// Build the chosen images without the engine's own cache, also where they are fresh.
+    /// Rebuild the chosen images without the build cache.
     #[arg(long)]
     pub no_cache: bool,
 
-    /// Ask the registries for newer externals first.
+    /// Pull newer versions of external images first.
     #[arg(long, conflicts_with = "dry_run")]
     pub pull: bool,
 
-    /// Build on the externals that graph.json pins, whatever their tags lead to now.
+    /// Use the external images pinned in graph.json.
     #[arg(long, conflicts_with = "pull")]
     pub locked: bool,
 
-    /// Give a secret to the builds that mount it: a file or an environment variable, the one
-    /// called ID where neither is said.
+    /// Pass a secret to builds that mount it.
+    ///
+    /// src names a file, and env an environment variable. Without both, uses the variable or the
+    /// file called ID.
     #[arg(long, value_name = "id=ID[,src=FILE|,env=NAME]")]
     pub secret: Vec<String>,
 
-    /// Let builds that mount it use an ssh agent, the one of SSH_AUTH_SOCK where nothing is said,
-    /// or these private keys.
+    /// Pass an ssh agent or private keys to builds that mount it.
+    ///
+    /// Without a socket or keys, uses the agent of SSH_AUTH_SOCK.
     #[arg(long, value_name = "default|ID[=SOCKET|KEY[,KEY]]")]
     pub ssh: Vec<String>,
 
-    /// Let builds read files outside the repository that it names itself (fs.read=PATH, with
-    /// everything below PATH, or * for all), or use the ssh agent (ssh); repeatable.
+    /// Let builds read files outside the repository, or use an ssh agent.
+    ///
+    /// Needed for what the repository's own files name, not for --secret and --ssh. fs.read=PATH
+    /// allows everything below PATH, fs.read=* everything, and ssh the agent. Repeatable.
     #[arg(long, value_name = "fs.read=PATH|ssh")]
     pub allow: Vec<String>,
 
-    /// Put the images into the registry; their tags move there when all have arrived. With `keys`
-    /// only under their keys, with `no` not at all [default: as layers.toml says].
+    /// Push images to the registry [default: `push` in layers.toml].
     #[arg(
         long,
         value_enum,
@@ -94,48 +102,48 @@ pub struct Build {
     )]
     pub push: Option<Push>,
 
-    /// Bring the chosen images into the engine's store, also where only the registry has them.
+    /// Load the chosen images into the engine, from the registry if needed.
     #[arg(long)]
     pub load: bool,
 
-    /// Show what would be done, and do nothing.
+    /// Print the plan without building anything.
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Which engine.
+    /// The engine.
     #[command(flatten)]
     pub engine: EngineChoice,
 
-    /// How progress is shown.
+    /// Show progress in this style.
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
 
-    /// Write a page of the run as HTML [default: report.html in the run's folder].
+    /// Write an HTML report [default: report.html in the run's directory].
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "dry_run")]
     pub timings: Option<Option<PathBuf>>,
 
-    /// Write a trace of the run to FILE, for Perfetto or chrome://tracing.
+    /// Write a trace for Perfetto or chrome://tracing to FILE.
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub trace: Option<PathBuf>,
 }
 
-/// The ways of showing progress.
+/// The styles of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// Live on a terminal, plain lines elsewhere.
+    /// Live on a terminal, plain otherwise.
     Auto,
-    /// Live rows and a bar.
+    /// Live rows and a progress bar.
     Tty,
-    /// One line a fact.
+    /// One line per event.
     Plain,
-    /// The events as lines of JSON, on the standard output.
+    /// Events as lines of JSON on stdout.
     Json,
-    /// Only the end.
+    /// Only the final summary.
     Quiet,
 }
 
 fn read_time(text: &str) -> anyhow::Result<Duration> {
     let time = humantime::parse_duration(text)?;
-    anyhow::ensure!(!time.is_zero(), "it must be longer than nothing");
+    anyhow::ensure!(!time.is_zero(), "must be longer than zero");
     Ok(time)
 }

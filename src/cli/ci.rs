@@ -18,7 +18,7 @@ pub const USUAL_IMAGE: &str = "docker:28";
 /// `layers ci`
 #[derive(Debug, Args)]
 pub struct Ci {
-    /// For which system.
+    /// The CI system.
     #[command(subcommand)]
     pub system: CiSystem,
 }
@@ -26,25 +26,32 @@ pub struct Ci {
 /// The systems that pipelines are made for.
 #[derive(Debug, Subcommand)]
 pub enum CiSystem {
-    /// Print a workflow for GitHub Actions: a job for each image, and one that moves all tags.
+    /// Generate a GitHub Actions workflow.
+    ///
+    /// The workflow has one job per image, and one that moves all tags.
     Github(CiGithub),
-    /// Print a child pipeline for GitLab: a job for each image, and one that moves all tags.
+    /// Generate a GitLab child pipeline.
+    ///
+    /// The pipeline has one job per image, and one that moves all tags.
     Gitlab(CiGitlab),
 }
 
 /// What all systems have in common.
 #[derive(Debug, Args)]
 pub struct CiFile {
-    /// Images that it builds, with what they need, as for build [default: all].
+    /// Build only these images and their dependencies [default: all].
+    ///
+    /// `layers build --help` explains how to select images.
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
 
-    /// Write to FILE instead of the standard output, which is also `-`.
+    /// Write to FILE instead of stdout (`-`).
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Compare with the file of --output, else with .github/workflows/images.yml or
-    /// .gitlab/images.yml, and fail with the difference.
+    /// Compare with the existing file, and fail if it differs.
+    ///
+    /// Without --output, the file is .github/workflows/images.yml or .gitlab/images.yml.
     #[arg(long)]
     pub check: bool,
 }
@@ -56,21 +63,19 @@ pub struct CiGithub {
     #[command(flatten)]
     pub file: CiFile,
 
-    /// Take fewer runners: images that only follow one another share one, and each layer of the
-    /// graph is a matrix.
+    /// Use fewer jobs: one per chain of images, one matrix per level.
     #[arg(long)]
     pub packed: bool,
 
-    /// The action that installs layers, as `uses` takes it: OWNER/REPOSITORY@REF, or ./FOLDER of the
-    /// repository.
+    /// Install layers with this action: OWNER/REPOSITORY@REF or ./PATH.
     #[arg(long, value_name = "ACTION", default_value_t = usual_action(), value_parser = NonEmptyStringValueParser::new())]
     pub uses: String,
 
-    /// The label of the runner.
+    /// Run jobs on runners with this label.
     #[arg(long, value_name = "LABEL", default_value = USUAL_RUNNER, value_parser = NonEmptyStringValueParser::new())]
     pub runs_on: String,
 
-    /// A branch whose pushes start it. May be given several times.
+    /// Run the workflow on pushes to this branch; repeatable.
     #[arg(long, value_name = "BRANCH", default_value = USUAL_BRANCH, value_parser = NonEmptyStringValueParser::new())]
     pub branch: Vec<String>,
 }
@@ -82,8 +87,9 @@ pub struct CiGitlab {
     #[command(flatten)]
     pub file: CiFile,
 
-    /// The image that jobs run in; where it lacks layers, they get it from the address in the
-    /// variable LAYERS_ARCHIVE.
+    /// Run jobs in this image.
+    ///
+    /// If the image lacks layers, jobs download it from the URL in the variable LAYERS_ARCHIVE.
     #[arg(long, value_name = "REFERENCE", default_value = USUAL_IMAGE, value_parser = NonEmptyStringValueParser::new())]
     pub image: String,
 }
@@ -94,7 +100,7 @@ pub fn usual_action() -> String {
 }
 
 /// The action of a repository on GitHub in a version. Where the package names none, it has to be a
-/// copy: to guess an owner would be to run whatever somebody puts there.
+/// copy: a guessed owner could put any code there.
 fn action_of(repository: &str, version: &str) -> Cow<'static, str> {
     let path = repository.strip_prefix("https://github.com/").map(|it| it.trim_end_matches('/'));
     match path.map(|it| it.strip_suffix(".git").unwrap_or(it)).filter(|it| !it.is_empty()) {

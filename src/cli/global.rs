@@ -11,13 +11,13 @@ use crate::engine::attest::{Kind, Said};
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Options of all commands")]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Act as if started in DIR.
+    /// Run as if started in DIR.
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
 
-    /// Set a build argument of all images; without a value, the environment's is taken.
+    /// Set a build argument; without VALUE, use the environment variable.
     #[arg(
         long = "build-arg",
         value_name = "NAME[=VALUE]",
@@ -26,7 +26,7 @@ pub struct Global {
     )]
     pub build_args: Vec<String>,
 
-    /// Build for a platform, such as linux/arm64.
+    /// Build for this platform, such as linux/arm64.
     #[arg(long, value_name = "PLATFORM", global = true)]
     pub platform: Option<Platform>,
 
@@ -34,7 +34,7 @@ pub struct Global {
     #[arg(long, value_name = "STAGE", global = true)]
     pub target: Option<String>,
 
-    /// Have the engine list what is in each image (SBOM): true, false or generator=IMAGE.
+    /// Attach an SBOM to each image: true, false, or generator=IMAGE.
     #[arg(
         long,
         value_name = "HOW",
@@ -46,7 +46,7 @@ pub struct Global {
     )]
     pub sbom: Option<Said>,
 
-    /// Have the engine attest what each image was built of: true, false or mode=min|max.
+    /// Attach provenance to each image: true, false, or mode=min|max.
     #[arg(
         long,
         value_name = "HOW",
@@ -58,26 +58,26 @@ pub struct Global {
     )]
     pub provenance: Option<Said>,
 
-    /// What stands before the app in references [env: REPO_NS].
+    /// Namespace for image names (NAMESPACE/APP-NAME) [env: REPO_NS].
     #[arg(long, value_name = "NAME", global = true)]
     pub namespace: Option<String>,
 
-    /// What all images are called after [env: IMAGE_NAME, APP_NAME].
+    /// Application name, the prefix of image names [env: IMAGE_NAME, APP_NAME].
     #[arg(long, value_name = "NAME", global = true)]
     pub app: Option<String>,
 
-    /// The registry through which images are shared: looked for there by their keys, and pushed
-    /// there.
+    /// Look up images in this registry, and push to it with --push.
     #[arg(long, value_name = "HOST[/PATH]", env = "LAYERS_REGISTRY", global = true)]
     pub registry: Option<String>,
 
-    /// A further tag for every image, as {git.sha}, {git.branch} or {git.tag} too; may be given several
-    /// times [env: VERSION, REPO_VERSION].
+    /// Additional tag for every image; repeatable [env: VERSION, REPO_VERSION].
+    ///
+    /// {git.sha}, {git.branch}, and {git.tag} are replaced.
     #[arg(long = "tag", value_name = "TAG", global = true)]
     pub tags: Vec<String>,
 }
 
 fn read_build_arg(argument: &str) -> Result<String, &'static str> {
     let is_named = !argument.is_empty() && !argument.starts_with('=');
-    if is_named { Ok(argument.to_owned()) } else { Err("it has no name") }
+    if is_named { Ok(argument.to_owned()) } else { Err("the name is missing") }
 }

@@ -11,34 +11,41 @@ use super::EngineChoice;
 /// `layers graph`
 #[derive(Debug, Args)]
 pub struct Graph {
-    /// How to draw it [default: a tree].
+    /// The format [default: a tree].
     #[command(flatten)]
     pub format: GraphFormat,
 
-    /// Draw only IMAGE, all that it needs and all that needs it; as for build, +IMAGE is one side and
-    /// IMAGE+ the other. May be given several times.
+    /// Show only IMAGE, its dependencies, and its dependents; repeatable.
+    ///
+    /// +IMAGE shows only the dependencies, and IMAGE+ only the dependents.
     #[arg(long, value_name = "IMAGE")]
     pub focus: Vec<String>,
 
-    /// Leave out needs that a longer way implies.
+    /// Omit edges that longer paths imply.
     #[arg(long)]
     pub reduce: bool,
 
-    /// Mark images in a tree, DOT, Mermaid or SVG; verdict and size ask the engine.
+    /// Color images in a tree, DOT, Mermaid, or SVG.
+    ///
+    /// verdict and size need an engine.
     #[arg(long, value_enum, value_name = "WHAT")]
     pub color_by: Option<ColorBy>,
 
-    /// Which engine, for --color-by.
+    /// The engine, for --color-by.
     #[command(flatten)]
     pub engine: EngineChoice,
 
-    /// Write to FILE instead of the standard output, which is also `-`; the ending (.json, .dot, .mmd,
-    /// .svg, .html, .hcl, .yaml, .txt) names the format where no option does.
+    /// Write to FILE instead of stdout (`-`).
+    ///
+    /// Without a format option, the extension decides: .json, .dot, .mmd, .svg, .html, .hcl, .yaml,
+    /// or .txt.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Compare with the file of --output, else with graph.json or what the format's file is called, such as
-    /// docker-bake.hcl, and fail with the difference.
+    /// Compare with the existing file, and fail if it differs.
+    ///
+    /// Without --output, the file is graph.json, or the usual one of the format, such as
+    /// docker-bake.hcl.
     #[arg(long)]
     pub check: bool,
 }
@@ -47,25 +54,25 @@ pub struct Graph {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub struct GraphFormat {
-    /// Draw for Graphviz.
+    /// Print Graphviz DOT.
     #[arg(long)]
     pub dot: bool,
-    /// Draw for Mermaid.
+    /// Print a Mermaid flowchart.
     #[arg(long)]
     pub mermaid: bool,
-    /// Print as JSON, the format of graph.json.
+    /// Print JSON, the format of graph.json.
     #[arg(long)]
     pub json: bool,
-    /// Draw as a picture.
+    /// Draw an SVG.
     #[arg(long)]
     pub svg: bool,
-    /// Write a page of HTML that can be searched.
+    /// Write a searchable HTML page.
     #[arg(long)]
     pub html: bool,
-    /// Write a docker-bake.hcl that builds the same.
+    /// Generate a docker-bake.hcl that builds the same images.
     #[arg(long)]
     pub bake: bool,
-    /// Write a compose.yaml that builds the same.
+    /// Generate a compose.yaml that builds the same images.
     #[arg(long)]
     pub compose: bool,
 }
@@ -107,13 +114,13 @@ impl GraphFormat {
     }
 }
 
-/// What images are marked by.
+/// What images are colored by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorBy {
     /// What a build would do.
     Verdict,
-    /// How many images lie below.
+    /// How many levels of dependencies it has.
     Depth,
-    /// How large they are.
+    /// Its size in the engine's store.
     Size,
 }

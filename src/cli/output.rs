@@ -22,7 +22,7 @@ pub fn file_of(output: Option<&Path>) -> Option<&Path> {
 pub fn file_to_check(output: Option<&Path>, checks: bool) -> anyhow::Result<Option<&Path>> {
     let file = file_of(output);
     if checks && file.is_none() && output.is_some() {
-        return Err(usage("`--check` compares with a file, and `-` is the standard output").into());
+        return Err(usage("`--check` compares with a file, but `-` is stdout").into());
     }
     Ok(file)
 }

@@ -96,7 +96,7 @@ fn refuse_settings(program: &mut Command, matches: &ArgMatches) -> Result<(), Er
     Err(error)
 }
 
-/// Adds the right command to the error about a word that is none.
+/// Adds the right command to the error about an unknown command.
 fn point_to_command(mut error: Error) -> Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
         return error;
@@ -136,6 +136,21 @@ mod tests {
         }
         assert!(HABITS.is_sorted());
         check_error("layers biuld", "tip: a similar subcommand exists: 'build'");
+    }
+
+    #[track_caller]
+    fn check_width(mut command: Command) {
+        for help in [command.render_help(), command.render_long_help()] {
+            for line in help.to_string().lines() {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+        }
+        command.get_subcommands().for_each(|it| check_width(it.clone()));
+    }
+
+    #[test]
+    fn every_line_of_help_fits_into_80_columns() {
+        check_width(program());
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn moved(
     for (external, row) in outdated::compare(workspace, pins, EngineName::None, at) {
         if let Some(why) = &row.why {
             let name = &row.external;
-            say::warning(&format!("whether `{name}` has moved is not known: {why}"), at.paint)?;
+            say::warning(&format!("can't check whether `{name}` has moved: {why}"), at.paint)?;
         }
         let (Some(true), Some(was), Some(now)) = (row.moved, row.from, row.now) else { continue };
         let was = was.digests.into_iter().next().unwrap_or_default();
@@ -88,8 +88,8 @@ fn moved(
 /// Returns the images that the registry does not have under their current keys.
 fn missing(workspace: &mut Workspace, at: &Invocation) -> anyhow::Result<Vec<ImageId>> {
     if workspace.home.is_none() {
-        return Err(usage("`--missing` looks into a registry, and none is named")
-            .hint("registry = \"ghcr.io/acme\" in layers.toml, or --registry")
+        return Err(usage("`--missing` needs a registry, but none is set")
+            .hint("set registry = \"ghcr.io/acme\" in layers.toml, or pass --registry")
             .into());
     }
     let all: Vec<ImageId> = workspace.graph.images.ids().collect();

@@ -21,13 +21,13 @@ use crate::workspace::{Invocation, lock, registry, root};
 
 pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
     if options.images.is_empty() && !options.all && options.since.is_none() {
-        return Err(usage("name images, or `--all`")
-            .hint("`layers list` shows those there are")
+        return Err(usage("no images specified: name at least one, or pass --all")
+            .hint("`layers list` shows all images")
             .into());
     }
     if options.progress == Progress::Tty && !at.environment.has_terminal() {
-        let message = "`--progress tty` needs a terminal, and the standard error stream is none";
-        return Err(usage(message).hint("leave it out, or say `--progress plain`").into());
+        let message = "`--progress tty` needs a terminal, but stderr is not a terminal";
+        return Err(usage(message).hint("omit it, or use `--progress plain`").into());
     }
     let start = root::start_folder(at)?;
     let given = SecretOptions::read(options, &start, at)?;
@@ -36,7 +36,7 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
     let push = request.push;
     if let (Some(revision), true) = (&options.since, request.chosen.named.is_empty()) {
-        say::err(&format!("no image differs from `{revision}`\n"))?;
+        say::err(&format!("no images changed since `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
     selection::warn_of_arguments(&workspace, &request.chosen, at)?;

@@ -67,7 +67,7 @@ pub fn run(options: &Options, at: &Invocation) -> anyhow::Result<Exit> {
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)
-            .with_context(|| format!("can't make the folder `{}`", visible_path(folder)))?;
+            .with_context(|| format!("can't create the directory `{}`", visible_path(folder)))?;
     }
     say::file(path, text)
 }
@@ -99,7 +99,7 @@ fn warn_without_registry(workspace: &Workspace, at: &Invocation) -> anyhow::Resu
     if workspace.home.is_some() || !references.into_iter().any(is_on_hub) {
         return Ok(());
     }
-    let message = "no registry is named, so the jobs push to docker.io, and look for nothing there\n\
-                   hint: registry = \"ghcr.io/acme\" in layers.toml, or --registry docker.io";
+    let message = "no registry is set: jobs push to docker.io, but never reuse images from there\n\
+                   hint: set registry = \"ghcr.io/acme\" in layers.toml, or pass --registry docker.io";
     say::warning(message, at.paint)
 }

@@ -85,8 +85,8 @@ fn wanted_format(options: &Options, output: Option<&Path>) -> anyhow::Result<For
     match options.format.chosen().or_else(|| format_of(path)) {
         Some(format) => Ok(format),
         None if options.check => Ok(Format::Json),
-        None => Err(usage(format!("`{}` does not say which format is meant", visible_path(path)))
-            .hint("add an option such as --svg, --html or --json")
+        None => Err(usage(format!("can't infer a format from the name `{}`", visible_path(path)))
+            .hint("add an option such as --svg, --html, or --json")
             .into()),
     }
 }
@@ -142,12 +142,12 @@ fn view<'a>(
     let graph = &workspace.graph;
     let mut view = View::whole(graph);
     if options.reduce && is_for_builds(format) {
-        return Err(usage("`--reduce` leaves needs out, and a build needs all of them").into());
+        return Err(usage("`--reduce` omits edges, but a build needs all of them").into());
     }
     let has_marks = matches!(format, Format::Tree | Format::Dot | Format::Mermaid | Format::Svg);
     if options.color_by.is_some() && !has_marks {
-        return Err(usage("`--color-by` marks images in a drawing")
-            .hint("add --dot, --mermaid or --svg, or leave the format out")
+        return Err(usage("`--color-by` works only with trees, DOT, Mermaid, and SVG")
+            .hint("add --dot, --mermaid, or --svg, or omit the format")
             .into());
     }
     if !options.focus.is_empty() {

@@ -20,13 +20,13 @@ pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
     let root = root_for(&root::start_folder(at)?);
     let path = root.join(FILE_NAME);
     if path.exists() && !options.print {
-        return Err(usage(format!("`{FILE_NAME}` is there already"))
+        return Err(usage(format!("`{FILE_NAME}` already exists"))
             .hint("`layers init --print` shows what would be written")
             .into());
     }
     let Some(Proposal { text, graph, problems }) = propose(&root, at)? else {
-        return Err(usage(format!("no Dockerfile in `{}`", visible_path(&root)))
-            .hint("start with docker/base/Dockerfile")
+        return Err(usage(format!("no Dockerfile found in `{}`", visible_path(&root)))
+            .hint("create one, such as docker/base/Dockerfile")
             .into());
     };
     let has_errors = problems.iter().any(Diagnostic::is_error);
@@ -38,7 +38,7 @@ pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
         let images = count(graph.images.len(), "image");
         say::err(&format!("wrote `{FILE_NAME}`: {images}\n"))?;
         if has_errors {
-            say::err("hint: mend the Dockerfiles above, or leave them out with `exclude`\n")?;
+            say::err("hint: fix the Dockerfiles above, or leave them out with `exclude`\n")?;
         }
     }
     Ok(if has_errors { Exit::Files } else { Exit::Done })

@@ -34,17 +34,17 @@ pub fn run(options: &Log, at: &Invocation) -> anyhow::Result<Exit> {
 /// Returns the error that a run has no log of an image, with the reason and the run that has one.
 fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Result<anyhow::Error> {
     let mut images = Vec::new();
-    let mut why = ("it was not begun", "");
+    let mut why = ("its build did not start", "");
     for event in Events::of(run)? {
         let event = event?;
         let is_it = event.image.is_some_and(|it| *it.name == *image);
         match event.event {
             Event::RunStarted { images: all, .. } => images = all,
-            Event::ImageFresh { .. } if is_it => why = ("it was fresh", " --force"),
+            Event::ImageFresh { .. } if is_it => why = ("it was up to date", " --force"),
             Event::ImageSkipped { because } if is_it => {
                 why = match because {
-                    Skip::NeedFailed { .. } => ("something that it needs failed", ""),
-                    Skip::Stopped => ("the run stopped before", ""),
+                    Skip::NeedFailed { .. } => ("a dependency failed", ""),
+                    Skip::Stopped => ("the run stopped before its build started", ""),
                 };
             }
             _ => {}
@@ -62,6 +62,6 @@ fn describe_missing(runs: &[RunLog], run: &RunLog, image: &str) -> anyhow::Resul
     }
     let hint = elsewhere.map(|command| format!("`{command}`"));
     let hint = hint.or_else(|| suggest(image, images.iter().map(|it| &**it)));
-    let hint = hint.as_deref().unwrap_or("`layers log` tells what it did");
+    let hint = hint.as_deref().unwrap_or("`layers log` shows what the run did");
     Ok(usage(format!("no image `{image}` in run `{id}`")).hint(hint).into())
 }

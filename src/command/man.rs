@@ -21,41 +21,41 @@ use crate::workspace::{Invocation, root};
 type Entry = (&'static str, &'static str);
 
 const ENVIRONMENT: &[Entry] = &[
-    ("REPO_NS", "what stands before the app in references, as --namespace"),
-    ("IMAGE_NAME, APP_NAME", "what all images are called after, as --app"),
-    ("VERSION, REPO_VERSION", "a further tag for every image, as --tag"),
-    ("DOCKER_HOST, DOCKER_CONTEXT", "where the engine is, as for docker"),
-    ("DOCKER_CONFIG", "the folder of docker's contexts and credentials"),
+    ("REPO_NS", "namespace for image names, as --namespace"),
+    ("IMAGE_NAME, APP_NAME", "application name, the prefix of image names, as --app"),
+    ("VERSION, REPO_VERSION", "additional tag for every image, as --tag"),
+    ("DOCKER_HOST, DOCKER_CONTEXT", "the engine to use, as for docker"),
+    ("DOCKER_CONFIG", "the directory of docker's contexts and credentials"),
     (
         "DOCKER_CERT_PATH, DOCKER_TLS, DOCKER_TLS_VERIFY",
-        "certificates of an engine at a TCP address",
+        "TLS settings for an engine at a TCP address",
     ),
-    ("SSH_AUTH_SOCK", "the agent that --ssh default means"),
-    ("NO_COLOR, CLICOLOR_FORCE", "no colours, and colours where there is no terminal"),
-    ("GITHUB_ACTIONS", "where it is true, problems and failures are annotations, too"),
+    ("SSH_AUTH_SOCK", "the agent that --ssh default uses"),
+    ("NO_COLOR, CLICOLOR_FORCE", "disable color, or force it without a terminal"),
+    ("GITHUB_ACTIONS", "if true, also print problems and failures as annotations"),
     ("LAYERS_ENGINE", "the engine, as --engine"),
 ];
 
 const FILES: &[Entry] = &[
-    ("docker/*/Dockerfile", "the images, where layers.toml names no others"),
+    ("docker/*/Dockerfile", "the Dockerfiles, unless layers.toml sets other paths"),
     ("layers.toml", "settings, at the root of the repository"),
-    ("graph.json", "the graph as it was committed, for layers graph --check"),
-    (".layers/", "logs of runs, and what makes the next plan quick; it may be deleted"),
+    ("graph.json", "the lock file: the graph, and the pinned external images"),
+    (".layers/", "logs of runs, and data that makes the next plan fast; can be deleted"),
 ];
 
 const EXIT_STATUS: &[Entry] = &[
-    ("0", "done"),
-    ("1", "an image failed, or a check found something to do"),
-    ("2", "the command line is wrong, or lacks a secret"),
-    ("3", "the files of the repository are wrong"),
-    ("4", "the machinery failed: no engine, no disk"),
+    ("0", "success"),
+    ("1", "an image failed, or a check found something"),
+    ("2", "the command line is not valid, or a secret is missing"),
+    ("3", "the repository's files have errors"),
+    ("4", "the infrastructure failed, such as no engine or a full disk"),
     ("130, 143", "stopped by a signal"),
 ];
 
 pub fn run(folder: &Path, at: &Invocation) -> anyhow::Result<Exit> {
     let folder = root::start_folder(at)?.join(folder);
     fs::create_dir_all(&folder)
-        .with_context(|| format!("can't make the folder `{}`", visible_path(&folder)))?;
+        .with_context(|| format!("can't create the directory `{}`", visible_path(&folder)))?;
     let program = cli::program();
     let commands = below(&program);
     let others: Vec<String> = commands.iter().map(page_of).collect();
@@ -83,6 +83,7 @@ fn page(mut command: Command, see_also: &[impl AsRef<str>]) -> anyhow::Result<St
     let is_whole = command.get_display_name().is_none_or(|name| name == "layers");
     let title = title(&command);
     let usage = command.render_usage().to_string();
+    let examples = command.get_after_help().map(ToString::to_string);
     let man = Man::new(command);
     let mut text = title.into_bytes();
     man.render_name_section(&mut text)?;
@@ -102,6 +103,9 @@ fn page(mut command: Command, see_also: &[impl AsRef<str>]) -> anyhow::Result<St
         describe(&mut rest, "FILES", FILES);
     }
     describe(&mut rest, "EXIT STATUS", EXIT_STATUS);
+    if let Some(examples) = examples {
+        show(&mut rest, "EXAMPLES", examples.lines().skip(1));
+    }
     rest.control("SH", ["SEE ALSO"]);
     let mut words = Vec::new();
     for name in see_also {
@@ -119,6 +123,16 @@ fn page(mut command: Command, see_also: &[impl AsRef<str>]) -> anyhow::Result<St
 fn title(command: &Command) -> String {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_uppercase();
     format!(".TH {name} 1 \"\" \"layers {}\" \"User Commands\"\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// Adds a section of lines that are not filled.
+fn show<'a>(page: &mut Roff, heading: &str, lines: impl Iterator<Item = &'a str>) {
+    page.control("SH", [heading]);
+    page.control("nf", []);
+    for line in lines {
+        page.text([roman(line.trim_start())]);
+    }
+    page.control("fi", []);
 }
 
 fn describe(page: &mut Roff, heading: &str, entries: &[Entry]) {

@@ -16,7 +16,7 @@ pub fn run(options: &Runs, at: &Invocation) -> anyhow::Result<Exit> {
     if options.json {
         say::json(&rows)?;
     } else if rows.is_empty() {
-        say::err("no run has built anything here\n")?;
+        say::err("no runs found: nothing has been built here yet\n")?;
     } else {
         say::out(&runs::draw(&rows))?;
     }

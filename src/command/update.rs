@@ -41,13 +41,13 @@ pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
     let moves = moves(&workspace, &before, &after);
     say::out(&pins::draw_moves(&moves))?;
     for (external, error) in &failures {
-        say::warning(&format!("`{external}` is left as it is: {error}"), at.paint)?;
+        say::warning(&format!("`{external}` was not updated: {error}"), at.paint)?;
     }
     if failures.is_empty() && moves.is_empty() {
         match chosen.len() {
-            0 => say::err("no external is named by a tag\n")?,
-            1 => say::err("1 external leads to what it is pinned to\n")?,
-            many => say::err(&format!("{many} externals lead to what they are pinned to\n"))?,
+            0 => say::err("no external images with a tag\n")?,
+            1 => say::err("1 external image is up to date\n")?,
+            many => say::err(&format!("{many} external images are up to date\n"))?,
         }
     }
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Machinery })
@@ -64,8 +64,10 @@ fn choose<'a>(graph: &'a Graph, words: &[String]) -> anyhow::Result<Vec<&'a Refe
         if !externals.iter().any(|external| means(word, external)) {
             let names: Vec<String> = externals.iter().map(|it| it.familiar()).collect();
             let hint = suggest(word, names.iter().map(String::as_str));
-            let hint = hint.as_deref().unwrap_or("`layers graph` shows the externals");
-            return Err(usage(format!("no external `{word}` is named by a tag")).hint(hint).into());
+            let hint = hint.as_deref().unwrap_or("`layers graph` shows the external images");
+            return Err(usage(format!("no external image with a tag matches `{word}`"))
+                .hint(hint)
+                .into());
         }
     }
     Ok(externals.into_iter().filter(|it| words.iter().any(|word| means(word, it))).collect())

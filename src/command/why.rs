@@ -19,7 +19,7 @@ pub fn run(options: &Why, at: &Invocation) -> anyhow::Result<Exit> {
         Selectors { images: std::slice::from_ref(&options.image), ..Selectors::default() };
     let chosen = selection::choose(&workspace, selectors, at)?;
     let [image] = chosen.named.as_slice() else {
-        return Err(usage(format!("`{}` is more than one image", options.image)).into());
+        return Err(usage(format!("`{}` matches more than one image", options.image)).into());
     };
     let image = *image;
     let request = Request { chosen, ..Request::default() };
@@ -32,7 +32,7 @@ pub fn run(options: &Why, at: &Invocation) -> anyhow::Result<Exit> {
     let own = match &provider.judge.own[unit] {
         Some(Ok(own)) => own,
         Some(Err(error)) => return Err(error.clone().into()),
-        None => anyhow::bail!("the inputs of `{}` were never gathered", options.image),
+        None => anyhow::bail!("the inputs of `{}` were not read", options.image),
     };
     let identity_of = |parent: UnitId| plan.identity(parent).cloned();
     let text = if options.inputs {

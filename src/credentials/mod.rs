@@ -101,13 +101,13 @@ impl CredentialStore {
         if let Some(helper) = helper.or(config.store.as_ref()).filter(|name| !name.is_empty()) {
             if !is_helper_name(helper) {
                 return Err(permanent(format!(
-                    "the credential helper `{}` of `{}` has no valid name",
+                    "`{}` is not a valid name for the credential helper of `{}`",
                     visible(helper),
                     visible(key)
                 ))
                 .hint(
-                    "name it by what follows `docker-credential-`, such as `pass`, in the docker \
-                     configuration",
+                    "in Docker's configuration, use the part after `docker-credential-`, such as \
+                     `pass`",
                 )
                 .into());
             }
@@ -148,7 +148,7 @@ fn read_entry(entry: &AuthEntry, key: &str) -> anyhow::Result<Option<Credential>
         return Ok(Some(credential).filter(|found| !found.username.is_empty()));
     }
     let unreadable =
-        || format!("the `auth` of `{}` in the docker configuration is unreadable", visible(key));
+        || format!("the `auth` of `{}` in Docker's configuration is not valid", visible(key));
     let bytes = STANDARD.decode(entry.auth.trim()).ok().with_context(unreadable)?;
     let text = String::from_utf8(bytes).ok().with_context(unreadable)?;
     let (username, secret) = text.split_once(':').with_context(unreadable)?;
@@ -160,8 +160,8 @@ fn read_entry(entry: &AuthEntry, key: &str) -> anyhow::Result<Option<Credential>
 fn ask_helper(helper: &str, key: &str) -> anyhow::Result<Option<Credential>> {
     let program = format!("docker-credential-{helper}");
     let get = format!(
-        "install `{program}`, or take `{helper}` out of `credsStore` and `credHelpers` in the \
-         docker configuration"
+        "install `{program}`, or remove `{helper}` from `credsStore` and `credHelpers` in \
+         Docker's configuration"
     );
     let finished = process::run(Run {
         program: &program,
@@ -187,14 +187,14 @@ fn read_answer(
             return Ok(None);
         }
         anyhow::bail!(
-            "`{program}` gave no credentials for `{}`: {}",
+            "`{program}` failed to get credentials for `{}`: {}",
             visible(key),
             visible(said.trim())
         );
     }
     let answer: HelperAnswer = serde_json::from_slice(&finished.stdout)
         .ok()
-        .with_context(|| format!("`{program}` answered something unreadable"))?;
+        .with_context(|| format!("`{program}` printed invalid output"))?;
     let username = if answer.username == "<token>" { String::new() } else { answer.username };
     Ok(Some(Credential { username, secret: answer.secret }))
 }
@@ -214,18 +214,20 @@ pub fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<Opti
         Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => {
             return Err(permanent(format!("can't read `{}`: {error}", visible_path(path)))
-                .hint("make it readable, or set DOCKER_CONFIG to another folder")
+                .hint("make the file readable, or set DOCKER_CONFIG to another directory")
                 .into());
         }
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        let hint = "repair it, or set DOCKER_CONFIG to another folder";
+        let hint = "fix the file, or set DOCKER_CONFIG to another directory";
         // The parser's own message quotes the content, which may be a secret.
         let (line, column) = (error.line(), error.column());
-        let what = if error.is_data() { "not what belongs there" } else { "not JSON" };
+        let what = if error.is_data() { "unexpected value" } else { "invalid JSON" };
         let message = format!("{what} at line {line}, column {column}");
         let path = visible_path(path);
-        permanent(format!("`{path}` is no docker configuration: {message}")).hint(hint).into()
+        permanent(format!("`{path}` is not a valid Docker configuration: {message}"))
+            .hint(hint)
+            .into()
     })
 }
 

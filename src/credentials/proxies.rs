@@ -214,7 +214,9 @@ mod tests {
             fs::write(folder.path().join("config.json"), config).unwrap();
             let error = BuildProxies::read(Some(folder.path()), "").unwrap_err();
             let error = crate::base::error::text(&error);
-            assert!(error.contains("is no docker configuration") && error.contains("hint:"));
+            assert!(
+                error.contains("is not a valid Docker configuration") && error.contains("hint:")
+            );
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

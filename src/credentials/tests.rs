@@ -47,8 +47,8 @@ fn what_can_not_be_had_is_said_without_the_secret() {
         let error = store.lookup(host).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     };
-    check("broken.example.com", "the `auth` of `broken.example.com` in the docker");
-    check("helped.example.com", "there is no program `docker-credential-layers-test-that");
+    check("broken.example.com", "the `auth` of `broken.example.com` in Docker's");
+    check("helped.example.com", "program `docker-credential-layers-test-that");
     let credential = Credential { username: "u".into(), secret: "hidden".into() };
     assert!(!format!("{credential:?}").contains("hidden"));
 }
@@ -76,6 +76,6 @@ fn answers_of_helpers_are_read() {
     check(0, r#"{"ServerURL":"a","Username":"u","Secret":"s"}"#, Ok(Some(("u", "s"))));
     check(0, r#"{"ServerURL":"a","Username":"<token>","Secret":"t"}"#, Ok(Some(("", "t"))));
     check(1, "credentials not found in native keychain\n", Ok(None));
-    check(1, "locked\n", Err("`helper` gave no credentials for `a.example.com`: locked"));
-    check(0, "{\"Secret\":\"hidden\"", Err("`helper` answered something unreadable"));
+    check(1, "locked\n", Err("`helper` failed to get credentials for `a.example.com`: locked"));
+    check(0, "{\"Secret\":\"hidden\"", Err("`helper` printed invalid output"));
 }

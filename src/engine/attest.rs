@@ -53,10 +53,10 @@ impl Kind {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             if name.is_empty() || value.is_empty() {
                 let example = self.example();
-                return Err(format!("write `true`, `false`, or parameters such as `{example}`"));
+                return Err(format!("expected `true`, `false`, or parameters such as `{example}`"));
             }
             if self == Kind::Provenance && name == "mode" && !matches!(value, "min" | "max") {
-                return Err(format!("there are the modes `min` and `max`, and no `{value}`"));
+                return Err(format!("unknown mode `{value}`: expected `min` or `max`"));
             }
         }
         Ok(Said(Some(text.to_owned())))
@@ -106,15 +106,11 @@ mod tests {
         check(Kind::Sbom, "false", Ok(None));
         check(Kind::Sbom, "generator=a/b:1", Ok(Some("generator=a/b:1")));
         check(Kind::Provenance, "mode=max,version=v1", Ok(Some("mode=max,version=v1")));
-        let example = "write `true`, `false`, or parameters such as `mode=max`";
+        let example = "expected `true`, `false`, or parameters such as `mode=max`";
         check(Kind::Provenance, "", Err(example));
         check(Kind::Provenance, "max", Err(example));
         check(Kind::Provenance, "mode=min,", Err(example));
-        check(
-            Kind::Provenance,
-            "mode=full",
-            Err("there are the modes `min` and `max`, and no `full`"),
-        );
+        check(Kind::Provenance, "mode=full", Err("unknown mode `full`: expected `min` or `max`"));
         let both = Attestations { sbom: Some(String::new()), provenance: Some("mode=min".into()) };
         let wanted: Vec<_> = both.wanted().map(|(kind, it)| format!("{kind} {it}")).collect();
         assert_eq!(wanted, ["sbom ", "provenance mode=min"]);

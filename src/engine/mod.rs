@@ -50,7 +50,7 @@ pub trait Builder: Send + Sync {
     /// A step may start more than once if the builder had to retry.
     ///
     /// A build that fails is [`BuildOutcome::Failed`]. After `cancel` is set, the call soon returns
-    /// [`BuildOutcome::Cancelled`] and leaves nothing running in the builder.
+    /// [`BuildOutcome::Canceled`] and leaves nothing running in the builder.
     ///
     /// # Errors
     /// Returns an error if something other than the image failed: the builder became unreachable, or the context

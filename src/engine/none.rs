@@ -55,7 +55,7 @@ impl Builder for NoEngine {
 pub struct EmptyStore;
 
 fn absent() -> anyhow::Error {
-    permanent("there is no engine to do that").hint("leave out `--engine none`").into()
+    permanent("this requires an engine").hint("remove `--engine none`").into()
 }
 
 impl ImageStore for EmptyStore {

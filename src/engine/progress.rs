@@ -82,7 +82,7 @@ pub enum BuildOutcome {
     /// The image could not be built.
     Failed(BuildFailure),
     /// The build was canceled.
-    Cancelled,
+    Canceled,
 }
 
 /// Why an image could not be built.

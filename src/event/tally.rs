@@ -20,8 +20,8 @@ pub struct Tally {
     pub in_registry: usize,
     /// Images that could not be built.
     pub failed: usize,
-    /// Images whose build was cancelled.
-    pub cancelled: usize,
+    /// Images whose build was canceled.
+    pub canceled: usize,
     /// Images that were not started.
     pub skipped: usize,
     /// Images that were pushed to the registry.
@@ -59,7 +59,7 @@ impl Tally {
                 self.failed += 1;
                 self.machinery_failed |= failure.kind == FailureKind::Machinery;
             }
-            Event::ImageCancelled { .. } => self.cancelled += 1,
+            Event::ImageCanceled { .. } => self.canceled += 1,
             Event::ImageSkipped { .. } => self.skipped += 1,
             Event::ImagePushed { .. } => self.pushed += 1,
             Event::PushFailed { .. } => self.unpushed += 1,
@@ -72,7 +72,7 @@ impl Tally {
 
     /// Returns how many images are finished.
     pub fn ended(&self) -> usize {
-        self.built + self.fresh + self.failed + self.cancelled + self.skipped
+        self.built + self.fresh + self.failed + self.canceled + self.skipped
     }
 }
 

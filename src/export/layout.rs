@@ -235,15 +235,15 @@ impl Net {
     }
 
     fn sort_rank(&mut self, rank: usize, forward: bool) {
-        let (beside, neighbours) = match forward {
+        let (beside, neighbors) = match forward {
             true => (rank - 1, &self.before),
             false => (rank + 1, &self.behind),
         };
         let stretch = as_f64(self.layers[beside].len()) / as_f64(self.layers[rank].len().max(1));
         let mut keyed: Vec<(f64, usize)> = Vec::with_capacity(self.layers[rank].len());
         for node in &self.layers[rank] {
-            let sum: usize = neighbours[*node].iter().map(|it| self.place[*it]).sum();
-            let middle = match neighbours[*node].len() {
+            let sum: usize = neighbors[*node].iter().map(|it| self.place[*it]).sum();
+            let middle = match neighbors[*node].len() {
                 // A node without neighbors keeps its approximate position.
                 0 => as_f64(self.place[*node]) * stretch,
                 many => as_f64(sum) / as_f64(many),
@@ -314,7 +314,7 @@ impl Net {
 
     /// Returns the only neighbor before or after a node if the node is also that neighbor's only one on its
     /// side. Both are then in one row, as links of a chain.
-    fn only_neighbour(&self, node: usize, before: bool) -> Option<usize> {
+    fn only_neighbor(&self, node: usize, before: bool) -> Option<usize> {
         let (here, there) =
             if before { (&self.before, &self.behind) } else { (&self.behind, &self.before) };
         let [only] = here[node][..] else { return None };
@@ -334,7 +334,7 @@ impl Net {
         let layer = &self.layers[rank];
         let wished = |node: &usize| {
             if sweep > 1
-                && let Some(only) = self.only_neighbour(*node, sweep.is_multiple_of(2))
+                && let Some(only) = self.only_neighbor(*node, sweep.is_multiple_of(2))
             {
                 return rows[only];
             }

@@ -84,7 +84,7 @@ impl<'a> LockImage<'a> {
         let parent = |edge: &&'a Edge| LockParent {
             image: Cow::Borrowed(&view.image(edge.parent).name),
             kind: edge.kind.word().into(),
-            reference: edge.reference.normalised().into(),
+            reference: edge.reference.normalized().into(),
             at: edge.place().to_string(),
         };
         let external = |external: &&External| {
@@ -124,15 +124,15 @@ fn write_reference<S: Serializer>(reference: &Reference, to: S) -> Result<S::Ok,
 fn read_version<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     match u32::deserialize(from)? {
         VERSION => Ok(VERSION),
-        other => Err(Error::custom(format!("version {other} is not known here"))),
+        other => Err(Error::custom(format!("version {other} is not supported"))),
     }
 }
 
 fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<Cow<'static, Reference>, D::Error> {
     let text = String::deserialize(from)?;
     match Reference::parse(&text) {
-        Ok(reference) if reference.normalised() == text => Ok(Cow::Owned(reference)),
-        _ => Err(Error::custom(format!("`{text}` is no normalised reference"))),
+        Ok(reference) if reference.normalized() == text => Ok(Cow::Owned(reference)),
+        _ => Err(Error::custom(format!("`{text}` is not a normalized reference"))),
     }
 }
 
@@ -140,7 +140,7 @@ fn read_digest<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'static,
     let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
     match Reference::parse(&format!("a@{text}")) {
         Ok(_) => Ok(Some(text.into())),
-        Err(_) => Err(Error::custom(format!("`{text}` is no digest"))),
+        Err(_) => Err(Error::custom(format!("`{text}` is not a valid digest"))),
     }
 }
 
@@ -223,8 +223,8 @@ impl Lock {
 }
 
 fn broken(source: &Source, span: Span, message: &str) -> Box<Diagnostic> {
-    let hint = "take back what was changed by hand or by a merge, or remove the file and pin anew: \
-                layers update";
+    let hint =
+        "revert manual edits and merges, or delete the file and pin again with `layers update`";
     Box::new(Diagnostic::new(Rule::BrokenLock, message).at(source, span, "").hint(hint))
 }
 
@@ -324,16 +324,16 @@ mod tests {
         check(&text(""), "`graph.json`: EOF while parsing a value", "1:1");
         check(&text("{\n<<<<<<< HEAD\n"), "`graph.json`: key must be a string", "2:1");
         let newer = "{\n\"version\": 2,\n\"images\": []\n}";
-        check(&text(newer), "`graph.json`: version 2 is not known here", "2:12");
+        check(&text(newer), "`graph.json`: version 2 is not supported", "2:12");
         check(&text("{\"version\":1}"), "`graph.json`: missing field `images`", "1:13");
         check(&text("{\"version\":1,\"images\":[],é}"), "`graph.json`: key must be", "1:26");
         let one = external("docker.io/library/a:1", &digest('1'));
         let two = external("docker.io/library/a:1", &digest('2'));
         check(&lock(&[one.clone(), two]), "`docker.io/library/a:1` has two digests", "4:93");
         let short = external("docker.io/library/a:1", "\"sha256:11\"");
-        check(&lock(&[short]), "`graph.json`: `sha256:11` is no digest", "3:103");
+        check(&lock(&[short]), "`graph.json`: `sha256:11` is not a valid digest", "3:103");
         let familiar = external("a:1", "null");
-        check(&lock(&[one, familiar]), "`graph.json`: `a:1` is no normalised reference", "4:18");
+        check(&lock(&[one, familiar]), "`graph.json`: `a:1` is not a normalized reference", "4:18");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn draw(view: &View<'_>) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"layers\" role=\"img\" \
          aria-labelledby=\"layers-title layers-desc\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\">\n\
-         <title id=\"layers-title\">Which image needs which</title>\n\
+         <title id=\"layers-title\">Dependencies between images</title>\n\
          <desc id=\"layers-desc\">{}</desc>\n",
         escape(&describe(&net))
     );
@@ -58,8 +58,8 @@ pub fn draw(view: &View<'_>) -> String {
 fn describe(net: &Net) -> String {
     let externals = net.nodes.iter().filter(|node| node.is_external).count();
     let images = count(net.nodes.len() - externals, "image");
-    let outside = count(externals, "image");
-    format!("{images} and {outside} from outside, joined by {}", count(net.needs.len(), "need"))
+    let outside = count(externals, "external image");
+    format!("{images} and {outside}, connected by {}", count(net.needs.len(), "edge"))
 }
 
 fn draw_node(node: &Node, place: Place) -> String {

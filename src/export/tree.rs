@@ -1,7 +1,7 @@
 //! The graph as a tree for the terminal.
 //!
 //! An image is drawn below its main parent, and its line names the other parents. So each image has one line,
-//! however many paths lead to it. Only the images at which a very deep tree is cut appear again where the
+//! however many paths end at it. Only the images at which a very deep tree is cut appear again where the
 //! tree continues.
 
 use std::borrow::Cow;

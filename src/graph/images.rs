@@ -261,7 +261,7 @@ impl<'a> Collector<'a> {
             let problem = Diagnostic::new(Rule::Config, message)
                 .at(&self.file.source, ConfigFile::span(target), "")
                 .at(&self.file.source, ConfigFile::span(first), "")
-                .hint("take one of them out");
+                .hint("remove one of them");
             self.problems.push(problem);
             return;
         }
@@ -430,8 +430,8 @@ impl<'a> Collector<'a> {
     fn relative(&mut self, (text, span): (&str, Span)) -> Option<RelPath> {
         let path = RelPath::new(text);
         if path.is_none() {
-            let message = format!("`{text}` does not lie in the repository");
-            self.tell(message, span, "paths are relative to the folder of `layers.toml`");
+            let message = format!("`{text}` is outside the repository");
+            self.tell(message, span, "paths are relative to the directory of `layers.toml`");
         }
         path
     }
@@ -459,23 +459,23 @@ fn describe_double(
 ) -> Diagnostic {
     let empty = |path: &RelPath| Source::new(path.clone(), "");
     let mut problem =
-        Diagnostic::new(Rule::DuplicateImage, format!("two images are called `{name}`"))
+        Diagnostic::new(Rule::DuplicateImage, format!("two images are named `{name}`"))
             .at(&empty(&first.dockerfile), Span::default(), "")
             .at(&empty(&second.path), Span::default(), "");
     if let Some((source, span)) = &second.said.name {
         problem = problem.at(source, *span, "named here");
     }
     if first.dockerfile == second.path {
-        return problem.hint("name each of them once");
+        return problem.hint("give each target a unique name");
     }
     let path = &second.path;
-    let problem = problem.note(format!("`{}` and `{path}` get one name", first.dockerfile));
+    let problem = problem.note(format!("`{}` and `{path}` get the same name", first.dockerfile));
     match proposal {
         Some(template) => problem.hint(format!(
             "set `name = \"{template}\"` in `layers.toml`, or leave one out with `exclude`"
         )),
         None => problem.hint(format!(
-            "leave `{path}` out with `exclude` in `layers.toml`; to build it under another name, write \
+            "add `{path}` to `exclude` in `layers.toml`; to build it under another name, add \
              `[image.{}]` with `dockerfile = \"{path}\"`",
             as_app(path.as_str())
         )),
@@ -487,11 +487,11 @@ fn describe_unknown<'a>(
     name: &Setting,
     images: impl Iterator<Item = &'a String>,
 ) -> Diagnostic {
-    let problem = Diagnostic::new(Rule::Config, format!("there is no image `{}`", name.get_ref()))
+    let problem = Diagnostic::new(Rule::Config, format!("image `{}` not found", name.get_ref()))
         .at(&file.source, ConfigFile::span(name), "");
     match crate::base::text::closest(name.get_ref(), images.map(String::as_str)) {
         Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
-        None => problem.hint("give it a `dockerfile`, or see `layers list` for those there are"),
+        None => problem.hint("set its `dockerfile`, or run `layers list` to see all images"),
     }
 }
 

@@ -175,7 +175,7 @@ fn name_images(
         named.unwrap_or_else(|Misnamed { message, spot }| {
             let (source, span) = spot.unwrap_or_else(|| spot_of_name(image, 0));
             let hint =
-                "rename the folder, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`";
+                "rename the directory, or set `name = \"{dir:kebab}\"` or `reference` in `layers.toml`";
             let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "");
             problems.push(problem.hint(hint));
             Named { references: Vec::new(), origin: Origin::Folder }
@@ -195,7 +195,8 @@ fn describe_unseen(image: &Read) -> Option<Diagnostic> {
     }
     let spot = candidate.said.name.clone();
     let (source, span) = spot.unwrap_or_else(|| (image.file.source.clone(), Span::default()));
-    let message = format!("the image name `{}` has invisible characters", visible(&candidate.name));
+    let message =
+        format!("the image name `{}` contains invisible characters", visible(&candidate.name));
     let problem = Diagnostic::new(Rule::InvalidName, message).at(&source, span, "");
     Some(problem.hint("rename the directory, or set `name` in `layers.toml`"))
 }
@@ -419,12 +420,13 @@ fn describe_other_tag(need: &Need, tags: &[&str]) -> Diagnostic {
     let written = need.reference.familiar();
     let ours = list(tags);
     let what = if need.reference.digest.is_some() { "a digest" } else { "a tag" };
-    let message =
-        format!("`{written}` names an image of this repository with {what} that is not built here");
+    let message = format!(
+        "`{written}` names an image of this repository, but with {what} that is not built here"
+    );
     Diagnostic::new(Rule::SiblingTag, message)
-        .at(&need.source, need.span, "taken from outside")
-        .note(format!("the image is built as {ours}"))
-        .hint(format!("write the tag {ours} to depend on the image of this repository"))
+        .at(&need.source, need.span, "treated as an external image")
+        .note(format!("the image is tagged {ours}"))
+        .hint(format!("use the tag {ours} to depend on the image of this repository"))
 }
 
 fn describe_double(
@@ -434,25 +436,25 @@ fn describe_double(
     (source, span): (Source, Span),
 ) -> Diagnostic {
     let names = [first, second].map(|image| image.candidate.name.as_str());
-    let message = format!("{} are both called `{}`", list(names), reference.familiar());
+    let message = format!("{} are both named `{}`", list(names), reference.familiar());
     let empty = |image: &Read| Source::new(image.candidate.dockerfile.clone(), "");
     let mut problem = Diagnostic::new(Rule::DuplicateReference, message);
     for image in [first, second] {
         problem = problem.at(&empty(image), Span::default(), format!("`{}`", image.candidate.name));
     }
     if !span.is_empty() {
-        problem = problem.at(&source, span, "called so here");
+        problem = problem.at(&source, span, "named here");
     }
-    problem.hint("give each a `reference` of its own in `layers.toml`, with `{name}` in it")
+    problem.hint("give each its own `reference` in `layers.toml`, such as one with `{name}`")
 }
 
 fn describe_context(context: &NamedContext, by_name: &HashMap<&str, &Named>) -> Diagnostic {
     let value = &context.value;
     let (source, span) = &context.spot;
-    let message = format!("`{value}` is neither an image of this repository nor a folder");
+    let message = format!("`{value}` is neither an image of this repository nor a directory");
     let problem = Diagnostic::new(Rule::Config, message).at(source, *span, "");
     match closest(value, by_name.keys().copied()) {
         Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
-        None => problem.hint(format!("an image from outside is `docker-image://{value}`")),
+        None => problem.hint(format!("for an external image, write `docker-image://{value}`")),
     }
 }

@@ -269,23 +269,22 @@ impl Graph {
     }
 }
 
-/// Returns an error that shows every edge of a cycle: `a` needs `b` needs … needs `a`.
+/// Returns an error that shows every edge of a cycle: `a` depends on `b`, … depends on `a`.
 fn describe_cycle(images: &IdMap<Image>, cycle: &[ImageId]) -> Diagnostic {
     let names: Vec<&str> =
         cycle.iter().chain(cycle.first()).map(|image| images[*image].name.as_str()).collect();
     let message = match names.as_slice() {
-        [name, _] => format!("`{name}` needs itself"),
-        _ => format!("images need one another in a circle: {}", names.join(" → ")),
+        [name, _] => format!("`{name}` depends on itself"),
+        _ => format!("dependency cycle: {}", names.join(" → ")),
     };
     let mut problem = Diagnostic::new(Rule::Cycle, message);
     for (at, image) in cycle.iter().enumerate() {
         let next = cycle[(at + 1) % cycle.len()];
         let edge = images[*image].parents.iter().find(|edge| edge.parent == next);
         if let Some(edge) = edge {
-            let text = format!("`{}` needs `{}`", images[*image].name, images[next].name);
+            let text = format!("`{}` depends on `{}`", images[*image].name, images[next].name);
             problem = problem.at(&edge.source, edge.span, text);
         }
     }
-    problem
-        .hint("take one of these references out, or move what both need into an image of its own")
+    problem.hint("remove one of these references, or move what both need into a separate image")
 }

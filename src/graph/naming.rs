@@ -38,7 +38,7 @@ impl fmt::Display for Origin {
             Origin::Environment(variable) => f.write_str(variable),
             Origin::Config(place) => place.fmt(f),
             Origin::Inferred(place) => write!(f, "inferred from {place}"),
-            Origin::Folder => f.write_str("repository folder"),
+            Origin::Folder => f.write_str("repository directory"),
         }
     }
 }
@@ -214,7 +214,7 @@ impl Draft {
         let text = fill(&pattern.text, wishes, inferred);
         let reference = parse(&text, pattern.spot.as_ref())?;
         if reference.digest.is_some() {
-            let message = format!("`{text}` has a digest, which nobody knows before the build");
+            let message = format!("`{text}` has a digest, which is not known before the build");
             return Err(Misnamed { message, spot: pattern.spot.clone() });
         }
         let (repository, tag) = match text.rsplit_once(':') {
@@ -283,7 +283,7 @@ impl<'a> Tags<'a> {
 
 fn parse(text: &str, spot: Option<&(Source, Span)>) -> Result<Reference, Misnamed> {
     Reference::parse(text).map_err(|error| {
-        let message = format!("`{text}` is no valid reference: {error}");
+        let message = format!("`{text}` is not a valid reference: {error}");
         Misnamed { message, spot: spot.cloned() }
     })
 }

@@ -61,16 +61,16 @@ impl fmt::Display for ReferenceError {
         match self {
             ReferenceError::Format => f.write_str("invalid reference format"),
             ReferenceError::UpperCase(path) => {
-                write!(f, "invalid reference format: the repository `{path}` must be lower-case")
+                write!(f, "invalid reference format: repository name `{path}` must be lowercase")
             }
             ReferenceError::Identifier => {
-                f.write_str("64 hexadecimal digits are an image's ID, not its name")
+                f.write_str("64 hexadecimal digits are an image ID, not a name")
             }
             ReferenceError::TooLong => {
-                write!(f, "the repository has more than {LONGEST_PATH} characters")
+                write!(f, "the repository name must not be more than {LONGEST_PATH} characters")
             }
             ReferenceError::Digest => {
-                f.write_str("unknown digest algorithm or wrong number of digits")
+                f.write_str("unsupported digest algorithm or invalid digest length")
             }
         }
     }
@@ -122,7 +122,7 @@ impl Reference {
     }
 
     /// Returns the full form, such as `docker.io/library/alpine:latest`.
-    pub fn normalised(&self) -> String {
+    pub fn normalized(&self) -> String {
         self.to_string()
     }
 
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn odd_references_are_read_as_docker_does() {
         let check = |text: &str, expected: Result<&str, ReferenceError>| {
-            let read = Reference::parse(text).map(|reference| reference.normalised());
+            let read = Reference::parse(text).map(|reference| reference.normalized());
             assert_eq!(read.as_deref().map_err(Clone::clone), expected, "{text}");
         };
         let format = || Err(ReferenceError::Format);

@@ -97,8 +97,9 @@ fn choose_one(graph: &Graph, word: &str, current: &RelPath) -> anyhow::Result<Ve
         return Ok(vec![image]);
     }
     if let Some(pattern) = word.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
-        let pattern = regex::Regex::new(pattern)
-            .map_err(|error| anyhow::anyhow!("`{word}` is no regular expression: {error}"))?;
+        let pattern = regex::Regex::new(pattern).map_err(|error| {
+            anyhow::anyhow!("`{word}` is not a valid regular expression: {error}")
+        })?;
         return Ok(images_that(graph, |image| pattern.is_match(&image.name)));
     }
     for path in [current.join(word), RelPath::new(word)].into_iter().flatten() {
@@ -126,10 +127,9 @@ fn images_that(graph: &Graph, are_meant: impl Fn(&Image) -> bool) -> Vec<ImageId
 fn describe_miss(graph: &Graph, word: &str) -> InfrastructureError {
     let names = graph.images.values().map(|image| image.name.as_str());
     let wanted = word.trim_end_matches('/').rsplit('/').next().unwrap_or(word);
-    let error =
-        InfrastructureError::new(ErrorKind::NotFound, format!("there is no image `{word}`"));
+    let error = InfrastructureError::new(ErrorKind::NotFound, format!("image `{word}` not found"));
     match text::closest(wanted, names) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
-        None => error.hint("`layers list` shows those there are"),
+        None => error.hint("run `layers list` to see all images"),
     }
 }

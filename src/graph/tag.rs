@@ -98,12 +98,12 @@ mod tests {
         check(
             "{git.shaa}",
             "x",
-            "{git.shaa}: there is no placeholder `git.shaa`; did you mean `git.sha`?",
+            "{git.shaa}: unknown placeholder `git.shaa`; did you mean `git.sha`?",
         );
         check(
             "a{gti.sha}",
             "x",
-            "{gti.sha}: there is no placeholder `gti.sha`; did you mean `git.sha`?",
+            "{gti.sha}: unknown placeholder `gti.sha`; did you mean `git.sha`?",
         );
     }
 

@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
         let (uses, doubt) = own::uses_of(image, asked.externals);
         let folder = image.context.under(asked.root);
         let ignore = find_ignore_file(&image.dockerfile.under(asked.root), &folder)
-            .map_err(|error| permanent("can't look for the ignore file").source(error))?;
+            .map_err(|error| permanent("can't look up the ignore file").source(error))?;
         Ok(Reader { unit, image, uses, doubt, walk: (image.context.clone(), ignore) })
     }
 
@@ -211,7 +211,7 @@ fn take(
 
 fn walk<'a>(root: &Path, kept: &Path, readers: Vec<Reader<'a>>) -> Walked<'a> {
     let context = readers.first().map_or_else(
-        || Err(permanent("nobody reads this context")),
+        || Err(permanent("no image reads this context")),
         |reader| walk_for(root, reader.image, readers.iter().all(|it| it.uses.is_empty())),
     );
     let mut numbers: HashMap<Vec<Use>, usize> = HashMap::new();

@@ -103,16 +103,18 @@ impl Shelf<'_> {
     fn describe_ignored(&self, image: &Image, one: &ContextUse, entry: &Entry) -> Diagnostic {
         let path = String::from_utf8_lossy(entry.bytes());
         let what = match Wildcard::is_in(&one.pattern) {
-            true => format!("all that `{}` matches is hidden by the ignore file", one.pattern),
-            false => format!("`{}` is hidden by the ignore file", one.pattern),
+            true => {
+                format!("everything that `{}` matches is excluded by the ignore file", one.pattern)
+            }
+            false => format!("`{}` is excluded by the ignore file", one.pattern),
         };
         let problem = place(Diagnostic::new(Rule::IgnoredFile, what), image, one);
         let Some((source, span)) = self.hiding_line(image, entry) else {
             return problem;
         };
         problem
-            .at(&source, span, format!("hides `{path}`"))
-            .hint(format!("add a line `!{path}` below, or take this one out"))
+            .at(&source, span, format!("excludes `{path}`"))
+            .hint(format!("add the line `!{path}` below, or remove this one"))
     }
 
     /// Returns the line of the ignore file that excludes an entry.
@@ -149,12 +151,12 @@ fn describe_missing(
     let is_pattern = one.kind != ContextKind::Bind && Wildcard::is_in(pattern);
     let context = &image.context;
     let where_ = match context.is_root() {
-        true => Cow::from("the repository's root"),
+        true => Cow::from("the repository root"),
         false => format!("the context `{context}`").into(),
     };
     let message = match is_pattern {
-        true => format!("nothing in {where_} matches `{pattern}`"),
-        false => format!("`{pattern}` does not exist in {where_}"),
+        true => format!("nothing matches `{pattern}` in {where_}"),
+        false => format!("`{pattern}` not found in {where_}"),
     };
     let problem = place(Diagnostic::new(Rule::MissingFile, message), image, one);
     if is_pattern {
@@ -168,13 +170,12 @@ fn describe_missing(
     if let Some(inside) = path.strip_folder(context)
         && context.join(inside).is_some_and(|path| path.under(root).exists())
     {
-        return problem.hint(format!("paths begin in the context: write `{inside}`"));
+        return problem.hint(format!("paths are relative to the context: write `{inside}`"));
     }
     if path.under(root).exists() {
         let name = &image.name;
         return problem.hint(format!(
-            "it lies in the repository's root: set `context = \".\"` of `[image.{name}]` in \
-             `layers.toml`"
+            "it is in the repository root: set `context = \".\"` in `[image.{name}]` in `layers.toml`"
         ));
     }
     problem
@@ -200,8 +201,8 @@ fn place(problem: Diagnostic, image: &Image, one: &ContextUse) -> Diagnostic {
         return problem.at(&one.source, one.span, "");
     }
     let from = image.file.stages.get(one.stage).map_or(Span::default(), |stage| stage.base.span);
-    let problem = problem.at(&image.file.source, from, "it reads this image's context");
-    problem.at(&one.source, one.span, "named by this trigger")
+    let problem = problem.at(&image.file.source, from, "the trigger reads this image's context");
+    problem.at(&one.source, one.span, "in this trigger")
 }
 
 #[cfg(test)]

@@ -135,5 +135,5 @@ fn unreadable(entry: &Entry, error: &io::Error) -> io::Error {
 fn changed(entry: &Entry, when: &str) -> io::Error {
     let path = String::from_utf8_lossy(entry.path.as_bytes());
     let error = permanent(format!("`{path}` changed {when}"));
-    io::Error::other(error.hint("run it again when nothing writes to the context"))
+    io::Error::other(error.hint("run the command again when nothing writes to the context"))
 }

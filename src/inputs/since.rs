@@ -174,7 +174,7 @@ fn compare_one(
 /// Returns what an image reads from its context. Nothing outside the repository is known here.
 fn uses_of(graph: &Graph, image: &Image) -> (Vec<Use>, own::Doubt) {
     let ids = image.externals.iter().map(|external| external.id);
-    let says_so = ids.filter(|id| graph.externals[*id].normalised().contains("onbuild"));
+    let says_so = ids.filter(|id| graph.externals[*id].normalized().contains("onbuild"));
     let externals: Externals = says_so.map(|id| (Dependency::External(id), None)).collect();
     own::uses_of(image, &externals)
 }

@@ -49,9 +49,9 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
                 continue;
             }
             if exact.contains(text.as_str()) {
-                let note = format!("the stage `{text}` is only defined further below");
+                let note = format!("stage `{text}` is defined later in the file");
                 let problem = describe_stage(text, source, span).note(note);
-                problems.push(problem.hint("move that stage up"));
+                problems.push(problem.hint("move that stage before this one"));
             } else if let Some(near) = names.closest(&text.to_lowercase(), seen) {
                 let problem = describe_stage(text, source, span);
                 problems.push(problem.hint(format!("did you mean the stage `{near}`?")));
@@ -62,10 +62,10 @@ fn misspelt_stages_of(image: &Image) -> Vec<Diagnostic> {
 }
 
 fn describe_stage(text: &str, source: &Source, span: Span) -> Diagnostic {
-    Diagnostic::new(Rule::UnknownStage, format!("no stage above is called `{text}`")).at(
+    Diagnostic::new(Rule::UnknownStage, format!("no earlier stage is named `{text}`")).at(
         source,
         span,
-        "taken as the name of an image",
+        "treated as an image name",
     )
 }
 
@@ -156,13 +156,13 @@ fn describe_sibling(graph: &Graph, external: &External, near: &str) -> Diagnosti
     let hint = match meant {
         // If no reference names a sibling, the prefix is a guess too.
         Some(meant) if meant.domain == reference.domain => {
-            format!("did you mean `{}`, the image `{near}`?", meant.familiar_repository())
+            format!("did you mean `{}` (image `{near}`)?", meant.familiar_repository())
         }
         _ => format!("did you mean the image `{near}`?"),
     };
     let written = reference.familiar_repository();
-    Diagnostic::new(Rule::UnknownSibling, format!("`{written}` is no image of this repository"))
-        .at(&external.source, external.span, "taken from outside")
+    Diagnostic::new(Rule::UnknownSibling, format!("`{written}` is not an image of this repository"))
+        .at(&external.source, external.span, "treated as an external image")
         .hint(hint)
 }
 
@@ -186,8 +186,8 @@ pub(super) fn without_tag(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnos
         untagged
             .map(|(need, text)| {
                 Diagnostic::new(Rule::UntaggedExternal, format!("`{text}` has no tag"))
-                    .at(&need.source, need.span, "means `latest`, which moves")
-                    .hint(format!("write the version that is meant: `{text}:…`"))
+                    .at(&need.source, need.span, "defaults to `latest`, which can change")
+                    .hint(format!("specify a version: `{text}:…`"))
             })
             .collect()
     };

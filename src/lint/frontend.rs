@@ -22,7 +22,7 @@ const SINCE_EPOCH: Frontend = Frontend::new(1, 5);
 
 /// The hint for an image that uses something newer than the engine's frontend.
 const HINT: &str =
-    "begin the Dockerfile with `# syntax=docker/dockerfile:1`, or use a newer engine";
+    "start the Dockerfile with `# syntax=docker/dockerfile:1`, or use a newer engine";
 /// Forms of `${…}` that are newer than `${V:-w}` and `${V:+w}`.
 static EXPANSIONS: LazyLock<[(Regex, &str, Frontend); 2]> = LazyLock::new(|| {
     let regex = |text: &str| Regex::new(text).unwrap_or_else(|error| unreachable!("{error}"));
@@ -32,7 +32,11 @@ static EXPANSIONS: LazyLock<[(Regex, &str, Frontend); 2]> = LazyLock::new(|| {
             "`${V-w}` without a colon",
             Frontend::new(1, 6),
         ),
-        (regex(r"\$\{[A-Za-z_][A-Za-z0-9_]*[#%/]"), "`${V#p}` and its like", Frontend::new(1, 7)),
+        (
+            regex(r"\$\{[A-Za-z_][A-Za-z0-9_]*[#%/]"),
+            "an expansion such as `${V#p}`",
+            Frontend::new(1, 7),
+        ),
     ]
 });
 
@@ -52,7 +56,7 @@ pub fn newer_than<'a>(
             // Images may share a Dockerfile.
             if told.insert((image.dockerfile.as_str(), span, what)) {
                 let message = format!(
-                    "{what} came with version {since} of Docker's frontend, and {frontend} will read this"
+                    "{what} requires Dockerfile frontend {since} or later, but this build uses {frontend}"
                 );
                 let problem = Diagnostic::new(Rule::OldFrontend, message);
                 problems.push(problem.at(&image.file.source, span, "").hint(HINT));
@@ -70,8 +74,8 @@ pub fn passes_over_epoch<'a>(
     let is_set = |image: &&Image| image.build_args.contains_key(EPOCH) && !image.names_frontend();
     images.into_iter().find(is_set).filter(|_| frontend < SINCE_EPOCH)?;
     let message = format!(
-        "`{EPOCH}` came with version {SINCE_EPOCH} of Docker's frontend, and {frontend} passes over it: \
-         images will carry the time of their build"
+        "`{EPOCH}` requires Dockerfile frontend {SINCE_EPOCH} or later, but this build uses {frontend}, \
+         which ignores it: images will have the time of their build"
     );
     let problem = Diagnostic::new(Rule::OldFrontend, message);
     Some(problem.hint("use a newer engine, or unset it"))

@@ -111,12 +111,12 @@ fn read_name(name: &str, rule: Rule) -> Result<Vec<Rule>, Diagnostic> {
     let rules = named(name);
     if rules.is_empty() && !FOREIGN.contains(&name) {
         let hint = suggest(name, names().chain(FOREIGN.iter().copied()));
-        let hint = hint.as_deref().unwrap_or("the codes stand in brackets before each message");
-        return Err(Diagnostic::new(rule, format!("there is no rule `{name}`")).hint(hint));
+        let hint = hint.as_deref().unwrap_or("use the code in brackets before the message");
+        return Err(Diagnostic::new(rule, format!("unknown rule `{name}`")).hint(hint));
     }
     if rules.iter().any(|rule| rule.level() == Level::Error) {
-        let message = format!("`{name}` is an error, which can't be silenced");
-        return Err(Diagnostic::new(rule, message).hint("take the name out"));
+        let message = format!("`{name}` is an error and can't be silenced");
+        return Err(Diagnostic::new(rule, message).hint("remove it from the list"));
     }
     Ok(rules)
 }
@@ -216,8 +216,8 @@ mod tests {
             "skip=unused-stag,cycle",
             "all=false skip={} error=false",
             &[
-                "unused-stag: there is no rule `unused-stag`",
-                "cycle: `cycle` is an error, which can't be silenced",
+                "unused-stag: unknown rule `unused-stag`",
+                "cycle: `cycle` is an error and can't be silenced",
             ],
         );
         check("skip;errors=true;error=0", "all=false skip={} error=false", &[]);

@@ -62,15 +62,13 @@ pub(super) fn unused(graph: &Graph, problems: &[Diagnostic]) -> Vec<Diagnostic> 
                 continue;
             }
             let (message, span) = match &stage.name {
-                Some(name) => {
-                    (format!("nothing needs the stage `{}`", name.value).into(), name.span)
-                }
-                None => (Cow::from("nothing needs this stage"), stage.base.span),
+                Some(name) => (format!("stage `{}` is never used", name.value).into(), name.span),
+                None => (Cow::from("this stage is never used"), stage.base.span),
             };
             problems.push(
                 Diagnostic::new(Rule::UnusedStage, message)
                     .at(&image.file.source, span, "")
-                    .hint("remove it, or name it as the `target` of an image in `layers.toml`"),
+                    .hint("remove it, or set it as the `target` of an image in `layers.toml`"),
             );
         }
     }
@@ -130,7 +128,7 @@ fn find_use(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
 
 fn describe_unset(image: &Image, name: &str, span: Span, declared: &[&str]) -> Diagnostic {
     let source = &image.file.source;
-    let message = format!("`{name}` is not set, and replaced by nothing");
+    let message = format!("`{name}` is not set and expands to an empty string");
     let problem = Diagnostic::new(Rule::UnsetVariable, message).at(source, span, "");
     let in_stages = image.file.stages.iter().flat_map(|stage| &stage.instructions);
     let late = in_stages.into_iter().find(|instruction| match &instruction.kind {
@@ -140,7 +138,7 @@ fn describe_unset(image: &Image, name: &str, span: Span, declared: &[&str]) -> D
     let known = declared.iter().copied().chain(AUTOMATIC);
     match (late, closest(name, known)) {
         (Some(late), _) => problem
-            .at(source, late.span, "declared here, after a FROM")
+            .at(source, late.span, "declared here, after the first FROM")
             .hint(format!("declare `ARG {name}` before the first FROM")),
         (None, Some(near)) => problem.hint(format!("did you mean `{near}`?")),
         (None, None) => problem.hint(format!("declare `ARG {name}=…` before the first FROM")),
@@ -172,12 +170,14 @@ pub(super) fn platforms(graph: &Graph, image: &Image) -> Vec<Diagnostic> {
             None => (&edge.source, edge.span),
         };
         let name = &parent.name;
-        let message = format!("`{wanted}` is wanted of `{name}`, which is built for `{offered}`");
+        let message = format!(
+            "platform `{wanted}` is requested of `{name}`, which is always built for `{offered}`"
+        );
         problems.push(
             Diagnostic::new(Rule::PlatformMismatch, message)
-                .at(wish, wish_span, format!("for `{wanted}`"))
-                .at(&source, span, format!("`{name}` is always for `{offered}`"))
-                .hint(format!("take `--platform` out of one of them, or write `{offered}` here")),
+                .at(wish, wish_span, format!("requests `{wanted}`"))
+                .at(&source, span, format!("`{name}` is always built for `{offered}`"))
+                .hint(format!("remove `--platform` from one of them, or use `{offered}` here")),
         );
     }
     problems

@@ -52,14 +52,14 @@ pub enum ExpandError {
 impl fmt::Display for ExpandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExpandError::Unclosed(quote) => write!(f, "no closing {quote}"),
-            ExpandError::MissingBrace => f.write_str("no closing }"),
-            ExpandError::MissingSlash => f.write_str("no second / in ${…/…/…}"),
-            ExpandError::BadSubstitution => f.write_str("no variable name after ${"),
+            ExpandError::Unclosed(quote) => write!(f, "missing closing {quote}"),
+            ExpandError::MissingBrace => f.write_str("missing closing }"),
+            ExpandError::MissingSlash => f.write_str("missing second / in ${…/…/…}"),
+            ExpandError::BadSubstitution => f.write_str("missing variable name after ${"),
             ExpandError::Modifier(sign) => write!(f, "unsupported modifier ({sign})"),
             ExpandError::Required { name, message } => write!(f, "{name}: {message}"),
             ExpandError::Pattern(pattern) => write!(f, "invalid pattern ({pattern})"),
-            ExpandError::Limit => f.write_str("nested too deep, or too long a result"),
+            ExpandError::Limit => f.write_str("nested too deeply, or the result is too long"),
         }
     }
 }

@@ -59,7 +59,7 @@ fn read_files(
     let mut words = read_list(reader, parts.arguments.clone())?;
     let destination = words.pop().filter(|_| !words.is_empty());
     let Some(destination) = destination else {
-        let message = format!("{keyword} takes at least one source and a destination");
+        let message = format!("{keyword} requires at least one source and a destination");
         return reader.fail(message, parts.keyword.start..parts.arguments.end);
     };
     if matches!(read_opening(&destination.value), Ok(Some(_))) {

@@ -93,11 +93,11 @@ fn check_one(
         });
     };
     if takes != Takes::Values && given.values.iter().any(|(given, _)| *given == bare) {
-        let message = format!("the flag `{name}` is given twice");
+        let message = format!("duplicate flag `{name}`");
         return Err(Diagnostic::new(Rule::DuplicateFlag, message).hint("remove one of them"));
     }
     let missing = || {
-        let message = format!("the flag `{name}` has no value");
+        let message = format!("missing a value for flag `{name}`");
         Diagnostic::new(Rule::FlagWithoutValue, message).hint(format!("write `{name}=…`"))
     };
     match (takes, value) {
@@ -105,7 +105,7 @@ fn check_one(
         (Takes::Switch, Some("")) | (_, None) => return Err(missing()),
         (Takes::Switch, Some(value)) => {
             if !["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)) {
-                let message = format!("the flag `{name}` is `true` or `false`, not `{value}`");
+                let message = format!("flag `{name}` must be `true` or `false`, not `{value}`");
                 return Err(Diagnostic::new(Rule::InvalidFlag, message));
             }
         }

@@ -17,7 +17,7 @@ const TIMES: [&str; 4] = ["interval", "timeout", "start-period", "start-interval
 pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Healthcheck>> {
     let (form, rest) = split(reader, parts);
     if form.is_empty() {
-        return reader.fail("HEALTHCHECK takes at least one argument", parts.keyword.clone());
+        return reader.fail("HEALTHCHECK requires at least one argument", parts.keyword.clone());
     }
     let command = read_command(reader, rest.clone())?;
     let is_form = |word: &str| reader.text()[form.clone()].eq_ignore_ascii_case(word);
@@ -32,12 +32,12 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
     let known = [one, two, three, four, ("retries", Takes::Value)];
     let given = flags::check(reader, &parts.flags, &known)?;
     if !is_command {
-        let message = format!("`{}` is no form of HEALTHCHECK", &reader.text()[form.clone()]);
+        let message = format!("unknown type `{}` in HEALTHCHECK", &reader.text()[form.clone()]);
         let hint = "write `HEALTHCHECK CMD …` or `HEALTHCHECK NONE`";
         return reader.fail_with_hint(message, hint, form);
     }
     if command.words.is_empty() {
-        return reader.fail("HEALTHCHECK CMD takes a command", form);
+        return reader.fail("missing command after HEALTHCHECK CMD", form);
     }
     let times = TIMES.iter().filter_map(|name| given.value(name));
     let mut wrong: Vec<_> = times.filter(|time| !is_time(&time.value)).collect();
@@ -50,8 +50,8 @@ pub(super) fn read(reader: &mut Reader<'_>, parts: &Parts) -> Option<Option<Heal
         let options = known.iter().filter_map(|(name, _)| Some((*name, given.value(name)?.value)));
         return Some(Some(Healthcheck { options: options.collect(), command }));
     };
-    let message = format!("`{}` is not what the flag takes", wrong.value);
-    let hint = "a time is such as `1m30s`, at least `1ms`; retries are a number";
+    let message = format!("`{}` is not a valid value for this flag", wrong.value);
+    let hint = "use a duration such as `1m30s` (at least `1ms`), or a number for `--retries`";
     reader.refuse(Diagnostic::new(Rule::InvalidFlag, message).hint(hint), wrong.span)
 }
 

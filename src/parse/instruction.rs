@@ -95,7 +95,7 @@ fn read_kind(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<In
         "SHELL" => {
             let command = read_command(reader, place)?;
             if !command.json || command.words.is_empty() {
-                let message = "SHELL takes a JSON array of at least one string";
+                let message = "SHELL requires a JSON array of at least one string";
                 return reader.fail(message, parts.keyword.start..parts.arguments.end);
             }
             InstructionKind::Shell(command.words)
@@ -133,8 +133,8 @@ fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
             if is_stage_name(&spanned.value) {
                 name = Some(spanned);
             } else {
-                let message = format!("`{}` can't be the name of a stage", &line[word.clone()]);
-                let hint = "begin with a letter, go on with letters, digits, `-`, `_` and `.`";
+                let message = format!("`{}` is not a valid stage name", &line[word.clone()]);
+                let hint = "start with a letter, and use only letters, digits, `-`, `_`, and `.`";
                 let diagnostic = Diagnostic::new(Rule::InvalidStageName, message).hint(hint);
                 reader.tell(diagnostic, word.clone());
             }
@@ -143,10 +143,10 @@ fn read_from(reader: &mut Reader<'_>, parts: &Parts) -> Stage {
             let place = parts.keyword.start..parts.arguments.end.max(parts.keyword.end);
             let comment = words.iter().any(|word| line[word.clone()].starts_with('#'));
             let hint = match comment {
-                true => "a comment needs a line of its own",
+                true => "move the comment to a line of its own",
                 false => "write `FROM image` or `FROM image AS name`",
             };
-            let message = "FROM takes one word, or three with `AS` in the middle";
+            let message = "FROM requires either one or three arguments";
             reader.tell(Diagnostic::new(Rule::ParseError, message).hint(hint), place);
         }
     }
@@ -171,7 +171,7 @@ fn is_stage_name(name: &str) -> bool {
 /// Returns the rest of the line as one text.
 fn read_text(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<Spanned<String>> {
     if parts.arguments.is_empty() {
-        let message = format!("{keyword} takes exactly one argument");
+        let message = format!("{keyword} requires exactly one argument");
         return reader.fail(message, parts.keyword.clone());
     }
     Some(reader.spanned(parts.arguments.clone()))
@@ -184,7 +184,7 @@ fn at_least_one<T>(
     items: Vec<T>,
 ) -> Option<Vec<T>> {
     if items.is_empty() {
-        let message = format!("{keyword} takes at least one argument");
+        let message = format!("{keyword} requires at least one argument");
         return reader.fail(message, parts.keyword.clone());
     }
     Some(items)
@@ -219,7 +219,7 @@ pub(super) fn read_list(reader: &mut Reader<'_>, place: Place) -> Option<Vec<Spa
 }
 
 fn not_strings<T>(reader: &mut Reader<'_>, place: Place) -> Option<T> {
-    reader.fail("the JSON array holds something else than strings", place)
+    reader.fail("the JSON array must contain only strings", place)
 }
 
 fn read_volumes(
@@ -260,7 +260,7 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
     {
         let text = &line[place.clone()];
         let Some(end) = text.find(words::is_blank) else {
-            let message = format!("{keyword} takes a name and a value");
+            let message = format!("{keyword} requires a name and a value");
             return reader.fail_with_hint(message, format!("write `{keyword} {text}=…`"), place);
         };
         let value = text[end..].trim_start_matches(words::is_blank);
@@ -270,8 +270,8 @@ fn read_pairs(reader: &mut Reader<'_>, keyword: &str, parts: &Parts) -> Option<V
     }
     for word in words {
         let Some(at) = line[word.clone()].find('=') else {
-            let message = format!("no `=` in `{}`", &line[word.clone()]);
-            let hint = "write `name=value`, with quotes round blanks";
+            let message = format!("missing `=` in `{}`", &line[word.clone()]);
+            let hint = "write `name=value`, with quotes around spaces";
             return reader.fail_with_hint(message, hint, word);
         };
         if at == 0 {
@@ -297,13 +297,13 @@ fn start_of_trigger(line: &str, keyword_end: usize) -> usize {
 fn read_onbuild(reader: &mut Reader<'_>, parts: &Parts) -> Option<Onbuild> {
     let line = reader.text();
     if parts.arguments.is_empty() {
-        return reader.fail("ONBUILD takes an instruction", parts.keyword.clone());
+        return reader.fail("ONBUILD requires an instruction", parts.keyword.clone());
     }
     let trigger = split_instruction(line, parts.arguments.clone(), reader.escape);
     let keyword = line[trigger.keyword.clone()].to_ascii_uppercase();
     match keyword.as_str() {
         "ONBUILD" | "FROM" | "MAINTAINER" => {
-            let message = format!("{keyword} can't be an ONBUILD trigger");
+            let message = format!("{keyword} isn't allowed as an ONBUILD trigger");
             reader.tell(Diagnostic::new(Rule::InvalidTrigger, message), trigger.keyword);
             return None;
         }

@@ -66,8 +66,8 @@ pub(super) fn lex(source: &Source) -> Lexed {
     lexer.lexed.directives.syntax = directive::detect_syntax(text);
     let check = directive::detect_check(text);
     if let Some(check) = check.as_ref().filter(|one| !directive::is_check(&one.value)) {
-        let message = format!("`{}` is no option of the checks", check.value);
-        let hint = "write `skip=` or `error=true`, with `;` between and no blanks";
+        let message = format!("`{}` is not a valid option for `check`", check.value);
+        let hint = "use `skip=…` or `error=true`, separated by `;`, without spaces";
         lexer.fail(Diagnostic::new(Rule::InvalidCheck, message).hint(hint), check.span);
     }
     lexer.lexed.directives.check = check;
@@ -119,9 +119,10 @@ impl Lexer<'_> {
         self.at = start + end.map_or(rest.len(), |end| end + 1);
         let length = end.unwrap_or(rest.len());
         if length > LONGEST_LINE {
-            let message = format!("the line has {length} bytes, more than {LONGEST_LINE}");
+            let message =
+                format!("the line has {length} bytes, more than the limit of {LONGEST_LINE}");
             let diagnostic = Diagnostic::new(Rule::LineTooLong, message);
-            let hint = "break the line with continuations";
+            let hint = "split the line with continuations";
             self.fail(diagnostic.hint(hint), Span::new(start, start));
         }
         Some(Line { start, end: start + rest[..length].trim_end_matches('\r').len() })
@@ -145,8 +146,8 @@ impl Lexer<'_> {
         if let Some(first) = self.seen[index] {
             let message = format!("only one `{}` directive can be used", found.name);
             let diagnostic = Diagnostic::new(Rule::DuplicateDirective, message)
-                .at(self.source, span, "given again")
-                .at(self.source, first, "given first");
+                .at(self.source, span, "used again here")
+                .at(self.source, first, "first used here");
             self.lexed.diagnostics.push(diagnostic.hint("remove one of them"));
             return PieceKind::Directive;
         }
@@ -155,8 +156,8 @@ impl Lexer<'_> {
             ("escape", "\\") => self.lexed.directives.escape = '\\',
             ("escape", "`") => self.lexed.directives.escape = '`',
             ("escape", value) => {
-                let message = format!("`{value}` can't be the escape character");
-                let hint = "write `# escape=\\` or `# escape=` and a backtick";
+                let message = format!("`{value}` is not a valid escape character");
+                let hint = "use `# escape=\\` or `# escape=` and a backtick";
                 self.fail(Diagnostic::new(Rule::InvalidEscape, message).hint(hint), span);
             }
             _ => {}
@@ -187,8 +188,7 @@ impl Lexer<'_> {
             text.push_str(line.text(self.text));
         }
         if let Some(empty) = empty {
-            let diagnostic =
-                Diagnostic::new(Rule::EmptyContinuation, "an empty line continues nothing");
+            let diagnostic = Diagnostic::new(Rule::EmptyContinuation, "empty continuation line");
             self.fail(diagnostic.hint("remove the empty line"), empty);
         }
         let kept = words::trim(&text, 0..text.len());
@@ -220,7 +220,7 @@ impl Lexer<'_> {
         let openings = match heredoc::openings(&logical.text, self.lexed.directives.escape) {
             Ok(openings) => openings,
             Err(error) => {
-                let message = format!("a here-document's word can't be read: {error}");
+                let message = format!("can't parse the delimiter of a here-document: {error}");
                 let span = logical.map.span(0..logical.text.len());
                 self.fail(Diagnostic::new(Rule::ParseError, message), span);
                 return;
@@ -229,10 +229,10 @@ impl Lexer<'_> {
         for opening in openings {
             let start = self.at;
             let Some(end) = self.find_end(&opening) else {
-                let message = format!("the here-document `{}` has no end", opening.name);
+                let message = format!("unterminated here-document `{}`", opening.name);
                 let at = logical.text.find("<<").unwrap_or_default();
                 let span = logical.map.span(at..logical.text.len());
-                let hint = format!("end it with a line that is `{}` alone", opening.name);
+                let hint = format!("end it with a line that contains only `{}`", opening.name);
                 self.fail(Diagnostic::new(Rule::UnterminatedHeredoc, message).hint(hint), span);
                 logical.span.end = Span::new(self.at, self.at).end;
                 return;

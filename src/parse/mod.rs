@@ -69,9 +69,9 @@ pub fn parse(source: &Source) -> Dockerfile {
     file.stages.shrink_to_fit();
     file.pieces.shrink_to_fit();
     if let Some(keyword) = homeless {
-        let message = format!("{} stands before the first FROM", keyword.value);
+        let message = format!("{} comes before the first FROM", keyword.value);
         let diagnostic = Diagnostic::new(Rule::InstructionBeforeFrom, message)
-            .hint("begin with `FROM`; only `ARG` may come before it");
+            .hint("start with `FROM`; only `ARG` can come before it");
         file.diagnostics.push(diagnostic.at(source, keyword.span, ""));
     }
     tell_missing_stages(&mut file, is_empty);
@@ -94,7 +94,7 @@ pub fn parse_trigger(source: &Source) -> (Option<Instruction>, Vec<Diagnostic>) 
     if let Some(Read::Instruction(instruction)) = read {
         return (Some(instruction), diagnostics);
     }
-    let message = "the trigger is no single instruction that may follow ONBUILD";
+    let message = "the trigger is not a single instruction that can follow ONBUILD";
     let span = Span::new(0, source.text().len());
     diagnostics.push(Diagnostic::new(Rule::InvalidTrigger, message).at(source, span, ""));
     (None, diagnostics)
@@ -113,7 +113,7 @@ fn tell_missing_stages(file: &mut Dockerfile, is_empty: bool) {
     // Point to the end of the last line, where the missing instruction would be added.
     let end = text.strip_suffix('\n').unwrap_or(text).len();
     let last = Span::new(end, end);
-    let diagnostic = Diagnostic::new(rule, message).hint("begin with `FROM`");
+    let diagnostic = Diagnostic::new(rule, message).hint("start with `FROM`");
     file.diagnostics.push(diagnostic.at(&file.source, last, ""));
 }
 
@@ -123,10 +123,10 @@ fn tell_duplicate_stages(file: &mut Dockerfile) {
     for stage in &file.stages {
         let Some(name) = &stage.name else { continue };
         let Some(earlier) = first.insert(&name.value, name.span) else { continue };
-        let message = format!("the stage name `{}` is used twice", name.value);
+        let message = format!("duplicate stage name `{}`", name.value);
         let diagnostic = Diagnostic::new(Rule::DuplicateStage, message)
-            .at(&file.source, name.span, "used again")
-            .at(&file.source, earlier, "used before")
+            .at(&file.source, name.span, "used again here")
+            .at(&file.source, earlier, "first used here")
             .hint("give each stage its own name");
         file.diagnostics.push(diagnostic);
     }

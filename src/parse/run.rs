@@ -67,14 +67,14 @@ fn is_device(text: &str) -> bool {
 }
 
 fn wrong_value<T>(reader: &mut Reader<'_>, name: &str, value: &Spanned<String>) -> Option<T> {
-    let message = format!("`{}` is no value of `--{name}`", value.value);
+    let message = format!("`{}` is not a valid value for `--{name}`", value.value);
     reader.refuse(Diagnostic::new(Rule::InvalidFlag, message), value.span)
 }
 
 fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
     let start = "--mount=".len();
     let Some(fields) = split_csv(&flag.text[start..]) else {
-        let message = "the mount is no list of `key=value` with commas between";
+        let message = "the mount is not a comma-separated list of `key=value`";
         let span = reader.span(flag.place.clone());
         return reader.refuse(Diagnostic::new(Rule::InvalidMount, message), span);
     };
@@ -93,8 +93,8 @@ fn read_mount(reader: &mut Reader<'_>, flag: &Flag) -> Option<Mount> {
         if let Some(value) = value.as_ref().filter(|_| key.value == "from")
             && value.value.find('$').is_some_and(|at| at + 1 < value.value.len())
         {
-            let message = format!("variables are not replaced in `from={}`", value.value);
-            let hint = "name a stage there, and give that stage `FROM` with a global ARG";
+            let message = format!("variables are not supported in `from={}`", value.value);
+            let hint = "define a stage with `FROM` and a global ARG, and name that stage here";
             let diagnostic = Diagnostic::new(Rule::VariableInFrom, message).hint(hint);
             return reader.refuse(diagnostic, value.span);
         }

@@ -57,7 +57,7 @@ impl Judge<'_> {
             }
         }
         if !built.labels.contains_key(PROOF_LABEL) {
-            // Without its ID, the image is built once more; nothing else depends on it.
+            // Without its ID, the image is built again; nothing else depends on it.
             drop(self.memory.note_built(&built.id));
         }
         Ok(())
@@ -68,7 +68,7 @@ impl Judge<'_> {
     pub fn changed(&self, unit: UnitId, reference: &str, what: &str) -> anyhow::Error {
         let name = self.name(unit);
         permanent(format!("`{reference}` was {what} while `{name}` was built on it"))
-            .hint("build again when nothing else builds, tags or removes these images")
+            .hint("build again when no other process builds, tags, or removes these images")
             .into()
     }
 }

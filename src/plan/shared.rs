@@ -71,7 +71,7 @@ impl Home {
         let sample = Reference::parse(&home.join("x"));
         match sample {
             Ok(sample) if names_registry(registry) && sample.domain == registry => Ok(home),
-            _ => Err(format!("`{text}` names no registry")),
+            _ => Err(format!("`{text}` is not a valid registry")),
         }
     }
 

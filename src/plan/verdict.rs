@@ -44,12 +44,12 @@ pub enum Reason {
         /// The reference.
         reference: String,
     },
-    /// It was built from other inputs, and at least one change is known.
+    /// It was built from different inputs, and at least one change is known.
     Changed {
         /// The changes, most relevant first.
         changes: Vec<Change>,
     },
-    /// It was built from other inputs, which are not known any more.
+    /// It was built from different inputs, which are not known any more.
     OtherInputs,
     /// It was requested.
     Forced,

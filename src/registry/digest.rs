@@ -31,12 +31,11 @@ pub(super) fn check_form(digest: &str, at: impl Display) -> anyhow::Result<()> {
     match digest.split_once(':') {
         Some(("sha256", hex)) if is_hex(hex) => Ok(()),
         Some((algorithm, _)) if algorithm != "sha256" => {
-            let message =
-                format!("`{at}` is named by a `{algorithm}` digest, which is not supported");
-            Err(permanent(message).hint("name it by its `sha256:` digest, or by a tag").into())
+            let message = format!("`{at}`: the digest algorithm `{algorithm}` is not supported");
+            Err(permanent(message).hint("use a `sha256:` digest, or a tag").into())
         }
-        _ => Err(permanent(format!("`{digest}` is no digest (of `{at}`)"))
-            .hint("a digest is `sha256:` and 64 hexadecimal digits")
+        _ => Err(permanent(format!("`{digest}` is not a valid digest (of `{at}`)"))
+            .hint("a digest is `sha256:` followed by 64 hexadecimal digits")
             .into()),
     }
 }
@@ -51,11 +50,9 @@ pub(super) fn check_bytes(bytes: &[u8], digest: &str, at: impl Display) -> anyho
     if found == digest {
         return Ok(());
     }
-    let message = format!(
-        "`{at}`: the registry gave other bytes than its digest says ({digest}, but got {found})"
-    );
-    let hint = "somebody changes answers on the way, or the registry's storage is damaged; ask its \
-                operator";
+    let message = format!("`{at}`: digest mismatch: expected {digest}, got {found}");
+    let hint = "contact the registry's operator: a proxy may change responses, or its storage may \
+                be damaged";
     Err(permanent(message).hint(hint).into())
 }
 
@@ -73,11 +70,11 @@ mod tests {
             assert!(error.contains(expected) && error.contains("\nhint: "), "{error}");
         };
         check_bytes(b"", EMPTY, "a/b").unwrap();
-        check(b"x", EMPTY, "`a/b`: the registry gave other bytes than its digest says (sha256:e3b");
-        check(b"", "sha512:00", "by a `sha512` digest, which is not supported");
-        check(b"", "sha256:00", "`sha256:00` is no digest (of `a/b`)");
-        check(b"", &EMPTY.to_uppercase().replace("SHA", "sha"), "is no digest");
-        check(b"", "latest", "`latest` is no digest");
+        check(b"x", EMPTY, "`a/b`: digest mismatch: expected sha256:e3b");
+        check(b"", "sha512:00", "the digest algorithm `sha512` is not supported");
+        check(b"", "sha256:00", "`sha256:00` is not a valid digest (of `a/b`)");
+        check(b"", &EMPTY.to_uppercase().replace("SHA", "sha"), "is not a valid digest");
+        check(b"", "latest", "`latest` is not a valid digest");
         assert!(is_digest(EMPTY) && !is_digest("latest"));
     }
 }

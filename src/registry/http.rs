@@ -25,7 +25,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// The message for a host name that does not resolve.
-const UNKNOWN: &str = "no such host is known";
+const UNKNOWN: &str = "host not found";
 
 /// A request. It does not implement `Debug`, because it may contain credentials.
 #[derive(Clone)]
@@ -89,7 +89,7 @@ impl Client {
     ) -> Result<Client, Broken> {
         let proxy = proxy.map(ureq::Proxy::new).transpose().map_err(|_| {
             // The URL is not printed, because it may contain a password.
-            Broken::Lasting("the address of the proxy can't be read".into())
+            Broken::Lasting("invalid proxy address".into())
         })?;
         let trusted: Vec<_> =
             trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
@@ -143,7 +143,7 @@ impl Client {
             body.into_with_config().limit(u64::MAX).reader().take(most.saturating_add(1));
         reader.read_to_end(&mut bytes).map_err(|error| broken(ureq::Error::from(error)))?;
         if bytes.len() > request.most {
-            return Err(lasting(format!("the answer has more than {most} bytes")));
+            return Err(lasting(format!("the response exceeds {most} bytes")));
         }
         Ok(Response { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
     }
@@ -157,14 +157,14 @@ fn broken(error: ureq::Error) -> Broken {
             None => Broken::Passing(in_words(&error)),
         },
         ureq::Error::Rustls(error) => of_tls(&error),
-        ureq::Error::Timeout(_) => Broken::Passing("no answer in time".into()),
+        ureq::Error::Timeout(_) => Broken::Passing("timed out".into()),
         ureq::Error::HostNotFound => Broken::Passing(UNKNOWN.into()),
-        ureq::Error::ConnectionFailed => Broken::Passing("no connection".into()),
+        ureq::Error::ConnectionFailed => Broken::Passing("connection failed".into()),
         ureq::Error::ConnectProxyFailed(said) => {
-            Broken::Passing(format!("the proxy made no connection: {said}").into())
+            Broken::Passing(format!("the proxy failed to connect: {said}").into())
         }
         ureq::Error::Protocol(error) => {
-            Broken::Passing(format!("an unreadable answer: {error}").into())
+            Broken::Passing(format!("invalid response: {error}").into())
         }
         other => lasting(other),
     }
@@ -177,10 +177,10 @@ fn lasting(why: impl Display) -> Broken {
 fn of_tls(error: &rustls::Error) -> Broken {
     match error {
         rustls::Error::InvalidCertificate(error) => Broken::Untrusted(match error {
-            rustls::CertificateError::UnknownIssuer => "its issuer is not known".into(),
+            rustls::CertificateError::UnknownIssuer => "unknown issuer".into(),
             other => other.to_string().into(),
         }),
-        rustls::Error::InvalidMessage(_) => Broken::Lasting("it does not speak TLS".into()),
+        rustls::Error::InvalidMessage(_) => Broken::Lasting("the server does not use TLS".into()),
         other => lasting(other),
     }
 }
@@ -192,8 +192,8 @@ pub(super) fn in_words(error: &io::Error) -> Cow<'static, str> {
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => "the connection broke".into(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".into(),
+        | io::ErrorKind::UnexpectedEof => "the connection was closed".into(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "timed out".into(),
         // The standard library has no error kind for this, but starts the message with its own words.
         _ if error.to_string().starts_with("failed to lookup address") => UNKNOWN.into(),
         _ => error.to_string().into(),
@@ -263,12 +263,12 @@ mod tests {
             assert_eq!(broken.err(), Some(expected), "{answer}");
             served.join().unwrap();
         };
-        let broke = || Broken::Passing("the connection broke".into());
+        let broke = || Broken::Passing("the connection was closed".into());
         check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", broke());
         check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nok", broke());
         check("HTTP/1.1 200 OK\r\nContent-Le", broke());
         check("", broke());
         let long = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890";
-        check(long, Broken::Lasting("the answer has more than 10 bytes".into()));
+        check(long, Broken::Lasting("the response exceeds 10 bytes".into()));
     }
 }

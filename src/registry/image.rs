@@ -81,16 +81,21 @@ pub(super) struct Entry {
 /// Returns a message if the document is anything else.
 pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, String> {
     let raw: Raw = serde_json::from_slice(bytes)
-        .map_err(|error| format!("its manifest is unreadable: {error}"))?;
+        .map_err(|error| format!("its manifest is not valid: {error}"))?;
     if !raw.media_type.is_empty() && raw.media_type != media_type {
-        return Err(format!("it is called `{media_type}`, and calls itself `{}`", raw.media_type));
+        return Err(format!(
+            "its media type is `{media_type}` in the response, but `{}` in the manifest",
+            raw.media_type
+        ));
     }
     let (is_manifest, is_index) = (MANIFESTS.contains(&media_type), INDEXES.contains(&media_type));
     match raw {
         Raw { config: Some(config), layers: Some(layers), manifests: None, .. } if is_manifest => {
             let of_config = config.media_type.as_str();
             if !CONFIGURATIONS.contains(&of_config) {
-                return Err(format!("its configuration is `{of_config}`, and no image's"));
+                return Err(format!(
+                    "its configuration has the unsupported media type `{of_config}`"
+                ));
             }
             let size = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
             Ok(Document::Image(ImageManifest { config, layers: layers.len(), size }))
@@ -98,7 +103,7 @@ pub(super) fn read_document(media_type: &str, bytes: &[u8]) -> Result<Document, 
         Raw { config: None, layers: None, manifests: Some(entries), .. } if is_index => {
             Ok(Document::Index(entries))
         }
-        _ => Err(format!("its manifest is no `{media_type}`")),
+        _ => Err(format!("its manifest does not match the media type `{media_type}`")),
     }
 }
 
@@ -135,11 +140,11 @@ impl Configuration {
     /// Returns a message if the document is anything else.
     pub(super) fn read(bytes: &[u8], layers: usize) -> Result<Configuration, String> {
         let read: Configuration = serde_json::from_slice(bytes)
-            .map_err(|error| format!("its configuration is unreadable: {error}"))?;
+            .map_err(|error| format!("its configuration is not valid: {error}"))?;
         let named = read.rootfs.diff_ids.as_ref().map_or(0, Vec::len);
         if named != layers {
             let named = count(named, "layer");
-            return Err(format!("its configuration names {named}, its manifest {layers}"));
+            return Err(format!("its configuration lists {named}, but its manifest {layers}"));
         }
         Ok(read)
     }
@@ -243,16 +248,28 @@ mod tests {
             let error = read_document(media_type, text.as_bytes()).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
         };
-        check(INDEXES[1], &manifest, "its manifest is no `application/vnd.oci.image.index");
+        check(
+            INDEXES[1],
+            &manifest,
+            "its manifest does not match the media type `application/vnd.oci.image.index",
+        );
         let both = format!("{{{config},{layers},\"manifests\":[]}}");
-        check(MANIFESTS[1], &both, "its manifest is no `application/vnd.oci.image.manifest");
-        check(INDEXES[1], &both, "its manifest is no");
-        check(INDEXES[1], "{\"manifests\":", "its manifest is unreadable: EOF");
-        check("text/html", "{}", "its manifest is no `text/html`");
+        check(
+            MANIFESTS[1],
+            &both,
+            "its manifest does not match the media type `application/vnd.oci.image.manifest",
+        );
+        check(INDEXES[1], &both, "its manifest does not match the media type `");
+        check(INDEXES[1], "{\"manifests\":", "its manifest is not valid: EOF");
+        check("text/html", "{}", "its manifest does not match the media type `text/html`");
         let other = format!("{{\"mediaType\":\"{}\",{config},{layers}}}", MANIFESTS[0]);
-        check(MANIFESTS[1], &other, "it is called `application/vnd.oci");
+        check(MANIFESTS[1], &other, "its media type is `application/vnd.oci");
         let artifact = manifest.replace("oci.image.config.v1+json", "oci.empty.v1+json");
-        check(MANIFESTS[1], &artifact, "its configuration is `application/vnd.oci.empty");
+        check(
+            MANIFESTS[1],
+            &artifact,
+            "its configuration has the unsupported media type `application/vnd.oci.empty",
+        );
     }
 
     #[test]
@@ -266,7 +283,7 @@ mod tests {
         assert_eq!(read.diff_ids(), ["x"]);
         assert_eq!(read.config["Env"][0], "A=b");
         let error = Configuration::read(text.as_bytes(), 2).unwrap_err();
-        assert_eq!(error, "its configuration names 1 layer, its manifest 2");
+        assert_eq!(error, "its configuration lists 1 layer, but its manifest 2");
         let mut bare = Configuration::read(b"{}", 0).unwrap();
         assert!(bare.platform().is_blank() && bare.history().is_empty());
         assert_eq!(bare.diff_ids(), [""; 0]);

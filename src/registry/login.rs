@@ -143,7 +143,7 @@ impl Login {
         means: Means<'_>,
     ) -> anyhow::Result<String> {
         let Some(challenge) = read_challenges(&response.headers("www-authenticate")) else {
-            return Err(odd_answer(&self.registry, "it wants a login of a kind that is not known"));
+            return Err(odd_answer(&self.registry, "unsupported authentication scheme"));
         };
         *self.challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(challenge.clone());
         let Challenge::Bearer { realm, service, scope } = challenge else {
@@ -175,9 +175,9 @@ impl Login {
     /// Returns the error for a registry that refuses the authorization.
     pub(super) fn refused(&self, repository: &str, said: &str) -> anyhow::Error {
         let registry = &self.registry;
-        denied(format!("`{registry}` does not let us at `{repository}`{said}"))
+        denied(format!("access to `{repository}` on `{registry}` was denied{said}"))
             .hint(format!(
-                "`docker login {registry}` with an account that may; or correct the name"
+                "run `docker login {registry}` with an account that has access, or correct the name"
             ))
             .into()
     }
@@ -206,8 +206,8 @@ impl Login {
         match self.credential(means)? {
             Some(credential) if !credential.username.is_empty() => Ok(basic_of(credential)),
             // Only a token server accepts an identity token.
-            _ => Err(permanent(format!("`{}` wants a user's name and password", self.registry))
-                .hint(format!("`docker login {}`", self.registry))
+            _ => Err(permanent(format!("`{}` requires a username and password", self.registry))
+                .hint(format!("run `docker login {}`", self.registry))
                 .into()),
         }
     }
@@ -220,7 +220,7 @@ impl Login {
         scope: &str,
         means: Means<'_>,
     ) -> anyhow::Result<(String, Instant)> {
-        let why = "the address of its token server is unreadable";
+        let why = "the address of its token server is not valid";
         let mut address = Address::parse(realm).ok_or_else(|| odd_answer(&self.registry, why))?;
         let mut fields: Vec<(&str, &str)> = Vec::new();
         fields.extend(service.map(|service| ("service", service)));
@@ -266,20 +266,18 @@ impl Login {
         match response.status {
             200 => {}
             400 | 401 | 403 => {
-                let who = if host == self.registry { "" } else { &format!(", by `{host}`") };
+                let who = if host == self.registry { "" } else { &format!(" by `{host}`") };
                 let (registry, status) = (&self.registry, response.status);
-                return Err(permanent(format!(
-                    "the login to `{registry}` is refused{who} ({status})"
-                ))
-                .hint(format!("`docker login {registry}`"))
-                .into());
+                return Err(permanent(format!("login to `{registry}` was denied{who} ({status})"))
+                    .hint(format!("run `docker login {registry}`"))
+                    .into());
             }
             status => {
-                return Err(odd_answer(host, &format!("{status} where a token was asked for")));
+                return Err(odd_answer(host, &format!("{status} for a token request")));
             }
         }
         let answer: Option<TokenAnswer> = serde_json::from_slice(&response.body).ok();
-        let unreadable = || odd_answer(host, "no token where one was asked for");
+        let unreadable = || odd_answer(host, "no token for a token request");
         let answer = answer.ok_or_else(unreadable)?;
         let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

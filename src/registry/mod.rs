@@ -152,7 +152,7 @@ impl Registries {
         {
             check_form(digest, at)?;
             if is_digest(&at.version) && digest != at.version {
-                let why = format!("it calls `{at}` {digest}");
+                let why = format!("it returned the digest {digest} for `{at}`");
                 return Err(odd_answer(&at.registry, &why));
             }
             return Ok(Some(digest.to_owned()));
@@ -199,10 +199,10 @@ impl Registries {
                 let Some(entry) = image::choose(&entries, wanted) else { return Ok(None) };
                 let part = Remote { version: entry.digest.clone(), ..at.clone() };
                 let Some(manifest) = self.manifest(&part)? else {
-                    return Err(no_image(at, "its index names a manifest that is not there"));
+                    return Err(no_image(at, "its index refers to a missing manifest"));
                 };
                 let Document::Image(image) = read(&part, &manifest)? else {
-                    return Err(no_image(at, "its index names another index"));
+                    return Err(no_image(at, "its index refers to another index"));
                 };
                 image
             }
@@ -239,7 +239,7 @@ impl Registries {
         }
         match response.header("docker-content-digest") {
             Some(digest) if digest != manifest.digest => {
-                let why = format!("it calls {} {digest}", manifest.digest);
+                let why = format!("it returned the digest {digest} for {}", manifest.digest);
                 Err(odd_answer(&at.registry, &why))
             }
             _ => Ok(()),
@@ -250,7 +250,7 @@ impl Registries {
     fn configuration(&self, at: &Remote, image: &ImageManifest) -> anyhow::Result<Configuration> {
         let Descriptor { digest, size, .. } = &image.config;
         if usize::try_from(*size).map_or(true, |size| size > LONGEST_CONFIGURATION) {
-            let why = format!("its configuration has more than {LONGEST_CONFIGURATION} bytes");
+            let why = format!("its configuration exceeds {LONGEST_CONFIGURATION} bytes");
             return Err(no_image(at, &why));
         }
         check_form(digest, at)?;
@@ -258,7 +258,7 @@ impl Registries {
         let response = self.ask(Method::GET, &blob, "blobs", None)?;
         match response.status {
             200 => check_bytes(&response.body, digest, &blob)?,
-            404 => return Err(no_image(at, "its configuration is not there")),
+            404 => return Err(no_image(at, "its configuration is missing")),
             _ => return Err(refusal(at, &response)),
         }
         Configuration::read(&response.body, image.layers).map_err(|why| no_image(at, &why))
@@ -306,7 +306,7 @@ impl Registries {
         let is_whole = !at.repository.is_empty() && !at.version.is_empty();
         if !is_whole || ![&at.repository, &at.version].iter().all(|part| part.chars().all(is_plain))
         {
-            return Err(permanent(format!("`{at}` is no reference"))
+            return Err(permanent(format!("`{at}` is not a valid reference"))
                 .hint("correct the name")
                 .into());
         }
@@ -334,8 +334,8 @@ fn read(at: &Remote, manifest: &Manifest) -> anyhow::Result<Document> {
 }
 
 fn no_image(at: &Remote, why: &str) -> anyhow::Error {
-    permanent(format!("`{at}` is no image: {why}"))
-        .hint("correct the name, or push an image there")
+    permanent(format!("`{at}` is not a valid image: {why}"))
+        .hint("correct the name, or push the image again")
         .into()
 }
 
@@ -343,14 +343,17 @@ fn no_image(at: &Remote, why: &str) -> anyhow::Error {
 fn refusal(at: &Remote, response: &Response) -> anyhow::Error {
     let Remote { registry, repository, .. } = at;
     match response.status {
-        403 => denied(format!("`{registry}` does not let us at `{repository}`{}", said(response)))
-            .hint(format!("`docker login {registry}` with an account that may"))
-            .into(),
-        404 if !complains(response) => {
-            odd_answer(registry, &format!("404 where `{at}` was asked for"))
+        403 => {
+            denied(format!("access to `{repository}` on `{registry}` was denied{}", said(response)))
+                .hint(format!("run `docker login {registry}` with an account that has access"))
+                .into()
         }
-        status => permanent(format!("`{registry}` refuses `{at}` with {status}{}", said(response)))
-            .hint("correct the name, or ask the registry's operator")
-            .into(),
+        404 if !complains(response) => odd_answer(registry, &format!("404 for `{at}`")),
+        status => permanent(format!(
+            "`{registry}` rejected the request for `{at}` with {status}{}",
+            said(response)
+        ))
+        .hint("correct the name, or contact the registry's operator")
+        .into(),
     }
 }

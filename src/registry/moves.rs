@@ -59,7 +59,8 @@ pub fn move_all(registries: &Registries, moves: &[Move]) -> anyhow::Result<()> {
     }
     let stuck = stuck.join(", ");
     let message = format!(
-        "{error:#}\nthese may lead to what this run has made, and could not be moved back: {stuck}"
+        "{error:#}\nthese tags may point to images of this run, and could not be moved back: \
+         {stuck}"
     );
     Err(match error::hint(error) {
         Some(hint) => permanent(message).hint(hint).into(),
@@ -72,7 +73,8 @@ fn manifests(registries: &Registries, step: &Move) -> anyhow::Result<(Manifest, 
     let at = |digest: &String| Remote { version: digest.clone(), ..step.tag.clone() };
     let Some(to) = registries.manifest(&at(&step.to))? else {
         anyhow::bail!(
-            permanent(format!("`{}` is gone from the registry", at(&step.to))).hint("run it again")
+            permanent(format!("`{}` was removed from the registry", at(&step.to)))
+                .hint("run the command again")
         );
     };
     let from = match &step.from {

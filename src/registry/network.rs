@@ -101,8 +101,8 @@ impl Network {
                     return Ok(speaks);
                 }
                 Err(error) if attempt >= TRIES => {
-                    let said = format!("can't be asked: {}", in_words(&error));
-                    let hint = format!("`curl -v http://{authority}/v2/` shows what is in the way");
+                    let said = format!("is unreachable: {}", in_words(&error));
+                    let hint = format!("check the connection: `curl -v http://{authority}/v2/`");
                     return Err(self.goes_down(authority, &said, &hint));
                 }
                 Err(_) => pause(pause_after(attempt, chance())),
@@ -122,7 +122,7 @@ impl Network {
 
     /// Records a host as unreachable, and returns the error.
     fn goes_down(&self, authority: &str, why: &str, hint: &str) -> anyhow::Error {
-        let message = format!("`{authority}` {why}, {TRIES} times");
+        let message = format!("`{authority}` {why} ({TRIES} attempts)");
         let error = InfrastructureError::new(ErrorKind::Unreachable, message).hint(hint);
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         down.insert(authority.to_owned(), (Instant::now(), error.clone()));
@@ -144,10 +144,10 @@ impl Network {
             let location = response.header("location").unwrap_or_default();
             let Some(next) = request.address.join(location) else {
                 let host = &request.address.authority;
-                return Err(odd_answer(host, "it leads to an address that can't be read"));
+                return Err(odd_answer(host, "the redirect's location is not valid"));
             };
             if request.address.tls && !next.tls {
-                let why = format!("it leads from TLS to `{next}`");
+                let why = format!("it redirects from HTTPS to `{next}`");
                 return Err(odd_answer(&request.address.authority, &why));
             }
             if !next.is_at(&request.address) {
@@ -155,7 +155,7 @@ impl Network {
             }
             request.address = next;
         }
-        Err(odd_answer(&request.address.authority, "it leads in circles"))
+        Err(odd_answer(&request.address.authority, "too many redirects"))
     }
 
     /// Sends a request to one host until it responds.
@@ -164,8 +164,8 @@ impl Network {
         if !request.address.tls && !self.may_be_plain(host) {
             let address = &request.address;
             let message =
-                format!("`{host}` is not spoken to without TLS, but `{address}` leads there");
-            return Err(permanent(message).hint("let it answer by HTTPS").into());
+                format!("`{host}` must use HTTPS, but the registry refers to `{address}`");
+            return Err(permanent(message).hint("serve it over HTTPS").into());
         }
         self.refuse_down(host)?;
         let at = self.host(&request.address)?;
@@ -182,11 +182,11 @@ impl Network {
             if let Some(wanted) = wanted.filter(|wanted| *wanted > PATIENCE) {
                 let seconds = usize::try_from(wanted.as_secs()).unwrap_or(usize::MAX);
                 let seconds = count(seconds, "second");
-                let message = format!("`{host}` {why}, and wants to be left alone for {seconds}");
+                let message = format!("`{host}` {why}; retry after {seconds}");
                 return Err(transient(message).hint(rate_hint(host)).into());
             }
             if attempt >= TRIES {
-                return Err(transient(format!("`{host}` {why}, {TRIES} times"))
+                return Err(transient(format!("`{host}` {why} ({TRIES} attempts)"))
                     .hint(match wanted {
                         Some(_) => rate_hint(host),
                         None => reach_hint(&request.address),
@@ -195,7 +195,7 @@ impl Network {
             }
             pause(wanted.unwrap_or_else(|| pause_after(attempt, chance())));
         }
-        Err(odd_answer(host, "nothing came"))
+        Err(odd_answer(host, "no response"))
     }
 
     fn try_once(&self, host: &Host, request: &Request) -> anyhow::Result<Try> {
@@ -210,25 +210,26 @@ impl Network {
                 let wanted = header.and_then(|value| wanted(value, clock::now()));
                 let said = said_in(&response.body).unwrap_or_default();
                 let why = match response.status {
-                    429 => format!("gets too many questions (429){said}"),
-                    status => format!("answers with {status}{said}"),
+                    429 => format!("returned 429 Too Many Requests{said}"),
+                    status => format!("returned {status}{said}"),
                 };
                 Ok(Try::Again(why, wanted))
             }
             Ok(response) => Ok(Try::Answered(response)),
-            Err(Broken::Passing(why)) => Ok(Try::Broken(format!("can't be asked: {why}"))),
+            Err(Broken::Passing(why)) => Ok(Try::Broken(format!("is unreachable: {why}"))),
             Err(Broken::Untrusted(why)) => {
                 let message = format!("the certificate of `{name}` is not trusted: {why}");
                 let place = self.trust.place(name);
                 let place = visible_path(&place);
-                let hint = format!(
-                    "put its authority's certificate into `{place}`, or name it in SSL_CERT_FILE"
-                );
+                let hint =
+                    format!("save its authority's certificate as `{place}`, or set SSL_CERT_FILE");
                 Err(permanent(message).hint(hint).into())
             }
-            Err(Broken::Lasting(why)) => Err(permanent(format!("`{name}` can't be asked: {why}"))
-                .hint(reach_hint(&request.address))
-                .into()),
+            Err(Broken::Lasting(why)) => {
+                Err(permanent(format!("request to `{name}` failed: {why}"))
+                    .hint(reach_hint(&request.address))
+                    .into())
+            }
         }
     }
 
@@ -247,7 +248,7 @@ impl Network {
         let client = client.map_err(|broken| match broken {
             Broken::Passing(why) | Broken::Untrusted(why) | Broken::Lasting(why) => permanent(why)
                 .hint(
-                    "HTTPS_PROXY and HTTP_PROXY hold an address such as \
+                    "set HTTPS_PROXY and HTTP_PROXY to an address such as \
                      `http://proxy.example.com:3128`",
                 ),
         })?;
@@ -258,16 +259,16 @@ impl Network {
 }
 
 fn reach_hint(address: &Address) -> String {
-    format!("`curl -v {}/v2/` shows what is in the way", address.origin())
+    format!("check the connection: `curl -v {}/v2/`", address.origin())
 }
 
 fn rate_hint(host: &str) -> String {
-    format!("try again later; `docker login {host}` may raise what it allows")
+    format!("try again later, or raise the limit: `docker login {host}`")
 }
 
 /// Returns the error for a response that makes no sense.
 pub(super) fn odd_answer(host: &str, why: &str) -> anyhow::Error {
-    permanent(format!("`{host}` does not answer as a registry does: {why}"))
-        .hint(format!("`curl -v https://{host}/v2/` shows what is there"))
+    permanent(format!("unexpected response from `{host}`: {why}"))
+        .hint(format!("check that this is a registry: `curl -v https://{host}/v2/`"))
         .into()
 }

@@ -70,7 +70,7 @@ impl Trust {
                 .collect::<Result<_, _>>()
                 .map_err(|error| unreadable(&path, error))?;
             if read.is_empty() {
-                return Err(unreadable(&path, "it holds no certificate"));
+                return Err(unreadable(&path, "it contains no certificate"));
             }
             found.extend(read);
         }
@@ -79,7 +79,7 @@ impl Trust {
 }
 
 fn unreadable(path: &Path, why: impl std::fmt::Display) -> anyhow::Error {
-    let hint = "make it readable: a `.crt` file there holds certificates as PEM";
+    let hint = "make it readable; `.crt` files there must contain PEM certificates";
     permanent(format!("can't read `{}`: {why}", visible_path(path))).hint(hint).into()
 }
 
@@ -106,7 +106,7 @@ mod tests {
                 crate::base::error::text(&trust.of_docker("a.example.com:5000").unwrap_err());
             assert!(error.contains("bad.crt`: ") && error.contains(expected), "{error}");
         };
-        check("nothing", "it holds no certificate");
+        check("nothing", "it contains no certificate");
         check("-----BEGIN CERTIFICATE-----\n", "hint: make it readable");
         assert_eq!(trust.place("b"), folder.path().join("b/ca.crt"));
     }

@@ -33,7 +33,7 @@ pub fn draw(rows: &[Row<'_>], total: usize) -> String {
     let lines = rows.iter().map(|row| {
         let why = match row.cause {
             Some(cause) => describe_by(cause, &|text| clean::visible(text).into_owned()),
-            None => format!("needs {}", row.needs.join(", ")).into(),
+            None => format!("depends on {}", row.needs.join(", ")).into(),
         };
         [row.image.into(), why]
     });
@@ -49,7 +49,7 @@ pub(super) fn describe_by(cause: &Cause, quote: &dyn Fn(&str) -> String) -> Word
             format!("external {} moved", quote(external)).into()
         }
         Cause::Missing => "is not in the registry".into(),
-        Cause::Renamed => "has other references".into(),
+        Cause::Renamed => "has different references".into(),
         Cause::Unreadable { message } => quote(message.lines().next().unwrap_or_default()).into(),
         Cause::Changed { changes } => match changes.as_slice() {
             [] => "changed".into(),

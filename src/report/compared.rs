@@ -22,7 +22,7 @@ pub fn with_file(path: &Path, wanted: &str, name: &str, command: &str) -> anyhow
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             // The difference would be the whole file.
-            say::err(&format!("there is no `{name}`\n{hint}\n"))?;
+            say::err(&format!("`{name}` not found\n{hint}\n"))?;
             return Ok(false);
         }
         Err(error) => return Err(error).context(format!("can't read `{}`", visible_path(path))),

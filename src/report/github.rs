@@ -59,7 +59,7 @@ impl<W: Write> Groups<W> {
         }
         group.written += 1;
         let lines = std::mem::take(&mut group.lines);
-        let title = format!("{}: part {} of its log", image.name, group.written);
+        let title = format!("{}: log, part {}", image.name, group.written);
         self.write_group(&title, &lines)
     }
 }
@@ -145,7 +145,7 @@ mod tests {
             output("dev", "::error::two"),
             output("a", "three"),
             ("dev", failed()),
-            ("a", Event::ImageCancelled { took: Duration::from_secs(1) }),
+            ("a", Event::ImageCanceled { took: Duration::from_secs(1) }),
         ];
         let expected = "\
 [   1.5s] a: started
@@ -155,7 +155,7 @@ mod tests {
 ::endgroup::
 ::error file=sub/docker/dev/Dockerfile,line=9,title=dev failed at docker/dev/Dockerfile%3A9\
 ::exit code: 2%0A50%25%0Ano rule
-::group::[   1.5s] a: cancelled after 1.0s
+::group::[   1.5s] a: canceled after 1.0s
 [   1.5s] a: | one
 [   1.5s] a: | three
 ::endgroup::
@@ -167,7 +167,7 @@ mod tests {
     fn what_is_too_much_to_be_kept_is_written_before() {
         let events = vec![output("a", "one"), output("a", "two"), output("a", "three")];
         let expected = "\
-::group::a: part 1 of its log
+::group::a: log, part 1
 [   1.5s] a: | one
 [   1.5s] a: | two
 ::endgroup::

@@ -213,8 +213,10 @@ impl Screen {
         match (&stamped.event, &stamped.image) {
             (Event::Interrupted { signal }, _) => {
                 self.is_stopping = true;
-                let name = words::signal_name(*signal);
-                self.line(&format!("stopping after {name}; once more to leave at once"));
+                self.line(&format!(
+                    "{}; press Ctrl-C again to quit now",
+                    words::interrupted(*signal)
+                ));
             }
             (event, Some(image)) => self.take_of(image, event),
             _ => {}
@@ -229,7 +231,7 @@ impl Screen {
             }
             Event::PushStarted => {
                 self.open(image);
-                self.say_last(image, "goes to the registry");
+                self.say_last(image, "pushing");
             }
             Event::StepStarted { step } => {
                 if let Some(row) = self.rows.get_mut(&image.name).filter(|_| step.number > 0) {

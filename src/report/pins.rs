@@ -74,7 +74,7 @@ pub fn draw_table(rows: &[Row]) -> String {
     if moved.peek().is_none() {
         return String::new();
     }
-    let head = ["EXTERNAL", "FROM", "NOW", "TO BE BUILT"].map(Cow::Borrowed);
+    let head = ["EXTERNAL", "CURRENT", "LATEST", "DEPENDENTS"].map(Cow::Borrowed);
     let lines = moved.map(|row| {
         let from = row.from.as_ref().map(|from| {
             let place = match from.basis {
@@ -101,15 +101,15 @@ pub fn draw_rest(rows: &[Row]) -> String {
     }
     let mut text = String::new();
     for (why, externals) in &unknown {
-        text.push_str(&format!("not known of {}: {why}\n", list(externals)));
+        text.push_str(&format!("unknown for {}: {why}\n", list(externals)));
     }
     let externals = count(rows.len(), "external");
     let (moved, same, open) = (count_of(Some(true)), count_of(Some(false)), count_of(None));
-    text.push_str(&format!("{moved} moved, {same} as before"));
+    text.push_str(&format!("{moved} moved, {same} unchanged"));
     if open > 0 {
-        text.push_str(&format!(", {open} not known"));
+        text.push_str(&format!(", {open} unknown"));
     }
-    text.push_str(&format!(" of {externals} named by tag\n"));
+    text.push_str(&format!(" of {externals} with a tag\n"));
     if moved > 0 || rows.iter().any(|row| row.from.is_none()) {
         text.push_str("hint: layers update\n");
     }
@@ -176,27 +176,27 @@ mod tests {
             row("debian:12", from(Basis::Pin, "a"), Ok(digest('b')), 8),
             row("nginx:latest", from(Basis::Store, "cd"), Ok(digest('d')), 1),
             row("x", from(Basis::Store, "c"), Ok(digest('d')), 7),
-            row("y", None, Err("nobody knows".into()), 1),
-            row("z", from(Basis::Pin, "a"), Err("nobody knows".into()), 1),
+            row("y", None, Err("host not found".into()), 1),
+            row("z", from(Basis::Pin, "a"), Err("host not found".into()), 1),
         ]
     }
 
     #[test]
     fn what_moved_is_a_table_and_the_rest_is_counted() {
         let expected = "\
-EXTERNAL   FROM                          NOW           TO BE BUILT
+EXTERNAL   CURRENT                       LATEST        DEPENDENTS
 debian:12  aaaaaaaaaaaa (pinned)         bbbbbbbbbbbb  i0, i1, i2, i3, i4, i5 and 2 more
 x          cccccccccccc (in the engine)  dddddddddddd  i0, i1, i2, i3, i4, i5, i6
 ";
         assert_eq!(draw_table(&rows()), expected);
         assert_eq!(draw_table(&rows()[1..2]), "");
         let expected = "\
-not known of `y` and `z`: nobody knows
-2 moved, 1 as before, 2 not known of 5 externals named by tag
+unknown for `y` and `z`: host not found
+2 moved, 1 unchanged, 2 unknown of 5 externals with a tag
 hint: layers update
 ";
         assert_eq!(draw_rest(&rows()), expected);
-        let expected = "0 moved, 1 as before of 1 external named by tag\n";
+        let expected = "0 moved, 1 unchanged of 1 external with a tag\n";
         assert_eq!(draw_rest(&rows()[1..2]), expected);
     }
 

@@ -34,7 +34,7 @@ pub(super) fn words_of(event: &Event) -> Option<Words> {
     let words = match event {
         Event::RunStarted { engine, jobs, images, .. } => {
             let (engine, images) = (clean::visible(engine), count(images.len(), "image"));
-            format!("building {images} with {engine}, {jobs} at once")
+            format!("building {images} with {engine}, {}", count(*jobs, "slot"))
         }
         Event::ImageStarted => return Some("started".into()),
         Event::ImageFresh { tagged, registry, .. } => words::fresh(tagged, registry.is_some()),
@@ -72,8 +72,8 @@ pub(super) fn words_of(event: &Event) -> Option<Words> {
             format!("failed after {}{}", words::duration(*took), words::failed_at(failure))
         }
         Event::ImageSkipped { because } => format!("skipped: {}", words::why_skipped(because)),
-        Event::ImageCancelled { took } => format!("cancelled after {}", words::duration(*took)),
-        Event::Interrupted { signal } => format!("stopping after {}", words::signal_name(*signal)),
+        Event::ImageCanceled { took } => format!("canceled after {}", words::duration(*took)),
+        Event::Interrupted { signal } => return Some(words::interrupted(*signal)),
     };
     Some(words.into())
 }

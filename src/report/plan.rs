@@ -24,7 +24,7 @@ pub fn draw(plan: &Plan, graph: &Graph) -> String {
                 fresh += 1;
                 let tags = match lost.as_slice() {
                     [] => String::new(),
-                    lost => format!("  and is {} again", list(lost)),
+                    lost => format!("  restores {}", list(lost)),
                 };
                 let place = if registry.is_some() { " (in registry)" } else { "" };
                 ("fresh", format!("{place}{tags}"))
@@ -89,11 +89,11 @@ pub fn draw_estimate(estimate: &Estimate) -> Words {
     let time = words::duration(*time);
     let one_more = words::duration(*one_more);
     let further = match one_more == time {
-        true => format!("-j {} would gain nothing", jobs + 1),
+        true => format!("-j {} is no faster", jobs + 1),
         false => format!("{one_more} with -j {}", jobs + 1),
     };
     let (chain, chain_time) = (chain.join(" → "), words::duration(*chain_time));
-    format!("about {time} with -j {jobs}; {further}\nlongest chain: {chain}, {chain_time}\n").into()
+    format!("about {time} with -j {jobs}; {further}\ncritical path: {chain}, {chain_time}\n").into()
 }
 
 #[derive(Serialize)]

@@ -15,7 +15,7 @@ pub fn describe(reason: &Reason) -> Words {
     match reason {
         Reason::NoImage => "no image in the engine".into(),
         Reason::TagMoved { reference } => {
-            format!("`{}` is not the image that was built here", clean::visible(reference)).into()
+            format!("`{}` points to a different image", clean::visible(reference)).into()
         }
         Reason::Changed { changes } => match changes.as_slice() {
             [] => describe(&Reason::OtherInputs),
@@ -25,8 +25,8 @@ pub fn describe(reason: &Reason) -> Words {
                 format!("{}, and {more}", describe_change(first)).into()
             }
         },
-        Reason::OtherInputs => "built from other inputs".into(),
-        Reason::Forced => "asked for".into(),
+        Reason::OtherInputs => "built from different inputs".into(),
+        Reason::Forced => "forced".into(),
         Reason::Unreadable { message } => {
             clean::line(message.lines().next().unwrap_or_default()).into()
         }
@@ -48,13 +48,13 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
     let words = match change {
         Change::FileChanged { path } => format!("{} changed", quote(path)),
         Change::FileAdded { path } => format!("{} is new", quote(path)),
-        Change::FileRemoved { path } => format!("{} is gone", quote(path)),
+        Change::FileRemoved { path } => format!("{} was removed", quote(path)),
         Change::ModeChanged { path, now, was } => {
-            format!("{} has mode {now}, had {was}", quote(path))
+            format!("mode of {} is {now}, was {was}", quote(path))
         }
         Change::Instruction { at } => format!("{} changed", quote(&exact(at))),
         Change::Triggers { at } => {
-            format!("the ONBUILD lines of the base at {} changed", quote(&exact(at)))
+            format!("the ONBUILD instructions of the base image at {} changed", quote(&exact(at)))
         }
         Change::Argument { name, now, was } => {
             let value = |value: &Option<String>| value.as_ref().map(|value| quote(value));
@@ -66,17 +66,17 @@ pub(super) fn describe_change_by(change: &Change, quote: &dyn Fn(&str) -> String
                 (Some(now), Some(was)) => format!("{what} is {now}, was {was}"),
                 (Some(now), None) => format!("{what} is {now}, was not set"),
                 (None, Some(was)) => format!("{what} is not set, was {was}"),
-                (None, None) => format!("{what} is declared elsewhere"),
+                (None, None) => format!("the declaration of {what} moved"),
             }
         }
         Change::Platform { now, was } => {
             let [now, was] = [now, was].map(|platform| quote(&platform.to_string()));
-            format!("the platform is {now}, was {was}")
+            format!("platform is {now}, was {was}")
         }
-        Change::Syntax => return "the frontend that reads the Dockerfile changed".into(),
+        Change::Syntax => return "the Dockerfile frontend changed".into(),
         Change::External { reference, held } => {
-            let what = if *held { "moved" } else { "is not in the engine any more" };
-            let name = reference.normalised();
+            let what = if *held { "moved" } else { "is no longer in the engine" };
+            let name = reference.normalized();
             format!("external {} {what}", quote(name.trim_start_matches("docker.io/library/")))
         }
         Change::Parent { image } => format!("{} was rebuilt and differs", quote(image)),
@@ -97,7 +97,7 @@ mod tests {
         let argument = Change::Argument { name, now: Some("3.12".to_owned()), was };
         let external = Reference::parse("debian:bookworm-slim").unwrap();
         check(Reason::NoImage, "no image in the engine");
-        check(Reason::OtherInputs, "built from other inputs");
+        check(Reason::OtherInputs, "built from different inputs");
         check(Reason::Changed { changes: vec![file()] }, "docker/base/a changed");
         check(Reason::Changed { changes: vec![argument] }, "ARG PY is 3.12, was 3.11");
         check(

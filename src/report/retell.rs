@@ -35,8 +35,10 @@ pub fn run(run: &RunLog, whole: Whole, to: &mut dyn Write) -> anyhow::Result<()>
     }
     match (summary.tally.is_over, is_written) {
         (true, _) => {}
-        (false, true) => writeln!(to, "it is still running")?,
-        (false, false) => writeln!(to, "it died: its log has no end, and no process writes it")?,
+        (false, true) => writeln!(to, "the run is still running")?,
+        (false, false) => {
+            writeln!(to, "the run died: its log is incomplete, and no process is writing it")?;
+        }
     }
     Ok(())
 }

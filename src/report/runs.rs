@@ -74,7 +74,7 @@ pub fn read(run: &RunLog) -> Row {
 
 /// Returns a table with one line per run.
 pub fn draw(rows: &[Row]) -> String {
-    let head = ["RUN", "BEGAN", "TOOK", "IMAGES"].map(Words::from);
+    let head = ["RUN", "STARTED", "DURATION", "IMAGES"].map(Words::from);
     let lines = rows.iter().map(|row| {
         let took = words::duration(Duration::from_millis(row.took_ms));
         let began = row.began.split('.').next().unwrap_or_default().replace('T', " ");
@@ -92,7 +92,7 @@ fn describe(row: &Row) -> Words {
         (State::Finished, Some(signal)) => format!("stopped by {signal}: {counts}"),
         (State::Running, _) => format!("running: {counts}"),
         (State::Died, _) => format!("died: {counts}"),
-        (State::Unreadable, _) => return "its log can't be read".into(),
+        (State::Unreadable, _) => return "unreadable log".into(),
     };
     words.into()
 }

@@ -56,7 +56,7 @@ pub fn out(text: &str) -> anyhow::Result<()> {
 pub fn data(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    unless_closed(written).context("can't write to the standard output")
+    unless_closed(written).context("can't write to stdout")
 }
 
 /// Writes a value to stdout as JSON.
@@ -79,7 +79,7 @@ pub fn out_by(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyho
     drop(stdout.to.into_parts());
     match written.map_err(anyhow::Error::downcast::<io::Error>) {
         Ok(()) => Ok(()),
-        Err(Ok(error)) => unless_closed(Err(error)).context("can't write to the standard output"),
+        Err(Ok(error)) => unless_closed(Err(error)).context("can't write to stdout"),
         Err(Err(other)) => Err(other),
     }
 }
@@ -140,7 +140,7 @@ impl<W: Write> Write for Clean<W> {
 pub fn err(text: &str) -> anyhow::Result<()> {
     let text = printed(text, rules().errors);
     let written = io::stderr().lock().write_all(text.as_bytes());
-    unless_closed(written).context("can't write to the standard error stream")
+    unless_closed(written).context("can't write to stderr")
 }
 
 /// Converts the error of a closed pipe to success.

@@ -87,7 +87,7 @@ impl Summary {
             && !why.is_empty()
         {
             let why = why.replace('\n', "\n  ");
-            text.push_str(&format!("\n{}: no tag was moved\n  {why}\n", paint.bad("error")));
+            text.push_str(&format!("\n{}: no tags were moved\n  {why}\n", paint.bad("error")));
         }
         if !text.is_empty() {
             text.push('\n');
@@ -129,7 +129,7 @@ impl Summary {
         let is_lost =
             |because: &Skip| matches!(because, Skip::NeedFailed { image: it } if **it == *image);
         if let Some(images) = self.skipped(is_lost) {
-            text.push_str(&format!("  skipped because of it: {images}\n"));
+            text.push_str(&format!("  skipped dependents: {images}\n"));
         }
         text
     }
@@ -148,7 +148,7 @@ impl Summary {
         let tail: Vec<String> = failure.log_tail.iter().map(|line| clean::line(line)).collect();
         if tail.iter().any(|line| !line.is_empty()) {
             left_out = left_out.saturating_sub(tail.len());
-            text.push_str(&format!("  last {} of its log:\n", count(tail.len(), "line")));
+            text.push_str(&format!("  last {} of the log:\n", count(tail.len(), "line")));
             for line in tail {
                 let fitted = clean::fit(&line, LONGEST_LINE);
                 left_out += usize::from(fitted != line);
@@ -160,7 +160,7 @@ impl Summary {
                 Whole::Last => String::new(),
                 Whole::Of(id) => format!(" --run {id}"),
             };
-            text.push_str(&format!("  whole log: layers log {image}{run}\n"));
+            text.push_str(&format!("  full log: layers log {image}{run}\n"));
         }
         text
     }
@@ -179,7 +179,7 @@ impl Summary {
                 text.push_str(&format!("{pushed} pushed, {released}\n"));
             }
             Some(Err(_)) => {
-                text.push_str(&format!("{pushed} pushed, no tag moved in the registry\n"));
+                text.push_str(&format!("{pushed} pushed, no tags moved in the registry\n"));
             }
         }
         text
@@ -239,9 +239,9 @@ error: dev failed at docker/dev/Dockerfile:9
   |
 9 | RUN make
   | ^^^^^^^^ exit code: 2
-  last 1 line of its log:
+  last 1 line of the log:
   | make: no rule
-  skipped because of it: release
+  skipped dependents: release
 
 not started: x
 0 built, 1 failed, 2 skipped of 4 images in 1.5s

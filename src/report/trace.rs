@@ -104,8 +104,8 @@ impl Trace<'_> {
         for (place, (first, width)) in self.lanes.places.clone().into_iter().enumerate() {
             for lane in 0..width {
                 let name = match lane {
-                    0 => format!("place {}", place + 1),
-                    _ => format!("place {}, steps at once {}", place + 1, lane + 1),
+                    0 => format!("slot {}", place + 1),
+                    _ => format!("slot {}, parallel steps {}", place + 1, lane + 1),
                 };
                 self.describe("thread_name", first + lane, &json!({"name": name}));
                 let order = &json!({"sort_index": first + lane});
@@ -131,7 +131,7 @@ impl Trace<'_> {
         let Some((start, end, thread)) = self.slice(image) else { return };
         let track = &self.run.images[image];
         let outcome = match track.outcome {
-            Outcome::Cached => json!("built, all cached"),
+            Outcome::Cached => json!("built, all steps cached"),
             other => json!(other),
         };
         let mut arguments = BTreeMap::from([("outcome", outcome)]);
@@ -171,7 +171,7 @@ impl Trace<'_> {
             let id = format!("{need}-{image}");
             let ends = [("s", leaves, other), ("f", start, thread)];
             for (phase, at, thread) in ends {
-                let mut event = json!({"ph": phase, "cat": "need", "name": "needs", "id": id,
+                let mut event = json!({"ph": phase, "cat": "need", "name": "dependency", "id": id,
                     "pid": PROCESS, "tid": thread, "ts": micros(at)});
                 if phase == "f" {
                     // Bind to the enclosing slice, not to the next one.
@@ -198,7 +198,7 @@ impl Trace<'_> {
         for (at, change) in changes {
             (built, waiting) = (built + change.0, waiting + change.1);
             self.events.push(json!({"ph": "C", "name": "images", "pid": PROCESS, "tid": 0,
-                "ts": micros(at), "args": {"built at once": built, "waiting for a place": waiting}}));
+                "ts": micros(at), "args": {"building": built, "queued": waiting}}));
         }
     }
 }
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(images, run.images.iter().filter(|it| it.started.is_some()).count());
         assert_eq!((of("s"), of("f")), (2, 2));
         let last = events.iter().rfind(|event| event["ph"] == "C").unwrap();
-        assert_eq!(last["args"], json!({"built at once": 0, "waiting for a place": 0}));
+        assert_eq!(last["args"], json!({"building": 0, "queued": 0}));
     }
 
     #[test]

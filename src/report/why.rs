@@ -29,17 +29,14 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
         Some(Verdict::Build { reason }) => reasons::describe(reason).into_owned(),
         _ => String::new(),
     };
-    text.push_str(&format!("\n→ {}  is built\n", name(root)));
+    text.push_str(&format!("\n→ {}  will be built\n", name(root)));
     for (child, edge) in way.iter().rev() {
         let kind = edge.kind.word();
         text.push_str(&format!("→ {}  {kind}, {}\n", name(*child), edge.place()));
     }
     if !way.is_empty() {
         let what = name(root);
-        text.push_str(&format!(
-            "{} is fresh after all if {what} comes out the same\n",
-            name(image)
-        ));
+        text.push_str(&format!("{} stays up to date if {what} comes out the same\n", name(image)));
     }
     text
 }
@@ -49,18 +46,18 @@ pub fn draw_chain(graph: &Graph, plan: &Plan, image: ImageId, way: &[(ImageId, &
 pub fn draw_fresh(name: &str, place: &str, inputs: &Inputs) -> String {
     let instructions: usize = inputs.stages.iter().map(|stage| stage.instructions.len()).sum();
     let arguments: usize = inputs.stages.iter().map(|stage| stage.arguments.len()).sum();
-    let mut text = format!("{name} is fresh: {place} carries its key {}\n", inputs.key());
+    let mut text = format!("{name} is up to date: {place} has its key {}\n", inputs.key());
     text.push_str(&format!(
-        "compared: {} of {}, {}, {}\n",
+        "compared: {} in {}, {}, {}\n",
         count(instructions, "instruction"),
         count(inputs.stages.len(), "stage"),
-        count(arguments, "argument"),
-        count(inputs.files.len(), "path") + " of the context",
+        count(arguments, "build argument"),
+        count(inputs.files.len(), "path") + " in the context",
     ));
     for need in &inputs.needs {
         let what = match (&need.layers, &need.config) {
-            (Some(_), Some(_)) => "its layers and configuration",
-            (Some(_), None) => "its layers",
+            (Some(_), Some(_)) => "layers and configuration",
+            (Some(_), None) => "layers",
             _ => "not in the engine",
         };
         text.push_str(&format!("{} {}: {what}\n", need.kind.word(), need.reference));

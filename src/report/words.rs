@@ -52,7 +52,7 @@ pub(super) fn lines(message: &str) -> String {
 pub(super) fn why_skipped(because: &Skip) -> Words {
     match because {
         Skip::NeedFailed { image } => format!("{image} failed").into(),
-        Skip::Stopped => "the run stopped before".into(),
+        Skip::Stopped => "the run was stopped".into(),
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) fn fresh(tagged: &[String], is_in_registry: bool) -> String {
     let place = if is_in_registry { " (in registry)" } else { "" };
     match tagged {
         [] => format!("fresh{place}"),
-        tagged => format!("fresh{place}, is {} again", list(tagged)),
+        tagged => format!("fresh{place}, restored {}", list(tagged)),
     }
 }
 
@@ -73,9 +73,9 @@ pub(super) fn push_failed(message: &str) -> String {
 /// Describes which tags were moved.
 pub(super) fn released(moved: &[String], kept: usize) -> String {
     match (moved.len(), kept) {
-        (0, kept) => format!("{} in the registry, none had to be moved", count(kept, "tag")),
+        (0, kept) => format!("{} already up to date in the registry", count(kept, "tag")),
         (moved, 0) => format!("{} moved in the registry", count(moved, "tag")),
-        (moved, kept) => format!("{} moved in the registry, {kept} kept", count(moved, "tag")),
+        (moved, kept) => format!("{} moved in the registry, {kept} unchanged", count(moved, "tag")),
     }
 }
 
@@ -83,8 +83,8 @@ pub(super) fn released(moved: &[String], kept: usize) -> String {
 pub(super) fn not_released(message: Option<&str>) -> Words {
     let first = message.and_then(|message| message.lines().next()).map(clean::line);
     match first {
-        Some(why) => format!("no tag moved in the registry: {why}").into(),
-        None => "no tag moved in the registry: not all images got there".into(),
+        Some(why) => format!("no tags moved in the registry: {why}").into(),
+        None => "no tags moved in the registry: not all images were pushed".into(),
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn counts(tally: &Tally, paint: Paint) -> String {
     if tally.failed > 0 {
         parts.push(paint.bad(&format!("{} failed", tally.failed)).into_owned());
     }
-    for (number, word) in [(tally.cancelled, "cancelled"), (tally.skipped, "skipped")] {
+    for (number, word) in [(tally.canceled, "canceled"), (tally.skipped, "skipped")] {
         if number > 0 {
             parts.push(paint.careful(&format!("{number} {word}")).into_owned());
         }
@@ -111,13 +111,13 @@ pub(super) fn counts(tally: &Tally, paint: Paint) -> String {
 }
 
 /// The status of an image that another run is building.
-pub(super) const BLOCKED: &str = "waits for another run, which builds the same";
+pub(super) const BLOCKED: &str = "waiting for another run that builds this image";
 
 /// Formats a failed attempt: `try 1 failed: connection refused; again in 2.0s`.
 pub(super) fn tried_again(attempt: u32, message: &str, wait: Duration) -> String {
     // Leave out the hint: the build is retried without user action.
     let message = message.lines().next().unwrap_or_default();
-    format!("try {attempt} failed: {}; again in {}", clean::line(message), duration(wait))
+    format!("attempt {attempt} failed: {}; retrying in {}", clean::line(message), duration(wait))
 }
 
 /// Formats a duration: `0.4s`, `12.4s`, `3m05s`, `1h02m`.
@@ -175,6 +175,14 @@ pub fn size(bytes: u64) -> String {
         _ => format!("{}.{:0width$}", rounded / scale, rounded % scale, width = digits as usize),
     };
     format!("{number} {}", UNITS[unit])
+}
+
+/// Describes the first signal, which stops a run.
+pub(super) fn interrupted(signal: i32) -> Words {
+    match signal {
+        2 => "interrupted".into(),
+        other => format!("interrupted by {}", signal_name(other)).into(),
+    }
 }
 
 /// Returns the name of a signal that terminates programs.

@@ -216,7 +216,7 @@ pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
     };
     let Ok(text) = String::from_utf8(bytes) else {
         let source = Source::new(path, "");
-        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{FILE_NAME}` is not UTF-8"));
+        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{FILE_NAME}` is not valid UTF-8"));
         let problem = problem.at(&source, Span::default(), "");
         return Ok((ConfigFile { source, config: Config::default() }, vec![problem]));
     };
@@ -236,7 +236,7 @@ pub fn parse(source: &Source) -> (ConfigFile, Vec<Diagnostic>) {
 /// reworded.
 fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().map_or(Span::default(), |at| Span::new(at.start, at.end));
-    let message = error.message().lines().next().unwrap_or("it can't be read");
+    let message = error.message().lines().next().unwrap_or("invalid TOML");
     let Some(rest) = message.strip_prefix("unknown field `") else {
         return Diagnostic::new(Rule::Config, format!("`{FILE_NAME}`: {message}"))
             .at(source, span, "");
@@ -246,11 +246,11 @@ fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let mut names = rest.split('`').step_by(2);
     let unknown = names.next().unwrap_or_default();
     let known: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
-    let problem = Diagnostic::new(Rule::Config, format!("there is no setting `{unknown}` here"))
-        .at(source, span, "");
+    let problem =
+        Diagnostic::new(Rule::Config, format!("unknown setting `{unknown}`")).at(source, span, "");
     match text::closest(unknown, known.iter().copied()) {
         Some(closest) => problem.hint(format!("did you mean `{closest}`?")),
-        None => problem.hint(format!("there are {}", text::list(&known))),
+        None => problem.hint(format!("valid settings are {}", text::list(&known))),
     }
 }
 
@@ -294,26 +294,26 @@ mod tests {
         check("", None);
         check(
             "app = 'x'\nnamspace = 'acme'\n",
-            Some("layers.toml:2:1: there is no setting `namspace` here; did you mean `namespace`?"),
+            Some("layers.toml:2:1: unknown setting `namspace`; did you mean `namespace`?"),
         );
         check(
             "[secrets]\nnpm = { src = 'a', env = 'B' }\n",
-            Some("layers.toml:2:7: `layers.toml`: a secret has either an `env` or a `src`"),
+            Some("layers.toml:2:7: `layers.toml`: a secret can't have both an `env` and a `src`"),
         );
         check(
             "[secrets]\nnpm = { evn = 'B' }\n",
-            Some("layers.toml:2:9: there is no setting `evn` here; did you mean `env`?"),
+            Some("layers.toml:2:9: unknown setting `evn`; did you mean `env`?"),
         );
         check(
             "[secrets.npm]\n",
             Some(
-                "layers.toml:1:1: `layers.toml`: a secret needs an `env = \"NAME\"` or a \
+                "layers.toml:1:1: `layers.toml`: a secret requires `env = \"NAME\"` or \
                  `src = \"FILE\"`",
             ),
         );
         check(
             "[image.x]\nreference = []\n",
-            Some("layers.toml:2:13: `layers.toml`: a list here needs at least one"),
+            Some("layers.toml:2:13: `layers.toml`: the list must not be empty"),
         );
         check(
             "reference = ['a', 7]\n",

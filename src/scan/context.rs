@@ -216,11 +216,11 @@ fn open_root(root: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(root) {
         Ok(resolved) if resolved.is_dir() => Ok(resolved),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(io::Error::new(error.kind(), format!("the context folder `{path}` does not exist")))
+            Err(io::Error::new(error.kind(), format!("context directory `{path}` not found")))
         }
         Err(error) if error.kind() != io::ErrorKind::NotADirectory => Err(unreadable(root, &error)),
         _ => {
-            let message = format!("the context `{path}` is no folder");
+            let message = format!("context `{path}` is not a directory");
             Err(io::Error::new(io::ErrorKind::NotADirectory, message))
         }
     }

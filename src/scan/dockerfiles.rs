@@ -32,7 +32,7 @@ pub fn find<S: AsRef<str>>(
     let mut found = Vec::new();
     for glob in globs {
         let glob = glob.as_ref().trim_start_matches("./");
-        found.extend(find_one(root, glob).with_context(|| format!("can't look for `{glob}`"))?);
+        found.extend(find_one(root, glob).with_context(|| format!("can't search for `{glob}`"))?);
     }
     found.retain(|path| !exclude.iter().any(|exclude| exclude.is_match(path.as_str())));
     found.sort_unstable();
@@ -98,7 +98,7 @@ pub fn what_else(path: &Path) -> Option<&'static str> {
     let kind = fs::metadata(path).ok()?.file_type();
     match kind {
         _ if kind.is_file() => None,
-        _ if kind.is_dir() => Some("a folder"),
+        _ if kind.is_dir() => Some("a directory"),
         _ if kind.is_fifo() => Some("a pipe"),
         _ if kind.is_socket() => Some("a socket"),
         _ => Some("a device"),
@@ -116,11 +116,11 @@ fn list(
     let entries = match fs::read_dir(folder.under(root)) {
         Ok(entries) => entries,
         Err(error) if is_missing(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(error).context(format!("can't read the folder `{folder}`")),
+        Err(error) => return Err(error).context(format!("can't read directory `{folder}`")),
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.with_context(|| format!("can't read the folder `{folder}`"))?;
+        let entry = entry.with_context(|| format!("can't read directory `{folder}`"))?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         // As in a shell's glob, symlinks to files and directories count, and hidden directories do
@@ -166,7 +166,8 @@ pub fn read(root: &Path, path: &RelPath) -> Result<Source, Box<Diagnostic>> {
     };
     if let Some(what) = what_else(&path.under(root)) {
         let problem = problem(Rule::UnreadableFile, format!("`{path}` is {what}"));
-        let hint = format!("put a file there, or `exclude = [\"{path}\"]` in `layers.toml`");
+        let hint =
+            format!("replace it with a file, or set `exclude = [\"{path}\"]` in `layers.toml`");
         return Err(Box::new(problem.hint(hint)));
     }
     let bytes = fs::read(path.under(root))
@@ -179,8 +180,8 @@ pub fn read(root: &Path, path: &RelPath) -> Result<Source, Box<Diagnostic>> {
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let source = Source::new(path.clone(), text);
         let end = good + char::REPLACEMENT_CHARACTER.len_utf8();
-        let diagnostic = Diagnostic::new(Rule::NotUtf8, format!("`{path}` is not UTF-8"))
-            .at(&source, Span::new(good, end), "this byte")
+        let diagnostic = Diagnostic::new(Rule::NotUtf8, format!("`{path}` is not valid UTF-8"))
+            .at(&source, Span::new(good, end), "invalid byte")
             .hint("save the file as UTF-8");
         Box::new(diagnostic)
     })
@@ -245,7 +246,7 @@ mod tests {
         check("docker/*/Dockerfil*", &[file, "file/Dockerfile.socket", gone]);
         for (path, message) in [
             ("gone/Dockerfile", "can't read `docker/gone/Dockerfile`: No such file"),
-            ("folder/Dockerfile", "`docker/folder/Dockerfile` is a folder"),
+            ("folder/Dockerfile", "`docker/folder/Dockerfile` is a directory"),
             ("file/Dockerfile.socket", "`docker/file/Dockerfile.socket` is a socket"),
         ] {
             let path = RelPath::new(&format!("docker/{path}")).unwrap();

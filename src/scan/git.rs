@@ -36,7 +36,7 @@ use module::Module;
 /// The size limit of git's output: about ten million paths.
 const LONGEST_ANSWER: usize = 2 << 30;
 
-const UNREADABLE: &str = "can't read git's answer";
+const UNREADABLE: &str = "can't parse git's output";
 
 /// A work tree managed by git.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl Git {
                 said => format!(": {said}"),
             };
             bail!(
-                permanent(format!("`{}` lies in no work tree of git{why}", visible_path(root)))
-                    .hint("what changed since a revision is known to git alone")
+                permanent(format!("`{}` is not in a git work tree{why}", visible_path(root)))
+                    .hint("run the command in a git repository: revisions are read from git")
             );
         }
         let dir = PathBuf::from(caller.rev_parse(&["--absolute-git-dir"])?);
@@ -156,8 +156,8 @@ impl Caller {
             let size = head.rsplit(' ').next().and_then(|size| size.parse::<usize>().ok());
             let content = size.and_then(|size| after.get(..size));
             let content = content.ok_or_else(|| {
-                permanent(format!("git does not have the content `{id}`"))
-                    .hint("`git fetch --refetch` brings it")
+                permanent(format!("git object `{id}` not found"))
+                    .hint("fetch it with `git fetch --refetch`")
             })?;
             contents.push(content.to_vec());
             rest = after.get(content.len() + 1..).context(UNREADABLE)?;

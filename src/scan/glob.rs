@@ -28,7 +28,7 @@ pub fn compile(glob: &str) -> anyhow::Result<Regex> {
             '*' => regex.push_str("[^/]*"),
             '?' => regex.push_str("[^/]"),
             '[' => {
-                let end = rest[1..].find(']').context("a `[` is not closed")? + 2;
+                let end = rest[1..].find(']').context("unclosed `[`")? + 2;
                 let class = rest[1..end - 1].replace('\\', "\\\\").replace('[', "\\[");
                 let class = class.strip_prefix('!').map_or(class.clone(), |not| format!("^{not}"));
                 regex.extend(["[", &class, "]"]);
@@ -47,9 +47,9 @@ pub fn compile(glob: &str) -> anyhow::Result<Regex> {
         }
         rest = &rest[used..];
     }
-    anyhow::ensure!(braces == 0, "a `{{` is not closed");
+    anyhow::ensure!(braces == 0, "unclosed `{{`");
     regex.push_str(")$");
-    Regex::new(&regex).with_context(|| format!("`{glob}` is no glob"))
+    Regex::new(&regex).with_context(|| format!("`{glob}` is not a valid glob pattern"))
 }
 
 /// Returns whether a text contains a special character of globs.

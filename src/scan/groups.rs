@@ -98,8 +98,12 @@ impl Search<'_> {
                 globs = vec![&below];
             }
             (None, true) => {
-                let hint = "add `dockerfiles = [\"images/*/Dockerfile\"]`, or a `pattern`";
-                self.tell("a group must say where its files lie", self.head(whole), hint);
+                let hint = "add `dockerfiles = [\"images/*/Dockerfile\"]` or a `pattern`";
+                self.tell(
+                    "the group has neither `dockerfiles` nor a `pattern`",
+                    self.head(whole),
+                    hint,
+                );
                 return Ok(Vec::new());
             }
             _ => {}
@@ -125,13 +129,13 @@ impl Search<'_> {
         if found.is_empty() {
             let span = group.dockerfiles.first().or(group.pattern.as_ref());
             let span = span.map_or(whole, ConfigFile::span);
-            let problem = Diagnostic::new(Rule::EmptyGroup, "this group finds no Dockerfile");
+            let problem = Diagnostic::new(Rule::EmptyGroup, "this group matches no Dockerfile");
             let problem = problem.at(&self.file.source, span, "");
             self.problems.push(match elsewhere {
-                0 => problem.hint("correct where it looks, or take the group out"),
+                0 => problem.hint("correct its globs or its pattern, or remove the group"),
                 _ => problem
-                    .note("all that it finds belongs to groups before it")
-                    .hint("move it before them"),
+                    .note("every Dockerfile that it matches belongs to an earlier group")
+                    .hint("move it before that group"),
             });
         }
         Ok(found)
@@ -150,10 +154,10 @@ impl Search<'_> {
             self.file.config.dockerfiles.as_deref().unwrap_or_default(),
             self.taken.is_empty(),
         ) {
-            let problem = Diagnostic::new(Rule::EmptyGroup, "these globs find no Dockerfile")
+            let problem = Diagnostic::new(Rule::EmptyGroup, "these globs match no Dockerfile")
                 .at(&self.file.source, ConfigFile::span(first), "")
-                .note("what groups take is not looked at again")
-                .hint("correct where they look, or take them out");
+                .note("Dockerfiles that belong to groups are not matched again")
+                .hint("correct or remove the globs");
             self.problems.push(problem);
         }
         Ok(paths.into_iter().map(Found::plain).collect())
@@ -172,9 +176,13 @@ impl Search<'_> {
             match glob::compile(glob) {
                 Ok(regex) => globs.push((glob, regex)),
                 Err(error) => {
-                    let message =
-                        format!("`{}` is no glob: {}", setting.get_ref(), error.root_cause());
-                    let hint = "`*` stands for a part of a path, `**` for any number of parts";
+                    let message = format!(
+                        "`{}` is not a valid glob pattern: {}",
+                        setting.get_ref(),
+                        error.root_cause()
+                    );
+                    let hint =
+                        "`*` matches part of a path component, `**` any number of components";
                     self.tell(message, ConfigFile::span(setting), hint);
                 }
             }
@@ -188,7 +196,7 @@ impl Search<'_> {
             Err(error) => {
                 let text = error.to_string();
                 let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                let message = format!("the pattern is no regular expression: {cause}");
+                let message = format!("the pattern is not a valid regular expression: {cause}");
                 let hint = "write it in single quotes, with captures as `(?<name>[^/]+)`";
                 self.tell(message, ConfigFile::span(setting), hint);
                 None
@@ -294,7 +302,7 @@ mod tests {
         check(
             "dockerfiles = ['*/*/Dockerfile']\nexclude = ['old/**']\n[[group]]\ndockerfiles = ['docker/*/Dockerfile']\n",
             &["0 docker/base/Dockerfile {}"],
-            &["'*/*/Dockerfile' these globs find no Dockerfile"],
+            &["'*/*/Dockerfile' these globs match no Dockerfile"],
         );
     }
 
@@ -305,17 +313,17 @@ mod tests {
              [[group]]\ndockerfiles = ['none/*']\n",
             &["0 ros/humble/base/Dockerfile {}", "0 ros/jazzy/core/Dockerfile {}"],
             &[
-                "'ros/.*/Dockerfile' this group finds no Dockerfile",
-                "'none/*' this group finds no Dockerfile",
+                "'ros/.*/Dockerfile' this group matches no Dockerfile",
+                "'none/*' this group matches no Dockerfile",
             ],
         );
         check(
             "[[group]]\nname = 'x'\n[[group]]\ndockerfiles = ['a[']\n[[group]]\npattern = 'a(b'\n",
             &[],
             &[
-                "[[group]] a group must say where its files lie",
-                "'a[' `a[` is no glob: a `[` is not closed",
-                "'a(b' the pattern is no regular expression: unclosed group",
+                "[[group]] the group has neither `dockerfiles` nor a `pattern`",
+                "'a[' `a[` is not a valid glob pattern: unclosed `[`",
+                "'a(b' the pattern is not a valid regular expression: unclosed group",
             ],
         );
     }

@@ -128,9 +128,9 @@ impl IgnoreFile {
                 let (read, mut problems) = IgnoreFile::parse(&source);
                 let span = Span::new(at, at + char::REPLACEMENT_CHARACTER.len_utf8());
                 problems.push(
-                    Diagnostic::new(Rule::BadIgnoreLine, "the ignore file is not UTF-8")
+                    Diagnostic::new(Rule::BadIgnoreLine, "the ignore file is not valid UTF-8")
                         .at(&source, span, "")
-                        .hint("write the name with `?` in place of each such byte"),
+                        .hint("replace each such byte with `?`"),
                 );
                 Ok((read, problems))
             }
@@ -309,7 +309,7 @@ impl Matcher<'_> {
 fn problem(source: &Source, message: Problem, span: Span) -> Diagnostic {
     Diagnostic::new(Rule::BadIgnoreLine, message)
         .at(source, span, "")
-        .hint("write `\\` before a character that is to stand for itself")
+        .hint("escape special characters with `\\`")
 }
 
 /// Parses one line that begins at byte `start`. Returns `None` for a blank line or a comment.
@@ -318,7 +318,7 @@ fn problem(source: &Source, message: Problem, span: Span) -> Diagnostic {
 /// for the `!` both times.
 fn read_line(line: &str, start: usize) -> Result<Option<Line>, (Problem, Span)> {
     if line.len() >= LINE_LIMIT {
-        let message = format!("the line has {} bytes; Docker reads none that long", line.len());
+        let message = format!("the line has {} bytes, more than Docker's limit", line.len());
         return Err((message.into(), Span::new(start, start + line.len())));
     }
     let text = if start == 0 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
@@ -355,14 +355,14 @@ fn read_pattern(
     }
     let cleaned = clean(trimmed);
     let (exception, text) = match cleaned.strip_prefix('!') {
-        Some("") => return Err(("the `!` brings nothing back".into(), span)),
+        Some("") => return Err(("no pattern after `!`".into(), span)),
         Some(rest) => (true, rest),
         None => (false, cleaned.as_str()),
     };
     match Pattern::new(text) {
         Ok(pattern) => Ok(Some(Line { exception, pattern, span })),
         Err(Fault { at, message }) => {
-            Err((format!("`{text}` is no pattern: {message}").into(), place(text, at)))
+            Err((format!("`{text}` is not a valid pattern: {message}").into(), place(text, at)))
         }
     }
 }

@@ -49,11 +49,11 @@ impl Skeleton {
     /// # Errors
     /// Returns an error if git cannot be run or if the directory cannot be written.
     pub fn lay_out(snapshot: &Snapshot, beside: Option<Beside<'_>>) -> anyhow::Result<Skeleton> {
-        let directory = tempfile::tempdir().context("can't make a temporary directory")?;
+        let directory = tempfile::tempdir().context("can't create a temporary directory")?;
         let name = snapshot.top.file_name().unwrap_or(OsStr::new("repository"));
         let top = directory.path().join(name);
         let root = top.join(&snapshot.root);
-        fs::create_dir_all(&root).context("can't make a temporary directory")?;
+        fs::create_dir_all(&root).context("can't create a temporary directory")?;
         let skeleton = Skeleton { _directory: directory, top, root };
         skeleton.make_directories(snapshot).context(UNWRITABLE)?;
         skeleton.write_links(snapshot).context(UNWRITABLE)?;

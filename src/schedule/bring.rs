@@ -37,8 +37,8 @@ pub fn bring(
     let image = hold(store, reference, platform, pulled)?;
     if Identity::of(&image) != *identity {
         anyhow::bail!(
-            permanent(format!("`{reference}` is another image in the engine than in its registry"))
-                .hint(format!("remove it from the engine: docker image rm {reference}"))
+            permanent(format!("`{reference}` in the engine differs from the one in its registry"))
+                .hint(format!("remove it from the engine: `docker image rm {reference}`"))
         );
     }
     for name in names.iter().filter(|name| !image.references.contains(name)) {
@@ -67,7 +67,7 @@ pub fn hold(
     match store.inspect(reference)? {
         Some(image) => Ok(image),
         None => {
-            anyhow::bail!("the engine does not hold `{reference}`, which it has just pulled")
+            anyhow::bail!("the engine no longer has `{reference}`, which it just pulled")
         }
     }
 }

@@ -75,8 +75,8 @@ pub(super) enum Delivery {
     Arrived { published: Published, took: Duration },
     /// It failed with this message.
     Failed(String),
-    /// It was cancelled.
-    Cancelled,
+    /// It was canceled.
+    Canceled,
 }
 
 /// The images that wait to be pushed, and those that were pushed.
@@ -127,7 +127,7 @@ impl Parcels {
         let courier = self.idle.pop()?;
         let parcel = self.waiting.pop_front()?;
         let image = parcel.image;
-        self.desks[courier].send(parcel).expect("a courier ends when its desk does");
+        self.desks[courier].send(parcel).expect("a thread ends when its channel closes");
         Some(image)
     }
 
@@ -183,5 +183,5 @@ fn send(parcel: &Parcel, publisher: &dyn Publisher, retries: u32) -> Delivery {
             Err(_) => break,
         }
     }
-    Delivery::Cancelled
+    Delivery::Canceled
 }

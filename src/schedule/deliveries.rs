@@ -42,7 +42,7 @@ impl Loop<'_, '_> {
                     self.parcels.cancel();
                 }
             }
-            Delivery::Cancelled => {}
+            Delivery::Canceled => {}
         }
     }
 

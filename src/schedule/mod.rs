@@ -60,7 +60,7 @@ pub enum OnFailure {
     Finish,
     /// All images continue that do not depend on it.
     KeepGoing,
-    /// Running builds are cancelled too.
+    /// Running builds are canceled too.
     Cancel,
 }
 
@@ -71,7 +71,7 @@ pub struct Interrupter {
 }
 
 impl Interrupter {
-    /// Stops the run: nothing new starts, and running builds are cancelled in the engine.
+    /// Stops the run: nothing new starts, and running builds are canceled in the engine.
     pub fn interrupt(&self, signal: i32) {
         // The receiver is gone once the run is over. Then nothing is left to stop.
         drop(self.to_loop.send(Message::Signal(signal)));
@@ -197,7 +197,7 @@ struct Running {
     since: Instant,
     /// When it times out.
     until: Option<Instant>,
-    /// Whether it timed out and was cancelled for that.
+    /// Whether it timed out and was canceled for that.
     timed_out: bool,
     cancel: Cancel,
 }
@@ -348,10 +348,10 @@ impl Loop<'_, '_> {
                 let event = Event::ImageBuilt { image_id, references, steps, size, took };
                 self.emit_of(image, event);
             }
-            Ending::Cancelled if timed_out => self.fail(image, self.overdue(), took),
-            Ending::Cancelled => {
+            Ending::Canceled if timed_out => self.fail(image, self.overdue(), took),
+            Ending::Canceled => {
                 self.states.cancel(image);
-                self.emit_of(image, Event::ImageCancelled { took });
+                self.emit_of(image, Event::ImageCanceled { took });
                 self.stop();
             }
             Ending::Failed(failure) => self.fail(image, failure, took),
@@ -390,7 +390,7 @@ impl Loop<'_, '_> {
 
     fn overdue(&self) -> Failure {
         let time = self.options.timeout.unwrap_or_default();
-        let message = format!("it took longer than {}", humantime::format_duration(time));
+        let message = format!("timed out after {}", humantime::format_duration(time));
         Failure::new(FailureKind::Build, message)
     }
 

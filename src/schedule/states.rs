@@ -25,8 +25,8 @@ pub enum State {
     Done,
     /// It could not be built.
     Failed,
-    /// It was started and cancelled.
-    Cancelled,
+    /// It was started and canceled.
+    Canceled,
     /// It was never started.
     Skipped,
 }
@@ -36,7 +36,7 @@ impl State {
     pub fn is_final(self) -> bool {
         matches!(
             self,
-            State::Absent | State::Done | State::Failed | State::Cancelled | State::Skipped
+            State::Absent | State::Done | State::Failed | State::Canceled | State::Skipped
         )
     }
 }
@@ -148,7 +148,7 @@ impl<'a> States<'a> {
         }
     }
 
-    /// The number of slots that an image takes, at most as many as there are.
+    /// The number of slots that an image takes, up to all of them.
     fn weight(&self, image: UnitId) -> usize {
         self.plan.weight(image).min(self.places)
     }
@@ -179,9 +179,9 @@ impl<'a> States<'a> {
         self.skip_where(|image, state| lost[image.index()] && !state.is_final())
     }
 
-    /// Records that a running image was cancelled.
+    /// Records that a running image was canceled.
     pub fn cancel(&mut self, image: UnitId) {
-        self.set(image, State::Cancelled);
+        self.set(image, State::Canceled);
     }
 
     /// Skips all images that have not started. Returns them in the order of the plan.
@@ -212,7 +212,7 @@ impl<'a> States<'a> {
             State::Ready => matches!(from, State::Absent | State::Waiting),
             State::Running => from == State::Ready,
             State::Done => matches!(from, State::Absent | State::Running),
-            State::Failed | State::Cancelled => from == State::Running,
+            State::Failed | State::Canceled => from == State::Running,
             State::Skipped => matches!(from, State::Waiting | State::Ready),
         };
         assert!(legal, "image {} can't go from {from:?} to {to:?}", image.index());

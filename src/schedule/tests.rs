@@ -46,7 +46,7 @@ fn instant<'a>(script: &'a Script, record: &'a Record) -> Stub<'a> {
         std::thread::yield_now();
         record.running.lock().unwrap().0 -= weight;
         Ok(if cancel.is_set() {
-            BuildOutcome::Cancelled
+            BuildOutcome::Canceled
         } else if script.fails[image] {
             let message = "as scripted".to_owned();
             BuildOutcome::Failed(BuildFailure { step: None, message, may_pass: false })
@@ -211,10 +211,10 @@ fn check(script: &Script) {
                 }
                 end("skipped");
             }
-            Event::ImageCancelled { .. } => {
+            Event::ImageCanceled { .. } => {
                 let by_failure = script.on_failure == OnFailure::Cancel && seen.tally.failed > 0;
                 assert!(by_failure || seen.tally.signal == Some(15));
-                end("cancelled");
+                end("canceled");
             }
             _ => {}
         }
@@ -233,8 +233,8 @@ fn check(script: &Script) {
             assert_eq!(*end, expected, "image {image}");
         }
     }
-    let Tally { built, failed, skipped, cancelled, .. } = seen.tally;
-    assert_eq!(built + failed + skipped + cancelled, script.needs.len());
+    let Tally { built, failed, skipped, canceled, .. } = seen.tally;
+    assert_eq!(built + failed + skipped + canceled, script.needs.len());
     check_that_nothing_starts_after_a_stop(&seen.events, keep_going);
 }
 

@@ -73,8 +73,8 @@ pub enum Prepared {
         /// Prevents other runs from building the same image, until it is dropped.
         claim: Claim,
     },
-    /// The run was cancelled meanwhile.
-    Cancelled,
+    /// The run was canceled meanwhile.
+    Canceled,
 }
 
 /// What is held while an image is built.
@@ -131,7 +131,7 @@ pub(super) enum Ending {
     /// Nothing had to be built. The identity is set if the image has children.
     Present(Present, Option<Identity>),
     Failed(Failure),
-    Cancelled,
+    Canceled,
 }
 
 /// Builds images until the loop closes the channel.
@@ -170,7 +170,7 @@ pub(super) fn serve<T>(
 /// Turns a panic into a failure of one image, so that the loop does not wait for this thread forever.
 pub(super) fn or_panicked<T>(work: impl FnOnce() -> T) -> Result<T, &'static str> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-        .map_err(|_| "the worker panicked; this is a fault in layers")
+        .map_err(|_| "the worker panicked; this is a bug in layers")
 }
 
 /// An image to be built, and what builds it.
@@ -191,7 +191,7 @@ fn build(work: Work<'_>, retries: u32) -> Ending {
             Err(fault) => fault,
         };
         if order.cancel.is_set() && fault.failure.kind == FailureKind::Machinery {
-            return Ending::Cancelled;
+            return Ending::Canceled;
         }
         if !fault.may_pass || attempt > retries {
             return Ending::Failed(fault.failure);
@@ -202,7 +202,7 @@ fn build(work: Work<'_>, retries: u32) -> Ending {
             break;
         }
     }
-    Ending::Cancelled
+    Ending::Canceled
 }
 
 /// Why an attempt failed, and whether the error is transient.
@@ -242,7 +242,7 @@ fn try_once(work: Work<'_>) -> Result<Ending, Box<Fault>> {
             drop(claim);
             ending
         }
-        Prepared::Cancelled => Ok(Ending::Cancelled),
+        Prepared::Canceled => Ok(Ending::Canceled),
     }
 }
 
@@ -304,7 +304,7 @@ fn perform(work: Work<'_>, request: &BuildRequest) -> Result<Ending, Box<Fault>>
             let (identity, size) = (Identity::of(&image), image.size);
             Ok(Ending::Built { image_id, references: request.references.clone(), identity, size })
         }
-        BuildOutcome::Cancelled => Ok(Ending::Cancelled),
+        BuildOutcome::Canceled => Ok(Ending::Canceled),
         BuildOutcome::Failed(failure) => {
             let step = failure.step.as_ref();
             Err(Box::new(Fault {
@@ -326,11 +326,11 @@ fn perform(work: Work<'_>, request: &BuildRequest) -> Result<Ending, Box<Fault>>
 fn look_at(image_id: &str, store: &dyn ImageStore) -> anyhow::Result<StoredImage> {
     match store.inspect(image_id)? {
         Some(image) => Ok(image),
-        None => Err(transient(format!(
-            "the engine no longer has `{image_id}`, which it has just built"
-        ))
-        .hint("another run may build the same names from other files; build again")
-        .into()),
+        None => {
+            Err(transient(format!("the engine no longer has `{image_id}`, which it just built"))
+                .hint("build again; another run may be building images with the same names")
+                .into())
+        }
     }
 }
 

@@ -32,14 +32,14 @@ pub fn check(
         options.collect::<Vec<_>>().join(" and ")
     };
     Err(permanent(format!(
-        "{} {} can't do {}: its image store keeps nothing beside the images",
+        "{} {} does not support {}: its image store keeps no attestations",
         info.name,
         info.version,
         options(""),
     ))
     .hint(format!(
-        "set `\"features\": {{\"containerd-snapshotter\": true}}` in its `daemon.json`, which \
-             Docker 24 was the first to take, or say {}",
+        "with Docker 24 or newer, set `\"features\": {{\"containerd-snapshotter\": true}}` in \
+             `daemon.json`, or pass {}",
         options("=false")
     ))
     .into())
@@ -62,7 +62,7 @@ pub fn annotations(
         if let Some(digest) = digest_of(&base, engine.images())? {
             annotations.insert(BASE_DIGEST.to_owned(), digest);
         }
-        annotations.insert(BASE_NAME.to_owned(), base.normalised());
+        annotations.insert(BASE_NAME.to_owned(), base.normalized());
     }
     Ok(annotations)
 }

@@ -70,9 +70,9 @@ fn tree_of_base(git: &Git, range: Range<'_>) -> anyhow::Result<String> {
 fn tree_of_head(git: &Git, head: &str) -> anyhow::Result<String> {
     if is_null(head) {
         return Err(usage(format!(
-            "`{head}` is the null commit, which GitHub sends for a branch that was deleted"
+            "`{head}` is the null commit, which GitHub sends for a deleted branch"
         ))
-        .hint("compare with a commit that exists")
+        .hint("compare with an existing commit")
         .into());
     }
     git.resolve(head).map_err(as_usage)
@@ -113,16 +113,16 @@ fn between_revisions(
     let errors: Vec<Diagnostic> = now.problems.iter().filter(|it| it.is_error()).cloned().collect();
     if !errors.is_empty() {
         say::err(&diagnostics::draw(&errors, at.paint))?;
-        say::err(&format!("these are the files of `{head}`\n"))?;
+        say::err(&format!("the errors are in the files of `{head}`\n"))?;
         return Err(printed(ErrorKind::Files).into());
     }
     if then.graph.images.is_empty() && now.graph.images.is_empty() {
         return Err(usage(format!(
-            "neither side of `{}` has a Dockerfile where `{}` is the root",
+            "no Dockerfile found on either side of `{}`, with `{}` as the root",
             range.text,
             visible_path(&root)
         ))
-        .hint("say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
+        .hint("set their location in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
         .into());
     }
     build_settings::check_target(&at.global, &now.graph)?;

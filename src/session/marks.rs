@@ -116,14 +116,14 @@ fn by_size(graph: &Graph, held: &Held) -> Marks {
     let largest = || mark("1 GB and more", Shade::Step(STEPS - 1));
     let steps = SIZES.iter().zip(0_u8..);
     let legend = steps.map(|((_, word), step)| mark(*word, Shade::Step(step)));
-    let legend = legend.chain([largest(), mark("not there", Shade::Unknown)]).collect();
+    let legend = legend.chain([largest(), mark("not found", Shade::Unknown)]).collect();
     let of = |id: ImageId| match held.holder(&graph.images[id].references) {
         Holder::One(held) => {
             let step = SIZES.iter().zip(0_u8..).find(|((most, _), _)| held.size < *most);
             let shade = step.map_or(largest().shade, |(_, step)| Shade::Step(step));
             mark(words::size(held.size), shade)
         }
-        Holder::Missing(_) | Holder::Several(_) => mark("not there", Shade::Unknown),
+        Holder::Missing(_) | Holder::Several(_) => mark("not found", Shade::Unknown),
     };
     let marks = IdMap::from_fn(graph.images.len(), |id| Some(of(id)));
     Marks { about: "size", legend, marks }

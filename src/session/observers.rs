@@ -120,7 +120,7 @@ impl Observers {
     /// Returns an error if that cannot be printed, or if the run could not be shown.
     pub fn leave(mut self, judge: &Judge<'_>, at: &Invocation) -> anyhow::Result<RunRecord> {
         let memory = &judge.memory;
-        // Without them, the next run queries the engine once more per image; nothing else depends
+        // Without them, the next run sends the engine one more request per image; nothing else depends
         // on them.
         drop(memory.keep_built(&judge.built, self.ours));
         if !self.took.is_empty() {
@@ -147,7 +147,7 @@ impl Observers {
 }
 
 fn warn_unkept(why: &dyn Display, at: &Invocation) -> anyhow::Result<()> {
-    say::warning(&format!("the log of this run can't be kept: {why}"), at.paint)
+    say::warning(&format!("can't write the log of this run: {why}"), at.paint)
 }
 
 /// Returns what shows a run that starts at the given time, or `None` if the run is quiet.

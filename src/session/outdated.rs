@@ -56,7 +56,7 @@ pub fn compare(
 /// # Errors
 /// Returns an error if the registry does not have the tag, or cannot be reached.
 pub fn look(registries: &Registries, reference: &Reference) -> anyhow::Result<String> {
-    registries.digest(&remote(reference))?.context("its registry has no such tag")
+    registries.digest(&remote(reference))?.context("tag not found in its registry")
 }
 
 /// Returns what an external is compared with: its pin, or else what the engine's store has under its tag. Connects to
@@ -83,8 +83,8 @@ fn connect_now(name: EngineName, at: &Invocation) -> anyhow::Result<Box<dyn Buil
 /// Returns the digests that an image in the engine's store has in its registry.
 fn held_digests(engine: &dyn Builder, reference: &Reference) -> anyhow::Result<Vec<String>> {
     let stored = engine.images().inspect(&reference.familiar())?;
-    let digests = digests_of(&stored.context("the engine does not hold it")?.digests, reference);
-    ensure!(!digests.is_empty(), "the engine's image did not come from its registry");
+    let digests = digests_of(&stored.context("not found in the engine")?.digests, reference);
+    ensure!(!digests.is_empty(), "the engine's image was not pulled from its registry");
     Ok(digests)
 }
 

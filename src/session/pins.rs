@@ -37,12 +37,10 @@ pub fn bring(
     let Some(name) = name.map(Reference::familiar) else { return Ok(()) };
     match store.inspect(&name)? {
         Some(other) if other.id != image.id => Err(permanent(format!(
-            "`{name}` is another image in the engine than `{pinned}`, to which it is pinned, and \
-                 what reads this Dockerfile takes no named contexts"
+            "`{name}` is pinned to `{pinned}`, but is a different image in the engine, and the \
+                 frontend of this Dockerfile does not support named contexts"
         ))
-        .hint(format!(
-            "use Docker 23 or newer, or let the name lead there: docker tag {pinned} {name}"
-        ))
+        .hint(format!("use Docker 23 or newer, or move the tag: docker tag {pinned} {name}"))
         .into()),
         Some(_) => Ok(()),
         None => store.tag(&image.id, &name),
@@ -79,6 +77,11 @@ mod tests {
         assert_eq!(failure(None), None);
         assert_eq!(failure(Some("sha256:debian-one")), None);
         let failure = failure(Some("sha256:debian-two")).unwrap();
-        assert!(failure.starts_with("`debian:12` is another image in the engine"), "{failure}");
+        assert!(
+            failure.starts_with(
+                "`debian:12` is pinned to `debian@sha256:1`, but is a different image in the engine"
+            ),
+            "{failure}"
+        );
     }
 }

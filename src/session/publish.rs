@@ -176,9 +176,9 @@ mod tests {
         assert_eq!(ended, failure);
         let pushes = calls.iter().filter(|call| call.starts_with("push ")).count();
         assert_eq!(u32::try_from(pushes), Ok(PUSHES));
-        let cancelled = Cancel::default();
-        cancelled.set();
-        let (ended, calls) = pushed(PUSHES, &cancelled);
+        let canceled = Cancel::default();
+        canceled.set();
+        let (ended, calls) = pushed(PUSHES, &canceled);
         assert_eq!(ended, failure);
         assert_eq!(calls.iter().filter(|call| call.starts_with("push ")).count(), 1);
     }

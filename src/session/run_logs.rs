@@ -16,8 +16,8 @@ use crate::workspace::root;
 pub fn kept(start: &Path) -> anyhow::Result<Vec<RunLog>> {
     let runs = runs::all(&root::own_memory(&root::find_root(start))?);
     if runs.is_empty() {
-        return Err(usage("no run has built anything here")
-            .hint("`layers build --all` does")
+        return Err(usage("no runs found: nothing has been built here yet")
+            .hint("`layers build --all` builds all images")
             .into());
     }
     Ok(runs)
@@ -35,7 +35,7 @@ pub fn choose<'a>(runs: &'a [RunLog], id: Option<&str>) -> anyhow::Result<&'a Ru
     found.ok_or_else(|| {
         let id = id.unwrap_or_default();
         let hint = suggest(id, runs.iter().map(|run| run.id.as_str()));
-        let hint = hint.as_deref().unwrap_or("`layers runs` lists those that are kept");
-        usage(format!("no run `{id}` is kept")).hint(hint).into()
+        let hint = hint.as_deref().unwrap_or("`layers runs` lists the runs that are kept");
+        usage(format!("run `{id}` not found")).hint(hint).into()
     })
 }

@@ -83,13 +83,13 @@ impl PagesOption<'_> {
             (Some(file), _) => (self.start.join(file), file.clone()),
             (None, Some(folder)) => (folder.join(PAGE), folder.join(PAGE)),
             (None, None) => {
-                return say::err("no page: a run that builds nothing keeps no log\n");
+                return say::err("no report: nothing was built, so the run has no log\n");
             }
         };
         let standing = Standing { id: &id, began, is_written: false };
         let kept = runs::all(memory);
         let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
         say::file(&path, &draw(&run, &standing, older))?;
-        say::err(&format!("page: {}\n", visible_path(&name)))
+        say::err(&format!("report: {}\n", visible_path(&name)))
     }
 }

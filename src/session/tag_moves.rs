@@ -72,7 +72,7 @@ pub fn release(
     match serde_json::from_str::<InfrastructureError>(&said) {
         Ok(error) => Err(error.into()),
         Err(_) if said.trim().is_empty() => {
-            anyhow::bail!("the process that moves tags ended: {}", finished.status)
+            anyhow::bail!("the process that moves tags failed: {}", finished.status)
         }
         Err(_) => anyhow::bail!("{}", said.trim()),
     }
@@ -85,14 +85,15 @@ pub fn release(
 pub fn move_tags(file: &Path, at: &Invocation) -> anyhow::Result<()> {
     // The lock is created only after the file was read as an intent: this may be run by hand on
     // another path.
-    let (parent, name) = file.parent().zip(file.file_name()).context("a file lies in a folder")?;
+    let (parent, name) =
+        file.parent().zip(file.file_name()).context("the path has no directory")?;
     let folder = StateDir::at(parent);
     let intent = read(&folder, name)?;
     let lock = folder
         .place(LOCK)
         .and_then(|path| File::options().write(true).create(true).truncate(false).open(path));
-    let lock = lock.context("can't make the lock of releases")?;
-    lock.lock().context("can't lock releases")?;
+    let lock = lock.context("can't create the lock for moving tags")?;
+    lock.lock().context("can't acquire the lock for moving tags")?;
     for left in others(&folder, name) {
         finish_left(&folder, &left, at)?;
     }

@@ -33,7 +33,7 @@ impl Drop for Claim {
 /// Claims the file at `path`, in a directory that exists.
 ///
 /// Calls `waits` if another run has the claim, and then blocks until that run is done or dead. Returns whether it
-/// waited, in which case the other run may have built the image. Returns `None` if the wait was cancelled.
+/// waited, in which case the other run may have built the image. Returns `None` if the wait was canceled.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written, or if the file system does not support locks.
@@ -66,11 +66,11 @@ pub(super) fn claim(
     }
 }
 
-/// Waits for a lock. Returns `None` if the wait was cancelled.
+/// Waits for a lock. Returns `None` if the wait was canceled.
 fn wait_for(file: File, cancel: &Cancel) -> io::Result<Option<File>> {
     let (tell, told) = mpsc::channel();
-    let cancelled = tell.clone();
-    let _guard = cancel.on_set(move || drop(cancelled.send(None)));
+    let canceled = tell.clone();
+    let _guard = cancel.on_set(move || drop(canceled.send(None)));
     // The system's wait cannot be interrupted. A thread whose receiver is gone releases the lock as
     // soon as it gets it.
     std::thread::spawn(move || {
@@ -109,7 +109,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn ours(claimed: Option<(Claim, bool)>) -> (Claim, bool) {
-        claimed.expect("it is not cancelled")
+        claimed.expect("it is not canceled")
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_is_told_and_can_be_cancelled() {
+    fn waiting_is_told_and_can_be_canceled() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let (first, waited) =

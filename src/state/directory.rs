@@ -215,7 +215,7 @@ fn what_is_wrong(metadata: &Metadata, is_directory: bool) -> Option<&'static str
     } else if is_directory {
         Some("not a directory")
     } else {
-        (metadata.nlink() > 1).then_some("a file with a second name (a hard link)")
+        (metadata.nlink() > 1).then_some("a file with more than one hard link")
     }
 }
 

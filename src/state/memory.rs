@@ -115,7 +115,7 @@ impl Memory {
     }
 
     /// Claims a key of an image for building. Calls `waits` if another run has the claim. Returns whether it waited, or
-    /// `None` if the wait was cancelled.
+    /// `None` if the wait was canceled.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written, or if the file system does not support locks.

@@ -131,7 +131,7 @@ pub fn make(runs: &StateDir, began: UnixTime) -> io::Result<(StateDir, File)> {
             return Ok((folder, events));
         }
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many runs began at once"))
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many runs started at once"))
 }
 
 /// Removes the oldest runs in excess of the limit. `has_end` returns whether a log contains the end of its run.

@@ -21,7 +21,7 @@ pub fn wanted(global: &Global, file: &ConfigFile) -> (Attestations, Vec<Diagnost
             Ok(Said(parameters)) => parameters,
             Err(message) => {
                 let span = ConfigFile::span(setting);
-                let text = format!("`{kind}` can't be read: {message}");
+                let text = format!("`{kind}` is not valid: {message}");
                 problems.push(Diagnostic::new(Rule::Config, text).at(&file.source, span, ""));
                 None
             }

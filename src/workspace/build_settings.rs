@@ -92,8 +92,8 @@ fn platform_of(at: &Invocation, file: &ConfigFile) -> anyhow::Result<Option<Plat
         return Ok(Some(platform));
     }
     let (what, hint) = match given.contains(',') {
-        true => ("several platforms, and a run builds for one", "set it to one of them"),
-        false => ("not a platform", "set it to one such as `linux/arm64`"),
+        true => ("several platforms, but a run builds for one", "set it to one of them"),
+        false => ("not a valid platform", "set it to one such as `linux/arm64`"),
     };
     let shown = given.escape_debug();
     let message = format!("{DEFAULT_PLATFORM} is `{shown}`, which is {what}");
@@ -111,7 +111,7 @@ fn lasting_platform(global: &Global, file: &ConfigFile) -> Option<Platform> {
 pub fn configured_platform(file: &ConfigFile) -> Result<Option<Platform>, Diagnostic> {
     let Some(setting) = &file.config.platform else { return Ok(None) };
     setting.get_ref().parse().map(Some).map_err(|_| {
-        let message = format!("`{}` is not a platform", visible(setting.get_ref()));
+        let message = format!("`{}` is not a valid platform", visible(setting.get_ref()));
         Diagnostic::new(Rule::InvalidPlatform, message)
             .at(&file.source, ConfigFile::span(setting), "")
             .hint("set it to one such as `linux/arm64`")
@@ -142,10 +142,11 @@ pub fn frontend_of(file: &ConfigFile) -> (Option<Frontend>, Option<Diagnostic>) 
     let Some(setting) = &file.config.check.frontend else { return (None, None) };
     let version = Frontend::parse(setting.get_ref());
     let mistake = version.is_none().then(|| {
-        let message = format!("`{}` is no version of Docker's frontend", setting.get_ref());
+        let message =
+            format!("`{}` is not a valid version of Docker's frontend", setting.get_ref());
         Diagnostic::new(Rule::Config, message)
             .at(&file.source, ConfigFile::span(setting), "")
-            .hint("write it as `frontend = \"1.4\"`")
+            .hint("write it like `frontend = \"1.4\"`")
     });
     (version, mistake)
 }

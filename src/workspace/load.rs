@@ -291,8 +291,8 @@ fn describe_nothing(root: &Path, file: &ConfigFile) -> anyhow::Error {
         globs if globs.is_empty() => Cow::from("the groups of `layers.toml`"),
         globs => list(&globs).into(),
     };
-    usage(format!("no Dockerfile in `{}`: looked for {globs}", visible_path(root)))
-        .hint("say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
+    usage(format!("no Dockerfile found in `{}`: searched for {globs}", visible_path(root)))
+        .hint("set their location in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]")
         .into()
 }
 

@@ -114,7 +114,7 @@ fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     };
     let (committed, pins) = match read(workspace)? {
         Ok(Some(committed)) => committed,
-        Ok(None) => return refuse(&format!("there is no `{FILE}`, which `--locked` builds by")),
+        Ok(None) => return refuse(&format!("`{FILE}` not found, which `--locked` requires")),
         Err(problem) => return stop(&problem, at),
     };
     let graph = &workspace.graph;
@@ -130,7 +130,7 @@ fn heed(workspace: &Workspace, at: &Invocation) -> anyhow::Result<Pins> {
     let open: Vec<String> = open.map(Reference::familiar).collect();
     if !open.is_empty() {
         let (externals, are) =
-            (count(open.len(), "external"), if open.len() == 1 { "is" } else { "are" });
+            (count(open.len(), "external image"), if open.len() == 1 { "is" } else { "are" });
         return refuse(&format!("{externals} {are} not pinned in `{FILE}`: {}", list(&open)));
     }
     Ok(pins)

@@ -60,16 +60,18 @@ impl Reader<'_> {
         placeholder: &str,
     ) -> anyhow::Result<Option<Given>> {
         let (what, hint) = match placeholder {
-            "namespace" => ("a namespace", "write it as `acme` or `registry.example:5000/acme`"),
+            "namespace" => {
+                ("a valid namespace", "write it as `acme` or `registry.example:5000/acme`")
+            }
             _ => (
-                "a part of a name",
-                "write it in lower-case letters and digits, with `-`, `_` or `.` between them",
+                "a valid part of an image name",
+                "use lowercase letters and digits, separated by `-`, `_`, or `.`",
             ),
         };
         if let Some(given) = given {
             if !fits(self.file, placeholder, &given.value) {
                 let (value, cause) = (&given.value, given.origin.cause());
-                return Err(usage(format!("{cause} is `{value}`, which can't be {what}"))
+                return Err(usage(format!("{cause} is `{value}`, which is not {what}"))
                     .hint(hint)
                     .into());
             }
@@ -79,7 +81,7 @@ impl Reader<'_> {
         let span: Span = ConfigFile::span(setting);
         let value = setting.get_ref().clone();
         if !fits(self.file, placeholder, &value) {
-            let problem = Diagnostic::new(Rule::InvalidName, format!("`{value}` can't be {what}"));
+            let problem = Diagnostic::new(Rule::InvalidName, format!("`{value}` is not {what}"));
             self.problems.push(problem.at(&self.file.source, span, "").hint(hint));
         }
         let origin = Origin::Config(self.file.source.place(span));

@@ -23,21 +23,21 @@ pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
             let path = RelPath::new(&context.value);
             context.is_folder = path.is_some_and(|path| is_folder(&path));
             if context.value.starts_with('.') && !context.is_folder {
-                problems.push(missing(Rule::Config, "folder", &context.value, &context.spot));
+                problems.push(missing(Rule::Config, "directory", &context.value, &context.spot));
             }
         }
         if let Some(spot) = &image.said.context
             && !is_folder(&image.context)
         {
             let path = image.context.as_str();
-            problems.push(missing(Rule::UnreadableContext, "folder", path, spot));
+            problems.push(missing(Rule::UnreadableContext, "directory", path, spot));
         }
         let Some(spot) = &image.said.dockerfile else { return true };
         let on_disk = image.dockerfile.under(root);
         let path = image.dockerfile.as_str();
         if let Some(what) = what_else(&on_disk) {
             let problem = Diagnostic::new(Rule::UnreadableFile, format!("`{path}` is {what}"));
-            problems.push(problem.at(&spot.0, spot.1, "").hint("name a Dockerfile"));
+            problems.push(problem.at(&spot.0, spot.1, "").hint("set it to a Dockerfile"));
             return false;
         }
         let is_there = on_disk.is_file();
@@ -50,7 +50,7 @@ pub fn look(root: &Path, candidates: &mut Vec<Candidate>) -> Vec<Diagnostic> {
 }
 
 fn missing(rule: Rule, what: &str, path: &str, (source, span): &Spot) -> Diagnostic {
-    Diagnostic::new(rule, format!("there is no {what} `{path}`"))
+    Diagnostic::new(rule, format!("{what} `{path}` not found"))
         .at(source, *span, "")
-        .hint("paths are relative to the folder of `layers.toml`")
+        .hint("paths are relative to the directory of `layers.toml`")
 }

@@ -41,7 +41,7 @@ pub fn check(proxies: &BuildProxies, attestations: &Attestations) -> anyhow::Res
     if !is_open || proxies.secrets().is_empty() {
         return Ok(());
     }
-    Err(usage("the provenance would publish the password of the proxy in Docker's configuration")
-        .hint("use `--provenance=mode=min`, which leaves build arguments out")
+    Err(usage("the provenance would expose the password of the proxy in Docker's configuration")
+        .hint("use `--provenance=mode=min`, which omits build arguments")
         .into())
 }

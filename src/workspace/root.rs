@@ -1,6 +1,6 @@
 //! Where a repository begins, and its state directory.
 //!
-//! Owns how the directory of a command leads to the root of the repository.
+//! Owns how the root of the repository is found from the directory of a command.
 
 use std::path::{Path, PathBuf};
 
@@ -20,13 +20,13 @@ use super::Invocation;
 /// # Errors
 /// Returns an error if it does not exist.
 pub fn start_folder(at: &Invocation) -> anyhow::Result<PathBuf> {
-    let current = std::env::current_dir().context("can't tell the current folder")?;
+    let current = std::env::current_dir().context("can't determine the current directory")?;
     let Some(wanted) = &at.global.directory else { return Ok(current) };
     let folder = current.join(wanted);
     let found = folder.canonicalize();
     let found = found.map_err(|error| usage(format!("`{}`: {error}", visible_path(wanted))))?;
     if !found.is_dir() {
-        return Err(usage(format!("`{}` is no folder", visible_path(wanted))).into());
+        return Err(usage(format!("`{}` is not a directory", visible_path(wanted))).into());
     }
     Ok(found)
 }

@@ -19,7 +19,7 @@ use super::environment::Environment;
 const SHA_LENGTH: usize = 12;
 
 const TAG_HINT: &str =
-    "a tag has letters, digits, `_`, `.` and `-`, and begins with none of the last two";
+    "a tag consists of letters, digits, `_`, `.`, and `-`, and can't start with `.` or `-`";
 
 /// Returns the tags of the command line, or else of the environment, or else of `layers.toml`. Without a `head`, tags
 /// that are named after it are omitted. A bad one in `layers.toml` is a diagnostic.
@@ -50,7 +50,7 @@ pub fn read(
                 Ok(value) => {
                     let origin = Origin::Config(file.source.place(span));
                     if !is_tag(&value) {
-                        let message = format!("`{value}` can't be a tag");
+                        let message = format!("`{value}` is not a valid tag");
                         let problem = Diagnostic::new(Rule::InvalidName, message);
                         problems.push(problem.at(&file.source, span, "").hint(TAG_HINT));
                     }
@@ -72,7 +72,7 @@ pub fn read(
             usage(format!("{cause} is `{text}`: {}", unfilled.message)).hint(unfilled.hint)
         })?;
         if !is_tag(&value) {
-            return Err(usage(format!("{cause} is `{value}`, which can't be a tag"))
+            return Err(usage(format!("{cause} is `{value}`, which is not a valid tag"))
                 .hint(TAG_HINT)
                 .into());
         }
@@ -103,16 +103,16 @@ impl Known<'_> {
             return Err(Unfilled::unknown("placeholder", name, OF_GIT));
         };
         let (answer, message, hint) = match name {
-            "git.sha" => (head.commit(), "there is no commit yet", "`git commit` makes one"),
+            "git.sha" => (head.commit(), "there are no commits yet", "`git commit` creates one"),
             "git.tag" => (
                 head.tag(),
                 "HEAD has no tag",
-                "`git tag 1.2` puts one there; `git fetch --tags` brings those that a clone lacks",
+                "`git tag 1.2` creates one; `git fetch --tags` fetches those that a clone lacks",
             ),
             _ => (
                 head.branch(),
-                "HEAD is on no branch",
-                "`git switch BRANCH`, or set CI_COMMIT_BRANCH to its name",
+                "HEAD is detached",
+                "run `git switch BRANCH`, or set CI_COMMIT_BRANCH",
             ),
         };
         match answer {
@@ -121,8 +121,8 @@ impl Known<'_> {
             other => match (name, self.branch_of_pipeline(), other) {
                 ("git.branch", Some(branch), _) => Ok(branch.to_owned()),
                 (_, _, Err(said)) => Err(Unfilled::new(
-                    format!("git does not know: {said}"),
-                    "`git status` has to work here, or write the tag itself",
+                    format!("git failed: {said}"),
+                    "make `git status` work here, or set the tag without a placeholder",
                 )),
                 _ => Err(Unfilled::new(message, hint)),
             },

@@ -51,14 +51,14 @@ fn a_layer_of_many_images_is_several_matrices() {
 fn a_workflow_that_github_would_not_start_is_an_error() {
     let graph = numbered(vec![Vec::new(); 2000]);
     let error = error::text(&github(&graph, &PLAIN).unwrap_err());
-    assert!(error.starts_with("the workflow of 2000 images is "), "{error}");
-    assert!(error.contains(" KB large, and GitHub starts none above 500 KB\n"), "{error}");
-    assert!(error.ends_with("\nhint: add --packed, which takes fewer jobs, or name fewer images"));
+    assert!(error.starts_with("the workflow for 2000 images has "), "{error}");
+    assert!(error.contains(" KB, more than GitHub's limit of 500 KB\n"), "{error}");
+    assert!(error.ends_with("\nhint: pass --packed for fewer jobs, or select fewer images"));
     let packed = github(&graph, &PACKED).unwrap();
     check(&systems::github(&fitting(schema::GITHUB, &packed)), &needs_of(&graph));
     let error = github(&numbered(vec![Vec::new(); 9000]), &PACKED).unwrap_err();
     let error = error::text(&error);
-    assert!(error.ends_with("\nhint: name fewer images, and make a workflow of each part"));
+    assert!(error.ends_with("\nhint: select fewer images, and generate one workflow per part"));
 }
 
 #[test]

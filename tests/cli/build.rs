@@ -72,10 +72,10 @@ error: builder failed at docker/builder/Dockerfile:4
 4 | / RUN make \\
 5 | |     wheels
   | |__________^ exit code: 2
-  last 2 lines of its log:
+  last 2 lines of the log:
   | make: *** no rule
   | stop
-  skipped because of it: dev, release
+  skipped dependents: dev, release
 
 2 built, 1 failed, 2 skipped of 5 images in 0.0s
 try again: layers build builder

@@ -17,7 +17,7 @@ fn a_file_is_written_with_its_folders_and_checked() {
         .run("ci github --check")
         .code(1)
         .stdout("")
-        .stderr(&format!("there is no `{GITHUB}`\nhint: layers ci github --output {GITHUB}\n"));
+        .stderr(&format!("`{GITHUB}` not found\nhint: layers ci github --output {GITHUB}\n"));
     project.run(&format!("ci github --output {GITHUB}")).code(0).stdout("").stderr("");
     assert_eq!(project.read(GITHUB), project.run("ci github").code(0).stderr("").out());
     assert_eq!(project.read(GITHUB), project.run("ci github -o -").code(0).out());
@@ -40,7 +40,7 @@ fn a_file_is_written_with_its_folders_and_checked() {
         ]
     );
     project.run("ci gitlab --check").code(1).stderr(
-        "there is no `.gitlab/images.yml`\nhint: layers ci gitlab --output .gitlab/images.yml\n",
+        "`.gitlab/images.yml` not found\nhint: layers ci gitlab --output .gitlab/images.yml\n",
     );
     project.run("ci gitlab --output made/x.yml").code(0);
     project.run("ci gitlab --check --output made/x.yml").code(0).stdout("").stderr("");
@@ -174,7 +174,7 @@ fn what_can_not_be_is_told() {
         .run("ci github --check --output -")
         .code(2)
         .stdout("")
-        .stderr("error: `--check` compares with a file, and `-` is the standard output\n");
+        .stderr("error: `--check` compares with a file, but `-` is stdout\n");
     assert_eq!(
         project.command(&["ci", "github", "--uses", ""]).output().unwrap().status.code(),
         Some(2)
@@ -191,7 +191,7 @@ fn a_workflow_that_is_too_large_is_told_before_it_is_written() {
         project = project.dockerfile(&format!("i{number}"), "FROM scratch\n");
     }
     let said = project.run("ci github --output x.yml").code(2).stdout("").err();
-    assert!(said.ends_with("\nhint: add --packed, which takes fewer jobs, or name fewer images\n"));
+    assert!(said.ends_with("\nhint: pass --packed for fewer jobs, or select fewer images\n"));
     assert!(!project.root().join("x.yml").exists());
     project.run("ci github --packed --output x.yml").code(0);
 }
@@ -200,8 +200,8 @@ fn a_workflow_that_is_too_large_is_told_before_it_is_written() {
 fn without_a_registry_the_jobs_would_look_for_nothing() {
     let project = Project::shop();
     project.run("ci github").code(0).stderr(
-        "warning: no registry is named, so the jobs push to docker.io, and look for nothing there\n\
-         hint: registry = \"ghcr.io/acme\" in layers.toml, or --registry docker.io\n",
+        "warning: no registry is set: jobs push to docker.io, but never reuse images from there\n\
+         hint: set registry = \"ghcr.io/acme\" in layers.toml, or pass --registry docker.io\n",
     );
     let commands = |said: String| -> Vec<String> {
         let lines = said.lines().filter_map(|line| line.split_once("layers build "));

@@ -208,7 +208,7 @@ fn named_contexts_are_edges() {
     );
     let project = project.script(r#"{"record": "calls.jsonl"}"#);
     let said = project.run("build java --engine fake -j1 --progress quiet").code(4).err();
-    assert!(said.contains("the named context `src` is the folder `./src`"), "{said}");
+    assert!(said.contains("the named context `src` is the directory `./src`"), "{said}");
     let config = project.read("layers.toml").replace("src = './src'\n", "");
     let project = project
         .file("layers.toml", config)
@@ -224,7 +224,7 @@ fn named_contexts_are_edges() {
     check_mistake(
         &project.file("layers.toml", wrong),
         &[
-            "error[config]: `prodct-base` is neither an image of this repository nor a folder",
+            "error[config]: `prodct-base` is neither an image of this repository nor a directory",
             "--> layers.toml:2:16",
             "hint: did you mean `product-base`?",
         ],
@@ -262,10 +262,14 @@ fn an_image_has_several_references() {
     let rows = grouped.run("list").code(0).out();
     assert!(rows.contains("x/app:latest y/app:latest "), "{rows}");
     for (config, expected) in [
-        ("reference = ['x/{name}', 'X Y']\n", ["`X Y` is no valid reference", ":1:26", "hint"]),
+        ("reference = ['x/{name}', 'X Y']\n", ["`X Y` is not a valid reference", ":1:26", "hint"]),
         (
             "reference = ['x/{name}', 'x/all']\n",
-            ["`app` and `base` are both called `x/all:latest`", ":1:26", "with `{name}` in it"],
+            [
+                "`app` and `base` are both named `x/all:latest`",
+                ":1:26",
+                "such as one with `{name}`",
+            ],
         ),
     ] {
         check_mistake(
@@ -282,28 +286,58 @@ fn an_image_has_several_references() {
 fn every_mistake_points_at_its_setting() {
     let pair = || Project::shop();
     for (config, expected) in [
-        ("ap = 'x'\n", ["there is no setting `ap` here", ":1:1", "did you mean `app`?"]),
-        ("name = 'a-{dri}'\n", ["there is no placeholder `dri`", ":1:11", "did you mean `dir`?"]),
-        ("context = 'nope'\n", ["there is no folder `nope`", ":1:11", "relative to the folder"]),
-        ("name = 'x'\n", ["two images are called `x`", ":1:8", "set `name = "]),
+        (
+            "ap = 'x'
+",
+            ["unknown setting `ap`", ":1:1", "did you mean `app`?"],
+        ),
+        (
+            "name = 'a-{dri}'
+",
+            ["unknown placeholder `dri`", ":1:11", "did you mean `dir`?"],
+        ),
+        (
+            "context = 'nope'
+",
+            ["directory `nope` not found", ":1:11", "relative to the directory"],
+        ),
+        (
+            "name = 'x'
+",
+            ["two images are named `x`", ":1:8", "set `name = "],
+        ),
         (
             "reference = 'acme/x'\n",
-            ["`agent` and `base` are both called `acme/x:latest`", ":1:13", "with `{name}` in it"],
+            [
+                "`agent` and `base` are both named `acme/x:latest`",
+                ":1:13",
+                "such as one with `{name}`",
+            ],
         ),
-        ("reference = 'acme/X-{name}'\n", ["must be lower-case", ":1:13", "{dir:kebab}"]),
-        ("dockerfiles = ['a[']\n", ["`a[` is no glob: a `[` is not closed", ":1:16", "`**` for"]),
+        ("reference = 'acme/X-{name}'\n", ["must be lowercase", ":1:13", "{dir:kebab}"]),
+        (
+            "dockerfiles = ['a[']\n",
+            ["`a[` is not a valid glob pattern: unclosed `[`", ":1:16", "`**` any number"],
+        ),
         (
             "[[group]]\npattern = 'a(b'\n",
-            ["no regular expression: unclosed group", ":2:11", "single quotes"],
+            ["not a valid regular expression: unclosed group", ":2:11", "single quotes"],
         ),
-        ("[[group]]\nname = 'x'\n", ["must say where its files lie", ":1:1", "dockerfiles = ["]),
+        (
+            "[[group]]\nname = 'x'\n",
+            ["the group has neither `dockerfiles` nor a `pattern`", ":1:1", "dockerfiles = ["],
+        ),
         (
             "[image.x]\ndockerfile = 'x/Dockerfile'\n",
-            ["there is no file `x/Dockerfile`", ":2:14", "relative to the folder"],
+            ["file `x/Dockerfile` not found", ":2:14", "relative to the directory"],
         ),
         (
             "[image.base]\ntargets = ['nope']\n",
-            ["error[unknown-target]: there is no stage `nope`", ":2:12", "no stage has a name"],
+            [
+                "error[unknown-target]: target stage `nope` not found",
+                ":2:12",
+                "no stage has a name",
+            ],
         ),
         ("args.X = '{namespace}'\n", ["`{namespace}` is not set", ":1:11", "REPO_NS"]),
     ] {
@@ -318,7 +352,7 @@ fn a_group_that_finds_nothing_is_a_warning() {
         "dockerfiles = ['docker/*/Dockerfile']\n[[group]]\ndockerfiles = ['nothing/*']\n",
     );
     let said = project.run("check").code(0).err();
-    assert!(said.contains("warning[empty-group]: this group finds no Dockerfile"), "{said}");
+    assert!(said.contains("warning[empty-group]: this group matches no Dockerfile"), "{said}");
     assert!(said.contains("--> layers.toml:3:16"), "{said}");
 }
 
@@ -330,7 +364,7 @@ fn a_double_name_is_mended_by_its_hint() {
             .file("docker/web/app.Containerfile", "FROM debian:12\n")
     };
     let globs = "dockerfiles = ['docker/*/Dockerfile', 'docker/*/*.Containerfile']\n";
-    let doubles = "two images are called `app`";
+    let doubles = "two images are named `app`";
     let first = project().file("layers.toml", globs);
     check_mistake(&first, &[doubles, "hint: set `name = \"{dir:kebab}\"`"]);
     let first = first.file("layers.toml", format!("name = \"{{dir:kebab}}\"\n{globs}"));
@@ -338,12 +372,12 @@ fn a_double_name_is_mended_by_its_hint() {
     // The template is not suggested if other images would get the same reference.
     let second = first.file("docker/web/Dockerfile", "FROM debian:12\n");
     let second = second.file("layers.toml", globs);
-    check_mistake(&second, &[doubles, "hint: leave `docker/web/app.Containerfile` out"]);
+    check_mistake(&second, &[doubles, "hint: add `docker/web/app.Containerfile` to `exclude`"]);
     let third = Project::new()
         .dockerfile("app", "FROM debian:12\n")
         .file("docker/app/Containerfile", "FROM debian:12\n");
-    let hint = "hint: leave `docker/app/Dockerfile` out with `exclude` in `layers.toml`; to build it \
-                under another name, write `[image.docker-app-dockerfile]` with `dockerfile = \
+    let hint = "hint: add `docker/app/Dockerfile` to `exclude` in `layers.toml`; to build it \
+                under another name, add `[image.docker-app-dockerfile]` with `dockerfile = \
                 \"docker/app/Dockerfile\"`";
     check_mistake(&third, &[doubles, hint]);
     let mended = "exclude = [\"docker/app/Dockerfile\"]\n\

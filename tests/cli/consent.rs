@@ -72,7 +72,7 @@ fn without_a_terminal_a_build_stops_and_prints_the_line_that_works() {
     let path = home.join(".ssh/id_rsa");
     let expected = format!(
         "\
-error: builds of this repository use what is outside of it, which needs your consent
+error: builds of this repository access files or agents outside of it, which needs your consent
   - '{0}' as the secret key, for api, web
 hint: layers build --all --engine fake --progress plain --allow fs.read={0}
 ",
@@ -151,8 +151,8 @@ fn paths_are_allowed_as_bake_allows_them() {
     for (wrong, why) in [
         ("fs.write=/", "`--allow fs.write=/`: not supported"),
         ("network.host", "`--allow network.host`: not supported"),
-        ("fs.read", "`--allow fs.read`: a path is missing"),
-        ("fs.read=", "`--allow fs.read=`: a path is missing"),
+        ("fs.read", "`--allow fs.read`: the path is missing"),
+        ("fs.read=", "`--allow fs.read=`: the path is missing"),
         ("ssh=default", "`--allow ssh=default`: `ssh` takes no value"),
         ("", "`--allow `: not supported"),
     ] {
@@ -341,7 +341,8 @@ fn a_base_that_may_mount_anything_gets_no_file_without_consent() {
     // For another platform, the triggers are still unknown.
     let project = project.file(".layers/store.json", set("platform", "linux/arm64".into()));
     let said = build(&project, "plain --force").code(0).err();
-    let warning = "warning: the secret key is outside the repository, and is not given to plain\n";
+    let warning =
+        "warning: the secret key is outside the repository, so it is not passed to plain\n";
     assert!(said.contains(warning), "{said}");
     assert!(given(&project).iter().all(|it| it.contains("[] []")), "{:?}", given(&project));
     build(&project, "plain --force --allow fs.read=~/.ssh").code(0);

@@ -39,9 +39,9 @@ fn an_answer_at_the_terminal_is_remembered() {
     assert_eq!(code, 0, "{screen}");
     let expected = format!(
         "\
-builds of this repository use what is outside of it, which needs your consent:
+builds of this repository access files or agents outside of it, which needs your consent:
   - '{}' as the secret key, for web
-allow it, and remember the answer for this repository? [y/N] y
+allow this, and remember the answer for this repository? [y/N] y
 1 built of 1 image",
         home.join(".ssh/id_rsa").display()
     );
@@ -144,13 +144,16 @@ fn answers_that_the_repository_or_others_could_have_written_do_not_count() {
     for (path, bad, good) in [(&file, 0o620, 0o600), (&state, 0o702, 0o700)] {
         chmod(path, bad);
         let said = build(&project, "web").code(2).err();
-        assert!(said.starts_with("warning: remembered answers are ignored: others can"), "{said}");
+        assert!(
+            said.starts_with("warning: saved answers are ignored: other users can write to"),
+            "{said}"
+        );
         chmod(path, good);
         build(&project, "web").code(0);
     }
     fs::write(&file, "{").unwrap();
     let said = build(&project, "web").code(2).err();
-    assert!(said.contains("is not a list of answers"), "{said}");
+    assert!(said.contains("is not a valid list of answers"), "{said}");
     assert_eq!(at_terminal(&project, b"y\n").0, 0);
     build(&project, "web").code(0);
 }
@@ -179,5 +182,5 @@ fn hostile_names_do_not_reach_the_terminal() {
     // At a terminal, the list is displayed as written.
     let (code, screen) = at_terminal(&project, b"n\n");
     assert_eq!(code, 2);
-    assert!(screen.starts_with("builds of this repository use"), "{screen}");
+    assert!(screen.starts_with("builds of this repository access"), "{screen}");
 }

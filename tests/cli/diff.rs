@@ -88,8 +88,9 @@ fn nothing_known_of_times_is_said() {
     project.write("docker/agent/new", "x\n");
     let (found, markdown) = told(&project);
     assert_eq!(found["estimate"], Value::Null);
-    let said = "**1 of 5 images is rebuilt**: for itself. How long that takes is not known: nothing of it was \
-                built here yet.\n\n| image | why |\n|---|---|\n| `agent` | `docker/agent/new` is new |\n";
+    let said = "**1 of 5 images will be rebuilt**: it changed. The duration is unknown: no past \
+                builds were found.\n\n| image | reason |\n|---|---|\n| `agent` | \
+                `docker/agent/new` is new |\n";
     assert!(markdown.contains(said), "{markdown}");
 }
 
@@ -107,10 +108,10 @@ fn edges_that_come_and_go_are_told() {
     assert_eq!(edges("lost_edges"), ["dev builder from docker/dev/Dockerfile:1:6"]);
     assert!(
         markdown.ends_with(
-            "\n### Needs\n\n\
-         - new: `dev` needs `agent` (copy, `docker/dev/Dockerfile:2:13`)\n\
-         - new: `dev` needs `base` (from, `docker/dev/Dockerfile:1:6`)\n\
-         - lost: `dev` needs `builder` (from, `docker/dev/Dockerfile:1:6`)\n"
+            "\n### Dependencies\n\n\
+         - added: `dev` depends on `agent` (copy, `docker/dev/Dockerfile:2:13`)\n\
+         - added: `dev` depends on `base` (from, `docker/dev/Dockerfile:1:6`)\n\
+         - removed: `dev` depends on `builder` (from, `docker/dev/Dockerfile:1:6`)\n"
         ),
         "{markdown}"
     );
@@ -147,16 +148,13 @@ fn images_that_come_go_and_are_renamed_are_told() {
         (&found["affected"][0]["image"], &found["affected"][0]["expected_ms"]),
         (&"ground".into(), &7000.into())
     );
-    assert!(
-        markdown.contains("| `ground` | is called otherwise, was `base` | 7s |\n"),
-        "{markdown}"
-    );
+    assert!(markdown.contains("| `ground` | renamed from `base` | 7s |\n"), "{markdown}");
     assert!(markdown.contains("i2[\"ground<br/>renamed\"]:::careful"), "{markdown}");
     assert!(
         markdown.contains(
-            "\n### New, lost and renamed\n\n\
-         - new: `tool` (`docker/tool/Dockerfile`)\n\
-         - lost: `agent` (`docker/agent/Dockerfile`)\n\
+            "\n### Added, removed, and renamed images\n\n\
+         - added: `tool` (`docker/tool/Dockerfile`)\n\
+         - removed: `agent` (`docker/agent/Dockerfile`)\n\
          - renamed: `base` → `ground`\n"
         ),
         "{markdown}"
@@ -216,7 +214,7 @@ fn externals_that_move_are_told_with_their_images() {
     agent("FROM scratch\nCOPY . /\n");
     let (found, markdown) = told(&project);
     assert_eq!(moved(&found).len(), 4);
-    assert!(markdown.contains("| `redis:8` is not needed any more | `agent` |\n"), "{markdown}");
+    assert!(markdown.contains("| `redis:8` is no longer used | `agent` |\n"), "{markdown}");
 }
 
 /// Writes a graph.json that pins `debian:12`.
@@ -238,9 +236,10 @@ fn a_pin_in_the_committed_graph_moves_an_external() {
     let (found, markdown) = told(&project);
     // The first pin does not change images.
     assert_eq!(found["affected"], serde_json::json!([]));
-    let row = "| `debian:12` → `debian:12@sha256:aaaaaaaaaaaa…`, by `graph.json` | `agent` and `base` |\n";
+    let row = "| `debian:12` → `debian:12@sha256:aaaaaaaaaaaa…`, pinned in `graph.json` | `agent` \
+               and `base` |\n";
     assert!(
-        markdown.contains("**None of 5 images is rebuilt**.") && markdown.contains(row),
+        markdown.contains("**None of 5 images will be rebuilt**.") && markdown.contains(row),
         "{markdown}"
     );
     pin(&project, &digest('b'));
@@ -261,7 +260,7 @@ fn a_pin_in_the_committed_graph_moves_an_external() {
 #[test]
 fn nothing_is_said_to_be_nothing() {
     let project = shop();
-    let nothing = "**None of 5 images is rebuilt**: nothing that they are made of differs.\n";
+    let nothing = "**None of 5 images will be rebuilt**: their inputs are the same.\n";
     project
         .run("diff HEAD")
         .code(0)
@@ -276,8 +275,8 @@ fn nothing_is_said_to_be_nothing() {
     // A removed image is reported although nothing is rebuilt.
     fs::remove_dir_all(project.root().join("docker/dev")).unwrap();
     let (_, markdown) = told(&project);
-    assert!(markdown.contains("**None of 4 images is rebuilt**.\n"), "{markdown}");
-    assert!(markdown.contains("- lost: `dev` (`docker/dev/Dockerfile`)\n"), "{markdown}");
+    assert!(markdown.contains("**None of 4 images will be rebuilt**.\n"), "{markdown}");
+    assert!(markdown.contains("- removed: `dev` (`docker/dev/Dockerfile`)\n"), "{markdown}");
 }
 
 #[test]
@@ -348,9 +347,10 @@ fn modes_links_and_submodules_count_between_revisions() {
 fn a_revision_that_there_is_not_is_an_error_with_a_hint() {
     let project = shop();
     let err = |words: &str| project.run(&format!("diff {words}")).code(2).err();
-    let hint = "hint: `git log --oneline` and `git branch --all` show those there are\n";
+    let hint =
+        "hint: list commits with `git log --oneline`, and branches with `git branch --all`\n";
     for range in ["nowhere", "nowhere..HEAD", "HEAD..nowhere", "nowhere...HEAD", "HEAD...nowhere"] {
-        assert_same(&err(range), &format!("error: there is no revision `nowhere`\n{hint}"));
+        assert_same(&err(range), &format!("error: unknown revision `nowhere`\n{hint}"));
     }
     git_in(project.root(), &["checkout", "--quiet", "--orphan", "other"]);
     // Otherwise, it could be the same commit.
@@ -358,11 +358,11 @@ fn a_revision_that_there_is_not_is_an_error_with_a_hint() {
     commit(&project);
     assert_same(
         &err("main...other"),
-        &format!("error: `main` and `other` have no common commit\n{hint}"),
+        &format!("error: `main` and `other` have no common ancestor\n{hint}"),
     );
     assert!(err("").contains("BASE[..HEAD]"));
     let said = Project::shop().run("diff a..b").code(2).err();
-    assert!(said.contains("lies in no work tree of git"), "{said}");
+    assert!(said.contains("is not in a git work tree"), "{said}");
 }
 
 #[test]
@@ -373,12 +373,11 @@ fn errors_of_the_later_side_stop_and_those_of_the_earlier_are_told() {
     commit(&project);
     let said = project.run("diff HEAD~1..HEAD").code(3).stdout("").err();
     assert!(said.contains("docker/dev/Dockerfile:2:1"), "{said}");
-    assert!(said.ends_with("these are the files of `HEAD`\n"), "{said}");
+    assert!(said.ends_with("the errors are in the files of `HEAD`\n"), "{said}");
     project.write("docker/dev/Dockerfile", "FROM acme/shop-builder:latest\nRUN make test\n");
     commit(&project);
     let markdown = project.run("diff HEAD~1..HEAD").code(0).out();
-    let told =
-        "\n\nThe files of `HEAD~1` have 1 error; what they were meant to say is not compared.\n";
+    let told = "\n\nThe files of `HEAD~1` have 1 error. The parts with errors are not compared.\n";
     assert!(markdown.contains(told), "{markdown}");
 }
 
@@ -389,7 +388,7 @@ fn the_first_images_of_a_repository_are_all_new() {
     commit(&project);
     commit(&project);
     let said = project.run("diff HEAD~1..HEAD").code(2).err();
-    assert!(said.contains("neither side of `HEAD~1..HEAD` has a Dockerfile"), "{said}");
+    assert!(said.contains("no Dockerfile found on either side of `HEAD~1..HEAD`"), "{said}");
     let project = project.dockerfile("base", "FROM debian:12\n");
     let (found, _) = told(&project);
     assert_eq!(lines(&found["new"], &["image"]), ["base"]);

@@ -74,12 +74,13 @@ fn a_comment_holds_what_is_told_of_300_images() {
     fs::write(folders[299].join("new"), "x").unwrap();
     let (_, markdown) = told(&project);
     let left =
-        "\n2 of 300 images are drawn: those that are rebuilt, and what they need directly.\n";
+        "\nThe graph shows 2 of 300 images: the rebuilt images and their direct dependencies.\n";
     assert!(markdown.contains("```mermaid\n") && markdown.contains(left), "{markdown}");
     // For the root, only the root and its neighbors can be drawn.
     fs::write(folders[0].join("new"), "x").unwrap();
     let markdown = project.run("diff HEAD").code(0).out();
-    let left = "\n17 of 300 images are drawn: those that changed themselves, and their direct neighbours.\n";
+    let left =
+        "\nThe graph shows 17 of 300 images: the changed images and their direct neighbors.\n";
     assert!(markdown.contains(left), "{markdown}");
     assert!(markdown.len() < 65_536, "{}", markdown.len());
     assert!(markdown.contains("| `a-rather-long"), "{markdown}");
@@ -93,10 +94,14 @@ fn a_comment_holds_what_is_told_of_300_images() {
     }
     let markdown = project.run("diff HEAD").code(0).out();
     assert!(markdown.len() < 65_536 && markdown.len() > 40_000, "{}", markdown.len());
-    assert!(markdown.contains("\nThe graph is too large to be drawn here"), "{markdown}");
-    let more = regex::Regex::new(r"\n… and \d+ more images: `layers diff HEAD --json` has all\.\n")
-        .unwrap();
+    assert!(
+        markdown.contains("\nThe graph is too large to show here. `layers graph --html`"),
+        "{markdown}"
+    );
+    let more =
+        regex::Regex::new(r"\n… and \d+ more images\. `layers diff HEAD --json` shows all\.\n")
+            .unwrap();
     assert!(more.is_match(&markdown), "{markdown}");
-    assert!(markdown.contains(" more needs: `layers diff HEAD --json` has all."), "{markdown}");
+    assert!(markdown.contains(" more edges. `layers diff HEAD --json` shows all."), "{markdown}");
     assert_eq!(json(&project, "HEAD")["affected"].as_array().unwrap().len(), 300);
 }

@@ -167,7 +167,7 @@ fn a_provenance_does_not_publish_the_password() {
     let project = proxies(app(PLAIN).script(script), &with_password());
     for mode in ["--provenance", "--provenance=mode=max"] {
         let said = build(&project, mode).code(2).err();
-        let why = "error: the provenance would publish the password of the proxy in Docker's \
+        let why = "error: the provenance would expose the password of the proxy in Docker's \
                    configuration\nhint: use `--provenance=mode=min`";
         assert!(said.contains(why) && !said.contains(PASSWORD), "{said}");
     }
@@ -188,7 +188,7 @@ fn a_configuration_that_can_not_be_read_stops_what_needs_an_engine() {
     for words in ["build --all", "plan"] {
         let said = project.run(words).code(4).err();
         assert!(
-            said.contains("config.json` is no docker configuration: not what belongs"),
+            said.contains("config.json` is not a valid Docker configuration: unexpected value"),
             "{said}"
         );
         assert!(!said.contains(PASSWORD), "{said}");
@@ -240,14 +240,14 @@ fn a_default_platform_that_is_none_is_an_error() {
     {
         assert_eq!(
             said("linux/a/b/c", words),
-            "error: DOCKER_DEFAULT_PLATFORM is `linux/a/b/c`, which is not a platform\n\
+            "error: DOCKER_DEFAULT_PLATFORM is `linux/a/b/c`, which is not a valid platform\n\
              hint: set it to one such as `linux/arm64`, or pass --platform\n"
         );
     }
     assert_eq!(
         said("linux/amd64,linux/arm64", "list"),
         "error: DOCKER_DEFAULT_PLATFORM is `linux/amd64,linux/arm64`, which is several platforms, \
-         and a run builds for one\nhint: set it to one of them, or pass --platform\n"
+         but a run builds for one\nhint: set it to one of them, or pass --platform\n"
     );
     assert!(said("\u{1b}[2J", "list").contains(r"is `\u{1b}[2J`, which is not"));
 }
@@ -256,10 +256,14 @@ fn a_default_platform_that_is_none_is_an_error() {
 fn a_platform_that_is_none_is_shown_where_it_is_written() {
     let project = app(PLAIN).file("layers.toml", "platform = 'linux/a/b/c'\n");
     let said = project.run("build --all --engine fake").code(3).err();
-    assert!(said.starts_with("error[invalid-platform]: `linux/a/b/c` is not a platform"), "{said}");
+    assert!(
+        said.starts_with("error[invalid-platform]: `linux/a/b/c` is not a valid platform"),
+        "{said}"
+    );
     assert!(said.contains("layers.toml:1:"), "{said}");
     let said = app(PLAIN).run("list --platform linux/").code(2).err();
-    let expected = "'linux/' for '--platform <PLATFORM>': not a platform such as `linux/arm64`";
+    let expected =
+        "'linux/' for '--platform <PLATFORM>': expected a platform such as `linux/arm64`";
     assert!(said.contains(expected), "{said}");
 }
 

@@ -193,7 +193,7 @@ fn a_failing_instruction_is_shown_where_it_is() {
         "3 | / RUN busybox echo working && \\",
         "exit code: 1",
         "| working",
-        "skipped because of it: dev, release",
+        "skipped dependents: dev, release",
         "2 built, 1 failed, 2 skipped of 5 images",
         "try again: layers build builder",
     ] {
@@ -232,7 +232,7 @@ fn what_can_not_be_had_is_shown_where_it_is_named() {
     let text =
         format!("FROM {name}/shop-base\nRUN busybox printf 'last {name}' && busybox false\n");
     real.project = std::mem::replace(&mut real.project, Project::new()).dockerfile("dev", &text);
-    check(&real.project, "dev", &["last 1 line of its log", &format!("| last {name}")]);
+    check(&real.project, "dev", &["last 1 line of the log", &format!("| last {name}")]);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn stops_in_the_engine(signal: &str, number: i32) {
     assert!(kill.success());
     stderr.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(number), "{said}");
-    assert!(said.contains("builder: cancelled"), "{said}");
+    assert!(said.contains("builder: canceled"), "{said}");
     let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
     let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
     assert!(!processes.contains(&format!("busybox sleep {marker}")), "{processes}");
@@ -339,11 +339,11 @@ fn what_somebody_did_to_the_images_is_noticed() {
     docker(&["image", "rm", "--force", &real.image("dev")]);
     assert_eq!(verdict("dev"), "dev      build  no image in the engine");
     assert!(docker(&["tag", &real.image("agent"), &real.image("dev")]).status.success());
-    assert_eq!(verdict("dev"), "dev      build  built from other inputs");
+    assert_eq!(verdict("dev"), "dev      build  built from different inputs");
     // An image that has only lost its name gets it back.
     let builder = real.id("builder");
     assert!(docker(&["tag", &real.image("agent"), &real.image("builder")]).status.success());
-    let again = format!("builder  fresh  and is `{}` again", real.image("builder"));
+    let again = format!("builder  fresh  restores `{}`", real.image("builder"));
     assert_eq!(verdict("builder"), again);
     assert_eq!(verdict("release"), "release  fresh");
     let said = real.project.run("build --all -j2 --progress quiet").code(0).err();
@@ -430,8 +430,7 @@ fn an_image_that_was_built_on_ours_is_not_ours() {
     let ours = real.id("dev").unwrap();
     by_hand(&real.image("dev"));
     docker(&["image", "rm", "--force", &ours]);
-    let moved =
-        format!("dev      build  `{}` is not the image that was built here", real.image("dev"));
+    let moved = format!("dev      build  `{}` points to a different image", real.image("dev"));
     assert_eq!(verdict(), moved);
 }
 
@@ -446,8 +445,8 @@ fn what_the_engines_frontend_does_not_know_is_said_before() {
     real.project =
         std::mem::replace(&mut real.project, Project::new()).dockerfile("builder", &text);
     let said = real.project.run("build builder --progress quiet").code(1).err();
-    let warning = "warning[old-frontend]: a here-document came with version 1.4 of Docker's \
-                   frontend, and 1.2 will read this";
+    let warning = "warning[old-frontend]: a here-document requires Dockerfile frontend 1.4 or later, but \
+                   this build uses 1.2";
     assert!(said.starts_with(warning), "{said}");
     assert!(said.contains("docker/builder/Dockerfile:2:1"), "{said}");
 }

@@ -18,23 +18,23 @@ fn a_cycle_shows_every_edge() {
         .stdout("")
         .stderr(
             "\
-error[cycle]: images need one another in a circle: a → b → c → a
+error[cycle]: dependency cycle: a → b → c → a
  --> docker/a/Dockerfile:1:6
   |
 1 | FROM acme/b
-  |      ^^^^^^ `a` needs `b`
+  |      ^^^^^^ `a` depends on `b`
   |
  ::: docker/b/Dockerfile:2:13
   |
 2 | COPY --from=acme/c / /
-  |             ------ `b` needs `c`
+  |             ------ `b` depends on `c`
   |
  ::: docker/c/Dockerfile:1:6
   |
 1 | FROM acme/a
-  |      ------ `c` needs `a`
+  |      ------ `c` depends on `a`
   |
-  = hint: take one of these references out, or move what both need into an image of its own
+  = hint: remove one of these references, or move what both need into a separate image
 
 1 error
 ",
@@ -51,13 +51,13 @@ fn an_image_that_needs_itself_is_a_cycle() {
         .stdout("")
         .stderr(
             "\
-error[cycle]: `a` needs itself
+error[cycle]: `a` depends on itself
  --> docker/a/Dockerfile:1:6
   |
 1 | FROM acme/x-a
-  |      ^^^^^^^^ `a` needs `a`
+  |      ^^^^^^^^ `a` depends on `a`
   |
-  = hint: take one of these references out, or move what both need into an image of its own
+  = hint: remove one of these references, or move what both need into a separate image
 
 1 error
 ",
@@ -85,14 +85,14 @@ fn another_tag_of_a_sibling_is_external_with_a_warning() {
         .dockerfile("old", "FROM acme/shop-base:1.0\n");
     project.run("check").code(0).stdout("").stderr(
         "\
-warning[sibling-tag]: `acme/shop-base:1.0` names an image of this repository with a tag that is not built here
+warning[sibling-tag]: `acme/shop-base:1.0` names an image of this repository, but with a tag that is not built here
  --> docker/old/Dockerfile:1:6
   |
 1 | FROM acme/shop-base:1.0
-  |      ^^^^^^^^^^^^^^^^^^ taken from outside
+  |      ^^^^^^^^^^^^^^^^^^ treated as an external image
   |
-  = note: the image is built as `latest`
-  = hint: write the tag `latest` to depend on the image of this repository
+  = note: the image is tagged `latest`
+  = hint: use the tag `latest` to depend on the image of this repository
 
 1 warning
 ",
@@ -105,24 +105,24 @@ fn words_on_the_command_line() {
     project
         .run("build bsae --engine fake")
         .code(2)
-        .stderr("error: there is no image `bsae`\nhint: did you mean `base`?\n");
+        .stderr("error: image `bsae` not found\nhint: did you mean `base`?\n");
     project.run("build docker/nothing --engine fake").code(2).stderr(
-        "error: there is no image `docker/nothing`\nhint: `layers list` shows those there are\n",
+        "error: image `docker/nothing` not found\nhint: run `layers list` to see all images\n",
     );
     project
         .run("build")
         .code(2)
-        .stderr("error: name images, or `--all`\nhint: `layers list` shows those there are\n");
+        .stderr("error: no images specified: name at least one, or pass --all\nhint: `layers list` shows all images\n");
     project.run("build --keep-going").code(2);
     for argument in ["=x", "="] {
         let said = project.run(&format!("graph --build-arg {argument}")).code(2).err();
-        assert!(said.contains("'--build-arg <NAME[=VALUE]>': it has no name"), "{said}");
+        assert!(said.contains("'--build-arg <NAME[=VALUE]>': the name is missing"), "{said}");
     }
     project.run("build --all base").code(2);
     project.run("build --all --jobs 0").code(2);
     project.run("build --all --engine fake --progress tty").code(2).stderr(
-        "error: `--progress tty` needs a terminal, and the standard error stream is none\n\
-         hint: leave it out, or say `--progress plain`\n",
+        "error: `--progress tty` needs a terminal, but stderr is not a terminal\n\
+         hint: omit it, or use `--progress plain`\n",
     );
     project
         .run("graph --target nothing")
@@ -135,7 +135,7 @@ fn words_on_the_command_line() {
     project
         .run("graph -C docker/base/Dockerfile")
         .code(2)
-        .stderr("error: `docker/base/Dockerfile` is no folder\n");
+        .stderr("error: `docker/base/Dockerfile` is not a directory\n");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_folder_as_a_shell_completes_it_is_an_image() {
     project
         .run("plan bsae/ --engine fake")
         .code(2)
-        .stderr("error: there is no image `bsae/`\nhint: did you mean `base`?\n");
+        .stderr("error: image `bsae/` not found\nhint: did you mean `base`?\n");
 }
 
 #[test]
@@ -208,11 +208,11 @@ fn what_is_no_file_where_a_dockerfile_should_be() {
         "\
 error[unreadable-file]: `docker/pipe/Dockerfile` is a pipe
 --> docker/pipe/Dockerfile
- = hint: put a file there, or `exclude = [\"docker/pipe/Dockerfile\"]` in `layers.toml`
+ = hint: replace it with a file, or set `exclude = [\"docker/pipe/Dockerfile\"]` in `layers.toml`
 
-error[unreadable-file]: `docker/web/Dockerfile` is a folder
+error[unreadable-file]: `docker/web/Dockerfile` is a directory
 --> docker/web/Dockerfile
- = hint: put a file there, or `exclude = [\"docker/web/Dockerfile\"]` in `layers.toml`
+ = hint: replace it with a file, or set `exclude = [\"docker/web/Dockerfile\"]` in `layers.toml`
 
 2 errors
 ",
@@ -222,7 +222,10 @@ error[unreadable-file]: `docker/web/Dockerfile` is a folder
     excluded.run("list").code(0).stderr("");
     let named = format!("{config}[image.web]\ndockerfile = 'docker/web/Dockerfile'\n");
     let said = excluded.file("layers.toml", named).run("list").code(3).err();
-    assert!(said.contains("`docker/web/Dockerfile` is a folder\n --> layers.toml:3:14"), "{said}");
+    assert!(
+        said.contains("`docker/web/Dockerfile` is a directory\n --> layers.toml:3:14"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -248,13 +251,17 @@ fn values_that_are_no_part_of_a_name() {
         assert!(said.contains("\nhint: "), "{said}");
     };
     let shop = Project::shop;
-    check(shop().var("VERSION", "a:b"), "", "VERSION is `a:b`, which can't be a tag");
-    check(shop().var("REPO_VERSION", "-a"), "", "REPO_VERSION is `-a`, which can't be a tag");
-    check(shop(), "--tag 5000/x", "`--tag` is `5000/x`, which can't be a tag");
-    check(shop().var("REPO_NS", "a/"), "", "REPO_NS is `a/`, which can't be a namespace");
-    check(shop(), "--namespace a:b", "`--namespace` is `a:b`, which can't be a namespace");
-    check(shop(), "--app Shop", "`--app` is `Shop`, which can't be a part of a name");
-    check(shop().var("APP_NAME", "a_"), "", "APP_NAME is `a_`, which can't be a part of a name");
+    check(shop().var("VERSION", "a:b"), "", "VERSION is `a:b`, which is not a valid tag");
+    check(shop().var("REPO_VERSION", "-a"), "", "REPO_VERSION is `-a`, which is not a valid tag");
+    check(shop(), "--tag 5000/x", "`--tag` is `5000/x`, which is not a valid tag");
+    check(shop().var("REPO_NS", "a/"), "", "REPO_NS is `a/`, which is not a valid namespace");
+    check(shop(), "--namespace a:b", "`--namespace` is `a:b`, which is not a valid namespace");
+    check(shop(), "--app Shop", "`--app` is `Shop`, which is not a valid part of an image name");
+    check(
+        shop().var("APP_NAME", "a_"),
+        "",
+        "APP_NAME is `a_`, which is not a valid part of an image name",
+    );
     // Templates decide which values are possible.
     let template = "reference = '{namespace}{app}{name}'\n";
     let templates = shop().file("layers.toml", template);
@@ -264,13 +271,13 @@ fn values_that_are_no_part_of_a_name() {
     let configured = shop().file("layers.toml", "version = 'a:b'\n");
     configured.run("list").code(3).stdout("").stderr(
         "\
-error[invalid-name]: `a:b` can't be a tag
+error[invalid-name]: `a:b` is not a valid tag
  --> layers.toml:1:11
   |
 1 | version = 'a:b'
   |           ^^^^^
   |
-  = hint: a tag has letters, digits, `_`, `.` and `-`, and begins with none of the last two
+  = hint: a tag consists of letters, digits, `_`, `.`, and `-`, and can't start with `.` or `-`
 
 1 error
 ",
@@ -281,8 +288,8 @@ error[invalid-name]: `a:b` can't be a tag
 #[test]
 fn a_repository_without_dockerfiles_says_where_it_looked() {
     Project::new().run("build --all").code(2).stdout("").stderr(
-        "error: no Dockerfile in `[root]`: looked for `docker/*/Dockerfile` and `docker/*/Containerfile`\n\
-         hint: say where they lie in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]\n",
+        "error: no Dockerfile found in `[root]`: searched for `docker/*/Dockerfile` and `docker/*/Containerfile`\n\
+         hint: set their location in `layers.toml`: dockerfiles = [\"images/*/Dockerfile\"]\n",
     );
 }
 
@@ -295,7 +302,7 @@ fn a_mistake_in_the_configuration_is_shown() {
         .stdout("")
         .stderr(
             "\
-error[config]: there is no setting `ap` here
+error[config]: unknown setting `ap`
  --> layers.toml:2:1
   |
 2 | ap = 'x'

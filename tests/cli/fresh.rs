@@ -157,7 +157,7 @@ fn what_changed_is_named() {
             fs::remove_dir_all(it.root().join(keys)).unwrap();
         },
         "base",
-        "build built from other inputs",
+        "build built from different inputs",
     );
     check(&|it| it.write(requirements, "seven\n"), "dev", "waits for builder");
     check(&|it| it.write(requirements, "seven\n"), "agent", "fresh");
@@ -205,7 +205,7 @@ fn what_somebody_did_to_the_store_is_noticed() {
         let agent = store["acme/shop-agent:latest"].clone();
         store.insert(dev.to_owned(), agent);
     });
-    assert_eq!(verdict(&project, "dev"), "build built from other inputs");
+    assert_eq!(verdict(&project, "dev"), "build built from different inputs");
     // The tag points to an image without a key.
     edit_store(&project, &|store| {
         store[dev]["labels"] = serde_json::json!({});
@@ -213,7 +213,7 @@ fn what_somebody_did_to_the_store_is_noticed() {
     });
     assert_eq!(
         verdict(&project, "dev"),
-        "build `acme/shop-dev:latest` is not the image that was built here"
+        "build `acme/shop-dev:latest` points to a different image"
     );
     // Children of a replaced parent wait.
     let project = built();
@@ -231,10 +231,10 @@ fn what_is_restored_gets_its_references_back_without_a_build() {
     project.write("docker/base/requirements.txt", "seven\n");
     assert_eq!(build(&project, "--all"), "4 built, 1 fresh of 5 images");
     project.write("docker/base/requirements.txt", "six\n");
-    assert_eq!(verdict(&project, "base"), "fresh and is `acme/shop-base:latest` again");
+    assert_eq!(verdict(&project, "base"), "fresh restores `acme/shop-base:latest`");
     project.run("plan --check --engine fake").code(1);
     let said = project.run("build --all --engine fake -j1 --progress plain").code(0).err();
-    assert!(said.contains("dev: fresh, is `acme/shop-dev:latest` again"), "{said}");
+    assert!(said.contains("dev: fresh, restored `acme/shop-dev:latest`"), "{said}");
     assert!(said.ends_with("0 built, 5 fresh of 5 images in 0.0s\n"), "{said}");
     project.run("plan --check --engine fake").code(0);
     let ids = |store: &str| {
@@ -248,7 +248,7 @@ fn what_is_restored_gets_its_references_back_without_a_build() {
 #[test]
 fn a_version_is_a_tag_more_and_no_build() {
     let project = built().var("VERSION", "1.2");
-    assert_eq!(verdict(&project, "dev"), "fresh and is `acme/shop-dev:1.2` again");
+    assert_eq!(verdict(&project, "dev"), "fresh restores `acme/shop-dev:1.2`");
     assert_eq!(build(&project, "--all"), "0 built, 5 fresh of 5 images");
     let store = project.read(".layers/store.json");
     let store: serde_json::Value = serde_json::from_str(&store).unwrap();
@@ -366,11 +366,8 @@ fn words_choose_with_marks_and_expressions() {
 fn the_way_from_the_cause_is_shown() {
     let project = built();
     let fresh = project.run("why dev --engine fake").code(0).out();
-    assert!(fresh.starts_with("dev is fresh: sha256:"), "{fresh}");
-    assert!(
-        fresh.contains("from docker.io/acme/shop-builder:latest: its layers and conf"),
-        "{fresh}"
-    );
+    assert!(fresh.starts_with("dev is up to date: sha256:"), "{fresh}");
+    assert!(fresh.contains("from docker.io/acme/shop-builder:latest: layers and conf"), "{fresh}");
     let inputs = project.run("why base --inputs --engine fake").code(0).out();
     let inputs: serde_json::Value = serde_json::from_str(&inputs).unwrap();
     assert_eq!(inputs["files"][0]["path"], "requirements.txt");
@@ -379,10 +376,10 @@ fn the_way_from_the_cause_is_shown() {
         &project.run("why dev --engine fake").code(0).out(),
         "\
 docker/base/requirements.txt changed
-→ base  is built
+→ base  will be built
 → builder  from, docker/builder/Dockerfile:1:6
 → dev  from, docker/dev/Dockerfile:1:6
-dev is fresh after all if base comes out the same
+dev stays up to date if base comes out the same
 ",
     );
 }

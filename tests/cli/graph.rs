@@ -90,7 +90,7 @@ fn the_lock_is_written_and_checked() {
         .run("graph --check")
         .code(1)
         .stdout("")
-        .stderr("there is no `graph.json`\nhint: layers graph --output graph.json\n");
+        .stderr("`graph.json` not found\nhint: layers graph --output graph.json\n");
     project.run("graph --output graph.json").code(0).stdout("").stderr("");
     assert_eq!(project.read("graph.json"), project.run("graph --json").out());
     project.run("graph --check").code(0).stdout("").stderr("");
@@ -152,7 +152,7 @@ fn an_ending_names_the_format() {
     project.run("graph --mermaid --output g.txt").code(0);
     assert!(project.read("g.txt").starts_with("flowchart"));
     project.run("graph --output g").code(2).stderr(
-        "error: `g` does not say which format is meant\nhint: add an option such as --svg, --html or --json\n",
+        "error: can't infer a format from the name `g`\nhint: add an option such as --svg, --html, or --json\n",
     );
 }
 
@@ -184,5 +184,5 @@ fn a_dash_is_the_standard_output() {
     project
         .run("graph --check -o -")
         .code(2)
-        .stderr("error: `--check` compares with a file, and `-` is the standard output\n");
+        .stderr("error: `--check` compares with a file, but `-` is stdout\n");
 }

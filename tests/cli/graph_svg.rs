@@ -109,12 +109,12 @@ fn a_picture_tells_where_things_are_written() {
         .filter_map(|it| it.text())
         .collect();
     assert!(titles.contains(&"docker/base/Dockerfile\nacme/shop-base:latest"), "{titles:?}");
-    let need = "release needs builder\ncopy at docker/release/Dockerfile:2:13";
+    let need = "release depends on builder\ncopy at docker/release/Dockerfile:2:13";
     assert!(titles.contains(&need), "{titles:?}");
     let root = picture.root_element();
     assert_eq!(root.attribute("role"), Some("img"));
     let described = picture.descendants().find(|it| it.has_tag_name("desc")).unwrap().text();
-    assert_eq!(described, Some("5 images and 1 image from outside, joined by 6 needs"));
+    assert_eq!(described, Some("5 images and 1 external image, connected by 6 edges"));
     let labels: Vec<&str> = picture
         .descendants()
         .filter(|it| it.attribute("class") == Some("need copy"))

@@ -32,7 +32,7 @@ fn a_focus_shows_what_an_image_needs_and_what_needs_it() {
     project
         .run("graph --focus bulider")
         .code(2)
-        .stderr("error: there is no image `bulider`\nhint: did you mean `builder`?\n");
+        .stderr("error: image `bulider` not found\nhint: did you mean `builder`?\n");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_check_compares_under_the_same_options() {
     project
         .run("graph --svg --focus d* --check --output x.svg")
         .code(1)
-        .stderr("there is no `x.svg`\nhint: layers graph --svg --focus 'd*' --output x.svg\n");
+        .stderr("`x.svg` not found\nhint: layers graph --svg --focus 'd*' --output x.svg\n");
 }
 
 #[test]
@@ -169,12 +169,12 @@ verdict: fresh (1 image), build (1 image), waits (1 image)
 fn sizes_are_marked() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     let tree = project.run("graph --color-by size --engine fake").code(0).out();
-    assert!(tree.contains("base  [not there]"), "{tree}");
+    assert!(tree.contains("base  [not found]"), "{tree}");
     project.run("build base --engine fake --progress quiet").code(0);
     let tree = project.run("graph --color-by size --engine fake").code(0).out();
     let base = tree.lines().find(|line| line.starts_with("base")).unwrap();
     assert!(base.contains("B]"), "{tree}");
-    assert!(tree.ends_with("(1 image), not there (4 images)\n"), "{tree}");
+    assert!(tree.ends_with("(1 image), not found (4 images)\n"), "{tree}");
 }
 
 #[test]
@@ -182,15 +182,15 @@ fn formats_that_have_no_marks_or_need_every_need_say_so() {
     let project = Project::shop();
     for format in ["--json", "--bake", "--compose"] {
         project.run(&format!("graph {format} --color-by depth")).code(2).stderr(
-            "error: `--color-by` marks images in a drawing\n\
-             hint: add --dot, --mermaid or --svg, or leave the format out\n",
+            "error: `--color-by` works only with trees, DOT, Mermaid, and SVG\n\
+             hint: add --dot, --mermaid, or --svg, or omit the format\n",
         );
     }
     for format in ["--bake", "--compose"] {
         project
             .run(&format!("graph {format} --reduce"))
             .code(2)
-            .stderr("error: `--reduce` leaves needs out, and a build needs all of them\n");
+            .stderr("error: `--reduce` omits edges, but a build needs all of them\n");
     }
 }
 

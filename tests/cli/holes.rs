@@ -148,7 +148,7 @@ fn an_image_that_was_built_upon_ours_is_not_ours() {
     images.insert(name.clone(), theirs.clone());
     project.write(path, &store.to_string());
     let said = project.run("plan --engine fake").code(0).out();
-    assert!(said.starts_with(&format!("user  fresh  and is `{name}` again\n")), "{said}");
+    assert!(said.starts_with(&format!("user  fresh  restores `{name}`\n")), "{said}");
     assert_eq!(build(&project, "--all"), "0 built, 1 fresh of 1 image");
     let store: serde_json::Value = serde_json::from_str(&project.read(path)).unwrap();
     assert_eq!(store[&name]["id"], ours["id"]);

@@ -384,6 +384,9 @@ fn a_credential_helper_is_never_a_path() {
         let output = project.command(&["update"]).env("GITHUB_ACTIONS", "true").output().unwrap();
         check(&output, helper, false, true);
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("has no valid name"), "{helper}: {said}");
+        assert!(
+            said.contains("is not a valid name for the credential helper of `"),
+            "{helper}: {said}"
+        );
     }
 }

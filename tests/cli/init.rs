@@ -45,24 +45,24 @@ fn init_explains_itself() {
         .run("init --print")
         .code(0)
         .stdout(
-            r#"# What `layers` can't read out of the Dockerfiles. Which image needs which is not said
-# here: FROM, COPY --from and RUN --mount=from= say it.
+            r#"# Settings that `layers` can't infer from the Dockerfiles. Dependencies are not listed here:
+# they come from FROM, COPY --from, and RUN --mount=from=.
 
-# Where the Dockerfiles lie. Leave some out with: exclude = ["old/**"]
+# Where the Dockerfiles are. To leave some out: exclude = ["old/**"]
 dockerfiles = [
     "images/a/*/Dockerfile",
     "images/b/*/Dockerfile",
 ]
 
-# How names are made of the folders.
+# How image names are derived from directories.
 name = "{parent}-{dir}"
 
-# How images are called: inferred from images/a/dev/Dockerfile:1:6.
+# How images are named: inferred from images/a/dev/Dockerfile:1:6.
 namespace = "acme"
 app = "shop"
 reference = "{namespace}/{app}-{name}"
 
-# The images as they are called now. For settings of one, write for example:
+# The images and their current references. To configure one, for example:
 # [image.NAME]
 # context = "."
 # target = "release"
@@ -136,7 +136,7 @@ fn init_reads_templates_out_of_from_lines() {
          base →from submit",
     );
     let expected = "reference = \"{namespace}/{app}-{name}\"\n\n\
-        # Where the Dockerfiles lie, and how names are made of the folders.\n\
+        # Where the Dockerfiles are, and how image names are derived from directories.\n\
         [[group]]\ndockerfiles = [\n    \"*/Dockerfile\",\n    \"examples/*/Dockerfile\",\n]\n\n\
         [[group]]\ndockerfiles = [\"template/*/Dockerfile\"]\nname = \"{dir}-{parent}\"\n";
     assert!(text.contains(expected), "{text}");
@@ -164,7 +164,7 @@ fn init_writes_in_spite_of_broken_dockerfiles() {
     let said = project.run("init").code(3).err();
     assert!(said.contains("error[unknown-instruction]"), "{said}");
     let end = "wrote `layers.toml`: 2 images\n\
-               hint: mend the Dockerfiles above, or leave them out with `exclude`\n";
+               hint: fix the Dockerfiles above, or leave them out with `exclude`\n";
     assert!(said.ends_with(end), "{said}");
     project.file("a/Dockerfile", "FROM x:1\n").run("list").code(0).stderr("");
 }

@@ -1,4 +1,4 @@
-//! Signals: no new builds start, running ones are cancelled, and the process dies of the signal.
+//! Signals: no new builds start, running ones are canceled, and the process dies of the signal.
 
 #![expect(clippy::disallowed_methods, reason = "tests drive programs")]
 
@@ -12,7 +12,7 @@ use crate::harness::Project;
 /// the process died of and its output.
 fn interrupt(signal: &str) -> (Option<i32>, String) {
     let project =
-        Project::shop().script(r#"{"images": [{"reference": "shop-base", "gate": "cancelled"}]}"#);
+        Project::shop().script(r#"{"images": [{"reference": "shop-base", "gate": "canceled"}]}"#);
     let mut child = project
         .command(&["build", "--all", "--engine", "fake", "-j1", "--progress", "plain"])
         .stderr(Stdio::piped())
@@ -34,7 +34,7 @@ fn the_process_dies_of_the_signal_after_saying_what_it_did() {
     for (name, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
         let (signal, said) = interrupt(name);
         assert_eq!(signal, Some(number), "{said}");
-        assert!(said.contains("base: cancelled"), "{said}");
+        assert!(said.contains("base: canceled"), "{said}");
         assert!(said.contains("not started: "), "{said}");
         assert!(!said.contains("builder: started"), "{said}");
     }

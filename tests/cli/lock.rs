@@ -78,7 +78,7 @@ error[broken-lock]: `graph.json`: key must be a string
 3 |   <<<<<<< HEAD
   |   ^
   |
-  = hint: take back what was changed by hand or by a merge, or remove the file and pin anew: layers update
+  = hint: revert manual edits and merges, or delete the file and pin again with `layers update`
 ";
     let verbs = ["graph --json", "graph --check", "outdated", "update", "plan --locked", "check"];
     for verb in verbs.iter().chain(&["build --all --locked", "graph --output graph.json"]) {
@@ -107,9 +107,9 @@ fn a_locked_build_wants_a_lock_of_today() {
         }
         assert!(!project.root().join(".layers/calls.jsonl").exists(), "no engine was asked");
     };
-    refused(&project, "there is no `graph.json`");
+    refused(&project, "`graph.json` not found, which `--locked` requires");
     project.run("graph --output graph.json").code(0);
-    refused(&project, "1 external is not pinned in `graph.json`: `debian:bookworm-slim`\n");
+    refused(&project, "1 external image is not pinned in `graph.json`: `debian:bookworm-slim`\n");
     pin(&project);
     let project = project.dockerfile("base", "FROM debian:12\n");
     let said = project.run("plan --locked --engine fake").code(3).out();
@@ -205,10 +205,10 @@ fn elsewhere_the_name_must_lead_to_the_pinned_image() {
     assert!(said.contains("debian:bookworm-slim: pulled\n"), "{said}");
     let said = build(&project, "--locked --force").code(4).err();
     let expected = format!(
-        "`debian:bookworm-slim` is another image in the engine than `{pinned}`, to which it is pinned"
+        "`debian:bookworm-slim` is pinned to `{pinned}`, but is a different image in the engine, and the "
     );
     assert!(said.contains(&expected), "{said}");
-    let hint = format!("let the name lead there: docker tag {pinned} debian:bookworm-slim");
+    let hint = format!("move the tag: docker tag {pinned} debian:bookworm-slim");
     assert!(said.contains(&hint), "{said}");
     // If nothing is built, the name is not looked up.
     assert!(build(&project, "--locked").code(0).err().contains("0 built, 5 fresh of 5 images"));
@@ -228,15 +228,15 @@ fn a_pinned_image_that_is_nowhere_is_said_to_be() {
 fn externals_to_pin_are_named_as_dockerfiles_name_them() {
     let project = shop("fake");
     let said = project.run("update debian:bookwrm-slim").code(2).err();
-    assert!(said.contains("no external `debian:bookwrm-slim` is named by a tag"), "{said}");
+    assert!(said.contains("no external image with a tag matches `debian:bookwrm-slim`"), "{said}");
     assert!(said.ends_with("hint: did you mean `debian:bookworm-slim`?\n"), "{said}");
     let said = project.run("update zzz").code(2).err();
-    assert!(said.ends_with("hint: `layers graph` shows the externals\n"), "{said}");
+    assert!(said.ends_with("hint: `layers graph` shows the external images\n"), "{said}");
     // An image of the repository is not an external, and an external with a digest does not change.
     project.run("update acme/shop-base").code(2);
     let project = Project::new().dockerfile("base", &format!("FROM debian@{}\n", digest()));
     project.run(&format!("update debian@{}", digest())).code(2);
     let said = project.run("update").code(0).stdout("").err();
-    assert_eq!(said, "no external is named by a tag\n");
+    assert_eq!(said, "no external images with a tag\n");
     project.run("outdated --check").code(0).stdout("");
 }

@@ -64,8 +64,8 @@ fn a_log_tells_the_run_as_the_run_did() {
 #[test]
 fn where_the_tail_was_cut_the_whole_log_is_named() {
     let project = failing();
-    let cut = "  | line 24\n  | line 25\n  whole log: layers log builder\n  skipped";
-    let begin = "  last 20 lines of its log:\n  | line 6\n";
+    let cut = "  | line 24\n  | line 25\n  full log: layers log builder\n  skipped";
+    let begin = "  last 20 lines of the log:\n  | line 6\n";
     let said = project.run("build --all --engine fake --progress quiet").code(1).err();
     assert!(said.contains(begin) && said.contains(cut), "{said}");
     project.run("log builder").code(0).stderr("").stdout(&format!(
@@ -88,7 +88,7 @@ line
     let id = newest(&project);
     project.run("build agent --engine fake").code(0);
     let told = text(raw(&project, &format!("log --run {id}")).stdout);
-    assert!(told.contains(&format!("  whole log: layers log builder --run {id}\n")), "{told}");
+    assert!(told.contains(&format!("  full log: layers log builder --run {id}\n")), "{told}");
     let log = text(raw(&project, &format!("log builder --run {id}")).stdout);
     assert!(log.ends_with("\n==> exit code: 2\n"), "{log}");
 }
@@ -110,19 +110,23 @@ fn all_of_a_short_log_is_in_the_summary() {
             "fail": {{"step": 1, "message": "exit code: 2"}}}}]}}"#
     ));
     let said = project.run("build base --engine fake --progress quiet").code(1).err();
-    assert!(said.contains("…\n  whole log: layers log base\n"), "{said}");
+    assert!(said.contains("…\n  full log: layers log base\n"), "{said}");
     assert!(project.run("log base").out().contains(&long));
 }
 
 #[test]
 fn runs_are_listed_the_newest_first() {
     let project = failing();
-    project.run("runs").code(0).stdout("").stderr("no run has built anything here\n");
+    project
+        .run("runs")
+        .code(0)
+        .stdout("")
+        .stderr("no runs found: nothing has been built here yet\n");
     project.run("runs --json").code(0).stdout("[]\n").stderr("");
     project.run("build agent --engine fake").code(0);
     project.run("build --all --engine fake -j2").code(1);
     let expected = "\
-RUN  BEGAN  TOOK  IMAGES
+RUN  STARTED  DURATION  IMAGES
 [run]  [moment]  0.0s  2 built, 1 failed, 2 skipped of 5 images
 [run]  [moment]  0.0s  1 built of 1 image
 ";
@@ -150,7 +154,7 @@ fn eleven_runs_leave_ten() {
     assert_eq!(runs(&project).len(), 10);
     assert_eq!(fs::read_dir(project.root().join(".layers/runs")).unwrap().count(), 10);
     let gone = project.run(&format!("log --run {first}")).code(2).err();
-    assert!(gone.contains("no run `[run]` is kept\nhint: "), "{gone}");
+    assert!(gone.contains("run `[run]` not found\nhint: "), "{gone}");
 }
 
 #[test]
@@ -166,13 +170,13 @@ fn a_run_with_nothing_to_do_leaves_no_log() {
     project
         .run("log agent --run none")
         .code(2)
-        .stderr("error: no run `none` is kept\nhint: `layers runs` lists those that are kept\n");
+        .stderr("error: run `none` not found\nhint: `layers runs` lists the runs that are kept\n");
     // A fresh image has no log in this run, but in an older one.
     let error = text(raw(&project, "log agent").stderr);
     let last = newest(&project);
     let hint = format!("layers log agent --run {id}");
     let expected =
-        format!("error: run `{last}` has no log of `agent`: it was fresh\nhint: `{hint}`\n");
+        format!("error: run `{last}` has no log of `agent`: it was up to date\nhint: `{hint}`\n");
     assert_same(&error, &expected);
     let found = raw(&project, hint.trim_start_matches("layers "));
     assert_eq!(found.status.code(), Some(0));
@@ -186,7 +190,7 @@ fn what_is_not_there_is_told() {
             .run(words)
             .code(2)
             .stdout("")
-            .stderr("error: no run has built anything here\nhint: `layers build --all` does\n");
+            .stderr("error: no runs found: nothing has been built here yet\nhint: `layers build --all` builds all images\n");
     }
     project.run("build --all --engine fake -j2").code(1);
     let check = |words: &str, expected: &str| {
@@ -198,17 +202,17 @@ fn what_is_not_there_is_told() {
     );
     check(
         "log ../x",
-        "error: no image `../x` in run `[run]`\nhint: `layers log` tells what it did\n",
+        "error: no image `../x` in run `[run]`\nhint: `layers log` shows what the run did\n",
     );
     check(
         "log dev",
-        "error: run `[run]` has no log of `dev`: something that it needs failed\n\
+        "error: run `[run]` has no log of `dev`: a dependency failed\n\
          hint: `layers build dev`\n",
     );
     let id = newest(&project);
     let near = format!("{}x", &id[..id.len() - 1]);
     let said = text(raw(&project, &format!("log --run {near}")).stderr);
-    assert_same(&said, &format!("error: no run `{near}` is kept\nhint: did you mean `{id}`?\n"));
+    assert_same(&said, &format!("error: run `{near}` not found\nhint: did you mean `{id}`?\n"));
 }
 
 #[test]

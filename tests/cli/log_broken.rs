@@ -61,19 +61,21 @@ fn a_run_that_goes_on_is_told_from_one_that_was_killed() {
     let project = gated();
     let waiting = Waiting::start(&project);
     let expected = |state: &str| {
-        format!("RUN  BEGAN  TOOK  IMAGES\n[run]  [moment]  0.0s  {state}: 0 built of 5 images\n")
+        format!(
+            "RUN  STARTED  DURATION  IMAGES\n[run]  [moment]  0.0s  {state}: 0 built of 5 images\n"
+        )
     };
     assert_same(&table(&project), &expected("running"));
     let told = project.run("log").code(0).out();
     let end = "base: | half\n[0.0s] base: [1/2] RUN one (0.0s)\n\
-               0 built of 5 images in 0.0s\nit is still running\n";
+               0 built of 5 images in 0.0s\nthe run is still running\n";
     assert!(told.ends_with(end), "{told}");
     waiting.kill();
     assert_same(&table(&project), &expected("died"));
     assert_eq!(runs(&project)[0]["state"], "died");
     let told = project.run("log").code(0).out();
     let end = "0 built of 5 images in 0.0s\n\
-               it died: its log has no end, and no process writes it\n";
+               the run died: its log is incomplete, and no process is writing it\n";
     assert!(told.ends_with(end), "{told}");
     // The current step is the last line in the image's log.
     let log = project.run("log base").code(0).out();
@@ -108,8 +110,8 @@ fn a_signal_is_told() {
     let pid = waiting.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     waiting.0.wait().unwrap();
-    let expected = "RUN  BEGAN  TOOK  IMAGES\n\
-        [run]  [moment]  0.0s  stopped by SIGTERM: 0 built, 1 cancelled, 4 skipped of 5 images\n";
+    let expected = "RUN  STARTED  DURATION  IMAGES\n\
+        [run]  [moment]  0.0s  stopped by SIGTERM: 0 built, 1 canceled, 4 skipped of 5 images\n";
     assert_same(&table(&project), expected);
     assert_eq!(runs(&project)[0]["signal"], 15);
 }
@@ -124,7 +126,8 @@ fn a_torn_last_line_is_passed_over() {
     let built = whole.rfind("{\"at_ms\"").and_then(|end| whole[..end - 1].rfind("{\"at_ms\""));
     fs::write(&path, &whole[..built.unwrap() + 30]).unwrap();
     let (before, _) = told.split_once("[0.0s] agent: built").unwrap();
-    let end = "0 built of 1 image in 0.0s\nit died: its log has no end, and no process writes it\n";
+    let end = "0 built of 1 image in 0.0s\nthe run died: its log is incomplete, and no process is \
+               writing it\n";
     project.run("log").code(0).stderr("").stdout(&format!("{before}{end}"));
     fs::write(&path, "").unwrap();
     project.run("log").code(0).stderr("");
@@ -132,7 +135,7 @@ fn a_torn_last_line_is_passed_over() {
     fs::remove_file(&path).unwrap();
     project.run("log").code(4).stdout("");
     let said = table(&project);
-    assert!(said.ends_with("  its log can't be read\n"), "{said}");
+    assert!(said.ends_with("  unreadable log\n"), "{said}");
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn a_log_that_can_not_be_written_fails_no_build() {
         let said = build(project);
         let mut lines = said.lines();
         let warning = lines.next().unwrap_or_default();
-        assert!(warning.starts_with("warning: the log of this run can't be kept: "), "{said}");
+        assert!(warning.starts_with("warning: can't write the log of this run: "), "{said}");
         assert_eq!(lines.collect::<Vec<_>>(), ["1 built of 1 image in 0.0s"], "{said}");
     };
     // Not even root can write to these: a path that is not a directory, and a directory of the kernel.
@@ -176,7 +179,7 @@ fn a_full_disk_fails_no_build() {
     assert_eq!(said.matches("warning: ").count(), 1, "{said}");
     assert!(said.contains("agent: | end\n") && said.contains("1 failed of 1 image"), "{said}");
     assert!(!said.contains("whole log"), "it is not whole: {said}");
-    assert!(said.contains("warning: the log of this run can't be kept: File too large"), "{said}");
+    assert!(said.contains("warning: can't write the log of this run: File too large"), "{said}");
     assert!(project.run("log").code(0).out().contains(": started"));
 }
 

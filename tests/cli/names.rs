@@ -44,7 +44,7 @@ fn pair(base: &str) -> Project {
 #[test]
 fn the_folder_names_what_nothing_refers_to() {
     let alone = Project::new().dockerfile("base", "FROM debian:12\n");
-    check(&alone, "", "base=shop-base:latest by repository folder");
+    check(&alone, "", "base=shop-base:latest by repository directory");
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn a_name_that_cuts_an_edge_is_told() {
         [
             format!(
                 "[unknown-sibling]: `acme/shop-base` looks like the image `base`, which is \
-                 called `{called}` because of {cause}"
+                 named `{called}` because of {cause}"
             ),
-            format!("write `{called}` here, or take back {cause}"),
+            format!("use `{called}` here, or change {cause}"),
         ]
     };
     let check = |project: &Project, arguments: &str, called: &str, cause: &str| {
@@ -192,9 +192,9 @@ fn a_siblings_other_tag_is_told_once() {
         &project,
         "",
         &[
-            "[sibling-tag]: `prestodb/spark-base:3.5.1` names an image of this repository with a \
-             tag that is not built here",
-            "write the tag `unlabelled` to depend on the image of this repository",
+            "[sibling-tag]: `prestodb/spark-base:3.5.1` names an image of this repository, but with \
+             a tag that is not built here",
+            "use the tag `unlabelled` to depend on the image of this repository",
         ],
     );
 }

@@ -51,5 +51,5 @@ fn a_full_disk_is_told() {
     let output = project.command(&["graph"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.starts_with("error: can't write to the standard output: No space left"), "{said}");
+    assert!(said.starts_with("error: can't write to stdout: No space left"), "{said}");
 }

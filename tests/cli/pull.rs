@@ -186,7 +186,7 @@ fn a_newer_external_is_fetched_from_its_registry() {
     // An image that was removed from the engine is pulled again and is the same.
     registry.docker(&["image", "rm", "--force", &external]);
     let plan = project.run("plan").code(0).out();
-    assert!(plan.contains(&format!("external {external} is not in the engine any more")), "{plan}");
+    assert!(plan.contains(&format!("external {external} is no longer in the engine")), "{plan}");
     let said = build("");
     assert!(said.starts_with(&format!("pulling {external}\n")), "{said}");
     assert!(said.ends_with("0 built, 1 fresh of 1 image in 0.0s\n"), "{said}");

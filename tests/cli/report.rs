@@ -94,7 +94,7 @@ fn a_build_writes_its_page_and_trace() {
     let said = said.code(0);
     assert!(said.err().contains("trace: t.json\n"), "{}", said.err());
     assert!(
-        said.err().ends_with("page: [root]/.layers/runs/[run]/report.html\n"),
+        said.err().ends_with("report: [root]/.layers/runs/[run]/report.html\n"),
         "{}",
         said.err()
     );
@@ -116,7 +116,7 @@ fn a_run_with_nothing_to_do_has_a_page_only_where_one_is_named() {
     let project = Project::shop().script(r#"{"store": "store.json"}"#);
     project.run("build agent --engine fake").code(0);
     let said = project.run("build agent --engine fake --timings").code(0).err();
-    assert!(said.ends_with("no page: a run that builds nothing keeps no log\n"), "{said}");
+    assert!(said.ends_with("no report: nothing was built, so the run has no log\n"), "{said}");
     project.run("build agent --engine fake --timings=p.html").code(0);
     assert_eq!(image(&data(&project.read("p.html")), "agent")["outcome"], "fresh");
 }
@@ -124,13 +124,13 @@ fn a_run_with_nothing_to_do_has_a_page_only_where_one_is_named() {
 #[test]
 fn what_cannot_be_shown_is_told() {
     let project = Project::shop().script("{}");
-    let nothing = "error: no run has built anything here\nhint: `layers build --all` does\n";
+    let nothing = "error: no runs found: nothing has been built here yet\nhint: `layers build --all` builds all images\n";
     project.run("report").code(2).stdout("").stderr(nothing);
     project.run("build agent --engine fake").code(0);
     project
         .run("report 7")
         .code(2)
-        .stderr("error: no run `7` is kept\nhint: `layers runs` lists those that are kept\n");
+        .stderr("error: run `7` not found\nhint: `layers runs` lists the runs that are kept\n");
     let said = project.run("report -o nowhere/page.html").code(4).err();
     assert!(said.contains("can't write `[root]/nowhere/page.html`"), "{said}");
     project.run("build agent --engine fake --dry-run --timings").code(2);

@@ -57,23 +57,23 @@ fn doubts_are_told_by_every_verb_and_advice_by_check() {
     }
     project.run("check").code(0).stdout("").stderr(
         "\
-warning[unknown-sibling]: `acme/shop-bsae` is no image of this repository
+warning[unknown-sibling]: `acme/shop-bsae` is not an image of this repository
  --> docker/app/Dockerfile:1:6
   |
 1 | FROM acme/shop-bsae
-  |      ^^^^^^^^^^^^^^ taken from outside
+  |      ^^^^^^^^^^^^^^ treated as an external image
   |
-  = hint: did you mean `acme/shop-base`, the image `base`?
+  = hint: did you mean `acme/shop-base` (image `base`)?
 
 warning[untagged-external]: `debian` has no tag
  --> docker/base/Dockerfile:1:6
   |
 1 | FROM debian
-  |      ^^^^^^ means `latest`, which moves
+  |      ^^^^^^ defaults to `latest`, which can change
   |
-  = hint: write the version that is meant: `debian:…`
+  = hint: specify a version: `debian:…`
 
-warning[missing-file]: `motd` does not exist in the context `docker/base`
+warning[missing-file]: `motd` not found in the context `docker/base`
  --> docker/base/Dockerfile:2:6
   |
 2 | COPY motd /etc/
@@ -89,10 +89,7 @@ fn warnings_fail_where_they_are_denied() {
     doubtful().run("check").code(0);
     doubtful().run("check --deny warnings").code(3);
     doubtful().run("check --deny nothing").code(2);
-    Project::shop()
-        .run("check --deny warnings")
-        .code(0)
-        .stderr("5 images, nothing to complain about\n");
+    Project::shop().run("check --deny warnings").code(0).stderr("5 images, no problems found\n");
     Project::new().dockerfile("a", "FORM x\n").run("check --format json").code(3).stderr("");
 }
 
@@ -107,16 +104,16 @@ fn problems_are_data() {
         "file": "docker/dev/Dockerfile", "line": 3, "column": 13, "end_line": 3, "end_column": 29,
     });
     let mut label = place.clone();
-    label["text"] = json!("taken from outside");
+    label["text"] = json!("treated as an external image");
     let mut expected = place;
     expected["code"] = json!("sibling-tag");
     expected["level"] = json!("warning");
     expected["message"] = json!(
-        "`acme/shop-base:1` names an image of this repository with a tag that is not built here"
+        "`acme/shop-base:1` names an image of this repository, but with a tag that is not built here"
     );
     expected["labels"] = json!([label]);
-    expected["notes"] = json!(["the image is built as `latest`"]);
-    expected["hint"] = json!("write the tag `latest` to depend on the image of this repository");
+    expected["notes"] = json!(["the image is tagged `latest`"]);
+    expected["hint"] = json!("use the tag `latest` to depend on the image of this repository");
     assert_eq!(told, json!([expected]));
     Project::shop().run("check --format json").code(0).stdout("[]\n").stderr("");
 }
@@ -124,8 +121,8 @@ fn problems_are_data() {
 #[test]
 fn github_gets_annotations_beside_the_text() {
     let annotation = "::warning file=docker/a/Dockerfile,line=1,col=6,endColumn=12,\
-                      title=untagged-external::`debian` has no tag%0Ahint: write the version \
-                      that is meant: `debian:…`\n";
+                      title=untagged-external::`debian` has no tag%0Ahint: specify a \
+                      version: `debian:…`\n";
     let project = || Project::new().dockerfile("a", "FROM debian\n");
     let text = project().run("check").code(0).stdout("").err();
     project().run("check --format github").code(0).stdout(annotation).stderr(&text);
@@ -265,11 +262,11 @@ fn variables_of_from_that_nothing_sets() {
     let project = Project::new().dockerfile("app", late);
     project.run("graph").code(0).stderr(
         "\
-warning[unset-variable]: `SUFFIX` is not set, and replaced by nothing
+warning[unset-variable]: `SUFFIX` is not set and expands to an empty string
  --> docker/app/Dockerfile:3:15
   |
 2 | ARG SUFFIX=x
-  | ------------ declared here, after a FROM
+  | ------------ declared here, after the first FROM
 3 | FROM debian:12$SUFFIX
   |               ^^^^^^^
   |
@@ -303,18 +300,18 @@ fn platforms_that_do_not_fit() {
     let project = pair(arm, "FROM --platform=linux/amd64 acme/shop-base\n");
     project.run("graph").code(0).stderr(
         "\
-warning[platform-mismatch]: `linux/amd64` is wanted of `base`, which is built for `linux/arm64`
+warning[platform-mismatch]: platform `linux/amd64` is requested of `base`, which is always built for `linux/arm64`
  --> docker/app/Dockerfile:1:17
   |
 1 | FROM --platform=linux/amd64 acme/shop-base
-  |                 ^^^^^^^^^^^ for `linux/amd64`
+  |                 ^^^^^^^^^^^ requests `linux/amd64`
   |
  ::: docker/base/Dockerfile:1:17
   |
 1 | FROM --platform=linux/arm64 debian:12
-  |                 ----------- `base` is always for `linux/arm64`
+  |                 ----------- `base` is always built for `linux/arm64`
   |
-  = hint: take `--platform` out of one of them, or write `linux/arm64` here
+  = hint: remove `--platform` from one of them, or use `linux/arm64` here
 
 1 warning
 ",
@@ -336,16 +333,16 @@ fn a_trigger_reads_the_context_of_the_child() {
         .file("docker/dev/requirements.txt", "");
     project.run("check").code(0).stderr(
         "\
-warning[missing-file]: `requirements.txt` does not exist in the context `docker/app`
+warning[missing-file]: `requirements.txt` not found in the context `docker/app`
  --> docker/app/Dockerfile:1:6
   |
 1 | FROM acme/shop-base
-  |      ^^^^^^^^^^^^^^ it reads this image's context
+  |      ^^^^^^^^^^^^^^ the trigger reads this image's context
   |
  ::: docker/base/Dockerfile:2:14
   |
 2 | ONBUILD COPY requirements.txt /
-  |              ---------------- named by this trigger
+  |              ---------------- in this trigger
 
 1 warning
 ",

@@ -34,12 +34,12 @@ fn what_may_pass_is_tried_again() {
         "fail": {"step": 1, "message": "503 Service Unavailable"}}]"#;
     let project = scripted(failing);
     project.run("build base --engine fake --retries 2 --progress plain").code(0).stderr(
-        "[0.0s] building 1 image with fake 0.1.0, 2 at once\n\
+        "[0.0s] building 1 image with fake 0.1.0, 2 slots\n\
          [0.0s] base: started\n\
          [0.0s] base: no image in the engine\n\
-         [0.0s] base: try 1 failed: 503 Service Unavailable; again in 0.0s\n\
+         [0.0s] base: attempt 1 failed: 503 Service Unavailable; retrying in 0.0s\n\
          [0.0s] base: no image in the engine\n\
-         [0.0s] base: try 2 failed: 503 Service Unavailable; again in 0.0s\n\
+         [0.0s] base: attempt 2 failed: 503 Service Unavailable; retrying in 0.0s\n\
          [0.0s] base: no image in the engine\n\
          [0.0s] base: [1/2] FROM debian:bookworm-slim (0.0s)\n\
          [0.0s] base: [2/2] RUN true (0.0s)\n\
@@ -65,13 +65,13 @@ fn an_engine_that_comes_back_is_waited_for_and_a_failing_command_is_not() {
 
 #[test]
 fn an_image_that_takes_too_long_fails_and_the_rest_goes_on() {
-    let project = scripted(r#"[{"reference": "shop-base", "gate": "cancelled"}]"#);
+    let project = scripted(r#"[{"reference": "shop-base", "gate": "canceled"}]"#);
     let ran = project.run("build --all --engine fake -k --timeout 200ms --progress plain").code(1);
     let said = ran.err();
-    assert!(said.contains("error: base failed\n  it took longer than 200ms\n"), "{said}");
-    assert!(said.contains("skipped because of it: builder, dev, release\n"), "{said}");
+    assert!(said.contains("error: base failed\n  timed out after 200ms\n"), "{said}");
+    assert!(said.contains("skipped dependents: builder, dev, release\n"), "{said}");
     assert!(said.contains("agent: built"), "{said}");
-    for (time, why) in [("soon", "expected number at 0"), ("0s", "longer than nothing")] {
+    for (time, why) in [("soon", "expected number at 0"), ("0s", "must be longer than zero")] {
         let said = project.run(&format!("build --all --timeout {time}")).code(2).err();
         assert!(said.contains(why), "{said}");
     }
@@ -86,11 +86,11 @@ fn a_failure_cancels_what_runs_only_when_asked() {
                 {{"reference": "shop-agent", "gate": "{gate}"}}]"#
         ))
     };
-    let said = project("cancelled").run("build --all --engine fake -j2 --fail-fast").code(1).err();
-    assert!(said.contains("agent: cancelled") && said.contains("1 failed, 1 cancelled"), "{said}");
+    let said = project("canceled").run("build --all --engine fake -j2 --fail-fast").code(1).err();
+    assert!(said.contains("agent: canceled") && said.contains("1 failed, 1 canceled"), "{said}");
     let said = project("finished:shop-base").run("build --all --engine fake -j2").code(1).err();
     assert!(said.contains("agent: built") && said.contains("1 built, 1 failed"), "{said}");
-    project("cancelled").run("build --all --engine fake --fail-fast -k").code(2);
+    project("canceled").run("build --all --engine fake --fail-fast -k").code(2);
 }
 
 #[test]
@@ -114,10 +114,10 @@ fn a_plan_estimates_by_what_builds_took() {
     );
     let said = project.run("plan --engine fake --estimate -j1").code(0).out();
     let end =
-        "about 4m50s with -j 1; 3m00s with -j 2\nlongest chain: base → builder → dev, 3m00s\n";
+        "about 4m50s with -j 1; 3m00s with -j 2\ncritical path: base → builder → dev, 3m00s\n";
     assert!(said.ends_with(end), "{said}");
     let said = project.run("plan --engine fake --estimate -j2").code(0).out();
-    assert!(said.contains("about 3m00s with -j 2; -j 3 would gain nothing\n"), "{said}");
+    assert!(said.contains("about 3m00s with -j 2; -j 3 is no faster\n"), "{said}");
     let said = project.run("plan --engine fake --estimate -j2 --json").code(0).out();
     let json: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(json["estimate"]["time_ms"], 180_000);
@@ -163,7 +163,7 @@ const GATED: &str = r#"[{"reference": "shop-base", "gate": "file:go"}]"#;
 fn two_runs_do_not_build_the_same_at_once() {
     let project = scripted(GATED);
     let first = start(&project, "base: no image in the engine");
-    let second = start(&project, "base: waits for another run, which builds the same");
+    let second = start(&project, "base: waiting for another run that builds this image");
     fs::write(project.root().join(".layers/go"), "").unwrap();
     let (first, second) = (finish(first), finish(second));
     assert!(first.contains("base: built"), "{first}");
@@ -177,7 +177,7 @@ fn two_runs_do_not_build_the_same_at_once() {
 fn the_claim_of_a_run_that_was_killed_is_taken_over() {
     let project = scripted(GATED);
     let (mut first, ..) = start(&project, "base: no image in the engine");
-    let second = start(&project, "base: waits for another run, which builds the same");
+    let second = start(&project, "base: waiting for another run that builds this image");
     first.kill().unwrap();
     first.wait().unwrap();
     fs::write(project.root().join(".layers/go"), "").unwrap();
@@ -204,7 +204,7 @@ fn a_job_of_actions_gets_groups_and_annotations() {
     let ran = project.run("build --all --engine fake -j1").code(1);
     let said = ran.err();
     let begin = "\
-[0.0s] building 2 images with fake 0.1.0, 1 at once
+[0.0s] building 2 images with fake 0.1.0, 1 slot
 [0.0s] base: started
 ::group::[   0.0s] base: built in 0.0s (1 step, 0 cached)
 [0.0s] base: no image in the engine

@@ -156,21 +156,18 @@ fn what_is_given_wrongly_is_told_before_anything_is_done() {
     );
     check(
         "--secret id=npm",
-        "the secret `npm` can't be read: there is neither a variable nor a file `npm`",
+        "the secret `npm` can't be read: no environment variable or file `npm` found",
     );
     check(
         "--secret id=npm,src=docker",
         "the secret `npm` can't be read: `docker`: Is a directory (os error 21)",
     );
-    check(
-        "--secret id=npm,src=large",
-        "the secret `npm` can't be read: it holds more than 500 KiB",
-    );
+    check("--secret id=npm,src=large", "the secret `npm` can't be read: it is larger than 500 KiB");
     let twice = "--secret id=npm,src=id_rsa.pub --secret id=npm,env=HOME";
-    check(twice, "the secret `npm` is given twice");
+    check(twice, "the secret `npm` is specified twice");
     check(
         "--ssh default",
-        "the ssh agent `default` can't be read: no agent answers at `/nobody/listens`: No such \
+        "the ssh agent `default` can't be read: can't connect to an agent at `/nobody/listens`: No such \
          file or directory (os error 2)",
     );
     check(
@@ -195,21 +192,21 @@ fn a_secret_that_is_required_and_not_given_is_told_with_its_place() {
         .script(r#"{"record": "calls.jsonl", "store": "store.json"}"#);
     build(&project, "").code(2).stdout("").stderr(
         "\
-error[missing-secret]: the secret `npm` is required, and is not given
+error[missing-secret]: the secret `npm` is required, but was not provided
  --> docker/app/Dockerfile:5:13
   |
 5 | RUN --mount=type=secret,id=$TOKEN,required=true --mount=type=secret,id=pip make
   |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = hint: give it with `--secret id=npm,src=FILE` or `--secret id=npm,env=NAME`
+  = hint: pass it with `--secret id=npm,src=FILE` or `--secret id=npm,env=NAME`
 
-error[missing-secret]: the ssh agent `default` is required, and is not given
+error[missing-secret]: the ssh agent `default` is required, but was not provided
  --> docker/app/Dockerfile:7:13
   |
 7 | RUN --mount=type=ssh,required git clone
   |             ^^^^^^^^^^^^^^^^^
   |
-  = hint: give it with `--ssh default`
+  = hint: pass it with `--ssh default`
 
 2 errors
 ",
@@ -264,9 +261,9 @@ error[missing-secret]: the secret `npm` can't be read: the variable `NPM_TOKEN` 
  ::: layers.toml:3:7
   |
 3 | npm = { env = 'NPM_TOKEN' }
-  |       --------------------- given here
+  |       --------------------- set here
   |
-  = hint: `export NPM_TOKEN=…`, or give a file with `src=`
+  = hint: set it with `export NPM_TOKEN=…`, or use a file with `src=`
 
 1 error
 ",

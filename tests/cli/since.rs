@@ -80,7 +80,7 @@ fn files_that_are_read_affect_their_images_and_dependents() {
     check(&write("docker/agent/new", ""), "agent docker/agent/new is new", &["agent"]);
     check(
         &|root| fs::remove_file(root.join("docker/agent/deep/er/file")).unwrap(),
-        "agent docker/agent/deep/er/file is gone",
+        "agent docker/agent/deep/er/file was removed",
         &["agent"],
     );
     check(
@@ -96,7 +96,7 @@ fn files_that_are_read_affect_their_images_and_dependents() {
             let mode = fs::Permissions::from_mode(0o755);
             fs::set_permissions(root.join("docker/agent/run.sh"), mode).unwrap();
         },
-        "agent docker/agent/run.sh has mode 0755, had 0644",
+        "agent mode of docker/agent/run.sh is 0755, was 0644",
         &["agent"],
     );
     check(
@@ -158,7 +158,7 @@ fn dockerfiles_ignore_files_and_settings_count_for_what_they_mean() {
     );
     check(
         &write("docker/agent/Dockerfile.dockerignore", "*.log\nsecret\nDockerfile*\n"),
-        "agent docker/agent/Dockerfile is gone",
+        "agent docker/agent/Dockerfile was removed",
         &["agent"],
     );
     check(
@@ -176,7 +176,7 @@ fn images_that_are_new_or_called_otherwise_are_affected() {
     assert_same(&found, "tool  is new\n1 of 5 images affected\n");
     let project = shop().file("layers.toml", "version = '1.2'\n");
     let found = project.run("affected --since HEAD").code(0).out();
-    assert!(found.contains("agent    has other references\n"), "{found}");
+    assert!(found.contains("agent    has different references\n"), "{found}");
     assert!(found.ends_with("5 of 5 images affected\n"), "{found}");
 }
 
@@ -273,7 +273,7 @@ fn a_matrix_is_printed_for_jobs() {
 fn build_plan_and_list_take_what_is_affected() {
     let project = shop();
     let said = project.run("build --since HEAD --engine fake").code(0).err();
-    assert_same(&said, "no image differs from `HEAD`\n");
+    assert_same(&said, "no images changed since `HEAD`\n");
     fs::write(
         project.root().join("docker/builder/Dockerfile"),
         "FROM acme/shop-base\nARG PY=3.11\nRUN make all\n",
@@ -296,16 +296,16 @@ fn what_git_can_not_tell_is_an_error_with_a_hint() {
     let err = |words: &str| project.run(&format!("affected --since {words}")).code(2).err();
     assert_same(
         &err("nowhere"),
-        "error: there is no revision `nowhere`\n\
-         hint: `git log --oneline` and `git branch --all` show those there are\n",
+        "error: unknown revision `nowhere`\n\
+         hint: list commits with `git log --oneline`, and branches with `git branch --all`\n",
     );
     assert_same(
         &err("origin/main"),
-        "error: there is no revision `origin/main`\nhint: `git fetch origin main` brings it\n",
+        "error: unknown revision `origin/main`\nhint: fetch it with `git fetch origin main`\n",
     );
     assert!(err("--since=--all").starts_with("error: "));
     let said = Project::shop().run("affected --since HEAD").code(2).err();
-    assert!(said.contains("lies in no work tree of git"), "{said}");
+    assert!(said.contains("is not in a git work tree"), "{said}");
     // A clone without history.
     commit(&project);
     let clone = tempfile::tempdir().unwrap();
@@ -319,8 +319,14 @@ fn what_git_can_not_tell_is_an_error_with_a_hint() {
         String::from_utf8(output.stderr).unwrap()
     };
     let said = shallow("HEAD~1");
-    assert!(said.contains("hint: `git fetch --unshallow` brings the history"), "{said}");
+    assert!(
+        said.contains(
+            "hint: fetch the full history of this shallow clone with `git fetch --unshallow`"
+        ),
+        "{said}"
+    );
     let said = shallow("origin/dev");
-    let fetch = "`git fetch --depth=1 origin dev:refs/remotes/origin/dev` brings it";
+    let fetch = "hint: fetch it into this shallow clone with \
+                 `git fetch --depth=1 origin dev:refs/remotes/origin/dev`;";
     assert!(said.contains(fetch), "{said}");
 }

@@ -238,10 +238,13 @@ fn a_merge_base_that_history_may_hide_is_refused() {
     ] {
         let said = said(&layers(&shop, words), 2);
         assert!(
-            said.starts_with("error: the merge base of `origin/main` and HEAD can't be "),
+            said.starts_with("error: can't determine the merge base of `origin/main` and HEAD: "),
             "{said}"
         );
-        assert!(said.contains("\nhint: `git fetch --unshallow` "), "{said}");
+        assert!(
+            said.contains("\nhint: fetch the full history with `git fetch --unshallow`"),
+            "{said}"
+        );
         assert!(said.contains("`fetch-depth: 0`"), "{said}");
     }
     // Two dots need no history.
@@ -295,7 +298,7 @@ fn the_null_commit_affects_everything() {
     let planned = repo.project.run(&format!("plan --since {null} --engine fake")).code(0).out();
     assert!(planned.contains("2 fresh of 2 images"), "{planned}");
     let said = repo.project.run(&format!("diff HEAD..{null}")).code(2).err();
-    assert!(said.contains("which GitHub sends for a branch that was deleted\nhint: "), "{said}");
+    assert!(said.contains("which GitHub sends for a deleted branch\nhint: "), "{said}");
     // A shortened null commit could be the start of a real commit's name.
     repo.project.run("affected --since 0000000").code(2);
 }

@@ -190,8 +190,8 @@ fn control_c_leaves_the_terminal_as_it_was() {
     assert_eq!(status.signal(), Some(2), "{screen}");
     let seen = without_times(&screen);
     let begin = "✗ x TIME  failed at docker/x/Dockerfile:2
-stopping after SIGINT; once more to leave at once
-- base TIME  cancelled
+interrupted; press Ctrl-C again to quit now
+- base TIME  canceled
 
 error: x failed at docker/x/Dockerfile:2
 ";
@@ -203,7 +203,7 @@ error: x failed at docker/x/Dockerfile:2
 }
 
 #[test]
-fn colours_follow_the_environment() {
+fn colors_follow_the_environment() {
     let styles = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\x1b[3");
     let escapes = |bytes: &[u8]| bytes.contains(&0x1b);
     let run = |more: &[(&str, &str)]| {
@@ -213,7 +213,7 @@ fn colours_follow_the_environment() {
     };
     assert!(styles(&run(&[])));
     let without = run(&[("NO_COLOR", "1")]);
-    assert!(!styles(&without) && escapes(&without), "it is drawn, without colours");
+    assert!(!styles(&without) && escapes(&without), "it is drawn, without colors");
     let dumb = run(&[("TERM", "dumb")]);
     assert!(!escapes(&dumb), "{}", String::from_utf8_lossy(&dumb));
     assert!(styles(&run(&[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")])));

@@ -95,7 +95,7 @@ fn an_invalid_trigger_of_an_external_is_reported_before_anything_is_built() {
     for words in [&["plan"][..], &["build", "--all"], &["why", "app"]] {
         let (out, err) = tree.run(words, 3);
         assert_eq!(out, "");
-        assert!(err.contains("(ONBUILD):1:") && err.contains("it fires here"), "{err}");
+        assert!(err.contains("(ONBUILD):1:") && err.contains("the trigger runs here"), "{err}");
     }
 }
 

@@ -48,13 +48,13 @@ fn check(registry: &Registry, trust: bool) {
     let said = second.build(&anew, address, "--all").well();
     assert_eq!(said.counts(), "2 built of 2 images", "{}", said.err);
     assert_eq!(said.err.matches("warning: ").count(), 1, "{}", said.err);
-    assert!(said.err.contains(&format!("hint: `docker login {address}`")), "{}", said.err);
+    assert!(said.err.contains(&format!("hint: run `docker login {address}`")), "{}", said.err);
 
     // With a wrong password, no images are found or pushed, and both messages give the reason.
     log_in(&mut second, folder.path(), address, "wrong");
     let said = second.build(&tree.clone_of(), address, "--all --force --push=keys");
     assert_eq!(said.code, 4, "{}", said.err);
-    assert!(said.err.contains(&format!("hint: `docker login {address}`")), "{}", said.err);
+    assert!(said.err.contains(&format!("hint: run `docker login {address}`")), "{}", said.err);
     assert!(!said.err.contains("wrong"), "{}", said.err);
 }
 

@@ -8,7 +8,7 @@ from http.server import ThreadingHTTPServer
 
 import pytest
 
-from shop.catalogue import GOODS
+from shop.catalog import GOODS
 from shop.server import Handler
 
 

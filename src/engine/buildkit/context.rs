@@ -61,7 +61,7 @@ struct Look<'a> {
 impl Write for Look<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.cancel.is_set() {
-            return Err(io::Error::other("cancelled"));
+            return Err(io::Error::other("canceled"));
         }
         match &mut self.hash {
             Some(hash) => hash.update(bytes),

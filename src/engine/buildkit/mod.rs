@@ -125,7 +125,7 @@ pub(super) fn build<P: Default, T: Transport>(
 ) -> anyhow::Result<BuildOutcome> {
     let looked = context::look(request.context.as_ref(), cancel);
     let Some(looked) = looked.context("can't read the context")? else {
-        return Ok(BuildOutcome::Cancelled);
+        return Ok(BuildOutcome::Canceled);
     };
     let looked = if request.attestations.provenance.is_some() { looked.apart() } else { looked };
     let outcome = build_once(lines, watch, credentials, (&looked, request), sink, cancel)?;

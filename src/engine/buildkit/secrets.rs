@@ -55,7 +55,7 @@ impl SecretsService for Giver {
         match self.0.value(&id) {
             Some(value) => Ok(Response::new(GetSecretResponse { data: value.to_vec() })),
             // This code means that the secret is missing, which the engine accepts for optional mounts.
-            None => Err(Status::not_found(format!("the secret `{id}` was not given"))),
+            None => Err(Status::not_found(format!("the secret `{id}` was not provided"))),
         }
     }
 }
@@ -63,7 +63,7 @@ impl SecretsService for Giver {
 impl Giver {
     fn agent(&self, id: &str) -> Result<PathBuf, Status> {
         let found = self.0.agent(id).map(PathBuf::from);
-        found.ok_or_else(|| Status::not_found(format!("the ssh agent `{id}` was not given")))
+        found.ok_or_else(|| Status::not_found(format!("the ssh agent `{id}` was not provided")))
     }
 }
 
@@ -87,7 +87,7 @@ impl Ssh for Giver {
         let socket = self.agent(id.unwrap_or_default())?;
         let agent = UnixStream::connect(&socket).await.map_err(|error| {
             let place = visible_path(&socket);
-            Status::unavailable(format!("can't reach the ssh agent at {place}: {error}"))
+            Status::unavailable(format!("can't connect to the ssh agent at {place}: {error}"))
         })?;
         let (to, from) = mpsc::channel(1);
         let questions = request.into_inner();

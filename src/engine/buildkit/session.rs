@@ -140,7 +140,7 @@ impl Health for Alive {
         &self,
         _: Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
-        Err(Status::unimplemented("only checks are answered"))
+        Err(Status::unimplemented("only health checks are supported"))
     }
 
     type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
@@ -149,7 +149,7 @@ impl Health for Alive {
         &self,
         _: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("only checks are answered"))
+        Err(Status::unimplemented("only health checks are supported"))
     }
 }
 
@@ -245,7 +245,7 @@ impl Chunks {
     /// not end up under the digest of its former content.
     fn finish(&mut self, digest: &str) -> io::Result<()> {
         if hex(self.hash.clone().finish().as_ref()) != digest {
-            return Err(io::Error::other("its files changed while they were sent"));
+            return Err(io::Error::other("files changed while the context was sent"));
         }
         self.flush()
     }

@@ -109,7 +109,7 @@ impl<T: Transport> Watch<'_, T> {
             // An engine that refuses or closes the ping's connection also closes the build's.
             if timeout(self.patience, self.transport.ping()).await.is_err() {
                 let silent = heard.get().elapsed().as_secs();
-                return Status::unavailable(format!("it has said nothing for {silent} s"));
+                return Status::unavailable(format!("no response for {silent} s"));
             }
             heard.set(Instant::now());
         }
@@ -135,8 +135,8 @@ pub(super) async fn build<P, T: Transport>(
     cancel: &Cancel,
 ) -> anyhow::Result<End> {
     let transport = watch.transport;
-    let cancelled = Arc::new(Notify::new());
-    let wake = Arc::clone(&cancelled);
+    let canceled = Arc::new(Notify::new());
+    let wake = Arc::clone(&canceled);
     let _guard = cancel.on_set(move || wake.notify_one());
     let id = unique_id();
     let fault = ContextFault::default();
@@ -159,7 +159,7 @@ pub(super) async fn build<P, T: Transport>(
     let open = match kept.open.take().filter(|_| reusable) {
         Some(open) => open,
         None => tokio::select! {
-            () = cancelled.notified() => return Ok(End::Done(BuildOutcome::Cancelled)),
+            () = canceled.notified() => return Ok(End::Done(BuildOutcome::Canceled)),
             opened = timeout(OPEN_WITHIN, open(transport, credentials, &request.secrets)) => {
                 opened.map_err(|_| transport.never_answers())??
             }
@@ -168,10 +168,10 @@ pub(super) async fn build<P, T: Transport>(
     open.offered.set(offer);
     let solve = solve_request(request, (id, open.session.clone()), T::EXPORTER, files);
     let mut trace = Trace::default();
-    let end = follow(open.control.clone(), solve, &mut trace, sink, &cancelled, watch).await;
+    let end = follow(open.control.clone(), solve, &mut trace, sink, &canceled, watch).await;
     open.offered.set(None);
     if cancel.is_set() {
-        return Ok(End::Done(BuildOutcome::Cancelled));
+        return Ok(End::Done(BuildOutcome::Canceled));
     }
     let end = match end {
         Some(Ok(response)) => image_of(&response.into_inner())?,
@@ -179,7 +179,7 @@ pub(super) async fn build<P, T: Transport>(
             Some(error) => return Err(anyhow::Error::new(error).context("can't read the context")),
             None => failed(&status, trace, transport)?,
         },
-        None => return Ok(End::Done(BuildOutcome::Cancelled)),
+        None => return Ok(End::Done(BuildOutcome::Canceled)),
     };
     if reusable && matches!(end, End::Done(_)) {
         kept.open = Some(open);
@@ -300,7 +300,7 @@ async fn follow<T: Transport>(
     request: SolveRequest,
     trace: &mut Trace,
     sink: &mut Sink<'_>,
-    cancelled: &Notify,
+    canceled: &Notify,
     watch: Watch<'_, T>,
 ) -> Option<Result<Response<SolveResponse>, Status>> {
     let heard = Cell::new(Instant::now());
@@ -315,7 +315,7 @@ async fn follow<T: Transport>(
     let mut tell_at = Instant::now();
     while solve.is_some() || !told_all {
         tokio::select! {
-            () = cancelled.notified(), if solve.is_some() => {
+            () = canceled.notified(), if solve.is_some() => {
                 // Dropping the call resets its stream, which makes the engine end the build.
                 solve = None;
                 last = Instant::now() + CANCEL_TAIL;
@@ -380,8 +380,8 @@ fn status(mut control: Control, id: String) -> impl Stream<Item = StatusResponse
 fn image_of(response: &SolveResponse) -> anyhow::Result<End> {
     match response.exporter_response.get("containerimage.digest") {
         Some(id) => Ok(End::Done(BuildOutcome::Built { image_id: id.clone() })),
-        None => Err(permanent("the engine has built the image but does not say which it is")
-            .hint("an engine of version 20.10 or newer says so: `docker version`")
+        None => Err(permanent("the engine built the image, but did not report its ID")
+            .hint("update Docker to 20.10 or newer; see `docker version`")
             .into()),
     }
 }
@@ -391,9 +391,11 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     let failed = trace.into_failed();
     if is_lost(status, failed.is_some()) {
         let (address, cause) = (transport.address(), cause_of(status));
-        return Err(transient(format!("lost the engine at `{address}` during the build: {cause}"))
-            .hint("check that the engine is still running, and build again")
-            .into());
+        return Err(transient(format!(
+            "lost the connection to the engine at `{address}` during the build: {cause}"
+        ))
+        .hint("check that the engine is still running, and build again")
+        .into());
     }
     let loading = parse_name(llb::LOAD_CONTEXT);
     let (step, message) = match failed {
@@ -416,7 +418,7 @@ fn failed<T: Transport>(status: &Status, trace: Trace, transport: &T) -> anyhow:
     if let Some(Some(base)) = step.as_ref().map(|step| looked_up_image(&step.text))
         && !message.contains(base)
     {
-        message = format!("can't get `{base}`: {message}");
+        message = format!("can't resolve `{base}`: {message}");
     }
     let may_pass = may_pass(step.as_ref(), &message);
     Ok(End::Done(BuildOutcome::Failed(BuildFailure { step, message, may_pass })))

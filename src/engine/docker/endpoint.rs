@@ -100,7 +100,7 @@ pub fn resolve(environment: &Environment) -> anyhow::Result<Endpoint> {
     }
     let (name, asked_by) = match &environment.context {
         Some(name) => (Some(name.clone()), "DOCKER_CONTEXT"),
-        None => (current_context(environment)?, "the docker configuration"),
+        None => (current_context(environment)?, "Docker's configuration"),
     };
     match name.as_deref() {
         Some(name) if name != "default" => from_context(name, asked_by, environment),
@@ -115,16 +115,19 @@ fn from_host(host: &str, environment: &Environment, named_by: String) -> anyhow:
     }
     if environment.tls_verify.is_none() && environment.tls.is_some() {
         return Err(permanent(
-            "DOCKER_TLS asks for TLS without a check of the engine's certificate, which is refused",
+            "DOCKER_TLS without DOCKER_TLS_VERIFY is not supported: the engine's certificate \
+             would not be verified",
         )
         .hint("set `DOCKER_TLS_VERIFY=1` and put the engine's `ca.pem` into DOCKER_CERT_PATH")
         .into());
     }
     match environment.cert_path.clone().or_else(|| environment.config.clone()) {
         Some(folder) => Ok(Endpoint { address, tls: Some(folder), named_by }),
-        None => Err(permanent("TLS is asked for, but there is no folder with certificates")
-            .hint("set DOCKER_CERT_PATH to the folder with `ca.pem`, `cert.pem` and `key.pem`")
-            .into()),
+        None => Err(permanent(
+            "TLS is enabled, but the directory with the certificates is not set",
+        )
+        .hint("set DOCKER_CERT_PATH to the directory with `ca.pem`, `cert.pem`, and `key.pem`")
+        .into()),
     }
 }
 
@@ -145,14 +148,14 @@ fn parse_host(
         "unix" => Ok((Address::Unix(PathBuf::from(rest)), false)),
         "tcp" | "http" | "https" => match parse_authority(rest, secure) {
             Some(address) => Ok((address, secure)),
-            None => wrong("can't read the engine address", forms),
+            None => wrong("invalid engine address", forms),
         },
         "ssh" => wrong(
-            "can't reach an engine over ssh:",
-            "forward its socket, `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST`, and \
+            "can't connect to an engine over ssh:",
+            "forward its socket with `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock HOST`, and \
              set `DOCKER_HOST=unix:///tmp/docker.sock`",
         ),
-        _ => wrong("unknown scheme in the engine address", forms),
+        _ => wrong("unsupported scheme in the engine address", forms),
     }
 }
 
@@ -214,26 +217,25 @@ struct ContextEndpoint {
 fn from_context(name: &str, asked_by: &str, environment: &Environment) -> anyhow::Result<Endpoint> {
     let hash = sha256_hex(name.as_bytes());
     let unknown = || {
-        let message = format!("the docker context `{name}` does not exist ({asked_by} names it)");
+        let message = format!("the docker context `{name}` was not found (set by {asked_by})");
         InfrastructureError::new(ErrorKind::NotFound, message).hint(
-            "`docker context ls` shows which there are; `docker context use default` goes back",
+            "list contexts with `docker context ls`, or switch with `docker context use default`",
         )
     };
     let folder = environment.config.as_ref().ok_or_else(unknown)?.join("contexts");
     let meta: ContextFile =
         read_json(&folder.join("meta").join(&hash).join("meta.json"))?.ok_or_else(unknown)?;
     let Some(endpoint) = meta.endpoints.docker.filter(|endpoint| !endpoint.host.is_empty()) else {
-        return Err(permanent(format!("the docker context `{name}` names no docker engine"))
-            .hint(format!("`docker context inspect {name}` shows what it holds"))
+        return Err(permanent(format!("the docker context `{name}` has no Docker endpoint"))
+            .hint(format!("check it with `docker context inspect {name}`"))
             .into());
     };
     let tls = Some(folder.join("tls").join(&hash).join("docker")).filter(|folder| folder.is_dir());
     if endpoint.skip_tls_verify {
         let message = format!(
-            "the docker context `{name}` skips the check of the engine's certificate, which is \
-             refused"
+            "the docker context `{name}` disables TLS verification, which is not supported"
         );
-        let hint = format!("`docker context update {name} --docker host=…,ca=…,cert=…,key=…`");
+        let hint = format!("run `docker context update {name} --docker host=…,ca=…,cert=…,key=…`");
         return Err(permanent(message).hint(hint).into());
     }
     let verify = tls.is_some().then(|| "1".to_owned());

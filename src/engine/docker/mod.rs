@@ -164,7 +164,7 @@ impl Docker {
             return Err(self.refused(&answer));
         }
         let value = serde_json::from_slice(&answer.body);
-        value.map(Some).with_context(|| format!("can't read what the engine says to `{path}`"))
+        value.map(Some).with_context(|| format!("the engine's response to `{path}` is not valid"))
     }
 
     /// Returns the version that the engine reports; requested once.
@@ -192,7 +192,7 @@ impl Docker {
             }
             let message =
                 format!("the engine is too old for named contexts: Docker {}", version.version);
-            let hint = "use Docker 23 or newer, or begin the Dockerfile with \
+            let hint = "use Docker 23 or newer, or start the Dockerfile with \
                         `# syntax=docker/dockerfile:1`";
             Err(permanent(message).hint(hint).into())
         })
@@ -280,9 +280,12 @@ impl ImageStore for Docker {
             }
         }
         let address = &self.endpoint().address;
-        let message =
-            format!("the engine at `{address}` can't list its images: they go away meanwhile");
-        Err(transient(message).hint("run it again when nothing else removes images").into())
+        let message = format!(
+            "the engine at `{address}` can't list its images: some were removed in the meantime"
+        );
+        Err(transient(message)
+            .hint("run the command again when no other process removes images")
+            .into())
     }
 
     fn tag(&self, id: &str, reference: &str) -> anyhow::Result<()> {
@@ -291,8 +294,8 @@ impl ImageStore for Docker {
         let path = format!("/images/{}/tag?repo={repository}&tag={tag}", stored::path_of(id));
         let answer = self.lines.call(async |kept| self.ask(kept, Method::POST, &path).await)?;
         if answer.status == StatusCode::NOT_FOUND {
-            return Err(permanent(format!("the engine does not hold `{id}` any more"))
-                .hint("somebody removed it meanwhile; run it again")
+            return Err(permanent(format!("the engine no longer has `{id}`"))
+                .hint("run the command again; another process removed the image")
                 .into());
         }
         if answer.status.is_success() { Ok(()) } else { Err(self.refused(&answer)) }
@@ -373,7 +376,7 @@ fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
     let place = format!("`{}` ({})", endpoint.address, endpoint.named_by);
     if header(&answer.headers, "libpod-api-version").is_some() {
         return Err(permanent(format!("the engine at {place} is Podman, which has no BuildKit"))
-            .hint("point DOCKER_HOST at a Docker engine: the builds need its BuildKit")
+            .hint("set DOCKER_HOST to a Docker engine")
             .into());
     }
     let api = header(&answer.headers, "api-version").and_then(parse_api);
@@ -382,19 +385,19 @@ fn judge(answer: &Answer, endpoint: &Endpoint) -> anyhow::Result<(u32, u32)> {
             let said = wire::message_of(&answer.body);
             return Err(explain(&Broken::Refused(answer.status, said), endpoint));
         }
-        return Err(permanent(format!("what answers at {place} is no Docker engine"))
+        return Err(permanent(format!("the server at {place} is not a Docker engine"))
             .hint("check DOCKER_HOST and `docker context ls`, or unset DOCKER_HOST")
             .into());
     };
     if header(&answer.headers, "ostype").is_some_and(|os| os == "windows") {
-        let message = format!("the engine at {place} makes Windows containers and has no BuildKit");
+        let message = format!("the engine at {place} runs Windows containers and has no BuildKit");
         return Err(permanent(message).hint("switch it to Linux containers").into());
     }
     if api < OLDEST_API {
         let ((major, minor), (first, least)) = (api, OLDEST_API);
         let message = format!(
-            "the engine at {place} is too old: it speaks API {major}.{minor}, and its BuildKit \
-             can't be used before {first}.{least}"
+            "the engine at {place} is too old: it has API {major}.{minor}, but BuildKit requires \
+             {first}.{least}"
         );
         return Err(permanent(message).hint("update Docker to 20.10 or newer").into());
     }

@@ -42,8 +42,6 @@ pub(super) async fn pull(
         return Err(explain(&Broken::Refused(status, why), &wire.endpoint));
     }
     Err(permanent(format!("can't pull `{reference}`: {why}"))
-        .hint(
-            "check its name and `docker login`, or leave out `--pull` to take what the engine has",
-        )
+        .hint("check the name and `docker login`, or omit `--pull` to use the engine's images")
         .into())
 }

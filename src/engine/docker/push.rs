@@ -35,12 +35,12 @@ pub(super) async fn push(
     reference: &str,
     cancel: &Cancel,
 ) -> anyhow::Result<String> {
-    let cancelled = Arc::new(Notify::new());
-    let wake = Arc::clone(&cancelled);
+    let canceled = Arc::new(Notify::new());
+    let wake = Arc::clone(&canceled);
     let _guard = cancel.on_set(move || wake.notify_one());
     let stopped = || {
-        permanent(format!("the push of `{reference}` was stopped"))
-            .hint("push again to go on; layers that the registry has are not sent again")
+        permanent(format!("the push of `{reference}` was canceled"))
+            .hint("push again to continue; layers that the registry has are skipped")
             .into()
     };
     let (repository, _) = split_reference(reference);
@@ -49,8 +49,8 @@ pub(super) async fn push(
     // A credential helper is a program, and may wait for user input.
     let found = tokio::task::spawn_blocking(move || store.lookup(&host));
     let credential = tokio::select! {
-        () = cancelled.notified() => return Err(stopped()),
-        found = found => found.context("the search for credentials broke")??,
+        () = canceled.notified() => return Err(stopped()),
+        found = found => found.context("the credential lookup failed")??,
     };
     let heard = Cell::new(Instant::now());
     let mut begun = || ();
@@ -62,7 +62,7 @@ pub(super) async fn push(
     let answered = {
         let mut sending = pin!(send(watch, version, reference, credential.as_ref(), &mut take));
         tokio::select! {
-            () = cancelled.notified() => return Err(stopped()),
+            () = canceled.notified() => return Err(stopped()),
             silence = watch.until_gone(&heard) => return Err(lost(watch, silence.message())),
             answered = &mut sending => answered,
         }
@@ -91,7 +91,7 @@ async fn send(
 
 fn lost(watch: Watch<'_, Wire>, cause: &str) -> anyhow::Error {
     let address = &watch.transport.endpoint.address;
-    transient(format!("lost the engine at `{address}` during the push: {cause}"))
+    transient(format!("lost the connection to the engine at `{address}` during the push: {cause}"))
         .hint("check that the engine is still running, and push again")
         .into()
 }
@@ -110,14 +110,14 @@ fn judge(
         (None, true) => {
             return said.digest.ok_or_else(|| {
                 // A response that was cut off between two lines looks complete.
-                lost(watch, "it did not say how it ended")
+                lost(watch, "the response is incomplete")
             });
         }
     };
     let why = hide(credential, why)?;
     if status == StatusCode::NOT_FOUND || is_missing(&why) {
-        return Err(permanent(format!("can't push `{reference}`: the engine holds no such image"))
-            .hint("build it first, or look at `docker image ls` for its name")
+        return Err(permanent(format!("can't push `{reference}`: no such image in the engine"))
+            .hint("build it first, or check its name with `docker image ls`")
             .into());
     }
     // Docker 20.10 reports a malformed name as a server error.
@@ -138,19 +138,19 @@ fn refused(reference: &str, why: &str) -> anyhow::Error {
     let message = format!("can't push `{reference}`: {why}");
     let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
     let hint = if says(&DENIED) {
-        format!("`{login}` as somebody who may push to `{repository}`")
+        format!("run `{login}` with an account that may push to `{repository}`")
     } else if says(&["HTTP response to HTTPS client", "does not look like a TLS handshake"]) {
         format!("add `{registry}` to `insecure-registries` in the engine's `daemon.json`")
     } else if says(&["x509: ", "tls: "]) {
         format!(
-            "give the engine the certificate of who signed the registry's, as \
+            "add the certificate of the registry's authority to the engine's host as \
              `/etc/docker/certs.d/{registry}/ca.crt`"
         )
     } else if is_passing(why) {
         let hint = format!("check that the engine can reach `{registry}`, and push again");
         return transient(message).hint(hint).into();
     } else {
-        format!("check the name, and `{login}`")
+        format!("check the name, or run `{login}`")
     };
     permanent(message).hint(hint).into()
 }
@@ -196,7 +196,7 @@ mod tests {
             assert_eq!(said, format!("can't push `host:5000/a/b:1`: {why}"));
             assert_eq!((hinted, is_transient(&error)), (hint, passes), "{why}");
         };
-        let login = "`docker login host:5000` as somebody who may push to `host:5000/a/b`";
+        let login = "run `docker login host:5000` with an account that may push to `host:5000/a/b`";
         check("no basic auth credentials", login, false);
         check("denied: requested access to the resource is denied", login, false);
         check("unauthorized: authentication required", login, false);
@@ -228,11 +228,13 @@ mod tests {
             reach,
             true,
         );
-        let name = "check the name, and `docker login host:5000`";
+        let name = "check the name, or run `docker login host:5000`";
         check("name invalid: invalid repository name", name, false);
         check("manifest invalid: manifest invalid", name, false);
         let text = error::text(&refused("acme/b", "denied: no"));
-        assert!(text.ends_with("\nhint: `docker login` as somebody who may push to `acme/b`"));
+        assert!(
+            text.ends_with("\nhint: run `docker login` with an account that may push to `acme/b`")
+        );
         let insecure = "add `host:5000` to `insecure-registries` in the engine's `daemon.json`";
         let why = "failed to do request: Head \"https://h/v2/\": http: server gave HTTP response to HTTPS client";
         check(why, insecure, false);

@@ -120,7 +120,7 @@ pub(super) fn is_containerd(info: &Value) -> bool {
     pairs.any(|pair| pair == (Some("driver-type"), Some("io.containerd.snapshotter.v1")))
 }
 
-const UNREADABLE: &str = "can't read what the engine says of its images";
+const UNREADABLE: &str = "the engine's response about its images is not valid";
 
 /// Removes `<none>:<none>`, which engines write if there is no name.
 fn named(names: Option<Vec<String>>) -> Vec<String> {

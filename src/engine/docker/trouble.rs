@@ -17,23 +17,24 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
     let error = match broken {
         Broken::Connect(error) => explain_connect(error, endpoint, &place),
         Broken::Tls(cause) => {
-            permanent(format!("no TLS connection to the engine at {place}: {cause}")).hint(
-                "check `ca.pem`, `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and that the engine \
-                 speaks TLS on this port",
+            permanent(format!("the TLS connection to the engine at {place} failed: {cause}")).hint(
+                "check `ca.pem`, `cert.pem`, and `key.pem` in DOCKER_CERT_PATH, and that the \
+                 engine uses TLS on this port",
             )
         }
-        Broken::Talk(cause) => unreachable(format!("no Docker engine answers at {place}: {cause}"))
-            .hint(match (&endpoint.address, &endpoint.tls) {
-                (Address::Tcp { .. }, None) => {
-                    "check DOCKER_HOST; where the engine speaks TLS, set `DOCKER_TLS_VERIFY=1`"
-                }
-                // A server may reject a client's certificate only after the handshake.
-                (Address::Tcp { .. }, Some(_)) => {
-                    "check `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and that this is the \
-                     engine's address"
-                }
-                _ => "check that this is the engine's address: `docker context ls`",
-            }),
+        Broken::Talk(cause) => unreachable(format!(
+            "no response from a Docker engine at {place}: {cause}"
+        ))
+        .hint(match (&endpoint.address, &endpoint.tls) {
+            (Address::Tcp { .. }, None) => {
+                "check DOCKER_HOST, and set `DOCKER_TLS_VERIFY=1` if the engine uses TLS"
+            }
+            // A server may reject a client's certificate only after the handshake.
+            (Address::Tcp { .. }, Some(_)) => {
+                "check `cert.pem` and `key.pem` in DOCKER_CERT_PATH, and the engine's address"
+            }
+            _ => "check the engine's address with `docker context ls`",
+        }),
         Broken::Refused(status, said) => {
             let kind = match *status {
                 StatusCode::BAD_GATEWAY
@@ -41,9 +42,10 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
                 | StatusCode::GATEWAY_TIMEOUT => ErrorKind::Transient,
                 _ => ErrorKind::Permanent,
             };
-            let message = format!("the engine at {place} refused: {} ({status})", visible(said));
+            let message =
+                format!("the engine at {place} rejected the request: {} ({status})", visible(said));
             InfrastructureError::new(kind, message)
-                .hint("`docker version` shows whether the docker command can use this engine")
+                .hint("check whether `docker version` works with this engine")
         }
     };
     error.into()
@@ -52,21 +54,22 @@ pub(super) fn explain(broken: &Broken, endpoint: &Endpoint) -> anyhow::Error {
 fn explain_connect(error: &io::Error, endpoint: &Endpoint, place: &str) -> InfrastructureError {
     match (error.kind(), &endpoint.address) {
         (io::ErrorKind::PermissionDenied, Address::Unix(_)) => {
-            denied(format!("no permission to use the engine's socket {place}")).hint(
-                "add yourself to its group, `sudo usermod -aG docker $USER`, and log in again; or \
-                 run this with sudo",
+            denied(format!("permission denied on the engine's socket {place}")).hint(
+                "add yourself to its group with `sudo usermod -aG docker $USER` and log in again, \
+                 or use sudo",
             )
         }
         (io::ErrorKind::NotFound, Address::Unix(_)) => {
-            let hint = "start Docker, `sudo systemctl start docker`, or set DOCKER_HOST to where it listens";
-            unreachable(format!("no engine is running: there is no socket {place}")).hint(hint)
+            let hint = "start Docker with `sudo systemctl start docker`, or set DOCKER_HOST to \
+                        the engine's address";
+            unreachable(format!("no engine is running: socket not found: {place}")).hint(hint)
         }
         (io::ErrorKind::ConnectionRefused, Address::Unix(_)) => {
-            unreachable(format!("no engine is running: nothing listens on the socket {place}"))
-                .hint("start Docker, `sudo systemctl start docker`")
+            unreachable(format!("no engine is running: connection refused: {place}"))
+                .hint("start Docker with `sudo systemctl start docker`")
         }
         (io::ErrorKind::ConnectionRefused, Address::Tcp { .. }) => {
-            unreachable(format!("no engine is running: nothing listens at {place}"))
+            unreachable(format!("no engine is running: connection refused: {place}"))
                 .hint("start Docker there, or unset DOCKER_HOST to use the local engine")
         }
         (_, Address::Tcp { host, .. }) if is_lookup(error) => {
@@ -74,8 +77,8 @@ fn explain_connect(error: &io::Error, endpoint: &Endpoint, place: &str) -> Infra
             permanent(format!("the engine's host `{host}` was not found ({named_by}): {error}"))
                 .hint("check DOCKER_HOST, or unset it to use the local engine")
         }
-        _ => unreachable(format!("can't reach the engine at {place}: {error}"))
-            .hint("check that the engine is running and that DOCKER_HOST names it"),
+        _ => unreachable(format!("can't connect to the engine at {place}: {error}"))
+            .hint("check that the engine is running, and that DOCKER_HOST is its address"),
     }
 }
 
@@ -90,7 +93,7 @@ fn is_lookup(error: &io::Error) -> bool {
 
 /// Returns the error for an engine that has no BuildKit, or has it disabled.
 pub(super) fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
-    permanent(format!("the engine at `{}` builds without BuildKit", endpoint.address))
+    permanent(format!("the engine at `{}` does not have BuildKit enabled", endpoint.address))
         .hint("set `\"features\": {\"buildkit\": true}` in its `daemon.json`, or update Docker")
         .into()
 }
@@ -98,8 +101,10 @@ pub(super) fn no_buildkit(endpoint: &Endpoint) -> anyhow::Error {
 /// Returns the error for an engine that does not answer in time.
 pub(super) fn never_answers(endpoint: &Endpoint) -> anyhow::Error {
     let Endpoint { address, named_by, .. } = endpoint;
-    unreachable(format!("the engine at `{address}` ({named_by}) does not answer"))
-        .hint("check that it is a Docker engine; `sudo systemctl restart docker` where it hangs")
+    unreachable(format!("the engine at `{address}` ({named_by}) does not respond"))
+        .hint(
+            "check that it is a Docker engine, or restart it with `sudo systemctl restart docker`",
+        )
         .into()
 }
 
@@ -117,9 +122,9 @@ mod tests {
         };
         let denied = Broken::Connect(io::ErrorKind::PermissionDenied.into());
         let text = error::text(&explain(&denied, &endpoint));
-        let expected = "no permission to use the engine's socket `unix:///run/d.sock` (default)\n\
-                        hint: add yourself to its group, `sudo usermod -aG docker $USER`, and log \
-                        in again; or run this with sudo";
+        let expected = "permission denied on the engine's socket `unix:///run/d.sock` (default)\n\
+                        hint: add yourself to its group with `sudo usermod -aG docker $USER` and \
+                        log in again, or use sudo";
         assert_eq!(text, expected);
     }
 }

@@ -134,7 +134,7 @@ impl Fake {
                 Gate::Started(part) => named(&state.started, part),
                 Gate::Finished(part) => named(&state.finished, part),
                 Gate::File(path) => path.exists(),
-                Gate::Cancelled => false,
+                Gate::Canceled => false,
             };
             if open {
                 return;
@@ -161,7 +161,7 @@ impl Fake {
             self.pass(gate, cancel);
         }
         if cancel.is_set() {
-            return Ok(BuildOutcome::Cancelled);
+            return Ok(BuildOutcome::Canceled);
         }
         let content = scripted.content.as_deref();
         let image = self.shared.lock().store.derive(request, context, content, &self.platform());
@@ -176,7 +176,7 @@ impl Fake {
                 self.pass(gate, cancel);
             }
             if cancel.is_set() {
-                return Ok(BuildOutcome::Cancelled);
+                return Ok(BuildOutcome::Canceled);
             }
             let secret = told.secret.as_ref().and_then(|id| request.secrets.value(id));
             let (begin, end) = secret.map_or(Default::default(), |it| it.split_at(it.len() / 2));
@@ -296,7 +296,7 @@ impl Builder for Fake {
         let outcome = match &result {
             Ok(BuildOutcome::Built { image_id }) => json!({ "built": image_id }),
             Ok(BuildOutcome::Failed(failure)) => json!({ "failed": failure.message }),
-            Ok(BuildOutcome::Cancelled) => json!("cancelled"),
+            Ok(BuildOutcome::Canceled) => json!("canceled"),
             Err(error) => json!({ "error": error.to_string() }),
         };
         self.record(&json!({
@@ -328,9 +328,9 @@ impl ImageStore for Fake {
             state.store.refresh()?;
             anyhow::Ok(state.store.all())
         })?;
-        let labelled = images.into_iter().filter(|image| label.matches(&image.labels));
+        let labeled = images.into_iter().filter(|image| label.matches(&image.labels));
         let created = UnixTime::default();
-        let listed = labelled.map(|StoredImage { id, references, labels, size, .. }| ListedImage {
+        let listed = labeled.map(|StoredImage { id, references, labels, size, .. }| ListedImage {
             id,
             created,
             references,

@@ -32,7 +32,7 @@
 //!   requested references and its `label` (`name` or `name=value`) is one of the requested labels.
 //! - `gate`: what a build waits for before its first step, or a step before its output: `started:PART` or
 //!   `finished:PART` (another image, by a part of its reference; failed images count as finished), `file:PATH`
-//!   (until it exists), `cancelled`. A canceled build passes every gate.
+//!   (until it exists), `canceled`. A canceled build passes every gate.
 //! - `steps`: replaces the default of one step per instruction of the Dockerfile.
 //! - `secret`: the ID of a secret that the step writes after its output, in two pieces.
 //! - `content`: replaces the request, the base, and the context as the content of the image. Two builds with the
@@ -112,7 +112,7 @@ pub(super) enum Gate {
     Started(String),
     Finished(String),
     File(PathBuf),
-    Cancelled,
+    Canceled,
 }
 
 impl TryFrom<String> for Gate {
@@ -123,7 +123,7 @@ impl TryFrom<String> for Gate {
             ("started", part) if !part.is_empty() => Ok(Gate::Started(part.to_owned())),
             ("finished", part) if !part.is_empty() => Ok(Gate::Finished(part.to_owned())),
             ("file", path) if !path.is_empty() => Ok(Gate::File(path.into())),
-            ("cancelled", "") => Ok(Gate::Cancelled),
+            ("canceled", "") => Ok(Gate::Canceled),
             _ => Err(format!("unknown gate `{text}`")),
         }
     }
@@ -135,7 +135,7 @@ impl Script {
         let text =
             fs::read(path).with_context(|| format!("can't read `{}`", visible_path(path)))?;
         let mut script: Script = serde_json::from_slice(&text)
-            .with_context(|| format!("`{}` is no script", visible_path(path)))?;
+            .with_context(|| format!("`{}` is not a valid script", visible_path(path)))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let whole = |path: &mut PathBuf| *path = folder.join(&*path);
         script.record.as_mut().map(whole);
@@ -164,7 +164,7 @@ mod tests {
         check("started:a:b", Ok(Gate::Started("a:b".into())));
         check("finished:a", Ok(Gate::Finished("a".into())));
         check("file:/x/y", Ok(Gate::File("/x/y".into())));
-        check("cancelled", Ok(Gate::Cancelled));
+        check("canceled", Ok(Gate::Canceled));
         check("started:", Err("unknown gate `started:`"));
         check("soon", Err("unknown gate `soon`"));
     }

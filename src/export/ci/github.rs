@@ -76,14 +76,14 @@ pub fn draw(
     let text = workflow.text;
     if text.len() > MOST_BYTES {
         let size = format!(
-            "the workflow of {} is {} KB large, and GitHub starts none above {} KB",
+            "the workflow for {} has {} KB, more than GitHub's limit of {} KB",
             count(view.images().len(), "image"),
             text.len() / 1000,
             MOST_BYTES / 1000
         );
         let hint = match github.packed {
-            false => "add --packed, which takes fewer jobs, or name fewer images",
-            true => "name fewer images, and make a workflow of each part",
+            false => "pass --packed for fewer jobs, or select fewer images",
+            true => "select fewer images, and generate one workflow per part",
         };
         bail!(permanent(size).hint(hint));
     }

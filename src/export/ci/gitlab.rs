@@ -39,7 +39,7 @@ const VARIABLES: [(&str, &str); 4] = [
 
 /// Downloads `layers` if the image of the jobs does not contain it.
 const INSTALL: &str = "command -v layers > /dev/null || \
-    wget -q -O - \"${LAYERS_ARCHIVE:?it must hold the address of a release, or the image the program}\" | \
+    wget -q -O - \"${LAYERS_ARCHIVE:?set it to the URL of a release, or use an image that contains layers}\" | \
     tar -x -z -C /usr/local/bin layers";
 
 /// The options for GitLab.

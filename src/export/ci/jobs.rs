@@ -37,7 +37,7 @@ pub(super) fn order(
     parents: &IdMap<Vec<ImageId>>,
 ) -> anyhow::Result<Vec<ImageId>> {
     let order = dag::sort(parents)
-        .map_err(|_| anyhow::anyhow!("images need each other in a circle: `layers check`"))?;
+        .map_err(|_| anyhow::anyhow!("images have a dependency cycle: run `layers check`"))?;
     let mut is_shown = IdMap::from_fn(view.graph_len(), |_| false);
     view.images().for_each(|(id, _)| is_shown[id] = true);
     Ok(order.into_iter().filter(|image| is_shown[*image]).collect())

@@ -84,7 +84,7 @@ impl Net {
             let kinds: BTreeSet<NeedKind> = ways.iter().map(|(kind, _)| *kind).collect();
             let kinds = kinds.into_iter().collect();
             let (from, to) = (&nodes[parent].name, &nodes[child].name);
-            let mut title = vec![format!("{to} needs {from}")];
+            let mut title = vec![format!("{to} depends on {from}")];
             title.extend(ways.iter().map(|(kind, at)| format!("{} at {at}", kind.word())));
             Need { parent, child, kinds, title: title.join("\n") }
         });
@@ -111,5 +111,5 @@ fn external(name: String) -> Node {
         }
         None => name.clone(),
     };
-    Node { label, title: format!("{name}\nfrom outside"), name, is_external: true, mark: None }
+    Node { label, title: format!("{name}\nexternal image"), name, is_external: true, mark: None }
 }

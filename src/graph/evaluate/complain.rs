@@ -20,20 +20,18 @@ pub(super) fn expansion(error: &ExpandError, word: &str) -> Diagnostic {
             "only `:-`, `-`, `:+`, `+`, `:?`, `?`, `#`, `##`, `%`, `%%`, `/` and `//` may follow \
              the name",
         ),
-        ExpandError::Required { .. } => {
-            (Rule::RequiredVariable, "give it a value with `--build-arg`")
-        }
+        ExpandError::Required { .. } => (Rule::RequiredVariable, "set it with `--build-arg`"),
         ExpandError::Pattern(_) => {
             (Rule::BadPattern, "only `*`, `?` and `\\` can be escaped in a pattern")
         }
-        ExpandError::Limit => (Rule::ExpansionTooLong, "break the value into smaller ones"),
+        ExpandError::Limit => (Rule::ExpansionTooLong, "split the value into smaller ones"),
     };
     Diagnostic::new(rule, format!("can't expand `{}`: {error}", shorten(word))).hint(hint)
 }
 
 /// Returns the diagnostic for a text that is not a valid image reference.
 pub(super) fn reference(error: &ReferenceError, written: &str, expanded: &str) -> Diagnostic {
-    let message = format!("`{}` names no image: {error}", shorten(expanded));
+    let message = format!("`{}` is not a valid image name: {error}", shorten(expanded));
     let mut diagnostic = Diagnostic::new(Rule::InvalidReference, message);
     if written != expanded {
         diagnostic = diagnostic.note(format!("written as `{}`", shorten(written)));
@@ -48,9 +46,9 @@ pub(super) fn reference(error: &ReferenceError, written: &str, expanded: &str) -
 
 /// Returns the diagnostic for a base that is blank after expansion.
 pub(super) fn blank_base(written: &str) -> Diagnostic {
-    let message = format!("the base `{}` is blank after expansion", shorten(written));
+    let message = format!("the base image `{}` is blank after expansion", shorten(written));
     Diagnostic::new(Rule::BlankBase, message)
-        .hint("declare the ARG before the first FROM with a default, or pass `--build-arg`")
+        .hint("declare the ARG with a default before the first FROM, or pass `--build-arg`")
 }
 
 /// Adds a note about the variables of a FROM that are not set, if there are any.
@@ -60,38 +58,41 @@ pub(super) fn with_missing(diagnostic: Diagnostic, missing: &[String]) -> Diagno
     }
     let verb = if missing.len() == 1 { "is" } else { "are" };
     let names = text::list(missing);
-    diagnostic
-        .note(format!("{names} {verb} not set; FROM sees the ARGs before the first FROM only"))
+    diagnostic.note(format!(
+        "{names} {verb} not set; FROM can only use ARGs that are declared before the first FROM"
+    ))
 }
 
 /// Returns the diagnostic for a `--from` with quotes or a variable.
 pub(super) fn variable_in_from(written: &str) -> Diagnostic {
-    let message = format!("variables are not replaced in `--from={}`", shorten(written));
+    let message = format!("variables are not supported in `--from={}`", shorten(written));
     Diagnostic::new(Rule::VariableInFrom, message)
-        .hint("name a stage there, and give that stage `FROM` with a global ARG")
+        .hint("define a stage with `FROM` and a global ARG, and name that stage here")
 }
 
 /// Returns the diagnostic for a stage index that does not exist.
 pub(super) fn stage_index(written: &str, stages: usize) -> Diagnostic {
-    let message = format!("there is no stage with the index `{written}`");
+    let message = format!("invalid stage index `{written}`");
     let count = text::count(stages, "stage");
-    Diagnostic::new(Rule::StageIndex, message).note(format!("the file has {count}, from 0 on"))
+    Diagnostic::new(Rule::StageIndex, message)
+        .note(format!("the file has {count}; the first index is 0"))
 }
 
 /// Returns the diagnostic for a `--from` that names a later stage.
 pub(super) fn later_stage(written: &str) -> Diagnostic {
-    let message = format!("the stage `{written}` is only defined further below");
-    Diagnostic::new(Rule::LaterStage, message).hint("move that stage up")
+    let message = format!("stage `{written}` is defined later in the file");
+    Diagnostic::new(Rule::LaterStage, message).hint("move that stage before this one")
 }
 
 /// Returns the diagnostic for a target that is not the name of a stage.
 pub(super) fn target<'a>(name: &str, stages: impl Iterator<Item = &'a str>) -> Diagnostic {
-    let diagnostic = Diagnostic::new(Rule::UnknownTarget, format!("there is no stage `{name}`"));
+    let diagnostic =
+        Diagnostic::new(Rule::UnknownTarget, format!("target stage `{name}` not found"));
     let stages: Vec<&str> = stages.collect();
     match text::closest(&name.to_lowercase(), stages.iter().copied()) {
-        Some(near) => diagnostic.hint(format!("use the target `{near}`")),
+        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
         None if stages.is_empty() => diagnostic.note("no stage has a name"),
-        None => diagnostic.note(format!("the stages are {}", text::list(stages))),
+        None => diagnostic.note(format!("the named stages are {}", text::list(stages))),
     }
 }
 

@@ -226,25 +226,22 @@ impl<'a> Evaluator<'a> {
     fn check_name(&mut self, stage: &Stage) {
         let Some(name) = &stage.name else { return };
         if Reference::parse(&name.value).is_err() {
-            let message = format!("`{}` can't be the name of a stage", name.value);
-            let hint = "end with a letter or digit, and write one sign between two";
+            let message = format!("`{}` is not a valid stage name", name.value);
+            let hint = "end with a letter or digit, and use single separators between them";
             let diagnostic = Diagnostic::new(Rule::InvalidStageName, message).hint(hint);
             self.tell(diagnostic, name.span);
         }
     }
 
     fn read_platform(&self, text: &str, written: &str) -> Result<Platform, Diagnostic> {
-        let wrong = |what| {
-            let message = format!("the platform `{written}` {what}");
-            Err(Diagnostic::new(Rule::InvalidPlatform, message))
-        };
+        let wrong = |message| Diagnostic::new(Rule::InvalidPlatform, message);
         if text.is_empty() {
-            return wrong("is blank after expansion");
+            return Err(wrong(format!("the platform `{written}` is blank after expansion")));
         }
-        match Platform::parse(text, self.local) {
-            Some(platform) => Ok(platform),
-            None => wrong("is none; one is such as `linux/arm64`"),
-        }
+        Platform::parse(text, self.local).ok_or_else(|| {
+            wrong(format!("`{written}` is not a valid platform"))
+                .hint("use one such as `linux/arm64`")
+        })
     }
 
     fn find_base(&mut self, stage: &Stage, text: &str, missing: &[String]) -> Option<Base> {
@@ -337,7 +334,11 @@ impl<'a> Evaluator<'a> {
                 label.span = trigger.locate(label.span);
                 label.source = trigger.source.clone();
             }
-            self.found.diagnostics.push(diagnostic.at(&self.file.source, fires, "it fires here"));
+            self.found.diagnostics.push(diagnostic.at(
+                &self.file.source,
+                fires,
+                "the trigger runs here",
+            ));
         }
         instruction
     }

@@ -127,8 +127,8 @@ fn set_bare(meaning: &mut Meaning, field: &MountField) -> Result<(), Diagnostic>
             meaning.required = true;
             Ok(())
         }
-        "required" => Err(invalid("only secrets and ssh can be `required`")),
-        _ => Err(unknown_key(key, format!("`{key}` of a mount needs a value"))),
+        "required" => Err(invalid("`required` is only supported for secret and ssh mounts")),
+        _ => Err(unknown_key(key, format!("mount option `{key}` requires a value"))),
     }
 }
 
@@ -145,7 +145,7 @@ fn set(
     value: String,
 ) -> Result<(), Diagnostic> {
     let key = field.key.value.as_str();
-    let wrong = || invalid(format!("`{value}` is no value of `{key}`"));
+    let wrong = || invalid(format!("`{value}` is not a valid value for `{key}`"));
     let is_number = |radix| {
         let digits = value.bytes().all(|b| b.is_ascii_alphanumeric());
         digits && u32::from_str_radix(&value, radix).is_ok()
@@ -183,7 +183,7 @@ fn set(
         "gid" if is_number(10) => meaning.owner = Some("gid"),
         "env" => {}
         key if KEYS.contains(&key) => return Err(wrong()),
-        key => return Err(unknown_key(key, format!("a mount has no key `{key}`"))),
+        key => return Err(unknown_key(key, format!("unknown mount option `{key}`"))),
     }
     Ok(())
 }
@@ -193,21 +193,21 @@ fn check_together(meaning: &Meaning) -> Result<(), Diagnostic> {
     let Meaning { kind, from, source, target, id, sharing, owner, .. } = meaning;
     let (is_cache, is_secret) = (*kind == MountType::Cache, *kind == MountType::Secret);
     if let Some(key) = owner.filter(|_| !meaning.is_given() && !is_cache) {
-        return Err(invalid(format!("this type of mount has no `{key}`")));
+        return Err(invalid(format!("`{key}` is not supported for this mount type")));
     }
     let complaint = if *sharing && !is_cache {
-        "only a cache mount has `sharing`"
+        "`sharing` is only supported for cache mounts"
     } else if *kind == MountType::Ssh && !source.is_empty() {
-        "an ssh mount has no `source`"
+        "`source` is not supported for ssh mounts"
     } else if is_secret && !from.is_empty() {
-        "a secret has no `from`"
+        "`from` is not supported for secret mounts"
     } else if is_secret && source.is_empty() && target.is_empty() && id.is_empty() {
-        "a secret needs an `id`, a `source` or a `target`"
+        "a secret mount requires an `id`, a `source`, or a `target`"
     } else if is_secret && !source.is_empty() && !id.is_empty() {
-        "a secret has either a `source` or an `id`"
+        "a secret mount can't have both a `source` and an `id`"
     } else if !meaning.is_given() && target == "/" {
         // BuildKit compares the text, so it does not detect `/x/..`.
-        "the target of a mount can't be the root"
+        "the target of a mount can't be `/`"
     } else {
         return Ok(());
     };

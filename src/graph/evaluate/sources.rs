@@ -290,17 +290,17 @@ impl<'a> Evaluator<'a> {
 
     fn tell_cycle(&mut self, circle: Vec<(usize, usize, Span)>) {
         let name = |index: usize| match &self.stages[index].view.name {
-            Some(name) => format!("`{name}`"),
-            None => format!("number {index}"),
+            Some(name) => format!("stage `{name}`"),
+            None => format!("stage {index}"),
         };
         let first = circle.first().map_or(0, |(stage, ..)| *stage);
         let message = match circle.as_slice() {
-            [_] => format!("the stage {} copies from itself", name(first)),
-            _ => format!("the stage {} needs itself", name(first)),
+            [_] => format!("{} copies from itself", name(first)),
+            _ => format!("{} depends on itself", name(first)),
         };
         let mut diagnostic = Diagnostic::new(Rule::StageCycle, message);
         for (stage, to, span) in circle {
-            let text = format!("{} needs {}", name(stage), name(to));
+            let text = format!("{} depends on {}", name(stage), name(to));
             diagnostic = diagnostic.at(&self.file.source, span, text);
         }
         self.found.diagnostics.push(diagnostic);

@@ -140,7 +140,7 @@ impl Evaluator<'_> {
             InstructionKind::Add(add) => self.add(run, add),
             InstructionKind::Run(command) => {
                 if command.command.json && command.command.words.is_empty() {
-                    let diagnostic = Diagnostic::new(Rule::ParseError, "RUN takes a command");
+                    let diagnostic = Diagnostic::new(Rule::ParseError, "RUN requires a command");
                     self.tell_at(diagnostic, instruction.keyword.span, run.trigger);
                 }
                 self.run_mounts(run, command);
@@ -194,7 +194,7 @@ impl Evaluator<'_> {
     ) {
         let Some((text, certain)) = self.expand(run, word) else { return };
         if certain && !has_form(&text) {
-            let message = format!("`{text}` is no {what}");
+            let message = format!("`{text}` is not a valid {what}");
             let mut diagnostic = Diagnostic::new(Rule::InvalidValue, message);
             if text != word.value {
                 diagnostic = diagnostic.note(format!("written as `{}`", word.value));
@@ -279,11 +279,13 @@ impl Evaluator<'_> {
                 [(source, _)] => match origin(source) {
                     // BuildKit copies such a source from the context and ignores its checksum.
                     Origin::Context if source.starts_with("github.com/") => None,
-                    Origin::Context => Some("a checksum is for addresses only"),
-                    Origin::Web if !is_digest(&checksum) => Some("the checksum is no digest"),
+                    Origin::Context => Some("`--checksum` is only supported for URLs"),
+                    Origin::Web if !is_digest(&checksum) => {
+                        Some("the checksum is not a valid digest")
+                    }
                     _ => None,
                 },
-                _ => Some("a checksum is for one source"),
+                _ => Some("`--checksum` is not supported for multiple sources"),
             };
             if let Some(message) = complaint {
                 self.tell_at(Diagnostic::new(Rule::Checksum, message), word.span, run.trigger);
@@ -319,8 +321,8 @@ impl Evaluator<'_> {
             let (text, certain) = self.expand(run, mode)?;
             // BuildKit ignores a mode that is empty after expansion.
             if certain && !text.is_empty() && !forms::is_mode(&text) {
-                let message = format!("`{text}` is no file mode");
-                let hint = "write an octal number up to 7777, or changes such as `u+x`";
+                let message = format!("`{text}` is not a valid file mode");
+                let hint = "use an octal number up to 7777, or a symbolic mode such as `u+x`";
                 let diagnostic = Diagnostic::new(Rule::InvalidMode, message).hint(hint);
                 self.tell_at(diagnostic, mode.span, run.trigger);
                 return None;

@@ -96,7 +96,7 @@ fn templates_name_images() {
             "b-base b/base/Dockerfile b V=latest WHO=b-base",
             "repo-repo Dockerfile . V=latest WHO=repo-repo",
         ],
-        &["'{path}/..' `./..` does not lie in the repository"],
+        &["'{path}/..' `./..` is outside the repository"],
     );
 }
 
@@ -168,16 +168,16 @@ fn mistakes_are_collected() {
         "[image.bsae]\n[image.base]\ncontext = '../x'\n",
         &["base a/base/Dockerfile a/base"],
         &[
-            "'../x' `../x` does not lie in the repository",
-            " two images are called `base`",
-            "bsae there is no image `bsae`",
+            "'../x' `../x` is outside the repository",
+            " two images are named `base`",
+            "bsae image `bsae` not found",
         ],
     );
     check(
         &["a/base/Dockerfile"],
         "name = 'x-{dri}'\nreference = '{name}'\n",
         &[],
-        &["{dri} there is no placeholder `dri`"],
+        &["{dri} unknown placeholder `dri`"],
     );
     check(
         &["a/base/Dockerfile"],

@@ -55,7 +55,7 @@ impl<'a> Values<'a> {
             "target" => Ok(self.target.unwrap_or_default().into()),
             "name" => match self.name {
                 Some(name) => Ok(name.into()),
-                None => Err(Unfilled::unset(name, "use `{dir}`, the folder's name")),
+                None => Err(Unfilled::unset(name, "use `{dir}`, the name of the directory")),
             },
             "version" => {
                 let first = self.wishes.versions.first().map(|version| version.value.as_str());
@@ -66,8 +66,8 @@ impl<'a> Values<'a> {
             }
             "app" => given(&self.wishes.app, "set `app` in `layers.toml`, or APP_NAME"),
             _ if OF_GIT.contains(&name) => Err(Unfilled::new(
-                format!("`{{{name}}}` is for tags alone"),
-                "write it in `version`, and `{version}` in a `reference`",
+                format!("`{{{name}}}` is only supported in tags"),
+                "use it in `version`, and `{version}` in a `reference`",
             )),
             _ => return None,
         };

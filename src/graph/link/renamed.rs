@@ -146,15 +146,15 @@ impl Names<'_> {
         let called = own.familiar_repository();
         let causes = and(&self.causes(image));
         let message = format!(
-            "`{written}` looks like the image `{name}`, which is called `{called}` because of {causes}"
+            "`{written}` looks like the image `{name}`, which is named `{called}` because of {causes}"
         );
         let wanted = match own.tag.as_deref() {
             Some(LATEST) | None => called,
             Some(tag) => format!("{called}:{tag}"),
         };
         let problem = Diagnostic::new(Rule::UnknownSibling, message)
-            .at(&external.source, external.span, "taken from outside")
-            .hint(format!("write `{wanted}` here, or take back {causes}"));
+            .at(&external.source, external.span, "treated as an external image")
+            .hint(format!("use `{wanted}` here, or change {causes}"));
         Some(problem)
     }
 }

@@ -87,9 +87,9 @@ fn what_is_not_there_is_missing() {
         "",
         "COPY requirments.txt src/main.pyy /x/",
         &[
-            "missing-file: `requirments.txt` does not exist in the context `app` \
+            "missing-file: `requirments.txt` not found in the context `app` \
              [app/Dockerfile:requirments.txt] (did you mean `requirements.txt`?)",
-            "missing-file: `src/main.pyy` does not exist in the context `app` \
+            "missing-file: `src/main.pyy` not found in the context `app` \
              [app/Dockerfile:src/main.pyy] (did you mean `src/main.py`?)",
         ],
     );
@@ -98,11 +98,11 @@ fn what_is_not_there_is_missing() {
         "",
         "COPY app/src/main.py at-root.txt /x/",
         &[
-            "missing-file: `app/src/main.py` does not exist in the context `app` \
-             [app/Dockerfile:app/src/main.py] (paths begin in the context: write `src/main.py`)",
-            "missing-file: `at-root.txt` does not exist in the context `app` \
-             [app/Dockerfile:at-root.txt] (it lies in the repository's root: set \
-             `context = \".\"` of `[image.app]` in `layers.toml`)",
+            "missing-file: `app/src/main.py` not found in the context `app` \
+             [app/Dockerfile:app/src/main.py] (paths are relative to the context: write `src/main.py`)",
+            "missing-file: `at-root.txt` not found in the context `app` \
+             [app/Dockerfile:at-root.txt] (it is in the repository root: set \
+             `context = \".\"` in `[image.app]` in `layers.toml`)",
         ],
     );
     check(
@@ -110,9 +110,9 @@ fn what_is_not_there_is_missing() {
         "",
         "ADD *.whl /x/\nRUN --mount=source=wheels,target=/w true\nCOPY --parents lib/**/*.py /",
         &[
-            "missing-file: nothing in the context `app` matches `*.whl` [app/Dockerfile:*.whl]",
-            "missing-file: `wheels` does not exist in the context `app` [app/Dockerfile:wheels]",
-            "missing-file: nothing in the context `app` matches `lib/**/*.py` \
+            "missing-file: nothing matches `*.whl` in the context `app` [app/Dockerfile:*.whl]",
+            "missing-file: `wheels` not found in the context `app` [app/Dockerfile:wheels]",
+            "missing-file: nothing matches `lib/**/*.py` in the context `app` \
              [app/Dockerfile:lib/**/*.py]",
         ],
     );
@@ -120,7 +120,7 @@ fn what_is_not_there_is_missing() {
         &files,
         "",
         "FROM debian:12 AS x\nCOPY a /\nFROM debian:12 AS y\nONBUILD COPY b /\nFROM y",
-        &["missing-file: `b` does not exist in the context `app` [app/Dockerfile:b]"],
+        &["missing-file: `b` not found in the context `app` [app/Dockerfile:b]"],
     );
 }
 
@@ -132,13 +132,13 @@ fn the_line_that_hides_a_file_is_shown() {
         "# comment\n*.txt\ndist\nkeep/*\n!keep/b\n",
         "COPY a.txt dist/app/x.js dist keep keep/b /x/",
         &[
-            "ignored-file: `a.txt` is hidden by the ignore file [app/Dockerfile:a.txt \
-             app/.dockerignore:*.txt] (add a line `!a.txt` below, or take this one out)",
-            "ignored-file: `dist/app/x.js` is hidden by the ignore file \
-             [app/Dockerfile:dist/app/x.js app/.dockerignore:dist] (add a line `!dist/app/x.js` \
-             below, or take this one out)",
-            "ignored-file: `dist` is hidden by the ignore file [app/Dockerfile:dist \
-             app/.dockerignore:dist] (add a line `!dist` below, or take this one out)",
+            "ignored-file: `a.txt` is excluded by the ignore file [app/Dockerfile:a.txt \
+             app/.dockerignore:*.txt] (add the line `!a.txt` below, or remove this one)",
+            "ignored-file: `dist/app/x.js` is excluded by the ignore file \
+             [app/Dockerfile:dist/app/x.js app/.dockerignore:dist] (add the line \
+             `!dist/app/x.js` below, or remove this one)",
+            "ignored-file: `dist` is excluded by the ignore file [app/Dockerfile:dist \
+             app/.dockerignore:dist] (add the line `!dist` below, or remove this one)",
         ],
     );
     check(
@@ -146,11 +146,11 @@ fn the_line_that_hides_a_file_is_shown() {
         "*\n",
         "COPY *.txt /x/\nRUN --mount=source=keep/b,target=/b true",
         &[
-            "ignored-file: all that `*.txt` matches is hidden by the ignore file \
-             [app/Dockerfile:*.txt app/.dockerignore:*] (add a line `!a.txt` below, or take this \
-             one out)",
-            "ignored-file: `keep/b` is hidden by the ignore file [app/Dockerfile:keep/b \
-             app/.dockerignore:*] (add a line `!keep/b` below, or take this one out)",
+            "ignored-file: everything that `*.txt` matches is excluded by the ignore file \
+             [app/Dockerfile:*.txt app/.dockerignore:*] (add the line `!a.txt` below, or \
+             remove this one)",
+            "ignored-file: `keep/b` is excluded by the ignore file [app/Dockerfile:keep/b \
+             app/.dockerignore:*] (add the line `!keep/b` below, or remove this one)",
         ],
     );
 }

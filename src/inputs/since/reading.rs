@@ -60,7 +60,7 @@ type Group = (Landing, Option<PathBuf>);
 type Readers = (Vec<Use>, Vec<ImageId>);
 
 /// A reading, and the images that share it.
-type ReadBy = (Result<Reading, String>, Vec<ImageId>);
+type ReadFor = (Result<Reading, String>, Vec<ImageId>);
 
 impl Readings {
     /// Reads a side.
@@ -78,11 +78,11 @@ impl Readings {
                     groups.entry((landing, file)).or_default().push(id);
                 }
                 Err(error) => {
-                    by_image[id] = Err(format!("can't look for the ignore file: {error}"));
+                    by_image[id] = Err(format!("can't look up the ignore file: {error}"));
                 }
             }
         }
-        let read: Vec<Vec<ReadBy>> = groups
+        let read: Vec<Vec<ReadFor>> = groups
             .into_par_iter()
             .map(|((landing, _), images)| read_group(side, &landing, &images))
             .collect();
@@ -105,7 +105,7 @@ impl Readings {
     }
 }
 
-fn read_group(side: Side<'_>, landing: &Landing, images: &[ImageId]) -> Vec<ReadBy> {
+fn read_group(side: Side<'_>, landing: &Landing, images: &[ImageId]) -> Vec<ReadFor> {
     let images_of = &side.graph.images;
     let mut by_uses: HashMap<Vec<Use>, Vec<ImageId>> = HashMap::new();
     for id in images {

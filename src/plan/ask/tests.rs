@@ -74,7 +74,7 @@ fn externals_are_those_of_the_chosen_images() {
     let names = |chosen: &[&str]| {
         let chosen: Vec<ImageId> = chosen.iter().map(|name| world.id(name)).collect();
         let externals = externals_of(&world.graph, &chosen).into_iter();
-        externals.map(|id| world.graph.externals[id].normalised()).collect::<Vec<_>>()
+        externals.map(|id| world.graph.externals[id].normalized()).collect::<Vec<_>>()
     };
     assert_eq!(names(&["base", "two"]), ["docker.io/library/debian:12"]);
     assert!(names(&["one"]).is_empty());

@@ -34,11 +34,8 @@ pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> Words {
     let all: Vec<ImageId> = graph.images.ids().collect();
     let choices = [
         (all, ""),
-        (with_neighbours(graph, &rebuilt), "those that are rebuilt, and what they need directly"),
-        (
-            with_neighbours(graph, &themselves),
-            "those that changed themselves, and their direct neighbours",
-        ),
+        (with_neighbors(graph, &rebuilt), "the rebuilt images and their direct dependencies"),
+        (with_neighbors(graph, &themselves), "the changed images and their direct neighbors"),
     ];
     for (at, (images, which)) in choices.iter().enumerate() {
         let most = if at == 0 { SMALL } else { MOST_IMAGES };
@@ -53,18 +50,18 @@ pub(super) fn draw(graph: &Graph, rows: &[Row<'_>]) -> Words {
         let left = match images.len() == graph.images.len() {
             true => String::new(),
             false => format!(
-                "\n{} of {} are drawn: {which}.\n",
+                "\nThe graph shows {} of {}: {which}.\n",
                 images.len(),
                 count(graph.images.len(), "image")
             ),
         };
         return format!("\n```mermaid\n{text}```\n{left}").into();
     }
-    "\nThe graph is too large to be drawn here: `layers graph --html` makes a page of it.\n".into()
+    "\nThe graph is too large to show here. `layers graph --html` writes a page with it.\n".into()
 }
 
 /// Returns images with their parents and children.
-fn with_neighbours(graph: &Graph, images: &[ImageId]) -> Vec<ImageId> {
+fn with_neighbors(graph: &Graph, images: &[ImageId]) -> Vec<ImageId> {
     let children = graph.children();
     let mut chosen: BTreeSet<ImageId> = images.iter().copied().collect();
     for image in images {
@@ -76,7 +73,7 @@ fn with_neighbours(graph: &Graph, images: &[ImageId]) -> Vec<ImageId> {
 
 fn marks(graph: &Graph, rows: &[Row<'_>]) -> Marks {
     let mark = |word: &'static str, shade| Mark { word: word.into(), shade };
-    let untouched = || mark("untouched", Shade::Good);
+    let untouched = || mark("unchanged", Shade::Good);
     let mut marks = IdMap::from_fn(graph.images.len(), |_| Some(untouched()));
     for row in rows {
         marks[row.id] = Some(match (row.because, row.cause) {
@@ -87,9 +84,9 @@ fn marks(graph: &Graph, rows: &[Row<'_>]) -> Marks {
         });
     }
     let legend = vec![
-        mark("changed itself", Shade::Careful),
-        mark("rebuilt because of what it needs", Shade::Waiting),
+        mark("changed", Shade::Careful),
+        mark("rebuilt because of a dependency", Shade::Waiting),
         untouched(),
     ];
-    Marks { about: "why", legend, marks }
+    Marks { about: "reason", legend, marks }
 }

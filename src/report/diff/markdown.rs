@@ -20,7 +20,7 @@ pub(super) fn code(text: &str) -> String {
     let text = clean::line(text);
     let text = clean::fit(&text, LONGEST);
     if text.trim().is_empty() {
-        return "(nothing)".into();
+        return "(empty)".into();
     }
     if !text.contains(['`', '|', '\\']) {
         return format!("`{text}`");
@@ -60,7 +60,7 @@ pub(super) fn within(rows: &[String], most: usize, noun: &str, all: &str) -> Str
         if text.len() + row.len() > most {
             let left = count(rows.len() - at, &format!("more {noun}"));
             // An empty line ends a table.
-            text.push_str(&format!("\n… and {left}: {all} has all.\n"));
+            text.push_str(&format!("\n… and {left}. {all} shows all.\n"));
             break;
         }
         text.push_str(row);

@@ -150,18 +150,18 @@ pub fn draw(told: &Told<'_>) -> String {
         after.push_str("\n### Externals\n\n| external | images |\n|---|---|\n");
         after.push_str(&within(&rows, MOST_OF_A_LIST, "external", &all));
     }
-    let edges = [("new", &difference.new_edges), ("lost", &difference.lost_edges)];
+    let edges = [("added", &difference.new_edges), ("removed", &difference.lost_edges)];
     let edges: Vec<String> = edges
         .into_iter()
         .flat_map(|(what, edges)| edges.iter().map(move |edge| describe_edge(what, edge)))
         .collect();
     if !edges.is_empty() {
-        after.push_str("\n### Needs\n\n");
-        after.push_str(&within(&edges, MOST_OF_A_LIST, "need", &all));
+        after.push_str("\n### Dependencies\n\n");
+        after.push_str(&within(&edges, MOST_OF_A_LIST, "edge", &all));
     }
     let images = describe_images(difference);
     if !images.is_empty() {
-        after.push_str("\n### New, lost and renamed\n\n");
+        after.push_str("\n### Added, removed, and renamed images\n\n");
         after.push_str(&within(&images, MOST_OF_A_LIST, "image", &all));
     }
     if !told.rows.is_empty() {
@@ -184,34 +184,32 @@ fn summary(told: &Told<'_>) -> String {
     let errors = match told.base_errors {
         0 => String::new(),
         errors => format!(
-            "\n\nThe files of {} have {}; what they were meant to say is not compared.",
+            "\n\nThe files of {} have {}. The parts with errors are not compared.",
             code(told.range.base),
             count(errors, "error")
         ),
     };
     if told.rows.is_empty() {
-        let why =
-            if told.difference.is_empty() { ": nothing that they are made of differs" } else { "" };
-        return format!("**None of {total} is rebuilt**{why}.{errors}");
+        let why = if told.difference.is_empty() { ": their inputs are the same" } else { "" };
+        return format!("**None of {total} will be rebuilt**{why}.{errors}");
     }
     let for_parents = told.rows.iter().filter(|row| row.because == Because::Parent).count();
     let themselves = told.rows.len() - for_parents;
     let why = match for_parents {
-        0 if themselves == 1 => Words::from("for itself"),
-        0 => "each for itself".into(),
-        _ => format!("{themselves} for themselves, {for_parents} because of what they need").into(),
+        0 if themselves == 1 => Words::from("it changed"),
+        0 => "all of them changed".into(),
+        _ => format!("{themselves} changed, {for_parents} because of a dependency").into(),
     };
     let time: Words = match &told.estimate {
-        None => "How long that takes is not known: nothing of it was built here yet.".into(),
+        None => "The duration is unknown: no past builds were found.".into(),
         Some(Estimate { jobs, time, work }) => format!(
-            "That takes about {} with `-j {jobs}`, and {} one after the other.",
+            "This takes about {} with `-j {jobs}`, and {} with `-j 1`.",
             words::rough(*time),
             words::rough(*work)
         )
         .into(),
     };
-    let are = if told.rows.len() == 1 { "is" } else { "are" };
-    format!("**{} of {total} {are} rebuilt**: {why}. {time}{errors}", told.rows.len())
+    format!("**{} of {total} will be rebuilt**: {why}. {time}{errors}", told.rows.len())
 }
 
 /// Returns the table of rebuilt images. Those that changed themselves come first because there may be no
@@ -231,18 +229,18 @@ fn table(told: &Told<'_>, room: usize, all: &str) -> String {
     let rows: Vec<String> = themselves.into_iter().chain(of_parents).map(row).collect();
     let is_guessed = told.rows.iter().any(|row| row.time.is_some_and(|time| time.is_guess));
     let head = if has_times { ["| time ", "|---"] } else { [""; 2] };
-    let mut text = format!("\n| image | why {}|\n|---|---{}|\n", head[0], head[1]);
+    let mut text = format!("\n| image | reason {}|\n|---|---{}|\n", head[0], head[1]);
     text.push_str(&within(&rows, room.saturating_sub(500), "image", all));
     if is_guessed {
-        text.push_str("\n`~` is a guess: that image was never built here.\n");
+        text.push_str("\n`~` marks an estimate for an image that was never built here.\n");
     }
     text
 }
 
 fn why(row: &Row<'_>) -> String {
     match (row.because, row.cause, row.was) {
-        (Because::Renamed, _, Some(was)) => format!("is called otherwise, was {}", code(was)),
-        (Because::Parent, ..) | (_, None, _) => format!("needs {}", names(&row.needs)),
+        (Because::Renamed, _, Some(was)) => format!("renamed from {}", code(was)),
+        (Because::Parent, ..) | (_, None, _) => format!("depends on {}", names(&row.needs)),
         (_, Some(cause), _) => affected::describe_by(cause, &code).into_owned(),
     }
 }
@@ -251,23 +249,23 @@ fn describe_moved(moved: &Moved) -> String {
     let short = |text: &String| code(&short_reference(text));
     let what = match (&moved.from, &moved.to) {
         (Some(from), Some(to)) => format!("{} → {}", short(from), short(to)),
-        (Some(from), None) => format!("{} is not needed any more", short(from)),
+        (Some(from), None) => format!("{} is no longer used", short(from)),
         (None, Some(to)) => format!("{} is new", short(to)),
         (None, None) => String::new(),
     };
-    let by = if moved.by_pin { ", by `graph.json`" } else { "" };
+    let by = if moved.by_pin { ", pinned in `graph.json`" } else { "" };
     format!("| {what}{by} | {} |\n", names(&moved.images))
 }
 
 fn describe_edge(what: &str, edge: &EdgeBetween) -> String {
     let EdgeBetween { image, needs, kind, at } = edge;
-    format!("- {what}: {} needs {} ({kind}, {})\n", code(image), code(needs), code(at))
+    format!("- {what}: {} depends on {} ({kind}, {})\n", code(image), code(needs), code(at))
 }
 
 fn describe_images(difference: &Difference) -> Vec<String> {
     let renamed = difference.renamed.iter();
     let renamed = renamed.map(|it| format!("- renamed: {} → {}\n", code(&it.was), code(&it.image)));
-    let plain = [("new", &difference.new), ("lost", &difference.lost)];
+    let plain = [("added", &difference.new), ("removed", &difference.lost)];
     let plain = plain.into_iter().flat_map(|(what, images)| {
         images
             .iter()

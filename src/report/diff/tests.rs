@@ -12,8 +12,8 @@ fn names_and_paths_are_code() {
     check("a|b", "<code>a&#124;b</code>");
     check("a`b c\\", "<code>a&#96;b c&#92;</code>");
     check("a\nb\u{1b}[31m\u{202e}c", "`abc`");
-    check("", "(nothing)");
-    check(" \n", "(nothing)");
+    check("", "(empty)");
+    check(" \n", "(empty)");
     assert!(code(&"x".repeat(500)).len() < 130);
 }
 
@@ -39,9 +39,9 @@ fn rows_that_do_not_fit_are_counted() {
     assert_eq!(within(&rows, 18, "row", "`all`"), "| a |\n| b |\n| c |\n");
     assert_eq!(
         within(&rows, 17, "row", "`all`"),
-        "| a |\n| b |\n\n… and 1 more row: `all` has all.\n"
+        "| a |\n| b |\n\n… and 1 more row. `all` shows all.\n"
     );
-    assert_eq!(within(&rows, 5, "row", "`all`"), "\n… and 3 more rows: `all` has all.\n");
+    assert_eq!(within(&rows, 5, "row", "`all`"), "\n… and 3 more rows. `all` shows all.\n");
 }
 
 proptest! {
@@ -55,7 +55,7 @@ proptest! {
                 let inner = rest.strip_suffix("</code>").unwrap();
                 prop_assert!(!inner.contains(['<', '>', '`', '*', '_', '[', '@', '\\']), "{cell:?}");
             }
-            None if cell == "(nothing)" => {}
+            None if cell == "(empty)" => {}
             None => {
                 let inner = cell.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap();
                 prop_assert!(!inner.is_empty() && !inner.contains(['`', '\\']), "{cell:?}");

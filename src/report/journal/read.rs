@@ -59,10 +59,11 @@ impl Events {
         if version > FORM {
             bail!(
                 permanent(format!(
-                    "`{}` has the form {version}, and this version of layers reads {FORM}",
+                    "`{}` has format version {version}, but this version of layers reads up to \
+                     version {FORM}",
                     visible_path(path)
                 ))
-                .hint("use the version that wrote it")
+                .hint("use the version of layers that wrote it")
             );
         }
         Ok(events)

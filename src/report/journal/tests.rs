@@ -104,7 +104,7 @@ fn must_be_listed(event: &Event) {
         | Event::ImageBuilt { .. }
         | Event::ImageFailed { .. }
         | Event::ImageSkipped { .. }
-        | Event::ImageCancelled { .. }
+        | Event::ImageCanceled { .. }
         | Event::ImagePulled { .. }
         | Event::PushStarted
         | Event::ImagePushed { .. }
@@ -179,7 +179,7 @@ fn every_event() -> Vec<Stamped> {
         },
         Event::ImageSkipped { because: Skip::Stopped },
         Event::ImageSkipped { because: Skip::NeedFailed { image: "dev".into() } },
-        Event::ImageCancelled { took },
+        Event::ImageCanceled { took },
     ];
     of_image.extend(every_reason().into_iter().map(|reason| Event::ImageStale { reason }));
     of_image.extend(of_registries(&evil, took));
@@ -338,7 +338,7 @@ fn a_newer_form_is_refused() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("\"version\":2", "\"version\":3,\"more\":0", 1)).unwrap();
     let error = crate::base::error::text(&Events::of(&logged.only()).unwrap_err());
-    assert!(error.contains("has the form 3") && error.contains("\nhint: "), "{error}");
+    assert!(error.contains("has format version 3") && error.contains("\nhint: "), "{error}");
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn steps_that_run_at_once_take_turns_in_the_log_of_their_image() {
         output(other(), "three"),
         Event::StepFinished { step: step(), cached: true, took: Duration::ZERO },
         output(other(), "four"),
-        Event::ImageCancelled { took: Duration::ZERO },
+        Event::ImageCanceled { took: Duration::ZERO },
         output(other(), "after the end"),
     ];
     let image = || Some(RunImage::new(0, "dev/é"));
@@ -421,7 +421,7 @@ three
 ==> [build 2/3] cached
 ==> [1/2] RUN other
 four
-==> cancelled after 0.0s
+==> canceled after 0.0s
 ";
     assert_eq!(String::from_utf8(log).unwrap(), expected);
     assert!(has_log_of(&logged.only(), "dev/é") && !has_log_of(&logged.only(), "dev"));

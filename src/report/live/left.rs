@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(left.at(seconds(5)), Some(seconds(40)));
         // The build takes longer than expected, and the excess is unknown.
         assert_eq!(left.at(seconds(60)), Some(seconds(33)));
-        left.take(&base(seconds(61), Event::ImageCancelled { took: seconds(59) }));
+        left.take(&base(seconds(61), Event::ImageCanceled { took: seconds(59) }));
         assert_eq!(left.at(seconds(61)), Some(seconds(33)));
     }
 }

@@ -145,7 +145,7 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
         Event::ImageSkipped { because } => {
             (paint.careful("-"), None, format!("skipped: {}", words::why_skipped(because)).into())
         }
-        Event::ImageCancelled { took } => (paint.careful("-"), Some(took), "cancelled".into()),
+        Event::ImageCanceled { took } => (paint.careful("-"), Some(took), "canceled".into()),
         _ => return None,
     };
     let time = time.map(|took| format!("{}  ", words::duration(*took))).unwrap_or_default();

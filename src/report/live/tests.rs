@@ -298,14 +298,14 @@ fn nothing_stays_behind_when_the_terminal_becomes_narrower_or_wider() {
 }
 
 #[test]
-fn colours_are_those_that_are_wished_for() {
+fn colors_are_those_that_are_wished_for() {
     let wish = |no_color| super::super::paint::Wish { no_color, ..Default::default() };
-    let colour = |paint| {
+    let color = |paint| {
         let mut shown = Shown::painted(8, 80, paint);
         shown.at(0, vec![begun(&["a", "b"], 2, &[]), started("a"), built("a", 1000)]);
         let parser = shown.terminal.0.lock().unwrap();
         parser.screen().cell(0, 0).unwrap().fgcolor()
     };
-    assert_eq!(colour(Paint::new(wish(false), true)), vt100::Color::Idx(2));
-    assert_eq!(colour(Paint::new(wish(true), true)), vt100::Color::Default);
+    assert_eq!(color(Paint::new(wish(false), true)), vt100::Color::Idx(2));
+    assert_eq!(color(Paint::new(wish(true), true)), vt100::Color::Default);
 }

@@ -7,13 +7,13 @@ const { run } = data;
 // The outcomes of an image. Each color has a mark, so that the page works without colors.
 const OUTCOMES = {
   built: { word: "built", mark: "●", order: 2 },
-  cached: { word: "built, all cached", mark: "◐", order: 3 },
+  cached: { word: "built, all steps cached", mark: "◐", order: 3 },
   fresh: { word: "fresh", mark: "○", order: 4 },
   failed: { word: "failed", mark: "✕", order: 0 },
-  cancelled: { word: "cancelled", mark: "⊘", order: 1 },
+  canceled: { word: "canceled", mark: "⊘", order: 1 },
   skipped: { word: "skipped", mark: "–", order: 6 },
-  running: { word: run?.state === "still running" ? "running" : "cut off", mark: "▸", order: 5 },
-  waiting: { word: "not begun", mark: "·", order: 7 },
+  running: { word: run?.state === "still running" ? "running" : "interrupted", mark: "▸", order: 5 },
+  waiting: { word: "not started", mark: "·", order: 7 },
 };
 
 // A dependent starts a few milliseconds after its dependency ends. Shorter times do not count as waiting.
@@ -112,13 +112,13 @@ function mark(outcome) {
 // Compares an image with the previous run. Returns words, and the number to sort them by.
 function compare(image) {
   if (!run?.prior || !image.begun || image.outcome === "fresh") return { words: "", value: undefined };
-  if (!image.prior) return { words: "new here", value: image.took };
+  if (!image.prior) return { words: "new", value: image.took };
   const before = image.prior.took;
   const isBuilt = image.outcome === "built" || image.outcome === "cached";
   if (before === undefined) return { words: isBuilt ? "newly built" : "", value: isBuilt ? image.took : undefined };
   if (!isBuilt) return { words: "", value: undefined };
   const change = image.took - before;
-  if (Math.abs(change) < Math.max(50, before * 0.05)) return { words: "as before", value: change };
+  if (Math.abs(change) < Math.max(50, before * 0.05)) return { words: "no change", value: change };
   const slower = change > 0;
   return { words: `${duration(Math.abs(change))} ${slower ? "slower" : "faster"}`, value: change, slower };
 }
@@ -127,8 +127,8 @@ function sentence(image) {
   const parts = [image.name];
   if (image.outcome) parts.push(OUTCOMES[image.outcome].word);
   if (image.begun) parts.push(duration(image.took));
-  if (image.waited) parts.push(`waited ${duration(image.waited)}`);
-  if (inChain.has(image.index)) parts.push("decided the end");
+  if (image.waited) parts.push(`queued ${duration(image.waited)}`);
+  if (inChain.has(image.index)) parts.push("on the critical path");
   return parts.join(", ");
 }
 

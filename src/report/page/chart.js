@@ -5,7 +5,7 @@ const MOST_ZOOM = 400;
 
 function drawChart() {
   byId("timeline").hidden = false;
-  const views = ["By place", "By image"].map((name, index) => make("button", {
+  const views = ["By slot", "By image"].map((name, index) => make("button", {
     type: "button", "aria-pressed": String(index === 0), onclick: () => showBy(index === 1),
   }, name));
   chart.views = views;
@@ -52,7 +52,7 @@ function drawLanes() {
     row.forEach((image) => lane.append(...drawBar(image)));
     lanes.append(lane);
   }
-  if (chart.order.length === 0) lanes.append(make("p", { class: "soft" }, "Nothing was begun."));
+  if (chart.order.length === 0) lanes.append(make("p", { class: "soft" }, "No image was started."));
   const first = chart.bars.get(chart.order[0]?.index);
   rove([...chart.bars.values()], chart.bars.get(state.selected) ?? first);
   dimBars();
@@ -73,7 +73,7 @@ function drawBar(image) {
   });
   place(bar, image.start, image.end);
   chart.bars.set(image.index, bar);
-  const label = make("span", { class: "label" }, `${["failed", "cancelled", "cached"].includes(image.outcome) ? OUTCOMES[image.outcome].mark + " " : ""}${image.name}`);
+  const label = make("span", { class: "label" }, `${["failed", "canceled", "cached"].includes(image.outcome) ? OUTCOMES[image.outcome].mark + " " : ""}${image.name}`);
   const wait = image.waited > 0 ? [place(make("span", { class: "wait" }), image.ready, image.start)] : [];
   if (!chart.byImage) {
     bar.append(label);
@@ -170,10 +170,10 @@ function tickName(at, step) {
 function drawChain() {
   if (chain.length === 0) return byId("chain").remove();
   const links = chain.flatMap(({ image, waited }, at) => {
-    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === "place" ? "waited for its place" : "needed it" }, waited === "place" ? " ⇢ " : " → ")];
+    const arrow = at === 0 ? [] : [make("span", { class: "soft", title: waited === "place" ? "queued until its slot was free" : "dependent" }, waited === "place" ? " ⇢ " : " → ")];
     return [...arrow, nameButton(image, "chain")];
   });
-  byId("chain").append(make("span", { class: "soft" }, "What decided the end: "), ...links);
+  byId("chain").append(make("span", { class: "soft" }, "Critical path: "), ...links);
 }
 
 // Creates a button with an image's name that selects the image.
@@ -186,6 +186,6 @@ function drawLegend() {
   const key = (name, ...words) => make("span", { class: "key" }, make("span", { class: `swatch ${name}` }), ...words);
   byId("chart-legend").append(
     ...present.map((outcome) => key(`o-${outcome}`, OUTCOMES[outcome].word)),
-    key("swatch-chain", "decided the end"),
-    key("swatch-wait", "ready, and waiting for a place"));
+    key("swatch-chain", "on the critical path"),
+    key("swatch-wait", "queued"));
 }

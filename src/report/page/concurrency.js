@@ -39,7 +39,7 @@ function drawLoad() {
   const isBusy = points.some((point) => point[2] > 0);
   const load = byId("load");
   load.append(
-    ...band(1, "building", run.jobs, (most) => `built at once: at most ${most} of ${run.jobs}`),
-    ...(isBusy ? band(2, "waiting", 1, (most) => `ready, and waiting for a place: at most ${most}`) : []));
+    ...band(1, "building", run.jobs, (most) => `building: at most ${most} in ${count(run.jobs, "slot")}`),
+    ...(isBusy ? band(2, "waiting", 1, (most) => `queued: at most ${most}`) : []));
   load.setAttribute("aria-label", [...load.querySelectorAll(".caption")].map((it) => it.textContent).join("; "));
 }

@@ -188,7 +188,7 @@ pub(super) struct StepData {
     /// Whether its result was cached.
     #[serde(skip_serializing_if = "is_false")]
     pub cached: bool,
-    /// Whether it failed or was cancelled.
+    /// Whether it failed or was canceled.
     #[serde(skip_serializing_if = "is_false")]
     pub broke: bool,
     /// Whether it is running, or was running when the process died.

@@ -30,25 +30,25 @@ function describe(image) {
   const rows = [];
   const add = (name, ...value) => rows.push(make("dt", {}, name), make("dd", {}, ...value));
   if (image.outcome) add("verdict", OUTCOMES[image.outcome].word);
-  if (image.why) add("why", image.why, image.changes.length > 0 ? make("ul", {}, image.changes.map((it) => make("li", {}, it))) : null);
+  if (image.why) add("reason", image.why, image.changes.length > 0 ? make("ul", {}, image.changes.map((it) => make("li", {}, it))) : null);
   if (image.begun) {
     const expected = image.expected === undefined ? "" : `, expected ${duration(image.expected)}`;
-    add("took", `${duration(image.took)}${expected}`);
-    add("when", `${duration(image.start)} to ${duration(image.end)}, in place ${image.place + 1}`);
-    add("waited", image.waited > 0 ? `${duration(image.waited)} for a place` : "for no place");
+    add("duration", `${duration(image.took)}${expected}`);
+    add("when", `${duration(image.start)} to ${duration(image.end)}, in slot ${image.place + 1}`);
+    add("queued", image.waited > 0 ? duration(image.waited) : "no");
   }
   const link = chain.find((it) => it.image === image.index);
-  if (link) add("chain", { nothing: "decided the end", need: "decided the end: it needed the one before", place: "decided the end: it waited for the place of the one before" }[link.waited]);
+  if (link) add("critical path", { nothing: "first image", need: "depends on the previous image", place: "queued until the previous image freed its slot" }[link.waited]);
   const compared = compare(image);
-  if (compared.words) add("compared", `${compared.words}${image.prior?.took === undefined ? "" : `, ${duration(image.prior.took)} before`}`);
-  if (image.size !== undefined) add("size", bytes(image.size), image.added === undefined ? "" : `, ${bytes(image.added)} of it added`);
+  if (compared.words) add("compared", `${compared.words}${image.prior?.took === undefined ? "" : `, ${duration(image.prior.took)} in the previous run`}`);
+  if (image.size !== undefined) add("size", bytes(image.size), image.added === undefined ? "" : `, ${bytes(image.added)} added`);
   if (image.files) {
     const { dockerfile, context, target } = image.files;
-    add("file", make("code", {}, dockerfile));
+    add("Dockerfile", make("code", {}, dockerfile));
     add("context", make("code", {}, context === "" ? "." : context));
     if (target) add("target", make("code", {}, target));
   }
-  if (image.references.length > 0) add(image.references.length > 1 ? "names" : "name", image.references.map((it) => make("div", {}, make("code", {}, it))));
+  if (image.references.length > 0) add(image.references.length > 1 ? "references" : "reference", image.references.map((it) => make("div", {}, make("code", {}, it))));
   if (image.id) add("ID", make("code", { class: "id" }, image.id));
   return make("dl", {}, rows);
 }
@@ -62,8 +62,8 @@ function failed(image) {
   return part("Failure",
     make("p", { class: "bad" }, failure.message),
     failure.place || failure.step ? make("p", { class: "soft" }, "at ", make("code", {}, failure.place ?? failure.step)) : null,
-    excerpt ? make("pre", { tabindex: "0", "aria-label": "The failing instruction" }, excerpt) : null,
-    failure.tail.length > 0 ? [make("h4", {}, `last ${count(failure.tail.length, "line")} of its log`), log(failure.tail)] : null);
+    excerpt ? make("pre", { tabindex: "0", "aria-label": "Failed instruction" }, excerpt) : null,
+    failure.tail.length > 0 ? [make("h4", {}, `last ${count(failure.tail.length, "line")} of the log`), log(failure.tail)] : null);
 }
 
 function log(lines) {
@@ -82,9 +82,9 @@ function needed(image) {
   const external = ({ name, kind, place: at }) => make("li", {}, make("code", {}, name), make("span", { class: "soft" }, ` ${kind}, ${at}`));
   const folded = graph.folded.has(image.index);
   return [
-    image.needs.length > 0 ? part(`Needs ${image.needs.length}`, make("ul", { class: "names" }, image.needs.map(item))) : null,
-    image.externals.length > 0 ? part("From elsewhere", make("ul", { class: "names" }, image.externals.map(external))) : null,
-    image.dependents.length > 0 ? part(`Needed by ${image.dependents.length}`, make("ul", { class: "names" }, image.dependents.map(item)),
+    image.needs.length > 0 ? part(`Dependencies ${image.needs.length}`, make("ul", { class: "names" }, image.needs.map(item))) : null,
+    image.externals.length > 0 ? part("External images", make("ul", { class: "names" }, image.externals.map(external))) : null,
+    image.dependents.length > 0 ? part(`Dependents ${image.dependents.length}`, make("ul", { class: "names" }, image.dependents.map(item)),
       make("button", { type: "button", onclick: () => { fold(image.index); drawDetails(image.index); } },
         `${folded ? "Unfold" : "Fold"} them in the graph`)) : null,
   ];
@@ -107,5 +107,5 @@ function stepped(image) {
 
 function logged(image) {
   if (image.tail.length === 0) return null;
-  return part(`Last ${count(image.tail.length, "line")} of its log`, log(image.tail));
+  return part(`Last ${count(image.tail.length, "line")} of the log`, log(image.tail));
 }

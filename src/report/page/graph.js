@@ -40,7 +40,7 @@ function drawGraph() {
   const kinds = [...new Set(data.lines.map(({ kind }) => kind))];
   byId("graph-legend").append(...kinds.map((kind) => make("span", { class: "key" },
     draw("svg", { class: "sample", viewBox: "0 0 28 8", "aria-hidden": "true" }, draw("path", { class: `line k-${kind}`, d: "M0 4H28" })), kind)),
-    make("span", { class: "key" }, "from left to right: what is needed, then what needs it"));
+    make("span", { class: "key" }, "from left to right: dependencies, then dependents"));
 }
 
 const left = (rank) => 16 + rank * graph.step;
@@ -59,7 +59,7 @@ function drawNode(image) {
   draw("text", { class: "node-name", x: image.outcome ? 25 : 11, y: 17 }, name));
   if (image.dependents.length > 0) {
     const fold = draw("g", { class: "fold", transform: `translate(${graph.width} ${HEIGHT / 2})` },
-      draw("title", {}, "Fold or unfold what needs it (c)"),
+      draw("title", {}, "Fold or unfold its dependents (c)"),
       draw("circle", { r: 7 }), draw("text", { class: "fold-sign", y: 4, "text-anchor": "middle" }, "−"));
     node.append(fold);
   }
@@ -179,5 +179,5 @@ function showFolds() {
     }
   });
   graph.lines.forEach(({ line, parent, child }) => line.classList.toggle("gone", hidden.has(parent) || hidden.has(child)));
-  say(hidden.size > 0 ? `${count(hidden.size, "image")} folded away` : "all images shown");
+  say(hidden.size > 0 ? `${count(hidden.size, "image")} folded` : "all images shown");
 }

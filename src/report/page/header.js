@@ -11,7 +11,7 @@ function drawHeader() {
     },
   });
   const theme = make("button", { id: "theme", type: "button", onclick: toggleTheme }, "Dark");
-  const keys = make("button", { id: "show-keys", type: "button", "aria-label": "Keys", onclick: showKeys }, "?");
+  const keys = make("button", { id: "show-keys", type: "button", "aria-label": "Keyboard shortcuts", onclick: showKeys }, "?");
   byId("top").append(
     make("div", { class: "title" },
       make("h1", {}, make("span", { class: "soft" }, run ? "layers run " : "layers graph "), make("span", { class: "name" }, data.title)),
@@ -28,16 +28,16 @@ function drawHeader() {
 
 function describeGraph() {
   const edges = images.reduce((sum, image) => sum + image.needs.length, 0);
-  return `${count(images.length, "image")}, ${count(edges, "need")}`;
+  return `${count(images.length, "image")}, ${count(edges, "edge")}`;
 }
 
 function drawFacts() {
   const failed = run.state === "finished" && images.some((it) => it.outcome === "failed");
   const state = make("strong", { class: run.state === "finished" && !failed ? "state" : "state odd" }, failed ? "failed" : run.state);
   const facts = [
-    state, `${run.counts} in ${duration(run.took)}`, moment(run.began), run.engine, `${run.jobs} at once`,
+    state, `${run.counts} in ${duration(run.took)}`, moment(run.began), run.engine, count(run.jobs, "slot"),
   ].filter(Boolean);
-  const compared = run.prior ? [`compared with ${run.prior.id}, which took ${duration(run.prior.took)}`] : [];
+  const compared = run.prior ? [`compared with ${run.prior.id} (${duration(run.prior.took)})`] : [];
   return make("div", { class: "facts" },
     make("p", {}, [...facts, ...compared].map((fact) => make("span", { class: "fact" }, fact))),
     make("div", { class: "chips", role: "group", "aria-label": "Show only" }, drawChips()));

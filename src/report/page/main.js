@@ -3,23 +3,23 @@
 const KEYS = [
   ["/", "search"],
   ["Esc", "close the details, then clear the search"],
-  ["Tab", "from the chart to the table to the graph"],
-  ["← → ↑ ↓", "from bar to bar, row to row, node to node"],
-  ["Enter", "details of the bar, row or node"],
-  ["d", "into the details"],
-  ["+ − 0", "zoom in, out, all of it: the chart, or the graph where that has the focus"],
+  ["Tab", "move between the chart, the table, and the graph"],
+  ["← → ↑ ↓", "move between bars, rows, and nodes"],
+  ["Enter", "show the details of the bar, row, or node"],
+  ["d", "move to the details"],
+  ["+ − 0", "zoom in, zoom out, or show all, in the chart or, if it has the focus, the graph"],
   ["Ctrl and wheel", "zoom at the pointer"],
-  ["v", "chart by place or by image"],
-  ["c", "fold what needs the node that has the focus"],
-  ["t", "light or dark"],
-  ["?", "these keys"],
+  ["v", "switch the chart between slots and images"],
+  ["c", "fold or unfold the dependents of the focused node"],
+  ["t", "switch between light and dark"],
+  ["?", "show these shortcuts"],
 ];
 
 function showKeys() {
   const dialog = byId("keys");
   if (dialog.childElementCount === 0) {
     dialog.append(
-      make("h2", { id: "keys-title" }, "Keys"),
+      make("h2", { id: "keys-title" }, "Keyboard shortcuts"),
       make("dl", {}, (run ? KEYS : KEYS.filter(([key]) => key !== "v")).map(([key, does]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, does)])),
       make("form", { method: "dialog" }, make("button", {}, "Close")));
   }

@@ -198,7 +198,7 @@ fn added(run: &Timeline, track: &Track) -> Option<u64> {
 fn notes(track: &Track) -> Vec<Words> {
     let mut notes = Vec::new();
     if track.was_blocked {
-        notes.push("waited for another run, which built the same".into());
+        notes.push("waited for another run that built this image".into());
     }
     notes.extend(track.retries.iter().chain(&track.passages).cloned().map(Words::from));
     for warning in &track.warnings {

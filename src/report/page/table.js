@@ -7,13 +7,13 @@ const COLUMNS = [
   { title: "Image", show: (it) => make("span", { class: "name" }, it.name), value: (it) => it.name },
   { title: "Verdict", show: (it) => [mark(it.outcome), ` ${OUTCOMES[it.outcome].word}`], value: (it) => OUTCOMES[it.outcome].order },
   { title: "Reason", show: (it) => (it.failure ? `${it.failure.place ? `${it.failure.place}: ` : ""}${it.failure.message.split("\n")[0]}` : it.why), value(it) { return this.show(it) || undefined; }, wide: true },
-  { title: "Took", number: true, show: (it) => (it.begun ? duration(it.took) : ""), value: (it) => it.took },
-  { title: "Waited", number: true, show: (it) => (it.waited ? duration(it.waited) : ""), value: (it) => it.waited },
+  { title: "Duration", number: true, show: (it) => (it.begun ? duration(it.took) : ""), value: (it) => it.took },
+  { title: "Queued", number: true, show: (it) => (it.waited ? duration(it.waited) : ""), value: (it) => it.waited },
   { title: "Ran", number: true, show: (it) => String(it.counts?.ran ?? ""), value: (it) => it.counts?.ran, hint: "steps that ran" },
-  { title: "Cached", number: true, show: (it) => String(it.counts?.cached ?? ""), value: (it) => it.counts?.cached, hint: "steps whose result the engine had" },
+  { title: "Cached", number: true, show: (it) => String(it.counts?.cached ?? ""), value: (it) => it.counts?.cached, hint: "steps that came from the engine's cache" },
   { title: "Size", number: true, show: (it) => (it.size === undefined ? "" : bytes(it.size)), value: (it) => it.size },
-  { title: "Added", number: true, show: (it) => (it.added === undefined ? "" : bytes(it.added)), value: (it) => it.added, hint: "bytes beyond the image that it is built on" },
-  { title: "Compared", number: true, show: (it) => showComparison(it), value: (it) => compare(it).value, hint: "with the run before" },
+  { title: "Added", number: true, show: (it) => (it.added === undefined ? "" : bytes(it.added)), value: (it) => it.added, hint: "size that the image adds to its parent" },
+  { title: "Compared", number: true, show: (it) => showComparison(it), value: (it) => compare(it).value, hint: "with the previous run" },
 ];
 
 const table = { column: -1, down: false, rows: new Map() };

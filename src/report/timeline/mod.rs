@@ -60,8 +60,8 @@ pub enum Outcome {
     Fresh,
     /// It could not be built.
     Failed,
-    /// Its build was cancelled.
-    Cancelled,
+    /// Its build was canceled.
+    Canceled,
     /// It was not started.
     Skipped,
 }
@@ -131,7 +131,7 @@ pub struct Work {
     pub to: Option<Duration>,
     /// Whether its result was cached.
     pub cached: bool,
-    /// Whether it failed or was cancelled.
+    /// Whether it failed or was canceled.
     pub broke: bool,
 }
 
@@ -157,7 +157,7 @@ impl Track {
         }
     }
 
-    /// Steps that are still running when an image or an attempt ends have failed or were cancelled.
+    /// Steps that are still running when an image or an attempt ends have failed or were canceled.
     fn end_steps(&mut self, at: Duration) {
         for work in self.steps.iter_mut().filter(|work| work.to.is_none()) {
             work.to = Some(at);
@@ -310,7 +310,7 @@ impl Track {
                 self.because = Some(because.clone());
                 return Some(Outcome::Skipped);
             }
-            Event::ImageCancelled { .. } => return Some(Outcome::Cancelled),
+            Event::ImageCanceled { .. } => return Some(Outcome::Canceled),
             Event::ImageStarted
             | Event::PushStarted
             | Event::Released { .. }

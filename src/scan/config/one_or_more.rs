@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for OneOrMore {
         match written.into_inner() {
             Written::One(text) => Ok(OneOrMore(vec![toml::Spanned::new(span, text)])),
             Written::Several(settings) if settings.is_empty() => {
-                Err(D::Error::custom("a list here needs at least one"))
+                Err(D::Error::custom("the list must not be empty"))
             }
             Written::Several(settings) => Ok(OneOrMore(settings)),
         }

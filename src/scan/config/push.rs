@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for Push {
             Ok(Written::Truth(true)) => Ok(Push::Tags),
             Ok(Written::Truth(false)) => Ok(Push::No),
             Ok(Written::Text(text)) if text == "keys" => Ok(Push::Keys),
-            _ => Err(serde::de::Error::custom("`push` is true, false or \"keys\"")),
+            _ => Err(serde::de::Error::custom("`push` must be true, false, or \"keys\"")),
         }
     }
 }

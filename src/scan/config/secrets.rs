@@ -35,8 +35,8 @@ impl TryFrom<Written> for SecretSource {
         match (written.env, written.src) {
             (Some(name), None) if !name.is_empty() => Ok(SecretSource::Variable(name)),
             (None, Some(path)) if !path.is_empty() => Ok(SecretSource::File(path)),
-            (Some(_), Some(_)) => Err("a secret has either an `env` or a `src`"),
-            _ => Err("a secret needs an `env = \"NAME\"` or a `src = \"FILE\"`"),
+            (Some(_), Some(_)) => Err("a secret can't have both an `env` and a `src`"),
+            _ => Err("a secret requires `env = \"NAME\"` or `src = \"FILE\"`"),
         }
     }
 }

@@ -159,9 +159,9 @@ impl Unfilled {
         let known: Vec<&str> = known.into_iter().collect();
         let hint = match text::closest(name, known.iter().copied()) {
             Some(closest) => format!("did you mean `{closest}`?"),
-            None => format!("there are {}", text::list(&known)),
+            None => format!("valid {what}s are {}", text::list(&known)),
         };
-        Unfilled { message: format!("there is no {what} `{name}`"), hint }
+        Unfilled { message: format!("unknown {what} `{name}`"), hint }
     }
 
     /// Returns the error for a known placeholder that is not set.
@@ -284,14 +284,17 @@ mod tests {
         check("{{name}", "{x");
         check("{", "{");
         check("{}{1}", "{}{1}");
-        check("{nmae}", "{nmae}: there is no placeholder `nmae`; did you mean `name`?");
-        check("a{what}", "{what}: there is no placeholder `what`; there are `dir` and `name`");
+        check("{nmae}", "{nmae}: unknown placeholder `nmae`; did you mean `name`?");
+        check(
+            "a{what}",
+            "{what}: unknown placeholder `what`; valid placeholders are `dir` and `name`",
+        );
         check("{{git.sha}}{a.b}{{a.b}}", "{git.sha}{a.b}{{a.b}}");
         check(
             "{git.sha}",
-            "{git.sha}: there is no placeholder `git.sha`; there are `dir` and `name`",
+            "{git.sha}: unknown placeholder `git.sha`; valid placeholders are `dir` and `name`",
         );
-        check("{dir:lwoer}", "{dir:lwoer}: there is no filter `lwoer`; did you mean `lower`?");
+        check("{dir:lwoer}", "{dir:lwoer}: unknown filter `lwoer`; did you mean `lower`?");
     }
 
     #[test]

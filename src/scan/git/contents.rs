@@ -140,7 +140,7 @@ impl Pair<'_> {
             names.extend(paths.into_iter().zip(ids));
         }
         for (module, paths) in by_module(false) {
-            let directory = tempfile::tempdir().context("can't make a temporary directory")?;
+            let directory = tempfile::tempdir().context("can't create a temporary directory")?;
             let scratch = Scratch::new(snapshot, module, directory.path(), &paths)?;
             let failed = scratch.check_out(&paths)?;
             let own: Vec<&OsStr> =
@@ -183,7 +183,8 @@ impl Snapshot {
             let found = if self.is_work_tree {
                 conversions(&module.caller, module, &paths)?
             } else {
-                let directory = tempfile::tempdir().context("can't make a temporary directory")?;
+                let directory =
+                    tempfile::tempdir().context("can't create a temporary directory")?;
                 Scratch::new(self, number, directory.path(), &[])?.conversions(&paths)?
             };
             let whole = |path: &OsStr| {

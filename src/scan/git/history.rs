@@ -29,7 +29,7 @@ impl Git {
         };
         let revision = base.as_deref().unwrap_or(revision);
         self.find(revision, "tree")?.ok_or_else(|| {
-            self.describe_unknown(&format!("there is no revision `{revision}`"), revision)
+            self.describe_unknown(&format!("unknown revision `{revision}`"), revision)
         })
     }
 
@@ -65,17 +65,18 @@ impl Git {
             _ => Cow::from(format!("`{revision}`")),
         };
         let (Some(first), true) = (bases.first(), base.status.success()) else {
-            let what = format!("{} and {} have no common commit", name(one), name(other));
+            let what = format!("{} and {} have no common ancestor", name(one), name(other));
             return Err(self.describe_unknown(&what, one));
         };
         if self.is_cut_off(&bases, one, other)? {
             let (one, other) = (name(one), name(other));
             let message = format!(
-                "the merge base of {one} and {other} can't be determined: the history of this \
-                 shallow clone ends between it and one of them"
+                "can't determine the merge base of {one} and {other}: the history of this \
+                 shallow clone is incomplete"
             );
             anyhow::bail!(permanent(message).hint(
-                "`git fetch --unshallow` fetches all of it; in GitHub Actions set `fetch-depth: 0`"
+                "fetch the full history with `git fetch --unshallow`; in GitHub Actions, set \
+                 `fetch-depth: 0`"
             ));
         }
         Ok((*first).to_owned())
@@ -115,20 +116,20 @@ impl Git {
             shallow.is_ok_and(|answer| answer.stdout.trim_ascii() == b"true".as_slice());
         let hint = match (is_shallow, revision.strip_prefix("origin/")) {
             (true, _) if revision.contains(['~', '^']) || what.contains("common") => {
-                "`git fetch --unshallow` brings the history that this shallow clone lacks; in GitHub \
-                 Actions set `fetch-depth: 0`"
+                "fetch the full history of this shallow clone with `git fetch --unshallow`; in GitHub \
+                 Actions, set `fetch-depth: 0`"
                     .to_owned()
             }
             (true, branch) => {
                 let refspec = branch.map(|branch| format!("{branch}:refs/remotes/origin/{branch}"));
                 format!(
-                    "this clone is shallow: `git fetch --depth=1 origin {}` brings it, or in GitHub \
-                     Actions `fetch-depth: 0`",
+                    "fetch it into this shallow clone with `git fetch --depth=1 origin {}`; in \
+                     GitHub Actions, set `fetch-depth: 0`",
                     refspec.as_deref().unwrap_or(revision)
                 )
             }
-            (false, Some(branch)) => format!("`git fetch origin {branch}` brings it"),
-            (false, None) => "`git log --oneline` and `git branch --all` show those there are".into(),
+            (false, Some(branch)) => format!("fetch it with `git fetch origin {branch}`"),
+            (false, None) => "list commits with `git log --oneline`, and branches with `git branch --all`".into(),
         };
         permanent(what).hint(hint).into()
     }

@@ -47,7 +47,7 @@ impl<'a> Scratch<'a> {
         files: &[&OsStr],
     ) -> anyhow::Result<Scratch<'a>> {
         let module = &snapshot.modules[number];
-        let index = tempfile::tempdir().context("can't make a temporary directory")?;
+        let index = tempfile::tempdir().context("can't create a temporary directory")?;
         let mut options = vec![option("--git-dir=", &module.dir), option("--work-tree=", top)];
         for setting in NEVER {
             options.extend(["-c".into(), setting.into()]);

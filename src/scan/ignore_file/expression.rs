@@ -20,9 +20,9 @@ pub(super) fn rust_regex(go: &str) -> Result<String, Problem> {
     while let Some(c) = chars.next() {
         if let Some(count) = repetition(c, chars.as_str())? {
             match before {
-                Before::Nothing => return Err(format!("`{{{count}` repeats nothing").into()),
+                Before::Nothing => return Err(format!("`{{{count}` has nothing to repeat").into()),
                 Before::Repetition => {
-                    return Err(format!("`{{{count}` repeats a repetition").into());
+                    return Err(format!("`{{{count}` follows another repetition").into());
                 }
                 Before::Item => {}
             }
@@ -70,7 +70,7 @@ fn repetition(c: char, rest: &str) -> Result<Option<&str>, Problem> {
     if low.is_empty() || !is_number(low) || !high.is_none_or(is_number) {
         return Ok(None);
     }
-    let too_many = || format!("`{{{}` is no count of repetitions", &rest[..=end]).into();
+    let too_many = || format!("`{{{}` is not a valid repeat count", &rest[..=end]).into();
     let low: u32 = low.parse().map_err(|_| too_many())?;
     let high = match high {
         None | Some("") => low,
@@ -99,7 +99,7 @@ enum Escape {
 
 /// Returns the meaning of a backslash and the next character in Go's regexp package.
 fn escape(chars: &mut Chars<'_>) -> Result<Escape, Problem> {
-    let c = chars.next().ok_or("the `\\` quotes nothing")?;
+    let c = chars.next().ok_or("trailing `\\`")?;
     Ok(match c {
         'a' => Escape::Literal('\x07'),
         'f' => Escape::Literal('\x0c'),
@@ -118,7 +118,7 @@ fn escape(chars: &mut Chars<'_>) -> Result<Escape, Problem> {
         'b' => Escape::Assertion("(?-u:\\b)"),
         c if c.is_ascii() && !c.is_ascii_alphanumeric() => Escape::Literal(c),
         // Go rejects most of these too. The others (`\x41`, `\Q`, `\pL`, …) are certainly mistakes.
-        c => return Err(format!("`\\{c}` is no way to quote; write `{c}` or `/{c}`").into()),
+        c => return Err(format!("`\\{c}` is not a valid escape; write `{c}` or `/{c}`").into()),
     })
 }
 
@@ -129,7 +129,7 @@ const NAMED_CLASSES: [&str; 14] = [
 
 /// Translates a class after its `[`, by the rules of Go's regexp package.
 fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), Problem> {
-    let open = "the `[` is never closed";
+    let open = "unclosed `[`";
     rust.push('[');
     if chars.as_str().starts_with('^') {
         chars.next();
@@ -149,7 +149,7 @@ fn class(chars: &mut Chars<'_>, rust: &mut String) -> Result<(), Problem> {
                 rust.extend(["[", class, "]"]);
                 continue;
             }
-            Escape::Assertion(_) => return Err("an assertion can't stand in a class".into()),
+            Escape::Assertion(_) => return Err("assertions are not allowed in a `[` class".into()),
         };
         let rest = chars.as_str();
         let high = if rest.starts_with('-') && !rest.starts_with("-]") && rest.len() > 1 {
@@ -189,6 +189,6 @@ fn named_class(rest: &str) -> Result<Option<&str>, Problem> {
     if NAMED_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
         Ok(Some(class))
     } else {
-        Err(format!("`{class}` is no class").into())
+        Err(format!("`{class}` is not a valid character class").into())
     }
 }

@@ -158,10 +158,10 @@ fn check_syntax(text: &str) -> Result<(), Fault> {
     while let Some((start, c)) = chars.next() {
         match c {
             '\\' if chars.next().is_none() => {
-                return Err(fault(start..text.len(), "the `\\` quotes nothing"));
+                return Err(fault(start..text.len(), "trailing `\\`"));
             }
             '[' => {
-                let open = || fault(start..text.len(), "the `[` is never closed");
+                let open = || fault(start..text.len(), "unclosed `[`");
                 chars.next_if(|(_, c)| *c == '^');
                 let mut empty = true;
                 loop {
@@ -189,7 +189,7 @@ fn class_character(chars: &mut Indexed<'_>) -> Result<Option<()>, Fault> {
     match chars.next() {
         None => Ok(None),
         Some((at, c @ ('-' | ']'))) => {
-            let message = format!("`{c}` can't stand here in a `[` class; quote it").into();
+            let message = format!("`{c}` is not allowed here in a `[` class; escape it").into();
             Err(Fault { at: at..at + 1, message })
         }
         Some((_, '\\')) => Ok(chars.next().map(|_| ())),

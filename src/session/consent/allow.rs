@@ -46,7 +46,7 @@ impl Allowed {
                     return wrong("`ssh` takes no value", hint);
                 }
                 ("fs" | "fs.read", None | Some("")) => {
-                    return wrong("a path is missing", "write `--allow fs.read=PATH`");
+                    return wrong("the path is missing", "write `--allow fs.read=PATH`");
                 }
                 ("fs" | "fs.read", Some("*")) => allowed.any_file = true,
                 ("fs" | "fs.read", Some(path)) => {
@@ -54,7 +54,7 @@ impl Allowed {
                     allowed.paths.push(resolve(&path));
                 }
                 _ => {
-                    let hint = "write `--allow fs.read=PATH`, `--allow fs=PATH` or `--allow ssh`";
+                    let hint = "write `--allow fs.read=PATH`, `--allow fs=PATH`, or `--allow ssh`";
                     return wrong("not supported", hint);
                 }
             }

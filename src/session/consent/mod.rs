@@ -148,7 +148,7 @@ impl Consents {
             return Err(usage("consent was refused").hint(hint).into());
         }
         if let Err(problem) = self.remembered.add(&open) {
-            say::warning(&format!("the answer can't be remembered: {problem:#}"), at.paint)?;
+            say::warning(&format!("can't save the answer: {problem:#}"), at.paint)?;
         }
         let answered = open.iter().map(|it| (it.role, it.id.into(), it.source.clone()));
         self.answered.extend(answered);

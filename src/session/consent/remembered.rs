@@ -60,7 +60,7 @@ impl Remembered {
         let repository = root.to_str().map(str::to_owned);
         let consents = folder.as_deref().map_or(Ok(Vec::new()), read);
         let problem = consents.as_ref().err();
-        let problem = problem.map(|error| format!("remembered answers are ignored: {error:#}"));
+        let problem = problem.map(|error| format!("saved answers are ignored: {error:#}"));
         (Remembered { folder, repository, consents: consents.unwrap_or_default() }, problem)
     }
 
@@ -135,11 +135,11 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Consent<'static>>> {
     for place in [folder, &path] {
         let mode = fs::metadata(place).map_or(0, |it| it.mode());
         if mode & WRITABLE_BY_OTHERS != 0 {
-            anyhow::bail!("others can write `{}`", visible_path(place));
+            anyhow::bail!("other users can write to `{}`", visible_path(place));
         }
     }
     let file: ConsentFile<'_> = serde_json::from_slice(&text)
-        .with_context(|| format!("`{}` is not a list of answers", visible_path(&path)))?;
+        .with_context(|| format!("`{}` is not a valid list of answers", visible_path(&path)))?;
     Ok(file.consents)
 }
 

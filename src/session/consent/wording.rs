@@ -15,7 +15,7 @@ use super::{Outside, OutsideSource, Role};
 
 /// Why a command stops if the user cannot answer.
 pub(super) const NEEDS_CONSENT: &str =
-    "builds of this repository use what is outside of it, which needs your consent";
+    "builds of this repository access files or agents outside of it, which needs your consent";
 
 /// The maximum number of characters of an ID that are shown. An ID must not push the path off the screen.
 const LONGEST_ID: usize = 64;
@@ -33,8 +33,8 @@ pub(super) fn list(wanted: &[&Outside<'_>]) -> String {
 pub(super) fn question(list: &str, remembers: bool) -> String {
     let list: String = list.lines().map(|line| format!("  {line}\n")).collect();
     let allow = match remembers {
-        true => "allow it, and remember the answer for this repository?",
-        false => "allow it?",
+        true => "allow this, and remember the answer for this repository?",
+        false => "allow this?",
     };
     format!("{NEEDS_CONSENT}:\n{list}{allow} [y/N] ")
 }
@@ -70,7 +70,7 @@ pub fn withheld(kind: SecretKind, id: &str, names: &[&str]) -> String {
         SecretKind::Agent => "ssh agent",
     };
     format!(
-        "the {kind} {} is outside the repository, and is not given to {}\n\
+        "the {kind} {} is outside the repository, so it is not passed to {}\n\
          hint: if an ONBUILD instruction of a base image mounts it, add --allow",
         shown(id),
         images(names)

@@ -14,7 +14,7 @@ use crate::process::{self, Kept, Run};
 use super::source::Key;
 
 const GET: &str =
-    "install OpenSSH's client, or give the socket of an agent: `--ssh default=$SSH_AUTH_SOCK`";
+    "install the OpenSSH client, or pass an agent's socket: `--ssh default=$SSH_AUTH_SOCK`";
 
 /// What the agent's shell runs. Ctrl-C reaches the shell too, but it must outlive the builds.
 const UNTIL_CLOSED: &str = r#"
@@ -69,12 +69,12 @@ impl KeyAgent {
         let (message, hint) = if said.contains("passphrase") || said.contains("askpass") {
             (
                 format!("the key `{path}` has a passphrase"),
-                format!("load it into an agent, `ssh-add {path}`, and give that: `--ssh default`"),
+                format!("add it to an agent with `ssh-add {path}`, and pass `--ssh default`"),
             )
         } else {
             (
                 format!("`ssh-add` can't read the key `{path}`"),
-                format!("`ssh-keygen -y -f {path}` says what is wrong with it"),
+                format!("`ssh-keygen -y -f {path}` shows what is wrong with it"),
             )
         };
         Err(usage(message).hint(hint).into())

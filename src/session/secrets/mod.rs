@@ -249,11 +249,11 @@ impl SecretOptions {
             SecretKind::Value => (
                 "secret",
                 self.secrets.contains_key(id),
-                format!("give it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"),
+                format!("pass it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"),
             ),
             SecretKind::Agent => {
                 let is_given = self.agents.contains_key(id);
-                ("ssh agent", is_given, format!("give it with `--ssh {id}`"))
+                ("ssh agent", is_given, format!("pass it with `--ssh {id}`"))
             }
         };
         if is_given || !mount.certain {
@@ -263,11 +263,11 @@ impl SecretOptions {
             let message = format!("the {what} `{id}` can't be read: {}", lacking.why);
             let problem = Diagnostic::new(Rule::MissingSecret, message)
                 .at(&mount.source, mount.span, "mounted here")
-                .at(&config.source, *span, "given here")
+                .at(&config.source, *span, "set here")
                 .hint(lacking.hint.clone());
             return Some(problem);
         }
-        let message = format!("the {what} `{id}` is required, and is not given");
+        let message = format!("the {what} `{id}` is required, but was not provided");
         let problem = Diagnostic::new(Rule::MissingSecret, message);
         mount.required.then(|| problem.at(&mount.source, mount.span, "").hint(hint))
     }
@@ -291,8 +291,8 @@ fn put<T>(
         }
         Entry::Occupied(entry) => {
             let id = entry.key();
-            Err(usage(format!("the {what} `{id}` is given twice"))
-                .hint("leave one of them out")
+            Err(usage(format!("the {what} `{id}` is specified twice"))
+                .hint("remove one of them")
                 .into())
         }
     }

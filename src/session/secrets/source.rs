@@ -69,7 +69,7 @@ impl Place<'_> {
             Some(_) => Err(too_large()),
             None => Err(lacking(
                 format!("the variable `{name}` is not set"),
-                format!("`export {name}=…`, or give a file with `src=`"),
+                format!("set it with `export {name}=…`, or use a file with `src=`"),
             )),
         }
     }
@@ -89,8 +89,8 @@ impl Place<'_> {
             return self.file(&self.locate(id));
         }
         Err(lacking(
-            format!("there is neither a variable nor a file `{id}`"),
-            format!("say where it is: `id={id},env=NAME` or `id={id},src=FILE`"),
+            format!("no environment variable or file `{id}` found"),
+            format!("specify its source: `id={id},env=NAME` or `id={id},src=FILE`"),
         ))
     }
 
@@ -113,8 +113,10 @@ impl Place<'_> {
                 return match paths {
                     [_] => reach(path),
                     _ => Err(lacking(
-                        format!("`{written}` is a socket, and there is more than it"),
-                        "give one socket, or keys only",
+                        format!(
+                            "`{written}` is a socket, which can't be combined with other paths"
+                        ),
+                        "pass one socket, or only keys",
                     )),
                 };
             }
@@ -124,7 +126,7 @@ impl Place<'_> {
             let Some(content) = self.read(located, LARGEST_KEY)?.filter(is_key) else {
                 return Err(lacking(
                     format!("`{written}` is neither a socket nor a private key"),
-                    "name the key itself, not its `.pub`",
+                    "use the private key, not its `.pub` file",
                 ));
             };
             keys.push(Key { path: written.into(), content });
@@ -171,7 +173,7 @@ fn reach(path: PathBuf) -> Result<Agent, Lacking> {
     match UnixStream::connect(&path) {
         Ok(_) => Ok(Agent::Socket(path)),
         Err(error) => Err(lacking(
-            format!("no agent answers at `{}`: {error}", visible_path(&path)),
+            format!("can't connect to an agent at `{}`: {error}", visible_path(&path)),
             "start one with your keys: `eval $(ssh-agent) && ssh-add`",
         )),
     }
@@ -179,7 +181,7 @@ fn reach(path: PathBuf) -> Result<Agent, Lacking> {
 
 fn too_large() -> Lacking {
     lacking(
-        format!("it holds more than {} KiB", LARGEST / 1024),
-        "engines take no larger ones; pack less into it, or divide it",
+        format!("it is larger than {} KiB", LARGEST / 1024),
+        "engines do not accept larger secrets: shorten it, or split it",
     )
 }

@@ -27,7 +27,7 @@ pub fn read_secret(text: &str) -> Result<SecretWord, InfrastructureError> {
     let wrong =
         |what: &str, hint: &str| Err(usage(format!("`--secret {text}`: {what}")).hint(hint));
     let Some(fields) = split_csv(text) else {
-        return wrong("a quote is out of place", "write `id=ID,src=FILE` or `id=ID,env=NAME`");
+        return wrong("unexpected quote", "write `id=ID,src=FILE` or `id=ID,env=NAME`");
     };
     let (mut id, mut src, mut env, mut is_env) = (None, None, None, None);
     for (field, _) in &fields {
@@ -43,23 +43,25 @@ pub fn read_secret(text: &str) -> Result<SecretWord, InfrastructureError> {
             ("type", Some("env")) => is_env = Some(true),
             ("type", Some("file")) => is_env = Some(false),
             ("type", _) => {
-                return wrong(
-                    "there are no secrets of that type",
-                    "write `type=file` or `type=env`",
-                );
+                return wrong("unknown type", "write `type=file` or `type=env`");
             }
             (other, _) => {
                 let near = closest(other, KEYS).unwrap_or("src");
-                return wrong(&format!("there is no `{key}`"), &format!("did you mean `{near}=`?"));
+                return wrong(
+                    &format!("unknown field `{key}`"),
+                    &format!("did you mean `{near}=`?"),
+                );
             }
         }
     }
     let Some(id) = id else {
-        return wrong("it has no ID", "begin with `id=`, as in `id=npm,env=NPM_TOKEN`");
+        return wrong("the ID is missing", "start with `id=`, as in `id=npm,env=NPM_TOKEN`");
     };
     let source = match (src, env, is_env) {
-        (Some(_), Some(_), _) => return wrong("both a file and a variable", "leave one out"),
-        (None, Some(_), Some(false)) => return wrong("a variable is no file", "write `type=env`"),
+        (Some(_), Some(_), _) => {
+            return wrong("both a file and a variable are specified", "remove one of them");
+        }
+        (None, Some(_), Some(false)) => return wrong("`env` needs `type=env`", "write `type=env`"),
         (Some(name), None, Some(true)) => Some(SecretSource::Variable(name)),
         (Some(path), None, _) => Some(SecretSource::File(path)),
         (None, Some(name), _) => Some(SecretSource::Variable(name)),
@@ -115,19 +117,19 @@ mod tests {
             "npm",
             "`npm` has no value\nhint: write `--secret id=npm,env=NAME` or `id=npm,src=FILE`",
         );
-        check("src=a", "it has no ID\nhint: begin with `id=`, as in `id=npm,env=NPM_TOKEN`");
-        check("id=,src=a", "it has no ID\nhint: begin with `id=`, as in `id=npm,env=NPM_TOKEN`");
-        check("id=a,evn=B", "there is no `evn`\nhint: did you mean `env=`?");
-        check("id=a,env=B,src=c", "both a file and a variable\nhint: leave one out");
-        check("id=a,type=file,env=B", "a variable is no file\nhint: write `type=env`");
+        check("src=a", "the ID is missing\nhint: start with `id=`, as in `id=npm,env=NPM_TOKEN`");
         check(
-            "id=a,type=x",
-            "there are no secrets of that type\nhint: write `type=file` or `type=env`",
+            "id=,src=a",
+            "the ID is missing\nhint: start with `id=`, as in `id=npm,env=NPM_TOKEN`",
         );
+        check("id=a,evn=B", "unknown field `evn`\nhint: did you mean `env=`?");
         check(
-            "id=a\"",
-            "a quote is out of place\nhint: write `id=ID,src=FILE` or `id=ID,env=NAME`",
+            "id=a,env=B,src=c",
+            "both a file and a variable are specified\nhint: remove one of them",
         );
+        check("id=a,type=file,env=B", "`env` needs `type=env`\nhint: write `type=env`");
+        check("id=a,type=x", "unknown type\nhint: write `type=file` or `type=env`");
+        check("id=a\"", "unexpected quote\nhint: write `id=ID,src=FILE` or `id=ID,env=NAME`");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
     found.retain(|path| path.file_name().is_some_and(|name| !name.ends_with(".md")));
     let mut parts = Vec::new();
     let mut taken: HashSet<RelPath> = HashSet::new();
-    for glob in generalise(&found) {
+    for glob in generalize(&found) {
         // A glob may find more paths than it was made from.
         let mut paths = dockerfiles::find(root, &[glob.as_str()], &[])?;
         paths.retain(|path| taken.insert(path.clone()));
@@ -57,7 +57,7 @@ pub(super) fn survey(root: &Path) -> anyhow::Result<Vec<Part>> {
 
 /// Returns a few globs that find the paths. Paths with the same file name in sibling directories are combined, as are
 /// similar names in one directory.
-fn generalise(paths: &[RelPath]) -> Vec<String> {
+fn generalize(paths: &[RelPath]) -> Vec<String> {
     let mut by_shape: BTreeMap<String, Vec<&RelPath>> = BTreeMap::new();
     for path in paths {
         by_shape.entry(shape(path)).or_default().push(path);
@@ -112,7 +112,7 @@ mod tests {
 
     fn check(paths: &[&str], expected: &[&str]) {
         let paths: Vec<RelPath> = paths.iter().map(|path| RelPath::new(path).unwrap()).collect();
-        assert_eq!(generalise(&paths), expected);
+        assert_eq!(generalize(&paths), expected);
     }
 
     #[test]

@@ -34,18 +34,18 @@ impl Text {
             [(template, globs)] => {
                 if !globs.is_empty() {
                     general.push_str(
-                        "# Where the Dockerfiles lie. Leave some out with: exclude = [\"old/**\"]\n",
+                        "# Where the Dockerfiles are. To leave some out: exclude = [\"old/**\"]\n",
                     );
                     general.push_str(&list("dockerfiles", globs));
                 }
                 if !template.is_empty() {
-                    general.push_str("\n# How names are made of the folders.\n");
+                    general.push_str("\n# How image names are derived from directories.\n");
                     general.push_str(&format!("name = {}\n", quote(template)));
                 }
             }
             several => {
                 groups.push_str(
-                    "# Where the Dockerfiles lie, and how names are made of the folders.\n",
+                    "# Where the Dockerfiles are, and how image names are derived from directories.\n",
                 );
                 for (template, globs) in several {
                     groups.push_str(&format!("[[group]]\n{}", list("dockerfiles", globs)));
@@ -63,9 +63,10 @@ impl Text {
         }
         if !singles.is_empty() {
             let paths: Vec<&str> = choice.singles.iter().map(|(_, path)| path.as_str()).collect();
-            general.push_str("\n# These have names of their own below.\n");
+            general.push_str("\n# These images are named one by one below.\n");
             general.push_str(&list("exclude", &paths));
-            singles.insert_str(0, "# What no template of names tells apart from the others.\n");
+            singles
+                .insert_str(0, "# Images that no name template can tell apart from the others.\n");
         }
         Text { general, groups, singles }
     }
@@ -77,11 +78,13 @@ impl Text {
 
     pub(super) fn compose(&self, graph: &Graph) -> String {
         let mut text = String::from(
-            "# What `layers` can't read out of the Dockerfiles. Which image needs which is not said\n\
-             # here: FROM, COPY --from and RUN --mount=from= say it.\n\n",
+            "# Settings that `layers` can't infer from the Dockerfiles. Dependencies are not listed here:\n\
+             # they come from FROM, COPY --from, and RUN --mount=from=.\n\n",
         );
         if !self.general.contains("dockerfiles = ") && self.groups.is_empty() {
-            text.push_str("# Dockerfiles are looked for in docker/*/Dockerfile; for others say:\n");
+            text.push_str(
+                "# Dockerfiles are searched for in docker/*/Dockerfile. To search elsewhere:\n",
+            );
             text.push_str("# dockerfiles = [\"images/**/Dockerfile\"]\n");
         }
         text.push_str(&self.general);
@@ -99,7 +102,7 @@ impl Text {
 /// Lists all images, in comments.
 fn inventory(graph: &Graph) -> String {
     let text = String::from(
-        "# The images as they are called now. For settings of one, write for example:\n\
+        "# The images and their current references. To configure one, for example:\n\
          # [image.NAME]\n# context = \".\"\n# target = \"release\"\n#\n",
     );
     let rows = graph.images.values().map(|image| {
@@ -130,7 +133,7 @@ fn references(graph: &Graph) -> String {
     if !images.all(|image| prefix_of(image).as_deref() == Some(&prefix)) {
         return String::new();
     }
-    let mut text = format!("# How images are called: {}.\n", first.named_by);
+    let mut text = format!("# How images are named: {}.\n", first.named_by);
     let (namespace, rest) = match prefix.rsplit_once('/') {
         Some((namespace, rest)) => (Some(namespace), rest),
         None => (None, prefix.as_str()),

@@ -79,7 +79,7 @@ fn steps_begin_write_and_end_once() {
 }
 
 #[test]
-fn the_failed_step_is_not_one_that_was_cancelled_beside_it() {
+fn the_failed_step_is_not_one_that_was_canceled_beside_it() {
     let mut trace = Trace::default();
     let failing = |name: &str, error: &str| Vertex {
         error: error.into(),

@@ -35,11 +35,11 @@ fn hosts_are_read_as_docker_reads_them() {
     check("tcp://[::1]:99", "tcp://[::1]:99 (DOCKER_HOST)");
     check("", "unix:///var/run/docker.sock (default)");
     check("unix://", "no path in the engine address `unix://` (DOCKER_HOST)");
-    check("tcp://build:port", "can't read the engine address `tcp://build:port` (DOCKER_HOST)");
-    check("tcp://a b:1", "can't read the engine address `tcp://a b:1` (DOCKER_HOST)");
-    check("tcp://", "can't read the engine address `tcp://` (DOCKER_HOST)");
-    check("ssh://me@h", "can't reach an engine over ssh: `ssh://me@h` (DOCKER_HOST)");
-    check("npipe://x", "unknown scheme in the engine address `npipe://x` (DOCKER_HOST)");
+    check("tcp://build:port", "invalid engine address `tcp://build:port` (DOCKER_HOST)");
+    check("tcp://a b:1", "invalid engine address `tcp://a b:1` (DOCKER_HOST)");
+    check("tcp://", "invalid engine address `tcp://` (DOCKER_HOST)");
+    check("ssh://me@h", "can't connect to an engine over ssh: `ssh://me@h` (DOCKER_HOST)");
+    check("npipe://x", "unsupported scheme in the engine address `npipe://x` (DOCKER_HOST)");
 }
 
 #[test]
@@ -56,12 +56,13 @@ fn tls_is_asked_for_by_the_environment() {
     );
     check(
         &[host, ("DOCKER_TLS_VERIFY", "1")],
-        "TLS is asked for, but there is no folder with certificates",
+        "TLS is enabled, but the directory with the certificates is not set",
     );
     check(&[host, ("DOCKER_CERT_PATH", "/c")], "tcp://build:2375 (DOCKER_HOST)");
     check(
         &[host, ("DOCKER_TLS", "1"), ("DOCKER_CERT_PATH", "/c")],
-        "DOCKER_TLS asks for TLS without a check of the engine's certificate, which is refused",
+        "DOCKER_TLS without DOCKER_TLS_VERIFY is not supported: the engine's certificate would \
+         not be verified",
     );
     check(&[("DOCKER_HOST", "unix:///s"), ("DOCKER_TLS_VERIFY", "1")], "unix:///s (DOCKER_HOST)");
 }
@@ -99,9 +100,9 @@ fn contexts_are_found_in_the_order_of_docker() {
     check(&[("DOCKER_CONTEXT", "far"), ("DOCKER_HOST", "h:1")], "tcp://h:1 (DOCKER_HOST)");
     check(
         &[("DOCKER_CONTEXT", "none")],
-        "the docker context `none` does not exist (DOCKER_CONTEXT names it)",
+        "the docker context `none` was not found (set by DOCKER_CONTEXT)",
     );
-    check(&[("DOCKER_CONTEXT", "odd")], "the docker context `odd` names no docker engine");
+    check(&[("DOCKER_CONTEXT", "odd")], "the docker context `odd` has no Docker endpoint");
     let safe = sha256_hex(b"safe");
     let tls = folder.path().join(format!("contexts/tls/{safe}/docker"));
     check(
@@ -116,5 +117,5 @@ fn a_broken_configuration_is_said_and_a_missing_one_is_none() {
     let config = ("DOCKER_CONFIG", folder.path().to_str().unwrap());
     assert_eq!(said(&[config]), "unix:///var/run/docker.sock (default)");
     fs::write(folder.path().join("config.json"), "{").unwrap();
-    assert!(said(&[config]).contains("config.json` is no docker configuration"));
+    assert!(said(&[config]).contains("config.json` is not a valid Docker configuration"));
 }

@@ -6,7 +6,7 @@ from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from shop.catalogue import GOODS, price
+from shop.catalog import GOODS, price
 
 
 def page() -> str:

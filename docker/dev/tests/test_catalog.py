@@ -2,7 +2,7 @@
 
 import pytest
 
-from shop.catalogue import GOODS, Good, price, total
+from shop.catalog import GOODS, Good, price, total
 
 
 @pytest.mark.parametrize(
