@@ -130,7 +130,7 @@ pub enum Command {
     MoveTags {
         /// Read the moves from FILE.
         #[arg(value_name = "FILE")]
-        file: PathBuf,
+        moves: PathBuf,
     },
     /// Write the manual pages to a directory.
     Man {

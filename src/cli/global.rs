@@ -17,6 +17,20 @@ pub struct Global {
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
 
+    /// Read settings from FILE instead of layers.toml.
+    ///
+    /// Its directory is the root of the repository.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    pub file: Option<PathBuf>,
+
+    /// Print only warnings and errors.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print more: all reasons of a plan, all steps of a build.
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+
     /// Set a build argument; without VALUE, use the environment variable.
     #[arg(
         long = "build-arg",

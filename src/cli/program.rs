@@ -16,8 +16,52 @@ use super::Cli;
 const WITHOUT_SETTINGS: [&str; 6] =
     ["log", "runs", "report", "completions", "man", super::MOVE_TAGS];
 
-/// The options of all commands that such a command takes, too.
-const PLAIN: [&str; 1] = ["directory"];
+/// The options of all commands that do not say what images are built of or called.
+const PLAIN: [&str; 4] = ["directory", "file", "quiet", "verbose"];
+
+/// Plain options that mean nothing to some commands. `MOVE_TAGS` runs alone, whatever is typed.
+const MEANINGLESS: [(&str, &[&str]); 3] = [
+    ("file", &["completions", "man", super::MOVE_TAGS]),
+    (
+        "quiet",
+        &[
+            "why",
+            "affected",
+            "diff",
+            "log",
+            "graph",
+            "ci",
+            "outdated",
+            "completions",
+            "man",
+            super::MOVE_TAGS,
+        ],
+    ),
+    (
+        "verbose",
+        &[
+            "why",
+            "affected",
+            "diff",
+            "log",
+            "runs",
+            "report",
+            "graph",
+            "ci",
+            "outdated",
+            "update",
+            "list",
+            "check",
+            "init",
+            "completions",
+            "man",
+            super::MOVE_TAGS,
+        ],
+    ),
+];
+
+/// What `--quiet` does for lists, as for those of docker.
+const QUIET_LISTS: [(&str, &str); 2] = [("list", "Print only names"), ("runs", "Print only IDs")];
 
 /// Words that users of docker, cargo, git, or make type, and the command that does here what they expect.
 const HABITS: [(&str, &str); 26] = [
@@ -52,10 +96,18 @@ const HABITS: [(&str, &str); 26] = [
 /// Returns the command line as it is parsed, completed, and documented.
 pub fn program() -> Command {
     let mut program = Cli::command();
-    let hidden: Vec<Arg> = settings(&program).map(|it| it.clone().hide(true)).collect();
-    for name in WITHOUT_SETTINGS {
+    let names: Vec<String> =
+        program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
         // They are known there, so that they are refused wherever they are written.
-        program = program.mut_subcommand(name, |command| command.args(&hidden));
+        let hidden = meaningless(&program, &name).map(|it| it.clone().hide(true));
+        let quiet = QUIET_LISTS.iter().find(|(it, _)| *it == name);
+        let quiet = quiet.and_then(|(_, help)| {
+            let option = program.get_arguments().find(|it| it.get_id() == "quiet")?;
+            Some(option.clone().help(*help))
+        });
+        let options: Vec<Arg> = hidden.chain(quiet).collect();
+        program = program.mut_subcommand(name, |command| command.args(&options));
     }
     // Options of all commands join the others here.
     program.build();
@@ -69,29 +121,34 @@ pub fn program() -> Command {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Error> {
     let mut program = program();
     let matches = program.try_get_matches_from_mut(arguments).map_err(point_to_command)?;
-    refuse_settings(&mut program, &matches)?;
+    refuse_meaningless(&mut program, &matches)?;
     Cli::from_arg_matches(&matches)
 }
 
-/// The options of all commands that say what images are built of and called.
-fn settings(program: &Command) -> impl Iterator<Item = &Arg> {
+/// The options of all commands that mean nothing to a command.
+fn meaningless<'a>(program: &'a Command, command: &'a str) -> impl Iterator<Item = &'a Arg> {
+    let is_meaningless = move |option: &str| match PLAIN.contains(&option) {
+        true => {
+            MEANINGLESS.iter().any(|(it, commands)| *it == option && commands.contains(&command))
+        }
+        false => WITHOUT_SETTINGS.contains(&command),
+    };
     program
         .get_arguments()
-        .filter(|it| it.is_global_set() && !PLAIN.contains(&it.get_id().as_str()))
+        .filter(move |it| it.is_global_set() && is_meaningless(it.get_id().as_str()))
 }
 
-/// Refuses settings where they mean nothing, in the words for any other unknown option.
-fn refuse_settings(program: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
+/// Refuses options where they mean nothing, in the words for any other unknown option.
+fn refuse_meaningless(program: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
     let Some((name, given)) = matches.subcommand() else { return Ok(()) };
-    let Some(command) = program.find_subcommand_mut(name) else { return Ok(()) };
-    if !WITHOUT_SETTINGS.contains(&name) {
-        return Ok(());
-    }
     let is_given =
         |it: &&Arg| given.value_source(it.get_id().as_str()) == Some(ValueSource::CommandLine);
-    let Some(option) = settings(command).find(is_given) else { return Ok(()) };
+    let Some(option) = meaningless(program, name).find(is_given) else { return Ok(()) };
     let option = option.get_long().map_or(String::new(), |long| format!("--{long}"));
-    let mut error = Error::new(ErrorKind::UnknownArgument).with_cmd(command);
+    let mut error = Error::new(ErrorKind::UnknownArgument);
+    if let Some(command) = program.find_subcommand_mut(name) {
+        error = error.with_cmd(command);
+    }
     error.insert(ContextKind::InvalidArg, ContextValue::String(option));
     Err(error)
 }

@@ -17,6 +17,9 @@ use crate::base::text::inline_shell_word as quote;
 pub fn settings(global: &Global, quote: impl Fn(&str) -> String) -> Vec<String> {
     let Global {
         directory: _,
+        file,
+        quiet: _,
+        verbose: _,
         build_args,
         platform,
         target,
@@ -36,7 +39,11 @@ pub fn settings(global: &Global, quote: impl Fn(&str) -> String) -> Vec<String> 
     let attested = [("sbom", sbom), ("provenance", provenance)].into_iter();
     let attested = attested.filter_map(|(name, how)| Some((name, how.as_ref()?.to_string())));
     let attested = attested.map(|(name, how)| format!("--{name}={}", quote(&how)));
-    said.map(|(name, value)| format!("--{name} {}", quote(value))).chain(attested).collect()
+    // Commands are typed again in the root, where the file is.
+    let file = file.as_ref().and_then(|it| it.file_name()).map(|name| name.to_string_lossy());
+    let file = file.map(|name| format!("--file {}", quote(&name)));
+    let said = said.map(|(name, value)| format!("--{name} {}", quote(value)));
+    file.into_iter().chain(said).chain(attested).collect()
 }
 
 /// The options of all commands, and the registry, for files that are used where `layers.toml` is not.

@@ -36,7 +36,7 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
     request.pins = lock::pins_of(options.locked, &workspace, at)?;
     let push = request.push;
     if let (Some(revision), true) = (&options.since, request.chosen.named.is_empty()) {
-        say::err(&format!("no images changed since `{revision}`\n"))?;
+        say::note(&format!("no images changed since `{revision}`\n"))?;
         return Ok(Exit::Done);
     }
     selection::warn_of_arguments(&workspace, &request.chosen, at)?;
@@ -45,7 +45,7 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
     let (workspace, todo) = (session.workspace, &session.plan);
     if options.dry_run {
         drop(root::memory(&workspace.root, at)?);
-        say::out(&plan::draw(todo, &workspace.graph))?;
+        say::out(&plan::draw(todo, &workspace.graph, at.global.verbose))?;
         return Ok(Exit::Done);
     }
     warn_of_age(&session, at)?;
@@ -66,7 +66,7 @@ fn report_secrets(prepared: &PreparedSecrets, at: &Invocation) -> anyhow::Result
     for message in &prepared.withheld {
         say::warning(message, at.paint)?;
     }
-    say::err(&prepared.announced)
+    say::note(&prepared.announced)
 }
 
 fn request_of(options: &Build, workspace: &Workspace, at: &Invocation) -> anyhow::Result<Request> {
@@ -80,7 +80,7 @@ fn request_of(options: &Build, workspace: &Workspace, at: &Invocation) -> anyhow
         force: options.force || options.no_cache,
         no_cache: options.no_cache,
         pull: pull_of(options),
-        tell: options.progress != Progress::Quiet,
+        tell: progress(options, at) != Progress::Quiet,
         push: registry::push_of(options.push, &workspace.config),
         load: options.load,
         attests: true,
@@ -114,7 +114,7 @@ fn perform(
     let run = Run::new(plan, provider, *engine, publisher, run_options);
     signals::listen(run.interrupter())?;
     let began = clock::now();
-    let view = view_of(options.progress, began, &workspace.root, at);
+    let view = view_of(progress(options, at), began, &workspace.root, at);
     let memory = &provider.judge.memory;
     let mut observers = Observers::new(view, began, memory, pages.is_any());
     run.execute(&mut observers);
@@ -133,6 +133,16 @@ fn warn_of_age(session: &Session<'_>, at: &Invocation) -> anyhow::Result<()> {
     let mut problems = newer_than(images.clone(), frontend);
     problems.extend(passes_over_epoch(images, frontend));
     say::err(&diagnostics::draw(&workspace.silence.apply(problems), at.paint))
+}
+
+/// Returns the style of progress. JSON is data, which `--quiet` keeps; plain lines report all steps.
+fn progress(options: &Build, at: &Invocation) -> Progress {
+    match options.progress {
+        Progress::Json => Progress::Json,
+        _ if at.global.quiet => Progress::Quiet,
+        Progress::Auto if at.global.verbose => Progress::Plain,
+        other => other,
+    }
 }
 
 fn pull_of(options: &Build) -> Pull {

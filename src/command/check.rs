@@ -49,7 +49,7 @@ fn all_problems(workspace: &Workspace) -> anyhow::Result<Vec<Diagnostic>> {
 fn tell(workspace: &Workspace, problems: &[Diagnostic], at: &Invocation) -> anyhow::Result<()> {
     if problems.is_empty() {
         let images = count(workspace.graph.images.len(), "image");
-        return say::err(&format!("{images}, no problems found\n"));
+        return say::note(&format!("{images}, no problems found\n"));
     }
     say::err(&diagnostics::draw(problems, at.paint))
 }

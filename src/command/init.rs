@@ -13,14 +13,16 @@ use crate::exit::Exit;
 use crate::report::{diagnostics, say};
 use crate::scan::config::FILE_NAME;
 use crate::scan::dockerfiles;
+use crate::workspace::Invocation;
 use crate::workspace::proposal::{Proposal, propose};
-use crate::workspace::{Invocation, root};
+use crate::workspace::root::{Location, git_folder};
 
 pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
-    let root = root_for(&root::start_folder(at)?);
-    let path = root.join(FILE_NAME);
+    let Location { start, root, settings } = Location::of(at)?;
+    let root = if at.global.file.is_some() { root } else { root_for(root, &start) };
+    let path = settings.under(&root);
     if path.exists() && !options.print {
-        return Err(usage(format!("`{FILE_NAME}` already exists"))
+        return Err(usage(format!("`{settings}` already exists"))
             .hint("`layers init --print` shows what would be written")
             .into());
     }
@@ -36,9 +38,9 @@ pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
     } else {
         say::file(&path, &text)?;
         let images = count(graph.images.len(), "image");
-        say::err(&format!("wrote `{FILE_NAME}`: {images}\n"))?;
+        say::note(&format!("wrote `{settings}`: {images}\n"))?;
         if has_errors {
-            say::err("hint: fix the Dockerfiles above, or leave them out with `exclude`\n")?;
+            say::note("hint: fix the Dockerfiles above, or leave them out with `exclude`\n")?;
         }
     }
     Ok(if has_errors { Exit::Files } else { Exit::Done })
@@ -46,10 +48,9 @@ pub fn run(options: &Init, at: &Invocation) -> anyhow::Result<Exit> {
 
 /// Returns the root of a repository that may have no settings yet: where Dockerfiles or `layers.toml` are, or else the
 /// root of the git work tree.
-fn root_for(start: &Path) -> PathBuf {
-    let root = root::find_root(start);
+fn root_for(root: PathBuf, start: &Path) -> PathBuf {
     if root.join(FILE_NAME).is_file() || dockerfiles::has_any(&root) {
         return root;
     }
-    root::git_folder(start).unwrap_or(start).to_owned()
+    git_folder(start).unwrap_or(start).to_owned()
 }

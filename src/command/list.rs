@@ -15,6 +15,8 @@ pub fn run(options: &List, at: &Invocation) -> anyhow::Result<Exit> {
     };
     if options.json {
         say::data(&images::draw_json(graph, &chosen)?)?;
+    } else if at.global.quiet {
+        say::out(&images::draw_names(graph, &chosen))?;
     } else {
         say::out(&images::draw_table(graph, &chosen))?;
     }

@@ -12,10 +12,11 @@ use crate::report::summary::Whole;
 use crate::report::{retell, say};
 use crate::session::run_logs;
 use crate::state::runs::RunLog;
-use crate::workspace::{Invocation, root};
+use crate::workspace::Invocation;
+use crate::workspace::root::Location;
 
 pub fn run(options: &Log, at: &Invocation) -> anyhow::Result<Exit> {
-    let runs = run_logs::kept(&root::start_folder(at)?)?;
+    let runs = run_logs::kept(&Location::of(at)?.root)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     match &options.image {
         None => {

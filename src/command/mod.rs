@@ -63,7 +63,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(options) => check::run(&options, &at),
         Command::Init(options) => init::run(&options, &at),
         Command::Completions { shell } => completions::run(shell),
-        Command::MoveTags { file } => move_tags::run(&file, &at),
+        Command::MoveTags { moves } => move_tags::run(&moves, &at),
         Command::Man { folder } => man::run(&folder, &at),
     };
     result.unwrap_or_else(|error| {

@@ -30,11 +30,12 @@ pub fn run(options: &Plan, at: &Invocation) -> anyhow::Result<Exit> {
     drop(root::memory(&workspace.root, at)?);
     let graph = &workspace.graph;
     let estimate = options.estimate.then(|| estimate(todo, jobs(options.jobs), graph));
-    say::out(&match (options.json, estimate) {
-        (true, estimate) => drawn::draw_json(todo, graph, estimate)?,
-        (false, None) => drawn::draw(todo, graph),
-        (false, Some(estimate)) => drawn::draw(todo, graph) + &drawn::draw_estimate(&estimate),
-    })?;
+    if options.json {
+        say::out(&drawn::draw_json(todo, graph, estimate)?)?;
+    } else if !at.global.quiet {
+        let estimate = estimate.map(|it| drawn::draw_estimate(&it)).unwrap_or_default();
+        say::out(&(drawn::draw(todo, graph, at.global.verbose) + &estimate))?;
+    }
     Ok(if options.check && !todo.is_all_settled() { Exit::Failed } else { Exit::Done })
 }
 

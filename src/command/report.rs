@@ -11,17 +11,18 @@ use crate::exit::Exit;
 use crate::report::page::Standing;
 use crate::report::{say, trace};
 use crate::session::{run_logs, run_pages};
-use crate::workspace::{Invocation, root};
+use crate::workspace::Invocation;
+use crate::workspace::root::Location;
 
 pub fn run(options: &Report, at: &Invocation) -> anyhow::Result<Exit> {
-    let start = root::start_folder(at)?;
-    let runs = run_logs::kept(&start)?;
+    let Location { start, root, .. } = Location::of(at)?;
+    let runs = run_logs::kept(&root)?;
     let run = run_logs::choose(&runs, options.run.as_deref())?;
     // Checked before the log is read, because a log is complete before its lock is released.
     let standing = Standing { id: &run.id, began: run.began, is_written: run.is_written() };
     let timeline = run_pages::read(run)?;
     if let Some(file) = &options.trace {
-        write(&start.join(file), file, &trace::draw(&timeline, &run.id))?;
+        write(&start.join(file), file, &trace::draw(&timeline, &run.id), at.global.quiet)?;
     }
     if options.trace.is_some() && options.output.is_none() {
         return Ok(Exit::Done);
@@ -30,17 +31,17 @@ pub fn run(options: &Report, at: &Invocation) -> anyhow::Result<Exit> {
     let text = run_pages::draw(&timeline, &standing, older);
     match (&options.output, file_of(options.output.as_deref())) {
         (Some(_), None) => say::data(&text)?,
-        (Some(_), Some(file)) => write(&start.join(file), file, &text)?,
+        (Some(_), Some(file)) => write(&start.join(file), file, &text, at.global.quiet)?,
         (None, _) => {
             let path = run.folder().join(run_pages::PAGE);
-            write(&path, &path, &text)?;
+            write(&path, &path, &text, at.global.quiet)?;
         }
     }
     Ok(Exit::Done)
 }
 
-/// Writes a file and prints its path, as the user named it.
-fn write(path: &Path, name: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a file and prints its path, as the user named it, unless it is quiet.
+fn write(path: &Path, name: &Path, text: &str, is_quiet: bool) -> anyhow::Result<()> {
     say::file(path, text)?;
-    say::out(&format!("{}\n", visible_path(name)))
+    if is_quiet { Ok(()) } else { say::out(&format!("{}\n", visible_path(name))) }
 }

@@ -11,10 +11,12 @@ use crate::state;
 use crate::workspace::{Invocation, root};
 
 pub fn run(options: &Runs, at: &Invocation) -> anyhow::Result<Exit> {
-    let memory = root::own_memory(&root::find_root(&root::start_folder(at)?))?;
+    let memory = root::own_memory(&root::Location::of(at)?.root)?;
     let rows: Vec<Row> = state::runs::all(&memory).iter().rev().map(runs::read).collect();
     if options.json {
         say::json(&rows)?;
+    } else if at.global.quiet {
+        say::out(&rows.iter().map(|row| format!("{}\n", row.id)).collect::<String>())?;
     } else if rows.is_empty() {
         say::err("no runs found: nothing has been built here yet\n")?;
     } else {

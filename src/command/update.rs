@@ -45,9 +45,9 @@ pub fn run(options: &Update, at: &Invocation) -> anyhow::Result<Exit> {
     }
     if failures.is_empty() && moves.is_empty() {
         match chosen.len() {
-            0 => say::err("no external images with a tag\n")?,
-            1 => say::err("1 external image is up to date\n")?,
-            many => say::err(&format!("{many} external images are up to date\n"))?,
+            0 => say::note("no external images with a tag\n")?,
+            1 => say::note("1 external image is up to date\n")?,
+            many => say::note(&format!("{many} external images are up to date\n"))?,
         }
     }
     Ok(if failures.is_empty() { Exit::Done } else { Exit::Machinery })

@@ -44,6 +44,11 @@ pub fn draw_json(graph: &Graph, chosen: &[ImageId]) -> anyhow::Result<String> {
     clean::json(&rows(graph, chosen))
 }
 
+/// Returns the names of the images, one per line.
+pub fn draw_names(graph: &Graph, chosen: &[ImageId]) -> String {
+    chosen.iter().map(|image| format!("{}\n", visible(&graph.images[*image].name))).collect()
+}
+
 /// Returns the images as a table.
 pub fn draw_table(graph: &Graph, chosen: &[ImageId]) -> String {
     let rows = rows(graph, chosen);

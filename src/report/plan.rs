@@ -10,12 +10,13 @@ use serde::Serialize;
 use crate::base::UnitId;
 use crate::base::text::{count, list};
 use crate::graph::Graph;
-use crate::plan::{Plan, Verdict};
+use crate::plan::{Plan, Reason, Verdict};
 
 use super::{Words, clean, reasons, table, words};
 
-/// Returns one line per image in build order, and the counts.
-pub fn draw(plan: &Plan, graph: &Graph) -> String {
+/// Returns one line per image in build order, and the counts. If it is verbose, a reason that consists of several
+/// changes has one line per change.
+pub fn draw(plan: &Plan, graph: &Graph, is_verbose: bool) -> String {
     let (mut fresh, mut build, mut waits) = (0, 0, 0);
     let mut rows = Vec::with_capacity(plan.order().len());
     for unit in plan.order() {
@@ -32,6 +33,17 @@ pub fn draw(plan: &Plan, graph: &Graph) -> String {
             Some(Verdict::Waits { on }) => {
                 waits += 1;
                 ("waits", format!("  for {}", on.join(", ")))
+            }
+            Some(Verdict::Build { reason: Reason::Changed { changes } })
+                if is_verbose && changes.len() > 1 =>
+            {
+                build += 1;
+                let mut changes = changes.iter().map(reasons::describe_change);
+                let first = changes.next().unwrap_or_default();
+                let name = Cow::from(name(plan, graph, *unit));
+                rows.push([name, format!("build  {first}").into()]);
+                rows.extend(changes.map(|it| ["".into(), format!("       {it}").into()]));
+                continue;
             }
             Some(Verdict::Build { reason }) => {
                 build += 1;

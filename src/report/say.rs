@@ -27,6 +27,8 @@ pub struct Rules {
     pub output: Allowed,
     /// Those allowed on stderr.
     pub errors: Allowed,
+    /// Whether notes are left out.
+    pub is_quiet: bool,
 }
 
 static RULES: OnceLock<Rules> = OnceLock::new();
@@ -141,6 +143,14 @@ pub fn err(text: &str) -> anyhow::Result<()> {
     let text = printed(text, rules().errors);
     let written = io::stderr().lock().write_all(text.as_bytes());
     unless_closed(written).context("can't write to stderr")
+}
+
+/// Prints to stderr what was done, which `--quiet` leaves out.
+///
+/// # Errors
+/// Returns the errors of [`err`].
+pub fn note(text: &str) -> anyhow::Result<()> {
+    if rules().is_quiet { Ok(()) } else { err(text) }
 }
 
 /// Converts the error of a closed pipe to success.

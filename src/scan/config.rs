@@ -203,24 +203,24 @@ impl ConfigFile {
     }
 }
 
-/// Reads `layers.toml` in `root`. A missing file results in the default settings.
+/// Reads the settings from a file in `root`, usually `layers.toml`. A missing file results in the
+/// default settings.
 ///
 /// # Errors
 /// Returns an error if the file exists and cannot be read. Mistakes in it are diagnostics instead.
-pub fn read(root: &Path) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
-    let path = RelPath::new(FILE_NAME).context("a file name is a relative path")?;
+pub fn read(root: &Path, path: &RelPath) -> anyhow::Result<(ConfigFile, Vec<Diagnostic>)> {
     let bytes = match fs::read(path.under(root)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error).context(format!("can't read `{FILE_NAME}`")),
+        Err(error) => return Err(error).context(format!("can't read `{path}`")),
     };
     let Ok(text) = String::from_utf8(bytes) else {
-        let source = Source::new(path, "");
-        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{FILE_NAME}` is not valid UTF-8"));
+        let source = Source::new(path.clone(), "");
+        let problem = Diagnostic::new(Rule::NotUtf8, format!("`{path}` is not valid UTF-8"));
         let problem = problem.at(&source, Span::default(), "");
         return Ok((ConfigFile { source, config: Config::default() }, vec![problem]));
     };
-    Ok(parse(&Source::new(path, text)))
+    Ok(parse(&Source::new(path.clone(), text)))
 }
 
 /// Parses the text of a configuration file.
@@ -238,7 +238,7 @@ fn describe(source: &Source, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().map_or(Span::default(), |at| Span::new(at.start, at.end));
     let message = error.message().lines().next().unwrap_or("invalid TOML");
     let Some(rest) = message.strip_prefix("unknown field `") else {
-        return Diagnostic::new(Rule::Config, format!("`{FILE_NAME}`: {message}"))
+        return Diagnostic::new(Rule::Config, format!("`{}`: {message}", source.path()))
             .at(source, span, "");
     };
     // The message is "unknown field `ap`, expected one of `app`, `args`", so every second piece is

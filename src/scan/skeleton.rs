@@ -22,6 +22,7 @@ use super::context::lies_in;
 use super::dockerfiles::DEFAULT_GLOBS;
 use super::git::{FileKind, Landing, Local, Snapshot};
 use super::{glob, groups};
+use crate::base::RelPath;
 
 /// The temporary directory, which is removed on drop.
 #[derive(Debug)]
@@ -48,7 +49,11 @@ impl Skeleton {
     ///
     /// # Errors
     /// Returns an error if git cannot be run or if the directory cannot be written.
-    pub fn lay_out(snapshot: &Snapshot, beside: Option<Beside<'_>>) -> anyhow::Result<Skeleton> {
+    pub fn lay_out(
+        snapshot: &Snapshot,
+        settings: &RelPath,
+        beside: Option<Beside<'_>>,
+    ) -> anyhow::Result<Skeleton> {
         let directory = tempfile::tempdir().context("can't create a temporary directory")?;
         let name = snapshot.top.file_name().unwrap_or(OsStr::new("repository"));
         let top = directory.path().join(name);
@@ -63,9 +68,9 @@ impl Skeleton {
         }
         let unchanged = beside.map(|beside| beside.snapshot);
         let unchanged = unchanged.filter(|it| it.has_attributes_of(snapshot));
-        let config = snapshot.path_of(config::FILE_NAME);
+        let config = snapshot.path_of(settings.as_str());
         skeleton.write_files(snapshot, unchanged, &|path| path == config)?;
-        let (file, _) = config::read(&skeleton.root)?;
+        let (file, _) = config::read(&skeleton.root, settings)?;
         let wanted = Wanted::of(snapshot, &file);
         skeleton.write_files(snapshot, unchanged, &|path| wanted.has(path))?;
         Ok(skeleton)
@@ -207,8 +212,8 @@ impl Wanted {
         let targets =
             || snapshot.links.keys().filter_map(|it| snapshot.resolve(it).inside()).collect();
         let images = file.config.image.values().filter_map(|image| image.dockerfile.as_ref());
-        let named = images.filter_map(|path| crate::base::RelPath::new(path.get_ref()));
-        let graph = crate::base::RelPath::new(GRAPH);
+        let named = images.filter_map(|path| RelPath::new(path.get_ref()));
+        let graph = RelPath::new(GRAPH);
         let named = named
             .chain(graph)
             .filter_map(|path| snapshot.resolve(&snapshot.path_of(path.as_str())).inside());

@@ -14,6 +14,7 @@ use anyhow::Context;
 use crate::base::clock::UnixTime;
 use crate::cli::Progress;
 use crate::event::{Event, Listener, Stamped, Tally};
+use crate::exit::Exit;
 use crate::plan::Judge;
 use crate::report::github::Groups;
 use crate::report::journal::Journal;
@@ -139,7 +140,11 @@ impl Observers {
                 }
             }
         }
-        say::err(&self.summary.draw(at.paint))?;
+        let summary = self.summary.draw(at.paint);
+        match Exit::from(&self.summary.tally) {
+            Exit::Done => say::note(&summary)?,
+            _ => say::err(&summary)?,
+        }
         say::unless_closed(self.shown).context("can't show the progress")?;
         let folder = self.journal.folder().map(Path::to_owned);
         Ok(RunRecord { tally: self.summary.tally, timeline: self.timeline, folder })

@@ -134,7 +134,7 @@ fn fetch_newer(search: ExternalQuery<'_>, reference: &Reference) -> anyhow::Resu
     fetch(search, reference, before.is_none())?;
     let after = search.store.inspect(&name)?.map(|image| image.id);
     let news = if after == before { "up to date" } else { "pulled" };
-    if search.tell { say::err(&format!("{name}: {news}\n")) } else { Ok(()) }
+    if search.tell { say::note(&format!("{name}: {news}\n")) } else { Ok(()) }
 }
 
 /// Pulls an external, and prints so once its registry has started to answer.
@@ -143,7 +143,7 @@ fn fetch(search: ExternalQuery<'_>, reference: &Reference, tell: bool) -> anyhow
     search.store.pull(&name, search.asked, &mut || {
         if search.tell && tell {
             // If the message cannot be printed, the pull still goes on.
-            drop(say::err(&format!("pulling {name}\n")));
+            drop(say::note(&format!("pulling {name}\n")));
         }
     })
 }

@@ -76,20 +76,20 @@ impl PagesOption<'_> {
         let id = id.to_string_lossy().into_owned();
         if let Some(file) = self.trace {
             say::file(&self.start.join(file), &trace::draw(&run, &id))?;
-            say::err(&format!("trace: {}\n", visible_path(file)))?;
+            say::note(&format!("trace: {}\n", visible_path(file)))?;
         }
         let Some(page) = self.page else { return Ok(()) };
         let (path, name) = match (page, &record.folder) {
             (Some(file), _) => (self.start.join(file), file.clone()),
             (None, Some(folder)) => (folder.join(PAGE), folder.join(PAGE)),
             (None, None) => {
-                return say::err("no report: nothing was built, so the run has no log\n");
+                return say::note("no report: nothing was built, so the run has no log\n");
             }
         };
         let standing = Standing { id: &id, began, is_written: false };
         let kept = runs::all(memory);
         let older = kept.iter().rev().filter(|kept| kept.id != id && kept.began <= began);
         say::file(&path, &draw(&run, &standing, older))?;
-        say::err(&format!("report: {}\n", visible_path(&name)))
+        say::note(&format!("report: {}\n", visible_path(&name)))
     }
 }

@@ -22,6 +22,7 @@ use crate::scan::{config, groups};
 use crate::state::{Memory, runs};
 
 use super::environment::Environment;
+use super::root::Location;
 use super::{lock, names, root};
 
 /// The variable in which a completion script passes the name of its shell.
@@ -42,7 +43,7 @@ pub fn answer_shell() -> Option<Exit> {
 
 fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> {
     let current = std::env::current_dir()?;
-    let mut program = with_names(program(), &folder_of(&words, &current));
+    let mut program = with_names(program(), &location_of(&words, &current)?);
     let mut text = Vec::new();
     shell.write_complete(&mut program, words, Some(&current), &mut text)?;
     say::data(&String::from_utf8(text)?)
@@ -50,20 +51,22 @@ fn answer(shell: &dyn EnvCompleter, words: Vec<OsString>) -> anyhow::Result<()> 
 
 /// Adds completers to the command line for values that only the repository knows. The value name in the help decides,
 /// so a future option that takes an IMAGE gets one too.
-fn with_names(program: clap::Command, folder: &Path) -> clap::Command {
-    knowing(program, folder)
+fn with_names(program: clap::Command, location: &Location) -> clap::Command {
+    knowing(program, location)
 }
 
 /// Adds completers to a command and its subcommands.
-fn knowing(command: clap::Command, folder: &Path) -> clap::Command {
+fn knowing(command: clap::Command, location: &Location) -> clap::Command {
     let with_names = |argument: Arg| {
-        let folder = folder.to_path_buf();
+        let location = location.clone();
         let value = argument.get_value_names().and_then(|names| names.first());
         let argument = match value.map(clap::builder::Str::as_str) {
-            Some("IMAGE") => argument.add(ArgValueCompleter::new(Images(folder))),
-            Some("ID" | "RUN") => argument.add(ArgValueCandidates::new(move || runs_at(&folder))),
+            Some("IMAGE") => argument.add(ArgValueCompleter::new(Images(location))),
+            Some("ID" | "RUN") => {
+                argument.add(ArgValueCandidates::new(move || runs_at(&location.root)))
+            }
             Some("EXTERNAL") => {
-                argument.add(ArgValueCandidates::new(move || externals_at(&folder)))
+                argument.add(ArgValueCandidates::new(move || externals_at(&location.root)))
             }
             Some("DIR") => argument.value_hint(ValueHint::DirPath),
             _ => argument,
@@ -73,32 +76,42 @@ fn knowing(command: clap::Command, folder: &Path) -> clap::Command {
         let is_option = !argument.is_positional();
         argument.hide(is_option)
     };
-    command.mut_args(with_names).mut_subcommands(|command| knowing(command, folder))
+    command.mut_args(with_names).mut_subcommands(|command| knowing(command, location))
 }
 
-/// Returns the directory in which the command line being typed would run: the current one, or that of `-C`.
-fn folder_of(words: &[OsString], current: &Path) -> PathBuf {
-    let mut folder = current.to_owned();
+/// Returns where the command line being typed would work, according to its options `-C` and `--file`.
+fn location_of(words: &[OsString], current: &Path) -> anyhow::Result<Location> {
+    let start = value_of(&["-C"], words).map_or(current.to_owned(), |it| current.join(it));
+    Location::from(start, value_of(&["-f", "--file"], words).as_deref())
+}
+
+/// Returns the value of an option, the last one if it is repeated: `-C dir`, `-Cdir`, `-C=dir`, `--file dir`, or
+/// `--file=dir`.
+fn value_of(names: &[&str], words: &[OsString]) -> Option<PathBuf> {
+    let mut value = None;
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let wanted = match word.as_encoded_bytes() {
-            b"-C" => words.next().map(OsString::as_os_str),
-            bytes if bytes.starts_with(b"-C") => word.to_str().map(|word| OsStr::new(&word[2..])),
-            _ => None,
-        };
-        if let Some(wanted) = wanted {
-            folder = current.join(wanted);
+        let is_name = |name: &&&str| word == **name;
+        if names.iter().any(|name| is_name(&name)) {
+            value = words.next().map(PathBuf::from).or(value);
+            continue;
         }
+        let joined = names.iter().find_map(|name| {
+            let rest = word.to_str()?.strip_prefix(name)?;
+            let rest = rest.strip_prefix('=').or((!name.starts_with("--")).then_some(rest))?;
+            Some(PathBuf::from(rest))
+        });
+        value = joined.or(value);
     }
-    folder
+    value
 }
 
 /// Returns the names of all images, or none if they cannot be determined.
-fn images_at(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let root = root::find_root(folder);
-    let (file, _) = config::read(&root)?;
-    let (found, _) = groups::find(&root, &file)?;
-    let folder = root::folder_of(&root);
+fn images_at(location: &Location) -> anyhow::Result<Vec<String>> {
+    let root = &location.root;
+    let (file, _) = config::read(root, &location.settings)?;
+    let (found, _) = groups::find(root, &file)?;
+    let folder = root::folder_of(root);
     // The names of images do not depend on tags, so git is not needed.
     let environment = Environment::read();
     let (wishes, _) = names::read(&Global::default(), &environment, &file, folder, None)?;
@@ -107,25 +120,25 @@ fn images_at(folder: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// Returns the externals in graph.json.
-fn externals_at(folder: &Path) -> Vec<CompletionCandidate> {
-    lock::externals(&root::find_root(folder)).into_iter().map(CompletionCandidate::new).collect()
+fn externals_at(root: &Path) -> Vec<CompletionCandidate> {
+    lock::externals(root).into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// Returns the runs whose logs are kept, newest first.
-fn runs_at(folder: &Path) -> Vec<CompletionCandidate> {
-    let runs = runs::all(&Memory::of(&root::find_root(folder)));
+fn runs_at(root: &Path) -> Vec<CompletionCandidate> {
+    let runs = runs::all(&Memory::of(root));
     runs.into_iter().rev().map(|run| CompletionCandidate::new(run.id)).collect()
 }
 
 /// Completes names of images, after a `+` ("and its dependencies") if one was typed. After a slash, completes
 /// directories, which also select images.
-struct Images(PathBuf);
+struct Images(Location);
 
 impl ValueCompleter for Images {
     fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
         let Some(word) = current.to_str() else { return Vec::new() };
         if word.contains('/') {
-            return PathCompleter::dir().current_dir(&self.0).complete(current);
+            return PathCompleter::dir().current_dir(&self.0.start).complete(current);
         }
         let names = images_at(&self.0).unwrap_or_default();
         let marks = ["", "+"].into_iter().filter(|mark| word.starts_with(mark));

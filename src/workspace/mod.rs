@@ -46,6 +46,7 @@ impl Invocation {
         say::begin(say::Rules {
             output: Allowed { colors: environment.paint_of_output().is_colored(), commands },
             errors: Allowed { colors: paint.is_colored(), commands },
+            is_quiet: global.quiet,
         });
         Invocation { global, environment, paint }
     }

@@ -24,6 +24,7 @@ use super::Invocation;
 use super::build_settings::BuildSettings;
 use super::load::{Workspace, once_each, read_graph};
 use super::lock::FILE;
+use super::root;
 
 /// The images that changes since a revision affect.
 pub struct Affected {
@@ -61,8 +62,9 @@ impl Revision {
         head: &Head,
         at: &Invocation,
     ) -> anyhow::Result<Revision> {
-        let skeleton = Skeleton::lay_out(&snapshot, beside)?;
-        let (config, mistakes) = config::read(skeleton.root())?;
+        let settings = root::settings_of(at.global.file.as_deref())?;
+        let skeleton = Skeleton::lay_out(&snapshot, &settings, beside)?;
+        let (config, mistakes) = config::read(skeleton.root(), &settings)?;
         let (graph, builds, problems) = read_graph(skeleton.root(), &config, at, Some(head))?;
         let problems = once_each(mistakes.into_iter().chain(problems));
         Ok(Revision { skeleton, snapshot, graph, builds, problems })
@@ -155,7 +157,7 @@ pub fn compare_work_tree(
 /// Returns the paths of all files that define the images, and of their contexts.
 fn paths_of(workspace: &Workspace, snapshot: &Snapshot) -> BTreeSet<std::ffi::OsString> {
     let Workspace { root, graph, .. } = workspace;
-    let mut paths = BTreeSet::from([snapshot.path_of(config::FILE_NAME)]);
+    let mut paths = BTreeSet::from([snapshot.path_of(workspace.config.source.path().as_str())]);
     for image in graph.images.values() {
         let (dockerfile, context) = (image.dockerfile.under(root), image.context.under(root));
         paths.insert(snapshot.path_of(image.dockerfile.as_str()));

@@ -2,18 +2,114 @@
 //!
 //! Owns how the root of the repository is found from the directory of a command.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::base::RelPath;
 use crate::base::error::usage;
 use crate::base::screen::visible_path;
+use crate::base::text::inline_shell_word as shell_word;
 use crate::graph::naming;
 use crate::report::say;
-use crate::scan::{config, dockerfiles};
+use crate::scan::config::FILE_NAME;
+use crate::scan::dockerfiles;
 use crate::state::Memory;
 
 use super::Invocation;
+
+/// Where a command works.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// The directory in which the command runs.
+    pub start: PathBuf,
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// The settings file, relative to the root. It may not exist.
+    pub settings: RelPath,
+}
+
+impl Location {
+    /// Finds the repository that a command line specifies.
+    ///
+    /// # Errors
+    /// Returns an error if the directory of `-C` or that of `--file` does not exist.
+    pub fn of(at: &Invocation) -> anyhow::Result<Location> {
+        Location::from(start_folder(at)?, at.global.file.as_deref())
+    }
+
+    /// Finds the repository of a directory, or that of a settings file, which is in the root.
+    ///
+    /// # Errors
+    /// Returns an error if the directory of the file does not exist.
+    pub fn from(start: PathBuf, file: Option<&Path>) -> anyhow::Result<Location> {
+        let settings = settings_of(file)?;
+        let Some(file) = file else {
+            return Ok(Location { root: find_root(&start), start, settings });
+        };
+        let path = start.join(file);
+        let folder = path.parent().unwrap_or(&start);
+        let root = folder.canonicalize();
+        let root = root.map_err(|error| usage(format!("`{}`: {error}", visible_path(file))))?;
+        Ok(Location { start, root, settings })
+    }
+
+    /// Checks that the file of `--file` has settings.
+    ///
+    /// # Errors
+    /// Returns an error if it does not exist, or is another kind of file.
+    pub fn check_settings(&self, at: &Invocation) -> anyhow::Result<()> {
+        let Some(file) = &at.global.file else { return Ok(()) };
+        let name = visible_path(file);
+        let path = self.settings.under(&self.root);
+        let error = match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                usage(format!("`{name}` is a directory, but -f expects a settings file"))
+                    .hint(format!("to run in it: layers -C {}", shell_word(&name)))
+            }
+            Ok(_) => match misnamed(&self.settings) {
+                Some((kind, hint)) => usage(format!(
+                    "`{name}` is a {kind}, but -f expects a settings file such as {FILE_NAME}"
+                ))
+                .hint(hint),
+                None => return Ok(()),
+            },
+            Err(error) => usage(format!("`{name}`: {error}"))
+                .hint("`layers init` writes a file that fits the Dockerfiles"),
+        };
+        Err(error.into())
+    }
+}
+
+/// Returns what kind of file users of other tools pass to `-f`, and what to run instead, if a name is of that kind.
+fn misnamed(file: &RelPath) -> Option<(&'static str, &'static str)> {
+    let name = file.file_name()?.to_ascii_lowercase();
+    let is_named = |part: &str| name.split('.').any(|it| it == part);
+    if is_named("dockerfile") || is_named("containerfile") {
+        return Some(("Dockerfile", "to build an image, name it: layers build IMAGE"));
+    }
+    let extension = name.rsplit('.').next()?;
+    if matches!(extension, "hcl" | "json" | "yml" | "yaml") {
+        return Some((
+            "bake or Compose file",
+            "Dockerfiles are found without it: layers build --all",
+        ));
+    }
+    None
+}
+
+/// Returns the name of the settings file in the root: that of `--file`, or `layers.toml`.
+///
+/// # Errors
+/// Returns an error if `--file` does not name a file.
+pub fn settings_of(file: Option<&Path>) -> anyhow::Result<RelPath> {
+    let Some(file) = file else {
+        return RelPath::new(FILE_NAME).context("a file name is a relative path");
+    };
+    let name = file.file_name().and_then(|name| RelPath::from_path(Path::new(name)));
+    name.ok_or_else(|| usage(format!("`{}` is not the name of a file", visible_path(file))).into())
+}
 
 /// Returns the directory in which the command runs.
 ///
@@ -33,9 +129,9 @@ pub fn start_folder(at: &Invocation) -> anyhow::Result<PathBuf> {
 
 /// Returns the nearest directory, from `start` upward, that has a `layers.toml`, or Dockerfiles in the default
 /// locations. Does not search beyond the root of the git repository. Returns `start` if there is none.
-pub fn find_root(start: &Path) -> PathBuf {
+fn find_root(start: &Path) -> PathBuf {
     for folder in start.ancestors() {
-        if folder.join(config::FILE_NAME).is_file() || dockerfiles::has_any(folder) {
+        if folder.join(FILE_NAME).is_file() || dockerfiles::has_any(folder) {
             return folder.to_owned();
         }
         if folder.join(".git").exists() {

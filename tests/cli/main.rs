@@ -35,10 +35,12 @@ mod pipes;
 #[path = "../common/program.rs"]
 mod program;
 mod pull;
+mod quiet;
 mod report;
 mod rules;
 mod run;
 mod secrets;
+mod settings_file;
 mod since;
 mod since_conversions;
 mod since_git;
