@@ -17,9 +17,12 @@ use crate::session::secrets::{PreparedSecrets, SecretOptions};
 use crate::session::selection::{self, Selectors};
 use crate::session::{Session, signals};
 use crate::workspace::load::Workspace;
+use crate::workspace::root::Location;
 use crate::workspace::{Invocation, lock, registry, root};
 
 pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
+    let location = Location::of(at)?;
+    location.check_settings(at)?;
     if options.images.is_empty() && !options.all && options.since.is_none() {
         return Err(usage("no images specified: name at least one, or pass --all")
             .hint("`layers list` shows all images")
@@ -29,7 +32,7 @@ pub fn run(options: &Build, at: &Invocation) -> anyhow::Result<Exit> {
         let message = "`--progress tty` needs a terminal, but stderr is not a terminal";
         return Err(usage(message).hint("omit it, or use `--progress plain`").into());
     }
-    let start = root::start_folder(at)?;
+    let start = location.start;
     let given = SecretOptions::read(options, &start, at)?;
     let mut workspace = Workspace::open(at)?;
     let mut request = request_of(options, &workspace, at)?;

@@ -68,7 +68,7 @@ impl Location {
                 usage(format!("`{name}` is a directory, but -f expects a settings file"))
                     .hint(format!("to run in it: layers -C {}", shell_word(&name)))
             }
-            Ok(_) => match misnamed(&self.settings) {
+            Ok(_) => match misnamed(file) {
                 Some((kind, hint)) => usage(format!(
                     "`{name}` is a {kind}, but -f expects a settings file such as {FILE_NAME}"
                 ))
@@ -83,20 +83,17 @@ impl Location {
 }
 
 /// Returns what kind of file users of other tools pass to `-f`, and what to run instead, if a name is of that kind.
-fn misnamed(file: &RelPath) -> Option<(&'static str, &'static str)> {
-    let name = file.file_name()?.to_ascii_lowercase();
+fn misnamed(file: &Path) -> Option<(&'static str, String)> {
+    let name = file.file_name()?.to_string_lossy().to_ascii_lowercase();
     let is_named = |part: &str| name.split('.').any(|it| it == part);
     if is_named("dockerfile") || is_named("containerfile") {
-        return Some(("Dockerfile", "to build an image, name it: layers build IMAGE"));
+        let folder = file.parent().map(visible_path).filter(|folder| !folder.is_empty());
+        let image = folder.map_or("IMAGE".into(), |folder| shell_word(&folder));
+        return Some(("Dockerfile", format!("to build its image: layers build {image}")));
     }
-    let extension = name.rsplit('.').next()?;
-    if matches!(extension, "hcl" | "json" | "yml" | "yaml") {
-        return Some((
-            "bake or Compose file",
-            "Dockerfiles are found without it: layers build --all",
-        ));
-    }
-    None
+    let is_of_bake = matches!(name.rsplit('.').next()?, "hcl" | "json" | "yml" | "yaml");
+    let hint = "Dockerfiles are found without it: layers build --all".to_owned();
+    is_of_bake.then_some(("bake or Compose file", hint))
 }
 
 /// Returns the name of the settings file in the root: that of `--file`, or `layers.toml`.

@@ -64,8 +64,10 @@ fn files_of_other_tools_are_not_settings() {
     check(
         "docker/base/Dockerfile",
         "`docker/base/Dockerfile` is a Dockerfile, but -f expects a settings file such as layers.toml",
-        "to build an image, name it: layers build IMAGE",
+        "to build its image: layers build docker/base",
     );
+    let said = project.run("build -f docker/base/Dockerfile").code(2).err();
+    assert!(said.contains("`docker/base/Dockerfile` is a Dockerfile"), "{said}");
     for file in ["docker-bake.hcl", "compose.yaml"] {
         check(
             file,
