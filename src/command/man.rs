@@ -25,6 +25,8 @@ const ENVIRONMENT: &[Entry] = &[
     ("IMAGE_NAME, APP_NAME", "application name, the prefix of image names, as --app"),
     ("VERSION, REPO_VERSION", "additional tag for every image, as --tag"),
     ("DOCKER_HOST, DOCKER_CONTEXT", "the engine to use, as for docker"),
+    ("DOCKER_DEFAULT_PLATFORM", "platform to build for, as --platform"),
+    ("SOURCE_DATE_EPOCH", "the time that images carry, in seconds since 1970"),
     ("DOCKER_CONFIG", "the directory of docker's contexts and credentials"),
     (
         "DOCKER_CERT_PATH, DOCKER_TLS, DOCKER_TLS_VERIFY",

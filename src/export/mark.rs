@@ -40,16 +40,16 @@ impl Shade {
         self.look().0
     }
 
-    /// Returns the colors of the area, the border, and the text, as `#rrggbb`. Readers never have to
-    /// distinguish green from red: the three verdicts are blue, orange, and gray (after Okabe and Ito, *Color
-    /// Universal Design*, 2008), and a scale goes from light to dark.
+    /// Returns the colors of the area, the border, and the text, as `#rrggbb`. Readers who confuse green and
+    /// red can distinguish them: the three verdicts are bluish green, orange, and gray (after Okabe and Ito,
+    /// *Color Universal Design*, 2008), as in the terminal and on pages, and a scale goes from light to dark.
     pub fn colors(self) -> [&'static str; 3] {
         self.look().1
     }
 
     fn look(self) -> (&'static str, [&'static str; 3]) {
         match self {
-            Shade::Good => ("good", ["#cfe8f7", "#0072b2", "#0b2a3d"]),
+            Shade::Good => ("good", ["#cdeee3", "#00795a", "#06281f"]),
             Shade::Careful => ("careful", ["#ffd9a8", "#b45f00", "#3a1f00"]),
             Shade::Waiting => ("waiting", ["#e6e6e6", "#6e7781", "#24292f"]),
             Shade::Step(0) => ("step0", ["#f7f5cf", "#8a8a5c", "#24292f"]),

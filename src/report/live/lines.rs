@@ -130,7 +130,7 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
             (paint.good("✓"), Some(took), format!("{how}{size}").into())
         }
         Event::ImageFresh { tagged, registry, .. } => {
-            (paint.faint("•"), None, words::fresh(tagged, registry.is_some()).into())
+            (paint.good("•"), None, words::fresh(tagged, registry.is_some()).into())
         }
         Event::ImagePulled { reference, took } => {
             (paint.faint("↓"), Some(took), format!("pulled {}", clean::line(reference)).into())
@@ -155,7 +155,7 @@ pub fn ended(image: &str, event: &Event, width: usize, paint: Paint) -> Option<S
 
 /// Formats the line about many images that were fresh from the start.
 pub fn many_fresh(images: usize, paint: Paint) -> String {
-    format!("{} {}  fresh", paint.faint("•"), count(images, "image"))
+    format!("{} {}  fresh", paint.good("•"), count(images, "image"))
 }
 
 #[cfg(test)]

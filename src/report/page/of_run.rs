@@ -110,9 +110,10 @@ fn kinds(track: &Track, parent: usize) -> Vec<NeedKind> {
 
 fn state(run: &Timeline, is_written: bool) -> Words {
     match (run.tally.is_over, run.tally.signal) {
+        // A run that was interrupted waits for its builds to end.
+        (false, _) if is_written => "still running".into(),
         (_, Some(signal)) => format!("stopped by {}", words::signal_name(signal)).into(),
         (true, None) => "finished".into(),
-        (false, None) if is_written => "still running".into(),
         (false, None) => "died".into(),
     }
 }

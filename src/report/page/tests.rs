@@ -118,6 +118,7 @@ fn runs_without_an_end_say_so() {
     let mut stopped = Timeline::of(&all[..5]);
     stopped.take(&at(9, ("", Event::Interrupted { signal: 2 })));
     assert_eq!(of(&stopped, None)["run"]["state"], "stopped by SIGINT");
+    assert_eq!(data(&of_run(&stopped, &running, None))["run"]["state"], "still running");
     // A run without any events also has a page.
     assert_eq!(of(&Timeline::default(), None)["images"], json!([]));
 }
